@@ -1,0 +1,23 @@
+# The two commands: `make study` and `make test`. Everything else is `personare --help`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# constraints.txt is the complete lock, so nothing is resolved here and exactly one build of OpenCV is installed.
+INSTALLED := .venv/installed
+
+.PHONY: study test
+study: $(INSTALLED)
+	$(BIN)/personare study --preset quick
+
+test: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q -n 2
+
+$(INSTALLED): constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check setuptools==80.9.0 wheel
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

@@ -1,0 +1,1 @@
+"""Data types, protocols, errors, registry and randomness: numpy and pandas only."""

@@ -1,0 +1,83 @@
+"""What a file must offer to be a method: protocols of one or two calls.
+
+A method class may also carry these class attributes, read by whoever runs it:
+
+- ``policy`` (a field of anonymizers): whose randomness a recording gets: ``recording``, ``person`` or ``common``.
+- ``fit_on``: ``everyone`` (one fit on the whole cohort), ``others`` (fitted on other people than those it hides) or
+  ``nothing`` (the default: it has no ``fit``).
+- ``needs_landmarks`` (face anonymizers): True if each face must carry landmarks, blendshapes and pose.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from personare.core.types import Array, Evidence, LocatedFrame, Recording, Result, Signal, Withheld
+
+__all__ = ["FaceAnonymizer", "Identifier", "Reader", "Scorer", "Utility", "VoiceAnonymizer"]
+
+
+class VoiceAnonymizer(Protocol):
+    """Speech of a person in, speech of somebody else out.
+
+    May offer ``fit(background: Iterable[tuple[str, Signal]], *, rng) -> VoiceAnonymizer`` over (subject, speech).
+    """
+
+    def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
+        """Return new speech with the rate, length, channels and loudness of the given one."""
+        ...
+
+
+class FaceAnonymizer(Protocol):
+    """Frames with located faces in, frames that may be shown out: one for one, same size, in order.
+
+    May offer ``fit(background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng) -> FaceAnonymizer``.
+    """
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield a uint8 RGB image (height, width, 3) for every frame."""
+        ...
+
+
+class Reader(Protocol):
+    """Reads the layout in which a data set is published."""
+
+    def __call__(self, source: Path) -> "tuple[Sequence[Recording], object, Sequence[Withheld]]":
+        """Return recordings (tracks relative to ``source``), the participants' table, and what could not be read."""
+        ...
+
+
+Scorer = Callable[[Mapping[str, Array]], Array]
+"""Clips by recording id in; (clips, enrolled people) scores out, higher = more likely; people in sorted order."""
+
+
+class Identifier(Protocol):
+    """An attacker who names people. Trained on one set, enrolled on another, tested on a third.
+
+    Class attributes: ``modality`` (``audio``/``video``), ``views`` (names of the views it reads, first one keyed).
+    """
+
+    def fit(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> "Enroller":
+        """Train the speaker- or face-independent part (UBM, embedding) on clips of known people."""
+        ...
+
+
+class Enroller(Protocol):
+    """A trained identifier, ready to enroll people."""
+
+    def enroll(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
+        """Learn how each person looks or sounds, and return what scores new clips."""
+        ...
+
+
+class Utility(Protocol):
+    """Measures what can still be learned from a release.
+
+    Class attributes: ``modality``, ``views``.
+    """
+
+    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+        """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
+        ...

@@ -1,0 +1,87 @@
+"""The folder is the registry: a file in it is a method, found without importing it.
+
+The summary comes from the file's own text, so listing every method costs no import of torch, OpenCV or MediaPipe.
+"""
+
+import ast
+import dataclasses
+import importlib
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from personare.core.errors import OptionError, UnknownMethodError
+
+__all__ = ["Method", "create", "find", "load"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A method as its file describes it.
+
+    Attributes:
+        name: The file's name, e.g. ``voice_mcadams``.
+        summary: The first line of its docstring.
+        module: Dotted name to import.
+        class_name: The one public class.
+    """
+
+    name: str
+    summary: str
+    module: str
+    class_name: str
+
+
+def find(package: str) -> dict[str, Method]:
+    """Return the methods of a folder by name, e.g. of ``personare.anonymize``.
+
+    Example:
+        >>> "emodb" in find("personare.data.readers")
+        True
+    """
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
+    return {f.stem: _describe(f, f"{package}.{f.stem}") for f in files}
+
+
+def _describe(file: Path, module: str) -> Method:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    public = next(
+        (
+            ast.literal_eval(node.value)
+            for node in tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        ),
+        [],
+    )
+    if len(public) != 1:
+        raise OptionError(f"{file} must name exactly one public class in __all__, it names {public}.")
+    summary = (ast.get_docstring(tree) or "").split("\n")[0]
+    return Method(name=file.stem, summary=summary, module=module, class_name=public[0])
+
+
+def load(package: str, name: str) -> Any:
+    """Import a method's file and return its class."""
+    methods = find(package)
+    if name not in methods:
+        folder = package.removeprefix("personare.").replace(".", "/")
+        raise UnknownMethodError(f"There is no '{name}' in {folder}. Choose one of: {', '.join(methods)}.")
+    return getattr(importlib.import_module(methods[name].module), methods[name].class_name)
+
+
+def create(package: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+    """Make a method with its options.
+
+    Raises:
+        UnknownMethodError: No such file.
+        OptionError: An option it does not have, or a value it cannot use.
+    """
+    cls = load(package, name)
+    known = [f.name for f in dataclasses.fields(cls)]
+    unknown = sorted(set(options or {}) - set(known))
+    if unknown:
+        raise OptionError(f"{name} has no option {', '.join(unknown)}. It has: {', '.join(known) or 'none'}.")
+    return cls(**(options or {}))

@@ -1,0 +1,217 @@
+"""What flows through personare: small frozen records, numpy arrays inside."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+__all__ = [
+    "Array",
+    "Cohort",
+    "Evidence",
+    "Face",
+    "LocatedFrame",
+    "Recording",
+    "Release",
+    "Result",
+    "Signal",
+    "Withheld",
+]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One take of one person: files by modality, and what is known about the behavior.
+
+    Attributes:
+        id: Unique in its cohort, e.g. ``sub-01_ses-01_task-angry``.
+        subject: The person's pseudonym, e.g. ``01``; never a name.
+        session: The sitting, e.g. ``01``.
+        tracks: Path relative to the cohort's root, by track: ``audio``, ``video``, ``physio``, ``text``, ``events``,
+            or a precomputed feature track such as ``logmel``.
+        labels: What the behavior is, e.g. ``{"emotion": "anger", "sentence": "DFA"}``.
+    """
+
+    id: str
+    subject: str
+    session: str
+    tracks: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cohort:
+    """A folder of people's recordings (BIDS-shaped) and what is known about the people.
+
+    Attributes:
+        root: The folder.
+        name: The data set's name.
+        recordings: Every recording in the index.
+        participants: One row per person, indexed by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age`` (years).
+    """
+
+    root: Path
+    name: str
+    recordings: tuple[Recording, ...]
+    participants: pd.DataFrame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signal:
+    """Evenly sampled values.
+
+    Attributes:
+        values: float32, (samples, channels); audio is in [-1, 1].
+        rate_hz: Samples a second.
+        start_s: Time of the first sample, from the recording's start.
+    """
+
+    values: Array
+    rate_hz: float
+    start_s: float = 0.0
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return len(self.values) / self.rate_hz
+
+
+@dataclass(frozen=True, kw_only=True)
+class Face:
+    """One face in one frame.
+
+    Attributes:
+        box: (4,) left, top, right, bottom in pixels; may reach beyond the frame.
+        score: The detector's confidence in [0, 1]; for a tracked or interpolated box, that of its anchors.
+        track: A number that stays with the face through one video.
+        landmarks: (478, 3) MediaPipe mesh, x and y in pixels of the frame, z in the same scale; None if not asked for.
+        blendshapes: (52,) MediaPipe blendshape scores in [0, 1], in MediaPipe's order; None if not asked for.
+        pose: (4, 4) facial transformation matrix; None if not asked for.
+    """
+
+    box: Array
+    score: float
+    track: int
+    landmarks: Array | None = None
+    blendshapes: Array | None = None
+    pose: Array | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocatedFrame:
+    """One frame of a video and the faces found in it.
+
+    Attributes:
+        index: Position in the video, from 0.
+        time_s: Presentation time.
+        image: uint8 RGB, (height, width, 3).
+        faces: The faces, largest first; empty if nobody is seen.
+        certain: False where the locator cannot vouch for the faces (drift, loss): the frame must be covered whole.
+    """
+
+    index: int
+    time_s: float
+    image: Array
+    faces: tuple[Face, ...]
+    certain: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withheld:
+    """A recording or a file that does not leave (or did not enter), and why.
+
+    Attributes:
+        item: Recording id or file name.
+        problem: What is wrong, in plain words.
+        fix: What the user can do.
+    """
+
+    item: str
+    problem: str
+    fix: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """What leaves the circle of people who may see a cohort.
+
+    Attributes:
+        name: Unique in a study, e.g. ``face_blur``.
+        kind: Which of the four kinds of release.
+        root: The folder that holds it; for recordings, itself a cohort.
+        modalities: What was made, ``audio`` and/or ``video``.
+        methods: Method name by modality.
+        options: Options of each method, by method name.
+        counts: What was done: ``recordings``, ``frames``, ``frames_covered_whole``, ``seconds`` ...
+        withheld: What was not released.
+    """
+
+    name: str
+    kind: Literal["recordings", "representations", "synthetic", "model"]
+    root: Path
+    modalities: tuple[str, ...]
+    methods: Mapping[str, str]
+    options: Mapping[str, Mapping[str, Any]]
+    counts: Mapping[str, float]
+    withheld: tuple[Withheld, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What a judge may look at: one set of recordings (the originals, or one release) as arrays.
+
+    Attributes:
+        table: Indexed by recording id; columns ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...) and,
+            where known, ``sex`` and ``age``. Missing is NaN.
+        views: Arrays by view name, then by recording id. A recording from which the view could not be read is absent.
+            Views and their shapes are listed in ``features/voice.py`` and ``features/face.py``.
+    """
+
+    table: pd.DataFrame
+    views: Mapping[str, Mapping[str, Array]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One measured number about one release: a row of ``results.json``.
+
+    Attributes:
+        release: The release's name; ``original`` for unprotected data.
+        modality: ``audio``, ``video`` or ``audio+video``.
+        measure: The measure's name and figure, e.g. ``voice_emotion_svm.uar`` or ``voice_gmm.top1``.
+        kind: ``utility``, ``risk`` or ``cost``.
+        attacker: Who looks: ``ignorant``, ``lazy_informed`` or ``semi_informed`` for a risk; ``fixed_reader`` or
+            ``retrained_reader`` for a utility; empty where neither applies.
+        value: The number; NaN with a reason in ``note`` where it cannot be had.
+        low: Lower end of the 95 % interval (people resampled).
+        high: Upper end.
+        n: Number of recordings (or people, see unit) behind it.
+        baseline: The same figure on unprotected data.
+        control: What guessing gives (chance, or the majority).
+        unit: ``share``, ``correlation``, ``seconds`` ...
+        better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
+        note: Anything a reader must know, e.g. ``not informative: failed its self-test``.
+        detail: For the report only (confusion matrix, histograms); not in ``results.json``.
+    """
+
+    release: str
+    modality: str
+    measure: str
+    kind: Literal["utility", "risk", "cost"]
+    attacker: str = ""
+    value: float
+    low: float = float("nan")
+    high: float = float("nan")
+    n: int = 0
+    baseline: float = float("nan")
+    control: float = float("nan")
+    unit: str = "share"
+    better: Literal["higher", "lower"] = "higher"
+    note: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)

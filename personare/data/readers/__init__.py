@@ -1,0 +1,1 @@
+"""One file per data set: turns what its authors publish into records of a cohort."""

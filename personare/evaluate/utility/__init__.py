@@ -1,0 +1,1 @@
+"""One file per measure of what a release is still good for."""

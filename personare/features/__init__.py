@@ -1,0 +1,1 @@
+"""One file per modality: decode, encode, describe, draw."""

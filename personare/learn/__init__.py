@@ -1,0 +1,1 @@
+"""What the learned methods share: nets, the training loop, checkpoints."""

@@ -1,0 +1,1 @@
+"""One self-contained HTML file from the results of a study."""

@@ -1,0 +1,1 @@
+"""Ways to describe behavior without the person: one file per method."""

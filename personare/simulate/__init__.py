@@ -1,0 +1,1 @@
+"""Made-up people: recordings of nobody, with everything that was set saved beside them."""

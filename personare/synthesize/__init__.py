@@ -1,0 +1,1 @@
+"""Ways to make people who do not exist: one file per method."""
