@@ -49,7 +49,7 @@ def find(package: str) -> dict[str, Method]:
 
 def _describe(file: Path, module: str) -> Method:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    public = next(
+    public: list[str] = next(
         (
             ast.literal_eval(node.value)
             for node in tree.body

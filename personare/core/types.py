@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -53,7 +52,8 @@ class Cohort:
         root: The folder.
         name: The data set's name.
         recordings: Every recording in the index.
-        participants: One row per person, indexed by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age`` (years).
+        participants: One row per person, indexed by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age``
+            (years).
     """
 
     root: Path
@@ -167,8 +167,8 @@ class Evidence:
     """What a judge may look at: one set of recordings (the originals, or one release) as arrays.
 
     Attributes:
-        table: Indexed by recording id; columns ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...) and,
-            where known, ``sex`` and ``age``. Missing is NaN.
+        table: Indexed by recording id; columns ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...)
+            and, where known, ``sex`` and ``age``. Missing is NaN.
         views: Arrays by view name, then by recording id. A recording from which the view could not be read is absent.
             Views and their shapes are listed in ``features/voice.py`` and ``features/face.py``.
     """
