@@ -1,0 +1,263 @@
+"""Face mesh, expression and head pose of every face of a video, by MediaPipe's Face Landmarker; nothing phones home."""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import cv2
+import numpy as np
+
+from personare.core.types import Array, Face, LocatedFrame
+from personare.features.models import MODELS, fetch_model, find_model
+
+__all__ = ["BLENDSHAPES", "MODELS", "FaceLandmarker", "fetch_model", "find_model", "normalize_landmarks"]
+
+_NAMES = """
+_neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
+cheekSquintRight eyeBlinkLeft eyeBlinkRight eyeLookDownLeft eyeLookDownRight eyeLookInLeft eyeLookInRight
+eyeLookOutLeft eyeLookOutRight eyeLookUpLeft eyeLookUpRight eyeSquintLeft eyeSquintRight eyeWideLeft eyeWideRight
+jawForward jawLeft jawOpen jawRight mouthClose mouthDimpleLeft mouthDimpleRight mouthFrownLeft mouthFrownRight
+mouthFunnel mouthLeft mouthLowerDownLeft mouthLowerDownRight mouthPressLeft mouthPressRight mouthPucker mouthRight
+mouthRollLower mouthRollUpper mouthShrugLower mouthShrugUpper mouthSmileLeft mouthSmileRight mouthStretchLeft
+mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRight
+"""
+BLENDSHAPES: tuple[str, ...] = tuple(_NAMES.split())
+
+# Input side in pixels: the mesh network looks at 256 x 256, more only costs time.
+_SIDE = 384
+# A track not seen for this many frames gives its landmarker back.
+_IDLE_FRAMES = 100
+_EYES = ((33, 133), (362, 263))
+
+
+@dataclass
+class _Tracker:
+    """One MediaPipe landmarker that follows one face through a steady window of the picture."""
+
+    task: Any
+    window: Array | None = None
+    clock_ms: int = 0
+    last_frame: int = 0
+
+    def read(self, image: Array, window: Array, time_s: float) -> Face | None:
+        """Return the face in a window (4,) of an image, or None; a jump of the window restarts the tracking."""
+        if self.window is not None and not np.array_equal(window, self.window):
+            self.forget()
+        self.window = window
+        patch = _cut(image, window)
+        scale = min(1.0, _SIDE / max(patch.shape[:2]))
+        if scale < 1:
+            patch = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        self.clock_ms = max(self.clock_ms + 1, round(1000 * time_s))
+        return _face(_detect(self.task, patch, self.clock_ms), patch.shape, window)
+
+    def forget(self) -> None:
+        """Show a blank picture, so that the next one is searched afresh."""
+        self.clock_ms += 1
+        _detect(self.task, np.zeros((64, 64, 3), np.uint8), self.clock_ms)
+
+
+def _detect(task: Any, patch: Array, clock_ms: int) -> Any:
+    import mediapipe
+
+    # Padded rows, as a decoder gives them, would be read askew.
+    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(patch))
+    return task.detect_for_video(picture, clock_ms)
+
+
+def _face(found: Any, shape: tuple[int, ...], window: Array) -> Face | None:
+    if not found.face_landmarks:
+        return None
+    points = np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]], dtype=np.float32)
+    width, height = window[2] - window[0], window[3] - window[1]
+    scale, start = np.array([width, height, width]), np.array([window[0], window[1], 0])
+    landmarks = (points * scale + start).astype(np.float32)  # (478, 3)
+    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
+    return Face(
+        box=np.concatenate([low, high]),
+        score=1.0,
+        track=0,
+        landmarks=landmarks,
+        blendshapes=np.array([b.score for b in found.face_blendshapes[0]], dtype=np.float32),
+        pose=np.array(found.facial_transformation_matrixes[0], dtype=np.float32),
+    )
+
+
+def _cut(image: Array, window: Array) -> Array:
+    """Return a window that may reach beyond the image, edges repeated."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = window
+    inside = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    pads = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
+    return cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REPLICATE) if any(pads) else inside
+
+
+def _window(box: Array, shape: tuple[int, ...], old: Array | None) -> Array:
+    """Return a square window around a box, inside the image; the old one while the box sits well in it."""
+    centre, side = (box[:2] + box[2:]) / 2, float(max(box[2] - box[0], box[3] - box[1]))
+    if old is not None:
+        reach = float(old[3] - old[1])
+        inside = np.all(box[:2] > old[:2] - 0.05 * side) and np.all(box[2:] < old[2:] + 0.05 * side)
+        if inside and 0.3 * reach < side:
+            return old
+    half = side  # the window is twice the face
+    low = np.maximum(np.floor(centre - half), 0)
+    high = np.minimum(np.ceil(centre + half), [shape[1], shape[0]])
+    return np.concatenate([low, np.maximum(high, low + 2)]).astype(np.int64)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the native library's start-up chatter off the terminal: it writes to file descriptor 2 itself."""
+    saved, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nothing)
+
+
+@dataclass
+class FaceLandmarker:
+    """Reads mesh, expression and pose of faces; a context manager that holds the native library's objects.
+
+    Each located face has its own tracker in its own window, so several faces, small faces and a face among
+    strangers are read as surely as a single large one.
+
+    Attributes:
+        model: The model file; by default what ``find_model("face_landmarker")`` finds.
+        min_confidence: A mesh the network believes in less than this is not given out.
+
+    Raises:
+        MissingModelError: On entering, if the model file is not on this machine.
+
+    Source:
+        Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at 0.10.33:
+        later builds report usage over the network.
+    """
+
+    model: Path | None = None
+    min_confidence: float = 0.5
+    _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        """Find the model; nothing is loaded before the first frame."""
+        self.model = self.model or find_model("face_landmarker")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give back every native object."""
+        for track in list(self._trackers):
+            self._close(track)
+
+    def _close(self, track: int) -> None:
+        self._trackers.pop(track).task.close()
+
+    def _tracker(self, track: int) -> _Tracker:
+        if track not in self._trackers:
+            with _quiet():
+                self._trackers[track] = _Tracker(self._open())
+                self._trackers[track].forget()
+        return self._trackers[track]
+
+    def _open(self) -> Any:
+        from mediapipe.tasks.python import BaseOptions, vision
+
+        return vision.FaceLandmarker.create_from_options(
+            vision.FaceLandmarkerOptions(
+                base_options=BaseOptions(model_asset_path=str(self.model or find_model("face_landmarker"))),
+                running_mode=vision.RunningMode.VIDEO,
+                num_faces=1,
+                min_face_detection_confidence=self.min_confidence,
+                min_face_presence_confidence=self.min_confidence,
+                min_tracking_confidence=self.min_confidence,
+                output_face_blendshapes=True,
+                output_facial_transformation_matrixes=True,
+            )
+        )
+
+    def locate(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
+        """Attach mesh, expression and pose to the located faces; a face whose mesh is not found keeps None.
+
+        Args:
+            frames: Frames in order, with faces located.
+
+        Yields:
+            The same frames; boxes, scores and tracks are not changed.
+        """
+        for number, frame in enumerate(frames):
+            yield replace(frame, faces=tuple(self._attach(frame, face, number) for face in frame.faces))
+            for track in [t for t, k in self._trackers.items() if number - k.last_frame > _IDLE_FRAMES]:
+                self._close(track)
+
+    def _attach(self, frame: LocatedFrame, face: Face, number: int) -> Face:
+        if not _touches(face.box, frame.image.shape):
+            return face
+        tracker = self._tracker(face.track)
+        tracker.last_frame = number
+        found = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
+        if found is None or _overlap(face.box, found.box) < 0.2:
+            return face
+        return replace(face, landmarks=found.landmarks, blendshapes=found.blendshapes, pose=found.pose)
+
+    def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
+        """Read the expression off pictures of one face, such as those of a release, searched afresh.
+
+        Args:
+            images: uint8 RGB pictures in order, of one size.
+            rate_hz: Pictures a second.
+
+        Returns:
+            Blendshapes (F, 52) in ``BLENDSHAPES`` order and landmarks (F, 478, 3) in pixels; NaN rows where no face
+            is seen.
+        """
+        tracker = self._tracker(-1)
+        tracker.forget()
+        start_s = tracker.clock_ms / 1000 + 1.0
+        blends: list[Array] = []
+        meshes: list[Array] = []
+        for number, image in enumerate(images):
+            whole = np.array([0, 0, image.shape[1], image.shape[0]])
+            found = tracker.read(image, whole, start_s + number / rate_hz)
+            blends.append(np.full(52, np.nan) if found is None else np.asarray(found.blendshapes))
+            meshes.append(np.full((478, 3), np.nan) if found is None else np.asarray(found.landmarks))
+        blendshapes, landmarks = np.array(blends, np.float32), np.array(meshes, np.float32)
+        return blendshapes.reshape(-1, 52), landmarks.reshape(-1, 478, 3)
+
+
+def _touches(box: Array, shape: tuple[int, ...]) -> bool:
+    return bool(box[2] > 1 and box[3] > 1 and box[0] < shape[1] - 1 and box[1] < shape[0] - 1)
+
+
+def _overlap(one: Array, other: Array) -> float:
+    """Return intersection over the smaller of two boxes."""
+    sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
+    areas = [float(np.prod(b[2:] - b[:2])) for b in (one, other)]
+    return float(np.prod(sides)) / max(min(areas), 1e-9)
+
+
+def normalize_landmarks(landmarks: Array) -> Array:
+    """Return meshes in units of the eye distance, centred between the eyes, with the head's roll removed.
+
+    Args:
+        landmarks: (F, 478, 3) in pixels; NaN rows stay NaN.
+
+    Returns:
+        (F, 478, 2) float32; x grows to the picture's right, y downwards.
+
+    Example:
+        >>> normalize_landmarks(np.random.default_rng(0).random((2, 478, 3))).shape
+        (2, 478, 2)
+    """
+    flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
+    eyes = [flat[:, pair].mean(axis=1) for pair in _EYES]  # (F, 2) each
+    centre, across = (eyes[0] + eyes[1]) / 2, eyes[1] - eyes[0]
+    turn = (across[:, 0] - 1j * across[:, 1]) / np.maximum(np.sum(across**2, axis=1), 1e-12)  # 1 / (x + iy)
+    moved = flat - centre[:, None]
+    turned = (moved[..., 0] + 1j * moved[..., 1]) * turn[:, None]
+    return np.stack([turned.real, turned.imag], axis=-1).astype(np.float32)
