@@ -1,0 +1,155 @@
+"""Sound: read any file, write, change the rate, match loudness, and describe it as numbers.
+
+One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (samples, channels).
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import soxr
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Signal
+from personare.features import acoustics
+from personare.features.audio_files import BLOCK_S, SILENT_DBFS, blocks, check, extract_sound, write
+from personare.features.functionals import FUNCTIONAL_NAMES, functionals
+
+__all__ = [
+    "FUNCTIONAL_NAMES",
+    "VIEWS",
+    "blocks",
+    "check",
+    "describe",
+    "extract_sound",
+    "match_loudness",
+    "mono",
+    "read",
+    "resample",
+    "write",
+]
+
+CEILING = 0.99
+
+
+def read(path: Path, *, rate_hz: float | None = None) -> Signal:
+    """Read the sound of any file: WAV, FLAC, MP3 ... or the sound track of a video.
+
+    Args:
+        path: The file.
+        rate_hz: Samples a second to convert to; None keeps the file's own.
+
+    Returns:
+        (samples, channels) float32 in [-1, 1].
+
+    Raises:
+        DataError: The file is missing, empty, broken, or holds no sound.
+    """
+    parts = list(blocks(path, block_s=BLOCK_S))
+    signal = Signal(values=np.concatenate([p.values for p in parts]), rate_hz=parts[0].rate_hz)
+    return signal if rate_hz is None else resample(signal, rate_hz)
+
+
+def resample(signal: Signal, rate_hz: float) -> Signal:
+    """Return the sound at another number of samples a second (soxr, high quality).
+
+    Example:
+        >>> resample(Signal(values=np.zeros((800, 2), np.float32), rate_hz=8000), 16000).values.shape
+        (1600, 2)
+    """
+    if not rate_hz > 0:
+        raise OptionError(f"A rate must be above 0 Hz, {rate_hz} was given.")
+    if rate_hz == signal.rate_hz:
+        return signal
+    size = math.ceil(len(signal.values) * rate_hz / signal.rate_hz)
+    values = soxr.resample(np.asarray(signal.values, np.float32), signal.rate_hz, rate_hz)
+    values = np.pad(values[:size], ((0, max(0, size - len(values))), (0, 0)))
+    return Signal(values=values, rate_hz=rate_hz, start_s=signal.start_s)
+
+
+def mono(signal: Signal) -> Signal:
+    """Return the mean of the channels as one channel, (samples, 1)."""
+    values = np.asarray(signal.values, np.float32).mean(axis=1, keepdims=True)
+    return Signal(values=values, rate_hz=signal.rate_hz, start_s=signal.start_s)
+
+
+def match_loudness(signal: Signal, like: Signal) -> Signal:
+    """Return the sound with the effective level (RMS) of another, limited smoothly so that nothing clips.
+
+    Args:
+        signal: What to change.
+        like: Whose level to take.
+
+    Returns:
+        The signal, nowhere above 0.99. A silent signal or a silent model gives silence.
+    """
+    wanted, values = _rms(like.values), np.asarray(signal.values, np.float64)
+    if wanted < 10 ** (SILENT_DBFS / 20) or _rms(values) == 0:
+        return Signal(values=np.zeros_like(signal.values), rate_hz=signal.rate_hz, start_s=signal.start_s)
+    for _ in range(3):  # the limiter takes a little away, so the level is set again
+        values = _limited(values * (wanted / _rms(values)), round(0.005 * signal.rate_hz))
+    return Signal(values=values.astype(np.float32), rate_hz=signal.rate_hz, start_s=signal.start_s)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
+
+
+def _limited(values: Array, reach: int) -> Array:
+    """Lower the gain around peaks; the mean of local minima is never above the gain any sample needs."""
+    peak = np.abs(values).max(axis=1)
+    if peak.max(initial=0.0) <= CEILING:
+        return values
+    gain = np.minimum(1.0, CEILING / np.maximum(peak, CEILING))
+    size = 2 * reach + 1
+    gain = uniform_filter1d(minimum_filter1d(gain, size, mode="nearest"), size, mode="nearest")
+    return np.asarray(np.clip(values * gain[:, None], -CEILING, CEILING))
+
+
+def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
+    """Describe speech as numbers, after mixing it to one channel at 16 kHz.
+
+    Args:
+        signal: Any rate, any channels.
+        views: Which descriptions; frames are 10 ms apart and T is their number.
+
+            - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
+            - ``logmel`` (T, 64): energy in 64 mel bands, dB.
+            - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
+            - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
+            - ``waveform`` (N,): float16 at 16 kHz.
+
+    Returns:
+        The views by name.
+
+    Raises:
+        OptionError: An unknown view.
+        DataError: No samples.
+
+    Example:
+        >>> describe(Signal(values=np.ones((16000, 1)), rate_hz=16000), ["logmel"])["logmel"].shape
+        (101, 64)
+    """
+    unknown = sorted(set(views) - set(VIEWS))
+    if unknown:
+        raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")
+    if len(signal.values) == 0:
+        raise DataError("A sound without samples cannot be described. Leave the recording out.")
+    samples = resample(mono(signal), acoustics.RATE_HZ).values[:, 0]
+    return {view: VIEWS[view](samples) for view in views}
+
+
+def _waveform(samples: Array) -> Array:
+    return samples.astype(np.float16)
+
+
+VIEWS: Mapping[str, Callable[[Array], Array]] = {
+    "mfcc": acoustics.mfcc,
+    "logmel": acoustics.logmel,
+    "prosody": acoustics.prosody,
+    "functionals": functionals,
+    "waveform": _waveform,
+}
+"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
