@@ -1,0 +1,166 @@
+"""What the made-up faces do: action units that rise, stay and fall, speech in the jaw, blinks, gaze, head turns."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from personare.core.errors import OptionError
+from personare.core.types import Array
+from personare.simulate.people import Style
+from personare.simulate.sentences import Utterance
+
+__all__ = ["ACTION_UNITS", "EMOTIONS", "POSE", "Motion", "move"]
+
+ACTION_UNITS: tuple[str, ...] = (
+    "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU12", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26",
+    "AU45",
+)  # fmt: skip
+POSE: tuple[str, ...] = ("yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_cm")
+
+# Intensities from 0 to 1 after the EMFACS combinations; a feeling is drawn from one of its rows.
+_PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
+    "neutral": ({},),
+    "happiness": ({"AU06": 0.8, "AU12": 0.95, "AU25": 0.45}, {"AU06": 0.5, "AU12": 0.85}),
+    "sadness": ({"AU01": 0.85, "AU04": 0.5, "AU15": 0.8, "AU17": 0.4}, {"AU01": 0.7, "AU15": 0.6, "AU07": 0.25}),
+    "anger": (
+        {"AU04": 0.95, "AU05": 0.4, "AU07": 0.6, "AU23": 0.8},
+        {"AU04": 0.85, "AU07": 0.7, "AU17": 0.5, "AU23": 0.5},
+    ),
+    "fear": (
+        {"AU01": 0.85, "AU02": 0.55, "AU04": 0.35, "AU05": 0.85, "AU20": 0.65, "AU25": 0.5},
+        {"AU01": 0.7, "AU02": 0.6, "AU05": 0.7, "AU25": 0.4, "AU26": 0.35},
+    ),
+    "disgust": (
+        {"AU09": 0.9, "AU15": 0.4, "AU17": 0.5, "AU07": 0.4},
+        {"AU09": 0.75, "AU04": 0.5, "AU15": 0.5, "AU25": 0.25},
+    ),
+}
+EMOTIONS: tuple[str, ...] = tuple(_PROTOTYPES)
+
+_STRAY = ("AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU12", "AU15", "AU17", "AU20", "AU23")
+_BOW = {"neutral": 0.0, "happiness": -1.0, "sadness": 4.0, "anger": 2.0, "fear": -2.0, "disgust": -2.5}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """What a face does in one recording, frame by frame.
+
+    Attributes:
+        actions: (F, 15) intensity of each of ``ACTION_UNITS``, 0 to 1, speech included.
+        round: (F,) rounding of the lips by speech.
+        pose: (F, 5) head pose in the order of ``POSE``; positive yaw turns to the picture's right, positive pitch down.
+        gaze: (F, 2) where the eyes look, right and down, 1 for the edge of the eye.
+        strength: How strongly the emotion was shown, 1 for the person's full expression.
+    """
+
+    actions: Array
+    round: Array
+    pose: Array
+    gaze: Array
+    strength: float
+
+
+def move(emotion: str, utterance: Utterance, style: Style, *, rate_hz: float, rng: np.random.Generator) -> Motion:
+    """Let a person show an emotion while saying a sentence.
+
+    Args:
+        emotion: One of ``EMOTIONS``.
+        utterance: What is said when.
+        style: The person's habits.
+        rate_hz: Frames a second.
+        rng: Varies strength, timing and everything that differs from take to take.
+
+    Raises:
+        OptionError: The emotion is not known.
+    """
+    if emotion not in _PROTOTYPES:
+        raise OptionError(f"There is no emotion '{emotion}' here. Choose one of: {', '.join(EMOTIONS)}.")
+    times = np.arange(max(1, round(utterance.duration_s * rate_hz))) / rate_hz
+    strength = float(rng.uniform(0.45, 1.1))
+    levels = _levels(emotion, strength, style, rng)
+    actions = _envelope(times, style, rng)[:, None] * levels  # (F, 15)
+    actions *= 1 + 0.12 * _drift(len(times), rate_hz, 0.3, rng)[:, None]
+    mouth = utterance.mouth(times)  # (F, 3)
+    _speak(actions, mouth, style)
+    actions[:, ACTION_UNITS.index("AU45")] = _blinks(times, style, rng)
+    return Motion(
+        actions=np.clip(actions, 0, 1).astype(np.float32),
+        round=mouth[:, 2].astype(np.float32),
+        pose=_pose(times, emotion, strength, utterance, style, rng).astype(np.float32),
+        gaze=_gaze(times, rng).astype(np.float32),
+        strength=strength,
+    )
+
+
+def _levels(emotion: str, strength: float, style: Style, rng: np.random.Generator) -> Array:
+    """Return (15,) apex intensities: the emotion's own action units, each more or less, and a few stray ones."""
+    kinds = _PROTOTYPES[emotion]
+    prototype = kinds[int(rng.integers(len(kinds)))]
+    levels = np.array([prototype.get(name, 0.0) for name in ACTION_UNITS])
+    levels *= strength * style.expressivity * np.array(style.gains) * np.exp(0.25 * rng.standard_normal(len(levels)))
+    for name in rng.choice(_STRAY, size=2, replace=False):
+        levels[ACTION_UNITS.index(name)] += float(rng.uniform(0, 0.28))
+    return levels
+
+
+def _envelope(times: Array, style: Style, rng: np.random.Generator) -> Array:
+    """Return (F,) an expression's rise, apex and fall, 0 to 1."""
+    end = times[-1] if len(times) > 1 else 1.0
+    rise = style.onset_s * float(np.exp(0.2 * rng.standard_normal()))
+    start = float(rng.uniform(-0.1, 0.15))
+    fall_start, rest = end * float(rng.uniform(0.7, 0.95)), float(rng.uniform(0.2, 0.7))
+    envelope = _smooth_step((times - start) / rise)
+    return np.asarray(envelope * (1 - (1 - rest) * _smooth_step((times - fall_start) / (1.5 * rise))))
+
+
+def _smooth_step(share: Array) -> Array:
+    inside = np.clip(share, 0, 1)
+    return np.asarray(inside * inside * (3 - 2 * inside))
+
+
+def _drift(frames: int, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
+    """Return (frames,) slow noise of unit variance that wanders over about the given time."""
+    sigma = max(seconds * rate_hz, 0.5)
+    noise = gaussian_filter1d(rng.standard_normal(frames + 2 * int(4 * sigma) + 2), sigma)
+    noise *= np.sqrt(2 * sigma * np.sqrt(np.pi))
+    return np.asarray(noise[int(4 * sigma) + 1 :][:frames])
+
+
+def _speak(actions: Array, mouth: Array, style: Style) -> None:
+    """Add the jaw and lips of speech, in place; pressed lips of m and b close what the emotion had parted."""
+    parted, dropped = ACTION_UNITS.index("AU25"), ACTION_UNITS.index("AU26")
+    closing = np.clip(mouth[:, 1] / 0.12, 0, 1)
+    actions[:, parted] = closing * np.maximum(actions[:, parted], 0.75 * np.clip(mouth[:, 1] - 0.12, 0, 1))
+    actions[:, dropped] = closing * np.maximum(actions[:, dropped], 0.62 * style.jaw_gain * mouth[:, 0])
+
+
+def _blinks(times: Array, style: Style, rng: np.random.Generator) -> Array:
+    """Return (F,) closure of the eyelids: a Poisson number of blinks of a quarter of a second."""
+    closed = np.zeros(len(times))
+    seconds = times[-1] if len(times) else 0.0
+    for start in rng.uniform(0, max(seconds, 0.1), size=rng.poisson(style.blinks_per_min * seconds / 60)):
+        phase = (times - start) / 0.26
+        closed = np.maximum(closed, np.clip(np.interp(phase, [0, 0.3, 0.45, 1], [0, 1, 1, 0], left=0, right=0), 0, 1))
+    return closed
+
+
+def _pose(
+    times: Array, emotion: str, strength: float, utterance: Utterance, style: Style, rng: np.random.Generator
+) -> Array:
+    """Return (F, 5): a resting pose, sway, and nods on accented syllables."""
+    rate_hz = 1 / (times[1] - times[0]) if len(times) > 1 else 25.0
+    rest = rng.normal(0, (3.0, 2.0, 1.5, 0.5, 0.4))
+    sway = np.stack([_drift(len(times), rate_hz, 0.35, rng) for _ in POSE], axis=1)
+    pose = rest + sway * style.sway_deg * np.array((1.0, 0.7, 0.5, 0.12, 0.08))
+    centers = utterance.syllables_s.mean(axis=1)
+    nods = np.exp(-0.5 * ((times[:, None] - centers) / 0.11) ** 2) @ utterance.stress
+    pose[:, 1] += style.nod_deg * nods + strength * _BOW[emotion]
+    return np.asarray(np.clip(pose, -14, 14))
+
+
+def _gaze(times: Array, rng: np.random.Generator) -> Array:
+    """Return (F, 2): the eyes rest on one point, jump to the next about every second."""
+    jumps = np.cumsum(rng.exponential(0.9, size=8))
+    points = rng.normal(0, (0.12, 0.07), size=(9, 2))
+    return np.asarray(points[np.searchsorted(jumps, times)])

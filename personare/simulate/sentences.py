@@ -1,0 +1,174 @@
+"""What the made-up people say: short English sentences as sounds, with their timing and the mouth they need."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from personare.core.errors import OptionError
+from personare.core.types import Array
+
+__all__ = ["PHONES", "SENTENCES", "Phone", "Sentence", "Sound", "Utterance", "speak"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phone:
+    """One speech sound.
+
+    Attributes:
+        formants: First three formants (Hz) of a 17.5 cm tract.
+        seconds: Usual length.
+        voice: Amplitude of the voice, 1 for an open vowel.
+        noise: Amplitude of friction or burst noise.
+        band_hz: Center and half width of that noise.
+        burst: Share of the sound's end that sounds; the rest is a closure. 1 for sounds that are not stops.
+        jaw: How far the jaw opens, 0 to 1.
+        lips: How far the lips part, 0 to 1; 0 presses them together.
+        round: How much the lips round, 0 to 1.
+    """
+
+    formants: tuple[float, float, float]
+    seconds: float
+    voice: float = 1.0
+    noise: float = 0.0
+    band_hz: tuple[float, float] = (3000.0, 1500.0)
+    burst: float = 1.0
+    jaw: float = 0.1
+    lips: float = 0.5
+    round: float = 0.0
+
+
+PHONES: dict[str, Phone] = {
+    "a": Phone(formants=(730, 1120, 2450), seconds=0.125, jaw=1.0, lips=1.0),
+    "A": Phone(formants=(660, 1700, 2420), seconds=0.115, jaw=0.85, lips=0.9),
+    "e": Phone(formants=(450, 1950, 2600), seconds=0.115, voice=0.95, jaw=0.5, lips=0.8),
+    "i": Phone(formants=(290, 2250, 3000), seconds=0.110, voice=0.85, jaw=0.2, lips=0.7),
+    "o": Phone(formants=(500, 860, 2400), seconds=0.125, voice=0.95, jaw=0.6, lips=0.7, round=0.8),
+    "u": Phone(formants=(315, 900, 2250), seconds=0.110, voice=0.85, jaw=0.25, lips=0.5, round=1.0),
+    "@": Phone(formants=(500, 1450, 2450), seconds=0.070, voice=0.85, jaw=0.4, lips=0.6),
+    "m": Phone(formants=(250, 1050, 2200), seconds=0.070, voice=0.42, jaw=0.05, lips=0.0),
+    "n": Phone(formants=(250, 1600, 2550), seconds=0.060, voice=0.42, jaw=0.15, lips=0.45),
+    "l": Phone(formants=(360, 1250, 2700), seconds=0.060, voice=0.65, jaw=0.3, lips=0.6),
+    "j": Phone(formants=(280, 2250, 3050), seconds=0.055, voice=0.7, jaw=0.15, lips=0.6),
+    "w": Phone(formants=(300, 720, 2200), seconds=0.060, voice=0.7, jaw=0.15, lips=0.3, round=1.0),
+    "v": Phone(formants=(280, 1150, 2300), seconds=0.060, voice=0.4, noise=0.05, band_hz=(4000, 2500), lips=0.15),
+    "z": Phone(formants=(280, 1700, 2550), seconds=0.075, voice=0.3, noise=0.14, band_hz=(5600, 1400), lips=0.5),
+    "s": Phone(formants=(320, 1700, 2550), seconds=0.095, voice=0, noise=0.30, band_hz=(5600, 1400), lips=0.5),
+    "S": Phone(formants=(320, 1750, 2450), seconds=0.095, voice=0, noise=0.32, band_hz=(3400, 900), round=0.5),
+    "f": Phone(formants=(320, 1150, 2300), seconds=0.080, voice=0, noise=0.10, band_hz=(4200, 2600), lips=0.15),
+    "b": Phone(formants=(250, 850, 2250), seconds=0.065, voice=0.2, noise=0.2, band_hz=(900, 700), burst=0.2, lips=0),
+    "d": Phone(formants=(250, 1750, 2650), seconds=0.060, voice=0.2, noise=0.25, band_hz=(3800, 1500), burst=0.25),
+    "g": Phone(formants=(250, 2050, 2400), seconds=0.065, voice=0.2, noise=0.25, band_hz=(2200, 700), burst=0.3),
+    "t": Phone(formants=(300, 1750, 2650), seconds=0.080, voice=0, noise=0.35, band_hz=(4200, 1600), burst=0.45),
+    "k": Phone(formants=(300, 2050, 2400), seconds=0.080, voice=0, noise=0.35, band_hz=(2200, 800), burst=0.45),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sentence:
+    """A line of text and its sounds; a capital in ``stress`` marks the accented syllables."""
+
+    text: str
+    syllables: tuple[str, ...]
+    stress: tuple[float, ...] = field(default=())
+
+
+SENTENCES: dict[str, Sentence] = {
+    "S1": Sentence(
+        text="Anna may see you at noon today.",
+        syllables=("An", "@", "me", "si", "ju", "At", "nun", "t@", "de"),
+        stress=(1, 0, 0.2, 0.7, 0.1, 0, 1, 0, 0.8),
+    ),
+    "S2": Sentence(
+        text="Bob goes to the market so soon.",
+        syllables=("bab", "goz", "t@", "d@", "ma", "k@t", "so", "sun"),
+        stress=(1, 0.5, 0, 0, 1, 0, 0.5, 0.9),
+    ),
+    "S3": Sentence(
+        text="A moon may move over the sea.",
+        syllables=("@", "mun", "me", "muv", "o", "v@", "d@", "si"),
+        stress=(0, 1, 0.2, 0.7, 0.5, 0, 0, 1),
+    ),
+    "S4": Sentence(
+        text="Take me down to a sunny bay.",
+        syllables=("tek", "mi", "dan", "t@", "@", "sa", "ni", "be"),
+        stress=(1, 0.1, 0.6, 0, 0, 0.9, 0, 0.8),
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sound:
+    """One sound at its place in time."""
+
+    phone: Phone
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """A sentence as it was said.
+
+    Attributes:
+        text: The words.
+        sounds: In order, without gaps.
+        syllables_s: (syllables, 2) start and end.
+        stress: (syllables,) 0 to 1.
+        duration_s: With the silence before and after.
+    """
+
+    text: str
+    sounds: tuple[Sound, ...]
+    syllables_s: Array
+    stress: Array
+    duration_s: float
+
+    def mouth(self, times_s: Array) -> Array:
+        """Return (times, 3): jaw, lips and rounding that speech asks for; before and after it the mouth is at rest."""
+        knots, values = [0.0, self.sounds[0].start_s - 0.06], [(0.0, 0.12, 0.0)] * 2
+        for sound in self.sounds:
+            knots.append((sound.start_s + sound.end_s) / 2)
+            values.append((sound.phone.jaw, sound.phone.lips, sound.phone.round))
+        knots += [self.sounds[-1].end_s + 0.08, self.duration_s + 0.1]
+        values += [(0.0, 0.12, 0.0)] * 2
+        return np.stack([np.interp(times_s, knots, column) for column in np.array(values).T], axis=1)  # (T, 3)
+
+
+def speak(sentence: str, *, rate: float, rng: np.random.Generator) -> Utterance:
+    """Time the sounds of a sentence.
+
+    Args:
+        sentence: One of ``SENTENCES``.
+        rate: Speaking rate, 1 for the usual one.
+        rng: Varies every length a little.
+
+    Raises:
+        OptionError: The sentence is not known.
+
+    Example:
+        >>> said = speak("S1", rate=1.0, rng=np.random.default_rng(0))
+        >>> len(said.syllables_s), bool(1.2 < said.duration_s < 2.4)
+        (9, True)
+    """
+    if sentence not in SENTENCES:
+        raise OptionError(f"There is no sentence '{sentence}'. Choose one of: {', '.join(SENTENCES)}.")
+    said = SENTENCES[sentence]
+    clock = float(rng.uniform(0.10, 0.22))
+    sounds: list[Sound] = []
+    syllables = []
+    for place, (syllable, stress) in enumerate(zip(said.syllables, said.stress, strict=True)):
+        start, last = clock, place == len(said.syllables) - 1
+        for symbol in syllable:
+            phone = PHONES[symbol]
+            stretch = (1 + 0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
+            length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * rate)
+            sounds.append(Sound(phone=phone, start_s=clock, end_s=clock + length))
+            clock += length
+        syllables.append((start, clock))
+    return Utterance(
+        text=said.text,
+        sounds=tuple(sounds),
+        syllables_s=np.array(syllables),
+        stress=np.array(said.stress, dtype=float),
+        duration_s=clock + float(rng.uniform(0.15, 0.3)),
+    )
