@@ -1,0 +1,102 @@
+"""Files that appear whole or not at all: written under a temporary name, then renamed."""
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personare.core.errors import DataError
+
+__all__ = ["make_folder", "plain", "replacing", "write_json", "write_text"]
+
+_FIX = "Free the disk, or choose a folder that you may write."
+
+
+def make_folder(folder: Path) -> Path:
+    """Make a folder and its parents.
+
+    Raises:
+        DataError: It cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be made: {error}. {_FIX}") from error
+    return folder
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file name beside ``path``; what is written there takes the place of ``path`` on success.
+
+    **Guarantee**: when the block fails, ``path`` is as it was and the temporary file is gone.
+
+    Raises:
+        DataError: The file cannot be written (full disk, read-only folder).
+    """
+    make_folder(path.parent)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error}. {_FIX}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file, whole or not at all.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:
+    """Write JSON, whole or not at all; arrays become lists, records (dataclasses) become objects.
+
+    Args:
+        path: Where to.
+        content: What to write.
+        allow_nan: Write NaN as Python reads it back; otherwise as ``null``, which every other program can read.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    write_text(path, json.dumps(plain(content, allow_nan=allow_nan), indent=2, ensure_ascii=False) + "\n")
+
+
+def plain(content: Any, *, allow_nan: bool = False) -> Any:
+    """Return content made of what JSON knows: objects, lists, text, numbers, true, false, null.
+
+    Example:
+        >>> plain({"share": np.float32(0.5), "missing": float("nan"), "file": Path("a.wav")})
+        {'share': 0.5, 'missing': None, 'file': 'a.wav'}
+    """
+    match content:
+        case Mapping():
+            return {str(key): plain(value, allow_nan=allow_nan) for key, value in content.items()}
+        case list() | tuple() | set() | frozenset():
+            ordered = sorted(content) if isinstance(content, set | frozenset) else content
+            return [plain(value, allow_nan=allow_nan) for value in ordered]
+        case np.ndarray() | np.generic():
+            return plain(content.tolist(), allow_nan=allow_nan)
+        case float() if not math.isfinite(content) and not allow_nan:
+            return None
+        case None | bool() | int() | float() | str():
+            return content
+    if dataclasses.is_dataclass(content) and not isinstance(content, type):
+        return {f.name: plain(getattr(content, f.name), allow_nan=allow_nan) for f in dataclasses.fields(content)}
+    return str(content)

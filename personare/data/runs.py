@@ -1,0 +1,148 @@
+"""The folder of a run: steps that are done once, go on after a kill, and never run twice at the same time."""
+
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from personare.core.errors import DataError
+from personare.data.atomic import make_folder, plain, write_json
+
+__all__ = ["RunFolder", "file_hash", "write_json"]
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file's bytes, as an input of a step.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path} must be a file that can be read: {error}. Put it back.") from error
+
+
+class RunFolder:
+    """A run's folder and the record of its finished steps in ``steps/<name>.json``.
+
+    **Guarantee**: a step's record appears only after its work ended well, so a killed run does again what was not
+    finished, and only that.
+
+    Args:
+        root: The folder; made if it is not there.
+
+    Raises:
+        DataError: The folder cannot be made or written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = RunFolder(Path(folder))
+        ...     first = run.step("count", inputs={}, options={"n": 2}, work=lambda: {"found": 2})
+        ...     run.step("count", inputs={}, options={"n": 2}, work=lambda: {"found": 99})
+        {'found': 2}
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._steps = make_folder(root / "steps")
+        if not os.access(self._steps, os.W_OK):
+            raise DataError(f"The run folder {root} must be writable; choose another one with --out.")
+
+    def step(
+        self, name: str, *, inputs: Mapping[str, str], options: Mapping[str, Any], work: Callable[[], Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """Do a piece of work, unless it was done before with the same inputs and options.
+
+        Args:
+            name: The step's name; may hold ``/`` to group steps in folders.
+            inputs: What it reads: a hash by name.
+            options: Everything else it depends on, the seed among it.
+            work: Does it and returns a summary that JSON can hold (NaN is kept).
+
+        Returns:
+            The summary, of this run or of the earlier one.
+        """
+        path = self._steps / f"{name}.json"
+        asked = _as_read({"inputs": inputs, "options": options})
+        done = self._read(path)
+        if done is not None and {key: done.get(key) for key in asked} == asked:
+            return dict(done["result"])
+        started = time.monotonic()
+        result = _as_read(work())
+        seconds = round(time.monotonic() - started, 3)
+        record = {"step": name, **asked, "seconds": seconds, "versions": _versions(), "result": result}
+        write_json(path, record, allow_nan=True)
+        return dict(result)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process.
+
+        The lock belongs to the process and ends with it, so a run that was killed can go on at once.
+
+        Raises:
+            DataError: Another process holds it.
+        """
+        path = self.root / ".lock"
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise DataError(f"{path} cannot be written: {error}. Choose a folder that you may write.") from error
+        try:
+            _take(descriptor, self.root)
+            yield
+        finally:
+            os.close(descriptor)
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any] | None:
+        """Return a step's record; None where there is none to be read: then the work is done again."""
+        try:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and isinstance(record.get("result"), dict) else None
+
+
+def _take(descriptor: int, root: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise DataError(
+            f"Only one process may work in {root} at a time, and process {holder} does. "
+            "Wait until it has ended, or choose another folder with --out."
+        ) from error
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _as_read(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return content as it comes back from its file, so that a first and a resumed run see the same."""
+    read: dict[str, Any] = json.loads(json.dumps(plain(content, allow_nan=True)))
+    return read
+
+
+def _versions() -> dict[str, str]:
+    own = {"personare": _version("personare"), "python": platform.python_version()}
+    return {**own, "numpy": np.__version__, "pandas": pd.__version__}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,255 @@
+"""The append-only record of every opening, refusal and release, each row chained to the one before it by its hash.
+
+Rows live in a database through SQLAlchemy: a file (SQLite) by default, or any URL such as ``postgresql+psycopg://...``.
+The chain shows any row that was changed, removed, inserted or moved. Rows cut off the *end* leave a shorter chain that
+is whole in itself: note ``head()`` somewhere else (on paper, in a mail) and give it to ``verify`` to see that too.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from personare.core.errors import DataError
+
+__all__ = ["GENESIS", "LEDGER_COLUMNS", "Ledger", "Verification"]
+
+GENESIS = "0" * 64
+"""What the first row is chained to."""
+
+_CONTENT = ("sequence", "time", "action", "who", "cohort", "subject", "recording", "track", "purpose", "detail")
+LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
+_GIVEN = ("who", "cohort", "subject", "recording", "track", "purpose")
+_WRITES = "personare_writes"
+_PATIENCE_S = 60  # how long one process waits for another to finish its transaction
+
+_TABLE = sa.Table(
+    "ledger",
+    sa.MetaData(),
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in LEDGER_COLUMNS[1:]),
+)
+
+# Not the proof (a file can be edited without SQLite), but it stops a careless UPDATE or DELETE.
+_SQLITE_GUARDS = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS ledger_no_{verb.lower()} BEFORE {verb} ON ledger "
+    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """What checking the chain found.
+
+    Attributes:
+        ok: True if every row is as it was written, in its place.
+        rows: How many rows there are.
+        first_bad: Sequence number at which the chain breaks first; None if it does not.
+    """
+
+    ok: bool
+    rows: int
+    first_bad: int | None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """Writes and checks the chain.
+
+    **Guarantee**: rows are only ever added; all rows of one call appear together or not at all; several processes may
+    write at once; ``verify`` finds every change, removal, insertion or move of a row that has a row after it, and with
+    a noted ``head`` also rows cut off the end.
+
+    Args:
+        url_or_path: A file, or a database URL that SQLAlchemy understands.
+        who: Who opens; written in every row that does not say otherwise.
+        clock: What time it is, with a time zone.
+
+    Raises:
+        DataError: The address of the database cannot be understood.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     ledger = Ledger(Path(folder) / "ledger.sqlite")
+        ...     ledger.append("released", [{"cohort": "demo", "method": "face_blur"}])
+        ...     ledger.verify()
+        Verification(ok=True, rows=1, first_bad=None)
+    """
+
+    def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _now) -> None:
+        text = str(url_or_path)
+        self._address = text
+        self._file = None if "://" in text else Path(text)
+        self._who = who
+        self._clock = clock
+        try:
+            url = sa.make_url(text) if self._file is None else sa.URL.create("sqlite", database=text)
+            self._sqlite = url.get_backend_name() == "sqlite"
+            # NullPool: no connection outlives its use, so nothing stays open and a fork inherits nothing.
+            options = {"timeout": _PATIENCE_S} if self._sqlite else {}
+            self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options)
+        except (SQLAlchemyError, ImportError) as error:
+            raise DataError(f"The ledger {text} must be a file or a database URL: {error}.") from error
+        if self._sqlite:
+            _take_over_transactions(self._engine)
+
+    def append(self, action: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows in one transaction.
+
+        Args:
+            action: What happened: ``opened``, ``refused``, ``released`` ...
+            rows: Any of ``who``, ``cohort``, ``subject``, ``recording``, ``track``, ``purpose``, ``detail`` (a
+                mapping); every other key goes into ``detail``.
+
+        Raises:
+            DataError: The rows could not be written; then none was.
+        """
+        if not rows:
+            return
+        time = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
+        if self._file is not None:
+            _make_folder(self._file.parent)
+        with self._transaction(write=True) as connection:
+            entries = [{**_entry(row, self._who), "time": time, "action": action} for row in rows]
+            connection.execute(sa.insert(_TABLE), _chain(entries, *_last(connection)))
+
+    def head(self) -> str:
+        """Return the hash of the last row; noted elsewhere, it lets ``verify`` see whether later rows are missing."""
+        self._must_exist()
+        with self._transaction() as connection:
+            return _last(connection)[1]
+
+    def verify(self, *, head: str | None = None) -> Verification:
+        """Check every row against its hash, its place and the row before it.
+
+        Args:
+            head: A hash noted earlier from ``head()``; it must still be in the chain.
+        """
+        self._must_exist()
+        count, previous, seen = 0, GENESIS, {GENESIS}
+        with self._transaction() as connection:
+            for row in connection.execute(sa.select(_TABLE).order_by(_TABLE.c.sequence)).mappings():
+                count += 1
+                good = row["sequence"] == count and row["prev_hash"] == previous
+                if not good or row["hash"] != _digest(dict(row), previous):
+                    return Verification(ok=False, rows=self._count(connection), first_bad=int(row["sequence"]))
+                previous = row["hash"]
+                seen.add(previous)
+        whole = head is None or head in seen
+        return Verification(ok=whole, rows=count, first_bad=None if whole else count + 1)
+
+    def rows(self, limit: int | None = None) -> pd.DataFrame:
+        """Return the rows, or the last ``limit`` of them, oldest first; ``detail`` is JSON text."""
+        self._must_exist()
+        newest_first = sa.select(_TABLE).order_by(_TABLE.c.sequence.desc()).limit(limit)
+        with self._transaction() as connection:
+            found = [dict(row) for row in connection.execute(newest_first).mappings()]
+        return pd.DataFrame(found[::-1], columns=list(LEDGER_COLUMNS))
+
+    def _must_exist(self) -> None:
+        if self._file is not None and not self._file.is_file():
+            raise DataError(
+                f"There is no ledger at {self._file}. It is made at the first opening of a recording; if it was there "
+                "before, somebody removed it: restore it from a copy."
+            )
+
+    @staticmethod
+    def _count(connection: sa.Connection) -> int:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(_TABLE)).scalar_one())
+
+    @contextmanager
+    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.connect().execution_options(**{_WRITES: write}) as connection, connection.begin():
+                if write:
+                    _prepare(connection)
+                yield connection
+        except SQLAlchemyError as error:
+            raise DataError(
+                f"The ledger {self._address} could not be {'written' if write else 'read'}: {error}. "
+                "Nothing is opened without it; free the disk, or give a ledger that can be written."
+            ) from error
+
+
+def _take_over_transactions(engine: sa.Engine) -> None:
+    """Let SQLite lock at the start of a write, so that two processes never read the same last row."""
+
+    @sa.event.listens_for(engine, "connect")
+    def _no_hidden_begin(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _prepare(connection: sa.Connection) -> None:
+    connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
+    if connection.dialect.name == "sqlite":
+        for guard in _SQLITE_GUARDS:
+            connection.exec_driver_sql(guard)
+    elif connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE ledger IN EXCLUSIVE MODE")
+
+
+def _last(connection: sa.Connection) -> tuple[int, str]:
+    newest = sa.select(_TABLE.c.sequence, _TABLE.c.hash).order_by(_TABLE.c.sequence.desc()).limit(1)
+    row = connection.execute(newest).first()
+    return (int(row[0]), str(row[1])) if row else (0, GENESIS)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The ledger's folder {folder} cannot be made: {error}. Give a folder you may write."
+        ) from error
+
+
+def _entry(row: Mapping[str, Any], who: str) -> dict[str, str]:
+    """Return the row's fields as text; what has no column of its own goes into ``detail``."""
+    entry = {name: _storable(str(row.get(name) or "")) for name in _GIVEN}
+    extra = {key: value for key, value in row.items() if key not in _GIVEN and key != "detail"}
+    entry["who"] = entry["who"] or who
+    entry["detail"] = _canonical({**(row.get("detail") or {}), **extra})
+    return entry
+
+
+def _chain(entries: Sequence[dict[str, Any]], last: int, previous: str) -> list[dict[str, Any]]:
+    chained = []
+    for sequence, entry in enumerate(entries, start=last + 1):
+        numbered = {**entry, "sequence": sequence}
+        digest = _digest(numbered, previous)
+        chained.append({**numbered, "prev_hash": previous, "hash": digest})
+        previous = digest
+    return chained
+
+
+def _digest(entry: Mapping[str, Any], previous: str) -> str:
+    content = {name: entry[name] for name in _CONTENT} | {"prev_hash": previous}
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()
+
+
+def _canonical(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return _storable(text)
+
+
+def _storable(text: str) -> str:
+    """Return text that any database takes: bytes of file names that are no UTF-8 are written out as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
