@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:  # pandas takes most of a second to import, and the command line must answer at once
+    import pandas as pd
 
 __all__ = [
     "Array",
@@ -59,7 +61,7 @@ class Cohort:
     root: Path
     name: str
     recordings: tuple[Recording, ...]
-    participants: pd.DataFrame
+    participants: "pd.DataFrame"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +175,7 @@ class Evidence:
             Views and their shapes are listed in ``features/voice.py`` and ``features/face.py``.
     """
 
-    table: pd.DataFrame
+    table: "pd.DataFrame"
     views: Mapping[str, Mapping[str, Array]]
 
 

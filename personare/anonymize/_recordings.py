@@ -1,0 +1,210 @@
+"""One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from personare.anonymize._video import anonymize_video
+from personare.core import registry
+from personare.core.errors import DataError, OptionError
+from personare.core.protocols import FaceAnonymizer, VoiceAnonymizer
+from personare.core.randomness import generator
+from personare.core.types import Array, LocatedFrame, Recording, Signal, Withheld
+from personare.features import audio, video
+
+__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording"]
+
+METHODS = "personare.anonymize"
+Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disguise:
+    """What one release does to voice and face: plain data, as it stands in a study file.
+
+    Attributes:
+        name: The release's name.
+        voice: An anonymizer of voices, e.g. ``voice_mcadams``; empty: no sound is released.
+        face: An anonymizer of faces, e.g. ``face_blur``; empty: no picture is released.
+        voice_options: Options of the voice method.
+        face_options: Options of the face method.
+        keep_sound: Carry the *original* sound over into the protected video. The voice then stays identifiable.
+    """
+
+    name: str
+    voice: str = ""
+    face: str = ""
+    voice_options: Mapping[str, Any] = field(default_factory=dict)
+    face_options: Mapping[str, Any] = field(default_factory=dict)
+    keep_sound: bool = False
+
+    def __post_init__(self) -> None:
+        """Check that something is hidden, and that each method exists and takes its options."""
+        if not (self.voice or self.face):
+            raise OptionError(f"Release '{self.name}' hides nothing. Name a voice method, a face method, or both.")
+        if self.keep_sound and self.voice:
+            raise OptionError(f"Release '{self.name}' cannot both keep the original sound and replace it.")
+        for kind, name in (("voice", self.voice), ("face", self.face)):
+            if name and not name.startswith(kind + "_"):
+                raise OptionError(f"'{name}' is not a {kind} method. `personare methods` lists them.")
+        self.methods()
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """``audio`` and/or ``video``."""
+        return tuple(m for m, method in (("audio", self.voice), ("video", self.face)) if method)
+
+    def methods(self) -> tuple[VoiceAnonymizer | None, FaceAnonymizer | None]:
+        """Make the voice and the face method, not yet fitted."""
+        voice = registry.create(METHODS, self.voice, self.voice_options) if self.voice else None
+        face = registry.create(METHODS, self.face, self.face_options) if self.face else None
+        return voice, face
+
+    def needs_landmarks(self) -> bool:
+        """Whether the face method must know the mesh."""
+        return bool(self.face) and bool(getattr(registry.load(METHODS, self.face), "needs_landmarks", False))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """Fitted methods by the person they hide; the key ``""`` serves everybody not named."""
+
+    voice: Mapping[str, VoiceAnonymizer] = field(default_factory=dict)
+    face: Mapping[str, FaceAnonymizer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one recording.
+
+    Attributes:
+        recording: Its id.
+        files: Written file by track.
+        counts: ``frames``, ``frames_covered_whole``, ``seconds``.
+        withheld: What was not written, and why.
+    """
+
+    recording: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    counts: Mapping[str, float] = field(default_factory=dict)
+    withheld: tuple[Withheld, ...] = ()
+
+
+def anonymize_recording(
+    recording: Recording,
+    sources: Mapping[str, Path],
+    targets: Mapping[str, Path],
+    disguise: Disguise,
+    masks: Masks,
+    run: tuple[int, Locate],
+) -> Outcome:
+    """Protect the voice and the face of one recording.
+
+    Args:
+        recording: Who and what it is.
+        sources: The original's files by track (``audio``, ``video``), already admitted by the vault.
+        targets: Where each track's protected file goes; written whole or not at all.
+        disguise: What is done.
+        masks: The fitted methods.
+        run: The seed, and what finds the faces of a video.
+
+    Returns:
+        What was written and what was withheld; no exception for a bad recording.
+    """
+    seed, locate = run
+    files: dict[str, Path] = {}
+    counts: dict[str, float] = {"recordings": 1}
+    withheld: list[Withheld] = []
+    for track in targets:
+        try:
+            if track == "audio" and "audio" in sources:
+                _voice(
+                    recording,
+                    sources["audio"],
+                    targets["audio"],
+                    masks,
+                    _rng(recording, disguise.voice, masks.voice, seed),
+                )
+            elif track == "video" and "video" in sources:
+                counts |= _face(recording, sources, targets, masks, disguise, (seed, locate))
+            else:
+                raise DataError(f"The recording has no {track}.")
+            files[track] = targets[track]
+        except Exception as error:  # one bad recording never stops a release, and never passes through
+            targets[track].unlink(missing_ok=True)
+            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=_reason(error), fix=_FIX))
+    return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
+
+
+_FIX = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+
+
+def _method(masks: Mapping[str, Any], subject: str) -> Any:
+    return masks[subject] if subject in masks else masks[""]
+
+
+def _rng(recording: Recording, name: str, masks: Mapping[str, Any], seed: int) -> np.random.Generator:
+    policy = getattr(_method(masks, recording.subject), "policy", "recording")
+    owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
+    return generator(seed, name, owner)
+
+
+def _voice(recording: Recording, source: Path, target: Path, masks: Masks, rng: np.random.Generator) -> None:
+    audio.write(target, _disguised(audio.read(source), _method(masks.voice, recording.subject), rng))
+
+
+def _disguised(speech: Signal, method: VoiceAnonymizer, rng: np.random.Generator) -> Signal:
+    """Change the speech and check that it really changed."""
+    hidden = method(speech, rng=rng)
+    if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
+        raise DataError("The protected sound has another length than the original, or values that are not numbers.")
+    if speech.values.any() and np.array_equal(hidden.values, speech.values):
+        raise DataError("The sound came out unchanged, so nothing was protected.")
+    return hidden
+
+
+def _face(
+    recording: Recording,
+    sources: Mapping[str, Path],
+    targets: Mapping[str, Path],
+    masks: Masks,
+    disguise: Disguise,
+    run: tuple[int, Locate],
+) -> dict[str, float]:
+    seed, locate = run
+    outcome = anonymize_video(
+        sources["video"],
+        targets["video"],
+        _method(masks.face, recording.subject),
+        subject=recording.subject,
+        rng=_rng(recording, disguise.face, masks.face, seed),
+        locate=locate,
+        sound=_sound(recording, sources, masks, disguise, seed),
+    )
+    if not outcome.faces_seen:
+        raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
+    return {
+        "frames": outcome.frames,
+        "frames_covered_whole": outcome.covered_whole,
+        "seconds": outcome.seconds,
+    }
+
+
+def _sound(
+    recording: Recording, sources: Mapping[str, Path], masks: Masks, disguise: Disguise, seed: int
+) -> Signal | None:
+    """Return what the protected video may be heard saying."""
+    if not (disguise.voice or disguise.keep_sound) or not video.probe(sources["video"]).has_sound:
+        return None
+    speech = audio.read(sources["video"])
+    if disguise.keep_sound:
+        return speech
+    method = _method(masks.voice, recording.subject)
+    return _disguised(speech, method, _rng(recording, disguise.voice, masks.voice, seed))

