@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -131,4 +131,4 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
                     found[name] = arrays[view]
         return found
 
-    return Evidence(table=rows, views={view: _View(lambda view=view: load(view)) for view in views})
+    return Evidence(table=rows, views={view: _View(partial(load, view)) for view in views})

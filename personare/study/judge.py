@@ -92,7 +92,8 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str,
 
 
 def _result(row: Mapping[str, Any]) -> Result:
-    return Result(**{k: float("nan") if v is None else v for k, v in row.items()})  # JSON knows no NaN
+    values: dict[str, Any] = {k: float("nan") if v is None else v for k, v in row.items()}  # JSON knows no NaN
+    return Result(**values)
 
 
 def _once(rows: list[Result]) -> list[Result]:

@@ -79,7 +79,7 @@ class _Work:
             raise DataError(f"Nothing of {cohort.name} can be released: {_first(refused)}")
         masks = self._fit(recordings, sources, background)
 
-        def hide(work: list[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
+        def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
             return self._hide([(r, sources[r.id], targets) for r, targets in work], masks)
 
         release = release_recordings(cohort, recordings, self.disguise, target, hide)

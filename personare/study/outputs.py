@@ -14,6 +14,7 @@ from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import write_json
 from personare.govern.ledger import Ledger
+from personare.study.plan import Published
 
 __all__ = ["text_table", "write"]
 
@@ -34,13 +35,14 @@ _PACKAGES = (
 Found = tuple[Sequence[Release], Sequence[Result], Sequence[Withheld]]
 
 
-def write(out: Path, cohort: Cohort, found: Found, ledger: Ledger) -> None:
+def write(out: Path, cohort: Cohort, found: Found, published: Sequence[Published], ledger: Ledger) -> None:
     """Write results, details and what a reader of the report must know.
 
     Args:
         out: The run folder.
         cohort: The originals.
         found: The releases, the measured rows, and what was skipped.
+        published: Figures to print beside ours.
         ledger: Its last rows are shown.
     """
     releases, results, skipped = found
@@ -51,10 +53,31 @@ def write(out: Path, cohort: Cohort, found: Found, ledger: Ledger) -> None:
     write_json(out / "details.json", details)
     write_json(out / "releases.json", [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases])
     write_json(out / "skipped.json", [asdict(item) for item in skipped])
+    if published:
+        write_json(out / "reference.json", [_beside(figure, results) for figure in published])
     write_json(out / "cohort.json", _cohort(cohort))
     write_json(out / "examples.json", {release.name: _examples(out, release) for release in releases})
     write_json(out / "ledger.json", _ledger(ledger))
     write_json(out / "versions.json", {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}})
+
+
+def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
+    """Return a published figure with ours, and with ours after retraining."""
+
+    def ours(attacker: str) -> Result | None:
+        keys = (figure.release, figure.measure, attacker)
+        return next((r for r in results if (r.release, r.measure, r.attacker) == keys), None)
+
+    same, after = ours(figure.attacker), ours(figure.retrained) if figure.retrained else None
+    return {
+        "row": figure.row,
+        "published": figure.published,
+        "ours": same.value if same else None,
+        "low": same.low if same else None,
+        "high": same.high if same else None,
+        "attacker_note": figure.attacker or (same.note if same else "not measured here"),
+        "retrained": after.value if after else None,
+    }
 
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:

@@ -10,7 +10,28 @@ from typing import Any
 from personare.anonymize._recordings import Disguise
 from personare.core.errors import OptionError
 
-__all__ = ["StudyPlan", "load_plan", "presets"]
+__all__ = ["Published", "StudyPlan", "load_plan", "presets"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A figure that somebody published, and the row of ours that answers it.
+
+    Attributes:
+        row: What was measured.
+        published: The figure as published.
+        release: Our release.
+        measure: Our measure.
+        attacker: Who looks, as the publication did.
+        retrained: Who looks after retraining; empty where that has no meaning.
+    """
+
+    row: str
+    published: str
+    release: str
+    measure: str
+    attacker: str = ""
+    retrained: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +46,7 @@ class StudyPlan:
         purpose: The purpose for which recordings are opened; consent must allow it.
         seed: Everything random follows from it.
         people: Size of the made-up cohort, where no cohort is given.
-        reference: Name of a table of published figures to print beside ours, e.g. ``ranade2024``.
+        published: Published figures to print beside ours.
     """
 
     releases: tuple[Disguise, ...]
@@ -35,7 +56,7 @@ class StudyPlan:
     purpose: str = "evaluation"
     seed: int = 0
     people: int = 12
-    reference: str = ""
+    published: tuple[Published, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that releases have names of their own."""
@@ -84,9 +105,10 @@ def load_plan(preset: str = "quick", config: Path | None = None) -> tuple[StudyP
 
 def _plan(said: dict[str, Any]) -> StudyPlan:
     releases = tuple(_known(Disguise, row, "a [[releases]] entry") for row in said.pop("releases", []))
+    published = tuple(_known(Published, row, "a [[published]] entry") for row in said.pop("published", []))
     said = {"attacks": [], "utilities": [], "options": {}} | said
     lists = {name: tuple(said.pop(name)) for name in ("attacks", "utilities")}
-    plan: StudyPlan = _known(StudyPlan, {"releases": releases, **lists, **said}, "a study file")
+    plan: StudyPlan = _known(StudyPlan, {"releases": releases, "published": published, **lists, **said}, "a study file")
     return plan
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -57,7 +57,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
             except PersonareError as error:  # one release that cannot be made never stops the others
                 skipped.append(Withheld(item=f"release {disguise.name}", problem=str(error), fix="See the message."))
         judged = study.judge(made)
-        outputs.write(out, cohort, (made, judged, skipped), ledger)
+        outputs.write(out, cohort, (made, judged, skipped), plan.published, ledger)
         return write_report(out)
 
 
@@ -145,7 +145,7 @@ class _Study:
     def _make(self, disguise: Disguise, key: str) -> Mapping[str, Any]:
         masks = fit_masks(disguise, self.recordings, self.sources, self._locate_for(disguise), self.plan.seed)
 
-        def hide(work: list[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
+        def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
             items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
             hidden = partial(_hide, self.out / "private" / "locations", self.plan.seed, disguise, masks)
             steps = self.out / "steps" / f"hide-{disguise.name}"

@@ -1,0 +1,21 @@
+"""The folder is the registry: what lies in it is listed, and each file is one method."""
+
+import pytest
+
+from personare.core import registry
+from personare.core.errors import UnknownMethodError
+
+FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "data.readers")
+FILES = [(folder, name) for folder in FOLDERS for name in registry.find(f"personare.{folder}")]
+
+
+@pytest.mark.parametrize(("folder", "name"), FILES)
+def test_every_file_is_one_method_with_a_summary(folder, name):
+    method = registry.find(f"personare.{folder}")[name]
+    assert len(method.summary) > 20
+    assert registry.load(f"personare.{folder}", name).__name__ == method.class_name
+
+
+def test_unknown_method_is_told_what_there_is():
+    with pytest.raises(UnknownMethodError, match="face_blur"):
+        registry.create("personare.anonymize", "face_magic")
