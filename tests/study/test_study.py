@@ -1,0 +1,179 @@
+import json
+import math
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from personare.core.errors import DataError, OptionError, PolicyError
+from personare.data.cohort import open_cohort
+from personare.govern.ledger import Ledger
+from personare.study import load_plan, run_study
+from personare.study.parallel import Workers
+from personare.study.plan import presets
+
+COLUMNS = [
+    "release",
+    "modality",
+    "measure",
+    "kind",
+    "attacker",
+    "value",
+    "low",
+    "high",
+    "n",
+    "baseline",
+    "control",
+    "unit",
+    "better",
+    "note",
+]
+ALONE = Workers(jobs=1, quiet=True)
+
+
+def study(cohort, plan_file, out, ledger=None):
+    plan, text = load_plan(config=plan_file)
+    return run_study(cohort, plan, text, out, workers=ALONE, ledger=ledger or Ledger(out.parent / "ledger.sqlite"))
+
+
+@pytest.mark.slow
+def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    report = study(made_up, small_plan, tmp_path / "run", ledger)
+    assert report.is_file()
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    assert set(rows[0]) == set(COLUMNS)
+    assert {row["release"] for row in rows} == {"original", "noisy", "mcadams"}
+    assert {row["attacker"] for row in rows if row["kind"] == "risk"} >= {"ignorant", "lazy_informed", "semi_informed"}
+    measured = [row for row in rows if row["value"] is not None]
+    assert all(row["low"] <= row["value"] <= row["high"] for row in measured if row["low"] is not None)
+    assert ledger.verify().ok
+    assert set(ledger.rows()["action"]) >= {"opened", "released"}
+
+
+@pytest.mark.slow
+def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, small_plan, tmp_path, monkeypatch):
+    study(made_up, small_plan, tmp_path / "run")
+    first = (tmp_path / "run/results.json").read_text()
+    monkeypatch.setattr("personare.study.run.anonymize_recording", None)
+    monkeypatch.setattr("personare.study.evidence.voice_views", None)
+    study(made_up, small_plan, tmp_path / "run")
+    assert (tmp_path / "run/results.json").read_text() == first
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_where_it_stopped(made_up, small_plan, tmp_path, monkeypatch):
+    from personare.study import run
+
+    real, calls = run.anonymize_recording, []
+
+    def dies(*args):
+        calls.append(args[0].id)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(run, "anonymize_recording", dies)
+    with pytest.raises(KeyboardInterrupt):
+        study(made_up, small_plan, tmp_path / "run")
+    study(made_up, small_plan, tmp_path / "run")
+    assert len(calls) == 2 * len(made_up.recordings) + 1, "only the recording under way was done again"
+
+
+@pytest.mark.slow
+def test_one_bad_recording_never_stops_a_study(made_up, small_plan, tmp_path):
+    root = tmp_path / "cohort"
+    shutil.copytree(made_up.root, root)
+    cohort = open_cohort(root)
+    bad = cohort.recordings[0]
+    (root / bad.tracks["audio"]).write_bytes(b"not sound at all")
+    study(cohort, small_plan, tmp_path / "run")
+    releases = json.loads((tmp_path / "run/releases.json").read_text())
+    assert all(bad.id in release["withheld"][0]["item"] for release in releases)
+    assert bad.id not in {r.id for r in open_cohort(tmp_path / "run/releases/noisy").recordings}
+
+
+def test_a_cohort_of_one_person_is_told_that_naming_needs_two(made_up, small_plan, tmp_path):
+    one = replace(
+        made_up, recordings=tuple(r for r in made_up.recordings if r.subject == made_up.recordings[0].subject)
+    )
+    study(one, small_plan, tmp_path / "run")
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    risks = [row for row in rows if row["kind"] == "risk"]
+    assert risks
+    assert all(row["value"] is None and row["note"] for row in risks)
+
+
+def test_nothing_is_studied_without_consent(made_up, small_plan, tmp_path):
+    root = tmp_path / "cohort"
+    shutil.copytree(made_up.root, root)
+    description = json.loads((root / "dataset_description.json").read_text())
+    text = json.dumps(description).replace('"synthetic"', '"identifiable"')
+    (root / "dataset_description.json").write_text(text)
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    with pytest.raises((DataError, PolicyError), match="consent"):
+        study(open_cohort(root), small_plan, tmp_path / "run", ledger)
+    assert set(ledger.rows()["action"]) == {"refused"}
+
+
+def test_the_same_run_twice_at_once_is_refused(made_up, small_plan, tmp_path):
+    from personare.data.runs import RunFolder
+
+    with RunFolder(tmp_path / "run").lock(), pytest.raises(DataError):
+        study(made_up, small_plan, tmp_path / "run")
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_every_preset_can_be_read_and_names_methods_that_exist(preset):
+    from personare.core import registry
+
+    plan, text = load_plan(preset)
+    assert text
+    assert set(plan.attacks) <= set(registry.find("personare.evaluate.attacks"))
+    assert set(plan.utilities) <= set(registry.find("personare.evaluate.utility"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[releases]]\nname = 'x'\n", "hides nothing"),
+        ("[[releases]]\nname = 'x'\nvoice = 'voice_magic'\n", "voice_mcadams"),
+        ("[[releases]]\nname = 'x'\nvoice = 'face_blur'\n", "not a voice method"),
+        ("[[releases]]\nname = 'x'\nvoice = 'voice_noise'\nvoice_options = { magic = 1 }\n", "no option magic"),
+        ("colour = 1\n[[releases]]\nname = 'x'\nvoice = 'voice_noise'\n", "no setting colour"),
+        ("[[releases]\n", "not valid TOML"),
+        ("", "at least one"),
+    ],
+)
+def test_a_study_file_with_a_mistake_is_told_what_to_do(tmp_path, text, said):
+    (tmp_path / "study.toml").write_text(text)
+    with pytest.raises((OptionError, Exception), match=said):
+        load_plan(config=tmp_path / "study.toml")
+
+
+@pytest.mark.slow
+def test_dropping_in_a_file_is_enough_to_have_it_listed_configured_and_judged(tmp_path, made_up):
+    """The file is the one printed in docs/adding-a-method.md, put into a copy of the package."""
+    from pathlib import Path
+
+    here = Path(__file__).resolve().parents[2]
+    shutil.copytree(here / "personare", tmp_path / "personare", ignore=shutil.ignore_patterns("__pycache__"))
+    doc = (here / "docs/adding-a-method.md").read_text(encoding="utf-8")
+    code = doc.split("```python\n")[1].split("```")[0]
+    toml = doc.split("```toml\n")[1].split("```")[0]
+    (tmp_path / "personare/anonymize/voice_reverse.py").write_text(code, encoding="utf-8")
+    (tmp_path / "study.toml").write_text(toml, encoding="utf-8")
+
+    def call(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "personare", *words], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert "voice_reverse" in call("methods")
+    call("study", str(made_up.root), "--config", "study.toml", "--out", "run", "--jobs", "1", "--ledger", "l.sqlite")
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    named = [r for r in rows if r["release"] == "backwards" and r["measure"] == "voice_gmm.top1"]
+    assert named
+    assert not any(math.isnan(r["value"]) for r in named if r["value"] is not None)

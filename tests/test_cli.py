@@ -1,0 +1,105 @@
+"""What a user types: clear messages, exit status 2 for mistakes, nothing half-written."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from personare.core.types import Signal
+from personare.features import audio
+
+
+def call(*words, cwd=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "personare", *map(str, words)], cwd=cwd, env=env, capture_output=True, text=True
+    )
+
+
+def voice(path, seconds=1.0, rate_hz=16000, channels=1):
+    t = np.arange(int(rate_hz * seconds)) / rate_hz
+    buzz = 0.1 * np.asarray(sum(np.sin(2 * np.pi * 130 * k * t) / k for k in range(1, 20)))
+    values = np.repeat(buzz[:, None], channels, axis=1).astype(np.float32)
+    audio.write(path, Signal(values=values, rate_hz=rate_hz))
+
+
+def test_help_and_methods_answer_at_once_without_heavy_imports():
+    code = (
+        "import sys; import personare, personare.cli; from personare.core import registry;"
+        "registry.find('personare.anonymize');"
+        "print([m for m in ('torch', 'cv2', 'mediapipe', 'pandas', 'sklearn') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["anonymize", "absent.wav", "out.wav", "--voice", "voice_noise"], "no file or folder"),
+        (["anonymize", "in.wav", "out.wav"], "hides nothing"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_magic"], "Choose one of"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "x"], "METHOD.NAME=VALUE"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "face_blur.x=1"], "neither"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_noise", "-o", "voice_noise.x=1"], "no option x"),
+        (["anonymize", "in.wav", "out.wav", "--voice", "voice_codebook"], "--background"),
+        (["study", "absent"], "absent"),
+        (["study", "--preset", "absent"], "quick"),
+        (["ledger", "verify", "absent"], "no ledger"),
+        (["import", "absent", "out", "--reader", "emodb"], "absent"),
+        (["import", ".", "out", "--reader", "magic"], "emodb"),
+        (["report", "absent"], "absent"),
+    ],
+)
+def test_a_mistake_ends_with_a_sentence_and_status_2(tmp_path, words, said):
+    voice(tmp_path / "in.wav")
+    answer = call(*words, cwd=tmp_path)
+    assert answer.returncode == 2, answer.stderr
+    assert said in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert not (tmp_path / "out.wav").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_path_with_spaces_and_accents(tmp_path):
+    folder = tmp_path / "été à Zürich"
+    folder.mkdir()
+    voice(folder / "Gespräch 1.wav", channels=2, rate_hz=44100)
+    answer = call("anonymize", folder / "Gespräch 1.wav", folder / "verhüllt.wav", "--voice", "voice_mcadams")
+    assert answer.returncode == 0, answer.stderr
+    assert audio.read(folder / "verhüllt.wav").values.shape == (44100, 2)
+
+
+def test_a_folder_is_done_and_what_cannot_be_is_withheld(tmp_path):
+    (tmp_path / "in/deep").mkdir(parents=True)
+    voice(tmp_path / "in/a.wav")
+    voice(tmp_path / "in/deep/b.wav")
+    (tmp_path / "in/zero.wav").write_bytes(b"")
+    (tmp_path / "in/text.mp4").write_text("not a video")
+    answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "zero.wav" in answer.stderr
+    assert "text.mp4" in answer.stderr
+    written = sorted(f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*") if f.is_file())
+    assert written == ["a.wav", "deep/b.wav"]
+
+
+def test_a_target_that_exists_is_not_overwritten(tmp_path):
+    voice(tmp_path / "in.wav")
+    (tmp_path / "out.wav").write_bytes(b"precious")
+    assert call("anonymize", "in.wav", "out.wav", "--voice", "voice_noise", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "out.wav").read_bytes() == b"precious"
+
+
+def test_a_face_method_on_a_sound_file_withholds_it(tmp_path):
+    voice(tmp_path / "in.wav")
+    answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_doctor_looks_at_a_file(tmp_path):
+    (tmp_path / "broken.mp4").write_text("text renamed")
+    answer = call("doctor", "broken.mp4", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "broken.mp4" in answer.stdout
+    assert call("doctor").returncode == 0
