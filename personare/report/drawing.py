@@ -1,0 +1,96 @@
+"""Matplotlib figures turned into small SVG that lives inside the page: its colors, its type, its own ids."""
+
+import io
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from typing import Any, cast
+
+import matplotlib
+from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "drawing", "to_svg"]
+
+# Blue and vermilion stay apart for color-blind readers; every difference is also one of shape or fill.
+COLORS: Mapping[str, str] = {
+    "ink": "#1b2430",
+    "muted": "#5f6b78",
+    "faint": "#d9dee4",
+    "paper": "#fdfdfc",
+    "utility": "#0b6a94",
+    "risk": "#b8420b",
+    "risk-mid": "#dc8450",
+    "risk-soft": "#f2c6a8",
+    "front": "#14508c",
+}
+"""Roles and their light-theme colors; inside the page each role is a CSS variable that follows the theme."""
+
+_ids = itertools.count(1)
+_STYLE: dict[str, Any] = {
+    "font.family": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "axes.edgecolor": COLORS["muted"],
+    "axes.labelcolor": COLORS["ink"],
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "xtick.color": COLORS["muted"],
+    "ytick.color": COLORS["muted"],
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "text.color": COLORS["ink"],
+    "text.parse_math": False,
+    "figure.dpi": 72,
+    "svg.fonttype": "none",
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw in the report's style inside this block."""
+    with matplotlib.rc_context(cast(Any, _STYLE)):
+        yield
+
+
+def to_svg(figure: Figure, *, title: str) -> str:
+    """Return a figure as an SVG element for the page.
+
+    Args:
+        figure: Drawn inside ``drawing()``.
+        title: What the picture shows, in words, for those who cannot see it.
+
+    Returns:
+        The ``<svg>`` element; colors are CSS variables ``--ink`` and so on, ids are unique in the process.
+    """
+    stream = io.StringIO()
+    with drawing():
+        figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
+    svg = stream.getvalue()
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = _own_ids(svg, f"f{next(_ids)}-")
+    svg = re.sub(r"font(-family)?: ?([\d.]+px )?'DejaVu Sans'[^;\"]*", _page_font, svg)
+    for role, color in COLORS.items():
+        svg = svg.replace(color, f"var(--{role})")
+    svg = re.sub(r"\s*\n\s*", "\n", svg)
+    return _named(svg, title)
+
+
+def _own_ids(svg: str, prefix: str) -> str:
+    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
+    svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
+    return re.sub(r'href="#', f'href="#{prefix}', svg)
+
+
+def _page_font(found: re.Match[str]) -> str:
+    size = (found.group(2) or "").strip()
+    return (f"font-size: {size}; " if size else "") + "font-family: inherit"
+
+
+def _named(svg: str, title: str) -> str:
+    head, rest = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f'{head} role="img" aria-label="{escape(title, quote=True)}">{rest}'

@@ -1,0 +1,107 @@
+"""Examples that may be seen and heard: embeds files of releases, and nothing else, into the page."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from personare.core.errors import PersonareError
+from personare.features import video
+
+__all__ = ["Example", "embed_examples"]
+
+_TYPES = {".mp4": "video/mp4", ".webm": "video/webm", ".wav": "audio/wav", ".flac": "audio/flac", ".mp3": "audio/mpeg"}
+_POSTER_S = 0.5  # a face at rest is shown at the very start of a take, an expression a little later
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One playable file inside the page.
+
+    Attributes:
+        track: ``audio`` or ``video``.
+        emotion: What the person acted or felt, if known.
+        source: The file as a data URI.
+        poster: A still picture of a video as a data URI; empty if it could not be made.
+        bytes: Length of ``source``.
+    """
+
+    track: str
+    emotion: str
+    source: str
+    poster: str
+    bytes: int
+
+
+def embed_examples(
+    run: Path, examples: Mapping[str, Any], *, per_release: int = 3, budget_bytes: int = 12_000_000
+) -> tuple[dict[str, list[Example]], list[str]]:
+    """Read a few released files into the page.
+
+    **Guarantee.** Only files that lie under ``releases/`` of the run, after every link is followed, are read:
+    an original can never get into the report.
+
+    Args:
+        run: The run folder.
+        examples: By release, a list of ``{"track", "path", "emotion"}`` with paths relative to the run.
+        per_release: How many of each release at most.
+        budget_bytes: How many bytes all of them may add to the page.
+
+    Returns:
+        Examples by release, and a sentence for each file that was left out.
+    """
+    queues = [[(name, entry) for entry in _entries(listed)[:per_release]] for name, listed in examples.items()]
+    embedded: dict[str, list[Example]] = {}
+    left_out: list[str] = []
+    for turn in zip_longest(*queues):  # each release's first, then each release's second: the cap hits all alike
+        for name, entry in (item for item in turn if item):
+            example = _embed(run, name, entry, budget_bytes)
+            if isinstance(example, str):
+                left_out.append(example)
+            else:
+                embedded.setdefault(name, []).append(example)
+                budget_bytes -= example.bytes
+    return embedded, left_out
+
+
+def _entries(listed: Any) -> list[Mapping[str, Any]]:
+    return [e for e in listed if isinstance(e, dict) and e.get("path")] if isinstance(listed, list) else []
+
+
+def _embed(run: Path, release: str, entry: Mapping[str, Any], budget_bytes: int) -> Example | str:
+    said = f"An example of {release}, {Path(str(entry['path'])).name},"
+    file = (run / str(entry["path"])).resolve()
+    if not file.is_relative_to((run / "releases").resolve() / release):
+        return f"{said} is not a file of that release and was not shown."
+    kind = _TYPES.get(file.suffix.lower())
+    if kind is None or not file.is_file():
+        return f"{said} {'is not a kind a browser plays' if file.is_file() else 'is absent'} and was not shown."
+    if 4 * ((file.stat().st_size + 2) // 3) + 64 > budget_bytes:
+        return f"{said} was not shown: the page would grow too large."
+    source = f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    poster = _poster(file) if kind.startswith("video") else ""
+    track = str(entry.get("track") or kind.split("/")[0])
+    emotion = str(entry.get("emotion") or "")
+    return Example(track=track, emotion=emotion, source=source, poster=poster, bytes=len(source) + len(poster))
+
+
+def _poster(file: Path) -> str:
+    """Return a small still as a data URI, so that the printed page shows the release, too."""
+    still = None
+    try:
+        for _, time_s, image in video.read(file):
+            still = image
+            if time_s >= _POSTER_S:
+                break
+    except PersonareError:
+        return ""
+    if still is None:
+        return ""
+    scale = min(1.0, 320 / still.shape[1])
+    small = cv2.resize(still[..., ::-1], None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    written, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}" if written else ""

@@ -1,0 +1,149 @@
+"""What a study left in its run folder, read once; a missing or broken piece is noted, never fatal."""
+
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from personare.core.errors import DataError
+from personare.core.types import Result
+
+__all__ = ["RunRecord", "read_run"]
+
+_NUMBERS = ("value", "low", "high", "baseline", "control")
+_FIELDS = {f.name for f in fields(Result)} - {"detail"}
+_PIECES: Mapping[str, type] = {
+    "results": list,
+    "details": list,
+    "releases": list,
+    "skipped": list,
+    "ledger": dict,
+    "cohort": dict,
+    "versions": dict,
+    "examples": dict,
+    "reference": list,
+}
+_OPTIONAL = ("reference",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run folder as the report sees it.
+
+    Attributes:
+        root: The folder.
+        results: Every measured row, with its detail.
+        releases: The record of each release, as written by the study.
+        skipped: What did not enter: item, problem, fix.
+        ledger: Whether the ledger's chain was verified, its length, its head, its last rows.
+        cohort: Name, kind, number of people and recordings, license, citation.
+        versions: Package versions.
+        examples: Playable files by release.
+        reference: Published figures beside ours; empty where the preset has none.
+        study: The study file as run.
+        study_text: The same, as text.
+        missing: One sentence for each piece that is not there or could not be read.
+    """
+
+    root: Path
+    results: tuple[Result, ...]
+    releases: Sequence[Mapping[str, Any]]
+    skipped: Sequence[Mapping[str, Any]]
+    ledger: Mapping[str, Any]
+    cohort: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    examples: Mapping[str, Any]
+    reference: Sequence[Mapping[str, Any]]
+    study: Mapping[str, Any]
+    study_text: str
+    missing: tuple[str, ...]
+
+    def release(self, name: str) -> Mapping[str, Any]:
+        """Return the study's record of a release; empty where there is none."""
+        return next((r for r in self.releases if r.get("name") == name), {})
+
+    def names(self) -> list[str]:
+        """Return the releases in the study's order, without the unprotected cohort."""
+        listed = [str(r["name"]) for r in self.releases if r.get("name")]
+        measured = [row.release for row in self.results]
+        return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
+
+
+def read_run(run: Path) -> RunRecord:
+    """Read everything a report can show.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The record; pieces that are absent or broken are empty and named in ``missing``.
+
+    Raises:
+        DataError: ``run`` is not a folder.
+    """
+    if not run.is_dir():
+        raise DataError(f"A run must be a folder, {run} is not one. Name a folder made by 'personare study'.")
+    missing: list[str] = []
+    piece = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in _PIECES.items()}
+    text, study = _read_study(run / "study.toml", missing)
+    rows = _rows(piece.pop("results"), piece.pop("details"), missing)
+    for name in ("releases", "skipped", "reference"):
+        piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
+    return RunRecord(root=run, results=rows, study=study, study_text=text, missing=tuple(missing), **piece)
+
+
+def _read_json(file: Path, kind: type, missing: list[str]) -> Any:
+    if not file.is_file():
+        if file.stem not in _OPTIONAL:
+            missing.append(f"{file.name} is not in the run folder.")
+        return kind()
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        missing.append(f"{file.name} could not be read ({error}).")
+        return kind()
+    if not isinstance(content, kind):
+        missing.append(f"{file.name} must hold a {kind.__name__}, it holds a {type(content).__name__}.")
+        return kind()
+    return content
+
+
+def _read_study(file: Path, missing: list[str]) -> tuple[str, Mapping[str, Any]]:
+    try:
+        # The report may be handed on: the reader's home folder is nobody's business.
+        text = file.read_text(encoding="utf-8").replace(str(Path.home()), "~")
+        return text, tomllib.loads(text)
+    except (OSError, ValueError) as error:
+        reason = "is not in the run folder" if not file.is_file() else f"could not be read ({error})"
+        missing.append(f"{file.name} {reason}.")
+        return "", {}
+
+
+def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tuple[Result, ...]:
+    if details and len(details) != len(rows):
+        missing.append(
+            f"details.json has {len(details)} entries for {len(rows)} results: no pictures are drawn from it."
+        )
+        details = ()
+    read: list[Result] = []
+    for number, row in enumerate(rows):
+        detail = details[number] if number < len(details) else None
+        try:
+            read.append(_row(row, detail))
+        except (TypeError, ValueError, AttributeError) as error:
+            missing.append(f"results.json, entry {number + 1}, was left out ({error}).")
+    return tuple(read)
+
+
+def _row(row: Mapping[str, Any], detail: Any) -> Result:
+    known: dict[str, Any] = {name: value for name, value in row.items() if name in _FIELDS}
+    for name in _NUMBERS:
+        given = known.get(name)
+        known[name] = math.nan if given is None else float(given)
+    known["n"] = int(known.get("n") or 0)
+    known["note"] = known.get("note") or ""
+    known["attacker"] = known.get("attacker") or ""
+    return Result(**known, detail=detail if isinstance(detail, dict) else {})

@@ -1,0 +1,214 @@
+"""What the page shows of each release, of the self-tests and of the published figures, ready for the template."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from personare.core.types import Result
+from personare.report import wording
+from personare.report.drawing import to_svg
+from personare.report.frontier import emotion, identity, informative
+from personare.report.media import Example
+from personare.report.plots import draw_histograms
+from personare.report.run import RunRecord
+from personare.report.sources import about
+
+__all__ = ["Confusion", "Histogram", "ReleaseSection", "SelfTest", "reference_rows", "release_section", "self_tests"]
+
+_ORDER = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """A confusion matrix; ``shares[i][j]`` is the share of class i that was read as class j."""
+
+    title: str
+    classes: Sequence[str]
+    counts: Sequence[Sequence[float]]
+    shares: Sequence[Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """The scores of an attack, drawn."""
+
+    title: str
+    svg: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfTest:
+    """How an attack did on the unprotected cohort.
+
+    Attributes:
+        attack: Its name.
+        modality: What it looks at.
+        row: Its first guesses on originals; None if that was not recorded.
+        passed: Whether its figures may be read.
+        why: The reason where it did not pass.
+    """
+
+    attack: str
+    modality: str
+    row: Result | None
+    passed: bool
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pivot:
+    """All figures of one kind: a line for each measure, a column for each attacker or reader."""
+
+    kind: str
+    columns: Sequence[str]
+    lines: Sequence[tuple[str, str, Sequence[Result | None]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseSection:
+    """Everything the page tells about one release."""
+
+    name: str
+    slug: str
+    record: Mapping[str, Any]
+    methods: Sequence[tuple[str, str, str, str]]
+    counts: Sequence[tuple[str, str]]
+    withheld: Sequence[Mapping[str, Any]]
+    pivots: Sequence[Pivot]
+    confusions: Sequence[Confusion]
+    histograms: Sequence[Histogram]
+    examples: Sequence[Example]
+
+
+def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> ReleaseSection:
+    """Gather what is known about one release."""
+    rows = [r for r in record.results if r.release == name]
+    modalities = list(dict.fromkeys(r.modality for r in rows if r.kind != "cost"))
+    one = record.release(name)
+    counted = dict(one.get("counts") or {})
+    if isinstance(one.get("seconds"), int | float):
+        counted.setdefault("seconds", one["seconds"])
+    return ReleaseSection(
+        name=name,
+        slug=wording.slug(name),
+        record=one,
+        methods=_methods(one),
+        counts=[(key.replace("_", " "), _counted(value)) for key, value in counted.items()],
+        withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
+        pivots=_pivots(rows),
+        confusions=[c for m in modalities for c in _confusions(rows, name, m)],
+        histograms=[h for m in modalities for h in _histograms(rows, name, m)],
+        examples=examples,
+    )
+
+
+def _counted(value: Any) -> str:
+    whole = not isinstance(value, float) or value == round(value)
+    return f"{value:,.0f}" if whole and isinstance(value, int | float) else f"{value}" if whole else f"{value:,.1f}"
+
+
+def _methods(one: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Modality, method, its summary, its options."""
+    options = one.get("options") or {}
+    listed = []
+    for modality, method in (one.get("methods") or {}).items():
+        chosen = options.get(method) or {}
+        said = ", ".join(f"{key} = {value}" for key, value in chosen.items()) or "as they come"
+        listed.append((wording.group(modality), str(method), about(str(method)).summary, said))
+    return listed
+
+
+def _pivots(rows: Sequence[Result]) -> list[Pivot]:
+    made = []
+    for kind in ("utility", "risk", "cost"):
+        chosen = [r for r in rows if r.kind == kind]
+        present = {r.attacker for r in chosen}
+        columns = [a for a in _ORDER if a in present] + sorted(present - set(_ORDER))
+        keys = dict.fromkeys((r.measure, r.modality) for r in chosen)
+        by_key = {(r.measure, r.modality, r.attacker): r for r in chosen}
+        lines = [(m, wording.group(mod), [by_key.get((m, mod, a)) for a in columns]) for m, mod in keys]
+        if lines:
+            made.append(Pivot(kind=kind, columns=columns, lines=lines))
+    return made
+
+
+def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:
+    for reader in ("fixed_reader", "retrained_reader"):
+        row = emotion(rows, name, modality, reader)
+        counts = row.detail.get("confusion") if row else None
+        classes = row.detail.get("classes") if row else None
+        if not row or not counts or not classes or len(counts) != len(classes):
+            continue
+        shares = [[c / sum(line) if sum(line) else math.nan for c in line] for line in counts]
+        title = f"{wording.group(modality)}, {wording.attacker(reader)} ({row.measure.partition('.')[0]})"
+        yield Confusion(title=title, classes=[str(c) for c in classes], counts=counts, shares=shares)
+
+
+def _histograms(rows: Sequence[Result], name: str, modality: str) -> Iterable[Histogram]:
+    """The strongest retrained attack whose scores were kept."""
+    detailed = [
+        r
+        for r in rows
+        if r.modality == modality and r.attacker == "semi_informed" and {"mated", "non_mated"} <= set(r.detail)
+    ]
+    strongest = identity(rows, name, modality, "semi_informed")
+    value = strongest.value if strongest else math.nan
+
+    def closeness(row: Result) -> tuple[bool, bool, float]:
+        attack = row.measure.partition(".")[0]
+        top1 = next((r.value for r in rows if r.measure == f"{attack}.top1" and r.attacker == row.attacker), math.nan)
+        return bool(strongest and attack in strongest.note), top1 == value, top1 if math.isfinite(top1) else -1.0
+
+    for row in sorted(detailed, key=closeness, reverse=True)[:1]:
+        attack = row.measure.partition(".")[0]
+        title = f"{wording.group(modality)}, {attack}, retrained"
+        try:
+            figure = draw_histograms(row.detail["mated"], row.detail["non_mated"])
+        except (KeyError, TypeError, ValueError):
+            continue
+        words = f"Histogram of scores of {attack} on {name}: clips against their own person, and against others."
+        yield Histogram(title=title, svg=to_svg(figure, title=words))
+
+
+def self_tests(record: RunRecord) -> list[SelfTest]:
+    """Return what each attack did on originals, and whether it may be believed."""
+    rows = [r for r in record.results if r.kind == "risk" and not r.measure.startswith("identity.")]
+    found = dict.fromkeys((r.measure.partition(".")[0], r.modality) for r in rows)
+    return [_self_test(attack, modality, rows) for attack, modality in sorted(found, key=lambda k: (k[1], k[0]))]
+
+
+def _self_test(attack: str, modality: str, rows: Sequence[Result]) -> SelfTest:
+    own = [r for r in rows if r.measure.partition(".")[0] == attack and r.modality == modality]
+    first = [r for r in own if r.measure.endswith(".top1")] or own
+    original = next((r for r in first if r.release == "original" and math.isfinite(r.value)), None)
+    failed = next((r.note for r in own if not informative(r)), "")
+    return SelfTest(attack=attack, modality=modality, row=original, passed=not failed, why=failed)
+
+
+def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
+    """Return published figures beside ours, as text."""
+    return [
+        {
+            "row": str(entry.get("row", "")),
+            "published": _free(entry.get("published")),
+            "ours": _free(entry.get("ours")),
+            "interval": wording.interval(_float(entry.get("low")), _float(entry.get("high"))),
+            "note": str(entry.get("attacker_note") or ""),
+            "retrained": _free(entry.get("retrained")),
+        }
+        for entry in record.reference
+    ]
+
+
+def _free(value: Any) -> str:
+    if isinstance(value, dict):
+        ends = wording.interval(_float(value.get("low")), _float(value.get("high")))
+        return f"{_free(value.get('value'))} {ends}".strip()
+    if value is None or value == "":
+        return "–"
+    return wording.number(float(value)) if isinstance(value, int | float) else str(value)
+
+
+def _float(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan

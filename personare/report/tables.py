@@ -1,0 +1,114 @@
+"""The table of releases: one row for each release and modality, for the page, for a spreadsheet and for a paper."""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from personare.core.types import Result
+from personare.report import wording
+from personare.report.frontier import Panel, emotion, identity, standing
+from personare.report.run import RunRecord
+
+__all__ = ["COLUMNS", "TableRow", "to_csv", "to_latex", "whole_table"]
+
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("fixed_reader", "Emotion, fixed reader"),
+    ("retrained_reader", "Emotion, retrained reader"),
+    ("ignorant", "Named by an ignorant attacker"),
+    ("lazy_informed", "Named by a lazy-informed attacker"),
+    ("semi_informed", "Named by a retrained attacker"),
+)
+"""The figures of the table: who looks, and the heading."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRow:
+    """A release in one modality.
+
+    Attributes:
+        release: Its name; ``original`` for the unprotected cohort.
+        modality: ``audio``, ``video`` or ``audio+video``.
+        cells: The row behind each column of ``COLUMNS``; None where nothing was measured.
+        standing: ``front``, ``near``, ``behind`` or ``unknown``.
+        standing_words: The same, with the release that beats it.
+    """
+
+    release: str
+    modality: str
+    cells: tuple[Result | None, ...]
+    standing: str
+    standing_words: str
+
+
+def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
+    """Return the rows, panel by panel: the original first, then the releases in the study's order."""
+    return [_row(record, panel, name) for panel in drawn for name in _names(record, panel)]
+
+
+def _names(record: RunRecord, panel: Panel) -> list[str]:
+    shown = {p.release for p in (*panel.points, *panel.unsure)} | {name for name, _ in panel.absent}
+    return ["original"] * ("original" in shown) + [name for name in record.names() if name in shown]
+
+
+def _row(record: RunRecord, panel: Panel, name: str) -> TableRow:
+    cells: list[Result | None] = []
+    for who, _ in COLUMNS:
+        find = emotion if who.endswith("reader") else identity
+        cells.append(find(record.results, name, panel.modality, who))
+    if name == "original" and panel.original:
+        backup = (panel.original.utility, panel.original.utility, *[panel.original.risk] * 3)
+        cells = [cell or spare for cell, spare in zip(cells, backup, strict=True)]
+    rank, words = ("unknown", "unprotected") if name == "original" else standing(panel, name)
+    return TableRow(release=name, modality=panel.modality, cells=tuple(cells), standing=rank, standing_words=words)
+
+
+def to_csv(rows: Sequence[TableRow]) -> str:
+    """Write the table as CSV: value, interval, n and guess of every figure; empty where nothing was measured."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    parts = ("value", "low", "high", "n", "guess", "measure", "note")
+    writer.writerow(["release", "modality", *[f"{who}_{part}" for who, _ in COLUMNS for part in parts], "standing"])
+    for row in rows:
+        cells = [value for cell in row.cells for value in _csv_cell(cell)]
+        writer.writerow([row.release, row.modality, *cells, row.standing_words])
+    return stream.getvalue()
+
+
+def _csv_cell(cell: Result | None) -> list[str]:
+    if cell is None:
+        return [""] * 7
+    numbers = [f"{v:.6g}" if math.isfinite(v) else "" for v in (cell.value, cell.low, cell.high)]
+    guess = f"{cell.control:.6g}" if math.isfinite(cell.control) else ""
+    return [*numbers, str(cell.n), guess, cell.measure, cell.note]
+
+
+def to_latex(rows: Sequence[TableRow]) -> str:
+    """Write the table for a paper; needs the LaTeX package ``booktabs``."""
+    lines = [
+        "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled.",
+        "\\begin{tabular}{ll" + "r" * len(COLUMNS) + "}",
+        "\\toprule",
+        "Release & Modality & " + " & ".join(heading for _, heading in COLUMNS) + " \\\\",
+    ]
+    last = ""
+    for row in rows:
+        lines += ["\\midrule"] if row.modality != last else []
+        last = row.modality
+        cells = [_latex_cell(cell) for cell in row.cells]
+        lines.append(" & ".join([_escape(row.release), _escape(wording.group(row.modality)), *cells]) + " \\\\")
+    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+
+
+def _latex_cell(cell: Result | None) -> str:
+    value, interval = wording.figure(cell)
+    text = f"{value} {{\\footnotesize {interval}}}" if interval else value
+    mark = "\\textsuperscript{*}" if cell is not None and "not informative" in cell.note.lower() else ""
+    return text.replace("–", "--").replace(" %", "\\,\\%") + mark
+
+
+def _escape(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {c: f"\\{c}" for c in "&%$#_{}"}
+    return "".join(special.get(c, c) for c in text)

@@ -1,0 +1,131 @@
+"""How names and numbers of a study are said to people."""
+
+import math
+import re
+
+from personare.core.types import Result
+
+__all__ = [
+    "ATTACKERS",
+    "GROUPS",
+    "attacker",
+    "figure",
+    "group",
+    "interval",
+    "label",
+    "measure",
+    "number",
+    "slug",
+]
+
+GROUPS = {"audio": "Voice", "video": "Face", "audio+video": "Voice and face together"}
+ATTACKERS = {
+    "ignorant": "ignorant attacker",
+    "lazy_informed": "lazy-informed attacker",
+    "semi_informed": "retrained attacker",
+    "fixed_reader": "fixed reader",
+    "retrained_reader": "retrained reader",
+}
+_FIGURES = {
+    "top1": "named at the first guess",
+    "eer": "equal error rate",
+    "dsys": "linkability D_sys",
+    "tar_far1": "true accepts at 1 % false accepts",
+    "uar": "recall, averaged over classes",
+    "accuracy": "accuracy",
+    "rho_f0": "pitch contour kept (correlation)",
+    "correlation": "correlation over time",
+    "realtime_factor": "seconds of work per second of recording",
+    "covered_whole": "frames covered whole",
+}
+_PERCENT_FIGURES = ("top1", "eer", "tar_far1", "covered_whole")
+
+
+def group(modality: str) -> str:
+    """Say which part of a person a modality shows.
+
+    Example:
+        >>> group("audio")
+        'Voice'
+    """
+    return GROUPS.get(modality, modality.replace("+", " and ") or "Other")
+
+
+def attacker(name: str) -> str:
+    """Say who looks."""
+    return ATTACKERS.get(name, name.replace("_", " "))
+
+
+def measure(name: str) -> str:
+    """Say what a measure is, from its name.
+
+    Example:
+        >>> measure("voice_gmm.top1")
+        'voice gmm: named at the first guess'
+    """
+    method, _, figure_name = name.partition(".")
+    said = _FIGURES.get(figure_name, figure_name.replace("_", " "))
+    return f"{method.replace('_', ' ')}: {said}" if said else method.replace("_", " ")
+
+
+def label(release: str, modality: str) -> str:
+    r"""Shorten a release's name where the modality is already said.
+
+    Example:
+        >>> label("voice_mcadams", "audio"), label("face_blur+voice_mcadams", "audio+video")
+        ('mcadams', 'blur +\nmcadams')
+    """
+    parts = re.split(r"\s*\+\s*|__", release)
+    short = [re.sub(r"^(voice|face|audio|video)_", "", part) if modality else part for part in parts]
+    return " +\n".join(_cut(part.replace("_", " ") or release) for part in short)
+
+
+def _cut(text: str, longest: int = 26) -> str:
+    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+
+
+def number(value: float, *, percent: bool = False) -> str:
+    """Write a number short; missing is a dash.
+
+    Example:
+        >>> number(0.284, percent=True), number(0.284), number(float("nan"))
+        ('28 %', '0.28', '–')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if percent:
+        return f"{100 * value:.0f} %"
+    small = 0 < abs(value) < 0.095
+    return f"{value:.3f}" if small else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def interval(low: float, high: float, *, percent: bool = False) -> str:
+    """Write an interval; empty where there is none.
+
+    Example:
+        >>> interval(0.2, 0.36, percent=True)
+        '[20–36]'
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    if percent:
+        return f"[{100 * low:.0f}–{100 * high:.0f}]"
+    return f"[{low:.2f}–{high:.2f}]"
+
+
+def figure(row: Result | None) -> tuple[str, str]:
+    """Write a row's value and interval in the way its measure is usually read."""
+    if row is None:
+        return "–", ""
+    percent = row.unit == "share" and row.measure.rpartition(".")[2] in _PERCENT_FIGURES
+    return number(row.value, percent=percent), interval(row.low, row.high, percent=percent)
+
+
+def slug(name: str) -> str:
+    """Make a name safe as an anchor of the page.
+
+    Example:
+        >>> slug("face blur+voice")
+        'face-blur-voice'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "release"

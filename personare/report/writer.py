@@ -1,0 +1,131 @@
+"""Writes the report of a run: one offline HTML file, and tables and pictures for a paper beside it."""
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from personare.report import tables, wording
+from personare.report.answer import answers
+from personare.report.drawing import drawing, to_svg
+from personare.report.frontier import Panel, panels
+from personare.report.media import embed_examples
+from personare.report.methods import methods_paragraphs
+from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
+from personare.report.run import RunRecord, read_run
+from personare.report.sections import reference_rows, release_section, self_tests
+from personare.report.sources import sources_of
+
+__all__ = ["write_report"]
+
+
+def write_report(run: Path) -> Path:
+    """Tell a study's results in one HTML file that needs no network.
+
+    **Guarantee.** The page makes no request, and shows media of releases only. Nothing of a run but ``report.html``,
+    ``results_table.csv``, ``results_table.tex``, ``frontier.svg`` and ``frontier.png`` is written or changed.
+
+    Args:
+        run: The run folder, as a study leaves it. Missing pieces are said on the page.
+
+    Returns:
+        ``run/report.html``.
+
+    Raises:
+        DataError: ``run`` is not a folder.
+    """
+    record = read_run(run)
+    drawn = panels(record)
+    rows = tables.whole_table(record, drawn)
+    _write(run / "results_table.csv", tables.to_csv(rows).encode())
+    _write(run / "results_table.tex", tables.to_latex(rows).encode())
+    if any(panel.points or panel.unsure for panel in drawn):
+        _save_sheet(run, [panel for panel in drawn if panel.points or panel.unsure])
+    page = _environment().from_string(_text("page.html")).render(_content(record, drawn, rows))
+    _write(run / "report.html", page.encode())
+    return run / "report.html"
+
+
+def _content(record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.TableRow]) -> dict[str, Any]:
+    examples, left_out = embed_examples(record.root, record.examples)
+    names = record.names()
+    used = [str(m) for n in names for m in (record.release(n).get("methods") or {}).values()]
+    used += [r.measure.partition(".")[0] for r in record.results]
+    return {
+        "run": record,
+        "panels": drawn,
+        "frontiers": {p.modality: Markup(_frontier_svg(p)) for p in drawn if p.points or p.unsure},
+        "ladders": {p.modality: Markup(_ladder_svg(p, rows)) for p in drawn if p.points or p.unsure},
+        "answers": answers(drawn),
+        "columns": tables.COLUMNS,
+        "table": rows,
+        "sections": [release_section(record, name, examples.get(name, [])) for name in names],
+        "left_out": left_out,
+        "ledger_columns": _ledger_columns(record),
+        "self_tests": self_tests(record),
+        "reference": reference_rows(record),
+        "methods": methods_paragraphs(record),
+        "sources": sources_of(used),
+        "words": wording,
+        "style": Markup(_text("style.css")),
+        "script": Markup(_text("page.js")),
+    }
+
+
+def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
+    """Heading by key, over all rows shown; the chain's hashes are left to the ledger itself."""
+    keys = dict.fromkeys(key for row in record.ledger.get("last") or [] for key in row)
+    return [(key, key.replace("_", " ")) for key in keys if "hash" not in key]
+
+
+def _frontier_svg(panel: Panel) -> str:
+    said = [
+        f"{p.release}: emotion recall {wording.figure(p.utility)[0]}, named {wording.figure(p.risk)[0]}"
+        for p in (*panel.points, *panel.unsure)
+    ]
+    title = f"{wording.group(panel.modality)}: emotion kept against people named. {'; '.join(said)}."
+    return to_svg(draw_frontier(panel), title=title)
+
+
+def _ladder_svg(panel: Panel, rows: Sequence[tables.TableRow]) -> str:
+    own = [row for row in rows if row.modality == panel.modality]
+    people = [
+        (row, dict(zip(("ignorant", "lazy_informed", "semi_informed"), row.cells[2:], strict=True))) for row in own
+    ]
+    rungs = [
+        (wording.label(row.release, panel.modality), {who: cell for who, cell in cells.items() if cell is not None})
+        for row, cells in people
+    ]
+    control = next((cell.control for _, cells in rungs for cell in cells.values()), float("nan"))
+    title = f"{wording.group(panel.modality)}: share named by attackers that know more and more; figures in the table."
+    return to_svg(draw_ladder(rungs, control=control), title=title)
+
+
+def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
+    figure = frontier_sheet(drawn)
+    with drawing():
+        for suffix in ("svg", "png"):
+            part = run / f".frontier.part.{suffix}"
+            figure.savefig(part, dpi=200, metadata={"Date": None} if suffix == "svg" else {})
+            part.replace(run / f"frontier.{suffix}")
+
+
+def _environment() -> Environment:
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["attacker"] = wording.attacker
+    environment.filters["group"] = wording.group
+    environment.filters["measure"] = wording.measure
+    return environment
+
+
+def _text(name: str) -> str:
+    return (resources.files("personare.report") / name).read_text(encoding="utf-8")
+
+
+def _write(file: Path, content: bytes) -> None:
+    part = file.with_name(f".{file.name}.part")
+    part.write_bytes(content)
+    part.replace(file)

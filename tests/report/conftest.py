@@ -1,0 +1,19 @@
+from pathlib import Path
+
+import pytest
+
+from .fake_run import REFERENCE, write, write_fake_run
+
+
+@pytest.fixture
+def fake_run(tmp_path: Path) -> Path:
+    """A whole run folder with invented numbers and without media."""
+    return write_fake_run(tmp_path / "run", media=False)
+
+
+@pytest.fixture(scope="session")
+def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with media and published figures; only for tests that leave it as it is."""
+    root = write_fake_run(tmp_path_factory.mktemp("full") / "run")
+    write(root, "reference", REFERENCE)
+    return root
