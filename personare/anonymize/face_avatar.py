@@ -1,0 +1,214 @@
+"""Shows a drawn face that is nobody's, moved by the person's expression alone, with what is personal in it removed."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import cv2
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, LocatedFrame
+from personare.features.avatar import BACKGROUND, Avatar
+from personare.features.expression import BLENDSHAPES
+from personare.features.motion import (
+    Motion,
+    fill_gaps,
+    read_motion,
+    rest_and_range,
+    smooth,
+    symmetrize,
+    wander,
+)
+
+__all__ = ["FaceAvatar"]
+
+_LARGEST = 256  # pixels of the drawing's side: more is scaled up, so that a large picture costs no more
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceAvatar:
+    """Replaces the whole picture by a drawn face on plain ground that shows the person's expression.
+
+    Of the video nothing is kept but 52 expression values and the turn of the head a frame, and of these only what the
+    options let through. Two passes: the first reads the motion of the whole recording, the second draws.
+
+    **Guarantee**: no pixel and no geometry of the person enters the picture: two people whose protected motion is
+    the same get the same picture. Where no expression was read for longer than ``gap_s`` the ground alone is shown.
+    The expression's course itself is kept on purpose, and may still tell people apart who move unlike others.
+
+    Attributes:
+        smoothing_s: What happens faster is smoothed away (standard deviation of a Gaussian).
+        normalize: ``recording``: the rest position of each recording is subtracted. ``person``: rest position and
+            range of each person, learned by ``fit`` from that person's recordings, are brought to the common ones,
+            so that a held expression survives. ``none``: neither.
+        symmetric: Both halves of the face move alike.
+        levels: Number of steps each expression value is rounded to; 0 leaves it as it is.
+        noise: Standard deviation of slow noise added to the expression.
+        gain_noise: Spread of a random strength (log-normal) of brows, eyes, mouth and head, drawn anew each recording.
+        head: Share of the head's turning that is kept; its mean over the recording never is.
+        gap_s: Longest gap in the reading that is bridged.
+        place: ``centre`` of the picture, or ``near`` the person's place, rounded to an eighth of the picture.
+        policy: Whose randomness a recording gets.
+
+    Raises:
+        OptionError: An option out of its range.
+
+    Source:
+        Expression motion alone names people (arXiv 2510.11223, 2025), which is why it is protected here. The drawing
+        and the protection are ours.
+
+    Example:
+        >>> frames = [LocatedFrame(index=0, time_s=0.0, image=np.zeros((48, 64, 3), np.uint8), faces=(), certain=True)]
+        >>> [f.shape for f in FaceAvatar()(frames, subject="01", rng=np.random.default_rng(0))]
+        [(48, 64, 3)]
+    """
+
+    smoothing_s: float = 0.06
+    normalize: Literal["none", "recording", "person"] = "recording"
+    symmetric: bool = True
+    levels: int = 0
+    noise: float = 0.0
+    gain_noise: float = 0.2
+    head: float = 0.5
+    gap_s: float = 0.4
+    place: Literal["centre", "near"] = "centre"
+    policy: Literal["recording", "person", "common"] = "recording"
+
+    needs_landmarks: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        for name in ("smoothing_s", "noise", "gain_noise", "gap_s", "levels"):
+            if getattr(self, name) < 0:
+                raise OptionError(f"{name} must not be negative, it is {getattr(self, name)}: give 0 to switch it off.")
+        if not 0 <= self.head <= 1:
+            raise OptionError(f"head must be a share from 0 to 1, it is {self.head}.")
+        for name, choices in (("normalize", ("none", "recording", "person")), ("place", ("centre", "near"))):
+            if getattr(self, name) not in choices:
+                raise OptionError(f"{name} must be one of {', '.join(choices)}, it is '{getattr(self, name)}'.")
+
+    @property
+    def fit_on(self) -> str:
+        """``everyone`` where each person's range must be known, ``nothing`` otherwise."""
+        return "everyone" if self.normalize == "person" else "nothing"
+
+    def fit(
+        self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
+    ) -> "FittedFaceAvatar":
+        """Learn each person's rest position and range of every expression value.
+
+        Args:
+            background: (subject, located frames with blendshapes) of each recording.
+            rng: Not used.
+
+        Raises:
+            DataError: Nobody's expression could be read.
+        """
+        rows: dict[str, list[Array]] = {}
+        for subject, frames in background:
+            read = read_motion(frames)
+            rows.setdefault(subject, []).append(self._plain(read.blendshapes)[read.seen])
+        people = {s: rest_and_range(np.concatenate(r)) for s, r in rows.items() if sum(map(len, r))}
+        if not people:
+            raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
+        return FittedFaceAvatar(method=self, people=people)
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield a uint8 RGB picture (height, width, 3) for every frame, after reading all of them."""
+        return self.draw(frames, None, rng)
+
+    def draw(
+        self, frames: Iterable[LocatedFrame], person: tuple[Array, Array, Array] | None, rng: np.random.Generator
+    ) -> Iterator[Array]:
+        """Yield the pictures, given the person's rest, range and the common range, each (52,), or None."""
+        motion = read_motion(frames)
+        if not len(motion.blendshapes):
+            return
+        motion = self.protect(motion, person, rng)
+        ground = np.full((*motion.shape, 3), BACKGROUND, np.uint8)
+        top, left, side = self._spot(motion)
+        avatar = Avatar(size=min(side, _LARGEST))
+        for blendshapes, turn in zip(motion.blendshapes, motion.turn, strict=True):
+            picture = ground.copy()
+            if not np.isnan(blendshapes[0]):
+                face = avatar.draw(blendshapes, turn)
+                if side > avatar.size:
+                    face = cv2.resize(face, (side, side), interpolation=cv2.INTER_LINEAR)
+                picture[top : top + side, left : left + side] = face
+            yield picture
+
+    def protect(self, motion: Motion, person: tuple[Array, Array, Array] | None, rng: np.random.Generator) -> Motion:
+        """Return the motion with what is personal in it removed, as the options say."""
+        motion = fill_gaps(motion, gap_s=self.gap_s)
+        shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
+        turn = smooth(motion.turn, rate_hz=motion.rate_hz, seconds=self.smoothing_s)
+        gains = np.exp(self.gain_noise * rng.standard_normal(len(_REGIONS) + 1))
+        noise = wander(len(shapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s, rng=rng)
+        if motion.seen.any():
+            shapes = self._normal(shapes, person)
+            turn = self.head * gains[-1] * (turn - np.nanmean(turn, axis=0))
+        shapes = shapes * gains[_REGION_OF] + self.noise * noise
+        if self.levels:
+            shapes = np.round(shapes * self.levels) / self.levels
+        return Motion(
+            blendshapes=np.clip(shapes, 0, 1), turn=turn, place=motion.place, rate_hz=motion.rate_hz, shape=motion.shape
+        )
+
+    def _plain(self, blendshapes: Array) -> Array:
+        return symmetrize(blendshapes) if self.symmetric else blendshapes
+
+    def _normal(self, shapes: Array, person: tuple[Array, Array, Array] | None) -> Array:
+        if self.normalize == "none":
+            return shapes
+        if person is None:
+            return np.asarray(shapes - rest_and_range(shapes)[0])
+        rest, reach, common = person
+        return np.asarray((shapes - rest) * common / reach)
+
+    def _spot(self, motion: Motion) -> tuple[int, int, int]:
+        """Return top, left and side in pixels of the drawing."""
+        height, width = motion.shape
+        side = max(min(height, width), 1)
+        top, left = height - side, (width - side) // 2
+        if self.place == "near" and motion.seen.any():
+            x, y, tall = np.round(np.nanmedian(motion.place, axis=0) * 8) / 8
+            side = int(np.clip(1.6 * max(tall, 0.125) * height, 16, side))
+            top = int(np.clip(y * height - 0.5 * side, 0, height - side))
+            left = int(np.clip(x * height - 0.5 * side, 0, width - side))
+        return top, left, side
+
+
+_REGIONS = ("brow", "eye", "mouth")
+
+
+def _region(name: str) -> int:
+    return next((i for i, region in enumerate(_REGIONS) if name.startswith(region)), len(_REGIONS) - 1)
+
+
+_REGION_OF = [_region(name) for name in BLENDSHAPES]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedFaceAvatar:
+    """A ``FaceAvatar`` that knows how far each person's expression reaches.
+
+    Attributes:
+        method: The options.
+        people: Rest and range, (52,) each, by person.
+    """
+
+    method: FaceAvatar
+    people: Mapping[str, tuple[Array, Array]] = field(repr=False)
+
+    @property
+    def policy(self) -> str:
+        """Whose randomness a recording gets."""
+        return self.method.policy
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield a picture for every frame; somebody unknown is treated recording by recording."""
+        if subject not in self.people:
+            return self.method.draw(frames, None, rng)
+        common = np.median([reach for _, reach in self.people.values()], axis=0)
+        return self.method.draw(frames, (*self.people[subject], common), rng)

@@ -1,0 +1,160 @@
+"""How a face moves over time, freed of what is a person's own: rest position, range, asymmetry, fine timing."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from personare.core.types import Array, LocatedFrame
+from personare.features.expression import BLENDSHAPES
+
+__all__ = ["Motion", "fill_gaps", "head_turn", "read_motion", "rest_and_range", "smooth", "symmetrize", "wander"]
+
+_RANGE_FLOOR = 0.15  # a shape that a person hardly moves is not blown up to the others' range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Motion:
+    """What moves in one recording, without any geometry of the face.
+
+    Attributes:
+        blendshapes: (F, 52) in [0, 1]; NaN where no face was read.
+        turn: (F, 3) yaw, pitch, roll of the head in radians; NaN likewise.
+        place: (F, 3) centre x, y and height of the face, as shares of the picture's height; NaN likewise.
+        rate_hz: Frames a second.
+        shape: Height and width of the picture in pixels.
+    """
+
+    blendshapes: Array
+    turn: Array
+    place: Array
+    rate_hz: float
+    shape: tuple[int, int]
+
+    @property
+    def seen(self) -> Array:
+        """(F,) whether a face is there."""
+        return ~np.isnan(self.blendshapes[:, 0])
+
+
+def read_motion(frames: Iterable[LocatedFrame]) -> Motion:
+    """Go through a video and keep only the motion of its main face: in each frame the largest one with a mesh."""
+    rows: list[Array] = []
+    times: list[float] = []
+    shape = (0, 0)
+    for frame in frames:
+        shape = frame.image.shape[0], frame.image.shape[1]
+        times.append(frame.time_s)
+        rows.append(_row(frame))
+    table = np.array(rows, dtype=np.float32).reshape(-1, 58)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    rate_hz = 1 / step if step > 0 else 25.0
+    return Motion(blendshapes=table[:, :52], turn=table[:, 52:55], place=table[:, 55:], rate_hz=rate_hz, shape=shape)
+
+
+def _row(frame: LocatedFrame) -> Array:
+    for face in frame.faces:
+        if face.blendshapes is not None and face.pose is not None:
+            left, top, right, bottom = np.asarray(face.box, dtype=float)
+            place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / frame.image.shape[0]
+            return np.concatenate([face.blendshapes, head_turn(face.pose), place])
+    return np.full(58, np.nan)
+
+
+def head_turn(pose: Array) -> Array:
+    """Return yaw, pitch and roll in radians (to the picture's right, down, clockwise) of a (4, 4) pose, y upwards.
+
+    Example:
+        >>> head_turn(np.eye(4)).tolist()
+        [0.0, 0.0, 0.0]
+    """
+    flip = np.array([1.0, -1.0, 1.0])
+    m = np.asarray(pose, dtype=float)[:3, :3] * flip * flip[:, None]
+    angles = [-np.arctan2(m[2, 0], m[2, 2]), np.arcsin(np.clip(-m[2, 1], -1, 1)), -np.arctan2(m[0, 1], m[1, 1])]
+    return np.array(angles) + 0.0
+
+
+def fill_gaps(motion: Motion, *, gap_s: float) -> Motion:
+    """Bridge gaps of at most ``gap_s`` seconds by a straight line, or by holding at the ends; longer ones stay NaN."""
+    seen = motion.seen
+    if not seen.any():
+        return motion
+    at = np.arange(len(seen))
+    bridged = seen.copy()
+    for first, last in _runs(~seen):
+        bridged[first:last] = (last - first) / motion.rate_hz <= gap_s
+
+    def bridge(values: Array) -> Array:
+        columns = [np.interp(at, at[seen], column[seen]) for column in values.T]
+        return np.asarray(np.where(bridged[:, None], np.stack(columns, axis=1), np.nan))
+
+    return replace(motion, blendshapes=bridge(motion.blendshapes), turn=bridge(motion.turn), place=bridge(motion.place))
+
+
+def _runs(flags: Array) -> list[tuple[int, int]]:
+    """Return (first, one past last) of each stretch of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def smooth(values: Array, *, rate_hz: float, seconds: float) -> Array:
+    """Take away what happens faster than ``seconds`` (standard deviation of a Gaussian), stretch by stretch.
+
+    Args:
+        values: (F, D), NaN rows where nothing is known.
+        rate_hz: Rows a second.
+        seconds: 0 changes nothing.
+    """
+    out = np.array(values, dtype=float)
+    if seconds > 0:
+        for first, last in _runs(~np.isnan(out[:, 0])):
+            out[first:last] = gaussian_filter1d(out[first:last], seconds * rate_hz, axis=0, mode="nearest")
+    return out
+
+
+def symmetrize(blendshapes: Array) -> Array:
+    """Give both halves of the face their mean motion, and drop what only shifts to one side: asymmetry is personal.
+
+    Example:
+        >>> one_sided = np.zeros((1, 52))
+        >>> one_sided[0, BLENDSHAPES.index("mouthSmileLeft")] = 0.5
+        >>> float(symmetrize(one_sided)[0, BLENDSHAPES.index("mouthSmileRight")])
+        0.25
+    """
+    out = (blendshapes + blendshapes[:, _MIRROR]) / 2
+    out[:, _SIDEWAYS] = 0 * out[:, _SIDEWAYS]
+    return np.asarray(out)
+
+
+def _mirror(name: str) -> str:
+    """Return what does the same on the other side: a look aside is the other eye's look inward."""
+    swaps = {"eyeLookInLeft": "eyeLookOutRight", "eyeLookOutLeft": "eyeLookInRight"}
+    swaps |= {b: a for a, b in swaps.items()}
+    if name in swaps:
+        return swaps[name]
+    other = {"Left": "Right", "Right": "Left"}
+    side = next((s for s in other if name.endswith(s) and name not in _ASIDE), "")
+    return name.removesuffix(side) + other[side] if side else name
+
+
+_ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+_SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
+_MIRROR = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
+
+
+def rest_and_range(blendshapes: Array) -> tuple[Array, Array]:
+    """Return where each shape rests and how far it moves from there, (52,) each, over rows that are not NaN."""
+    known = blendshapes[~np.isnan(blendshapes[:, 0])]
+    rest, high = np.quantile(known, [0.2, 0.98], axis=0)
+    return rest, np.maximum(high - rest, _RANGE_FLOOR)
+
+
+def wander(count: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
+    """Return (count, 52) slow noise of standard deviation 1, the same on both sides of the face.
+
+    It changes as slowly as the smoothed motion does, so that it cannot be filtered out again.
+    """
+    noise = rng.standard_normal((count, len(BLENDSHAPES)))
+    slow = gaussian_filter1d(noise, max(seconds, 0.04) * rate_hz, axis=0, mode="wrap")
+    return np.asarray(symmetrize(slow / max(float(slow.std()), 1e-9)) * np.sqrt(2))
