@@ -33,6 +33,7 @@ _CHUNK = 4096  # frames handled at once: an hour of speech never lies in memory 
 
 _PITCH_WINDOW = 640
 _CANDIDATES = 6
+_SHORTEST_VOICED = 4
 
 
 def framed(samples: Array, size: int, *, hop: int = HOP) -> Array:
@@ -124,7 +125,16 @@ def track_pitch(samples: Array, *, low_hz: float = 65.0, high_hz: float = 650.0)
     chosen = _cheapest_path(pitch, reward)
     rows = np.arange(len(frames))
     pitch_hz, periodicity = pitch[rows, chosen], strength[rows, chosen]
-    return np.where(pitch_hz > 0, pitch_hz, np.nan), np.clip(periodicity, 0, 0.9999)
+    return np.where(_long_enough(pitch_hz > 0), pitch_hz, np.nan), np.clip(periodicity, 0, 0.9999)
+
+
+def _long_enough(voiced: Array) -> Array:
+    """Leave out voiced stretches of one to three frames: hiss that happens to repeat."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
+    kept = voiced.copy()
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        kept[first:last] = last - first >= _SHORTEST_VOICED
+    return kept
 
 
 def _candidates(frames: Array, loudest: float, low_hz: float, high_hz: float) -> tuple[Array, Array, Array]:

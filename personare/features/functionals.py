@@ -14,8 +14,8 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from personare.core.types import Array
-from personare.features.acoustics import HOP, N_FFT, RATE_HZ, logmel, power_spectra, track_pitch
-from personare.features.voice_quality import formants, perturbation
+from personare.features.acoustics import HOP, RATE_HZ, logmel, slopes, track_pitch
+from personare.features.voice_quality import formants, perturbation, spectral_shapes
 
 __all__ = ["FUNCTIONAL_NAMES", "FUNCTIONAL_UNITS", "functionals"]
 
@@ -25,10 +25,15 @@ _CEPSTRA: Final = 12
 _PITCH = {
     "pitch_mean": "semitone",
     "pitch_std": "semitone",
-    "pitch_p20": "semitone",
-    "pitch_p50": "semitone",
-    "pitch_p80": "semitone",
-    "pitch_range": "semitone",
+    "pitch_median": "semitone",
+    "pitch_lowest": "semitone from the median",
+    "pitch_p20": "semitone from the median",
+    "pitch_p80": "semitone from the median",
+    "pitch_highest": "semitone from the median",
+    "pitch_skew": "standard deviations",
+    "pitch_slope_std": "semitone/s",
+    "pitch_slope_p20": "semitone/s",
+    "pitch_slope_p80": "semitone/s",
     "pitch_rise_mean": "semitone/s",
     "pitch_rise_std": "semitone/s",
     "pitch_fall_mean": "semitone/s",
@@ -47,6 +52,9 @@ _LOUDNESS = {
     "loudness_fall_mean": "loudness/s",
     "loudness_slope_std": "loudness/s",
     "loudness_trend": "loudness/s",
+    "level_under_peak_mean": "dB",
+    "level_under_peak_std": "dB",
+    "level_under_peak_skew": "standard deviations",
 }
 _QUALITY = {
     "jitter": "share",
@@ -61,16 +69,16 @@ _QUALITY = {
     "h1_a3_std": "dB",
 }
 _FORMANTS = {
-    f"f{k}_{what}": unit for k in (1, 2, 3) for what, unit in (("mean", "Hz"), ("std", "Hz"), ("bandwidth_mean", "Hz"))
+    f"f{k}_{what}": unit for k in (1, 2, 3) for what, unit in (("mean", "Hz"), ("std", "Hz"), ("bandwidth", "Hz"))
 }
-_SHAPES = ("alpha_ratio", "hammarberg", "slope_0_500", "slope_500_1500", "flux", "centroid")
-_SHAPE_UNITS = ("dB", "dB", "dB/kHz", "dB/kHz", "share", "Hz")
+_SHAPES = ("alpha_ratio", "hammarberg", "slope_0_500", "slope_500_1500", "flux", "centroid", "entropy")
+_SHAPE_UNITS = ("dB", "dB", "dB/kHz", "dB/kHz", "share", "Hz", "neper")
 _SPECTRUM = {
     f"{shape}_{what}": unit
     for shape, unit in zip(_SHAPES, _SHAPE_UNITS, strict=True)
     for what in ("voiced_mean", "voiced_std", "unvoiced_mean")
 }
-_CEPSTRUM = {f"mfcc{k}_{what}": "neper" for k in range(1, _CEPSTRA + 1) for what in ("mean", "std")}
+_CEPSTRUM = {f"mfcc{k}_{what}": "neper" for k in range(1, _CEPSTRA + 1) for what in ("mean", "std", "change")}
 _RHYTHM = {
     "voiced_share": "share",
     "voiced_segments": "1/s",
@@ -110,11 +118,11 @@ def functionals(samples: Array) -> Array:
     bands = 10 ** (logmel(samples, 26).astype(float) / 10)
     compressed = bands**0.3
     loudness = compressed.sum(axis=1)
-    shape = _shapes(samples, pitch_hz)
-    spectral = np.column_stack([shape[:, :4], _flux(compressed), shape[:, 4]])
+    shape = spectral_shapes(samples, pitch_hz)
+    spectral = np.column_stack([shape[:, :4], _flux(compressed), shape[:, 4], _entropy(compressed)])
     values = {
         **_of_pitch(pitch_hz),
-        **_of_loudness(loudness),
+        **_of_loudness(loudness, bands.sum(axis=1)),
         **_of_quality(samples, pitch_hz, periodicity, shape[:, 5:7]),
         **_of_formants(samples, voiced),
         **_of_spectrum(spectral, voiced, loudness),
@@ -143,22 +151,27 @@ def _trend(values: Array) -> float:
     return float(centred @ values[at] / (centred @ centred) * _FRAMES_A_SECOND)
 
 
-def _percentiles(values: Array) -> tuple[float, float, float]:
+def _skew(values: Array) -> float:
     kept = values[np.isfinite(values)]
-    if not kept.size:
-        return (float("nan"),) * 3
-    low, middle, high = np.percentile(kept, [20, 50, 80])
-    return float(low), float(middle), float(high)
+    return float(np.mean(((kept - kept.mean()) / (kept.std() + 1e-9)) ** 3)) if kept.size > 2 else float("nan")
+
+
+def _percentiles(values: Array, which: tuple[int, ...]) -> list[float]:
+    kept = values[np.isfinite(values)]
+    return np.percentile(kept, which).tolist() if kept.size else [float("nan")] * len(which)
 
 
 def _of_pitch(pitch_hz: Array) -> dict[str, float]:
     semitones = 12 * np.log2(pitch_hz / 27.5)
     slope = (semitones[4:] - semitones[:-4]) * _FRAMES_A_SECOND / 4  # NaN across a voiceless gap
-    low, middle, high = _percentiles(semitones)
+    lowest, low, middle, high, highest = _percentiles(semitones, (1, 20, 50, 80, 99))
+    falling, _, rising = _percentiles(slope, (20, 50, 80))
     last = np.flatnonzero(np.isfinite(semitones))[-30:]
     return {
-        "pitch_mean": _mean(semitones), "pitch_std": _std(semitones),
-        "pitch_p20": low, "pitch_p50": middle, "pitch_p80": high, "pitch_range": high - low,
+        "pitch_mean": _mean(semitones), "pitch_std": _std(semitones), "pitch_median": middle,
+        "pitch_lowest": lowest - middle, "pitch_p20": low - middle, "pitch_p80": high - middle,
+        "pitch_highest": highest - middle, "pitch_skew": _skew(semitones),
+        "pitch_slope_std": _std(slope), "pitch_slope_p20": falling, "pitch_slope_p80": rising,
         "pitch_rise_mean": _mean(slope[slope > 0]), "pitch_rise_std": _std(slope[slope > 0]),
         "pitch_fall_mean": _mean(slope[slope < 0]), "pitch_fall_std": _std(slope[slope < 0]),
         "pitch_trend": _trend(semitones),
@@ -166,68 +179,36 @@ def _of_pitch(pitch_hz: Array) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _of_loudness(loudness: Array) -> dict[str, float]:
+def _of_loudness(loudness: Array, energy: Array) -> dict[str, float]:
+    level = 10 * np.log10(energy[_spoken(loudness)] / (energy.max(initial=0.0) + 1e-12) + 1e-10)
     smooth = uniform_filter1d(loudness, 5, mode="nearest")
     slope = np.diff(smooth) * _FRAMES_A_SECOND
-    low, middle, high = _percentiles(smooth)
+    low, middle, high = _percentiles(smooth, (20, 50, 80))
     return {
         "loudness_mean": _mean(loudness), "loudness_variation": _std(loudness) / (_mean(loudness) + 1e-9),
         "loudness_p20": low, "loudness_p50": middle, "loudness_p80": high, "loudness_range": high - low,
         "loudness_rise_mean": _mean(slope[slope > 0]), "loudness_fall_mean": _mean(slope[slope < 0]),
         "loudness_slope_std": _std(slope), "loudness_trend": _trend(smooth),
+        "level_under_peak_mean": _mean(level), "level_under_peak_std": _std(level),
+        "level_under_peak_skew": _skew(level),
     }  # fmt: skip
-
-
-def _shapes(samples: Array, pitch_hz: Array) -> Array:
-    """Return alpha ratio, Hammarberg index, two slopes, centroid, H1-H2 and H1-A3 of each frame, (T, 7)."""
-    rows, at = [], 0
-    frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
-    for power in power_spectra(samples):
-        level = 10 * np.log10(power + 1e-10)
-        rows.append(
-            np.column_stack([
-                _between(power, frequency, 50, 1000) - _between(power, frequency, 1000, 5000),
-                _highest(level, frequency, 0, 2000) - _highest(level, frequency, 2000, 5000),
-                _tilt(level, frequency, 0, 500),
-                _tilt(level, frequency, 500, 1500),
-                power @ frequency / (power.sum(axis=1) + 1e-10),
-                _harmonics(level, pitch_hz[at : at + len(level)]),
-            ])
-        )  # fmt: skip
-        at += len(level)
-    return np.concatenate(rows)
-
-
-def _between(power: Array, frequency: Array, low: float, high: float) -> Array:
-    return np.asarray(10 * np.log10(power[:, (frequency >= low) & (frequency < high)].sum(axis=1) + 1e-10))
-
-
-def _highest(level: Array, frequency: Array, low: float, high: float) -> Array:
-    return np.asarray(level[:, (frequency >= low) & (frequency < high)].max(axis=1))
-
-
-def _tilt(level: Array, frequency: Array, low: float, high: float) -> Array:
-    """Slope of the spectrum in dB a kHz."""
-    inside = (frequency >= low) & (frequency < high)
-    khz = (frequency[inside] - frequency[inside].mean()) / 1000
-    return np.asarray(level[:, inside] @ khz / (khz @ khz))
-
-
-def _harmonics(level: Array, pitch_hz: Array) -> Array:
-    """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
-    step = RATE_HZ / N_FFT
-    pitch = np.nan_to_num(pitch_hz, nan=100.0)
-    rows = np.arange(len(level))[:, None]
-    near = np.arange(-1, 2)
-    first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
-    third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
-    return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)
 
 
 def _flux(compressed: Array) -> Array:
     """Change of the normalized loudness spectrum from one frame to the next."""
     normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
     return np.append(0.0, np.sqrt(np.square(np.diff(normal, axis=0)).sum(axis=1)))
+
+
+def _entropy(compressed: Array) -> Array:
+    """How evenly loudness is spread over the bands."""
+    normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
+    return np.asarray(-(normal * np.log(normal + 1e-9)).sum(axis=1))
+
+
+def _spoken(loudness: Array) -> Array:
+    """Frames that are not pauses, (T,)."""
+    return np.asarray(loudness > 0.1 * np.percentile(loudness, 98))
 
 
 def _of_quality(samples: Array, pitch_hz: Array, periodicity: Array, harmonics: Array) -> dict[str, float]:
@@ -251,28 +232,32 @@ def _of_formants(samples: Array, voiced: Array) -> dict[str, float]:
         for what, value in (
             ("mean", _mean(frequency[:, k])),
             ("std", _std(frequency[:, k])),
-            ("bandwidth_mean", _mean(bandwidth[:, k])),
+            ("bandwidth", _mean(bandwidth[:, k])),
         )
     }
 
 
 def _of_spectrum(spectral: Array, voiced: Array, loudness: Array) -> dict[str, float]:
-    spoken = ~voiced & (loudness > 0.1 * loudness.max(initial=0.0))
+    unvoiced = ~voiced & _spoken(loudness)
     values = {}
     for column, shape in zip(spectral.T, _SHAPES, strict=True):
         values[f"{shape}_voiced_mean"] = _mean(column[voiced])
         values[f"{shape}_voiced_std"] = _std(column[voiced])
-        values[f"{shape}_unvoiced_mean"] = _mean(column[spoken])
+        values[f"{shape}_unvoiced_mean"] = _mean(column[unvoiced])
     return values
 
 
 def _of_cepstrum(bands: Array, loudness: Array) -> dict[str, float]:
     coefficients = dct(np.log(bands + 1e-10), type=2, norm="ortho", axis=1)[:, 1 : _CEPSTRA + 1]
-    spoken = coefficients[loudness >= np.percentile(loudness, 20)]
+    spoken, moving = (rows[_spoken(loudness)] for rows in (coefficients, slopes(coefficients)))
     return {
         f"mfcc{k + 1}_{what}": value
         for k in range(_CEPSTRA)
-        for what, value in (("mean", _mean(spoken[:, k])), ("std", _std(spoken[:, k])))
+        for what, value in (
+            ("mean", _mean(spoken[:, k])),
+            ("std", _std(spoken[:, k])),
+            ("change", _std(moving[:, k])),
+        )
     }
 
 

@@ -1,13 +1,13 @@
-"""Voice quality of speech at 16 kHz: linear prediction, formants, and the small irregularities of the glottis."""
+"""Voice quality of speech at 16 kHz: linear prediction, formants, irregularities of the glottis, spectral balance."""
 
 import numpy as np
 from scipy.fft import irfft, rfft
 from scipy.signal import butter, get_window, resample_poly, sosfiltfilt
 
 from personare.core.types import Array
-from personare.features.acoustics import HOP, RATE_HZ, framed
+from personare.features.acoustics import HOP, N_FFT, RATE_HZ, framed, power_spectra
 
-__all__ = ["formants", "linear_prediction", "perturbation"]
+__all__ = ["formants", "linear_prediction", "perturbation", "spectral_shapes"]
 
 _FORMANT_RATE_HZ = 10_000
 _FORMANT_ORDER = 11
@@ -129,3 +129,58 @@ def _sharp(smooth: Array, at: Array) -> Array:
     bend = before - 2 * here + after
     shift = np.where(np.abs(bend) > 1e-12, 0.5 * (before - after) / np.where(bend == 0, 1, bend), 0)
     return np.asarray(inside + shift.clip(-1, 1))
+
+
+def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
+    """Return the shape of each frame's spectrum.
+
+    Args:
+        samples: (N,) at 16 kHz.
+        pitch_hz: (T,) every 10 ms, NaN where unvoiced.
+
+    Returns:
+        (T, 7): alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz,
+        centroid in Hz, first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
+    """
+    rows, at = [], 0
+    frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
+    for power in power_spectra(samples):
+        level = 10 * np.log10(power + 1e-10)
+        rows.append(
+            np.column_stack([
+                _between(power, frequency, 50, 1000) - _between(power, frequency, 1000, 5000),
+                _highest(level, frequency, 0, 2000) - _highest(level, frequency, 2000, 5000),
+                _tilt(level, frequency, 0, 500),
+                _tilt(level, frequency, 500, 1500),
+                power @ frequency / (power.sum(axis=1) + 1e-10),
+                _harmonics(level, pitch_hz[at : at + len(level)]),
+            ])
+        )  # fmt: skip
+        at += len(level)
+    return np.concatenate(rows)
+
+
+def _between(power: Array, frequency: Array, low: float, high: float) -> Array:
+    return np.asarray(10 * np.log10(power[:, (frequency >= low) & (frequency < high)].sum(axis=1) + 1e-10))
+
+
+def _highest(level: Array, frequency: Array, low: float, high: float) -> Array:
+    return np.asarray(level[:, (frequency >= low) & (frequency < high)].max(axis=1))
+
+
+def _tilt(level: Array, frequency: Array, low: float, high: float) -> Array:
+    """Slope of the spectrum in dB a kHz."""
+    inside = (frequency >= low) & (frequency < high)
+    khz = (frequency[inside] - frequency[inside].mean()) / 1000
+    return np.asarray(level[:, inside] @ khz / (khz @ khz))
+
+
+def _harmonics(level: Array, pitch_hz: Array) -> Array:
+    """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
+    step = RATE_HZ / N_FFT
+    pitch = np.nan_to_num(pitch_hz, nan=100.0)
+    rows = np.arange(len(level))[:, None]
+    near = np.arange(-1, 2)
+    first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
+    third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
+    return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)
