@@ -1,0 +1,201 @@
+"""Takes recordings into a new cohort one file at a time; a bad file is listed with the reason and stops nothing."""
+
+import errno
+import json
+import shutil
+import wave
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.types import Recording, Withheld
+from personare.data.cohort import CohortWriter
+from personare.data.labels import EMOTIONS, emotion
+from personare.data.media import member
+
+__all__ = ["Intake", "Media"]
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
+_LFS = b"version https://git-lfs"
+_AGAIN = "Get the file again from where it came from, or remove it."
+
+
+def _no_check(_path: Path, _track: str) -> None:
+    return
+
+
+def _no_sound(_video: Path, _sound: Path) -> bool:
+    return False
+
+
+def _silently(recordings: Sequence[Recording]) -> Iterable[Recording]:
+    return recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Media:
+    """What an import must be able to do with sound and film; given by the caller, since this layer decodes nothing.
+
+    Attributes:
+        check: Decodes a file of a track from start to end; raises DataError if it is broken, empty, silent or cut off.
+        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
+        progress: Passes recordings on one by one and shows how many are left, e.g. ``tqdm``.
+    """
+
+    check: Callable[[Path, str], None] = _no_check
+    extract_sound: Callable[[Path, Path], bool] = _no_sound
+    progress: Callable[[Sequence[Recording]], Iterable[Recording]] = _silently
+
+
+@dataclass(kw_only=True)
+class Intake:
+    """Takes recordings into a cohort one by one."""
+
+    source: Path
+    writer: CohortWriter
+    media: Media
+    skipped: list[Withheld]
+    origins: list[tuple[str, str, str]] = field(default_factory=list)
+    subjects: set[str] = field(default_factory=set)
+    _arrays: dict[str, Any] = field(default_factory=dict)
+    _ids: set[str] = field(default_factory=set)
+
+    def take(self, recording: Recording) -> None:
+        """Copy the good tracks of a recording; list the others."""
+        labels = dict(recording.labels)
+        if recording.id in self._ids:
+            self._skip(recording.id, "another recording has this id", "Give it another session or task.")
+            return
+        if "emotion" in labels and emotion(labels["emotion"]) is None:
+            self._skip(recording.id, f"the emotion {labels['emotion']!r} is not known", f"Use {', '.join(EMOTIONS)}.")
+            return
+        self._ids.add(recording.id)
+        taken: dict[str, str] = {}
+        for track, path in recording.tracks.items():
+            if self._attempt(path, lambda track=track, path=path: self._copy(recording, track, path)):  # type: ignore[misc]
+                taken[track] = self._relative(recording, track, _suffix(path))
+                self.origins.append((recording.id, track, path))
+        if "video" in taken and "audio" not in taken:
+            film = self.writer.root / taken["video"]
+            if self._attempt(f"{recording.tracks['video']} (its sound)", lambda: self._extract(recording, film)):
+                taken["audio"] = self._relative(recording, "audio", ".wav")
+                self.origins.append((recording.id, "audio", recording.tracks["video"]))
+        if taken:
+            self.subjects.add(recording.subject)
+            if "emotion" in labels:
+                labels["emotion"] = emotion(labels["emotion"]) or ""
+            self.writer.add(replace(recording, tracks=taken, labels=labels))
+
+    def _attempt(self, item: str, work: Callable[[], bool]) -> bool:
+        """Do one file's work; whatever goes wrong with the file itself is listed and does not stop the import."""
+        try:
+            return work()
+        except Exception as error:  # a decoder may fail on a bad file in any way it likes
+            _stop_if_disk_is_full(error, self.writer.root)
+            self._skip(item, str(error) if isinstance(error, DataError) else _unreadable(error), _AGAIN)
+        return False
+
+    def _copy(self, recording: Recording, track: str, path: str) -> bool:
+        to = self.writer.path(recording, track, _suffix(path))
+        file, key = member(path)
+        with _unless_good(to):
+            if key and not (self.source / path).exists():
+                np.save(to, self._array(file, key))
+            else:
+                _look_at(self.source / path)
+                self.media.check(self.source / path, track)
+                shutil.copyfile(self.source / path, to)
+        _describe_wav(to)
+        return True
+
+    def _extract(self, recording: Recording, film: Path) -> bool:
+        to = self.writer.path(recording, "audio", ".wav")
+        with _unless_good(to):
+            if not self.media.extract_sound(film, to):
+                to.unlink(missing_ok=True)
+                return False
+            self.media.check(to, "audio")
+        _describe_wav(to)
+        return True
+
+    def _array(self, file: str, key: str) -> Any:
+        if file not in self._arrays:
+            self.close()  # recordings come in order, so one open file at a time is enough
+            self._arrays[file] = np.load(self.source / file, allow_pickle=False)
+        try:
+            values = self._arrays[file][key]
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"the array {key} of {file} cannot be read: {error}") from error
+        if not values.size or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+            raise DataError(f"the array {key} of {file} must hold finite numbers")
+        return values
+
+    def close(self) -> None:
+        """Close the file of arrays that is open, if any."""
+        for arrays in self._arrays.values():
+            arrays.close()
+        self._arrays.clear()
+
+    def _relative(self, recording: Recording, track: str, suffix: str) -> str:
+        return self.writer.path(recording, track, suffix).relative_to(self.writer.root).as_posix()
+
+    def _skip(self, item: str, problem: str, fix: str) -> None:
+        self.skipped.append(Withheld(item=item, problem=problem, fix=fix))
+
+
+def _unreadable(error: Exception) -> str:
+    return f"it cannot be read: {type(error).__name__}: {error}"
+
+
+def _stop_if_disk_is_full(error: Exception, root: Path) -> None:
+    """Tell a fault of the place we write to, which ends the import, from a fault of one file, which does not."""
+    for fault in (error, error.__cause__):
+        if isinstance(fault, OSError) and fault.errno in _DISK_ERRORS:
+            raise DataError(f"{root} cannot be written: {fault}. Free the disk and import again.") from error
+
+
+def _suffix(path: str) -> str:
+    if member(path)[1]:
+        return ".npy"
+    double = [s for s in (".tsv.gz", ".csv.gz") if path.lower().endswith(s)]
+    return double[0] if double else PurePosixPath(path).suffix.lower()
+
+
+def _look_at(path: Path) -> None:
+    """Say what is wrong with a file that needs no decoder to see it."""
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError("the file is empty (0 bytes)")
+    with path.open("rb") as file:
+        if size < 1024 and file.read(len(_LFS)) == _LFS:
+            raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+
+
+@contextmanager
+def _unless_good(path: Path) -> Iterator[None]:
+    """Remove a file that did not become a good track."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _describe_wav(path: Path) -> None:
+    """Write rate, channels and length beside a WAV file, where its header tells."""
+    if path.suffix != ".wav":
+        return
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, frames = file.getframerate(), file.getnchannels(), file.getnframes()
+    except (wave.Error, EOFError):
+        return  # a WAV of floats or more than two channels: good, but not one that this header reader knows
+    about = {"SamplingFrequency": rate, "Channels": channels, "Duration": round(frames / rate, 4)}
+    path.with_suffix(".json").write_text(json.dumps(about) + "\n", encoding="utf-8")

@@ -1,0 +1,83 @@
+"""Which files of a folder are recordings, and of which kind: told by the suffix alone, nothing is opened."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from personare.core.errors import DataError
+from personare.core.types import Withheld
+
+__all__ = ["media_files", "member", "not_named", "people_table", "track_of"]
+
+_TRACKS = {
+    "audio": (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
+    "video": (".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm", ".flv", ".m4v", ".wmv", ".3gp"),
+    "text": (".txt",),
+    "physio": (".tsv.gz",),
+}
+_MEMBER = ".npz#"
+
+
+def track_of(name: str) -> str:
+    """Return the track a file belongs to; empty if its suffix tells of none.
+
+    Example:
+        >>> track_of("Clip.MP4"), track_of("notes.doc")
+        ('video', '')
+    """
+    return next((track for track, suffixes in _TRACKS.items() if name.lower().endswith(suffixes)), "")
+
+
+def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> list[str]:
+    """Return the files of these tracks anywhere under a folder, as paths relative to it, sorted.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not source.is_dir():
+        raise DataError(f"There is no folder {source}. Give the folder that holds the data set.")
+    return sorted(path for path in _walk(source) if track_of(path) in tracks)
+
+
+def _walk(source: Path) -> Iterator[str]:
+    for folder, folders, names in os.walk(source):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        relative = Path(folder).relative_to(source)
+        yield from ((relative / name).as_posix() for name in names if not name.startswith("."))
+
+
+def member(path: str) -> tuple[str, str]:
+    """Split the address of an array in an ``.npz`` file into file and key; the key is empty for any other file.
+
+    Example:
+        >>> member("mel/1001.npz#1001_DFA_ANG_XX"), member("a#b.wav")
+        (('mel/1001.npz', '1001_DFA_ANG_XX'), ('a#b.wav', ''))
+    """
+    before, found, key = path.rpartition(_MEMBER)
+    return (f"{before}.npz", key) if found else (path, "")
+
+
+def not_named(path: str, shape: str) -> Withheld:
+    """Say that a file's name does not follow the data set's rule."""
+    return Withheld(
+        item=path,
+        problem=f"its name does not follow the data set's rule {shape}, so nothing is known about it",
+        fix="Give it its published name, or import it with the reader 'folder' and a table of labels.",
+    )
+
+
+def people_table(subjects: Iterable[str], known: dict[str, tuple[str | None, float]]) -> pd.DataFrame:
+    """Return the participants' table with ``sex`` (``F``/``M``) and ``age`` (years), NaN where not known.
+
+    Args:
+        subjects: Pseudonyms, repeated as often as you like.
+        known: Sex and age by pseudonym.
+    """
+    people = sorted(set(subjects))
+    rows = [known.get(subject, (None, float("nan"))) for subject in people]
+    columns = {"sex": pd.Series([row[0] for row in rows], dtype=object), "age": [row[1] for row in rows]}
+    table = pd.DataFrame(columns)
+    table.index = pd.Index(people, name="subject", dtype=object)
+    return table

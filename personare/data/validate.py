@@ -1,0 +1,124 @@
+"""Looks through a whole cohort and lists every problem with its file and the fix, not only the first."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from personare.core.errors import DataError, PersonareError
+from personare.core.types import Recording, Withheld
+from personare.data.cohort import UNFINISHED, read_participants
+from personare.data.index import scan
+from personare.data.labels import emotion
+from personare.govern.consent import check_consent, read_consent
+
+__all__ = ["validate"]
+
+_OLDEST = 130  # years
+
+
+def validate(root: Path, *, check: Callable[[Path, str], None] | None = None) -> list[Withheld]:
+    """List what is wrong with a cohort; an empty list means nothing is.
+
+    Args:
+        root: The cohort.
+        check: Decodes a file of a track; raises DataError if it is broken. Without it, files are not opened.
+
+    Raises:
+        DataError: There is no such folder.
+    """
+    if not root.is_dir():
+        raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
+    recordings, found = scan(root)
+    found += _description(root)
+    people, problems = _table(root, "participants.tsv", read_participants)
+    found += problems
+    consent, problems = _table(root, "consent.tsv", read_consent)
+    found += problems
+    subjects = sorted({recording.subject for recording in recordings})
+    if people is not None:
+        found += _people(people, subjects)
+    if consent is not None:
+        found += check_consent(consent)
+        found += _without_consent(consent, subjects)
+    for recording in recordings:
+        found += _labels(recording)
+        found += _files(root, recording, check)
+    return found
+
+
+def _description(root: Path) -> Iterator[Withheld]:
+    name = "dataset_description.json"
+    if (root / UNFINISHED).exists() or not (root / name).is_file():
+        yield Withheld(item=name, problem="the cohort is not finished", fix="Delete the folder and make it again.")
+        return
+    try:
+        content = json.loads((root / name).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        yield Withheld(item=name, problem=f"it cannot be read: {error}", fix="Correct the JSON.")
+        return
+    if not isinstance(content, dict) or not content.get("Name"):
+        yield Withheld(item=name, problem="the key 'Name' is missing", fix='Add "Name": "..." to it.')
+
+
+def _table(
+    root: Path, name: str, read: Callable[[Path], pd.DataFrame]
+) -> tuple[pd.DataFrame | None, Sequence[Withheld]]:
+    path = root if name == "participants.tsv" else root / name
+    if not (root / name).is_file():
+        return None, [Withheld(item=name, problem="the file is missing", fix=f"Write {name}; see docs/cohorts.md.")]
+    try:
+        return read(path), []
+    except PersonareError as error:
+        return None, [Withheld(item=name, problem=str(error), fix="Correct the table.")]
+
+
+def _people(people: pd.DataFrame, subjects: Sequence[str]) -> Iterator[Withheld]:
+    file = "participants.tsv"
+    for subject in sorted(set(people.index[people.index.duplicated()])):
+        yield Withheld(item=file, problem=f"sub-{subject} has several rows", fix="Keep one row a person.")
+    for subject in [s for s in subjects if s not in people.index]:
+        yield Withheld(item=file, problem=f"sub-{subject} has recordings but no row", fix=f"Add a row sub-{subject}.")
+    for subject in [s for s in people.index if s not in subjects]:
+        yield Withheld(item=file, problem=f"sub-{subject} has a row but no recording", fix="Remove the row.")
+    sexes = people["sex"].dropna() if "sex" in people else pd.Series(dtype=object)
+    for subject, value in sexes[~sexes.isin(["F", "M"])].items():
+        yield Withheld(item=file, problem=f"sub-{subject}: sex {value!r} is not known", fix="Use F, M or n/a.")
+    ages = people["age"].dropna() if "age" in people else pd.Series(dtype=float)
+    for subject, value in ages[(ages <= 0) | (ages >= _OLDEST)].items():
+        yield Withheld(item=file, problem=f"sub-{subject}: age {value:g} cannot be", fix="Give it in years.")
+
+
+def _without_consent(consent: pd.DataFrame, subjects: Sequence[str]) -> Iterator[Withheld]:
+    known = set(consent["subject"])
+    for subject in [s for s in subjects if s not in known]:
+        yield Withheld(
+            item="consent.tsv",
+            problem=f"sub-{subject} has no row, so no recording of this person can be opened",
+            fix="Add a row, or remove the person.",
+        )
+
+
+def _labels(recording: Recording) -> Iterator[Withheld]:
+    given = recording.labels.get("emotion")
+    if given is not None and emotion(given) != given:
+        yield Withheld(
+            item=f"{recording.id}_beh.json",
+            problem=f"the emotion {given!r} is not known",
+            fix=f"Write {emotion(given)!r}." if emotion(given) else "Use a known word; see docs/cohorts.md.",
+        )
+
+
+def _files(root: Path, recording: Recording, check: Callable[[Path, str], None] | None) -> Iterator[Withheld]:
+    for track, relative in recording.tracks.items():
+        path = root / relative
+        try:
+            if path.stat().st_size == 0:
+                raise DataError("the file is empty (0 bytes)")
+            if check is not None:
+                check(path, track)
+        except FileNotFoundError:
+            yield Withheld(item=relative, problem="the link leads nowhere", fix="Get the file the link stands for.")
+        except (DataError, OSError) as error:
+            yield Withheld(item=relative, problem=str(error), fix="Get the file again, or remove it.")
