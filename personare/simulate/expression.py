@@ -22,7 +22,7 @@ POSE: tuple[str, ...] = ("yaw_deg", "pitch_deg", "roll_deg", "right_cm", "down_c
 _PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
     "neutral": ({},),
     "happiness": ({"AU06": 0.8, "AU12": 0.95, "AU25": 0.45}, {"AU06": 0.5, "AU12": 0.85}),
-    "sadness": ({"AU01": 0.85, "AU04": 0.5, "AU15": 0.8, "AU17": 0.4}, {"AU01": 0.7, "AU15": 0.6, "AU07": 0.25}),
+    "sadness": ({"AU01": 0.9, "AU04": 0.35, "AU15": 0.8, "AU17": 0.4}, {"AU01": 0.7, "AU15": 0.6, "AU07": 0.25}),
     "anger": (
         {"AU04": 0.95, "AU05": 0.4, "AU07": 0.6, "AU23": 0.8},
         {"AU04": 0.85, "AU07": 0.7, "AU17": 0.5, "AU23": 0.5},
@@ -61,15 +61,18 @@ class Motion:
     strength: float
 
 
-def move(emotion: str, utterance: Utterance, style: Style, *, rate_hz: float, rng: np.random.Generator) -> Motion:
+def move(
+    emotion: str, utterance: Utterance, style: Style, *, strength: float, rate_hz: float, rng: np.random.Generator
+) -> Motion:
     """Let a person show an emotion while saying a sentence.
 
     Args:
         emotion: One of ``EMOTIONS``.
         utterance: What is said when.
         style: The person's habits.
+        strength: How strongly it is shown, 1 for fully.
         rate_hz: Frames a second.
-        rng: Varies strength, timing and everything that differs from take to take.
+        rng: Varies timing and everything that differs from take to take.
 
     Raises:
         OptionError: The emotion is not known.
@@ -77,7 +80,6 @@ def move(emotion: str, utterance: Utterance, style: Style, *, rate_hz: float, rn
     if emotion not in _PROTOTYPES:
         raise OptionError(f"There is no emotion '{emotion}' here. Choose one of: {', '.join(EMOTIONS)}.")
     times = np.arange(max(1, round(utterance.duration_s * rate_hz))) / rate_hz
-    strength = float(rng.uniform(0.45, 1.1))
     levels = _levels(emotion, strength, style, rng)
     actions = _envelope(times, style, rng)[:, None] * levels  # (F, 15)
     actions *= 1 + 0.12 * _drift(len(times), rate_hz, 0.3, rng)[:, None]
