@@ -46,7 +46,8 @@ def _answer(panel: Panel) -> Answer:
         f"while an attacker who retrains names {named} {named_ends} (original {was_named}"
         f"{_guess(chosen.risk.control, True)})."
     )
-    sentence = sentence.replace("  ", " ")
+    # Intervals and percentages must not be torn apart at the end of a line.
+    sentence = sentence.replace("  ", " ").replace("–", "\u2060–\u2060").replace(" %", "\u00a0%")
     return Answer(modality=panel.modality, release=chosen.release, sentence=sentence, caution=_caution(chosen))
 
 

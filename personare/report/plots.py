@@ -25,8 +25,8 @@ _ATTACKERS = (("ignorant", "risk-soft", "o"), ("lazy_informed", "risk-mid", "D")
 def draw_frontier(panel: Panel) -> Figure:
     """Draw what each release of one modality keeps and gives away."""
     with drawing():
-        figure = Figure(figsize=(5.6, 4.7), layout=None)
-        axes = figure.add_axes((0.115, 0.125, 0.87, 0.855))
+        figure = Figure(figsize=(4.8, 4.2), layout=None)
+        axes = figure.add_axes((0.115, 0.115, 0.875, 0.875))
         _frontier(axes, panel)
     return figure
 
@@ -46,8 +46,7 @@ def frontier_sheet(drawn: Sequence[Panel]) -> Figure:
 def _frontier(axes: Axes, panel: Panel) -> None:
     everyone = [*panel.points, *panel.unsure]
     _limits(axes, everyone)
-    _guess_lines(axes, everyone)
-    strokes = _front_line(axes, panel)
+    strokes = _guess_lines(axes, everyone) + _front_line(axes, panel)
     front = {p.release for p in panel.front}
     for point in everyone:
         _point(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
@@ -68,18 +67,23 @@ def _limits(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_ylim(min(y) - 0.1 * span, max(y) + 0.1 * span)
 
 
-def _guess_lines(axes: Axes, points: Sequence[Point]) -> None:
+def _guess_lines(axes: Axes, points: Sequence[Point]) -> list[tuple[float, float, float, float]]:
+    """Draw what guessing gives in either direction; return the strokes."""
     style: dict[str, Any] = {"color": COLORS["muted"], "linewidth": 0.9, "linestyle": (0, (2, 2.5)), "zorder": 1}
+    text: dict[str, Any] = {"color": COLORS["muted"], "fontsize": 8, "zorder": 1, "textcoords": "offset points"}
     named = _median([p.risk.control for p in points])
     recalled = _median([p.utility.control for p in points])
-    text: dict[str, Any] = {"color": COLORS["muted"], "fontsize": 8, "zorder": 1}
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    strokes = []
     if named is not None:
         axes.axvline(named, **style)
-        low, high = axes.get_ylim()
-        axes.text(named, low + 0.99 * (high - low), " guessing", ha="left", va="top", **text)
+        axes.annotate("guessing", (named, high), (3, -2), ha="left", va="top", **text)
+        strokes.append((named, low, named, high))
     if recalled is not None:
         axes.axhline(recalled, **style)
-        axes.text(axes.get_xlim()[1], recalled, "guessing", ha="right", va="bottom", **text)
+        axes.annotate("guessing", (right, recalled), (0, 3), ha="right", va="bottom", **text)
+        strokes.append((left, recalled, right, recalled))
+    return strokes
 
 
 def _median(values: Sequence[float]) -> float | None:
@@ -171,7 +175,7 @@ def draw_ladder(rungs: Sequence[tuple[str, Mapping[str, Result]]], *, control: f
     labels = [label for label, _ in rungs]
     with drawing():
         height = 0.62 + 0.29 * len(rungs) + 0.13 * sum("\n" in label for label in labels)
-        figure = Figure(figsize=(5.6, height), layout=None)
+        figure = Figure(figsize=(4.8, height), layout=None)
         axes = figure.add_axes((0.30, 0.42 / height, 0.67, 1 - 0.50 / height))
         axes.grid(axis="x", color=COLORS["faint"], linewidth=0.6)
         axes.set_axisbelow(True)
@@ -221,7 +225,7 @@ def draw_histograms(mated: Mapping[str, Any], non_mated: Mapping[str, Any]) -> F
         non_mated: The same against everybody else.
     """
     with drawing():
-        figure = Figure(figsize=(3.9, 2.1), layout=None)
+        figure = Figure(figsize=(3.7, 2.0), layout=None)
         axes = figure.add_axes((0.03, 0.20, 0.94, 0.78))
         for part, role, hatch in ((non_mated, "muted", ""), (mated, "risk", "////")):
             edges, counts = np.asarray(part["edges"], float), np.asarray(part["counts"], float)

@@ -17,6 +17,7 @@ from personare.report.sources import about
 __all__ = ["Confusion", "Histogram", "ReleaseSection", "SelfTest", "reference_rows", "release_section", "self_tests"]
 
 _ORDER = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
+_SCORES = {"mated", "non_mated"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
         withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
         pivots=_pivots(rows),
         confusions=[c for m in modalities for c in _confusions(rows, name, m)],
-        histograms=[h for m in modalities for h in _histograms(rows, name, m)],
+        histograms=[h for m in modalities for h in _histograms(record, name, m)],
         examples=examples,
     )
 
@@ -145,13 +146,10 @@ def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Co
         yield Confusion(title=title, classes=[str(c) for c in classes], counts=counts, shares=shares)
 
 
-def _histograms(rows: Sequence[Result], name: str, modality: str) -> Iterable[Histogram]:
-    """The strongest retrained attack whose scores were kept."""
-    detailed = [
-        r
-        for r in rows
-        if r.modality == modality and r.attacker == "semi_informed" and {"mated", "non_mated"} <= set(r.detail)
-    ]
+def _histograms(record: RunRecord, name: str, modality: str) -> Iterable[Histogram]:
+    """The strongest retrained attack whose scores were kept, and the same attack on originals."""
+    rows = [r for r in record.results if r.release == name and r.modality == modality]
+    detailed = [r for r in rows if r.attacker == "semi_informed" and set(r.detail) >= _SCORES]
     strongest = identity(rows, name, modality, "semi_informed")
     value = strongest.value if strongest else math.nan
 
@@ -161,14 +159,23 @@ def _histograms(rows: Sequence[Result], name: str, modality: str) -> Iterable[Hi
         return bool(strongest and attack in strongest.note), top1 == value, top1 if math.isfinite(top1) else -1.0
 
     for row in sorted(detailed, key=closeness, reverse=True)[:1]:
-        attack = row.measure.partition(".")[0]
-        title = f"{wording.group(modality)}, {attack}, retrained"
-        try:
-            figure = draw_histograms(row.detail["mated"], row.detail["non_mated"])
-        except (KeyError, TypeError, ValueError):
-            continue
-        words = f"Histogram of scores of {attack} on {name}: clips against their own person, and against others."
-        yield Histogram(title=title, svg=to_svg(figure, title=words))
+        before = [
+            r for r in record.results if (r.release, r.modality, r.measure) == ("original", modality, row.measure)
+        ]
+        before = [r for r in before if set(r.detail) >= _SCORES]
+        for drawn in (*sorted(before, key=lambda r: r.attacker == row.attacker)[-1:], row):
+            yield from _histogram(drawn)
+
+
+def _histogram(row: Result) -> Iterable[Histogram]:
+    attack = row.measure.partition(".")[0]
+    where = "on the originals" if row.release == "original" else "on this release, retrained"
+    words = f"Histogram of scores of {attack} on {row.release}: clips against their own person, and against others."
+    try:
+        figure = draw_histograms(row.detail["mated"], row.detail["non_mated"])
+    except (KeyError, TypeError, ValueError):
+        return
+    yield Histogram(title=f"{wording.group(row.modality)}, {attack}, {where}", svg=to_svg(figure, title=words))
 
 
 def self_tests(record: RunRecord) -> list[SelfTest]:
@@ -194,7 +201,7 @@ def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
             "published": _free(entry.get("published")),
             "ours": _free(entry.get("ours")),
             "interval": wording.interval(_float(entry.get("low")), _float(entry.get("high"))),
-            "note": str(entry.get("attacker_note") or ""),
+            "note": wording.attacker(str(entry.get("attacker_note") or "")),
             "retrained": _free(entry.get("retrained")),
         }
         for entry in record.reference

@@ -53,7 +53,7 @@ def group(modality: str) -> str:
 
 def attacker(name: str) -> str:
     """Say who looks."""
-    return ATTACKERS.get(name, name.replace("_", " "))
+    return ATTACKERS.get(name, name)
 
 
 def measure(name: str) -> str:

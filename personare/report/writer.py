@@ -1,12 +1,13 @@
 """Writes the report of a run: one offline HTML file, and tables and pictures for a paper beside it."""
 
+import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from personare.report import tables, wording
 from personare.report.answer import answers
@@ -118,7 +119,13 @@ def _environment() -> Environment:
     environment.filters["attacker"] = wording.attacker
     environment.filters["group"] = wording.group
     environment.filters["measure"] = wording.measure
+    environment.filters["breakable"] = _breakable
     return environment
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name be broken after its joints, and nowhere else."""
+    return Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
 
 
 def _text(name: str) -> str:
