@@ -85,26 +85,35 @@ def match_loudness(signal: Signal, like: Signal) -> Signal:
     Returns:
         The signal, nowhere above 0.99. A silent signal or a silent model gives silence.
     """
-    wanted, values = _rms(like.values), np.asarray(signal.values, np.float64)
+    wanted, values = _rms(like.values), np.array(signal.values, np.float32)
     if wanted < 10 ** (SILENT_DBFS / 20) or _rms(values) == 0:
         return Signal(values=np.zeros_like(signal.values), rate_hz=signal.rate_hz, start_s=signal.start_s)
     for _ in range(3):  # the limiter takes a little away, so the level is set again
-        values = _limited(values * (wanted / _rms(values)), round(0.005 * signal.rate_hz))
-    return Signal(values=values.astype(np.float32), rate_hz=signal.rate_hz, start_s=signal.start_s)
+        gain = wanted / _rms(values)
+        if abs(20 * np.log10(gain)) < 0.01:
+            break
+        values = _limited(values * gain, max(1, round(0.001 * signal.rate_hz)))
+    return Signal(values=np.asarray(values, np.float32), rate_hz=signal.rate_hz, start_s=signal.start_s)
 
 
 def _rms(values: Array) -> float:
     return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
 
 
-def _limited(values: Array, reach: int) -> Array:
-    """Lower the gain around peaks; the mean of local minima is never above the gain any sample needs."""
+def _limited(values: Array, step: int) -> Array:
+    """Lower the gain around peaks, smoothly over some milliseconds.
+
+    The gain is set every millisecond (``step`` samples) and drawn as straight lines between. It is the mean of local
+    minima over a shorter reach than theirs, so no sample gets more than it can bear.
+    """
     peak = np.abs(values).max(axis=1)
     if peak.max(initial=0.0) <= CEILING:
         return values
-    gain = np.minimum(1.0, CEILING / np.maximum(peak, CEILING))
-    size = 2 * reach + 1
-    gain = uniform_filter1d(minimum_filter1d(gain, size, mode="nearest"), size, mode="nearest")
+    count = -(-len(peak) // step)
+    loudest = np.pad(peak, (0, count * step - len(peak))).reshape(count, step).max(axis=1)
+    needed = np.minimum(1.0, CEILING / np.maximum(loudest, CEILING))
+    knots = uniform_filter1d(minimum_filter1d(needed, 13, mode="nearest"), 11, mode="nearest")
+    gain = np.interp(np.arange(len(peak)), (np.arange(count) + 0.5) * step, knots)
     return np.asarray(np.clip(values * gain[:, None], -CEILING, CEILING))
 
 

@@ -1,0 +1,55 @@
+"""Adds hiss to the voice and hides nobody: the honest negative, kept to show what noise alone is worth."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Signal
+from personare.features.audio import match_loudness
+
+__all__ = ["VoiceNoise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceNoise:
+    """Add white noise to the voice; whoever listens or trains on it still knows who speaks.
+
+    **Guarantee**: none about identity. The power of the noise is ``snr_db`` under that of the speech before the sum
+    is brought back to the loudness of the recording.
+
+    Attributes:
+        snr_db: Speech over noise in dB, from -20 to 60.
+        policy: Whose randomness a recording gets.
+
+    Raises:
+        OptionError: ``snr_db`` out of range.
+
+    **Source**: tried and dropped by A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal
+    Behavior Understanding" (USC, 2024).
+
+    Example:
+        >>> speech = Signal(values=np.ones((1600, 1), np.float32) / 4, rate_hz=16000)
+        >>> VoiceNoise(snr_db=10)(speech, rng=np.random.default_rng(0)).values.shape
+        (1600, 1)
+    """
+
+    snr_db: float = 5.0
+    policy: Literal["recording", "person", "common"] = "recording"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not -20 <= self.snr_db <= 60:
+            raise OptionError(f"snr_db must lie from -20 to 60 dB, {self.snr_db} was given. Choose e.g. 5.")
+        if self.policy not in ("recording", "person", "common"):
+            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+
+    def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
+        """Return the speech under noise, with its rate, length, channels and loudness; silence stays silent."""
+        if len(speech.values) == 0:
+            raise DataError("A recording without samples cannot be changed. Leave it out.")
+        values = np.asarray(speech.values, np.float32)
+        level = np.sqrt(np.mean(np.square(values, dtype=np.float64)) / 10 ** (self.snr_db / 10))
+        noise = rng.standard_normal(values.shape, dtype=np.float32) * np.float32(level)
+        return match_loudness(Signal(values=values + noise, rate_hz=speech.rate_hz, start_s=speech.start_s), speech)

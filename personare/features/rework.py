@@ -1,0 +1,76 @@
+"""Change a voice of any rate, length and number of channels with a rule written for 16 kHz and one channel."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Signal
+from personare.features.acoustics import RATE_HZ
+from personare.features.audio import match_loudness, resample
+from personare.features.audio_files import SILENT_DBFS
+
+__all__ = ["rework"]
+
+BLOCK_S = 60.0
+OVERLAP_S = 0.2
+SHORTEST_S = 0.5
+
+
+def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
+    """Run each channel of a recording through a rule and give it back its rate, length and loudness.
+
+    Recordings longer than a minute go minute by minute, with 0.2 s faded into each other, so that what the rule needs
+    in memory does not grow with their length. Nothing above 8 kHz is passed on.
+
+    Args:
+        speech: Any rate, any channels.
+        change: Takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
+            returns (N,). It is called once for each minute and channel and must treat them alike.
+
+    Returns:
+        Speech with the shape, rate and level of the given one, nowhere above 0.99. Where the given one is silent
+        (below -80 dBFS) it is zero: what nobody can hear is not passed on either.
+
+    Raises:
+        DataError: No samples.
+
+    Example:
+        >>> tone = Signal(values=np.ones((4410, 2), np.float32) / 2, rate_hz=44100)
+        >>> rework(tone, lambda samples: -samples).values.shape
+        (4410, 2)
+    """
+    if len(speech.values) == 0:
+        raise DataError("A recording without samples cannot be changed. Leave it out.")
+    values = np.asarray(speech.values, np.float32)
+    if np.abs(values).max() < 10 ** (SILENT_DBFS / 20):
+        return Signal(values=np.zeros_like(values), rate_hz=speech.rate_hz, start_s=speech.start_s)
+    changed = np.column_stack([_channel(column, speech.rate_hz, change) for column in values.T])
+    return match_loudness(Signal(values=changed, rate_hz=speech.rate_hz, start_s=speech.start_s), speech)
+
+
+def _channel(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:
+    if np.abs(samples).max() < 10 ** (SILENT_DBFS / 20):
+        return np.zeros_like(samples)
+    size, fade = round(BLOCK_S * rate_hz), round(OVERLAP_S * rate_hz)
+    total = np.zeros(len(samples), np.float32)
+    for start in range(0, len(samples), size):
+        if start and len(samples) - start <= fade:
+            break  # the block before has covered this rest
+        part = samples[start : start + size + fade]
+        new = _at_16_khz(part, rate_hz, change)
+        if start:
+            new[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
+        if start + size + fade < len(samples):
+            new[size:] *= np.linspace(1, 0, fade, dtype=np.float32)
+        total[start : start + len(new)] += new
+    return total
+
+
+def _at_16_khz(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:
+    low = resample(Signal(values=samples[:, None], rate_hz=rate_hz), RATE_HZ).values[:, 0]
+    filled = np.pad(low, (0, max(0, math.ceil(SHORTEST_S * RATE_HZ) - len(low))))
+    new = np.nan_to_num(np.asarray(change(filled), np.float32))[: len(low)]
+    back = resample(Signal(values=new[:, None], rate_hz=RATE_HZ), rate_hz).values[: len(samples), 0]
+    return np.asarray(np.pad(back, (0, len(samples) - len(back))))
