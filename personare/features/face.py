@@ -1,0 +1,122 @@
+"""Find every face in every frame of a video, and say where that cannot be vouched for."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from personare.core.errors import OptionError
+from personare.core.types import Array, LocatedFrame
+from personare.features._face_search import FaceSearch
+from personare.features.centerface import CenterFace, shrink
+
+__all__ = ["FaceLocator", "pictures"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceLocator:
+    """Find the faces of a video, looking at every n-th frame and following them between.
+
+    **Guarantee**: One located frame for each given one, in order. A face that the detector finds at an n-th frame is
+    covered in all frames around it: positions between two looks are interpolated and compared with the picture; where
+    they disagree, where a face appears or goes, where something new is seen, or where a scene changes, the detector
+    looks at more frames, down to each one. Before a face is first seen and after it is last seen, its place is held for
+    ``patience`` frames. Where a face that was seen clearly is lost inside the picture, the frame is not ``certain``.
+    ``certain`` with no faces means: the detector, at ``short_side`` and at every n-th frame at twice that size, saw
+    nobody. Heads turned away, and faces smaller than about 1/30 of the picture's shorter side, are not seen by it.
+
+    At most ``every + patience + 1`` frames are held in memory, however long the video is.
+
+    Attributes:
+        every: The detector looks at every n-th frame.
+        threshold: Score from which a detection is a new face.
+        keep_threshold: Score from which it is a face that was there before.
+        short_side: Size at which the detector looks, pixels of the shorter side.
+        patience: Frames for which a lost face's place is held.
+        margin: Share of its size by which each box is enlarged on each side.
+        threads: Cores for the detector.
+
+    Example:
+        >>> frames = ((i, i / 25, np.full((96, 128, 3), 90, np.uint8)) for i in range(3))
+        >>> [(frame.index, frame.faces, frame.certain) for frame in FaceLocator()(frames)]
+        [(0, (), True), (1, (), True), (2, (), True)]
+    """
+
+    every: int = 5
+    threshold: float = 0.3
+    keep_threshold: float = 0.12
+    short_side: int = 256
+    patience: int = 10
+    margin: float = 0.08
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.every < 1 or self.patience < 0:
+            raise OptionError(f"every must be at least 1 and patience 0, not {self.every} and {self.patience}.")
+        if not 0 < self.keep_threshold <= self.threshold < 1:
+            given = f"{self.keep_threshold} and {self.threshold}"
+            raise OptionError(f"Thresholds must be 0 < keep_threshold <= threshold < 1, not {given}.")
+        if not 0 <= self.margin <= 2:
+            raise OptionError(f"margin must be 0 to 2 face sizes, not {self.margin}.")
+        CenterFace(short_side=self.short_side, threads=self.threads)
+
+    def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
+        """Yield each frame with its faces.
+
+        Args:
+            frames: Index, time in seconds, and uint8 RGB picture, as ``features.video.read`` gives them.
+
+        Yields:
+            The same frames with their faces, a few frames later.
+        """
+        search = FaceSearch(
+            near=CenterFace(short_side=self.short_side, threads=self.threads),
+            far=CenterFace(short_side=2 * self.short_side, threads=self.threads),
+            thresholds=(self.threshold, self.keep_threshold),
+            every=self.every,
+            patience=self.patience,
+            margin=self.margin,
+        )
+        position = last_look = -1
+        for position, frame in enumerate(frames):
+            search.take(position, frame)
+            if position % self.every == 0:
+                search.advance(last_look, position)
+                last_look = position
+                yield from search.release(position - self.patience)
+        if position > last_look:
+            search.advance(last_look, position)
+        yield from search.release(position + 1)
+
+
+def pictures(images: Iterable[Array], boxes: Iterable[Array | None], *, size: int) -> Array:
+    """Cut square pictures around boxes.
+
+    Args:
+        images: uint8 RGB (height, width, 3).
+        boxes: (4,) for each image: left, top, right, bottom in pixels, possibly beyond the image (which is then
+            continued by its rim); None: the whole image.
+        size: Side of the result, pixels.
+
+    Returns:
+        (F, size, size, 3) uint8.
+
+    Example:
+        >>> pictures([np.zeros((48, 64, 3), np.uint8)], [np.array([10, 10, 30, 40])], size=8).shape
+        (1, 8, 8, 3)
+    """
+    cut = [_square(image, box, size) for image, box in zip(images, boxes, strict=True)]
+    return np.stack(cut) if cut else np.empty((0, size, size, 3), np.uint8)
+
+
+def _square(image: Array, box: Array | None, size: int) -> Array:
+    if box is None:
+        return shrink(image, (size, size))
+    middle, side = (box[:2] + box[2:4]) / 2, max(1.0, float((box[2:4] - box[:2]).max()))
+    left, top = np.floor(middle - side / 2).astype(int)
+    side = round(side)
+    height, width = image.shape[:2]
+    columns = np.clip(np.arange(left, left + side), 0, width - 1)
+    rows = np.clip(np.arange(top, top + side), 0, height - 1)
+    return shrink(image[np.ix_(rows, columns)], (size, size))

@@ -1,0 +1,116 @@
+"""Where a face went between two looks of the detector: cheap comparisons of small gray pictures."""
+
+import cv2
+import numpy as np
+
+from personare.core.types import Array
+from personare.features.centerface import shrink
+
+__all__ = ["cut", "enlarge", "follow", "matches", "novel", "small_gray", "union"]
+
+_SHORT_SIDE = 144
+_GRID = 4  # the picture is compared in cells of this many small-gray pixels
+_NOVEL_LEVELS = 30
+_CUT_LEVELS = 40
+_TEMPLATE, _REACH = 24, 10  # pixels of a face brought to one size, and how far around it is searched
+_FLAT_LEVELS = 2.0
+
+
+def small_gray(image: Array) -> Array:
+    """Return a gray copy whose shorter side is about 144 pixels."""
+    height, width = image.shape[:2]
+    scale = min(1.0, _SHORT_SIDE / min(height, width))
+    small = shrink(image, (max(_GRID * 2, round(width * scale)), max(_GRID * 2, round(height * scale))))
+    gray: Array = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    return gray
+
+
+def cut(one: Array, other: Array) -> bool:
+    """Tell whether a new scene begins between two small gray pictures."""
+    return bool(cv2.absdiff(one, other).mean() > _CUT_LEVELS)
+
+
+def novel(gray: Array, before: Array, after: Array) -> bool:
+    """Tell whether a small gray picture shows, somewhere, what neither of two others shows there.
+
+    The detector looks at the two others only; a face that comes and goes between them would be missed.
+    """
+    size = (max(1, gray.shape[1] // _GRID), max(1, gray.shape[0] // _GRID))
+    cells = [cv2.resize(g, size, interpolation=cv2.INTER_AREA).astype(np.int16) for g in (gray, before, after)]
+    change = [cells[0] - cell for cell in cells[1:]]
+    change = [np.abs(c - np.median(c)) for c in change]  # the light may go up and down
+    fresh = (np.minimum(*change) > _NOVEL_LEVELS).astype(np.uint8)
+    return bool(cv2.erode(fresh, np.ones((2, 2), np.uint8)).any())
+
+
+def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:
+    """Find, near a box, the face that another picture shows in another box.
+
+    Args:
+        gray: Small gray picture to search.
+        box: (4,) where the face should be, in pixels of the full picture.
+        anchor: Small gray picture in which the face is known.
+        anchor_box: (4,) where it is there.
+        scale: Small gray pixels per full pixel.
+
+    Returns:
+        Normalized correlation in [-1, 1] of the best place, and (2,) how far it is from the box, in full pixels. The
+        correlation is 0 where there is nothing to compare, and where the best place is at the rim of the search.
+    """
+    template = _canonical(anchor, anchor_box * scale, 0)
+    if template.std() < _FLAT_LEVELS:
+        return 0.0, np.zeros(2)
+    scores = cv2.matchTemplate(_canonical(gray, box * scale, _REACH), template, cv2.TM_CCOEFF_NORMED)
+    _, best, _, (column, row) = cv2.minMaxLoc(scores)
+    offset = np.array([column, row]) - _REACH
+    if not np.isfinite(best) or np.abs(offset).max() == _REACH:
+        return 0.0, np.zeros(2)
+    return float(best), offset / _TEMPLATE * (box[2:4] - box[:2])
+
+
+def _canonical(gray: Array, box: Array, reach: int) -> Array:
+    """Cut out a box and ``reach`` pixels around it, the box itself brought to ``_TEMPLATE`` pixels."""
+    step = (box[2:4] - box[:2]) / _TEMPLATE
+    left, top = box[:2] - reach * step
+    side = _TEMPLATE + 2 * reach
+    place = np.array([[step[0], 0, left], [0, step[1], top]], dtype=np.float64)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    patch: Array = cv2.warpAffine(gray, place, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return patch
+
+
+def matches(one: Array, other: Array, *, reach: float = 0.7) -> list[tuple[int, int]]:
+    """Pair the boxes of two looks, nearest first.
+
+    Args:
+        one: (N, 4).
+        other: (M, 4).
+        reach: How far a face may have moved, in face sizes.
+
+    Returns:
+        Pairs of indices; each box is in at most one. Sizes may differ up to 1.7 times.
+    """
+    if not len(one) or not len(other):
+        return []
+    middle = [(b[:, :2] + b[:, 2:4]) / 2 for b in (one, other)]
+    side = [np.sqrt(np.maximum(1e-6, (b[:, 2:4] - b[:, :2]).prod(axis=1))) for b in (one, other)]
+    ratio = np.abs(np.log(side[0][:, None] / side[1][None]))
+    far = np.linalg.norm(middle[0][:, None] - middle[1][None], axis=2) / np.minimum(side[0][:, None], side[1][None])
+    cost = np.where((far < reach) & (ratio < np.log(1.7)), far + ratio, np.inf)
+    pairs = []
+    while np.isfinite(cost).any():
+        row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
+        pairs.append((int(row), int(column)))
+        cost[row], cost[:, column] = np.inf, np.inf
+    return pairs
+
+
+def enlarge(box: Array, share: float) -> Array:
+    """Return a box that reaches further by a share of its size on each side."""
+    more = share * (box[2:4] - box[:2])
+    return np.concatenate([box[:2] - more, box[2:4] + more])
+
+
+def union(one: Array, other: Array) -> Array:
+    """Return the smallest box around two."""
+    return np.concatenate([np.minimum(one[:2], other[:2]), np.maximum(one[2:4], other[2:4])])
