@@ -1,0 +1,296 @@
+"""Runs an attack that names people, as each of the three attackers, and measures how well it does.
+
+Each person's recordings are halved by content (``data/splits.py``): one half is enrolled, the other is to be named, and
+then the other way round, so that every recording is named once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.protocols import Enroller, Identifier, Scorer
+from personare.core.randomness import generator
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.clips import usable_clips
+from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification
+
+__all__ = ["ATTACKERS", "Attack", "Halves", "Trials", "identify", "measure_trials", "not_measured"]
+
+ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
+Halves = Sequence[tuple[Sequence[str], Sequence[str]]]
+_FIGURES: Mapping[str, tuple[str, Any]] = {"eer": ("higher", 0.5), "dsys": ("lower", 0.0), "tar_far1": ("lower", 0.01)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trials:
+    """What one attacker made of every recording it had to name.
+
+    Attributes:
+        attack: Name of the attack's file.
+        attacker: One of ``ATTACKERS``.
+        ids: (N,) recordings.
+        subjects: (N,) who is really in them.
+        people: (P,) everybody enrolled, sorted.
+        scores: (N, P) standardized within each recording; a row of zeros where the view is missing.
+        missing: How many recordings had nothing to look at.
+    """
+
+    attack: str
+    attacker: str
+    ids: tuple[str, ...]
+    subjects: Array
+    people: Array
+    scores: Array
+    missing: int
+
+    @property
+    def truth(self) -> Array:
+        """(N,) column of the right person."""
+        return np.asarray(np.searchsorted(self.people, self.subjects))
+
+
+class Attack(Protocol):
+    """An attack that does not name people by itself: it reads attributes, or joins what others found."""
+
+    def __call__(
+        self, original: Evidence, released: Evidence, *, trials: Sequence[Trials], rng: np.random.Generator
+    ) -> "list[Result] | list[Trials]":
+        """Return rows, or trials to be measured like any other attack's."""
+        ...
+
+
+def identify(
+    identifier: Identifier, original: Evidence, released: Evidence, *, name: str, halves: Halves, seed: int
+) -> list[Trials]:
+    """Let an attack name the people of a release as each of the three attackers.
+
+    Args:
+        identifier: The attack. Of several ``views`` each is tried, and enrollment data say which to believe.
+        original: The recordings before.
+        released: The same recordings after; the very same object to measure unprotected data.
+        name: The attack's name.
+        halves: (enroll, test) ids, usually both ways round.
+        seed: Of the run.
+
+    Returns:
+        The trials of ``ignorant`` (trained and enrolled on originals), ``lazy_informed`` (trained on originals,
+        enrolled on released), ``semi_informed`` (trained and enrolled on released). On unprotected data the three
+        are one and the same.
+
+    Raises:
+        DataError: Fewer than half of the recordings have any of the views.
+    """
+    views = [view for view in _views(identifier) if _covered(original, released, view, halves)]
+    if not views:
+        raise DataError(_why_missing(identifier, original, released))
+    subjects = original.table["subject"].astype(str).to_dict()
+    people = np.unique([subjects[i] for half in halves for part in half for i in part])
+    parts: dict[str, list[_Part]] = {attacker: [] for attacker in ATTACKERS}
+    for number, half in enumerate(halves):
+        seen = [_View.of(identifier, original, released, view, half) for view in views]
+        for attacker in ATTACKERS[2:] if released is original else ATTACKERS:
+            rng = generator(seed, "identify", name, attacker, str(number))
+            asked = [i for i in half[1] if i in released.table.index]
+            parts[attacker].append(_attack(seen, attacker, (asked, people, subjects), rng))
+    if released is original:
+        parts = dict.fromkeys(ATTACKERS, parts["semi_informed"])
+    return [_join(name, attacker, found) for attacker, found in parts.items()]
+
+
+def _views(identifier: Identifier) -> tuple[str, ...]:
+    views: tuple[str, ...] = identifier.views  # type: ignore[attr-defined]
+    return views
+
+
+def _covered(original: Evidence, released: Evidence, view: str, halves: Halves) -> bool:
+    """Whether at least half of the recordings on either side of the split can be looked at."""
+    for evidence in (original, released):
+        seen, known = usable_clips(evidence, view), set(evidence.table.index)
+        for part in (ids for half in halves for ids in half):
+            here = [i for i in part if i in known]
+            if not here or 2 * sum(i in seen for i in here) < len(here):
+                return False
+    return True
+
+
+def _why_missing(identifier: Identifier, original: Evidence, released: Evidence) -> str:
+    def counted(evidence: Evidence) -> int:
+        return max(len(usable_clips(evidence, view)) for view in _views(identifier))
+
+    return (
+        f"not measured: {' or '.join(_views(identifier))} must be there in at least half of the recordings; it is in "
+        f"{counted(original)} of {len(original.table)} originals and {counted(released)} of {len(released.table)} released"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _View:
+    """One view of one direction of the split."""
+
+    identifier: Identifier
+    original: Mapping[str, Array]  # to enroll
+    released: Mapping[str, Array]  # to enroll
+    test: Mapping[str, Array]
+    trained: dict[bool, Enroller] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        identifier: Identifier,
+        original: Evidence,
+        released: Evidence,
+        view: str,
+        half: tuple[Sequence[str], Sequence[str]],
+    ) -> "_View":
+        before, after = usable_clips(original, view), usable_clips(released, view)
+        enroll, test = half
+        return cls(
+            identifier=identifier,
+            original={i: before[i] for i in enroll if i in before},
+            released={i: after[i] for i in enroll if i in after},
+            test={i: after[i] for i in test if i in after},
+        )
+
+    def train(self, retrained: bool, subjects: Mapping[str, str], rng: np.random.Generator) -> Enroller:
+        """Train on released or original clips, once for the two attackers who share it."""
+        if retrained not in self.trained:
+            clips = self.released if retrained else self.original
+            self.trained[retrained] = self.identifier.fit(clips, {i: subjects[i] for i in clips}, rng=rng)
+        return self.trained[retrained]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    ids: list[str]
+    subjects: Array
+    people: Array
+    scores: Array
+    missing: int
+
+
+def _attack(
+    views: Sequence[_View],
+    attacker: str,
+    asked: tuple[list[str], Array, Mapping[str, str]],
+    rng: np.random.Generator,
+) -> _Part:
+    """One direction of one attacker, with the view that names enrollment clips best."""
+    ids, people, subjects = asked
+    total, believed = np.zeros((len(ids), len(people))), -1.0
+    for view in views:
+        clips = view.original if attacker == "ignorant" else view.released
+        known = {i: subjects[i] for i in clips}
+        trained = view.train(attacker == "semi_informed", subjects, rng)
+        belief = 0.0 if len(views) == 1 else _inner(trained.enroll, clips, known, rng)
+        if belief > believed:
+            scorer = trained.enroll(clips, known, rng=rng)
+            total, believed = _scores(scorer, view.test, ids, sorted(set(known.values())), people), belief
+    return _Part(
+        ids=ids,
+        subjects=np.array([subjects[i] for i in ids]),
+        people=people,
+        scores=total,
+        missing=int((total == 0).all(axis=1).sum()),
+    )
+
+
+def _inner(
+    enroll: Callable[..., Scorer], clips: Mapping[str, Array], subjects: Mapping[str, str], rng: np.random.Generator
+) -> float:
+    """Name one half of the enrollment clips after enrolling the other, to compare views without looking at the test."""
+    order: dict[str, list[str]] = {}
+    for i in sorted(clips):
+        order.setdefault(subjects[i], []).append(i)
+    sides: list[list[str]] = [[i for own in order.values() for i in own[k::2]] for k in (0, 1)]
+    right = []
+    for known, asked in (sides, sides[::-1]):
+        scorer = enroll({i: clips[i] for i in known}, {i: subjects[i] for i in known}, rng=rng)
+        people = np.array(sorted({subjects[i] for i in known}))
+        found = people[np.argmax(scorer({i: clips[i] for i in asked}), axis=1)] if asked else np.array([])
+        right += [name == subjects[i] for name, i in zip(found, asked, strict=True)]
+    return float(np.mean(right)) if right else 0.0
+
+
+def _scores(scorer: Scorer, clips: Mapping[str, Array], ids: list[str], enrolled: list[str], people: Array) -> Array:
+    """Return standardized scores (N, P): recordings without the view get zeros, people not enrolled the lowest score."""
+    seen = [i for i in ids if i in clips]
+    raw = np.asarray(scorer({i: clips[i] for i in seen}), dtype=float)
+    full = np.repeat(raw.min(axis=1, keepdims=True), len(people), axis=1)
+    full[:, np.searchsorted(people, enrolled)] = raw
+    spread = full.std(axis=1, keepdims=True)
+    total = np.zeros((len(ids), len(people)))
+    total[np.isin(ids, seen)] = (full - full.mean(axis=1, keepdims=True)) / np.where(spread > 1e-12, spread, np.inf)
+    return total
+
+
+def _join(name: str, attacker: str, parts: Sequence[_Part]) -> Trials:
+    return Trials(
+        attack=name,
+        attacker=attacker,
+        ids=tuple(i for part in parts for i in part.ids),
+        subjects=np.concatenate([part.subjects for part in parts]),
+        people=parts[0].people,
+        scores=np.concatenate([part.scores for part in parts]),
+        missing=sum(part.missing for part in parts),
+    )
+
+
+def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -> list[Result]:
+    """Return top-1, equal error rate, linkability and true accepts at 1 % false accepts, people resampled."""
+    top1 = mean_over_people(top1_credit(trials.scores, trials.truth), trials.subjects, rng=rng)
+    others, histograms = verification(trials.scores, trials.truth, trials.subjects, rng=rng)
+    note = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
+    rows = [_row(trials, "top1", top1, modality, "lower", 1 / len(trials.people), note)]
+    for figure, (better, control) in _FIGURES.items():
+        detail = histograms if figure == "eer" else {}
+        rows.append(_row(trials, figure, others[figure], modality, better, control, note, detail))
+    return rows
+
+
+def _row(  # noqa: PLR0913 - one row has that many parts
+    trials: Trials,
+    figure: str,
+    found: Estimate,
+    modality: str,
+    better: Any,
+    control: float,
+    note: str,
+    detail: Mapping[str, Any] | None = None,
+) -> Result:
+    return Result(
+        release="",
+        modality=modality,
+        measure=f"{trials.attack}.{figure}",
+        kind="risk",
+        attacker=trials.attacker,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        control=control,
+        better=better,
+        note=note,
+        detail=detail or {},
+    )
+
+
+def not_measured(name: str, *, modality: str, reason: str) -> list[Result]:
+    """Return rows without a value for an attack that could not be run: missing is never 0."""
+    figures: dict[str, Any] = {"top1": "lower"} | {figure: better for figure, (better, _) in _FIGURES.items()}
+    return [
+        Result(
+            release="",
+            modality=modality,
+            measure=f"{name}.{figure}",
+            kind="risk",
+            attacker=attacker,
+            value=float("nan"),
+            better=better,
+            note=reason,
+        )
+        for attacker in ATTACKERS
+        for figure, better in figures.items()
+    ]

@@ -1,0 +1,265 @@
+"""The numbers of the field, each with an interval found by resampling people.
+
+Clips of one person are alike, so drawing clips again would make every interval too narrow: whole people are drawn.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from personare.core.types import Array
+
+__all__ = [
+    "Estimate",
+    "d_sys",
+    "equal_error_rate",
+    "mean_over_people",
+    "recall_and_accuracy",
+    "top1_credit",
+    "true_accepts",
+    "verification",
+]
+
+DRAWS = 1000
+_GRID = 2000  # thresholds looked at; with fewer different scores, every score is one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A number and its 95 % interval.
+
+    Attributes:
+        value: The number on everybody.
+        low: 2.5 % quantile over draws of people; NaN with fewer than two people.
+        high: 97.5 % quantile.
+        n: Recordings behind it.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
+    """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
+    value = float(figure(np.ones((1, people)))[0]) if people else float("nan")
+    if people < 2:
+        return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
+    draws = figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float))
+    draws = draws[np.isfinite(draws)]
+    low, high = np.percentile(draws, (2.5, 97.5)) if len(draws) else (float("nan"), float("nan"))
+    return Estimate(value=value, low=float(low), high=float(high), n=n)
+
+
+def _by_person(values: Array, person: Array) -> Array:
+    """Sum rows of the same person: (N, ...) to (P, ...)."""
+    _, index = np.unique(person, return_inverse=True)
+    total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
+    np.add.at(total, index, values)
+    return total
+
+
+def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
+    """Return the mean over clips, with people resampled.
+
+    Args:
+        values: (N,) a number for each clip; NaN is left out.
+        person: (N,) who is in it.
+        rng: Draws the people.
+
+    Example:
+        >>> mean_over_people(np.array([1.0, 0.0]), np.array(["a", "b"]), rng=np.random.default_rng(0)).value
+        0.5
+    """
+    seen = np.isfinite(values)
+    sums = _by_person(values[seen].astype(float), person[seen])
+    counts = _by_person(np.ones(int(seen.sum())), person[seen])
+    return _estimate(lambda w: (w @ sums) / np.maximum(w @ counts, 1e-12), len(sums), int(seen.sum()), rng)
+
+
+def top1_credit(scores: Array, truth: Array) -> Array:
+    """Return how much of each trial was named right: 1, 0, or a share where people tie for the best score.
+
+    Args:
+        scores: (N, P) higher is more likely.
+        truth: (N,) column of the right person; -1 if that person was not enrolled.
+
+    Example:
+        >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
+        [1.0, 0.5]
+    """
+    best = scores >= scores.max(axis=1, keepdims=True)
+    right = best[np.arange(len(scores)), np.maximum(truth, 0)] & (truth >= 0)
+    return np.asarray(right / best.sum(axis=1))
+
+
+def recall_and_accuracy(
+    truth: Array, predicted: Array, person: Array, classes: Array, *, rng: np.random.Generator
+) -> tuple[Estimate, Estimate, Array]:
+    """Return unweighted average recall, accuracy, and the confusion matrix.
+
+    Args:
+        truth: (N,) class of each clip.
+        predicted: (N,) class read from it.
+        person: (N,) who is in it.
+        classes: (K,) all classes.
+        rng: Draws the people.
+
+    Returns:
+        The mean of the recalls of classes that occur, the share right, and (K, K) counts, rows = truth.
+
+    Example:
+        >>> a = np.array(["x", "x", "x", "y"])
+        >>> uar, accuracy, _ = recall_and_accuracy(a, np.array(["x", "x", "x", "x"]), a, np.array(["x", "y"]),
+        ...     rng=np.random.default_rng(0))
+        >>> uar.value, accuracy.value
+        (0.5, 0.75)
+    """
+    hits = (truth[:, None, None] == classes[:, None]) & (predicted[:, None, None] == classes[None, :])  # (N, K, K)
+    by_person = _by_person(hits.astype(float), person)
+
+    def uar(weights: Array) -> Array:
+        confusion = np.einsum("dp,pij->dij", weights, by_person)
+        total = confusion.sum(axis=2)
+        recall = np.diagonal(confusion, axis1=1, axis2=2) / np.maximum(total, 1e-12)
+        return np.asarray((recall * (total > 0)).sum(axis=1) / np.maximum((total > 0).sum(axis=1), 1))
+
+    right = mean_over_people((truth == predicted).astype(float), person, rng=rng)
+    return _estimate(uar, len(by_person), len(truth), rng), right, hits.sum(axis=0)
+
+
+def verification(
+    scores: Array, truth: Array, person: Array, *, rng: np.random.Generator
+) -> tuple[dict[str, Estimate], dict[str, dict[str, list[float]]]]:
+    """Return how well scores tell "same person" from "other person", over all (enrolled person, trial) pairs.
+
+    Args:
+        scores: (N, P) one score for each trial and enrolled person.
+        truth: (N,) column of the right person; trials with -1 have only non-mated pairs.
+        person: (N,) who is resampled with the trial.
+        rng: Draws the people.
+
+    Returns:
+        ``eer`` (equal error rate), ``dsys`` (linkability) and ``tar_far1`` (true accepts at 1 % false accepts); and
+        histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture.
+
+    **Source**: VoicePrivacy evaluation plans 2020 and 2022; M. Gomez-Barrero, J. Galbally, C. Rathgeb, C. Busch,
+    "General framework to evaluate unlinkability in biometric template protection systems", IEEE TIFS 13(6), 2018.
+    """
+    same = truth[:, None] == np.arange(scores.shape[1])
+    n_people = len(np.unique(person))
+    pairs = _Pairs.of(scores, same, person)
+    figures: dict[str, Callable[[Array], Array]] = {
+        "eer": lambda w: _eer(*pairs.rates(w)),
+        "tar_far1": lambda w: _tar(*pairs.rates(w), 0.01),
+        "dsys": lambda w: _linkability(w @ pairs.mated_bins, w @ pairs.other_bins),
+    }
+    found = {name: _estimate(figure, n_people, len(scores), rng) for name, figure in figures.items()}
+    bins = {"mated": pairs.mated_bins, "non_mated": pairs.other_bins}
+    edges = pairs.edges.tolist()
+    return found, {name: {"edges": edges, "counts": b.sum(axis=0).tolist()} for name, b in bins.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pairs:
+    """Counts for each person, from which every figure follows for any weighting of people."""
+
+    mated_over: Array  # (P, G) mated pairs at or above each threshold
+    other_over: Array
+    mated_bins: Array  # (P, B) histogram for D_sys
+    other_bins: Array
+    edges: Array
+
+    @classmethod
+    def of(cls, scores: Array, same: Array, person: Array) -> "_Pairs":
+        every = np.unique(scores)
+        grid = every if len(every) <= _GRID else np.quantile(every, np.linspace(0, 1, _GRID))
+        n_bins = int(np.clip(same.sum() // 10, 2, 100))
+        edges = np.linspace(every[0], every[-1] if every[-1] > every[0] else every[0] + 1, n_bins + 1)
+        _, index = np.unique(person, return_inverse=True)
+        rows = [index == p for p in range(index.max() + 1)]
+
+        def over(values: Array) -> Array:
+            # the last threshold lies above every score: nobody is accepted
+            return np.append(len(values) - np.searchsorted(np.sort(values), grid), 0).astype(float)
+
+        def bins(values: Array) -> Array:
+            return np.histogram(values, edges)[0].astype(float)
+
+        mated = [scores[r][same[r]] for r in rows]
+        other = [scores[r][~same[r]] for r in rows]
+        return cls(
+            mated_over=np.stack([over(v) for v in mated]),
+            other_over=np.stack([over(v) for v in other]),
+            mated_bins=np.stack([bins(v) for v in mated]),
+            other_bins=np.stack([bins(v) for v in other]),
+            edges=edges,
+        )
+
+    def rates(self, weights: Array) -> tuple[Array, Array]:
+        """Return false accepts and false rejects, each (draws, thresholds)."""
+        mated, other = weights @ self.mated_over, weights @ self.other_over
+        return other / np.maximum(other[:, :1], 1e-12), 1 - mated / np.maximum(mated[:, :1], 1e-12)
+
+
+def _eer(far: Array, frr: Array) -> Array:
+    gap = far - frr  # falls from 1 to -1
+    after = np.argmax(gap <= 0, axis=1)
+    rows, before = np.arange(len(gap)), np.maximum(after - 1, 0)
+    step = gap[rows, before] - gap[rows, after]
+    share = np.where(step > 0, gap[rows, before] / np.where(step > 0, step, 1), 0)
+    return np.asarray(far[rows, before] + share * (far[rows, after] - far[rows, before]))
+
+
+def _tar(far: Array, frr: Array, allowed: float) -> Array:
+    return np.asarray(np.where(far <= allowed + 1e-12, 1 - frr, 0).max(axis=1))
+
+
+def _linkability(mated: Array, other: Array) -> Array:
+    """D_sys with w = 1 from histograms (draws, bins)."""
+    p_mated = mated / np.maximum(mated.sum(axis=1, keepdims=True), 1e-12)
+    p_other = other / np.maximum(other.sum(axis=1, keepdims=True), 1e-12)
+    # 2 LR / (1 + LR) - 1 = (mated - other) / (mated + other), and 1 where other = 0
+    local = np.maximum(0, (p_mated - p_other) / np.maximum(p_mated + p_other, 1e-12))
+    return np.asarray((local * p_mated).sum(axis=1))
+
+
+def _curves(mated: Array, other: Array) -> _Pairs:
+    scores = np.concatenate([mated, other])[:, None]
+    same = (np.arange(len(scores)) < len(mated))[:, None]
+    return _Pairs.of(scores, same, np.zeros(len(scores)))
+
+
+def equal_error_rate(mated: Array, non_mated: Array) -> float:
+    """Return the rate at which false accepts and false rejects are equal, interpolated between thresholds.
+
+    Example:
+        >>> equal_error_rate(np.array([2.0, 4.0]), np.array([1.0, 3.0]))
+        0.5
+    """
+    return float(_eer(*_curves(mated, non_mated).rates(np.ones((1, 1))))[0])
+
+
+def true_accepts(mated: Array, non_mated: Array, *, false_accepts: float = 0.01) -> float:
+    """Return the largest share of mated pairs accepted while at most ``false_accepts`` of the others are.
+
+    Example:
+        >>> true_accepts(np.array([2.0, 4.0]), np.array([1.0, 3.0]))
+        0.5
+    """
+    return float(_tar(*_curves(mated, non_mated).rates(np.ones((1, 1))), false_accepts)[0])
+
+
+def d_sys(mated: Array, non_mated: Array) -> float:
+    """Return the linkability of scores: 0 where nothing can be linked, 1 where everything can.
+
+    Histograms have a bin for every ten mated scores, at least 2 and at most 100.
+
+    Example:
+        >>> d_sys(np.ones(20), np.zeros(20))
+        1.0
+    """
+    pairs = _curves(mated, non_mated)
+    return float(_linkability(pairs.mated_bins, pairs.other_bins)[0])
