@@ -1,7 +1,7 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,26 +10,40 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.registry import create
-from personare.core.types import Cohort, Withheld
+from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, CohortWriter
-from personare.data.intake import Intake, Media
+from personare.data.intake import Intake
 from personare.govern.consent import consent_all, read_consent
 from personare.govern.purposes import check_purposes
 
-__all__ = ["READERS", "Media", "import_cohort"]
+__all__ = ["READERS", "import_cohort"]
 
 READERS = "personare.data.readers"
 
 
-def import_cohort(
+def _no_check(_path: Path, _track: str) -> None:
+    return
+
+
+def _no_sound(_video: Path, _sound: Path) -> bool:
+    return False
+
+
+def _silently(recordings: Sequence[Recording]) -> Iterable[Recording]:
+    return recordings
+
+
+def import_cohort(  # noqa: PLR0913 - the last three are what the layer above lends: this one decodes and shows nothing
     source: Path,
     target: Path,
     *,
     reader: str,
     options: Mapping[str, Any] | None = None,
     consent_purposes: Sequence[str] = (),
-    media: Media | None = None,
+    check: Callable[[Path, str], None] = _no_check,
+    extract_sound: Callable[[Path, Path], bool] = _no_sound,
+    progress: Callable[[Sequence[Recording]], Iterable[Recording]] = _silently,
 ) -> tuple[Cohort, list[Withheld]]:
     """Copy a data set into a new cohort.
 
@@ -45,7 +59,9 @@ def import_cohort(
         reader: A file name in ``data/readers``.
         options: The reader's options.
         consent_purposes: For each person a consent to these purposes is written down; none: nothing can be opened yet.
-        media: What decodes.
+        check: Decodes a file of a track from start to end; raises DataError if it is broken, empty, silent or cut off.
+        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
+        progress: Passes recordings on one by one and shows how many are left, e.g. ``tqdm``.
 
     Returns:
         The cohort, and what was not taken in.
@@ -64,9 +80,9 @@ def import_cohort(
     with _removed_on_failure(target):
         name = reader if read.citation else source.resolve().name
         writer = CohortWriter(target, name=name, description=_origin(read, reader, options))
-        intake = Intake(source=source, writer=writer, media=media or Media(), skipped=skipped)
+        intake = Intake(source=source, writer=writer, check=check, extract_sound=extract_sound, skipped=skipped)
         with closing(intake):
-            for recording in intake.media.progress(recordings):
+            for recording in progress(recordings):
                 intake.take(recording)
         if not intake.subjects:
             raise DataError(_nothing(source, reader, skipped))

@@ -5,7 +5,7 @@ import json
 import shutil
 import wave
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -19,47 +19,31 @@ from personare.data.cohort import CohortWriter
 from personare.data.labels import EMOTIONS, emotion
 from personare.data.media import member
 
-__all__ = ["Intake", "Media"]
+__all__ = ["Intake"]
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
 _LFS = b"version https://git-lfs"
 _AGAIN = "Get the file again from where it came from, or remove it."
 
 
-def _no_check(_path: Path, _track: str) -> None:
-    return
-
-
-def _no_sound(_video: Path, _sound: Path) -> bool:
-    return False
-
-
-def _silently(recordings: Sequence[Recording]) -> Iterable[Recording]:
-    return recordings
-
-
-@dataclass(frozen=True, kw_only=True)
-class Media:
-    """What an import must be able to do with sound and film; given by the caller, since this layer decodes nothing.
-
-    Attributes:
-        check: Decodes a file of a track from start to end; raises DataError if it is broken, empty, silent or cut off.
-        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
-        progress: Passes recordings on one by one and shows how many are left, e.g. ``tqdm``.
-    """
-
-    check: Callable[[Path, str], None] = _no_check
-    extract_sound: Callable[[Path, Path], bool] = _no_sound
-    progress: Callable[[Sequence[Recording]], Iterable[Recording]] = _silently
-
-
 @dataclass(kw_only=True)
 class Intake:
-    """Takes recordings into a cohort one by one."""
+    """Takes recordings into a cohort one by one.
+
+    Attributes:
+        source: Where the files are.
+        writer: Where they go.
+        check: Decodes a file of a track from start to end; raises DataError if it cannot be used.
+        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
+        skipped: What is not taken in is added here.
+        origins: What was taken in: recording, track, file.
+        subjects: People with at least one recording.
+    """
 
     source: Path
     writer: CohortWriter
-    media: Media
+    check: Callable[[Path, str], None]
+    extract_sound: Callable[[Path, Path], bool]
     skipped: list[Withheld]
     origins: list[tuple[str, str, str]] = field(default_factory=list)
     subjects: set[str] = field(default_factory=set)
@@ -98,7 +82,7 @@ class Intake:
             return work()
         except Exception as error:  # a decoder may fail on a bad file in any way it likes
             _stop_if_disk_is_full(error, self.writer.root)
-            self._skip(item, str(error) if isinstance(error, DataError) else _unreadable(error), _AGAIN)
+            self._skip(item, *_told(error))
         return False
 
     def _copy(self, recording: Recording, track: str, path: str) -> bool:
@@ -109,7 +93,7 @@ class Intake:
                 np.save(to, self._array(file, key))
             else:
                 _look_at(self.source / path)
-                self.media.check(self.source / path, track)
+                self.check(self.source / path, track)
                 shutil.copyfile(self.source / path, to)
         _describe_wav(to)
         return True
@@ -117,10 +101,10 @@ class Intake:
     def _extract(self, recording: Recording, film: Path) -> bool:
         to = self.writer.path(recording, "audio", ".wav")
         with _unless_good(to):
-            if not self.media.extract_sound(film, to):
+            if not self.extract_sound(film, to):
                 to.unlink(missing_ok=True)
                 return False
-            self.media.check(to, "audio")
+            self.check(to, "audio")
         _describe_wav(to)
         return True
 
@@ -149,8 +133,12 @@ class Intake:
         self.skipped.append(Withheld(item=item, problem=problem, fix=fix))
 
 
-def _unreadable(error: Exception) -> str:
-    return f"it cannot be read: {type(error).__name__}: {error}"
+def _told(error: Exception) -> tuple[str, str]:
+    """Return problem and fix; our own errors end with the sentence that says what to do."""
+    if not isinstance(error, DataError):
+        return f"it cannot be read: {type(error).__name__}: {error}", _AGAIN
+    problem, _, fix = str(error).rpartition(". ")
+    return (problem, fix) if problem else (fix, _AGAIN)
 
 
 def _stop_if_disk_is_full(error: Exception, root: Path) -> None:
