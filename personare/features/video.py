@@ -31,7 +31,6 @@ class VideoInfo:
         frames: Number of frames, where the header gives one; a few may be hidden by an edit list.
         duration_s: Length in seconds.
         has_sound: Whether there is a sound track.
-        sound_start_s: Time of the first sound sample, from the video's start.
         pixel_aspect: Width of a pixel over its height; 1 for square pixels.
     """
 
@@ -41,7 +40,6 @@ class VideoInfo:
     frames: int | None
     duration_s: float
     has_sound: bool
-    sound_start_s: float = 0.0
     pixel_aspect: float = 1.0
 
 
@@ -70,9 +68,6 @@ def probe(path: Path) -> VideoInfo:
         if frame is None:
             raise DataError(f"{path.name} holds no complete picture. It was cut off or never finished; get a new copy.")
         rate = float(stream.average_rate or stream.guessed_rate or 25)
-        start_s = (container.start_time or 0) / 1e6
-        sound = container.streams.audio[0] if container.streams.audio else None
-        delay_s = float(sound.start_time * sound.time_base) - start_s if sound and sound.start_time else 0.0
         height, width = _turned(np.empty((frame.height, frame.width)), frame).shape
         return VideoInfo(
             width=width,
@@ -80,8 +75,7 @@ def probe(path: Path) -> VideoInfo:
             rate_hz=rate,
             frames=stream.frames or None,
             duration_s=_duration_s(container, stream, rate),
-            has_sound=sound is not None,
-            sound_start_s=max(0.0, delay_s),
+            has_sound=bool(container.streams.audio),
             pixel_aspect=float(stream.sample_aspect_ratio or 1),
         )
 

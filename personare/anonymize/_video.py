@@ -1,0 +1,117 @@
+"""Carry a face method over one video: every frame protected, covered whole, or the video is not written."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.protocols import FaceAnonymizer
+from personare.core.types import Array, LocatedFrame, Signal
+from personare.features import video
+
+__all__ = ["COVER_LEVEL", "VideoOutcome", "anonymize_video"]
+
+COVER_LEVEL = 128  # gray of a frame that is covered whole; it tells nothing of what was there
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoOutcome:
+    """What was done to one video.
+
+    Attributes:
+        frames: Frames written, as many as were read.
+        covered_whole: Frames shown as plain gray, because the faces in them could not be vouched for.
+        faces_seen: Frames in which at least one face was seen and treated.
+        seconds: Length of the video in its own time.
+    """
+
+    frames: int
+    covered_whole: int
+    faces_seen: int
+    seconds: float
+
+
+def anonymize_video(  # noqa: PLR0913 - one call that the whole program agrees on
+    source: Path,
+    target: Path,
+    method: FaceAnonymizer,
+    *,
+    subject: str,
+    rng: np.random.Generator,
+    locate: Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]],
+    sound: Signal | None,
+) -> VideoOutcome:
+    """Write a video in which a method has treated every face.
+
+    **Guarantee**: One frame out for each frame in, shown at the same time. A frame whose faces are uncertain is gray
+    all over, whatever the method gave for it. If anything fails, no file is left under the target's name.
+
+    Args:
+        source: The original video.
+        target: The file to write.
+        method: The face method.
+        subject: The person's pseudonym.
+        rng: The method's randomness.
+        locate: Finds the faces of a video's frames.
+        sound: What the new video is heard saying; None: it is silent.
+
+    Returns:
+        What was done.
+
+    Raises:
+        DataError: The source cannot be read, the target not written, or the method did not give one new frame of the
+            same size for each frame.
+    """
+    info = video.probe(source)
+    tally = _Tally()
+    with video.VideoWriter(
+        target, width=info.width, height=info.height, rate_hz=info.rate_hz, pixel_aspect=info.pixel_aspect
+    ) as writer:
+        if sound is not None:
+            writer.write_sound(sound)
+        for image in method(tally.watched(locate(video.read(source))), subject=subject, rng=rng):
+            frame = tally.next(image)
+            writer.write(image if frame.certain else np.full_like(frame.image, COVER_LEVEL), time_s=frame.time_s)
+        tally.close()
+    return VideoOutcome(
+        frames=tally.done, covered_whole=tally.covered, faces_seen=tally.faces, seconds=tally.last_s + 1 / info.rate_hz
+    )
+
+
+class _Tally:
+    """Watches frames go into a method and pictures come out of it."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[LocatedFrame] = deque()
+        self.done = self.covered = self.faces = 0
+        self.last_s = 0.0
+
+    def watched(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
+        for frame in frames:
+            self._waiting.append(frame)
+            yield frame
+
+    def next(self, image: Array) -> LocatedFrame:
+        """Return the frame that a picture belongs to."""
+        if not self._waiting:
+            raise DataError(
+                f"The face method gave more pictures than frames (after frame {self.done}); it is at fault."
+            )
+        frame = self._waiting.popleft()
+        if image.shape != frame.image.shape or image.dtype != np.uint8:
+            given = f"{image.dtype} {image.shape}"
+            raise DataError(f"The face method turned a picture {frame.image.shape} into {given}; it is at fault.")
+        if image is frame.image and frame.faces:
+            raise DataError(f"The face method passed frame {frame.index} through as it was; it is at fault.")
+        self.done += 1
+        self.covered += not frame.certain
+        self.faces += bool(frame.faces)
+        self.last_s = frame.time_s
+        return frame
+
+    def close(self) -> None:
+        if self._waiting:
+            raise DataError(f"The face method left out {len(self._waiting)} frames at the end; it is at fault.")
