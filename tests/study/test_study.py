@@ -8,28 +8,14 @@ from dataclasses import replace
 import pytest
 
 from personare.core.errors import DataError, OptionError, PolicyError
+from personare.core.types import Result
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.study import load_plan, run_study
 from personare.study.parallel import Workers
 from personare.study.plan import presets
 
-COLUMNS = [
-    "release",
-    "modality",
-    "measure",
-    "kind",
-    "attacker",
-    "value",
-    "low",
-    "high",
-    "n",
-    "baseline",
-    "control",
-    "unit",
-    "better",
-    "note",
-]
+COLUMNS = set(Result.__dataclass_fields__) - {"detail"}
 ALONE = Workers(jobs=1, quiet=True)
 
 
@@ -44,7 +30,7 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
     report = study(made_up, small_plan, tmp_path / "run", ledger)
     assert report.is_file()
     rows = json.loads((tmp_path / "run/results.json").read_text())
-    assert set(rows[0]) == set(COLUMNS)
+    assert set(rows[0]) == COLUMNS
     assert {row["release"] for row in rows} == {"original", "noisy", "mcadams"}
     assert {row["attacker"] for row in rows if row["kind"] == "risk"} >= {"ignorant", "lazy_informed", "semi_informed"}
     measured = [row for row in rows if row["value"] is not None]
