@@ -59,11 +59,12 @@ class SelfTest:
 
 @dataclass(frozen=True, kw_only=True)
 class Pivot:
-    """All figures of one kind: a line for each measure, a column for each attacker or reader."""
+    """All figures of one kind: a line for each measure, a column for each attacker or reader; notes by measure."""
 
     kind: str
     columns: Sequence[str]
     lines: Sequence[tuple[str, str, Sequence[Result | None]]]
+    notes: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,8 +131,17 @@ def _pivots(rows: Sequence[Result]) -> list[Pivot]:
         by_key = {(r.measure, r.modality, r.attacker): r for r in chosen}
         lines = [(m, wording.group(mod), [by_key.get((m, mod, a)) for a in columns]) for m, mod in keys]
         if lines:
-            made.append(Pivot(kind=kind, columns=columns, lines=lines))
+            made.append(Pivot(kind=kind, columns=columns, lines=lines, notes=_notes(chosen)))
     return made
+
+
+def _notes(rows: Sequence[Result]) -> list[tuple[str, str, str]]:
+    """Measure, who it holds for, note; a note that holds for several attackers is said once."""
+    whose: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row.note:
+            whose.setdefault((row.measure, row.note), []).append(wording.attacker(row.attacker))
+    return [(measure, ", ".join(dict.fromkeys(filter(None, who))), note) for (measure, note), who in whose.items()]
 
 
 def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:
@@ -182,7 +192,13 @@ def self_tests(record: RunRecord) -> list[SelfTest]:
     """Return what each attack did on originals, and whether it may be believed."""
     rows = [r for r in record.results if r.kind == "risk" and not r.measure.startswith("identity.")]
     found = dict.fromkeys((r.measure.partition(".")[0], r.modality) for r in rows)
-    return [_self_test(attack, modality, rows) for attack, modality in sorted(found, key=lambda k: (k[1], k[0]))]
+    return [_self_test(attack, modality, rows) for attack, modality in sorted(found, key=_by_modality)]
+
+
+def _by_modality(key: tuple[str, str]) -> tuple[int, str, str]:
+    attack, modality = key
+    known = list(wording.GROUPS)
+    return known.index(modality) if modality in known else len(known), modality, attack
 
 
 def _self_test(attack: str, modality: str, rows: Sequence[Result]) -> SelfTest:

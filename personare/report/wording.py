@@ -9,6 +9,7 @@ __all__ = [
     "ATTACKERS",
     "GROUPS",
     "attacker",
+    "beside",
     "figure",
     "group",
     "interval",
@@ -117,8 +118,18 @@ def figure(row: Result | None) -> tuple[str, str]:
     """Write a row's value and interval in the way its measure is usually read."""
     if row is None:
         return "–", ""
-    percent = row.unit == "share" and row.measure.rpartition(".")[2] in _PERCENT_FIGURES
+    percent = _in_percent(row)
     return number(row.value, percent=percent), interval(row.low, row.high, percent=percent)
+
+
+def beside(row: Result) -> tuple[str, str]:
+    """Write what the same measure gives on originals, and by guessing."""
+    percent = _in_percent(row)
+    return number(row.baseline, percent=percent), number(row.control, percent=percent)
+
+
+def _in_percent(row: Result) -> bool:
+    return row.unit == "share" and row.measure.rpartition(".")[2] in _PERCENT_FIGURES
 
 
 def slug(name: str) -> str:

@@ -1,0 +1,122 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from personare.core.types import Result
+from personare.report.answer import answers
+from personare.report.frontier import best, emotion, gain, identity, panels, standing
+from personare.report.run import RunRecord, read_run
+
+from .fake_run import FAKE
+
+
+def row(release: str, measure: str, attacker: str, value: float, **more: object) -> Result:
+    """A row about the voice, with a narrow interval."""
+    kind = "utility" if measure.endswith(".uar") else "risk"
+    control = 0.25 if kind == "utility" else 0.1
+    given = {"modality": "audio", "low": value - 0.02, "high": value + 0.02, "control": control, **more}
+    return Result(release=release, measure=measure, kind=kind, attacker=attacker, value=value, **given)  # type: ignore[arg-type]
+
+
+def study(*points: tuple[str, float, float], extra: tuple[Result, ...] = ()) -> RunRecord:
+    """A record with a voice release for each (name, emotion recall, share named)."""
+    rows = [row(n, "voice_emotion.uar", "retrained_reader", u) for n, u, _ in points]
+    rows += [row(n, "identity.top1", "semi_informed", r) for n, _, r in points]
+    empty = read_run(Path(__file__).parent)
+    return replace(empty, results=(*rows, *extra), missing=())
+
+
+def test_front_is_what_nothing_else_beats() -> None:
+    [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), ("b", 0.5, 0.4), ("c", 0.7, 0.8), ("d", 0.3, 0.1)))
+    assert [p.release for p in panel.front] == ["d", "a", "c", "original"]
+    assert standing(panel, "b") == ("behind", "beaten by a, beyond the intervals")
+
+
+def test_a_lead_within_the_intervals_is_said_to_be_one() -> None:
+    [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), ("b", 0.58, 0.31)))
+    assert standing(panel, "b") == ("near", "beaten by a, within the intervals")
+
+
+def test_a_release_worse_than_the_original_in_both_is_not_on_the_front() -> None:
+    [panel] = panels(study(("original", 0.75, 0.9), ("noise", 0.7, 0.95)))
+    assert [p.release for p in panel.front] == ["original"]
+    assert best(panel) is None
+    assert "better than giving away the original" in answers([panel])[0].sentence
+
+
+def test_gain_by_hand() -> None:
+    [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.5, 0.28)))
+    # emotion: (.50 - .25) / (.75 - .25) = .5; identity: (.28 - .10) / (1 - .10) = .2
+    assert gain(panel, panel.points[1]) == pytest.approx(0.3)
+    assert gain(panel, panel.points[0]) == pytest.approx(0.0)
+
+
+def test_an_attack_that_failed_its_self_test_never_ranks_or_wins() -> None:
+    failed = row("quiet", "identity.top1", "semi_informed", 0.1, note="not informative: names 0.2 of the originals")
+    seen = row("quiet", "voice_emotion.uar", "retrained_reader", 0.74)
+    [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=(failed, seen)))
+    assert [p.release for p in panel.unsure] == ["quiet"]
+    assert "quiet" not in [p.release for p in panel.front]
+    assert answers([panel])[0].release == "a"
+    assert standing(panel, "quiet") == ("unknown", "not ranked")
+
+
+def test_without_an_aggregate_the_strongest_informative_attack_counts() -> None:
+    rows = [
+        row("a", "weak.top1", "semi_informed", 0.2),
+        row("a", "strong.top1", "semi_informed", 0.6),
+        row("a", "broken.top1", "semi_informed", 0.9, note="not informative: failed its self-test"),
+    ]
+    found = identity(rows, "a", "audio", "semi_informed")
+    assert found is not None and found.measure == "strong.top1"
+
+
+def test_the_best_reader_counts_and_other_utilities_do_not() -> None:
+    rows = [
+        row("a", "voice_emotion_svm.uar", "retrained_reader", 0.6),
+        row("a", "voice_emotion_cnn.uar", "retrained_reader", float("nan"), note="too few people"),
+        row("a", "sentence.uar", "retrained_reader", 0.9),
+    ]
+    found = emotion(rows, "a", "audio", "retrained_reader")
+    assert found is not None and found.value == 0.6
+
+
+def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None:
+    lone = row("a", "voice_emotion.uar", "retrained_reader", 0.6)
+    lax = row("a", "identity.top1", "ignorant", 0.1)
+    [panel] = panels(study(("original", 0.75, 1.0), extra=(lone, lax)))
+    assert panel.absent == (("a", "no retrained attacker was run on it"),)
+    assert "No release could be ranked" in answers([panel])[0].sentence
+
+
+def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
+    rows = (
+        row("a", "voice_emotion.uar", "retrained_reader", 0.6, baseline=0.75),
+        row("a", "identity.top1", "semi_informed", 0.3, baseline=0.95),
+    )
+    [panel] = panels(study(extra=rows))
+    assert panel.original is not None
+    assert (panel.original.utility.value, panel.original.risk.value) == (0.75, 0.95)
+
+
+def test_the_caution_follows_the_interval() -> None:
+    [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))))
+    [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))))
+    assert "still named more often" in sure.caution
+    assert "no better than guessing" in hopeful.caution and "13 %" in hopeful.caution
+
+
+def test_each_release_stands_in_the_panel_of_what_it_hides(fake_run: Path) -> None:
+    made = {p.modality: {q.release for q in p.points} - {"original"} for p in panels(read_run(fake_run))}
+    assert list(made) == ["audio", "video", "audio+video"]
+    for modality, names in made.items():
+        assert names == {n for n, (m, *_) in FAKE.items() if m == modality}
+
+
+def test_the_answer_is_computed_from_the_results(fake_run: Path) -> None:
+    voice = answers(panels(read_run(fake_run)))[0]
+    assert voice.release == "voice_veil"
+    plain = voice.sentence.replace("\u2060", "").replace("\u00a0", " ")
+    assert plain.startswith("keeps 0.62 [0.55–0.68] of emotion recall (original 0.74, guessing 0.17)")
+    assert "names 27 % [20–33] (original 94 %, guessing 8 %)" in plain

@@ -1,0 +1,28 @@
+from dataclasses import replace
+from pathlib import Path
+
+from personare.report.methods import methods_paragraphs
+from personare.report.run import read_run
+
+
+def test_the_paragraphs_say_what_was_recorded(fake_run: Path) -> None:
+    text = " ".join(methods_paragraphs(read_run(fake_run)))
+    assert "144 recordings of 12 people" in text and "made-up people" in text
+    assert "15 releases of it were made: voice_mcadams (strength = 0.8, policy = recording)" in text
+    assert "9 files could not be protected and were withheld" in text
+    assert "2 items could not be used" in text
+    assert "Not informative, since the self-test failed: voice ecapa." in text
+    assert "The seed was 7." in text and "torch 2.13.0" in text
+
+
+def test_what_was_not_recorded_is_not_said(tmp_path: Path) -> None:
+    assert methods_paragraphs(read_run(tmp_path)) == [
+        "Intervals are 95 % bootstrap intervals with people as the unit of resampling."
+    ]
+
+
+def test_a_leaky_split_is_never_called_person_disjoint(fake_run: Path) -> None:
+    record = read_run(fake_run)
+    assert "keep all recordings of a person together" in " ".join(methods_paragraphs(record))
+    leaky = replace(record, results=tuple(replace(r, note="leaky_random split") for r in record.results))
+    assert "keep all recordings of a person together" not in " ".join(methods_paragraphs(leaky))
