@@ -29,6 +29,7 @@ _CONTENT = ("sequence", "time", "action", "who", "cohort", "subject", "recording
 LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
 _GIVEN = ("who", "cohort", "subject", "recording", "track", "purpose")
 _WRITES = "personare_writes"
+_LOCK = 7_377_001  # any number that all writers of a database share
 _PATIENCE_S = 60  # how long one process waits for another to finish its transaction
 
 _TABLE = sa.Table(
@@ -198,12 +199,14 @@ def _take_over_transactions(engine: sa.Engine) -> None:
 
 
 def _prepare(connection: sa.Connection) -> None:
+    """Hold the chain for this transaction, and make the table if it is the first."""
+    if connection.dialect.name == "postgresql":
+        # An advisory lock, because the table may not be there to be locked; SQLite locked at BEGIN IMMEDIATE.
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
     if connection.dialect.name == "sqlite":
         for guard in _SQLITE_GUARDS:
             connection.exec_driver_sql(guard)
-    elif connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("LOCK TABLE ledger IN EXCLUSIVE MODE")
 
 
 def _last(connection: sa.Connection) -> tuple[int, str]:
