@@ -1,17 +1,24 @@
 """personare: let behavior sound through; keep the person behind the mask."""
 
+from importlib import import_module
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Disguise", "StudyPlan", "anonymize_path", "load_plan", "open_cohort", "run_study"]
+
+_PUBLIC = {
+    "Disguise": "personare.anonymize._recordings",
+    "StudyPlan": "personare.study.plan",
+    "Workers": "personare.study.parallel",
+    "anonymize_path": "personare.study.loose",
+    "load_plan": "personare.study.plan",
+    "open_cohort": "personare.data.cohort",
+    "run_study": "personare.study.run",
+}
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are first used: ``import personare`` stays quick."""
-    import importlib
-
-    if name == "open_cohort":
-        return importlib.import_module("personare.data.cohort").open_cohort
-    if name in __all__:
-        return getattr(importlib.import_module("personare.study"), name)
-    raise AttributeError(f"personare has no '{name}'.")
+    """Import a public name when it is first used: ``import personare`` stays quick."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"personare has no '{name}'.")
+    return getattr(import_module(_PUBLIC[name]), name)

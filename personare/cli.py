@@ -61,10 +61,11 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from dataclasses import replace
 
     from personare.data.cohort import open_cohort
-    from personare.study import load_plan, made_up_cohort, run_study
     from personare.study.admission import open_ledger
     from personare.study.outputs import text_table
     from personare.study.parallel import Workers
+    from personare.study.plan import load_plan
+    from personare.study.run import made_up_cohort, run_study
 
     plan, text = load_plan(preset, config)
     plan = plan if seed is None else replace(plan, seed=seed)
@@ -92,7 +93,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
 
     Sound is dropped from videos unless --voice or --keep-sound says otherwise.
     """
-    from personare.study import Disguise, anonymize_path
+    from personare.anonymize._recordings import Disguise
+    from personare.study.loose import anonymize_path
     from personare.study.parallel import Workers
 
     chosen = _options(how["options"])

@@ -11,9 +11,9 @@ from personare.core.errors import DataError, OptionError, PolicyError
 from personare.core.types import Result
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
-from personare.study import load_plan, run_study
 from personare.study.parallel import Workers
-from personare.study.plan import presets
+from personare.study.plan import load_plan, presets
+from personare.study.run import run_study
 
 COLUMNS = set(Result.__dataclass_fields__) - {"detail"}
 ALONE = Workers(jobs=1, quiet=True)
