@@ -46,4 +46,4 @@ def evenly(rows: Array, count: int) -> Array:
         >>> evenly(np.arange(10), 3).tolist()
         [0, 4, 9]
     """
-    return rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))]
+    return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))])

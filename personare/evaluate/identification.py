@@ -5,7 +5,7 @@ then the other way round, so that every recording is named once.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,7 +68,7 @@ def identify(
     """Let an attack name the people of a release as each of the three attackers.
 
     Args:
-        identifier: The attack. Of several ``views`` each is tried, and enrollment data say which to believe.
+        identifier: The attack. Of several ``views`` each is tried, and enrollment data say how far to believe it.
         original: The recordings before.
         released: The same recordings after; the very same object to measure unprotected data.
         name: The attack's name.
@@ -86,11 +86,12 @@ def identify(
     views = [view for view in _views(identifier) if _covered(original, released, view, halves)]
     if not views:
         raise DataError(_why_missing(identifier, original, released))
-    subjects = original.table["subject"].astype(str).to_dict()
+    subjects = {str(i): str(s) for i, s in original.table["subject"].items()}
     people = np.unique([subjects[i] for half in halves for part in half for i in part])
     parts: dict[str, list[_Part]] = {attacker: [] for attacker in ATTACKERS}
+    untrained: dict[bool, Enroller] = {}
     for number, half in enumerate(halves):
-        seen = [_View.of(identifier, original, released, view, half) for view in views]
+        seen = [_side(identifier, (original, released), view, half, untrained) for view in views]
         for attacker in ATTACKERS[2:] if released is original else ATTACKERS:
             rng = generator(seed, "identify", name, attacker, str(number))
             asked = [i for i in half[1] if i in released.table.index]
@@ -122,7 +123,7 @@ def _why_missing(identifier: Identifier, original: Evidence, released: Evidence)
 
     return (
         f"not measured: {' or '.join(_views(identifier))} must be there in at least half of the recordings; it is in "
-        f"{counted(original)} of {len(original.table)} originals and {counted(released)} of {len(released.table)} released"
+        f"{counted(original)} of {len(original.table)} originals, {counted(released)} of {len(released.table)} released"
     )
 
 
@@ -134,32 +135,34 @@ class _View:
     original: Mapping[str, Array]  # to enroll
     released: Mapping[str, Array]  # to enroll
     test: Mapping[str, Array]
-    trained: dict[bool, Enroller] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls,
-        identifier: Identifier,
-        original: Evidence,
-        released: Evidence,
-        view: str,
-        half: tuple[Sequence[str], Sequence[str]],
-    ) -> "_View":
-        before, after = usable_clips(original, view), usable_clips(released, view)
-        enroll, test = half
-        return cls(
-            identifier=identifier,
-            original={i: before[i] for i in enroll if i in before},
-            released={i: after[i] for i in enroll if i in after},
-            test={i: after[i] for i in test if i in after},
-        )
+    trained: dict[bool, Enroller]
 
     def train(self, retrained: bool, subjects: Mapping[str, str], rng: np.random.Generator) -> Enroller:
         """Train on released or original clips, once for the two attackers who share it."""
+        if not getattr(self.identifier, "learns", True):
+            retrained = False  # nothing is learned before enrollment: one for everybody, in both directions
         if retrained not in self.trained:
             clips = self.released if retrained else self.original
             self.trained[retrained] = self.identifier.fit(clips, {i: subjects[i] for i in clips}, rng=rng)
         return self.trained[retrained]
+
+
+def _side(
+    identifier: Identifier,
+    evidence: tuple[Evidence, Evidence],
+    view: str,
+    half: tuple[Sequence[str], Sequence[str]],
+    untrained: dict[bool, Enroller],
+) -> _View:
+    before, after = (usable_clips(one, view) for one in evidence)
+    enroll, test = half
+    return _View(
+        identifier=identifier,
+        original={i: before[i] for i in enroll if i in before},
+        released={i: after[i] for i in enroll if i in after},
+        test={i: after[i] for i in test if i in after},
+        trained={} if getattr(identifier, "learns", True) else untrained,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,17 +180,17 @@ def _attack(
     asked: tuple[list[str], Array, Mapping[str, str]],
     rng: np.random.Generator,
 ) -> _Part:
-    """One direction of one attacker, with the view that names enrollment clips best."""
+    """One direction of one attacker; views count as much as they name enrollment clips better than guessing."""
     ids, people, subjects = asked
-    total, believed = np.zeros((len(ids), len(people))), -1.0
+    total = np.zeros((len(ids), len(people)))
     for view in views:
         clips = view.original if attacker == "ignorant" else view.released
         known = {i: subjects[i] for i in clips}
         trained = view.train(attacker == "semi_informed", subjects, rng)
-        belief = 0.0 if len(views) == 1 else _inner(trained.enroll, clips, known, rng)
-        if belief > believed:
-            scorer = trained.enroll(clips, known, rng=rng)
-            total, believed = _scores(scorer, view.test, ids, sorted(set(known.values())), people), belief
+        belief = 1.0 if len(views) == 1 else _inner(trained.enroll, clips, known, rng) - 1 / len(people)
+        scorer = trained.enroll(clips, known, rng=rng)
+        found = _scores(scorer, view.test, ids, sorted(set(known.values())), people)
+        total += max(belief, 1e-3) ** 2 * found
     return _Part(
         ids=ids,
         subjects=np.array([subjects[i] for i in ids]),
@@ -215,7 +218,7 @@ def _inner(
 
 
 def _scores(scorer: Scorer, clips: Mapping[str, Array], ids: list[str], enrolled: list[str], people: Array) -> Array:
-    """Return standardized scores (N, P): recordings without the view get zeros, people not enrolled the lowest score."""
+    """Return standardized scores (N, P): zeros without the view, the lowest score where not enrolled."""
     seen = [i for i in ids if i in clips]
     raw = np.asarray(scorer({i: clips[i] for i in seen}), dtype=float)
     full = np.repeat(raw.min(axis=1, keepdims=True), len(people), axis=1)

@@ -32,9 +32,12 @@ class _Space:
 
     @classmethod
     def of(cls, rows: Array, *, radial: bool, standardize: bool) -> "_Space":
-        mean = np.nan_to_num(np.nanmean(rows, axis=0)) if len(rows) else 0.0
-        scale = np.nanstd(rows, axis=0) if standardize else np.ones(rows.shape[1])
-        scale = np.where(np.isfinite(scale) & (scale > 1e-9), scale, np.inf)  # a constant says nothing
+        seen = np.isfinite(rows)
+        count = np.maximum(seen.sum(axis=0), 1)
+        mean = np.where(seen, rows, 0).sum(axis=0) / count
+        spread = np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / count)
+        scale = spread if standardize else np.ones(rows.shape[1])
+        scale = np.where(spread > 1e-9, scale, np.inf)  # a constant says nothing
         train = np.nan_to_num((rows - mean) / scale)
         length = float(np.mean((train**2).sum(axis=1))) or 1.0
         return cls(train=train, mean=mean, scale=scale, width=length if radial else 0.0, norm=length)
@@ -56,14 +59,14 @@ class KernelClassifier:
         spaces: The kernels it uses, each with the number of the description that it reads.
         weights: (N, K) of the training clips.
         offset: (K,).
-        loo: (N, K) scores of the training clips, each by a classifier that did not learn from it.
+        loo_accuracy: Share of the training clips named right by classifiers that had not learned from them.
     """
 
     classes: Array
     spaces: tuple[tuple[int, _Space], ...]
     weights: Array
     offset: Array
-    loo: Array
+    loo_accuracy: float
 
     def __call__(self, descriptions: Sequence[Array]) -> Array:
         """Return (M, K) scores of clips, higher = more likely, from descriptions as given for learning."""
@@ -98,7 +101,7 @@ def learn_classes(
         for which, rows in enumerate(descriptions)
         for r in ((False, True) if radial else (False,))
     ]
-    candidates = [(space,) for space in singles]
+    candidates: list[tuple[tuple[int, _Space], ...]] = [(space,) for space in singles]
     if len(descriptions) > 1:  # all descriptions together, once linear and once radial
         step = 2 if radial else 1
         candidates += [tuple(singles[k::step]) for k in range(step)]
@@ -109,7 +112,11 @@ def learn_classes(
     offset = target.mean(axis=0)
     weights, loo = _ridge(gram, target - offset, scored[best][1])
     return KernelClassifier(
-        classes=classes, spaces=candidates[best], weights=weights, offset=offset, loo=loo + offset
+        classes=classes,
+        spaces=candidates[best],
+        weights=weights,
+        offset=offset,
+        loo_accuracy=float(np.mean((loo + offset).argmax(axis=1) == index)),
     )
 
 

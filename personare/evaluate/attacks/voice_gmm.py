@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import logsumexp
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
@@ -75,7 +74,9 @@ class VoiceGmm:
         return _Background(
             options=self,
             mixtures=tuple(
-                _mixture(np.concatenate([_ready(c, self.stride, centred) for c in clips.values()]), self.components, rng)
+                _mixture(
+                    np.concatenate([_ready(c, self.stride, centred) for c in clips.values()]), self.components, rng
+                )
                 for centred in (False, True)
             ),
         )
@@ -98,7 +99,9 @@ class _Mixture:
         precise = 1 / self.variances
         constant = np.log(self.shares) - 0.5 * (np.log(self.variances) + self.means**2 * precise).sum(axis=1)
         joint = constant - 0.5 * (rows**2) @ precise.T + rows @ (self.means * precise).T
-        return np.asarray(np.exp(joint - logsumexp(joint, axis=1, keepdims=True)))
+        joint -= joint.max(axis=1, keepdims=True)
+        np.exp(joint, out=joint)
+        return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
     def statistics(self, rows: Array) -> _Statistics:
         """Return the frames that fell to each Gaussian, (C,), and their sum around its mean, (C, D)."""
@@ -144,14 +147,18 @@ class _Background:
             np.stack([_supervector(mixture, *clip[k]) for clip in found]) for k, mixture in enumerate(self.mixtures)
         ]
 
-    def enroll(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Speakers":
+    def enroll(
+        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
+    ) -> "_Speakers":
         """Adapt the mixtures to each person."""
         found = [self.statistics(clip) for clip in clips.values()]
         labels = np.array([subjects[name] for name in clips])
         classifier = learn_classes(self.supervectors(found), labels.tolist(), standardize=False, radial=False)
         people = np.unique(labels)
         shifts = [
-            np.stack([self._shift(mixture, [f[k] for f, who in zip(found, labels, strict=True) if who == p]) for p in people])
+            np.stack(
+                [self._shift(mixture, [f[k] for f, who in zip(found, labels, strict=True) if who == p]) for p in people]
+            )
             for k, mixture in enumerate(self.mixtures)
         ]
         chosen = [which for which, _ in classifier.spaces]

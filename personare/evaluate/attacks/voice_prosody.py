@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.types import Array
-from personare.evaluate.clips import vectors
 from personare.evaluate.people import VectorEnroller
 
 __all__ = ["VoiceProsody"]
@@ -15,7 +14,7 @@ __all__ = ["VoiceProsody"]
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceProsody:
-    """Compares acoustic functionals: a second opinion, weaker than timbre on plain speech, useful where timbre is hidden.
+    """Compares acoustic functionals: weaker than timbre on plain speech, useful where timbre is hidden.
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
@@ -29,6 +28,7 @@ class VoiceProsody:
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
+    learns: ClassVar[bool] = False
 
     def fit(
         self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
@@ -43,6 +43,5 @@ class VoiceProsody:
         return VectorEnroller(describe=_describe)
 
 
-def _describe(clips: Mapping[str, Array]) -> list[Array]:
-    found = vectors(clips, lambda clip: clip[0])
-    return [np.stack(list(found.values()))]
+def _describe(clip: Array) -> list[Array]:
+    return [np.asarray(clip[0], dtype=float)]

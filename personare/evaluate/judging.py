@@ -1,0 +1,171 @@
+"""Judges a release: every attack and every measure that applies, each beside the same figure on unprotected data."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from personare.core.errors import DataError, MissingModelError
+from personare.core.randomness import generator
+from personare.core.registry import create, find, load
+from personare.core.types import Evidence, Result
+from personare.data.splits import content_halves
+from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
+from personare.evaluate.selftest import marked, strongest
+
+__all__ = ["applies", "judge"]
+
+_ATTACKS = "personare.evaluate.attacks"
+_UTILITIES = "personare.evaluate.utility"
+_Options = Mapping[str, Mapping[str, Any]]
+
+
+def judge(  # noqa: PLR0913 - what is judged, and how; bundling the choices would only hide them
+    original: Evidence,
+    released: Evidence,
+    *,
+    modality: str,
+    seed: int,
+    attacks: Sequence[str] | None = None,
+    utilities: Sequence[str] | None = None,
+    options: _Options | None = None,
+    baseline: Sequence[Result] | None = None,
+) -> list[Result]:
+    """Measure what a release still tells about behavior and about the person.
+
+    **Guarantee**: an attack that fails its self-test on unprotected data is marked ``not informative`` and never counts
+    as the strongest; a figure that cannot be had is NaN with a reason. The same arguments give the same rows.
+
+    Args:
+        original: The recordings before.
+        released: The same recordings after. Evidence equal to ``original`` gives the self-tests and baselines: the
+            three attackers are then one.
+        modality: What was released: ``audio``, ``video`` or ``audio+video``.
+        seed: Everything random follows from it.
+        attacks: Files of ``evaluate/attacks``; None for all that apply.
+        utilities: Files of ``evaluate/utility``; None for all that apply.
+        options: Options by method name.
+        baseline: Rows of ``judge(original, original, ...)``; measured here where absent.
+
+    Returns:
+        One row for each figure and attacker or reader, and ``identity.*`` rows: the strongest informative attack.
+        ``release`` is empty (``original`` for unprotected data).
+
+    Example:
+        >>> import pandas as pd
+        >>> nothing = Evidence(table=pd.DataFrame({"subject": []}), views={})
+        >>> judge(nothing, nothing, modality="audio", seed=0, attacks=[], utilities=[])
+        []
+    """
+    unprotected = released is original or _equal(original, released)
+    released = original if unprotected else released
+    chosen = [_chosen(folder, names, modality) for folder, names in ((_ATTACKS, attacks), (_UTILITIES, utilities))]
+    if not unprotected and not baseline:
+        baseline = judge(
+            original,
+            original,
+            modality=modality,
+            seed=seed,
+            attacks=chosen[0],
+            utilities=chosen[1],
+            options=options,
+        )
+    rows = _risks(original, released, (modality, seed), chosen[0], options or {})
+    rows = marked(rows, rows if unprotected else baseline or ())
+    rows += strongest(rows, modality)
+    rows += _utilities(original, released, (modality, seed), chosen[1], options or {})
+    known = {(r.measure, r.attacker): r.value for r in (rows if unprotected else baseline or ())}
+    name = "original" if unprotected else ""
+    return [replace(r, release=name, baseline=known.get((r.measure, r.attacker), float("nan"))) for r in rows]
+
+
+def applies(method: Any, modality: str) -> bool:
+    """Whether a method can be used on a release of these modalities.
+
+    A method of one modality needs that one, a method of ``audio+video`` both, a method of ``any`` takes what it gets.
+    """
+    wanted = str(method.modality)
+    return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
+
+
+def _chosen(folder: str, names: Sequence[str] | None, modality: str) -> list[str]:
+    wanted = find(folder) if names is None else names
+    return [name for name in wanted if applies(load(folder, name), modality)]
+
+
+def _equal(one: Evidence, other: Evidence) -> bool:
+    """Whether two sets of evidence are the same recordings, unchanged."""
+    if not one.table.equals(other.table) or set(one.views) != set(other.views):
+        return False
+    return all(
+        set(one.views[view]) == set(other.views[view])
+        and all(_same(array, other.views[view][name]) for name, array in one.views[view].items())
+        for view in one.views
+    )
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one.shape == other.shape and np.array_equal(one, other, equal_nan=np.issubdtype(one.dtype, np.floating))
+
+
+def _halves(original: Evidence, seed: int) -> tuple[Halves, str]:
+    """Return both directions of the split by content, and what must be said about it."""
+    enroll, test, *left_out = content_halves(original.table, rng=generator(seed, "content halves"))
+    if original.table.loc[enroll, "subject"].nunique() < 2:
+        raise DataError("Naming a person needs at least two people with two recordings each; add people.")
+    alone = list(left_out[0]) if left_out else []
+    note = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
+    return [(enroll, test), (test, enroll)], note
+
+
+def _risks(
+    original: Evidence, released: Evidence, how: tuple[str, int], names: Sequence[str], options: _Options
+) -> list[Result]:
+    modality, seed = how
+    if not names:
+        return []
+    try:
+        halves, note = _halves(original, seed)
+    except DataError as error:
+        return [row for name in names for row in not_measured(name, modality=modality, reason=str(error))]
+    rows: list[Result] = []
+    trials: list[Trials] = []
+    # attacks that join what others found come after those others
+    for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+        try:
+            attack = create(_ATTACKS, name, options.get(name))
+            if hasattr(attack, "fit"):
+                found = identify(attack, original, released, name=name, halves=halves, seed=seed)
+                trials += found
+            else:
+                found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
+            rows += _measured(found, modality, generator(seed, "bootstrap", name))
+        except (DataError, MissingModelError) as error:
+            rows += not_measured(name, modality=modality, reason=str(error))
+    return [replace(r, note="; ".join(part for part in (r.note, note) if part)) for r in rows]
+
+
+def _measured(found: Iterable[Trials | Result], modality: str, rng: np.random.Generator) -> list[Result]:
+    rows: list[Result] = []
+    for one in found:
+        rows += [replace(one, modality=modality)] if isinstance(one, Result) else []
+        rows += measure_trials(one, modality=modality, rng=rng) if isinstance(one, Trials) else []
+    return rows
+
+
+def _utilities(
+    original: Evidence, released: Evidence, how: tuple[str, int], names: Sequence[str], options: _Options
+) -> list[Result]:
+    modality, seed = how
+    rows: list[Result] = []
+    kind: Literal["utility"] = "utility"
+    for name in names:
+        try:
+            measure = create(_UTILITIES, name, options.get(name))
+            found = measure(original, released, rng=generator(seed, "utility", name))
+            rows += [replace(row, modality=modality) for row in found]
+        except (DataError, MissingModelError) as error:
+            reason = str(error)
+            rows.append(Result(release="", modality=modality, measure=name, kind=kind, value=float("nan"), note=reason))
+    return rows

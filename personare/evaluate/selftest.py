@@ -1,0 +1,99 @@
+"""Which attacks may be believed, and which of those is the strongest.
+
+An attack that cannot name people on unprotected recordings says nothing about protected ones: a broken attacker looks
+just like privacy.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from personare.core.types import Result
+from personare.evaluate.identification import ATTACKERS
+
+__all__ = ["informative", "marked", "needed", "strongest"]
+
+_FAILED: Final = "not informative"
+# figure -> whether a larger one means a stronger attack
+_STRONGER: Final[Mapping[str, bool]] = {"top1": True, "eer": False, "dsys": True, "tar_far1": True}
+
+
+def needed(control: float) -> float:
+    """Return what the lower end of an attack's top-1 on originals must exceed.
+
+    Three times guessing; with few people, where that would be too near certainty, one half, and with fewer than six
+    people half way from guessing to certainty.
+
+    Example:
+        >>> needed(1 / 24), needed(1 / 10), needed(1 / 2)
+        (0.125, 0.30000000000000004, 0.75)
+    """
+    return min(3 * control, max(0.5, (1 + control) / 2))
+
+
+def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
+    """Return the rows with a note on those whose attack failed on unprotected data.
+
+    Args:
+        rows: Risks of a release.
+        baseline: Risks of the originals.
+    """
+    failed = {attack: _failure(attack, baseline) for attack in {_attack(r) for r in rows}}
+    return [replace(r, note="; ".join(t for t in (failed[_attack(r)], r.note) if t)) for r in rows]
+
+
+def _attack(row: Result) -> str:
+    """Return what is tested together: an identity attack with all its figures, an attribute by itself."""
+    name, _, figure = row.measure.partition(".")
+    return name if figure in _STRONGER else row.measure
+
+
+def _failure(attack: str, baseline: Sequence[Result]) -> str:
+    own = [r for r in baseline if _attack(r) == attack]
+    tested = [r for r in own if r.measure.endswith(".top1")] or own
+    if any(r.unit == "cosine" for r in own):
+        return ""  # a similarity claims nothing that could fail
+    row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
+    if row is None or not math.isfinite(row.value):
+        return f"{_FAILED}: it could not be tested on unprotected data"
+    limit = needed(row.control) if row.measure.endswith(".top1") else row.control
+    low = row.low if math.isfinite(row.low) else row.value
+    if low > limit:
+        return ""
+    return (
+        f"{_FAILED}: failed its self-test ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}] on unprotected data, "
+        f"the lower end must exceed {limit:.2f})"
+    )
+
+
+def informative(row: Result) -> bool:
+    """Whether the attack behind a row passed its self-test."""
+    return _FAILED not in row.note
+
+
+def strongest(rows: Sequence[Result], modality: str) -> list[Result]:
+    """Return ``identity.*`` rows: for each attacker and figure the strongest attack that may be believed.
+
+    The best of several noisy figures is a little too high: the claim errs on the side of risk. Where no attack passed,
+    the strongest of the others is given and marked.
+    """
+    found = []
+    for attacker in ATTACKERS:
+        for figure, larger in _STRONGER.items():
+            own = [r for r in rows if r.attacker == attacker and r.measure.endswith(f".{figure}")]
+            if own:
+                found.append(_pick(own, figure, larger, modality))
+    return found
+
+
+def _pick(own: Sequence[Result], figure: str, larger: bool, modality: str) -> Result:
+    measured = [r for r in own if math.isfinite(r.value)]
+    believed = [r for r in measured if informative(r)]
+    ranked = sorted(believed or measured, key=lambda r: r.value if larger else -r.value)
+    if not ranked:
+        return replace(own[0], measure=f"identity.{figure}", modality=modality, detail={})
+    best = ranked[-1]
+    said = f"strongest of {len(ranked)}: {best.measure.partition('.')[0]}"
+    note = "; ".join(t for t in (said, best.note) if t)
+    return replace(best, measure=f"identity.{figure}", modality=modality, note=note, detail={})
