@@ -2,18 +2,37 @@
 
 import subprocess
 import sys
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from personare.cli import main
 from personare.core.types import Signal
 from personare.features import audio
 
 
-def call(*words, cwd=None, env=None):
-    return subprocess.run(
-        [sys.executable, "-m", "personare", *map(str, words)], cwd=cwd, env=env, capture_output=True, text=True
-    )
+class Answer(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Type a command in an empty folder."""
+
+    def typed(*words):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["personare", *map(str, words)])
+        status = 0
+        try:
+            main()
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return Answer(status, *capsys.readouterr())
+
+    return typed
 
 
 def voice(path, seconds=1.0, rate_hz=16000, channels=1):
@@ -50,9 +69,9 @@ def test_help_and_methods_answer_at_once_without_heavy_imports():
         (["report", "absent"], "absent"),
     ],
 )
-def test_a_mistake_ends_with_a_sentence_and_status_2(tmp_path, words, said):
+def test_a_mistake_ends_with_a_sentence_and_status_2(call, tmp_path, words, said):
     voice(tmp_path / "in.wav")
-    answer = call(*words, cwd=tmp_path)
+    answer = call(*words)
     assert answer.returncode == 2, answer.stderr
     assert said in answer.stderr
     assert "Traceback" not in answer.stderr
@@ -60,7 +79,7 @@ def test_a_mistake_ends_with_a_sentence_and_status_2(tmp_path, words, said):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_path_with_spaces_and_accents(tmp_path):
+def test_a_path_with_spaces_and_accents(call, tmp_path):
     folder = tmp_path / "été à Zürich"
     folder.mkdir()
     voice(folder / "Gespräch 1.wav", channels=2, rate_hz=44100)
@@ -69,13 +88,13 @@ def test_a_path_with_spaces_and_accents(tmp_path):
     assert audio.read(folder / "verhüllt.wav").values.shape == (44100, 2)
 
 
-def test_a_folder_is_done_and_what_cannot_be_is_withheld(tmp_path):
+def test_a_folder_is_done_and_what_cannot_be_is_withheld(call, tmp_path):
     (tmp_path / "in/deep").mkdir(parents=True)
     voice(tmp_path / "in/a.wav")
     voice(tmp_path / "in/deep/b.wav")
     (tmp_path / "in/zero.wav").write_bytes(b"")
     (tmp_path / "in/text.mp4").write_text("not a video")
-    answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1", cwd=tmp_path)
+    answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1")
     assert answer.returncode == 2
     assert "zero.wav" in answer.stderr
     assert "text.mp4" in answer.stderr
@@ -83,23 +102,23 @@ def test_a_folder_is_done_and_what_cannot_be_is_withheld(tmp_path):
     assert written == ["a.wav", "deep/b.wav"]
 
 
-def test_a_target_that_exists_is_not_overwritten(tmp_path):
+def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
     voice(tmp_path / "in.wav")
     (tmp_path / "out.wav").write_bytes(b"precious")
-    assert call("anonymize", "in.wav", "out.wav", "--voice", "voice_noise", cwd=tmp_path).returncode == 2
+    assert call("anonymize", "in.wav", "out.wav", "--voice", "voice_noise").returncode == 2
     assert (tmp_path / "out.wav").read_bytes() == b"precious"
 
 
-def test_a_face_method_on_a_sound_file_withholds_it(tmp_path):
+def test_a_face_method_on_a_sound_file_withholds_it(call, tmp_path):
     voice(tmp_path / "in.wav")
-    answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid", cwd=tmp_path)
+    answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid")
     assert answer.returncode == 2
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_doctor_looks_at_a_file(tmp_path):
+def test_doctor_looks_at_a_file(call, tmp_path):
     (tmp_path / "broken.mp4").write_text("text renamed")
-    answer = call("doctor", "broken.mp4", cwd=tmp_path)
+    answer = call("doctor", "broken.mp4")
     assert answer.returncode == 2
     assert "broken.mp4" in answer.stdout
     assert call("doctor").returncode == 0
