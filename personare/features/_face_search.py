@@ -1,13 +1,13 @@
 """The frames in memory and the faces followed through them: what ``FaceLocator`` runs on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features import tracking
-from personare.features.centerface import CenterFace, best, shared
+from personare.features.centerface import best, shared
 
 __all__ = ["FaceSearch"]
 
@@ -54,8 +54,8 @@ class FaceSearch:
         margin: Share by which each released box is enlarged.
     """
 
-    near: CenterFace
-    far: CenterFace
+    near: Callable[[Array, float], Array]
+    far: Callable[[Array, float], Array]
     thresholds: tuple[float, float]
     every: int
     patience: int
@@ -66,12 +66,21 @@ class FaceSearch:
     _looks: int = 0
     _small_faces: bool = False
 
-    def take(self, position: int, frame: tuple[int, float, Array]) -> None:
-        """Put one frame into memory."""
-        self._held[position] = _Held(frame=frame, gray=tracking.small_gray(frame[2]))
+    def run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
+        """Yield each frame with its faces, a few frames later."""
+        position = last_look = -1
+        for position, frame in enumerate(frames):
+            self._held[position] = _Held(frame=frame, gray=tracking.small_gray(frame[2]))
+            if position % self.every == 0:
+                self._advance(last_look, position)
+                last_look = position
+                yield from self._release(position - self.patience)
+        if position > last_look:
+            self._advance(last_look, position)
+        yield from self._release(position + 1)
 
-    def release(self, end: int) -> Iterator[LocatedFrame]:
-        """Give out the frames before ``end``."""
+    def _release(self, end: int) -> Iterator[LocatedFrame]:
+        """Give out the frames before ``end``: nothing can change them any more."""
         for position in sorted(p for p in self._held if p < end):
             held = self._held.pop(position)
             faces = [replace(f, box=tracking.enlarge(f.box, self.margin)) for f in held.faces.values()]
@@ -79,7 +88,7 @@ class FaceSearch:
             index, time_s, image = held.frame
             yield LocatedFrame(index=index, time_s=time_s, image=image, faces=tuple(faces), certain=held.certain)
 
-    def advance(self, start: int, end: int) -> None:
+    def _advance(self, start: int, end: int) -> None:
         """Look at frame ``end`` and settle all frames after ``start`` (-1: ``end`` is the first)."""
         self._look_around(end)
         if start < 0:
@@ -102,7 +111,7 @@ class FaceSearch:
     def _look(self, position: int) -> Array:
         held = self._held[position]
         if held.looked is None:
-            held.looked = self.near(held.frame[2], threshold=self.thresholds[1])
+            held.looked = self.near(held.frame[2], self.thresholds[1])
             if self._small_faces:
                 self._look_hard(position)
         return held.looked
@@ -111,7 +120,7 @@ class FaceSearch:
         """Look at a larger size too."""
         held, found = self._held[position], self._look(position)
         if not held.hard:
-            both = np.concatenate([found, self.far(held.frame[2], threshold=self.thresholds[1])])
+            both = np.concatenate([found, self.far(held.frame[2], self.thresholds[1])])
             both = both[np.argsort(-both[:, 4], kind="stable")]
             held.looked, held.hard = both[best(both)], True
         return self._look(position)

@@ -50,7 +50,7 @@ class CenterFace:
         if self.threads < 1:
             raise OptionError(f"threads must be at least 1, not {self.threads}. Give the number of cores to use.")
 
-    def __call__(self, image: Array, *, threshold: float = 0.3) -> Array:
+    def __call__(self, image: Array, threshold: float = 0.3) -> Array:
         """Return the faces in a picture.
 
         Args:

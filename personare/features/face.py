@@ -78,16 +78,7 @@ class FaceLocator:
             patience=self.patience,
             margin=self.margin,
         )
-        position = last_look = -1
-        for position, frame in enumerate(frames):
-            search.take(position, frame)
-            if position % self.every == 0:
-                search.advance(last_look, position)
-                last_look = position
-                yield from search.release(position - self.patience)
-        if position > last_look:
-            search.advance(last_look, position)
-        yield from search.release(position + 1)
+        yield from search.run(frames)
 
 
 def pictures(images: Iterable[Array], boxes: Iterable[Array | None], *, size: int) -> Array:
