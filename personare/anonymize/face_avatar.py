@@ -9,7 +9,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, LocatedFrame
-from personare.features.avatar import BACKGROUND, Avatar
+from personare.features.avatar import BACKGROUND, Avatar, legible
 from personare.features.expression import BLENDSHAPES
 from personare.features.motion import (
     Motion,
@@ -129,7 +129,7 @@ class FaceAvatar:
         ground = np.full((*motion.shape, 3), BACKGROUND, np.uint8)
         top, left, side = self._spot(motion)
         avatar = Avatar(size=min(side, _LARGEST))
-        for blendshapes, turn in zip(motion.blendshapes, motion.turn, strict=True):
+        for blendshapes, turn in zip(legible(motion.blendshapes), motion.turn, strict=True):
             picture = ground.copy()
             if not np.isnan(blendshapes[0]):
                 face = avatar.draw(blendshapes, turn)

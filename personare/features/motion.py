@@ -9,7 +9,17 @@ from scipy.ndimage import gaussian_filter1d
 from personare.core.types import Array, LocatedFrame
 from personare.features.expression import BLENDSHAPES
 
-__all__ = ["Motion", "fill_gaps", "head_turn", "read_motion", "rest_and_range", "smooth", "symmetrize", "wander"]
+__all__ = [
+    "MIRROR",
+    "Motion",
+    "fill_gaps",
+    "head_turn",
+    "read_motion",
+    "rest_and_range",
+    "smooth",
+    "symmetrize",
+    "wander",
+]
 
 _RANGE_FLOOR = 0.15  # a shape that a person hardly moves is not blown up to the others' range
 
@@ -122,7 +132,7 @@ def symmetrize(blendshapes: Array) -> Array:
         >>> float(symmetrize(one_sided)[0, BLENDSHAPES.index("mouthSmileRight")])
         0.25
     """
-    out = (blendshapes + blendshapes[:, _MIRROR]) / 2
+    out = (blendshapes + blendshapes[:, MIRROR]) / 2
     out[:, _SIDEWAYS] = 0 * out[:, _SIDEWAYS]
     return np.asarray(out)
 
@@ -140,7 +150,7 @@ def _mirror(name: str) -> str:
 
 _ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 _SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
-_MIRROR = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
+MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
 
 
 def rest_and_range(blendshapes: Array) -> tuple[Array, Array]:
@@ -156,5 +166,5 @@ def wander(count: int, *, rate_hz: float, seconds: float, rng: np.random.Generat
     It changes as slowly as the smoothed motion does, so that it cannot be filtered out again.
     """
     noise = rng.standard_normal((count, len(BLENDSHAPES)))
-    slow = gaussian_filter1d(noise, max(seconds, 0.04) * rate_hz, axis=0, mode="wrap")
-    return np.asarray(symmetrize(slow / max(float(slow.std()), 1e-9)) * np.sqrt(2))
+    slow = symmetrize(gaussian_filter1d(noise, max(seconds, 0.04) * rate_hz, axis=0, mode="wrap"))
+    return np.asarray(slow / np.maximum(slow.std(axis=0), 1e-9))

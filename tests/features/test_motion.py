@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from personare.features.expression import BLENDSHAPES
+from personare.features.motion import MIRROR, head_turn, rest_and_range, smooth, symmetrize, wander
+
+
+def rotation(axis, angle):
+    c, s = np.cos(angle), np.sin(angle)
+    i, j = [(1, 2), (2, 0), (0, 1)][axis]
+    m = np.eye(4)
+    m[i, i] = m[j, j] = c
+    m[i, j], m[j, i] = -s, s
+    return m
+
+
+@pytest.mark.parametrize(
+    ("axis", "angle", "expected"),
+    # Axes x right, y up, z to the viewer: about y the nose goes right, about x down, about z the head tilts left.
+    [(1, 0.3, (0.3, 0, 0)), (0, 0.2, (0, 0.2, 0)), (2, 0.1, (0, 0, -0.1))],
+)
+def test_head_turn_by_hand(axis, angle, expected):
+    assert np.allclose(head_turn(rotation(axis, angle)), expected, atol=1e-9)
+
+
+def test_mirror_is_its_own_inverse_and_gaze_stays_gaze():
+    assert [MIRROR[i] for i in MIRROR] == list(range(52))
+    assert BLENDSHAPES[MIRROR[BLENDSHAPES.index("eyeLookInLeft")]] == "eyeLookOutRight"
+
+
+def test_symmetrize_drops_sideways_and_keeps_gaps():
+    values = np.random.default_rng(0).random((3, 52))
+    values[1] = np.nan
+    out = symmetrize(values)
+    assert np.isnan(out[1]).all()
+    assert (out[0, [BLENDSHAPES.index(n) for n in ("jawLeft", "mouthRight")]] == 0).all()
+    assert np.allclose(out[0], out[0, MIRROR])
+
+
+def test_smooth_takes_the_fast_away_and_never_reaches_over_a_gap():
+    values = np.zeros((100, 1))
+    values[::2] = 1
+    values[40:60] = np.nan
+    values[60:] = 5
+    out = smooth(values, rate_hz=25, seconds=0.2)
+    assert np.ptp(out[10:30]) < 0.03
+    assert np.isnan(out[40:60]).all()
+    assert np.allclose(out[60:], 5)
+    assert np.array_equal(smooth(values, rate_hz=25, seconds=0), values, equal_nan=True)
+
+
+def test_rest_and_range_by_hand():
+    values = np.zeros((100, 52))
+    values[:, 0] = np.arange(100) / 99
+    rest, reach = rest_and_range(values)
+    assert np.isclose(rest[0], 0.2)
+    assert np.isclose(reach[0], 0.78)
+    assert np.isclose(reach[1], 0.15)
+
+
+def test_wander_is_slow_of_unit_size_and_symmetric():
+    noise = wander(5000, rate_hz=25, seconds=0.2, rng=np.random.default_rng(0))
+    assert np.allclose(noise[:, [1, 2, 3]].std(axis=0), 1)
+    assert np.array_equal(noise[:, 1], noise[:, 2])
+    assert np.corrcoef(noise[1:, 1], noise[:-1, 1])[0, 1] > 0.9
