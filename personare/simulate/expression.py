@@ -100,9 +100,9 @@ def _levels(emotion: str, strength: float, style: Style, rng: np.random.Generato
     kinds = _PROTOTYPES[emotion]
     prototype = kinds[int(rng.integers(len(kinds)))]
     levels = np.array([prototype.get(name, 0.0) for name in ACTION_UNITS])
-    levels *= strength * style.expressivity * np.array(style.gains) * np.exp(0.25 * rng.standard_normal(len(levels)))
+    levels *= strength * style.expressivity * np.array(style.gains) * np.exp(0.2 * rng.standard_normal(len(levels)))
     for name in rng.choice(_STRAY, size=2, replace=False):
-        levels[ACTION_UNITS.index(name)] += float(rng.uniform(0, 0.28))
+        levels[ACTION_UNITS.index(name)] += float(rng.uniform(0, 0.22))
     return levels
 
 

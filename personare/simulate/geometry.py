@@ -169,10 +169,10 @@ def mouth(face: Face, actions: Actions, style: Style, rounding: float) -> Mouth:
     smile, sad, stretch = actions["AU12"], actions["AU15"], actions["AU20"]
     press, chin, drop = actions["AU23"], actions["AU17"], actions["AU26"]
     gap = 0.55 * actions["AU25"] * (1 - 0.6 * press) + 3.8 * drop + 0.3 * actions["AU09"]
-    half = face.mouth_width_cm / 2 * (1 - 0.30 * rounding - 0.10 * press - 0.05 * drop)
+    half = face.mouth_width_cm / 2 * (1 - 0.30 * rounding - 0.10 * press - 0.15 * drop)
     sides = np.array((1 + style.mouth_side, 1 - style.mouth_side))  # left, right in the picture
     wide = half + sides * (0.75 * smile + 0.55 * stretch + 0.1 * sad)
-    lift = sides * (-1.25 * smile + 0.95 * sad + 0.12 * stretch)
+    lift = sides * (-1.25 * smile + 0.95 * sad + 0.12 * stretch) + 0.6 * drop
     x = np.where(_LIPS < 0, wide[0], wide[1]) * np.sign(_LIPS) * np.abs(_LIPS) ** 0.92
     corner = np.where(_LIPS < 0, lift[0], lift[1]) * np.abs(_LIPS) ** 1.6
     middle = face.mouth_cm - 0.25 * smile - 0.30 * chin - 0.35 * actions["AU09"]

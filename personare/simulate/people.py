@@ -209,7 +209,7 @@ def _face(draw: _Draw, sex: str, age: float) -> Face:
     red, green, blue = (int(c) for c in np.rint((1 - grey) * np.array(hair) + grey * light))
     return Face(
         width_cm=width,
-        chin_cm=draw.within(10.3, 12.4) + 0.3 * man,
+        chin_cm=draw.within(10.9, 12.4) + 0.3 * man,
         crown_cm=draw.within(10.2, 11.8),
         jaw=draw.within(0.66, 0.84) + 0.06 * man,
         chin_width_cm=draw.within(2.0, 3.4) + 0.5 * man,
@@ -219,8 +219,8 @@ def _face(draw: _Draw, sex: str, age: float) -> Face:
         eye_slant_cm=draw.within(-0.18, 0.28),
         nose_length_cm=draw.within(3.9, 5.3),
         nose_width_cm=draw.within(2.9, 4.1) + 0.2 * man,
-        mouth_cm=draw.within(6.6, 7.6),
-        mouth_width_cm=draw.within(4.7, 6.1),
+        mouth_cm=draw.within(6.9, 7.6),
+        mouth_width_cm=draw.within(4.6, 5.6),
         upper_lip_cm=draw.within(0.42, 0.85),
         lower_lip_cm=draw.within(0.65, 1.15),
         brow_cm=draw.within(1.7, 2.1),
@@ -242,7 +242,7 @@ def _face(draw: _Draw, sex: str, age: float) -> Face:
 
 def _voice(draw: _Draw, sex: str) -> Voice:
     man = sex == "M"
-    first, second, third, fourth, fifth = (draw.within(0.94, 1.06) for _ in range(5))
+    first, second, third, fourth, fifth = (draw.within(0.92, 1.08) for _ in range(5))
     return Voice(
         f0_hz=draw.within(88, 150) if man else draw.within(168, 250),
         f0_range_st=draw.within(1.2, 3.2),
@@ -251,7 +251,7 @@ def _voice(draw: _Draw, sex: str) -> Voice:
         jitter=draw.within(0.002, 0.012),
         shimmer=draw.within(0.02, 0.09),
         breath=draw.within(0.01, 0.12),
-        tilt_db=draw.within(3, 13),
+        tilt_db=draw.within(2, 14),
         rate=draw.within(0.9, 1.12),
     )
 

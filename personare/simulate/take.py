@@ -117,7 +117,7 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
     def chance(part: str) -> np.random.Generator:
         return generator(seed, part, person.subject, emotion, sentence)
 
-    strength = float(chance("strength").uniform(0.45, 1.1))
+    strength = float(chance("strength").uniform(0.6, 1.15))
     prosody = intend(emotion, strength=strength, rng=chance("prosody"))
     utterance = speak(sentence, rate=person.voice.rate * prosody.rate, rng=chance("words"))
     motion = move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
