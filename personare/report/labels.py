@@ -45,6 +45,9 @@ def place_labels(points: Array, sizes: Array, bounds: tuple[float, float, float,
             others = [j for j in range(count) if j != i]
             cost = fixed[i] + _overlap(around[i], sizes[i], chosen[others], sizes[others]) * 50.0
             cost = cost + 300.0 * _leaders_crossed(points[i], around[i], points[others], chosen[others])
+            cost = cost + 40.0 * _points_passed(points[i], around[i], points[others])
+            leaders = np.concatenate([points[others], chosen[others]], axis=1)
+            cost = cost + 5.0 * _covered(around[i], sizes[i], leaders)
             chosen[i] = around[i][np.argmin(cost)]
         if np.array_equal(before, chosen):
             break
@@ -71,9 +74,10 @@ def _fixed_cost(
     outside = np.clip(np.array([left, bottom]) - low, 0, None) + np.clip(high - np.array([right, top]), 0, None)
     distance = np.linalg.norm(np.clip(np.abs(centers - points[own]) - size / 2, 0, None), axis=1)
     markers = np.full((len(points), 2), 9.0)
-    cost: Array = outside.sum(axis=1) * 500.0 + distance
+    # A name far away must be looked for; one that lies on an error bar can still be read.
+    cost: Array = outside.sum(axis=1) * 500.0 + 1.5 * distance + 0.02 * distance**2
     cost = cost + _overlap(centers, size, points, markers) * 20.0
-    cost = cost + 6.0 * _covered(centers, size, lines)
+    cost = cost + 3.0 * _covered(centers, size, lines)
     return cost
 
 
@@ -107,6 +111,16 @@ def _leaders_crossed(point: Array, centers: Array, other_points: Array, other_ce
     d = np.stack([_side(other_points, other_centers, np.broadcast_to(q, other_points.shape), True) for q in centers])
     crossed: Array = ((a * b < 0) & (c[None] * d < 0)).sum(axis=1).astype(float)
     return crossed
+
+
+def _points_passed(point: Array, centers: Array, others: Array) -> Array:
+    """How many other points the line from a point to each candidate passes so closely that it seems to be theirs."""
+    way = centers - point  # (C, 2)
+    along = np.clip((way @ (others - point).T) / (way**2).sum(axis=1, keepdims=True), 0, 1)  # (C, M)
+    nearest = point + along[..., None] * way[:, None]  # (C, M, 2)
+    passed = (np.linalg.norm(nearest - others[None], axis=2) < 5.0) & (np.linalg.norm(others - point, axis=1) > 5.0)
+    count: Array = passed.sum(axis=1).astype(float)
+    return count
 
 
 def _side(start: Array, end: Array, of: Array, pairwise: bool = False) -> Array:

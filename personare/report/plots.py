@@ -78,7 +78,8 @@ def _guess_lines(axes: Axes, points: Sequence[Point]) -> list[tuple[float, float
     if named is not None:
         axes.axvline(named, **style)
         axes.annotate("guessing", (named, high), (3, -2), ha="left", va="top", **text)
-        strokes.append((named, low, named, high))
+        end = named + 0.15 * (right - left)
+        strokes += [(named, low, named, high), *[(named, y, end, y) for y in (high - 0.02 * (high - low),) * 3]]
     if recalled is not None:
         axes.axhline(recalled, **style)
         axes.annotate("guessing", (right, recalled), (0, 3), ha="right", va="bottom", **text)
@@ -162,7 +163,7 @@ def _leader(axes: Axes, point: Array, center: Array, size: Array) -> None:
     if np.linalg.norm(nearest - point) < 13:
         return
     (x0, y0), (x1, y1) = axes.transData.inverted().transform([point, nearest])
-    axes.plot([x0, x1], [y0, y1], color=COLORS["muted"], linewidth=0.6, zorder=2.5)
+    axes.plot([x0, x1], [y0, y1], color=COLORS["ink"], linewidth=0.7, zorder=3.5)
 
 
 def draw_ladder(rungs: Sequence[tuple[str, Mapping[str, Result]]], *, control: float) -> Figure:

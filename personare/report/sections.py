@@ -1,6 +1,7 @@
 """What the page shows of each release, of the self-tests and of the published figures, ready for the template."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,8 @@ from personare.report.sources import about
 
 __all__ = ["Confusion", "Histogram", "ReleaseSection", "SelfTest", "reference_rows", "release_section", "self_tests"]
 
-_ORDER = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
+_WHO = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
+_IDENTITY = ("top1", "eer", "dsys", "tar_far1")
 _SCORES = {"mated", "non_mated"}
 
 
@@ -126,7 +128,7 @@ def _pivots(rows: Sequence[Result]) -> list[Pivot]:
     for kind in ("utility", "risk", "cost"):
         chosen = [r for r in rows if r.kind == kind]
         present = {r.attacker for r in chosen}
-        columns = [a for a in _ORDER if a in present] + sorted(present - set(_ORDER))
+        columns = [a for a in _WHO if a in present] + sorted(present - set(_WHO))
         keys = dict.fromkeys((r.measure, r.modality) for r in chosen)
         by_key = {(r.measure, r.modality, r.attacker): r for r in chosen}
         lines = [(m, wording.group(mod), [by_key.get((m, mod, a)) for a in columns]) for m, mod in keys]
@@ -166,7 +168,8 @@ def _histograms(record: RunRecord, name: str, modality: str) -> Iterable[Histogr
     def closeness(row: Result) -> tuple[bool, bool, float]:
         attack = row.measure.partition(".")[0]
         top1 = next((r.value for r in rows if r.measure == f"{attack}.top1" and r.attacker == row.attacker), math.nan)
-        return bool(strongest and attack in strongest.note), top1 == value, top1 if math.isfinite(top1) else -1.0
+        named = bool(strongest and re.search(rf"\b{re.escape(attack)}\b", strongest.note))
+        return named, top1 == value, top1 if math.isfinite(top1) else -1.0
 
     for row in sorted(detailed, key=closeness, reverse=True)[:1]:
         before = [
@@ -191,22 +194,28 @@ def _histogram(row: Result) -> Iterable[Histogram]:
 def self_tests(record: RunRecord) -> list[SelfTest]:
     """Return what each attack did on originals, and whether it may be believed."""
     rows = [r for r in record.results if r.kind == "risk" and not r.measure.startswith("identity.")]
-    found = dict.fromkeys((r.measure.partition(".")[0], r.modality) for r in rows)
-    return [_self_test(attack, modality, rows) for attack, modality in sorted(found, key=_by_modality)]
+    found = dict.fromkeys((_attack(r), r.modality) for r in rows if r.unit != "cosine")
+    return [_self_test(key, [r for r in rows if (_attack(r), r.modality) == key]) for key in sorted(found, key=_order)]
 
 
-def _by_modality(key: tuple[str, str]) -> tuple[int, str, str]:
+def _attack(row: Result) -> str:
+    """What is tested together: an identity attack with all its figures, an attribute by itself."""
+    name, _, figure = row.measure.partition(".")
+    return name if figure in _IDENTITY else row.measure
+
+
+def _order(key: tuple[str, str]) -> tuple[int, str, str]:
     attack, modality = key
     known = list(wording.GROUPS)
     return known.index(modality) if modality in known else len(known), modality, attack
 
 
-def _self_test(attack: str, modality: str, rows: Sequence[Result]) -> SelfTest:
-    own = [r for r in rows if r.measure.partition(".")[0] == attack and r.modality == modality]
+def _self_test(key: tuple[str, str], own: Sequence[Result]) -> SelfTest:
     first = [r for r in own if r.measure.endswith(".top1")] or own
     original = next((r for r in first if r.release == "original" and math.isfinite(r.value)), None)
     failed = next((r.note for r in own if not informative(r)), "")
-    return SelfTest(attack=attack, modality=modality, row=original, passed=not failed, why=failed)
+    reason = failed or ("" if original else next((r.note for r in own if r.note), ""))
+    return SelfTest(attack=key[0], modality=key[1], row=original, passed=not failed, why=reason)
 
 
 def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:

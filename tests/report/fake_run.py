@@ -87,13 +87,24 @@ def _rows(name: str, modality: str, figures: tuple[float, ...], rng: np.random.G
     for who, value in zip(("ignorant", "lazy_informed", "semi_informed"), named, strict=True):
         common = {"kind": "risk", "attacker": who, "baseline": named0, "control": 1 / 12, "better": "lower"}
         strongest = ATTACKS[modality][0]
-        rows.append(_row(name, modality, "identity.top1", value, **common, note=f"strongest: {strongest}"))
+        rows.append(
+            _row(
+                name,
+                modality,
+                "identity.top1",
+                value,
+                **common,
+                note=f"strongest of {len(ATTACKS[modality])}: {strongest}",
+            )
+        )
         for rank, attack in enumerate(ATTACKS[modality]):
             note = SELDOM if attack == "voice_ecapa" else ""
             top1 = 0.14 if note else max(0.06, value - 0.09 * rank)
-            rows.append(_row(name, modality, f"{attack}.top1", top1, **common, note=note, detail=_scores(top1, rng)))
+            rows.append(_row(name, modality, f"{attack}.top1", top1, **common, note=note))
             chance = common | {"control": 0.5, "baseline": 0.03}
-            rows.append(_row(name, modality, f"{attack}.eer", 0.5 * (1 - top1), **chance, note=note))
+            rows.append(
+                _row(name, modality, f"{attack}.eer", 0.5 * (1 - top1), **chance, note=note, detail=_scores(top1, rng))
+            )
     if name != "original":
         rows.append(_row(name, modality, "speed.realtime_factor", 0.03, kind="cost", unit="ratio", better="lower"))
     if modality == "audio":
