@@ -43,9 +43,9 @@ def framed(samples: Array, size: int, *, hop: int = HOP) -> Array:
 
 
 def power_spectra(samples: Array) -> Iterator[Array]:
-    """Yield power spectra of 25 ms Hann frames in chunks, (frames, 513); a full-scale tone gives 1 (0 dB)."""
+    """Yield power spectra of 25 ms Hann frames in chunks, (frames, 513); the bins of a full-scale tone add up to 1."""
     window = get_window("hann", WINDOW).astype(np.float32)
-    frames, scale = framed(samples, WINDOW), np.float32(4 / window.sum() ** 2)
+    frames, scale = framed(samples, WINDOW), np.float32(4 / (N_FFT * np.square(window).sum()))
     for at in range(0, len(frames), _CHUNK):
         yield np.abs(rfft(frames[at : at + _CHUNK] * window, N_FFT)) ** 2 * scale
 

@@ -19,6 +19,7 @@ __all__ = ["BLOCK_S", "SILENT_DBFS", "blocks", "check", "extract_sound", "write"
 BLOCK_S = 30.0
 SILENT_DBFS = -80.0
 SHORTEST_S = 0.05
+_PIECE = 4096  # samples decoded at once: small, so that little is lost where a file is damaged
 _MAX_LEAD_S = 10.0  # sound that starts later than this after its picture is a broken time stamp, not a pause
 
 
@@ -59,7 +60,7 @@ def _decoded(path: Path) -> Iterator[tuple[Array, float]]:
     with file:
         while True:
             try:
-                values = file.read(1 << 16, dtype="float32", always_2d=True)
+                values = file.read(_PIECE, dtype="float32", always_2d=True)
             except soundfile.LibsndfileError:  # damaged from here on: keep what came before
                 return
             if len(values) == 0:
