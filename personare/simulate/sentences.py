@@ -1,6 +1,6 @@
 """What the made-up people say: short English sentences as sounds, with their timing and the mouth they need."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -65,11 +65,11 @@ PHONES: dict[str, Phone] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A line of text and its sounds; a capital in ``stress`` marks the accented syllables."""
+    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1."""
 
     text: str
     syllables: tuple[str, ...]
-    stress: tuple[float, ...] = field(default=())
+    stress: tuple[float, ...]
 
 
 SENTENCES: dict[str, Sentence] = {

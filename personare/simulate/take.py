@@ -41,22 +41,34 @@ class Take:
         Args:
             size: Side of the picture in pixels.
         """
-        painter = Painter(
+        painter = self._painter(size)
+        for index in range(len(self.motion.actions)):
+            yield self._picture(painter, index)
+
+    def apex(self, size: int) -> Array:
+        """Return the frame of the middle half, where the expression is strongest, that speech and blinks move least."""
+        frames = len(self.motion.actions)
+        moved = self.motion.actions[:, [ACTION_UNITS.index("AU26"), ACTION_UNITS.index("AU45")]].sum(axis=1)
+        return self._picture(self._painter(size), frames // 4 + int(moved[frames // 4 : 3 * frames // 4].argmin()))
+
+    def _painter(self, size: int) -> Painter:
+        return Painter(
             self.person,
             self.scene,
             size=size,
             own=generator(self.seed, "skin", self.person.subject),
             take=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
         )
+
+    def _picture(self, painter: Painter, index: int) -> Array:
         motion = self.motion
-        for index, actions in enumerate(motion.actions):
-            yield painter.paint(
-                dict(zip(ACTION_UNITS, actions.astype(float).tolist(), strict=True)),
-                rounding=float(motion.round[index]),
-                pose=motion.pose[index],
-                gaze=motion.gaze[index],
-                frame=index,
-            )
+        return painter.paint(
+            dict(zip(ACTION_UNITS, motion.actions[index].astype(float).tolist(), strict=True)),
+            rounding=float(motion.round[index]),
+            pose=motion.pose[index],
+            gaze=motion.gaze[index],
+            frame=index,
+        )
 
     def sound(self) -> Signal:
         """Return the speech, exactly as long as the pictures."""
