@@ -22,7 +22,7 @@ _Statistics = tuple[Array, Array]
 class VoiceGmm:
     """Listens for how a vocal tract sounds, whatever is said.
 
-    A mixture learned from everybody (UBM) is adapted to each person (MAP, means only). A clip is scored by the first-order
+    A mixture learned from everybody (UBM) is adapted to each person (MAP, means only). A clip is scored by the linear
     log-likelihood ratio of each person's mixture to everybody's, and by a kernel classifier on the clip's own
     adapted means; both are standardized and added. With and without each clip's mean removed (which hides a
     microphone, and some disguises): enrollment data say which, or both.

@@ -1,0 +1,145 @@
+"""Reads what kind of person it is, sex and age, even where the person cannot be named."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.clips import evenly
+from personare.evaluate.identification import Trials
+from personare.evaluate.motion import describe_motion
+from personare.evaluate.reading import READERS, Question, Reading, measure_reading, read_view
+from personare.evaluate.trainers import Kernel
+
+__all__ = ["Attributes"]
+
+_ATTACKERS = dict(zip(READERS, ("ignorant", "semi_informed"), strict=True))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attributes:
+    """Learns sex and age (above or below the median) from other people, and reads them from each recording.
+
+    Voice, picture and motion are read apart and their probabilities are averaged. ``ignorant`` learned from originals,
+    ``semi_informed`` from the release; nobody is enrolled, so there is no third attacker.
+
+    **Guarantee**: nothing was learned from the person whose attribute is read.
+
+    Attributes:
+        folds: In how many groups people are left out; up to eight people, each alone.
+        fewest: Least people of each kind; with fewer the attribute is not read.
+
+    **Source**: ours; balanced accuracy, so that guessing is one half.
+
+    Example:
+        >>> Attributes().fewest
+        2
+    """
+
+    modality: ClassVar[str] = "any"
+    views: ClassVar[tuple[str, ...]] = ("functionals", "crops", "landmarks")
+
+    folds: int = 6
+    fewest: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.folds < 2 or self.fewest < 1:
+            raise OptionError(
+                f"attributes needs folds of at least 2 and fewest of at least 1, given {self.folds} and {self.fewest}."
+            )
+
+    def __call__(
+        self, original: Evidence, released: Evidence, *, trials: Sequence[Trials], rng: np.random.Generator
+    ) -> list[Result]:
+        """Measure ``attributes.sex`` and ``attributes.age``.
+
+        Args:
+            original: Recordings before; ``sex`` and ``age`` (years) in the table.
+            released: The same after.
+            trials: Not used.
+            rng: Folds, bootstrap.
+        """
+        rows: list[Result] = []
+        for name in ("sex", "age"):
+            try:
+                rows += self._attribute(original, released, name, rng)
+            except DataError as error:
+                rows += [_row(name, attacker, str(error)) for attacker in _ATTACKERS.values()]
+        return rows
+
+    def _attribute(self, original: Evidence, released: Evidence, name: str, rng: np.random.Generator) -> list[Result]:
+        known = _known(original.table, name, self.fewest)
+        before = Evidence(table=original.table.assign(attribute=known), views=original.views)
+        after = before if released is original else released
+        seed = int(rng.integers(2**31))
+        found: dict[str, list[Reading]] = {reader: [] for reader in READERS}
+        reasons = []
+        for view, describe in _DESCRIBE.items():
+            question = Question(view=view, label="attribute", folds=self.folds)
+            try:  # the same folds for every view
+                readings = read_view(
+                    before, after, question, Kernel(describe=describe), rng=np.random.default_rng(seed)
+                )
+            except DataError as error:
+                reasons.append(str(error))
+                continue
+            for reading in readings:
+                found[reading.reader].append(reading)
+        if not found[READERS[0]]:
+            raise DataError("; ".join(dict.fromkeys(reasons)))
+        return [_measured(name, readings, rng) for readings in found.values()]
+
+
+def _known(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
+    """Return the attribute of each recording as one of two kinds; missing stays missing."""
+    if name not in table or table[name].isna().all():
+        raise DataError(f"not measured: nobody's {name} is known")
+    values = table[name]
+    if name == "age":
+        years = pd.to_numeric(values, errors="coerce")
+        middle = years.groupby(table["subject"]).first().median()
+        values = years.map(lambda a: "older" if a > middle else "younger", na_action="ignore")
+    people = values.groupby(table["subject"]).first().value_counts()
+    if len(people) < 2 or people.min() < fewest:
+        raise DataError(
+            f"not measured: {name} needs at least {fewest} people of two kinds, there are {people.to_dict()}"
+        )
+    return values.astype(object)
+
+
+def _pictures(clip: Array) -> list[Array]:
+    pictures = evenly(clip, 4)[:, ::4, ::4].astype(float)
+    return [pictures.mean(axis=0).ravel()]
+
+
+_DESCRIBE: Mapping[str, Callable[[Array], Sequence[Array]]] = {
+    "functionals": lambda clip: [clip[0]],
+    "crops": _pictures,
+    "landmarks": lambda clip: describe_motion(clip)[:1],
+}
+
+
+def _measured(name: str, readings: Sequence[Reading], rng: np.random.Generator) -> Result:
+    joint = np.mean([r.likely for r in readings], axis=0)
+    reading = replace(readings[0], likely=joint, missing=min(r.missing for r in readings))
+    row = measure_reading(reading, f"attributes.{name}", modality="", rng=rng)[0]
+    attacker = _ATTACKERS[reading.reader]
+    return replace(row, measure=f"attributes.{name}", kind="risk", attacker=attacker, better="lower", detail={})
+
+
+def _row(name: str, attacker: str, reason: str) -> Result:
+    return Result(
+        release="",
+        modality="",
+        measure=f"attributes.{name}",
+        kind="risk",
+        attacker=attacker,
+        value=float("nan"),
+        better="lower",
+        note=reason,
+    )

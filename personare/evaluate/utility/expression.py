@@ -1,0 +1,108 @@
+"""Tells how much of the facial expression is kept, moment by moment."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.metrics import mean_over_people
+from personare.evaluate.pairs import measure_pairs
+
+__all__ = ["Expression"]
+
+_FEWEST = 8  # frames with a face in both recordings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expression:
+    """Correlates blendshapes before and after over time, and counts the frames in which a face is still read.
+
+    Only blendshapes that move in the original count (standard deviation of at least ``moving``); one that no longer
+    moves in the release counts as 0. The control pairs each recording with another one's release.
+
+    **Guarantee**: a recording without a face to compare is left out and counted in the note, never taken as 0.
+
+    Attributes:
+        moving: Least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts.
+
+    **Source**: correlation of face motion in time as used to judge video anonymizers (e.g. BLANKET, 2025); the
+    selection of blendshapes is ours.
+
+    Example:
+        >>> Expression().views
+        ('blendshapes',)
+    """
+
+    modality: ClassVar[str] = "video"
+    views: ClassVar[tuple[str, ...]] = ("blendshapes",)
+
+    moving: float = 0.03
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not 0 < self.moving < 1:
+            raise OptionError(f"expression's moving must be between 0 and 1, given {self.moving}. Try 0.03.")
+
+    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``expression.correlation`` and ``expression.face_seen``.
+
+        Args:
+            original: Recordings before, with ``blendshapes`` (F, 52), rows of NaN where no face is seen.
+            released: The same after.
+            rng: Mismatched pairs, bootstrap.
+        """
+        try:
+            kept = measure_pairs(
+                original, released, "blendshapes", self._correlation, measure="expression.correlation", rng=rng
+            )
+        except DataError as error:
+            kept = _row("expression.correlation", "correlation", note=str(error))
+        return [kept, _seen(original, released, rng)]
+
+    def _correlation(self, before: Array, after: Array) -> float:
+        length = min(len(before), len(after))
+        a, b = (rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)] for rows in (before, after))
+        seen = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+        if seen.sum() < _FEWEST:
+            return float("nan")
+        x, y = (rows[seen].astype(float) - rows[seen].mean(axis=0) for rows in (a, b))
+        moves = x.std(axis=0) >= self.moving
+        if not moves.any():
+            return float("nan")
+        x, y = x[:, moves], y[:, moves]
+        length_y = np.sqrt((y**2).sum(axis=0))
+        still = length_y < 1e-6
+        together = (x * y).sum(axis=0) / (np.sqrt((x**2).sum(axis=0)) * np.where(still, 1, length_y))
+        return float(np.where(still, 0, together).mean())
+
+
+def _seen(original: Evidence, released: Evidence, rng: np.random.Generator) -> Result:
+    """Share of frames with a face in the original in which the release still shows one."""
+    before, after = original.views.get("blendshapes", {}), released.views.get("blendshapes", {})
+    asked = [i for i in original.table.index if i in set(released.table.index) and i in before and i in after]
+    shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i in asked])
+    if not np.isfinite(shares).any():
+        return _row("expression.face_seen", "share", note="not measured: no face could be read in the originals")
+    subjects = original.table.loc[asked, "subject"].astype(str).to_numpy()
+    found = mean_over_people(shares, subjects, rng=rng)
+    row = _row("expression.face_seen", "share", note="")
+    return replace(row, value=found.value, low=found.low, high=found.high, n=found.n)
+
+
+def _share(before: Array, after: Array) -> float:
+    length = min(len(before), len(after))
+    if length == 0:
+        return float("nan")
+    a, b = (
+        np.isfinite(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)]).all(axis=1)
+        for rows in (before, after)
+    )
+    return float((a & b).sum() / a.sum()) if a.any() else float("nan")
+
+
+def _row(measure: str, unit: str, *, note: str) -> Result:
+    return Result(
+        release="", modality="video", measure=measure, kind="utility", value=float("nan"), unit=unit, note=note
+    )

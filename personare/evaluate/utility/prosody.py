@@ -1,0 +1,108 @@
+"""Tells how much of the melody and the loudness of speech is kept, moment by moment."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.pairs import measure_pairs
+
+__all__ = ["Prosody"]
+
+_FEWEST = 10  # frames voiced in both recordings; with fewer there is no melody to compare
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prosody:
+    """Correlates pitch (``prosody.rho_f0``) and level (``prosody.rho_level``) of a recording before and after.
+
+    The longer contour is stretched to the shorter's length, shifted to where the levels agree best, and compared frame
+    by frame; pitch only where both are voiced. The control pairs each recording with another one's release.
+
+    **Guarantee**: a recording without a melody to compare is left out and counted in the note, never taken as 0.
+
+    Attributes:
+        lag_s: Largest shift tried, either way.
+
+    **Source**: pitch correlation of the VoicePrivacy evaluation plans 2020 and 2022; our pitch tracker, and one shift
+    for both contours.
+
+    Example:
+        >>> Prosody().views
+        ('prosody',)
+    """
+
+    modality: ClassVar[str] = "audio"
+    views: ClassVar[tuple[str, ...]] = ("prosody",)
+
+    lag_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not 0 <= self.lag_s <= 1:
+            raise OptionError(f"prosody's lag_s must be from 0 to 1 second, given {self.lag_s}. Try 0.1.")
+
+    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+        """Measure both correlations.
+
+        Args:
+            original: Recordings before, with ``prosody`` (T, 2): pitch in Hz and level in dB, every 10 ms.
+            released: The same after.
+            rng: Mismatched pairs, bootstrap.
+        """
+        figures: Mapping[str, Callable[[Array, Array], float]] = {
+            "prosody.rho_f0": lambda a, b: self._correlation(a, b, 0),
+            "prosody.rho_level": lambda a, b: self._correlation(a, b, 1),
+        }
+        rows = []
+        for measure, compare in figures.items():
+            try:
+                rows.append(measure_pairs(original, released, "prosody", compare, measure=measure, rng=rng))
+            except DataError as error:
+                rows.append(_missing(measure, str(error)))
+        return rows
+
+    def _correlation(self, before: Array, after: Array, column: int) -> float:
+        length = min(len(before), len(after))
+        a, b = _stretched(before, length), _stretched(after, length)
+        reach = min(round(self.lag_s * 100), length // 4)
+        shifted = [_overlap(a, b, lag) for lag in range(-reach, reach + 1)]
+        level = [_pearson(x[:, 1], y[:, 1]) for x, y in shifted]
+        x, y = shifted[int(np.argmax(np.nan_to_num(level, nan=-1)))]
+        return _pearson(x[:, column], y[:, column])
+
+
+def _stretched(rows: Array, length: int) -> Array:
+    """Return the contour at ``length`` frames; the nearest frame is taken, so that unvoiced stays unvoiced."""
+    return np.asarray(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)], dtype=float)
+
+
+def _overlap(a: Array, b: Array, lag: int) -> tuple[Array, Array]:
+    size = len(a) - abs(lag)
+    return a[max(0, lag) :][:size], b[max(0, -lag) :][:size]
+
+
+def _pearson(a: Array, b: Array) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < _FEWEST:
+        return float("nan")
+    x, y = a[both] - a[both].mean(), b[both] - b[both].mean()
+    if not (x @ x):
+        return float("nan")  # nothing to keep
+    # a contour made flat keeps nothing of one that was not
+    return float(x @ y / np.sqrt((x @ x) * (y @ y))) if y @ y > 0 else 0.0
+
+
+def _missing(measure: str, reason: str) -> Result:
+    return Result(
+        release="",
+        modality="audio",
+        measure=measure,
+        kind="utility",
+        value=float("nan"),
+        unit="correlation",
+        note=reason,
+    )
