@@ -206,3 +206,12 @@ def test_postgresql_holds_a_chain_too() -> None:
     ledger.append("opened", [{"recording": "b"}, {"recording": "c"}])
     assert before.ok
     assert ledger.verify() == Verification(ok=True, rows=before.rows + 2, first_bad=None)
+
+
+def test_a_chain_written_anew_to_its_end_shows_only_against_a_noted_head(path: Path) -> None:
+    ledger = Ledger(path)
+    head = ledger.head()
+    edit(path, "DELETE FROM ledger WHERE sequence > 6")
+    ledger.append("released", [{"cohort": "c", "frames": n} for n in range(4)])
+    assert ledger.verify() == Verification(ok=True, rows=10, first_bad=None)
+    assert not ledger.verify(head=head).ok
