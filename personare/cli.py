@@ -10,6 +10,7 @@ import click
 from personare import __version__
 from personare.core import registry
 from personare.core.errors import OptionError, PersonareError
+from personare.core.types import Withheld
 
 __all__ = ["main"]
 
@@ -118,7 +119,7 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
         workers=Workers(jobs=how["jobs"]),
     )
     for item in release.withheld:
-        click.echo(f"withheld {item.item}: {item.problem} {item.fix}", err=True)
+        click.echo(f"withheld {_line(item)}", err=True)
     covered = int(release.counts.get("frames_covered_whole", 0))
     click.echo(
         f"{target}: {int(release.counts.get('recordings', 0))} recordings, {len(release.withheld)} withheld, "
@@ -126,6 +127,10 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     )
     if release.withheld:
         sys.exit(2)
+
+
+def _line(item: Withheld) -> str:
+    return f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -170,7 +175,7 @@ def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], c
         progress=lambda items: tqdm(items, desc="import", unit="rec"),
     )
     for item in skipped:
-        click.echo(f"skipped {item.item}: {item.problem} {item.fix}", err=True)
+        click.echo(f"skipped {_line(item)}", err=True)
     people = len({r.subject for r in made.recordings})
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
     if not consent_all:
@@ -216,7 +221,7 @@ def validate(cohort: Path) -> None:
 
     problems = problems_of(cohort)
     for item in problems:
-        click.echo(f"{item.item}: {item.problem} {item.fix}")
+        click.echo(_line(item))
     click.echo(f"{len(problems)} problems.")
     if problems:
         sys.exit(2)
@@ -229,12 +234,13 @@ def ledger() -> None:
 
 @ledger.command()
 @click.argument("where")
-def verify(where: str) -> None:
+@click.option("--head", help="The head that you noted elsewhere: shows a cut tail as well.")
+def verify(where: str, head: str | None) -> None:
     """Check that nothing was changed, removed or reordered in the ledger at WHERE (a cohort, a file or a URL)."""
     from personare.study.admission import open_ledger
 
     book = open_ledger(*_book(where))
-    checked = book.verify()
+    checked = book.verify(head=head)
     if not checked.ok:
         raise PersonareError(f"The ledger was changed: row {checked.first_bad} does not fit the one before it.")
     click.echo(f"{checked.rows} rows, unbroken. Head {book.head()}: note it elsewhere, so that a cut tail shows too.")

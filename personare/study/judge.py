@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from personare.core import registry
 from personare.core.types import Cohort, Recording, Release, Result
 from personare.data.cohort import open_cohort
 from personare.evaluate.judging import judge
@@ -13,21 +14,16 @@ from personare.study.evidence import gather, table
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
-__all__ = ["VIEWS", "Judge", "Judged"]
+__all__ = ["Judge", "Judged", "needed_views"]
 
-VIEWS = (
-    "mfcc",
-    "logmel",
-    "functionals",
-    "prosody",
-    "waveform",
-    "crops",
-    "frames",
-    "blendshapes",
-    "landmarks",
-    "faces112",
-)
 Judged = list[Result]
+
+
+def needed_views(plan: StudyPlan) -> tuple[str, ...]:
+    """Return the views that the plan's attacks and measures read."""
+    folders = {"personare.evaluate.attacks": plan.attacks, "personare.evaluate.utility": plan.utilities}
+    methods = [registry.load(folder, name) for folder, names in folders.items() for name in names]
+    return tuple(sorted({view for method in methods for view in getattr(method, "views", ())}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +69,11 @@ class Judge:
 
 def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
     name, modality, recordings, baseline = item
+    views = needed_views(plan)
     rows = table(cohort, recordings)
-    original = gather(
-        out / "private" / "original", table(cohort, [r for r in cohort.recordings if r.id in rows.index]), VIEWS
-    )
-    released = gather(out / "private" / name, rows, VIEWS)
+    originals = table(cohort, [r for r in cohort.recordings if r.id in rows.index])
+    original = gather(out / "private" / "original", originals, views)
+    released = original if name == "original" else gather(out / "private" / name, rows, views)
     results = judge(
         original,
         released,

@@ -1,5 +1,6 @@
 """Everything a run folder holds when a study has ended."""
 
+import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from personare.core.types import Cohort, Release, Result, Withheld
-from personare.data.cohort import open_cohort
+from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.runs import write_json
 from personare.govern.ledger import Ledger
 from personare.study.plan import Published
@@ -82,8 +83,12 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
 
 def _cohort(cohort: Cohort) -> dict[str, Any]:
     people = cohort.participants
+    described = json.loads((cohort.root / "dataset_description.json").read_text(encoding="utf-8"))
     return {
         "name": cohort.name,
+        "kind": cohort_kind(cohort.root),
+        "license": described.get("License", ""),
+        "citation": described.get("HowToAcknowledge", ""),
         "people": len({r.subject for r in cohort.recordings}),
         "recordings": len(cohort.recordings),
         "emotions": Counter(r.labels["emotion"] for r in cohort.recordings if "emotion" in r.labels),

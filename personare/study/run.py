@@ -21,7 +21,7 @@ from personare.simulate.cohort import simulate_cohort
 from personare.study import outputs
 from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
-from personare.study.judge import VIEWS, Judge, Judged
+from personare.study.judge import Judge, Judged, needed_views
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
@@ -92,7 +92,7 @@ class _Study:
         stamps = [
             (name, track, p.stat().st_size) for name, files in sorted(sources.items()) for track, p in files.items()
         ]
-        key = _hash([stamps, [asdict(r) for r in recordings], plan.seed, VIEWS, has_landmarker()])
+        key = _hash([stamps, [asdict(r) for r in recordings], plan.seed, needed_views(plan), has_landmarker()])
         return cls(
             cohort=cohort,
             plan=plan,
@@ -112,7 +112,7 @@ class _Study:
     def _observe(self, name: str, files: Mapping[str, Mapping[str, Path]], key: str) -> list[Withheld]:
         observe = Observe(
             folder=self.out / "private" / name,
-            views=tuple(VIEWS),
+            views=needed_views(self.plan),
             locations=self.out / "private" / "locations",
             original=name == "original",
         )
