@@ -218,8 +218,9 @@ def report(run: Path) -> None:
 def validate(cohort: Path) -> None:
     """List every problem of a COHORT folder, with the file and the fix."""
     from personare.data.validate import validate as problems_of
+    from personare.features.checking import check
 
-    problems = problems_of(cohort)
+    problems = problems_of(cohort, check=check)
     for item in problems:
         click.echo(_line(item))
     click.echo(f"{len(problems)} problems.")

@@ -101,7 +101,7 @@ def release_recordings(
     recordings: Sequence[Recording],
     disguise: Disguise,
     root: Path,
-    hide: Callable[[list[tuple[Recording, Mapping[str, Path]]]], Iterable[Outcome]],
+    hide: Callable[[Sequence[tuple[Recording, Mapping[str, Path]]]], Iterable[Outcome]],
 ) -> Release:
     """Write a released cohort: the protected recordings, their labels, nothing about the people.
 

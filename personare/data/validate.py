@@ -8,7 +8,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, PersonareError
 from personare.core.types import Recording, Withheld
-from personare.data.cohort import UNFINISHED, read_participants
+from personare.data.cohort import UNFINISHED, cohort_kind, read_participants
 from personare.data.index import scan
 from personare.data.labels import emotion
 from personare.govern.consent import check_consent, read_consent
@@ -41,7 +41,7 @@ def validate(root: Path, *, check: Callable[[Path, str], None] | None = None) ->
         found += _people(people, subjects)
     if consent is not None:
         found += check_consent(consent)
-        found += _without_consent(consent, subjects)
+        found += _without_consent(consent, subjects) if cohort_kind(root) == "identifiable" else []
     for recording in recordings:
         found += _labels(recording)
         found += _files(root, recording, check)

@@ -74,8 +74,8 @@ def face_views(
     else:
         for _ in watched():
             pass
-    few = np.unique(np.linspace(0, len(small["faces112"]) - 1, 4).astype(int)) if small["faces112"] else []
-    small["faces112"] = [small["faces112"][i] for i in few]
+    few = np.unique(np.linspace(0, max(len(small["faces112"]) - 1, 0), 4).astype(int))
+    small["faces112"] = [small["faces112"][i] for i in few if small["faces112"]]
     views |= {name: np.stack(images) for name, images in small.items() if images}
     return {name: views[name] for name in names if name in views}
 
