@@ -6,7 +6,7 @@ import numpy as np
 
 from personare.core.types import Array, Evidence
 
-__all__ = ["evenly", "stacked", "usable_clips", "vectors"]
+__all__ = ["evenly", "looped", "stacked", "usable_clips", "vectors"]
 
 _SEEN = 0.25  # of a clip's rows; with less there is no face or voice to speak of
 
@@ -47,3 +47,13 @@ def evenly(rows: Array, count: int) -> Array:
         [0, 4, 9]
     """
     return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))])
+
+
+def looped(rows: Array, least: int) -> Array:
+    """Return a clip repeated until it has at least ``least`` rows.
+
+    Example:
+        >>> looped(np.arange(3), 5).tolist()
+        [0, 1, 2, 0, 1, 2]
+    """
+    return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows

@@ -1,0 +1,104 @@
+"""Names the speaker with a small ECAPA-TDNN trained on the cohort: the challenge's attacker, sized for a laptop."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from personare.core.errors import OptionError
+from personare.core.types import Array
+from personare.evaluate.clips import looped
+from personare.evaluate.people import EmbeddingEnroller
+from personare.learn.ecapa import Ecapa
+from personare.learn.loop import Budget, seeded, train
+from personare.learn.margin import MarginHead
+
+__all__ = ["VoiceEcapa"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceEcapa:
+    """Learns an embedding of voices from random chunks, then compares clips by cosine with each person's mean.
+
+    With few people it is the weaker attack (it needs tens of speakers): read it only where its self-test passed.
+
+    **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
+
+    Attributes:
+        steps: Batches of training; the same for originals and releases.
+        batch: Chunks a batch.
+        chunk_s: Length of a chunk, seconds.
+        channels: Width of the network, a multiple of 8.
+
+    **Source**: B. Desplanques et al., "ECAPA-TDNN", INTERSPEECH 2020; margin 0.2, scale 30 and cosine scoring as the
+    VoicePrivacy 2024 attacker; smaller, AdamW with one cycle.
+
+    Example:
+        >>> VoiceEcapa().views
+        ('logmel',)
+    """
+
+    modality: ClassVar[str] = "audio"
+    views: ClassVar[tuple[str, ...]] = ("logmel",)
+
+    steps: int = 250
+    batch: int = 24
+    chunk_s: float = 1.2
+    channels: int = 64
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.batch < 2 or self.channels % 8 or self.channels < 8 or not self.chunk_s >= 0.2:
+            raise OptionError(
+                "voice_ecapa needs a batch of at least 2, channels that are a multiple of 8 and a chunk_s of at least "
+                f"0.2, given {self.batch}, {self.channels} and {self.chunk_s}."
+            )
+        Budget(steps=self.steps)
+
+    def fit(
+        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
+    ) -> EmbeddingEnroller:
+        """Train the network to tell the people of the clips apart.
+
+        Args:
+            clips: (T, bands) dB by recording.
+            subjects: Who is in them.
+            rng: Weights, chunks.
+        """
+        ready = [_ready(clip) for clip in clips.values()]
+        people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
+        frames = round(100 * self.chunk_s)
+        by_person = [np.flatnonzero(target == p) for p in range(len(people))]
+
+        def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+            who = rng.integers(len(people), size=self.batch)  # people, not clips: nobody is drowned out
+            chunks = [_chunk(ready[int(rng.choice(by_person[p]))], frames, rng) for p in who]
+            return torch.from_numpy(np.stack(chunks)), torch.from_numpy(who)  # (B, bands, T)
+
+        with seeded(rng):
+            net = Ecapa(bands=ready[0].shape[1], channels=self.channels)
+            head = MarginHead(embedding=96, people=len(people))
+            net.add_module("margin_head", head)  # so that both are trained
+            train(net, draw, head.loss, budget=Budget(steps=self.steps, learning_rate=2e-3), rng=rng)
+        return EmbeddingEnroller(embed=lambda asked: _embed(net, asked, frames))
+
+
+def _ready(clip: Array) -> Array:
+    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
+    rows = np.maximum(rows, rows.max() - 70.0)
+    return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)
+
+
+def _chunk(clip: Array, frames: int, rng: np.random.Generator) -> Array:
+    clip = looped(clip, frames)
+    start = int(rng.integers(len(clip) - frames + 1))
+    return clip[start : start + frames].T
+
+
+def _embed(net: Ecapa, clips: Mapping[str, Array], frames: int) -> Array:
+    """Embed whole clips (of long ones 20 s) one by one: their lengths differ."""
+    with torch.no_grad():
+        found = [net(torch.from_numpy(looped(_ready(c), frames)[:2000].T[None].copy()))[0] for c in clips.values()]
+    return torch.stack(found).numpy()
