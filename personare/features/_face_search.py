@@ -13,7 +13,7 @@ __all__ = ["FaceSearch"]
 
 _CONFIRMED = 0.5  # a face once seen this clearly does not vanish without the frame being covered
 _RELATED = 0.6  # correlation from which two patches show the same face
-_WIDE_EVERY = 5  # of so many looks, one is taken at twice the size
+_WIDE_EVERY = 10  # of so many looks, one is taken at twice the size
 _GROWTH = 0.03  # of the face's size, by which a held box grows on each side with every frame
 _RIM = 0.15  # of the face's size: nearer to the picture's rim it may be leaving
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
@@ -20,6 +20,7 @@ __all__ = ["VideoWriter"]
 
 _CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _TICKS = 90_000  # a second of the written file; divides every usual frame rate
+_BT601, _BT709 = 6, 1  # how H.264 names its color matrices
 _AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _AAC_BLOCK = 1024
 _AHEAD_S = 0.5  # sound is written this far ahead of the picture, so that players need not seek
@@ -63,7 +64,7 @@ class VideoWriter:
         height: int,
         rate_hz: float,
         pixel_aspect: float = 1.0,
-        crf: int = 20,
+        crf: int = 23,
         preset: str = "veryfast",
         threads: int = 0,
     ) -> None:
@@ -74,7 +75,6 @@ class VideoWriter:
         self._path, self._shape = path, (height, width, 3)
         self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._step, self._frames, self._last = _TICKS / rate_hz, 0, -1
-        self._convert = VideoReformatter()
         self._sound: _Sound | None = None
         with self._faults():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,8 @@ class VideoWriter:
         stream.codec_context.time_base = Fraction(1, _TICKS)
         stream.codec_context.thread_count = threads
         stream.codec_context.color_range = ColorRange.MPEG
-        stream.codec_context.colorspace = stream.codec_context.color_primaries = stream.codec_context.color_trc = 1
+        stream.codec_context.colorspace = _BT601
+        stream.codec_context.color_primaries = stream.codec_context.color_trc = _BT709
         if pixel_aspect != 1:
             stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
         self._stream = stream
@@ -114,14 +115,8 @@ class VideoWriter:
         odd_rows, odd_columns = self._shape[0] % 2, self._shape[1] % 2
         if odd_rows or odd_columns:
             image = cv2.copyMakeBorder(image, 0, odd_rows, 0, odd_columns, cv2.BORDER_REPLICATE)
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
-        frame = self._convert.reformat(
-            frame,
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
+        # OpenCV does this ten times as fast as FFmpeg's scaler; it knows BT.601 only, and the stream says so
+        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
         ticks = self._frames * self._step if time_s is None else time_s * _TICKS
         self._frames, self._last = self._frames + 1, max(round(ticks), self._last + 1)
         frame.pts, frame.time_base, frame.duration = self._last, Fraction(1, _TICKS), round(self._step)
