@@ -1,0 +1,165 @@
+"""Puts one average face of a group of people over the face of each of them, the same still face in every recording."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Face, LocatedFrame
+from personare.features.patching import Disc, disc_over
+
+__all__ = ["FaceAverage"]
+
+_SIDE = 160  # pixels of an average face with its surroundings
+_RADIUS = 1.75  # of the covered disc, in eye distances
+_CENTRE = 0.45  # of the disc below the eyes, in eye distances
+_EYES = ((33, 133), (362, 263))
+_EVERY = 3  # of the frames to learn from
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceAverage:
+    """Hides each person in a group of at least ``k``: all of a group show the same average face.
+
+    A k-same method on *people*: a k-same method on pictures, which gives each picture an average of its own, leaves
+    the person in it. The face keeps its place, size and tilt, and does not move: expression is lost.
+
+    **Guarantee**: everybody of a group is covered by the very same picture, to which each of at least ``k`` people
+    has contributed equally; people differ in it by place, size and tilt of the head alone. Hair, clothes, body and
+    movements of the head are *not* hidden.
+
+    Attributes:
+        k: Fewest people in a group.
+
+    Raises:
+        OptionError: k below 2.
+
+    Source:
+        Newton, Sweeney and Malin 2005, "Preserving privacy by de-identifying face images",
+        doi:10.1109/TKDE.2005.32 (k-same). Changed: averages over people instead of pictures, groups drawn at random.
+
+    Example:
+        >>> FaceAverage(k=1)
+        Traceback (most recent call last):
+        personare.core.errors.OptionError: k must be at least 2 people, it is 1: one person's average is that person.
+    """
+
+    k: int = 3
+
+    fit_on: ClassVar[str] = "everyone"
+    needs_landmarks: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.k < 2:
+            raise OptionError(f"k must be at least 2 people, it is {self.k}: one person's average is that person.")
+
+    def fit(
+        self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
+    ) -> "FittedFaceAverage":
+        """Draw groups and make the average face of each.
+
+        Args:
+            background: (subject, located frames with landmarks) of each recording of everybody to be hidden.
+            rng: Draws the groups.
+
+        Raises:
+            DataError: Fewer than ``k`` people whose faces could be read.
+        """
+        sums: dict[str, Array] = {}
+        counts: dict[str, int] = {}
+        for subject, frames in background:
+            for picture in (p for frame in frames for p in _aligned(frame)):
+                sums[subject] = sums.get(subject, 0.0) + picture.astype(np.float64)
+                counts[subject] = counts.get(subject, 0) + 1
+        people = {subject: sums[subject] / counts[subject] for subject in sorted(sums)}
+        if len(people) < self.k:
+            raise DataError(
+                f"face_average hides people in groups of {self.k}, but a face was read of only {len(people)}: "
+                "give more people, or a smaller k."
+            )
+        groups = _groups(list(people), self.k, rng)
+        averages = [_mean([people[s] for s in group]) for group in groups]
+        return FittedFaceAverage(
+            method=self,
+            averages=tuple(averages),
+            group_of={s: g for g, group in enumerate(groups) for s in group},
+        )
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Refuse: an average needs people."""
+        raise DataError(
+            "face_average must be fitted on a group of people first: call fit, or give --background COHORT."
+        )
+
+
+def _groups(people: list[str], k: int, rng: np.random.Generator) -> list[list[str]]:
+    """Return random groups of at least k: the remainder is spread over them."""
+    order = [people[i] for i in rng.permutation(len(people))]
+    count = len(order) // k
+    return [order[g::count] for g in range(count)]
+
+
+def _mean(pictures: list[Array]) -> Array:
+    return np.asarray(np.clip(np.round(np.mean(pictures, axis=0)), 0, 255).astype(np.uint8))
+
+
+def _place(face: Face) -> Disc | None:
+    """Return the disc over a face by its eyes: no other proportion of the face enters it; None without a mesh."""
+    if face.landmarks is None:
+        return None
+    right, left = (np.asarray(face.landmarks)[list(pair), :2].mean(axis=0).astype(float) for pair in _EYES)
+    across = left - right
+    apart = float(np.hypot(*across))
+    # A head turned far aside shows its eyes close together: then its height tells its size.
+    apart = max(apart, 0.2 * float(face.box[3] - face.box[1]), 1.0)
+    turn = float(np.arctan2(across[1], across[0]))
+    down = _CENTRE * apart * np.array([-np.sin(turn), np.cos(turn)])
+    x, y = (right + left) / 2 + down
+    return Disc(x=float(x), y=float(y), radius=_RADIUS * apart, turn=turn)
+
+
+def _aligned(frame: LocatedFrame) -> Iterator[Array]:
+    """Yield the main face of some frames upright, (side, side, 3), eyes always at the same spot."""
+    disc = _place(frame.faces[0]) if frame.faces and frame.index % _EVERY == 0 else None
+    if disc is not None:
+        from_patch = disc.from_patch(_SIDE)
+        yield cv2.warpAffine(
+            frame.image,
+            from_patch,
+            (_SIDE, _SIDE),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedFaceAverage:
+    """A ``FaceAverage`` with its groups.
+
+    Attributes:
+        method: The options.
+        averages: uint8 RGB average face of each group.
+        group_of: Which group a person is in.
+    """
+
+    method: FaceAverage
+    averages: tuple[Array, ...] = field(repr=False)
+    group_of: Mapping[str, int] = field(repr=False)
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield a uint8 RGB picture (height, width, 3) for every frame; somebody unknown gets the average of all."""
+        group = self.group_of.get(subject)
+        average = self.averages[group] if group is not None else _mean(list(self.averages))
+        for frame in frames:
+            shown = frame.image.copy()
+            for face in frame.faces:
+                box = disc_over(face.box)
+                disc = _place(face) or box
+                if not disc.holds(box):
+                    box.put(shown, average)
+                disc.put(shown, average)
+            yield shown

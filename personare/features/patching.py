@@ -1,0 +1,87 @@
+"""A square picture put over a face: all of the face's box is replaced, a soft rim lies outside of it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from personare.core.types import Array
+
+__all__ = ["Disc", "disc_over"]
+
+_RIM = 1.15  # the soft rim ends at this many radii
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disc:
+    """A round area of a picture.
+
+    Attributes:
+        x: Column of its centre.
+        y: Row of its centre.
+        radius: Everything nearer to the centre, in pixels, is replaced altogether.
+        turn: Clockwise angle in radians by which what is put there is turned.
+    """
+
+    x: float
+    y: float
+    radius: float
+    turn: float = 0.0
+
+    @property
+    def square(self) -> Array:
+        """(4,) left, top, right, bottom of the square around the disc and its soft rim."""
+        reach = _RIM * self.radius
+        return np.array([self.x - reach, self.y - reach, self.x + reach, self.y + reach])
+
+    def holds(self, other: "Disc") -> bool:
+        """Return whether another disc lies inside of this one."""
+        return float(np.hypot(self.x - other.x, self.y - other.y)) + other.radius <= self.radius
+
+    def put(self, image: Array, patch: Array) -> None:
+        """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image; outside the rim nothing changes.
+
+        Example:
+            >>> image = np.zeros((40, 40, 3), np.uint8)
+            >>> Disc(x=20, y=20, radius=8).put(image, np.full((16, 16, 3), 200, np.uint8))
+            >>> image[20, 20, 0], image[1, 1, 0]
+            (np.uint8(200), np.uint8(0))
+        """
+        left, top = np.maximum(np.floor(self.square[:2]), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(self.square[2:]) + 1, image.shape[1::-1]).astype(int)
+        if right <= left or bottom <= top:
+            return
+        area = image[top:bottom, left:right]
+        move = self.from_patch(len(patch))
+        move[:, 2] -= left, top
+        seen = cv2.warpAffine(
+            patch,
+            move,
+            (right - left, bottom - top),
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        rows, columns = np.ogrid[top:bottom, left:right]
+        distance = np.hypot(columns - self.x, rows - self.y)
+        share = np.clip((_RIM * self.radius - distance) / ((_RIM - 1) * self.radius), 0, 1)[..., None]
+        area[:] = np.round(area * (1 - share) + seen * share).astype(np.uint8)
+
+    def from_patch(self, side: int) -> Array:
+        """Return (2, 3): what turns pixels of a patch of ``side`` pixels into pixels of the image."""
+        scale = 2 * _RIM * self.radius / side
+        cos, sin = scale * np.cos(self.turn), scale * np.sin(self.turn)
+        turn = np.array([[cos, -sin], [sin, cos]])
+        middle = (side - 1) / 2
+        return np.column_stack([turn, np.array([self.x, self.y]) - turn @ [middle, middle]])
+
+
+def disc_over(box: Array, *, enlarge: float = 0.1) -> Disc:
+    """Return the smallest disc that holds a box (4,), enlarged by a share of its size.
+
+    Example:
+        >>> round(disc_over(np.array([0, 0, 6, 8]), enlarge=0).radius, 3)
+        5.0
+    """
+    left, top, right, bottom = (float(v) for v in box[:4])
+    radius = float(np.hypot(right - left, bottom - top)) / 2 * (1 + enlarge)
+    return Disc(x=(left + right) / 2, y=(top + bottom) / 2, radius=max(radius, 1.0))

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+
+from personare.core.errors import DataError, OptionError
+from personare.learn.autoencoder import Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
+from personare.learn.checkpoints import load_weights, save_weights
+
+
+def blobs(count, seed=0):
+    """Pictures of one bright blob each."""
+    rng = np.random.default_rng(seed)
+    y, x = np.mgrid[:16, :16]
+    at = rng.uniform(4, 12, (count, 2))
+    shape = np.exp(-((x - at[:, :1, None]) ** 2 + (y - at[:, 1:, None]) ** 2) / 8)
+    return (255 * shape[..., None]).astype(np.uint8)
+
+
+def trained(steps, draw_seed=0):
+    draw = torch.Generator().manual_seed(draw_seed)
+    network = fresh(size=16, channels=1, latent=16, draw=draw)
+    plan = TrainingPlan(steps=steps, batch=32)
+    losses = train_autoencoder(network, blobs(96), damage=Damage(mask=0.0, noise=0.1), plan=plan, draw=draw)
+    return network, losses, draw
+
+
+def test_learns_to_give_back_pictures_it_never_saw():
+    network, losses, draw = trained(150)
+    new = blobs(20, seed=1)
+    made = reconstruct(network, new, damage=Damage(mask=0.0, noise=0.1), draw=draw)
+    assert made.shape == new.shape
+    assert made.dtype == np.uint8
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) / 2
+    assert np.square(made / 255 - new / 255).mean() < np.square(new / 255 - blobs(96).mean(axis=0) / 255).mean() / 2
+
+
+def test_same_seed_same_network_and_global_randomness_untouched():
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    one, other = trained(3)[0], trained(3)[0]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_mask_blanks_its_share_of_tiles():
+    pictures = torch.ones(200, 1, 16, 16)
+    hidden = Damage(mask=0.25, noise=0)(pictures, torch.Generator().manual_seed(0))
+    assert abs(float((hidden == 0).float().mean()) - 0.25) < 0.05
+    assert set(hidden.unique().tolist()) == {0.0, 1.0}
+
+
+def test_nothing_to_learn_from():
+    draw = torch.Generator()
+    network = fresh(size=16, channels=1, latent=4, draw=draw)
+    with pytest.raises(DataError, match="no picture"):
+        train_autoencoder(network, blobs(0), damage=Damage(), plan=TrainingPlan(), draw=draw)
+
+
+@pytest.mark.parametrize(("size", "channels", "latent"), [(20, 3, 8), (8, 3, 8), (16, 2, 8), (16, 3, 0)])
+def test_a_network_that_cannot_be(size, channels, latent):
+    with pytest.raises(OptionError):
+        fresh(size=size, channels=channels, latent=latent, draw=torch.Generator())
+
+
+def test_weights_come_back_as_they_were(tmp_path):
+    path = tmp_path / "w.safetensors"
+    save_weights(path, {"a": torch.arange(4.0)}, {"size": "16"})
+    weights, about = load_weights(path)
+    assert torch.equal(weights["a"], torch.arange(4.0))
+    assert about == {"size": "16"}
+    assert [f.name for f in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_weights_that_cannot_be_read_or_written(tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_weights(tmp_path / "bad.safetensors")
+    with pytest.raises(DataError, match="cannot be written"):
+        save_weights(tmp_path / "absent" / "w.safetensors", {"a": torch.zeros(1)}, {})
