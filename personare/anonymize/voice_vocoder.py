@@ -202,8 +202,13 @@ def _new_envelope(envelope: Array, voiced: Array, warp: float, speaker: _Speaker
         mean = envelope[spoken].mean(axis=0)
         moves = envelope[kind] - mean
         stretched = moves[:, low] * (1 - share) + moves[:, low + 1] * share
-        new[kind] = stretched + curve - np.log(np.exp(curve).mean()) + np.log(np.exp(mean).mean())
-    return new
+        new[kind] = stretched + curve
+    # each frame keeps its power: how the loudness moves is behavior
+    return np.asarray(new + (_power(envelope) - _power(new))[:, None])
+
+
+def _power(envelope: Array) -> Array:
+    return np.asarray(np.log(np.exp(envelope).sum(axis=1)))
 
 
 def _new_breath(breath: Array, voiced: Array, speaker: _Speaker) -> Array:
