@@ -14,7 +14,7 @@ from personare.features.patching import Disc, disc_over
 __all__ = ["FaceAverage"]
 
 _SIDE = 160  # pixels of an average face with its surroundings
-_RADIUS = 1.75  # of the covered disc, in eye distances
+_RADIUS = 1.9  # of the covered disc, at least, in eye distances
 _CENTRE = 0.45  # of the disc below the eyes, in eye distances
 _EYES = ((33, 133), (362, 263))
 _EVERY = 3  # of the frames to learn from
@@ -159,7 +159,5 @@ class FittedFaceAverage:
             for face in frame.faces:
                 box = disc_over(face.box)
                 disc = _place(face) or box
-                if not disc.holds(box):
-                    box.put(shown, average)
-                disc.put(shown, average)
+                disc.put(shown, average, reach=disc.reaching(box))
             yield shown

@@ -1,6 +1,6 @@
 """A square picture put over a face: all of the face's box is replaced, a soft rim lies outside of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -34,12 +34,17 @@ class Disc:
         reach = _RIM * self.radius
         return np.array([self.x - reach, self.y - reach, self.x + reach, self.y + reach])
 
-    def holds(self, other: "Disc") -> bool:
-        """Return whether another disc lies inside of this one."""
-        return float(np.hypot(self.x - other.x, self.y - other.y)) + other.radius <= self.radius
+    def reaching(self, other: "Disc") -> float:
+        """Return the radius at which this disc holds another one altogether."""
+        return max(self.radius, float(np.hypot(self.x - other.x, self.y - other.y)) + other.radius)
 
-    def put(self, image: Array, patch: Array) -> None:
+    def put(self, image: Array, patch: Array, *, reach: float | None = None) -> None:
         """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image; outside the rim nothing changes.
+
+        Args:
+            image: Changed in place.
+            patch: What is put there.
+            reach: Cover up to this radius instead; where the patch ends, its border goes on.
 
         Example:
             >>> image = np.zeros((40, 40, 3), np.uint8)
@@ -47,8 +52,9 @@ class Disc:
             >>> image[20, 20, 0], image[1, 1, 0]
             (np.uint8(200), np.uint8(0))
         """
-        left, top = np.maximum(np.floor(self.square[:2]), 0).astype(int)
-        right, bottom = np.minimum(np.ceil(self.square[2:]) + 1, image.shape[1::-1]).astype(int)
+        cover = replace(self, radius=reach or self.radius)
+        left, top = np.maximum(np.floor(cover.square[:2]), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(cover.square[2:]) + 1, image.shape[1::-1]).astype(int)
         if right <= left or bottom <= top:
             return
         area = image[top:bottom, left:right]
@@ -63,7 +69,7 @@ class Disc:
         )
         rows, columns = np.ogrid[top:bottom, left:right]
         distance = np.hypot(columns - self.x, rows - self.y)
-        share = np.clip((_RIM * self.radius - distance) / ((_RIM - 1) * self.radius), 0, 1)[..., None]
+        share = np.clip((_RIM * cover.radius - distance) / ((_RIM - 1) * cover.radius), 0, 1)[..., None]
         area[:] = np.round(area * (1 - share) + seen * share).astype(np.uint8)
 
     def from_patch(self, side: int) -> Array:
