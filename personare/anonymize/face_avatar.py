@@ -1,7 +1,7 @@
 """Shows a drawn face that is nobody's, moved by the person's expression alone, with what is personal in it removed."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 import cv2
@@ -13,7 +13,9 @@ from personare.features.avatar import BACKGROUND, Avatar, legible
 from personare.features.expression import BLENDSHAPES
 from personare.features.motion import (
     Motion,
+    Space,
     fill_gaps,
+    learn_space,
     read_motion,
     rest_and_range,
     smooth,
@@ -41,10 +43,14 @@ class FaceAvatar:
         smoothing_s: What happens faster is smoothed away (standard deviation of a Gaussian).
         normalize: ``recording``: the rest position of each recording is subtracted. ``person``: rest position and
             range of each person, learned by ``fit`` from that person's recordings, are brought to the common ones,
-            so that a held expression survives. ``none``: neither.
+            so that a held expression survives; better in both respects, but it needs several recordings of each.
+            ``none``: neither.
+        directions: Where fitted: number of directions of expression kept, those that the group as a whole uses
+            most; 0 keeps all.
         symmetric: Both halves of the face move alike.
         levels: Number of steps each expression value is rounded to; 0 leaves it as it is.
-        noise: Standard deviation of slow noise added to the expression.
+        noise: Standard deviation of slow noise, as a share of the group's spread along each direction; where nothing
+            was fitted, of 0.1.
         gain_noise: Spread of a random strength (log-normal) of brows, eyes, mouth and head, drawn anew each recording.
         head: Share of the head's turning that is kept; its mean over the recording never is.
         gap_s: Longest gap in the reading that is bridged.
@@ -66,10 +72,11 @@ class FaceAvatar:
 
     smoothing_s: float = 0.06
     normalize: Literal["none", "recording", "person"] = "recording"
+    directions: int = 12
     symmetric: bool = True
     levels: int = 0
-    noise: float = 0.0
-    gain_noise: float = 0.2
+    noise: float = 0.3
+    gain_noise: float = 0.0
     head: float = 0.5
     gap_s: float = 0.4
     place: Literal["centre", "near"] = "centre"
@@ -79,7 +86,7 @@ class FaceAvatar:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name in ("smoothing_s", "noise", "gain_noise", "gap_s", "levels"):
+        for name in ("smoothing_s", "noise", "gain_noise", "gap_s", "levels", "directions"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} must not be negative, it is {getattr(self, name)}: give 0 to switch it off.")
         if not 0 <= self.head <= 1:
@@ -107,25 +114,30 @@ class FaceAvatar:
         """
         rows: dict[str, list[Array]] = {}
         for subject, frames in background:
-            read = read_motion(frames)
-            rows.setdefault(subject, []).append(self._plain(read.blendshapes)[read.seen])
+            motion = read_motion(frames)
+            shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
+            rows.setdefault(subject, []).append(shapes[motion.seen])
         people = {s: rest_and_range(np.concatenate(r)) for s, r in rows.items() if sum(map(len, r))}
         if not people:
             raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
-        return FittedFaceAvatar(method=self, people=people)
+        common = np.median([reach for _, reach in people.values()], axis=0)
+        known = {s: _Known(rest=rest, gain=common / reach) for s, (rest, reach) in people.items()}
+        every = np.concatenate([known[s].normal(r) for s, rs in rows.items() for r in rs if s in known])
+        space = learn_space(every, self.directions) if self.directions else None
+        return FittedFaceAvatar(method=self, people=known, space=space)
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame, after reading all of them."""
-        return self.draw(frames, None, rng)
+        return self.draw(frames, None, None, rng)
 
     def draw(
-        self, frames: Iterable[LocatedFrame], person: tuple[Array, Array, Array] | None, rng: np.random.Generator
+        self, frames: Iterable[LocatedFrame], person: "_Known | None", space: Space | None, rng: np.random.Generator
     ) -> Iterator[Array]:
-        """Yield the pictures, given the person's rest, range and the common range, each (52,), or None."""
+        """Yield the pictures, given what is known of the person and of the group."""
         motion = read_motion(frames)
         if not len(motion.blendshapes):
             return
-        motion = self.protect(motion, person, rng)
+        motion = self.protect(motion, person, space, rng)
         ground = np.full((*motion.shape, 3), BACKGROUND, np.uint8)
         top, left, side = self._spot(motion)
         avatar = Avatar(size=min(side, _LARGEST))
@@ -138,33 +150,37 @@ class FaceAvatar:
                 picture[top : top + side, left : left + side] = face
             yield picture
 
-    def protect(self, motion: Motion, person: tuple[Array, Array, Array] | None, rng: np.random.Generator) -> Motion:
+    def protect(self, motion: Motion, person: "_Known | None", space: Space | None, rng: np.random.Generator) -> Motion:
         """Return the motion with what is personal in it removed, as the options say."""
         motion = fill_gaps(motion, gap_s=self.gap_s)
+        gains = np.exp(self.gain_noise * rng.standard_normal(len(_REGIONS) + 1))
         shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
         turn = smooth(motion.turn, rate_hz=motion.rate_hz, seconds=self.smoothing_s)
-        gains = np.exp(self.gain_noise * rng.standard_normal(len(_REGIONS) + 1))
-        noise = wander(len(shapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s, rng=rng)
         if motion.seen.any():
-            shapes = self._normal(shapes, person)
+            shapes = self._normal(shapes, person) * gains[_REGION_OF]
             turn = self.head * gains[-1] * (turn - np.nanmean(turn, axis=0))
-        shapes = shapes * gains[_REGION_OF] + self.noise * noise
+        shapes = self._blurred(shapes, space, motion.rate_hz, rng)
         if self.levels:
             shapes = np.round(shapes * self.levels) / self.levels
-        return Motion(
-            blendshapes=np.clip(shapes, 0, 1), turn=turn, place=motion.place, rate_hz=motion.rate_hz, shape=motion.shape
-        )
+        return replace(motion, blendshapes=np.clip(shapes, 0, 1), turn=turn)
 
     def _plain(self, blendshapes: Array) -> Array:
         return symmetrize(blendshapes) if self.symmetric else blendshapes
 
-    def _normal(self, shapes: Array, person: tuple[Array, Array, Array] | None) -> Array:
+    def _normal(self, shapes: Array, person: "_Known | None") -> Array:
         if self.normalize == "none":
             return shapes
         if person is None:
             return np.asarray(shapes - rest_and_range(shapes)[0])
-        rest, reach, common = person
-        return np.asarray((shapes - rest) * common / reach)
+        return person.normal(shapes)
+
+    def _blurred(self, shapes: Array, space: Space | None, rate_hz: float, rng: np.random.Generator) -> Array:
+        """Add slow noise, in the group's space if there is one."""
+        columns = len(BLENDSHAPES) if space is None else len(space.axes)
+        noise = wander(len(shapes), columns, rate_hz=rate_hz, seconds=self.smoothing_s, rng=rng)
+        if space is None:
+            return np.asarray(shapes + 0.1 * self.noise * self._plain(noise))
+        return space.inside(shapes, self.noise * noise)
 
     def _spot(self, motion: Motion) -> tuple[int, int, int]:
         """Return top, left and side in pixels of the drawing."""
@@ -190,16 +206,29 @@ _REGION_OF = [_region(name) for name in BLENDSHAPES]
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Known:
+    """Where a person's expression rests, and what brings its range to the group's; (52,) each."""
+
+    rest: Array
+    gain: Array
+
+    def normal(self, shapes: Array) -> Array:
+        return np.asarray((shapes - self.rest) * self.gain)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FittedFaceAvatar:
-    """A ``FaceAvatar`` that knows how far each person's expression reaches.
+    """A ``FaceAvatar`` that knows how far each person's expression reaches, and how the group moves.
 
     Attributes:
         method: The options.
-        people: Rest and range, (52,) each, by person.
+        people: Rest and gain by person.
+        space: The directions of expression that the group uses; None: all are kept.
     """
 
     method: FaceAvatar
-    people: Mapping[str, tuple[Array, Array]] = field(repr=False)
+    people: Mapping[str, _Known] = field(repr=False)
+    space: Space | None = field(repr=False)
 
     @property
     def policy(self) -> str:
@@ -208,7 +237,4 @@ class FittedFaceAvatar:
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a picture for every frame; somebody unknown is treated recording by recording."""
-        if subject not in self.people:
-            return self.method.draw(frames, None, rng)
-        common = np.median([reach for _, reach in self.people.values()], axis=0)
-        return self.method.draw(frames, (*self.people[subject], common), rng)
+        return self.method.draw(frames, self.people.get(subject), self.space, rng)

@@ -12,8 +12,10 @@ from personare.features.expression import BLENDSHAPES
 __all__ = [
     "MIRROR",
     "Motion",
+    "Space",
     "fill_gaps",
     "head_turn",
+    "learn_space",
     "read_motion",
     "rest_and_range",
     "smooth",
@@ -160,11 +162,43 @@ def rest_and_range(blendshapes: Array) -> tuple[Array, Array]:
     return rest, np.maximum(high - rest, _RANGE_FLOOR)
 
 
-def wander(count: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
-    """Return (count, 52) slow noise of standard deviation 1, the same on both sides of the face.
+def wander(count: int, columns: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
+    """Return (count, columns) slow noise of standard deviation 1.
 
-    It changes as slowly as the smoothed motion does, so that it cannot be filtered out again.
+    It changes as slowly as motion does that was smoothed over ``seconds``, so that it cannot be filtered out again.
     """
-    noise = rng.standard_normal((count, len(BLENDSHAPES)))
-    slow = symmetrize(gaussian_filter1d(noise, max(seconds, 0.04) * rate_hz, axis=0, mode="wrap"))
+    slow = gaussian_filter1d(rng.standard_normal((count, columns)), max(seconds, 0.04) * rate_hz, axis=0, mode="wrap")
     return np.asarray(slow / np.maximum(slow.std(axis=0), 1e-9))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """The few directions in which a group of people move their faces; what lies outside of them is one's own.
+
+    Attributes:
+        centre: (52,) mean expression.
+        axes: (q, 52) directions of unit length, the most used first.
+        spread: (q,) standard deviation along each.
+    """
+
+    centre: Array
+    axes: Array
+    spread: Array
+
+    def inside(self, blendshapes: Array, noise: Array) -> Array:
+        """Return (F, 52): what of the expression lies in the space, noise (F, q) in units of the spread added."""
+        return np.asarray(self.centre + ((blendshapes - self.centre) @ self.axes.T + noise * self.spread) @ self.axes)
+
+
+def learn_space(blendshapes: Array, directions: int) -> Space:
+    """Find the directions of largest variance in (N, 52) rows of many people.
+
+    Example:
+        >>> rows = np.random.default_rng(0).standard_normal((200, 52)) * np.arange(1, 53)
+        >>> learn_space(rows, 3).axes.shape
+        (3, 52)
+    """
+    centre = blendshapes.mean(axis=0)
+    variances, axes = np.linalg.eigh(np.cov(blendshapes - centre, rowvar=False))
+    chosen = np.argsort(variances)[::-1][:directions]
+    return Space(centre=centre, axes=axes[:, chosen].T, spread=np.sqrt(np.maximum(variances[chosen], 0)))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from personare.features.expression import BLENDSHAPES
-from personare.features.motion import MIRROR, head_turn, rest_and_range, smooth, symmetrize, wander
+from personare.features.motion import MIRROR, head_turn, learn_space, rest_and_range, smooth, symmetrize, wander
 
 
 def rotation(axis, angle):
@@ -58,8 +58,21 @@ def test_rest_and_range_by_hand():
     assert np.isclose(reach[1], 0.15)
 
 
-def test_wander_is_slow_of_unit_size_and_symmetric():
-    noise = wander(5000, rate_hz=25, seconds=0.2, rng=np.random.default_rng(0))
-    assert np.allclose(noise[:, [1, 2, 3]].std(axis=0), 1)
-    assert np.array_equal(noise[:, 1], noise[:, 2])
+def test_wander_is_slow_and_of_unit_size():
+    noise = wander(5000, 3, rate_hz=25, seconds=0.2, rng=np.random.default_rng(0))
+    assert noise.shape == (5000, 3)
+    assert np.allclose(noise.std(axis=0), 1)
     assert np.corrcoef(noise[1:, 1], noise[:-1, 1])[0, 1] > 0.9
+    assert abs(np.corrcoef(noise[:, 0], noise[:, 1])[0, 1]) < 0.2
+
+
+def test_space_keeps_what_the_group_does_and_drops_the_rest():
+    rng = np.random.default_rng(0)
+    common, own = np.eye(52)[3], np.eye(52)[7]
+    space = learn_space(0.2 + np.outer(rng.standard_normal(500), common) + 0.01 * rng.standard_normal((500, 52)), 1)
+    still = np.zeros((1, 1))
+    kept = space.inside((0.2 + 0.5 * common + 0.5 * own)[None], still)[0]
+    assert np.isclose(kept[3], 0.7, atol=0.05)
+    assert np.isclose(kept[7], 0.2, atol=0.05)
+    louder = space.inside((0.2 + 0.5 * common)[None], np.ones((1, 1)))[0]
+    assert np.isclose(abs(louder[3] - 0.7), 1, atol=0.15)
