@@ -14,6 +14,7 @@ from personare.core.randomness import generator
 from personare.core.types import Cohort, LocatedFrame, Recording, Release, Signal, Withheld
 from personare.data.cohort import CohortWriter
 from personare.features import audio, video
+from personare.features.models import find_model
 
 __all__ = ["Sources", "fit_masks", "release_recordings"]
 
@@ -46,7 +47,10 @@ def fit_masks(
 
     Raises:
         DataError: Too few people to learn from.
+        MissingModelError: The face method needs the mesh, and its model file is not here.
     """
+    if disguise.needs_landmarks():
+        find_model("face_landmarker")
     chosen = _few_per_person(recordings)
     voice, face = disguise.methods()
 
