@@ -71,8 +71,8 @@ class VoiceUnderstudy:
 
     codes: int = 8
     erase: float = 30.0
-    filler: float = 0.4
-    tempo: float = 0.4
+    filler: float = 0.5
+    tempo: float = 0.5
     policy: Literal["recording", "person", "common"] = "recording"
 
     fit_on: ClassVar[str] = "everyone"
@@ -116,9 +116,7 @@ class _Frames:
 
 @dataclass(frozen=True)
 class _Take:
-    """A recording as manner and movement; movements have spread 1, whatever the manner."""
-
-    voiced: Array  # (T,)
+    voiced: Array  # (T,); all movements below have spread 1, whatever the manner
     spoken: Array  # (T,)
     pitch: Array  # (T, 2) phrase and syllable
     level: Array  # (T,)
@@ -205,9 +203,10 @@ def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Arra
     size, axis = np.linalg.eigh(within)
     white, back = axis / np.sqrt(size), axis * np.sqrt(size)
     ratio, turn = np.linalg.eigh(white.T @ between @ white)
-    gain = 1 / (1 + strength * ratio.clip(0))
+    ratio = (ratio - len(names) / len(moves)).clip(0)  # so much the means of few takes differ by chance
+    gain = 1 / (1 + strength * ratio)
     directions = (back @ turn).T
-    return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio.clip(0)) * (1 - gain))[:, None] * directions
+    return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio) * (1 - gain))[:, None] * directions
 
 
 def _take(frames: _Frames) -> _Take:

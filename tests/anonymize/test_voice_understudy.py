@@ -1,0 +1,108 @@
+"""Understudy: how people differ is erased, how one person moves is kept, and nothing is released unfitted."""
+
+import numpy as np
+import pytest
+from voices import changed, made_up_voice, named, takes
+
+from personare.anonymize.voice_understudy import VoiceUnderstudy, _eraser, _frames, _take
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Signal
+from personare.features import audio
+
+
+def pitch(speech: Signal) -> float:
+    return float(np.nanmedian(audio.describe(speech, ["prosody"])["prosody"][:, 0]))
+
+
+@pytest.fixture(scope="module")
+def background():
+    return takes(range(5))
+
+
+def test_it_must_be_fitted_first():
+    with pytest.raises(OptionError, match="fitted on several people first"):
+        VoiceUnderstudy()(made_up_voice(), rng=np.random.default_rng(0))
+
+
+def test_fitting_takes_two_people():
+    with pytest.raises(DataError, match="two people"):
+        VoiceUnderstudy().fit([("1", made_up_voice())], rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "options", [{"codes": 1}, {"erase": -1}, {"filler": 4}, {"tempo": 1}, {"policy": "nobody"}, {"codes": float("nan")}]
+)
+def test_options_out_of_range_are_refused(options):
+    with pytest.raises(OptionError, match=next(iter(options))):
+        VoiceUnderstudy(**options)
+
+
+def test_guarantee_a_direction_is_damped_by_how_much_people_differ_along_it():
+    # worked by hand: two people at +-4 in the first number, each moving by +-1 in both: between = 2 * 16, within = 8/6
+    moves = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]], dtype=float)
+    apart = np.array([4.0, 0.0])
+    manners = np.concatenate([moves + apart, moves - apart])
+    mean, keep, fill = _eraser(manners, np.repeat(["a", "b"], 4), 3.0)
+    within, between = 8 / 6, 32.0
+    ratio = between / (within + 1e-6) - 2 / 8
+    assert mean == pytest.approx([0, 0])
+    assert keep == pytest.approx(np.diag([1 / (1 + 3 * ratio), 1]), abs=1e-6)
+    filled = np.sqrt(np.square(fill).sum(axis=0))
+    assert filled == pytest.approx([np.sqrt(ratio * within) * (1 - keep[0, 0]), 0], abs=1e-3)
+
+
+def test_guarantee_the_pitch_of_people_meets_and_that_of_takes_stays(background):
+    hide = VoiceUnderstudy(erase=1000, filler=0, tempo=0).fit(background, rng=np.random.default_rng(0))
+    before = np.array([pitch(s) for _, s in background]).reshape(5, 5)
+    after = np.array([pitch(s) for _, s in changed(background, hide)]).reshape(5, 5)
+    spread = [np.log(p).mean(axis=1).std() for p in (before, after)]  # between people
+    assert spread[1] < 0.25 * spread[0]
+    moves = [np.log(p) - np.log(p).mean(axis=1, keepdims=True) for p in (before, after)]
+    assert np.corrcoef(moves[0].ravel(), moves[1].ravel())[0, 1] > 0.4
+
+
+def test_guarantee_the_spectrum_moves_among_the_codes(background):
+    hide = VoiceUnderstudy(codes=4).fit(background, rng=np.random.default_rng(0))
+    assert hide.codes.shape == (4, 11)
+    take = _take(_frames(background[0][1].values[:, 0]))
+    timbre = hide._timbre(take, hide.mean)
+    inside = take.spoken & np.roll(take.spoken, 1) & np.roll(take.spoken, -1) & np.roll(take.spoken, 2)
+    fine = timbre[inside][:, 11:]  # beyond the coded cepstra there is nothing but two common means
+    own = _frames(background[0][1].values[:, 0]).cepstra[inside][:, 12:]
+    assert fine.std(axis=0).mean() < 0.5 * own.std(axis=0).mean()
+
+
+def test_every_draw_is_another_understudy_and_the_same_draw_the_same(background):
+    hide = VoiceUnderstudy().fit(background, rng=np.random.default_rng(0))
+    one, same, other = (hide(background[0][1], rng=np.random.default_rng(s)).values for s in (1, 1, 2))
+    assert np.array_equal(one, same)
+    assert np.abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.9
+
+
+def test_channels_get_the_same_understudy(background):
+    hide = VoiceUnderstudy().fit(background, rng=np.random.default_rng(0))
+    both = Signal(values=np.repeat(background[0][1].values, 2, axis=1), rate_hz=16000)
+    new = hide(both, rng=np.random.default_rng(0)).values
+    assert np.array_equal(new[:, 0], new[:, 1])
+
+
+def test_the_attack_names_the_person_before_and_hardly_after(background):
+    later = takes(range(5, 8))
+    hide = VoiceUnderstudy().fit(background + later, rng=np.random.default_rng(0))
+    assert named(background, later) > 0.8
+    assert named(changed(background, hide), changed(later, hide, 1)) < 0.5
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_real_voices_are_named_before_and_hardly_after(real_data):
+    files = sorted((real_data / "emodb").glob("*.flac"))[::3]
+    if not files:
+        pytest.skip("no EmoDB in the real data")
+    clips = [(f.stem[:2], f.stem[2], audio.read(f)) for f in files]
+    hide = VoiceUnderstudy().fit([(who, s) for who, _, s in clips], rng=np.random.default_rng(0))
+    enrolled, tested = ([(who, s) for who, text, s in clips if text == part] for part in ("a", "b"))
+    before = named(enrolled, tested)
+    after = named(changed(enrolled, hide), changed(tested, hide, 1))
+    assert before > 0.8
+    assert after < 0.45
