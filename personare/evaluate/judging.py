@@ -138,6 +138,8 @@ def _risks(
             if hasattr(attack, "fit"):
                 found = identify(attack, original, released, name=name, halves=halves, seed=seed)
                 trials += found
+                if hasattr(attack, "compare"):
+                    rows += attack.compare(original, released, rng=generator(seed, "compare", name))
             else:
                 found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rows += _measured(found, modality, generator(seed, "bootstrap", name))

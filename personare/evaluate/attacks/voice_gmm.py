@@ -15,6 +15,7 @@ __all__ = ["VoiceGmm"]
 _FRAMES = 8000  # frames that the background model learns from; more changed nothing on EmoDB
 _ROUNDS = 12
 _SUPERVECTOR_RELEVANCE = 2.0  # a clip is short: its own mixture must be allowed to move far
+_SHARPNESS = 4  # how much more a description counts that does better
 _Statistics = tuple[Array, Array]
 
 
@@ -25,7 +26,7 @@ class VoiceGmm:
     A mixture learned from everybody (UBM) is adapted to each person (MAP, means only). A clip is scored by the linear
     log-likelihood ratio of each person's mixture to everybody's, and by a kernel classifier on the clip's own
     adapted means; both are standardized and added. With and without each clip's mean removed (which hides a
-    microphone, and some disguises): enrollment data say which, or both.
+    microphone, and some disguises), and from its plain average: enrollment data say how far to believe each.
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
@@ -141,11 +142,17 @@ class _Background:
             for centred, mixture in zip((False, True), self.mixtures, strict=True)
         ]
 
-    def supervectors(self, found: list[list[_Statistics]]) -> list[Array]:
-        """Return each clip's adapted means under both mixtures, (N, C * D) each."""
-        return [
-            np.stack([_supervector(mixture, *clip[k]) for clip in found]) for k, mixture in enumerate(self.mixtures)
-        ]
+    def descriptions(self, clips: Mapping[str, Array], found: list[list[_Statistics]]) -> list[Array]:
+        """Return adapted means under both mixtures, (N, C * D) each, and what means alone cannot say, (N, 2 C + 2 D).
+
+        If people sound so different that each has Gaussians of their own, the adapted means of all are everybody's
+        means: then only which Gaussians are used, and the plain mean and spread, tell them apart.
+        """
+        vectors = [np.stack([_supervector(m, *clip[k]) for clip in found]) for k, m in enumerate(self.mixtures)]
+        shares = np.stack([np.concatenate([np.sqrt(n / max(n.sum(), 1e-6)) for n, _ in clip]) for clip in found])
+        rows = [_ready(clip, self.options.stride, False) for clip in clips.values()]
+        plain = np.stack([np.concatenate([r.mean(axis=0), r.std(axis=0)]) for r in rows])
+        return [*vectors, np.hstack([shares, plain])]
 
     def enroll(
         self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
@@ -153,16 +160,21 @@ class _Background:
         """Adapt the mixtures to each person."""
         found = [self.statistics(clip) for clip in clips.values()]
         labels = np.array([subjects[name] for name in clips])
-        classifier = learn_classes(self.supervectors(found), labels.tolist(), standardize=False, radial=False)
-        people = np.unique(labels)
+        descriptions = self.descriptions(clips, found)
+        classifiers = [
+            learn_classes([rows], labels.tolist(), standardize=k == 2, radial=k == 2)
+            for k, rows in enumerate(descriptions)
+        ]
         shifts = [
             np.stack(
-                [self._shift(mixture, [f[k] for f, who in zip(found, labels, strict=True) if who == p]) for p in people]
+                [
+                    self._shift(m, [f[k] for f, who in zip(found, labels, strict=True) if who == p])
+                    for p in np.unique(labels)
+                ]
             )
-            for k, mixture in enumerate(self.mixtures)
+            for k, m in enumerate(self.mixtures)
         ]
-        chosen = [which for which, _ in classifier.spaces]
-        return _Speakers(background=self, classifier=classifier, shifts=shifts, chosen=chosen)
+        return _Speakers(background=self, classifiers=classifiers, shifts=shifts)
 
     def _shift(self, mixture: _Mixture, found: list[_Statistics]) -> Array:
         """MAP: how far a person's means lie from everybody's, over the variance; flat (C * D,)."""
@@ -179,18 +191,21 @@ def _supervector(mixture: _Mixture, counts: Array, sums: Array) -> Array:
 @dataclass(frozen=True, kw_only=True)
 class _Speakers:
     background: _Background
-    classifier: KernelClassifier
+    classifiers: list[KernelClassifier]
     shifts: list[Array]
-    chosen: list[int]
 
     def __call__(self, clips: Mapping[str, Array]) -> Array:
-        """Score clips against everybody enrolled."""
+        """Score clips against everybody enrolled; what named left-out enrollment clips better counts more."""
         found = [self.background.statistics(clip) for clip in clips.values()]
-        named = _standardized(self.classifier(self.background.supervectors(found)))
-        for k in self.chosen:
-            ratio = np.stack([self.shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in found])
-            named = named + _standardized(ratio) / len(self.chosen)
-        return named
+        descriptions = self.background.descriptions(clips, found)
+        total = np.zeros((len(found), len(self.classifiers[0].classes)))
+        for k, (classifier, rows) in enumerate(zip(self.classifiers, descriptions, strict=True)):
+            belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
+            total += belief * _standardized(classifier([rows]))
+            if k < len(self.shifts):
+                ratio = [self.shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in found]
+                total += belief * _standardized(np.stack(ratio))
+        return total
 
 
 def _standardized(scores: Array) -> Array:

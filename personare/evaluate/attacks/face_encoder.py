@@ -1,0 +1,92 @@
+"""Names the person with a face identifier that others trained on many people, if its file is on this machine."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from personare.core.errors import MissingModelError, OptionError
+from personare.core.types import Array
+from personare.evaluate.people import VectorEnroller, unit
+from personare.features.models import find_model
+
+__all__ = ["FaceEncoder"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceEncoder:
+    """Turns faces into vectors with a pretrained network, and learns the enrolled people from those.
+
+    The network itself is not retrained; what is learned from its vectors is. Anybody can use such a file, so it stands
+    for the attacker who has seen a million faces.
+
+    **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
+
+    Attributes:
+        model: An ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out.
+
+    Raises:
+        MissingModelError: There is no such file, or it wants something else.
+
+    **Source**: the input convention of the MobileFaceNet and ArcFace families; no file comes with personare.
+
+    Example:
+        >>> FaceEncoder().views
+        ('faces112',)
+    """
+
+    modality: ClassVar[str] = "video"
+    views: ClassVar[tuple[str, ...]] = ("faces112",)
+    learns: ClassVar[bool] = False
+
+    model: str = "mobilefacenet.onnx"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not self.model:
+            raise OptionError("face_encoder's model must be an ONNX file or its name, given an empty text.")
+
+    def fit(
+        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
+    ) -> VectorEnroller:
+        """Load the network; nothing is learned before enrollment.
+
+        Args:
+            clips: (F, 112, 112, 3) uint8 by recording.
+            subjects: Not used.
+            rng: Not used.
+        """
+        encode = _encoder(Path(self.model) if Path(self.model).is_file() else find_model(self.model))
+        return VectorEnroller(describe=lambda clip: [_vector(clip, encode)], standardize=False)
+
+
+def _encoder(path: Path) -> Callable[[Array], Array]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions share no public base
+        raise MissingModelError(f"{path} cannot be loaded as an ONNX network ({error}); give another file.") from error
+    wanted = session.get_inputs()[0]
+    channels_first = wanted.shape[1] == 3
+    if 3 not in wanted.shape or 112 not in wanted.shape:
+        raise MissingModelError(f"{path} must take 112 x 112 pictures with 3 channels, it takes {wanted.shape}.")
+
+    def encode(pictures: Array) -> Array:
+        ready = ((pictures.astype(np.float32) - 127.5) / 128).transpose(
+            (0, 3, 1, 2) if channels_first else (0, 1, 2, 3)
+        )
+        found = [session.run(None, {wanted.name: one[None]})[0].reshape(-1) for one in ready]
+        return unit(np.stack(found))
+
+    return encode
+
+
+def _vector(clip: Array, encode: Callable[[Array], Array]) -> Array:
+    """Mean direction of a clip's faces and their mirror images."""
+    faces = np.stack([cv2.resize(p, (112, 112), interpolation=cv2.INTER_AREA) for p in clip])
+    return unit(encode(faces).mean(axis=0) + encode(np.ascontiguousarray(faces[:, :, ::-1])).mean(axis=0))

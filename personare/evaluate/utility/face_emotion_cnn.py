@@ -1,0 +1,84 @@
+"""Reads the emotion from pictures of the face with a small convolutional network."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.clips import evenly
+from personare.evaluate.networks import CnnReader
+from personare.evaluate.reading import Question, measure_reading, read_view, unread
+from personare.learn.loop import Budget
+
+__all__ = ["FaceEmotionCnn"]
+
+_SIZE = 48
+_PICTURES = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceEmotionCnn:
+    """A reader that looks where the original's face was, trained anew for every fold.
+
+    **Guarantee**: no reader was trained on the person that it reads.
+
+    Attributes:
+        folds: In how many groups people are left out; up to eight people, each alone.
+        steps: Batches of training; the same for originals and releases.
+
+    **Source**: ours, the role of the 2024 USC pipeline's off-the-shelf reader; trained on this cohort.
+
+    Example:
+        >>> FaceEmotionCnn().views
+        ('crops',)
+    """
+
+    modality: ClassVar[str] = "video"
+    views: ClassVar[tuple[str, ...]] = ("crops",)
+
+    folds: int = 4
+    steps: int = 200
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.folds < 2:
+            raise OptionError(f"face_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
+        Budget(steps=self.steps)
+
+    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+        """Measure recall and accuracy of both kinds of reader.
+
+        Args:
+            original: Recordings before, with ``crops`` (F, H, W, 3) uint8 and ``emotion``.
+            released: The same after.
+            rng: Folds, weights, pictures, bootstrap.
+        """
+        question = Question(view="crops", folds=self.folds, describe=_ready)
+        reader = CnnReader(channels=1, varied=_picture, views=_pictures, steps=self.steps)
+        try:
+            readings = read_view(original, released, question, reader, rng=rng)
+        except DataError as error:
+            return unread("face_emotion_cnn", modality="video", reason=str(error))
+        return [row for r in readings for row in measure_reading(r, "face_emotion_cnn", modality="video", rng=rng)]
+
+
+def _ready(clip: Array) -> Array:
+    """Return grey pictures (F, size, size), each with mean 0 and spread 1: light and skin are not the expression."""
+    grey = [cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in evenly(clip, _PICTURES)]
+    small = np.stack([cv2.resize(p, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA) for p in grey]).astype(np.float32)
+    level = np.maximum(small.std(axis=(1, 2), keepdims=True), 1.0)
+    return np.asarray((small - small.mean(axis=(1, 2), keepdims=True)) / level, dtype=np.float32)
+
+
+def _picture(clip: Array, rng: np.random.Generator) -> Array:
+    """One picture of the clip, perhaps mirrored, shifted by up to three pixels."""
+    picture = clip[int(rng.integers(len(clip)))]
+    picture = picture[:, ::-1] if rng.random() < 0.5 else picture
+    return np.ascontiguousarray(np.roll(picture, rng.integers(-3, 4, size=2), axis=(0, 1))[None])
+
+
+def _pictures(clip: Array) -> Array:
+    return clip[:, None]  # (F, 1, size, size)

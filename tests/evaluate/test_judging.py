@@ -1,0 +1,154 @@
+"""A release judged as a whole: before and after, self-tests, the strongest attack, bad input."""
+
+import math
+
+import numpy as np
+import pytest
+
+from personare.core.errors import OptionError, UnknownMethodError
+from personare.core.types import Evidence, Result
+from personare.evaluate.judging import applies, judge
+from personare.evaluate.selftest import informative, marked, needed, strongest
+
+CHEAP = ["voice_prosody", "face_pixels", "fusion"]
+
+
+def find(rows, measure, attacker="semi_informed"):
+    return next(r for r in rows if r.measure == measure and r.attacker == attacker)
+
+
+def _judge(original, released, **options):
+    few = {"voice_emotion": {"trees": 20}}
+    options = {"attacks": CHEAP, "utilities": ["voice_emotion"], "options": few, "seed": 1} | options
+    return judge(original, released, modality="audio+video", **options)
+
+
+@pytest.fixture(scope="module")
+def before(people):
+    return _judge(people, people)
+
+
+def test_the_attacks_work_before_and_fail_after(people, nobody, before):
+    after = _judge(people, nobody, baseline=before)
+    for measure in ("voice_prosody.top1", "face_pixels.top1", "fusion.top1", "identity.top1"):
+        row = find(after, measure)
+        assert row.baseline == find(before, measure).value > 0.8
+        assert row.value < 0.4
+        assert informative(row)
+    assert find(after, "voice_emotion_svm.uar", "retrained_reader").value > 0.9, "what is left stays readable"
+
+
+def test_the_retrained_attacker_sees_what_the_ignorant_misses(people, plant, before):
+    after = _judge(people, plant(shift=1, noise=3), baseline=before)
+    assert find(after, "identity.top1", "ignorant").value < 0.2
+    assert find(after, "identity.top1", "semi_informed").value > 0.8
+    assert find(after, "identity.eer", "semi_informed").value < 0.2
+
+
+def test_unprotected_data_are_recognized_even_as_a_copy(people, before):
+    copy = Evidence(table=people.table.copy(), views={v: dict(a) for v, a in people.views.items()})
+    assert [r.value for r in _judge(people, copy, baseline=[])] == pytest.approx([r.value for r in before], nan_ok=True)
+    assert {r.release for r in before} == {"original"}
+    same = [find(before, "identity.top1", a).value for a in ("ignorant", "lazy_informed", "semi_informed")]
+    assert len(set(same)) == 1
+
+
+def test_without_a_baseline_it_is_measured(people, nobody):
+    rows = _judge(people, nobody, attacks=["voice_prosody"], utilities=[])
+    assert find(rows, "voice_prosody.top1").baseline > 0.8
+
+
+def test_an_attack_that_fails_its_self_test_is_not_informative(plant):
+    blind = plant(identity=0.0)
+    rows = _judge(blind, plant(identity=0.0, noise=2), attacks=["voice_prosody"], utilities=[])
+    row = find(rows, "voice_prosody.top1")
+    assert "not informative" in row.note
+    assert "not informative" in find(rows, "identity.top1").note
+
+
+def test_equal_arguments_give_equal_rows(people, before):
+    again = _judge(people, people)
+    assert [(r.measure, r.value, r.low, r.high) for r in again] == [(r.measure, r.value, r.low, r.high) for r in before]
+
+
+def test_every_row_carries_an_interval_a_control_and_n(before):
+    for row in before:
+        assert row.low <= row.value <= row.high
+        assert not math.isnan(row.control)
+        assert row.n == 48
+
+
+def test_a_missing_view_is_nan_with_a_reason(people):
+    blind = Evidence(table=people.table, views={k: v for k, v in people.views.items() if k != "functionals"})
+    rows = _judge(people, blind)
+    for measure, who in (("voice_prosody.top1", "semi_informed"), ("voice_emotion_svm.uar", "retrained_reader")):
+        assert math.isnan(find(rows, measure, who).value)
+        assert "0 of 48" in find(rows, measure, who).note
+    assert "face_pixels" in find(rows, "identity.top1").note, "what could be measured still counts"
+
+
+def test_a_person_alone_cannot_be_told_from_others(plant):
+    rows = _judge(plant(people=1), plant(people=1))
+    assert all(math.isnan(r.value) and "two people" in r.note for r in rows)
+
+
+def test_a_subject_with_one_clip_is_said(people):
+    table = people.table.iloc[5:]  # the first person keeps one recording
+    few = Evidence(table=table, views=people.views)
+    rows = _judge(few, few, attacks=["voice_prosody"], utilities=[])
+    assert "single recording" in find(rows, "voice_prosody.top1").note
+    assert find(rows, "voice_prosody.top1").n == 42
+
+
+def test_people_with_one_clip_each_cannot_be_attacked(people):
+    table = people.table.groupby("subject").head(1)
+    one = Evidence(table=table, views=people.views)
+    rows = _judge(one, one, attacks=["voice_prosody"], utilities=[])
+    assert all(math.isnan(r.value) and "two recordings" in r.note for r in rows)
+
+
+def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "resemblyzer", None)
+    rows = _judge(people, people, attacks=["voice_encoder"], utilities=[])
+    assert "personare[speaker-encoder]" in find(rows, "voice_encoder.top1").note
+
+
+def test_unknown_names_and_options_are_said(people):
+    with pytest.raises(UnknownMethodError, match="no_such"):
+        _judge(people, people, attacks=["no_such"])
+    with pytest.raises(OptionError, match="folds"):
+        _judge(people, people, options={"voice_emotion": {"folds": 1}})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "given", "fits"),
+    [("audio", "audio", True), ("audio", "audio+video", True), ("audio+video", "video", False), ("any", "video", True)],
+)
+def test_methods_are_used_where_they_apply(wanted, given, fits):
+    assert applies(type("Method", (), {"modality": wanted}), given) is fits
+
+
+def _row(measure, value, low, *, control=0.1):
+    return Result(
+        release="", modality="audio", measure=measure, kind="risk", attacker="semi_informed", value=value, low=low,
+        high=1.0, control=control,
+    )  # fmt: skip
+
+
+def test_the_strongest_informative_attack_counts():
+    base = [_row("good.top1", 0.9, 0.8), _row("bad.top1", 0.2, 0.1)]
+    rows = marked([_row("good.top1", 0.4, 0.3), _row("bad.top1", 0.6, 0.5)], base)
+    best = strongest(rows, "audio")[0]
+    assert best.value == 0.4
+    assert "good" in best.note
+    assert [informative(r) for r in rows] == [True, False]
+
+
+@pytest.mark.parametrize(("people", "limit"), [(100, 0.03), (24, 0.125), (10, 0.3), (6, 0.5), (5, 0.6), (2, 0.75)])
+def test_what_a_self_test_demands(people, limit):
+    assert needed(1 / people) == pytest.approx(limit)
+
+
+def test_strangers_to_numpy_do_not_slip_in(before):
+    assert all(isinstance(r.value, float) for r in before)
+    assert all(isinstance(x, int | float) for r in before for x in np.ravel(r.detail.get("confusion", [])).tolist())

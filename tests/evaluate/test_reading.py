@@ -1,0 +1,99 @@
+"""Readers: never trained on the person they read, twice for every label, missing said."""
+
+import numpy as np
+import pytest
+
+from personare.core.errors import DataError
+from personare.core.types import Evidence
+from personare.evaluate.reading import READERS, Question, measure_reading, read_view
+from personare.evaluate.trainers import Discriminant, Forest, Kernel, Svm
+
+QUESTION = Question(view="functionals")
+TRAINERS = {
+    "svm": Svm(),
+    "rf": Forest(trees=50),
+    "lda": Discriminant(),
+    "kernel": Kernel(describe=lambda c: [c.ravel()]),
+}
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def uar(reading):
+    return measure_reading(reading, "x", modality="audio", rng=rng())[0]
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_planted_emotion_is_read_and_absent_emotion_is_not(name, people, plant):
+    flat = plant(emotion=0.0)
+    assert uar(read_view(people, people, QUESTION, TRAINERS[name], rng=rng())[0]).value > 0.85
+    found = uar(read_view(flat, flat, QUESTION, TRAINERS[name], rng=rng())[0])
+    assert found.value < 0.6
+    assert found.control == pytest.approx(1 / 3)
+
+
+def test_no_reader_was_trained_on_the_person_it_reads(people):
+    told = []
+
+    def spy(clips, labels, rng):
+        learned = {people.table.at[i, "subject"] for i in clips}
+
+        def predict(asked):
+            told.append((learned, {people.table.at[i, "subject"] for i in asked}))
+            return np.full((len(asked), 3), 1 / 3)
+
+        return np.unique(list(labels.values())), predict
+
+    read_view(people, people, Question(view="functionals", folds=3), spy, rng=rng())
+    assert len(told) == 8, "up to eight people, each is a fold"
+    assert all(not learned & asked for learned, asked in told)
+    assert set.union(*(asked for _, asked in told)) == set(people.table["subject"])
+
+
+def test_the_fixed_reader_learned_from_originals_the_other_from_the_release(people):
+    flipped = {i: -clip for i, clip in people.views["functionals"].items()}
+    released = Evidence(table=people.table, views={"functionals": flipped})
+    fixed, retrained = read_view(people, released, QUESTION, Svm(), rng=rng())
+    assert (fixed.reader, retrained.reader) == READERS
+    assert uar(fixed).value < 0.3
+    assert uar(retrained).value > 0.85
+
+
+def test_adapting_removes_what_is_a_persons_own(plant):
+    loud = plant(identity=12.0)
+    adapted = Question(view="functionals", adapt=True)
+    plain, used_to = (uar(read_view(loud, loud, q, Discriminant(), rng=rng())[0]).value for q in (QUESTION, adapted))
+    assert used_to > 0.9
+    assert used_to >= plain
+
+
+def test_missing_recordings_are_guesses_and_said(people):
+    some = dict(people.views["functionals"])
+    for name in list(some)[:10]:
+        del some[name]
+    reading = read_view(people, Evidence(table=people.table, views={"functionals": some}), QUESTION, Svm(), rng=rng())[
+        1
+    ]
+    assert reading.missing == 10
+    assert "10 recordings" in uar(reading).note
+
+
+def test_too_little_is_said(people):
+    few = Evidence(table=people.table, views={"functionals": dict(list(people.views["functionals"].items())[:3])})
+    with pytest.raises(DataError, match="only 3 of 48"):
+        read_view(people, few, QUESTION, Svm(), rng=rng())
+    unlabelled = Evidence(table=people.table.drop(columns="emotion"), views=people.views)
+    with pytest.raises(DataError, match="no emotion"):
+        read_view(unlabelled, unlabelled, QUESTION, Svm(), rng=rng())
+    alone = Evidence(table=people.table.head(6), views=people.views)
+    with pytest.raises(DataError, match="two people"):
+        read_view(alone, alone, QUESTION, Svm(), rng=rng())
+
+
+def test_recordings_without_a_label_are_left_out(people):
+    table = people.table.copy()
+    table.loc[table.index[:6], "emotion"] = np.nan
+    some = Evidence(table=table, views=people.views)
+    assert len(read_view(some, some, QUESTION, Svm(), rng=rng())[0].ids) == 42
