@@ -61,9 +61,9 @@ class VoiceVocoder:
     pitch_high_hz: float = 220.0
     pitch_range: Literal["keep", "draw", "set"] = "draw"
     pitch_step_semitones: float = 0.0
-    throat: float = 0.12
+    throat: float = 0.2
     timbre_db: float = 3.0
-    frame_ms: float = 10.0
+    frame_ms: float = 5.0
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:

@@ -175,20 +175,26 @@ def _refined(shape: Array, lag: Array) -> tuple[Array, Array]:
 
 def _cheapest_path(pitch: Array, reward: Array) -> Array:
     """Return which candidate each frame takes: rewards minus costs of octave jumps and of switching the voice."""
-    octaves = np.log2(np.maximum(pitch, 1.0))
-    voiced = pitch > 0
-    jump = 0.35 * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
-    both = voiced[:-1, :, None] & voiced[1:, None, :]
-    switch = 0.14 * (voiced[:-1, :, None] != voiced[1:, None, :])
-    cost = np.where(both, jump, switch)  # (T - 1, from, to)
     total, back = reward[0], np.zeros(pitch.shape, np.int8)
     columns = np.arange(pitch.shape[1])
-    for t in range(1, len(pitch)):
-        options = total[:, None] - cost[t - 1]
-        back[t] = options.argmax(axis=0)
-        total = options[back[t], columns] + reward[t]
+    for at in range(1, len(pitch), _CHUNK):
+        cost = _costs(pitch[at - 1 : at + _CHUNK])
+        for t, cost_now in enumerate(cost, start=at):
+            options = total[:, None] - cost_now
+            back[t] = options.argmax(axis=0)
+            total = options[back[t], columns] + reward[t]
     path = np.zeros(len(pitch), np.intp)
     path[-1] = total.argmax()
     for t in range(len(pitch) - 1, 0, -1):
         path[t - 1] = back[t, path[t]]
     return path
+
+
+def _costs(pitch: Array) -> Array:
+    """Return what it costs to go from each candidate of a frame to each of the next, (T - 1, from, to)."""
+    octaves = np.log2(np.maximum(pitch, 1.0))
+    voiced = pitch > 0
+    jump = 0.35 * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
+    both = voiced[:-1, :, None] & voiced[1:, None, :]
+    switch = 0.14 * (voiced[:-1, :, None] != voiced[1:, None, :])
+    return np.asarray(np.where(both, jump, switch))

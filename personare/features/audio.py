@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 CEILING = 0.99
+_CHUNK = 1 << 16  # samples handled at once
 
 
 def read(path: Path, *, rate_hz: float | None = None) -> Signal:
@@ -92,29 +93,40 @@ def match_loudness(signal: Signal, like: Signal) -> Signal:
         gain = wanted / _rms(values)
         if abs(20 * np.log10(gain)) < 0.01:
             break
-        values = _limited(values * gain, max(1, round(0.001 * signal.rate_hz)))
+        values *= np.float32(gain)
+        values = _limited(values, max(1, round(0.001 * signal.rate_hz)))
     return Signal(values=np.asarray(values, np.float32), rate_hz=signal.rate_hz, start_s=signal.start_s)
 
 
 def _rms(values: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
+    power = sum(np.square(values[at : at + _CHUNK], dtype=np.float64).sum() for at in range(0, len(values), _CHUNK))
+    return float(np.sqrt(power / max(1, values.size)))
 
 
 def _limited(values: Array, step: int) -> Array:
-    """Lower the gain around peaks, smoothly over some milliseconds.
+    """Lower the gain around peaks in place, smoothly over some milliseconds.
 
     The gain is set every millisecond (``step`` samples) and drawn as straight lines between. It is the mean of local
     minima over a shorter reach than theirs, so no sample gets more than it can bear.
     """
-    peak = np.abs(values).max(axis=1)
-    if peak.max(initial=0.0) <= CEILING:
+    count = -(-len(values) // step)
+    starts = range(0, len(values), step * _CHUNK)
+    loudest = np.concatenate([_loudest(values[at : at + step * _CHUNK], step) for at in starts])
+    if loudest.max() <= CEILING:
         return values
-    count = -(-len(peak) // step)
-    loudest = np.pad(peak, (0, count * step - len(peak))).reshape(count, step).max(axis=1)
     needed = np.minimum(1.0, CEILING / np.maximum(loudest, CEILING))
     knots = uniform_filter1d(minimum_filter1d(needed, 13, mode="nearest"), 11, mode="nearest")
-    gain = np.interp(np.arange(len(peak)), (np.arange(count) + 0.5) * step, knots)
-    return np.asarray(np.clip(values * gain[:, None], -CEILING, CEILING))
+    middles = (np.arange(count) + 0.5) * step
+    for at in range(0, len(values), _CHUNK):  # in place, so that an hour needs little more than itself
+        part = values[at : at + _CHUNK]
+        part *= np.interp(np.arange(at, at + len(part)), middles, knots)[:, None].astype(np.float32)
+        np.clip(part, -CEILING, CEILING, out=part)
+    return values
+
+
+def _loudest(values: Array, step: int) -> Array:
+    peak = np.abs(values).max(axis=1)
+    return np.asarray(np.pad(peak, (0, -len(peak) % step)).reshape(-1, step).max(axis=1))
 
 
 def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:

@@ -89,7 +89,7 @@ def perturbation(samples: Array, pitch_hz: Array) -> tuple[Array, Array]:
     """
     if len(samples) < 64 or not np.isfinite(pitch_hz).any():
         return np.zeros(0), np.zeros(0)
-    smooth = sosfiltfilt(butter(2, 1000, fs=RATE_HZ, output="sos"), np.asarray(samples, float))
+    smooth = sosfiltfilt(butter(2, 1000, fs=RATE_HZ, output="sos").astype(np.float32), samples)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(pitch_hz).astype(np.int8), [0]])))
     jitter, shimmer = [np.zeros(0)], [np.zeros(0)]
     for first, last in zip(edges[::2], edges[1::2], strict=True):
