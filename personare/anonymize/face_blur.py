@@ -1,4 +1,4 @@
-"""Blur every face.
+"""Blur every face, as strongly for its size near and far.
 
 A known weak method, kept because everybody uses it: an attacker who learns from blurred faces of the same people
 names them nearly as often as from clear ones.
@@ -18,7 +18,7 @@ __all__ = ["FaceBlur"]
 
 @dataclass(frozen=True, kw_only=True)
 class FaceBlur:
-    """Blur every face.
+    """Blur every face, as strongly for its size near and far.
 
     **Guarantee**: Every pixel of the covered area is a Gaussian mean over its surroundings, as wide as ``strength``
     of the face, however large the face is in the picture. That this hides identity is *not* guaranteed.

@@ -1,4 +1,4 @@
-"""Paint one flat color over every face.
+"""Paint one flat color over every face; nothing of it is left.
 
 Nothing of the face is left: not its color, not its expression. Its place, its size and the body remain.
 """
@@ -17,7 +17,7 @@ __all__ = ["FaceSolid"]
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSolid:
-    """Paint one flat color over every face.
+    """Paint one flat color over every face; nothing of it is left.
 
     **Guarantee**: Inside the covered area, the output does not depend on the input at all: all pixels have the one
     chosen color. The color is fixed, not the mean of what was there, which would tell the skin's color.
