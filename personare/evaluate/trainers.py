@@ -24,6 +24,12 @@ def _filled(clips: Clips) -> Array:
     return np.stack([np.asarray(clip, dtype=float).ravel() for clip in clips.values()])
 
 
+def _numbered(clips: Clips, labels: Mapping[str, str]) -> tuple[Array, Array]:
+    """Return the classes and each clip's number: scikit-learn takes names that look like numbers for numbers."""
+    classes, number = np.unique([labels[i] for i in clips], return_inverse=True)
+    return classes, number
+
+
 @dataclass(frozen=True, kw_only=True)
 class Svm:
     """A support vector machine with a radial kernel on standardized vectors.
@@ -38,14 +44,15 @@ class Svm:
         """Train on vectors (D,) by recording."""
         machine = SVC(C=self.penalty, class_weight="balanced", decision_function_shape="ovr")
         model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), machine)
-        model.fit(_filled(clips), [labels[i] for i in clips])
+        classes, number = _numbered(clips, labels)
+        model.fit(_filled(clips), number)
 
         def predict(asked: Clips) -> Array:
             decided = model.decision_function(_filled(asked))
             two = np.stack([-decided, decided], axis=1) if decided.ndim == 1 else decided
             return np.asarray(softmax(two, axis=1))
 
-        return np.asarray(model.classes_), predict
+        return classes, predict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +69,9 @@ class Discriminant:
         """Train on vectors (D,) by recording."""
         lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)
         model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), lda)
-        model.fit(_filled(clips), [labels[i] for i in clips])
-        return np.asarray(model.classes_), lambda asked: np.asarray(model.predict_proba(_filled(asked)))
+        classes, number = _numbered(clips, labels)
+        model.fit(_filled(clips), number)
+        return classes, lambda asked: np.asarray(model.predict_proba(_filled(asked)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +89,9 @@ class Forest:
         seed = int(rng.integers(2**31))
         trees: Any = RandomForestClassifier(self.trees, class_weight="balanced", random_state=seed)
         model = make_pipeline(SimpleImputer(keep_empty_features=True), trees)
-        model.fit(_filled(clips), [labels[i] for i in clips])
-        return np.asarray(model.classes_), lambda asked: np.asarray(model.predict_proba(_filled(asked)))
+        classes, number = _numbered(clips, labels)
+        model.fit(_filled(clips), number)
+        return classes, lambda asked: np.asarray(model.predict_proba(_filled(asked)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,3 +97,11 @@ def test_recordings_without_a_label_are_left_out(people):
     table.loc[table.index[:6], "emotion"] = np.nan
     some = Evidence(table=table, views=people.views)
     assert len(read_view(some, some, QUESTION, Svm(), rng=rng())[0].ids) == 42
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_labels_that_look_like_numbers_are_names(name, people):
+    numbers = {"anger": "01", "happiness": "2", "sadness": "10"}
+    table = people.table.assign(emotion=people.table["emotion"].map(numbers))
+    named = Evidence(table=table, views=people.views)
+    assert uar(read_view(named, named, QUESTION, TRAINERS[name], rng=rng())[0]).value > 0.85

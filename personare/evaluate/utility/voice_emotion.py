@@ -40,7 +40,7 @@ class VoiceEmotion:
 
     folds: int = 6
     penalty: float = 3.0
-    trees: int = 200
+    trees: int = 100
 
     def __post_init__(self) -> None:
         """Check the options."""
