@@ -12,12 +12,15 @@ from personare.core.types import Array, LocatedFrame
 from personare.features.avatar import BACKGROUND, Avatar, legible
 from personare.features.expression import BLENDSHAPES
 from personare.features.motion import (
+    REST,
     Motion,
     Space,
+    adopt,
     fill_gaps,
+    group_habits,
+    habits,
     learn_space,
     read_motion,
-    rest_and_range,
     smooth,
     symmetrize,
     wander,
@@ -41,10 +44,9 @@ class FaceAvatar:
 
     Attributes:
         smoothing_s: What happens faster is smoothed away (standard deviation of a Gaussian).
-        normalize: ``recording``: the rest position of each recording is subtracted. ``person``: rest position and
-            range of each person, learned by ``fit`` from that person's recordings, are brought to the common ones,
-            so that a held expression survives; better in both respects, but it needs several recordings of each.
-            ``none``: neither.
+        normalize: ``recording``: the rest position of each recording is subtracted. ``person``: each person's habits
+            (how far and how often each shape moves), learned by ``fit`` from several recordings, are brought to the
+            group's; a held expression survives. Far better in both respects. ``none``: neither.
         directions: Where fitted: number of directions of expression kept, those that the group as a whole uses
             most; 0 keeps all.
         symmetric: Both halves of the face move alike.
@@ -103,7 +105,7 @@ class FaceAvatar:
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
     ) -> "FittedFaceAvatar":
-        """Learn each person's rest position and range of every expression value.
+        """Learn how far and how often each person moves every shape, and which directions the group uses.
 
         Args:
             background: (subject, located frames with blendshapes) of each recording.
@@ -117,11 +119,11 @@ class FaceAvatar:
             motion = read_motion(frames)
             shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
             rows.setdefault(subject, []).append(shapes[motion.seen])
-        people = {s: rest_and_range(np.concatenate(r)) for s, r in rows.items() if sum(map(len, r))}
+        people = {s: habits(np.concatenate(r)) for s, r in rows.items() if sum(map(len, r))}
         if not people:
             raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
-        common = np.median([reach for _, reach in people.values()], axis=0)
-        known = {s: _Known(rest=rest, gain=common / reach) for s, (rest, reach) in people.items()}
+        common = group_habits(people.values())
+        known = {s: _Known(own=own, common=common) for s, own in people.items()}
         every = np.concatenate([known[s].normal(r) for s, rs in rows.items() for r in rs if s in known])
         space = learn_space(every, self.directions) if self.directions else None
         return FittedFaceAvatar(method=self, people=known, space=space)
@@ -171,7 +173,7 @@ class FaceAvatar:
         if self.normalize == "none":
             return shapes
         if person is None:
-            return np.asarray(shapes - rest_and_range(shapes)[0])
+            return np.asarray(shapes - habits(shapes)[REST])
         return person.normal(shapes)
 
     def _blurred(self, shapes: Array, space: Space | None, rate_hz: float, rng: np.random.Generator) -> Array:
@@ -207,22 +209,22 @@ _REGION_OF = [_region(name) for name in BLENDSHAPES]
 
 @dataclass(frozen=True, kw_only=True)
 class _Known:
-    """Where a person's expression rests, and what brings its range to the group's; (52,) each."""
+    """A person's habits of expression and the group's, (21, 52) each."""
 
-    rest: Array
-    gain: Array
+    own: Array
+    common: Array
 
     def normal(self, shapes: Array) -> Array:
-        return np.asarray((shapes - self.rest) * self.gain)
+        return adopt(shapes, self.own, self.common)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedFaceAvatar:
-    """A ``FaceAvatar`` that knows how far each person's expression reaches, and how the group moves.
+    """A ``FaceAvatar`` that knows each person's habits of expression, and how the group moves.
 
     Attributes:
         method: The options.
-        people: Rest and gain by person.
+        people: Habits by person.
         space: The directions of expression that the group uses; None: all are kept.
     """
 

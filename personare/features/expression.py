@@ -257,7 +257,8 @@ def normalize_landmarks(landmarks: Array) -> Array:
     flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
     eyes = [flat[:, pair].mean(axis=1) for pair in _EYES]  # (F, 2) each
     centre, across = (eyes[0] + eyes[1]) / 2, eyes[1] - eyes[0]
-    turn = (across[:, 0] - 1j * across[:, 1]) / np.maximum(np.sum(across**2, axis=1), 1e-12)  # 1 / (x + iy)
+    length = np.maximum(np.sum(across**2, axis=1), 1e-12)
     moved = flat - centre[:, None]
-    turned = (moved[..., 0] + 1j * moved[..., 1]) * turn[:, None]
+    with np.errstate(invalid="ignore"):  # rows of NaN stay NaN without a warning
+        turned = (moved[..., 0] + 1j * moved[..., 1]) * ((across[:, 0] - 1j * across[:, 1]) / length)[:, None]
     return np.stack([turned.real, turned.imag], axis=-1).astype(np.float32)

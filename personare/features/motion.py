@@ -11,19 +11,25 @@ from personare.features.expression import BLENDSHAPES
 
 __all__ = [
     "MIRROR",
+    "REST",
     "Motion",
     "Space",
+    "adopt",
     "fill_gaps",
+    "group_habits",
+    "habits",
     "head_turn",
     "learn_space",
     "read_motion",
-    "rest_and_range",
     "smooth",
     "symmetrize",
     "wander",
 ]
 
-_RANGE_FLOOR = 0.15  # a shape that a person hardly moves is not blown up to the others' range
+_STEPS = np.linspace(0, 1, 21)
+REST = 4  # the step at which a shape is taken to rest: it is below that a fifth of the time
+_STILL = 0.1  # a shape that a person moves less than this is not blown up to the others' range
+_FLOOR = 0.1  # shapes that nobody moves much do not count as much as the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +161,39 @@ _SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
 MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
 
 
-def rest_and_range(blendshapes: Array) -> tuple[Array, Array]:
-    """Return where each shape rests and how far it moves from there, (52,) each, over rows that are not NaN."""
-    known = blendshapes[~np.isnan(blendshapes[:, 0])]
-    rest, high = np.quantile(known, [0.2, 0.98], axis=0)
-    return rest, np.maximum(high - rest, _RANGE_FLOOR)
+def habits(blendshapes: Array) -> Array:
+    """Return how a person's expression is spread: (21, 52) quantiles of each shape, over rows that are not NaN.
+
+    Example:
+        >>> habits(np.repeat(np.arange(101.0)[:, None], 52, axis=1))[[0, 4, 20], 0].tolist()
+        [0.0, 20.0, 100.0]
+    """
+    return np.asarray(np.quantile(blendshapes[~np.isnan(blendshapes[:, 0])], _STEPS, axis=0))
+
+
+def group_habits(people: Iterable[Array]) -> Array:
+    """Return what is common to people's habits: (21, 52) medians, each shape counted from where it rests."""
+    return np.asarray(np.median([own - own[REST] for own in people], axis=0))
+
+
+def adopt(blendshapes: Array, own: Array, common: Array) -> Array:
+    """Give a person's expression the group's habits: what is rare, usual or at rest for the person becomes so for all.
+
+    Order is kept, so more smile stays more smile; a shape that the person hardly moves is only moved to its rest.
+
+    Args:
+        blendshapes: (F, 52); NaN rows stay NaN.
+        own: The person's habits, (21, 52).
+        common: The group's, (21, 52).
+
+    Returns:
+        (F, 52) deviations from rest.
+    """
+    out = blendshapes - own[REST]
+    for shape in np.flatnonzero(own[-1] - own[0] >= _STILL):
+        rising = np.maximum.accumulate(own[:, shape]) + 1e-6 * _STEPS
+        out[:, shape] = np.interp(blendshapes[:, shape], rising, common[:, shape])
+    return np.asarray(out)
 
 
 def wander(count: int, columns: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
@@ -177,28 +211,32 @@ class Space:
 
     Attributes:
         centre: (52,) mean expression.
-        axes: (q, 52) directions of unit length, the most used first.
+        scale: (52,) units of each shape.
+        axes: (q, 52) directions of unit length in those units, the most used first.
         spread: (q,) standard deviation along each.
     """
 
     centre: Array
+    scale: Array
     axes: Array
     spread: Array
 
     def inside(self, blendshapes: Array, noise: Array) -> Array:
         """Return (F, 52): what of the expression lies in the space, noise (F, q) in units of the spread added."""
-        return np.asarray(self.centre + ((blendshapes - self.centre) @ self.axes.T + noise * self.spread) @ self.axes)
+        along = (blendshapes - self.centre) / self.scale @ self.axes.T + noise * self.spread  # (F, q)
+        return np.asarray(self.centre + along @ self.axes * self.scale)
 
 
 def learn_space(blendshapes: Array, directions: int) -> Space:
-    """Find the directions of largest variance in (N, 52) rows of many people.
+    """Find the directions in which (N, 52) rows of many people move most, each shape in units of its own spread.
 
     Example:
         >>> rows = np.random.default_rng(0).standard_normal((200, 52)) * np.arange(1, 53)
         >>> learn_space(rows, 3).axes.shape
         (3, 52)
     """
-    centre = blendshapes.mean(axis=0)
-    variances, axes = np.linalg.eigh(np.cov(blendshapes - centre, rowvar=False))
+    centre, scale = blendshapes.mean(axis=0), blendshapes.std(axis=0) + _FLOOR
+    variances, axes = np.linalg.eigh(np.cov((blendshapes - centre) / scale, rowvar=False))
     chosen = np.argsort(variances)[::-1][:directions]
-    return Space(centre=centre, axes=axes[:, chosen].T, spread=np.sqrt(np.maximum(variances[chosen], 0)))
+    spread = np.sqrt(np.maximum(variances[chosen], 0))
+    return Space(centre=centre, scale=scale, axes=axes[:, chosen].T, spread=spread)

@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from personare.features.expression import BLENDSHAPES
-from personare.features.motion import MIRROR, head_turn, learn_space, rest_and_range, smooth, symmetrize, wander
+from personare.features.motion import (
+    MIRROR,
+    REST,
+    adopt,
+    group_habits,
+    habits,
+    head_turn,
+    learn_space,
+    smooth,
+    symmetrize,
+    wander,
+)
 
 
 def rotation(axis, angle):
@@ -49,13 +60,23 @@ def test_smooth_takes_the_fast_away_and_never_reaches_over_a_gap():
     assert np.array_equal(smooth(values, rate_hz=25, seconds=0), values, equal_nan=True)
 
 
-def test_rest_and_range_by_hand():
-    values = np.zeros((100, 52))
-    values[:, 0] = np.arange(100) / 99
-    rest, reach = rest_and_range(values)
-    assert np.isclose(rest[0], 0.2)
-    assert np.isclose(reach[0], 0.78)
-    assert np.isclose(reach[1], 0.15)
+def test_adopt_brings_everybody_to_the_same_habits_and_keeps_the_order():
+    course = np.linspace(0, 1, 101)
+    people = [np.outer(c, np.ones(52)) for c in (0.1 + 0.3 * course, 0.5 * course**2, 0.2 + 0.8 * course)]
+    own = [habits(p) for p in people]
+    common = group_habits(own)
+    out = [adopt(p, o, common) for p, o in zip(people, own, strict=True)]
+    assert np.allclose(out[0], out[2], atol=0.02)
+    assert np.allclose(out[0], out[1], atol=0.02)
+    assert (np.diff(out[1], axis=0) >= 0).all()
+    assert np.allclose(common[REST], 0)
+
+
+def test_adopt_does_not_blow_up_what_hardly_moves():
+    still = np.full((50, 52), 0.3) + 0.01 * np.sin(np.arange(50))[:, None]
+    lively = np.random.default_rng(0).random((50, 52))
+    own = habits(still)
+    assert np.abs(adopt(still, own, group_habits([own, habits(lively), habits(lively)]))).max() < 0.03
 
 
 def test_wander_is_slow_and_of_unit_size():
