@@ -21,7 +21,7 @@ __all__ = ["Sources", "fit_masks", "release_recordings"]
 Sources = Mapping[str, Mapping[str, Path]]
 """The admitted files: recording id -> track -> path."""
 
-_FIT_PER_PERSON = 12  # recordings of one person a method is fitted on: enough for every method, and bounded
+_FIT_PER_PERSON = {"audio": 200, "video": 12}  # recordings of one person a method is fitted on, drawn at random
 
 
 def fit_masks(
@@ -51,29 +51,31 @@ def fit_masks(
     """
     if disguise.needs_landmarks():
         find_model("face_landmarker")
-    chosen = _few_per_person(recordings)
+    chosen = {track: _some(recordings, track, seed) for track in _FIT_PER_PERSON}
     voice, face = disguise.methods()
 
     def voices(people: set[str]) -> Iterator[tuple[str, Signal]]:
-        for r in chosen:
+        for r in chosen["audio"]:
             if r.subject in people and "audio" in sources.get(r.id, {}):
                 yield r.subject, audio.read(sources[r.id]["audio"])
 
     def faces(people: set[str]) -> Iterator[tuple[str, Iterable[LocatedFrame]]]:
-        for r in chosen:
+        for r in chosen["video"]:
             if r.subject in people and "video" in sources.get(r.id, {}):
                 yield r.subject, locate_for(r)(video.read(sources[r.id]["video"]))
 
-    fit = partial(_fit, people=sorted({r.subject for r in chosen}), seed=seed, outside=outside)
+    fit = partial(_fit, people=sorted({r.subject for r in recordings}), seed=seed, outside=outside)
     return Masks(
         voice=fit(voice, disguise.voice, voices) if voice else {},
         face=fit(face, disguise.face, faces) if face else {},
     )
 
 
-def _few_per_person(recordings: Sequence[Recording]) -> list[Recording]:
-    frame = pd.DataFrame({"subject": [r.subject for r in recordings]})
-    return [recordings[i] for i in frame.groupby("subject").head(_FIT_PER_PERSON).index]
+def _some(recordings: Sequence[Recording], track: str, seed: int) -> list[Recording]:
+    """Draw a bounded number of recordings of each person; the first ones would often share an emotion."""
+    order = generator(seed, "fit", track).permutation(len(recordings))
+    frame = pd.DataFrame({"subject": [recordings[i].subject for i in order]}, index=order)
+    return [recordings[i] for i in sorted(frame.groupby("subject").head(_FIT_PER_PERSON[track]).index)]
 
 
 def _fit(

@@ -11,8 +11,9 @@ import cv2
 import numpy as np
 
 from personare.core.types import Array
-from personare.features import audio, face, video
+from personare.features import audio, video
 from personare.features.expression import FaceLandmarker, normalize_landmarks
+from personare.features.face import pictures
 
 __all__ = ["FACE_VIEWS", "VOICE_VIEWS", "face_views", "voice_views"]
 
@@ -58,11 +59,11 @@ def face_views(
     small: dict[str, list[Array]] = {"crops": [], "frames": [], "faces112": []}
 
     def watched() -> Iterator[Array]:
-        pictures, motion = (max(1, round(info.rate_hz / hz)) for hz in (_PICTURES_HZ, _MOTION_HZ))
+        every, motion = (max(1, round(info.rate_hz / hz)) for hz in (_PICTURES_HZ, _MOTION_HZ))
         for index, _, image in video.read(path):
             if index >= _LONGEST_S * info.rate_hz:
                 return
-            if index % pictures == 0:
+            if index % every == 0:
                 _keep(small, image, boxes[index] if index < len(boxes) else np.full(4, np.nan))
             if index % motion == 0:
                 yield image
@@ -84,5 +85,5 @@ def _keep(small: dict[str, list[Array]], image: Array, box: Array) -> None:
     """Shrink a picture at once: whole frames of a long video would fill the memory."""
     small["frames"].append(cv2.resize(image, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA))
     if not np.isnan(box).any():
-        small["crops"].append(face.pictures([image], [box], size=_SIZE)[0])
-        small["faces112"].append(face.pictures([image], [box], size=112)[0])
+        small["crops"].append(pictures([image], [box], size=_SIZE)[0])
+        small["faces112"].append(pictures([image], [box], size=112)[0])
