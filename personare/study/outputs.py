@@ -127,4 +127,9 @@ def text_table(out: Path) -> str:
     names = {"fixed_reader": "emotion, fixed", "retrained_reader": "emotion, retrained"}
     columns = ["ignorant", "lazy_informed", "semi_informed"]
     both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
-    return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
+    table = both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
+    beside = out / "reference.json"
+    if not beside.exists():
+        return table
+    figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
+    return f"{table}\n\nPublished beside ours:\n{figures.round(3).to_string(na_rep='-')}"
