@@ -15,7 +15,7 @@ from personare.features import avatar
 from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.features.motion import MIRROR, symmetrize
 
-_PICTURES = 3000
+_PICTURES = 5000
 _SMALLEST = 0.05  # weaker couplings are left out
 
 
@@ -32,7 +32,7 @@ def main() -> None:
         rest, _ = landmarker.measure([face.draw(np.zeros(52), still)] * 10, rate_hz=5)
     read = read[1::2] - rest[-1]
     seen = ~np.isnan(read[:, 0])
-    gains = Ridge(alpha=1.0, fit_intercept=False).fit(read[seen], drawn[seen]).coef_  # (drawn, read)
+    gains = Ridge(alpha=0.5, fit_intercept=False).fit(read[seen], drawn[seen]).coef_  # (drawn, read)
     gains = (gains + gains[np.ix_(MIRROR, MIRROR)]) / 2
     Path(avatar.__file__).with_name("avatar_gains.toml").write_text(_toml(gains), encoding="utf-8")
     print(f"{seen.sum()} of {_PICTURES} pictures read; {(np.abs(gains) > _SMALLEST).sum()} gains written")

@@ -72,12 +72,12 @@ class FaceAvatar:
         [(48, 64, 3)]
     """
 
-    smoothing_s: float = 0.06
+    smoothing_s: float = 0.03
     normalize: Literal["none", "recording", "person"] = "recording"
-    directions: int = 12
+    directions: int = 20
     symmetric: bool = True
     levels: int = 0
-    noise: float = 0.3
+    noise: float = 0.05
     gain_noise: float = 0.0
     head: float = 0.5
     gap_s: float = 0.4
@@ -85,6 +85,7 @@ class FaceAvatar:
     policy: Literal["recording", "person", "common"] = "recording"
 
     needs_landmarks: ClassVar[bool] = True
+    fits_alone: ClassVar[bool] = True  # one person's own recordings are enough to be fitted on
 
     def __post_init__(self) -> None:
         """Check the options."""
