@@ -90,6 +90,8 @@ def _fit(
     fit_on = getattr(method, "fit_on", "nothing")
     if fit_on == "nothing":
         return {"": method}
+    if len(people) < 2 and getattr(method, "works_alone", False):
+        return {"": method}
     if len(people) < 2:
         raise DataError(
             f"{name} learns from a group of people, and there is only one person here. "

@@ -1,9 +1,11 @@
 """Carry a face method over one video: every frame protected, covered whole, or the video is not written."""
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,41 +76,54 @@ def anonymize_video(  # noqa: PLR0913 - one call that the whole program agrees o
             writer.write_sound(sound)
         for image in method(tally.watched(locate(video.read(source))), subject=subject, rng=rng):
             frame = tally.next(image)
-            writer.write(image if frame.certain else np.full_like(frame.image, COVER_LEVEL), time_s=frame.time_s)
+            writer.write(image if frame.certain else np.full_like(image, COVER_LEVEL), time_s=frame.time_s)
         tally.close()
     return VideoOutcome(
         frames=tally.done, covered_whole=tally.covered, faces_seen=tally.faces, seconds=tally.last_s + 1 / info.rate_hz
     )
 
 
+class _Waiting(NamedTuple):
+    """What must be known of a frame until its picture comes; the picture itself would fill the memory."""
+
+    number: int
+    time_s: float
+    shape: tuple[int, ...]
+    certain: bool
+    has_faces: bool
+    original: weakref.ref[Array]
+
+
 class _Tally:
     """Watches frames go into a method and pictures come out of it."""
 
     def __init__(self) -> None:
-        self._waiting: deque[LocatedFrame] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self.done = self.covered = self.faces = 0
         self.last_s = 0.0
 
     def watched(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
         for frame in frames:
-            self._waiting.append(frame)
+            image = frame.image
+            seen = (frame.certain, bool(frame.faces), weakref.ref(image))
+            self._waiting.append(_Waiting(frame.index, frame.time_s, image.shape, *seen))
             yield frame
 
-    def next(self, image: Array) -> LocatedFrame:
-        """Return the frame that a picture belongs to."""
+    def next(self, image: Array) -> _Waiting:
+        """Return what is known of the frame that a picture belongs to."""
         if not self._waiting:
             raise DataError(
                 f"The face method gave more pictures than frames (after frame {self.done}); it is at fault."
             )
         frame = self._waiting.popleft()
-        if image.shape != frame.image.shape or image.dtype != np.uint8:
+        if image.shape != frame.shape or image.dtype != np.uint8:
             given = f"{image.dtype} {image.shape}"
-            raise DataError(f"The face method turned a picture {frame.image.shape} into {given}; it is at fault.")
-        if image is frame.image and frame.faces:
-            raise DataError(f"The face method passed frame {frame.index} through as it was; it is at fault.")
+            raise DataError(f"The face method turned a picture {frame.shape} into {given}; it is at fault.")
+        if image is frame.original() and frame.has_faces:
+            raise DataError(f"The face method passed frame {frame.number} through as it was; it is at fault.")
         self.done += 1
         self.covered += not frame.certain
-        self.faces += bool(frame.faces)
+        self.faces += frame.has_faces
         self.last_s = frame.time_s
         return frame
 

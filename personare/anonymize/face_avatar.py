@@ -73,7 +73,7 @@ class FaceAvatar:
     """
 
     smoothing_s: float = 0.03
-    normalize: Literal["none", "recording", "person"] = "recording"
+    normalize: Literal["none", "recording", "person"] = "person"
     directions: int = 20
     symmetric: bool = True
     levels: int = 0
@@ -85,7 +85,7 @@ class FaceAvatar:
     policy: Literal["recording", "person", "common"] = "recording"
 
     needs_landmarks: ClassVar[bool] = True
-    fits_alone: ClassVar[bool] = True  # one person's own recordings are enough to be fitted on
+    works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
 
     def __post_init__(self) -> None:
         """Check the options."""

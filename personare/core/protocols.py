@@ -5,6 +5,7 @@ A method class may also carry these class attributes, read by whoever runs it:
 - ``policy`` (a field of anonymizers): whose randomness a recording gets: ``recording``, ``person`` or ``common``.
 - ``fit_on``: ``everyone`` (one fit on the whole cohort), ``others`` (fitted on other people than those it hides) or
   ``nothing`` (the default: it has no ``fit``).
+- ``works_alone``: True if the method may also be called unfitted, where there is no group of people to fit on.
 - ``needs_landmarks`` (face anonymizers): True if each face must carry landmarks, blendshapes and pose.
 """
 

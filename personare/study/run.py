@@ -55,7 +55,13 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
             try:
                 made.append(study.release(disguise))
             except PersonareError as error:  # one release that cannot be made never stops the others
-                skipped.append(Withheld(item=f"release {disguise.name}", problem=str(error), fix="Do what the message says, then run again."))
+                skipped.append(
+                    Withheld(
+                        item=f"release {disguise.name}",
+                        problem=str(error),
+                        fix="Do what the message says, then run again.",
+                    )
+                )
         judged = study.judge(made)
         outputs.write(out, cohort, (made, judged, skipped), plan.published, ledger)
         return write_report(out)
