@@ -20,8 +20,7 @@ FOLDERS = {
     "evaluate.utility": "Utility measures",
     "data.readers": "Readers of data sets",
 }
-OUT = click.Path(path_type=Path)
-HERE = click.Path(path_type=Path)
+PATH = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -46,10 +45,10 @@ def main() -> None:
 
 
 @cli.command()
-@click.argument("cohort", type=HERE, required=False)
-@click.option("--config", type=HERE, help="Your own study file (TOML).")
+@click.argument("cohort", type=PATH, required=False)
+@click.option("--config", type=PATH, help="Your own study file (TOML).")
 @click.option("--preset", default="quick", show_default=True, help="A study that comes with personare.")
-@click.option("--out", type=OUT, default=Path("runs/study"), show_default=True, help="The run folder.")
+@click.option("--out", type=PATH, default=Path("runs/study"), show_default=True, help="The run folder.")
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
 @click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
@@ -78,15 +77,15 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
 
 @cli.command()
-@click.argument("source", type=HERE)
-@click.argument("target", type=OUT)
+@click.argument("source", type=PATH)
+@click.argument("target", type=PATH)
 @click.option("--face", default="", help="A face method, e.g. face_blur.")
 @click.option("--voice", default="", help="A voice method, e.g. voice_mcadams.")
 @click.option("--option", "-o", "options", multiple=True, metavar="METHOD.NAME=VALUE", help="An option of a method.")
 @click.option("--keep", multiple=True, metavar="REGION", help="Leave this region (left,top,right,bottom in 0..1).")
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
-@click.option("--background", type=HERE, help="Cohort to fit methods on that must learn from other people.")
+@click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
@@ -110,14 +109,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     )
     if chosen:
         raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
-    release = anonymize_path(
-        source,
-        target,
-        disguise,
-        background=how["background"],
-        seed=how["seed"],
-        workers=Workers(jobs=how["jobs"]),
-    )
+    workers = Workers(jobs=how["jobs"])
+    release = anonymize_path(source, target, disguise, background=how["background"], seed=how["seed"], workers=workers)
     for item in release.withheld:
         click.echo(f"withheld {_line(item)}", err=True)
     covered = int(release.counts.get("frames_covered_whole", 0))
@@ -151,18 +144,17 @@ def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 @cli.command("import")
-@click.argument("source", type=HERE)
-@click.argument("cohort", type=OUT)
+@click.argument("source", type=PATH)
+@click.argument("cohort", type=PATH)
 @click.option("--reader", required=True, help="How SOURCE is laid out; see `personare methods`.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the reader.")
 @click.option("--consent-all", multiple=True, metavar="PURPOSE", help="Note that everybody agreed to this purpose.")
 def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...]) -> None:
     """Bring SOURCE into a new COHORT folder; what cannot be read is listed and left out."""
-    from tqdm import tqdm
-
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.checking import check
+    from personare.study.parallel import Workers
 
     made, skipped = import_cohort(
         source,
@@ -172,7 +164,7 @@ def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], c
         consent_purposes=consent_all,
         check=check,
         extract_sound=extract_sound,
-        progress=lambda items: tqdm(items, desc="import", unit="rec"),
+        progress=Workers().bar("import"),
     )
     for item in skipped:
         click.echo(f"skipped {_line(item)}", err=True)
@@ -183,15 +175,16 @@ def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], c
 
 
 @cli.command()
-@click.argument("cohort", type=OUT)
+@click.argument("cohort", type=PATH)
 @click.option("--people", type=int, default=12, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def simulate(cohort: Path, people: int, seed: int, jobs: int) -> None:
     """Make up people who do not exist, with faces, voices and what was set."""
     from personare.simulate.cohort import simulate_cohort
+    from personare.study.parallel import Workers
 
-    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs)
+    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=Workers().bar("make up people"))
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} made-up people.")
 
 
@@ -205,7 +198,7 @@ def methods() -> None:
 
 
 @cli.command()
-@click.argument("run", type=HERE)
+@click.argument("run", type=PATH)
 def report(run: Path) -> None:
     """Write the report of a RUN again from its results."""
     from personare.report import write_report
@@ -214,16 +207,14 @@ def report(run: Path) -> None:
 
 
 @cli.command()
-@click.argument("cohort", type=HERE)
+@click.argument("cohort", type=PATH)
 def validate(cohort: Path) -> None:
     """List every problem of a COHORT folder, with the file and the fix."""
     from personare.data.validate import validate as problems_of
     from personare.features.checking import check
 
     problems = problems_of(cohort, check=check)
-    for item in problems:
-        click.echo(_line(item))
-    click.echo(f"{len(problems)} problems.")
+    click.echo("\n".join([*map(_line, problems), f"{len(problems)} problems."]))
     if problems:
         sys.exit(2)
 
@@ -292,16 +283,15 @@ def fetch(name: str) -> None:
 
 
 @cli.command()
-@click.argument("file", type=HERE, required=False)
+@click.argument("file", type=PATH, required=False)
 def doctor(file: Path | None) -> None:
     """Say what works on this machine and how to get the rest; with a FILE, what is wrong with it."""
     from personare.study.doctor import examine_file, examine_machine
 
-    healthy = True
-    for ok, what, how in examine_file(file) if file else examine_machine():
+    findings = list(examine_file(file) if file else examine_machine())
+    for ok, what, how in findings:
         click.echo(
             f"{click.style('ok  ' if ok else 'no  ', fg='green' if ok else 'yellow')}{what}{'' if ok else ': ' + how}"
         )
-        healthy &= ok
-    if file and not healthy:
+    if file and not all(ok for ok, _, _ in findings):
         sys.exit(2)
