@@ -19,3 +19,20 @@ def test_every_file_is_one_method_with_a_summary(folder, name):
 def test_unknown_method_is_told_what_there_is():
     with pytest.raises(UnknownMethodError, match="face_blur"):
         registry.create("personare.anonymize", "face_magic")
+
+
+@pytest.mark.parametrize("name", registry.find("personare.data.readers"))
+def test_every_reader_says_where_its_data_come_from_and_under_which_terms(name):
+    reader = registry.load("personare.data.readers", name)
+    assert all(isinstance(getattr(reader, said), str) for said in ("license", "citation", "home"))
+
+
+@pytest.mark.parametrize("folder", ["attacks", "utility"])
+def test_every_judge_says_what_it_looks_at(folder):
+    from personare.features.views import FACE_VIEWS, VOICE_VIEWS
+
+    package = f"personare.evaluate.{folder}"
+    for name in registry.find(package):
+        judge = registry.load(package, name)
+        assert set(judge.modality.split("+")) <= {"audio", "video", "any"}
+        assert set(judge.views) <= {*VOICE_VIEWS, *FACE_VIEWS}
