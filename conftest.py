@@ -1,6 +1,7 @@
 """Where real recordings and model files are found, and what the examples in the docs stand on."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,12 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
-def models_dir() -> Path:
-    """The folder of model files; a test that needs it skips where it is absent."""
-    return _folder("PERSONARE_MODELS", SHARED / "models")
+def models_dir() -> Iterator[Path]:
+    """The folder of model files, known to the program too; a test that needs it skips where it is absent."""
+    folder = _folder("PERSONARE_MODELS", SHARED / "models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERSONARE_MODELS", str(folder))
+        yield folder
 
 
 @pytest.fixture(autouse=True)

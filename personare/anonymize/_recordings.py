@@ -53,9 +53,19 @@ class Disguise:
         self.methods()
 
     @property
+    def chosen(self) -> dict[str, str]:
+        """Method by modality, ``audio`` and/or ``video``."""
+        return {m: method for m, method in (("audio", self.voice), ("video", self.face)) if method}
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """``audio`` and/or ``video``."""
-        return tuple(m for m, method in (("audio", self.voice), ("video", self.face)) if method)
+        return tuple(self.chosen)
+
+    @property
+    def options(self) -> dict[str, Mapping[str, Any]]:
+        """Options by method."""
+        return {m: dict(o) for m, o in ((self.voice, self.voice_options), (self.face, self.face_options)) if m}
 
     def methods(self) -> tuple[VoiceAnonymizer | None, FaceAnonymizer | None]:
         """Make the voice and the face method, not yet fitted."""

@@ -143,8 +143,8 @@ def release_recordings(
         kind="recordings",
         root=root,
         modalities=disguise.modalities,
-        methods={"audio": disguise.voice, "video": disguise.face},
-        options={disguise.voice: dict(disguise.voice_options), disguise.face: dict(disguise.face_options)},
+        methods=disguise.chosen,
+        options=disguise.options,
         counts=counts,
         withheld=tuple(withheld),
     )

@@ -82,7 +82,7 @@ def _guess_lines(axes: Axes, points: Sequence[Point]) -> list[tuple[float, float
         strokes += [(named, low, named, high), *[(named, y, end, y) for y in (high - 0.02 * (high - low),) * 3]]
     if recalled is not None:
         axes.axhline(recalled, **style)
-        axes.annotate("guessing", (right, recalled), (0, 3), ha="right", va="bottom", **text)
+        axes.annotate("guessing", (right, recalled), (0, -3), ha="right", va="top", **text)
         strokes.append((left, recalled, right, recalled))
     return strokes
 

@@ -107,8 +107,8 @@ class _Work:
             kind="recordings",
             root=target,
             modalities=self.disguise.modalities,
-            methods={"audio": self.disguise.voice, "video": self.disguise.face},
-            options={},
+            methods=self.disguise.chosen,
+            options=self.disguise.options,
             counts=counts,
         )
         return _with(release, [w for o in outcomes for w in o.withheld])
