@@ -21,7 +21,6 @@ test: $(INSTALLED)
 
 $(INSTALLED): constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check setuptools==80.9.0 wheel
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
