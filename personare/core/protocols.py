@@ -15,9 +15,18 @@ from typing import Protocol
 
 import numpy as np
 
-from personare.core.types import Array, Evidence, LocatedFrame, Recording, Result, Signal, Withheld
+from personare.core.types import Array, Batch, Evidence, LocatedFrame, Recording, Result, Signal, Spend, Withheld
 
-__all__ = ["FaceAnonymizer", "Identifier", "Reader", "Scorer", "Utility", "VoiceAnonymizer"]
+__all__ = [
+    "FaceAnonymizer",
+    "Identifier",
+    "Learner",
+    "Predictor",
+    "Reader",
+    "Scorer",
+    "Utility",
+    "VoiceAnonymizer",
+]
 
 
 class VoiceAnonymizer(Protocol):
@@ -81,4 +90,55 @@ class Utility(Protocol):
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
         """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
+        ...
+
+
+class Learner(Protocol):
+    """Learns to read behavior from any number of modalities, some of them missing.
+
+    A learner that can train with differential privacy has the options ``epsilon`` (None: none), ``delta`` and ``unit``.
+    """
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "Predictor":
+        """Learn from the people of ``train``.
+
+        Args:
+            train: Recordings to learn from.
+            validation: Other people's, for early stopping and the like; under differential privacy it is not looked at.
+            rng: Everything random follows from it.
+            public: Recordings of people whose data need no protection, for scaling and description; None where there
+                are none.
+        """
+        ...
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Predictor":
+        """Build again what ``Predictor.state`` returned."""
+        ...
+
+
+class Predictor(Protocol):
+    """A trained model. Frozen: calling it changes nothing.
+
+    May offer ``weights(batch) -> Mapping[str, Array]``, how much each modality counted, (N,) in [0, 1]; and
+    ``represent(batch) -> Array``, (N, D), what the classes are read from.
+    """
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the columns mean."""
+        ...
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that training cost; empty where nothing was protected."""
+        ...
+
+    def __call__(self, batch: Batch) -> Array:
+        """Return (N, C) probabilities; a modality that is missing counts nothing; chance where all are missing."""
+        ...
+
+    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
+        """Return everything that makes the model, as arrays and text: no code, no data of people."""
         ...

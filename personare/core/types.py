@@ -1,10 +1,11 @@
 """What flows through personare: small frozen records, numpy arrays inside."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:  # pandas takes most of a second to import, and the command line must answer at once
@@ -12,6 +13,7 @@ if TYPE_CHECKING:  # pandas takes most of a second to import, and the command li
 
 __all__ = [
     "Array",
+    "Batch",
     "Cohort",
     "Evidence",
     "Face",
@@ -20,6 +22,7 @@ __all__ = [
     "Release",
     "Result",
     "Signal",
+    "Spend",
     "Withheld",
 ]
 
@@ -62,6 +65,81 @@ class Cohort:
     name: str
     recordings: tuple[Recording, ...]
     participants: "pd.DataFrame"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Recordings as arrays: row by row the same recordings everywhere.
+
+    Attributes:
+        ids: Recording ids, N of them.
+        arrays: By modality, (N, ...) float32, or (N,) str for text. Shapes tell what they are: (N, D) a table,
+            (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture. Missing rows are zeros or empty.
+        present: By modality, (N,) bool: False where a recording lacks it.
+        labels: (N,) int64, index into ``classes``.
+        classes: What the labels mean, in a fixed order.
+        subjects: (N,) str, whose recording it is.
+    """
+
+    ids: tuple[str, ...]
+    arrays: Mapping[str, Array]
+    present: Mapping[str, Array]
+    labels: Array
+    classes: tuple[str, ...]
+    subjects: Array
+
+    def __len__(self) -> int:
+        """Return how many recordings there are."""
+        return len(self.ids)
+
+    def take(self, rows: Array) -> "Batch":
+        """Return these rows, in this order.
+
+        Args:
+            rows: Positions, or (N,) bool.
+        """
+        positions = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in positions),
+            arrays={name: values[positions] for name, values in self.arrays.items()},
+            present={name: values[positions] for name, values in self.present.items()},
+            labels=self.labels[positions],
+            subjects=self.subjects[positions],
+        )
+
+    def only(self, *modalities: str) -> "Batch":
+        """Return the same recordings with these modalities alone."""
+        return replace(
+            self,
+            arrays={name: self.arrays[name] for name in modalities},
+            present={name: self.present[name] for name in modalities},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spend:
+    """A mechanism that touched people's data, as ``learn`` prices it: what was sampled, and under how much noise.
+
+    Attributes:
+        unit: What counts as one: all recordings of one ``person``, or one ``recording``.
+        sampling_rate: The chance of each unit to be in a step (Poisson); 1 where everyone is in each.
+        noise_multiplier: Standard deviation of the Gaussian noise over what one unit can change (L2).
+        steps: How often.
+        epsilon: What it costs at ``delta``, by the accountant named.
+        delta: The chance that the bound fails.
+        accountant: ``pld`` or ``prv``.
+        units: How many units there were; public.
+    """
+
+    unit: Literal["person", "recording"]
+    sampling_rate: float
+    noise_multiplier: float
+    steps: int
+    epsilon: float
+    delta: float
+    accountant: str
+    units: int
 
 
 @dataclass(frozen=True, kw_only=True)
