@@ -41,11 +41,19 @@ def validate(root: Path, *, check: Callable[[Path, str], None] | None = None) ->
         found += _people(people, subjects)
     if consent is not None:
         found += check_consent(consent)
-        found += _without_consent(consent, subjects) if cohort_kind(root) == "identifiable" else []
+        found += _without_consent(consent, subjects) if _needs_consent(root) else []
     for recording in recordings:
         found += _labels(recording)
         found += _files(root, recording, check)
     return found
+
+
+def _needs_consent(root: Path) -> bool:
+    """Return True also where the cohort does not say what it holds: it may be people."""
+    try:
+        return cohort_kind(root) == "identifiable"
+    except DataError:
+        return True
 
 
 def _description(root: Path) -> Iterator[Withheld]:
