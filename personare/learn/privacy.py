@@ -1,0 +1,255 @@
+"""The one plan behind every private training: who is drawn, how sums are clipped and noised, and what all of it costs.
+
+The plan alone hands out batches, and a sum can be released only from a batch: nothing can be trained under another
+sampling than the one that is priced. The noise comes from the generator given, so that a study can be repeated. That is
+randomness for research: whoever knows the seed can subtract the noise, and floating-point rounding is not hardened. To
+release a model, draw the seed from the operating system (``np.random.default_rng()``) and do not write it down.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from personare.core.errors import OptionError
+from personare.core.types import Array, Spend
+from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
+
+__all__ = ["PaidBatch", "PrivacyPlan", "clip_rows", "gather", "person_means"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivacyPlan:
+    """What everybody's data may be used for, and the noise that makes it cost no more than epsilon.
+
+    **Guarantee**: everything made from the released sums of one ``batches`` loop is (epsilon, delta) differentially
+    private for one unit, under adding or removing it, if a sum depends on other units only through their own rows.
+    A second loop costs as much again.
+
+    Attributes:
+        epsilon: What one loop over the batches may cost.
+        delta: Chance that the bound fails; below one over the units.
+        unit: What is protected: all recordings of one ``person``, or one ``recording``.
+        units: How many there are. Public: it fixes the sampling rate, and is never read off the data.
+        expected_batch: Units in a step on average; ``units`` for everybody in every step. It is also what every sum
+            is divided by.
+        steps: How many batches.
+        releases: Sums released of each batch (say, one by modality). They count as the joint release they are: each
+            gets sqrt(releases) times the noise.
+
+    Raises:
+        OptionError: A number that can be no claim, or a batch larger than the data.
+
+    **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
+    The divisor and the rate are public constants (cf. Opacus issues 571 and 819).
+
+    Example:
+        >>> plan = PrivacyPlan(epsilon=1, delta=1e-3, unit="person", units=90, expected_batch=90, steps=10)
+        >>> spend = plan.spend()
+        >>> spend.epsilon <= 1, spend.sampling_rate
+        (True, 1.0)
+        >>> rng = np.random.default_rng(0)
+        >>> means = [batch.release(np.ones((len(batch.units), 3)), 1.0) for batch in plan.batches(rng)]
+        >>> len(means), means[0].shape
+        (10, (3,))
+    """
+
+    epsilon: float
+    delta: float
+    unit: Literal["person", "recording"]
+    units: int
+    expected_batch: float
+    steps: int
+    releases: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_claim(epsilon=self.epsilon, delta=self.delta)
+        if self.unit not in ("person", "recording"):
+            raise OptionError(f"unit must be person or recording, it is {self.unit!r}.")
+        if self.units < 1 or self.delta >= 1 / self.units:
+            raise OptionError(
+                f"delta must be below 1 / {self.units} {self.unit}s, it is {self.delta}: a larger one would allow to "
+                "publish somebody whole. Take a tenth of that or less."
+            )
+        if not 0 < self.expected_batch <= self.units:
+            raise OptionError(
+                f"expected_batch must be in (0, {self.units}], the {self.unit}s there are, it is {self.expected_batch}."
+            )
+        if self.steps < 1 or self.releases < 1:
+            raise OptionError(f"steps and releases must be at least 1, they are {self.steps} and {self.releases}.")
+
+    @property
+    def sampling_rate(self) -> float:
+        """Chance of each unit to be in a step."""
+        return float(self.expected_batch / self.units)
+
+    @property
+    def noise_multiplier(self) -> float:
+        """Standard deviation of each released sum's noise over its clip norm."""
+        return self._joint_noise * math.sqrt(self.releases)
+
+    @property
+    def _joint_noise(self) -> float:
+        """The same over what one unit can change in all sums of a batch together."""
+        return noise_for(self.epsilon, self.sampling_rate, self.steps, self.delta)
+
+    def spend(self, accountant: Accountant = "pld") -> Spend:
+        """Return what one loop over the batches costs."""
+        joint = self._joint_noise
+        return Spend(
+            unit=self.unit,
+            sampling_rate=self.sampling_rate,
+            noise_multiplier=joint,
+            steps=self.steps,
+            epsilon=epsilon_of(joint, self.sampling_rate, self.steps, self.delta, accountant),
+            delta=self.delta,
+            accountant=accountant,
+            units=self.units,
+        )
+
+    def batches(self, rng: np.random.Generator, *, present: int | None = None) -> "Iterator[PaidBatch]":
+        """Yield ``steps`` batches, each unit in each with chance ``sampling_rate``, independently; some may be empty.
+
+        Args:
+            rng: Draws the units, and the noise of their releases.
+            present: How many units the data really hold, if that is not ``units`` (somebody dropped out).
+        """
+        count = self.units if present is None else present
+        noise = self.noise_multiplier
+        for _ in range(self.steps):
+            chosen = np.flatnonzero(rng.random(count) < self.sampling_rate)
+            yield PaidBatch(units=chosen, plan=self, noise_multiplier=noise, rng=rng)
+
+
+@dataclass(kw_only=True, eq=False)
+class PaidBatch:
+    """The units of one step, and the right to release as many sums over them as the plan has paid for.
+
+    Made by ``PrivacyPlan.batches`` alone.
+
+    Attributes:
+        units: (B,) positions of the units drawn.
+        plan: What pays.
+        noise_multiplier: Of each release.
+        rng: Draws the noise.
+    """
+
+    units: Array
+    plan: PrivacyPlan
+    noise_multiplier: float
+    rng: np.random.Generator
+    _released: int = field(default=0, init=False)
+
+    @overload
+    def release(self, rows: Array, clip_norm: float) -> Array: ...
+
+    @overload
+    def release(self, rows: Tensor, clip_norm: float) -> Tensor: ...
+
+    def release(self, rows: Array | Tensor, clip_norm: float) -> Array | Tensor:
+        """Return the noised sum of the units' rows over the expected batch.
+
+        Args:
+            rows: (B, D) one row for each unit drawn, zeros where it has nothing to give; each is cut to ``clip_norm``.
+            clip_norm: The most one unit can change the sum (L2).
+
+        Returns:
+            (D,) of the kind given.
+
+        Raises:
+            OptionError: More sums than the plan has paid for, or another number of rows than units drawn.
+        """
+        if len(rows) != len(self.units):
+            raise OptionError(
+                f"A release needs a row for each of the {len(self.units)} {self.plan.unit}s drawn, given {len(rows)}: "
+                "add up the recordings of a person first (person_means), and give zeros where one has nothing."
+            )
+        tensor = torch.as_tensor(rows)
+        total = self.add_noise(clip_rows(tensor, clip_norm).sum(dim=0), clip_norm)  # (D,)
+        return total if isinstance(rows, Tensor) else total.numpy()
+
+    def add_noise(self, total: Tensor, clip_norm: float) -> Tensor:
+        """Return a sum of any shape, each unit's part already cut to ``clip_norm``, noised and over the expected batch.
+
+        Raises:
+            OptionError: More sums than the plan has paid for.
+        """
+        if not 0 < clip_norm < math.inf:
+            raise OptionError(f"clip_norm must be above 0 and finite, it is {clip_norm}.")
+        if self._released >= self.plan.releases:
+            raise OptionError(
+                f"The plan pays for {self.plan.releases} released sum(s) of each batch, and this would be one more. "
+                "Give the plan as many releases as are made of a batch."
+            )
+        self._released += 1
+        noise = self.rng.standard_normal(tuple(total.shape), dtype=np.float32)
+        scale = self.noise_multiplier * clip_norm
+        return (total + scale * torch.from_numpy(np.asarray(noise)).to(total)) / self.plan.expected_batch
+
+
+def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
+    """Cut each row to a norm, and make rows zero that hold anything that is no number.
+
+    Args:
+        rows: (B, D).
+        clip_norm: Largest L2 norm that is kept.
+
+    Example:
+        >>> clip_rows(torch.tensor([[3.0, 4.0], [float("nan"), 1.0], [0.3, 0.4]]), 1.0)
+        tensor([[0.6000, 0.8000],
+                [0.0000, 0.0000],
+                [0.3000, 0.4000]])
+    """
+    finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, 0.0)
+    norm = torch.linalg.vector_norm(finite, dim=1, keepdim=True)  # (B, 1)
+    return finite * (clip_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
+
+
+def gather(units: Array, owner: Array, *, cap: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the recordings of the people drawn, at most ``cap`` of each, chosen at random.
+
+    Args:
+        units: (B,) people drawn.
+        owner: (N,) whose recording it is, as a position among all people.
+        cap: Most recordings of one person; public.
+        rng: Chooses where there are more.
+
+    Returns:
+        Rows of the recordings, (R,), and to which of the B people each belongs, (R,).
+
+    Example:
+        >>> rows, whose = gather(np.array([2, 0]), np.array([0, 1, 2, 2]), cap=5, rng=np.random.default_rng(0))
+        >>> rows.tolist(), whose.tolist()
+        ([2, 3, 0], [0, 0, 1])
+    """
+    found = []
+    for unit in units:
+        rows = np.flatnonzero(owner == unit)
+        found.append(np.sort(rng.choice(rows, cap, replace=False)) if len(rows) > cap else rows)
+    whose = np.repeat(np.arange(len(units)), [len(rows) for rows in found])
+    return np.concatenate([np.empty(0, dtype=np.int64), *found]), whose
+
+
+def person_means(rows: Tensor, whose: Tensor, people: int) -> Tensor:
+    """Return the mean of each person's recordings, zero where there is none.
+
+    Args:
+        rows: (R, ...) one row for each recording.
+        whose: (R,) to which of the people it belongs.
+        people: How many people, B.
+
+    Returns:
+        (B, ...).
+
+    Example:
+        >>> person_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3).flatten()
+        tensor([2., 0., 5.])
+    """
+    total = rows.new_zeros((people, *rows.shape[1:])).index_add(0, whose, rows)
+    count = torch.bincount(whose, minlength=people).clamp_min(1).to(rows)
+    return total / count.reshape(-1, *(1 for _ in rows.shape[1:]))
