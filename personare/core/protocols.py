@@ -52,7 +52,10 @@ class FaceAnonymizer(Protocol):
 
 
 class Reader(Protocol):
-    """Reads the layout in which a data set is published."""
+    """Reads the layout in which a data set is published.
+
+    May offer ``make(source) -> Callable[[str], Made]`` for tracks that are no files of their own (``data/made.py``).
+    """
 
     def __call__(self, source: Path) -> "tuple[Sequence[Recording], object, Sequence[Withheld]]":
         """Return recordings (tracks relative to ``source``), the participants' table, and what could not be read."""

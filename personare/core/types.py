@@ -79,6 +79,7 @@ class Batch:
         labels: (N,) int64, index into ``classes``.
         classes: What the labels mean, in a fixed order.
         subjects: (N,) str, whose recording it is.
+        columns: By modality, what the D columns of a table or a signal are, where known.
     """
 
     ids: tuple[str, ...]
@@ -87,6 +88,7 @@ class Batch:
     labels: Array
     classes: tuple[str, ...]
     subjects: Array
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return how many recordings there are."""
@@ -114,6 +116,7 @@ class Batch:
             self,
             arrays={name: self.arrays[name] for name in modalities},
             present={name: self.present[name] for name in modalities},
+            columns={name: self.columns[name] for name in modalities if name in self.columns},
         )
 
 

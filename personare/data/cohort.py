@@ -26,6 +26,7 @@ _BIDS_VERSION = "1.10.0"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
     "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
+    "**/*_picture.*\n**/*_text.txt\n"
 )
 
 

@@ -81,6 +81,8 @@ def import_cohort(  # noqa: PLR0913 - the last three are what the layer above le
         name = reader if read.citation else source.resolve().name
         writer = CohortWriter(target, name=name, description=_origin(read, reader, options))
         intake = Intake(source=source, writer=writer, check=check, extract_sound=extract_sound, skipped=skipped)
+        if hasattr(read, "make"):
+            intake.make = read.make(source)
         with closing(intake):
             for recording in progress(recordings):
                 intake.take(recording)

@@ -17,6 +17,7 @@ from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import CohortWriter
 from personare.data.labels import EMOTIONS, emotion
+from personare.data.made import Made
 from personare.data.media import member
 
 __all__ = ["Intake"]
@@ -24,6 +25,10 @@ __all__ = ["Intake"]
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
 _LFS = b"version https://git-lfs"
 _AGAIN = "Get the file again from where it came from, or remove it."
+
+
+def _nothing(address: str) -> Made:
+    raise DataError(f"there is no file {address}")
 
 
 @dataclass(kw_only=True)
@@ -35,6 +40,7 @@ class Intake:
         writer: Where they go.
         check: Decodes a file of a track from start to end; raises DataError if it cannot be used.
         extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
+        make: Makes a track that is no file of its own, from its address.
         skipped: What is not taken in is added here.
         origins: What was taken in: recording, track, file.
         subjects: People with at least one recording.
@@ -44,6 +50,7 @@ class Intake:
     writer: CohortWriter
     check: Callable[[Path, str], None]
     extract_sound: Callable[[Path, Path], bool]
+    make: Callable[[str], Made] = _nothing
     skipped: list[Withheld]
     origins: list[tuple[str, str, str]] = field(default_factory=list)
     subjects: set[str] = field(default_factory=set)
@@ -62,13 +69,13 @@ class Intake:
         self._ids.add(recording.id)
         taken: dict[str, str] = {}
         for track, path in recording.tracks.items():
-            if self._attempt(path, lambda track=track, path=path: self._copy(recording, track, path)):  # type: ignore[misc]
-                taken[track] = self._relative(recording, track, _suffix(path))
+            if to := self._attempt(path, lambda track=track, path=path: self._bring(recording, track, path)):  # type: ignore[misc]
+                taken[track] = to
                 self.origins.append((recording.id, track, path))
         if "video" in taken and "audio" not in taken:
             film = self.writer.root / taken["video"]
-            if self._attempt(f"{recording.tracks['video']} (its sound)", lambda: self._extract(recording, film)):
-                taken["audio"] = self._relative(recording, "audio", ".wav")
+            if to := self._attempt(f"{recording.tracks['video']} (its sound)", lambda: self._extract(recording, film)):
+                taken["audio"] = to
                 self.origins.append((recording.id, "audio", recording.tracks["video"]))
         if taken:
             self.subjects.add(recording.subject)
@@ -76,37 +83,54 @@ class Intake:
                 labels["emotion"] = emotion(labels["emotion"]) or ""
             self.writer.add(replace(recording, tracks=taken, labels=labels))
 
-    def _attempt(self, item: str, work: Callable[[], bool]) -> bool:
+    def _attempt(self, item: str, work: Callable[[], str]) -> str:
         """Do one file's work; whatever goes wrong with the file itself is listed and does not stop the import."""
         try:
             return work()
         except Exception as error:  # a decoder may fail on a bad file in any way it likes
             _stop_if_disk_is_full(error, self.writer.root)
             self._skip(item, *_told(error))
-        return False
+        return ""
 
-    def _copy(self, recording: Recording, track: str, path: str) -> bool:
+    def _bring(self, recording: Recording, track: str, path: str) -> str:
+        """Copy or make a track; return where it lies in the cohort."""
+        if "#" in path and not (self.source / path).exists():
+            return self._write(recording, track, self._made(path))
         to = self.writer.path(recording, track, _suffix(path))
-        file, key = member(path)
         with _unless_good(to):
-            if key and not (self.source / path).exists():
-                np.save(to, self._array(file, key))
-            else:
-                _look_at(self.source / path)
-                self.check(self.source / path, track)
-                shutil.copyfile(self.source / path, to)
+            _look_at(self.source / path)
+            self.check(self.source / path, track)
+            shutil.copyfile(self.source / path, to)
         _describe_wav(to)
-        return True
+        return self._relative(to)
 
-    def _extract(self, recording: Recording, film: Path) -> bool:
+    def _made(self, path: str) -> Made:
+        file, key = member(path)
+        return Made(values=self._array(file, key)) if key else self.make(path)
+
+    def _write(self, recording: Recording, track: str, made: Made) -> str:
+        text = made.values if isinstance(made.values, str) else ""
+        to = self.writer.path(recording, track, ".txt" if isinstance(made.values, str) else ".npy")
+        with _unless_good(to):
+            if isinstance(made.values, str):
+                _must_say(text)
+                to.write_text(text, encoding="utf-8")
+            else:
+                _must_measure(made.values)
+                np.save(to, made.values)
+            if made.about:
+                to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
+        return self._relative(to)
+
+    def _extract(self, recording: Recording, film: Path) -> str:
         to = self.writer.path(recording, "audio", ".wav")
         with _unless_good(to):
             if not self.extract_sound(film, to):
                 to.unlink(missing_ok=True)
-                return False
+                return ""
             self.check(to, "audio")
         _describe_wav(to)
-        return True
+        return self._relative(to)
 
     def _array(self, file: str, key: str) -> Any:
         if file not in self._arrays:
@@ -126,8 +150,8 @@ class Intake:
             arrays.close()
         self._arrays.clear()
 
-    def _relative(self, recording: Recording, track: str, suffix: str) -> str:
-        return self.writer.path(recording, track, suffix).relative_to(self.writer.root).as_posix()
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.writer.root).as_posix()
 
     def _skip(self, item: str, problem: str, fix: str) -> None:
         self.skipped.append(Withheld(item=item, problem=problem, fix=fix))
@@ -149,8 +173,6 @@ def _stop_if_disk_is_full(error: Exception, root: Path) -> None:
 
 
 def _suffix(path: str) -> str:
-    if member(path)[1]:
-        return ".npy"
     double = [s for s in (".tsv.gz", ".csv.gz") if path.lower().endswith(s)]
     return double[0] if double else PurePosixPath(path).suffix.lower()
 
@@ -163,6 +185,19 @@ def _look_at(path: Path) -> None:
     with path.open("rb") as file:
         if size < 1024 and file.read(len(_LFS)) == _LFS:
             raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+
+
+def _must_say(text: str) -> None:
+    if not text.strip():
+        raise DataError("the text is empty")
+
+
+def _must_measure(values: Any) -> None:
+    """Refuse an array with nothing in it; single gaps (NaN) are data and stay."""
+    if not values.size or not np.issubdtype(values.dtype, np.number) or np.isinf(values).any():
+        raise DataError("the values must be finite numbers, or NaN where one is missing")
+    if np.isnan(values).all():
+        raise DataError("every value is missing")
 
 
 @contextmanager

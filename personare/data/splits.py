@@ -1,15 +1,45 @@
 """Splits that keep measurements honest: by person, by what was said; by clip only under the name it deserves."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 
-__all__ = ["content_halves", "leaky_random", "person_folds"]
+__all__ = [
+    "Split",
+    "check_apart",
+    "content_halves",
+    "k_folds_with_validation",
+    "leaky_random",
+    "leaky_random_9_1",
+    "person_folds",
+    "unseen_sentences",
+]
 
 _DRAWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which recordings a learner learns from, which it may look at while it learns, and which judge it.
+
+    Attributes:
+        protocol: The name under which figures made with it are published.
+        train: Recording ids, sorted.
+        validation: Recording ids, sorted; empty where nothing is looked at.
+        test: Recording ids, sorted.
+        left_out: Recordings that would leak from one part into another.
+    """
+
+    protocol: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def person_folds(
@@ -144,3 +174,167 @@ def leaky_random(ids: Sequence[str], folds: int, *, rng: np.random.Generator) ->
         raise OptionError(f"Folds must be between 2 and the {len(ids)} recordings, {folds} was given.")
     parts = np.array_split(rng.permutation(np.array(sorted(ids))), folds)
     return [(sorted(set(ids) - set(part.tolist())), sorted(part.tolist())) for part in parts]
+
+
+def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation: float = 0.0) -> Split:
+    """Split clips 9 to 1 at random, the same people on both sides: only to compare with tables published that way.
+
+    Args:
+        ids: Recording ids, at least 10.
+        rng: The order.
+        validation: Share of the nine parts to put aside for early stopping; 0 for learners that need none.
+
+    Returns:
+        The split; its size is the published one, its list is not.
+
+    Raises:
+        OptionError: A share that is not in [0, 1).
+        DataError: Fewer than 10 recordings.
+
+    Example:
+        >>> split = leaky_random_9_1([f"clip{n}" for n in range(20)], rng=np.random.default_rng(0))
+        >>> len(split.train), len(split.validation), len(split.test)
+        (18, 0, 2)
+    """
+    if not 0 <= validation < 1:
+        raise OptionError(f"validation must be a share from 0 to below 1, not {validation}. Give e.g. 0.1.")
+    if len(ids) < 10:
+        raise DataError(f"A split 9 to 1 needs at least 10 recordings, {len(ids)} were given. Add recordings.")
+    shuffled = [sorted(ids)[i] for i in rng.permutation(len(ids))]
+    tested = round(len(ids) / 10)
+    watched = round((len(ids) - tested) * validation)
+    return Split(
+        protocol="leaky_random_9_1",
+        train=tuple(sorted(shuffled[tested + watched :])),
+        validation=tuple(sorted(shuffled[tested : tested + watched])),
+        test=tuple(sorted(shuffled[:tested])),
+    )
+
+
+def k_folds_with_validation(subjects: Mapping[str, str], folds: int, *, rng: np.random.Generator) -> list[Split]:
+    """Split people into folds: each fold is tested once, and watched once while others are learned from.
+
+    **Guarantee**: a person is in one part of a split only; over all splits every recording is tested exactly once.
+
+    Args:
+        subjects: Pseudonym by recording id.
+        folds: How many, at least 3; with fewer people than folds, one fold a person.
+        rng: Which people share a fold.
+
+    Raises:
+        OptionError: Fewer than three folds asked for.
+        DataError: Fewer than three people.
+
+    Example:
+        >>> splits = k_folds_with_validation({"a": "01", "b": "02", "c": "03"}, 3, rng=np.random.default_rng(0))
+        >>> sorted(split.test for split in splits)
+        [('a',), ('b',), ('c',)]
+    """
+    shares = _shares(subjects, folds, rng)
+    splits = []
+    for test, validation in zip(shares, shares[1:] + shares[:1], strict=True):
+        train = tuple(sorted(set(subjects) - {*test, *validation}))
+        splits.append(Split(protocol=f"person_{len(shares)}_folds", train=train, validation=validation, test=test))
+    return splits
+
+
+def unseen_sentences(
+    subjects: Mapping[str, str], sentences: Mapping[str, str], folds: int, *, rng: np.random.Generator
+) -> list[Split]:
+    """Split by person and by what is said: tested are new people who say sentences that nobody said in training.
+
+    The sentences are drawn into two halves. Each fold of people is tested twice, once with each half, after learning
+    from other people who say the other half.
+
+    **Guarantee**: a person is in one part of a split only; no sentence of the test is in training or validation; over
+    all splits every recording is tested exactly once.
+
+    Args:
+        subjects: Pseudonym by recording id.
+        sentences: What is said, by recording id.
+        folds: Folds of people, at least 3.
+        rng: Which people share a fold, which sentences a half.
+
+    Returns:
+        Twice as many splits as folds.
+
+    Raises:
+        OptionError: Fewer than three folds asked for.
+        DataError: Fewer than three people, fewer than two sentences, a recording without a sentence, or people and
+            sentences that go together so that a part would be empty.
+    """
+    without = sorted(set(subjects) - {i for i, said in sentences.items() if said})
+    said = sorted({sentences[i] for i in subjects if i not in without})
+    if without or len(said) < 2:
+        what = f"{len(without)} recordings (first {without[0]}) have none" if without else f"there are {len(said)}"
+        raise DataError(f"A split by sentence needs two sentences, and one for each recording, but {what}. Label them.")
+    half = {said[i] for i in rng.permutation(len(said))[: len(said) // 2]}
+    splits = []
+    for fold in k_folds_with_validation(subjects, folds, rng=rng):
+        for tested in (half, set(said) - half):
+            test = tuple(i for i in fold.test if sentences[i] in tested)
+            train, validation = (
+                tuple(i for i in part if sentences[i] not in tested) for part in (fold.train, fold.validation)
+            )
+            if not (train and validation and test):
+                raise DataError("People and sentences go together: a part of the split is empty. Split by person only.")
+            left_out = tuple(sorted(set(subjects) - {*train, *validation, *test}))
+            splits.append(
+                Split(
+                    protocol=f"{fold.protocol}_unseen_sentences",
+                    train=train,
+                    validation=validation,
+                    test=test,
+                    left_out=left_out,
+                )
+            )
+    return splits
+
+
+def _shares(subjects: Mapping[str, str], folds: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+    """Return the recordings of each fold of people."""
+    if folds < 3:
+        raise OptionError(f"Training, validation and test need at least 3 folds, {folds} was given. Ask for more.")
+    people = len(set(subjects.values()))
+    if people < 3:
+        raise DataError(f"Training, validation and test need at least 3 people, the cohort has {people}. Add people.")
+    return [tuple(test) for _, test in person_folds(subjects, folds, rng=rng)]
+
+
+def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[str, str] | None = None) -> None:
+    """Check that no recording, and no person, is in two parts of a split.
+
+    Args:
+        split: Training, validation and test, from wherever they come.
+        subjects: Pseudonym by recording id.
+        sentences: By recording id, where the test must hold other sentences than training and validation.
+
+    Raises:
+        DataError: Something leaks, a recording is unknown, or training or test is empty.
+
+    Example:
+        >>> split = Split(protocol="mine", train=("a",), validation=(), test=("b",))
+        >>> check_apart(split, {"a": "01", "b": "02"})
+    """
+    parts = {"training": split.train, "validation": split.validation, "test": split.test}
+    empty = [name for name in ("training", "test") if not parts[name]]
+    if empty:
+        raise DataError(f"The split {split.protocol} has nothing in {' and '.join(empty)}. Split again.")
+    unknown = sorted({i for part in parts.values() for i in part} - set(subjects))
+    if unknown:
+        raise DataError(f"The split names recordings that are not there, such as {unknown[0]}. Split this cohort.")
+    for (one, first), (other, second) in combinations(parts.items(), 2):
+        _must_differ("recording", set(first), set(second), f"{one} and {other}")
+        _must_differ("person", {subjects[i] for i in first}, {subjects[i] for i in second}, f"{one} and {other}")
+        if sentences is not None and other == "test":
+            said = [{sentences[i] for i in part} for part in (first, second)]
+            _must_differ("sentence", said[0], said[1], f"{one} and {other}")
+
+
+def _must_differ(what: str, first: set[str], second: set[str], where: str) -> None:
+    both = sorted(first & second)
+    if both:
+        raise DataError(
+            f"No {what} may be in {where}, but {len(both)} are, such as {both[0]}: what is learned would leak into "
+            "what is measured. Split by person, or name the protocol leaky_random."
+        )

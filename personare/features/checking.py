@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from personare.features import audio, video
+from personare.features.pictures import check_picture
 
 __all__ = ["check"]
 
@@ -12,7 +13,7 @@ def check(path: Path, track: str) -> None:
 
     Args:
         path: The file.
-        track: What it is meant to be; other tracks than ``audio`` and ``video`` are not decoded.
+        track: What it is meant to be; other tracks than ``audio``, ``video`` and ``picture`` are not decoded.
 
     Raises:
         DataError: It is broken, empty, silent, truncated or not what it is named.
@@ -21,3 +22,5 @@ def check(path: Path, track: str) -> None:
         audio.check(path)
     elif track == "video":
         video.check(path)
+    elif track == "picture":
+        check_picture(path)

@@ -232,7 +232,7 @@ def test_bids_lists_names_that_do_not_fit(tmp_path: Path) -> None:
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "folder", "recordings", "people"),
-    [("crema_d", "crema-d", 3257, 40), ("ravdess", "ravdess", 206, 14), ("emodb", "emodb", 243, 5)],
+    [("crema_d", "crema-d", 3261, 40), ("ravdess", "ravdess", 210, 14), ("emodb", "emodb", 243, 5)],
 )
 def test_published_data_are_read_whole(real_data: Path, name: str, folder: str, recordings: int, people: int) -> None:
     found, table, skipped = read(name, real_data / folder)

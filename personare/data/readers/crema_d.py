@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -14,7 +14,8 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.index import recording_id
-from personare.data.labels import sex
+from personare.data.labels import emotion, sex
+from personare.data.made import Made, address, made_from_rows, numbers, read_table
 from personare.data.media import media_files, not_named, people_table, track_of
 
 __all__ = ["CremaD"]
@@ -27,6 +28,11 @@ _EMOTIONS = MappingProxyType(
 )
 _LEVELS = MappingProxyType({"LO": "low", "MD": "medium", "HI": "high", "XX": "unspecified", "X": "unspecified"})
 _VOTES = MappingProxyType({"VoiceVote": "vote_voice", "FaceVote": "vote_face", "MultiModalVote": "vote_both"})
+_ACOUSTICS = "acoustic_features.csv"
+_NO_STATISTICS = ("", "actor_id", "sentence", "emotion", "intensity", "sample_rate")
+_CODES = MappingProxyType(
+    {"anger": "ANG", "disgust": "DIS", "fear": "FEA", "happiness": "HAP", "neutral": "NEU", "sadness": "SAD"}
+)
 _SHAPE = "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"
 
 
@@ -34,11 +40,13 @@ _SHAPE = "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"
 class CremaD:
     """Reads CREMA-D: ``AudioWAV/*.wav``, ``VideoFlash/*.flv``, the votes and the demographics, as published.
 
-    Also takes log-mel spectrograms, arrays named by clip in any ``.npz`` file, as the feature track ``logmel``. The
+    Also takes log-mel spectrograms, arrays named by clip in any ``.npz`` file, as the feature track ``logmel``, and a
+    table of acoustic statistics by clip, ``acoustic_features.csv``, as the feature track ``acoustics``. The
     MP3 copies (``AudioMP3``) are used only for clips without a WAV. Race and ethnicity are not taken in: nothing here
     needs them.
 
-    **Guarantee**: every sound or film file and every spectrogram is a track of a recording or listed with the reason.
+    **Guarantee**: every sound or film file, every spectrogram and every row of statistics is a track of a recording or
+    listed with the reason.
 
     **Source**: Cao, Cooper, Keutmann, Gur, Nenkova, Verma: CREMA-D: Crowd-sourced emotional multimodal actors dataset.
     IEEE Transactions on Affective Computing 5(4), 2014. doi:10.1109/TAFFC.2014.2336244.
@@ -52,9 +60,9 @@ class CremaD:
         """Read the names of files and spectrograms, the votes and the demographics.
 
         Returns:
-            Recordings (tracks ``audio``, ``video``, ``logmel``; labels ``emotion`` as intended, ``sentence``,
-            ``intensity``, and ``vote_voice``, ``vote_face``, ``vote_both`` where the crowd voted, ties as
-            ``anger:disgust``), the actors with sex and age, and what cannot be used.
+            Recordings (tracks ``audio``, ``video``, ``logmel``, ``acoustics``; labels ``emotion`` as intended,
+            ``sentence``, ``intensity``, and ``vote_voice``, ``vote_face``, ``vote_both`` where the crowd voted, ties
+            as ``anger:disgust``), the actors with sex and age, and what cannot be used.
 
         Raises:
             DataError: There is no such folder, or a table of it cannot be read.
@@ -64,8 +72,10 @@ class CremaD:
         takes: dict[str, dict[str, str]] = {}
         # WAV before MP3: the first file of a track is the one that is used.
         found = [(path, track_of(path)) for path in sorted(files, key=lambda path: path.lower().endswith(".mp3"))]
-        for path, track in [*found, *((path, "logmel") for path in spectrograms)]:
-            clip = path.rpartition("#")[2] if track == "logmel" else PurePosixPath(path).stem
+        named = [(path, track, PurePosixPath(path).stem) for path, track in found]
+        named += [(path, "logmel", path.rpartition("#")[2]) for path in spectrograms]
+        named += [(path, "acoustics", clip) for path, clip in _statistics(source)]
+        for path, track, clip in named:
             if _NAME.match(clip) is None:
                 skipped.append(not_named(path, _SHAPE))
                 continue
@@ -75,6 +85,16 @@ class CremaD:
         votes = _votes(source)
         recordings = [_recording(clip, takes[clip], votes.get(clip, {})) for clip in sorted(takes)]
         return recordings, people_table((r.subject for r in recordings), _demographics(source)), skipped
+
+    def make(self, source: Path) -> Callable[[str], Made]:
+        """Return what makes the acoustics of a clip of their row."""
+
+        def load(file: str) -> pd.DataFrame:
+            table = read_table(source / file)
+            own = [name for name in table.columns if name not in _NO_STATISTICS and not name.startswith("Unnamed")]
+            return numbers(table[own])
+
+        return made_from_rows(load)
 
 
 def _recording(clip: str, tracks: Mapping[str, str], votes: Mapping[str, str]) -> Recording:
@@ -101,6 +121,14 @@ def _spectrograms(source: Path) -> tuple[list[str], list[Withheld]]:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             broken.append(Withheld(item=relative, problem=f"it cannot be read: {error}", fix="Get the file again."))
     return found, broken
+
+
+def _statistics(source: Path) -> Iterator[tuple[str, str]]:
+    """Yield address and clip of every row of acoustic statistics."""
+    file = next((name for name in (_ACOUSTICS, f"{_ACOUSTICS}.gz") if (source / name).is_file()), "")
+    for row, about in enumerate(_table(source, _ACOUSTICS, ("actor_id", "sentence", "emotion", "intensity"))):
+        felt = _CODES.get(emotion(about["emotion"]) or "", about["emotion"])
+        yield address(file, row), f"{about['actor_id']}_{about['sentence']}_{felt}_{about['intensity']}"
 
 
 def _votes(source: Path) -> dict[str, dict[str, str]]:

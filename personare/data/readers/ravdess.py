@@ -1,7 +1,7 @@
 """RAVDESS: 24 North American actors speak and sing two sentences in 8 emotions, as sound, as film, and as both."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError
 from personare.core.types import Recording, Withheld
 from personare.data.index import recording_id
+from personare.data.made import Made, address, made_from_rows, numbers, read_table
 from personare.data.media import media_files, not_named, people_table, track_of
 
 __all__ = ["Ravdess"]
@@ -25,6 +26,8 @@ _CHANNELS = MappingProxyType({"01": "speech", "02": "song"})
 _SENTENCES = MappingProxyType({"01": "kids", "02": "dogs"})
 _INTENSITIES = MappingProxyType({"01": "normal", "02": "strong"})
 
+_TABLES = MappingProxyType({"acoustics": "audio_summary.csv", "face": "video_summary.csv"})
+_NO_STATISTICS = ("file", "emotion", "intensity", "actor", "gender")
 _RENAME = "Let sound files start with 03-, films with 01- or 02-."
 
 
@@ -35,7 +38,11 @@ class Ravdess:
     The sound-only file (``03-``) and the film (``01-`` with sound, else ``02-`` without) of one performance become
     one recording. Odd actors are men, even ones women.
 
-    **Guarantee**: every sound or film file is a track of a recording or listed with the reason.
+    Tables of statistics by clip, ``audio_summary.csv`` and ``video_summary.csv`` with the column ``file``, become the
+    feature tracks ``acoustics`` and ``face`` of the performances they describe.
+
+    **Guarantee**: every sound or film file and every row of statistics is a track of a recording or listed
+    with the reason.
 
     **Source**: Livingstone, Russo: The Ryerson Audio-Visual Database of Emotional Speech and Song. PLoS ONE 13(5),
     2018. doi:10.1371/journal.pone.0196391.
@@ -56,14 +63,14 @@ class Ravdess:
             raise OptionError(f"channel must be speech, song or both, not {self.channel!r}. Choose one of them.")
 
     def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the names of the files under ``source``; nothing is opened.
+        """Read the names of the files under ``source`` and, where they are there, the tables; no recording is opened.
 
         Returns:
-            Recordings (tracks ``audio``, ``video``; labels ``emotion``, ``sentence``, ``intensity``, ``repetition``,
-            ``channel``), the actors with sex, and files that cannot be used.
+            Recordings (tracks ``audio``, ``video``, ``acoustics``, ``face``; labels ``emotion``, ``sentence``,
+            ``intensity``, ``repetition``, ``channel``), the actors with sex, and files that cannot be used.
 
         Raises:
-            DataError: There is no such folder.
+            DataError: There is no such folder, or a table of statistics cannot be read.
         """
         takes: dict[str, tuple[re.Match[str], dict[str, str]]] = {}
         skipped: list[Withheld] = []
@@ -75,9 +82,36 @@ class Ravdess:
             elif self.channel in ("both", _CHANNELS[match["channel"]]):
                 _, tracks = takes.setdefault(Path(path).stem[3:], (match, {}))
                 skipped += _take_in(path, match["modality"], tracks)
+        for path, track, clip in _statistics(source):
+            match = _NAME.match(clip)
+            if match is None:
+                skipped.append(not_named(path, "MM-CC-EE-II-SS-RR-AA, such as 01-01-05-01-01-01-12.mp4"))
+            elif self.channel in ("both", _CHANNELS[match["channel"]]):
+                first = takes.setdefault(clip[3:], (match, {}))[1].setdefault(track, path)
+                skipped += [_double(path, first)] if first != path else []
         recordings = [_recording(match, tracks) for match, tracks in takes.values() if tracks]
         sexes = {f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)}
         return recordings, people_table((r.subject for r in recordings), dict(sexes)), skipped
+
+    def make(self, source: Path) -> Callable[[str], Made]:
+        """Return what makes the statistics of a clip of their row."""
+
+        def load(file: str) -> pd.DataFrame:
+            table = read_table(source / file)
+            own = [name for name in table.columns if name not in _NO_STATISTICS]
+            return numbers(table[own])
+
+        return made_from_rows(load)
+
+
+def _statistics(source: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield address, track and clip of every row of the tables of statistics."""
+    for track, name in _TABLES.items():
+        if (source / name).is_file():
+            table = read_table(source / name)
+            if "file" not in table:
+                raise DataError(f"{source / name} must have the column file, the clip's name. Add or rename it.")
+            yield from ((address(name, row), track, Path(str(clip)).stem) for row, clip in enumerate(table["file"]))
 
 
 def _take_in(path: str, modality: str, tracks: dict[str, str]) -> list[Withheld]:
@@ -93,7 +127,11 @@ def _take_in(path: str, modality: str, tracks: dict[str, str]) -> list[Withheld]
         return [
             Withheld(item=path, problem=f"its picture is that of {first}, which has sound too", fix="Nothing to do.")
         ]
-    return [Withheld(item=path, problem=f"the same clip is at {first}", fix="Keep one of the two.")]
+    return [_double(path, first)]
+
+
+def _double(path: str, first: str) -> Withheld:
+    return Withheld(item=path, problem=f"the same clip is at {first}", fix="Keep one of the two.")
 
 
 def _recording(match: re.Match[str], tracks: dict[str, str]) -> Recording:

@@ -1,0 +1,50 @@
+"""What people wrote: decoded whatever it was saved as, and without the handles and links that lead to them."""
+
+import re
+from pathlib import Path
+
+from personare.core.errors import DataError
+
+__all__ = ["HANDLE", "LINK", "read_text", "without_addresses"]
+
+HANDLE = "@user"
+LINK = "http"
+
+_LINK = re.compile(
+    r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
+)
+_MAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_HANDLE = re.compile(r"[@＠]\s?\w+")
+
+
+def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
+    """Return a text file's content in one line.
+
+    Args:
+        path: The file; UTF-8 with or without a byte-order mark.
+        otherwise: How it is decoded where it is not UTF-8; what cannot be decoded becomes U+FFFD.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"the text {path.name} cannot be read: {error}. Get it again.") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode(otherwise, "replace")
+    return " ".join(text.split())
+
+
+def without_addresses(text: str) -> str:
+    """Return a text with placeholders for handles, links and mail addresses, which identify people.
+
+    Names in plain words stay: they are told from other words by nothing that is sure.
+
+    Example:
+        >>> without_addresses("RT @ann_b: so happy! http://t.co/xYz ann@mail.org")
+        'RT @user: so happy! http @user'
+    """
+    return _HANDLE.sub(HANDLE, _MAIL.sub(HANDLE, _LINK.sub(LINK, text)))

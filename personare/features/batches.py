@@ -1,0 +1,223 @@
+"""Recordings as one batch: every track an array of one shape, a mask of what is missing, labels, and whose they are."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Batch, Recording, Withheld
+from personare.features.expression import FaceLandmarker
+from personare.features.tracks import Track, read_track
+
+__all__ = ["Layout", "read_batch"]
+
+_T = TypeVar("_T")
+_ON_REQUEST = ("video", "events")  # films take seconds each, and events hold the labels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How recordings of different length, size and completeness become arrays of one shape.
+
+    Attributes:
+        frames: Steps of a signal or a spectrogram; shorter ones are filled with zeros at their end, longer ones cut.
+            None: as many as the longest one has.
+        picture: Side of a picture in pixels.
+        gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
+            a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
+            from other people, so that no private mean slips into anybody's row.
+    """
+
+    frames: int | None = None
+    picture: int = 64
+    gaps: str = "refuse"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.gaps not in ("refuse", "indicate"):
+            raise OptionError(f"gaps must be refuse or indicate, not {self.gaps!r}. Choose one of them.")
+        for name, value in (("frames", self.frames), ("picture", self.picture)):
+            if value is not None and value < 1:
+                raise OptionError(f"{name} must be at least 1, not {value}. Give e.g. 64.")
+
+
+_AS_IT_COMES = Layout()
+
+
+def read_batch(
+    recordings: Sequence[Recording],
+    sources: Mapping[str, Mapping[str, Path]],
+    *,
+    label: str,
+    modalities: Sequence[str] = (),
+    participants: pd.DataFrame | None = None,
+    layout: Layout = _AS_IT_COMES,
+) -> tuple[Batch, list[Withheld]]:
+    """Decode recordings that were let out of the vault into arrays.
+
+    **Guarantee**: a recording without the label, or with no track that can be read, is listed and not in the batch; a
+    track that cannot be read is listed and counts as missing.
+
+    Args:
+        recordings: What may be read, in the order of the rows.
+        sources: Files by recording and track, as the vault lets them out.
+        label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
+        modalities: Tracks to read; none: all but films and events.
+        participants: Indexed by pseudonym; for labels that people have, not recordings.
+        layout: Shapes and gaps.
+
+    Returns:
+        The batch (classes in alphabetical order) and what is not in it.
+
+    Raises:
+        DataError: No recording, nobody has the label or all have the same one, a modality that nobody has, values of
+            different width, or gaps that were not asked for.
+    """
+    targets = _targets(recordings, label, participants)
+    labelled = [r for r in recordings if r.id in targets]
+    skipped = [_unlabelled(r, label) for r in recordings if r.id not in targets]
+    names = tuple(modalities) or tuple(sorted({t for r in labelled for t in sources.get(r.id, {})} - {*_ON_REQUEST}))
+    read, broken = _read(labelled, sources, names, layout)
+    skipped += broken
+    found = {name for tracks in read.values() for name in tracks}
+    kept = [r for r in labelled if r.id in found]
+    skipped += [_empty(r) for r in labelled if r.id not in found]
+    classes = _classes([targets[r.id] for r in kept], label)
+    ids = tuple(r.id for r in kept)
+    stacked = {name: _stack(name, [read[name].get(i) for i in ids], layout) for name in names}
+    batch = Batch(
+        ids=ids,
+        arrays={name: values for name, (values, _) in stacked.items()},
+        present={name: np.array([i in read[name] for i in ids]) for name in names},
+        labels=np.array([classes.index(targets[i]) for i in ids], np.int64),
+        classes=classes,
+        subjects=np.array([r.subject for r in kept]),
+        columns={name: columns for name, (_, columns) in stacked.items() if columns},
+    )
+    return batch, skipped
+
+
+def _targets(recordings: Sequence[Recording], label: str, participants: pd.DataFrame | None) -> dict[str, str]:
+    """Return the label of every recording that has it."""
+    if not recordings:
+        raise DataError("There is no recording to read. Check the consent, the purpose and the tracks asked for.")
+    own = {r.id: r.labels[label] for r in recordings if r.labels.get(label)}
+    if not own and participants is not None and label in participants:
+        people = participants[label].dropna().astype(str).to_dict()
+        own = {r.id: people[r.subject] for r in recordings if r.subject in people}
+    if not own:
+        known = {key for r in recordings for key in r.labels} | set(
+            () if participants is None else map(str, participants)
+        )
+        raise DataError(f"No recording has the label {label!r}. Choose one of: {', '.join(sorted(known)) or 'none'}.")
+    return own
+
+
+def _classes(targets: Sequence[str], label: str) -> tuple[str, ...]:
+    classes = tuple(sorted(set(targets)))
+    if len(classes) < 2:
+        told = f"all {len(targets)} recordings are {classes[0]!r}" if classes else "no recording could be read"
+        raise DataError(f"Learning {label!r} takes at least two classes, but {told}. Add recordings of another class.")
+    return classes
+
+
+def _read(
+    recordings: Sequence[Recording],
+    sources: Mapping[str, Mapping[str, Path]],
+    names: Sequence[str],
+    layout: Layout,
+) -> tuple[dict[str, dict[str, Track]], list[Withheld]]:
+    """Return the tracks by modality and recording, and those that cannot be read."""
+    read: dict[str, dict[str, Track]] = {name: {} for name in names}
+    broken: list[Withheld] = []
+    with ExitStack() as stack:
+        landmarker = stack.enter_context(FaceLandmarker()) if "video" in names else None
+        for recording in recordings:
+            paths = sources.get(recording.id, {})
+            for name in [name for name in names if name in paths]:
+                try:
+                    read[name][recording.id] = read_track(paths[name], picture=layout.picture, landmarker=landmarker)
+                except DataError as error:
+                    problem, _, fix = str(error).rpartition(". ")
+                    broken.append(Withheld(item=f"{recording.id} {name}", problem=problem or fix, fix=fix))
+    absent = [name for name in names if not read[name]]
+    if absent or not names:
+        first = f" ({broken[0].item}: {broken[0].problem})" if broken else ""
+        raise DataError(f"No recording has the track {', '.join(absent) or 'at all'}{first}. Ask for tracks it has.")
+    return read, broken
+
+
+def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[Array, tuple[str, ...]]:
+    """Return the tracks of a modality as one array, and the names of its columns."""
+    there = [track for track in tracks if track is not None]
+    kind = _same(name, "kind", [track.kind for track in there])
+    if kind == "text":
+        return np.array(["" if track is None else str(track.values) for track in tracks]), ()
+    columns = _same(name, "columns", [track.columns for track in there])
+    _same(name, "rate", [track.rate_hz for track in there])
+    shapes = [np.shape(track.values) for track in there]
+    time = {"signal": 0, "spectrogram": 1}.get(kind)
+    shape = list(_same(name, "size", [tuple(n for axis, n in enumerate(s) if axis != time) for s in shapes]))
+    if time is not None:
+        shape.insert(time, layout.frames or max(s[time] for s in shapes))
+    values = np.zeros((len(tracks), *shape), np.float32)
+    for row, track in zip(values, tracks, strict=True):
+        if track is not None:
+            part = np.asarray(track.values)[tuple(slice(n) for n in shape)]  # cut where it is longer
+            np.divide(part, _scale(part), out=row[tuple(slice(n) for n in part.shape)], casting="same_kind")
+    values, columns = _without_gaps(name, values, columns, layout.gaps)
+    return (values[:, None] if kind == "spectrogram" else values), columns  # (N, 1, F, T) for spectrograms
+
+
+def _scale(values: Array) -> float:
+    """Return what brings whole numbers of a fixed range to [0, 1]: a constant, so nobody's data decide it."""
+    return 255.0 if values.dtype == np.uint8 else 1.0
+
+
+def _same(name: str, what: str, values: Sequence[_T]) -> _T:
+    """Return the one value of all tracks of a modality."""
+    counts = Counter(values).most_common(2)
+    if len(counts) > 1:
+        raise DataError(
+            f"All {name} tracks must have the same {what}, but there are {_short(counts[0][0])} ({counts[0][1]} times) "
+            f"and {_short(counts[1][0])} ({counts[1][1]} times). Import them in one way, or ask for other tracks."
+        )
+    return counts[0][0]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _without_gaps(name: str, values: Array, columns: tuple[str, ...], gaps: str) -> tuple[Array, tuple[str, ...]]:
+    missing = ~np.isfinite(values)
+    if not missing.any():
+        return values, columns
+    rows = int(missing.reshape(len(values), -1).any(axis=1).sum())
+    if gaps == "refuse":
+        raise DataError(
+            f"{rows} of {len(values)} {name} tracks hold values that are missing or infinite. Leave the track out, or "
+            "set gaps=indicate, which writes 0 for them and says so in further columns."
+        )
+    filled = np.where(missing, np.float32(0), values)
+    if values.ndim != 2:
+        return filled, columns
+    holes = np.flatnonzero(missing.any(axis=0))
+    names = columns or tuple(f"{name}{n + 1}" for n in range(values.shape[1]))
+    told = tuple(f"{names[hole]}_missing" for hole in holes)
+    return np.concatenate([filled, missing[:, holes].astype(np.float32)], axis=1), names + told
+
+
+def _unlabelled(recording: Recording, label: str) -> Withheld:
+    return Withheld(item=recording.id, problem=f"it has no label {label!r}", fix="Label it, or learn another label.")
+
+
+def _empty(recording: Recording) -> Withheld:
+    return Withheld(item=recording.id, problem="none of the tracks asked for can be read", fix="Ask for others.")
