@@ -194,8 +194,8 @@ def _loss(
         return one.self_compose(steps)
     likely = int(binom.isf(_RARE, recordings, rate)) + 1
     drawn = [*range(min(likely, recordings)), recordings]
-    chances = binom.pmf(drawn[:-1], recordings, rate)
-    chances = [*chances, max(1 - chances.sum(), 0.0)]
+    likely_chances = np.asarray(binom.pmf(drawn[:-1], recordings, rate))
+    chances = [*likely_chances.tolist(), max(1 - float(likely_chances.sum()), 0.0)]
     one = pld.from_mixture_gaussian_mechanism(noise_multiplier, drawn, chances, value_discretization_interval=grid)
     return one.self_compose(steps)
 

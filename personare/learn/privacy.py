@@ -189,7 +189,8 @@ class PaidBatch:
         self._released += 1
         noise = self.rng.standard_normal(tuple(total.shape), dtype=np.float32)
         scale = self.noise_multiplier * clip_norm
-        return (total + scale * torch.from_numpy(np.asarray(noise)).to(total)) / self.plan.expected_batch
+        noised: Tensor = total + scale * torch.from_numpy(np.asarray(noise)).to(total)
+        return noised.div_(self.plan.expected_batch)
 
 
 def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
