@@ -49,3 +49,17 @@ def small_cohort(tmp_path: Path) -> Cohort:
             )
     people = pd.DataFrame({"sex": ["F", "M"], "age": [30.0, 40.0]}, index=["01", "02"])
     return writer.finish(people, consent_all(["01"], ["evaluation"]))
+
+
+@pytest.fixture
+def run() -> Callable[..., tuple[int, str]]:
+    """Types a command of personare; returns its exit status and all that it said."""
+    from click.testing import CliRunner
+
+    from personare import cli
+
+    def typed(*words: object) -> tuple[int, str]:
+        result = CliRunner().invoke(cli.cli, [str(word) for word in words])
+        return result.exit_code, result.output
+
+    return typed
