@@ -15,6 +15,7 @@ __all__ = [
     "d_sys",
     "equal_error_rate",
     "mean_over_people",
+    "over_people",
     "recall_and_accuracy",
     "top1_credit",
     "true_accepts",
@@ -77,6 +78,26 @@ def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) 
     sums = _by_person(values[seen].astype(float), person[seen])
     counts = _by_person(np.ones(int(seen.sum())), person[seen])
     return _estimate(lambda w: (w @ sums) / np.maximum(w @ counts, 1e-12), len(sums), int(seen.sum()), rng)
+
+
+def over_people(
+    values: Array, person: Array, figure: Callable[[Array], Array], *, rng: np.random.Generator
+) -> Estimate:
+    """Return a figure that follows from sums over recordings, with people resampled.
+
+    Args:
+        values: (N, K) what is added up.
+        person: (N,) who is in it.
+        figure: Sums (draws, K) in, (draws,) figures out.
+        rng: Draws the people.
+
+    Example:
+        >>> over_people(np.array([[1.0], [3.0]]), np.array(["a", "b"]), lambda s: s[:, 0],
+        ...     rng=np.random.default_rng(0)).value
+        4.0
+    """
+    sums = _by_person(values.astype(float), person)
+    return _estimate(lambda w: figure(w @ sums), len(sums), len(values), rng)
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:

@@ -34,5 +34,6 @@ def test_every_judge_says_what_it_looks_at(folder):
     package = f"personare.evaluate.{folder}"
     for name in registry.find(package):
         judge = registry.load(package, name)
-        assert set(judge.modality.split("+")) <= {"audio", "video", "any"}
+        # attacks on models look at what a model answers, not at recordings
+        assert set(judge.modality.split("+")) <= {"audio", "video", "any", "model"}
         assert set(judge.views) <= {*VOICE_VIEWS, *FACE_VIEWS}

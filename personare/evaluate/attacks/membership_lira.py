@@ -1,0 +1,70 @@
+"""Asks whether a model's answer fits better to models that learned from the recording, or to models that did not."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.stats import norm
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array
+from personare.evaluate.membership import Signals
+
+__all__ = ["LikelihoodRatio"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LikelihoodRatio:
+    """LiRA: a Gaussian over shadow models with the recording, another over those without; score by their ratio.
+
+    Attributes:
+        online: Use both Gaussians; False only the one without (z-score), as an attacker must who cannot train shadows
+            on the recordings asked about.
+        pooled_below: With fewer shadow models than this on a side, one variance serves all recordings.
+
+    **Source**: N. Carlini, S. Chien, M. Nasr, S. Song, A. Terzis, F. Tramèr, "Membership inference attacks from first
+    principles", IEEE S&P 2022 (arXiv 2112.03570). The pooled variance is divided by its degrees of freedom.
+
+    Example:
+        >>> import numpy as np
+        >>> x = np.array([3.0, 3.1, 2.9, 0.0, 0.1, -0.1])
+        >>> s = Signals(logits=np.stack([x, np.zeros(6)], axis=1)[:, None], inside=(x > 1)[:, None],
+        ...     labels=np.array([0]), subjects=np.array(["a"]))
+        >>> attack = LikelihoodRatio()
+        >>> bool(attack(s, 0)[0] > 0 > attack(s, 3)[0])
+        True
+    """
+
+    modality: ClassVar[str] = "model"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    online: bool = True
+    pooled_below: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.pooled_below < 2:
+            raise OptionError(
+                f"pooled_below must be at least 2 (a variance needs two models), given {self.pooled_below}."
+            )
+
+    def __call__(self, signals: Signals, target: int) -> Array:
+        """Return the logarithm of the ratio, or the z-score, (N,)."""
+        others = signals.shadows(target)
+        phi, inside = signals.confidence, signals.inside[others]
+        mean_out, sd_out = self._fitted(phi[others], ~inside, "without it", signals.asked)
+        if not self.online:
+            return np.asarray((phi[target] - mean_out) / sd_out)
+        mean_in, sd_in = self._fitted(phi[others], inside, "with it", signals.asked)
+        return np.asarray(norm.logpdf(phi[target], mean_in, sd_in) - norm.logpdf(phi[target], mean_out, sd_out))
+
+    def _fitted(self, phi: Array, used: Array, side: str, asked: Array) -> tuple[Array, Array]:
+        n = used.sum(axis=0)
+        if (n[asked] < 1).any() or n.sum() <= len(n):
+            raise DataError(f"LiRA needs shadow models {side} for every recording, two for some: train more models.")
+        n = np.maximum(n, 1)  # recordings of the population are in no model, and are not scored
+        mean = np.where(used, phi, 0).sum(axis=0) / n
+        squares = (np.where(used, phi - mean, 0) ** 2).sum(axis=0)
+        pooled = squares.sum() / (n - 1).sum()
+        variance = squares / n if n.min() >= self.pooled_below else np.full(len(n), pooled)
+        return mean, np.sqrt(np.maximum(variance, 1e-12))

@@ -1,0 +1,206 @@
+"""Tests a privacy claim with one training run: canaries that were trained on must be hard to tell from the others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import binom
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Result, Spend
+
+__all__ = ["Guesses", "audit", "canaries", "epsilon_lower_bound", "guess"]
+
+_SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the canaries that are guessed; each is tried, and paid for
+_HIGHEST: Final = 100.0
+
+Fit = Callable[[Array, Array, Array], Array]
+"""Canaries (m, D), their labels (m,), and (m,) bool which of them to train on, in; (m,) scores out, higher = in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guesses:
+    """What an auditor found.
+
+    Attributes:
+        made: Guesses, r.
+        right: Of them right, v.
+        epsilon: The claim must be at least this.
+        confidence: With this probability.
+    """
+
+    made: int
+    right: int
+    epsilon: float
+    confidence: float
+
+
+def epsilon_lower_bound(made: int, right: int, *, canaries: int, delta: float, confidence: float = 0.95) -> float:
+    """Return the epsilon that a mechanism has at least, from guesses about canaries of one run.
+
+    **Guarantee**: for an (epsilon, delta)-private mechanism the bound exceeds epsilon with a probability of at most
+    1 - confidence, if how many guesses are made does not depend on the truth.
+
+    Args:
+        made: r guesses; abstaining is free.
+        right: v of them right.
+        canaries: m, each included with probability 1/2.
+        delta: Of the claim.
+        confidence: Of the bound.
+
+    Raises:
+        OptionError: Counts that cannot be.
+
+    **Source**: T. Steinke, M. Nasr, M. Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023
+    (arXiv 2305.08846), theorem 5.2.
+
+    Example:
+        >>> round(epsilon_lower_bound(100, 100, canaries=100, delta=1e-5), 2)
+        3.49
+    """
+    if not 0 <= right <= made <= canaries or not 0 <= delta < 1 or not 0.5 < confidence < 1:
+        raise OptionError(
+            "An audit needs right <= made <= canaries, delta in [0, 1) and confidence in (0.5, 1), given "
+            f"{right}, {made}, {canaries}, {delta} and {confidence}."
+        )
+    low, high = 0.0, _HIGHEST
+    if not made or _chance(made, right, canaries, delta, 0.0) >= 1 - confidence:
+        return 0.0
+    while high - low > 1e-4:
+        middle = (low + high) / 2
+        likely = _chance(made, right, canaries, delta, middle) >= 1 - confidence
+        low, high = (low, middle) if likely else (middle, high)
+    return low
+
+
+def _chance(made: int, right: int, canaries: int, delta: float, epsilon: float) -> float:
+    """Return how likely so many right guesses are, at most, under (epsilon, delta)-differential privacy."""
+    rate = float(expit(epsilon))
+    usual = float(binom.sf(right - 1, made, rate))
+    if not delta or not right:
+        return usual
+    steps = np.arange(1, right + 1)
+    between = binom.sf(right - steps - 1, made, rate) - usual  # P[v > Bin >= v - i]
+    return min(1.0, usual + 2 * canaries * delta * float((between / steps).max()))
+
+
+def guess(scores: Array, inside: Array, *, delta: float, confidence: float = 0.95, rng: np.random.Generator) -> Guesses:
+    """Return the best bound over several numbers of guesses, corrected for having tried them.
+
+    The canaries with the highest scores are guessed to be in, as many with the lowest to be out.
+
+    **Guarantee**: the numbers of guesses are fixed shares of the canaries, and each is tested at a confidence of
+    1 - (1 - confidence) / tries (Bonferroni): choosing the best does not raise the error.
+
+    Args:
+        scores: (m,) higher = more likely in.
+        inside: (m,) bool, the truth.
+        delta: Of the claim.
+        confidence: Of the bound.
+        rng: Breaks ties.
+    """
+    order = np.lexsort((rng.random(len(scores)), scores))
+    most = len(scores) // 2
+    sides = sorted({max(1, round(most * share)) for share in _SHARES})
+    each = 1 - (1 - confidence) / len(sides)
+    found = []
+    for side in sides:
+        right = int(inside[order[-side:]].sum() + (~inside[order[:side]]).sum())
+        bound = epsilon_lower_bound(2 * side, right, canaries=len(scores), delta=delta, confidence=each)
+        found.append(Guesses(made=2 * side, right=right, epsilon=bound, confidence=confidence))
+    return max(found, key=lambda g: g.epsilon)
+
+
+def canaries(m: int, features: int, classes: int, *, norm: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return made-up recordings that a head would remember: random directions with random labels.
+
+    Args:
+        m: How many.
+        features: Columns; directions of more canaries than columns times classes disturb each other.
+        classes: Number of classes.
+        norm: Their length: the clip norm of the features, or many times it to test that clipping happens.
+        rng: Draws them.
+
+    Returns:
+        (m, features) float32 and (m,) int64 labels.
+
+    Example:
+        >>> rows, labels = canaries(3, 8, 2, norm=2.0, rng=np.random.default_rng(0))
+        >>> np.linalg.norm(rows, axis=1).round(3).tolist()
+        [2.0, 2.0, 2.0]
+    """
+    if m < 2 or features < 1 or classes < 2 or not norm > 0:
+        raise OptionError(
+            "Canaries need m of at least 2, a column, two classes and a norm above 0, given "
+            f"{m}, {features}, {classes} and {norm}."
+        )
+    rows = rng.standard_normal((m, features))
+    rows *= norm / np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float32), rng.integers(classes, size=m)
+
+
+def audit(
+    fit: Fit,
+    rows: Array,
+    labels: Array,
+    *,
+    claim: Spend | None,
+    confidence: float = 0.95,
+    rng: np.random.Generator,
+) -> Result:
+    """Train once with a random half of the canaries, and return how much privacy was spent at least.
+
+    **Guarantee**: training that keeps its claim is found above it with a probability of at most 1 - confidence.
+
+    Args:
+        fit: Trains on the real data and on the canaries it is told to, and scores all canaries.
+        rows: (m, D) canaries.
+        labels: (m,) theirs.
+        claim: What training says it spent; None where it claims nothing.
+        confidence: Of the bound.
+        rng: Draws who is included, and breaks ties. The training must not see it.
+
+    Returns:
+        One row, ``audit.epsilon``: the bound, with the claim as control; its note says whether the claim can hold.
+
+    Raises:
+        DataError: Scores that are not one finite number for each canary.
+    """
+    inside = rng.random(len(rows)) < 0.5
+    scores = np.asarray(fit(rows, labels, inside), dtype=float)
+    if scores.shape != inside.shape or np.isnan(scores).any():
+        raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
+    found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
+    return Result(
+        release="",
+        modality="",
+        measure="audit.epsilon",
+        kind="risk",
+        attacker="canaries",
+        value=found.epsilon,
+        low=found.epsilon,
+        n=len(rows),
+        control=claim.epsilon if claim else float("nan"),
+        unit="epsilon",
+        better="lower",
+        note=_verdict(found, claim),
+        detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": _ceiling(rows, claim)},
+    )
+
+
+def _ceiling(rows: Array, claim: Spend | None) -> float:
+    """Return what so many canaries could show at most: every guess right."""
+    m = 2 * (len(rows) // 2)
+    each = 1 - 0.05 / len(_SHARES)
+    return epsilon_lower_bound(m, m, canaries=len(rows), delta=claim.delta if claim else 0.0, confidence=each)
+
+
+def _verdict(found: Guesses, claim: Spend | None) -> str:
+    said = f"lower bound at {found.confidence:.0%} confidence, {found.right} of {found.made} guesses right"
+    if claim is None:
+        return said
+    if found.epsilon > claim.epsilon:
+        return f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
+    return f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"

@@ -1,0 +1,157 @@
+"""How well scores tell members from others: the exact curve, its area, and what a privacy claim allows at most."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from scipy.special import expit
+from scipy.stats import beta
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array
+
+__all__ = ["Bound", "Roc", "clopper_pearson", "roc"]
+
+_EXPECTED: Final = 10  # false alarms that a rate must let expect before it can be told from others
+
+
+@dataclass(frozen=True, kw_only=True)
+class Roc:
+    """Shares of members and of others whose score reaches each threshold.
+
+    Attributes:
+        false_alarms: (K,) others accepted, a count, rising from 0; scores that are equal pass together.
+        hits: (K,) members accepted.
+        others: How many others there are.
+        members: How many members.
+    """
+
+    false_alarms: Array = field(repr=False)
+    hits: Array = field(repr=False)
+    others: int
+    members: int
+
+    @property
+    def fpr(self) -> Array:
+        """(K,) false positive rates."""
+        return np.asarray(self.false_alarms / self.others)
+
+    @property
+    def tpr(self) -> Array:
+        """(K,) true positive rates."""
+        return np.asarray(self.hits / self.members)
+
+    @property
+    def auc(self) -> float:
+        """The area: how often a member outscores another; a tie counts one half."""
+        return float(np.trapezoid(self.tpr, self.fpr))
+
+    def tpr_at(self, rate: float) -> tuple[float, float, float]:
+        """Return the largest TPR of a threshold whose FPR is at most ``rate``, and its exact 95 % interval."""
+        hits = int(self.hits[self.false_alarms <= rate * self.others + 1e-9].max())
+        return (hits / self.members, *clopper_pearson(hits, self.members))
+
+    def resolves(self, rate: float) -> bool:
+        """Whether there are others enough to speak of this false positive rate: at least ten are expected."""
+        return self.others * rate >= _EXPECTED - 1e-9
+
+    def points(self, most: int = 200) -> dict[str, list[float]]:
+        """Return ``fpr`` and ``tpr`` for a picture: at most so many points, dense where few are accepted."""
+        last = len(self.hits) - 1
+        kept = np.unique(np.append(0, np.geomspace(1, max(last, 1), min(most - 1, max(last, 1))).astype(int)))
+        kept = np.unique(np.append(kept[kept <= last], last))
+        return {"fpr": self.fpr[kept].tolist(), "tpr": self.tpr[kept].tolist()}
+
+
+def roc(scores: Array, inside: Array) -> Roc:
+    """Return the curve of scores, ties handled exactly.
+
+    Args:
+        scores: (N,) higher = more likely a member; finite.
+        inside: (N,) bool, who is one.
+
+    Raises:
+        DataError: A score is NaN, or there are no members or no others.
+
+    Example:
+        >>> roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc
+        0.875
+    """
+    if np.isnan(scores).any() or not 0 < inside.sum() < len(inside):
+        raise DataError(
+            f"An attack needs a score for everybody, and members and others: given {int(np.isnan(scores).sum())} "
+            f"missing scores, {int(inside.sum())} members of {len(inside)}. Check the models' predictions."
+        )
+    order = np.argsort(-scores, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # the last of each group of equals
+    hits = np.append(0, np.cumsum(inside[order])[ends])
+    return Roc(
+        false_alarms=np.append(0, ends + 1) - hits,
+        hits=hits,
+        others=int((~inside).sum()),
+        members=int(inside.sum()),
+    )
+
+
+def clopper_pearson(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact two-sided interval of a share.
+
+    **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+    binomial", Biometrika 26, 1934.
+
+    Example:
+        >>> [round(end, 4) for end in clopper_pearson(0, 10)]
+        [0.0, 0.3085]
+    """
+    tail = (1 - confidence) / 2
+    low = 0.0 if count == 0 else float(beta.ppf(tail, count, n - count + 1))
+    high = 1.0 if count == n else float(beta.ppf(1 - tail, count + 1, n - count))
+    return low, high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """What differential privacy allows any attacker: a line above every ROC.
+
+    **Guarantee**: an (epsilon, delta)-private model lies under it, for every attack and every threshold; a curve
+    clearly above shows that the claim does not hold.
+
+    Attributes:
+        epsilon: The claim.
+        delta: The chance that it fails.
+
+    **Source**: P. Kairouz, S. Oh, P. Viswanath, "The composition theorem for differential privacy", ICML 2015.
+
+    Example:
+        >>> round(float(Bound(epsilon=1.0, delta=0.0).tpr(np.array([0.01]))[0]), 4)
+        0.0272
+    """
+
+    epsilon: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        """Check the claim."""
+        if not self.epsilon >= 0 or not 0 <= self.delta < 1:
+            raise OptionError(
+                f"A claim needs epsilon of at least 0 and delta in [0, 1), given {self.epsilon} and {self.delta}."
+            )
+
+    def tpr(self, fpr: Array) -> Array:
+        """Return the highest true positive rate at each false positive rate."""
+        with np.errstate(over="ignore"):
+            near = np.exp(self.epsilon) * fpr + self.delta if self.epsilon < 700 else np.ones_like(fpr)
+        far = 1 - np.exp(-self.epsilon) * (1 - self.delta - fpr)
+        return np.asarray(np.clip(np.minimum(near, far), 0, 1))
+
+    @property
+    def auc(self) -> float:
+        """The area under the line, exactly: it has two corners."""
+        corner = (1 - self.delta) * float(expit(-self.epsilon))  # where both limits meet: TPR = 1 - FPR
+        fpr = np.array([0, corner, 1 - self.delta, 1])
+        return float(np.trapezoid([self.delta, 1 - corner, 1, 1], fpr))
+
+    def points(self) -> dict[str, list[float]]:
+        """Return ``fpr`` and ``tpr`` for a picture, dense where few are accepted."""
+        fpr = np.append(0, np.geomspace(1e-4, 1, 100))
+        return {"fpr": fpr.tolist(), "tpr": self.tpr(fpr).tolist()}
