@@ -72,7 +72,7 @@ class FaceAvatar:
         [(48, 64, 3)]
     """
 
-    smoothing_s: float = 0.03
+    smoothing_s: float = 0.01
     normalize: Literal["none", "recording", "person"] = "person"
     directions: int = 20
     symmetric: bool = True
