@@ -25,6 +25,7 @@ Accountant = Literal["pld", "prv"]
 
 _GRID = 5e-4  # step of the privacy loss; rounding is upwards, and costs below 0.1 % of epsilon
 _COARSE_GRID = 1e-2  # for a person with many recordings, whose loss is spread wide
+_LARGEST = 100
 _RARE = 1e-16  # recordings drawn together with less than this chance are all counted as the worst case
 
 
@@ -103,9 +104,8 @@ def person_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, de
     _check_mechanism(noise_multiplier, sampling_rate, steps)
     if recordings < 1:
         raise OptionError(f"A person must have at least one recording, given {recordings}.")
-    grid = _GRID if recordings == 1 else _COARSE_GRID
-    loss = _loss(float(noise_multiplier), float(sampling_rate), int(steps), int(recordings), grid)
-    return float(loss.get_epsilon_for_delta(delta))
+    mechanism = (float(noise_multiplier), float(sampling_rate), int(steps), int(recordings))
+    return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
 
 
 def compose(spends: Iterable[Spend], delta: float, *, recordings: int = 1) -> float:
@@ -129,13 +129,17 @@ def compose(spends: Iterable[Spend], delta: float, *, recordings: int = 1) -> fl
         True
     """
     check_claim(delta=delta)
-    listed = tuple(spends)
-    grid = _COARSE_GRID if any(s.unit == "recording" and recordings > 1 for s in listed) else _GRID
-    total = pld.identity(value_discretization_interval=grid)
-    for spend in listed:
+    if recordings < 1:
+        raise OptionError(f"A person must have at least one recording, given {recordings}.")
+    mechanisms = []
+    for spend in spends:
         _check_mechanism(spend.noise_multiplier, spend.sampling_rate, spend.steps)
         own = recordings if spend.unit == "recording" else 1
-        total = total.compose(_loss(spend.noise_multiplier, spend.sampling_rate, spend.steps, own, grid))
+        mechanisms.append((spend.noise_multiplier, spend.sampling_rate, spend.steps, own))
+    grid = max((_grid(*mechanism) for mechanism in mechanisms), default=_GRID)
+    total = pld.identity(value_discretization_interval=grid)
+    for mechanism in mechanisms:
+        total = total.compose(_loss(*mechanism, grid))
     return float(total.get_epsilon_for_delta(delta))
 
 
@@ -145,8 +149,11 @@ def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") 
     Raises:
         OptionError: Says which.
     """
-    if not 0 < epsilon < math.inf:
-        raise OptionError(f"epsilon must be above 0 and finite, it is {epsilon}; leave it out to train without it.")
+    if not 0 < epsilon <= _LARGEST:
+        raise OptionError(
+            f"epsilon must be above 0 and at most {_LARGEST}, it is {epsilon}: from 10 on it promises next to nothing. "
+            "Leave it out to train without protection."
+        )
     if not 0 < delta < 1:
         raise OptionError(f"delta must lie between 0 and 1, it is {delta}; take less than one over the people.")
     if accountant not in get_args(Accountant):
@@ -166,7 +173,10 @@ def _check_mechanism(noise_multiplier: float, sampling_rate: float, steps: int) 
 
 @cache
 def _pld(noise_multiplier: float, sampling_rate: float, steps: int, delta: float) -> float:
-    return float(_loss(noise_multiplier, sampling_rate, steps, 1, _GRID).get_epsilon_for_delta(delta))
+    if sampling_rate == 1:
+        return float(gaussian_mechanism.get_epsilon_gaussian(noise_multiplier / math.sqrt(steps), delta))
+    mechanism = (noise_multiplier, sampling_rate, steps, 1)
+    return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
 
 
 @cache

@@ -208,7 +208,8 @@ def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
     """
     finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, 0.0)
     norm = torch.linalg.vector_norm(finite, dim=1, keepdim=True)  # (B, 1)
-    return finite * (clip_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
+    cut: Tensor = finite * (clip_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
+    return cut
 
 
 def gather(units: Array, owner: Array, *, cap: int, rng: np.random.Generator) -> tuple[Array, Array]:

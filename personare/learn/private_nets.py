@@ -1,0 +1,164 @@
+"""One private step of a deep network: the gradient of each unit by itself, cut, added up, noised.
+
+The loss is written for a batch, but each call sees one unit alone: one recording (``torch.func``), or all of a person.
+So nothing can mix units; a term that compares recordings compares a recording with itself, or a person's own.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad, vmap
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from personare.core.errors import OptionError
+from personare.learn.privacy import PaidBatch
+
+__all__ = ["Loss", "PrivateSteps", "Rows"]
+
+Rows = Mapping[str, Tensor]
+"""Inputs, masks and labels by name, each with the recordings in its first dimension."""
+
+Loss = Callable[[nn.Module, Rows], Tensor]
+"""Network and recordings in; (R,) loss of each recording out."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PrivateSteps:
+    """Sets clipped, noised gradients of a network, for any optimizer to use.
+
+    **Guarantee**: with batches of a plan, the weights that an optimizer makes of these gradients are as private as the
+    plan says, if nothing else about the people reaches them (no schedule or stopping that looks at their loss).
+    Non-finite gradients of a unit are dropped before clipping. An empty batch still releases noise. A modality that a
+    recording lacks must be masked in the loss: its gradient is then zero, and nobody is drawn again for it.
+
+    Attributes:
+        network: Trained; must be without BatchNorm.
+        loss: Of each recording.
+        clip_norm: Largest gradient of one unit (L2) in each release.
+        chunk: Recordings whose gradients are held at a time, where each is a unit; people are done one by one.
+
+    Raises:
+        OptionError: The network has layers that mix people.
+
+    **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
+
+    Example:
+        >>> import numpy as np
+        >>> from personare.learn.privacy import PrivacyPlan
+        >>> net, rng = nn.Linear(3, 2), np.random.default_rng(0)
+        >>> x, y = torch.randn(50, 3), torch.zeros(50, dtype=torch.int64)
+        >>> plan = PrivacyPlan(epsilon=1, delta=1e-3, unit="recording", units=50, expected_batch=10, steps=2)
+        >>> private = PrivateSteps(
+        ...     network=net, clip_norm=1.0,
+        ...     loss=lambda net, rows: nn.functional.cross_entropy(net(rows["x"]), rows["y"], reduction="none"))
+        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        >>> for batch in plan.batches(rng):
+        ...     rows = torch.from_numpy(batch.units)
+        ...     private.release(batch, {"x": x[rows], "y": y[rows]})
+        ...     optimizer.step()
+    """
+
+    network: nn.Module
+    loss: Loss
+    clip_norm: float = 1.0
+    chunk: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the network."""
+        if not self.clip_norm > 0 or self.chunk < 1:
+            raise OptionError(f"clip_norm must be above 0 and chunk at least 1: {self.clip_norm} and {self.chunk}.")
+        for name, layer in self.network.named_modules():
+            if isinstance(layer, _BatchNorm) or getattr(layer, "track_running_stats", False):
+                raise OptionError(
+                    f"{name or 'The network'} is {type(layer).__name__}, which mixes people: no private training is "
+                    "possible with it. Use GroupNorm or LayerNorm."
+                )
+
+    def release(
+        self,
+        batch: PaidBatch,
+        rows: Rows,
+        *,
+        whose: Tensor | None = None,
+        parameters: Sequence[nn.Parameter] | None = None,
+    ) -> None:
+        """Set ``.grad`` of the parameters from one released sum; one of those the batch has paid for.
+
+        Args:
+            batch: Whose turn it is.
+            rows: The recordings drawn: one for each unit, or any number with ``whose``.
+            whose: (R,) to which unit of the batch each recording belongs (``privacy.gather``); a person counts as the
+                mean of the recordings.
+            parameters: Those to move; the others get no gradient. None: all that require one.
+
+        Raises:
+            OptionError: More sums than paid for, or recordings that do not match the units drawn.
+        """
+        chosen = self._chosen(parameters)
+        units = len(batch.units)
+        owner = torch.arange(units) if whose is None else whose
+        given = {len(values) for values in rows.values()}
+        if given != {len(owner)} or (len(owner) and int(owner.max()) >= units):
+            raise OptionError(
+                f"{units} units were drawn with {len(owner)} recordings, which need one row everywhere and a unit they "
+                f"belong to; the rows given are {sorted(given)}."
+            )
+        total = [torch.zeros_like(p) for p in chosen.values()]
+        for each in self._alone(rows, chosen) if whose is None else self._people(rows, owner, units, chosen):
+            for into, values in zip(total, _clipped(each, self.clip_norm), strict=True):
+                into += values
+        flat = batch.add_noise(torch.cat([values.flatten() for values in total]), self.clip_norm)
+        for p in self.network.parameters():
+            p.grad = None
+        pieces = torch.split(flat, [p.numel() for p in chosen.values()])  # type: ignore[no-untyped-call]
+        for p, values in zip(chosen.values(), pieces, strict=True):
+            p.grad = values.reshape(p.shape)
+
+    def _chosen(self, parameters: Sequence[nn.Parameter] | None) -> dict[str, nn.Parameter]:
+        wanted = None if parameters is None else {id(p) for p in parameters}
+        named = self.network.named_parameters()
+        chosen = {name: p for name, p in named if p.requires_grad and (wanted is None or id(p) in wanted)}
+        if not chosen or (wanted is not None and len(chosen) != len(wanted)):
+            raise OptionError("Parameters to move must be of this network, require gradients, and be at least one.")
+        return chosen
+
+    def _alone(self, rows: Rows, chosen: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+        """Yield gradients (U, ...) of some recordings at a time, each computed from itself alone."""
+        moved = {f"network.{name}": p.detach() for name, p in chosen.items()}
+        one = _Alone(self.network, self.loss)
+        gradients = vmap(grad(lambda p, row: functional_call(one, p, (row,))), (None, 0), randomness="different")
+        for first in range(0, len(next(iter(rows.values()))), self.chunk):
+            found = gradients(moved, {name: values[first : first + self.chunk] for name, values in rows.items()})
+            yield [found[name] for name in moved]
+
+    def _people(self, rows: Rows, owner: Tensor, units: int, chosen: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+        """Yield gradients (1, ...) of one person at a time: the mean loss of the recordings needs no more than that."""
+        for unit in range(units):
+            part = torch.nonzero(owner == unit)[:, 0]
+            if len(part):
+                lost = self.loss(self.network, {name: values[part] for name, values in rows.items()}).mean()
+                found = torch.autograd.grad(lost, list(chosen.values()), allow_unused=True, materialize_grads=True)
+                yield [g[None] for g in found]
+
+
+def _clipped(each: list[Tensor], clip_norm: float) -> list[Tensor]:
+    """Return the sum of units' gradients (U, ...), each cut to the norm over all parameters; zero where not finite."""
+    square = torch.stack([g.flatten(1).square().sum(dim=1) for g in each]).sum(dim=0)  # (U,)
+    good = torch.isfinite(square)
+    scale = torch.where(good, clip_norm / square.sqrt().clamp_min(clip_norm), 0.0)
+    if not good.all():
+        each = [torch.where(good.reshape(-1, *(1 for _ in g.shape[1:])), g, 0.0) for g in each]
+    return [torch.tensordot(scale.to(g), g, dims=1) for g in each]
+
+
+class _Alone(nn.Module):
+    """The loss of one recording, as a module whose parameters can be exchanged."""
+
+    def __init__(self, network: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.network, self._loss = network, loss
+
+    def forward(self, row: Rows) -> Tensor:
+        return self._loss(self.network, {name: values[None] for name, values in row.items()}).squeeze(0)
