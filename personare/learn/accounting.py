@@ -192,6 +192,13 @@ def _prv(noise_multiplier: float, sampling_rate: float, steps: int, delta: float
             return min(first, float(accountant.get_epsilon(delta, eps_error=0.01 * first))) if first < 1 else first
 
 
+def _grid(noise_multiplier: float, rate: float, steps: int, recordings: int) -> float:
+    """Return a step of the privacy loss; coarser, so that memory suffices, where noise is so small that all is lost."""
+    sigma = noise_multiplier / recordings / (math.sqrt(steps) if rate == 1 else 1)
+    finest = _COARSE_GRID if recordings > 1 and rate < 1 else _GRID
+    return max(finest, 1e-6 * (0.5 / sigma**2 + 10 / sigma))
+
+
 def _loss(
     noise_multiplier: float, rate: float, steps: int, recordings: int, grid: float
 ) -> pld.PrivacyLossDistribution:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from personare.core.errors import OptionError
@@ -130,7 +131,9 @@ class PrivateSteps:
         one = _Alone(self.network, self.loss)
         gradients = vmap(grad(lambda p, row: functional_call(one, p, (row,))), (None, 0), randomness="different")
         for first in range(0, len(next(iter(rows.values()))), self.chunk):
-            found = gradients(moved, {name: values[first : first + self.chunk] for name, values in rows.items()})
+            part = {name: values[first : first + self.chunk] for name, values in rows.items()}
+            with sdpa_kernel(SDPBackend.MATH):  # the fused attentions cannot be vectorized over recordings
+                found = gradients(moved, part)
             yield [found[name] for name in moved]
 
     def _people(self, rows: Rows, owner: Tensor, units: int, chosen: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
