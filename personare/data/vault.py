@@ -18,9 +18,12 @@ from personare.govern.purposes import check_purposes
 __all__ = ["Vault"]
 
 _FIX = "Record the person's consent in consent.tsv, or leave the recording out."
-_DERIVED: Mapping[str, str] = MappingProxyType(
-    {"logmel": "audio"}
-)  # features are as identifying as what they come from
+_DERIVED: Mapping[str, str] = MappingProxyType(  # features are as identifying as what they come from
+    {
+        "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
+        "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
+    }
+)  # fmt: skip
 
 
 def _today() -> date:

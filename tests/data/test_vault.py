@@ -79,10 +79,16 @@ def test_consent_to_film_does_not_open_sound(small_cohort: Cohort, ledger: Ledge
     assert "did not consent to evaluation with audio" in refused[0].problem
 
 
-def test_spectrograms_count_as_sound(small_cohort: Cohort, ledger: Ledger) -> None:
-    _agree(small_cohort, modalities="audio")
-    recording = replace(small_cohort.recordings[-1], tracks={"logmel": "sub-02/x_logmel.npy"})
-    assert _vault(small_cohort, ledger).admit([recording], "logmel")[0]
+@pytest.mark.parametrize(
+    ("track", "modality"),
+    [("logmel", "audio"), ("acoustics", "audio"), ("face", "video"), ("words", "text"), ("eda", "physio")],
+)
+def test_features_count_as_what_they_come_from(small_cohort: Cohort, ledger: Ledger, track: str, modality: str) -> None:
+    recording = replace(small_cohort.recordings[-1], tracks={track: f"sub-02/x_{track}.npy"})
+    _agree(small_cohort, modalities=modality)
+    assert _vault(small_cohort, ledger).admit([recording], track)[0]
+    _agree(small_cohort, modalities="picture")
+    assert not _vault(small_cohort, ledger).admit([recording], track)[0]
 
 
 def test_no_consent_table_opens_nothing(small_cohort: Cohort, ledger: Ledger) -> None:
