@@ -17,7 +17,8 @@ __all__ = ["RobustMembership"]
 class RobustMembership:
     """RMIA: the share of recordings z with (p(x|target) / p(x)) / (p(z|target) / p(z)) of at least gamma.
 
-    Works with few shadow models, offline with one. z runs over the known population, or over the pool where there is none.
+    Works with few shadow models, offline with one. z runs over the known population, or over the pool where there is
+    none.
 
     Attributes:
         online: p is the mean over shadow models with and without the recording; False only without.
@@ -31,7 +32,7 @@ class RobustMembership:
     Example:
         >>> import numpy as np
         >>> s = Signals(logits=np.array([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
-        ...     inside=np.array([[True, False], [False, False]]), labels=np.array([0, 0]), subjects=np.array(["a", "b"]))
+        ...     inside=np.array([[True, False], [False, False]]), labels=np.zeros(2, int), subjects=np.arange(2))
         >>> RobustMembership(online=False, gamma=1.2)(s, 0).tolist()
         [0.5, 0.0]
     """
