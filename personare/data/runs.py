@@ -18,7 +18,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.data.atomic import make_folder, plain, write_json
 
-__all__ = ["RunFolder", "file_hash", "write_json"]
+__all__ = ["RunFolder", "file_hash", "fingerprint", "write_json"]
 
 
 def file_hash(path: Path) -> str:
@@ -32,6 +32,11 @@ def file_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise DataError(f"{path} must be a file that can be read: {error}. Put it back.") from error
+
+
+def fingerprint(what: Any) -> str:
+    """Return a short hash of what JSON can say, the same in every process."""
+    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 class RunFolder:

@@ -33,6 +33,8 @@ def answers(drawn: Sequence[Panel]) -> list[Answer]:
 
 
 def _answer(panel: Panel) -> Answer:
+    if panel.modality == "model":
+        return _of_models(panel)
     chosen = best(panel)
     if chosen is None:
         return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
@@ -49,6 +51,27 @@ def _answer(panel: Panel) -> Answer:
     # Intervals and percentages must not be torn apart at the end of a line.
     sentence = sentence.replace("  ", " ").replace("–", "\u2060–\u2060").replace(" %", "\u00a0%")
     return Answer(modality=panel.modality, release=chosen.release, sentence=sentence, caution=_caution(chosen))
+
+
+def _of_models(panel: Panel) -> Answer:
+    """Choose the model that recalls most among those whose members are not told from others, else the safest."""
+    if not panel.points:
+        return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
+    hidden = [p for p in panel.points if p.risk.low <= p.risk.control]
+    chosen = max(hidden, key=lambda p: p.utility.value) if hidden else min(panel.points, key=lambda p: p.risk.value)
+    recall, ends = wording.figure(chosen.utility)
+    area, area_ends = wording.figure(chosen.risk)
+    sentence = (
+        f"recalls {recall} {ends} in people it never met{_guess(chosen.utility.control, False)}, while the strongest "
+        f"membership attack tells what it learned from with an area of {area} {area_ends}, guessing 0.50."
+    )
+    caution = "Attacks show no more than they find; only a model with an ε has a bound that holds against all of them."
+    return Answer(
+        modality=panel.modality,
+        release=chosen.release,
+        sentence=sentence.replace("–", "\u2060–\u2060"),
+        caution=f"{chosen.risk.note}. {caution}".lstrip(". "),
+    )
 
 
 def _guess(control: float, percent: bool) -> str:

@@ -11,9 +11,9 @@ from typing import Literal
 from personare.core.types import Result
 from personare.report.run import RunRecord
 
-__all__ = ["Panel", "Point", "best", "emotion", "gain", "identity", "informative", "panels", "standing"]
+__all__ = ["Panel", "Point", "best", "emotion", "gain", "identity", "informative", "membership", "panels", "standing"]
 
-_MODALITIES = ("audio", "video", "audio+video")
+_MODALITIES = ("audio", "video", "audio+video", "model")
 _AGGREGATE = "identity.top1"
 _Standing = Literal["front", "near", "behind", "unknown"]
 
@@ -135,7 +135,26 @@ def _members(record: RunRecord, modality: str) -> list[str]:
     return [n for n in names if made[n] == modality] or names
 
 
+def membership(rows: Sequence[Result], release: str) -> Result | None:
+    """Return how well the strongest membership attack tells what a model learned from, recordings or people."""
+    found = [r for r in rows if r.release == release and r.measure.startswith("membership_")]
+    areas = [r for r in found if r.measure.partition(".")[2] in ("auc", "person_auc") and math.isfinite(r.value)]
+    return max(areas, key=lambda r: r.value) if areas else next(iter(found), None)
+
+
+def _model(rows: Sequence[Result], release: str) -> Point | str:
+    risk = membership(rows, release)
+    utility = next((r for r in rows if r.release == release and r.measure == "model.uar"), None)
+    if risk is None or not math.isfinite(risk.value):
+        return (risk.note if risk else "") or "no membership attack was run on it"
+    if utility is None or not math.isfinite(utility.value):
+        return (utility.note if utility else "") or "its recall was not measured"
+    return Point(release=release, risk=risk, utility=utility)
+
+
 def _point(rows: Sequence[Result], release: str, modality: str) -> Point | str:
+    if modality == "model":
+        return _model(rows, release)
     risk = identity(rows, release, modality, "semi_informed")
     utility = emotion(rows, release, modality, "retrained_reader")
     if risk is None or not math.isfinite(risk.value):

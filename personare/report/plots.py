@@ -50,9 +50,11 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     front = {p.release for p in panel.front}
     for point in everyone:
         _point(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
-    axes.set_xlabel("named by an attacker who retrains   (better ←)")
-    axes.set_ylabel("emotion recall of a retrained reader   (better →)")
-    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right, up = wording.axes(panel.modality)
+    axes.set_xlabel(right)
+    axes.set_ylabel(up)
+    if panel.modality != "model":
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(color=COLORS["faint"], linewidth=0.6)
     axes.set_axisbelow(True)
     _name_points(axes, panel, strokes)

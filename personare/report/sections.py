@@ -8,6 +8,7 @@ from typing import Any
 
 from personare.core.types import Result
 from personare.report import wording
+from personare.report.curves import draw_reliability, draw_roc
 from personare.report.drawing import to_svg
 from personare.report.frontier import emotion, identity, informative
 from personare.report.media import Example
@@ -102,7 +103,7 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
         withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
         pivots=_pivots(rows),
         confusions=[c for m in modalities for c in _confusions(rows, name, m)],
-        histograms=[h for m in modalities for h in _histograms(record, name, m)],
+        histograms=[h for m in modalities for h in _histograms(record, name, m)] + _curves(rows),
         examples=examples,
     )
 
@@ -144,6 +145,31 @@ def _notes(rows: Sequence[Result]) -> list[tuple[str, str, str]]:
         if row.note:
             whose.setdefault((row.measure, row.note), []).append(wording.attacker(row.attacker))
     return [(measure, ", ".join(dict.fromkeys(filter(None, who))), note) for (measure, note), who in whose.items()]
+
+
+def _curves(rows: Sequence[Result]) -> list[Histogram]:
+    """Draw a model's membership attacks, by recording and by person, and its reliability."""
+    drawn = []
+    for figure, what in (("auc", "recordings"), ("person_auc", "people")):
+        areas = [r for r in rows if r.measure.partition(".")[2] == figure and "roc" in r.detail]
+        curves = {wording.measure(r.measure).partition(":")[0]: r.detail["roc"] for r in areas}
+        if curves:
+            bound = next((r.detail["bound"] for r in areas if "bound" in r.detail), None)
+            drawn.append(
+                Histogram(
+                    title=f"Membership of {what}",
+                    svg=to_svg(draw_roc(curves, bound), title=f"ROC of membership attacks on {what}."),
+                )
+            )
+    drawn += [
+        Histogram(
+            title="Can its confidence be trusted?",
+            svg=to_svg(draw_reliability(r.detail["reliability"]), title="Reliability diagram of the model."),
+        )
+        for r in rows
+        if "reliability" in r.detail
+    ]
+    return drawn
 
 
 def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:

@@ -9,6 +9,7 @@ __all__ = [
     "ATTACKERS",
     "GROUPS",
     "attacker",
+    "axes",
     "beside",
     "figure",
     "group",
@@ -19,15 +20,17 @@ __all__ = [
     "slug",
 ]
 
-GROUPS = {"audio": "Voice", "video": "Face", "audio+video": "Voice and face together"}
+GROUPS = {"audio": "Voice", "video": "Face", "audio+video": "Voice and face together", "model": "Models"}
 ATTACKERS = {
     "ignorant": "ignorant attacker",
     "lazy_informed": "lazy-informed attacker",
     "semi_informed": "retrained attacker",
     "fixed_reader": "fixed reader",
     "retrained_reader": "retrained reader",
+    "shadow": "attacker with shadow models",
 }
 _FIGURES = {
+    "auc": "area under the curve",
     "top1": "named at the first guess",
     "eer": "equal error rate",
     "dsys": "linkability D_sys",
@@ -50,6 +53,16 @@ def group(modality: str) -> str:
         'Voice'
     """
     return GROUPS.get(modality, modality.replace("+", " and ") or "Other")
+
+
+def axes(modality: str) -> tuple[str, str]:
+    """Say what the frontier of a modality shows, to the right and up."""
+    if modality == "model":
+        return (
+            "training data told from other (AUC)   (better ←)",
+            "recall on people it never met   (better →)",
+        )
+    return "named by an attacker who retrains   (better ←)", "emotion recall of a retrained reader   (better →)"
 
 
 def attacker(name: str) -> str:

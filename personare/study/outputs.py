@@ -57,7 +57,7 @@ def write(out: Path, cohort: Cohort, found: Found, published: Sequence[Published
     if published:
         write_json(out / "reference.json", [_beside(figure, results) for figure in published])
     write_json(out / "cohort.json", _cohort(cohort))
-    write_json(out / "examples.json", {release.name: _examples(out, release) for release in releases})
+    write_json(out / "examples.json", {r.name: _examples(out, r) for r in releases if r.kind != "model"})
     write_json(out / "ledger.json", _ledger(ledger))
     write_json(out / "versions.json", {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}})
 

@@ -1,16 +1,17 @@
 """What a study does, as its TOML file says it."""
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from personare.anonymize._recordings import Disguise
 from personare.core.errors import OptionError
+from personare.govern.budget import Budget
 
-__all__ = ["Published", "StudyPlan", "load_plan", "presets"]
+__all__ = ["ModelPlan", "Published", "StudyPlan", "load_plan", "presets"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,11 +36,40 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelPlan:
+    """A model to train.
+
+    Attributes:
+        name: Unique in the study.
+        method: A file of ``train``.
+        options: Its options, ``epsilon`` among them.
+        modalities: Tracks to read; none: all but films.
+        label: What is learned.
+        protocol: ``person_folds``: judged on people it never met. ``unseen_sentences``: who also say what it never
+            heard. ``leaky_random_9_1``: on other clips of the same people, to compare with tables published that way.
+    """
+
+    name: str
+    method: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    modalities: Sequence[str] = ()
+    label: str = "emotion"
+    protocol: str = "person_folds"
+
+    def __post_init__(self) -> None:
+        """Check the protocol."""
+        known = ("person_folds", "unseen_sentences", "leaky_random_9_1")
+        if self.protocol not in known:
+            raise OptionError(f"The protocol must be one of {', '.join(known)}, not {self.protocol!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyPlan:
     """Which releases are made and how they are judged.
 
     Attributes:
-        releases: One disguise for each release.
+        releases: One disguise for each release of recordings.
+        models: One for each model that is trained.
         attacks: Files of ``evaluate/attacks`` to run.
         utilities: Files of ``evaluate/utility`` to run.
         options: Options of attacks and utilities, by name.
@@ -47,20 +77,29 @@ class StudyPlan:
         seed: Everything random follows from it.
         people: Size of the made-up cohort, where no cohort is given.
         published: Published figures to print beside ours.
+        membership: Membership attacks on the models; files of ``evaluate/attacks``.
+        shadows: Models like each one, trained on halves of its people for these attacks; even, 0 for none.
+        budget: The most that all runs together may cost one person, as ``[budget]`` with ``epsilon`` and ``delta``.
+        public: Folder of a cohort whose people's data need no protection, for scaling and description; empty: none.
     """
 
-    releases: tuple[Disguise, ...]
-    attacks: tuple[str, ...]
-    utilities: tuple[str, ...]
-    options: Mapping[str, Mapping[str, Any]]
+    releases: tuple[Disguise, ...] = ()
+    models: tuple[ModelPlan, ...] = ()
+    attacks: tuple[str, ...] = ()
+    utilities: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     purpose: str = "evaluation"
     seed: int = 0
     people: int = 12
     published: tuple[Published, ...] = ()
+    membership: tuple[str, ...] = ("membership_loss", "membership_lira", "membership_rmia")
+    shadows: int = 8
+    budget: Budget | None = None
+    public: str = ""
 
     def __post_init__(self) -> None:
         """Check that releases have names of their own."""
-        names = [release.name for release in self.releases]
+        names = [*(r.name for r in self.releases), *(m.name for m in self.models)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names or "original" in names:
             raise OptionError(
@@ -104,11 +143,17 @@ def load_plan(preset: str = "quick", config: Path | None = None) -> tuple[StudyP
 
 
 def _plan(said: dict[str, Any]) -> StudyPlan:
-    releases = tuple(_known(Disguise, row, "a [[releases]] entry") for row in said.pop("releases", []))
-    published = tuple(_known(Published, row, "a [[published]] entry") for row in said.pop("published", []))
-    said = {"attacks": [], "utilities": [], "options": {}} | said
-    lists = {name: tuple(said.pop(name)) for name in ("attacks", "utilities")}
-    plan: StudyPlan = _known(StudyPlan, {"releases": releases, "published": published, **lists, **said}, "a study file")
+    entries: dict[str, Any] = {"releases": Disguise, "models": ModelPlan, "published": Published}
+    rows: dict[str, Any] = {
+        name: tuple(_known(kind, row, f"a [[{name}]] entry") for row in said.pop(name, []))
+        for name, kind in entries.items()
+    }
+    if "budget" in said:
+        said["budget"] = _known(Budget, said["budget"], "[budget]")
+    lists: dict[str, Any] = {
+        name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership") if name in said
+    }
+    plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said}, "a study file")
     return plan
 
 
@@ -117,4 +162,7 @@ def _known(cls: Any, values: dict[str, Any], where: str) -> Any:
     unknown = sorted(set(values) - set(names))
     if unknown:
         raise OptionError(f"{where} has no setting {', '.join(unknown)}. It has: {', '.join(names)}.")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise OptionError(f"{where} must say more: {error}.") from error

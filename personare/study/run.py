@@ -1,19 +1,17 @@
 """Runs a study: every release made, judged by utility and risk, and written into one run folder."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
 from personare.anonymize._release import fit_masks, release_recordings
 from personare.core.errors import DataError, PersonareError
 from personare.core.types import Cohort, Recording, Release, Withheld
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder
+from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
 from personare.govern.ledger import Ledger
 from personare.report import write_report
@@ -22,10 +20,13 @@ from personare.study import outputs
 from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
 from personare.study.judge import Judge, Judged, needed_views
+from personare.study.models import Models
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
 __all__ = ["made_up_cohort", "run_study"]
+
+_Made = TypeVar("_Made")
 
 
 def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers: Workers, ledger: Ledger) -> Path:
@@ -48,23 +49,46 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     """
     with RunFolder(out).lock():
         (out / "study.toml").write_text(text, encoding="utf-8")
-        study = _Study.open(cohort, plan, out, workers, ledger)
-        made: list[Release] = []
-        skipped = list(study.skipped) + study.observe_originals()
-        for disguise in plan.releases:
-            try:
-                made.append(study.release(disguise))
-            except PersonareError as error:  # one release that cannot be made never stops the others
-                skipped.append(
-                    Withheld(
-                        item=f"release {disguise.name}",
-                        problem=str(error),
-                        fix="Do what the message says, then run again.",
-                    )
-                )
-        judged = study.judge(made)
-        outputs.write(out, cohort, (made, judged, skipped), plan.published, ledger)
+        skipped: list[Withheld] = []
+        recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
+        models, rows = _release_models(cohort, plan, out, ledger, skipped)
+        outputs.write(out, cohort, ([*recordings, *models], [*judged, *rows], skipped), plan.published, ledger)
         return write_report(out)
+
+
+def _release_recordings(
+    cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger, skipped: list[Withheld]
+) -> tuple[list[Release], Judged]:
+    if not plan.releases:
+        return [], []
+    study = _Study.open(cohort, plan, out, workers, ledger)
+    skipped += [*study.skipped, *study.observe_originals()]
+    made = [release for d in plan.releases if (release := _unless(skipped, d.name, partial(study.release, d)))]
+    return made, study.judge(made)
+
+
+def _release_models(
+    cohort: Cohort, plan: StudyPlan, out: Path, ledger: Ledger, skipped: list[Withheld]
+) -> tuple[list[Release], Judged]:
+    public = open_cohort(Path(plan.public)) if plan.public else None
+    models = Models(cohort=cohort, plan=plan, out=out, ledger=ledger, public=public)
+    made = []
+    for model in plan.models:
+        found = _unless(skipped, model.name, partial(models.make, model))
+        if found is not None:
+            made.append(found[:2])
+            skipped += [item for item in found[2] if item not in skipped]
+    return [release for release, _ in made], [row for _, rows in made for row in rows]
+
+
+def _unless(skipped: list[Withheld], name: str, make: Callable[[], _Made]) -> _Made | None:
+    """Make a release, or note why it cannot be made: one never stops the others."""
+    try:
+        return make()
+    except PersonareError as error:
+        fix = "Do what the message says, then run again."
+        skipped.append(Withheld(item=f"release {name}", problem=str(error), fix=fix))
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +122,7 @@ class _Study:
         stamps = [
             (name, track, p.stat().st_size) for name, files in sorted(sources.items()) for track, p in files.items()
         ]
-        key = _hash([stamps, [asdict(r) for r in recordings], plan.seed, needed_views(plan), has_landmarker()])
+        key = fingerprint([stamps, [asdict(r) for r in recordings], plan.seed, needed_views(plan), has_landmarker()])
         return cls(
             cohort=cohort,
             plan=plan,
@@ -133,7 +157,7 @@ class _Study:
 
     def release(self, disguise: Disguise) -> Release:
         """Make one release and describe it as an attacker would."""
-        key = _hash([self.key, asdict(disguise)])
+        key = fingerprint([self.key, asdict(disguise)])
         step = RunFolder(self.out).step(
             f"release-{disguise.name}",
             inputs={"recordings": key},
@@ -204,7 +228,3 @@ def _hide(
     locate = _locate(locations, disguise.needs_landmarks(), recording)
     outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
     return {**asdict(outcome), "files": {track: str(path) for track, path in outcome.files.items()}}
-
-
-def _hash(what: Any) -> str:
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,275 @@
+"""Models as releases: learned from a cohort, judged on people they never met, attacked through shadow models."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from personare.core import registry
+from personare.core.errors import DataError
+from personare.core.protocols import Predictor
+from personare.core.randomness import generator
+from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
+from personare.data.runs import RunFolder, fingerprint
+from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
+from personare.evaluate.classification import judge_model
+from personare.evaluate.exposure import judge_membership
+from personare.evaluate.membership import Signals, split_halves
+from personare.features.batches import Layout, read_batch
+from personare.govern.budget import charge
+from personare.govern.ledger import Ledger
+from personare.learn.accounting import compose
+from personare.learn.checkpoints import load_weights, save_weights
+from personare.study.admission import admit
+from personare.study.card import write_card
+from personare.study.evidence import table
+from personare.study.plan import ModelPlan, StudyPlan
+
+__all__ = ["Models", "Parts", "load_model", "split_people"]
+
+_FOLDS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A batch in three parts, by a protocol.
+
+    Attributes:
+        train: What is learned from.
+        validation: What may be looked at while learning.
+        test: What judges; the people of ``person_folds`` are in no other part.
+    """
+
+    train: Batch
+    validation: Batch
+    test: Batch
+
+
+def split_people(batch: Batch, model: ModelPlan, *, rng: np.random.Generator, sentences: Mapping[str, str]) -> Parts:
+    """Part a batch by the model's protocol, and check that nobody leaks where nobody should.
+
+    Raises:
+        DataError: Too few people.
+    """
+    subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
+    if model.protocol == "leaky_random_9_1":
+        split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
+    elif model.protocol == "unseen_sentences":
+        split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
+        check_apart(split, subjects, sentences)
+    else:
+        split = k_folds_with_validation(subjects, _FOLDS, rng=rng)[0]
+        check_apart(split, subjects)
+    return _parts(batch, split)
+
+
+def _parts(batch: Batch, split: Split) -> Parts:
+    row = {name: i for i, name in enumerate(batch.ids)}
+
+    def part(ids: Sequence[str]) -> Batch:
+        return batch.take(np.array([row[name] for name in ids], dtype=int))
+
+    return Parts(train=part(split.train), validation=part(split.validation), test=part(split.test))
+
+
+@dataclass(frozen=True)
+class Models:
+    """Trains and judges the models of a study; every step is remembered in the run folder.
+
+    Attributes:
+        cohort: Whose recordings are learned from, for the purpose ``training``.
+        plan: Its models, shadow models, membership attacks and public cohort.
+        out: The run folder.
+        ledger: Notes each opening, each privacy spend and each released model.
+        public: Recordings of people whose data need no protection; None where there are none.
+    """
+
+    cohort: Cohort
+    plan: StudyPlan
+    out: Path
+    ledger: Ledger
+    public: Cohort | None = None
+
+    def read(self, cohort: Cohort, model: ModelPlan) -> tuple[Batch, list[Withheld]]:
+        """Open what a model reads."""
+        tracks = model.modalities or sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"})
+        recordings, sources, refused = admit(cohort, tracks, "training", self.ledger)
+        if not recordings:
+            raise DataError(f"No recording of {cohort.name} may be learned from: {_why(refused)}.")
+        batch, skipped = read_batch(
+            recordings,
+            sources,
+            label=model.label,
+            modalities=model.modalities,
+            participants=cohort.participants,
+            layout=Layout(gaps="indicate"),
+        )
+        return batch, [*refused, *skipped]
+
+    def make(self, model: ModelPlan) -> tuple[Release, list[Result], list[Withheld]]:
+        """Train a model, save it with its card, and measure what it can do and what it gives away."""
+        batch, skipped = self.read(self.cohort, model)
+        work = _Work(models=self, model=model, batch=batch)
+        folder = RunFolder(self.out)
+        key = {"recordings": fingerprint([batch.ids, self.plan.seed, self.plan.public])}
+        options = {**asdict(model), "shadows": self.plan.shadows, "membership": self.plan.membership}
+        made = folder.step(f"model-{model.name}", inputs=key, options=options, work=work.train)
+        judged = folder.step(f"judge-{model.name}", inputs=key, options=options, work=work.judge)
+        rows = [_result(row) for row in judged["rows"]]
+        spends = tuple(Spend(**spend) for spend in made["spends"])
+        root = self.out / made["root"]
+        write_card(root / "README.md", self.cohort, model, spends, rows, made)
+        release = Release(
+            name=model.name,
+            kind="model",
+            root=root,
+            modalities=("model",),
+            methods={"model": model.method},
+            options={model.method: dict(model.options)},
+            counts={"recordings": made["recordings"], "people": made["people"], "seconds": made["seconds"]},
+        )
+        return release, rows, skipped
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One model of a study."""
+
+    models: Models
+    model: ModelPlan
+    batch: Batch
+
+    @cached_property
+    def _learner(self) -> Any:
+        return registry.create("personare.train", self.model.method, dict(self.model.options))
+
+    @cached_property
+    def _table(self) -> pd.DataFrame:
+        cohort, ids = self.models.cohort, set(self.batch.ids)
+        return table(cohort, [r for r in cohort.recordings if r.id in ids])
+
+    @cached_property
+    def _parts(self) -> Parts:
+        column = self._table.get("sentence", pd.Series(dtype=str))
+        said = dict(zip(map(str, column.index), map(str, column), strict=True))
+        return split_people(self.batch, self.model, rng=self._rng("split"), sentences=said)
+
+    @cached_property
+    def _public(self) -> Batch | None:
+        return self.models.read(self.models.public, self.model)[0] if self.models.public else None
+
+    def _rng(self, *what: str) -> np.random.Generator:
+        return generator(self.models.plan.seed, self.model.name, *what)
+
+    def train(self) -> Mapping[str, Any]:
+        parts, seconds = self._parts, pd.Timestamp.now()
+        predictor = self._fit(self._learner, parts.train, self._rng("fit"))
+        self._charge(predictor.spends)  # refuses before anything is written or seen
+        root = self.models.out / "releases" / self.model.name
+        root.mkdir(parents=True, exist_ok=True)
+        tensors, about = predictor.state()
+        kept = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
+        save_weights(root / "model.safetensors", kept, {**about, "personare": json.dumps(asdict(self.model))})
+        spends = [asdict(spend) for spend in predictor.spends]
+        detail = {**asdict(self.model), "spends": spends}
+        note = {"cohort": self.models.cohort.name, "purpose": "training", "detail": detail}
+        self.models.ledger.append("released", [note])
+        return {
+            "root": root.relative_to(self.models.out).as_posix(),
+            "spends": spends,
+            "classes": list(predictor.classes),
+            "test": list(parts.test.ids),
+            "recordings": len(parts.train),
+            "people": len(set(parts.train.subjects)),
+            "seconds": (pd.Timestamp.now() - seconds).total_seconds(),
+        }
+
+    def _charge(self, spends: Sequence[Spend]) -> None:
+        people = Counter(map(str, self._parts.train.subjects))
+        plan, name = self.models.plan, self.models.cohort.name
+        charge(self.models.ledger, spends, cohort=name, people=people, budget=plan.budget, compose=compose)
+
+    def _fit(self, learner: Any, train: Batch, rng: np.random.Generator) -> Predictor:
+        found: Predictor = learner.fit(train, validation=self._parts.validation, rng=rng, public=self._public)
+        return found
+
+    def judge(self) -> Mapping[str, Any]:
+        test = self._parts.test
+        predictor = load_model(self.models.out / "releases" / self.model.name / "model.safetensors")[0]
+        rows = judge_model(predictor(test), test, self._table.loc[list(test.ids)], rng=self._rng("judge"))
+        rows += self._membership()
+        return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}
+
+    def _membership(self) -> list[Result]:
+        """Train shadows on halves of the training people, and let every attack tell who was in which."""
+        if not self.models.plan.shadows or not self.models.plan.membership:
+            return []
+        rows = self._attacked(self._learner)
+        if getattr(self._learner, "epsilon", None) is None:
+            return rows
+        # An attack that finds nobody in the same model without privacy would say nothing about what privacy bought.
+        open_rows = {row.measure: row for row in self._attacked(replace(self._learner, epsilon=None))}
+        return [_beside(row, open_rows[row.measure]) for row in rows]
+
+    def _attacked(self, learner: Any) -> list[Result]:
+        plan, pool = self.models.plan, self._parts.train
+        unit = getattr(learner, "unit", "person")
+        units = np.array(pool.ids) if unit == "recording" else pool.subjects
+        inside = split_halves(units, plan.shadows, rng=self._rng("halves"))
+        predictors = self._shadows(learner, pool, inside)
+        answers = np.stack([predictor(pool) for predictor in predictors])
+        signals = Signals.of_probabilities(answers, inside, pool.labels, pool.subjects)
+        attacks = {name: registry.create("personare.evaluate.attacks", name) for name in plan.membership}
+        claim = next(iter(predictors[0].spends), None)
+        return judge_membership(signals, attacks, claim=claim, rng=self._rng("membership"))
+
+    def _shadows(self, learner: Any, pool: Batch, inside: Array) -> Sequence[Predictor]:
+        if hasattr(learner, "fit_many"):
+            many: Sequence[Predictor] = learner.fit_many(pool, inside, rng=self._rng("shadows"), public=self._public)
+            return many
+        return [self._fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
+
+
+def _beside(row: Result, unprotected: Result) -> Result:
+    """Put the same attack on the same model without privacy beside a row."""
+    row = replace(row, baseline=unprotected.value)
+    if row.measure.endswith("auc") and not unprotected.low > unprotected.control:
+        note = "not informative: it does not find who is in the same model without privacy either"
+        return replace(row, note=f"{note}; {row.note}".rstrip("; "))
+    return row
+
+
+def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
+    """Read a released model: numbers and text only, nothing that can run.
+
+    Returns:
+        What predicts, and the plan it was made by.
+
+    Raises:
+        DataError: It is not a model that personare wrote.
+    """
+    tensors, about = load_weights(path)
+    about = dict(about)
+    try:
+        model = ModelPlan(**json.loads(about.pop("personare")))
+    except (KeyError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is not a model written by personare: {error}.") from error
+    learner = registry.create("personare.train", model.method, dict(model.options))
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return learner.restore(arrays, about), model
+
+
+def _why(refused: Sequence[Withheld]) -> str:
+    return refused[0].problem if refused else "it has none of the tracks asked for"
+
+
+def _result(row: Mapping[str, Any]) -> Result:
+    values: dict[str, Any] = {k: float("nan") if v is None else v for k, v in row.items()}  # JSON knows no NaN
+    return Result(**values)
