@@ -175,9 +175,9 @@ def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[A
     return (values[:, None] if kind == "spectrogram" else values), columns  # (N, 1, F, T) for spectrograms
 
 
-def _scale(values: Array) -> float:
+def _scale(values: Array) -> np.float32:
     """Return what brings whole numbers of a fixed range to [0, 1]: a constant, so nobody's data decide it."""
-    return 255.0 if values.dtype == np.uint8 else 1.0
+    return np.float32(255 if values.dtype == np.uint8 else 1)
 
 
 def _same(name: str, what: str, values: Sequence[_T]) -> _T:

@@ -6,10 +6,15 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Recording, Signal
+from personare.core.types import Batch, Recording, Signal
 from personare.data.importing import import_cohort
+from personare.data.splits import check_apart, k_folds_with_validation
 from personare.features import audio
 from personare.features.batches import Layout, read_batch
 from personare.features.tracks import read_track
@@ -227,3 +232,32 @@ def test_film_becomes_expressions_on_request(real_data: Path, models_dir: Path) 
     assert batch.arrays["video"].shape == (2, 208)
     assert "jawOpen_mean" in batch.columns["video"]
     assert "No face" in skipped[0].problem
+
+
+@pytest.mark.real
+def test_voice_and_face_of_a_batch_belong_to_one_performance(real_data: Path, tmp_path: Path) -> None:
+    source = tmp_path / "s"
+    source.mkdir()
+    for name in ("audio_summary.csv", "video_summary.csv"):
+        (source / name).symlink_to(real_data / "ravdess" / name)
+    cohort, _ = import_cohort(source, tmp_path / "c", reader="ravdess")
+    sources = {r.id: {track: cohort.root / path for track, path in r.tracks.items()} for r in cohort.recordings}
+    batch, _ = read_batch(cohort.recordings, sources, label="emotion", layout=Layout(gaps="indicate"))
+    face = read_emotion(batch, batch.arrays["face"])
+    both = read_emotion(batch, np.concatenate([batch.arrays["face"], batch.arrays["acoustics"]], axis=1))
+    mixed = np.random.default_rng(0).permutation(len(batch))
+    apart = read_emotion(batch, np.concatenate([batch.arrays["face"], batch.arrays["acoustics"][mixed]], axis=1))
+    assert both > face + 0.03 > apart + 0.03
+
+
+def read_emotion(batch: Batch, values: np.ndarray) -> float:
+    """Return the mean recall of a plain reader, tested on people it did not learn from."""
+    subjects = dict(zip(batch.ids, batch.subjects.tolist(), strict=True))
+    row = {name: number for number, name in enumerate(batch.ids)}
+    read = np.zeros(len(batch), int)
+    for split in k_folds_with_validation(subjects, 7, rng=np.random.default_rng(0)):
+        check_apart(split, subjects)
+        learned, tested = ([row[i] for i in part] for part in (split.train + split.validation, split.test))
+        model = make_pipeline(StandardScaler(), LogisticRegression(C=0.05, max_iter=500))
+        read[tested] = model.fit(values[learned], batch.labels[learned]).predict(values[tested])
+    return float(recall_score(batch.labels, read, average="macro"))
