@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Evidence, Result
 from personare.evaluate.clips import evenly
 from personare.evaluate.identification import Trials
+from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.motion import describe_motion
 from personare.evaluate.reading import READERS, Question, Reading, measure_reading, read_view
 from personare.evaluate.trainers import Kernel
@@ -73,7 +73,7 @@ class Attributes:
         return rows
 
     def _attribute(self, original: Evidence, released: Evidence, name: str, rng: np.random.Generator) -> list[Result]:
-        known = _known(original.table, name, self.fewest)
+        known = kinds_of_people(original.table, name, self.fewest)
         before = Evidence(table=original.table.assign(attribute=known), views=original.views)
         after = before if released is original else released
         seed = int(rng.integers(2**31))
@@ -93,23 +93,6 @@ class Attributes:
         if not found[READERS[0]]:
             raise DataError("; ".join(dict.fromkeys(reasons)))
         return [_measured(name, readings, rng) for readings in found.values()]
-
-
-def _known(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
-    """Return the attribute of each recording as one of two kinds; missing stays missing."""
-    if name not in table or table[name].isna().all():
-        raise DataError(f"not measured: nobody's {name} is known")
-    values = table[name]
-    if name == "age":
-        years = pd.to_numeric(values, errors="coerce")
-        middle = years.groupby(table["subject"]).first().median()
-        values = years.map(lambda a: "older" if a > middle else "younger", na_action="ignore")
-    people = values.groupby(table["subject"]).first().value_counts()
-    if len(people) < 2 or people.min() < fewest:
-        raise DataError(
-            f"not measured: {name} needs at least {fewest} people of two kinds, there are {people.to_dict()}"
-        )
-    return values.astype(object)
 
 
 def _pictures(clip: Array) -> list[Array]:

@@ -1,0 +1,92 @@
+"""Reads sex and age from what a model makes of a recording: its inner representation, or just its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Evidence, Result
+from personare.evaluate.kinds import kinds_of_people
+from personare.evaluate.reading import Question, measure_reading, read_view
+from personare.evaluate.selftest import marked
+from personare.evaluate.trainers import Kernel
+
+__all__ = ["ModelAttributes"]
+
+_VIEW = "seen"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelAttributes:
+    """Learns sex and age from other people's representations or answers, and reads them from each recording.
+
+    The same attacker reads what went into the model: where it fails there, it is marked ``not informative``.
+
+    **Guarantee**: nothing was learned from the person whose attribute is read.
+
+    Attributes:
+        folds: In how many groups people are left out; up to eight people, each alone.
+        fewest: Least people of each kind; with fewer the attribute is not read.
+
+    **Source**: ours; kernel classifiers, balanced accuracy, so that guessing is one half.
+
+    Example:
+        >>> ModelAttributes().fewest
+        2
+    """
+
+    modality: ClassVar[str] = "model"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    folds: int = 6
+    fewest: int = 2
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.folds < 2 or self.fewest < 1:
+            raise OptionError(
+                "model_attributes needs folds of at least 2 and fewest of at least 1, given "
+                f"{self.folds} and {self.fewest}."
+            )
+
+    def __call__(
+        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
+    ) -> list[Result]:
+        """Measure ``model_attributes.<what>_sex`` and ``..._age``.
+
+        Args:
+            seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
+                ``answers`` (probabilities).
+            raw: (N, D) numbers that describe the recordings before the model.
+            table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
+            rng: Folds, bootstrap.
+
+        Returns:
+            Risks; the baseline is the same attack on ``raw``, the control guessing.
+        """
+        rows: list[Result] = []
+        for name in ("sex", "age"):
+            seed = int(rng.integers(2**31))  # the same folds before and after the model
+            before = self._read(raw, table, f"raw_{name}", name, np.random.default_rng(seed))
+            for what, values in seen.items():
+                after = self._read(values, table, f"{what}_{name}", name, np.random.default_rng(seed))
+                rows += marked([replace(after, baseline=before.value)], [replace(before, measure=after.measure)])
+        return rows
+
+    def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
+        measure = f"model_attributes.{what}"
+        empty = Result(release="", modality="", measure=measure, kind="risk", value=float("nan"), better="lower")
+        if len(values) != len(table) or values.ndim != 2:
+            raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
+        try:
+            known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
+            shown = Evidence(table=known, views={_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
+            question = Question(view=_VIEW, label="attribute", folds=self.folds)
+            reading = read_view(shown, shown, question, Kernel(describe=lambda row: [row]), rng=rng)[0]
+        except DataError as error:
+            return replace(empty, note=str(error))
+        found = measure_reading(reading, measure, modality="", rng=rng)[0]
+        return replace(found, measure=measure, kind="risk", attacker="semi_informed", better="lower", detail={})
