@@ -1,0 +1,145 @@
+"""Frozen features of a model that others have trained on public data, from a local folder and without the network."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from personare.core.errors import MissingModelError, OptionError
+from personare.core.types import Array
+
+__all__ = ["describe"]
+
+_ROWS = 16  # recordings that pass through the model together; bounds the memory
+
+
+def describe(values: Array, folder: str) -> Array:
+    """Describe each recording by the mean and deviation of a frozen model's last layer.
+
+    The model is read from the folder alone (no download, no code from the folder) and learns nothing from the people
+    described, so what it says of one recording depends on that recording alone and costs no privacy.
+
+    Args:
+        values: (N, T, 1) sound at the model's rate, (N, 1, F, T) spectrograms, (N, 3, H, W) pictures in [0, 1] or
+            [0, 255], or (N,) text.
+        folder: Of a transformers model (``config.json``, ``model.safetensors``, tokenizer for text): Wav2Vec2, HuBERT,
+            WavLM, Whisper, AST, ViT, DINOv2, BERT, RoBERTa, CLIP and others with the same inputs.
+
+    Returns:
+        (N, D) float32, each row of length 1 (L2).
+
+    Raises:
+        OptionError: transformers is not installed, or the model does not take this modality.
+        MissingModelError: The folder holds no such model.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise OptionError("Pretrained encoders need transformers: pip install 'personare[pretrained]'.")
+    if not (Path(folder) / "config.json").is_file():
+        raise MissingModelError(f"{folder} must hold a transformers model (config.json and weights); it does not.")
+    model, prepare = _open(folder, values)
+    parts = [_read(model, prepare(values[i : i + _ROWS])) for i in range(0, len(values), _ROWS)]
+    return np.concatenate(parts) if parts else np.zeros((0, 2 * model.config.hidden_size), dtype=np.float32)
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Keep transformers silent: its progress bars and reports belong in nobody's study."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
+
+
+def _open(folder: str, values: Array) -> tuple[Any, Callable[[Array], dict[str, Tensor]]]:
+    from transformers import AutoModel
+
+    with _offline():
+        try:
+            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise MissingModelError(f"{folder} cannot be read as a transformers model: {error}") from error
+    model = _half(model, values).eval()
+    return model, _preparation(model, folder, values)
+
+
+def _half(model: Any, values: Array) -> Any:
+    """Return the part that reads this modality: one half of a model of pictures and text, or the encoder alone."""
+    if getattr(model.config, "is_encoder_decoder", False):
+        return model.get_encoder()
+    return getattr(model, "text_model" if values.dtype.kind == "U" else "vision_model", model)
+
+
+def _preparation(model: Any, folder: str, values: Array) -> Callable[[Array], dict[str, Tensor]]:
+    expected = getattr(model, "main_input_name", "input_ids")
+    if values.dtype.kind == "U":
+        if expected == "input_ids":
+            return _tokenizer(folder)
+    elif values.ndim == 3 and values.shape[2] == 1 and expected == "input_values":
+        return lambda rows: {"input_values": _each(torch.from_numpy(rows[:, :, 0]).float())}
+    elif values.ndim == 4 and values.shape[1] == 3 and expected == "pixel_values":
+        return lambda rows: {"pixel_values": _picture(rows, int(model.config.image_size))}
+    elif values.ndim == 4 and values.shape[1] == 1 and expected in ("input_values", "input_features"):
+        return lambda rows: {expected: _spectrogram(rows, model.config)}
+    raise OptionError(
+        f"The model in {folder} takes {expected}, which cannot be made of arrays {values.dtype} {values.shape}: choose "
+        "a model of this modality."
+    )
+
+
+def _tokenizer(folder: str) -> Callable[[Array], dict[str, Tensor]]:
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise MissingModelError(f"{folder} must hold the tokenizer of its model: {error}") from error
+    most = min(128, int(tokenizer.model_max_length))
+
+    def prepare(rows: Array) -> dict[str, Tensor]:
+        return dict(tokenizer(rows.tolist(), padding=True, truncation=True, max_length=most, return_tensors="pt"))
+
+    return prepare
+
+
+def _each(x: Tensor) -> Tensor:
+    """Give every recording mean 0 and deviation 1, as most models of sound expect."""
+    axes = tuple(range(1, x.ndim))
+    return (x - x.mean(dim=axes, keepdim=True)) / (x.std(dim=axes, keepdim=True) + 1e-5)
+
+
+def _picture(rows: Array, side: int) -> Tensor:
+    x = torch.from_numpy(rows).float()
+    x = torch.where(x.amax(dim=(1, 2, 3), keepdim=True) > 1.5, x / 255, x)  # each picture by itself, not its neighbors
+    x = torch.nn.functional.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    return x * 2 - 1
+
+
+def _spectrogram(rows: Array, config: Any) -> Tensor:
+    """Fit the bands and frames to those the model was built for: (B, T, F) for AST, (B, F, T) for Whisper."""
+    bands = int(getattr(config, "num_mel_bins", None) or rows.shape[2])
+    frames = int(getattr(config, "max_length", 0) or 2 * getattr(config, "max_source_positions", 0) or rows.shape[3])
+    x = torch.nn.functional.interpolate(torch.from_numpy(rows).float(), size=(bands, rows.shape[3]), mode="bilinear")
+    x = _each(x)[:, 0, :, :frames]  # (B, F, T)
+    x = torch.nn.functional.pad(x, (0, frames - x.shape[2]))
+    return x if getattr(config, "model_type", "") == "whisper" else x.transpose(1, 2)
+
+
+def _read(model: Any, inputs: dict[str, Tensor]) -> Array:
+    with torch.inference_mode():
+        layer = model(**inputs).last_hidden_state  # (B, L, D)
+    seen = inputs.get("attention_mask", torch.ones(layer.shape[:2]))[:, :, None].float()
+    mean = (layer * seen).sum(dim=1) / seen.sum(dim=1)
+    spread = (((layer - mean[:, None]) ** 2 * seen).sum(dim=1) / seen.sum(dim=1)).sqrt()
+    found = torch.cat([mean, spread], dim=1)  # (B, 2 D)
+    return np.asarray(torch.nn.functional.normalize(found, dim=1).numpy())
