@@ -93,6 +93,18 @@ class Signals:
         """(N,) bool, the recordings whose membership is asked."""
         return ~self.population if self.population is not None else np.ones(len(self.labels), dtype=bool)
 
+    def evened(self, used: Array) -> Array:
+        """Return which shadow models to use for each recording so that their number is the same for all asked about.
+
+        Where everybody is in exactly half of all models, whoever is in the target is in one fewer of the others: a
+        score that depends on that number would answer from the audit's design, not from the model.
+
+        Args:
+            used: (K, N) bool, shadow models that qualify.
+        """
+        fewest = used[:, self.asked].sum(axis=0).min(initial=len(used))
+        return np.asarray(used & (used.cumsum(axis=0) <= fewest))
+
     def shadows(self, target: int) -> Array:
         """Return the positions of the other models."""
         return np.delete(np.arange(len(self.inside)), target)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from personare.core import registry
-from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.membership import Signals, attack_recordings, split_halves
+from personare.evaluate.roc import roc
 
 FOLDER = "personare.evaluate.attacks"
 NAMES = [name for name in registry.find(FOLDER) if name.startswith("membership_")]
@@ -54,3 +55,26 @@ def test_it_names_its_source(name):
     method = registry.load(FOLDER, name)
     assert "**Source**" in inspect.getdoc(method)
     assert method.modality == "model"
+
+
+OPTIONS = [(name, {}) for name in NAMES] + [
+    ("membership_lira", {"online": False}),
+    ("membership_rmia", {"online": False}),
+    ("membership_population", {"compare": "population"}),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), OPTIONS)
+@pytest.mark.parametrize("models", [4, 16])
+def test_the_way_halves_are_drawn_gives_nobody_away(name, options, models):
+    # whoever is in the target is in fewer of the other models: no score may depend on that number
+    rng = np.random.default_rng(0)
+    n = 12_000 // models
+    hard = 2 * rng.standard_normal(n)[:, None]
+    inside, labels = split_halves(np.arange(n), models, rng=rng), rng.integers(3, size=n)
+    logits = rng.standard_normal((models, n, 3)) + hard * (labels[:, None] == np.arange(3))
+    blind = Signals(logits=logits, inside=inside, labels=labels, subjects=np.arange(n))
+    found = attack_recordings(registry.create(FOLDER, name, options), blind)
+    curve = roc(found.scores, found.inside)
+    assert curve.auc == pytest.approx(0.5, abs=0.03)
+    assert curve.tpr_at(0.1)[0] == pytest.approx(0.1, abs=0.03)

@@ -13,6 +13,7 @@ from personare.core.types import Spend
 from personare.evaluate.exposure import auc_over_people, judge_membership
 from personare.evaluate.membership import Scores, Signals, attack_people, attack_recordings, split_halves
 from personare.evaluate.roc import roc
+from personare.learn.privacy import PrivacyPlan
 
 FOLDER = "personare.evaluate.attacks"
 
@@ -206,6 +207,14 @@ def test_the_population_is_looked_at_and_not_scored(memory):
     s = replace(memory, inside=inside, population=population)
     for name in ("membership_population", "membership_rmia", "membership_lira"):
         assert len(attack_recordings(create(FOLDER, name), s).scores) == 16 * 180
+
+
+def test_privately_trained_heads_stay_under_the_bound_their_claim_draws():
+    plan = PrivacyPlan(epsilon=1.0, delta=1e-4, unit="recording", units=240, expected_batch=240, steps=60)
+    private = remembered(plan=plan)
+    rows = judge_membership(private, {"lira": create(FOLDER, "membership_lira")}, claim=plan.spend(), rng=rng())
+    assert all("ABOVE" not in r.note for r in rows)
+    assert rows[0].value < 0.58
 
 
 def test_bad_signals_are_told():

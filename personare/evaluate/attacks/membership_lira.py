@@ -51,20 +51,27 @@ class LikelihoodRatio:
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logarithm of the ratio, or the z-score, (N,)."""
         others = signals.shadows(target)
-        phi, inside = signals.confidence, signals.inside[others]
-        mean_out, sd_out = self._fitted(phi[others], ~inside, "without it", signals.asked)
+        own, inside = signals.confidence[target], signals.inside[others]
+        mean_out, sd_out = self._fitted(signals, others, ~inside, "without it")
         if not self.online:
-            return np.asarray((phi[target] - mean_out) / sd_out)
-        mean_in, sd_in = self._fitted(phi[others], inside, "with it", signals.asked)
-        return np.asarray(norm.logpdf(phi[target], mean_in, sd_in) - norm.logpdf(phi[target], mean_out, sd_out))
+            return np.asarray((own - mean_out) / sd_out)
+        mean_in, sd_in = self._fitted(signals, others, inside, "with it")
+        return np.asarray(norm.logpdf(own, mean_in, sd_in) - norm.logpdf(own, mean_out, sd_out))
 
-    def _fitted(self, phi: Array, used: Array, side: str, asked: Array) -> tuple[Array, Array]:
-        n = used.sum(axis=0)
-        if (n[asked] < 1).any() or n.sum() <= len(n):
+    def _fitted(self, signals: Signals, others: Array, used: Array, side: str) -> tuple[Array, Array]:
+        phi, n = signals.confidence[others], used.sum(axis=0)
+        if (n[signals.asked] < 1).any() or n.max() < 2:
             raise DataError(f"LiRA needs shadow models {side} for every recording, two for some: train more models.")
-        n = np.maximum(n, 1)  # recordings of the population are in no model, and are not scored
-        mean = np.where(used, phi, 0).sum(axis=0) / n
-        squares = (np.where(used, phi - mean, 0) ** 2).sum(axis=0)
-        pooled = squares.sum() / (n - 1).sum()
-        variance = squares / n if n.min() >= self.pooled_below else np.full(len(n), pooled)
-        return mean, np.sqrt(np.maximum(variance, 1e-12))
+        even = signals.evened(used)
+        mean, squares, fewest = _moments(phi, even)
+        if fewest[signals.asked].min() < self.pooled_below:
+            _, all_squares, n = _moments(phi, used)
+            squares, fewest = np.full(len(n), all_squares.sum()), (n - 1).sum()
+        return mean, np.sqrt(np.maximum(squares / fewest, 1e-12))
+
+
+def _moments(phi: Array, used: Array) -> tuple[Array, Array, Array]:
+    """Return mean, sum of squared deviations and number of the models used for each recording, (N,)."""
+    n = np.maximum(used.sum(axis=0), 1)  # recordings of the population are in no model, and are not scored
+    mean = np.where(used, phi, 0).sum(axis=0) / n
+    return mean, (np.where(used, phi - mean, 0) ** 2).sum(axis=0), n

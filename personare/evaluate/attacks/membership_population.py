@@ -68,7 +68,7 @@ def _among_models(signals: Signals, target: int) -> Array:
     outside = ~signals.inside[others]
     if not outside.any(axis=0).all():
         raise DataError("The reference attack needs, for each recording, a shadow model that never met it: train more.")
-    return _share(signals.log_likelihood[target], signals.log_likelihood[others], outside)
+    return _share(signals.log_likelihood[target], signals.log_likelihood[others], signals.evened(outside))
 
 
 def _share(own: Array, peers: Array, counted: Array) -> Array:
