@@ -32,7 +32,7 @@ from personare.study.card import write_card
 from personare.study.evidence import table
 from personare.study.plan import ModelPlan, StudyPlan
 
-__all__ = ["Models", "Parts", "load_model", "split_people"]
+__all__ = ["ModelWork", "Models", "Parts", "load_model", "split_people"]
 
 _FOLDS = 5
 
@@ -116,7 +116,7 @@ class Models:
     def make(self, model: ModelPlan) -> tuple[Release, list[Result], list[Withheld]]:
         """Train a model, save it with its card, and measure what it can do and what it gives away."""
         batch, skipped = self.read(self.cohort, model)
-        work = _Work(models=self, model=model, batch=batch)
+        work = ModelWork(models=self, model=model, batch=batch)
         folder = RunFolder(self.out)
         key = {"recordings": fingerprint([batch.ids, self.plan.seed, self.plan.public])}
         options = {**asdict(model), "shadows": self.plan.shadows, "membership": self.plan.membership}
@@ -139,7 +139,7 @@ class Models:
 
 
 @dataclass(frozen=True)
-class _Work:
+class ModelWork:
     """One model of a study."""
 
     models: Models
@@ -147,7 +147,8 @@ class _Work:
     batch: Batch
 
     @cached_property
-    def _learner(self) -> Any:
+    def learner(self) -> Any:
+        """The method with its options."""
         return registry.create("personare.train", self.model.method, dict(self.model.options))
 
     @cached_property
@@ -156,7 +157,8 @@ class _Work:
         return table(cohort, [r for r in cohort.recordings if r.id in ids])
 
     @cached_property
-    def _parts(self) -> Parts:
+    def parts(self) -> Parts:
+        """Who is learned from, watched, and judged by."""
         column = self._table.get("sentence", pd.Series(dtype=str))
         said = dict(zip(map(str, column.index), map(str, column), strict=True))
         return split_people(self.batch, self.model, rng=self._rng("split"), sentences=said)
@@ -169,8 +171,9 @@ class _Work:
         return generator(self.models.plan.seed, self.model.name, *what)
 
     def train(self) -> Mapping[str, Any]:
-        parts, seconds = self._parts, pd.Timestamp.now()
-        predictor = self._fit(self._learner, parts.train, self._rng("fit"))
+        """Train the model that is released, and write it."""
+        parts, seconds = self.parts, pd.Timestamp.now()
+        predictor = self.fit(self.learner, parts.train, self._rng("fit"))
         self._charge(predictor.spends)  # refuses before anything is written or seen
         root = self.models.out / "releases" / self.model.name
         root.mkdir(parents=True, exist_ok=True)
@@ -183,6 +186,7 @@ class _Work:
         self.models.ledger.append("released", [note])
         return {
             "root": root.relative_to(self.models.out).as_posix(),
+            "cohort": str(self.models.cohort.root.resolve()),
             "spends": spends,
             "classes": list(predictor.classes),
             "test": list(parts.test.ids),
@@ -192,34 +196,36 @@ class _Work:
         }
 
     def _charge(self, spends: Sequence[Spend]) -> None:
-        people = Counter(map(str, self._parts.train.subjects))
+        people = Counter(map(str, self.parts.train.subjects))
         plan, name = self.models.plan, self.models.cohort.name
         charge(self.models.ledger, spends, cohort=name, people=people, budget=plan.budget, compose=compose)
 
-    def _fit(self, learner: Any, train: Batch, rng: np.random.Generator) -> Predictor:
-        found: Predictor = learner.fit(train, validation=self._parts.validation, rng=rng, public=self._public)
+    def fit(self, learner: Any, train: Batch, rng: np.random.Generator) -> Predictor:
+        """Train on these recordings, with this model's validation people and public data."""
+        found: Predictor = learner.fit(train, validation=self.parts.validation, rng=rng, public=self._public)
         return found
 
     def judge(self) -> Mapping[str, Any]:
-        test = self._parts.test
+        """Measure the released model."""
+        test = self.parts.test
         predictor = load_model(self.models.out / "releases" / self.model.name / "model.safetensors")[0]
         rows = judge_model(predictor(test), test, self._table.loc[list(test.ids)], rng=self._rng("judge"))
-        rows += self._membership()
+        rows += self.membership()
         return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}
 
-    def _membership(self) -> list[Result]:
+    def membership(self) -> list[Result]:
         """Train shadows on halves of the training people, and let every attack tell who was in which."""
         if not self.models.plan.shadows or not self.models.plan.membership:
             return []
-        rows = self._attacked(self._learner)
-        if getattr(self._learner, "epsilon", None) is None:
+        rows = self._attacked(self.learner)
+        if getattr(self.learner, "epsilon", None) is None:
             return rows
         # An attack that finds nobody in the same model without privacy would say nothing about what privacy bought.
-        open_rows = {row.measure: row for row in self._attacked(replace(self._learner, epsilon=None))}
+        open_rows = {row.measure: row for row in self._attacked(replace(self.learner, epsilon=None))}
         return [_beside(row, open_rows[row.measure]) for row in rows]
 
     def _attacked(self, learner: Any) -> list[Result]:
-        plan, pool = self.models.plan, self._parts.train
+        plan, pool = self.models.plan, self.parts.train
         unit = getattr(learner, "unit", "person")
         units = np.array(pool.ids) if unit == "recording" else pool.subjects
         inside = split_halves(units, plan.shadows, rng=self._rng("halves"))
@@ -234,7 +240,7 @@ class _Work:
         if hasattr(learner, "fit_many"):
             many: Sequence[Predictor] = learner.fit_many(pool, inside, rng=self._rng("shadows"), public=self._public)
             return many
-        return [self._fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
+        return [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
 
 
 def _beside(row: Result, unprotected: Result) -> Result:

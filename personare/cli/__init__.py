@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from personare import __version__
+from personare.cli import learning
 from personare.core import registry
 from personare.core.errors import OptionError, PersonareError
 from personare.core.types import Withheld
@@ -16,6 +17,7 @@ __all__ = ["main"]
 
 FOLDERS = {
     "anonymize": "Anonymizers",
+    "train": "Learners",
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",
     "data.readers": "Readers of data sets",
@@ -295,3 +297,13 @@ def doctor(file: Path | None) -> None:
         )
     if file and not all(ok for ok, _, _ in findings):
         sys.exit(2)
+
+
+for _verb in (
+    learning.train,
+    learning.evaluate,
+    learning.audit,
+    learning.privacy,
+    learning.reproduce,
+):
+    cli.add_command(_verb)
