@@ -28,6 +28,8 @@ def ngrams(texts: Sequence[str], *, buckets: int) -> Array:
         >>> ngrams(["so happy", ""], buckets=64).shape
         (2, 64)
     """
+    if not texts:
+        return np.zeros((0, buckets), dtype=np.float32)
     kinds = (
         HashingVectorizer(n_features=buckets // 2, ngram_range=(1, 2), token_pattern=_WORD.pattern),
         HashingVectorizer(n_features=buckets // 2, ngram_range=(2, 4), analyzer="char_wb"),
