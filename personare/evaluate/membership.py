@@ -18,6 +18,8 @@ from personare.core.types import Array
 
 __all__ = ["Membership", "Scores", "Signals", "attack_people", "attack_recordings", "split_halves"]
 
+_DRAWS = 1000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
@@ -136,6 +138,8 @@ class Scores:
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
     """Return which model learns from which recording: every unit is in exactly half of the models.
 
+    Few units are drawn again until every model has at least a quarter of them.
+
     Args:
         units: (N,) what stays together: recording ids, or subjects to keep each person's recordings together.
         models: M, even.
@@ -154,8 +158,12 @@ def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Arra
     if models < 2 or models % 2:
         raise OptionError(f"Halves need an even number of models, at least 2; given {models}.")
     _, index = np.unique(units, return_inverse=True)
-    rank = rng.random((models, index.max(initial=-1) + 1)).argsort(axis=0).argsort(axis=0)
-    return np.asarray((rank < models // 2)[:, index])
+    count = index.max(initial=-1) + 1
+    for _ in range(_DRAWS):
+        halves = rng.random((models, count)).argsort(axis=0).argsort(axis=0) < models // 2
+        if halves.sum(axis=1).min() >= count // 4:
+            break
+    return np.asarray(halves[:, index])
 
 
 def attack_recordings(attack: Membership, signals: Signals) -> Scores:

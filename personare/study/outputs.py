@@ -121,15 +121,30 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     rows = pd.read_parquet(out / "results.parquet")
+    models = rows.modality == "model"
+    parts = [_recordings(rows[~models])] * (not models.all()) + [_models(rows[models])] * bool(models.any())
+    beside = out / "reference.json"
+    if beside.exists():
+        figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
+        parts.append(f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}")
+    return "\n\n".join(parts)
+
+
+def _models(rows: pd.DataFrame) -> str:
+    """Return what each model can do, and how well the strongest attack tells what it learned from."""
+    areas = rows[rows.measure.str.fullmatch(r"membership_\w+\.(person_)?auc")]
+    found = areas.groupby("release").value.max().rename("membership AUC")
+    names = {"model.accuracy": "accuracy", "model.uar": "recall (UAR)", "model.ece": "calibration error"}
+    kept = rows[rows.measure.isin(names)].pivot(index="release", columns="measure", values="value")
+    table = kept.rename(columns=names)[list(names.values())].join(found)
+    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
+
+
+def _recordings(rows: pd.DataFrame) -> str:
     emotion = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
     kept = emotion.groupby(["release", "attacker"]).value.max().unstack()
     named = rows[rows.measure == "identity.top1"].groupby(["release", "attacker"]).value.max().unstack()
     names = {"fixed_reader": "emotion, fixed", "retrained_reader": "emotion, retrained"}
     columns = ["ignorant", "lazy_informed", "semi_informed"]
     both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
-    table = both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
-    beside = out / "reference.json"
-    if not beside.exists():
-        return table
-    figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
-    return f"{table}\n\nPublished beside ours:\n{figures.round(3).to_string(na_rep='-')}"
+    return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")

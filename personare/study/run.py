@@ -52,6 +52,8 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         skipped: list[Withheld] = []
         recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
         models, rows = _release_models(cohort, plan, out, ledger, skipped)
+        if not recordings and not models:
+            raise DataError(f"Nothing could be made of {cohort.name}. {skipped[-1].item}: {skipped[-1].problem}")
         outputs.write(out, cohort, ([*recordings, *models], [*judged, *rows], skipped), plan.published, ledger)
         return write_report(out)
 
