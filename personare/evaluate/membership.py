@@ -18,8 +18,6 @@ from personare.core.types import Array
 
 __all__ = ["Membership", "Scores", "Signals", "attack_people", "attack_recordings", "split_halves"]
 
-_DRAWS = 1000
-
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
@@ -138,7 +136,8 @@ class Scores:
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
     """Return which model learns from which recording: every unit is in exactly half of the models.
 
-    Few units are drawn again until every model has at least a quarter of them.
+    Every model learns from half of the units too, however few there are. Models do not come as complements of each
+    other: a target's complement would tell what it knows.
 
     Args:
         units: (N,) what stays together: recording ids, or subjects to keep each person's recordings together.
@@ -158,12 +157,15 @@ def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Arra
     if models < 2 or models % 2:
         raise OptionError(f"Halves need an even number of models, at least 2; given {models}.")
     _, index = np.unique(units, return_inverse=True)
-    count = index.max(initial=-1) + 1
-    for _ in range(_DRAWS):
-        halves = rng.random((models, count)).argsort(axis=0).argsort(axis=0) < models // 2
-        if halves.sum(axis=1).min() >= count // 4:
-            break
-    return np.asarray(halves[:, index])
+    rank = rng.random((models, index.max(initial=-1) + 1)).argsort(axis=0).argsort(axis=0)
+    inside = rank < models // 2
+    sizes = inside.sum(axis=1)
+    while np.ptp(sizes) > 1:  # the fullest gives some of what the emptiest lacks: units stay in as many models
+        full, empty = int(sizes.argmax()), int(sizes.argmin())
+        moved = rng.choice(np.flatnonzero(inside[full] & ~inside[empty]), (sizes[full] - sizes[empty]) // 2, False)
+        inside[full, moved], inside[empty, moved] = False, True
+        sizes = inside.sum(axis=1)
+    return np.asarray(inside[:, index])
 
 
 def attack_recordings(attack: Membership, signals: Signals) -> Scores:

@@ -43,10 +43,17 @@ def test_halves_keep_people_together_and_use_everybody_equally():
     subjects = np.repeat(np.arange(30), 3)
     inside = split_halves(subjects, 8, rng=rng())
     assert (inside.sum(axis=0) == 4).all()
+    assert (inside[:, ::3].sum(axis=1) == 15).all()  # and all models are trained on as many people
     assert (inside[:, ::3] == inside[:, 1::3]).all()
     assert len(np.unique(inside[:, ::3], axis=1).T) > 15  # people are drawn independently
     with pytest.raises(OptionError, match="even"):
         split_halves(subjects, 3, rng=rng())
+
+
+def test_no_other_model_tells_what_a_model_knows():
+    inside = split_halves(np.arange(2000), 16, rng=rng()).astype(float)
+    alike = np.corrcoef(inside) - np.eye(16)
+    assert np.abs(alike + 1 / 15 * (1 - np.eye(16))).max() < 0.1  # -1/15 follows from exact halves
 
 
 def test_confidence_is_the_log_odds_of_the_true_class():
