@@ -27,6 +27,7 @@ from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.learn.checkpoints import load_weights, save_weights
+from personare.learn.describing import describe_batch
 from personare.study.admission import admit
 from personare.study.card import write_card
 from personare.study.evidence import table
@@ -209,9 +210,28 @@ class ModelWork:
         """Measure the released model."""
         test = self.parts.test
         predictor = load_model(self.models.out / "releases" / self.model.name / "model.safetensors")[0]
-        rows = judge_model(predictor(test), test, self._table.loc[list(test.ids)], rng=self._rng("judge"))
-        rows += self.membership()
+        people = self._table.loc[list(test.ids)]
+        answers = predictor(test)
+        rows = judge_model(answers, test, people, rng=self._rng("judge"))
+        rows += self._given_away(predictor, answers, people) + self.membership()
         return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}
+
+    def _given_away(self, predictor: Predictor, answers: Array, people: pd.DataFrame) -> list[Result]:
+        """Ask what the model's answers, and what it reads them from, still tell about people it never met."""
+        test = self.parts.test
+        seen = {"answers": answers}
+        if hasattr(predictor, "represent"):
+            seen["representation"] = predictor.represent(test)
+        raw = describe_batch(test, tuple(test.arrays))
+        rows: list[Result] = []
+        for name in self.models.plan.disclosure:
+            attack = registry.create("personare.evaluate.attacks", name)
+            try:
+                rows += attack(seen, raw, people, rng=self._rng(name))
+            except DataError as error:
+                note = f"not measured: {error}"
+                rows.append(Result(release="", modality="", measure=name, kind="risk", value=float("nan"), note=note))
+        return rows
 
     def membership(self) -> list[Result]:
         """Train shadows on halves of the training people, and let every attack tell who was in which."""
@@ -233,7 +253,7 @@ class ModelWork:
         answers = np.stack([predictor(pool) for predictor in predictors])
         signals = Signals.of_probabilities(answers, inside, pool.labels, pool.subjects)
         attacks = {name: registry.create("personare.evaluate.attacks", name) for name in plan.membership}
-        claim = next(iter(predictors[0].spends), None)
+        claim = _joint(predictors[0].spends)
         return judge_membership(signals, attacks, claim=claim, rng=self._rng("membership"))
 
     def _shadows(self, learner: Any, pool: Batch, inside: Array) -> Sequence[Predictor]:
@@ -241,6 +261,14 @@ class ModelWork:
             many: Sequence[Predictor] = learner.fit_many(pool, inside, rng=self._rng("shadows"), public=self._public)
             return many
         return [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
+
+
+def _joint(spends: Sequence[Spend]) -> Spend | None:
+    """Return everything that a training spent as one claim."""
+    if len(spends) < 2:
+        return next(iter(spends), None)
+    delta = max(spend.delta for spend in spends)
+    return replace(spends[0], epsilon=compose(spends, delta), delta=delta)
 
 
 def _beside(row: Result, unprotected: Result) -> Result:

@@ -78,6 +78,7 @@ class StudyPlan:
         people: Size of the made-up cohort, where no cohort is given.
         published: Published figures to print beside ours.
         membership: Membership attacks on the models; files of ``evaluate/attacks``.
+        disclosure: Attacks on what a model shows of people it never met; files of ``evaluate/attacks``.
         shadows: Models like each one, trained on halves of its people for these attacks; even, 0 for none.
         budget: The most that all runs together may cost one person, as ``[budget]`` with ``epsilon`` and ``delta``.
         public: Folder of a cohort whose people's data need no protection, for scaling and description; empty: none.
@@ -93,6 +94,7 @@ class StudyPlan:
     people: int = 12
     published: tuple[Published, ...] = ()
     membership: tuple[str, ...] = ("membership_loss", "membership_lira", "membership_rmia")
+    disclosure: tuple[str, ...] = ("model_identity", "model_attributes")
     shadows: int = 8
     budget: Budget | None = None
     public: str = ""
@@ -151,7 +153,7 @@ def _plan(said: dict[str, Any]) -> StudyPlan:
     if "budget" in said:
         said["budget"] = _known(Budget, said["budget"], "[budget]")
     lists: dict[str, Any] = {
-        name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership") if name in said
+        name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership", "disclosure") if name in said
     }
     plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said}, "a study file")
     return plan
