@@ -127,6 +127,15 @@ class Ledger:
             entries = [{**_entry(row, self._who), "time": time, "action": action} for row in rows]
             connection.execute(sa.insert(_TABLE), _chain(entries, *_last(connection)))
 
+    def exists(self) -> bool:
+        """Return whether anything was ever written; a database that is no file makes its table at the first row."""
+        if self._file is not None:
+            return self._file.is_file()
+        try:
+            return sa.inspect(self._engine).has_table(_TABLE.name)
+        except SQLAlchemyError as error:
+            raise DataError(f"The ledger {self._address} could not be read: {error}.") from error
+
     def head(self) -> str:
         """Return the hash of the last row; noted elsewhere, it lets ``verify`` see whether later rows are missing."""
         self._must_exist()

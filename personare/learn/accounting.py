@@ -6,7 +6,7 @@ overstates the cost by some 10 %, and the Gaussian limit (GDP) understates it an
 
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from typing import Literal, get_args
 
@@ -26,6 +26,7 @@ Accountant = Literal["pld", "prv"]
 _GRID = 5e-4  # step of the privacy loss; rounding is upwards, and costs below 0.1 % of epsilon
 _COARSE_GRID = 1e-2  # for a person with many recordings, whose loss is spread wide
 _LARGEST = 100
+_LEAST = 0.05  # a delta above everybody's chance to be drawn at all would ask for no noise; there is always some
 _RARE = 1e-16  # recordings drawn together with less than this chance are all counted as the worst case
 
 
@@ -108,7 +109,7 @@ def person_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, de
     return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
 
 
-def compose(spends: Iterable[Spend], delta: float, *, recordings: int = 1) -> float:
+def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> float:
     """Return the epsilon of everything together that touched one person's data.
 
     **Guarantee**: an upper bound at ``delta``, also if what a later run learns was chosen after seeing an earlier
@@ -193,10 +194,10 @@ def _prv(noise_multiplier: float, sampling_rate: float, steps: int, delta: float
 
 
 def _grid(noise_multiplier: float, rate: float, steps: int, recordings: int) -> float:
-    """Return a step of the privacy loss; coarser, so that memory suffices, where noise is so small that all is lost."""
+    """Return a step of the privacy loss; coarser where noise is so small that all is lost."""
     sigma = noise_multiplier / recordings / (math.sqrt(steps) if rate == 1 else 1)
     finest = _COARSE_GRID if recordings > 1 and rate < 1 else _GRID
-    return max(finest, 1e-6 * (0.5 / sigma**2 + 10 / sigma))
+    return max(finest, 2e-5 * (0.5 / sigma**2 + 10 / sigma))
 
 
 def _loss(
@@ -222,6 +223,7 @@ def _calibrated(epsilon: float, rate: float, steps: int, delta: float, accountan
     """Bracket the answer around a guess from the Gaussian limit, then halve."""
     one_release = 1 / gaussian_mechanism.get_sigma_gaussian(epsilon, delta)
     guess = 1 / math.sqrt(math.log1p((one_release / rate) ** 2 / steps)) if rate < 1 else math.sqrt(steps) / one_release
+    guess = max(guess, _LEAST)
 
     def enough(sigma: float) -> bool:
         return epsilon_of(sigma, rate, steps, delta, accountant) <= epsilon
@@ -229,7 +231,7 @@ def _calibrated(epsilon: float, rate: float, steps: int, delta: float, accountan
     low = high = guess
     while not enough(high):
         low, high = high, high * 1.05
-    while low == high or enough(low):
+    while low == high or (enough(low) and low > _LEAST):
         low, high = low / 1.05, min(high, low)
     while high / low > 1.0005:
         middle = math.sqrt(low * high)
