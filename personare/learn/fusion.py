@@ -21,6 +21,7 @@ __all__ = ["Fusion", "divergence", "entropy", "fit_temperature", "hybrid_uncerta
 Rule = Literal["uniform", "fixed", "entropy", "kl", "hybrid"]
 EntropyScale = Literal["log_classes", "sum", "none"]
 KlScale = Literal["sum", "min_max", "none"]
+Pool = Literal["linear", "log"]
 _TINY = 1e-12
 
 
@@ -135,27 +136,27 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     return float(np.exp(found.x))
 
 
-def stacked_shares(opinions: Array, present: Array, labels: Array) -> tuple[float, ...]:
-    """Return the fixed share of each modality under which the mixture of opinions explains the labels best.
+def stacked_shares(opinions: Array, present: Array, labels: Array, pool: Pool = "linear") -> tuple[float, ...]:
+    """Return the fixed share of each modality under which the pooled opinions explain the labels best.
 
     Args:
         opinions: (N, M, C) of people that training did not see.
         present: (N, M).
         labels: (N,) int.
+        pool: How they are pooled; see ``Fusion``.
 
     **Source:** D. H. Wolpert, Stacked generalization, Neural Networks 1992, doi:10.1016/S0893-6080(05)80023-1; shares
     are positive and sum to 1, so that a missing modality can be left out.
     """
-    modalities = int(opinions.shape[1])
-    right = np.take_along_axis(opinions, labels[:, None, None], axis=2)[:, :, 0]  # (N, M)
-    seen = present.any(axis=1)
-    if modalities == 1 or not seen.any():
+    modalities, rows = int(opinions.shape[1]), np.arange(len(labels))
+    if modalities == 1 or not present.any():
         return (1 / modalities,) * modalities
+    logits = np.log(np.maximum(opinions, _TINY))
 
     def cost(free: Array) -> float:
-        shares = _share(np.tile(softmax(free), (int(seen.sum()), 1)), present[seen])
-        # a weak pull towards equal shares keeps them finite where one modality is always right
-        return float(-np.log((shares * right[seen]).sum(axis=1) + _TINY).mean() + 1e-3 * np.square(free).sum())
+        pooled = Fusion(rule="fixed", shares=tuple(softmax(free)), pool=pool)(logits, present)
+        # a pull towards equal shares, weaker the more people there are: a handful says little
+        return float(-np.log(pooled[rows, labels] + _TINY).mean() + np.square(free).sum() / len(labels))
 
     return tuple(float(share) for share in softmax(minimize(cost, np.zeros(modalities)).x))
 
@@ -185,7 +186,7 @@ class Fusion:
     entropy_scale: EntropyScale = "log_classes"
     kl_scale: KlScale = "sum"
     shares: tuple[float, ...] = ()
-    pool: Literal["linear", "log"] = "linear"
+    pool: Pool = "linear"
     temperatures: tuple[float, ...] = field(default=())
     temperature: float = 1.0
 

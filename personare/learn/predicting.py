@@ -100,7 +100,9 @@ class NetworkPredictor:
         labels = batch.labels
         fusion = replace(self.fusion, temperatures=_temperatures(logits, counted, labels), temperature=1.0)
         if stacked:
-            fusion = replace(fusion, rule="fixed", shares=stacked_shares(fusion.opinions(logits), counted, labels))
+            fusion = replace(
+                fusion, rule="fixed", shares=stacked_shares(fusion.opinions(logits), counted, labels, fusion.pool)
+            )
         last = fit_temperature(np.log(np.maximum(fusion(logits, counted), 1e-12)), labels)
         return replace(self, fusion=replace(fusion, temperature=last))
 

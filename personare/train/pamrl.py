@@ -80,7 +80,13 @@ class Pamrl:
         self._fusion()
 
     def _fusion(self) -> Fusion:
-        return Fusion(rule=self.uncertainty, alpha=self.alpha, entropy_scale=self.entropy_scale, kl_scale=self.kl_scale)
+        return Fusion(
+            rule=self.uncertainty,
+            alpha=self.alpha,
+            entropy_scale=self.entropy_scale,
+            kl_scale=self.kl_scale,
+            pool=self.pool,
+        )
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -63,7 +63,7 @@ def test_fused_answers_read_better_than_either_modality():
 def test_stacked_weights_trust_what_validation_people_show():
     made = fit(LateFusion(weights="stacked", **SMALL), weak(recordings(0), "voice"), weak(recordings(1, 8), "voice"))
     weights = made.weights(recordings(9, 4))
-    assert (weights["face"] > 0.8).all()
+    assert (weights["face"] > 0.7).all()
 
 
 def test_stacked_weights_need_somebody_to_fit_them_on():
@@ -75,6 +75,16 @@ def test_stacked_weights_need_somebody_to_fit_them_on():
 def test_fixed_shares_must_name_every_modality(shares):
     with pytest.raises(OptionError, match="shares must name"):
         fit(LateFusion(weights="fixed", shares=shares, **SMALL))
+
+
+OTHER = {"uncertainty": "kl", "alpha": 0.9, "entropy_scale": "sum", "kl_scale": "none", "pool": "log"}
+
+
+@pytest.mark.parametrize("option", OTHER)
+def test_every_option_of_pamrl_changes_its_answers(option):
+    new, short = recordings(9), {**SMALL, "epochs": 2}
+    usual, other = (fit(Pamrl(**short, **given))(new) for given in ({}, {option: OTHER[option]}))
+    assert not np.allclose(usual, other, atol=1e-4)
 
 
 def test_mla_as_released_weighs_as_its_code_does():
@@ -196,6 +206,13 @@ def test_every_encoder_learns_under_privacy(kind, unit):
     made = fit(learner, batch, batch.take(np.arange(0)))
     assert np.isfinite(made(batch)).all()
     assert made.spends[0].unit == unit
+
+
+@pytest.mark.parametrize("learner", [Pamrl, Joint, LateFusion])
+def test_learns_well_above_chance_under_privacy(learner):
+    options = {"epochs": 10, "width": 16, "learning_rate": 0.01, "batch_size": 300}
+    made = fit(learner(**options, epsilon=2.0, delta=1e-4, unit="recording"), recordings(0, 150))
+    assert right(made, recordings(9, 60)) > 0.75
 
 
 def test_scaling_under_privacy_is_not_that_of_private_people():
