@@ -221,6 +221,8 @@ def _loss(
 @cache
 def _calibrated(epsilon: float, rate: float, steps: int, delta: float, accountant: Accountant) -> float:
     """Bracket the answer around a guess from the Gaussian limit, then halve."""
+    if steps * rate <= delta:
+        return _LEAST
     one_release = 1 / gaussian_mechanism.get_sigma_gaussian(epsilon, delta)
     guess = 1 / math.sqrt(math.log1p((one_release / rate) ** 2 / steps)) if rate < 1 else math.sqrt(steps) / one_release
     guess = max(guess, _LEAST)
@@ -231,7 +233,7 @@ def _calibrated(epsilon: float, rate: float, steps: int, delta: float, accountan
     low = high = guess
     while not enough(high):
         low, high = high, high * 1.05
-    while low == high or (enough(low) and low > _LEAST):
+    while low == high or (low > _LEAST and enough(low)):
         low, high = low / 1.05, min(high, low)
     while high / low > 1.0005:
         middle = math.sqrt(low * high)

@@ -99,6 +99,7 @@ def test_numbers_that_claim_nothing_are_refused(call):
 
 def test_there_is_noise_even_where_delta_covers_everybody_who_could_be_drawn():
     assert noise_for(1.0, 1e-6, 1, 1e-3) >= 0.04
+    assert noise_for(1.0, 1e-3, 5, 4e-3) >= 0.04
 
 
 def test_tiny_noise_is_priced_without_exhausting_memory():
