@@ -19,11 +19,15 @@ from personare.core.types import Array, Batch, Evidence, LocatedFrame, Recording
 
 __all__ = [
     "FaceAnonymizer",
+    "Generator",
     "Identifier",
     "Learner",
     "Predictor",
     "Reader",
+    "Representation",
+    "Sampler",
     "Scorer",
+    "Transform",
     "Utility",
     "VoiceAnonymizer",
 ]
@@ -144,4 +148,82 @@ class Predictor(Protocol):
 
     def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
         """Return everything that makes the model, as arrays and text: no code, no data of people."""
+        ...
+
+
+class Representation(Protocol):
+    """Learns to describe behavior without the person."""
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "Transform":
+        """Learn from training people; labels and subjects of ``train`` say what to keep and what to remove."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Transform":
+        """Build again what ``Transform.state`` returned."""
+        ...
+
+
+class Transform(Protocol):
+    """A fitted representation, small and frozen. It needs no label and no subject; transforms chain."""
+
+    @property
+    def guarantee(self) -> str:
+        """What holds, against whom, in one sentence; and what does not."""
+        ...
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that fitting cost; empty where nothing was protected."""
+        ...
+
+    def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
+        """Return the same recordings with one modality ``representation``, (N, D) float32."""
+        ...
+
+    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
+        """Return everything that makes the transform, as arrays and text: no code, no data of people."""
+        ...
+
+
+class Generator(Protocol):
+    """Learns how a group behaves, so that people can be made up who do not exist.
+
+    One that can train with differential privacy has the options ``epsilon`` (None: none) and ``delta``; the unit is the
+    person.
+    """
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "Sampler":
+        """Learn from the people of ``train``; under differential privacy ranges and scaling come from ``public``."""
+        ...
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Sampler":
+        """Build again what ``Sampler.state`` returned."""
+        ...
+
+
+class Sampler(Protocol):
+    """A fitted generator."""
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that fitting cost; empty where nothing was protected."""
+        ...
+
+    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
+        """Return made-up people: ``recordings`` of each, subjects ``synthetic-0001`` and so on.
+
+        Args:
+            people: How many.
+            recordings: Of each person.
+            rng: Everything random follows from it.
+            labels: (people * recordings,) classes to make; None for those the group has.
+        """
+        ...
+
+    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
+        """Return everything that makes the sampler, as arrays and text: no code, no data of people."""
         ...
