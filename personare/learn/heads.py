@@ -248,10 +248,10 @@ class _Descent:
         weights.addcdiv_(self.first, spread.sqrt_().add_(1e-8), value=-rate / (1 - 0.9**self.count))
 
 
-def _mean_batch(bags: Bags, options: HeadTraining) -> float:
-    """Return how many recordings a step of a head holds on average: read off the data, so never under a plan."""
+def _mean_batch(bags: Bags, options: HeadTraining) -> Tensor:
+    """Return how many recordings a step of each head holds on average, (S, 1); not for plans."""
     share = min(1.0, options.batch / len(bags.features)) if options.batch else 1.0
-    return share * float((bags.factor > 0).sum() / len(bags.factor))
+    return share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]
 
 
 def _steps(
