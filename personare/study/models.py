@@ -17,6 +17,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
+from personare.data.published import as_published
 from personare.data.runs import RunFolder, fingerprint
 from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
 from personare.evaluate.classification import judge_model
@@ -53,22 +54,38 @@ class Parts:
     test: Batch
 
 
-def split_people(batch: Batch, model: ModelPlan, *, rng: np.random.Generator, sentences: Mapping[str, str]) -> Parts:
+def split_people(batch: Batch, model: ModelPlan, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
     """Part a batch by the model's protocol, and check that nobody leaks where nobody should.
 
+    Args:
+        batch: Everything.
+        model: Names the protocol.
+        table: By recording id; the columns ``sentence`` and ``split`` where a protocol asks for them.
+        rng: Which people are where.
+
     Raises:
-        DataError: Too few people.
+        DataError: Too few people, or a label that the protocol needs is missing.
     """
     subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
     if model.protocol == "leaky_random_9_1":
         split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
     elif model.protocol == "unseen_sentences":
+        sentences = _labels(batch, table, "sentence", model.protocol)
         split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
         check_apart(split, subjects, sentences)
+    elif model.protocol == "published":
+        split = as_published(subjects, _labels(batch, table, "split", model.protocol), _FOLDS, rng=rng)
+        check_apart(split, subjects)
     else:
         split = k_folds_with_validation(subjects, _FOLDS, rng=rng)[0]
         check_apart(split, subjects)
     return _parts(batch, split)
+
+
+def _labels(batch: Batch, table: pd.DataFrame, name: str, protocol: str) -> dict[str, str]:
+    if name not in table or table.loc[list(batch.ids), name].isna().any():
+        raise DataError(f"The protocol {protocol} needs the label '{name}' of every recording. Add it, or use another.")
+    return dict(zip(batch.ids, table.loc[list(batch.ids), name].astype(str), strict=True))
 
 
 def _parts(batch: Batch, split: Split) -> Parts:
@@ -160,9 +177,7 @@ class ModelWork:
     @cached_property
     def parts(self) -> Parts:
         """Who is learned from, watched, and judged by."""
-        column = self._table.get("sentence", pd.Series(dtype=str))
-        said = dict(zip(map(str, column.index), map(str, column), strict=True))
-        return split_people(self.batch, self.model, rng=self._rng("split"), sentences=said)
+        return split_people(self.batch, self.model, self._table, rng=self._rng("split"))
 
     @cached_property
     def _public(self) -> Batch | None:
