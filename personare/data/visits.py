@@ -1,0 +1,167 @@
+"""A person's visits to care as rows of 0 and 1, in words that are fixed and public.
+
+Row by row one visit, in the order of time. Columns: ``visit`` (1 in every row, so that rows of zeros that fill up a
+batch are told from visits), ``type=...`` (one of them is 1), ``code=...`` (any number), ``length=...`` and ``gap=...``
+(one each: how long it lasted, how long after the last one it began).
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import resources
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.types import Array
+from personare.data.made import Made
+
+__all__ = ["GAPS", "LENGTHS", "Visit", "Vocabulary", "diagnosis_group", "procedure_group", "word_group"]
+
+LENGTHS = {"under_1_hour": 0.0, "under_1_day": 1 / 24, "days_1_to_3": 1.0, "days_3_to_7": 3.0, "days_7_to_14": 7.0,
+           "over_14_days": 14.0}  # fmt: skip
+"""Bins of how long a visit lasts: the name, and from how many days on."""
+
+GAPS = {"under_1_week": 0.0, "under_1_month": 7.0, "under_3_months": 30.0, "under_1_year": 91.0, "under_2_years": 365.0,
+        "over_2_years": 730.0}  # fmt: skip
+"""Bins of the time between the starts of two visits: the name, and from how many days on."""
+
+_FIRST = "first"
+_OTHER = "other"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """One contact with care.
+
+    Attributes:
+        start: When it began.
+        end: When it ended.
+        type: One of the vocabulary's types.
+        codes: Groups of diagnoses, procedures and drugs, such as ``drug.opioids``.
+    """
+
+    start: datetime
+    end: datetime
+    type: str
+    codes: frozenset[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vocabulary:
+    """The words of one data set's visits; the same whoever is in it.
+
+    Attributes:
+        types: Kinds of visits.
+        codes: Code groups, by kind of code.
+    """
+
+    types: tuple[str, ...]
+    codes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, types: Sequence[str], tables: Mapping[str, str]) -> "Vocabulary":
+        """Return the vocabulary of some tables of ``visit_codes.toml``.
+
+        Args:
+            types: Kinds of visits.
+            tables: Name of the table by kind of code, e.g. ``{"drug": "drugs"}``.
+
+        Example:
+            >>> Vocabulary.of(["emergency"], {"drug": "drugs"}).codes[:2]
+            ('drug.insulin_and_diabetes', 'drug.anticoagulants')
+        """
+        codes = [f"{kind}.{group}" for kind, table in tables.items() for group in (*_tables()[table], _OTHER)]
+        return cls(types=tuple(types), codes=tuple(codes))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the columns of ``rows`` are."""
+        parts = {"type": self.types, "code": self.codes, "length": tuple(LENGTHS), "gap": (_FIRST, *GAPS)}
+        return ("visit", *(f"{part}={name}" for part, names in parts.items() for name in names))
+
+    def rows(self, visits: Iterable[Visit]) -> Array:
+        """Return a history, (T, D) float32 of 0 and 1, in the order of time.
+
+        Raises:
+            DataError: No visit, or a word that the vocabulary does not have.
+
+        Example:
+            >>> words = Vocabulary(types=("planned", "emergency"), codes=("drug.opioids",))
+            >>> day = lambda d: datetime(2026, 1, d)
+            >>> rows = words.rows([Visit(start=day(1), end=day(3), type="planned", codes=frozenset()),
+            ...     Visit(start=day(20), end=day(20), type="emergency", codes=frozenset(["drug.opioids"]))])
+            >>> [[c for c, on in zip(words.columns, row) if on][1:] for row in rows][1]
+            ['type=emergency', 'code=drug.opioids', 'length=under_1_hour', 'gap=under_1_month']
+        """
+        ordered = sorted(visits, key=lambda v: (v.start, v.end, v.type, sorted(v.codes)))
+        if not ordered:
+            raise DataError("A history needs at least one visit, there is none. Leave the person out.")
+        place = {name: i for i, name in enumerate(self.columns)}
+        rows = np.zeros((len(ordered), len(place)), np.float32)
+        for i, visit in enumerate(ordered):
+            days = (visit.end - visit.start).total_seconds() / 86400
+            gap = _FIRST if i == 0 else _bin(GAPS, (visit.start - ordered[i - 1].start).total_seconds() / 86400)
+            words = [f"type={visit.type}", *(f"code={code}" for code in sorted(visit.codes))]
+            unknown = [word for word in words if word not in place]
+            if unknown:
+                raise DataError(f"The vocabulary has no {', '.join(unknown)}. Visits are told in its words only.")
+            on = ["visit", *words, f"length={_bin(LENGTHS, days)}", f"gap={gap}"]
+            rows[i, [place[name] for name in on]] = 1
+        return rows
+
+    def track(self, visits: Iterable[Visit]) -> Made:
+        """Return a history as what the import writes; its ``SamplingFrequency`` counts rows by visit, not seconds."""
+        return Made(values=self.rows(visits), about={"Columns": list(self.columns), "SamplingFrequency": 1})
+
+
+def _bin(bins: Mapping[str, float], days: float) -> str:
+    """Return the bin of a time; what is negative, by mistake, is in the first."""
+    return [name for name, start in bins.items() if start <= max(days, 0)][-1]
+
+
+def diagnosis_group(code: str) -> str:
+    """Return the group of an ICD-9-CM diagnosis, as written with or without its point.
+
+    Example:
+        >>> diagnosis_group("4019"), diagnosis_group("V5861"), diagnosis_group("E8788"), diagnosis_group("?")
+        ('hypertension', 'other', 'other', 'other')
+    """
+    return _block("icd9_diagnoses", code[:3])
+
+
+def procedure_group(code: str) -> str:
+    """Return the group of an ICD-9-CM procedure.
+
+    Example:
+        >>> procedure_group("3605"), procedure_group("9671")
+        ('heart', 'irrigation_and_intubation')
+    """
+    return _block("icd9_procedures", code[:2])
+
+
+def _block(table: str, digits: str) -> str:
+    if not digits.isdigit():
+        return _OTHER
+    return [_OTHER, *(name for name, start in _tables()[table].items() if int(start) <= int(digits))][-1]
+
+
+@cache
+def word_group(table: str, text: str) -> str:
+    """Return the first group of a table that has a word which occurs in a text.
+
+    Example:
+        >>> word_group("drugs", "Metoprolol Tartrate"), word_group("conditions", "Prediabetes")
+        ('beta_blockers', 'prediabetes')
+    """
+    lower = f" {text.lower()} "
+    return next((name for name, words in _tables()[table].items() if any(word in lower for word in words)), _OTHER)
+
+
+@cache
+def _tables() -> dict[str, dict[str, list[str]]]:
+    file = resources.files("personare.data") / "visit_codes.toml"
+    tables: dict[str, dict[str, list[str]]] = tomllib.loads(file.read_text(encoding="utf-8"))
+    return tables

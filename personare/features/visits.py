@@ -1,0 +1,103 @@
+"""A history of visits as arrays: which column says what, which rows are visits, and what a made-up row must be."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Batch
+
+__all__ = ["VISITS", "VisitColumns", "histories"]
+
+_FIRST = "first"
+
+VISITS = "visits"
+"""The modality: (N, T, D) float32 of 0 and 1, rows of zeros after a person's last visit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitColumns:
+    """What the columns of histories are, as ``data.visits.Vocabulary`` writes them.
+
+    Attributes:
+        names: All D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``.
+
+    Raises:
+        DataError: There are none, or they are others.
+
+    Example:
+        >>> columns = VisitColumns(names=("visit", "type=home", "type=urgent", "code=drug.opioids",
+        ...     "length=under_1_day", "gap=first", "gap=under_1_week"))
+        >>> columns.width, columns.part("type"), columns.codes
+        (7, slice(1, 3, None), ('drug.opioids',))
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        kinds = [name.partition("=")[0] for name in self.names]
+        if list(dict.fromkeys(kinds)) != ["visit", "type", "code", "length", "gap"] or kinds != sorted(
+            kinds, key=["visit", "type", "code", "length", "gap"].index
+        ):
+            raise DataError(
+                "A history has the columns visit, type=..., code=..., length=... and gap=..., in this order, but there "
+                f"are {', '.join(self.names[:5]) or 'none'} ... Import the visits with a reader of personare."
+            )
+        if f"gap={_FIRST}" not in self.names:
+            raise DataError(f"A history needs the column gap={_FIRST} for its first visit. Import the visits again.")
+
+    @property
+    def width(self) -> int:
+        """How many columns."""
+        return len(self.names)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The code groups."""
+        return tuple(name.partition("=")[2] for name in self.names if name.startswith("code="))
+
+    @property
+    def first(self) -> int:
+        """The column that is 1 at the first visit only."""
+        return self.names.index(f"gap={_FIRST}")
+
+    def part(self, kind: str) -> slice:
+        """Return where ``type``, ``code``, ``length`` or ``gap`` stands."""
+        places = [i for i, name in enumerate(self.names) if name.partition("=")[0] == kind]
+        return slice(places[0], places[-1] + 1)
+
+
+def histories(batch: Batch) -> tuple[Array, VisitColumns]:
+    """Return the histories of a batch and their columns, checked.
+
+    **Guarantee**: every row is a visit in words of the vocabulary (one type, one length, one gap) or all zeros, visits
+    come before zeros, and everybody has at least one.
+
+    Args:
+        batch: With the modality ``visits``.
+
+    Returns:
+        (N, T, D) float32 of 0 and 1.
+
+    Raises:
+        DataError: There is no such modality, somebody has no visit, or a row is none.
+    """
+    if VISITS not in batch.arrays:
+        raise DataError(f"There is no modality {VISITS}, only {', '.join(batch.arrays)}. Choose data with visits.")
+    columns = VisitColumns(names=tuple(batch.columns.get(VISITS, ())))
+    rows = np.asarray(batch.arrays[VISITS], np.float32)
+    if rows.ndim != 3 or rows.shape[2] != columns.width:
+        raise DataError(f"Histories must be (people, visits, {columns.width} columns), not {rows.shape}.")
+    there = rows[..., 0] == 1
+    lengths = there.sum(axis=1)
+    if not len(rows) or not batch.present[VISITS].all() or not lengths.all():
+        raise DataError("Everybody needs at least one visit. Leave out those who have none.")
+    whole = np.isin(rows, (0, 1)).all() and not rows[~there].any()
+    once = all((rows[..., columns.part(kind)].sum(axis=2) == there).all() for kind in ("type", "length", "gap"))
+    if not whole or not once or not (there == (np.arange(rows.shape[1]) < lengths[:, None])).all():
+        raise DataError(
+            "A visit is a row of 0 and 1 with one type, one length and one gap; rows of zeros come last. Do not scale "
+            "histories, and import them with a reader of personare."
+        )
+    return rows, columns
