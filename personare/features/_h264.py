@@ -42,6 +42,7 @@ class VideoWriter:
         crf: Constant rate factor of x264: 0 lossless ... 51 worst.
         preset: x264's preset.
         threads: Cores to encode with; 0 = all.
+        note: The file's own comment, for whoever finds it alone.
 
     Raises:
         OptionError: A value that cannot be used.
@@ -67,6 +68,7 @@ class VideoWriter:
         crf: int = 23,
         preset: str = "veryfast",
         threads: int = 0,
+        note: str = "",
     ) -> None:
         if path.suffix.lower() not in _CONTAINERS:
             raise OptionError(f"{path.name} must end in {', '.join(_CONTAINERS)}. Choose such a name.")
@@ -79,6 +81,8 @@ class VideoWriter:
         with self._faults():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._temporary), "w", format=_CONTAINERS[path.suffix.lower()])
+        if note:
+            self._container.metadata["comment"] = note
         options = {"preset": preset, "crf": str(crf)}
         stream = self._container.add_stream(
             "libx264", rate=Fraction(rate_hz).limit_denominator(100_000), options=options

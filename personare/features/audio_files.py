@@ -221,20 +221,21 @@ def extract_sound(video: Path, target_wav: Path) -> bool:
     return True
 
 
-def write(path: Path, signal: Signal) -> None:
+def write(path: Path, signal: Signal, *, note: str = "") -> None:
     """Write a WAV file (16 bit). The file appears only when complete; what exceeds [-1, 1] is limited.
 
     Args:
         path: The file to write; its folder must exist.
         signal: (samples, channels).
+        note: The file's own comment, for whoever finds it alone.
 
     Raises:
         DataError: The folder is missing, read-only or full.
     """
-    _write_parts(Path(path), signal, iter(()))
+    _write_parts(Path(path), signal, iter(()), note)
 
 
-def _write_parts(path: Path, first: Signal, rest: Iterator[Signal]) -> None:
+def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = "") -> None:
     handle, name = -1, ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
@@ -242,6 +243,8 @@ def _write_parts(path: Path, first: Signal, rest: Iterator[Signal]) -> None:
         with soundfile.SoundFile(
             name, "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
         ) as file:
+            if note:
+                file.comment = note
             file.write(np.clip(first.values, -1, 1))
             for part in rest:
                 file.write(np.clip(part.values, -1, 1))

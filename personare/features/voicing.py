@@ -1,0 +1,184 @@
+"""Sound from a log-mel spectrogram: what a made-up voice says can be heard."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Final
+
+import numpy as np
+from scipy.fft import irfft, rfft
+from scipy.signal import get_window
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Signal
+from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank
+
+__all__ = ["mel_of", "spoken_frames", "voiced"]
+
+_UNMIXING = 40  # updates of the power spectrum; more changes nothing that can be heard
+_MOMENTUM = 0.99
+_QUIET = 0.02  # under this share of the range there is nothing but what filled up the array
+_LOUDNESS = 0.06  # RMS of speech whose level is not known, about -24 dBFS
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mel:
+    """How a spectrogram was made.
+
+    Attributes:
+        window: Samples of a Hann frame.
+        hop: Samples between frames.
+        bank: Makes the filters, (513, bands).
+        range_db: Decibels from 0 to 1.
+        gain: Power at 1 of a frame's squared spectrum; None where the level was scaled away clip by clip.
+    """
+
+    window: int
+    hop: int
+    bank: Callable[[int], Array]
+    range_db: float
+    gain: float | None
+
+
+def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Signal:
+    """Make the sound that has a log-mel spectrogram; the phases, which it does not hold, are made up.
+
+    Two kinds are known by their number of bands: 64, the program's own (``features/acoustics.logmel`` from -100 to 0
+    dB), and 128, as data sets publish them (frames of 64 ms, every 16 ms, decibels scaled clip by clip to [0, 1]; they
+    are taken to span 80 dB, and come out at the level of speech). Silence at the end is cut off.
+
+    Args:
+        mel: (bands, T) in [0, 1], lowest band first.
+        rng: Gives the phases to begin with.
+        iterations: Of the search for phases that fit together.
+
+    Returns:
+        One channel at 16 kHz, within [-1, 1].
+
+    Raises:
+        DataError: Another number of bands, a value that is no number, or silence throughout.
+        OptionError: No iteration.
+
+    **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
+    doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
+
+    Example:
+        >>> voiced(np.full((64, 51), 0.6), rng=np.random.default_rng(0)).values.shape
+        (8000, 1)
+    """
+    if iterations < 1:
+        raise OptionError(f"iterations must be at least 1, not {iterations}. Give e.g. 32.")
+    kind = _kind(mel)
+    spoken = np.asarray(mel, np.float64)[:, : spoken_frames(mel)]
+    if spoken.shape[1] < 2:
+        raise DataError("The spectrogram is silent, so there is nothing to hear. Leave the recording out.")
+    bank = kind.bank(len(spoken)).astype(np.float64)
+    power = _unmixed(10 ** ((np.clip(spoken, 0, 1) - 1) * kind.range_db / 10), bank)  # (513, T)
+    samples = _phased(np.sqrt(power / (kind.gain or 1.0)).T, kind, rng, iterations)
+    if kind.gain is None:
+        samples *= _LOUDNESS / max(float(np.sqrt(np.mean(samples**2))), _TINY)
+    samples /= max(1.0, float(np.abs(samples).max()) / 0.99)
+    return Signal(values=samples[:, None].astype(np.float32), rate_hz=float(RATE_HZ))
+
+
+def spoken_frames(mel: Array) -> int:
+    """Return how many frames there are up to the last one with sound in it."""
+    loud = np.flatnonzero(np.max(mel, axis=0) > _QUIET)
+    return int(loud[-1]) + 1 if len(loud) else 0
+
+
+def mel_of(samples: Array, bands: int) -> Array:
+    """Return the log-mel spectrogram in [0, 1] that :func:`voiced` turns round, (bands, T).
+
+    Args:
+        samples: (N,) at 16 kHz.
+        bands: 64 or 128.
+
+    Example:
+        >>> mel_of(np.ones(16000), 128).shape
+        (128, 63)
+    """
+    kind = _kind(np.zeros((bands, 2)))
+    power = np.abs(_spectra(samples, kind)) ** 2 @ kind.bank(bands)  # (T, bands)
+    top = float(power.max()) if kind.gain is None else 1 / kind.gain
+    decibel = 10 * np.log10(np.maximum(power / max(top, _TINY), _TINY)).T
+    return np.clip(1 + decibel / kind.range_db, 0, 1).astype(np.float32)
+
+
+def _kind(mel: Array) -> _Mel:
+    if mel.ndim != 2 or len(mel) not in _KINDS:
+        known = " or ".join(map(str, _KINDS))
+        raise DataError(f"A spectrogram to be heard must have {known} bands by frames, not the shape {mel.shape}.")
+    if not np.isfinite(mel).all():
+        raise DataError("A spectrogram to be heard must hold numbers only. Replace what is missing or infinite.")
+    return _KINDS[len(mel)]
+
+
+def _unmixed(mel: Array, bank: Array) -> Array:
+    """Return the power spectrum (513, T) whose mel bands are those given (bands, T), all of it positive."""
+    reach = bank.sum(axis=1, keepdims=True) + _TINY
+    power = bank @ mel / reach
+    for _ in range(_UNMIXING):  # lowers the Kullback-Leibler divergence, which counts quiet bands like loud ones
+        power *= bank @ (mel / (bank.T @ power + _TINY)) / reach
+    return np.asarray(power)
+
+
+def _phased(size: Array, kind: _Mel, rng: np.random.Generator, iterations: int) -> Array:
+    """Return samples whose spectra have about this size, (T, 513)."""
+    guess = np.exp(2j * np.pi * rng.random(size.shape))
+    before = np.zeros_like(guess)
+    for _ in range(iterations):
+        heard = _spectra(_overlapped(size * guess, kind), kind)
+        guess = heard - _MOMENTUM / (1 + _MOMENTUM) * before
+        guess /= np.abs(guess) + _TINY
+        before = heard
+    return _overlapped(size * guess, kind)
+
+
+def _spectra(samples: Array, kind: _Mel) -> Array:
+    frames = framed(samples, kind.window, hop=kind.hop)  # (T, window)
+    return np.asarray(rfft(frames * get_window("hann", kind.window), N_FFT))
+
+
+def _overlapped(spectra: Array, kind: _Mel) -> Array:
+    """Return the samples whose frames come closest to these spectra, ((T - 1) * hop,)."""
+    window = get_window("hann", kind.window)
+    frames = irfft(spectra, N_FFT)[:, : kind.window] * window  # (T, window)
+    total = _added(frames, kind.hop)
+    weight = _added(np.broadcast_to(window**2, frames.shape), kind.hop)
+    start = kind.window // 2
+    kept = slice(start, start + (len(spectra) - 1) * kind.hop)
+    return np.asarray(total[kept] / np.maximum(weight[kept], 1e-3))
+
+
+def _added(frames: Array, hop: int) -> Array:
+    """Add up frames (T, window), each ``hop`` samples after the one before."""
+    parts = -(-frames.shape[1] // hop)
+    cut = np.pad(frames, ((0, 0), (0, parts * hop - frames.shape[1]))).reshape(len(frames), parts, hop)
+    total = np.zeros((len(frames) + parts - 1, hop))
+    for part in range(parts):
+        total[part : part + len(frames)] += cut[:, part]
+    return total.reshape(-1)
+
+
+@cache
+def _slaney_bank(bands: int) -> Array:
+    """Return triangular filters of equal area from 0 to 8000 Hz, (513, bands): linear to 1 kHz, then logarithmic.
+
+    **Source**: Slaney, Auditory Toolbox, Interval Research Technical Report 1998-010; as in librosa.
+    """
+    per_mel, knee, step = 200 / 3, 15.0, np.log(6.4) / 27
+    top = knee + np.log(RATE_HZ / 2 / (knee * per_mel)) / step
+    mel = np.linspace(0, top, bands + 2)
+    edges = np.where(mel < knee, mel * per_mel, knee * per_mel * np.exp(step * (mel - knee)))
+    at = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)[:, None]
+    rising, falling = (at - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - at) / np.diff(edges)[1:]
+    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * 2 / (edges[2:] - edges[:-2]))
+
+
+_OWN_GAIN = 4 / (N_FFT * float(np.square(get_window("hann", WINDOW)).sum()))
+_KINDS: Final[Mapping[int, _Mel]] = {
+    64: _Mel(window=WINDOW, hop=HOP, bank=mel_bank, range_db=100.0, gain=_OWN_GAIN),
+    128: _Mel(window=N_FFT, hop=256, bank=_slaney_bank, range_db=80.0, gain=None),
+}
