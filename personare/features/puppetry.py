@@ -1,0 +1,247 @@
+"""Moves the drawn face of nobody by what is known of an expression: statistics of it, or its whole course."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.special import ndtr
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Signal
+from personare.features.avatar import Avatar, legible
+from personare.features.expression import BLENDSHAPES
+from personare.features.motion import wander
+from personare.features.video import VideoWriter
+
+__all__ = ["Puppet", "course_of", "knows_face", "rest_of"]
+
+# What a coder of faces calls an action unit, and which shapes of the drawing do it (Ekman and Friesen's FACS).
+_UNITS: Final[Mapping[str, tuple[str, ...]]] = {
+    "AU01": ("browInnerUp",),
+    "AU02": ("browOuterUpLeft", "browOuterUpRight"),
+    "AU04": ("browDownLeft", "browDownRight"),
+    "AU05": ("eyeWideLeft", "eyeWideRight"),
+    "AU06": ("cheekSquintLeft", "cheekSquintRight"),
+    "AU07": ("eyeSquintLeft", "eyeSquintRight"),
+    "AU09": ("noseSneerLeft", "noseSneerRight"),
+    "AU10": ("mouthUpperUpLeft", "mouthUpperUpRight"),
+    "AU12": ("mouthSmileLeft", "mouthSmileRight"),
+    "AU14": ("mouthDimpleLeft", "mouthDimpleRight"),
+    "AU15": ("mouthFrownLeft", "mouthFrownRight"),
+    "AU17": ("mouthShrugLower",),
+    "AU18": ("mouthPucker",),
+    "AU20": ("mouthStretchLeft", "mouthStretchRight"),
+    "AU23": ("mouthPressLeft", "mouthPressRight"),
+    "AU24": ("mouthRollUpper",),
+    "AU25": ("mouthLowerDownLeft", "mouthLowerDownRight"),
+    "AU26": ("jawOpen",),
+    "AU28": ("mouthRollLower",),
+    "AU43": ("eyeBlinkLeft", "eyeBlinkRight"),
+}
+_SPOKEN: Final = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel")
+_SLOW_S = 0.25  # how slowly an expression changes
+_BLINK_S = 0.08
+_STILL = 0.5
+
+
+def knows_face(columns: Sequence[str]) -> bool:
+    """Whether these columns tell of an expression: blendshapes or action units, or statistics of them."""
+    return sum(bool(_shapes_of(name.rpartition("_")[0] or name) or _shapes_of(name)) for name in columns) >= 5
+
+
+def course_of(
+    values: Array,
+    columns: Sequence[str],
+    *,
+    seconds: float,
+    rate_hz: float = 25.0,
+    voice: Signal | None = None,
+    rng: np.random.Generator,
+) -> Array:
+    """Make up a course of expression that has these statistics; where there is a voice, the mouth opens with it.
+
+    Both sides of a shape move together. What statistics do not say, when something happens, is made up.
+
+    Args:
+        values: (D,) statistics over a recording, by ``columns``; or (T, D), a course, which is kept as it is.
+        columns: ``SHAPE_mean``, ``SHAPE_std``, and where known ``SHAPE_p10`` and ``SHAPE_p90``; a shape is one of
+            ``BLENDSHAPES`` or an action unit (``AU12``). For a course, the shapes alone.
+        seconds: How long.
+        rate_hz: Frames a second.
+        voice: Moves what a voice moves, if it is given.
+        rng: When things happen.
+
+    Returns:
+        (F, 52) in ``BLENDSHAPES`` order, in [0, 1].
+
+    Raises:
+        DataError: The columns tell of no expression.
+        OptionError: No frame fits into the time.
+
+    Example:
+        >>> told = {"AU12": 0.6, "AU06": 0.4, "AU25": 0.2, "AU01": 0.0, "AU04": 0.0}
+        >>> means, names = np.array([*told.values()]), [f"{unit}_mean" for unit in told]
+        >>> course = course_of(means, names, seconds=2, rng=np.random.default_rng(0))
+        >>> course.shape, bool(course[:, BLENDSHAPES.index("mouthSmileLeft")].mean() > 0.5)
+        ((50, 52), True)
+    """
+    count = round(seconds * rate_hz)
+    if count < 1:
+        raise OptionError(f"A film needs at least one frame; {seconds} s at {rate_hz} Hz hold none.")
+    if not knows_face(columns):
+        raise DataError("These columns tell of no expression. Give blendshapes or action units, or statistics of them.")
+    if values.ndim == 2:
+        return _resampled(values, columns, count)
+    told = _told(values, columns)
+    groups = sorted({_group(shape) for shape in told})
+    drivers = dict(zip(groups, _drivers(groups, count, rate_hz, voice, rng).T, strict=True))
+    course = np.zeros((count, len(BLENDSHAPES)))
+    for shape, statistics in told.items():
+        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[_group(shape)], statistics)
+    return np.clip(course, 0, 1)
+
+
+def rest_of(values: Array, columns: Sequence[str]) -> Array:
+    """Return where each shape rests, over a group's recordings: readers of faces see half a frown in a still face.
+
+    Args:
+        values: (N, D) statistics, by ``columns`` as in :func:`course_of`; or (N, T, D), courses.
+        columns: What the D are.
+
+    Returns:
+        (52,) in ``BLENDSHAPES`` order: half of the recordings lie below it.
+    """
+    means = values.mean(axis=1) if values.ndim == 3 else values  # (N, D)
+    rest = np.zeros(len(BLENDSHAPES))
+    for column, name in enumerate(columns):
+        unit, _, what = name.rpartition("_")
+        if values.ndim == 3 or what == "mean":
+            for shape in _shapes_of(name if values.ndim == 3 else unit):
+                rest[BLENDSHAPES.index(shape)] = np.quantile(means[:, column], _STILL)
+    return rest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Puppet:
+    """The drawn face, filmed.
+
+    Attributes:
+        size: Side of the square picture in pixels.
+        rate_hz: Frames a second.
+        sway: How far the head turns to and fro, radians.
+    """
+
+    size: int = 192
+    rate_hz: float = 25.0
+    sway: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.size < 32 or self.rate_hz <= 0 or self.sway < 0:
+            raise OptionError(
+                f"A film needs a size of 32 pixels or more, a rate above 0 Hz and a sway of 0 or more, given "
+                f"{self.size}, {self.rate_hz} and {self.sway}."
+            )
+
+    def film(
+        self, path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator
+    ) -> None:
+        """Draw a course of expression and write it as a film, with sound where there is a voice.
+
+        Args:
+            path: Ends in ``.mp4``.
+            course: (F, 52) in [0, 1].
+            rest: (52,), where the shapes rest: what goes beyond is drawn.
+            voice: What is heard.
+            note: The film's own comment.
+            rng: How the head turns.
+
+        Raises:
+            DataError: It cannot be written.
+        """
+        drawn = legible(np.clip(course - rest, 0, 1))
+        turn = self.sway * wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng) * [1, 0.6, 0.4]
+        avatar = Avatar(size=self.size)
+        with VideoWriter(path, width=self.size, height=self.size, rate_hz=self.rate_hz, threads=1, note=note) as film:
+            if voice is not None:
+                film.write_sound(voice)
+            for shapes, angles in zip(drawn, turn, strict=True):
+                film.write(avatar.draw(shapes, angles))
+
+
+def _shapes_of(name: str) -> tuple[str, ...]:
+    return (name,) if name in BLENDSHAPES else _UNITS.get(name, ())
+
+
+def _group(shape: str) -> str:
+    """Return what moves as one: a shape without its side."""
+    return shape.removesuffix("Left").removesuffix("Right")
+
+
+def _told(values: Array, columns: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return the statistics of each shape of the drawing."""
+    told: dict[str, dict[str, float]] = {}
+    for name, value in zip(columns, values.tolist(), strict=True):
+        unit, _, what = name.rpartition("_")
+        for shape in _shapes_of(unit):
+            if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
+                told.setdefault(shape, {})[what] = value
+    return {shape: statistics for shape, statistics in told.items() if "mean" in statistics}
+
+
+def _drivers(
+    groups: Sequence[str], count: int, rate_hz: float, voice: Signal | None, rng: np.random.Generator
+) -> Array:
+    """Return (count, groups) courses of mean 0 and deviation 1."""
+    slow = wander(count, len(groups), rate_hz=rate_hz, seconds=_SLOW_S, rng=rng)
+    if "eyeBlink" in groups:
+        slow[:, groups.index("eyeBlink")] = _blinks(count, rate_hz, rng)
+    level = _level(voice, count, rate_hz) if voice is not None else None
+    for column, group in enumerate(groups):
+        if level is not None and group in _SPOKEN:
+            slow[:, column] = level
+    return slow
+
+
+def _blinks(count: int, rate_hz: float, rng: np.random.Generator) -> Array:
+    """Return short closings of the lids, about one in three seconds."""
+    closed = (rng.random(count) < 1 / (3 * rate_hz)).astype(float)
+    closed[rng.integers(count)] = 1.0
+    return _standard(gaussian_filter1d(closed, _BLINK_S * rate_hz / 2, mode="constant"))
+
+
+def _level(voice: Signal, count: int, rate_hz: float) -> Array:
+    """Return how loud a voice is in each frame of the picture."""
+    samples = np.asarray(voice.values, np.float64).mean(axis=1)
+    edges = np.minimum(np.arange(count + 1) * round(voice.rate_hz / rate_hz), len(samples))
+    energy = np.diff(np.concatenate([[0.0], np.cumsum(samples**2)])[edges])
+    return _standard(gaussian_filter1d(np.sqrt(np.maximum(energy, 0)), 1.0, mode="nearest"))
+
+
+def _standard(values: Array) -> Array:
+    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-9))
+
+
+def _spread(driver: Array, statistics: Mapping[str, float]) -> Array:
+    """Return a course that goes as the driver and has a shape's statistics, as far as these agree."""
+    mean, spread = statistics["mean"], max(statistics.get("std", 0.0), 0.0)
+    low, high = statistics.get("p10"), statistics.get("p90")
+    if low is None or high is None or not low <= mean <= high:
+        return np.asarray(mean + spread * driver)
+    # A share of the time, not a deviation, carries quantiles: the driver's ranks go through three known points.
+    place = ndtr(_standard(driver))
+    return np.asarray(
+        np.interp(place, [0, 0.1, 0.5, 0.9, 1], [low - 0.3 * (mean - low), low, mean, high, high + 0.3 * (high - mean)])
+    )
+
+
+def _resampled(values: Array, columns: Sequence[str], count: int) -> Array:
+    course = np.zeros((count, len(BLENDSHAPES)))
+    at = np.linspace(0, len(values) - 1, count)
+    for column, name in enumerate(columns):
+        for shape in _shapes_of(name):
+            course[:, BLENDSHAPES.index(shape)] = np.interp(at, np.arange(len(values)), values[:, column])
+    return np.clip(course, 0, 1)
