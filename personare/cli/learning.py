@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from personare.core.errors import OptionError
+from personare.core.errors import OptionError, PolicyError
 
 __all__ = ["audit", "evaluate", "privacy", "reproduce", "train"]
 
@@ -46,14 +46,12 @@ def method_options(given: tuple[str, ...]) -> dict[str, Any]:
 @_LEDGER
 def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) -> None:
     """Train a model on a COHORT, judge it on people it never met, attack it, and write model, card and report."""
-    import json
-
     from personare.core import registry
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
     from personare.study.outputs import text_table
     from personare.study.parallel import Workers
-    from personare.study.plan import ModelPlan, StudyPlan
+    from personare.study.plan import ModelPlan, StudyPlan, as_toml
     from personare.study.run import run_study
 
     options = method_options(how["options"])
@@ -63,21 +61,11 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     model = ModelPlan(name=method, method=method, options=options, **named)
     public = str(how["public"].resolve()) if how["public"] else ""
     plan = StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
-    lines = [f"seed = {plan.seed}", f"shadows = {plan.shadows}", f"public = {json.dumps(public)}", "[[models]]"]
-    lines += [f"{name} = {_toml(value)}" for name, value in vars(model).items()]
     people = open_cohort(cohort)
     book = open_ledger(ledger, people.root)
-    report = run_study(people, plan, "\n".join(lines) + "\n", out, workers=Workers(), ledger=book)
+    report = run_study(people, plan, as_toml(plan), out, workers=Workers(), ledger=book)
     click.echo(text_table(out))
     click.echo(f"\nModel: {out / 'releases' / method}\nReport: {report}\nNumbers: {out / 'results.json'}")
-
-
-def _toml(value: Any) -> str:
-    import json
-
-    if isinstance(value, dict):
-        return "{ " + ", ".join(f"{name} = {_toml(own)}" for name, own in value.items()) + " }"
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 @click.command()
@@ -86,10 +74,9 @@ def _toml(value: Any) -> str:
 @_LEDGER
 def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     """Measure the models of a RUN: accuracy, calibration, by sex and age, with missing and noisy modalities."""
-    from personare.study.admission import open_ledger
     from personare.study.examine import evaluate_run
 
-    rows = evaluate_run(run, cohort, open_ledger(ledger, run))
+    rows = evaluate_run(run, cohort, ledger)
     click.echo(rows[["release", "measure", "value", "low", "high", "n"]].round(3).to_string(index=False))
     click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {run / 'explanations'}")
 
@@ -101,15 +88,14 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
 @_LEDGER
 def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     """Attack the models of a RUN: every membership attack, and a lower bound of the privacy they spent."""
-    from personare.study.admission import open_ledger
     from personare.study.examine import audit_run
 
-    rows = audit_run(run, open_ledger(ledger, run), shadows=shadows, canaries=canaries)
+    rows = audit_run(run, ledger, shadows=shadows, canaries=canaries)
     shown = rows[["release", "measure", "value", "low", "high", "control", "note"]]
     click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
     if rows.note.str.contains("BROKEN|ABOVE THE BOUND").any():
-        raise OptionError("An attack found more than a claim allows: do not release these models.")
+        raise PolicyError("An attack found more than a claim allows: do not release these models.")
 
 
 @click.group()
@@ -119,8 +105,8 @@ def privacy() -> None:
 
 @privacy.command()
 @click.option("--epsilon", type=float, required=True, help="What training may cost.")
-@click.option("--people", type=int, required=True)
-@click.option("--recordings", type=int, required=True, help="Of all people together.")
+@click.option("--people", type=click.IntRange(1), required=True)
+@click.option("--recordings", type=click.IntRange(1), required=True, help="Of all people together.")
 @click.option("--unit", type=click.Choice(["person", "recording"]), default="person", show_default=True)
 @click.option("--delta", type=float, help="Default: a tenth of one over the units.")
 @click.option("--batch", type=float, help="Units in a step on average; default: all.")
@@ -131,13 +117,15 @@ def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) ->
     from personare.learn.pricing import privacy_table
     from personare.learn.privacy import PrivacyPlan
 
+    if recordings < people:
+        raise OptionError(f"{people} people have at least as many recordings, not {recordings}: count all together.")
     units = people if unit == "person" else recordings
     made = PrivacyPlan(
         epsilon=epsilon,
-        delta=how["delta"] or 0.1 / units,
+        delta=0.1 / units if how["delta"] is None else how["delta"],
         unit="person" if unit == "person" else "recording",
         units=units,
-        expected_batch=how["batch"] or units,
+        expected_batch=units if how["batch"] is None else how["batch"],
         steps=how["steps"],
         releases=how["releases"],
     )

@@ -84,4 +84,8 @@ def create(package: str, name: str, options: Mapping[str, Any] | None = None) ->
     unknown = sorted(set(options or {}) - set(known))
     if unknown:
         raise OptionError(f"{name} has no option {', '.join(unknown)}. It has: {', '.join(known) or 'none'}.")
-    return cls(**(options or {}))
+    try:
+        return cls(**(options or {}))
+    except TypeError as error:
+        said = ", ".join(f"{option} = {value!r}" for option, value in (options or {}).items())
+        raise OptionError(f"{name} cannot be made with {said or 'no options'}: {error}.") from error

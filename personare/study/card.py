@@ -39,11 +39,11 @@ def write_card(
         model: What was asked for.
         spends: The privacy that training cost; none: no protection.
         rows: What was measured.
-        made: ``classes``, ``recordings`` and ``people`` it learned from.
+        made: ``classes`` and ``modalities`` it knows, ``recordings`` and ``people`` it learned from.
     """
     head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n# {model.name}\n"
     task = (
-        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(model.modalities) or 'all tracks'}. "
+        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(made['modalities'])}. "
         f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
         f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}.\n"
     )
@@ -60,6 +60,9 @@ def _privacy(spends: Sequence[Spend]) -> str:
         f"Poisson rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps; add or remove one)."
         for s in spends
     ]
+    lines.append(
+        "- The claim holds for the weights. The figures below were measured on the people, and are outside it."
+    )
     if any(s.unit == "recording" for s in spends):
         lines.append("- A claim for one recording is not one for a person who has several of them.")
     return "\n".join(lines) + "\n"
@@ -67,8 +70,13 @@ def _privacy(spends: Sequence[Spend]) -> str:
 
 def _table(title: str, rows: Sequence[Result]) -> str:
     lines = [f"## {title}\n", "| measure | value | 95 % | guessing | note |", "|---|---|---|---|---|"]
+    absent: dict[str, list[str]] = {}
     for row in rows:
-        ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
-        values = [f"{v:.3f}" if math.isfinite(v) else "–" for v in (row.value, row.control)]
-        lines.append(f"| {row.measure} | {values[0]} | {ends} | {values[1]} | {row.note} |")
-    return "\n".join(lines) + "\n"
+        if math.isfinite(row.value):
+            ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
+            control = f"{row.control:.3f}" if math.isfinite(row.control) else "–"
+            lines.append(f"| {row.measure} | {row.value:.3f} | {ends} | {control} | {row.note} |")
+        else:
+            absent.setdefault(row.note, []).append(row.measure)
+    lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
+    return "\n".join(lines).rstrip() + "\n"

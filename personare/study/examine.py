@@ -1,6 +1,7 @@
 """Looks again at the models of a run: on other people, disturbed, and with heavier attacks than a study's."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Result, Spend
 from personare.data.cohort import open_cohort
@@ -18,9 +19,9 @@ from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model
 from personare.evaluate.robustness import judge_robustness
-from personare.govern.ledger import Ledger
-from personare.study.models import Models, ModelWork, load_model
-from personare.study.plan import StudyPlan, load_plan
+from personare.study.admission import open_ledger
+from personare.study.models import Models, ModelWork, as_one_claim, load_model
+from personare.study.plan import ModelPlan, StudyPlan, load_plan
 
 __all__ = ["audit_run", "evaluate_run"]
 
@@ -31,20 +32,39 @@ _CANARIES = 500
 class _Made:
     """A model of a run, and what it was made from."""
 
-    name: str
-    models: Models
-    work: ModelWork
+    run: Path
+    plan: StudyPlan
+    model: ModelPlan
+    ledger: str | None
+    cohort: Path
     spends: tuple[Spend, ...]
     test: tuple[str, ...]
 
+    def work(self) -> ModelWork:
+        """Open what it was made from."""
+        return self._of(open_cohort(self.cohort), "training")
 
-def evaluate_run(run: Path, cohort: Path | None, ledger: Ledger) -> pd.DataFrame:
+    def strangers(self, cohort: Path | None) -> ModelWork:
+        """Open people it never met: those of another cohort, or its own that were kept out of training."""
+        if cohort is not None:
+            return self._of(open_cohort(cohort), "evaluation")
+        work = self.work()
+        return replace(work, batch=work.batch.take(np.isin(np.array(work.batch.ids), self.test)))
+
+    def _of(self, cohort: Cohort, purpose: str) -> ModelWork:
+        public = open_cohort(Path(self.plan.public)) if self.plan.public else None
+        book = open_ledger(self.ledger, cohort.root)
+        models = Models(cohort=cohort, plan=self.plan, out=self.run, ledger=book, public=public)
+        return ModelWork(models=models, model=self.model, batch=models.read(cohort, self.model, purpose)[0])
+
+
+def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> pd.DataFrame:
     """Measure every model of a run: what it can do, whole and disturbed, and which modality it listens to.
 
     Args:
         run: A folder made by ``personare train`` or ``personare study``.
         cohort: Other people to judge by; None for the people that were kept out of training.
-        ledger: Notes what is opened.
+        ledger: Notes what is opened; see ``admission.open_ledger``.
 
     Returns:
         The rows, also in ``evaluation.json`` and, for single answers, ``explanations/<model>.csv`` of the run.
@@ -53,16 +73,14 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: Ledger) -> pd.DataFrame
         DataError: There is no model in the run, or the cohort has no recording of its classes.
     """
     rows: list[Result] = []
-    for made in _models(run, ledger, StudyPlan(models=load_plan(config=run / "study.toml")[0].models)):
-        batch = made.work.batch if cohort is None else made.models.read(open_cohort(cohort), made.work.model)[0]
-        predictor, _ = load_model(run / "releases" / made.name / "model.safetensors")
-        batch = _as_known(batch, predictor.classes)
-        if cohort is None:
-            batch = batch.take(np.isin(np.array(batch.ids), made.test))
-        rng = generator(0, made.name, "evaluate")
-        own = judge_model(predictor(batch), batch, None, rng=rng) + judge_robustness(predictor, batch, rng=rng)
-        rows += [replace(row, release=made.name, modality="model", detail={}) for row in own]
-        _explain(run / "explanations", made.name, predictor, batch)
+    for made in _models(run, ledger, replace(load_plan(config=run / "study.toml")[0], public="")):
+        name, work = made.model.name, made.strangers(cohort)
+        predictor, _ = load_model(run / "releases" / name / "model.safetensors")
+        batch = _as_known(work.batch, predictor.classes)
+        rng, people = generator(made.plan.seed, name, "judge"), work.table.loc[list(batch.ids)]
+        own = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
+        rows += [replace(row, release=name, modality="model", detail={}) for row in own]
+        _explain(run / "explanations", name, predictor, batch)
     write_json(run / "evaluation.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(row) for row in rows])
 
@@ -89,12 +107,12 @@ def _explain(folder: Path, name: str, predictor: Any, batch: Batch) -> None:
         weights_by_class(predictor.weights(batch), batch.labels, batch.classes).to_csv(folder / f"{name}_weights.csv")
 
 
-def audit_run(run: Path, ledger: Ledger, *, shadows: int = 32, canaries: int = _CANARIES) -> pd.DataFrame:
+def audit_run(run: Path, ledger: str | None = None, *, shadows: int = 32, canaries: int = _CANARIES) -> pd.DataFrame:
     """Attack every model of a run with all membership attacks, and test its claim by canaries in one more training.
 
     Args:
         run: A folder made by ``personare train`` or ``personare study``.
-        ledger: Notes what is opened.
+        ledger: Notes what is opened; see ``admission.open_ledger``.
         shadows: Models trained alike on halves of the training people.
         canaries: Mislabeled recordings of people kept out of training, each trained on with a chance of one half.
 
@@ -108,27 +126,39 @@ def audit_run(run: Path, ledger: Ledger, *, shadows: int = 32, canaries: int = _
     every = ("membership_loss", "membership_population", "membership_shadow", "membership_lira", "membership_rmia")
     rows: list[Result] = []
     for made in _models(run, ledger, replace(plan, releases=(), shadows=shadows, membership=every)):
-        own = [*made.work.membership(), _audit(made, canaries)]
-        rows += [replace(row, release=made.name, modality="model") for row in own]
+        own = [*made.work().membership(), _audit(made, canaries)]
+        rows += [replace(row, release=made.model.name, modality="model") for row in own]
     write_json(run / "audit.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(replace(row, detail={})) for row in rows])
 
 
 def _audit(made: _Made, count: int) -> Result:
     """Train once more with mislabeled recordings of other people among the rest."""
-    rng = generator(made.models.plan.seed, made.name, "canaries")
-    strangers = made.work.batch.take(np.isin(np.array(made.work.batch.ids), made.test))
+    seed, name, work = made.plan.seed, made.model.name, made.work()
+    rng = generator(seed, name, "canaries")
+    strangers = work.parts.test
     rows = rng.integers(len(strangers), size=count)
     labels = rng.integers(len(strangers.classes), size=count)
 
     def fit(chosen: Array, named: Array, inside: Array) -> Array:
         planted = _as_people(strangers.take(chosen), named)
-        predictor = made.work.fit(made.work.learner, _joined(made.work.parts.train, planted.take(inside)), rng)
+        predictor = work.fit(work.learner, _joined(work.parts.train, planted.take(inside)), rng)
         likely = np.log(np.maximum(predictor(planted), 1e-30))
         return np.asarray(likely[np.arange(count), named] - likely.mean(axis=1))
 
-    claim = made.spends[0] if made.spends else None
-    return audit(fit, rows, labels, claim=claim, rng=generator(made.models.plan.seed, made.name, "audit"))
+    claim = as_one_claim(made.spends)
+    _check_count(count, claim)
+    return audit(fit, rows, labels, claim=claim, rng=generator(seed, name, "audit"))
+
+
+def _check_count(count: int, claim: Spend | None) -> None:
+    """Canaries are units too, and a private training needs fewer units than one over delta."""
+    room = 1 / claim.delta - claim.units if claim else math.inf
+    if count < 2 or count / 2 + 2 * math.sqrt(count) > room:
+        raise OptionError(
+            f"canaries must be at least 2, and half of them beside {claim.units if claim else 0} units fewer than one "
+            f"over the delta of the claim; {count} are not. Take others, or train with a smaller delta."
+        )
 
 
 def _as_people(batch: Batch, labels: Array) -> Batch:
@@ -150,19 +180,17 @@ def _joined(one: Batch, other: Batch) -> Batch:
     )
 
 
-def _models(run: Path, ledger: Ledger, plan: StudyPlan) -> list[_Made]:
-    """Return the models of a run with the recordings that they were made from."""
+def _models(run: Path, ledger: str | None, plan: StudyPlan) -> list[_Made]:
+    """Return the models of a run, and where the recordings are that they were made from."""
     found = []
     for model in plan.models:
         step = run / "steps" / f"model-{model.name}.json"
         if step.is_file():
             made: Mapping[str, Any] = json.loads(step.read_text(encoding="utf-8"))["result"]
-            cohort: Cohort = open_cohort(Path(made["cohort"]))
-            public = open_cohort(Path(plan.public)) if plan.public else None
-            models = Models(cohort=cohort, plan=plan, out=run, ledger=ledger, public=public)
-            work = ModelWork(models=models, model=model, batch=models.read(cohort, model)[0])
-            spends = tuple(Spend(**spend) for spend in made["spends"])
-            found.append(_Made(name=model.name, models=models, work=work, spends=spends, test=tuple(made["test"])))
+            spends, test = tuple(Spend(**spend) for spend in made["spends"]), tuple(made["test"])
+            cohort = Path(made["cohort"])
+            own = _Made(run=run, plan=plan, model=model, ledger=ledger, cohort=cohort, spends=spends, test=test)
+            found.append(own)
     if not found:
         raise DataError(f"There is no trained model in {run}. Train one with 'personare train'.")
     return found

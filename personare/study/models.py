@@ -1,6 +1,8 @@
 """Models as releases: learned from a cohort, judged on people they never met, attacked through shadow models."""
 
+import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,9 +19,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
-from personare.data.published import as_published
 from personare.data.runs import RunFolder, fingerprint
-from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
 from personare.evaluate.classification import judge_model
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Signals, split_halves
@@ -32,69 +32,10 @@ from personare.learn.describing import describe_batch
 from personare.study.admission import admit
 from personare.study.card import write_card
 from personare.study.evidence import table
+from personare.study.parting import Parts, split_people
 from personare.study.plan import ModelPlan, StudyPlan
 
-__all__ = ["ModelWork", "Models", "Parts", "load_model", "split_people"]
-
-_FOLDS = 5
-
-
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """A batch in three parts, by a protocol.
-
-    Attributes:
-        train: What is learned from.
-        validation: What may be looked at while learning.
-        test: What judges; the people of ``person_folds`` are in no other part.
-    """
-
-    train: Batch
-    validation: Batch
-    test: Batch
-
-
-def split_people(batch: Batch, model: ModelPlan, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
-    """Part a batch by the model's protocol, and check that nobody leaks where nobody should.
-
-    Args:
-        batch: Everything.
-        model: Names the protocol.
-        table: By recording id; the columns ``sentence`` and ``split`` where a protocol asks for them.
-        rng: Which people are where.
-
-    Raises:
-        DataError: Too few people, or a label that the protocol needs is missing.
-    """
-    subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
-    if model.protocol == "leaky_random_9_1":
-        split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
-    elif model.protocol == "unseen_sentences":
-        sentences = _labels(batch, table, "sentence", model.protocol)
-        split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
-        check_apart(split, subjects, sentences)
-    elif model.protocol == "published":
-        split = as_published(subjects, _labels(batch, table, "split", model.protocol), _FOLDS, rng=rng)
-        check_apart(split, subjects)
-    else:
-        split = k_folds_with_validation(subjects, _FOLDS, rng=rng)[0]
-        check_apart(split, subjects)
-    return _parts(batch, split)
-
-
-def _labels(batch: Batch, table: pd.DataFrame, name: str, protocol: str) -> dict[str, str]:
-    if name not in table or table.loc[list(batch.ids), name].isna().any():
-        raise DataError(f"The protocol {protocol} needs the label '{name}' of every recording. Add it, or use another.")
-    return dict(zip(batch.ids, table.loc[list(batch.ids), name].astype(str), strict=True))
-
-
-def _parts(batch: Batch, split: Split) -> Parts:
-    row = {name: i for i, name in enumerate(batch.ids)}
-
-    def part(ids: Sequence[str]) -> Batch:
-        return batch.take(np.array([row[name] for name in ids], dtype=int))
-
-    return Parts(train=part(split.train), validation=part(split.validation), test=part(split.test))
+__all__ = ["ModelWork", "Models", "as_one_claim", "load_model"]
 
 
 @dataclass(frozen=True)
@@ -115,12 +56,12 @@ class Models:
     ledger: Ledger
     public: Cohort | None = None
 
-    def read(self, cohort: Cohort, model: ModelPlan) -> tuple[Batch, list[Withheld]]:
+    def read(self, cohort: Cohort, model: ModelPlan, purpose: str = "training") -> tuple[Batch, list[Withheld]]:
         """Open what a model reads."""
         tracks = model.modalities or sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"})
-        recordings, sources, refused = admit(cohort, tracks, "training", self.ledger)
+        recordings, sources, refused = admit(cohort, tracks, purpose, self.ledger)
         if not recordings:
-            raise DataError(f"No recording of {cohort.name} may be learned from: {_why(refused)}.")
+            raise DataError(f"No recording of {cohort.name} may be opened for {purpose}: {_why(refused, tracks)}.")
         batch, skipped = read_batch(
             recordings,
             sources,
@@ -136,7 +77,7 @@ class Models:
         batch, skipped = self.read(self.cohort, model)
         work = ModelWork(models=self, model=model, batch=batch)
         folder = RunFolder(self.out)
-        key = {"recordings": fingerprint([batch.ids, self.plan.seed, self.plan.public])}
+        key = {"recordings": _content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
         options = {**asdict(model), "shadows": self.plan.shadows, "membership": self.plan.membership}
         made = folder.step(f"model-{model.name}", inputs=key, options=options, work=work.train)
         judged = folder.step(f"judge-{model.name}", inputs=key, options=options, work=work.judge)
@@ -170,14 +111,15 @@ class ModelWork:
         return registry.create("personare.train", self.model.method, dict(self.model.options))
 
     @cached_property
-    def _table(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
+        """What is known about the recordings and their people, by recording id."""
         cohort, ids = self.models.cohort, set(self.batch.ids)
         return table(cohort, [r for r in cohort.recordings if r.id in ids])
 
     @cached_property
     def parts(self) -> Parts:
         """Who is learned from, watched, and judged by."""
-        return split_people(self.batch, self.model, self._table, rng=self._rng("split"))
+        return split_people(self.batch, self.model, self.table, rng=self._rng("split"))
 
     @cached_property
     def _public(self) -> Batch | None:
@@ -205,6 +147,7 @@ class ModelWork:
             "cohort": str(self.models.cohort.root.resolve()),
             "spends": spends,
             "classes": list(predictor.classes),
+            "modalities": list(parts.train.arrays),
             "test": list(parts.test.ids),
             "recordings": len(parts.train),
             "people": len(set(parts.train.subjects)),
@@ -225,7 +168,7 @@ class ModelWork:
         """Measure the released model."""
         test = self.parts.test
         predictor = load_model(self.models.out / "releases" / self.model.name / "model.safetensors")[0]
-        people = self._table.loc[list(test.ids)]
+        people = self.table.loc[list(test.ids)]
         answers = predictor(test)
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
         rows += self._given_away(predictor, answers, people) + self.membership()
@@ -268,7 +211,7 @@ class ModelWork:
         answers = np.stack([predictor(pool) for predictor in predictors])
         signals = Signals.of_probabilities(answers, inside, pool.labels, pool.subjects)
         attacks = {name: registry.create("personare.evaluate.attacks", name) for name in plan.membership}
-        claim = _joint(predictors[0].spends)
+        claim = as_one_claim(predictors[0].spends)
         return judge_membership(signals, attacks, claim=claim, rng=self._rng("membership"))
 
     def _shadows(self, learner: Any, pool: Batch, inside: Array) -> Sequence[Predictor]:
@@ -278,7 +221,17 @@ class ModelWork:
         return [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
 
 
-def _joint(spends: Sequence[Spend]) -> Spend | None:
+def _content(batch: Batch) -> str:
+    """Return a hash of all that is learned from, so that changed recordings are learned anew."""
+    arrays = {name: hashlib.sha256(_bytes(values)).hexdigest() for name, values in batch.arrays.items()}
+    return fingerprint([batch.ids, batch.classes, batch.labels.tolist(), batch.subjects.tolist(), arrays])
+
+
+def _bytes(values: Array) -> bytes:
+    return values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
+
+
+def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
     """Return everything that a training spent as one claim."""
     if len(spends) < 2:
         return next(iter(spends), None)
@@ -289,7 +242,7 @@ def _joint(spends: Sequence[Spend]) -> Spend | None:
 def _beside(row: Result, unprotected: Result) -> Result:
     """Put the same attack on the same model without privacy beside a row."""
     row = replace(row, baseline=unprotected.value)
-    if row.measure.endswith("auc") and not unprotected.low > unprotected.control:
+    if math.isfinite(row.value) and row.measure.endswith("auc") and not unprotected.low > unprotected.control:
         note = "not informative: it does not find who is in the same model without privacy either"
         return replace(row, note=f"{note}; {row.note}".rstrip("; "))
     return row
@@ -315,8 +268,8 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     return learner.restore(arrays, about), model
 
 
-def _why(refused: Sequence[Withheld]) -> str:
-    return refused[0].problem if refused else "it has none of the tracks asked for"
+def _why(refused: Sequence[Withheld], tracks: Sequence[str]) -> str:
+    return refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
 
 
 def _result(row: Mapping[str, Any]) -> Result:

@@ -1,5 +1,6 @@
 """What a study does, as its TOML file says it."""
 
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,7 +12,7 @@ from personare.anonymize._recordings import Disguise
 from personare.core.errors import OptionError
 from personare.govern.budget import Budget
 
-__all__ = ["ModelPlan", "Published", "StudyPlan", "load_plan", "presets"]
+__all__ = ["ModelPlan", "Published", "StudyPlan", "as_toml", "load_plan", "presets"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +102,9 @@ class StudyPlan:
     public: str = ""
 
     def __post_init__(self) -> None:
-        """Check that releases have names of their own."""
+        """Check that releases have names of their own, and that half of the shadow models can meet each recording."""
+        if self.shadows < 0 or self.shadows % 2:
+            raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
         names = [*(r.name for r in self.releases), *(m.name for m in self.models)]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names or "original" in names:
@@ -143,6 +146,36 @@ def load_plan(preset: str = "quick", config: Path | None = None) -> tuple[StudyP
         return _plan(tomllib.loads(text)), text
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"{config or preset} is not valid TOML: {error}.") from error
+
+
+def as_toml(plan: StudyPlan) -> str:
+    """Return a plan of models as the study file that asks for it.
+
+    Example:
+        >>> print(as_toml(StudyPlan(models=(ModelPlan(name="trees", method="forest"),))).split("[[models]]")[1].strip())
+        name = "trees"
+        method = "forest"
+        options = {}
+        modalities = []
+        label = "emotion"
+        protocol = "person_folds"
+    """
+    said = ("seed", "shadows", "public", "membership", "disclosure", *(("budget",) if plan.budget else ()))
+    lines = [f"{name} = {_toml(getattr(plan, name))}" for name in said]
+    for model in plan.models:
+        lines += ["[[models]]", *(f"{name} = {_toml(value)}" for name, value in vars(model).items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Budget):
+        return _toml(vars(value))
+    if isinstance(value, Mapping):
+        inside = ", ".join(f"{_toml(name)} = {_toml(own)}" for name, own in value.items())
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _plan(said: dict[str, Any]) -> StudyPlan:

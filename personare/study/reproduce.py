@@ -15,7 +15,7 @@ from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
 from personare.report.drawing import COLORS, drawing
 from personare.study.parallel import Workers
-from personare.study.plan import ModelPlan, StudyPlan
+from personare.study.plan import ModelPlan, StudyPlan, as_toml
 from personare.study.run import run_study
 
 __all__ = ["reproduce_pamrl"]
@@ -90,9 +90,8 @@ def reproduce_pamrl(  # noqa: PLR0913 - the verb's options
     for seed in range(seeds):
         said = str(public.resolve()) if public else ""
         base = StudyPlan(models=models, seed=seed, public=said, shadows=shadows)
-        text = f"# personare reproduce pamrl, seed {seed}, label {label}, protocol {protocol}\n"
         folder = out / f"seed-{seed}"
-        run_study(cohort, base, text, folder, workers=Workers(), ledger=ledger)
+        run_study(cohort, base, as_toml(base), folder, workers=Workers(), ledger=ledger)
         tables.append(_measured(folder))
     ours = _together(tables)
     ours.round(4).to_csv(out / "table.csv")

@@ -48,12 +48,14 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         DataError: There is nothing to judge, or another process works in the same folder.
     """
     with RunFolder(out).lock():
-        (out / "study.toml").write_text(text, encoding="utf-8")
         skipped: list[Withheld] = []
         recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
         models, rows = _release_models(cohort, plan, out, ledger, skipped)
         if not recordings and not models:
             raise DataError(f"Nothing could be made of {cohort.name}. {skipped[-1].item}: {skipped[-1].problem}")
+        (out / "study.toml").write_text(
+            text, encoding="utf-8"
+        )  # only now: a refused run leaves the last one's as it was
         outputs.write(out, cohort, ([*recordings, *models], [*judged, *rows], skipped), plan.published, ledger)
         return write_report(out)
 

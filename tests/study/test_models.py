@@ -1,0 +1,165 @@
+"""Models as releases of a study: restored alike, carded, charged, refused past the budget, resumed."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from personare.core import registry
+from personare.core.errors import DataError, OptionError
+from personare.core.randomness import generator
+from personare.data.splits import Split, check_apart
+from personare.govern.budget import Budget
+from personare.govern.ledger import Ledger
+from personare.study.models import Models, ModelWork, load_model
+from personare.study.parallel import Workers
+from personare.study.parting import split_people
+from personare.study.plan import ModelPlan, StudyPlan, as_toml, load_plan
+from personare.study.run import run_study
+
+HEAD = ModelPlan(
+    name="head", method="private_head", options={"epsilon": 1.0, "delta": 1e-3, "unit": "recording", "steps": 5}
+)
+TREES = ModelPlan(name="trees", method="forest", options={"trees": 5})
+BARE = StudyPlan(models=(HEAD,), shadows=0, disclosure=())
+
+
+def run(cohort, plan, out):
+    ledger = Ledger(cohort.root.parent / "ledger.sqlite")
+    run_study(cohort, plan, as_toml(plan), out, workers=Workers(jobs=1, quiet=True), ledger=ledger)
+    return ledger
+
+
+def work(cohort, plan, model, out):
+    models = Models(cohort=cohort, plan=plan, out=out, ledger=Ledger(cohort.root.parent / "ledger.sqlite"))
+    return ModelWork(models=models, model=model, batch=models.read(cohort, model)[0])
+
+
+@pytest.mark.parametrize("model", [HEAD, TREES], ids=lambda m: m.method)
+def test_the_released_file_answers_as_the_model_that_was_trained(numbers, tmp_path, model):
+    plan = replace(BARE, models=(model,))
+    made = work(numbers, plan, model, tmp_path / "run")
+    made.train()
+    restored, said = load_model(tmp_path / "run/releases" / model.name / "model.safetensors")
+    again = made.fit(made.learner, made.parts.train, generator(plan.seed, model.name, "fit"))
+    assert said == model
+    np.testing.assert_allclose(restored(made.parts.test), again(made.parts.test), atol=1e-6)
+
+
+def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
+    ledger = run(numbers, replace(BARE, shadows=4, membership=("membership_loss",)), tmp_path / "run")
+    card = (tmp_path / "run/releases/head/README.md").read_text(encoding="utf-8")
+    for said in ("ε = 1 at δ = 1.0e-03", "one **recording** (of 72; accountant pld", "membership_loss.auc"):
+        assert said in card
+    for said in ("## Intended use", "## Prohibited use", "from face, voice", "outside it", "person_folds"):
+        assert said in card
+    rows = pd.DataFrame(json.loads((tmp_path / "run/results.json").read_text()))
+    assert set(rows.kind) == {"utility", "risk"}
+    assert set(rows.release) == {"head"}
+    assert set(ledger.rows()["action"]) == {"opened", "spent", "released"}
+    spent = ledger.rows()[ledger.rows()["action"] == "spent"]
+    assert len(spent) == 6, "those who were learned from, and nobody else"
+    assert json.loads(spent["detail"].iloc[0])["recordings"] == 12
+
+
+def test_a_budget_is_kept_over_runs_and_a_refused_run_leaves_no_model(typed, numbers, tmp_path):
+    plan = replace(BARE, budget=Budget(epsilon=1.2, delta=1e-3), models=(replace(HEAD, options={**HEAD.options}),))
+    person = {"epsilon": 1.0, "delta": 1e-3, "unit": "person", "steps": 2}
+    plan = replace(plan, models=(replace(HEAD, options=person),))
+    (tmp_path / "study.toml").write_text(as_toml(plan), encoding="utf-8")
+    words = ("study", numbers.root, "--config", "study.toml", "--jobs", 1, "--out")
+    assert typed(*words, "first").status == 0
+    before = Ledger(numbers.root / "ledger.sqlite").rows()
+    answer = typed(*words, "second")
+    assert answer.status == 2
+    assert "privacy budget" in answer.err
+    assert [f.name for f in (tmp_path / "second").rglob("*") if f.is_file() and not f.name.startswith(".")] == []
+    new = Ledger(numbers.root / "ledger.sqlite").rows().iloc[len(before) :]
+    assert set(new["action"]) == {"opened"}
+    assert typed(*words, "first").status == 0, "what is done is not charged again"
+
+
+def test_a_killed_run_goes_on_and_trains_nothing_twice(numbers, tmp_path, monkeypatch):
+    plan = replace(BARE, models=(TREES, HEAD))
+    calls, real = [], ModelWork.fit
+
+    def fit(self, *args):
+        calls.append(self.model.name)
+        if calls == ["trees", "head"]:
+            raise KeyboardInterrupt
+        return real(self, *args)
+
+    monkeypatch.setattr(ModelWork, "fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        run(numbers, plan, tmp_path / "run")
+    run(numbers, plan, tmp_path / "run")
+    assert calls == ["trees", "head", "head"]
+    run(numbers, plan, tmp_path / "run")
+    assert len(calls) == 3
+    first = numbers.recordings[0]
+    np.save(numbers.root / first.tracks["voice"], np.ones(5, np.float32))
+    run(numbers, plan, tmp_path / "run")
+    assert calls[3:] == ["trees", "head"], "changed recordings are learned anew"
+
+
+def test_a_refused_plan_leaves_the_last_one_in_its_run(numbers, tmp_path):
+    run(numbers, replace(BARE, models=(TREES,)), tmp_path / "run")
+    before = (tmp_path / "run/study.toml").read_text()
+    broken = replace(TREES, label="weather")
+    with pytest.raises(DataError, match="weather"):
+        run(numbers, replace(BARE, models=(broken,)), tmp_path / "run")
+    assert (tmp_path / "run/study.toml").read_text() == before
+
+
+def test_one_model_that_cannot_be_made_never_stops_the_others(numbers, tmp_path):
+    run(numbers, replace(BARE, models=(replace(TREES, name="bad", modalities=("smell",)), TREES)), tmp_path / "run")
+    assert [r["name"] for r in json.loads((tmp_path / "run/releases.json").read_text())] == ["trees"]
+    assert "smell" in json.loads((tmp_path / "run/skipped.json").read_text())[0]["problem"]
+
+
+@pytest.mark.parametrize("protocol", ["person_folds", "unseen_sentences", "leaky_random_9_1"])
+def test_people_are_apart_by_every_protocol_but_the_leaky_one(numbers, tmp_path, protocol):
+    model = replace(TREES, protocol=protocol)
+    made = work(numbers, replace(BARE, models=(model,)), model, tmp_path / "run")
+    parts = split_people(made.batch, model, made.table, rng=np.random.default_rng(0))
+    shared = set(parts.train.subjects) & set(parts.test.subjects)
+    assert bool(shared) == (protocol == "leaky_random_9_1")
+    if protocol == "unseen_sentences":
+        sentence = made.table.sentence
+        assert not set(sentence[list(parts.train.ids)]) & set(sentence[list(parts.test.ids)])
+
+
+def test_a_person_in_two_parts_is_a_leak():
+    split = Split(train=("a1", "b1"), validation=(), test=("a2",))
+    with pytest.raises(DataError, match="a"):
+        check_apart(split, {"a1": "a", "a2": "a", "b1": "b"})
+
+
+def test_a_plan_of_models_is_the_same_after_its_file(tmp_path):
+    options = {"epsilon": 0.5, "delta": 1e-05, "encoders": {"voice": "table"}}
+    model = ModelPlan(name="a \"b\" 'c' é", method="pamrl", options=options, modalities=("voice",))
+    plan = StudyPlan(models=(model, HEAD), seed=3, shadows=4, budget=Budget(epsilon=2.0, delta=1e-4))
+    (tmp_path / "study.toml").write_text(as_toml(plan), encoding="utf-8")
+    again = load_plan(config=tmp_path / "study.toml")[0]
+    assert as_toml(again) == as_toml(plan)
+    assert (again.seed, again.shadows, again.budget) == (3, 4, plan.budget)
+    assert again.models[0].options == options
+
+
+@pytest.mark.parametrize("shadows", [-2, 1, 3])
+def test_shadow_models_come_in_pairs(shadows):
+    with pytest.raises(OptionError, match="even"):
+        replace(BARE, shadows=shadows)
+
+
+def test_an_option_of_the_wrong_kind_is_a_sentence():
+    with pytest.raises(OptionError, match="forest cannot be made with trees = 'many'"):
+        registry.create("personare.train", "forest", {"trees": "many"})
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(DataError, match="cannot be read"):
+        load_model(tmp_path / "model.safetensors")
