@@ -6,8 +6,11 @@ from dataclasses import dataclass
 
 from personare.report import wording
 from personare.report.frontier import Panel, Point, best
+from personare.report.run import RunRecord
 
 __all__ = ["Answer", "answers"]
+
+_NO_MODEL = "No model could be ranked: none has both its recall and a membership attack that may be believed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +18,7 @@ class Answer:
     """What a study found for one modality.
 
     Attributes:
-        modality: ``audio``, ``video`` or ``audio+video``.
+        modality: ``audio``, ``video``, ``audio+video`` or ``model``.
         release: The release with the best trade; empty if none is better than giving away the original or nothing.
         sentence: The answer, in plain words, with intervals.
         caution: How far the best release is from naming nobody.
@@ -27,14 +30,12 @@ class Answer:
     caution: str
 
 
-def answers(drawn: Sequence[Panel]) -> list[Answer]:
+def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
     """Return an answer for each panel."""
-    return [_answer(panel) for panel in drawn]
+    return [_of_models(panel, record) if panel.modality == "model" else _answer(panel) for panel in drawn]
 
 
 def _answer(panel: Panel) -> Answer:
-    if panel.modality == "model":
-        return _of_models(panel)
     chosen = best(panel)
     if chosen is None:
         return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
@@ -53,25 +54,43 @@ def _answer(panel: Panel) -> Answer:
     return Answer(modality=panel.modality, release=chosen.release, sentence=sentence, caution=_caution(chosen))
 
 
-def _of_models(panel: Panel) -> Answer:
+def _of_models(panel: Panel, record: RunRecord) -> Answer:
     """Choose the model that recalls most among those whose members are not told from others, else the safest."""
     if not panel.points:
-        return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
-    hidden = [p for p in panel.points if p.risk.low <= p.risk.control]
+        return Answer(modality=panel.modality, release="", sentence=_NO_MODEL, caution="")
+    hidden = [p for p in panel.points if _hides(p)]
     chosen = max(hidden, key=lambda p: p.utility.value) if hidden else min(panel.points, key=lambda p: p.risk.value)
     recall, ends = wording.figure(chosen.utility)
     area, area_ends = wording.figure(chosen.risk)
     sentence = (
-        f"recalls {recall} {ends} in people it never met{_guess(chosen.utility.control, False)}, while the strongest "
-        f"membership attack tells what it learned from with an area of {area} {area_ends}, guessing 0.50."
+        f"recalls {recall} {ends} in recordings it never met{_guess(chosen.utility.control, False)}, while the "
+        f"strongest membership attack tells what it learned from with an area of {area} {area_ends}, guessing 0.50. "
+        f"Privacy claimed: {record.claim(chosen.release).words}."
     )
-    caution = "Attacks show no more than they find; only a model with an ε has a bound that holds against all of them."
     return Answer(
         modality=panel.modality,
         release=chosen.release,
-        sentence=sentence.replace("–", "\u2060–\u2060"),
-        caution=f"{chosen.risk.note}. {caution}".lstrip(". "),
+        sentence=sentence.replace("  ", " ").replace("–", "\u2060–\u2060").replace(" = ", "\u00a0=\u00a0"),
+        caution=_caution_of_model(panel, chosen, record),
     )
+
+
+def _caution_of_model(panel: Panel, chosen: Point, record: RunRecord) -> str:
+    said = []
+    if not _hides(chosen):
+        others = ", as they do of every model ranked here" if len(panel.points) > 1 else ""
+        said.append(f"Attacks tell better than guessing what it learned from{others}")
+    if chosen.utility.low <= chosen.utility.control:
+        said.append("It recalls no better than guessing")
+    if record.claim(chosen.release).made:
+        said.append("The ε bounds every attack; those tried here only show that it is not plainly wrong")
+    else:
+        said.append("Attacks show no more than they find; only a model with an ε has a bound against all of them")
+    return ". ".join(said) + "."
+
+
+def _hides(point: Point) -> bool:
+    return point.risk.low <= point.risk.control
 
 
 def _guess(control: float, percent: bool) -> str:

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from personare.core.types import Array
 from personare.report.drawing import COLORS, drawing
 
 __all__ = ["draw_reliability", "draw_roc"]
@@ -14,9 +16,7 @@ _LEAST = 1e-3
 Curve = Mapping[str, Sequence[float]]
 
 
-def draw_roc(
-    curves: Mapping[str, Mapping[str, Sequence[float]]], bound: Mapping[str, Sequence[float]] | None
-) -> Figure:
+def draw_roc(curves: Mapping[str, Curve], bound: Curve | None) -> Figure:
     """Draw membership attacks, and above them what the privacy claim allows.
 
     Args:
@@ -25,18 +25,33 @@ def draw_roc(
     """
     with drawing():
         figure = Figure(figsize=(3.7, 3.2), layout=None)
-        axes = figure.add_axes((0.17, 0.15, 0.80, 0.82))
-        line = np.geomspace(_LEAST, 1, 50)
+        axes = figure.add_axes((0.20, 0.15, 0.73, 0.82))
+        least = _least(curves)
+        line = np.geomspace(least, 1, 50)
         axes.plot(line, line, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (2, 2.5)), label="guessing")
         if bound:
-            axes.plot(bound["fpr"], bound["tpr"], color=COLORS["front"], linewidth=1.8, label="the claim allows")
+            axes.plot(*_above(bound, least), color=COLORS["front"], linewidth=1.8, label="the claim allows")
         for style, (name, curve) in zip(_styles(), curves.items(), strict=False):
-            axes.plot(curve["fpr"], curve["tpr"], color=COLORS["risk"], linewidth=1.3, linestyle=style, label=name)
-        axes.set(xscale="log", yscale="log", xlim=(_LEAST, 1), ylim=(_LEAST, 1.1))
+            axes.plot(*_above(curve, least), color=COLORS["risk"], linewidth=1.3, linestyle=style, label=name)
+        axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("others taken for members", fontsize=9)
         axes.set_ylabel("members found", fontsize=9)
         axes.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
+
+
+def _least(curves: Mapping[str, Curve]) -> float:
+    """Return where the picture begins: a little below the smallest share that so many others can resolve."""
+    rates = [rate for curve in curves.values() for rate in curve["fpr"] if rate > 0]
+    return max(min(rates, default=_LEAST) / 1.5, _LEAST)
+
+
+def _above(curve: Curve, least: float) -> tuple[Array, Array]:
+    """Return a curve on logarithmic axes, on which what is found with no mistake at all has no place of its own."""
+    return np.maximum(curve["fpr"], least), np.maximum(curve["tpr"], least / 10)
 
 
 def _styles() -> Sequence[Any]:

@@ -10,11 +10,26 @@ from typing import Literal
 
 from personare.core.types import Result
 from personare.report.run import RunRecord
+from personare.report.trained import LEAKY
 
-__all__ = ["Panel", "Point", "best", "emotion", "gain", "identity", "informative", "membership", "panels", "standing"]
+__all__ = [
+    "Panel",
+    "Point",
+    "best",
+    "broken_claim",
+    "emotion",
+    "gain",
+    "identity",
+    "informative",
+    "membership",
+    "panels",
+    "standing",
+]
 
 _MODALITIES = ("audio", "video", "audio+video", "model")
 _AGGREGATE = "identity.top1"
+_LEAKY_WORDS = "it was judged on people it learned from, the others were not"
+_BROKEN = "ABOVE THE BOUND"
 _Standing = Literal["front", "near", "behind", "unknown"]
 
 
@@ -24,8 +39,9 @@ class Point:
 
     Attributes:
         release: Its name.
-        risk: Share of people or clips named by the retrained attacker.
-        utility: Emotion recall of the retrained reader.
+        risk: Share of people or clips named by the retrained attacker; of a model, the area of the strongest
+            membership attack.
+        utility: Emotion recall of the retrained reader; of a model, its own.
     """
 
     release: str
@@ -43,7 +59,7 @@ class Panel:
     """The frontier of one modality.
 
     Attributes:
-        modality: ``audio``, ``video`` or ``audio+video``.
+        modality: ``audio``, ``video``, ``audio+video`` or ``model``.
         points: Releases that have both figures from attacks that passed their self-test; the original, if known.
         unsure: Releases whose attack failed its self-test: drawn apart, never ranked.
         absent: (release, reason) of those that cannot be drawn.
@@ -114,8 +130,10 @@ def panels(record: RunRecord) -> list[Panel]:
 
 def _panel(record: RunRecord, modality: str) -> Panel:
     points, unsure, absent = [], [], []
-    for name in _members(record, modality):
-        point = _point(record.results, name, modality)
+    members = _members(record, modality)
+    leaky = _leaky(record, members) if modality == "model" else set()
+    for name in members:
+        point: Point | str = _LEAKY_WORDS if name in leaky else _point(record.results, name, modality)
         if isinstance(point, str):
             absent.append((name, point))
         elif informative(point.risk):
@@ -127,6 +145,12 @@ def _panel(record: RunRecord, modality: str) -> Panel:
     return Panel(modality=modality, points=(*start, *points), unsure=tuple(unsure), absent=tuple(absent))
 
 
+def _leaky(record: RunRecord, models: Sequence[str]) -> set[str]:
+    """Return models judged on people they learned from, where others were not: one picture cannot hold both."""
+    leaky = {name for name in models if name in record.trained and record.trained[name].protocol == LEAKY}
+    return leaky if len(leaky) < len(models) else set()
+
+
 def _members(record: RunRecord, modality: str) -> list[str]:
     """Releases made for exactly this modality: one that hides face and voice would repeat the voice's point."""
     measured = {r.release for r in record.results if r.modality == modality and r.kind != "cost"}
@@ -135,16 +159,31 @@ def _members(record: RunRecord, modality: str) -> list[str]:
     return [n for n in names if made[n] == modality] or names
 
 
-def membership(rows: Sequence[Result], release: str) -> Result | None:
-    """Return how well the strongest membership attack tells what a model learned from, recordings or people."""
+def membership(rows: Sequence[Result], release: str, figures: Sequence[str] = ("auc", "person_auc")) -> Result | None:
+    """Return how well the strongest attack that may be believed tells what a model learned from.
+
+    Args:
+        rows: Everything measured.
+        release: The model.
+        figures: ``auc`` for recordings, ``person_auc`` for people; the larger of both by default.
+    """
     found = [r for r in rows if r.release == release and r.measure.startswith("membership_")]
-    areas = [r for r in found if r.measure.partition(".")[2] in ("auc", "person_auc") and math.isfinite(r.value)]
-    return max(areas, key=lambda r: r.value) if areas else next(iter(found), None)
+    areas = [r for r in found if r.measure.partition(".")[2] in figures]
+    finite = [r for r in areas if math.isfinite(r.value)]
+    return _largest([r for r in finite if informative(r)]) or _largest(finite) or next(iter(areas), None)
+
+
+def broken_claim(rows: Sequence[Result], release: str) -> str:
+    """Return what an attack found above the bound of a model's privacy claim; empty where none did."""
+    own = (r for r in rows if r.release == release and _BROKEN in r.note)
+    return next((f"{r.measure}: {r.note[r.note.index(_BROKEN) :]}" for r in own), "")
 
 
 def _model(rows: Sequence[Result], release: str) -> Point | str:
     risk = membership(rows, release)
     utility = next((r for r in rows if r.release == release and r.measure == "model.uar"), None)
+    if broken_claim(rows, release):
+        return "its privacy claim does not hold"
     if risk is None or not math.isfinite(risk.value):
         return (risk.note if risk else "") or "no membership attack was run on it"
     if utility is None or not math.isfinite(utility.value):

@@ -4,11 +4,13 @@ The rules that hold for every study (people kept together, content kept apart) a
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from personare.report import wording
 from personare.report.frontier import informative
+from personare.report.methods_models import models_paragraphs
+from personare.report.phrases import count, listing
 from personare.report.run import RunRecord
 
 __all__ = ["methods_paragraphs"]
@@ -16,7 +18,8 @@ __all__ = ["methods_paragraphs"]
 
 def methods_paragraphs(record: RunRecord) -> list[str]:
     """Return the paragraphs, ready to be pasted into a paper."""
-    written = [_cohort(record), _releases(record), _utility(record), _risk(record), _machine(record)]
+    written = [_cohort(record), _releases(record), _utility(record), _risk(record)]
+    written += [*models_paragraphs(record), _machine(record)]
     return [text for text in written if text]
 
 
@@ -30,15 +33,15 @@ def _cohort(record: RunRecord) -> str:
         if about.get("kind") == "synthetic"
         else ""
     )
-    recordings, people = _count(about.get("recordings"), "recording"), _count(about.get("people"), "person")
+    recordings, people = count(about.get("recordings"), "recording"), count(about.get("people"), "person")
     text = f"{name}{made_up} holds {recordings} of {people}"
     hours = about.get("hours")
     text += f" ({60 * hours:.0f} minutes)" if isinstance(hours, int | float) and math.isfinite(hours) else ""
     emotions = about.get("emotions") or {}
     if emotions:
-        text += f", labelled {_listing([f'{label} ({n})' for label, n in emotions.items()])}"
+        text += f", labelled {listing([f'{label} ({n})' for label, n in emotions.items()])}"
     left_out = (
-        f" {_count(len(record.skipped), 'item')} could not be used and are listed with the reason."
+        f" {count(len(record.skipped), 'item')} could not be used and are listed with the reason."
         if record.skipped
         else ""
     )
@@ -46,7 +49,7 @@ def _cohort(record: RunRecord) -> str:
 
 
 def _releases(record: RunRecord) -> str:
-    names = record.names()
+    names = [name for name in record.names() if name not in record.models()]
     if not names:
         return ""
     said = []
@@ -55,8 +58,8 @@ def _releases(record: RunRecord) -> str:
         options = one.get("options") or {}
         said.append(f"{name}{_options(options)}")
     withheld = sum(len(record.release(name).get("withheld") or []) for name in names)
-    text = f"{_count(len(names), 'release')} of it {'was' if len(names) == 1 else 'were'} made: {'; '.join(said)}."
-    kept_back = f" {_count(withheld, 'file')} could not be protected and {'was' if withheld == 1 else 'were'} withheld."
+    text = f"{count(len(names), 'release')} of it {'was' if len(names) == 1 else 'were'} made: {'; '.join(said)}."
+    kept_back = f" {count(withheld, 'file')} could not be protected and {'was' if withheld == 1 else 'were'} withheld."
     return text + (kept_back if withheld else "")
 
 
@@ -68,12 +71,12 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _utility(record: RunRecord) -> str:
-    rows = [r for r in record.results if r.kind == "utility"]
+    rows = [r for r in record.results if r.kind == "utility" and r.modality != "model"]
     if not rows:
         return ""
     readers = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows})
     attackers = {r.attacker for r in rows}
-    text = f"Utility was measured by {_listing(readers)}."
+    text = f"Utility was measured by {listing(readers)}."
     if {"fixed_reader", "retrained_reader"} <= attackers:
         text += " Each reader was applied twice: trained on originals (fixed), and trained on the release (retrained)."
     leaky = any("leaky" in r.measure or "leaky" in r.note for r in rows)
@@ -81,7 +84,7 @@ def _utility(record: RunRecord) -> str:
 
 
 def _risk(record: RunRecord) -> str:
-    rows = [r for r in record.results if r.kind == "risk"]
+    rows = [r for r in record.results if r.kind == "risk" and r.modality != "model"]
     if not rows:
         return ""
     attacks = sorted({r.measure.partition(".")[0] for r in rows} - {"identity"})
@@ -91,11 +94,11 @@ def _risk(record: RunRecord) -> str:
         if any(r.attacker == a for r in rows)
     ]
     failed = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows if not informative(r)})
-    text = f"Identification was attempted by {_listing([a.replace('_', ' ') for a in attacks])}"
-    text += f", as {_listing(known)}." if known else "."
+    text = f"Identification was attempted by {listing([a.replace('_', ' ') for a in attacks])}"
+    text += f", as {listing(known)}." if known else "."
     text += " People were enrolled and tested on different content."
     text += " The strongest attack that passed its self-test on originals counts."
-    return text + (f" Not informative, since the self-test failed: {_listing(failed)}." if failed else "")
+    return text + (f" Not informative, since the self-test failed: {listing(failed)}." if failed else "")
 
 
 def _machine(record: RunRecord) -> str:
@@ -106,14 +109,3 @@ def _machine(record: RunRecord) -> str:
         f"{name} {version}" for name, version in record.versions.items() if isinstance(version, str | int | float)
     ]
     return text + (f" Software: {', '.join(versions)}." if versions else "")
-
-
-def _count(number: Any, thing: str) -> str:
-    plural = {"person": "people"}.get(thing, f"{thing}s")
-    if not isinstance(number, int | float):
-        return f"an unrecorded number of {plural}"
-    return f"{number:,.0f} {thing if number == 1 else plural}"
-
-
-def _listing(items: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))

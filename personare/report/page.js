@@ -19,13 +19,12 @@
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
   reveal();
 
-  const table = document.getElementById("releases-table");
   const key = (row, column) => {
     const text = row.cells[column].dataset.sort;
     const number = parseFloat(text);
     return Number.isNaN(number) ? text : number;
   };
-  table.querySelectorAll("button[data-column]").forEach((button) => button.addEventListener("click", () => {
+  document.querySelectorAll("table.releases").forEach((table) => table.querySelectorAll("button[data-column]").forEach((button) => button.addEventListener("click", () => {
     const column = Number(button.dataset.column);
     const head = button.parentElement;
     const up = head.getAttribute("aria-sort") !== "ascending";
@@ -40,5 +39,5 @@
       });
       rows.forEach((r) => body.appendChild(r));
     }
-  }));
+  })));
 }());

@@ -19,6 +19,7 @@ from personare.report.labels import place_labels
 
 __all__ = ["draw_frontier", "draw_histograms", "draw_ladder", "frontier_sheet"]
 
+_LEAST_AUC = 0.46  # an area of 0.5 is guessing: what lies far below it is empty
 _ATTACKERS = (("ignorant", "risk-soft", "o"), ("lazy_informed", "risk-mid", "D"), ("semi_informed", "risk", "o"))
 
 
@@ -45,7 +46,7 @@ def frontier_sheet(drawn: Sequence[Panel]) -> Figure:
 
 def _frontier(axes: Axes, panel: Panel) -> None:
     everyone = [*panel.points, *panel.unsure]
-    _limits(axes, everyone)
+    _limits(axes, everyone, least=_LEAST_AUC if panel.modality == "model" else 0.0)
     strokes = _guess_lines(axes, everyone) + _front_line(axes, panel)
     front = {p.release for p in panel.front}
     for point in everyone:
@@ -60,12 +61,13 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     _name_points(axes, panel, strokes)
 
 
-def _limits(axes: Axes, points: Sequence[Point]) -> None:
-    x = [v for p in points for v in (p.risk.value, p.risk.high, 0.0)]
+def _limits(axes: Axes, points: Sequence[Point], least: float) -> None:
+    x = [v for p in points for v in (p.risk.value, p.risk.low if least else least, p.risk.high)]
     y = [v for p in points for v in (p.utility.value, p.utility.low, p.utility.high, p.utility.control)]
     x, y = ([v for v in values if math.isfinite(v)] or [0.0, 1.0] for values in (x, y))
-    right, span = max(max(x), 0.1), max(max(y) - min(y), 0.1)
-    axes.set_xlim(-0.03 * right, 1.1 * right)
+    left = min(least, *x)
+    right, span = max(*x, left + 0.1), max(max(y) - min(y), 0.1)
+    axes.set_xlim(left - 0.03 * (right - left), right + 0.1 * (right - left))
     axes.set_ylim(min(y) - 0.1 * span, max(y) + 0.1 * span)
 
 

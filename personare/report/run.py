@@ -10,6 +10,7 @@ from typing import Any
 
 from personare.core.errors import DataError
 from personare.core.types import Result
+from personare.report.trained import UNKNOWN_CLAIM, Claim, Training, read_training
 
 __all__ = ["RunRecord", "read_run"]
 
@@ -43,6 +44,7 @@ class RunRecord:
         versions: Package versions.
         examples: Playable files by release.
         reference: Published figures beside ours; empty where the preset has none.
+        trained: How each model was trained, by name.
         study: The study file as run.
         study_text: The same, as text.
         missing: One sentence for each piece that is not there or could not be read.
@@ -57,6 +59,7 @@ class RunRecord:
     versions: Mapping[str, Any]
     examples: Mapping[str, Any]
     reference: Sequence[Mapping[str, Any]]
+    trained: Mapping[str, Training]
     study: Mapping[str, Any]
     study_text: str
     missing: tuple[str, ...]
@@ -70,6 +73,23 @@ class RunRecord:
         listed = [str(r["name"]) for r in self.releases if r.get("name")]
         measured = [row.release for row in self.results]
         return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
+
+    def models(self) -> list[str]:
+        """Return the releases that are models."""
+        made = {r.get("name") for r in self.releases if r.get("kind") == "model"}
+        made |= {row.release for row in self.results if row.modality == "model"}
+        return [name for name in self.names() if name in made]
+
+    def claim(self, model: str) -> Claim:
+        """Return the privacy that a model was trained with; what was only asked for where no step recorded it."""
+        if model in self.trained:
+            return self.trained[model].claim
+        one = self.release(model)
+        for chosen in (one.get("options") or {}).values():
+            if isinstance(chosen, dict) and isinstance(chosen.get("epsilon"), int | float):
+                delta, unit = chosen.get("delta", math.nan), str(chosen.get("unit") or "")
+                return Claim(epsilon=float(chosen["epsilon"]), delta=float(delta), unit=unit)
+        return UNKNOWN_CLAIM
 
 
 def read_run(run: Path) -> RunRecord:
@@ -92,7 +112,10 @@ def read_run(run: Path) -> RunRecord:
     rows = _rows(piece.pop("results"), piece.pop("details"), missing)
     for name in ("releases", "skipped", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    return RunRecord(root=run, results=rows, study=study, study_text=text, missing=tuple(missing), **piece)
+    trained = read_training(run, missing)
+    return RunRecord(
+        root=run, results=rows, trained=trained, study=study, study_text=text, missing=tuple(missing), **piece
+    )
 
 
 def _read_json(file: Path, kind: type, missing: list[str]) -> Any:

@@ -1,4 +1,4 @@
-"""What the page shows of each release, of the self-tests and of the published figures, ready for the template."""
+"""What the page shows of each release and of the published figures, ready for the template."""
 
 import math
 import re
@@ -10,16 +10,16 @@ from personare.core.types import Result
 from personare.report import wording
 from personare.report.curves import draw_reliability, draw_roc
 from personare.report.drawing import to_svg
-from personare.report.frontier import emotion, identity, informative
+from personare.report.frontier import emotion, identity
 from personare.report.media import Example
 from personare.report.plots import draw_histograms
 from personare.report.run import RunRecord
 from personare.report.sources import about
 
-__all__ = ["Confusion", "Histogram", "ReleaseSection", "SelfTest", "reference_rows", "release_section", "self_tests"]
+__all__ = ["Confusion", "Histogram", "ReleaseSection", "reference_rows", "release_section"]
 
 _WHO = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
-_IDENTITY = ("top1", "eer", "dsys", "tar_far1")
+_LEARNED = {"recordings": "recordings learned from", "people": "people learned from", "seconds": "seconds of training"}
 _SCORES = {"mated", "non_mated"}
 
 
@@ -39,25 +39,6 @@ class Histogram:
 
     title: str
     svg: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelfTest:
-    """How an attack did on the unprotected cohort.
-
-    Attributes:
-        attack: Its name.
-        modality: What it looks at.
-        row: Its first guesses on originals; None if that was not recorded.
-        passed: Whether its figures may be read.
-        why: The reason where it did not pass.
-    """
-
-    attack: str
-    modality: str
-    row: Result | None
-    passed: bool
-    why: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +64,8 @@ class ReleaseSection:
     pivots: Sequence[Pivot]
     confusions: Sequence[Confusion]
     histograms: Sequence[Histogram]
+    model: bool
+    curves: Sequence[Histogram]
     examples: Sequence[Example]
 
 
@@ -94,16 +77,19 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
     counted = dict(one.get("counts") or {})
     if isinstance(one.get("seconds"), int | float):
         counted.setdefault("seconds", one["seconds"])
+    said = _LEARNED if name in record.models() else {}
     return ReleaseSection(
         name=name,
         slug=wording.slug(name),
         record=one,
         methods=_methods(one),
-        counts=[(key.replace("_", " "), _counted(value)) for key, value in counted.items()],
+        counts=[(said.get(key, key.replace("_", " ")), _counted(value)) for key, value in counted.items()],
         withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
         pivots=_pivots(rows),
         confusions=[c for m in modalities for c in _confusions(rows, name, m)],
-        histograms=[h for m in modalities for h in _histograms(record, name, m)] + _curves(rows),
+        histograms=[h for m in modalities for h in _histograms(record, name, m)],
+        model=name in record.models(),
+        curves=_curves(rows),
         examples=examples,
     )
 
@@ -120,7 +106,8 @@ def _methods(one: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     for modality, method in (one.get("methods") or {}).items():
         chosen = options.get(method) or {}
         said = ", ".join(f"{key} = {value}" for key, value in chosen.items()) or "as they come"
-        listed.append((wording.group(modality), str(method), about(str(method)).summary, said))
+        part = "Method" if modality == "model" else wording.group(modality)
+        listed.append((part, str(method), about(str(method)).summary, said))
     return listed
 
 
@@ -148,40 +135,45 @@ def _notes(rows: Sequence[Result]) -> list[tuple[str, str, str]]:
 
 
 def _curves(rows: Sequence[Result]) -> list[Histogram]:
-    """Draw a model's membership attacks, by recording and by person, and its reliability."""
+    """Draw a model's membership attacks, by recording and by person, and whether its confidence can be trusted."""
     drawn = []
     for figure, what in (("auc", "recordings"), ("person_auc", "people")):
-        areas = [r for r in rows if r.measure.partition(".")[2] == figure and "roc" in r.detail]
-        curves = {wording.measure(r.measure).partition(":")[0]: r.detail["roc"] for r in areas}
+        areas = [r for r in rows if r.measure.startswith("membership_") and r.measure.partition(".")[2] == figure]
+        areas = [r for r in areas if r.detail.get("roc")]
+        curves = {r.measure.partition(".")[0].removeprefix("membership_"): r.detail["roc"] for r in areas}
         if curves:
             bound = next((r.detail["bound"] for r in areas if "bound" in r.detail), None)
-            drawn.append(
-                Histogram(
-                    title=f"Membership of {what}",
-                    svg=to_svg(draw_roc(curves, bound), title=f"ROC of membership attacks on {what}."),
-                )
-            )
-    drawn += [
-        Histogram(
-            title="Can its confidence be trusted?",
-            svg=to_svg(draw_reliability(r.detail["reliability"]), title="Reliability diagram of the model."),
-        )
-        for r in rows
-        if "reliability" in r.detail
-    ]
-    return drawn
+            svg = to_svg(draw_roc(curves, bound), title=f"ROC of membership attacks on {what}.")
+            drawn.append(Histogram(title=f"Which {what} it learned from, as attacks tell", svg=svg))
+    return drawn + _reliability(rows)
+
+
+def _reliability(rows: Sequence[Result]) -> list[Histogram]:
+    row = next((r for r in rows if r.measure == "model.ece" and "reliability" in r.detail), None)
+    if row is None:
+        return []
+    svg = to_svg(draw_reliability(row.detail["reliability"]), title="Reliability diagram of the model.")
+    return [Histogram(title="How sure it is, and how often right", svg=svg)]
 
 
 def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:
+    if modality == "model":
+        row = next((r for r in rows if r.measure == "model.accuracy"), None)
+        yield from _confusion(row, "The model's answers")
+        return
     for reader in ("fixed_reader", "retrained_reader"):
         row = emotion(rows, name, modality, reader)
-        counts = row.detail.get("confusion") if row else None
-        classes = row.detail.get("classes") if row else None
-        if not row or not counts or not classes or len(counts) != len(classes):
-            continue
-        shares = [[c / sum(line) if sum(line) else math.nan for c in line] for line in counts]
-        title = f"{wording.group(modality)}, {wording.attacker(reader)} ({row.measure.partition('.')[0]})"
-        yield Confusion(title=title, classes=[str(c) for c in classes], counts=counts, shares=shares)
+        method = row.measure.partition(".")[0] if row else ""
+        yield from _confusion(row, f"{wording.group(modality)}, {wording.attacker(reader)} ({method})")
+
+
+def _confusion(row: Result | None, title: str) -> Iterable[Confusion]:
+    counts = row.detail.get("confusion") if row else None
+    classes = row.detail.get("classes") if row else None
+    if not counts or not classes or len(counts) != len(classes):
+        return
+    shares = [[c / sum(line) if sum(line) else math.nan for c in line] for line in counts]
+    yield Confusion(title=title, classes=[str(c) for c in classes], counts=counts, shares=shares)
 
 
 def _histograms(record: RunRecord, name: str, modality: str) -> Iterable[Histogram]:
@@ -215,33 +207,6 @@ def _histogram(row: Result) -> Iterable[Histogram]:
     except (KeyError, TypeError, ValueError):
         return
     yield Histogram(title=f"{wording.group(row.modality)}, {attack}, {where}", svg=to_svg(figure, title=words))
-
-
-def self_tests(record: RunRecord) -> list[SelfTest]:
-    """Return what each attack did on originals, and whether it may be believed."""
-    rows = [r for r in record.results if r.kind == "risk" and not r.measure.startswith("identity.")]
-    found = dict.fromkeys((_attack(r), r.modality) for r in rows if r.unit != "cosine")
-    return [_self_test(key, [r for r in rows if (_attack(r), r.modality) == key]) for key in sorted(found, key=_order)]
-
-
-def _attack(row: Result) -> str:
-    """What is tested together: an identity attack with all its figures, an attribute by itself."""
-    name, _, figure = row.measure.partition(".")
-    return name if figure in _IDENTITY else row.measure
-
-
-def _order(key: tuple[str, str]) -> tuple[int, str, str]:
-    attack, modality = key
-    known = list(wording.GROUPS)
-    return known.index(modality) if modality in known else len(known), modality, attack
-
-
-def _self_test(key: tuple[str, str], own: Sequence[Result]) -> SelfTest:
-    first = [r for r in own if r.measure.endswith(".top1")] or own
-    original = next((r for r in first if r.release == "original" and math.isfinite(r.value)), None)
-    failed = next((r.note for r in own if not informative(r)), "")
-    reason = failed or ("" if original else next((r.note for r in own if r.note), ""))
-    return SelfTest(attack=key[0], modality=key[1], row=original, passed=not failed, why=reason)
 
 
 def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:

@@ -14,7 +14,7 @@ from personare.core.registry import find
 
 __all__ = ["About", "about", "sources_of"]
 
-_FOLDERS = ("personare.anonymize", "personare.evaluate.attacks", "personare.evaluate.utility")
+_FOLDERS = ("personare.anonymize", "personare.evaluate.attacks", "personare.evaluate.utility", "personare.train")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from personare.report import wording
 from personare.report.frontier import Panel, emotion, identity, standing
 from personare.report.run import RunRecord
 
-__all__ = ["COLUMNS", "TableRow", "to_csv", "to_latex", "whole_table"]
+__all__ = ["COLUMNS", "PARTS", "TableRow", "csv_cell", "latex_cell", "latex_text", "to_csv", "to_latex", "whole_table"]
 
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("fixed_reader", "Emotion, fixed reader"),
@@ -21,6 +21,8 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("semi_informed", "Named by a retrained attacker"),
 )
 """The figures of the table: who looks, and the heading."""
+PARTS = ("value", "low", "high", "n", "guess", "measure", "note")
+"""What a spreadsheet gets of each figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,9 @@ class TableRow:
 
 
 def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
-    """Return the rows, panel by panel: the original first, then the releases in the study's order."""
-    return [_row(record, panel, name) for panel in drawn for name in _names(record, panel)]
+    """Return the rows, panel by panel: the original first, then the releases in the study's order; no models."""
+    shown = [panel for panel in drawn if panel.modality != "model"]
+    return [_row(record, panel, name) for panel in shown for name in _names(record, panel)]
 
 
 def _names(record: RunRecord, panel: Panel) -> list[str]:
@@ -68,17 +71,17 @@ def to_csv(rows: Sequence[TableRow]) -> str:
     """Write the table as CSV: value, interval, n and guess of every figure; empty where nothing was measured."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    parts = ("value", "low", "high", "n", "guess", "measure", "note")
-    writer.writerow(["release", "modality", *[f"{who}_{part}" for who, _ in COLUMNS for part in parts], "standing"])
+    writer.writerow(["release", "modality", *[f"{who}_{part}" for who, _ in COLUMNS for part in PARTS], "standing"])
     for row in rows:
-        cells = [value for cell in row.cells for value in _csv_cell(cell)]
+        cells = [value for cell in row.cells for value in csv_cell(cell)]
         writer.writerow([row.release, row.modality, *cells, row.standing_words])
     return stream.getvalue()
 
 
-def _csv_cell(cell: Result | None) -> list[str]:
+def csv_cell(cell: Result | None) -> list[str]:
+    """Write value, interval, n, guess, measure and note of a figure."""
     if cell is None:
-        return [""] * 7
+        return [""] * len(PARTS)
     numbers = [f"{v:.6g}" if math.isfinite(v) else "" for v in (cell.value, cell.low, cell.high)]
     guess = f"{cell.control:.6g}" if math.isfinite(cell.control) else ""
     return [*numbers, str(cell.n), guess, cell.measure, cell.note]
@@ -96,19 +99,21 @@ def to_latex(rows: Sequence[TableRow]) -> str:
     for row in rows:
         lines += ["\\midrule"] if row.modality != last else []
         last = row.modality
-        cells = [_latex_cell(cell) for cell in row.cells]
-        lines.append(" & ".join([_escape(row.release), _escape(wording.group(row.modality)), *cells]) + " \\\\")
+        cells = [latex_cell(cell) for cell in row.cells]
+        lines.append(" & ".join([latex_text(row.release), latex_text(wording.group(row.modality)), *cells]) + " \\\\")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
 
 
-def _latex_cell(cell: Result | None) -> str:
+def latex_cell(cell: Result | None) -> str:
+    """Write a figure with its interval; a star marks one that is not informative."""
     value, interval = wording.figure(cell)
     text = f"{value} {{\\footnotesize {interval}}}" if interval else value
     mark = "\\textsuperscript{*}" if cell is not None and "not informative" in cell.note.lower() else ""
     return text.replace("–", "--").replace(" %", "\\,\\%") + mark
 
 
-def _escape(text: str) -> str:
+def latex_text(text: str) -> str:
+    """Write text so that LaTeX prints it as it is."""
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {c: f"\\{c}" for c in "&%$#_{}"}
     return "".join(special.get(c, c) for c in text)

@@ -8,6 +8,7 @@ from personare.core.types import Result
 __all__ = [
     "ATTACKERS",
     "GROUPS",
+    "PROTOCOLS",
     "attacker",
     "axes",
     "beside",
@@ -17,6 +18,8 @@ __all__ = [
     "label",
     "measure",
     "number",
+    "protocol",
+    "share_like",
     "slug",
 ]
 
@@ -29,6 +32,12 @@ ATTACKERS = {
     "retrained_reader": "retrained reader",
     "shadow": "attacker with shadow models",
 }
+PROTOCOLS = {
+    "person_folds": "judged on people it never met",
+    "unseen_sentences": "judged on people it never met, saying what it never heard",
+    "published": "judged on the part named by the authors of the data set",
+    "leaky_random_9_1": "judged on other recordings of the same people (leaky)",
+}
 _FIGURES = {
     "auc": "area under the curve",
     "top1": "named at the first guess",
@@ -39,6 +48,13 @@ _FIGURES = {
     "accuracy": "accuracy",
     "rho_f0": "pitch contour kept (correlation)",
     "correlation": "correlation over time",
+    "ece": "calibration error",
+    "ece_equal_mass": "calibration error, bins of equal size",
+    "confacc_low": "accuracy where the confidence is at most 0.5",
+    "largest_class": "share of the commonest answer",
+    "brier": "Brier score",
+    "nll": "negative log-likelihood",
+    "person_auc": "area under the curve, people",
     "realtime_factor": "seconds of work per second of recording",
     "covered_whole": "frames covered whole",
 }
@@ -59,10 +75,20 @@ def axes(modality: str) -> tuple[str, str]:
     """Say what the frontier of a modality shows, to the right and up."""
     if modality == "model":
         return (
-            "training data told from other (AUC)   (better ←)",
-            "recall on people it never met   (better →)",
+            "training data told from other data (AUC)   (better ←)",
+            "recall in recordings it never met   (better →)",
         )
     return "named by an attacker who retrains   (better ←)", "emotion recall of a retrained reader   (better →)"
+
+
+def protocol(name: str) -> str:
+    """Say how people were parted.
+
+    Example:
+        >>> protocol("person_folds")
+        'judged on people it never met'
+    """
+    return PROTOCOLS.get(name, name.replace("_", " ") or "protocol not recorded")
 
 
 def attacker(name: str) -> str:
@@ -139,6 +165,11 @@ def beside(row: Result) -> tuple[str, str]:
     """Write what the same measure gives on originals, and by guessing."""
     percent = _in_percent(row)
     return number(row.baseline, percent=percent), number(row.control, percent=percent)
+
+
+def share_like(row: Result, value: float) -> str:
+    """Write another value of a row's measure as that measure is usually read."""
+    return number(value, percent=_in_percent(row))
 
 
 def _in_percent(row: Result) -> bool:

@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from personare.report import tables, wording
@@ -15,9 +15,11 @@ from personare.report.drawing import drawing, to_svg
 from personare.report.frontier import Panel, panels
 from personare.report.media import embed_examples
 from personare.report.methods import methods_paragraphs
+from personare.report.models import MODEL_COLUMNS, models_table, models_to_csv, models_to_latex
 from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import reference_rows, release_section, self_tests
+from personare.report.sections import reference_rows, release_section
+from personare.report.selftests import model_tests, self_tests
 from personare.report.sources import sources_of
 
 __all__ = ["write_report"]
@@ -41,11 +43,16 @@ def write_report(run: Path) -> Path:
     record = read_run(run)
     drawn = panels(record)
     rows = tables.whole_table(record, drawn)
-    _write(run / "results_table.csv", tables.to_csv(rows).encode())
-    _write(run / "results_table.tex", tables.to_latex(rows).encode())
+    models = models_table(record, drawn)
+    if rows or not models:
+        _write(run / "results_table.csv", tables.to_csv(rows).encode())
+        _write(run / "results_table.tex", tables.to_latex(rows).encode())
+    if models:
+        _write(run / "models_table.csv", models_to_csv(models).encode())
+        _write(run / "models_table.tex", models_to_latex(models).encode())
     if any(panel.points or panel.unsure for panel in drawn):
         _save_sheet(run, [panel for panel in drawn if panel.points or panel.unsure])
-    page = _environment().from_string(_text("page.html")).render(_content(record, drawn, rows))
+    page = _environment().get_template("page.html").render(_content(record, drawn, rows) | {"models": models})
     _write(run / "report.html", page.encode())
     return run / "report.html"
 
@@ -54,19 +61,23 @@ def _content(record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.Ta
     examples, left_out = embed_examples(record.root, record.examples)
     names = record.names()
     used = [str(m) for n in names for m in (record.release(n).get("methods") or {}).values()]
-    used += [r.measure.partition(".")[0] for r in record.results]
+    used += [part for r in record.results for part in _stems(r.measure.partition(".")[0])]
+    recorded = [p for p in drawn if p.modality != "model"]
     return {
         "run": record,
         "panels": drawn,
         "frontiers": {p.modality: Markup(_frontier_svg(p)) for p in drawn if p.points or p.unsure},
-        "ladders": {p.modality: Markup(_ladder_svg(p, rows)) for p in drawn if p.points or p.unsure},
-        "answers": answers(drawn),
+        "ladders": {p.modality: Markup(_ladder_svg(p, rows)) for p in recorded if p.points or p.unsure},
+        "answers": answers(drawn, record),
         "columns": tables.COLUMNS,
+        "model_columns": MODEL_COLUMNS,
         "table": rows,
         "sections": [release_section(record, name, examples.get(name, [])) for name in names],
         "left_out": left_out,
         "ledger_columns": _ledger_columns(record),
         "self_tests": self_tests(record),
+        "model_tests": model_tests(record),
+        "only_models": bool(record.models()) and len(record.models()) == len(names) and not recorded,
         "reference": reference_rows(record),
         "methods": methods_paragraphs(record),
         "sources": sources_of(used),
@@ -76,6 +87,11 @@ def _content(record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.Ta
     }
 
 
+def _stems(name: str) -> list[str]:
+    """A measure may be named after its attack and what the attack looked at."""
+    return [name, name.rpartition("_")[0]]
+
+
 def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
     """Heading by key, over all rows shown; the chain's hashes are left to the ledger itself."""
     keys = dict.fromkeys(key for row in record.ledger.get("last") or [] for key in row)
@@ -83,12 +99,14 @@ def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _frontier_svg(panel: Panel) -> str:
+    models = panel.modality == "model"
+    kept, told = ("recall", "membership told with an area of") if models else ("emotion recall", "named")
     said = [
-        f"{p.release}: emotion recall {wording.figure(p.utility)[0]}, named {wording.figure(p.risk)[0]}"
+        f"{p.release}: {kept} {wording.figure(p.utility)[0]}, {told} {wording.figure(p.risk)[0]}"
         for p in (*panel.points, *panel.unsure)
     ]
-    title = f"{wording.group(panel.modality)}: emotion kept against people named. {'; '.join(said)}."
-    return to_svg(draw_frontier(panel), title=title)
+    against = "recall against membership" if models else "emotion kept against people named"
+    return to_svg(draw_frontier(panel), title=f"{wording.group(panel.modality)}: {against}. {'; '.join(said)}.")
 
 
 def _ladder_svg(panel: Panel, rows: Sequence[tables.TableRow]) -> str:
@@ -115,7 +133,10 @@ def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
 
 
 def _environment() -> Environment:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    loader = FunctionLoader(_text)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.filters["attacker"] = wording.attacker
     environment.filters["group"] = wording.group
     environment.filters["measure"] = wording.measure

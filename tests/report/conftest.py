@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from .fake_models import write_fake_models
 from .fake_run import REFERENCE, write, write_fake_run
 
 
@@ -17,3 +18,9 @@ def full_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = write_fake_run(tmp_path_factory.mktemp("full") / "run")
     write(root, "reference", REFERENCE)
     return root
+
+
+@pytest.fixture
+def model_run(tmp_path: Path) -> Path:
+    """A run that released three models and no recordings: one without privacy, two with."""
+    return write_fake_models(tmp_path / "models")

@@ -10,6 +10,8 @@ from personare.report.run import RunRecord, read_run
 
 from .fake_run import FAKE
 
+NOTHING = read_run(Path(__file__).parent)
+
 
 def row(release: str, measure: str, attacker: str, value: float, **more: object) -> Result:
     """A row about the voice, with a narrow interval."""
@@ -42,7 +44,7 @@ def test_a_release_worse_than_the_original_in_both_is_not_on_the_front() -> None
     [panel] = panels(study(("original", 0.75, 0.9), ("noise", 0.7, 0.95)))
     assert [p.release for p in panel.front] == ["original"]
     assert best(panel) is None
-    assert "better than giving away the original" in answers([panel])[0].sentence
+    assert "better than giving away the original" in answers([panel], NOTHING)[0].sentence
 
 
 def test_gain_by_hand() -> None:
@@ -58,7 +60,7 @@ def test_an_attack_that_failed_its_self_test_never_ranks_or_wins() -> None:
     [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=(failed, seen)))
     assert [p.release for p in panel.unsure] == ["quiet"]
     assert "quiet" not in [p.release for p in panel.front]
-    assert answers([panel])[0].release == "a"
+    assert answers([panel], NOTHING)[0].release == "a"
     assert standing(panel, "quiet") == ("unknown", "not ranked")
 
 
@@ -87,7 +89,7 @@ def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None
     lax = row("a", "identity.top1", "ignorant", 0.1)
     [panel] = panels(study(("original", 0.75, 1.0), extra=(lone, lax)))
     assert panel.absent == (("a", "no retrained attacker was run on it"),)
-    assert "No release could be ranked" in answers([panel])[0].sentence
+    assert "No release could be ranked" in answers([panel], NOTHING)[0].sentence
 
 
 def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
@@ -101,8 +103,8 @@ def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
 
 
 def test_the_caution_follows_the_interval() -> None:
-    [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))))
-    [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))))
+    [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))), NOTHING)
+    [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))), NOTHING)
     assert "still named more often" in sure.caution
     assert "no better than guessing" in hopeful.caution and "13 %" in hopeful.caution
 
@@ -115,7 +117,7 @@ def test_each_release_stands_in_the_panel_of_what_it_hides(fake_run: Path) -> No
 
 
 def test_the_answer_is_computed_from_the_results(fake_run: Path) -> None:
-    voice = answers(panels(read_run(fake_run)))[0]
+    voice = answers(panels(read_run(fake_run)), NOTHING)[0]
     assert voice.release == "voice_veil"
     plain = voice.sentence.replace("\u2060", "").replace("\u00a0", " ")
     assert plain.startswith("keeps 0.62 [0.55–0.68] of emotion recall (original 0.74, guessing 0.17)")

@@ -2,7 +2,8 @@ from pathlib import Path
 
 from personare.core.types import Result
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import reference_rows, release_section, self_tests
+from personare.report.sections import reference_rows, release_section
+from personare.report.selftests import self_tests
 
 from .fake_run import REFERENCE, write
 
