@@ -1,4 +1,4 @@
-"""Variational graph autoencoder of histories: a path of visits in, a person's latent, the path drawn again visit by visit.
+"""Variational graph autoencoder of histories: a path of visits in, a latent of the person, the path drawn anew.
 
 The encoder passes messages along the edges between neighboring visits. The decoder reads what the path says up to a
 visit through fixed sums over its past (the last visit, what has ever been, two averages that fade), so that all visits

@@ -68,10 +68,10 @@ class Trajectories:
     longest: int | None = None
     latent: int = 8
     hidden: int = 64
-    profiles: int = 16
+    profiles: int = 8
     dropout: float = 0.2
     beta: float = 0.5
-    steps: int = 600
+    steps: int = 400
     batch_size: int = 16
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2

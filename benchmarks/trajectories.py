@@ -1,0 +1,82 @@
+"""Measure made-up histories of visits on real ones: a table of figures, mean and range over splits by person.
+
+Run: python benchmarks/trajectories.py COHORT [--seeds 3] [--people 300] [--epsilon 8 --longest 100]
+COHORT is a folder that `personare import ... --reader synthea` (or mimic_demo) wrote.
+"""
+
+import argparse
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from personare.core.protocols import Generator
+from personare.core.types import Batch
+from personare.data.index import index_recordings
+from personare.evaluate.visits import judge_copies, judge_histories
+from personare.features.batches import read_batch
+from personare.features.visits import VISITS
+from personare.synthesize.trajectories import Trajectories
+from personare.synthesize.visit_chain import VisitChain
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("cohort", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--people", type=int, default=300)
+    parser.add_argument("--steps", type=int, default=Trajectories.steps)
+    parser.add_argument("--epsilon", type=float)
+    parser.add_argument("--longest", type=int)
+    options = parser.parse_args()
+    recordings = index_recordings(options.cohort)
+    sources = {r.id: {VISITS: options.cohort / r.tracks[VISITS]} for r in recordings}
+    batch, _ = read_batch(recordings, sources, label="mortality", modalities=(VISITS,))
+    makers: dict[str, Generator] = {
+        "trajectories": Trajectories(steps=options.steps, epsilon=options.epsilon, longest=options.longest),
+        "visit_chain": VisitChain(),
+    }
+    found: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+    for seed in range(options.seeds):
+        for name, maker in makers.items():
+            for measure, figures in _measure(batch, maker, options.people, seed).items():
+                found[name, measure].append(figures)
+    print("| method | figure | value | low | high | other real people | shuffled |\n|---|---|---|---|---|---|---|")
+    for (name, measure), rows in found.items():
+        values, best, worst = np.array(rows).T
+        print(
+            f"| {name} | {measure} | {values.mean():.3f} | {values.min():.3f} | {values.max():.3f} | "
+            f"{np.nanmean(best) if np.isfinite(best).any() else np.nan:.3f} | "
+            f"{np.nanmean(worst) if np.isfinite(worst).any() else np.nan:.3f} |"
+        )
+
+
+def _measure(batch: Batch, maker: Generator, people: int, seed: int) -> dict[str, tuple[float, float, float]]:
+    """Return value, best and worst anchor by figure, for one split: half learns, an eighth stops, the rest tests."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(batch))
+    train, validation, test = (
+        batch.take(part) for part in np.split(order, [round(0.5 * len(batch)), round(0.65 * len(batch))])
+    )
+    start = time.perf_counter()
+    sampler = maker.fit(train, validation=validation, rng=rng)
+    fitted = time.perf_counter()
+    made = sampler(people, 1, rng=rng)
+    drawn = time.perf_counter()
+    visits = float(made.arrays[VISITS][..., 0].sum())
+    results = [*judge_histories(train, test, made, rng=rng), *judge_copies(train, test, made)]
+    # the field also gives the correlation with those learned from: what is left is what the method itself loses
+    learned = judge_histories(test, train, made, rng=rng)[0]
+    figures = {r.measure: (r.value, r.baseline, r.control) for r in results}
+    nan = float("nan")
+    return figures | {
+        "visits.prevalence against training": (learned.value, nan, nan),
+        "fit, s": (fitted - start, nan, nan),
+        "10,000 visits, s": ((drawn - fitted) / visits * 10_000, nan, nan),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,292 @@
+"""Judge made-up histories of visits: do they look like real ones, can one learn from them, do they repeat anybody.
+
+Each figure stands between two anchors: other real people (``baseline``, the best to be hoped for), and real visits
+whose columns were shuffled apart (``control``: every prevalence is right, nothing belongs together any more).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+from sklearn.linear_model import Ridge
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Batch, Result
+from personare.features.visits import VisitColumns, histories
+
+__all__ = ["judge_copies", "judge_histories", "shuffled"]
+
+_DRAWS = 200
+_FEWEST_POSITIVE = 5  # times a code must occur in the test visits for a curve to be drawn
+_RIDGE = 30.0
+_NEAR = 0.05  # share of other people who count as near their nearest training person
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Histories:
+    """Some people's visits, (N, T, D), and what the columns are."""
+
+    rows: Array
+    columns: VisitColumns
+
+    @property
+    def lengths(self) -> Array:
+        return np.asarray(self.rows[..., 0].sum(axis=1), dtype=np.int64)
+
+    @property
+    def visits(self) -> Array:
+        """All visits of all people one under another, (V, D)."""
+        return np.asarray(self.rows[self.rows[..., 0] == 1])
+
+    def part(self, kind: str) -> Array:
+        return np.asarray(self.visits[:, self.columns.part(kind)])
+
+    def take(self, people: Array) -> "_Histories":
+        return _Histories(rows=self.rows[people], columns=self.columns)
+
+
+Figure = Callable[[_Histories, _Histories], float]
+
+
+def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
+    """Compare made-up histories with those of real people whom the generator never saw.
+
+    Args:
+        train: People the generator learned from: the best anchor, and what a reader trained on real people learns from.
+        test: Other people; all figures are about how well they are met.
+        made: The made-up people.
+        rng: Shuffles, and resamples the people of ``test`` for the intervals.
+
+    Returns:
+        ``prevalence`` (correlation of the share of visits with each code), ``prevalence_by_person`` (of people who ever
+        have it), ``co_occurrence`` (correlation over pairs in one visit), ``transitions`` (maximum mean discrepancy of
+        bigrams of visit types), ``visits`` and ``gaps`` (Kolmogorov-Smirnov distance), ``next_visit_auc`` (codes of the
+        next visit foretold by a reader trained on made-up people; the baseline's reader was trained on real ones).
+
+    Raises:
+        DataError: The three have different columns, somebody is in ``train`` and ``test``, or rows are no visits.
+
+    **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
+    discrepancy after A. Gretton et al., JMLR 13, 2012.
+    """
+    real, other, new = _read(train, test, made)
+    apart = _Histories(rows=shuffled(real.rows, real.columns, rng=rng), columns=real.columns)
+    rows = [_row(name, figure, (new, real, apart), other, rng=rng) for name, figure in _FIGURES.items()]
+    return [*rows, _next_visit((new, real, apart), other, rng=rng)]
+
+
+def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
+    """Look for training people among the made-up ones. Few copies are no proof of safety; many are proof of harm.
+
+    Args:
+        train: People the generator learned from.
+        test: Other people: how near strangers are to somebody of ``train`` anyway.
+        made: The made-up people.
+
+    Returns:
+        ``copies``, the share of made-up histories that are a training person's, visit by visit; and ``near_copies``,
+        the share that is nearer to a training person than 95 % of the people of ``test`` are (its control: 5 %).
+    """
+    real, other, new = _read(train, test, made)
+    mine, strangers = _nearest(new, real), _nearest(other, real)
+    limit = float(np.quantile(strangers, _NEAR))
+    note = "memorization, not safety: a membership attack can succeed without any copy"
+    common = {"release": "", "modality": "visits", "kind": "risk", "n": len(mine), "better": "lower", "note": note}
+    exact = Result(measure="visits.copies", value=float((mine == 0).mean()), baseline=float((strangers == 0).mean()),
+                   **common)  # type: ignore[arg-type]  # fmt: skip
+    near = Result(measure="visits.near_copies", value=float((mine < limit).mean()),
+                  control=float((strangers < limit).mean()), **common)  # type: ignore[arg-type]  # fmt: skip
+    return [exact, near]
+
+
+def shuffled(rows: Array, columns: VisitColumns, *, rng: np.random.Generator) -> Array:
+    """Return histories whose types, codes, lengths and gaps were each mixed among all visits, one by one.
+
+    Example:
+        >>> names = ("visit", "type=a", "code=x", "length=l", "gap=first", "gap=g")
+        >>> rows = np.array([[[1, 1, 1, 1, 1, 0], [1, 1, 0, 1, 0, 1]]], np.float32)
+        >>> shuffled(rows, VisitColumns(names=names), rng=np.random.default_rng(0)).sum(axis=(0, 1)).tolist()
+        [2.0, 2.0, 1.0, 2.0, 1.0, 1.0]
+    """
+    mixed = rows.copy()
+    there = rows[..., 0] == 1
+    visits = rows[there]
+    later = visits[:, columns.first] == 0
+    for part in ("type", "length"):
+        visits[:, columns.part(part)] = rng.permutation(visits[:, columns.part(part)])
+    for code in range(columns.width)[columns.part("code")]:
+        visits[:, code] = rng.permutation(visits[:, code])
+    gap = columns.part("gap")
+    visits[later, gap] = rng.permutation(visits[later, gap])  # a first visit stays one
+    mixed[there] = visits
+    return mixed
+
+
+def _read(*batches: Batch) -> list[_Histories]:
+    found = [_Histories(rows=rows, columns=columns) for rows, columns in map(histories, batches)]
+    if len({part.columns.names for part in found}) > 1:
+        raise DataError("Histories can be compared only in the same columns. Import and make them with one vocabulary.")
+    if set(batches[0].subjects.tolist()) & set(batches[1].subjects.tolist()):
+        raise DataError("People of test must not be in train. Split by person.")
+    return found
+
+
+def _row(
+    name: str, figure: Figure, sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *,
+    rng: np.random.Generator,
+) -> Result:  # fmt: skip
+    made, real, apart = sets
+    people = len(test.rows)
+    draws = [figure(made, test.take(rng.integers(people, size=people))) for _ in range(_DRAWS)]
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    higher = name in _CORRELATIONS
+    return Result(
+        release="", modality="visits", measure=f"visits.{name}", kind="utility", value=figure(made, test),
+        low=float(low), high=float(high), n=people, baseline=figure(real, test), control=figure(apart, test),
+        unit="correlation" if higher else "distance", better="higher" if higher else "lower",
+    )  # fmt: skip
+
+
+def _correlation(a: Array, b: Array) -> float:
+    """Return Pearson's correlation where either is not 0."""
+    some = (a > 0) | (b > 0)
+    if some.sum() < 3 or a[some].std() == 0 or b[some].std() == 0:
+        return float("nan")
+    return float(np.corrcoef(a[some], b[some])[0, 1])
+
+
+def _prevalence(made: _Histories, test: _Histories) -> float:
+    return _correlation(made.part("code").mean(axis=0), test.part("code").mean(axis=0))
+
+
+def _by_person(made: _Histories, test: _Histories) -> float:
+    code = made.columns.part("code")
+    ever = [part.rows[..., code].any(axis=1).mean(axis=0) for part in (made, test)]
+    return _correlation(*ever)
+
+
+def _co_occurrence(made: _Histories, test: _Histories) -> float:
+    pairs = []
+    for part in (made, test):
+        codes = part.part("code")
+        together = codes.T @ codes / len(codes)
+        pairs.append(together[np.triu_indices(len(together), 1)])
+    return _correlation(*pairs)
+
+
+def _bigrams(part: _Histories) -> Array:
+    """Return each person's shares of pairs of successive visit types, (N, types^2); start and end are types too."""
+    kinds = part.rows[..., part.columns.part("type")]
+    edge = np.zeros((len(kinds), 1, kinds.shape[2]), kinds.dtype)
+    inside = np.concatenate([edge, kinds, edge], axis=1)
+    none = 1 - inside.sum(axis=2, keepdims=True)  # 1 before the first visit and after the last one
+    every = np.concatenate([inside, none], axis=2)
+    pairs = np.einsum("ntk,ntl->nkl", every[:, :-1], every[:, 1:])
+    pairs[:, -1, -1] = 0  # after the end
+    flat = pairs.reshape(len(pairs), -1)
+    return np.asarray(flat / flat.sum(axis=1, keepdims=True))
+
+
+def _transitions(made: _Histories, test: _Histories) -> float:
+    a, b = _bigrams(made), _bigrams(test)
+    squares = _squares(b, b)
+    width = float(np.median(squares[np.triu_indices(len(b), 1)])) or 1.0
+    kernel = [np.exp(-_squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
+    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernel[:2]]
+    return float(sum(own) - 2 * kernel[2].mean())
+
+
+def _squares(a: Array, b: Array) -> Array:
+    return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0))
+
+
+def _visits(made: _Histories, test: _Histories) -> float:
+    """Return the largest distance between the distributions of the number of visits."""
+    points = np.unique(np.concatenate([made.lengths, test.lengths]))
+    below = [(part.lengths[:, None] <= points).mean(axis=0) for part in (made, test)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def _gaps(made: _Histories, test: _Histories) -> float:
+    shares = []
+    for part in (made, test):
+        later = part.visits[part.visits[:, part.columns.first] == 0]
+        counts = later[:, part.columns.part("gap")].sum(axis=0)
+        shares.append(np.cumsum(counts) / max(1, counts.sum()))
+    return float(np.abs(shares[0] - shares[1]).max())
+
+
+_CORRELATIONS = ("prevalence", "prevalence_by_person", "co_occurrence")
+_FIGURES: dict[str, Figure] = {
+    "prevalence": _prevalence,
+    "prevalence_by_person": _by_person,
+    "co_occurrence": _co_occurrence,
+    "transitions": _transitions,
+    "visits": _visits,
+    "gaps": _gaps,
+}
+
+
+def _questions(part: _Histories) -> tuple[Array, Array, Array]:
+    """Return what is known before every visit but the first, (V, 3 D + 1), its codes (V, C), and whose it is, (V,)."""
+    known, asked, whose = [], [], []
+    for person, (rows, length) in enumerate(zip(part.rows, part.lengths, strict=True)):
+        before, after = rows[: length - 1], rows[1:length]
+        count = np.arange(1, length)[:, None]
+        ever, mean = np.maximum.accumulate(before, axis=0), np.cumsum(before, axis=0) / count
+        known.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
+        asked.append(after[:, part.columns.part("code")])
+        whose.append(np.full(length - 1, person))
+    return np.concatenate(known), np.concatenate(asked), np.concatenate(whose)
+
+
+def _next_visit(
+    sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *, rng: np.random.Generator
+) -> Result:
+    known, asked, whose = _questions(test)
+    codes = np.flatnonzero((asked.sum(axis=0) >= _FEWEST_POSITIVE) & (asked.mean(axis=0) < 1))
+    if not len(codes):
+        return Result(release="", modality="visits", measure="visits.next_visit_auc", kind="utility",
+                      value=float("nan"), unit="auc",
+                      note=f"no code occurs {_FEWEST_POSITIVE} times in next visits")  # fmt: skip
+    asked, people = asked[:, codes], len(test.rows)
+    scores = [_foretold(part, known, codes) for part in sets]
+    draws = [_auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
+             for _ in range(_DRAWS)]  # fmt: skip
+    low, high = np.nanquantile(draws, [0.025, 0.975])
+    values = [_auc(s, asked, np.ones(len(asked))) for s in scores]
+    return Result(
+        release="", modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
+        value=values[0], low=float(low), high=float(high), n=people, baseline=values[1], control=values[2],
+        unit="auc", note=f"mean over {len(codes)} codes, {len(asked)} visits",
+    )  # fmt: skip
+
+
+def _foretold(learn_from: _Histories, known: Array, codes: Array) -> Array:
+    """Return scores of codes in the next visits, (V, C), by ridge regression on what other people's pasts say."""
+    past, next_codes, _ = _questions(learn_from)
+    return np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known))
+
+
+def _auc(scores: Array, asked: Array, weight: Array) -> float:
+    """Return the mean over codes of the chance that a visit with the code scores above one without, by weight.
+
+    Visits are repeated as their weight says; ties count half.
+    """
+    repeated = np.repeat(np.arange(len(scores)), weight.astype(int))
+    s, y = scores[repeated], asked[repeated]
+    ranks = rankdata(s, axis=0)
+    ones, zeros = y.sum(axis=0), (1 - y).sum(axis=0)
+    good = (ones > 0) & (zeros > 0)
+    area = ((ranks * y).sum(axis=0) - ones * (ones + 1) / 2)[good] / (ones * zeros)[good]
+    return float(area.mean()) if len(area) else float("nan")
+
+
+def _nearest(a: _Histories, b: _Histories) -> Array:
+    """Return each history's distance to the nearest of others: the share of ones in which they differ, in [0, 1]."""
+    steps = max(a.rows.shape[1], b.rows.shape[1])
+    flat = [np.pad(p.rows, ((0, 0), (0, steps - p.rows.shape[1]), (0, 0))).reshape(len(p.rows), -1) for p in (a, b)]
+    shared = flat[0] @ flat[1].T
+    total = flat[0].sum(axis=1)[:, None] + flat[1].sum(axis=1)
+    return np.asarray((1 - 2 * shared / total).min(axis=1))

@@ -1,0 +1,174 @@
+"""Make up histories as a chain: each visit's kind follows from the one before, its codes from its kind alone."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Batch, Spend
+from personare.features.visits import VISITS, VisitColumns, histories
+
+__all__ = ["VisitChain"]
+
+_FEWEST = 20
+_NAMES = ("transitions", "first", "later", "shares")
+
+
+@dataclass(frozen=True, kw_only=True)
+class VisitChain:
+    """Count how often one kind of visit follows another, and what is written down at each kind: the simple baseline.
+
+    It knows no illness that stays, no person and no two codes that belong together. Not offered with differential
+    privacy.
+
+    **Guarantee**: none; but only shares over all people are kept, no history.
+
+    Attributes:
+        smoothing: Counted to every transition beforehand.
+
+    **Source**: a first-order Markov chain; A. A. Markov, 1906. The codes by kind are ours.
+
+    Example:
+        >>> VisitChain().smoothing
+        0.1
+    """
+
+    smoothing: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the option."""
+        if not self.smoothing >= 0:
+            raise OptionError(f"smoothing must be at least 0, it is {self.smoothing}.")
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "VisitChainSampler":
+        """Count; see ``core.protocols.Generator``. ``validation`` is not looked at.
+
+        Raises:
+            DataError: Too few people, or rows that are no visits.
+        """
+        rows, columns = histories(train)
+        if len(set(train.subjects.tolist())) < _FEWEST:
+            raise DataError(f"A chain needs at least {_FEWEST} people, given {len(set(train.subjects.tolist()))}.")
+        kinds = rows[..., columns.part("type")]  # (N, T, A)
+        start, follows, end = kinds[:, 0].sum(0), np.einsum("nta,ntb->ab", kinds[:, :-1], kinds[:, 1:]), _ends(kinds)
+        counts = np.block([[follows, end[:, None]], [start, np.zeros(1)]]) + self.smoothing
+        counts[-1, -1] = 0  # nobody ends before the first visit
+        first = rows[..., columns.first] == 1
+        later = (rows[..., 0] == 1) & ~first
+        return VisitChainSampler(
+            columns=columns,
+            classes=train.classes,
+            longest=rows.shape[1],
+            tables={
+                "transitions": counts / counts.sum(axis=1, keepdims=True),
+                "first": _by_kind(kinds[first], rows[first]),
+                "later": _by_kind(kinds[later], rows[later]),
+                "shares": np.bincount(train.labels, minlength=len(train.classes)) / len(train),
+            },
+        )
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "VisitChainSampler":
+        """Build again what ``state`` of the sampler returned."""
+        if set(tensors) != set(_NAMES) or "columns" not in about:
+            raise DataError("This is not the state of a chain of visits: fit the generator again.")
+        return VisitChainSampler(
+            columns=VisitColumns(names=tuple(json.loads(about["columns"]))),
+            classes=tuple(json.loads(about["classes"])),
+            longest=int(about["longest"]),
+            tables=dict(tensors),
+        )
+
+
+def _ends(kinds: Array) -> Array:
+    """Return how often each kind of visit was somebody's last, (A,)."""
+    last = kinds.any(axis=2).sum(axis=1) - 1
+    return np.asarray(kinds[np.arange(len(kinds)), last].sum(axis=0))
+
+
+def _by_kind(kinds: Array, visits: Array) -> Array:
+    """Return the share of visits with each column by kind, (A, D); of all visits where a kind was never seen."""
+    counts = kinds.sum(axis=0)[:, None]
+    everywhere = visits.mean(axis=0) if len(visits) else np.zeros(visits.shape[1])
+    return np.asarray(np.where(counts > 0, kinds.T @ visits / np.maximum(counts, 1), everywhere), dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class VisitChainSampler:
+    """Walks the chain.
+
+    Attributes:
+        columns: Of histories.
+        classes: What labels mean; visits do not depend on them.
+        longest: Most visits.
+        tables: ``transitions`` (A + 1, A + 1), the last row from the start and the last column to the end; ``first``
+            and ``later`` (A, D), shares of each column by kind of visit; ``shares`` (C,) of the classes.
+    """
+
+    columns: VisitColumns
+    classes: tuple[str, ...]
+    longest: int
+    tables: Mapping[str, Array]
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """Nothing was protected."""
+        return ()
+
+    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
+        """Return made-up histories."""
+        count = people * recordings
+        if people < 1 or recordings < 1:
+            raise OptionError(f"people and recordings must be at least 1, they are {people} and {recordings}.")
+        chosen = rng.choice(len(self.classes), count, p=self.tables["shares"]) if labels is None else np.asarray(labels)
+        if chosen.shape != (count,) or chosen.min() < 0 or chosen.max() >= len(self.classes):
+            raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
+        rows = np.zeros((count, self.longest, self.columns.width), np.float32)
+        end = len(self.tables["transitions"]) - 1
+        going, kind = np.arange(count), np.full(count, end)
+        for t in range(self.longest):
+            kind = _drawn(self.tables["transitions"][kind], rng)
+            going, kind = going[kind < end], kind[kind < end]
+            rows[going, t] = self._visits(kind, "later" if t else "first", rng)
+        return self._batch(rows, chosen, people, recordings)
+
+    def _visits(self, kind: Array, when: str, rng: np.random.Generator) -> Array:
+        """Return one visit for each kind, (V, D)."""
+        shares = self.tables[when][kind]
+        visits = (rng.random(shares.shape) < shares).astype(np.float32)
+        visits[:, 0] = 1
+        visits[:, self.columns.part("type")] = np.eye(len(self.tables["later"]), dtype=np.float32)[kind]
+        for name in ("length", "gap"):
+            part = self.columns.part(name)
+            visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
+        return visits
+
+    def _batch(self, rows: Array, labels: Array, people: int, recordings: int) -> Batch:
+        names = [f"synthetic-{i:04d}" for i in range(1, people + 1)]
+        return Batch(
+            ids=tuple(f"{name}-{k:03d}" for name in names for k in range(1, recordings + 1)),
+            arrays={VISITS: rows},
+            present={VISITS: np.ones(len(rows), bool)},
+            labels=labels.astype(np.int64),
+            classes=self.classes,
+            subjects=np.repeat(np.array(names), recordings),
+            columns={VISITS: self.columns.names},
+        )
+
+    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the shares, and names as text."""
+        about = {
+            "columns": json.dumps(self.columns.names),
+            "classes": json.dumps(self.classes),
+            "longest": str(self.longest),
+        }
+        return dict(self.tables), about
+
+
+def _drawn(shares: Array, rng: np.random.Generator) -> Array:
+    """Draw one column for each row of shares, (V, K)."""
+    steps = np.cumsum(shares, axis=1)
+    return np.asarray((rng.random(len(shares))[:, None] * steps[:, -1:] >= steps).sum(axis=1))
