@@ -74,7 +74,7 @@ def draw_reliability(bins: Mapping[str, Sequence[float]]) -> Figure:
         axes.plot([0, 1], [0, 1], color=COLORS["muted"], linewidth=0.9, linestyle=(0, (2, 2.5)))
         size = 6 + 90 * count / max(np.nanmax(count, initial=1.0), 1.0)
         axes.plot(confidence, accuracy, color=COLORS["front"], linewidth=1.0, alpha=0.5)
-        axes.scatter(confidence, accuracy, s=size, color=COLORS["front"], zorder=3)
+        axes.scatter(confidence, accuracy, s=size, color=COLORS["front"], zorder=3, clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1))
         axes.set_xlabel("how sure the model is", fontsize=9)
         axes.set_ylabel("how often it is right", fontsize=9)

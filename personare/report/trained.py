@@ -125,7 +125,7 @@ def _training(options: Mapping[str, Any], result: Mapping[str, Any]) -> Training
     return Training(
         method=str(options.get("method") or ""),
         label=str(options.get("label") or ""),
-        modalities=tuple(map(str, options.get("modalities") or ())),
+        modalities=tuple(map(str, result.get("modalities") or options.get("modalities") or ())),
         protocol=str(options.get("protocol") or ""),
         recordings=result.get("recordings"),
         people=result.get("people"),
