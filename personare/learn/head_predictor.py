@@ -16,15 +16,17 @@ from personare.learn.multimodal import check_arrays
 from personare.learn.public_map import PublicMap, unit_rows
 from personare.learn.public_rows import PublicRows
 
-__all__ = ["MASK", "HeadPredictor", "head_features"]
+__all__ = ["LENGTH", "MASK", "HeadPredictor", "head_features"]
 
+LENGTH = 8.0
+"""Of the rows that a head reads: the constant beside them is 1, and small, so that it takes little of a clipped step."""
 MASK = 0.25
-"""What a bit that says that a modality is there counts beside its row of length 1."""
+"""What a bit that says that a modality is there counts, where a row counts 1."""
 
 
 def head_features(parts: Sequence[Array], present: Array, centers: Sequence[Array]) -> Array:
-    """Return rows moved by the means and of length 1 again, and, of several modalities, bits of what is there."""
-    share = 1 / math.sqrt(len(parts))
+    """Return rows moved by the means and of length ``LENGTH``, and, of several modalities, bits of what is there."""
+    share = LENGTH / math.sqrt(len(parts))
     moved = [
         unit_rows(part - center) * there[:, None] * share
         for part, center, there in zip(parts, centers, present.T, strict=True)

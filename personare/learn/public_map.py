@@ -12,7 +12,7 @@ __all__ = ["PublicMap", "unit_rows"]
 
 _FAR = 6.0  # standard deviations at which a description is cut
 _SHRINKAGE = 0.3  # added to the variances before they are inverted; descriptions are scaled to variance 1
-_WEIGHT = 0.5  # of the directions that part classes, beside the principal ones
+_WEIGHT = 0.3  # of the directions that part classes, beside the principal ones
 
 
 @dataclass(frozen=True, kw_only=True)

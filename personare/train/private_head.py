@@ -11,7 +11,7 @@ import torch
 from personare.core.errors import OptionError
 from personare.core.types import Array, Batch
 from personare.learn.accounting import epsilon_of
-from personare.learn.head_predictor import MASK, HeadPredictor, head_features
+from personare.learn.head_predictor import LENGTH, MASK, HeadPredictor, head_features
 from personare.learn.heads import Examples, HeadTraining, fit_heads
 from personare.learn.least_squares import LeastSquares, least_squares_heads
 from personare.learn.lesson import Privacy
@@ -60,14 +60,14 @@ class PrivateHead:
     """
 
     solver: Literal["logistic", "least_squares"] = "logistic"
-    components: int = 48
+    components: int = 64
     discriminants: int = 14
     copies: int = 4
     steps: int = 20
     learning_rate: float = 10.0
     momentum: float = 0.8
-    clip_norm: float = 1.0
-    average: float = 0.6
+    clip_norm: float = 0.9
+    average: float = 0.4
     epsilon: float | None = None
     delta: float = 1e-5
     unit: Literal["person", "recording"] = "person"
@@ -147,7 +147,7 @@ class PrivateHead:
         if self.solver == "logistic":
             found = fit_heads(examples, plan=plan, options=self._training(), rng=rng)
         else:
-            norm = math.sqrt(1 + MASK**2 * (len(parts) > 1))
+            norm = LENGTH * math.sqrt(1 + MASK**2 * (len(parts) > 1))
             found = least_squares_heads(examples, plan=plan, options=LeastSquares(feature_norm=norm), rng=rng)
         return HeadPredictor(
             describe=describe,
@@ -161,9 +161,9 @@ class PrivateHead:
     def _training(self) -> HeadTraining:
         return HeadTraining(
             steps=self.steps if self.epsilon is not None else _OPEN_STEPS * self.steps,
-            learning_rate=self.learning_rate,
+            learning_rate=self.learning_rate / LENGTH**2,
             momentum=self.momentum,
-            clip_norm=self.clip_norm,
+            clip_norm=self.clip_norm * LENGTH,
             average=self.average,
         )
 
