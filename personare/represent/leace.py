@@ -1,0 +1,138 @@
+"""Erases who speaks from every linear reader's reach, with the least change to the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import eigh
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Batch, Spend
+from personare.learn.standardizing import Standardized, check_people, represented
+
+__all__ = ["Leace"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leace:
+    """Project out every direction in which the people of training differ on average.
+
+    What is erased is whatever ``subjects`` of the training batch holds: people, and with them every attribute that a
+    person keeps (sex, age), since groups of people whose means are equal have equal means. To erase one attribute
+    alone, put it in place of the subjects (``replace(batch, subjects=sex)``).
+
+    **Guarantee**: on the recordings fitted to, no linear reader under a convex loss tells people (or attributes of
+    people) better than one that sees nothing. It ends there: a reader that is not linear may still tell them, and new
+    people differ in directions that these people did not show. Fewer ``directions`` than people less one guarantee
+    nothing.
+
+    Attributes:
+        shrinkage: Share of a round covariance that is mixed in where there are few recordings, in [0, 1]. It changes
+            how much else is lost, and not what is erased.
+        directions: Erase the strongest so many only, the dial; None for all.
+
+    **Source**: N. Belrose, D. Schneider-Joseph, S. Ravfogel, R. Cotterell, E. Raff, S. Biderman, "LEACE: Perfect
+    linear concept erasure in closed form", NeurIPS 2023, arXiv:2306.03819. Shrinkage and the choice of the strongest
+    directions are ours.
+
+    Example:
+        >>> Leace(shrinkage=0.1).directions is None
+        True
+    """
+
+    shrinkage: float = 0.05
+    directions: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not 0 <= self.shrinkage <= 1:
+            raise OptionError(f"shrinkage must be a share from 0 to 1, it is {self.shrinkage}.")
+        if self.directions is not None and self.directions < 1:
+            raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "Eraser":
+        """Find the directions; see ``core.protocols.Representation``. Validation and ``public`` are not looked at."""
+        check_people(train)
+        front = Standardized.of(train)
+        rows = front(train).astype(float)
+        people, whose = np.unique(train.subjects, return_inverse=True)
+        mean = rows.mean(axis=0)
+        concept = (whose[:, None] == np.arange(len(people))) - np.bincount(whose) / len(whose)  # (N, P)
+        whiten, color = _whitening(np.cov(rows, rowvar=False, bias=True).reshape(len(mean), -1), self.shrinkage)
+        basis, found = _directions(whiten @ (rows - mean).T @ concept / len(rows))
+        kept = basis[:, : self.directions]
+        if kept.shape[1] >= (left := int(np.linalg.matrix_rank(rows - mean))):
+            raise DataError(
+                f"{len(people)} people differ in {found} directions, and the recordings have only {left}: nothing "
+                "would be left. Describe recordings by more numbers, or set directions lower."
+            )
+        return Eraser(front=front, mean=mean, out=color @ kept, into=kept.T @ whiten, complete=kept.shape[1] == found)
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Eraser":
+        """Build again what ``state`` of the eraser returned."""
+        front = Standardized.restore(tensors, about)
+        try:
+            mean, out, into = (np.asarray(tensors[name]) for name in ("mean", "out", "into"))
+            return Eraser(front=front, mean=mean, out=out, into=into, complete=about["complete"] == "True")
+        except KeyError as error:
+            raise DataError(f"This is not the state of an eraser, it lacks {error}: fit it again.") from error
+
+
+def _whitening(covariance: Array, shrinkage: float) -> tuple[Array, Array]:
+    """Return the matrix that makes the (shrunk) covariance round, and its inverse, both (D, D)."""
+    width = len(covariance)
+    covariance = (1 - shrinkage) * covariance + shrinkage * np.eye(width) * np.trace(covariance) / width
+    values, vectors = eigh(covariance)
+    there = values > 1e-10 * max(values[-1], 1e-300)
+    root = np.sqrt(np.where(there, values, 1))
+    return (vectors * (there / root)) @ vectors.T, (vectors * (there * root)) @ vectors.T
+
+
+def _directions(shared: Array) -> tuple[Array, int]:
+    """Return an orthonormal basis of the columns of (D, P), strongest first, and its size."""
+    left, strength, _ = np.linalg.svd(shared, full_matrices=False)
+    size = int((strength > 1e-8 * max(float(strength[0]), 1e-300)).sum())
+    return left[:, :size], size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eraser:
+    """The fitted projection ``x - out @ into @ (x - mean)``.
+
+    Attributes:
+        front: How recordings become rows.
+        mean: (D,).
+        out: (D, R).
+        into: (R, D).
+        complete: All directions are erased.
+    """
+
+    front: Standardized
+    mean: Array
+    out: Array
+    into: Array
+    complete: bool
+    spends: tuple[Spend, ...] = ()
+
+    @property
+    def guarantee(self) -> str:
+        """What holds, against whom; and what does not."""
+        if not self.complete:
+            return f"none: the {len(self.into)} strongest directions of identity are erased, others are left"
+        return (
+            "no linear reader tells the people of training apart on the recordings fitted to; nothing is guaranteed "
+            "against other readers or for new people"
+        )
+
+    def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
+        """Return the recordings with one modality ``representation``, (N, D)."""
+        rows = self.front(batch)
+        return represented(batch, rows - (rows - self.mean) @ self.into.T @ self.out.T)
+
+    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return everything as arrays and text."""
+        tensors, about = self.front.state()
+        own = {"mean": self.mean, "out": self.out, "into": self.into}
+        return {**tensors, **own}, {**about, "complete": str(self.complete)}

@@ -1,0 +1,84 @@
+"""Describes recordings by a foundation model that others trained on public data; it hides nobody by itself."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Batch, Spend
+from personare.learn.pretrained import describe
+from personare.learn.standardizing import represented
+
+__all__ = ["Pretrained"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrained:
+    """Put the embeddings of frozen models side by side; follow it by another representation to remove the person.
+
+    **Guarantee**: none against naming people; an embedding tells who speaks about as well as the recording does.
+    Nothing is learned from the people described, so it costs no privacy.
+
+    Attributes:
+        folders: Folder of a local transformers model by modality; other modalities are left out.
+
+    Example:
+        >>> Pretrained(folders={"text": "models/bert"}).folders
+        {'text': 'models/bert'}
+    """
+
+    folders: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if not self.folders or not all(self.folders.values()):
+            raise OptionError("folders must name the folder of a transformers model for at least one modality.")
+
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> "Embedding":
+        """Try the models on two recordings; nothing is learned. See ``core.protocols.Representation``."""
+        fitted = Embedding(folders=dict(self.folders))
+        fitted(train.take(np.arange(min(2, len(train)))), rng=rng)
+        return fitted
+
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Embedding":
+        """Build again what ``state`` of the embedding returned; the folders must still be there."""
+        try:
+            return Embedding(folders=dict(json.loads(about["folders"])))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(f"This is not the state of an embedding ({error}): fit it again.") from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedding:
+    """Frozen models.
+
+    Attributes:
+        folders: By modality.
+    """
+
+    folders: Mapping[str, str]
+    spends: tuple[Spend, ...] = ()
+
+    @property
+    def guarantee(self) -> str:
+        """What holds, against whom; and what does not."""
+        return "none: an embedding names people about as well as the recording; nothing was learned from them"
+
+    def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
+        """Return the recordings with one modality ``representation``, (N, D); zeros where a modality is missing."""
+        if absent := sorted(set(self.folders) - set(batch.arrays)):
+            raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
+        read = batch.only(*self.folders)
+        rows = [
+            np.where(read.present[m][:, None], describe(read.arrays[m], folder), 0)
+            for m, folder in self.folders.items()
+        ]
+        return represented(read, np.concatenate(rows, axis=1))
+
+    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return the folders as text; the models stay where they are."""
+        return {}, {"folders": json.dumps(self.folders)}
