@@ -112,10 +112,11 @@ def _visits(source: Path) -> dict[str, list[Visit]]:
     for hadm_id, code in _codes(source):
         codes.setdefault(hadm_id, set()).add(code)
     visits: dict[str, list[Visit]] = {}
-    for row in stays[_usable(stays)].itertuples(index=False):
-        start, end = row.admittime.to_pydatetime(), row.dischtime.to_pydatetime()
-        visit = Visit(start=start, end=end, type=row.admission_type, codes=frozenset(codes.get(row.hadm_id, ())))
-        visits.setdefault(str(row.subject_id), []).append(visit)
+    for row in stays[_usable(stays)].to_dict("records"):
+        start, end = row["admittime"].to_pydatetime(), row["dischtime"].to_pydatetime()
+        found = frozenset(codes.get(row["hadm_id"], ()))
+        visit = Visit(start=start, end=end, type=row["admission_type"], codes=found)
+        visits.setdefault(str(row["subject_id"]), []).append(visit)
     return visits
 
 

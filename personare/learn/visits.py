@@ -209,7 +209,7 @@ class HistoryNet(nn.Module):
             going = going & ((torch.rand(len(z)) >= torch.sigmoid(end)) if t else going)
             if not going.any():
                 break
-            chosen = torch.distributions.Categorical(logits=weights).sample()
+            chosen = torch.multinomial(weights.exp(), 1)[:, 0]
             one = logits[torch.arange(len(z)), chosen]  # (N, D)
             one[:, [*never]] = -math.inf
             visit = self._drawn(one, first=t == 0) * going[:, None]
@@ -229,6 +229,6 @@ class HistoryNet(nn.Module):
         allowed[:, self.columns.first] = 0.0 if first else -math.inf
         for kind in _PARTS:
             part = self.columns.part(kind)
-            drawn = torch.distributions.Categorical(logits=(logits + allowed)[:, part]).sample()
+            drawn = torch.multinomial(torch.softmax((logits + allowed)[:, part], dim=1), 1)[:, 0]
             visit[torch.arange(len(visit)), part.start + drawn] = 1
         return visit

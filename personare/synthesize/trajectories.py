@@ -174,7 +174,8 @@ class Trajectories:
         """Return the columns of codes that somebody has, but fewer people than ``holders``."""
         codes = np.arange(columns.width)[columns.part("code")]
         people = rows[..., codes].any(axis=1).sum(axis=0)
-        return codes[(people > 0) & (people < self.holders)]
+        rare: Array = codes[(people > 0) & (people < self.holders)]
+        return rare
 
     def _private(self, net: HistoryNet, data: Paths, epsilon: float, rng: np.random.Generator) -> Spend:
         plan = PrivacyPlan(

@@ -136,11 +136,12 @@ def _histories(source: Path) -> dict[str, list[Visit]]:
     for encounter, code in _codes(source):
         codes.setdefault(encounter, set()).add(code)
     histories: dict[str, list[Visit]] = {}
-    for row in _encounters(source).dropna().itertuples(index=False):
-        if row.ENCOUNTERCLASS in _WORDS.types:
-            start, end = row.START.to_pydatetime(), row.STOP.to_pydatetime()
-            visit = Visit(start=start, end=end, type=row.ENCOUNTERCLASS, codes=frozenset(codes.get(row.Id, ())))
-            histories.setdefault(row.PATIENT, []).append(visit)
+    for row in _encounters(source).dropna().to_dict("records"):
+        if row["ENCOUNTERCLASS"] in _WORDS.types:
+            start, end = row["START"].to_pydatetime(), row["STOP"].to_pydatetime()
+            found = frozenset(codes.get(row["Id"], ()))
+            visit = Visit(start=start, end=end, type=row["ENCOUNTERCLASS"], codes=found)
+            histories.setdefault(str(row["PATIENT"]), []).append(visit)
     return histories
 
 
