@@ -49,7 +49,7 @@ def test_a_private_model_keeps_its_claim_and_an_over_claimed_one_is_refused(type
     assert answer.status == 0, answer.err
     assert "does not contradict the claimed epsilon 1" in rows(run / "audit.json")["audit.epsilon"]["note"]
 
-    # The same weights' record with a claim they do not keep: trained without noise, epsilon 0.01 written by hand.
+    # A record with a claim that its model does not keep: trained without noise, epsilon 0.01 written by hand.
     careless = tmp_path / "careless"
     words = ("--method", "forest", "-o", "trees=20", "-o", "leaf=1", "--shadows", 0, "--out", careless)
     assert typed("train", numbers.root, *words).status == 0

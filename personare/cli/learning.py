@@ -148,8 +148,9 @@ def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) ->
 @click.option("--modality", "modalities", multiple=True, help="A track to read; default: all but films.")
 @click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for scaling.")
 @click.option("--protocol", default="leaky_random_9_1", show_default=True, help="The paper's; or person_folds.")
-@click.option("--seeds", default=1, show_default=True)
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--shadows", default=8, show_default=True)
+@click.option("--epochs", type=int, help="Of the networks; default: as many as each has by itself.")
 @click.option("--out", type=_PATH, default=Path("runs/pamrl"), show_default=True)
 @_LEDGER
 def reproduce(paper: str, cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:

@@ -118,8 +118,9 @@ class ModelWork:
 
     @cached_property
     def parts(self) -> Parts:
-        """Who is learned from, watched, and judged by."""
-        return split_people(self.batch, self.model, self.table, rng=self._rng("split"))
+        """Who is learned from, watched, and judged by: the same people for all models of a protocol."""
+        rng = generator(self.models.plan.seed, "split", self.model.protocol)
+        return split_people(self.batch, self.model, self.table, rng=rng)
 
     @cached_property
     def _public(self) -> Batch | None:
@@ -131,7 +132,9 @@ class ModelWork:
     def train(self) -> Mapping[str, Any]:
         """Train the model that is released, and write it."""
         parts, seconds = self.parts, pd.Timestamp.now()
-        predictor = self.fit(self.learner, parts.train, self._rng("fit"))
+        # A seed can be guessed, and whoever knows it can take the noise off: what is released as private has none.
+        rng = self._rng("fit") if getattr(self.learner, "epsilon", None) is None else np.random.default_rng()
+        predictor = self.fit(self.learner, parts.train, rng)
         self._charge(predictor.spends)  # refuses before anything is written or seen
         root = self.models.out / "releases" / self.model.name
         root.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,11 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,7 +29,7 @@ from personare.study.embodying import Task, embodiment_of, mark_labels, write_re
 from personare.study.parallel import Workers
 from personare.study.preview import write_preview
 
-__all__ = ["Opened", "Synthesis", "SyntheticPlan", "building", "open_batch", "part_people"]
+__all__ = ["Judge", "Opened", "Synthesis", "SyntheticPlan", "building", "open_batch", "part_people"]
 
 _PACKAGE = "personare.synthesize"
 _ENOUGH = 10  # people, of whom one can be spared for watching
@@ -166,6 +166,14 @@ def building(out: Path) -> Any:
         shutil.rmtree(part, ignore_errors=True)
 
 
+class Judge(Protocol):
+    """Measures made-up people."""
+
+    def __call__(self, made: Batch, train: Batch, control: Batch, *, spends: Sequence[Spend]) -> Sequence[Result]:
+        """Hold them against the people they were learned from, and against others."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
     """Makes up people after a cohort.
@@ -177,7 +185,7 @@ class Synthesis:
         public: People whose data need no protection; None where there are none.
         budget: The most that all runs together may cost one person.
         workers: Who writes the files.
-        judge: Measures the made-up people; called with them, those learned from and those kept out.
+        judge: Measures the made-up people; None: nobody does, and the card says so.
     """
 
     cohort: Cohort
@@ -186,7 +194,7 @@ class Synthesis:
     public: Cohort | None = None
     budget: Budget | None = None
     workers: Workers = field(default_factory=Workers)
-    judge: Callable[[Batch, Batch, Batch], Sequence[Result]] | None = None
+    judge: Judge | None = None
 
     def __call__(self, out: Path) -> tuple[Cohort, list[Withheld]]:
         """Write the cohort.
@@ -212,7 +220,7 @@ class Synthesis:
             train, control = part_people(opened.batch, self.plan.held_out, rng=self._rng("held out"))
             sampler = self._fitted(method, train)
             made = self._sampled(sampler, opened)
-            rows = list(self.judge(made, train, control)) if self.judge and len(control) else []
+            rows = list(self.judge(made, train, control, spends=sampler.spends)) if self.judge and len(control) else []
             problems = self._write(part, made, opened)
             sheet = self._sheet(train, made, sampler.spends, rows)
             write_preview(part, open_cohort(part), label=self.plan.label, told=sheet.claim)

@@ -9,7 +9,6 @@ import pytest
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
-from personare.core.randomness import generator
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
@@ -38,14 +37,26 @@ def work(cohort, plan, model, out):
 
 
 @pytest.mark.parametrize("model", [HEAD, TREES], ids=lambda m: m.method)
-def test_the_released_file_answers_as_the_model_that_was_trained(numbers, tmp_path, model):
-    plan = replace(BARE, models=(model,))
+def test_the_released_file_answers_as_the_model_that_was_trained(numbers, tmp_path, model, monkeypatch):
+    plan, real, fitted = replace(BARE, models=(model,)), ModelWork.fit, []
+    monkeypatch.setattr(ModelWork, "fit", lambda *args: fitted.append(real(*args)) or fitted[-1])
     made = work(numbers, plan, model, tmp_path / "run")
     made.train()
     restored, said = load_model(tmp_path / "run/releases" / model.name / "model.safetensors")
-    again = made.fit(made.learner, made.parts.train, generator(plan.seed, model.name, "fit"))
-    assert said == model
-    np.testing.assert_allclose(restored(made.parts.test), again(made.parts.test), atol=1e-6)
+    assert as_toml(replace(plan, models=(said,))) == as_toml(plan)
+    np.testing.assert_allclose(restored(made.parts.test), fitted[0](made.parts.test), atol=1e-6)
+
+
+def test_the_noise_of_a_private_model_does_not_follow_from_the_seed(numbers, tmp_path):
+    answers: dict[str, list[np.ndarray]] = {"head": [], "trees": []}
+    for out in ("first", "second"):
+        for model in (HEAD, TREES):
+            made = work(numbers, replace(BARE, models=(model,)), model, tmp_path / out)
+            made.train()
+            restored, _ = load_model(tmp_path / out / "releases" / model.name / "model.safetensors")
+            answers[model.name].append(restored(made.parts.test))
+    assert np.array_equal(*answers["trees"])
+    assert not np.allclose(*answers["head"])
 
 
 def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
@@ -65,9 +76,9 @@ def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
 
 
 def test_a_budget_is_kept_over_runs_and_a_refused_run_leaves_no_model(typed, numbers, tmp_path):
-    plan = replace(BARE, budget=Budget(epsilon=1.2, delta=1e-3), models=(replace(HEAD, options={**HEAD.options}),))
     person = {"epsilon": 1.0, "delta": 1e-3, "unit": "person", "steps": 2}
-    plan = replace(plan, models=(replace(HEAD, options=person),))
+    budget = Budget(epsilon=1.2, delta=1e-3)
+    plan = replace(BARE, budget=budget, models=(replace(HEAD, options=person),))
     (tmp_path / "study.toml").write_text(as_toml(plan), encoding="utf-8")
     words = ("study", numbers.root, "--config", "study.toml", "--jobs", 1, "--out")
     assert typed(*words, "first").status == 0
@@ -132,7 +143,7 @@ def test_people_are_apart_by_every_protocol_but_the_leaky_one(numbers, tmp_path,
 
 
 def test_a_person_in_two_parts_is_a_leak():
-    split = Split(train=("a1", "b1"), validation=(), test=("a2",))
+    split = Split(train=("a1", "b1"), validation=(), test=("a2",), protocol="person_folds")
     with pytest.raises(DataError, match="a"):
         check_apart(split, {"a1": "a", "a2": "a", "b1": "b"})
 
