@@ -1,0 +1,249 @@
+"""A series as a few numbers and noise of the right color: length, level and spread by channel, its large shape."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import irfft, rfft
+from sklearn.utils.extmath import randomized_svd
+
+from personare.core.types import Array
+from personare.learn.marginals import Marginals
+
+__all__ = ["Basis", "Texture"]
+
+_STATISTICS = 64
+_SHAPES = 24
+_COLORS = 24
+_FEWEST_ROWS = 5  # rows for each direction kept, so that no direction is one recording
+_MODELLED = 400  # series that shapes and texture are learned from, evenly over all: memory does not grow with more
+_CHUNK = 128  # series held at a time
+_TINY = 1e-3  # of a channel's own deviation: added before logarithms, so that silence is a number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basis:
+    """The directions in which rows differ most.
+
+    Attributes:
+        mean: (D,).
+        rows: (K, D) directions; ``(x - mean) @ rows.T`` are coordinates.
+
+    Example:
+        >>> rows = np.outer(np.arange(20.0), [3.0, 4.0])
+        >>> basis = Basis.of(rows, most=8)
+        >>> basis.rows.shape, bool(np.allclose(basis.decode(basis.encode(rows)), rows, atol=1e-3))
+        ((1, 2), True)
+    """
+
+    mean: Array
+    rows: Array
+
+    @classmethod
+    def of(cls, rows: Array, *, most: int) -> "Basis":
+        """Find at most ``most`` directions, and no more than there are rows to learn them from."""
+        mean = rows.mean(axis=0)
+        size = max(1, min(most, rows.shape[1], len(rows) // _FEWEST_ROWS))
+        _, strength, directions = randomized_svd(rows - mean, size, random_state=0)
+        kept = strength > 1e-6 * max(float(strength[0]), 1e-12)
+        kept[0] = True
+        return cls(mean=mean.astype(np.float32), rows=directions[kept].astype(np.float32))
+
+    def encode(self, rows: Array) -> Array:
+        """Return coordinates, (N, K)."""
+        return np.asarray((rows - self.mean) @ self.rows.T)
+
+    def decode(self, coordinates: Array) -> Array:
+        """Return rows, (N, D)."""
+        return np.asarray(coordinates @ self.rows + self.mean)
+
+    def state(self, name: str) -> dict[str, Array]:
+        """Return the arrays, each under a name that begins with ``name``."""
+        return {f"{name}.mean": self.mean, f"{name}.rows": self.rows}
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Array], name: str) -> "Basis":
+        """Build again what ``state`` returned."""
+        return cls(mean=np.asarray(tensors[f"{name}.mean"]), rows=np.asarray(tensors[f"{name}.rows"]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Texture:
+    """Describes (N, T, D) series by numbers that can be modelled, and makes series with such numbers.
+
+    A series is its length (what follows is filled with one value), its channels' levels, log spreads and log steps, and
+    a pattern. The pattern's values are made normal channel by channel; its main shapes over time and channels are
+    numbers, and the rest is redrawn as noise with the same power over frequencies and the same ties between channels.
+    So no stretch of anybody's series is kept.
+
+    Attributes:
+        values: Quantiles of each channel's pattern.
+        statistics: Directions of levels, log spreads and log steps.
+        shapes: Directions of patterns, of T * D numbers.
+        colors: Directions of what the shapes leave, of D numbers.
+        power: (F, R) power of each color over frequencies.
+        rest: (D,) deviation of what the colors leave.
+        bounds: (2, D) lowest and highest value of each channel, to which what is made is cut.
+        scale: (D,) each channel's own deviation.
+        fill: (D,) what follows the end.
+
+    **Source**: statistics and colored noise follow in spirit J. McDermott, E. Simoncelli, "Sound texture perception via
+    statistics of the auditory periphery", Neuron 71 (2011), doi:10.1016/j.neuron.2011.06.032; shapes are ours.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> walks = rng.standard_normal((40, 50, 2)).cumsum(axis=1)
+        >>> texture = Texture.of(walks)
+        >>> made = texture.decode(texture.encode(walks), rng=rng)
+        >>> made.shape, bool(np.corrcoef(made.mean(axis=1)[:, 0], walks.mean(axis=1)[:, 0])[0, 1] > 0.9)
+        ((40, 50, 2), True)
+    """
+
+    values: Marginals
+    statistics: Basis
+    shapes: Basis
+    colors: Basis
+    power: Array
+    rest: Array
+    bounds: Array
+    scale: Array
+    fill: Array
+
+    @classmethod
+    def of(cls, series: Array) -> "Texture":
+        """Learn from (N, T, D) series."""
+        n, _, d = series.shape
+        fill = np.median(series[:, -1], axis=0)
+        scale = np.maximum(series.std(axis=(0, 1), dtype=np.float64), 1e-6)
+        statistics = [_split(series[i : i + _CHUNK], scale, fill)[2] for i in range(0, n, _CHUNK)]
+        some = series[:: -(-n // _MODELLED)]
+        pattern, heard, _ = _split(some, scale, fill)
+        values = Marginals.of(pattern[heard])
+        normal = _normal(values, pattern, heard).reshape(len(some), -1)
+        shapes = Basis.of(normal, most=_SHAPES)
+        left = np.where(heard[:, :, None], (normal - shapes.decode(shapes.encode(normal))).reshape(pattern.shape), 0)
+        colors = Basis.of(left[heard], most=_COLORS)
+        told = np.where(heard[:, :, None], colors.encode(left), 0)  # (N, T, R)
+        return cls(
+            values=values,
+            statistics=Basis.of(np.concatenate(statistics), most=_STATISTICS),
+            shapes=shapes,
+            colors=colors,
+            power=(np.abs(rfft(told, axis=1)) ** 2).mean(axis=0) / heard.sum(axis=1).mean(),
+            rest=(left[heard] - colors.decode(colors.encode(left[heard]))).std(axis=0),
+            bounds=np.quantile(some.reshape(-1, d), (0.001, 0.999), axis=0),
+            scale=scale,
+            fill=fill,
+        )
+
+    def encode(self, series: Array) -> Array:
+        """Return (N, K): the length as a share, coordinates of statistics, then of shapes."""
+        found = []
+        for first in range(0, len(series), _CHUNK):
+            pattern, heard, statistics = _split(series[first : first + _CHUNK], self.scale, self.fill)
+            normal = _normal(self.values, pattern, heard).reshape(len(pattern), -1)
+            told = [heard.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
+            found.append(np.concatenate(told, axis=1))
+        return np.concatenate(found)
+
+    def decode(self, numbers: Array, *, rng: np.random.Generator) -> Array:
+        """Return (N, T, D) float32 series with these numbers; their texture is drawn."""
+        made = [self._decode(numbers[i : i + _CHUNK].astype(np.float32), rng) for i in range(0, len(numbers), _CHUNK)]
+        return np.concatenate(made)
+
+    def _decode(self, numbers: Array, rng: np.random.Generator) -> Array:
+        d, cut = len(self.scale), 1 + len(self.statistics.rows)
+        level, spread, step = np.split(self.statistics.decode(numbers[:, 1:cut]), 3, axis=1)  # (N, D) each
+        t = self.shapes.rows.shape[1] // d
+        heard = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
+        shape = self.shapes.decode(numbers[:, cut:]).reshape(-1, t, d).astype(np.float32)
+        normal = shape + self._noise(len(numbers), t, rng)
+        pattern = self.values.decode(normal.reshape(-1, d)).reshape(normal.shape)
+        pattern = _smooth(pattern, heard, np.exp(step - spread))
+        pattern = (pattern - _mean(pattern, heard)[:, None]) * heard[:, :, None]
+        pattern /= np.maximum(np.sqrt(_mean(pattern**2, heard)), 1e-6)[:, None]
+        size = np.maximum(np.exp(spread) - _TINY, 0) * self.scale
+        series = (level * self.scale)[:, None].astype(np.float32) + size[:, None].astype(np.float32) * pattern
+        lowest, highest, fill = (x.astype(np.float32) for x in (*self.bounds, self.fill))
+        return np.asarray(np.where(heard[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
+
+    def _noise(self, n: int, t: int, rng: np.random.Generator) -> Array:
+        waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
+        told = irfft(
+            (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32), t, axis=1
+        )  # (N, T, R)
+        white = rng.standard_normal((n, t, len(self.rest)), dtype=np.float32) * self.rest.astype(np.float32)
+        return np.asarray(told @ self.colors.rows.astype(np.float32) + white)
+
+    def state(self, name: str) -> dict[str, Array]:
+        """Return the arrays, each under a name that begins with ``name``."""
+        found = {f"{name}.{part}": np.asarray(getattr(self, part)) for part in _ARRAYS}
+        for part in ("values", "statistics", "shapes", "colors"):
+            found |= getattr(self, part).state(f"{name}.{part}")
+        return found
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Array], name: str) -> "Texture":
+        """Build again what ``state`` returned."""
+        arrays = (np.asarray(tensors[f"{name}.{part}"]) for part in _ARRAYS)
+        power, rest, bounds, scale, fill = arrays
+        return cls(
+            values=Marginals.restore(tensors, f"{name}.values"),
+            statistics=Basis.restore(tensors, f"{name}.statistics"),
+            shapes=Basis.restore(tensors, f"{name}.shapes"),
+            colors=Basis.restore(tensors, f"{name}.colors"),
+            power=power,
+            rest=rest,
+            bounds=bounds,
+            scale=scale,
+            fill=fill,
+        )
+
+
+_ARRAYS = ("power", "rest", "bounds", "scale", "fill")
+
+
+def _split(series: Array, scale: Array, fill: Array) -> tuple[Array, Array, Array]:
+    """Return patterns (N, T, D) of mean 0 and deviation 1, where they are (N, T), and statistics (N, 3 D)."""
+    differs = (series != fill.astype(series.dtype)).any(axis=2)  # (N, T)
+    length = series.shape[1] - differs[:, ::-1].argmax(axis=1) * differs.any(axis=1)
+    heard = np.arange(series.shape[1]) < np.maximum(length, 2)[:, None]
+    scaled = series / scale.astype(series.dtype)
+    level = _mean(scaled, heard)
+    pattern = (scaled - level[:, None]) * heard[:, :, None]
+    spread = np.sqrt(_mean(pattern**2, heard))
+    step = np.sqrt(_steps(pattern, heard))
+    pattern /= np.maximum(spread, 1e-6)[:, None]
+    return pattern, heard, np.concatenate([level, np.log(spread + _TINY), np.log(step + _TINY)], axis=1)
+
+
+def _mean(values: Array, heard: Array) -> Array:
+    """Return the mean over the time that is heard, (N, D)."""
+    weight = (heard / heard.sum(axis=1, keepdims=True)).astype(values.dtype)
+    return np.asarray(np.einsum("ntd,nt->nd", values, weight))
+
+
+def _steps(values: Array, heard: Array) -> Array:
+    """Return the mean squared step, (N, D)."""
+    return _mean(np.diff(values, axis=1) ** 2, heard[:, 1:])
+
+
+def _normal(values: Marginals, pattern: Array, heard: Array) -> Array:
+    found = values.encode(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
+    return np.where(heard[:, :, None], found, 0)
+
+
+def _smooth(pattern: Array, heard: Array, wanted: Array) -> Array:
+    """Mix a pattern with its moving average of three until its steps over its deviation are as wanted, (N, D)."""
+    for _ in range(2):
+        around = pattern.copy()
+        around[:, 1:-1] = (pattern[:, :-2] + pattern[:, 1:-1] + pattern[:, 2:]) / 3
+        now, then = (_roughness(x, heard) for x in (pattern, around))
+        share = np.clip((now - wanted) / np.maximum(now - then, 1e-6), -0.5, 1)
+        pattern = pattern + share[:, None] * (around - pattern)
+    return pattern
+
+
+def _roughness(pattern: Array, heard: Array) -> Array:
+    variance = _mean(pattern**2, heard) - _mean(pattern, heard) ** 2
+    return np.asarray(np.sqrt(_steps(pattern, heard) / np.maximum(variance, 1e-12)))
