@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from personare import __version__
-from personare.cli import learning
+from personare.cli import learning, making
 from personare.core import registry
 from personare.core.errors import OptionError, PersonareError
 from personare.core.types import Withheld
@@ -17,6 +17,8 @@ __all__ = ["main"]
 
 FOLDERS = {
     "anonymize": "Anonymizers",
+    "represent": "Representations",
+    "synthesize": "Generators of people",
     "train": "Learners",
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",
@@ -305,5 +307,7 @@ for _verb in (
     learning.audit,
     learning.privacy,
     learning.reproduce,
+    making.synthesize,
+    making.represent,
 ):
     cli.add_command(_verb)

@@ -21,9 +21,7 @@ class Risk:
 
     seed: int = 0
 
-    def __call__(
-        self, made: Batch, train: Batch, control: Batch, *, spends: Sequence[Spend] = ()
-    ) -> list[Result]:
+    def __call__(self, made: Batch, train: Batch, control: Batch, *, spends: Sequence[Spend] = ()) -> list[Result]:
         """Return the risks; one row without a figure, and with the reason, where they cannot be measured.
 
         Args:

@@ -246,7 +246,7 @@ def test_privacy_is_charged_before_anything_is_written_and_refused_past_the_budg
 def test_people_kept_out_judge_and_their_figures_are_on_the_card(make):
     seen = {}
 
-    def judge(made: Batch, train: Batch, control: Batch) -> list[Result]:
+    def judge(made: Batch, train: Batch, control: Batch, *, spends: object) -> list[Result]:
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
         return [Result(release="", modality="", measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
 

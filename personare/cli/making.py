@@ -1,0 +1,109 @@
+"""The verbs that make releases of features: synthetic people, and representations without the person."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from personare.cli.learning import method_options
+from personare.core.types import Withheld
+
+__all__ = ["represent", "synthesize"]
+
+_PATH = click.Path(path_type=Path)
+_MOST = 10  # lines about what was left out
+
+
+@click.command()
+@click.argument("cohort", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--method", default="joint", show_default=True, help="A generator; see `personare methods`.")
+@click.option("--people", default=50, show_default=True, help="How many people to make up.")
+@click.option("--recordings", default=12, show_default=True, help="Of each person.")
+@click.option("--label", default="emotion", show_default=True, help="What recordings are made of.")
+@click.option("--class", "classes", multiple=True, help="Make only this class, e.g. anger; may be given again.")
+@click.option("--modality", "modalities", multiple=True, help="A track to learn; default: all but films.")
+@click.option("--epsilon", type=float, help="Differential privacy: what learning may cost; default: none.")
+@click.option("--delta", type=float, help="The chance that this fails; below one over the people.")
+@click.option("--unit", type=click.Choice(["person"]), default="person", help="What is protected: all of one person.")
+@click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for ranges and scaling.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
+@click.option("--held-out", default=0.25, show_default=True, help="Share of people kept out, to measure the risk by.")
+@click.option("--media/--no-media", default=True, help="Make sound and films where a track allows it.")
+@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--jobs", default=-1, show_default=True, help="Processes; -1 for one a core.")
+@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
+    """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
+    from personare.core import registry
+    from personare.data.cohort import open_cohort
+    from personare.study.admission import open_ledger
+    from personare.study.parallel import Workers
+    from personare.study.synthetic import Synthesis, SyntheticPlan
+    from personare.study.synthetic_risk import Risk
+
+    options = _options(how)
+    registry.create("personare.synthesize", how["method"], options)  # says at once what is wrong with the options
+    named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media", "seed")
+    plan = SyntheticPlan(**{name: how[name] for name in named}, options=options)
+    real = open_cohort(cohort)
+    work = Synthesis(
+        cohort=real,
+        plan=plan,
+        ledger=open_ledger(ledger, real.root),
+        public=open_cohort(how["public"]) if how["public"] else None,
+        workers=Workers(jobs=how["jobs"]),
+        judge=Risk(seed=plan.seed) if plan.held_out else None,
+    )
+    made, skipped = work(out)
+    _tell(skipped)
+    people = len({r.subject for r in made.recordings})
+    click.echo(f"{out}: {len(made.recordings)} recordings of {people} people who do not exist.")
+    click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
+
+
+@click.command()
+@click.argument("cohort", type=_PATH)
+@click.argument("out", type=_PATH)
+@click.option("--method", required=True, help="A representation, e.g. leace; see `personare methods`.")
+@click.option("--label", default="emotion", show_default=True, help="What is to be kept.")
+@click.option("--modality", "modalities", multiple=True, help="A track to read; default: all but films.")
+@click.option("--epsilon", type=float, help="Local differential privacy of each recording, where the method has it.")
+@click.option("--delta", type=float, help="The chance that this fails.")
+@click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for ranges and scaling.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
+@click.option("--held-out", default=0.5, show_default=True, help="Share of people it is not fitted to, to judge it by.")
+@click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
+    """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
+    from personare.core import registry
+    from personare.data.cohort import open_cohort
+    from personare.study.admission import open_ledger
+    from personare.study.represented import Representing, RepresentingPlan
+
+    options = _options(how)
+    registry.create("personare.represent", how["method"], options)
+    named = ("method", "label", "modalities", "held_out", "seed")
+    plan = RepresentingPlan(**{name: how[name] for name in named}, options=options)
+    real = open_cohort(cohort)
+    public = open_cohort(how["public"]) if how["public"] else None
+    work = Representing(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root), public=public)
+    made, skipped = work(out)
+    _tell(skipped)
+    click.echo(f"{out}: {len(made.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
+
+
+def _options(how: dict[str, Any]) -> dict[str, Any]:
+    given = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
+    return method_options(how["options"]) | given
+
+
+def _tell(skipped: Sequence[Withheld]) -> None:
+    for item in skipped[:_MOST]:
+        click.echo(f"left out {item.item}: {item.problem.rstrip('.')}. {item.fix}", err=True)
+    if len(skipped) > _MOST:
+        click.echo(f"... and {len(skipped) - _MOST} more.", err=True)
+    sys.stderr.flush()
