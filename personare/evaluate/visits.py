@@ -139,13 +139,20 @@ def _row(
     made, real, apart = sets
     people = len(test.rows)
     draws = [figure(made, test.take(rng.integers(people, size=people))) for _ in range(_DRAWS)]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
+    low, high = _interval(draws)
     higher = name in _CORRELATIONS
     return Result(
         release="", modality="visits", measure=f"visits.{name}", kind="utility", value=figure(made, test),
-        low=float(low), high=float(high), n=people, baseline=figure(real, test), control=figure(apart, test),
+        low=low, high=high, n=people, baseline=figure(real, test), control=figure(apart, test),
         unit="correlation" if higher else "distance", better="higher" if higher else "lower",
     )  # fmt: skip
+
+
+def _interval(draws: list[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the draws that have a figure; NaN if none has."""
+    there = np.array(draws)[np.isfinite(draws)]
+    low, high = np.quantile(there, [0.025, 0.975]) if len(there) else (np.nan, np.nan)
+    return float(low), float(high)
 
 
 def _correlation(a: Array, b: Array) -> float:
@@ -254,11 +261,11 @@ def _next_visit(
     scores = [_foretold(part, known, codes) for part in sets]
     draws = [_auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
              for _ in range(_DRAWS)]  # fmt: skip
-    low, high = np.nanquantile(draws, [0.025, 0.975])
+    low, high = _interval(draws)
     values = [_auc(s, asked, np.ones(len(asked))) for s in scores]
     return Result(
         release="", modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
-        value=values[0], low=float(low), high=float(high), n=people, baseline=values[1], control=values[2],
+        value=values[0], low=low, high=high, n=people, baseline=values[1], control=values[2],
         unit="auc", note=f"mean over {len(codes)} codes, {len(asked)} visits",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from personare.learn.privacy import PrivacyPlan
 from personare.learn.private_nets import Loss, PrivateSteps, Rows
 from personare.learn.visits import HistoryNet, Past
 
-__all__ = ["Paths", "Schooling", "learn_paths", "learn_paths_privately"]
+__all__ = ["Paths", "Schooling", "calibrate", "learn_paths", "learn_paths_privately"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -127,6 +127,40 @@ def learn_paths(
 def _surprise(net: HistoryNet, held: Rows) -> float:
     net.eval()
     return float(losses(net, held, 1.0).sum() / held["rows"][..., 0].sum())
+
+
+@torch.inference_mode()
+def calibrate(net: HistoryNet, data: Paths, latents: Tensor, label: Tensor, *, rounds: int) -> None:
+    """Shift the network's constants in place until freely drawn people have as many visits and codes as those of data.
+
+    Each visit is learned after real visits, but drawn after drawn ones: small faults add up on the way. The shifts
+    undo this for every column's share of visits, and for the mean number of visits. Torch's random state draws.
+
+    Args:
+        net: Trained.
+        data: Of the people learned from; not under differential privacy.
+        latents: (M, L) as people are going to be drawn.
+        label: (M, C) one-hot classes of these.
+        rounds: How often to draw and to shift.
+    """
+    real = _shares(data.rows)
+    for _ in range(rounds):
+        drawn = net.draw(latents, label, longest=data.rows.shape[1])
+        made = _shares(drawn)
+        shift = torch.log(real / made)
+        codes = net.columns.part("code")
+        shift[codes] -= torch.log((1 - real[codes]) / (1 - made[codes]))  # independent choices: by their odds
+        shift[0] = 0
+        net.offset.bias += shift.clamp(-1, 1)
+        net.end.bias += torch.log(drawn[..., 0].sum(dim=1).mean() / data.rows[..., 0].sum(dim=1).mean()).clamp(
+            -0.5, 0.5
+        )
+
+
+def _shares(rows: Tensor) -> Tensor:
+    """Return the share of visits with each column, (D,), never 0 or 1."""
+    count = rows[..., 0].sum()
+    return (rows.sum(dim=(0, 1)) + 0.5) / (count + 1)
 
 
 def _batches(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:

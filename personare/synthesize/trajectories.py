@@ -7,19 +7,21 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import torch
 from sklearn.mixture import GaussianMixture
+from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.loop import seeded
 from personare.learn.privacy import PrivacyPlan
-from personare.learn.visit_training import Paths, Schooling, learn_paths, learn_paths_privately
+from personare.learn.visit_training import Paths, Schooling, calibrate, learn_paths, learn_paths_privately
 from personare.learn.visits import HistoryNet, Shape
 
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
 _PARTS = 4  # of the mixture that latents are drawn from
+_DRAWN, _ROUNDS = 400, 4  # people drawn to calibrate, and how often
 _SPREAD = 0.05  # least variance of a part, so that none sits on one person
 
 
@@ -55,7 +57,8 @@ class Trajectories:
     **Source**: G. Nikolentzos, M. Vazirgiannis, C. Xypolopoulos, M. Lingman, E. G. Brandt, "Synthetic electronic
     health records generated with variational graph autoencoders", npj Digital Medicine 6:83, 2023,
     doi:10.1038/s41746-023-00822-x. Ours: autoregressive decoder over sums of the past, visits as mixtures of profiles,
-    the drawn length, early stopping on other people, and differential privacy.
+    the drawn length, early stopping on other people, constants calibrated
+    on freely drawn people (without differential privacy only), and differential privacy.
 
     Example:
         >>> Trajectories(steps=200).latent
@@ -114,6 +117,7 @@ class Trajectories:
             )
         longest = self.longest or rows.shape[1]
         never = self._rare(rows, columns)
+        rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
         data = _paths(rows, train, longest)
         held = _paths(histories(validation)[0], validation, longest) if len(validation) else _nobody(data)
@@ -125,6 +129,9 @@ class Trajectories:
             else:
                 spends = (self._private(net, data, self.epsilon, rng),)
             prior = _standard(self.latent) if spends else _fitted(net, data, rng)
+            if not spends:
+                people = rng.integers(len(data), size=_DRAWN)
+                calibrate(net, data, _latents(prior, _DRAWN, rng), data.label[people], rounds=_ROUNDS)
         shares = np.ones(len(train.classes)) if spends else np.bincount(train.labels, minlength=len(train.classes))
         return TrajectorySampler(
             net=net,
@@ -211,6 +218,13 @@ def _standard(latent: int) -> dict[str, Array]:
     return {"weights": np.ones(1, np.float32), "means": 0 * one, "deviations": one}
 
 
+def _latents(prior: Mapping[str, Array], people: int, rng: np.random.Generator) -> Tensor:
+    """Draw people's latents, (people, L)."""
+    part = rng.choice(len(prior["weights"]), people, p=prior["weights"] / prior["weights"].sum())
+    noise = rng.standard_normal((people, prior["means"].shape[1]))
+    return torch.from_numpy(prior["means"][part] + prior["deviations"][part] * noise).float()
+
+
 @torch.inference_mode()
 def _fitted(net: HistoryNet, data: Paths, rng: np.random.Generator) -> dict[str, Array]:
     """Fit a small mixture to what the latents of the training people are drawn from."""
@@ -260,12 +274,10 @@ class TrajectorySampler:
         chosen = rng.choice(len(self.classes), count, p=self.shares) if labels is None else np.asarray(labels)
         if chosen.shape != (count,) or chosen.min() < 0 or chosen.max() >= len(self.classes):
             raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
-        part = rng.choice(len(self.prior["weights"]), people, p=self.prior["weights"] / self.prior["weights"].sum())
-        noise = rng.standard_normal((people, self.prior["means"].shape[1]))
-        z = np.repeat(self.prior["means"][part] + self.prior["deviations"][part] * noise, recordings, axis=0)
+        z = _latents(self.prior, people, rng).repeat_interleave(recordings, dim=0)
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen.astype(np.int64)), len(self.classes)).float()
         with seeded(rng):
-            drawn = self.net.draw(torch.from_numpy(z).float(), one_hot, longest=self.longest, never=self.never)
+            drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
         names = [f"synthetic-{i:04d}" for i in range(1, people + 1)]
         return Batch(
             ids=tuple(f"{name}-{k:03d}" for name in names for k in range(1, recordings + 1)),
