@@ -76,11 +76,11 @@ def charge(
         spends: What the run will do.
         cohort: Whose people.
         people: Pseudonym to the number of that person's recordings in the run.
-        budget: What each may cost; None only keeps the account.
+        budget: What each may cost; None only keeps the account, and prices nothing (composing takes a while).
         compose: Prices mechanisms together.
 
     Returns:
-        Epsilon of everything so far by person, at the budget's delta (or the largest of the spends).
+        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget.
 
     Raises:
         PolicyError: Somebody's budget does not suffice; then nothing is written.
@@ -104,16 +104,16 @@ def charge(
         return {}
     if min(people.values()) < 1:
         raise DataError("Everybody in a run has at least one recording; leave out the people who have none.")
-    delta = budget.delta if budget else max(spend.delta for spend in spends)
-    earlier = charges(ledger, cohort)
     new = {name: Charge(spends=tuple(spends), recordings=count) for name, count in people.items()}
-    total = _priced({name: (*earlier.get(name, ()), own) for name, own in new.items()}, delta, compose)
+    earlier = charges(ledger, cohort) if budget else {}
+    accounts = {name: (*earlier.get(name, ()), own) for name, own in new.items()}
+    total = _priced(accounts, budget.delta, compose) if budget else {}
     over = {name: epsilon for name, epsilon in total.items() if budget and not epsilon <= budget.epsilon}
     if budget and over:
         name, worst = max(over.items(), key=lambda item: item[1])
         raise PolicyError(
             f"The privacy budget of {len(over)} of {len(people)} people in {cohort} does not suffice: with this run, "
-            f"{name} would have cost epsilon {worst:.3g} at delta {delta:g}, and {budget.epsilon:g} is allowed. Train "
+            f"{name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is allowed. Train "
             "with more noise or fewer steps, leave these people out, or raise the budget in study.toml with consent."
         )
     kept = [asdict(spend) for spend in spends]

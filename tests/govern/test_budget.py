@@ -56,7 +56,7 @@ def test_people_of_other_cohorts_and_no_budget_are_not_refused(ledger):
     big = Spend(**{name: getattr(SPEND, name) for name in SPEND.__dataclass_fields__} | {"noise_multiplier": 0.5})
     with pytest.raises(PolicyError):
         _charge(ledger, {"01": 1}, spends=(big,))
-    assert _charge(ledger, {"01": 1}, spends=(big,), budget=None)["01"] > 1
+    assert _charge(ledger, {"01": 1}, spends=(big,), budget=None) == {}  # nothing is priced
     with pytest.raises(PolicyError):  # it was counted all the same
         _charge(ledger, {"01": 1})
     _charge(ledger, {"01": 1}, cohort="d")
