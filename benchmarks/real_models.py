@@ -47,9 +47,8 @@ def main() -> None:
         models = Models(cohort=cohort, plan=StudyPlan(models=(model,)), out=Path(folder), ledger=ledger)
         batch, _ = models.read(cohort, model)
     rows = table(cohort, [r for r in cohort.recordings if r.id in set(batch.ids)])
-    print(
-        f"{cohort.name}: {len(batch)} recordings, {len(set(batch.subjects))} people, {asked.protocol}, {asked.seeds} seeds"
-    )
+    people = len(set(batch.subjects))
+    print(f"{cohort.name}: {len(batch)} recordings, {people} people, {asked.protocol}, {asked.seeds} seeds")
     print("| method | modalities | " + " | ".join(_FIGURES) + " |\n|---|---|" + "---|" * len(_FIGURES))
     for method in asked.method:
         found = []
