@@ -7,12 +7,13 @@ COHORT is a folder that `personare import ... --reader synthea` (or mimic_demo) 
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from personare.core.protocols import Generator
-from personare.core.types import Batch
+from personare.core.types import Array, Batch
 from personare.data.index import index_recordings
 from personare.evaluate.visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--steps", type=int, default=Trajectories.steps)
+    parser.add_argument("--batch-size", type=int, default=Trajectories.batch_size)
     parser.add_argument("--epsilon", type=float)
     parser.add_argument("--longest", type=int)
     options = parser.parse_args()
@@ -35,7 +37,9 @@ def main() -> None:
     sources = {r.id: {VISITS: options.cohort / r.tracks[VISITS]} for r in recordings}
     batch, _ = read_batch(recordings, sources, label="mortality", modalities=(VISITS,))
     makers: dict[str, Generator] = {
-        "trajectories": Trajectories(steps=options.steps, epsilon=options.epsilon, longest=options.longest),
+        "trajectories": Trajectories(
+            steps=options.steps, batch_size=options.batch_size, epsilon=options.epsilon, longest=options.longest
+        ),
         "visit_chain": VisitChain(),
     }
     found: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
@@ -46,11 +50,15 @@ def main() -> None:
     print("| method | figure | value | low | high | other real people | shuffled |\n|---|---|---|---|---|---|---|")
     for (name, measure), rows in found.items():
         values, best, worst = np.array(rows).T
-        print(
-            f"| {name} | {measure} | {values.mean():.3f} | {values.min():.3f} | {values.max():.3f} | "
-            f"{np.nanmean(best) if np.isfinite(best).any() else np.nan:.3f} | "
-            f"{np.nanmean(worst) if np.isfinite(worst).any() else np.nan:.3f} |"
-        )
+        middle, left, right = (_over(np.mean, column) for column in (values, best, worst))
+        low, high = _over(np.min, values), _over(np.max, values)
+        print(f"| {name} | {measure} | {middle:.3f} | {low:.3f} | {high:.3f} | {left:.3f} | {right:.3f} |")
+
+
+def _over(figure: Callable[[Array], float], values: Array) -> float:
+    """Return a figure over the splits that have it."""
+    there = values[np.isfinite(values)]
+    return float(figure(there)) if len(there) else float("nan")
 
 
 def _measure(batch: Batch, maker: Generator, people: int, seed: int) -> dict[str, tuple[float, float, float]]:
