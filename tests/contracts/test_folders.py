@@ -34,6 +34,6 @@ def test_every_judge_says_what_it_looks_at(folder):
     package = f"personare.evaluate.{folder}"
     for name in registry.find(package):
         judge = registry.load(package, name)
-        # attacks on models look at what a model answers, not at recordings
-        assert set(judge.modality.split("+")) <= {"audio", "video", "any", "model"}
+        # attacks on models look at what a model answers, those on synthetic people at rows of numbers: at no view
+        assert set(judge.modality.split("+")) <= {"audio", "video", "any", "model", "synthetic"}
         assert set(judge.views) <= {*VOICE_VIEWS, *FACE_VIEWS}

@@ -1,0 +1,73 @@
+"""Looks for synthetic recordings that are copies: closer to somebody who was learned from than to anybody else."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from personare.core.errors import OptionError
+from personare.core.types import Array, Result
+from personare.evaluate.control import closest_rows
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["NearestCopy"]
+
+_SAME = 1e-6  # standard deviations: rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class NearestCopy:
+    """Measures memorization. It is no test of safety: much can be given away without a copy.
+
+    Attributes:
+        most: Synthetic recordings looked at.
+
+    **Source**: distance to the closest record, as in use; why it must not be read as privacy: Z. Yao, N. Krčo,
+    G. Ganev, Y.-A. de Montjoye, "The DCR delusion", 2025 (arXiv 2505.01524). Changed: people are resampled, as many
+    recordings of each are looked at on both sides, and ties count one half.
+
+    Example:
+        >>> NearestCopy().most
+        2000
+    """
+
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    most: int = 2000
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.most < 1:
+            raise OptionError(f"synthetic_copies needs most of at least 1, given {self.most}.")
+
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``synthetic_copies.nearer`` and ``.exact``, the share that is a real recording unchanged."""
+        rows = rng.permutation(len(case.synthetic))[: self.most]
+        distance = _to_people(case.synthetic.values[rows], case)  # (S, P)
+        note = "memorization, never safety: an even share does not say that nobody can be found"
+        found = closest_rows("synthetic_copies.nearer", -distance, case, note=note, rng=rng)
+        exact = distance[:, case.inside].min(axis=1) <= _SAME
+        return [
+            *found,
+            Result(
+                release="",
+                modality="",
+                measure="synthetic_copies.exact",
+                kind="risk",
+                value=float(exact.mean()),
+                n=len(rows),
+                control=float((distance[:, ~case.inside].min(axis=1) <= _SAME).mean()),
+                better="lower",
+                note=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
+            ),
+        ]
+
+
+def _to_people(rows: Array, case: SyntheticCase) -> Array:
+    """Return each recording's distance to the nearest one of each real person, (S, P)."""
+    order = np.argsort(case.real.people, kind="stable")
+    firsts = np.searchsorted(case.real.people[order], np.arange(len(case.inside)))
+    apart = [cdist(part, case.real.values[order]) for part in np.array_split(rows, max(1, len(rows) // 256))]
+    return np.concatenate([np.minimum.reduceat(part, firsts, axis=1) for part in apart])

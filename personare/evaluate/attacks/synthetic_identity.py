@@ -1,0 +1,66 @@
+"""Enrolls real people by voice, face or body, and sees whom it takes synthetic people for."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Result
+from personare.evaluate.control import closest_rows
+from personare.evaluate.kernels import learn_classes
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["SyntheticIdentity"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticIdentity:
+    """Names everybody in a synthetic recording; somebody learned from should not be named more often than others.
+
+    The recognizer is the one that names people by prosody in real recordings. It enrolls people learned from and
+    others alike.
+
+    Attributes:
+        enrolled: Most real recordings enrolled, in all; as many of each person.
+        most: Synthetic recordings looked at.
+
+    **Source**: ours; kernel classifiers on standardized vectors, as for prosody.
+
+    Example:
+        >>> SyntheticIdentity().most
+        2000
+    """
+
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    enrolled: int = 1200
+    most: int = 2000
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.enrolled < 2 or self.most < 1:
+            raise OptionError(
+                f"synthetic_identity needs enrolled of at least 2 and most of at least 1, given {self.enrolled} and "
+                f"{self.most}."
+            )
+
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``synthetic_identity.named``: synthetic recordings taken for somebody who was learned from.
+
+        Raises:
+            DataError: The recognizer does not tell real people apart.
+        """
+        people = len(case.inside)
+        known = case.real.thinned(max(2, self.enrolled // people), rng)
+        classifier = learn_classes([known.values], [f"{p:08d}" for p in known.people])
+        if classifier.loo_accuracy <= 2 / people:
+            raise DataError(
+                f"the recognizer names {classifier.loo_accuracy:.3f} of real recordings right, guessing does "
+                f"{1 / people:.3f}"
+            )
+        rows = rng.permutation(len(case.synthetic))[: self.most]
+        scores = classifier([case.synthetic.values[rows]])  # (S, P); people in sorted order
+        note = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
+        return closest_rows("synthetic_identity.named", scores, case, note=note, rng=rng)

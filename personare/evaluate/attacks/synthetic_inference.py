@@ -1,0 +1,89 @@
+"""Knows all but one number of a person's recording, and reads that one off the most similar synthetic recording."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from personare.core.errors import OptionError
+from personare.core.types import Array, Result
+from personare.evaluate.control import risk_rows
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["AttributeInference"]
+
+_CHUNK = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttributeInference:
+    """Guesses the label, and single columns, from the nearest synthetic recording on everything else.
+
+    What is true of people in general is guessed of people who were not learned from as well; only what is guessed
+    better counts. The naive guess is always the same: the value that is most frequent among the synthetic recordings.
+
+    Attributes:
+        secrets: Most columns that are guessed, drawn at random.
+        tolerance: A number is guessed if it is off by at most so many of the cohort's standard deviations.
+
+    **Source**: the third criterion of WP216; the attack is ours.
+
+    Example:
+        >>> AttributeInference().tolerance
+        0.1
+    """
+
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    secrets: int = 12
+    tolerance: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.secrets < 1 or not self.tolerance > 0:
+            raise OptionError(
+                "synthetic_inference needs secrets of at least 1 and a tolerance above 0, given "
+                f"{self.secrets} and {self.tolerance}."
+            )
+
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``synthetic_inference.label_risk`` (where there are two classes) and ``.values_risk``."""
+        told = np.flatnonzero(case.real.values.std(axis=0) > 0)
+        columns = rng.choice(told, min(self.secrets, len(told)), replace=False)
+        labels, values = self._read(case, columns)
+        rows: list[Result] = []
+        if len(np.unique(case.real.labels)) > 1:
+            usual = np.bincount(np.maximum(case.synthetic.labels, 0)).argmax()
+            naive = case.real.labels == usual
+            rows += risk_rows("synthetic_inference.label", _by_person(labels, case), _by_person(naive, case), case)
+        if len(columns) and case.real.values.shape[1] > 1:
+            constant = [self._usual(case.synthetic.values[:, c]) for c in columns]
+            naive = (np.abs(case.real.values[:, columns] - constant) <= self.tolerance).mean(axis=1)
+            rows += risk_rows("synthetic_inference.values", _by_person(values, case), _by_person(naive, case), case)
+        return rows
+
+    def _read(self, case: SyntheticCase, columns: Array) -> tuple[Array, Array]:
+        """Return whether each real recording's label was guessed, and the share of its columns, (N,) each."""
+        real, made = case.real.values, case.synthetic.values
+        labels, values = np.zeros(len(real)), np.zeros(len(real))
+        for start in range(0, len(real), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            apart = cdist(real[part], made, "sqeuclidean")  # (chunk, S)
+            labels[part] = case.synthetic.labels[apart.argmin(axis=1)] == case.real.labels[part]
+            for c in columns:
+                gap = real[part, c, None] - made[:, c]  # (chunk, S)
+                found = np.take_along_axis(gap, (apart - gap**2).argmin(axis=1)[:, None], axis=1)[:, 0]
+                values[part] += (np.abs(found) <= self.tolerance) / len(columns)
+        return labels, values
+
+    def _usual(self, column: Array) -> float:
+        """Return the value around which most of a column lies."""
+        known = np.sort(column)
+        within = np.searchsorted(known, known + 2 * self.tolerance, "right") - np.arange(len(known))
+        return float(known[within.argmax()] + self.tolerance)
+
+
+def _by_person(successes: Array, case: SyntheticCase) -> Array:
+    return np.asarray(np.bincount(case.real.people, weights=successes) / np.bincount(case.real.people))

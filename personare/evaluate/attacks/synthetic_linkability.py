@@ -1,0 +1,89 @@
+"""Joins two nameless recordings of one person, say a voice and a face, because a synthetic person has both."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Result
+from personare.evaluate.control import risk_rows
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["Linkability"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linkability:
+    """Of several people's second halves, takes the one that some synthetic recording joins best to the first half.
+
+    The halves are two modalities; with one modality alone, two random halves of its columns. How well halves of people
+    who were not learned from are joined is what the synthetic people teach about people in general.
+
+    Attributes:
+        among: Most people to choose from.
+        draws: How often one recording of each is drawn.
+
+    **Source**: the second criterion of WP216; the attack is ours.
+
+    Example:
+        >>> Linkability().among
+        10
+    """
+
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    among: int = 10
+    draws: int = 30
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.among < 2 or self.draws < 1:
+            raise OptionError(
+                f"synthetic_linkability needs among of at least 2 and a draw, given {self.among} and {self.draws}."
+            )
+
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``synthetic_linkability.halves_risk``; the naive guess takes anybody.
+
+        Raises:
+            DataError: A single column, which has no halves.
+        """
+        halves = _halves(case, rng)
+        among = min(self.among, int(case.inside.sum()), int((~case.inside).sum()))
+        right, tried = np.zeros(len(case.inside)), np.zeros(len(case.inside))
+        for _ in range(self.draws):
+            for side in (True, False):
+                for group in _parties(np.flatnonzero(case.inside == side), among, rng):
+                    rows = np.array([rng.choice(np.flatnonzero(case.real.people == p)) for p in group])
+                    right[group] += _joined(case, rows, halves)
+                    tried[group] += 1
+        found = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
+        return risk_rows("synthetic_linkability.halves", found, np.full(len(found), 1 / among), case)
+
+
+def _halves(case: SyntheticCase, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the columns of two modalities (the first against all others), or two halves of the only one's."""
+    columns, parts = np.arange(case.real.values.shape[1]), list(case.parts.values())
+    if len(columns) < 2:
+        raise DataError("Linking needs two halves of a recording, but it has one column.")
+    if len(parts) > 1:
+        return columns[parts[0]], np.delete(columns, columns[parts[0]])
+    mixed = rng.permutation(columns)
+    return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
+
+
+def _parties(people: Array, size: int, rng: np.random.Generator) -> list[Array]:
+    """Return groups of exactly ``size``; those left over sit out this time."""
+    mixed = rng.permutation(people)
+    return [mixed[k : k + size] for k in range(0, len(mixed) - size + 1, size)]
+
+
+def _joined(case: SyntheticCase, rows: Array, halves: tuple[Array, Array]) -> Array:
+    """Return whether each recording's halves were joined to each other, (M,); a tie counts its share."""
+    first, second = (cdist(case.real.values[rows][:, h], case.synthetic.values[:, h], "sqeuclidean") for h in halves)
+    gaps = np.stack([(own + second).min(axis=1) for own in first])  # (M, M): over all synthetic recordings
+    best = gaps <= gaps.min(axis=1, keepdims=True)
+    return np.asarray(np.diagonal(best) / best.sum(axis=1))

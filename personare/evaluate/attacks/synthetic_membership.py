@@ -1,0 +1,83 @@
+"""Takes a person for learned from where synthetic people crowd around their recordings more than real people do."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from personare.core.errors import OptionError
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.densities import normal_density
+from personare.evaluate.described import nearest
+from personare.evaluate.shadow_generators import judge_people
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["DensityRatio"]
+
+_TINY = 1e-6
+_GROUPS = 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class DensityRatio:
+    """Scores a person by log p_S(x) / p_R(x), the mean over their recordings.
+
+    p_S is the density of the synthetic recordings, p_R that of real people's. p_R leaves the person out and counts
+    everybody else, learned from or not: an attacker who knows everybody's data but not who was learned from.
+
+    **Guarantee**: scores treat people learned from and others alike; of a generator that ignores its data they tell
+    nothing.
+
+    Attributes:
+        estimator: ``neighbor``, densities from the distance to the nearest recording (finds copies); or ``gaussian``,
+            one normal distribution each (finds what fitted averages give away).
+
+    **Source**: B. van Breugel, H. Sun, Z. Qian, M. van der Schaar, "Membership inference attacks against synthetic
+    data through overfitting detection", AISTATS 2023 (arXiv 2302.12580). Changed: people instead of records, nearest
+    neighbors instead of kernels or flows, everybody else as the reference.
+
+    Example:
+        >>> DensityRatio().estimator
+        'neighbor'
+    """
+
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    estimator: Literal["neighbor", "normal"] = "neighbor"
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.estimator not in ("neighbor", "normal"):
+            raise OptionError(f"estimator must be 'neighbor' or 'normal', given {self.estimator!r}.")
+
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
+        """Measure ``synthetic_membership.<estimator>_auc`` and the like, over all people and the most exposed.
+
+        Args:
+            case: The release and the real people.
+            rng: Groups, bootstrap.
+            claim: The privacy the generator was trained with; draws the bound.
+        """
+        ratio = _neighbor(case) if self.estimator == "neighbor" else _normal(case, rng)
+        counts = np.bincount(case.real.people)
+        scores = np.bincount(case.real.people, weights=ratio) / counts  # (P,)
+        name = f"synthetic_membership.{self.estimator}_"
+        return judge_people(name, scores, case.inside, case.exposed, claim=claim, rng=rng)
+
+
+def _neighbor(case: SyntheticCase) -> Array:
+    """Return (N,) log ratios; the constant of the dimension and of the set's size is the same for all."""
+    usual, own = nearest(case.real, case.real), nearest(case.real, case.synthetic)
+    return np.asarray(np.log(np.maximum(usual, _TINY)) - np.log(np.maximum(own, _TINY)))
+
+
+def _normal(case: SyntheticCase, rng: np.random.Generator) -> Array:
+    """Return (N,) log ratios; people are left out of p_R in groups where they are many."""
+    rows = case.real.values
+    found = normal_density(case.synthetic.values)(rows)
+    people = len(case.inside)
+    group = rng.permutation(people)[case.real.people] % min(people, _GROUPS)
+    for g in np.unique(group):
+        found[group == g] -= normal_density(rows[group != g])(rows[group == g])
+    return found

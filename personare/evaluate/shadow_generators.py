@@ -1,0 +1,151 @@
+"""Membership of people in a generator: many are fitted on halves of the people, and each is the target once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from personare.core.registry import create
+from personare.core.types import Array, Batch, Result, Spend
+from personare.evaluate.control import no_narrower
+from personare.evaluate.densities import normal_density
+from personare.evaluate.described import Described, Scaling, nearest
+from personare.evaluate.exposed import isolation, most_exposed
+from personare.evaluate.exposure import judge_membership
+from personare.evaluate.membership import Membership, Signals, split_halves
+from personare.evaluate.roc import Bound, roc
+
+__all__ = ["FitAndSample", "judge_people", "judge_shadows", "shadow_signals"]
+
+FitAndSample = Callable[[Array, np.random.Generator], Batch]
+"""(P,) bool, which of the pool's people to learn from (in sorted order), and randomness in; synthetic people out."""
+
+_TINY: Final = 1e-6
+_SHOWN: Final = ("auc", "tpr_fpr10")  # finer rates need more people than such cohorts have
+
+
+def shadow_signals(
+    pool: Batch, make: FitAndSample, *, models: int = 16, rng: np.random.Generator
+) -> tuple[dict[str, Signals], Array]:
+    """Fit a generator on each of many halves of the people, and describe everybody by how near its samples come.
+
+    Args:
+        pool: Everybody; each is in exactly half of the generators.
+        make: Fits and samples.
+        models: How many generators, even.
+        rng: Halves, and the randomness of each generator.
+
+    Returns:
+        Signals of whole people, by what is looked at: ``neighbor``, minus the logarithm of the distance to the nearest
+        synthetic recording, and ``normal``, the log-density under a normal distribution of the synthetic recordings;
+        both are the mean over a person's recordings. And how isolated each person is, (P,).
+
+    Raises:
+        OptionError: An odd number of models.
+
+    **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
+    2022 (arXiv 2011.07018), with densities of the person's own recordings as features.
+    """
+    names, people = np.unique(pool.subjects, return_inverse=True)
+    scale = Scaling.of((pool,))
+    real = Described(values=scale(pool), people=people, labels=pool.labels)
+    inside = split_halves(names, models, rng=rng)
+    found: dict[str, list[Array]] = {"neighbor": [], "normal": []}
+    for half in inside:
+        made = _described(make(half, rng), scale)
+        near = -np.log(np.maximum(nearest(real, made), _TINY))
+        for what, values in (("neighbor", near), ("normal", normal_density(made.values)(real.values))):
+            found[what].append(np.bincount(people, weights=values) / np.bincount(people))
+    signals = {what: _signals(_levelled(np.stack(values)), inside, names) for what, values in found.items()}
+    return signals, isolation(real)
+
+
+def judge_shadows(
+    signals: Mapping[str, Signals], alone: Array, *, claim: Spend | None = None, rng: np.random.Generator
+) -> list[Result]:
+    """Measure ``synthetic_shadow.<what>_auc`` and ``_tpr_fpr10`` of LiRA, over everybody and the most exposed.
+
+    Args:
+        signals: Of ``shadow_signals``.
+        alone: (P,) how isolated each person is.
+        claim: The privacy every generator was trained with; draws the bound.
+        rng: Bootstrap.
+    """
+    lira: Membership = create("personare.evaluate.attacks", "membership_lira")
+    rows = []
+    for what, known in signals.items():
+        some = np.sort(most_exposed(alone))
+        exposed = Signals(
+            logits=known.logits[:, some],
+            inside=known.inside[:, some],
+            labels=known.labels[some],
+            subjects=known.subjects[some],
+        )
+        for prefix, asked in ((f"synthetic_shadow.{what}_", known), (f"synthetic_shadow.{what}_exposed_", exposed)):
+            found = _judged(prefix, asked, lira, claim, rng)
+            rows += [_widened(found[0], asked, lira, claim), *found[1:]]
+    return rows
+
+
+def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | None) -> Result:
+    """Return an area whose interval also holds the luck of the generators drawn, not only of the people."""
+    each = [roc(attack(signals, m), half).auc for m, half in enumerate(signals.inside) if 0 < half.sum() < len(half)]
+    luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
+    low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
+    high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
+    holds = claim is None or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    return replace(area, low=low, high=high, note=area.note.rpartition(": ")[2] if holds else area.note)
+
+
+def judge_people(
+    prefix: str, scores: Array, inside: Array, exposed: Array, *, claim: Spend | None, rng: np.random.Generator
+) -> list[Result]:
+    """Measure how well scores of people tell who one generator learned from, over everybody and the most exposed.
+
+    Args:
+        prefix: Of the measures.
+        scores: (P,) higher = more likely learned from.
+        inside: (P,) bool, the truth.
+        exposed: (P,) bool.
+        claim: The generator's privacy; draws the bound.
+        rng: Bootstrap.
+    """
+    rows = []
+    for name, chosen in ((prefix, np.ones(len(inside), dtype=bool)), (f"{prefix}exposed_", exposed)):
+        known = _signals(scores[None, chosen], inside[None, chosen], np.flatnonzero(chosen))
+        bound = claim if chosen.all() else None  # so few people may lie above it by luck
+        found = _judged(name, known, lambda s, target: s.confidence[target], bound, rng)
+        rows += [replace(row, attacker="") for row in found]
+    return rows
+
+
+def _judged(
+    prefix: str, signals: Signals, attack: Membership, claim: Spend | None, rng: np.random.Generator
+) -> list[Result]:
+    rows = judge_membership(signals, {"it": attack}, claim=claim, rng=rng)
+    # a row is a person here, so the figures by recording and by person are the same
+    shown = _SHOWN[:1] if prefix.endswith("exposed_") else _SHOWN  # so few people have no rates
+    rows = [replace(row, measure=prefix + figure) for figure in shown for row in rows if row.measure == f"it.{figure}"]
+    # a share found once for each person and model, but people are what may be like each other
+    fewest = int(min(signals.inside.any(axis=0).sum(), (~signals.inside).any(axis=0).sum()))
+    return [no_narrower(row, fewest) for row in rows]
+
+
+def _levelled(values: Array) -> Array:
+    """Take off what a generator's samples have in common for everybody, (M, P): it is luck of the draw, not membership.
+
+    Every generator learned from half of the people, so it says nothing of who is in which half.
+    """
+    return np.asarray(values - np.median(values, axis=1, keepdims=True))
+
+
+def _signals(values: Array, inside: Array, names: Array) -> Signals:
+    """Return signals whose confidence is exactly the value, (M, P): a logit beside a zero."""
+    logits = np.stack([values, np.zeros_like(values)], axis=2)
+    return Signals(logits=logits, inside=inside, labels=np.zeros(len(names), dtype=np.int64), subjects=names)
+
+
+def _described(batch: Batch, scale: Scaling) -> Described:
+    people = np.unique(batch.subjects, return_inverse=True)[1]
+    return Described(values=scale(batch), people=people, labels=batch.labels)

@@ -1,0 +1,91 @@
+"""Everything that is asked of synthetic people: can anybody whom they were learned from be found?"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+
+from personare.core.errors import DataError
+from personare.core.registry import create
+from personare.core.types import Batch, Result, Spend
+from personare.evaluate.exposed import together
+from personare.evaluate.selftest import marked
+from personare.evaluate.shadow_generators import FitAndSample, judge_shadows, shadow_signals
+from personare.evaluate.synthetic_case import SyntheticCase
+
+__all__ = ["ATTACKS", "judge_synthetic_risk"]
+
+_FOLDER: Final = "personare.evaluate.attacks"
+ATTACKS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
+    ("synthetic_membership", {"estimator": "neighbor"}),
+    ("synthetic_membership", {"estimator": "normal"}),
+    ("synthetic_singling_out", {}),
+    ("synthetic_linkability", {}),
+    ("synthetic_inference", {}),
+    ("synthetic_copies", {}),
+    ("synthetic_identity", {}),
+)
+"""What is run, with options."""
+
+
+def judge_synthetic_risk(  # noqa: PLR0913 - a release, the people it is held against, and what it claims
+    synthetic: Batch,
+    train: Batch,
+    control: Batch,
+    *,
+    rng: np.random.Generator,
+    claim: Spend | None = None,
+    make: FitAndSample | None = None,
+    models: int = 16,
+) -> list[Result]:
+    """Run every attack on synthetic people, on average and on the most exposed of the real ones.
+
+    **Guarantee**: people learned from and others are treated alike, so that of a generator that ignores its data every
+    attack finds nothing but luck. An attack that does not find people in the worst release, the recordings learned
+    from as they are, is marked ``not informative``; its figure there is each row's baseline.
+
+    Args:
+        synthetic: The release.
+        train: Everybody whom the generator learned from.
+        control: Other people of the same cohort, never seen by it. As many as in ``train`` make the sharpest test.
+        rng: Draws, bootstrap.
+        claim: The privacy the generator was trained with; draws the bound of membership.
+        make: Fits a generator on some of the people of both groups (in sorted order) and samples; None: no shadows.
+        models: How many shadow generators, even.
+
+    Returns:
+        Risks. An attack that cannot be run is one row of NaN with the reason.
+
+    Raises:
+        DataError: Too few people, somebody in both groups, other modalities.
+    """
+    case = SyntheticCase.of(synthetic, train, control, rng=rng)
+    rows: list[Result] = []
+    for name, options in ATTACKS:
+        seed = int(rng.integers(2**31))  # the same draws on the release and on the worst one
+        claimed = {"claim": claim} if name == "synthetic_membership" else {}
+        attack = create(_FOLDER, name, options)
+        found = _run(name, partial(attack, case, rng=np.random.default_rng(seed), **claimed))
+        worst = _run(name, partial(attack, case.unprotected, rng=np.random.default_rng(seed)))
+        before = {row.measure: row.value for row in worst}
+        beside = [replace(row, baseline=before.get(row.measure, row.baseline)) for row in found]
+        for row in beside:
+            rows += [row] if math.isnan(row.value) else marked([row], worst)  # what is missing has its own reason
+    if make is not None:
+        pool = together([train, control])
+        signals, alone = shadow_signals(pool, make, models=models, rng=rng)
+        rows += judge_shadows(signals, alone, claim=claim, rng=rng)
+    return rows
+
+
+def _run(name: str, attack: Callable[[], list[Result]]) -> list[Result]:
+    try:
+        return attack()
+    except DataError as error:
+        note = f"not measured: {error}"
+        return [
+            Result(release="", modality="", measure=name, kind="risk", value=float("nan"), better="lower", note=note)
+        ]

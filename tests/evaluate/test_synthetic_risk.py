@@ -1,0 +1,156 @@
+"""All attacks on synthetic people together, shadow generators, and people planted to be found."""
+
+import numpy as np
+import pytest
+from made_generators import averaged, batch, blind, group, memorized, one_shot, rows_of
+
+from personare.core.errors import DataError, OptionError
+from personare.evaluate.control import wilson
+from personare.evaluate.described import Described, nearest
+from personare.evaluate.exposed import canary_people, most_exposed
+from personare.evaluate.membership import Signals
+from personare.evaluate.roc import Bound
+from personare.evaluate.shadow_generators import judge_shadows, shadow_signals
+from personare.evaluate.synthetic_risk import judge_synthetic_risk
+
+TRAIN, CONTROL = group(16), group(16, first=100)
+
+
+def of(pool, inside):
+    return pool.take(np.isin(pool.subjects, np.unique(pool.subjects)[inside]))
+
+
+def test_all_attacks_fire_on_memories_and_are_told_what_they_cost():
+    made = memorized(TRAIN, np.random.default_rng(0))
+    rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0))
+    found = {row.measure: row for row in rows}
+    for measure in (
+        "synthetic_membership.neighbor_auc",
+        "synthetic_linkability.halves_risk",
+        "synthetic_copies.nearer",
+    ):
+        assert found[measure].low > found[measure].control
+        assert found[measure].baseline >= found[measure].value - 0.1
+    assert not any(row.note.startswith("not informative") for row in rows if "exposed" not in row.measure)
+
+
+def test_what_fails_on_real_recordings_is_not_informative():
+    # everybody's recordings are alike: whom should a recognizer name, and who should be found by a normal density?
+    rng = np.random.default_rng(0)
+    train, control = (
+        batch(rng.standard_normal((96, 13)), rng.integers(3, size=96), np.repeat([f"{n}{k}" for k in range(12)], 8))
+        for n in "tc"
+    )
+    rows = judge_synthetic_risk(blind(rng, count=200), train, control, rng=np.random.default_rng(0))
+    named = [row for row in rows if row.measure.startswith("synthetic_identity")]
+    assert np.isnan(named[0].value)
+    assert "real recordings right" in named[0].note
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Twenty people and four canaries."""
+    return canary_people(group(20), 4, strength=0.8, rng=np.random.default_rng(3))
+
+
+def canaries_found(pool, make, claim=None):
+    signals, alone = shadow_signals(pool, make, models=16, rng=np.random.default_rng(0))
+    who = np.char.startswith(np.unique(pool.subjects), "canary")
+    kept = {
+        what: Signals(logits=s.logits[:, who], inside=s.inside[:, who], labels=s.labels[who], subjects=s.subjects[who])
+        for what, s in signals.items()
+    }
+    rows = judge_shadows(kept, alone[who], claim=claim, rng=np.random.default_rng(0))
+    everybody = judge_shadows(signals, alone, claim=claim, rng=np.random.default_rng(0))
+    return {r.measure: r for r in rows}, {r.measure: r for r in everybody}
+
+
+def test_canaries_are_extreme_together_but_no_number_is_out_of_range(pool):
+    people = rows_of(pool)[~np.char.startswith(pool.subjects, "canary")]
+    planted = rows_of(pool)[np.char.startswith(pool.subjects, "canary")]
+    assert (planted >= people.min(axis=0) - 1e-4).all()
+    assert (planted <= people.max(axis=0) + 1e-4).all()
+    _, alone = shadow_signals(pool, lambda inside, rng: blind(rng), models=2, rng=np.random.default_rng(0))
+    names = np.unique(pool.subjects)
+    assert np.char.startswith(names[most_exposed(alone, 4 / 24)], "canary").all()
+
+
+def test_canaries_are_found_in_a_generator_that_remembers(pool):
+    canaries, everybody = canaries_found(pool, lambda inside, rng: memorized(of(pool, inside), rng))
+    assert canaries["synthetic_shadow.neighbor_auc"].value > 0.95
+    assert everybody["synthetic_shadow.neighbor_auc"].low > 0.8
+    assert everybody["synthetic_shadow.neighbor_exposed_auc"].value > 0.95
+
+
+def test_nobody_is_found_in_a_generator_that_never_looked(pool):
+    canaries, everybody = canaries_found(pool, lambda inside, rng: blind(rng))
+    assert everybody["synthetic_shadow.neighbor_auc"].low < 0.5 < everybody["synthetic_shadow.neighbor_auc"].high
+    assert everybody["synthetic_shadow.normal_auc"].low < 0.5 < everybody["synthetic_shadow.normal_auc"].high
+    # leaving the target out tips the scores of four canaries against the truth as often as not: only upwards counts
+    assert canaries["synthetic_shadow.normal_auc"].value < 0.75
+
+
+def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bound_with_it(pool):
+    plan = one_shot(1.0, 12)  # every generator learns from 12 people: public
+    claim = plan.spend()
+    bound = Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    opened, _ = canaries_found(pool, lambda inside, rng: averaged(of(pool, inside), rng))
+    assert max(row.value for row in opened.values()) > bound
+    private, everybody = canaries_found(pool, lambda inside, rng: averaged(of(pool, inside), rng, plan=plan), claim)
+    for rows in (private, everybody):
+        for row in rows.values():
+            assert not row.low > bound or row.measure.endswith("fpr10")
+            assert "ABOVE" not in row.note
+    assert "allows" in everybody["synthetic_shadow.normal_auc"].note
+
+
+def test_a_false_claim_is_told(pool):
+    claim = one_shot(1.0, 12).spend()  # says so, and remembers everybody
+    _, everybody = canaries_found(pool, lambda inside, rng: memorized(of(pool, inside), rng), claim)
+    assert "ABOVE THE BOUND" in everybody["synthetic_shadow.neighbor_auc"].note
+
+
+def test_shadows_join_the_other_attacks():
+    made = memorized(TRAIN, np.random.default_rng(0))
+    both = {"TRAIN": TRAIN, "CONTROL": CONTROL}
+    names = np.unique(np.concatenate([b.subjects for b in both.values()]))
+
+    def make(inside, rng):
+        chosen = [b.take(np.isin(b.subjects, names[inside])) for b in both.values()]
+        return memorized(max(chosen, key=len), rng)
+
+    rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0), make=make, models=4)
+    assert {"synthetic_shadow.neighbor_auc", "synthetic_shadow.normal_exposed_auc"} <= {row.measure for row in rows}
+
+
+def test_an_odd_number_of_shadows_is_refused(pool):
+    with pytest.raises(OptionError, match="even"):
+        shadow_signals(pool, lambda inside, rng: blind(rng), models=3, rng=np.random.default_rng(0))
+
+
+def test_nobody_is_nearest_to_themselves_within_one_set():
+    rows = Described(values=np.array([[0.0], [0.0], [5.0]]), people=np.array([0, 0, 1]), labels=np.zeros(3, int))
+    assert nearest(rows, rows).tolist() == [5.0, 5.0, 5.0]
+    assert nearest(rows, rows.take(np.array([0, 1, 2]))).tolist() == [0.0, 0.0, 0.0]
+
+
+def test_wilson_by_hand():
+    # 8 of 10: (0.8 + 1.9207/10) / 1.38415 -+ 1.96 / 1.38415 sqrt(0.016 + 0.009604)
+    found = wilson(np.array([1.0] * 8 + [0.0] * 2))
+    assert (round(found.low, 3), round(found.high, 3)) == (0.49, 0.943)
+    even = wilson(np.full(10, 0.5))  # people who are all alike are not ten tosses more
+    assert (round(even.low, 3), round(even.high, 3)) == (0.237, 0.763)
+
+
+def test_canaries_of_every_shape_and_none_of_text():
+    rng = np.random.default_rng(0)
+    subjects = np.array(["a", "a", "b"])
+    shapes = {"signal": (3, 20, 4), "mel": (3, 1, 8, 10), "picture": (3, 3, 6, 6)}
+    arrays = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    some = batch(np.zeros((3, 13)), [0, 1, 2], subjects)
+    some = type(some)(**{**vars(some), "arrays": arrays, "present": dict.fromkeys(arrays, np.ones(3, dtype=bool))})
+    found = canary_people(some, 2, rng=rng)
+    assert {name: values.shape[1:] for name, values in found.arrays.items()} == {n: s[1:] for n, s in shapes.items()}
+    text = type(some)(**{**vars(some), "arrays": {"text": np.array(["x", "y", "z"])}})
+    with pytest.raises(DataError, match="text"):
+        canary_people(text, 1, rng=rng)
