@@ -32,7 +32,8 @@ class Adversarial:
 
     Attributes:
         kind: ``reversal``: one step for both, with the adversary's gradient reversed; ``alternating``: the adversary
-            takes ``rounds`` steps, then the encoder one that makes its answers even.
+            takes ``rounds`` steps, then the encoder one that makes its answers even. A strong reversal outruns its
+            own adversary, and a fresh one then names people better than before: prefer the default.
         strength: How much hiding counts against reading; the dial. 0 leaves a plain autoencoder.
         reconstruction: How much rebuilding the recording counts against reading.
         size: Numbers of the code.
@@ -48,10 +49,10 @@ class Adversarial:
 
     Example:
         >>> Adversarial(strength=2.0).kind
-        'reversal'
+        'alternating'
     """
 
-    kind: Literal["reversal", "alternating"] = "reversal"
+    kind: Literal["reversal", "alternating"] = "alternating"
     strength: float = 1.0
     reconstruction: float = 0.1
     size: int = 8

@@ -23,6 +23,11 @@ SMALL = {
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "glad", "sad"]
 
 
+def _said(labels, rng):
+    more = [" ".join(rng.choice(["so", "glad", "sad"], rng.integers(1, 5))) for _ in labels]
+    return np.array([f"{('sad', 'glad')[label]} {text}" for label, text in zip(labels, more, strict=True)])
+
+
 def recordings(seed: int, people: int, each: int = 6) -> Batch:
     """A table and words in which the class shows; people differ in the table, and some rows are missing."""
     rng = generator(seed, "recordings")
@@ -34,7 +39,7 @@ def recordings(seed: int, people: int, each: int = 6) -> Batch:
     present = {"voice": rng.random(n) > 0.15, "words": rng.random(n) > 0.15}
     return Batch(
         ids=tuple(f"{seed}-{i}" for i in range(n)),
-        arrays={"voice": voice.astype(np.float32), "words": np.where(labels == 1, "so glad", "so sad")},
+        arrays={"voice": voice.astype(np.float32), "words": _said(labels, rng)},
         present=present,
         labels=labels.astype(np.int64),
         classes=("sad", "glad"),
