@@ -88,7 +88,7 @@ class Sheet:
             return self.guarantee
         return (
             "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
-            "from. What the attacks below did not find, others may."
+            "from. What the attacks on its card did not find, others may."
         )
 
 
