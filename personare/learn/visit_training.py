@@ -151,10 +151,9 @@ def calibrate(net: HistoryNet, data: Paths, latents: Tensor, label: Tensor, *, r
         codes = net.columns.part("code")
         shift[codes] -= torch.log((1 - real[codes]) / (1 - made[codes]))  # independent choices: by their odds
         shift[0] = 0
-        net.offset.bias += shift.clamp(-1, 1)
-        net.end.bias += torch.log(drawn[..., 0].sum(dim=1).mean() / data.rows[..., 0].sum(dim=1).mean()).clamp(
-            -0.5, 0.5
-        )
+        net.offset.bias.add_(shift.clamp(-1, 1))
+        longer = drawn[..., 0].sum(dim=1).mean() / data.rows[..., 0].sum(dim=1).mean()
+        net.end.bias.add_(torch.log(longer).clamp(-0.5, 0.5))
 
 
 def _shares(rows: Tensor) -> Tensor:

@@ -6,23 +6,20 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from sklearn.mixture import GaussianMixture
-from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.loop import seeded
 from personare.learn.privacy import PrivacyPlan
+from personare.learn.visit_latents import draw_latents, fitted_latents, standard_latents
 from personare.learn.visit_training import Paths, Schooling, calibrate, learn_paths, learn_paths_privately
 from personare.learn.visits import HistoryNet, Shape
 
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
-_PARTS = 4  # of the mixture that latents are drawn from
 _DRAWN, _ROUNDS = 400, 4  # people drawn to calibrate, and how often
-_SPREAD = 0.05  # least variance of a part, so that none sits on one person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +54,8 @@ class Trajectories:
     **Source**: G. Nikolentzos, M. Vazirgiannis, C. Xypolopoulos, M. Lingman, E. G. Brandt, "Synthetic electronic
     health records generated with variational graph autoencoders", npj Digital Medicine 6:83, 2023,
     doi:10.1038/s41746-023-00822-x. Ours: autoregressive decoder over sums of the past, visits as mixtures of profiles,
-    the drawn length, early stopping on other people, constants calibrated
-    on freely drawn people (without differential privacy only), and differential privacy.
+    the drawn length, early stopping on other people, constants calibrated on freely drawn people (without differential
+    privacy only), and differential privacy.
 
     Example:
         >>> Trajectories(steps=200).latent
@@ -128,10 +125,12 @@ class Trajectories:
                 learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
             else:
                 spends = (self._private(net, data, self.epsilon, rng),)
-            prior = _standard(self.latent) if spends else _fitted(net, data, rng)
+            prior = (
+                standard_latents(self.latent) if spends else fitted_latents(*net.encode(data.rows, data.label), rng=rng)
+            )
             if not spends:
-                people = rng.integers(len(data), size=_DRAWN)
-                calibrate(net, data, _latents(prior, _DRAWN, rng), data.label[people], rounds=_ROUNDS)
+                like = rng.integers(len(data), size=_DRAWN)
+                calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
         shares = np.ones(len(train.classes)) if spends else np.bincount(train.labels, minlength=len(train.classes))
         return TrajectorySampler(
             net=net,
@@ -213,33 +212,6 @@ def _nobody(data: Paths) -> Paths:
     return Paths(rows=data.rows[:0], label=data.label[:0], open_end=data.open_end[:0])
 
 
-def _standard(latent: int) -> dict[str, Array]:
-    one = np.ones((1, latent), np.float32)
-    return {"weights": np.ones(1, np.float32), "means": 0 * one, "deviations": one}
-
-
-def _latents(prior: Mapping[str, Array], people: int, rng: np.random.Generator) -> Tensor:
-    """Draw people's latents, (people, L)."""
-    part = rng.choice(len(prior["weights"]), people, p=prior["weights"] / prior["weights"].sum())
-    noise = rng.standard_normal((people, prior["means"].shape[1]))
-    return torch.from_numpy(prior["means"][part] + prior["deviations"][part] * noise).float()
-
-
-@torch.inference_mode()
-def _fitted(net: HistoryNet, data: Paths, rng: np.random.Generator) -> dict[str, Array]:
-    """Fit a small mixture to what the latents of the training people are drawn from."""
-    mu, log_var = (values.numpy() for values in net.encode(data.rows, data.label))
-    drawn = mu + np.exp(0.5 * log_var) * rng.standard_normal((5, *mu.shape))
-    mixture = GaussianMixture(
-        max(1, min(_PARTS, len(mu) // _FEWEST)),
-        covariance_type="diag",
-        reg_covar=_SPREAD,
-        random_state=int(rng.integers(2**31)),
-    ).fit(drawn.reshape(-1, mu.shape[1]))
-    found = {"weights": mixture.weights_, "means": mixture.means_, "deviations": np.sqrt(mixture.covariances_)}
-    return {name: values.astype(np.float32) for name, values in found.items()}
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrajectorySampler:
     """Makes up histories of people who do not exist.
@@ -274,7 +246,7 @@ class TrajectorySampler:
         chosen = rng.choice(len(self.classes), count, p=self.shares) if labels is None else np.asarray(labels)
         if chosen.shape != (count,) or chosen.min() < 0 or chosen.max() >= len(self.classes):
             raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
-        z = _latents(self.prior, people, rng).repeat_interleave(recordings, dim=0)
+        z = draw_latents(self.prior, people, rng=rng).repeat_interleave(recordings, dim=0)
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen.astype(np.int64)), len(self.classes)).float()
         with seeded(rng):
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
