@@ -7,24 +7,22 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch
-from personare.evaluate.described import Described, nearest
 
 __all__ = ["canary_people", "isolation", "most_exposed", "together"]
 
 
-def isolation(real: Described) -> Array:
+def isolation(alone: Array, people: Array) -> Array:
     """Return how far each person's recordings are from anybody else's, (P,): the median of the nearest distances.
 
     Args:
-        real: Recordings of people 0 to P - 1.
+        alone: (N,) distance of each recording to the nearest one of anybody else.
+        people: (N,) int, whose it is, from 0 to P - 1.
 
     Example:
-        >>> rows = Described(values=np.array([[0.0], [1.0], [9.0]]), people=np.arange(3), labels=np.zeros(3, int))
-        >>> isolation(rows).tolist()
-        [1.0, 1.0, 8.0]
+        >>> isolation(np.array([1.0, 1.0, 8.0, 9.0]), np.array([0, 1, 2, 2])).tolist()
+        [1.0, 1.0, 8.5]
     """
-    alone = nearest(real, real)
-    return np.array([np.median(alone[real.people == p]) for p in range(int(real.people.max()) + 1)])
+    return np.array([np.median(alone[people == p]) for p in range(int(people.max()) + 1)])
 
 
 def most_exposed(alone: Array, share: float = 0.25) -> Array:

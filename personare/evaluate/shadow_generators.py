@@ -22,6 +22,7 @@ FitAndSample = Callable[[Array, np.random.Generator], Batch]
 """(P,) bool, which of the pool's people to learn from (in sorted order), and randomness in; synthetic people out."""
 
 _TINY: Final = 1e-6
+_EACH: Final = 60  # recordings looked at of one person
 _SHOWN: Final = ("auc", "tpr_fpr10")  # finer rates need more people than such cohorts have
 
 
@@ -49,16 +50,16 @@ def shadow_signals(
     """
     names, people = np.unique(pool.subjects, return_inverse=True)
     scale = Scaling.of((pool,))
-    real = Described(values=scale(pool), people=people, labels=pool.labels)
+    real = Described(values=scale(pool), people=people, labels=pool.labels).thinned(_EACH, rng)
     inside = split_halves(names, models, rng=rng)
     found: dict[str, list[Array]] = {"neighbor": [], "normal": []}
     for half in inside:
         made = _described(make(half, rng), scale)
         near = -np.log(np.maximum(nearest(real, made), _TINY))
         for what, values in (("neighbor", near), ("normal", normal_density(made.values)(real.values))):
-            found[what].append(np.bincount(people, weights=values) / np.bincount(people))
+            found[what].append(np.bincount(real.people, weights=values) / np.bincount(real.people))
     signals = {what: _signals(_levelled(np.stack(values)), inside, names) for what, values in found.items()}
-    return signals, isolation(real)
+    return signals, isolation(nearest(real, real), real.people)
 
 
 def judge_shadows(

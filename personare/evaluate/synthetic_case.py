@@ -13,7 +13,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
-from personare.evaluate.described import Described, Scaling
+from personare.evaluate.described import Described, Scaling, nearest
 from personare.evaluate.exposed import isolation, most_exposed
 
 __all__ = ["FEWEST", "SyntheticCase"]
@@ -30,6 +30,7 @@ class SyntheticCase:
         synthetic: The recordings released.
         real: Recordings of people learned from and of others.
         inside: (P,) bool, which of the P real people the generator learned from.
+        alone: (N,) distance of each real recording to the nearest one of any other real person.
         names: (P,) their pseudonyms.
         parts: Columns by modality.
         exposed_share: Share of either group that counts as the most exposed.
@@ -48,6 +49,7 @@ class SyntheticCase:
     synthetic: Described
     real: Described
     inside: Array
+    alone: Array
     names: Array
     parts: Mapping[str, slice]
     exposed_share: float = 0.25
@@ -81,9 +83,11 @@ class SyntheticCase:
             people=people,
             labels=np.concatenate([train.labels, _same_classes(control, train.classes)]),
         )
+        real = real.thinned(each, rng)
         return cls(
             synthetic=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
-            real=real.thinned(each, rng),
+            real=real,
+            alone=nearest(real, real),
             inside=np.isin(names, train.subjects),
             names=names,
             parts=seen.parts,
@@ -97,9 +101,9 @@ class SyntheticCase:
     @cached_property
     def exposed(self) -> Array:
         """(P,) bool, the most isolated people of either group, as many of both as their share says."""
-        alone, found = isolation(self.real), np.zeros(len(self.inside), dtype=bool)
+        apart, found = isolation(self.alone, self.real.people), np.zeros(len(self.inside), dtype=bool)
         for group in (self.inside, ~self.inside):
-            found[np.flatnonzero(group)[most_exposed(alone[group], self.exposed_share)]] = True
+            found[np.flatnonzero(group)[most_exposed(apart[group], self.exposed_share)]] = True
         return found
 
 

@@ -68,8 +68,8 @@ class DensityRatio:
 
 def _neighbor(case: SyntheticCase) -> Array:
     """Return (N,) log ratios; the constant of the dimension and of the set's size is the same for all."""
-    usual, own = nearest(case.real, case.real), nearest(case.real, case.synthetic)
-    return np.asarray(np.log(np.maximum(usual, _TINY)) - np.log(np.maximum(own, _TINY)))
+    own = nearest(case.real, case.synthetic)
+    return np.asarray(np.log(np.maximum(case.alone, _TINY)) - np.log(np.maximum(own, _TINY)))
 
 
 def _normal(case: SyntheticCase, rng: np.random.Generator) -> Array:
