@@ -3,8 +3,8 @@
     python benchmarks/representations.py COHORT --track logmel --track acoustics --seeds 3 [--only NAME] [--keep CSV]
 
 Each seed parts the people in two halves: one is fitted to and the other attacked, later the other way round. A fifth
-of the people fitted to choose settings. Spectrograms are described by fixed statistics first. Figures are means over all
-parts with t-intervals.
+of the people fitted to choose settings. Spectrograms are described by fixed statistics first. Figures are means over
+all parts with t-intervals.
 """
 
 import argparse
@@ -91,8 +91,8 @@ def main() -> None:
             rows = judge_representation(fitted, everybody, new, table, rng=generator(part, "judge", name), baseline=raw)
             _note(found, name, rows)
             found[name]["fit_s"].append(seconds)
-        if asked.keep:
-            _keep(asked.keep, found)
+            if asked.keep:
+                _keep(asked.keep, found)
     print(markdown(found, f"{len(set(batch.subjects))} people, {len(batch)} recordings"))
 
 

@@ -58,7 +58,7 @@ class Perceptron:
     """
 
     width: int = 64
-    steps: int = 250
+    steps: int = 200
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Train on vectors (D,) by recording."""

@@ -25,7 +25,7 @@ from personare.evaluate.selftest import informative, marked, strongest
 from personare.evaluate.trainers import Discriminant, Kernel, Svm
 from personare.learn.standardizing import REPRESENTATION, Standardized
 
-__all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides"]
+__all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides", "read_behavior"]
 
 _FIGURES: Final = {"top1": "lower", "eer": "higher", "tar_far1": "lower"}
 
@@ -118,14 +118,14 @@ def measure_rows(
     shown: Sides, known: Batch, new: Batch, table: pd.DataFrame, *, rng: np.random.Generator
 ) -> list[Result]:
     """Measure rows of numbers, protected or not; arguments and rows as of ``judge_representation``."""
-    rows = _utility(shown, known, new, rng)
+    rows = read_behavior(shown, known, new, rng)
     for name, namer in _namers(shown.known, known.subjects).items():
         rows += name_people(shown.new, table.loc[list(new.ids)], name, namer, rng=rng)
     return rows + [_attribute(shown, known, new, table, what, rng) for what in ("sex", "age")]
 
 
-def _utility(shown: Sides, known: Batch, new: Batch, rng: np.random.Generator) -> list[Result]:
-    """Return what each reader reads, and what the one does that read known people best who were held out."""
+def read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generator) -> list[Result]:
+    """Return ``reader_<name>.uar`` of each reader, and ``reader.uar`` of the one best on held-out known people."""
     people = rng.permutation(np.unique(known.subjects))
     held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
     rows, quality = [], []

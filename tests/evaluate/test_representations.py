@@ -11,6 +11,7 @@ from personare.core.randomness import generator
 from personare.core.types import Batch
 from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
+from personare.evaluate.transfer import transfer
 from personare.learn.standardizing import Standardized, represented
 
 
@@ -128,3 +129,15 @@ def test_carriers_of_identity_are_the_columns_that_tell_the_person(groups):
     assert set(strongest["columns"]) == {"person1", "person2"}
     assert (found.set_index("columns").loc[["noise1", "noise2"], "drop"].abs() < 0.1).all()
     assert (found["low"] <= found["drop"]).all()
+
+
+def test_transfer_reads_every_task_through_every_representation(groups):
+    known, new, _, front = groups
+    sex = [replace(b, labels=np.array([int(s[-1]) % 2 for s in b.subjects]), classes=("M", "F")) for b in (known, new)]
+    fits = {"behavior": Columns(front, [0, 1]), "person": Columns(front, [2, 3])}
+    rows = transfer(fits, {"class": (known, new), "sex": (sex[0], sex[1])}, rng=generator(0, "transfer"))
+    found = {row.release: row for row in rows}
+    assert set(found) == {f"{f} -> {t}" for f in fits for t in ("class", "sex")}
+    assert found["behavior -> class"].value > 0.85 > 0.65 > found["person -> class"].value
+    assert found["person -> sex"].value > 0.85 > 0.65 > found["behavior -> sex"].value
+    assert found["behavior -> class"].baseline > 0.85
