@@ -11,15 +11,15 @@ from personare.core.types import Array, Batch, Result, Spend
 from personare.evaluate.control import no_narrower
 from personare.evaluate.densities import normal_density
 from personare.evaluate.described import Described, Scaling, nearest
-from personare.evaluate.exposed import isolation, most_exposed
+from personare.evaluate.exposed import canary_people, isolation, most_exposed
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Membership, Signals, split_halves
 from personare.evaluate.roc import Bound, roc
 
-__all__ = ["FitAndSample", "judge_people", "judge_shadows", "shadow_signals"]
+__all__ = ["FitAndSample", "judge_canaries", "judge_people", "judge_shadows", "shadow_signals"]
 
-FitAndSample = Callable[[Array, np.random.Generator], Batch]
-"""(P,) bool, which of the pool's people to learn from (in sorted order), and randomness in; synthetic people out."""
+FitAndSample = Callable[[Batch, np.random.Generator], Batch]
+"""Recordings of some of the people, and randomness in; a generator learned from them, and synthetic people out."""
 
 _TINY: Final = 1e-6
 _EACH: Final = 60  # recordings looked at of one person
@@ -54,7 +54,7 @@ def shadow_signals(
     inside = split_halves(names, models, rng=rng)
     found: dict[str, list[Array]] = {"neighbor": [], "normal": []}
     for half in inside:
-        made = _described(make(half, rng), scale)
+        made = _described(make(pool.take(half[people]), rng), scale)
         near = -np.log(np.maximum(nearest(real, made), _TINY))
         for what, values in (("neighbor", near), ("normal", normal_density(made.values)(real.values))):
             found[what].append(np.bincount(real.people, weights=values) / np.bincount(real.people))
@@ -73,20 +73,27 @@ def judge_shadows(
         claim: The privacy every generator was trained with; draws the bound.
         rng: Bootstrap.
     """
-    lira: Membership = create("personare.evaluate.attacks", "membership_lira")
+    exposed = np.isin(np.arange(len(alone)), most_exposed(alone))
     rows = []
     for what, known in signals.items():
-        some = np.sort(most_exposed(alone))
-        exposed = Signals(
-            logits=known.logits[:, some],
-            inside=known.inside[:, some],
-            labels=known.labels[some],
-            subjects=known.subjects[some],
-        )
-        for prefix, asked in ((f"synthetic_shadow.{what}_", known), (f"synthetic_shadow.{what}_exposed_", exposed)):
-            found = _judged(prefix, asked, lira, claim, rng)
-            rows += [_widened(found[0], asked, lira, claim), *found[1:]]
+        rows += _by_lira(f"synthetic_shadow.{what}_", known, claim, rng)
+        rows += _by_lira(f"synthetic_shadow.{what}_exposed_", _of_people(known, exposed), claim, rng)
     return rows
+
+
+def _of_people(signals: Signals, chosen: Array) -> Signals:
+    return Signals(
+        logits=signals.logits[:, chosen],
+        inside=signals.inside[:, chosen],
+        labels=signals.labels[chosen],
+        subjects=signals.subjects[chosen],
+    )
+
+
+def _by_lira(prefix: str, signals: Signals, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
+    lira: Membership = create("personare.evaluate.attacks", "membership_lira")
+    found = _judged(prefix, signals, lira, claim, rng)
+    return [_widened(found[0], signals, lira, claim), *found[1:]]
 
 
 def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | None) -> Result:
@@ -97,6 +104,42 @@ def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | 
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
     holds = claim is None or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
     return replace(area, low=low, high=high, note=area.note.rpartition(": ")[2] if holds else area.note)
+
+
+def judge_canaries(  # noqa: PLR0913 - whom to plant, in what, and what is claimed
+    pool: Batch,
+    make: FitAndSample,
+    *,
+    count: int = 8,
+    strength: float = 0.7,
+    models: int = 16,
+    claim: Spend | None = None,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Plant extreme people, each in half of the generators, and measure how well they are found.
+
+    A generator that remembers must show them, or the test says nothing; a private one may show no more than its claim
+    allows, and these are the people for whom that is hardest.
+
+    Args:
+        pool: Real people, all of whom are learned from as well, each in half of the generators.
+        make: Fits and samples.
+        count: Canaries.
+        strength: How extreme they are, in (0, 1]; see ``canary_people``.
+        models: How many generators, even.
+        claim: The privacy every generator was trained with; draws the bound.
+        rng: Canaries, halves, generators.
+
+    Returns:
+        ``synthetic_canaries.<what>_auc`` and ``_tpr_fpr10``, as of ``judge_shadows``.
+    """
+    planted = canary_people(pool, count, strength=strength, rng=rng)
+    signals, _ = shadow_signals(planted, make, models=models, rng=rng)
+    chosen = np.isin(np.unique(planted.subjects), np.setdiff1d(planted.subjects, pool.subjects))
+    rows = []
+    for what, known in signals.items():
+        rows += _by_lira(f"synthetic_canaries.{what}_", _of_people(known, chosen), claim, rng)
+    return rows
 
 
 def judge_people(

@@ -53,7 +53,7 @@ def judge_synthetic_risk(  # noqa: PLR0913 - a release, the people it is held ag
         control: Other people of the same cohort, never seen by it. As many as in ``train`` make the sharpest test.
         rng: Draws, bootstrap.
         claim: The privacy the generator was trained with; draws the bound of membership.
-        make: Fits a generator on some of the people of both groups (in sorted order) and samples; None: no shadows.
+        make: Fits a generator on some of the people of both groups and samples; None: no shadows.
         models: How many shadow generators, even.
 
     Returns:

@@ -1,5 +1,6 @@
 """Each attack finds people in a generator that remembers, and nobody in one that never looked."""
 
+import inspect
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,8 +34,12 @@ def remembered():
     return case(memorized(TRAIN, np.random.default_rng(0)))
 
 
-def test_there_are_six():
+def test_there_are_six_and_each_says_what_it_rests_on():
     assert len(NAMES) == 6
+    for name in NAMES:
+        method = registry.load(FOLDER, name)
+        assert "**Source**" in inspect.getdoc(method)
+        assert (method.modality, method.views) == ("synthetic", ())
 
 
 FIGURES = {
