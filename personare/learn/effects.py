@@ -26,8 +26,8 @@ class Effects:
         moment: (C, K, S) the same for a recording of each class.
 
     **Source**: the linear mixed model, N. Laird, J. Ware, "Random-effects models for longitudinal data", Biometrics 38
-    (1982), doi:10.2307/2529876, fitted by moments; shrinkage by O. Ledoit, M. Wolf, J. Multivariate Analysis 88 (2004),
-    doi:10.1016/S0047-259X(03)00096-4.
+    (1982), doi:10.2307/2529876, fitted by moments; the share of shrinkage is that of O. Ledoit, M. Wolf, J.
+    Multivariate Analysis 88 (2004), doi:10.1016/S0047-259X(03)00096-4, its target (how recordings go together) is ours.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -61,8 +61,8 @@ class Effects:
         own = _sums(left, whose) / counts[:, None]  # (P, K)
         moments = left - own[whose]
         freedom = max(1, len(rows) - len(counts))
-        pooled = _shrunk(moments * np.sqrt(len(rows) / freedom))
-        between = _shrunk(own - own.mean(axis=0)) * len(counts) / max(1, len(counts) - 1)
+        pooled = _moments(moments) * len(rows) / freedom
+        between = _toward(own - own.mean(axis=0), _moments(left)) * len(counts) / max(1, len(counts) - 1)
         person = root(between - pooled * (1 / counts).mean())  # what recordings differ in is partly in a person's mean
         # a class has its own covariance as far as its recordings tell it
         covariances = []
@@ -165,14 +165,16 @@ def _moments(rows: Array) -> Array:
     return np.asarray(rows.T @ rows / max(1, len(rows)))
 
 
-def _shrunk(rows: Array) -> Array:
-    """Return the covariance of centered rows, drawn toward its diagonal the more the fewer rows there are."""
+def _toward(rows: Array, like: Array) -> Array:
+    """Return the covariance of few centered rows, with correlations drawn toward ``like`` the more the fewer there are.
+
+    People are few, recordings are many: where people do not tell how two columns go together, recordings do.
+    """
     n = len(rows)
-    found = _moments(rows)
-    diagonal = np.diag(np.diag(found))
+    found, deviation = _moments(rows), np.sqrt(np.maximum((rows**2).mean(axis=0), 1e-12))
+    scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
+    target = like / np.outer(scale, scale) * np.outer(deviation, deviation)
     squares = rows**2
-    noise = (
-        (squares.T @ squares / n - found**2).sum() - (squares**2).mean(axis=0).sum() + (np.diag(found) ** 2).sum()
-    ) / n
-    share = float(np.clip(noise / max(((found - diagonal) ** 2).sum(), 1e-12), 0, 1))
-    return np.asarray((1 - share) * found + share * diagonal)
+    noise = (squares.T @ squares / n - found**2).sum() / n  # variance of all entries
+    share = float(np.clip(noise / max(((found - target) ** 2).sum(), 1e-12), 0, 1))
+    return np.asarray((1 - share) * found + share * target)

@@ -109,6 +109,11 @@ class SyntheticJudge:
             "worst": _some(self.train, scale.transform(worst), rng),
         }
         figures = {kind: _likeness(real, other, parts, rng) for kind, other in others.items()}
+        # against people whom the generator did not learn from: those it did would be told by what it kept of them
+        new = _some(self.test, scale.transform(rows["test"]), rng)
+        for kind, other in {**others, "best": real}.items():
+            for name, auc in told_apart(new.rows, other.rows, new.people, other.people).items():
+                figures[kind][f"told_apart_{name}"] = _number(auc, len(other.rows))
         found = []
         for measure, estimate in figures[""].items():
             lower = measure in ("mmd2", "ks", "told_apart_linear", "told_apart_trees")
@@ -175,14 +180,12 @@ def _likeness(real: _Rows, other: _Rows, parts: Array, rng: np.random.Generator)
     precision, recall, density, coverage = neighborhoods(real.rows, other.rows)
     distance, chance = kernel_distance(real.rows, other.rows, rng=rng)
     within, across = correlations_kept(real.rows, other.rows, parts)
-    apart = told_apart(real.rows, other.rows, real.people, other.people)
     alone = {
         "mmd2": distance,
         "mmd_p": chance,
         "ks": marginal_distance(real.rows, other.rows),
         "correlation_within": within,
         "correlation_across": across,
-        **{f"told_apart_{name}": auc for name, auc in apart.items()},
     }
     found = {
         "precision": mean_over_people(precision.astype(float), other.people, rng=rng),
@@ -190,8 +193,11 @@ def _likeness(real: _Rows, other: _Rows, parts: Array, rng: np.random.Generator)
         "density": mean_over_people(density, other.people, rng=rng),
         "coverage": mean_over_people(coverage.astype(float), real.people, rng=rng),
     }
-    nan, n = float("nan"), len(other.rows)
-    return {**found, **{name: Estimate(value=value, low=nan, high=nan, n=n) for name, value in alone.items()}}
+    return {**found, **{name: _number(value, len(other.rows)) for name, value in alone.items()}}
+
+
+def _number(value: float, n: int) -> Estimate:
+    return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
 
 
 def _series(values: Array) -> Array:
