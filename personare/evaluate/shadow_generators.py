@@ -102,7 +102,7 @@ def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | 
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
-    holds = claim is None or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    holds = claim is None or claim.unit != "person" or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
     return replace(area, low=low, high=high, note=area.note.rpartition(": ")[2] if holds else area.note)
 
 
@@ -167,7 +167,8 @@ def judge_people(
 def _judged(
     prefix: str, signals: Signals, attack: Membership, claim: Spend | None, rng: np.random.Generator
 ) -> list[Result]:
-    rows = judge_membership(signals, {"it": attack}, claim=claim, rng=rng)
+    bounded = claim if claim is not None and claim.unit == "person" else None  # one of recordings bounds no person
+    rows = judge_membership(signals, {"it": attack}, claim=bounded, rng=rng)
     # a row is a person here, so the figures by recording and by person are the same
     shown = _SHOWN[:1] if prefix.endswith("exposed_") else _SHOWN  # so few people have no rates
     rows = [replace(row, measure=prefix + figure) for figure in shown for row in rows if row.measure == f"it.{figure}"]

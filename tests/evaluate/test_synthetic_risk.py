@@ -1,5 +1,6 @@
 """All attacks on synthetic people together, shadow generators, and people planted to be found."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -100,6 +101,12 @@ def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bou
 def test_a_false_claim_is_told(pool):
     claim = one_shot(1.0, 12).spend()  # says so, and remembers everybody
     assert "ABOVE THE BOUND" in everybody_found(pool, memorized, claim)["synthetic_shadow.neighbor_auc"].note
+
+
+def test_a_claim_about_recordings_bounds_no_person(pool):
+    claim = replace(one_shot(1.0, 12).spend(), unit="recording")
+    rows = everybody_found(pool, memorized, claim).values()
+    assert not any("allows" in row.note for row in rows)
 
 
 def test_shadows_join_the_other_attacks():
