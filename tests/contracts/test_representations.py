@@ -25,16 +25,16 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "so", "glad", "sad"]
 
 def _said(labels, rng):
     more = [" ".join(rng.choice(["so", "glad", "sad"], rng.integers(1, 5))) for _ in labels]
-    return np.array([f"{('sad', 'glad')[label]} {text}" for label, text in zip(labels, more, strict=True)])
+    return np.array([f"{('sad', 'glad', 'so')[label]} {text}" for label, text in zip(labels, more, strict=True)])
 
 
 def recordings(seed: int, people: int, each: int = 6) -> Batch:
     """A table and words in which the class shows; people differ in the table, and some rows are missing."""
     rng = generator(seed, "recordings")
     n = people * each
-    labels = np.arange(n) % 2
+    labels = np.arange(n) % 3
     who = np.repeat(np.arange(people), each)
-    voice = rng.standard_normal((n, 24)) + 2 * np.eye(2, 24)[labels] + 3 * rng.standard_normal((people, 24))[who]
+    voice = rng.standard_normal((n, 24)) + 2 * np.eye(3, 24)[labels] + 3 * rng.standard_normal((people, 24))[who]
     voice[:, 5] = 7.0  # a constant column
     present = {"voice": rng.random(n) > 0.15, "words": rng.random(n) > 0.15}
     return Batch(
@@ -42,7 +42,7 @@ def recordings(seed: int, people: int, each: int = 6) -> Batch:
         arrays={"voice": voice.astype(np.float32), "words": _said(labels, rng)},
         present=present,
         labels=labels.astype(np.int64),
-        classes=("sad", "glad"),
+        classes=("sad", "glad", "so"),
         subjects=np.array([f"{seed}-{p}" for p in who]),
     )
 
@@ -173,7 +173,7 @@ LEARNED = [name for name in METHODS if name != "pretrained"]
 
 def test_leace_refuses_to_erase_everything(methods):
     batch = recordings(0, 8)
-    few = replace(batch, arrays={**batch.arrays, "voice": batch.arrays["voice"][:, :3]})
+    few = replace(batch, arrays={"voice": batch.arrays["voice"][:, :3]}, present={"voice": batch.present["voice"]})
     with pytest.raises(DataError, match="nothing would be left"):
         methods("leace").fit(few, validation=few, rng=generator(0, "few"))
 

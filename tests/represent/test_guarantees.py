@@ -176,7 +176,7 @@ def test_the_adversary_is_not_part_of_what_is_kept():
 
 
 def test_a_chain_keeps_the_bound_of_its_narrowest_link():
-    chain = Chain(links=(Bottleneck(codes=4), Leace(directions=1)))
+    chain = Chain(links=(Leace(directions=1), Bottleneck(codes=4)))
     fitted = chain.fit(people(0), validation=people(1), rng=generator(0, "chain"))
     assert len(np.unique(show(fitted, people(8)), axis=0)) <= 4
     assert fitted.guarantee.count(";") >= 2
