@@ -113,8 +113,8 @@ def charge(
         name, worst = max(over.items(), key=lambda item: item[1])
         raise PolicyError(
             f"The privacy budget of {len(over)} of {len(people)} people in {cohort} does not suffice: with this run, "
-            f"{name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is allowed. Train "
-            "with more noise or fewer steps, leave these people out, or raise the budget in study.toml with consent."
+            f"{name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is allowed. "
+            "Train with more noise or fewer steps, leave these people out, or raise the budget in study.toml with consent."
         )
     kept = [asdict(spend) for spend in spends]
     rows = [

@@ -19,7 +19,7 @@ from personare.learn.public_rows import PublicRows
 __all__ = ["LENGTH", "MASK", "HeadPredictor", "head_features"]
 
 LENGTH = 8.0
-"""Of the rows that a head reads: the constant beside them is 1, and small, so that it takes little of a clipped step."""
+"""Of the rows that a head reads: the constant beside them is 1, and small, so takes little of a clipped step."""
 MASK = 0.25
 """What a bit that says that a modality is there counts, where a row counts 1."""
 

@@ -40,8 +40,8 @@ class PrivateEvolution:
         delta: The chance that it fails.
 
     **Source**: Z. Lin, S. Gopi, J. Kulkarni, H. Nori, S. Yekhanin, "Differentially private synthetic data via
-    foundation model APIs 1: images", ICLR 2024, arXiv:2305.15560. One vote a person in place of one a picture, and persons apart
-    from recordings, are ours.
+    foundation model APIs 1: images", ICLR 2024, arXiv:2305.15560. One vote a person in place of one a picture, and
+    persons apart from recordings, are ours.
 
     Example:
         >>> PrivateEvolution(rounds=2).candidates
