@@ -114,7 +114,7 @@ def charge(
         raise PolicyError(
             f"The privacy budget of {len(over)} of {len(people)} people in {cohort} does not suffice: with this run, "
             f"{name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is allowed. "
-            "Train with more noise or fewer steps, leave these people out, or ask them for a larger budget in study.toml."
+            "Train with more noise or fewer steps, leave these people out, or ask them for more in study.toml."
         )
     kept = [asdict(spend) for spend in spends]
     rows = [
