@@ -97,7 +97,7 @@ def modulation(x: Array, active: Array) -> Array:
 
     Example:
         >>> modulation(np.zeros((1, 128, 20)), np.ones((1, 20))).shape
-        (1, 528)
+        (1, 488)
     """
     spoken = active[:, None]
     mean = (x * spoken).sum(axis=2, keepdims=True) / (spoken.sum(axis=2, keepdims=True) + 1e-6)

@@ -122,7 +122,8 @@ def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     rows = pd.read_parquet(out / "results.parquet")
     models = rows.modality == "model"
-    parts = [_recordings(rows[~models])] * (not models.all()) + [_models(rows[models])] * bool(models.any())
+    tables = ((_recordings, rows[~models]), (_models, rows[models]))
+    parts = [said(some) for said, some in tables if len(some)]
     beside = out / "reference.json"
     if beside.exists():
         figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")

@@ -60,7 +60,7 @@ def test_a_score_depends_on_that_recording_alone(name, people):
 def test_every_file_says_what_it_needs():
     for name in find(FOLDER):
         attack = create(FOLDER, name)
-        assert attack.modality in ("audio", "video", "any", "model")
+        assert attack.modality in ("audio", "video", "any", "model", "synthetic")
         assert hasattr(attack, "fit") != callable(attack), "it names people, or it is called with what others found"
 
 
