@@ -22,7 +22,8 @@ from personare.govern.ledger import Ledger
 from personare.study.evidence import table
 from personare.study.models import Models
 from personare.study.parting import split_people
-from personare.study.plan import ModelPlan, StudyPlan
+from personare.study.plan import StudyPlan
+from personare.study.releases import ModelPlan
 
 _FIGURES = ("accuracy", "uar", "ece", "confacc_low")
 

@@ -24,7 +24,8 @@ from personare.data.cohort import open_cohort
 from personare.evaluate.synthetic import SyntheticJudge
 from personare.govern.ledger import Ledger
 from personare.study.models import Models
-from personare.study.plan import ModelPlan, StudyPlan
+from personare.study.plan import StudyPlan
+from personare.study.releases import ModelPlan
 
 _FIGURES = (
     "linear.tstr_uar",

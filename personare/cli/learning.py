@@ -51,7 +51,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     from personare.study.admission import open_ledger
     from personare.study.outputs import text_table
     from personare.study.parallel import Workers
-    from personare.study.plan import ModelPlan, StudyPlan, as_toml
+    from personare.study.plan import StudyPlan, as_toml
+    from personare.study.releases import ModelPlan
     from personare.study.run import run_study
 
     options = method_options(how["options"])

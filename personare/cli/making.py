@@ -31,6 +31,8 @@ _MOST = 10  # lines about what was left out
 @click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for ranges and scaling.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
 @click.option("--held-out", default=0.25, show_default=True, help="Share of people kept out, to measure the risk by.")
+@click.option("--shadows", default=8, show_default=True, help="Generators that attack it; 0 for none.")
+@click.option("--canaries", default=8, show_default=True, help="Extreme people planted in them; 0 for none.")
 @click.option("--media/--no-media", default=True, help="Make sound and films where a track allows it.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--jobs", default=-1, show_default=True, help="Processes; -1 for one a core.")
@@ -41,12 +43,13 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
     from personare.study.parallel import Workers
-    from personare.study.synthetic import Synthesis, SyntheticPlan
-    from personare.study.synthetic_risk import Risk
+    from personare.study.releases import SyntheticPlan
+    from personare.study.synthetic import Synthesis
+    from personare.study.synthetic_judge import SyntheticJudging
 
     options = _options(how)
     registry.create("personare.synthesize", how["method"], options)  # says at once what is wrong with the options
-    named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media", "seed")
+    named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
     plan = SyntheticPlan(**{name: how[name] for name in named}, options=options)
     real = open_cohort(cohort)
     work = Synthesis(
@@ -55,12 +58,13 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
         ledger=open_ledger(ledger, real.root),
         public=open_cohort(how["public"]) if how["public"] else None,
         workers=Workers(jobs=how["jobs"]),
-        judge=Risk(seed=plan.seed) if plan.held_out else None,
+        seed=how["seed"],
+        judge=SyntheticJudging(seed=how["seed"], shadows=how["shadows"], canaries=how["canaries"]),
     )
-    made, skipped = work(out)
-    _tell(skipped)
-    people = len({r.subject for r in made.recordings})
-    click.echo(f"{out}: {len(made.recordings)} recordings of {people} people who do not exist.")
+    written = work(out)
+    _tell(written.skipped)
+    people, recordings = written.sheet.holds
+    click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
 
 
@@ -68,6 +72,7 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @click.argument("cohort", type=_PATH)
 @click.argument("out", type=_PATH)
 @click.option("--method", required=True, help="A representation, e.g. leace; see `personare methods`.")
+@click.option("--then", multiple=True, help="A representation that follows it, as it comes; may be given again.")
 @click.option("--label", default="emotion", show_default=True, help="What is to be kept.")
 @click.option("--modality", "modalities", multiple=True, help="A track to read; default: all but films.")
 @click.option("--epsilon", type=float, help="Local differential privacy of each recording, where the method has it.")
@@ -79,21 +84,21 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
 def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
-    from personare.core import registry
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
-    from personare.study.represented import Representing, RepresentingPlan
+    from personare.study.releases import RepresentationPlan
+    from personare.study.represented import Representing, representation_of
 
-    options = _options(how)
-    registry.create("personare.represent", how["method"], options)
-    named = ("method", "label", "modalities", "held_out", "seed")
-    plan = RepresentingPlan(**{name: how[name] for name in named}, options=options)
+    named = ("method", "label", "modalities", "held_out")
+    then = [{"method": name} for name in how["then"]]
+    plan = RepresentationPlan(**{name: how[name] for name in named}, options=_options(how), then=then)
+    representation_of(plan)  # says at once what is wrong with the options
     real = open_cohort(cohort)
     public = open_cohort(how["public"]) if how["public"] else None
-    work = Representing(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root), public=public)
-    made, skipped = work(out)
-    _tell(skipped)
-    click.echo(f"{out}: {len(made.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
+    book = open_ledger(ledger, real.root)
+    written = Representing(cohort=real, plan=plan, ledger=book, seed=how["seed"], public=public)(out)
+    _tell(written.skipped)
+    click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
 
 
 def _options(how: dict[str, Any]) -> dict[str, Any]:

@@ -233,6 +233,7 @@ class Release:
         options: Options of each method, by method name.
         counts: What was done: ``recordings``, ``frames``, ``frames_covered_whole``, ``seconds`` ...
         withheld: What was not released.
+        claim: What may be claimed about the people it was made of, in words; empty where nothing was put into words.
     """
 
     name: str
@@ -243,6 +244,7 @@ class Release:
     options: Mapping[str, Mapping[str, Any]]
     counts: Mapping[str, float]
     withheld: tuple[Withheld, ...] = ()
+    claim: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ overstates the cost by some 10 %, and the Gaussian limit (GDP) understates it an
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Literal, get_args
 
@@ -19,7 +20,7 @@ from scipy.stats import binom
 from personare.core.errors import OptionError
 from personare.core.types import Spend
 
-__all__ = ["Accountant", "check_claim", "compose", "epsilon_of", "noise_for", "person_epsilon"]
+__all__ = ["Accountant", "as_one_claim", "check_claim", "compose", "epsilon_of", "noise_for", "person_epsilon"]
 
 Accountant = Literal["pld", "prv"]
 
@@ -142,6 +143,15 @@ def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> fl
     for mechanism in mechanisms:
         total = total.compose(_loss(*mechanism, grid))
     return float(total.get_epsilon_for_delta(delta))
+
+
+def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
+    """Return everything that a training spent as one claim; one about recordings, if any of it is. None for nothing."""
+    if len(spends) < 2:
+        return next(iter(spends), None)
+    delta = max(spend.delta for spend in spends)
+    unit: Literal["person", "recording"] = "recording" if any(s.unit == "recording" for s in spends) else "person"
+    return replace(spends[0], unit=unit, epsilon=compose(spends, delta), delta=delta)
 
 
 def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") -> None:

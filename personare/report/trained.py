@@ -87,17 +87,13 @@ class Training:
         """All that the training spent, as one claim."""
         if not self.spends:
             return NO_CLAIM
-        first, delta = self.spends[0], max(spend.delta for spend in self.spends)
-        units = {spend.unit for spend in self.spends}
-        if len(self.spends) == 1:
-            epsilon = first.epsilon
-        else:
+        claim = self.spends[0]
+        if len(self.spends) > 1:
             # Only here does a report need the accountant, which brings torch along.
-            from personare.learn.accounting import compose
+            from personare.learn.accounting import as_one_claim
 
-            epsilon = compose(self.spends, delta)
-        unit = "recording" if "recording" in units else "person"
-        return Claim(epsilon=epsilon, delta=delta, unit=unit, accountant=first.accountant)
+            claim = as_one_claim(self.spends) or claim
+        return Claim(epsilon=claim.epsilon, delta=claim.delta, unit=claim.unit, accountant=claim.accountant)
 
 
 def read_training(run: Path, missing: list[str]) -> dict[str, Training]:

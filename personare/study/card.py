@@ -7,7 +7,7 @@ from typing import Any
 
 from personare.core.types import Cohort, Result, Spend
 from personare.data.atomic import write_text
-from personare.study.plan import ModelPlan
+from personare.study.releases import ModelPlan
 
 __all__ = ["write_card"]
 

@@ -19,9 +19,11 @@ from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model
 from personare.evaluate.robustness import judge_robustness
+from personare.learn.accounting import as_one_claim
 from personare.study.admission import open_ledger
-from personare.study.models import Models, ModelWork, as_one_claim, load_model
-from personare.study.plan import ModelPlan, StudyPlan, load_plan
+from personare.study.models import Models, ModelWork, load_model
+from personare.study.plan import StudyPlan, load_plan
+from personare.study.releases import ModelPlan
 
 __all__ = ["audit_run", "evaluate_run"]
 

@@ -11,6 +11,7 @@ from personare.core.types import Cohort, Recording, Release, Result
 from personare.data.cohort import open_cohort
 from personare.evaluate.judging import judge
 from personare.study.evidence import gather, table
+from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
@@ -64,7 +65,7 @@ class Judge:
         key = f"{self.key} {self.plan}"
         steps = self.out / "steps" / label.replace(" ", "-")
         found = self.workers.each(label, items, work, steps, key)
-        return {name: [_result(row) for row in result["rows"]] for name, result in found}
+        return {name: [read_result(row) for row in result["rows"]] for name, result in found}
 
 
 def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
@@ -82,14 +83,9 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str,
         attacks=plan.attacks,
         utilities=plan.utilities,
         options=plan.options,
-        baseline=[_result(row) for row in baseline],
+        baseline=[read_result(row) for row in baseline],
     )
     return {"rows": [asdict(replace(row, release=name)) for row in results]}
-
-
-def _result(row: Mapping[str, Any]) -> Result:
-    values: dict[str, Any] = {k: float("nan") if v is None else v for k, v in row.items()}  # JSON knows no NaN
-    return Result(**values)
 
 
 def _once(rows: list[Result]) -> list[Result]:

@@ -1,6 +1,5 @@
 """Models as releases: learned from a cohort, judged on people they never met, attacked through shadow models."""
 
-import hashlib
 import json
 import math
 from collections import Counter
@@ -19,23 +18,24 @@ from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
-from personare.data.runs import RunFolder, fingerprint
+from personare.data.runs import RunFolder
 from personare.evaluate.classification import judge_model
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Signals, split_halves
-from personare.features.batches import Layout, read_batch
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
-from personare.learn.accounting import compose
+from personare.learn.accounting import as_one_claim, compose
 from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
-from personare.study.admission import admit
 from personare.study.card import write_card
 from personare.study.evidence import table
+from personare.study.opening import content, open_batch
+from personare.study.outputs import read_result
 from personare.study.parting import Parts, split_people
-from personare.study.plan import ModelPlan, StudyPlan
+from personare.study.plan import StudyPlan
+from personare.study.releases import ModelPlan
 
-__all__ = ["ModelWork", "Models", "as_one_claim", "load_model"]
+__all__ = ["ModelWork", "Models", "load_model"]
 
 
 @dataclass(frozen=True)
@@ -58,30 +58,19 @@ class Models:
 
     def read(self, cohort: Cohort, model: ModelPlan, purpose: str = "training") -> tuple[Batch, list[Withheld]]:
         """Open what a model reads."""
-        tracks = model.modalities or sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"})
-        recordings, sources, refused = admit(cohort, tracks, purpose, self.ledger)
-        if not recordings:
-            raise DataError(f"No recording of {cohort.name} may be opened for {purpose}: {_why(refused, tracks)}.")
-        batch, skipped = read_batch(
-            recordings,
-            sources,
-            label=model.label,
-            modalities=model.modalities,
-            participants=cohort.participants,
-            layout=Layout(gaps="indicate"),
-        )
-        return batch, [*refused, *skipped]
+        opened = open_batch(cohort, model.label, model.modalities, self.ledger, purpose=purpose)
+        return opened.batch, list(opened.skipped)
 
     def make(self, model: ModelPlan) -> tuple[Release, list[Result], list[Withheld]]:
         """Train a model, save it with its card, and measure what it can do and what it gives away."""
         batch, skipped = self.read(self.cohort, model)
         work = ModelWork(models=self, model=model, batch=batch)
         folder = RunFolder(self.out)
-        key = {"recordings": _content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
+        key = {"recordings": content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
         options = {**asdict(model), "shadows": self.plan.shadows, "membership": self.plan.membership}
         made = folder.step(f"model-{model.name}", inputs=key, options=options, work=work.train)
         judged = folder.step(f"judge-{model.name}", inputs=key, options=options, work=work.judge)
-        rows = [_result(row) for row in judged["rows"]]
+        rows = [read_result(row) for row in judged["rows"]]
         spends = tuple(Spend(**spend) for spend in made["spends"])
         root = self.out / made["root"]
         write_card(root / "README.md", self.cohort, model, spends, rows, made)
@@ -224,24 +213,6 @@ class ModelWork:
         return [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
 
 
-def _content(batch: Batch) -> str:
-    """Return a hash of all that is learned from, so that changed recordings are learned anew."""
-    arrays = {name: hashlib.sha256(_bytes(values)).hexdigest() for name, values in batch.arrays.items()}
-    return fingerprint([batch.ids, batch.classes, batch.labels.tolist(), batch.subjects.tolist(), arrays])
-
-
-def _bytes(values: Array) -> bytes:
-    return values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
-
-
-def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
-    """Return everything that a training spent as one claim."""
-    if len(spends) < 2:
-        return next(iter(spends), None)
-    delta = max(spend.delta for spend in spends)
-    return replace(spends[0], epsilon=compose(spends, delta), delta=delta)
-
-
 def _beside(row: Result, unprotected: Result) -> Result:
     """Put the same attack on the same model without privacy beside a row."""
     row = replace(row, baseline=unprotected.value)
@@ -269,12 +240,3 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     learner = registry.create("personare.train", model.method, dict(model.options))
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     return learner.restore(arrays, about), model
-
-
-def _why(refused: Sequence[Withheld], tracks: Sequence[str]) -> str:
-    return refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
-
-
-def _result(row: Mapping[str, Any]) -> Result:
-    values: dict[str, Any] = {k: float("nan") if v is None else v for k, v in row.items()}  # JSON knows no NaN
-    return Result(**values)

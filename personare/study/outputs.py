@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +15,9 @@ from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.runs import write_json
 from personare.govern.ledger import Ledger
-from personare.study.plan import Published
+from personare.study.releases import Published
 
-__all__ = ["text_table", "write"]
+__all__ = ["read_result", "text_table", "write"]
 
 _EXAMPLES = 3
 _PACKAGES = (
@@ -57,7 +57,8 @@ def write(out: Path, cohort: Cohort, found: Found, published: Sequence[Published
     if published:
         write_json(out / "reference.json", [_beside(figure, results) for figure in published])
     write_json(out / "cohort.json", _cohort(cohort))
-    write_json(out / "examples.json", {r.name: _examples(out, r) for r in releases if r.kind != "model"})
+    shown = [r for r in releases if r.kind in ("recordings", "synthetic")]
+    write_json(out / "examples.json", {r.name: _examples(out, r) for r in shown})
     write_json(out / "ledger.json", _ledger(ledger))
     write_json(out / "versions.json", {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}})
 
@@ -103,10 +104,10 @@ def _examples(out: Path, release: Release) -> list[dict[str, str]]:
     emotions: set[str] = set()
     for recording in open_cohort(release.root).recordings:
         emotion = recording.labels.get("emotion", "")
-        if len(chosen) < _EXAMPLES and recording.subject not in people and emotion not in emotions:
+        track = next((name for name in ("video", "audio") if name in recording.tracks), None)
+        if track and len(chosen) < _EXAMPLES and recording.subject not in people and emotion not in emotions:
             people.add(recording.subject)
             emotions.add(emotion)
-            track = "video" if "video" in recording.tracks else "audio"
             path = (release.root / recording.tracks[track]).relative_to(out).as_posix()
             chosen.append({"track": track, "path": path, "emotion": emotion})
     return chosen
@@ -121,8 +122,9 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     rows = pd.read_parquet(out / "results.parquet")
-    models = rows.modality == "model"
-    tables = ((_recordings, rows[~models]), (_models, rows[models]))
+    told = {"representation": _representations, "synthetic": _synthetic, "model": _models}
+    tables = [(_recordings, rows[~rows.modality.isin(list(told))])]
+    tables += [(said, rows[rows.modality == modality]) for modality, said in told.items()]
     parts = [said(some) for said, some in tables if len(some)]
     beside = out / "reference.json"
     if beside.exists():
@@ -141,6 +143,27 @@ def _models(rows: pd.DataFrame) -> str:
     return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
 
 
+def _representations(rows: pd.DataFrame) -> str:
+    """Return what is still read from each representation, and who is named in it."""
+    names = {"reader.uar": "recall (UAR)", "identity.top1": "named", "identity.person_top1": "named, all recordings"}
+    return _chosen(rows[rows.measure.isin(names)], names)
+
+
+def _synthetic(rows: pd.DataFrame) -> str:
+    """Return what is learned from each made-up cohort, and how well the strongest attack tells whom it learned from."""
+    areas = rows[rows.measure.str.fullmatch(r"synthetic_(membership|shadow|canaries)\.(?!\w*exposed)\w+_auc")]
+    kind = areas.measure.str.startswith("synthetic_canaries").map({True: "canaries AUC", False: "membership AUC"})
+    found = areas.groupby(["release", kind]).value.max().unstack()
+    names = {f"synthetic.{reader}.tstr_uar": f"learned, {reader}" for reader in ("linear", "forest")}
+    return _chosen(rows[rows.measure.isin(names)], names, found)
+
+
+def _chosen(rows: pd.DataFrame, names: Mapping[str, str], beside: pd.DataFrame | None = None) -> str:
+    table = rows.pivot(index="release", columns="measure", values="value").reindex(columns=list(names))
+    table = table.rename(columns=names) if beside is None else table.rename(columns=names).join(beside)
+    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
+
+
 def _recordings(rows: pd.DataFrame) -> str:
     emotion = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
     kept = emotion.groupby(["release", "attacker"]).value.max().unstack()
@@ -149,3 +172,9 @@ def _recordings(rows: pd.DataFrame) -> str:
     columns = ["ignorant", "lazy_informed", "semi_informed"]
     both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
     return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
+
+
+def read_result(row: Mapping[str, Any]) -> Result:
+    """Return a measured row as a step remembered it; JSON knows no NaN."""
+    values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
+    return Result(**values)

@@ -10,7 +10,7 @@ from personare.core.errors import DataError
 from personare.core.types import Batch
 from personare.data.published import as_published
 from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
-from personare.study.plan import ModelPlan
+from personare.study.releases import ModelPlan
 
 __all__ = ["Parts", "split_people"]
 

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from importlib import resources
 from pathlib import Path
@@ -11,58 +11,9 @@ from typing import Any
 from personare.anonymize._recordings import Disguise
 from personare.core.errors import OptionError
 from personare.govern.budget import Budget
+from personare.study.releases import ModelPlan, Published, RepresentationPlan, SyntheticPlan, TransferPlan
 
-__all__ = ["ModelPlan", "Published", "StudyPlan", "as_toml", "load_plan", "presets"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Published:
-    """A figure that somebody published, and the row of ours that answers it.
-
-    Attributes:
-        row: What was measured.
-        published: The figure as published.
-        release: Our release.
-        measure: Our measure.
-        attacker: Who looks, as the publication did.
-        retrained: Who looks after retraining; empty where that has no meaning.
-    """
-
-    row: str
-    published: str
-    release: str
-    measure: str
-    attacker: str = ""
-    retrained: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelPlan:
-    """A model to train.
-
-    Attributes:
-        name: Unique in the study.
-        method: A file of ``train``.
-        options: Its options, ``epsilon`` among them.
-        modalities: Tracks to read; none: all but films.
-        label: What is learned.
-        protocol: ``person_folds``: judged on people it never met. ``unseen_sentences``: who also say what it never
-            heard. ``published``: the parts that the data set's authors named, in the label ``split``.
-            ``leaky_random_9_1``: on other clips of the same people, to compare with tables published that way.
-    """
-
-    name: str
-    method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    modalities: Sequence[str] = ()
-    label: str = "emotion"
-    protocol: str = "person_folds"
-
-    def __post_init__(self) -> None:
-        """Check the protocol."""
-        known = ("person_folds", "unseen_sentences", "published", "leaky_random_9_1")
-        if self.protocol not in known:
-            raise OptionError(f"The protocol must be one of {', '.join(known)}, not {self.protocol!r}.")
+__all__ = ["StudyPlan", "as_toml", "load_plan", "presets"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +23,9 @@ class StudyPlan:
     Attributes:
         releases: One disguise for each release of recordings.
         models: One for each model that is trained.
+        representations: One for each description of behavior without the person.
+        synthetic: One for each cohort of people who do not exist.
+        transfer: Other tasks, in this or another cohort, by which representations are judged as they were fitted.
         attacks: Files of ``evaluate/attacks`` to run.
         utilities: Files of ``evaluate/utility`` to run.
         options: Options of attacks and utilities, by name.
@@ -81,13 +35,18 @@ class StudyPlan:
         published: Published figures to print beside ours.
         membership: Membership attacks on the models; files of ``evaluate/attacks``.
         disclosure: Attacks on what a model shows of people it never met; files of ``evaluate/attacks``.
-        shadows: Models like each one, trained on halves of its people for these attacks; even, 0 for none.
+        shadows: Models and generators like each one, trained on halves of its people for these attacks; even, 0 for
+            none.
+        canaries: Extreme people planted in the shadow generators, who must be found where nothing protects them.
         budget: The most that all runs together may cost one person, as ``[budget]`` with ``epsilon`` and ``delta``.
         public: Folder of a cohort whose people's data need no protection, for scaling and description; empty: none.
     """
 
     releases: tuple[Disguise, ...] = ()
     models: tuple[ModelPlan, ...] = ()
+    representations: tuple[RepresentationPlan, ...] = ()
+    synthetic: tuple[SyntheticPlan, ...] = ()
+    transfer: tuple[TransferPlan, ...] = ()
     attacks: tuple[str, ...] = ()
     utilities: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -98,6 +57,7 @@ class StudyPlan:
     membership: tuple[str, ...] = ("membership_loss", "membership_lira", "membership_rmia")
     disclosure: tuple[str, ...] = ("model_identity", "model_attributes")
     shadows: int = 8
+    canaries: int = 8
     budget: Budget | None = None
     public: str = ""
 
@@ -106,8 +66,9 @@ class StudyPlan:
         if self.shadows < 0 or self.shadows % 2:
             raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
         names = [*(r.name for r in self.releases), *(m.name for m in self.models)]
+        names += [*(r.name for r in self.representations), *(s.name for s in self.synthetic)]
         twice = sorted({name for name in names if names.count(name) > 1})
-        if twice or not names or "original" in names:
+        if twice or not names or {"original", ""} & {*names}:
             raise OptionError(
                 "Every release needs a name of its own, other than 'original', and there must be at least one; "
                 f"given: {', '.join(names) or 'none'}."
@@ -179,7 +140,14 @@ def _toml(value: Any) -> str:
 
 
 def _plan(said: dict[str, Any]) -> StudyPlan:
-    entries: dict[str, Any] = {"releases": Disguise, "models": ModelPlan, "published": Published}
+    entries: dict[str, Any] = {
+        "releases": Disguise,
+        "models": ModelPlan,
+        "representations": RepresentationPlan,
+        "synthetic": SyntheticPlan,
+        "transfer": TransferPlan,
+        "published": Published,
+    }
     rows: dict[str, Any] = {
         name: tuple(_known(kind, row, f"a [[{name}]] entry") for row in said.pop(name, []))
         for name, kind in entries.items()

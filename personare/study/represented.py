@@ -2,64 +2,40 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
 
 from personare.core import registry
-from personare.core.errors import DataError, OptionError
-from personare.core.protocols import Transform
+from personare.core.errors import DataError
+from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
-from personare.core.types import Batch, Cohort, Recording, Result, Withheld
+from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort
+from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
+from personare.evaluate.transfer import transfer
 from personare.features.track_writing import TrackForm, write_track
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
+from personare.learn.chaining import Chain
 from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
 from personare.study.evidence import table
-from personare.study.synthetic import Opened, building, open_batch, part_people
+from personare.study.opening import Opened, Written, building, open_batch, part_people
+from personare.study.releases import RepresentationPlan
 
-__all__ = ["Representing", "RepresentingPlan"]
+__all__ = ["Representing", "representation_of"]
 
+_PACKAGE = "personare.represent"
 _TRACK = "representation"
 _FORM = TrackForm(kind="table", suffix=".npy")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RepresentingPlan:
-    """What is described, and how.
-
-    Attributes:
-        method: A file of ``represent``.
-        options: Its options.
-        label: What is to be kept, such as ``emotion``.
-        modalities: Tracks to read; none: all but films and events.
-        held_out: Share of the people it is not fitted to; they are represented too, and it is judged by them.
-        seed: Everything random follows from it.
-
-    Raises:
-        OptionError: A number out of its range.
-    """
-
-    method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    label: str = "emotion"
-    modalities: tuple[str, ...] = ()
-    held_out: float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if not 0 <= self.held_out < 1:
-            raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.5.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,57 +46,69 @@ class Representing:
         cohort: Whose recordings.
         plan: How.
         ledger: Notes each opening, each privacy spend and the release.
+        seed: Everything random follows from it, but what hides people.
         public: People whose data need no protection; None where there are none.
         budget: The most that all runs together may cost one person.
+        tasks: Recordings of other tasks to judge it by, by name, and whether they are of the same people.
     """
 
     cohort: Cohort
-    plan: RepresentingPlan
+    plan: RepresentationPlan
     ledger: Ledger
+    seed: int = 0
     public: Cohort | None = None
     budget: Budget | None = None
+    tasks: Mapping[str, tuple[Batch, bool]] = field(default_factory=dict)
 
-    def __call__(self, out: Path) -> tuple[Cohort, list[Withheld]]:
+    @cached_property
+    def opened(self) -> Opened:
+        """The recordings."""
+        return open_batch(self.cohort, self.plan.label, self.plan.modalities, self.ledger)
+
+    def __call__(self, out: Path) -> Written:
         """Write the cohort: the track ``representation``, labels, pseudonyms, the transform, the card.
 
         **Guarantee**: until everything is written there is no cohort at ``out``; nothing of a recording but its
-        representation, its label and its pseudonym is written, and nothing of the participants' table.
+        representation, its label and its pseudonym is written, and nothing of the participants' table. Noise that
+        hides people does not follow from the seed.
 
         Args:
             out: An empty or absent folder.
-
-        Returns:
-            The cohort, and what could not be read.
 
         Raises:
             DataError: Nothing to learn from, too few people, or a folder that is not empty.
             OptionError: An option that the method does not have or cannot use.
             PolicyError: Somebody's privacy budget does not suffice.
         """
-        plan = self.plan
-        method = registry.create("personare.represent", plan.method, dict(plan.options))
+        plan, opened = self.plan, self.opened
+        method = representation_of(plan)
         with building(out) as part:
-            opened = open_batch(self.cohort, plan.label, plan.modalities, self.ledger)
             known, new = part_people(opened.batch, plan.held_out, rng=self._rng("held out"))
-            transform = self._fitted(method, known)
-            shown = transform(opened.batch, rng=self._rng("transform"))
+            transform, spends = self._fitted(method, known)
+            # A seed can be guessed, and whoever knows it can take the noise off.
+            shown = transform(opened.batch, rng=np.random.default_rng() if spends else self._rng("transform"))
             rows = self._judged(transform, known, new)
             self._write(part, shown, opened, transform)
-            write_datasheet(part, self._sheet(known, shown, transform, rows))
-        detail = {**asdict(plan), "spends": [asdict(spend) for spend in transform.spends]}
+            sheet = self._sheet(known, shown, transform, (spends, rows))
+            write_datasheet(part, sheet)
+        detail = {**asdict(plan), "spends": [asdict(spend) for spend in spends]}
         self.ledger.append("released", [{"cohort": self.cohort.name, "purpose": "training", "detail": detail}])
-        return open_cohort(out), list(opened.skipped)
+        return Written(cohort=open_cohort(out), sheet=sheet, skipped=opened.skipped)
 
     def _rng(self, *what: str) -> np.random.Generator:
-        return generator(self.plan.seed, self.plan.method, *what)
+        return generator(self.seed, self.plan.method, *what)
 
-    def _fitted(self, method: Any, known: Batch) -> Transform:
+    def _fitted(self, method: Representation, known: Batch) -> tuple[Transform, tuple[Spend, ...]]:
+        """Return the transform, and what fitting it and showing everybody's recordings through it cost."""
         plan = self.plan
         public = open_batch(self.public, plan.label, plan.modalities, self.ledger).batch if self.public else None
-        transform: Transform = method.fit(known, validation=known, rng=self._rng("fit"), public=public)
-        people, name = Counter(map(str, known.subjects)), self.cohort.name
-        charge(self.ledger, transform.spends, cohort=name, people=people, budget=self.budget, compose=compose)
-        return transform
+        transform = method.fit(known, validation=known, rng=self._rng("fit"), public=public)
+        links = getattr(transform, "links", (transform,))
+        shows = tuple(link.spend() for link in links if hasattr(link, "spend"))
+        for spends, batch in ((transform.spends, known), (shows, self.opened.batch)):
+            people, name = Counter(map(str, batch.subjects)), self.cohort.name
+            charge(self.ledger, spends, cohort=name, people=people, budget=self.budget, compose=compose)
+        return transform, (*transform.spends, *shows)
 
     def _judged(self, transform: Transform, known: Batch, new: Batch) -> list[Result]:
         if not len(new):
@@ -128,10 +116,24 @@ class Representing:
         ids = {*known.ids, *new.ids}
         people = table(self.cohort, [r for r in self.cohort.recordings if r.id in ids])
         try:
-            return judge_representation(transform, known, new, people, rng=self._rng("judge"))
+            rows = judge_representation(transform, known, new, people, rng=self._rng("judge"))
+            carriers = identity_carriers(transform, new, people, rng=self._rng("carriers"))
         except DataError as error:
             note = f"not measured: {error}"
             return [Result(release="", modality="", measure="identity", kind="risk", value=float("nan"), note=note)]
+        leaks = {"carriers": carriers.to_dict("records")}
+        rows = [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in rows]
+        return [*rows, *(self._transferred(transform, name, new) for name in self.tasks)]
+
+    def _transferred(self, transform: Transform, name: str, new: Batch) -> Result:
+        task, own = self.tasks[name]
+        asked = np.isin(task.subjects, new.subjects)
+        parts = (task.take(~asked), task.take(asked)) if own else part_people(task, 0.5, rng=self._rng("task", name))
+        try:
+            row = transfer({"": transform}, {"": parts}, rng=self._rng("transfer", name))[0]
+        except DataError as error:
+            row = Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=str(error))
+        return replace(row, release="", measure=f"transfer.{name}")
 
     def _write(self, root: Path, shown: Batch, opened: Opened, transform: Transform) -> None:
         plan = self.plan
@@ -158,7 +160,9 @@ class Representing:
         note = {"guarantee": transform.guarantee, "personare": json.dumps(asdict(plan))}
         save_weights(root / "transform.safetensors", weights, {**state, **note})
 
-    def _sheet(self, known: Batch, shown: Batch, transform: Transform, rows: list[Result]) -> Sheet:
+    def _sheet(
+        self, known: Batch, shown: Batch, transform: Transform, found: tuple[Sequence[Spend], Sequence[Result]]
+    ) -> Sheet:
         return Sheet(
             name=f"{self.cohort.name}: {self.plan.method}",
             kind="representations",
@@ -168,10 +172,26 @@ class Representing:
             made_of=(len(set(known.subjects)), len(known)),
             holds=(len(set(shown.subjects)), len(shown)),
             label=self.plan.label,
-            spends=tuple(transform.spends),
-            rows=tuple(rows),
+            spends=tuple(found[0]),
+            rows=tuple(found[1]),
             guarantee=transform.guarantee,
         )
+
+
+def representation_of(plan: RepresentationPlan) -> Representation:
+    """Return the method of a plan, with its options and what follows it.
+
+    Raises:
+        OptionError: An option that a method does not have, or a link that names no method.
+        UnknownMethodError: A method that is not there.
+    """
+    first: Representation = registry.create(_PACKAGE, plan.method, dict(plan.options))
+    if not plan.then:
+        return first
+    links = [
+        registry.create(_PACKAGE, str(link.get("method", "")), dict(link.get("options", {}))) for link in plan.then
+    ]
+    return Chain(links=(first, *links))
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
 from personare.anonymize._release import fit_masks, release_recordings
 from personare.core.errors import DataError, PersonareError
-from personare.core.types import Cohort, Recording, Release, Withheld
+from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
@@ -19,6 +19,7 @@ from personare.simulate.cohort import simulate_cohort
 from personare.study import outputs
 from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
+from personare.study.features import FeatureReleases
 from personare.study.judge import Judge, Judged, needed_views
 from personare.study.models import Models
 from personare.study.parallel import Workers
@@ -27,6 +28,7 @@ from personare.study.plan import StudyPlan
 __all__ = ["made_up_cohort", "run_study"]
 
 _Made = TypeVar("_Made")
+_Learned = tuple[Release, list[Result], list[Withheld]]
 
 
 def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers: Workers, ledger: Ledger) -> Path:
@@ -50,13 +52,16 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     with RunFolder(out).lock():
         skipped: list[Withheld] = []
         recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
-        models, rows = _release_models(cohort, plan, out, ledger, skipped)
-        if not recordings and not models:
+        around = _Around(cohort=cohort, plan=plan, out=out, ledger=ledger, skipped=skipped)
+        others, rows = around.release_features(workers)
+        models, judged_models = around.release_models(workers)
+        every = [*recordings, *others, *models]
+        if not every:
             raise DataError(f"Nothing could be made of {cohort.name}. {skipped[-1].item}: {skipped[-1].problem}")
         (out / "study.toml").write_text(
             text, encoding="utf-8"
         )  # only now: a refused run leaves the last one's as it was
-        outputs.write(out, cohort, ([*recordings, *models], [*judged, *rows], skipped), plan.published, ledger)
+        outputs.write(out, cohort, (every, [*judged, *rows, *judged_models], skipped), plan.published, ledger)
         return write_report(out)
 
 
@@ -71,18 +76,45 @@ def _release_recordings(
     return made, study.judge(made)
 
 
-def _release_models(
-    cohort: Cohort, plan: StudyPlan, out: Path, ledger: Ledger, skipped: list[Withheld]
-) -> tuple[list[Release], Judged]:
-    public = open_cohort(Path(plan.public)) if plan.public else None
-    models = Models(cohort=cohort, plan=plan, out=out, ledger=ledger, public=public)
-    made = []
-    for model in plan.models:
-        found = _unless(skipped, model.name, partial(models.make, model))
-        if found is not None:
-            made.append(found[:2])
-            skipped += [item for item in found[2] if item not in skipped]
-    return [release for release, _ in made], [row for _, rows in made for row in rows]
+@dataclass(frozen=True, kw_only=True)
+class _Around:
+    """What every release that is learned from people is made with.
+
+    Attributes:
+        skipped: Gets what could not be read or made.
+    """
+
+    cohort: Cohort
+    plan: StudyPlan
+    out: Path
+    ledger: Ledger
+    skipped: list[Withheld]
+
+    def release_features(self, workers: Workers) -> tuple[list[Release], Judged]:
+        """Make every representation and every made-up cohort."""
+        features = FeatureReleases(
+            cohort=self.cohort, plan=self.plan, out=self.out, ledger=self.ledger, workers=workers
+        )
+        work = [(r.name, partial(features.represent, r)) for r in self.plan.representations]
+        work += [(s.name, partial(features.synthesize, s)) for s in self.plan.synthetic]
+        return self._each("learn without the person", work, workers)
+
+    def release_models(self, workers: Workers) -> tuple[list[Release], Judged]:
+        """Train every model."""
+        public = open_cohort(Path(self.plan.public)) if self.plan.public else None
+        models = Models(cohort=self.cohort, plan=self.plan, out=self.out, ledger=self.ledger, public=public)
+        return self._each("train models", [(m.name, partial(models.make, m)) for m in self.plan.models], workers)
+
+    def _each(
+        self, label: str, work: Sequence[tuple[str, Callable[[], _Learned]]], workers: Workers
+    ) -> tuple[list[Release], Judged]:
+        releases, rows = [], []
+        for name, make in workers.bar(label)(work) if work else ():
+            if found := _unless(self.skipped, name, make):
+                releases.append(found[0])
+                rows += found[1]
+                self.skipped.extend(item for item in found[2] if item not in self.skipped)
+        return releases, rows
 
 
 def _unless(skipped: list[Withheld], name: str, make: Callable[[], _Made]) -> _Made | None:

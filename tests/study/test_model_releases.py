@@ -15,7 +15,8 @@ from personare.govern.ledger import Ledger
 from personare.study.models import Models, ModelWork, load_model
 from personare.study.parallel import Workers
 from personare.study.parting import split_people
-from personare.study.plan import ModelPlan, StudyPlan, as_toml, load_plan
+from personare.study.plan import StudyPlan, as_toml, load_plan
+from personare.study.releases import ModelPlan
 from personare.study.run import run_study
 
 HEAD = ModelPlan(

@@ -24,8 +24,10 @@ from personare.features.expression import BLENDSHAPES
 from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
+from personare.study.opening import open_batch, part_people
 from personare.study.parallel import Workers
-from personare.study.synthetic import Synthesis, SyntheticPlan, open_batch, part_people
+from personare.study.releases import SyntheticPlan
+from personare.study.synthetic import Synthesis
 
 SPEND = Spend(
     unit="person", sampling_rate=1.0, noise_multiplier=9.0, steps=1, epsilon=2.0, delta=1e-3, accountant="pld", units=6
@@ -140,7 +142,7 @@ def averages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
     def made(out: Path | None = None, **plan: Any) -> Any:
-        also = {name: plan.pop(name) for name in ("budget", "public", "judge", "cohort") if name in plan}
+        also = {name: plan.pop(name) for name in ("budget", "public", "judge", "cohort", "seed") if name in plan}
         chosen = SyntheticPlan(**{"method": "averages", "people": 2, "recordings": 3, "held_out": 0.0, **plan})
         work = Synthesis(
             **{"cohort": people, **also},
@@ -148,7 +150,7 @@ def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
             ledger=Ledger(tmp_path / "ledger.sqlite"),
             workers=Workers(jobs=1, quiet=True),
         )
-        return work(out or tmp_path / "out")
+        return work(out or tmp_path / "out").cohort
 
     return made
 
@@ -162,7 +164,7 @@ def finished(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Cohort
         work = Synthesis(
             cohort=people, plan=plan, ledger=Ledger(folder / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
         )
-        return work(folder / "out")[0]
+        return work(folder / "out").cohort
 
 
 def test_what_is_made_is_a_valid_cohort_with_the_tracks_of_the_original(people, finished):
@@ -235,7 +237,7 @@ def test_privacy_is_charged_before_anything_is_written_and_refused_past_the_budg
     with pytest.raises(PolicyError, match="budget"):
         make(options=options, public=people, budget=Budget(epsilon=0.01, delta=1e-2))
     assert not (tmp_path / "out").exists()
-    cohort, _ = make(options=options, public=people, budget=Budget(epsilon=20.0, delta=1e-2), media=False)
+    cohort = make(options=options, public=people, budget=Budget(epsilon=20.0, delta=1e-2), media=False)
     rows = Ledger(tmp_path / "ledger.sqlite").rows()
     assert set(rows[rows.action == "spent"].subject) == {f"{n:02d}" for n in range(1, 7)}
     assert (rows.action == "released").sum() == 1
@@ -246,24 +248,24 @@ def test_privacy_is_charged_before_anything_is_written_and_refused_past_the_budg
 def test_people_kept_out_judge_and_their_figures_are_on_the_card(make):
     seen = {}
 
-    def judge(made: Batch, train: Batch, control: Batch, *, spends: object) -> list[Result]:
+    def judge(made: Batch, train: Batch, control: Batch, *, make: object, spends: object) -> list[Result]:
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
         return [Result(release="", modality="", measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
 
-    cohort, _ = make(held_out=0.34, judge=judge, media=False)
+    cohort = make(held_out=0.34, judge=judge, media=False)
     assert len(seen["control"]) == 2 and not seen["control"] & seen["train"] and seen["made"] == 6
     told = json.loads((cohort.root / "croissant.json").read_text())["personare:privacy"]
     assert told["attacked"] is True and told["measured"][0]["measure"] == "membership.auc"
 
 
 def test_a_label_of_people_is_theirs_in_the_table(make, people):
-    cohort, _ = make(label="sex", people=4, media=False, modalities=("face",))
+    cohort = make(label="sex", people=4, media=False, modalities=("face",))
     assert sorted(cohort.participants["sex"]) == ["F", "F", "M", "M"]
     assert all("sex" not in r.labels for r in cohort.recordings)
 
 
 def test_only_the_classes_asked_for_are_made(make):
-    cohort, _ = make(classes=("anger",), media=False)
+    cohort = make(classes=("anger",), media=False)
     assert {r.labels["emotion"] for r in cohort.recordings} == {"anger"}
     assert {track for r in cohort.recordings for track in r.tracks} == set(SUFFIXES)  # no media were asked for
 
@@ -277,7 +279,7 @@ def test_only_the_classes_asked_for_are_made(make):
         ({"options": {"epsilon": 8.0}}, OptionError, "public"),
         ({"classes": ("joy",)}, DataError, "Choose from: anger, happiness"),
         ({"label": "mood"}, DataError, "No recording has the label"),
-        ({"modalities": ("smell",)}, DataError, "none of the tracks"),
+        ({"modalities": ("smell",)}, DataError, "no recording has the track smell"),
         ({"people": 0}, OptionError, "at least one person"),
         ({"held_out": 1.0}, OptionError, "held_out"),
     ],
@@ -310,19 +312,33 @@ def test_killed_half_way_there_is_no_cohort_and_the_next_run_makes_it(make, tmp_
     left = tmp_path / ".out.unfinished"
     left.mkdir()
     (left / "sub-99").mkdir()  # as after a power cut
-    cohort, _ = make(media=False)
+    cohort = make(media=False)
     assert len(cohort.recordings) == 6 and not left.exists() and not (cohort.root / "sub-99").exists()
 
 
 def test_the_same_seed_makes_the_same_people(make, tmp_path):
-    first, _ = make(tmp_path / "a", media=False)
-    second, _ = make(tmp_path / "b", media=False)
-    other, _ = make(tmp_path / "c", media=False, seed=1)
+    first = make(tmp_path / "a", media=False)
+    second = make(tmp_path / "b", media=False)
+    other = make(tmp_path / "c", media=False, seed=1)
     contents = [
         b"".join(p.read_bytes() for p in sorted(c.root.glob("sub-*/**/*")) if p.is_file())
         for c in (first, second, other)
     ]
     assert contents[0] == contents[1] != contents[2]
+
+
+def test_the_noise_of_private_people_does_not_follow_from_the_seed(make, people, monkeypatch, tmp_path):
+    drawn = []
+
+    def fit(self: Averages, train: Batch, *, rng: np.random.Generator, **_: Any) -> Mean:
+        drawn.append(rng.standard_normal())
+        return original(self, train, rng=rng, **_)
+
+    original = Averages.fit
+    monkeypatch.setattr(Averages, "fit", fit)
+    for i, options in enumerate(({"epsilon": 2.0}, {"epsilon": 2.0}, {}, {})):
+        make(tmp_path / str(i), options=options, public=people, media=False)
+    assert drawn[0] != drawn[1] and drawn[2] == drawn[3]
 
 
 def test_people_are_in_one_part_only(people, tmp_path):

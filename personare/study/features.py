@@ -1,0 +1,118 @@
+"""Representations and synthetic people as releases of a study: each made once, judged, and put on the frontier."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal
+
+from personare.core.errors import DataError
+from personare.core.types import Batch, Cohort, Release, Result, Withheld
+from personare.data.cohort import open_cohort
+from personare.data.runs import RunFolder
+from personare.govern.ledger import Ledger
+from personare.study.opening import Opened, Written, content, open_batch
+from personare.study.outputs import read_result
+from personare.study.parallel import Workers
+from personare.study.plan import StudyPlan
+from personare.study.releases import RepresentationPlan, SyntheticPlan
+from personare.study.represented import Representing
+from personare.study.synthetic import Synthesis
+from personare.study.synthetic_judge import SyntheticJudging
+
+__all__ = ["FeatureReleases"]
+
+_Made = tuple[Release, list[Result], list[Withheld]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureReleases:
+    """Makes and judges what a study releases of features; every step is remembered in the run folder.
+
+    Attributes:
+        cohort: Whose recordings are learned from, for the purpose ``training``.
+        plan: The study.
+        out: The run folder.
+        ledger: Notes each opening, each privacy spend and each release.
+        workers: Who writes sound and films.
+    """
+
+    cohort: Cohort
+    plan: StudyPlan
+    out: Path
+    ledger: Ledger
+    workers: Workers
+
+    @cached_property
+    def _around(self) -> dict[str, Any]:
+        """What both kinds are made with."""
+        plan = self.plan
+        public = open_cohort(Path(plan.public)) if plan.public else None
+        how = {"seed": plan.seed, "public": public, "budget": plan.budget}
+        return {"cohort": self.cohort, "ledger": self.ledger, **how}
+
+    def represent(self, chosen: RepresentationPlan) -> _Made:
+        """Make a representation and measure who is in it, and what can be read from it."""
+        work = Representing(**self._around, plan=chosen)
+        work = replace(work, tasks=self._tasks(work.opened, chosen)) if self.plan.transfer else work
+        return self._release(
+            "representation", chosen, work, {"transfer": [asdict(task) for task in self.plan.transfer]}
+        )
+
+    def synthesize(self, chosen: SyntheticPlan) -> _Made:
+        """Make people up and measure whether anybody real is found in them, and what can be learned from them."""
+        plan = self.plan
+        judge = SyntheticJudging(seed=plan.seed, shadows=plan.shadows, canaries=plan.canaries)
+        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge)
+        return self._release("synthetic", chosen, work, asdict(judge))
+
+    def _tasks(self, opened: Opened, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool]]:
+        """Open the recordings of every task, with the modalities and in the shapes that were learned."""
+        tracks, found = chosen.modalities or tuple(opened.batch.arrays), {}
+        for task in self.plan.transfer:
+            cohort = open_cohort(Path(task.cohort)) if task.cohort else self.cohort
+            found[task.name] = open_batch(cohort, task.label, tracks, self.ledger).batch, not task.cohort
+        return found
+
+    def _release(
+        self,
+        modality: Literal["representation", "synthetic"],
+        chosen: RepresentationPlan | SyntheticPlan,
+        work: Representing | Synthesis,
+        judged: Mapping[str, Any],
+    ) -> _Made:
+        key = {"recordings": content(work.opened.batch), "seed": str(self.plan.seed), "public": self.plan.public}
+        step = partial(RunFolder(self.out).step, f"{modality}-{chosen.name}", inputs=key)
+        root = self.out / "releases" / chosen.name
+        done = step(options={**asdict(chosen), **judged}, work=partial(_made, work, root))
+        rows = [replace(read_result(row), release=chosen.name, modality=modality) for row in done["rows"]]
+        if not root.is_dir():
+            raise DataError(f"{root} was made, but is not there any more. Delete {self.out / 'steps'} and run again.")
+        release = Release(
+            name=chosen.name,
+            kind="synthetic" if modality == "synthetic" else "representations",
+            root=root,
+            modalities=(modality,),
+            methods={modality: chosen.method},
+            options={chosen.method: dict(chosen.options)},
+            counts=done["counts"],
+            claim=done["claim"],
+        )
+        return release, rows, [Withheld(**item) for item in done["skipped"]]
+
+
+def _made(work: Callable[[Path], Written], root: Path) -> Mapping[str, Any]:
+    """Make a release in place of an older one, and tell it as JSON can."""
+    shutil.rmtree(root, ignore_errors=True)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    start = monotonic()
+    done = work(root)
+    people, recordings = done.sheet.holds
+    return {
+        "rows": [asdict(row) for row in done.sheet.rows],
+        "counts": {"people": people, "recordings": recordings, "seconds": round(monotonic() - start, 1)},
+        "claim": done.sheet.claim,
+        "skipped": [asdict(item) for item in done.skipped],
+    }
