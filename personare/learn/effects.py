@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
 
 from personare.core.types import Array
 
@@ -11,6 +12,7 @@ __all__ = ["Effects", "complete", "root"]
 
 _ROUNDS = 5
 _RIDGE = 1e-3
+_WORTH = 5  # people whom all recordings together count as, when few people must tell how two columns go together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +28,10 @@ class Effects:
         moment: (C, K, S) the same for a recording of each class.
 
     **Source**: the linear mixed model, N. Laird, J. Ware, "Random-effects models for longitudinal data", Biometrics 38
-    (1982), doi:10.2307/2529876, fitted by moments; the share of shrinkage is that of O. Ledoit, M. Wolf, J.
-    Multivariate Analysis 88 (2004), doi:10.1016/S0047-259X(03)00096-4, its target (how recordings go together) is ours.
+    (1982), doi:10.2307/2529876, fitted by moments; class means after W. Fuller, G. Battese, "Transformations for
+    estimation of linear models with nested-error structure", JASA 68 (1973), doi:10.1080/01621459.1973.10481396, with
+    one share for all columns; moments are shrunk as by O. Ledoit, M. Wolf, J. Multivariate Analysis 88 (2004),
+    doi:10.1016/S0047-259X(03)00096-4, to no correlation; that people are shrunk to recordings is ours.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -59,9 +63,8 @@ class Effects:
         left = rows - means[labels]
         counts = np.bincount(whose)
         own = _sums(left, whose) / counts[:, None]  # (P, K)
-        moments = left - own[whose]
-        freedom = max(1, len(rows) - len(counts))
-        pooled = _moments(moments) * len(rows) / freedom
+        moments = (left - own[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))  # as if people were known
+        pooled, share = _moments(moments), _noise_share(moments)
         between = _toward(own - own.mean(axis=0), _moments(left)) * len(counts) / max(1, len(counts) - 1)
         person = root(between - pooled * (1 / counts).mean())  # what recordings differ in is partly in a person's mean
         # a class has its own covariance as far as its recordings tell it
@@ -69,7 +72,8 @@ class Effects:
         for c in range(classes):
             part = moments[labels == c]
             trust = len(part) / (len(part) + rows.shape[1])
-            covariances.append(root(trust * _moments(part) * len(rows) / freedom + (1 - trust) * pooled))
+            found = trust * _moments(part) + (1 - trust) * pooled
+            covariances.append(root((1 - share) * found + share * np.diag(np.diag(found))))
         return cls(means=means, person=person, moment=np.stack(covariances))
 
     def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
@@ -128,12 +132,7 @@ def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
     filled = np.where(missing, np.nanmean(rows, axis=0), rows)
     patterns = np.unique(missing, axis=0)
     for last in [False] * _ROUNDS + [True]:
-        means = np.stack(
-            [
-                filled[labels == c].mean(axis=0) if (labels == c).any() else filled.mean(axis=0)
-                for c in range(labels.max() + 1)
-            ]
-        )
+        means = _plain_means(filled, labels, int(labels.max()) + 1)
         left = filled - means[labels]
         covariance = _moments(left) + _RIDGE * np.eye(rows.shape[1])
         for hole in patterns[patterns.any(axis=1)]:
@@ -148,11 +147,25 @@ def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
 
 
 def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Array:
-    """Return class means (C, K), found within people: somebody who gave more of one class does not shift it."""
-    overall = _sums(rows, whose) / np.bincount(whose)[:, None]  # (P, K)
-    centered = rows - overall[whose]
-    mean, counts = overall.mean(axis=0), np.bincount(labels, minlength=classes)
-    return np.asarray(mean + _sums(centered, labels, classes) / np.maximum(counts, 1)[:, None])
+    """Return class means (C, K), found within people as far as people differ and give more than one class.
+
+    Of each person's recordings a share of their mean is taken off, all of it if recordings of one person are alike.
+    """
+    counts = np.bincount(whose)
+    left = rows - _plain_means(rows, labels, classes)[labels]
+    own = _sums(left, whose) / counts[:, None]  # (P, K)
+    within = ((left - own[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
+    between = max(float((own**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
+    share = 1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12))  # (P,)
+    which = np.eye(classes)[labels]  # (N, C)
+    asked, told = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (which, rows))
+    found = np.linalg.lstsq(asked, told, rcond=None)[0]
+    found[which.sum(axis=0) == 0] = rows.mean(axis=0)
+    return np.asarray(found)
+
+
+def _plain_means(rows: Array, labels: Array, classes: int) -> Array:
+    return _sums(rows, labels, classes) / np.maximum(np.bincount(labels, minlength=classes), 1)[:, None]
 
 
 def _sums(rows: Array, whose: Array, count: int | None = None) -> Array:
@@ -165,16 +178,19 @@ def _moments(rows: Array) -> Array:
     return np.asarray(rows.T @ rows / max(1, len(rows)))
 
 
+def _noise_share(rows: Array) -> float:
+    """Return which share of the correlations of few rows is noise."""
+    scale = np.sqrt(np.maximum((rows**2).mean(axis=0), 1e-12))
+    return float(ledoit_wolf_shrinkage(rows / scale, assume_centered=True))
+
+
 def _toward(rows: Array, like: Array) -> Array:
     """Return the covariance of few centered rows, with correlations drawn toward ``like`` the more the fewer there are.
 
     People are few, recordings are many: where people do not tell how two columns go together, recordings do.
     """
-    n = len(rows)
     found, deviation = _moments(rows), np.sqrt(np.maximum((rows**2).mean(axis=0), 1e-12))
     scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
     target = like / np.outer(scale, scale) * np.outer(deviation, deviation)
-    squares = rows**2
-    noise = (squares.T @ squares / n - found**2).sum() / n  # variance of all entries
-    share = float(np.clip(noise / max(((found - target) ** 2).sum(), 1e-12), 0, 1))
+    share = _WORTH / (_WORTH + len(rows))
     return np.asarray((1 - share) * found + share * target)

@@ -11,7 +11,7 @@ from personare.learn.accounting import check_claim
 from personare.learn.casting import Cast, check_group
 from personare.learn.effects import Effects, complete
 from personare.learn.latents import Latents
-from personare.learn.private_effects import PrivateMeans
+from personare.learn.private_effects import PrivateMeans, Told
 
 __all__ = ["Joint"]
 
@@ -36,7 +36,7 @@ class Joint:
     Attributes:
         epsilon: Privacy bound; None for none.
         delta: The chance that it fails, below 1 / people.
-        directions: In which means are learned privately; fewer cost less noise.
+        directions: In which means are learned privately, at most; fewer cost less noise.
         hold_out: Leave out people who are further from the others than is common; without epsilon only.
 
     **Source**: independent codes and one joint latent model follow M. Bounoua, G. Franzese, P. Michiardi, "Multi-modal
@@ -94,7 +94,9 @@ class Joint:
         rows = latents.encode(train)
         rows = np.where(np.isnan(rows), start.means[train.labels], rows)  # not a word from anybody else
         means = PrivateMeans(epsilon=self.epsilon, delta=self.delta, directions=self.directions)
-        effects, spend = means.move(start, rows, train.labels, train.subjects, rng=rng)
+        people = Told(rows=known, labels=public.labels, subjects=public.subjects)
+        group = Told(rows=rows, labels=train.labels, subjects=train.subjects)
+        effects, spend = means.move(start, people, group, rng=rng)
         return JointSampler(latents=latents, effects=effects, cast=Cast.of(public, (spend,)), rare={})
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "JointSampler":
