@@ -13,6 +13,8 @@ from personare.core.types import Batch
 from personare.data.readers.crema_d import CremaD
 from personare.data.splits import leaky_random_9_1
 from personare.learn.accounting import compose, epsilon_of
+from personare.learn.head_predictor import LENGTH
+from personare.learn.heads import Examples, fit_heads
 from personare.learn.privacy import PaidBatch
 from personare.learn.public_map import PublicMap
 from personare.learn.public_rows import PublicRows
@@ -99,6 +101,22 @@ def test_guarantee_the_description_comes_from_public_people_alone():
         )
     )
     assert np.array_equal(nobody.maps["voice"].matrix, np.eye(5))
+
+
+@pytest.mark.parametrize(("steps", "momentum", "average"), [(1, 0.8, 0.4), (20, 0.8, 0.4), (12, 0.0, 1.0)])
+def test_answers_are_softened_by_the_noise_that_weights_really_have(steps, momentum, average):
+    learner = PrivateHead(epsilon=2.0, delta=1e-4, unit="recording", steps=steps, momentum=momentum, average=average)
+    training, plan = learner._training(), learner._plans(500, 100, 1).head
+    nothing = Examples(features=np.zeros((500, 800), np.float32), labels=np.arange(500) % 3, classes=3)
+    weights = fit_heads(nothing, plan=plan, options=training, rng=generator(0, "noise"))[0, :-1]  # noise and no more
+    expected = np.sqrt(1 + np.pi / 8 * (LENGTH * weights.std()) ** 2)
+    assert private_head._moderation(plan, training) == pytest.approx(expected, rel=0.05)
+
+
+def test_an_answer_made_of_noise_is_no_longer_sure():
+    made = fit(recordings(0, 40), epsilon=2.0, unit="person", delta=1e-3)
+    too_sure = [m(TEST).max(axis=1).mean() - right(m) for m in (made, replace(made, temperature=1.0))]
+    assert too_sure[1] > 0.1 and abs(too_sure[0]) < too_sure[1] / 2
 
 
 def test_validation_people_are_looked_at_only_without_privacy():
