@@ -107,7 +107,7 @@ def test_people_are_made_up_under_differential_privacy(call, folder, tmp_path):
     assert "spent" in call("ledger", "show", tmp_path / "ledger.sqlite", "--last", 100).stdout
 
 
-@pytest.mark.parametrize(("method", "held_out"), [("leace", 0.5), ("noise", 0)])
+@pytest.mark.parametrize(("method", "held_out"), [("leace", 0.5), ("noise", 0), ("bottleneck", 0.5)])
 def test_behavior_is_described_without_the_person(call, folder, tmp_path, method, held_out):
     words = ["--method", method, "--modality", "acoustics", "--held-out", held_out]
     said = call("represent", folder / "real", "shown", *words)

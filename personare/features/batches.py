@@ -1,11 +1,11 @@
 """Recordings as one batch: every track an array of one shape, a mask of what is missing, labels, and whose they are."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from personare.core.types import Array, Batch, Recording, Withheld
 from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
 
-__all__ = ["Layout", "read_batch"]
+__all__ = ["Each", "Layout", "read_batch"]
 
 _T = TypeVar("_T")
 _ON_REQUEST = ("video", "events")  # films take seconds each, and events hold the labels
@@ -48,9 +48,15 @@ class Layout:
 
 
 _AS_IT_COMES = Layout()
+Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, Any]]]
+"""Does the same work on each item, in any order and any process; yields its name and what came of it."""
 
 
-def read_batch(
+def _in_turn(items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
+    return ((name, work(item)) for name, item in items.items())
+
+
+def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
     recordings: Sequence[Recording],
     sources: Mapping[str, Mapping[str, Path]],
     *,
@@ -58,6 +64,7 @@ def read_batch(
     modalities: Sequence[str] = (),
     participants: pd.DataFrame | None = None,
     layout: Layout = _AS_IT_COMES,
+    each: Each = _in_turn,
 ) -> tuple[Batch, list[Withheld]]:
     """Decode recordings that were let out of the vault into arrays.
 
@@ -71,6 +78,7 @@ def read_batch(
         modalities: Tracks to read; none: all but films and events.
         participants: Indexed by pseudonym; for labels that people have, not recordings.
         layout: Shapes and gaps.
+        each: Who reads; films take seconds each.
 
     Returns:
         The batch (classes in alphabetical order) and what is not in it.
@@ -83,7 +91,7 @@ def read_batch(
     labelled = [r for r in recordings if r.id in targets]
     skipped = [_unlabelled(r, label) for r in recordings if r.id not in targets]
     names = tuple(modalities) or tuple(sorted({t for r in labelled for t in sources.get(r.id, {})} - {*_ON_REQUEST}))
-    read, broken = _read(labelled, sources, names, layout)
+    read, broken = _read(labelled, sources, names, layout, each)
     skipped += broken
     found = {name for tracks in read.values() for name in tracks}
     kept = [r for r in labelled if r.id in found]
@@ -132,25 +140,46 @@ def _read(
     sources: Mapping[str, Mapping[str, Path]],
     names: Sequence[str],
     layout: Layout,
+    each: Each,
 ) -> tuple[dict[str, dict[str, Track]], list[Withheld]]:
     """Return the tracks by modality and recording, and those that cannot be read."""
-    read: dict[str, dict[str, Track]] = {name: {} for name in names}
-    broken: list[Withheld] = []
-    with ExitStack() as stack:
-        landmarker = stack.enter_context(FaceLandmarker()) if "video" in names else None
-        for recording in recordings:
-            paths = sources.get(recording.id, {})
-            for name in [name for name in names if name in paths]:
-                try:
-                    read[name][recording.id] = read_track(paths[name], picture=layout.picture, landmarker=landmarker)
-                except DataError as error:
-                    problem, _, fix = str(error).rpartition(". ")
-                    broken.append(Withheld(item=f"{recording.id} {name}", problem=problem or fix, fix=fix))
+    items = {
+        r.id: (r.id, {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})}) for r in recordings
+    }
+    done = dict(each(items, _Reading(picture=layout.picture)))
+    read = {name: {i: done[i][0][name] for i in items if name in done[i][0]} for name in names}
+    broken = [item for i in items for item in done[i][1]]
     absent = [name for name in names if not read[name]]
     if absent or not names:
         first = f" ({broken[0].item}: {broken[0].problem})" if broken else ""
         raise DataError(f"No recording has the track {', '.join(absent) or 'at all'}{first}. Ask for tracks it has.")
     return read, broken
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Reading:
+    """Reads one recording, in any process.
+
+    Attributes:
+        picture: Side of a picture in pixels.
+    """
+
+    picture: int
+
+    def __call__(self, item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[Withheld]]:
+        """Return a recording's tracks, and those that cannot be read."""
+        recording, paths = item
+        read: dict[str, Track] = {}
+        broken: list[Withheld] = []
+        with ExitStack() as stack:
+            landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
+            for name, path in paths.items():
+                try:
+                    read[name] = read_track(path, picture=self.picture, landmarker=landmarker)
+                except DataError as error:
+                    problem, _, fix = str(error).rpartition(". ")
+                    broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))
+        return read, broken
 
 
 def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[Array, tuple[str, ...]]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from personare.features.track_writing import TrackForm, form_of
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
 from personare.study.datasheet import Sheet
+from personare.study.parallel import Workers
 
 __all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people"]
 
@@ -55,7 +57,13 @@ class Written:
 
 
 def open_batch(
-    cohort: Cohort, label: str, modalities: Sequence[str], ledger: Ledger, *, purpose: str = "training"
+    cohort: Cohort,
+    label: str,
+    modalities: Sequence[str],
+    ledger: Ledger,
+    *,
+    purpose: str = "training",
+    workers: Workers | None = None,
 ) -> Opened:
     """Open a cohort's recordings.
 
@@ -65,6 +73,7 @@ def open_batch(
         modalities: Tracks to read; none: all but films and events.
         ledger: Notes each opening.
         purpose: Consent must allow it.
+        workers: Who reads films; None: this process.
 
     Raises:
         DataError: Nothing may be opened or read.
@@ -81,6 +90,7 @@ def open_batch(
         modalities=modalities,
         participants=cohort.participants,
         layout=Layout(gaps="indicate"),
+        **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
     )
     first = {name: next(paths[name] for paths in sources.values() if name in paths) for name in batch.arrays}
     own = any(label in r.labels for r in recordings)

@@ -65,9 +65,7 @@ class Workers:
             write_json(done / f"{name}.json", result)
             yield name, result
 
-    def run(
-        self, label: str, items: Mapping[str, Any], work: Callable[[Any], Mapping[str, Any]]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    def run(self, label: str, items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
         """Yield (name, what ``work`` returned) for each item, in any order; nothing is remembered."""
         with _engine(self.engine), tqdm(total=len(items), desc=label, disable=self.quiet or not items) as bar:
             parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
@@ -76,7 +74,7 @@ class Workers:
                 yield name, result
 
 
-def _named(name: str, item: Any, work: Callable[[Any], Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
+def _named(name: str, item: Any, work: Callable[[Any], Any]) -> tuple[str, Any]:
     return name, work(item)
 
 

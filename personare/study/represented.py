@@ -36,6 +36,7 @@ __all__ = ["Representing", "representation_of"]
 _PACKAGE = "personare.represent"
 _TRACK = "representation"
 _FORM = TrackForm(kind="table", suffix=".npy")
+_WATCHED = 0.2  # share of the people it is fitted to who are only watched meanwhile
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +103,8 @@ class Representing:
         """Return the transform, and what fitting it and showing everybody's recordings through it cost."""
         plan = self.plan
         public = open_batch(self.public, plan.label, plan.modalities, self.ledger).batch if self.public else None
-        transform = method.fit(known, validation=known, rng=self._rng("fit"), public=public)
+        inside, watched = part_people(known, _WATCHED, rng=self._rng("watched"))
+        transform = method.fit(inside, validation=watched, rng=self._rng("fit"), public=public)
         links = getattr(transform, "links", (transform,))
         shows = tuple(link.spend() for link in links if hasattr(link, "spend"))
         for spends, batch in ((transform.spends, known), (shows, self.opened.batch)):

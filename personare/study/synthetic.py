@@ -62,12 +62,14 @@ class Synthesis:
     @cached_property
     def opened(self) -> Opened:
         """The recordings of people who exist."""
-        return open_batch(self.cohort, self.plan.label, self.plan.modalities, self.ledger)
+        return self._open(self.cohort)
 
     @cached_property
     def _public(self) -> Batch | None:
-        plan = self.plan
-        return open_batch(self.public, plan.label, plan.modalities, self.ledger).batch if self.public else None
+        return self._open(self.public).batch if self.public else None
+
+    def _open(self, cohort: Cohort) -> Opened:
+        return open_batch(cohort, self.plan.label, self.plan.modalities, self.ledger, workers=self.workers)
 
     def __call__(self, out: Path) -> Written:
         """Write the cohort.

@@ -1,0 +1,76 @@
+"""Representations and made-up people as releases of a study: judged, remembered, made anew when people change."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from personare.core.errors import OptionError
+from personare.data.cohort import open_cohort
+from personare.govern.ledger import Ledger
+from personare.study.parallel import Workers
+from personare.study.plan import StudyPlan, load_plan, presets
+from personare.study.releases import RepresentationPlan, SyntheticPlan, TransferPlan
+from personare.study.run import run_study
+
+SHOWN = RepresentationPlan(name="shown", method="noise", then=({"method": "bottleneck", "options": {"epochs": 3}},))
+PEOPLE = SyntheticPlan(name="people", method="copula", people=3, recordings=4, held_out=0.5)
+PLAN = StudyPlan(
+    representations=(SHOWN,),
+    synthetic=(PEOPLE,),
+    transfer=(TransferPlan(name="sex of the speaker", label="sex"),),
+    shadows=4,
+    canaries=3,
+)
+
+
+def run(cohort, plan, out):
+    ledger = Ledger(cohort.root.parent / "ledger.sqlite")
+    run_study(cohort, plan, "", out, workers=Workers(jobs=1, quiet=True), ledger=ledger)
+    return {(row["release"], row["measure"]): row for row in json.loads((out / "results.json").read_text())}, ledger
+
+
+def test_both_kinds_are_made_judged_and_reported(numbers, tmp_path):
+    rows, ledger = run(numbers, PLAN, tmp_path / "run")
+    assert rows["shown", "identity.top1"]["modality"] == "representation"
+    assert rows["shown", "transfer.sex of the speaker"]["control"] == 0.5
+    assert rows["people", "synthetic.linear.tstr_uar"]["modality"] == "synthetic"
+    assert {"synthetic_shadow.normal_auc", "synthetic_canaries.normal_auc"} <= {m for r, m in rows if r == "people"}
+    kinds = {r["name"]: r["kind"] for r in json.loads((tmp_path / "run" / "releases.json").read_text())}
+    assert kinds == {"shown": "representations", "people": "synthetic"}
+    assert len(open_cohort(tmp_path / "run" / "releases" / "people").recordings) == 12
+    spent = ledger.rows()
+    spent = spent[spent.action == "spent"]  # local privacy is paid by everybody whose recordings are shown
+    assert set(spent.subject) == {r.subject for r in numbers.recordings}
+    assert json.loads(spent.detail.iloc[0])["spends"][0]["unit"] == "recording"
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "shown" in page and "people" in page
+
+
+def test_a_second_run_makes_nothing_again_and_another_setting_does(numbers, tmp_path):
+    plan = replace(PLAN, transfer=(), synthetic=(), representations=(replace(SHOWN, then=()),))
+    _, ledger = run(numbers, plan, tmp_path / "run")
+    before = open_cohort(tmp_path / "run" / "releases" / "shown").recordings[0]
+    path = tmp_path / "run" / "releases" / "shown" / before.tracks["representation"]
+    first, released = np.load(path), (ledger.rows().action == "released").sum()
+    run(numbers, plan, tmp_path / "run")
+    assert np.array_equal(np.load(path), first) and (ledger.rows().action == "released").sum() == released
+    other = replace(plan, representations=(replace(SHOWN, then=(), options={"epsilon": 1.0}),))
+    run(numbers, other, tmp_path / "run")
+    assert not np.array_equal(np.load(path), first)
+
+
+def test_what_cannot_be_made_is_said_and_stops_nothing(numbers, tmp_path):
+    plan = replace(PLAN, transfer=(), synthetic=(replace(PEOPLE, label="mood"), replace(PEOPLE, name="others")))
+    rows, _ = run(numbers, plan, tmp_path / "run")
+    assert {release for release, _ in rows} == {"shown", "others"}
+    skipped = json.loads((tmp_path / "run" / "skipped.json").read_text())
+    assert any(item["item"] == "release people" and "mood" in item["problem"] for item in skipped)
+
+
+def test_every_preset_names_methods_that_are_there():
+    for name in presets():
+        load_plan(name)
+    with pytest.raises(OptionError, match="a name of its own"):
+        StudyPlan(synthetic=(PEOPLE, PEOPLE))
