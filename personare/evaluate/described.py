@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.spatial.distance import cdist
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
+from personare.features.visits import VISITS, history_rows
 from personare.learn.describing import describe_rows
 
-__all__ = ["Described", "Scaling", "nearest"]
+__all__ = ["Described", "Scaling", "nearest", "rows_of"]
 
 _CHUNK: Final = 256
+_NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
 _CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
 
 
@@ -66,7 +67,7 @@ class Scaling:
         center, factor = {}, {}
         for modality in batches[0].arrays:
             # everybody counts, learned from or not: a scale that only one group made would tell the groups apart
-            rows = np.concatenate([describe_rows(b.arrays[modality][b.present[modality]]) for b in batches])
+            rows = np.concatenate([_rows(modality, b.arrays[modality])[b.present[modality]] for b in batches])
             if not len(rows):
                 raise DataError(f"Nobody has {modality}: leave this modality out.")
             mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
@@ -82,7 +83,7 @@ class Scaling:
         """
         found = []
         for modality, mean in self.center.items():
-            described = describe_rows(batch.arrays[modality])
+            described = _rows(modality, batch.arrays[modality])
             if described.shape[1] != len(mean):
                 raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {described.shape[1]}.")
             rows = (described - mean) * self.factor[modality]
@@ -99,6 +100,24 @@ class Scaling:
         return {name: slice(int(a), int(b)) for name, a, b in zip(self.center, ends[:-1], ends[1:], strict=True)}
 
 
+def rows_of(values: Array) -> Array:
+    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole.
+
+    Example:
+        >>> rows_of(np.zeros((300, 50, 3), dtype=np.float32)).shape
+        (300, 15)
+    """
+    if values.dtype.kind == "U" or not len(values):
+        return describe_rows(values)
+    few = max(1, _CHUNK * _NARROW // max(_NARROW, values[0].size))
+    return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
+
+
+def _rows(modality: str, values: Array) -> Array:
+    """Return the fixed description: of histories by shares of visits, since rows of zeros are none."""
+    return history_rows(values) if modality == VISITS else rows_of(values)
+
+
 def nearest(rows: Described, others: Described) -> Array:
     """Return each recording's distance to the nearest of others, (N,); never to the same person's of one set.
 
@@ -106,11 +125,13 @@ def nearest(rows: Described, others: Described) -> Array:
         rows: Whose distances.
         others: To whom; the very same object leaves each person's own recordings out.
     """
-    found = np.empty(len(rows))
+    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others.values, others.values)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
-        distance = cdist(rows.values[part], others.values)  # (chunk, M); exact, so that copies are at 0
+        apart = squares - 2 * rows.values[part] @ others.values.T  # (chunk, M), but for what all of a row have
         if rows is others:
-            distance[rows.people[part, None] == others.people] = np.inf
-        found[part] = distance.min(axis=1)
+            apart[rows.people[part, None] == others.people] = np.inf
+        who = apart.argmin(axis=1)
+        exact = np.linalg.norm(rows.values[part] - others.values[who], axis=1)  # so that copies are at 0
+        found[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
     return found

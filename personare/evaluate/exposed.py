@@ -7,6 +7,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch
+from personare.features.visits import VISITS, VisitColumns
 
 __all__ = ["canary_people", "isolation", "most_exposed", "together"]
 
@@ -46,7 +47,7 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
 
     Each takes over the recordings of a real person, and every channel of theirs is moved a part of the way to the
     cohort's largest or smallest value of that channel, drawn once for each canary: only together are the numbers
-    unusual.
+    unusual. Histories of visits stay histories: codes drawn once are put into, or left out of, that part of the visits.
 
     Args:
         batch: The cohort; no text.
@@ -84,6 +85,8 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
 
 
 def _moved(values: Array, batch: Batch, modality: str, strength: float, rng: np.random.Generator) -> Array:
+    if modality == VISITS:
+        return _recoded(values, VisitColumns(names=tuple(batch.columns[VISITS])), strength, rng)
     known = batch.arrays[modality][batch.present[modality]]
     # the axis whose entries mean different things: columns of a table or signal, bands, colors
     axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.shape[1] == 1 else 1)
@@ -91,6 +94,16 @@ def _moved(values: Array, batch: Batch, modality: str, strength: float, rng: np.
     low, high = known.min(axis=others, keepdims=True), known.max(axis=others, keepdims=True)
     corner = np.where(rng.random(low.shape) < 0.5, low, high)
     return np.asarray((1 - strength) * values + strength * corner, dtype=values.dtype)
+
+
+def _recoded(values: Array, columns: VisitColumns, strength: float, rng: np.random.Generator) -> Array:
+    """Return histories in which each code has the same drawn value at a part of the visits."""
+    moved, there = values.copy(), values[..., :1] == 1
+    codes = moved[..., columns.part("code")]
+    corner = rng.integers(2, size=codes.shape[-1])
+    taken = there & (rng.random(codes.shape) < strength)
+    moved[..., columns.part("code")] = np.where(taken, corner, codes)
+    return np.asarray(moved)
 
 
 def together(parts: Sequence[Batch]) -> Batch:

@@ -1,13 +1,16 @@
 """A history of visits as arrays: which column says what, which rows are visits, and what a made-up row must be."""
 
+from collections import Counter
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 
-__all__ = ["VISITS", "VisitColumns", "histories"]
+__all__ = ["VISITS", "VisitColumns", "histories", "history_rows", "told_visits"]
 
 _FIRST = "first"
 
@@ -64,8 +67,13 @@ class VisitColumns:
 
     def part(self, kind: str) -> slice:
         """Return where ``type``, ``code``, ``length`` or ``gap`` stands."""
-        places = [i for i, name in enumerate(self.names) if name.partition("=")[0] == kind]
-        return slice(places[0], places[-1] + 1)
+        return self._parts[kind]
+
+    @cached_property
+    def _parts(self) -> dict[str, slice]:
+        counts = Counter(name.partition("=")[0] for name in self.names)
+        ends = dict(zip(counts, accumulate(counts.values()), strict=True))
+        return {kind: slice(ends[kind] - count, ends[kind]) for kind, count in counts.items()}
 
 
 def histories(batch: Batch) -> tuple[Array, VisitColumns]:
@@ -101,3 +109,58 @@ def histories(batch: Batch) -> tuple[Array, VisitColumns]:
             "histories, and import them with a reader of personare."
         )
     return rows, columns
+
+
+def history_rows(rows: Array) -> Array:
+    """Describe histories of any length by one row of numbers each, every column once.
+
+    Args:
+        rows: (N, T, D) visits, zeros after the last one.
+
+    Returns:
+        (N, D) float32: the logarithm of the number of visits, then the share of them with each column.
+
+    Example:
+        >>> history_rows(np.array([[[1, 1, 0], [1, 0, 0], [0, 0, 0]]])).round(2)
+        array([[1.1, 0.5, 0. ]], dtype=float32)
+    """
+    count = rows[..., 0].sum(axis=1)
+    shares = rows.sum(axis=1) / np.maximum(count, 1)[:, None]
+    shares[:, 0] = np.log1p(count)
+    return np.asarray(shares, dtype=np.float32)
+
+
+def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
+    """Return a history as what a person can read: one entry for each visit, in the order of time.
+
+    Args:
+        rows: (T, D) visits of one person, zeros after the last one.
+        columns: What they are.
+
+    Returns:
+        ``after`` (time since the start of the visit before, ``first`` for the first), ``type``, ``lasted``, and
+        ``codes``: names of what was found, done and given, by kind, such as ``{"diagnosis": ["hypertension"]}``.
+
+    Example:
+        >>> columns = VisitColumns(names=("visit", "type=urgent", "code=drug.opioids", "code=drug.beta_blockers",
+        ...     "length=under_1_day", "gap=first", "gap=under_1_week"))
+        >>> told_visits(np.array([[1, 1, 0, 1, 1, 1, 0], [0] * 7]), columns)
+        [{'after': 'first', 'type': 'urgent', 'lasted': 'under 1 day', 'codes': {'drug': ['beta blockers']}}]
+    """
+    told: list[dict[str, object]] = []
+    for row in rows[rows[:, 0] == 1]:
+        on: dict[str, list[str]] = {}
+        for name in (columns.names[i] for i in np.flatnonzero(row)):
+            kind, _, word = name.partition("=")
+            on.setdefault(kind, []).append(word)
+        codes: dict[str, list[str]] = {}
+        for code in on.get("code", []):
+            kind, _, word = code.rpartition(".")
+            codes.setdefault(kind or "code", []).append(_plain(word))
+        first = {"after": "gap", "type": "type", "lasted": "length"}
+        told.append({**{shown: _plain(on[kind][0]) for shown, kind in first.items()}, "codes": codes})
+    return told
+
+
+def _plain(word: str) -> str:
+    return word.replace("_", " ")

@@ -1,6 +1,5 @@
 """A small autoencoder of square pictures, and the loop that trains it to undo masking and noise."""
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
+from personare.learn.loop import one_core
 
 __all__ = ["Autoencoder", "Damage", "TrainingPlan", "fresh", "reconstruct", "train_autoencoder"]
 
@@ -153,7 +153,7 @@ def train_autoencoder(
         network.mean.copy_(whole.mean(dim=0))
     optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
     losses: list[float] = []
-    with _one_core():
+    with one_core():
         network.train()
         for chosen in _batches(len(whole), plan, draw):
             target = whole[chosen]  # (B, C, size, size)
@@ -178,7 +178,7 @@ def _batches(count: int, plan: TrainingPlan, draw: torch.Generator) -> Iterator[
 
 def reconstruct(network: Autoencoder, pictures: Array, *, damage: Damage, draw: torch.Generator) -> Array:
     """Damage (N, size, size, C) uint8 pictures and return what the network makes of them, of the same shape."""
-    with torch.inference_mode(), _one_core():
+    with torch.inference_mode(), one_core():
         made = network(damage(to_tensor(pictures), draw))
     steps = torch.clamp((made + 1) * 127.5, 0, 255).round().to(torch.uint8)
     return np.asarray(steps.permute(0, 2, 3, 1).contiguous().numpy())
@@ -187,14 +187,3 @@ def reconstruct(network: Autoencoder, pictures: Array, *, damage: Damage, draw: 
 def to_tensor(pictures: Array) -> torch.Tensor:
     """Return (N, C, size, size) in [-1, 1] from (N, size, size, C) uint8."""
     return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-@contextlib.contextmanager
-def _one_core() -> Iterator[None]:
-    """Work on one core: recordings run beside one another, and sums come out the same on every machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

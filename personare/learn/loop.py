@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from personare.core.errors import OptionError
 
-__all__ = ["Budget", "seeded", "train"]
+__all__ = ["Budget", "one_core", "seeded", "train"]
 
 Batch = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -45,6 +45,17 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
         yield
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Work on one core: small networks are slower on several, and sums come out the same on every machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def train(model: nn.Module, batch: Batch, loss: Loss, *, budget: Budget, rng: np.random.Generator) -> list[float]:

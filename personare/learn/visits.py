@@ -9,6 +9,7 @@ belong together are drawn together.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,8 @@ class Past:
         count: (..., 1) how many there are.
     """
 
+    AVERAGES: ClassVar[int] = 2 + len(_FADE)
+
     last: Tensor
     ever: Tensor
     faded: tuple[Tensor, ...]
@@ -69,6 +72,11 @@ class Past:
             count=self.count + 1,
         )
 
+    def take(self, which: Tensor) -> "Past":
+        """Return the past of these people."""
+        faded = tuple(values[which] for values in self.faded)
+        return Past(last=self.last[which], ever=self.ever[which], faded=faded, count=self.count[which])
+
     @property
     def features(self) -> Tensor:
         """All of it side by side, (..., 4 D + 2)."""
@@ -78,17 +86,29 @@ class Past:
     @staticmethod
     def size(width: int) -> int:
         """Return how many features there are."""
-        return (2 + len(_FADE)) * width + 2
+        return Past.AVERAGES * width + 2
 
     @classmethod
     def before_each(cls, rows: Tensor) -> Tensor:
-        """Return the features before each visit and after the last one, (N, T + 1, 4 D + 2), of histories (N, T, D)."""
-        past = cls.none(len(rows), rows.shape[2])
-        found = [past.features]
-        for t in range(rows.shape[1]):
-            past = past.then(rows[:, t])
-            found.append(past.features)
-        return torch.stack(found, dim=1)
+        """Return the features before each visit and after the last one, (N, T + 1, 4 D + 2), of histories (N, T, D).
+
+        Example:
+            >>> rows = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]])
+            >>> past = Past.none(1, 2).then(rows[:, 0]).then(rows[:, 1])
+            >>> bool(torch.allclose(Past.before_each(rows)[:, 2], past.features))
+            True
+        """
+        last = torch.cat([torch.zeros_like(rows[:, :1]), rows], dim=1)  # (N, T + 1, D)
+        step = torch.arange(last.shape[1])
+        age = (step[:, None] - step[:-1] - 1).to(rows)  # (T + 1, T) visits between; below 0: not yet
+        fades = [torch.where(age < 0, 0.0, (1 - keep) * keep ** age.clamp_min(0)) for keep in _FADE]
+        past = cls(
+            last=last,
+            ever=last.cummax(dim=1).values,
+            faded=tuple(torch.einsum("ts,nsd->ntd", fade, rows) for fade in fades),
+            count=step.to(rows)[:, None].expand(len(rows), -1, -1),
+        )
+        return past.features
 
 
 class _Messages(nn.Module):
@@ -129,6 +149,7 @@ class HistoryNet(nn.Module):
         self.mixture = nn.Linear(hidden, shape.profiles)
         self.offset = nn.Linear(hidden, width)
         self.profile = nn.Parameter(0.1 * torch.randn(shape.profiles, width))
+        self.own = nn.Parameter(torch.zeros(Past.AVERAGES, width))
         nn.init.constant_(self.end.bias, -3.0)
 
     def encode(self, rows: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,11 +178,16 @@ class HistoryNet(nn.Module):
             z: (..., L) latents.
             label: (..., C) one-hot classes.
         """
-        h = self.state(torch.cat([self.dropout(past), z, label], dim=-1))
-        logits = self.profile + self.offset(h)[..., None, :]  # (..., K, D)
+        seen = self.dropout(past)
+        h = self.state(torch.cat([seen, z, label], dim=-1))
+        own = seen[..., : self.own.numel()].unflatten(-1, self.own.shape)  # (..., 4, D)
+        offset = self.offset(h) + (own * self.own).sum(dim=-2)
+        logits = self.profile + offset[..., None, :]  # (..., K, D)
         return self.end(h)[..., 0], torch.log_softmax(self.mixture(h), dim=-1), logits
 
-    def surprise(self, rows: Tensor, past: Tensor, z: Tensor, label: Tensor, *, open_end: Tensor) -> Tensor:
+    def surprise(
+        self, rows: Tensor, past: Tensor, z: Tensor, label: Tensor, *, open_end: Tensor, packed: bool = True
+    ) -> Tensor:
         """Return the negative log-likelihood of each history, (N,).
 
         Args:
@@ -170,27 +196,38 @@ class HistoryNet(nn.Module):
             z: (N, L).
             label: (N, C).
             open_end: (N,) 1 where the history was cut, so that its end is not known.
+            packed: Leave out what is no visit: faster, but not possible inside ``torch.func.vmap``.
         """
-        steps = past.shape[1]
-        everywhere = (z[:, None].expand(-1, steps, -1), label[:, None].expand(-1, steps, -1))
-        end, weights, logits = self.decode(past, *everywhere)
-        there = rows[..., 0]  # (N, T)
-        each = weights[:, :-1] + self._likelihood(rows, logits[:, :-1])  # (N, T, K)
-        visits = -(torch.logsumexp(each, dim=-1) * there).sum(dim=1)
-        goes_on = (nn.functional.softplus(end[:, 1:-1]) * there[:, 1:]).sum(dim=1)
-        after = there - torch.cat([there[:, 1:], torch.zeros_like(there[:, :1])], dim=1)  # (N, T), 1 at the last visit
-        stops = (nn.functional.softplus(-end[:, 1:]) * after).sum(dim=1) * (1 - open_end)
-        return visits + goes_on + stops
+        people, steps = past.shape[:2]
+        visits = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)  # (N, T + 1, D)
+        there = visits[..., 0]
+        before = torch.cat([torch.zeros_like(there[:, :1]), there[:, :-1]], dim=1)
+        moments = {  # (N (T + 1), ...): each visit, and what follows the last one
+            "visit": visits,
+            "past": past,
+            "z": z[:, None].expand(-1, steps, -1),
+            "label": label[:, None].expand(-1, steps, -1),
+            "goes": there * before,
+            "stops": before * (1 - there) * (1 - open_end)[:, None],
+        }
+        moments = {name: values.flatten(0, 1) for name, values in moments.items()}
+        if not packed:
+            return self._moments(**moments).reshape(people, steps).sum(dim=1)
+        kept = torch.nonzero(moments["visit"][:, 0] + moments["stops"])[:, 0]
+        lost = self._moments(**{name: values[kept] for name, values in moments.items()})
+        return lost.new_zeros(people).index_add(0, kept // steps, lost)
 
-    def _likelihood(self, rows: Tensor, logits: Tensor) -> Tensor:
-        """Return the log-likelihood of visits (N, T, D) under each profile, (N, T, K)."""
-        x = rows[..., None, :]  # (N, T, 1, D)
-        codes = self.columns.part("code")
-        total = (x[..., codes] * logits[..., codes] - nn.functional.softplus(logits[..., codes])).sum(dim=-1)
-        for kind in _PARTS:
-            part = self.columns.part(kind)
-            total = total + (x[..., part] * torch.log_softmax(logits[..., part], dim=-1)).sum(dim=-1)
-        return total
+    def _moments(self, *, visit: Tensor, past: Tensor, z: Tensor, label: Tensor, goes: Tensor, stops: Tensor) -> Tensor:
+        """Return the surprise at each moment (M,): at the visit, if there is one, and at there being one or none."""
+        end, weights, logits = self.decode(past, z, label)
+        seen = -torch.logsumexp(weights + self._likelihood(visit, logits), dim=-1) * visit[:, 0]
+        return seen + nn.functional.softplus(end) * goes + nn.functional.softplus(-end) * stops
+
+    def _likelihood(self, visit: Tensor, logits: Tensor) -> Tensor:
+        """Return the log-likelihood of visits (M, D) under each profile (M, K, D), (M, K)."""
+        said = (visit[:, None] * logits)[..., 1:].sum(dim=-1)  # (M, K)
+        not_said = nn.functional.softplus(logits[..., self.columns.part("code")]).sum(dim=-1)
+        return said - not_said - sum(torch.logsumexp(logits[..., self.columns.part(kind)], dim=-1) for kind in _PARTS)
 
     @torch.inference_mode()
     def draw(self, z: Tensor, label: Tensor, *, longest: int, never: Sequence[int] = ()) -> Tensor:
@@ -203,17 +240,17 @@ class HistoryNet(nn.Module):
             never: Columns that must stay 0.
         """
         rows = torch.zeros(len(z), longest, self.columns.width)
-        past, going = Past.none(len(z), self.columns.width), torch.ones(len(z), dtype=torch.bool)
+        past, going = Past.none(len(z), self.columns.width), torch.arange(len(z))
         for t in range(longest):
-            end, weights, logits = self.decode(past.features, z, label)
-            going = going & ((torch.rand(len(z)) >= torch.sigmoid(end)) if t else going)
-            if not going.any():
+            end, weights, logits = self.decode(past.features, z[going], label[going])
+            stays = torch.nonzero((torch.rand(len(going)) >= torch.sigmoid(end)) | (t == 0))[:, 0]
+            if not len(stays):
                 break
-            chosen = torch.multinomial(weights.exp(), 1)[:, 0]
-            one = logits[torch.arange(len(z)), chosen]  # (N, D)
+            going, past = going[stays], past.take(stays)
+            chosen = torch.multinomial(weights[stays].exp(), 1)[:, 0]
+            one = logits[stays, chosen]  # (G, D) of those who go on
             one[:, [*never]] = -math.inf
-            visit = self._drawn(one, first=t == 0) * going[:, None]
-            rows[:, t] = visit
+            rows[going, t] = visit = self._drawn(one, first=t == 0)
             past = past.then(visit)
         return rows
 

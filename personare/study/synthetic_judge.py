@@ -11,6 +11,8 @@ from personare.evaluate.exposed import together
 from personare.evaluate.shadow_generators import FitAndSample, judge_canaries
 from personare.evaluate.synthetic import SyntheticJudge
 from personare.evaluate.synthetic_risk import judge_synthetic_risk
+from personare.evaluate.visits import judge_copies, judge_histories
+from personare.features.visits import VISITS
 from personare.learn.accounting import as_one_claim
 
 __all__ = ["SyntheticJudging"]
@@ -45,13 +47,21 @@ class SyntheticJudging:
         numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
         made, train, control = (batch.only(*numbers) for batch in (made, train, control))
         claim, rng = as_one_claim(spends), partial(generator, self.seed)
-        rows = _measured("utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng("use")))
+        rows = self._use(made, train, control)
         attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=self.shadows)
         rows += _measured("risk", lambda: attack(rng=rng("risk"), make=make if self.shadows else None))
         if self.shadows and self.canaries:
             plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=self.shadows)
             rows += _measured("risk", lambda: plant(count=self.canaries, rng=rng("canaries")))
         return rows
+
+    def _use(self, made: Batch, train: Batch, control: Batch) -> list[Result]:
+        rng = generator(self.seed, "use")
+        if VISITS not in train.arrays:
+            return _measured("utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
+        # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
+        rows = _measured("utility", lambda: judge_histories(train, control, made, rng=rng))
+        return rows + _measured("risk", lambda: judge_copies(train, control, made))
 
 
 def _measured(kind: str, measure: Callable[[], list[Result]]) -> list[Result]:

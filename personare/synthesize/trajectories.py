@@ -10,7 +10,7 @@ import torch
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
-from personare.learn.loop import seeded
+from personare.learn.loop import one_core, seeded
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.visit_latents import draw_latents, fitted_latents, standard_latents
 from personare.learn.visit_training import Paths, Schooling, calibrate, learn_paths, learn_paths_privately
@@ -19,7 +19,7 @@ from personare.learn.visits import HistoryNet, Shape
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
-_DRAWN, _ROUNDS = 400, 4  # people drawn to calibrate, and how often
+_DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +118,7 @@ class Trajectories:
         rows[..., never] = 0
         data = _paths(rows, train, longest)
         held = _paths(histories(validation)[0], validation, longest) if len(validation) else _nobody(data)
-        with seeded(rng):
+        with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), self._shape())
             spends: tuple[Spend, ...] = ()
             if self.epsilon is None:
@@ -248,7 +248,7 @@ class TrajectorySampler:
             raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
         z = draw_latents(self.prior, people, rng=rng).repeat_interleave(recordings, dim=0)
         one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen.astype(np.int64)), len(self.classes)).float()
-        with seeded(rng):
+        with seeded(rng), one_core():
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
         names = [f"synthetic-{i:04d}" for i in range(1, people + 1)]
         return Batch(
