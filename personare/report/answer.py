@@ -5,12 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from personare.report import wording
-from personare.report.frontier import Panel, Point, best
+from personare.report.frontier import Panel, Point, best, gain
 from personare.report.run import RunRecord
+from personare.report.trained import NO_CLAIM
 
 __all__ = ["Answer", "answers"]
 
 _NO_MODEL = "No model could be ranked: none has both its recall and a membership attack that may be believed."
+_NO_SYNTHETIC = (
+    "No synthetic people could be ranked: none have both a reader that learned from them and a membership attack that "
+    "may be believed."
+)
+_NO_TRADE = {
+    "representation": "No representation trades identity for recall better than giving away the original or nothing.",
+    "synthetic": "No synthetic people trade membership for recall better than giving away the real ones or nothing.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +27,7 @@ class Answer:
     """What a study found for one modality.
 
     Attributes:
-        modality: ``audio``, ``video``, ``audio+video`` or ``model``.
+        modality: ``audio``, ``video``, ``audio+video``, ``representation``, ``synthetic`` or ``model``.
         release: The release with the best trade; empty if none is better than giving away the original or nothing.
         sentence: The answer, in plain words, with intervals.
         caution: How far the best release is from naming nobody.
@@ -32,26 +41,63 @@ class Answer:
 
 def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
     """Return an answer for each panel."""
-    return [_of_models(panel, record) if panel.modality == "model" else _answer(panel) for panel in drawn]
+    return [_of_models(panel, record) if panel.modality == "model" else _answer(panel, record) for panel in drawn]
 
 
-def _answer(panel: Panel) -> Answer:
+def _answer(panel: Panel, record: RunRecord) -> Answer:
     chosen = best(panel)
     if chosen is None:
-        return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
-    original = panel.original
-    assert original is not None  # best() compares with it
+        return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution=_nearest(panel))
+    caution = _caution_of_synthetic(chosen) if panel.modality == "synthetic" else _caution(chosen)
+    sentence = _sentence(panel, chosen)
+    if record.claims.get(chosen.release, NO_CLAIM).made:
+        sentence += f" Privacy claimed: {record.claim(chosen.release).words}."
+    return Answer(modality=panel.modality, release=chosen.release, sentence=_unbroken(sentence), caution=caution)
+
+
+def _sentence(panel: Panel, chosen: Point) -> str:
+    assert panel.original is not None  # best() compares with it
+    if panel.modality == "synthetic":
+        return _of_synthetic(chosen, panel.original)
+    return _of_people(chosen, panel.original, wording.drawn(panel.modality)[0])
+
+
+def _nearest(panel: Panel) -> str:
+    """Return what the nearest to a trade is like, of representations and synthetic people."""
+    scored = [(gain(panel, p), p) for p in panel.points if not p.original and math.isfinite(gain(panel, p))]
+    if panel.modality not in _NO_TRADE or not scored:
+        return ""
+    nearest = max(scored, key=lambda pair: pair[0])[1]
+    return _unbroken(f"The nearest, {nearest.release}, {_sentence(panel, nearest)}")
+
+
+def _of_people(chosen: Point, original: Point, what: str) -> str:
     kept, kept_ends = wording.figure(chosen.utility)
     named, named_ends = wording.figure(chosen.risk)
     was_kept, was_named = wording.figure(original.utility)[0], wording.figure(original.risk)[0]
-    sentence = (
-        f"keeps {kept} {kept_ends} of emotion recall (original {was_kept}{_guess(chosen.utility.control, False)}), "
+    return (
+        f"keeps {kept} {kept_ends} of {what} (original {was_kept}{_guess(chosen.utility.control, False)}), "
         f"while an attacker who retrains names {named} {named_ends} (original {was_named}"
         f"{_guess(chosen.risk.control, True)})."
     )
-    # Intervals and percentages must not be torn apart at the end of a line.
-    sentence = sentence.replace("  ", " ").replace("–", "\u2060–\u2060").replace(" %", "\u00a0%")
-    return Answer(modality=panel.modality, release=chosen.release, sentence=sentence, caution=_caution(chosen))
+
+
+def _of_synthetic(chosen: Point, original: Point) -> str:
+    recall, ends = wording.figure(chosen.utility)
+    area, area_ends = wording.figure(chosen.risk)
+    real, known = wording.number(original.utility.value), wording.number(original.risk.value)
+    return (
+        f"teaches a reader to recall {recall} {ends} of real people’s recordings (real people teach {real}"
+        f"{_guess(chosen.utility.control, False)}), while the strongest attack tells whom it was learned from with "
+        f"an area of {area} {area_ends} (of the real recordings themselves {known}"
+        f"{_guess(chosen.risk.control, False)})."
+    )
+
+
+def _unbroken(sentence: str) -> str:
+    """Keep intervals, percentages and equations from being torn apart at the end of a line."""
+    short = sentence.replace("  ", " ").replace("–", "\u2060–\u2060")
+    return short.replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0")
 
 
 def _of_models(panel: Panel, record: RunRecord) -> Answer:
@@ -70,7 +116,7 @@ def _of_models(panel: Panel, record: RunRecord) -> Answer:
     return Answer(
         modality=panel.modality,
         release=chosen.release,
-        sentence=sentence.replace("  ", " ").replace("–", "\u2060–\u2060").replace(" = ", "\u00a0=\u00a0"),
+        sentence=_unbroken(sentence),
         caution=_caution_of_model(panel, chosen, record),
     )
 
@@ -99,10 +145,25 @@ def _guess(control: float, percent: bool) -> str:
 
 def _no_answer(panel: Panel) -> str:
     if not any(not p.original for p in panel.points):
+        if panel.modality == "synthetic":
+            return _NO_SYNTHETIC
         return "No release could be ranked: none has both a retrained reader and an attack that may be believed."
     if panel.original is None:
         return "No best trade can be named, because the unprotected recordings were not measured."
-    return "No release trades identity for emotion better than giving away the original or giving away nothing."
+    either = "No release trades identity for emotion better than giving away the original or giving away nothing."
+    return _NO_TRADE.get(panel.modality, either)
+
+
+def _caution_of_synthetic(chosen: Point) -> str:
+    risk = chosen.risk
+    if not math.isfinite(risk.low):
+        return "Without an interval, how sure this is cannot be said."
+    if not _hides(chosen):
+        return "Attacks tell better than guessing whom they were learned from."
+    return (
+        f"This attack does no better than guessing, within an interval that reaches {wording.number(risk.high)}; a "
+        "stronger one might. What is rare is at the greatest risk: see the most exposed people."
+    )
 
 
 def _caution(chosen: Point) -> str:

@@ -1,35 +1,19 @@
-"""Which numbers stand for a release on the frontier, which releases nothing else beats, and the answer in words.
-
-Risk is what the strongest retrained attacker names; utility is what the best retrained reader still recalls.
-"""
+"""The frontier of each kind of release: which releases nothing else beats, and which is the best trade."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from personare.core.types import Result
+from personare.report.figures import choose, informative, unprotected
 from personare.report.run import RunRecord
 from personare.report.trained import LEAKY
 
-__all__ = [
-    "Panel",
-    "Point",
-    "best",
-    "broken_claim",
-    "emotion",
-    "gain",
-    "identity",
-    "informative",
-    "membership",
-    "panels",
-    "standing",
-]
+__all__ = ["Panel", "Point", "best", "gain", "panels", "standing"]
 
-_MODALITIES = ("audio", "video", "audio+video", "model")
-_AGGREGATE = "identity.top1"
+_MODALITIES = ("audio", "video", "audio+video", "representation", "synthetic", "model")
 _LEAKY_WORDS = "it was judged on people it learned from, the others were not"
-_BROKEN = "ABOVE THE BOUND"
 _Standing = Literal["front", "near", "behind", "unknown"]
 
 
@@ -82,44 +66,6 @@ class Panel:
         return sorted(kept, key=lambda p: (p.risk.value, p.utility.value))
 
 
-def informative(row: Result) -> bool:
-    """Whether the attack behind a row passed its self-test."""
-    return "not informative" not in row.note.lower()
-
-
-def identity(rows: Sequence[Result], release: str, modality: str, attacker: str) -> Result | None:
-    """Return who is named by this attacker: the study's aggregate, or else the strongest informative attack."""
-    found = [
-        r
-        for r in rows
-        if r.release == release and r.modality == modality and r.kind == "risk" and r.measure.endswith(".top1")
-    ]
-    found = [r for r in found if r.attacker == attacker] or (found if release == "original" else [])
-    aggregates = [r for r in found if r.measure == _AGGREGATE]
-    single = [r for r in found if r.measure != _AGGREGATE]
-    return _largest(aggregates) or _largest([r for r in single if informative(r)]) or _largest(single)
-
-
-def emotion(rows: Sequence[Result], release: str, modality: str, reader: str) -> Result | None:
-    """Return the best emotion recall that this reader reaches."""
-    found = [
-        r
-        for r in rows
-        if r.release == release
-        and r.modality == modality
-        and r.kind == "utility"
-        and "emotion" in r.measure
-        and r.measure.endswith(".uar")
-    ]
-    # Training again on originals changes nothing, so one reader's row is enough for them.
-    return _largest([r for r in found if r.attacker == reader] or (found if release == "original" else []))
-
-
-def _largest(rows: Sequence[Result]) -> Result | None:
-    finite = [r for r in rows if math.isfinite(r.value)]
-    return max(finite, key=lambda r: r.value) if finite else next(iter(rows), None)
-
-
 def panels(record: RunRecord) -> list[Panel]:
     """Return a panel for each modality in which anything was measured."""
     measured = {r.modality for r in record.results if r.kind in ("utility", "risk")}
@@ -159,62 +105,18 @@ def _members(record: RunRecord, modality: str) -> list[str]:
     return [n for n in names if made[n] == modality] or names
 
 
-def membership(rows: Sequence[Result], release: str, figures: Sequence[str] = ("auc", "person_auc")) -> Result | None:
-    """Return how well the strongest attack that may be believed tells what a model learned from.
-
-    Args:
-        rows: Everything measured.
-        release: The model.
-        figures: ``auc`` for recordings, ``person_auc`` for people; the larger of both by default.
-    """
-    found = [r for r in rows if r.release == release and r.measure.startswith("membership_")]
-    areas = [r for r in found if r.measure.partition(".")[2] in figures]
-    finite = [r for r in areas if math.isfinite(r.value)]
-    return _largest([r for r in finite if informative(r)]) or _largest(finite) or next(iter(areas), None)
-
-
-def broken_claim(rows: Sequence[Result], release: str) -> str:
-    """Return what an attack found above the bound of a model's privacy claim; empty where none did."""
-    own = (r for r in rows if r.release == release and _BROKEN in r.note)
-    return next((f"{r.measure}: {r.note[r.note.index(_BROKEN) :]}" for r in own), "")
-
-
-def _model(rows: Sequence[Result], release: str) -> Point | str:
-    risk = membership(rows, release)
-    utility = next((r for r in rows if r.release == release and r.measure == "model.uar"), None)
-    if broken_claim(rows, release):
-        return "its privacy claim does not hold"
-    if risk is None or not math.isfinite(risk.value):
-        return (risk.note if risk else "") or "no membership attack was run on it"
-    if utility is None or not math.isfinite(utility.value):
-        return (utility.note if utility else "") or "its recall was not measured"
-    return Point(release=release, risk=risk, utility=utility)
-
-
 def _point(rows: Sequence[Result], release: str, modality: str) -> Point | str:
-    if modality == "model":
-        return _model(rows, release)
-    risk = identity(rows, release, modality, "semi_informed")
-    utility = emotion(rows, release, modality, "retrained_reader")
-    if risk is None or not math.isfinite(risk.value):
-        return (risk.note if risk else "") or "no retrained attacker was run on it"
-    if utility is None or not math.isfinite(utility.value):
-        return (utility.note if utility else "") or "no retrained reader of emotion was run on it"
-    return Point(release=release, risk=risk, utility=utility)
+    chosen = choose(rows, release, modality)
+    return chosen if isinstance(chosen, str) else Point(release=release, risk=chosen[0], utility=chosen[1])
 
 
 def _original(rows: Sequence[Result], modality: str, others: Sequence[Point]) -> Point | None:
     point = _point(rows, "original", modality)
     if isinstance(point, Point):
         return point
-    for other in others:
-        if math.isfinite(other.risk.baseline) and math.isfinite(other.utility.baseline):
-            risk, utility = (
-                replace(r, release="original", value=r.baseline, low=math.nan, high=math.nan, note="", detail={})
-                for r in (other.risk, other.utility)
-            )
-            return Point(release="original", risk=risk, utility=utility)
-    return None
+    before = (unprotected(rows, other.risk, other.utility) for other in others)
+    found = next(filter(None, before), None)
+    return Point(release="original", risk=found[0], utility=found[1]) if found else None
 
 
 def _beats(one: Point, other: Point) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from personare.report import wording
-from personare.report.frontier import informative
+from personare.report.figures import informative
+from personare.report.methods_made import made_paragraphs
 from personare.report.methods_models import models_paragraphs
 from personare.report.phrases import count, listing
 from personare.report.run import RunRecord
@@ -19,7 +20,7 @@ __all__ = ["methods_paragraphs"]
 def methods_paragraphs(record: RunRecord) -> list[str]:
     """Return the paragraphs, ready to be pasted into a paper."""
     written = [_cohort(record), _releases(record), _utility(record), _risk(record)]
-    written += [*models_paragraphs(record), _machine(record)]
+    written += [*made_paragraphs(record), *models_paragraphs(record), _machine(record)]
     return [text for text in written if text]
 
 
@@ -49,7 +50,7 @@ def _cohort(record: RunRecord) -> str:
 
 
 def _releases(record: RunRecord) -> str:
-    names = [name for name in record.names() if name not in record.models()]
+    names = [name for name in record.names() if not record.modality(name)]
     if not names:
         return ""
     said = []
@@ -71,7 +72,7 @@ def _options(options: Mapping[str, Any]) -> str:
 
 
 def _utility(record: RunRecord) -> str:
-    rows = [r for r in record.results if r.kind == "utility" and r.modality != "model"]
+    rows = [r for r in record.of_recordings() if r.kind == "utility"]
     if not rows:
         return ""
     readers = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows})
@@ -84,7 +85,7 @@ def _utility(record: RunRecord) -> str:
 
 
 def _risk(record: RunRecord) -> str:
-    rows = [r for r in record.results if r.kind == "risk" and r.modality != "model"]
+    rows = [r for r in record.of_recordings() if r.kind == "risk"]
     if not rows:
         return ""
     attacks = sorted({r.measure.partition(".")[0] for r in rows} - {"identity"})

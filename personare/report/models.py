@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from personare.core.types import Result
 from personare.report import wording
-from personare.report.frontier import Panel, broken_claim, membership, standing
+from personare.report.figures import broken_claim, membership
+from personare.report.frontier import Panel, standing
 from personare.report.run import RunRecord
 from personare.report.tables import PARTS, csv_cell, latex_cell, latex_text
 from personare.report.trained import LEAKY, Claim

@@ -46,7 +46,7 @@ def frontier_sheet(drawn: Sequence[Panel]) -> Figure:
 
 def _frontier(axes: Axes, panel: Panel) -> None:
     everyone = [*panel.points, *panel.unsure]
-    _limits(axes, everyone, least=_LEAST_AUC if panel.modality == "model" else 0.0)
+    _limits(axes, everyone, least=_LEAST_AUC if panel.modality in wording.AREAS else 0.0)
     strokes = _guess_lines(axes, everyone) + _front_line(axes, panel)
     front = {p.release for p in panel.front}
     for point in everyone:
@@ -54,7 +54,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     right, up = wording.axes(panel.modality)
     axes.set_xlabel(right)
     axes.set_ylabel(up)
-    if panel.modality != "model":
+    if panel.modality not in wording.AREAS:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(color=COLORS["faint"], linewidth=0.6)
     axes.set_axisbelow(True)

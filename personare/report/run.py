@@ -10,9 +10,13 @@ from typing import Any
 
 from personare.core.errors import DataError
 from personare.core.types import Result
+from personare.report.cards import read_claims
 from personare.report.trained import UNKNOWN_CLAIM, Claim, Training, read_training
 
-__all__ = ["RunRecord", "read_run"]
+__all__ = ["KINDS", "RunRecord", "read_run"]
+
+KINDS: Mapping[str, str] = {"representation": "representations", "synthetic": "synthetic", "model": "model"}
+"""The kind of release by the modality of its rows, for those that are no recordings of somebody."""
 
 _NUMBERS = ("value", "low", "high", "baseline", "control")
 _FIELDS = {f.name for f in fields(Result)} - {"detail"}
@@ -45,6 +49,7 @@ class RunRecord:
         examples: Playable files by release.
         reference: Published figures beside ours; empty where the preset has none.
         trained: How each model was trained, by name.
+        claims: The privacy on the card of each representation and each synthetic cohort, by name.
         study: The study file as run.
         study_text: The same, as text.
         missing: One sentence for each piece that is not there or could not be read.
@@ -60,6 +65,7 @@ class RunRecord:
     examples: Mapping[str, Any]
     reference: Sequence[Mapping[str, Any]]
     trained: Mapping[str, Training]
+    claims: Mapping[str, Claim]
     study: Mapping[str, Any]
     study_text: str
     missing: tuple[str, ...]
@@ -76,15 +82,29 @@ class RunRecord:
 
     def models(self) -> list[str]:
         """Return the releases that are models."""
-        made = {r.get("name") for r in self.releases if r.get("kind") == "model"}
-        made |= {row.release for row in self.results if row.modality == "model"}
+        return self.of("model")
+
+    def of(self, modality: str) -> list[str]:
+        """Return the releases of a kind in ``KINDS``: models, representations or synthetic people."""
+        made = {r.get("name") for r in self.releases if r.get("kind") == KINDS[modality]}
+        made |= {row.release for row in self.results if row.modality == modality}
         return [name for name in self.names() if name in made]
 
-    def claim(self, model: str) -> Claim:
-        """Return the privacy that a model was trained with; what was only asked for where no step recorded it."""
-        if model in self.trained:
-            return self.trained[model].claim
-        one = self.release(model)
+    def modality(self, name: str) -> str:
+        """Return which of ``KINDS`` a release is of; empty for recordings."""
+        return next((modality for modality in KINDS if name in self.of(modality)), "")
+
+    def of_recordings(self) -> list[Result]:
+        """Return the rows about recordings of people: of no model, representation or synthetic person."""
+        return [row for row in self.results if row.modality not in KINDS]
+
+    def claim(self, name: str) -> Claim:
+        """Return the privacy that a release claims; what was only asked for where neither step nor card says it."""
+        if name in self.trained:
+            return self.trained[name].claim
+        if name in self.claims:
+            return self.claims[name]
+        one = self.release(name)
         for chosen in (one.get("options") or {}).values():
             if isinstance(chosen, dict) and isinstance(chosen.get("epsilon"), int | float):
                 delta, unit = chosen.get("delta", math.nan), str(chosen.get("unit") or "")
@@ -112,9 +132,16 @@ def read_run(run: Path) -> RunRecord:
     rows = _rows(piece.pop("results"), piece.pop("details"), missing)
     for name in ("releases", "skipped", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    trained = read_training(run, missing)
+    trained, claims = read_training(run, missing), read_claims(run, piece["releases"], missing)
     return RunRecord(
-        root=run, results=rows, trained=trained, study=study, study_text=text, missing=tuple(missing), **piece
+        root=run,
+        results=rows,
+        trained=trained,
+        claims=claims,
+        study=study,
+        study_text=text,
+        missing=tuple(missing),
+        **piece,
     )
 
 

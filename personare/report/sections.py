@@ -8,18 +8,21 @@ from typing import Any
 
 from personare.core.types import Result
 from personare.report import wording
+from personare.report.cards import links_of
 from personare.report.curves import draw_reliability, draw_roc
 from personare.report.drawing import to_svg
-from personare.report.frontier import emotion, identity
+from personare.report.figures import emotion, identity
+from personare.report.made_sections import Pictures, made_pictures
 from personare.report.media import Example
 from personare.report.plots import draw_histograms
-from personare.report.run import RunRecord
+from personare.report.run import KINDS, RunRecord
 from personare.report.sources import about
 
 __all__ = ["Confusion", "Histogram", "ReleaseSection", "reference_rows", "release_section"]
 
 _WHO = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
 _LEARNED = {"recordings": "recordings learned from", "people": "people learned from", "seconds": "seconds of training"}
+_MADE = {"recordings": "recordings in it", "people": "people in it", "seconds": "seconds of work"}
 _SCORES = {"mated", "non_mated"}
 
 
@@ -64,9 +67,17 @@ class ReleaseSection:
     pivots: Sequence[Pivot]
     confusions: Sequence[Confusion]
     histograms: Sequence[Histogram]
-    model: bool
+    kind: str
     curves: Sequence[Histogram]
+    pictures: Sequence[Pictures]
+    claim: str
+    links: Sequence[tuple[str, str]]
     examples: Sequence[Example]
+
+    @property
+    def model(self) -> bool:
+        """Whether it is a model."""
+        return self.kind == "model"
 
 
 def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> ReleaseSection:
@@ -77,7 +88,8 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
     counted = dict(one.get("counts") or {})
     if isinstance(one.get("seconds"), int | float):
         counted.setdefault("seconds", one["seconds"])
-    said = _LEARNED if name in record.models() else {}
+    kind = record.modality(name)
+    said = _LEARNED if kind == "model" else _MADE if kind else {}
     return ReleaseSection(
         name=name,
         slug=wording.slug(name),
@@ -88,8 +100,11 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
         pivots=_pivots(rows),
         confusions=[c for m in modalities for c in _confusions(rows, name, m)],
         histograms=[h for m in modalities for h in _histograms(record, name, m)],
-        model=name in record.models(),
+        kind=kind,
         curves=_curves(rows),
+        pictures=made_pictures(rows, kind),
+        claim=str(one.get("claim") or ""),
+        links=links_of(record.root, name) if kind not in ("", "model") else [],
         examples=examples,
     )
 
@@ -106,8 +121,8 @@ def _methods(one: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     for modality, method in (one.get("methods") or {}).items():
         chosen = options.get(method) or {}
         said = ", ".join(f"{key} = {value}" for key, value in chosen.items()) or "as they come"
-        part = "Method" if modality == "model" else wording.group(modality)
-        listed.append((part, str(method), about(str(method)).summary, said))
+        part = "Method" if modality in KINDS else wording.group(modality)
+        listed.append((part, str(method), about(str(method), modality).summary, said))
     return listed
 
 
@@ -157,7 +172,7 @@ def _reliability(rows: Sequence[Result]) -> list[Histogram]:
 
 
 def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:
-    if modality == "model":
+    if modality in KINDS:
         row = next((r for r in rows if r.measure == "model.accuracy"), None)
         yield from _confusion(row, "The model's answers")
         return

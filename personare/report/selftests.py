@@ -1,18 +1,21 @@
 """Whether each attack finds anything where nothing is protected: if not, its failure elsewhere says nothing."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from personare.core.types import Result
 from personare.report import wording
-from personare.report.frontier import informative
+from personare.report.figures import informative
 from personare.report.run import RunRecord
 
-__all__ = ["ModelTest", "SelfTest", "model_tests", "self_tests"]
+__all__ = ["KindTest", "SelfTest", "kind_tests", "self_tests"]
 
 _IDENTITY = ("top1", "eer", "dsys", "tar_far1")
 _MAIN = {"auc": "recordings", "person_auc": "people"}
+_NO_TEST = r"exposed|tpr_fpr|^synthetic_copies.exact"  # rates are of the attack whose area is there; a copy no guess
+_WITHOUT_A_WORST = ("membership_", "synthetic_shadow.", "synthetic_canaries.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,14 +38,14 @@ class SelfTest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelTest:
-    """How an attack on models did where nothing was protected.
+class KindTest:
+    """How an attack on models, representations or synthetic people did where nothing was protected.
 
     Attributes:
         attack: Its name.
         before: What it found there, over all models.
         guess: What guessing gives.
-        passed: Whether its figures may be read, on one model at least.
+        passed: Whether its figures may be read, on one release at least.
         why: Where they may not, and the reason.
     """
 
@@ -55,7 +58,7 @@ class ModelTest:
 
 @dataclass(frozen=True)
 class _Trial:
-    """One figure of an attack on one model, tried without protection."""
+    """One figure of an attack on one release, tried without protection."""
 
     release: str
     what: str
@@ -65,8 +68,8 @@ class _Trial:
 
 
 def self_tests(record: RunRecord) -> list[SelfTest]:
-    """Return what each attack did on originals, and whether it may be believed; those on models apart."""
-    rows = [r for r in record.results if r.kind == "risk" and r.modality != "model"]
+    """Return what each attack on recordings did on originals, and whether it may be believed."""
+    rows = [r for r in record.of_recordings() if r.kind == "risk"]
     rows = [r for r in rows if not r.measure.startswith("identity.")]
     found = dict.fromkeys((_attack(r), r.modality) for r in rows if r.unit != "cosine")
     return [_self_test(key, [r for r in rows if (_attack(r), r.modality) == key]) for key in sorted(found, key=_order)]
@@ -92,23 +95,29 @@ def _self_test(key: tuple[str, str], own: Sequence[Result]) -> SelfTest:
     return SelfTest(attack=key[0], modality=key[1], row=original, passed=not failed, why=reason)
 
 
-def model_tests(record: RunRecord) -> list[ModelTest]:
-    """Return one line for each attack on models: what it finds without protection, and whether that is enough.
+def kind_tests(record: RunRecord, modality: str) -> list[KindTest]:
+    """Return one line for each attack on a kind of release: what it finds without protection, and if that is enough.
 
     Membership is tried on the same model trained without privacy; a model without a claim is its own trial. What a
-    model shows of people is tried on what the model read.
+    model shows of people is tried on what the model read, attacks on representations on the raw features, attacks on
+    synthetic people on the real recordings as they are.
     """
     trials: dict[str, list[_Trial]] = {}
     for row in record.results:
-        if row.kind == "risk" and row.modality == "model" and _is_main(row):
-            trials.setdefault(_attack_on_model(row), []).append(_trial(record, row))
-    return [_model_test(attack, own) for attack, own in sorted(trials.items())]
+        if row.kind == "risk" and row.modality == modality and _is_main(row):
+            name = {"model": _attack_on_model, "representation": _attack}.get(modality, _family)(row)
+            trials.setdefault(name, []).append(_trial(record, row))
+    return [_test(attack, own) for attack, own in sorted(trials.items())]
 
 
 def _is_main(row: Result) -> bool:
     name, _, figure = row.measure.partition(".")
     if name.startswith("membership_"):
         return figure in _MAIN
+    if name.startswith("synthetic"):
+        return not re.search(_NO_TEST, row.measure)
+    if name == "identity" or figure == "person_top1":
+        return False
     return figure == "top1" or figure not in _IDENTITY
 
 
@@ -122,20 +131,34 @@ def _attack_on_model(row: Result) -> str:
     return f"{name}.{figure.rpartition('_')[2]}"
 
 
+def _family(row: Result) -> str:
+    return row.measure.partition(".")[0]
+
+
 def _trial(record: RunRecord, row: Result) -> _Trial:
-    open_model = row.measure.startswith("membership_") and not record.claim(row.release).made
+    open_model = row.measure.startswith(_WITHOUT_A_WORST) and not record.claim(row.release).made
     before = row.value if open_model and not math.isfinite(row.baseline) else row.baseline
     if not informative(row):
         reason = row.note.partition(";")[0].removeprefix("not informative: ")
     elif not math.isfinite(before):
-        reason = row.note or "not tried without protection"
+        known = row.note if row.modality == "model" or not math.isfinite(row.value) else ""
+        reason = known or "not tried without protection"
     else:
         reason = "finds nobody, without privacy" if open_model and not row.low > row.control else ""
-    what = _MAIN.get(row.measure.partition(".")[2], "")
+    what = _what(row)
     return _Trial(row.release, what, before, row, reason)
 
 
-def _model_test(attack: str, trials: Sequence[_Trial]) -> ModelTest:
+def _what(row: Result) -> str:
+    """What of a release is attacked, or how, where an attack has several figures."""
+    figure = row.measure.partition(".")[2]
+    if row.modality == "synthetic":
+        stem = figure.partition("_")[0]
+        return {"neighbor": "nearness", "normal": "averages"}.get(stem, stem)
+    return _MAIN.get(figure, "")
+
+
+def _test(attack: str, trials: Sequence[_Trial]) -> KindTest:
     whats = list(dict.fromkeys(trial.what for trial in trials))
     said = [f"{what} {_range(t for t in trials if t.what == what)}".strip() for what in whats]
     reasons: dict[str, dict[str, list[str]]] = {}
@@ -143,7 +166,7 @@ def _model_test(attack: str, trials: Sequence[_Trial]) -> ModelTest:
         if trial.reason:
             reasons.setdefault(trial.reason, {}).setdefault(trial.release, []).append(trial.what)
     guess = next((wording.beside(t.row)[1] for t in trials if math.isfinite(t.row.control)), "–")
-    return ModelTest(
+    return KindTest(
         attack=attack,
         before=", ".join(said),
         guess=guess,

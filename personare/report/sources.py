@@ -14,7 +14,15 @@ from personare.core.registry import find
 
 __all__ = ["About", "about", "sources_of"]
 
-_FOLDERS = ("personare.anonymize", "personare.evaluate.attacks", "personare.evaluate.utility", "personare.train")
+_FOLDERS = (
+    "personare.anonymize",
+    "personare.evaluate.attacks",
+    "personare.evaluate.utility",
+    "personare.represent",
+    "personare.synthesize",
+    "personare.train",
+)
+_OF = {"representation": "personare.represent", "synthetic": "personare.synthesize", "model": "personare.train"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,34 +39,37 @@ class About:
 
 
 @cache
-def _known() -> dict[str, tuple[str, str]]:
-    known: dict[str, tuple[str, str]] = {}
-    for folder in _FOLDERS:
-        try:
-            known |= {name: (method.summary, method.module) for name, method in find(folder).items()}
-        except (PersonareError, ModuleNotFoundError, SyntaxError):
-            continue  # a folder with one unreadable file must not cost the study its report
-    return known
+def _known(folder: str) -> dict[str, tuple[str, str]]:
+    try:
+        return {name: (method.summary, method.module) for name, method in find(folder).items()}
+    except (PersonareError, ModuleNotFoundError, SyntaxError):
+        return {}  # a folder with one unreadable file must not cost the study its report
 
 
 @cache
-def about(name: str) -> About:
+def about(name: str, modality: str = "") -> About:
     """Return what a method says of itself; empty words for a method that is not on this machine.
+
+    Args:
+        name: The method.
+        modality: What it makes, where methods of several kinds share a name: ``representation``, ``synthetic``,
+            ``model``; else any.
 
     Example:
         >>> about("no_such_method")
         About(summary='', source='')
     """
-    summary, module = _known().get(name, ("", ""))
+    folders = [_OF[modality]] if modality in _OF else _FOLDERS
+    summary, module = next((_known(folder)[name] for folder in folders if name in _known(folder)), ("", ""))
     spec = importlib.util.find_spec(module) if module else None
     if spec is None or spec.origin is None:
         return About(summary="", source="")
     return About(summary=summary, source=_source(Path(spec.origin).read_text(encoding="utf-8")))
 
 
-def sources_of(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Return (method, source) of those methods that state one, each once, sorted."""
-    stated = [(name, about(name).source) for name in sorted(set(names))]
+def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (method, source) of those methods, each with what it makes, that state one: each once, sorted."""
+    stated = list(dict.fromkeys((name, about(name, modality).source) for name, modality in sorted(set(methods))))
     return [(name, source) for name, source in stated if source]
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from personare.core.types import Result
 from personare.report import wording
-from personare.report.frontier import Panel, emotion, identity, standing
-from personare.report.run import RunRecord
+from personare.report.figures import emotion, identity
+from personare.report.frontier import Panel, standing
+from personare.report.run import KINDS, RunRecord
 
 __all__ = ["COLUMNS", "PARTS", "TableRow", "csv_cell", "latex_cell", "latex_text", "to_csv", "to_latex", "whole_table"]
 
@@ -45,8 +46,8 @@ class TableRow:
 
 
 def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
-    """Return the rows, panel by panel: the original first, then the releases in the study's order; no models."""
-    shown = [panel for panel in drawn if panel.modality != "model"]
+    """Return the rows, panel by panel: the original first, then the study's releases of recordings."""
+    shown = [panel for panel in drawn if panel.modality not in KINDS]
     return [_row(record, panel, name) for panel in shown for name in _names(record, panel)]
 
 

@@ -4,14 +4,17 @@ import math
 import re
 
 from personare.core.types import Result
+from personare.report.measures import PERCENT, measure
 
 __all__ = [
+    "AREAS",
     "ATTACKERS",
     "GROUPS",
     "PROTOCOLS",
     "attacker",
     "axes",
     "beside",
+    "drawn",
     "figure",
     "group",
     "interval",
@@ -23,7 +26,16 @@ __all__ = [
     "slug",
 ]
 
-GROUPS = {"audio": "Voice", "video": "Face", "audio+video": "Voice and face together", "model": "Models"}
+GROUPS = {
+    "audio": "Voice",
+    "video": "Face",
+    "audio+video": "Voice and face together",
+    "representation": "Representations",
+    "synthetic": "Synthetic people",
+    "model": "Models",
+}
+AREAS = ("model", "synthetic")
+"""Kinds of releases whose risk is an area under a curve: 0.5 is guessing."""
 ATTACKERS = {
     "ignorant": "ignorant attacker",
     "lazy_informed": "lazy-informed attacker",
@@ -38,27 +50,16 @@ PROTOCOLS = {
     "published": "judged on the part named by the authors of the data set",
     "leaky_random_9_1": "judged on other recordings of the same people (leaky)",
 }
-_FIGURES = {
-    "auc": "area under the curve",
-    "top1": "named at the first guess",
-    "eer": "equal error rate",
-    "dsys": "linkability D_sys",
-    "tar_far1": "true accepts at 1 % false accepts",
-    "uar": "recall, averaged over classes",
-    "accuracy": "accuracy",
-    "rho_f0": "pitch contour kept (correlation)",
-    "correlation": "correlation over time",
-    "ece": "calibration error",
-    "ece_equal_mass": "calibration error, bins of equal size",
-    "confacc_low": "accuracy where the confidence is at most 0.5",
-    "largest_class": "share of the commonest answer",
-    "brier": "Brier score",
-    "nll": "negative log-likelihood",
-    "person_auc": "area under the curve, people",
-    "realtime_factor": "seconds of work per second of recording",
-    "covered_whole": "frames covered whole",
+_AXES = {
+    "model": ("training data told from other data (AUC)", "recall in recordings it never met"),
+    "representation": ("named by an attacker who retrains", "recall of a retrained reader"),
+    "synthetic": ("people learned from, told from others (AUC)", "recall of a reader of made-up people"),
 }
-_PERCENT_FIGURES = ("top1", "eer", "tar_far1", "covered_whole")
+_DRAWN = {
+    "model": ("recall", "membership told with an area of", "recall against membership"),
+    "representation": ("recall", "named", "recall against people named"),
+    "synthetic": ("recall", "membership told with an area of", "recall against membership of people"),
+}
 
 
 def group(modality: str) -> str:
@@ -73,12 +74,19 @@ def group(modality: str) -> str:
 
 def axes(modality: str) -> tuple[str, str]:
     """Say what the frontier of a modality shows, to the right and up."""
-    if modality == "model":
-        return (
-            "training data told from other data (AUC)   (better ←)",
-            "recall in recordings it never met   (better →)",
-        )
-    return "named by an attacker who retrains   (better ←)", "emotion recall of a retrained reader   (better →)"
+    named, kept = "named by an attacker who retrains", "emotion recall of a retrained reader"
+    right, up = _AXES.get(modality, (named, kept))
+    return f"{right}   (better ←)", f"{up}   (better →)"
+
+
+def drawn(modality: str) -> tuple[str, str, str]:
+    """Say what the two figures of a frontier are, and what is held against what.
+
+    Example:
+        >>> drawn("audio")
+        ('emotion recall', 'named', 'emotion kept against people named')
+    """
+    return _DRAWN.get(modality, ("emotion recall", "named", "emotion kept against people named"))
 
 
 def protocol(name: str) -> str:
@@ -94,18 +102,6 @@ def protocol(name: str) -> str:
 def attacker(name: str) -> str:
     """Say who looks."""
     return ATTACKERS.get(name, name)
-
-
-def measure(name: str) -> str:
-    """Say what a measure is, from its name.
-
-    Example:
-        >>> measure("voice_gmm.top1")
-        'voice gmm: named at the first guess'
-    """
-    method, _, figure_name = name.partition(".")
-    said = _FIGURES.get(figure_name, figure_name.replace("_", " "))
-    return f"{method.replace('_', ' ')}: {said}" if said else method.replace("_", " ")
 
 
 def label(release: str, modality: str) -> str:
@@ -158,7 +154,8 @@ def figure(row: Result | None) -> tuple[str, str]:
     if row is None:
         return "–", ""
     percent = _in_percent(row)
-    return number(row.value, percent=percent), interval(row.low, row.high, percent=percent)
+    ends = interval(row.low, row.high, percent=percent) if math.isfinite(row.value) else ""
+    return number(row.value, percent=percent), ends
 
 
 def beside(row: Result) -> tuple[str, str]:
@@ -173,7 +170,7 @@ def share_like(row: Result, value: float) -> str:
 
 
 def _in_percent(row: Result) -> bool:
-    return row.unit == "share" and row.measure.rpartition(".")[2] in _PERCENT_FIGURES
+    return row.unit == "share" and row.measure.rpartition(".")[2] in PERCENT
 
 
 def slug(name: str) -> str:

@@ -13,13 +13,16 @@ from personare.report import tables, wording
 from personare.report.answer import answers
 from personare.report.drawing import drawing, to_svg
 from personare.report.frontier import Panel, panels
+from personare.report.headings import headings
+from personare.report.made_sections import transfer_matrix
+from personare.report.made_tables import made_tables, made_to_csv, made_to_latex
 from personare.report.media import embed_examples
 from personare.report.methods import methods_paragraphs
 from personare.report.models import MODEL_COLUMNS, models_table, models_to_csv, models_to_latex
 from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
-from personare.report.run import RunRecord, read_run
+from personare.report.run import KINDS, RunRecord, read_run
 from personare.report.sections import reference_rows, release_section
-from personare.report.selftests import model_tests, self_tests
+from personare.report.selftests import kind_tests, self_tests
 from personare.report.sources import sources_of
 
 __all__ = ["write_report"]
@@ -29,7 +32,8 @@ def write_report(run: Path) -> Path:
     """Tell a study's results in one HTML file that needs no network.
 
     **Guarantee.** The page makes no request, and shows media of releases only. Nothing of a run but ``report.html``,
-    ``results_table.csv``, ``results_table.tex``, ``frontier.svg`` and ``frontier.png`` is written or changed.
+    the tables (``results_table``, ``models_table``, ``representations_table``, ``synthetic_table``, each ``.csv`` and
+    ``.tex``), ``frontier.svg`` and ``frontier.png`` is written or changed.
 
     Args:
         run: The run folder, as a study leaves it. Missing pieces are said on the page.
@@ -44,15 +48,20 @@ def write_report(run: Path) -> Path:
     drawn = panels(record)
     rows = tables.whole_table(record, drawn)
     models = models_table(record, drawn)
-    if rows or not models:
+    made = made_tables(record, drawn)
+    if rows or not (models or made):
         _write(run / "results_table.csv", tables.to_csv(rows).encode())
         _write(run / "results_table.tex", tables.to_latex(rows).encode())
     if models:
         _write(run / "models_table.csv", models_to_csv(models).encode())
         _write(run / "models_table.tex", models_to_latex(models).encode())
+    for table in made:
+        _write(run / f"{table.file}.csv", made_to_csv(table).encode())
+        _write(run / f"{table.file}.tex", made_to_latex(table).encode())
     if any(panel.points or panel.unsure for panel in drawn):
         _save_sheet(run, [panel for panel in drawn if panel.points or panel.unsure])
-    page = _environment().get_template("page.html").render(_content(record, drawn, rows) | {"models": models})
+    content = _content(record, drawn, rows) | {"models": models, "made": made}
+    page = _environment().get_template("page.html").render(content)
     _write(run / "report.html", page.encode())
     return run / "report.html"
 
@@ -60,9 +69,10 @@ def write_report(run: Path) -> Path:
 def _content(record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.TableRow]) -> dict[str, Any]:
     examples, left_out = embed_examples(record.root, record.examples)
     names = record.names()
-    used = [str(m) for n in names for m in (record.release(n).get("methods") or {}).values()]
-    used += [part for r in record.results for part in _stems(r.measure.partition(".")[0])]
-    recorded = [p for p in drawn if p.modality != "model"]
+    used = [(str(m), made) for n in names for made, m in (record.release(n).get("methods") or {}).items()]
+    used += [(part, "") for r in record.results for part in _stems(r.measure.partition(".")[0])]
+    recorded = [p for p in drawn if p.modality not in KINDS]
+    tasks, transferred = transfer_matrix(record)
     return {
         "run": record,
         "panels": drawn,
@@ -76,8 +86,11 @@ def _content(record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.Ta
         "left_out": left_out,
         "ledger_columns": _ledger_columns(record),
         "self_tests": self_tests(record),
-        "model_tests": model_tests(record),
-        "only_models": bool(record.models()) and len(record.models()) == len(names) and not recorded,
+        "kind_tests": {modality: kind_tests(record, modality) for modality in KINDS},
+        "told": headings(record, drawn),
+        "kinds": KINDS,
+        "tasks": tasks,
+        "transferred": transferred,
         "reference": reference_rows(record),
         "methods": methods_paragraphs(record),
         "sources": sources_of(used),
@@ -99,13 +112,11 @@ def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _frontier_svg(panel: Panel) -> str:
-    models = panel.modality == "model"
-    kept, told = ("recall", "membership told with an area of") if models else ("emotion recall", "named")
+    kept, told, against = wording.drawn(panel.modality)
     said = [
         f"{p.release}: {kept} {wording.figure(p.utility)[0]}, {told} {wording.figure(p.risk)[0]}"
         for p in (*panel.points, *panel.unsure)
     ]
-    against = "recall against membership" if models else "emotion kept against people named"
     return to_svg(draw_frontier(panel), title=f"{wording.group(panel.modality)}: {against}. {'; '.join(said)}.")
 
 

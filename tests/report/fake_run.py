@@ -161,15 +161,21 @@ def _release(name: str, modality: str) -> dict[str, Any]:
 def _examples(root: Path, rng: np.random.Generator) -> dict[str, list[dict[str, str]]]:
     examples: dict[str, list[dict[str, str]]] = {}
     for name, (modality, *_) in FAKE.items():
-        folder = root / "releases" / name / "sub-01"
-        folder.mkdir(parents=True, exist_ok=True)
-        for emotion in EMOTIONS[1:4]:
-            track, suffix, make = ("audio", "wav", _tone) if modality == "audio" else ("video", "mp4", _clip)
-            file = folder / f"{emotion}.{suffix}"
-            make(file, rng)
-            listed = {"track": track, "path": file.relative_to(root).as_posix(), "emotion": emotion}
-            examples.setdefault(name, []).append(listed)
+        suffix = "wav" if modality == "audio" else "mp4"
+        examples[name] = [write_example(root, name, suffix, emotion, rng) for emotion in EMOTIONS[1:4]]
     return examples
+
+
+def write_example(
+    root: Path, name: str, suffix: str, emotion: str = "anger", rng: np.random.Generator | None = None
+) -> dict[str, str]:
+    """Write a file of a release that can be played, and return its entry."""
+    folder = root / "releases" / name / "sub-01"
+    folder.mkdir(parents=True, exist_ok=True)
+    track, make = ("audio", _tone) if suffix == "wav" else ("video", _clip)
+    file = folder / f"{emotion}.{suffix}"
+    make(file, rng or np.random.default_rng(0))
+    return {"track": track, "path": file.relative_to(root).as_posix(), "emotion": emotion}
 
 
 def _tone(file: Path, rng: np.random.Generator) -> None:

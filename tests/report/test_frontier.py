@@ -5,7 +5,8 @@ import pytest
 
 from personare.core.types import Result
 from personare.report.answer import answers
-from personare.report.frontier import best, emotion, gain, identity, panels, standing
+from personare.report.figures import emotion, identity
+from personare.report.frontier import best, gain, panels, standing
 from personare.report.run import RunRecord, read_run
 
 from .fake_run import FAKE

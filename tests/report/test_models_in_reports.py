@@ -15,7 +15,7 @@ from personare.report.models import models_table, models_to_csv, models_to_latex
 from personare.report.plots import draw_frontier
 from personare.report.run import RunRecord, read_run
 from personare.report.sections import release_section
-from personare.report.selftests import ModelTest, model_tests, self_tests
+from personare.report.selftests import KindTest, kind_tests, self_tests
 from personare.report.tables import whole_table
 
 from .fake_models import MODELS, SPEND, write_fake_models, write_step
@@ -57,8 +57,8 @@ def section(html: str, name: str) -> str:
     return html[html.index(f'<section id="{name}">') :].partition("</section>")[0]
 
 
-def by_attack(record: RunRecord) -> dict[str, ModelTest]:
-    return {test.attack: test for test in model_tests(record)}
+def by_attack(record: RunRecord) -> dict[str, KindTest]:
+    return {test.attack: test for test in kind_tests(record, "model")}
 
 
 def test_models_have_a_table_of_their_own(mixed_run: Path) -> None:

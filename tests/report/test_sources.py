@@ -29,4 +29,9 @@ def test_a_source_is_found_however_it_is_set(text: str) -> None:
 
 def test_no_source_is_no_source() -> None:
     assert sources._source('"""Mask.\n\nThe source of light is left.\n"""') == ""
-    assert sources.sources_of(["no_such_method", "no_such_method"]) == []
+    assert sources.sources_of([("no_such_method", ""), ("no_such_method", "")]) == []
+
+
+def test_one_name_of_two_kinds_is_told_of_the_kind_that_was_made() -> None:
+    assert "made" in sources.about("joint", "synthetic").summary.lower() or sources.about("joint", "synthetic").source
+    assert sources.about("joint", "synthetic") != sources.about("joint", "model")

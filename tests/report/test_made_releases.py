@@ -1,0 +1,236 @@
+"""Representations and synthetic people in the report: their frontier, tables, pictures and words, from a real study."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from personare.core.types import Result
+from personare.report import write_report
+from personare.report.answer import answers
+from personare.report.cards import links_of, read_claims
+from personare.report.dots import draw_likeness
+from personare.report.figures import of_people, unprotected
+from personare.report.frontier import panels
+from personare.report.made_sections import made_pictures, transfer_matrix
+from personare.report.made_tables import made_tables, made_to_csv, made_to_latex
+from personare.report.methods import methods_paragraphs
+from personare.report.run import RunRecord, read_run
+from personare.report.selftests import kind_tests
+
+from .fake_run import write, write_example, write_fake_run
+from .test_writer import Page
+
+pytestmark = pytest.mark.slow
+BROKEN = "ABOVE THE BOUND, the privacy claim does not hold: epsilon 8 at delta 1.0e-03 allows 0.300 at most"
+
+
+@pytest.fixture(scope="module")
+def made(whole_made_run: Path) -> RunRecord:
+    return read_run(whole_made_run)
+
+
+@pytest.fixture(scope="module")
+def html(whole_made_run: Path) -> str:
+    return (whole_made_run / "report.html").read_text(encoding="utf-8")
+
+
+def change(run: Path, measure: str, **values: object) -> None:
+    """Change the rows of a measure in every release."""
+    rows = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    assert [row.update(values) for row in rows if row["measure"] == measure]
+    write(run, "results", rows)
+
+
+def row(measure: str, value: float, **more: object) -> Result:
+    given = {"release": "s", "modality": "synthetic", "kind": "risk", "better": "lower", **more}
+    return Result(measure=measure, value=value, **given)  # type: ignore[arg-type]
+
+
+def test_a_study_puts_both_kinds_on_a_frontier_with_the_unprotected_people(made: RunRecord) -> None:
+    drawn = {p.modality: p for p in panels(made)}
+    assert list(drawn) == ["representation", "synthetic"]
+    rows = {(r.release, r.measure): r for r in made.results}
+    erased = next(p for p in drawn["representation"].points if p.release == "erased")
+    assert (erased.risk, erased.utility) == (rows["erased", "identity.top1"], rows["erased", "reader.uar"])
+    original = drawn["representation"].original
+    assert original is not None
+    assert (original.risk.value, original.utility.value) == (erased.risk.baseline, erased.utility.baseline)
+    columns = next(p for p in drawn["synthetic"].points if p.release == "columns")
+    areas = [r for r in made.results if re.fullmatch(r"synthetic_(membership|shadow)\.[a-z]+_auc", r.measure)]
+    believed = [r.value for r in areas if r.release == "columns" and "not informative" not in r.note]
+    assert columns.risk.value == max(believed)
+    assert columns.utility.measure.endswith(".tstr_uar") and drawn["synthetic"].original is not None
+
+
+def test_the_most_exposed_and_the_planted_never_stand_for_everybody() -> None:
+    rows = [row("synthetic_membership.normal_exposed_auc", 0.99), row("synthetic_canaries.normal_auc", 0.98)]
+    rows += [row("synthetic_shadow.normal_auc", 0.9, note="not informative: finds nobody")]
+    assert of_people([*rows, row("synthetic_membership.neighbor_auc", 0.6)], "s") == row(
+        "synthetic_membership.neighbor_auc", 0.6
+    )
+
+
+def test_a_shadow_attack_borrows_the_unprotected_point_from_the_attack_that_has_one() -> None:
+    shadow = row("synthetic_shadow.normal_auc", 0.8)
+    rows = [shadow, row("synthetic_membership.neighbor_auc", 0.6, baseline=0.97)]
+    found = unprotected(rows, shadow, row("synthetic.linear.tstr_uar", 0.4, kind="utility", baseline=0.7))
+    assert found is not None and (found[0].value, found[1].value) == (0.97, 0.7)
+    assert unprotected([shadow], shadow, rows[0]) is None
+
+
+def test_each_kind_has_a_table_with_its_claims(made: RunRecord, whole_made_run: Path) -> None:
+    represented, synthetic = made_tables(made, panels(made))
+    rows = {r["release"]: r for r in csv.DictReader(io.StringIO(made_to_csv(synthetic)))}
+    assert (rows["hidden"]["epsilon"], rows["hidden"]["unit"]) == ("8", "person")
+    assert (rows["columns"]["claim"], rows["columns"]["epsilon"]) == ("none", "")
+    assert float(rows["columns"]["learned_before"]) > float(rows["columns"]["learned_guess"])
+    [noised] = [r for r in csv.DictReader(io.StringIO(made_to_csv(represented))) if r["release"] == "noised"]
+    assert (noised["unit"], float(noised["epsilon"])) == ("recording", pytest.approx(60, rel=0.01))
+    [line] = [text for text in made_to_latex(synthetic).splitlines() if text.startswith("hidden &")]
+    assert "$\\varepsilon$ = 8" in line and line.endswith("\\\\")
+    for name in ("representations_table", "synthetic_table"):
+        assert {f"{name}.csv", f"{name}.tex"} <= {f.name for f in whole_made_run.iterdir()}
+    assert not (whole_made_run / "results_table.csv").exists()
+
+
+def test_the_page_is_whole_and_loads_nothing(html: str) -> None:
+    page = Page()
+    page.feed(html)
+    assert page.bad == [] and page.open == [] and page.nameless == []
+    anchors = {link[1:] for link in page.links if link.startswith("#")}
+    assert anchors <= set(page.ids) and len(page.ids) == len(set(page.ids))
+    beside = {link for link in page.links if not link.startswith("#")}
+    assert [load for load in page.loads if not load.startswith(("#", "data:")) and load not in beside] == []
+    assert "releases/columns/preview.html" in beside and "releases/erased/README.md" in beside
+    assert "What can still be learned, and who is found in it" in html
+    assert "Emotion recall" not in html and '<section id="ladder">' not in html
+
+
+def test_links_lead_to_files_that_are_there(made: RunRecord, html: str) -> None:
+    linked = re.findall(r'href="(releases/[^"]+)"', html)
+    assert linked and all((made.root / link).is_file() for link in linked)
+
+
+def test_made_up_people_are_seen_heard_and_marked(made_run: Path) -> None:
+    write(made_run, "examples", {"columns": [write_example(made_run, "columns", kind) for kind in ("mp4", "wav")]})
+    text = write_report(made_run).read_text(encoding="utf-8")
+    part = text[text.index('id="release-columns"') : text.index('id="release-hidden"')]
+    assert "made up by a machine: nobody said or did this" in part
+    assert (part.count("<video"), part.count("<audio"), part.count("made up by a machine</span>")) == (1, 1, 2)
+    assert "None of them is shown here" in text[text.index('id="release-hidden"') :]
+
+
+def test_what_still_carries_identity_is_drawn(made: RunRecord) -> None:
+    [carriers] = made_pictures([r for r in made.results if r.release == "erased"], "representation")
+    [(_, svg)] = carriers.drawn
+    assert "acoustics: acoustics" in svg and "face: face" in svg
+    [none] = made_pictures([], "representation")
+    assert (none.drawn, none.note) == ([], "Which parts of the input carry identity was not measured.")
+
+
+def test_likeness_and_membership_are_drawn(made: RunRecord) -> None:
+    likeness, found = made_pictures([r for r in made.results if r.release == "hidden"], "synthetic")
+    assert "correlations kept across modalities" in likeness.drawn[0][1]
+    assert [title for title, _ in found.drawn] == [
+        "Areas of all attacks",
+        "Curves, everybody",
+        "Curves, planted people",
+    ]
+    assert "the claim allows" in found.drawn[1][1] and "the claim allows" in found.drawn[2][1]
+    said = [p.note for p in made_pictures([], "synthetic") if not p.drawn]
+    assert said == ["How like real people they are was not measured.", "No membership attack on their people was run."]
+
+
+def test_a_picture_that_cannot_be_drawn_is_said(made: RunRecord) -> None:
+    rows = [replace(r, detail={"carriers": ["nonsense"]}) for r in made.results if r.measure == "identity.top1"]
+    assert made_pictures(rows, "representation")[0].note == "It was recorded in a way that cannot be drawn."
+
+
+def test_right_is_better_for_every_likeness_and_a_worst_that_is_no_worst_is_left_out() -> None:
+    good = [row("synthetic.told_apart_trees", 0.6, baseline=0.5, control=1.0), row("synthetic.ks", 0.2, baseline=0.1)]
+    lines = [line for line in draw_likeness(good).axes[0].lines if line.get_linestyle() == "None"]
+    at = {(line.get_marker(), line.get_ydata()[0]): line.get_xdata()[0] for line in lines}  # type: ignore[index]
+    assert at == {("x", 0): 0.0, ("D", 0): 1.0, ("o", 0): pytest.approx(0.8), ("D", 1): 0.9, ("o", 1): 0.8}
+
+
+def test_every_representation_is_read_for_every_task(made: RunRecord, html: str) -> None:
+    tasks, lines = transfer_matrix(made)
+    assert tasks == ["its own task", "what is said"]
+    assert [line.release for line in lines] == ["erased", "noised"]
+    for line in lines:
+        for cell in line.cells:
+            assert cell is not None and 0 <= cell[1] <= 1
+    assert 'id="transfer"' in html
+
+
+def test_attacks_on_both_kinds_are_tested_on_what_is_not_protected(made: RunRecord) -> None:
+    tests = {t.attack: t for t in kind_tests(made, "synthetic")}
+    assert tests["synthetic_membership"].before.startswith("nearness ")
+    assert "hidden (nearness, averages): not tried without protection" in tests["synthetic_canaries"].why
+    assert {"naming_mlp", "attribute.sex"} <= {t.attack for t in kind_tests(made, "representation")}
+
+
+def test_the_methods_say_what_was_made_and_how_it_was_attacked(made: RunRecord) -> None:
+    text = " ".join(methods_paragraphs(made))
+    assert "2 representations were fitted: erased (leace, 48 recordings of 12 people); noised (noise, epsilon" in text
+    assert "2 cohorts of people who do not exist were made: columns (copula, 24 recordings of 6 people)" in text
+    assert "hidden, ε = 8, δ = 0.001, for one person" in text and "synthetic canaries" in text
+    assert "releases of it were made" not in text and "Utility was measured" not in text
+
+
+def test_a_broken_claim_is_told_first_and_not_ranked(made_run: Path) -> None:
+    change(made_run, "synthetic_canaries.normal_auc", note=BROKEN)
+    record = read_run(made_run)
+    [_, synthetic] = panels(record)
+    assert ("hidden", "its privacy claim does not hold") in synthetic.absent
+    text = write_report(made_run).read_text(encoding="utf-8")
+    assert "A claim of privacy does not hold" in text[: text.index('<section id="frontier">')]
+    assert "THE PRIVACY CLAIM DOES NOT HOLD" in (made_run / "synthetic_table.tex").read_text(encoding="utf-8")
+
+
+def test_the_answer_says_who_is_found_and_what_is_learned(made_run: Path) -> None:
+    change(made_run, "synthetic_membership.normal_auc", value=0.5, low=0.4, high=0.6)
+    change(made_run, "synthetic_membership.neighbor_auc", value=0.45, low=0.3, high=0.6)
+    change(made_run, "synthetic_shadow.normal_auc", value=0.5, low=0.4, high=0.6)
+    change(made_run, "synthetic_shadow.neighbor_auc", value=0.5, low=0.4, high=0.6)
+    record = read_run(made_run)
+    one = {a.modality: a for a in answers(panels(record), record)}["synthetic"]
+    assert one.release and "the strongest attack tells whom it was learned from with an area of 0.50" in one.sentence
+    assert "a stronger one might" in one.caution
+
+
+@pytest.mark.parametrize("piece", ["details", "releases", "results"])
+def test_any_piece_may_be_missing(made_run: Path, piece: str) -> None:
+    (made_run / f"{piece}.json").unlink()
+    assert f"{piece}.json is not in the run folder" in write_report(made_run).read_text(encoding="utf-8")
+
+
+def test_releases_that_are_gone_are_not_linked(made_run: Path) -> None:
+    shutil.rmtree(made_run / "releases")
+    text = write_report(made_run).read_text(encoding="utf-8")
+    assert "The card of hidden could not be read" in text and 'href="releases/' not in text
+
+
+def test_a_release_whose_name_leads_elsewhere_is_not_opened(made: RunRecord) -> None:
+    assert links_of(made.root, "columns") and not links_of(made.root, "../releases/columns/../../..")
+    said: list[str] = []
+    assert read_claims(made.root, [{"name": "../../people", "kind": "synthetic"}], said) == {} and len(said) == 1
+
+
+def test_beside_recordings_all_kinds_have_their_place(made_run: Path) -> None:
+    other = write_fake_run(made_run.parent / "other", media=False)
+    for piece in ("results", "details", "releases"):
+        own, more = (json.loads((root / f"{piece}.json").read_text(encoding="utf-8")) for root in (made_run, other))
+        write(made_run, piece, [*more, *own])
+    text = write_report(made_run).read_text(encoding="utf-8")
+    order = [text.index(f'<section id="{name}">') for name in ("table", "representation", "synthetic", "ladder")]
+    assert order == sorted(order)
+    assert "15 releases · 2 representations · 2 cohorts of synthetic people" in text
+    table = text[text.index('<section id="table">') : text.index('<section id="representation">')]
+    assert "release-erased" not in table and "release-columns" not in table
