@@ -1,10 +1,12 @@
-"""What made-up voices give away of real ones, a table: benchmarks/synthetic_risk.py DATA [NAME ...].
+"""What made-up voices give away of real ones, a table: benchmarks/synthetic_risk.py DATA [NAME ...] [--frontier].
 
 DATA has ``crema-d``: acoustic statistics of 40 actors. 16 are learned from, 16 are the control people, 8 are public.
 Every generator is fitted once and judged, then sixteen times on halves of the 32, then sixteen times with 8 canaries.
+With ``--frontier``, over several splits and privacy bounds: what readers learn from the made-up people (share of what
+they learn from the real ones, above chance, on the 16 control people) beside how well people and canaries are found.
 """
 
-import sys
+import argparse
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,11 +15,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from personare.core import registry
 from personare.core.types import Array, Batch, Result, Spend
 from personare.evaluate.exposed import together
-from personare.evaluate.shadow_generators import judge_canaries
+from personare.evaluate.shadow_generators import judge_canaries, judge_shadows, shadow_signals
 from personare.evaluate.synthetic_risk import judge_synthetic_risk
 
 PRIVATE = {"epsilon": 8.0, "delta": 1e-3}
@@ -26,8 +33,18 @@ GENERATORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "mvtcae": ("mvtcae", {"epochs": 60}),
     "joint": ("joint", {}),
     "joint, epsilon 8": ("joint", PRIVATE),
-    "joint, epsilon 1": ("joint", {"epsilon": 1.0, "delta": 1e-3, "directions": 4}),
+    "joint, epsilon 1": ("joint", {"epsilon": 1.0, "delta": 1e-3}),
     "private_evolution, epsilon 8": ("private_evolution", PRIVATE),
+}
+FRONTIER: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {  # and whether it learns from public people alone
+    **{f"joint, epsilon {e}": ("joint", {"epsilon": float(e), "delta": 1e-3}, False) for e in (1, 2, 4, 8, 16, 32)},
+    "joint": ("joint", {}, False),
+    "joint, public people": ("joint", {}, True),
+    "copula": ("copula", {}, False),
+    "copula, public people": ("copula", {}, True),
+    "private_evolution, epsilon 8": ("private_evolution", PRIVATE, False),
+    "mvtcae, epsilon 8": ("mvtcae", {**PRIVATE, "epochs": 60}, False),
+    "mvtcae": ("mvtcae", {"epochs": 60}, False),
 }
 SHOWN = (
     "synthetic_membership.neighbor_auc",
@@ -96,18 +113,74 @@ def _cell(row: Result) -> str:
     return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" + (" (!)" if "ABOVE" in row.note else "")
 
 
-def main(data: Path, names: list[str]) -> None:
+def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[float]:
+    """Return shares of a linear reader and a forest, and AUCs of people, the exposed, and canaries, of one split."""
+    train, control, public = groups
+    method, options, alone = FRONTIER[name]
+
+    def make(some: Batch, rng: np.random.Generator, people: int = 50) -> Batch:
+        known = public if "epsilon" in options else None
+        learned = public if alone else some
+        generate = registry.create("personare.synthesize", method, options)
+        made: Batch = generate.fit(learned, validation=public, rng=rng, public=known)(people, 20, rng=rng)
+        return made
+
+    rng = np.random.default_rng(seed)
+    shares = np.mean([share(a, make(a, rng, 200), z) for a, z in ((train, control), (control, train))], axis=0)
+    pool = together([train, control])
+    shadows = judge_shadows(*shadow_signals(pool, make, rng=rng), rng=rng)
+    planted = judge_canaries(pool, make, strength=0.5, rng=rng)
+    risk = {row.measure: row.value for row in shadows + planted}
+    kinds = ("shadow.neighbor", "shadow.normal", "shadow.normal_exposed", "canaries.neighbor", "canaries.normal")
+    return [*map(float, shares), *(risk[f"synthetic_{kind}_auc"] for kind in kinds)]
+
+
+def share(real: Batch, made: Batch, others: Batch) -> list[float]:
+    """Return what readers reach on others from made-up people, above chance, over what they reach from real ones."""
+    found, chance = [], 1 / len(real.classes)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300))
+    for reader in (linear, RandomForestClassifier(200, min_samples_leaf=2, random_state=0)):
+        told = [reader.fit(b.arrays["acoustics"], b.labels).predict(others.arrays["acoustics"]) for b in (made, real)]
+        synthetic, best = (balanced_accuracy_score(others.labels, each) - chance for each in told)
+        found.append(float(synthetic / best))
+    return found
+
+
+def parted(every: Batch, seed: int) -> tuple[Batch, Batch, Batch]:
+    """Return who is learned from, controls, public people."""
+    people: Array = np.random.default_rng(seed).permutation(np.unique(every.subjects))
+    first, second, third = (every.take(np.isin(every.subjects, p)) for p in (people[:16], people[16:32], people[32:]))
+    return first, second, third
+
+
+def frontier(every: Batch, names: list[str], splits: int) -> None:
+    """Print mean and range over splits."""
+    print("| | linear | forest | people, nearest | people, normal | exposed | canaries, nearest | canaries, normal |")
+    for name in names or FRONTIER:
+        values = np.array([placed(name, parted(every, seed), seed) for seed in range(splits)])
+        told = (f"{v.mean():.2f} ({v.min():.2f}–{v.max():.2f})" for v in values.T)
+        print(f"| {name} | {' | '.join(told)} |", flush=True)
+
+
+def main() -> None:
     """Print the table."""
-    every = voices(data)
-    people: Array = np.random.default_rng(0).permutation(np.unique(every.subjects))
-    groups = tuple(every.take(np.isin(every.subjects, part)) for part in (people[:16], people[16:32], people[32:]))
-    for name in names or ["copies of public people", "copies with noise 0.5", *GENERATORS]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--frontier", action="store_true")
+    parser.add_argument("--splits", type=int, default=3)
+    asked = parser.parse_args()
+    every = voices(asked.data)
+    if asked.frontier:
+        frontier(every, asked.names, asked.splits)
+        return
+    for name in asked.names or ["copies of public people", "copies with noise 0.5", *GENERATORS]:
         start = time.perf_counter()
-        found = {row.measure: row for row in measured(name, (groups[0], groups[1], groups[2]))}
+        found = {row.measure: row for row in measured(name, parted(every, 0))}
         print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
         for measure in SHOWN:
             print(f"| {measure} | {_cell(found[measure])} | {found[measure].control:.2f} |", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main()
