@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from personare.core import registry
 from personare.core.errors import DataError
@@ -155,10 +156,13 @@ class Synthesis:
         if self.judge is None or not len(groups[2]):
             return []
 
-        def make(some: Batch, rng: np.random.Generator) -> Batch:
-            return self._made(method, some, rng, labels)[0]
+        with tqdm(desc="generators that attack", total=self.judge.generators, disable=self.workers.quiet) as bar:
 
-        return self.judge(*groups, make=make, spends=spends)
+            def make(some: Batch, rng: np.random.Generator) -> Batch:
+                bar.update()
+                return self._made(method, some, rng, labels)[0]
+
+            return self.judge(*groups, make=make, spends=spends)
 
     def _write(self, root: Path, made: Batch, opened: Opened) -> list[Withheld]:
         plan = self.plan

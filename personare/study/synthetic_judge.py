@@ -32,6 +32,11 @@ class SyntheticJudging:
     shadows: int = 0
     canaries: int = 0
 
+    @property
+    def generators(self) -> int:
+        """How many generators are fitted for the attacks."""
+        return self.shadows * (2 if self.canaries else 1)
+
     def __call__(
         self, made: Batch, train: Batch, control: Batch, *, make: FitAndSample, spends: Sequence[Spend] = ()
     ) -> list[Result]:

@@ -252,6 +252,7 @@ def test_people_kept_out_judge_and_their_figures_are_on_the_card(make):
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
         return [Result(release="", modality="", measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
 
+    judge.generators = 0
     cohort = make(held_out=0.34, judge=judge, media=False)
     assert len(seen["control"]) == 2 and not seen["control"] & seen["train"] and seen["made"] == 6
     told = json.loads((cohort.root / "croissant.json").read_text())["personare:privacy"]
