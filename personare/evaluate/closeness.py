@@ -97,7 +97,7 @@ def told_apart(real: Array, made: Array, real_people: Array, made_people: Array)
     people = np.concatenate([np.char.add("r", real_people.astype(str)), np.char.add("m", made_people.astype(str))])
     kinds = {
         "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)),
-        "trees": HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, random_state=0),
+        "trees": HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, max_bins=63, random_state=0),
     }
     found = {}
     for name, classifier in kinds.items():
@@ -116,7 +116,8 @@ def marginal_distance(real: Array, made: Array) -> float:
         >>> marginal_distance(np.zeros((5, 2)), np.ones((5, 2)))
         1.0
     """
-    return float(np.mean([ks_2samp(a, b).statistic for a, b in zip(real.T, made.T, strict=True)]))
+    # the statistic is the same by either method; the exact one takes minutes for a chance that nobody asks for
+    return float(np.mean([ks_2samp(a, b, method="asymp").statistic for a, b in zip(real.T, made.T, strict=True)]))
 
 
 def correlations_kept(real: Array, made: Array, parts: Array) -> tuple[float, float]:

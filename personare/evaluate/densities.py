@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
+from scipy.linalg import cholesky, solve_triangular
+from sklearn.covariance import ledoit_wolf
 
 from personare.core.errors import DataError
 from personare.core.types import Array
@@ -26,12 +27,13 @@ def normal_density(rows: Array) -> Callable[[Array], Array]:
     """
     if len(rows) < 2:
         raise DataError(f"A normal distribution needs at least two recordings, given {len(rows)}.")
-    found = LedoitWolf().fit(rows)
-    covariance = found.covariance_ + _FLOOR * np.eye(rows.shape[1])
-    inverse, volume = np.linalg.inv(covariance), np.linalg.slogdet(covariance)[1]
+    center = rows.mean(axis=0)
+    covariance = ledoit_wolf(rows - center, assume_centered=True)[0]
+    lower = cholesky(covariance + _FLOOR * np.eye(rows.shape[1]), lower=True)
+    volume = 2 * np.log(np.diag(lower)).sum()
 
     def density(asked: Array) -> Array:
-        gap = asked - found.location_
-        return np.asarray(-(np.einsum("nd,de,ne->n", gap, inverse, gap, optimize=True) + volume) / 2)
+        apart = solve_triangular(lower, (asked - center).T, lower=True)  # (D, N)
+        return np.asarray(-((apart**2).sum(axis=0) + volume) / 2)
 
     return density

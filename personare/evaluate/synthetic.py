@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
@@ -18,13 +19,14 @@ from personare.evaluate.closeness import (
     neighborhoods,
     told_apart,
 )
+from personare.evaluate.described import rows_of
 from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy
-from personare.learn.describing import describe_rows
 
 __all__ = ["SyntheticJudge", "shuffled"]
 
 _MOST = 2000  # recordings of each set in figures over pairs
-_READERS: Mapping[str, Callable[[], object]] = {
+_SERIES = 500  # recordings of each set in figures over time
+_READERS: Mapping[str, Callable[[], Any]] = {
     "linear": lambda: make_pipeline(StandardScaler(), LogisticRegression(C=0.003, max_iter=300)),
     "forest": lambda: RandomForestClassifier(200, min_samples_leaf=2, random_state=0),
 }
@@ -77,18 +79,20 @@ class SyntheticJudge:
         if made.classes != self.train.classes or set(made.arrays) != set(self.train.arrays):
             raise DataError("Made-up recordings must have the classes and modalities of the real ones.")
         sets = {"made": made, "train": self.train, "test": self.test}
-        rows = {name: _describe(batch) for name, batch in sets.items()}
-        return [*self._learned(made, rows, rng), *self._alike(made, rows, rng)]
+        told = {name: _told(batch) for name, batch in sets.items()}
+        rows = {name: _side_by_side(batch) for name, batch in told.items()}
+        return [*self._learned(made, rows, rng), *self._alike(told, rows, rng), *self._over_time(made)]
 
     def _learned(self, made: Batch, rows: Mapping[str, Array], rng: np.random.Generator) -> list[Result]:
         train, test, found = self.train, self.test, []
         both = (np.concatenate([rows["train"], rows["made"]]), np.concatenate([train.labels, made.labels]))
         for name in _READERS:
-            real = _uar(name, (rows["train"], train.labels), rows["test"], test, rng)
+            reader = _fitted(name, rows["train"], train.labels)
+            real = _uar(reader, rows["test"], test, rng)
             fits = {
-                "tstr_uar": _uar(name, (rows["made"], made.labels), rows["test"], test, rng),
-                "trts_uar": _uar(name, (rows["train"], train.labels), rows["made"], made, rng),
-                "augmented_uar": _uar(name, both, rows["test"], test, rng),
+                "tstr_uar": _uar(_fitted(name, rows["made"], made.labels), rows["test"], test, rng),
+                "trts_uar": _uar(reader, rows["made"], made, rng),
+                "augmented_uar": _uar(_fitted(name, *both), rows["test"], test, rng),
             }
             chance = 1 / len(np.unique(test.labels))
             for figure, estimate in fits.items():
@@ -98,13 +102,14 @@ class SyntheticJudge:
             found.append(replace(_plain(f"{name}.share_learned", share, len(test)), baseline=1.0, control=0.0))
         return found
 
-    def _alike(self, made: Batch, rows: Mapping[str, Array], rng: np.random.Generator) -> list[Result]:
-        worst = _describe(shuffled(self.train, rng=rng))
+    def _alike(self, told: Mapping[str, Batch], rows: Mapping[str, Array], rng: np.random.Generator) -> list[Result]:
+        worst = _side_by_side(shuffled(told["train"], rng=rng))
         scale = StandardScaler().fit(rows["train"])
         real = _some(self.train, scale.transform(rows["train"]), rng)
-        parts = _parts(made)
+        widths = [values.shape[1] for values in told["made"].arrays.values()]
+        parts = np.repeat(np.arange(len(widths)), widths)
         others = {
-            "": _some(made, scale.transform(rows["made"]), rng),
+            "": _some(told["made"], scale.transform(rows["made"]), rng),
             "best": _some(self.test, scale.transform(rows["test"]), rng),
             "worst": _some(self.train, scale.transform(worst), rng),
         }
@@ -120,7 +125,7 @@ class SyntheticJudge:
             best, worst_value = figures["best"][measure].value, figures["worst"][measure].value
             row = replace(_row(measure, estimate), baseline=best, control=worst_value)
             found.append(replace(row, better="lower" if lower else "higher"))
-        return found + self._over_time(made)
+        return found
 
     def _over_time(self, made: Batch) -> list[Result]:
         """Return how much of the lag-1 to lag-20 autocorrelation and of the log spectrum of signals is kept."""
@@ -128,9 +133,9 @@ class SyntheticJudge:
         for modality, values in made.arrays.items():
             if values.ndim != 3 and not (values.ndim == 4 and values.shape[1] == 1):
                 continue
-            kept = [b.arrays[modality][b.present[modality]][:_MOST] for b in (self.train, made, self.test)]
+            kept = [_series(b, modality) for b in (self.train, made, self.test)]
             for figure, of in (("autocorrelation", _autocorrelation), ("spectrum", _spectrum)):
-                real, fake, best = (of(_series(x)) for x in kept)
+                real, fake, best = (of(x) for x in kept)
                 row = _plain(f"{modality}.{figure}_error", float(np.abs(real - fake).mean()), len(made))
                 row = replace(row, baseline=float(np.abs(real - best).mean()), better="lower", unit="mean difference")
                 found.append(row)
@@ -144,23 +149,26 @@ def shuffled(batch: Batch, *, rng: np.random.Generator) -> Batch:
     return replace(batch, arrays=arrays, present={m: batch.present[m][orders[m]] for m in batch.arrays})
 
 
-def _describe(batch: Batch) -> Array:
+def _told(batch: Batch) -> Batch:
+    """Return recordings whose arrays are descriptions, (N, D)."""
+    return replace(batch, arrays={m: rows_of(values) for m, values in batch.arrays.items()}, columns={})
+
+
+def _side_by_side(told: Batch) -> Array:
     """Return (N, D) descriptions of all modalities, the mean where one is missing."""
     parts = []
-    for modality, values in batch.arrays.items():
-        rows, present = describe_rows(values).astype(float), batch.present[modality]
+    for modality, values in told.arrays.items():
+        rows, present = values.astype(float), told.present[modality]
         parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
     return np.concatenate(parts, axis=1)
 
 
-def _parts(batch: Batch) -> Array:
-    widths = [describe_rows(values[:1]).shape[1] for values in batch.arrays.values()]
-    return np.repeat(np.arange(len(widths)), widths)
+def _fitted(name: str, rows: Array, labels: Array) -> Any:
+    return _READERS[name]().fit(rows, labels)
 
 
-def _uar(name: str, train: tuple[Array, Array], rows: Array, test: Batch, rng: np.random.Generator) -> Estimate:
-    reader = _READERS[name]()
-    told = reader.fit(*train).predict(rows)  # type: ignore[attr-defined]
+def _uar(reader: Any, rows: Array, test: Batch, rng: np.random.Generator) -> Estimate:
+    told = reader.predict(rows)
     return recall_and_accuracy(test.labels, told, test.subjects, np.arange(len(test.classes)), rng=rng)[0]
 
 
@@ -200,7 +208,10 @@ def _number(value: float, n: int) -> Estimate:
     return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
 
 
-def _series(values: Array) -> Array:
+def _series(batch: Batch, modality: str) -> Array:
+    """Return (N, T, D), of at most 500 recordings from all over the batch: means over these hardly change with more."""
+    there = np.flatnonzero(batch.present[modality])
+    values = batch.arrays[modality][there[:: -(-len(there) // _SERIES) or 1]]
     return values if values.ndim == 3 else values[:, 0].swapaxes(1, 2)
 
 

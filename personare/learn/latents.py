@@ -69,6 +69,10 @@ def _series(values: Array) -> Array | None:
     return values[:, 0].swapaxes(1, 2) if values.ndim == 4 and values.shape[1] == 1 else None
 
 
+def _only(values: Array, present: Array) -> Array:
+    return values if present.all() else values[present]  # no copy of everything
+
+
 @dataclass(frozen=True, kw_only=True)
 class Latents:
     """Turns recordings into rows of about normal numbers and rows into recordings.
@@ -112,7 +116,7 @@ class Latents:
                     f"{modality} is in {present.sum()} of {len(batch)} recordings: a generator needs it in at least "
                     f"{_FEWEST:.0%} and in {_FEWEST_ROWS}. Leave this modality out, or add recordings that have it."
                 )
-            coders[modality] = _Coder.of(values[present])
+            coders[modality] = _Coder.of(_only(values, present))
         return cls(coders=coders)
 
     @property
@@ -134,7 +138,7 @@ class Latents:
             present = batch.present[modality]
             rows = np.full((len(batch), self.widths[modality]), np.nan)
             if present.any():
-                rows[present] = coder.normal.encode(coder.numbers(batch.arrays[modality][present]))
+                rows[present] = coder.normal.encode(coder.numbers(_only(batch.arrays[modality], present)))
             parts.append(rows)
         return np.concatenate(parts, axis=1)
 

@@ -1,9 +1,11 @@
 """A series as a few numbers and noise of the right color: length, level and spread by channel, its large shape."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from joblib import cpu_count
 from scipy.fft import irfft, rfft
 from sklearn.utils.extmath import randomized_svd
 
@@ -17,7 +19,8 @@ _SHAPES = 24
 _COLORS = 24
 _FEWEST_ROWS = 5  # rows for each direction kept, so that no direction is one recording
 _MODELLED = 400  # series that shapes and texture are learned from, evenly over all: memory does not grow with more
-_CHUNK = 128  # series held at a time
+_TOLD = 20_000  # frames that tell the quantiles of a channel
+_CHUNK = 32  # series worked on at a time: more do not fit the caches of processors
 _TINY = 1e-3  # of a channel's own deviation: added before logarithms, so that silence is a number
 
 
@@ -112,13 +115,11 @@ class Texture:
     @classmethod
     def of(cls, series: Array) -> "Texture":
         """Learn from (N, T, D) series."""
-        n, _, d = series.shape
-        fill = np.median(series[:, -1], axis=0)
-        scale = np.maximum(series.std(axis=(0, 1), dtype=np.float64), 1e-6)
-        statistics = [_split(series[i : i + _CHUNK], scale, fill)[2] for i in range(0, n, _CHUNK)]
-        some = series[:: -(-n // _MODELLED)]
+        fill, scale = np.median(series[:, -1], axis=0), np.maximum(_deviation(series), 1e-6)
+        statistics = [_split(part, scale, fill)[2] for part in _parts(series)]
+        some = series[:: -(-len(series) // _MODELLED)]
         pattern, heard, _ = _split(some, scale, fill)
-        values = Marginals.of(pattern[heard])
+        values = Marginals.of(_few(pattern[heard]))
         normal = _normal(values, pattern, heard).reshape(len(some), -1)
         shapes = Basis.of(normal, most=_SHAPES)
         left = np.where(heard[:, :, None], (normal - shapes.decode(shapes.encode(normal))).reshape(pattern.shape), 0)
@@ -131,7 +132,7 @@ class Texture:
             colors=colors,
             power=(np.abs(rfft(told, axis=1)) ** 2).mean(axis=0) / heard.sum(axis=1).mean(),
             rest=(left[heard] - colors.decode(colors.encode(left[heard]))).std(axis=0),
-            bounds=np.quantile(some.reshape(-1, d), (0.001, 0.999), axis=0),
+            bounds=np.quantile(_few(some.reshape(-1, len(fill))), (0.001, 0.999), axis=0),
             scale=scale,
             fill=fill,
         )
@@ -139,8 +140,8 @@ class Texture:
     def encode(self, series: Array) -> Array:
         """Return (N, K): the length as a share, coordinates of statistics, then of shapes."""
         found = []
-        for first in range(0, len(series), _CHUNK):
-            pattern, heard, statistics = _split(series[first : first + _CHUNK], self.scale, self.fill)
+        for part in _parts(series):
+            pattern, heard, statistics = _split(part, self.scale, self.fill)
             normal = _normal(self.values, pattern, heard).reshape(len(pattern), -1)
             told = [heard.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
             found.append(np.concatenate(told, axis=1))
@@ -148,17 +149,24 @@ class Texture:
 
     def decode(self, numbers: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, T, D) float32 series with these numbers; their texture is drawn."""
-        made = [self._decode(numbers[i : i + _CHUNK].astype(np.float32), rng) for i in range(0, len(numbers), _CHUNK)]
-        return np.concatenate(made)
+        made = np.empty((len(numbers), self._steps, len(self.scale)), dtype=np.float32)
+        parts = list(_parts(numbers.astype(np.float32)))
+
+        def write(into: Array, part: Array, own: np.random.Generator) -> None:
+            into[:] = self._decode(part, own)
+
+        with ThreadPoolExecutor(cpu_count()) as threads:  # arrays this large let go of the interpreter's lock
+            list(threads.map(write, _parts(made), parts, rng.spawn(len(parts))))
+        return made
 
     def _decode(self, numbers: Array, rng: np.random.Generator) -> Array:
         d, cut = len(self.scale), 1 + len(self.statistics.rows)
         level, spread, step = np.split(self.statistics.decode(numbers[:, 1:cut]), 3, axis=1)  # (N, D) each
-        t = self.shapes.rows.shape[1] // d
+        t = self._steps
         heard = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
         shape = self.shapes.decode(numbers[:, cut:]).reshape(-1, t, d).astype(np.float32)
         normal = shape + self._noise(len(numbers), t, rng)
-        pattern = self.values.decode(normal.reshape(-1, d)).reshape(normal.shape)
+        pattern = self.values.decode_many(normal.reshape(-1, d)).reshape(normal.shape)
         pattern = _smooth(pattern, heard, np.exp(step - spread))
         pattern = (pattern - _mean(pattern, heard)[:, None]) * heard[:, :, None]
         pattern /= np.maximum(np.sqrt(_mean(pattern**2, heard)), 1e-6)[:, None]
@@ -166,6 +174,10 @@ class Texture:
         series = (level * self.scale)[:, None].astype(np.float32) + size[:, None].astype(np.float32) * pattern
         lowest, highest, fill = (x.astype(np.float32) for x in (*self.bounds, self.fill))
         return np.asarray(np.where(heard[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
+
+    @property
+    def _steps(self) -> int:
+        return int(self.shapes.rows.shape[1]) // len(self.scale)
 
     def _noise(self, n: int, t: int, rng: np.random.Generator) -> Array:
         waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
@@ -203,6 +215,22 @@ class Texture:
 _ARRAYS = ("power", "rest", "bounds", "scale", "fill")
 
 
+def _parts(rows: Array) -> Iterator[Array]:
+    return (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
+
+
+def _few(rows: Array) -> Array:
+    """Return at most so many rows, evenly over all, as tell quantiles."""
+    return rows[:: -(-len(rows) // _TOLD) or 1]
+
+
+def _deviation(series: Array) -> Array:
+    """Return each channel's deviation over all series, (D,), without a copy of them."""
+    count = series.shape[0] * series.shape[1]
+    mean = sum(part.sum(axis=(0, 1), dtype=float) for part in _parts(series)) / count
+    return np.asarray(np.sqrt(sum(((part - mean) ** 2).sum(axis=(0, 1)) for part in _parts(series)) / count))
+
+
 def _split(series: Array, scale: Array, fill: Array) -> tuple[Array, Array, Array]:
     """Return patterns (N, T, D) of mean 0 and deviation 1, where they are (N, T), and statistics (N, 3 D)."""
     differs = (series != fill.astype(series.dtype)).any(axis=2)  # (N, T)
@@ -229,7 +257,7 @@ def _steps(values: Array, heard: Array) -> Array:
 
 
 def _normal(values: Marginals, pattern: Array, heard: Array) -> Array:
-    found = values.encode(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
+    found = values.encode_many(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
     return np.where(heard[:, :, None], found, 0)
 
 
