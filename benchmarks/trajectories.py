@@ -47,8 +47,8 @@ def main() -> None:
         for name, maker in makers.items():
             for measure, figures in _measure(batch, maker, options.people, seed).items():
                 found[name, measure].append(figures)
-            told = found[name, "visits.next_visit_auc"][-1]
-            print(f"split {seed}, {name}: next-visit AUC {told[0]:.3f}, real {told[1]:.3f}", flush=True)
+            made, real, _ = found[name, "visits.next_visit_auc"][-1]
+            print(f"split {seed}, {name}: next-visit AUC {made:.3f} ({made / real:.1%} of real)", flush=True)
     print("| method | figure | value | low | high | other real people | shuffled |\n|---|---|---|---|---|---|---|")
     for (name, measure), rows in found.items():
         values, best, worst = np.array(rows).T

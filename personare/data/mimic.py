@@ -13,7 +13,9 @@ from personare.data.made import Made, address, parted, read_table
 from personare.data.media import people_table
 from personare.data.visits import Visit, Vocabulary, diagnosis_group, procedure_group, word_group
 
-__all__ = ["make_histories", "read_people"]
+__all__ = ["CITATION", "make_histories", "read_people"]
+
+CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
 
 _WORDS = Vocabulary.of(
     ("elective", "emergency", "newborn", "urgent"),
@@ -24,7 +26,11 @@ _OLDEST = 90.0
 
 
 def read_people(source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-    """Return a recording for each patient, the people, and the stays that cannot be used.
+    """Read the stays.
+
+    Returns:
+        Recordings (track ``visits``; labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``,
+        ``again`` or ``once``), the people with sex and age (90 for all who are older), and stays left out.
 
     Raises:
         DataError: ``ADMISSIONS`` or ``PATIENTS`` is not there, or lacks a column.

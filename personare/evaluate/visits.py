@@ -6,6 +6,7 @@ whose columns were shuffled apart (``control``: every prevalence is right, nothi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.stats import rankdata
@@ -20,6 +21,7 @@ __all__ = ["judge_copies", "judge_histories", "shuffled"]
 _DRAWS = 200
 _FEWEST_POSITIVE = 5  # times a code must occur in the test visits for a curve to be drawn
 _RIDGE = 30.0
+_MOST_VISITS = 10_000  # told apart
 _NEAR = 0.05  # share of other people who count as near their nearest training person
 
 
@@ -30,11 +32,11 @@ class _Histories:
     rows: Array
     columns: VisitColumns
 
-    @property
+    @cached_property
     def lengths(self) -> Array:
         return np.asarray(self.rows[..., 0].sum(axis=1), dtype=np.int64)
 
-    @property
+    @cached_property
     def visits(self) -> Array:
         """All visits of all people one under another, (V, D)."""
         return np.asarray(self.rows[self.rows[..., 0] == 1])
@@ -46,7 +48,13 @@ class _Histories:
         return _Histories(rows=self.rows[people], columns=self.columns)
 
 
-Figure = Callable[[_Histories, _Histories], float]
+@dataclass(frozen=True, kw_only=True)
+class _Figure:
+    """What is counted in either set of people, once, and how the two are compared."""
+
+    of: Callable[[_Histories], Array]
+    compare: Callable[[Array, Array], float]
+    higher: bool = False
 
 
 def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
@@ -133,26 +141,24 @@ def _read(*batches: Batch) -> list[_Histories]:
 
 
 def _row(
-    name: str, figure: Figure, sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *,
+    name: str, figure: _Figure, sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *,
     rng: np.random.Generator,
 ) -> Result:  # fmt: skip
-    made, real, apart = sets
-    people = len(test.rows)
-    draws = [figure(made, test.take(rng.integers(people, size=people))) for _ in range(_DRAWS)]
-    low, high = _interval(draws)
-    higher = name in _CORRELATIONS
+    made, real, apart = (figure.of(part) for part in sets)
+    people, seen = len(test.rows), figure.of(test)
+    resampled = (figure.of(test.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
+    low, high = _interval([figure.compare(made, drawn) for drawn in resampled])
     return Result(
-        release="", modality="visits", measure=f"visits.{name}", kind="utility", value=figure(made, test),
-        low=low, high=high, n=people, baseline=figure(real, test), control=figure(apart, test),
-        unit="correlation" if higher else "distance", better="higher" if higher else "lower",
+        release="", modality="visits", measure=f"visits.{name}", kind="utility", value=figure.compare(made, seen),
+        low=low, high=high, n=people, baseline=figure.compare(real, seen), control=figure.compare(apart, seen),
+        unit="correlation" if figure.higher else "distance", better="higher" if figure.higher else "lower",
     )  # fmt: skip
 
 
 def _interval(draws: list[float]) -> tuple[float, float]:
     """Return the 95 % interval of the draws that have a figure; NaN if none has."""
     there = np.array(draws)[np.isfinite(draws)]
-    low, high = np.quantile(there, [0.025, 0.975]) if len(there) else (np.nan, np.nan)
-    return float(low), float(high)
+    return (float(np.quantile(there, 0.025)), float(np.quantile(there, 0.975))) if len(there) else (np.nan, np.nan)
 
 
 def _correlation(a: Array, b: Array) -> float:
@@ -163,23 +169,18 @@ def _correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(a[some], b[some])[0, 1])
 
 
-def _prevalence(made: _Histories, test: _Histories) -> float:
-    return _correlation(made.part("code").mean(axis=0), test.part("code").mean(axis=0))
+def _prevalence(part: _Histories) -> Array:
+    return np.asarray(part.part("code").mean(axis=0))
 
 
-def _by_person(made: _Histories, test: _Histories) -> float:
-    code = made.columns.part("code")
-    ever = [part.rows[..., code].any(axis=1).mean(axis=0) for part in (made, test)]
-    return _correlation(*ever)
+def _by_person(part: _Histories) -> Array:
+    return np.asarray(part.rows[..., part.columns.part("code")].any(axis=1).mean(axis=0))
 
 
-def _co_occurrence(made: _Histories, test: _Histories) -> float:
-    pairs = []
-    for part in (made, test):
-        codes = part.part("code")
-        together = codes.T @ codes / len(codes)
-        pairs.append(together[np.triu_indices(len(together), 1)])
-    return _correlation(*pairs)
+def _co_occurrence(part: _Histories) -> Array:
+    codes = part.part("code")
+    together = codes.T @ codes / len(codes)
+    return np.asarray(together[np.triu_indices(len(together), 1)])
 
 
 def _bigrams(part: _Histories) -> Array:
@@ -195,8 +196,8 @@ def _bigrams(part: _Histories) -> Array:
     return np.asarray(flat / flat.sum(axis=1, keepdims=True))
 
 
-def _transitions(made: _Histories, test: _Histories) -> float:
-    a, b = _bigrams(made), _bigrams(test)
+def _discrepancy(a: Array, b: Array) -> float:
+    """Return the squared maximum mean discrepancy of rows, without bias."""
     squares = _squares(b, b)
     width = float(np.median(squares[np.triu_indices(len(b), 1)])) or 1.0
     kernel = [np.exp(-_squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
@@ -208,30 +209,30 @@ def _squares(a: Array, b: Array) -> Array:
     return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0))
 
 
-def _visits(made: _Histories, test: _Histories) -> float:
-    """Return the largest distance between the distributions of the number of visits."""
-    points = np.unique(np.concatenate([made.lengths, test.lengths]))
-    below = [(part.lengths[:, None] <= points).mean(axis=0) for part in (made, test)]
-    return float(np.abs(below[0] - below[1]).max())
+def _lengths(part: _Histories) -> Array:
+    """Return the share of people with at most 1, 2, ... visits."""
+    counts = np.bincount(part.lengths, minlength=_MOST_VISITS + 1)[: _MOST_VISITS + 1]
+    return np.asarray(np.cumsum(counts) / len(part.lengths))
 
 
-def _gaps(made: _Histories, test: _Histories) -> float:
-    shares = []
-    for part in (made, test):
-        later = part.visits[part.visits[:, part.columns.first] == 0]
-        counts = later[:, part.columns.part("gap")].sum(axis=0)
-        shares.append(np.cumsum(counts) / max(1, counts.sum()))
-    return float(np.abs(shares[0] - shares[1]).max())
+def _gaps(part: _Histories) -> Array:
+    """Return the share of later visits with at most each gap."""
+    later = part.visits[part.visits[:, part.columns.first] == 0]
+    counts = later[:, part.columns.part("gap")].sum(axis=0)
+    return np.asarray(np.cumsum(counts) / max(1, counts.sum()))
 
 
-_CORRELATIONS = ("prevalence", "prevalence_by_person", "co_occurrence")
-_FIGURES: dict[str, Figure] = {
-    "prevalence": _prevalence,
-    "prevalence_by_person": _by_person,
-    "co_occurrence": _co_occurrence,
-    "transitions": _transitions,
-    "visits": _visits,
-    "gaps": _gaps,
+def _apart(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).max())
+
+
+_FIGURES = {
+    "prevalence": _Figure(of=_prevalence, compare=_correlation, higher=True),
+    "prevalence_by_person": _Figure(of=_by_person, compare=_correlation, higher=True),
+    "co_occurrence": _Figure(of=_co_occurrence, compare=_correlation, higher=True),
+    "transitions": _Figure(of=_bigrams, compare=_discrepancy),
+    "visits": _Figure(of=_lengths, compare=_apart),
+    "gaps": _Figure(of=_gaps, compare=_apart),
 }
 
 
@@ -262,10 +263,10 @@ def _next_visit(
     draws = [_auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
              for _ in range(_DRAWS)]  # fmt: skip
     low, high = _interval(draws)
-    values = [_auc(s, asked, np.ones(len(asked))) for s in scores]
+    value, best, worst = (_auc(s, asked, np.ones(len(asked))) for s in scores)
     return Result(
         release="", modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
-        value=values[0], low=low, high=high, n=people, baseline=values[1], control=values[2],
+        value=value, low=low, high=high, n=people, baseline=best, control=worst,
         unit="auc", note=f"mean over {len(codes)} codes, {len(asked)} visits",
     )  # fmt: skip
 

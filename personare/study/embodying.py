@@ -15,6 +15,7 @@ from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
 from personare.features.track_writing import TrackForm, write_track
+from personare.features.visits import VISITS
 from personare.features.voicing import voiced
 
 __all__ = ["EXPRESSION", "Embodiment", "Task", "embodiment_of", "mark_labels", "write_recording"]
@@ -119,7 +120,10 @@ def write_recording(task: Task) -> dict[str, Any]:
             continue  # made below
         form = TrackForm(kind="table", suffix=".npy") if form.kind == "film" else form
         columns = how.columns.get(name, ())
-        write_track(task.paths[track], row.arrays[name][0], form, columns=columns, note=_note(how))
+        values = row.arrays[name][0]
+        if name == VISITS:
+            values = values[values[:, 0] == 1]  # rows of zeros fill up a batch, not a file
+        write_track(task.paths[track], values, form, columns=columns, note=_note(how))
         tracks.append(track)
     rng = generator(task.seed, row.ids[0], "media")
     voice = _said(task, rng, problems) if how.voice in there else None

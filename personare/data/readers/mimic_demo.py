@@ -1,15 +1,9 @@
 """MIMIC-III demo: the stays of 100 patients of intensive care in hospital, open to everybody."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
-from personare.core.types import Recording, Withheld
-from personare.data.made import Made
-from personare.data.mimic import make_histories, read_people
+from personare.data.mimic import CITATION, make_histories, read_people
 
 __all__ = ["MimicDemo"]
 
@@ -30,22 +24,8 @@ class MimicDemo:
     """
 
     license: ClassVar[str] = "ODbL 1.0"
-    citation: ClassVar[str] = "Johnson et al., Scientific Data 3: 160035, 2016"
+    citation: ClassVar[str] = CITATION
     home: ClassVar[str] = "https://physionet.org/content/mimiciii-demo/1.4/"
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the stays.
-
-        Returns:
-            Recordings (track ``visits``; labels ``mortality``, ``died`` in hospital or ``survived``, and
-            ``readmission``, ``again`` or ``once``), the people with sex and age (90 for all who are older), and stays
-            left out.
-
-        Raises:
-            DataError: A table is not there, or lacks a column.
-        """
-        return read_people(source)
-
-    def make(self, source: Path) -> Callable[[str], Made]:
-        """Return what makes a patient's history."""
-        return make_histories(source)
+    __call__ = staticmethod(read_people)
+    make = staticmethod(make_histories)
