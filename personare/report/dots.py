@@ -11,10 +11,11 @@ from personare.core.types import Result
 from personare.report.drawing import COLORS, drawing
 from personare.report.measures import LIKENESS
 
-__all__ = ["draw_areas", "draw_carriers", "draw_likeness"]
+__all__ = ["draw_carriers", "draw_found", "draw_likeness"]
 
 _WIDTH_IN: Final = 4.0
 _ROW_IN: Final = 0.40
+_DISTANCES: Final = ("synthetic.ks", "visits.visits", "visits.gaps")  # from 0, the best, to 1
 _SIZES: Final = {"o": 7.0, "x": 7.0, "D": 6.0, "*": 9.0}
 
 
@@ -82,46 +83,48 @@ def draw_likeness(rows: Sequence[Result]) -> Figure:
     with drawing():
         figure, axes = _axes(len(rows))
         for y, row in enumerate(rows):
-            name = row.measure.partition(".")[2]
             worst, best, made, low, high = (
-                _turned(name, v) for v in (row.control, row.baseline, row.value, row.low, row.high)
+                _turned(row.measure, v) for v in (row.control, row.baseline, row.value, row.low, row.high)
             )
             _interval(axes, y, min(low, high), max(low, high), COLORS["front"])
             if worst < best:  # shuffling whole modalities leaves each as it is: it is no end of what looks at one alone
                 _dot(axes, (worst, y), "x", "muted")
             _dot(axes, (best, y), "D", "muted", filled=False)
             _dot(axes, (made, y), "o", "front")
-            _words(axes, y, LIKENESS[name], f"{row.value:.2f}")
+            _words(axes, y, LIKENESS[row.measure], f"{row.value:.2f}")
         axes.set_xlim(-0.02, 1.02)
         axes.set_xlabel("nothing alike  →  perfectly alike", fontsize=9)
     return figure
 
 
-def _turned(name: str, value: float) -> float:
+def _turned(measure: str, value: float) -> float:
     """Return a measure on a scale from 0 to 1 whose upper end is good; what lies beyond is drawn at its end."""
-    if name.startswith("told_apart"):
+    if measure.startswith("synthetic.told_apart"):
         value = 2 - 2 * value  # an area of 0.5 is the best there is
-    elif name == "ks":
+    elif measure in _DISTANCES:
         value = 1 - value
     return min(max(value, 0.0), 1.0) if math.isfinite(value) else math.nan
 
 
-def draw_areas(areas: Sequence[tuple[str, Result]]) -> Figure:
-    """Draw areas of membership attacks with their intervals beside guessing, and on what is not protected.
+def draw_found(rows: Sequence[tuple[str, Result]], *, label: str) -> Figure:
+    """Draw what attacks find with its interval, beside guessing and what they find where nothing is protected.
 
     Args:
-        areas: (words, row) of each.
+        rows: (words, row) of each.
+        label: Of the axis.
     """
     with drawing():
-        figure, axes = _axes(len(areas))
-        axes.axvline(0.5, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (2, 2.5)), zorder=1)
-        least = min([0.45, *(r.low for _, r in areas if math.isfinite(r.low)), *(r.value for _, r in areas)])
-        for y, (words, row) in enumerate(areas):
+        figure, axes = _axes(len(rows))
+        for y, (words, row) in enumerate(rows):
             doubted = "not informative" in row.note.lower()
+            if math.isfinite(row.control):
+                dotted: Any = (0, (2, 2.5))
+                axes.plot([row.control] * 2, [y - 0.75, y + 0.25], color=COLORS["muted"], linewidth=1, linestyle=dotted)
             _interval(axes, y, row.low, row.high, COLORS["risk"])
             _dot(axes, (row.baseline, y), "*", "muted", filled=False)
             _dot(axes, (row.value, y), "o", "risk", filled=not doubted)
             _words(axes, y, words, f"{row.value:.2f}")
-        axes.set_xlim(least - 0.02, 1.02)
-        axes.set_xlabel("area under the curve; 0.5 is guessing   (better ←)", fontsize=9)
+        ends = [v for _, r in rows for v in (r.value, r.low, r.control) if math.isfinite(v)]
+        axes.set_xlim(min(ends) - 0.02, 1.02)
+        axes.set_xlabel(f"{label}   (better ←)", fontsize=9)
     return figure

@@ -87,8 +87,9 @@ def of_people(rows: Sequence[Result], release: str, pattern: str = _OF_PEOPLE) -
 
 
 def learned(rows: Sequence[Result], release: str, figure: str = "tstr_uar") -> Result | None:
-    """Return what the better reader recalls of real recordings after learning from synthetic ones."""
-    pattern = rf"synthetic\.\w+\.{figure}"
+    """Return what the better reader can do with real recordings after learning from synthetic ones."""
+    # Of histories of visits, what is learned is what comes next.
+    pattern = rf"synthetic\.\w+\.{figure}" + (r"|visits\.next_visit_auc" if figure == "tstr_uar" else "")
     return _largest([r for r in rows if r.release == release and re.fullmatch(pattern, r.measure)])
 
 

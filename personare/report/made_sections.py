@@ -4,15 +4,16 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from matplotlib.figure import Figure
 
 from personare.core.types import Result
 from personare.report.curves import draw_roc
-from personare.report.dots import draw_areas, draw_carriers, draw_likeness
+from personare.report.dots import draw_carriers, draw_found, draw_likeness
 from personare.report.drawing import to_svg
-from personare.report.measures import LIKENESS
+from personare.report.measures import LIKENESS, measure
 from personare.report.run import RunRecord
 
 __all__ = ["Pictures", "TransferRow", "made_pictures", "transfer_matrix"]
@@ -23,8 +24,13 @@ _HOW: Final = {
     "synthetic_shadow": "with shadow generators",
     "synthetic_canaries": "with shadow generators",
 }
+_DISCLOSURE: Final = r"synthetic_(singling_out|linkability|inference|identity|copies)\.|visits\.\w*copies"
 _BY: Final = {"neighbor": "nearness", "normal": "averages"}
-_UNSCALED: Final = ("mmd2", "mmd_p")  # have no worst end that a picture could begin at; the table has them
+_UNSCALED: Final = (
+    "synthetic.mmd2",
+    "synthetic.mmd_p",
+    "visits.transitions",
+)  # have no worst end that a picture could begin at; the table has them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +71,7 @@ def made_pictures(rows: Sequence[Result], modality: str) -> list[Pictures]:
     """
     if modality == "representation":
         return [_carriers(rows)]
-    return [_likeness(rows), _membership(rows)] if modality == "synthetic" else []
+    return [_likeness(rows), _membership(rows), *_disclosed(rows)] if modality == "synthetic" else []
 
 
 def _carriers(rows: Sequence[Result]) -> Pictures:
@@ -83,9 +89,8 @@ def _carriers(rows: Sequence[Result]) -> Pictures:
 
 
 def _likeness(rows: Sequence[Result]) -> Pictures:
-    found = {r.measure: r for r in rows if r.measure.partition(".")[2] in LIKENESS and math.isfinite(r.value)}
-    names = [f"synthetic.{name}" for name in LIKENESS if name not in _UNSCALED]
-    chosen = [found[name] for name in names if name in found]
+    found = {r.measure: r for r in rows if math.isfinite(r.value)}
+    chosen = [found[name] for name in LIKENESS if name in found and name not in _UNSCALED]
     heading = "How like real people they are"
     if not chosen:
         return Pictures(heading=heading, drawn=[], note="How like real people they are was not measured.")
@@ -110,7 +115,9 @@ def _membership(rows: Sequence[Result]) -> Pictures:
         for r in areas
         if _who(r) == who
     ]
-    drawn = _drawn("Areas of all attacks", "Areas of membership attacks.", lambda: draw_areas(said))
+    drawn = _drawn(
+        "Areas of all attacks", "Areas of membership attacks.", lambda: draw_found(said, label="area under the curve")
+    )
     for who in _WHO:
         drawn += _curves([r for r in areas if _who(r) == who and r.detail.get("roc")], who)
     note = (
@@ -121,6 +128,30 @@ def _membership(rows: Sequence[Result]) -> Pictures:
         "taken for people learned from; up, people found. A blue line is the most that the claim allows."
     )
     return _told(heading, drawn, note)
+
+
+def _disclosed(rows: Sequence[Result]) -> list[Pictures]:
+    """Draw the attacks that guess, join and name; nothing where none was run, for the table has the reason."""
+    found = [r for r in rows if re.match(_DISCLOSURE, r.measure) and math.isfinite(r.value)]
+    heading = "What else can be told of them?"
+    if not found:
+        return []
+    beyond = [r for r in found if r.measure.endswith("_risk")]
+    kinds = {
+        "Beyond what succeeds on others": (beyond, "share of what could be more"),
+        "Whom they are nearest to": ([r for r in found if r not in beyond], "share of made-up recordings"),
+    }
+    drawn = []
+    for title, (chosen, label) in kinds.items():
+        said = [(measure(r.measure), r) for r in chosen]
+        drawn += _drawn(title, f"{title}.", partial(draw_found, said, label=label)) if said else []
+    note = (
+        "An attack counts only as far as it succeeds more often on people who were learned from than on people who "
+        "were not: 0 is no more often, 1 is all that could be. Whom made-up people are nearest to, or are taken for, "
+        "is somebody learned from as often as there are such people where nothing is remembered (dotted). ☆ where the "
+        "real recordings are released as they are, ○ not informative. Few copies are no sign of safety."
+    )
+    return [_told(heading, drawn, note)]
 
 
 def _who(row: Result) -> str:

@@ -110,7 +110,7 @@ _REPRESENTATION: Final = (
     Column(key="age", heading="age read", tone="risk", find=_exactly("attribute.age")),
 )
 _SYNTHETIC: Final = (
-    Column(key="learned", heading="recall learned from it", tone="utility", find=learned, before="real people"),
+    Column(key="learned", heading="learned from it", tone="utility", find=learned, before="real people"),
     Column(
         key="together",
         heading="with real people",
@@ -144,7 +144,8 @@ _SYNTHETIC: Final = (
 _INTRO: Final = {
     "representation": "Recall: more is better. Named, sex and age read: less is better. Everything is measured on "
     "people the representation was not fitted to, by readers and attackers that learned from it.",
-    "synthetic": "Recall: more is better; what a reader that learned from made-up people alone recalls of real ones. "
+    "synthetic": "Learned: more is better; what a reader that learned from made-up people alone recalls of real ones "
+    "(of histories of visits: how well it foretells the next one, as an area). "
     "Told from real: 0.5 cannot be told apart, 1 always. Membership is the area of the strongest attack that tells the "
     "people who were learned from: 0.5 is guessing, 1 finds all.",
 }

@@ -34,19 +34,26 @@ _FIGURES: Mapping[str, str] = {
 PERCENT = ("top1", "person_top1", "eer", "tar_far1", "covered_whole")
 """Figures that are usually read in percent."""
 LIKENESS: Mapping[str, str] = {
-    "precision": "made-up recordings that lie among real ones",
-    "recall": "real recordings that lie among made-up ones",
-    "density": "how densely real ones lie around made-up ones",
-    "coverage": "real recordings with a made-up one nearby",
-    "told_apart_linear": "told from real ones by a linear reader (area)",
-    "told_apart_trees": "told from real ones by trees (area)",
-    "mmd2": "distance of kernel means",
-    "mmd_p": "chance of such a distance",
-    "ks": "distance of single numbers’ distributions",
-    "correlation_within": "correlations kept within a modality",
-    "correlation_across": "correlations kept across modalities",
+    "synthetic.precision": "made-up recordings that lie among real ones",
+    "synthetic.recall": "real recordings that lie among made-up ones",
+    "synthetic.density": "how densely real ones lie around made-up ones",
+    "synthetic.coverage": "real recordings with a made-up one nearby",
+    "synthetic.told_apart_linear": "told from real ones by a linear reader (area)",
+    "synthetic.told_apart_trees": "told from real ones by trees (area)",
+    "synthetic.mmd2": "distance of kernel means",
+    "synthetic.mmd_p": "chance of such a distance",
+    "synthetic.ks": "distance of single numbers’ distributions",
+    "synthetic.correlation_within": "correlations kept within a modality",
+    "synthetic.correlation_across": "correlations kept across modalities",
+    "visits.prevalence": "how common each code is, by visit",
+    "visits.prevalence_by_person": "how common each code is, by person",
+    "visits.co_occurrence": "codes that come together in a visit",
+    "visits.transitions": "distance of pairs of successive visits",
+    "visits.visits": "distance of the numbers of visits",
+    "visits.gaps": "distance of the gaps between visits",
+    "visits.next_visit_auc": "next visit’s codes foretold (area)",
 }
-"""How alike made-up and real recordings are: the figure of ``synthetic.<figure>``, and its words."""
+"""How alike made-up and real people are: each measure, and its words."""
 _ATTACKS: Mapping[str, str] = {
     "synthetic_membership": "who was learned from, told",
     "synthetic_shadow": "who was learned from, told with shadow generators",
@@ -60,9 +67,11 @@ _RISKS: Mapping[str, str] = {
     "synthetic_inference.values": "single numbers guessed from all else",
     "synthetic_copies.nearer": "nearest real person is one learned from",
     "synthetic_copies.exact": "real recordings, unchanged",
+    "visits.copies": "real histories, unchanged",
+    "visits.near_copies": "nearer to a real person learned from than strangers are",
     "synthetic_identity.named": "taken for somebody who was learned from",
 }
-_EXPOSED = ", most exposed people"
+_EXPOSED = ", most exposed"
 
 
 def measure(name: str) -> str:
@@ -72,9 +81,11 @@ def measure(name: str) -> str:
         >>> measure("voice_gmm.top1"), measure("synthetic.linear.tstr_uar")
         ('voice gmm: named at the first guess', 'linear reader: learns from made-up, recalls of real')
         >>> measure("synthetic_shadow.normal_exposed_auc")
-        'who was learned from, told with shadow generators by averages, most exposed people: area under the curve'
+        'who was learned from, told with shadow generators by averages, most exposed: area under the curve'
     """
     method, _, figure = name.partition(".")
+    if name in LIKENESS:
+        return LIKENESS[name]
     if method in ("synthetic", *_ATTACKS) or name.startswith(tuple(_RISKS)):
         return _of_synthetic(name, method, figure)
     if method in ("transfer", "attribute"):
@@ -95,4 +106,4 @@ def _of_synthetic(name: str, method: str, figure: str) -> str:
         return f"{what} reader: {_FIGURES[rest]}"
     if not figure:
         return "made-up people"
-    return LIKENESS.get(what, f"{what} {rest}".replace("_", " ").strip())
+    return f"{what} {rest}".replace("_", " ").strip()

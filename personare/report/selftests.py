@@ -14,7 +14,9 @@ __all__ = ["KindTest", "SelfTest", "kind_tests", "self_tests"]
 
 _IDENTITY = ("top1", "eer", "dsys", "tar_far1")
 _MAIN = {"auc": "recordings", "person_auc": "people"}
-_NO_TEST = r"exposed|tpr_fpr|^synthetic_copies.exact"  # rates are of the attack whose area is there; a copy no guess
+_NO_TEST = (
+    r"exposed|tpr_fpr|^synthetic_copies.exact|^visits"  # rates are of the attack whose area is there; a copy no guess
+)
 _WITHOUT_A_WORST = ("membership_", "synthetic_shadow.", "synthetic_canaries.")
 
 
@@ -114,7 +116,7 @@ def _is_main(row: Result) -> bool:
     name, _, figure = row.measure.partition(".")
     if name.startswith("membership_"):
         return figure in _MAIN
-    if name.startswith("synthetic"):
+    if row.modality == "synthetic":
         return not re.search(_NO_TEST, row.measure)
     if name == "identity" or figure == "person_top1":
         return False

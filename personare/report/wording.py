@@ -53,7 +53,7 @@ PROTOCOLS = {
 _AXES = {
     "model": ("training data told from other data (AUC)", "recall in recordings it never met"),
     "representation": ("named by an attacker who retrains", "recall of a retrained reader"),
-    "synthetic": ("people learned from, told from others (AUC)", "recall of a reader of made-up people"),
+    "synthetic": ("people learned from, told from others (AUC)", "what a reader learns from made-up people"),
 }
 _DRAWN = {
     "model": ("recall", "membership told with an area of", "recall against membership"),

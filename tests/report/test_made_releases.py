@@ -15,7 +15,7 @@ from personare.report import write_report
 from personare.report.answer import answers
 from personare.report.cards import links_of, read_claims
 from personare.report.dots import draw_likeness
-from personare.report.figures import of_people, unprotected
+from personare.report.figures import learned, of_people, unprotected
 from personare.report.frontier import panels
 from personare.report.made_sections import made_pictures, transfer_matrix
 from personare.report.made_tables import made_tables, made_to_csv, made_to_latex
@@ -135,7 +135,7 @@ def test_what_still_carries_identity_is_drawn(made: RunRecord) -> None:
 
 
 def test_likeness_and_membership_are_drawn(made: RunRecord) -> None:
-    likeness, found = made_pictures([r for r in made.results if r.release == "hidden"], "synthetic")
+    likeness, found, disclosed = made_pictures([r for r in made.results if r.release == "hidden"], "synthetic")
     assert "correlations kept across modalities" in likeness.drawn[0][1]
     assert [title for title, _ in found.drawn] == [
         "Areas of all attacks",
@@ -143,6 +143,8 @@ def test_likeness_and_membership_are_drawn(made: RunRecord) -> None:
         "Curves, planted people",
     ]
     assert "the claim allows" in found.drawn[1][1] and "the claim allows" in found.drawn[2][1]
+    assert "label guessed from all else, most exposed" in disclosed.drawn[0][1]
+    assert "real recordings, unchanged" in disclosed.drawn[1][1]
     said = [p.note for p in made_pictures([], "synthetic") if not p.drawn]
     assert said == ["How like real people they are was not measured.", "No membership attack on their people was run."]
 
@@ -157,6 +159,16 @@ def test_right_is_better_for_every_likeness_and_a_worst_that_is_no_worst_is_left
     lines = [line for line in draw_likeness(good).axes[0].lines if line.get_linestyle() == "None"]
     at = {(line.get_marker(), line.get_ydata()[0]): line.get_xdata()[0] for line in lines}  # type: ignore[index]
     assert at == {("x", 0): 0.0, ("D", 0): 1.0, ("o", 0): pytest.approx(0.8), ("D", 1): 0.9, ("o", 1): 0.8}
+
+
+def test_made_up_histories_are_judged_by_what_comes_next() -> None:
+    kinds = {"kind": "utility", "baseline": 0.8, "control": 0.5}
+    rows = [row("visits.next_visit_auc", 0.7, unit="auc", **kinds), row("visits.gaps", 0.3, baseline=0.1, control=0.0)]
+    rows += [row("visits.transitions", 0.02, **kinds), row("visits.near_copies", 0.1, control=0.05)]
+    assert learned(rows, "s") == rows[0] and learned(rows, "s", "augmented_uar") is None
+    likeness, _, disclosed = made_pictures(rows, "synthetic")
+    assert "codes foretold" in likeness.drawn[0][1] and "successive" not in likeness.drawn[0][1]
+    assert "nearer to a real person learned from than strangers are" in disclosed.drawn[0][1]
 
 
 def test_every_representation_is_read_for_every_task(made: RunRecord, html: str) -> None:
