@@ -1,0 +1,56 @@
+"""Recordings as rows, their nearest others and their density: the quick ways give what the plain ones do."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal
+from sklearn.covariance import ledoit_wolf
+
+from personare.core.types import Array
+from personare.evaluate.densities import normal_density
+from personare.evaluate.described import Described, nearest, rows_of
+from personare.learn.describing import describe_rows
+
+
+def rows(count: int, people: int, seed: int = 0) -> Described:
+    rng = np.random.default_rng(seed)
+    return Described(
+        values=rng.standard_normal((count, 12)) * 50 + 1000,  # far from 0: where differences of products lose digits
+        people=rng.integers(0, people, count),
+        labels=np.zeros(count, dtype=int),
+    )
+
+
+def test_the_nearest_of_others_is_as_far_as_an_exhaustive_search_says() -> None:
+    real, made = rows(300, 5), rows(700, 9, seed=1)
+    np.testing.assert_allclose(nearest(real, made), cdist(real.values, made.values).min(axis=1), rtol=1e-6)
+
+
+def test_a_copy_is_at_no_distance_at_all() -> None:
+    real = rows(300, 5)
+    assert not nearest(real.take(np.arange(40)), real).any()
+
+
+def test_nobodys_own_recordings_are_the_nearest_and_who_is_alone_has_none() -> None:
+    real = rows(300, 5)
+    apart = cdist(real.values, real.values)
+    apart[real.people[:, None] == real.people] = np.inf
+    np.testing.assert_allclose(nearest(real, real), apart.min(axis=1), rtol=1e-6)
+    alone = rows(20, 1)
+    assert np.isinf(nearest(alone, alone)).all()
+
+
+@pytest.mark.parametrize("shape", [(7,), (50, 3), (1, 64, 90), (3, 40, 40)])
+def test_a_few_at_a_time_are_described_as_all_at_once(shape: tuple[int, ...]) -> None:
+    values: Array = np.random.default_rng(0).random((600, *shape), dtype=np.float32)
+    np.testing.assert_allclose(rows_of(values), describe_rows(values), rtol=1e-5, atol=1e-6)
+
+
+def test_density_is_that_of_the_shrunk_normal_distribution() -> None:
+    known, asked = (
+        np.random.default_rng(seed).standard_normal((80, 6)) @ np.diag([1, 2, 3, 4, 5, 0]) for seed in (0, 1)
+    )
+    covariance = ledoit_wolf(known)[0] + 1e-6 * np.eye(6)
+    expected = multivariate_normal(known.mean(axis=0), covariance).logpdf(asked)
+    found = normal_density(known)(asked)
+    np.testing.assert_allclose(found - expected, np.full(80, 6 * np.log(2 * np.pi) / 2), rtol=1e-6)
