@@ -10,6 +10,7 @@ import torch
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
+from personare.learn.casting import Cast, check_group
 from personare.learn.loop import one_core, seeded
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.visit_latents import draw_latents, fitted_latents, standard_latents
@@ -106,63 +107,57 @@ class Trajectories:
             DataError: Too few people, several histories of one person, or rows that are no visits.
         """
         rows, columns = histories(train)
-        people = len(set(train.subjects.tolist()))
-        if people != len(train) or people < _FEWEST:
+        check_group(train, fewest=_FEWEST)
+        if len(set(train.subjects.tolist())) != len(train):
             raise DataError(
-                f"Trajectories need one history of each person and at least {_FEWEST} people, given {len(train)} "
-                f"histories of {people}. With fewer people it would learn them by heart: use more."
+                f"Trajectories need one history of each person, given {len(train)} histories of "
+                f"{len(set(train.subjects))} people. Choose one of each."
             )
         longest = self.longest or rows.shape[1]
         never = self._rare(rows, columns)
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
         data = _paths(rows, train, longest)
-        held = _paths(histories(validation)[0], validation, longest) if len(validation) else _nobody(data)
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), self._shape())
-            spends: tuple[Spend, ...] = ()
             if self.epsilon is None:
-                learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
-            else:
+                held = _paths(histories(validation)[0], validation, longest) if len(validation) else _nobody(data)
+                cast, prior = Cast.of(train), self._open(net, data, held, rng)
+            else:  # all that is not the network's is a constant
+                shares = np.full(len(train.classes), 1 / len(train.classes))
                 spends = (self._private(net, data, self.epsilon, rng),)
-            prior = (
-                standard_latents(self.latent) if spends else fitted_latents(*net.encode(data.rows, data.label), rng=rng)
-            )
-            if not spends:
-                like = rng.integers(len(data), size=_DRAWN)
-                calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
-        shares = np.ones(len(train.classes)) if spends else np.bincount(train.labels, minlength=len(train.classes))
-        return TrajectorySampler(
-            net=net,
-            classes=train.classes,
-            shares=shares / shares.sum(),
-            prior=prior,
-            longest=longest,
-            never=tuple(int(i) for i in never),
-            spends=spends,
-        )
+                cast = Cast(classes=train.classes, shares=shares, columns=dict(train.columns), spends=spends)
+                prior = standard_latents(self.latent)
+        return TrajectorySampler(net=net, cast=cast, prior=prior, longest=longest, never=tuple(int(i) for i in never))
+
+    def _open(self, net: HistoryNet, data: Paths, held: Paths, rng: np.random.Generator) -> dict[str, Array]:
+        """Train without privacy; return where people's latents come from."""
+        learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
+        prior = fitted_latents(*net.encode(data.rows, data.label), rng=rng)
+        like = rng.integers(len(data), size=_DRAWN)
+        calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
+        return prior
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
         """Build again what ``state`` of the sampler returned."""
+        cast = Cast.restore(tensors, about)
         try:
-            columns = VisitColumns(names=tuple(json.loads(about["columns"])))
-            classes = tuple(json.loads(about["classes"]))
-            net = HistoryNet(columns, len(classes), Shape(**json.loads(about["shape"])))
+            net = HistoryNet(
+                VisitColumns(names=cast.columns[VISITS]), len(cast.classes), Shape(**json.loads(about["shape"]))
+            )
             weights = {
                 n.removeprefix("net."): torch.from_numpy(v.copy()) for n, v in tensors.items() if n[:4] == "net."
             }
             net.load_state_dict(weights)
             return TrajectorySampler(
                 net=net.eval(),
-                classes=classes,
-                shares=tensors["shares"],
+                cast=cast,
                 prior={name: tensors[f"prior.{name}"] for name in ("weights", "means", "deviations")},
                 longest=int(about["longest"]),
                 never=tuple(json.loads(about["never"])),
-                spends=tuple(Spend(**spend) for spend in json.loads(about["spends"])),
             )
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"This is no state of trajectories ({error}): fit the generator again.") from error
+            raise DataError(f"This is not the state of trajectories ({error}): fit the generator again.") from error
 
     def _shape(self) -> Shape:
         return Shape(latent=self.latent, hidden=self.hidden, profiles=self.profiles, dropout=self.dropout)
@@ -218,21 +213,22 @@ class TrajectorySampler:
 
     Attributes:
         net: Draws visits.
-        classes: What labels mean.
-        shares: (C,) of the classes, for labels that nobody asked for.
+        cast: Classes and columns, and what training cost.
         prior: Mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
         longest: Most visits.
         never: Columns that are not made up.
-        spends: What training cost.
     """
 
     net: HistoryNet
-    classes: tuple[str, ...]
-    shares: Array
+    cast: Cast
     prior: Mapping[str, Array]
     longest: int
     never: tuple[int, ...]
-    spends: tuple[Spend, ...]
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """What training cost."""
+        return self.cast.spends
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number.
@@ -240,37 +236,17 @@ class TrajectorySampler:
         Raises:
             OptionError: Nobody is asked for, or labels that are none of the classes.
         """
-        if people < 1 or recordings < 1:
-            raise OptionError(f"people and recordings must be at least 1, they are {people} and {recordings}.")
-        count = people * recordings
-        chosen = rng.choice(len(self.classes), count, p=self.shares) if labels is None else np.asarray(labels)
-        if chosen.shape != (count,) or chosen.min() < 0 or chosen.max() >= len(self.classes):
-            raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
-        z = draw_latents(self.prior, people, rng=rng).repeat_interleave(recordings, dim=0)
-        one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen.astype(np.int64)), len(self.classes)).float()
+        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
+        z = draw_latents(self.prior, people, rng=rng)[whose]
+        one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen), len(self.cast.classes)).float()
         with seeded(rng), one_core():
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        names = [f"synthetic-{i:04d}" for i in range(1, people + 1)]
-        return Batch(
-            ids=tuple(f"{name}-{k:03d}" for name in names for k in range(1, recordings + 1)),
-            arrays={VISITS: drawn.numpy()},
-            present={VISITS: np.ones(count, bool)},
-            labels=chosen.astype(np.int64),
-            classes=self.classes,
-            subjects=np.repeat(np.array(names), recordings),
-            columns={VISITS: self.net.columns.names},
-        )
+        return self.cast.batch({VISITS: drawn.numpy()}, chosen, whose)
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything that makes the sampler, as arrays and text."""
-        tensors = {f"net.{name}": values.numpy() for name, values in self.net.state_dict().items()}
-        tensors |= {f"prior.{name}": values for name, values in self.prior.items()} | {"shares": self.shares}
-        about = {
-            "columns": json.dumps(self.net.columns.names),
-            "classes": json.dumps(self.classes),
-            "shape": json.dumps(asdict(self.net.shape)),
-            "longest": str(self.longest),
-            "never": json.dumps(self.never),
-            "spends": json.dumps([asdict(spend) for spend in self.spends]),
-        }
-        return tensors, about
+        tensors, about = self.cast.state()
+        tensors |= {f"net.{name}": values.numpy() for name, values in self.net.state_dict().items()}
+        tensors |= {f"prior.{name}": values for name, values in self.prior.items()}
+        shape = json.dumps(asdict(self.net.shape))
+        return tensors, about | {"shape": shape, "longest": str(self.longest), "never": json.dumps(self.never)}

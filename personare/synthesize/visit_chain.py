@@ -1,6 +1,5 @@
 """Make up histories as a chain: each visit's kind follows from the one before, its codes from its kind alone."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,11 +8,12 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
+from personare.learn.casting import Cast, check_group
 
 __all__ = ["VisitChain"]
 
 _FEWEST = 20
-_NAMES = ("transitions", "first", "later", "shares")
+_NAMES = ("transitions", "first", "later")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +51,7 @@ class VisitChain:
             DataError: Too few people, or rows that are no visits.
         """
         rows, columns = histories(train)
-        if len(set(train.subjects.tolist())) < _FEWEST:
-            raise DataError(f"A chain needs at least {_FEWEST} people, given {len(set(train.subjects.tolist()))}.")
+        check_group(train, fewest=_FEWEST)
         kinds = rows[..., columns.part("type")]  # (N, T, A)
         start, follows, end = kinds[:, 0].sum(0), np.einsum("nta,ntb->ab", kinds[:, :-1], kinds[:, 1:]), _ends(kinds)
         counts = np.block([[follows, end[:, None]], [start, np.zeros(1)]]) + self.smoothing
@@ -60,26 +59,22 @@ class VisitChain:
         first = rows[..., columns.first] == 1
         later = (rows[..., 0] == 1) & ~first
         return VisitChainSampler(
-            columns=columns,
-            classes=train.classes,
+            cast=Cast.of(train),
             longest=rows.shape[1],
             tables={
                 "transitions": counts / counts.sum(axis=1, keepdims=True),
                 "first": _by_kind(kinds[first], rows[first]),
                 "later": _by_kind(kinds[later], rows[later]),
-                "shares": np.bincount(train.labels, minlength=len(train.classes)) / len(train),
             },
         )
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "VisitChainSampler":
         """Build again what ``state`` of the sampler returned."""
-        if set(tensors) != set(_NAMES) or "columns" not in about:
+        cast = Cast.restore(tensors, about)
+        if not set(_NAMES) <= set(tensors) or not about.get("longest", "").isdigit():
             raise DataError("This is not the state of a chain of visits: fit the generator again.")
         return VisitChainSampler(
-            columns=VisitColumns(names=tuple(json.loads(about["columns"]))),
-            classes=tuple(json.loads(about["classes"])),
-            longest=int(about["longest"]),
-            tables=dict(tensors),
+            cast=cast, longest=int(about["longest"]), tables={name: tensors[name] for name in _NAMES}
         )
 
 
@@ -101,39 +96,37 @@ class VisitChainSampler:
     """Walks the chain.
 
     Attributes:
-        columns: Of histories.
-        classes: What labels mean; visits do not depend on them.
+        cast: Classes, on which visits do not depend, and columns.
         longest: Most visits.
         tables: ``transitions`` (A + 1, A + 1), the last row from the start and the last column to the end; ``first``
-            and ``later`` (A, D), shares of each column by kind of visit; ``shares`` (C,) of the classes.
+            and ``later`` (A, D), shares of each column by kind of visit.
     """
 
-    columns: VisitColumns
-    classes: tuple[str, ...]
+    cast: Cast
     longest: int
     tables: Mapping[str, Array]
 
     @property
     def spends(self) -> tuple[Spend, ...]:
         """Nothing was protected."""
-        return ()
+        return self.cast.spends
+
+    @property
+    def columns(self) -> VisitColumns:
+        """Of histories."""
+        return VisitColumns(names=self.cast.columns[VISITS])
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories."""
-        count = people * recordings
-        if people < 1 or recordings < 1:
-            raise OptionError(f"people and recordings must be at least 1, they are {people} and {recordings}.")
-        chosen = rng.choice(len(self.classes), count, p=self.tables["shares"]) if labels is None else np.asarray(labels)
-        if chosen.shape != (count,) or chosen.min() < 0 or chosen.max() >= len(self.classes):
-            raise OptionError(f"labels must be {count} positions among the {len(self.classes)} classes.")
-        rows = np.zeros((count, self.longest, self.columns.width), np.float32)
+        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
+        rows = np.zeros((len(whose), self.longest, self.columns.width), np.float32)
         end = len(self.tables["transitions"]) - 1
-        going, kind = np.arange(count), np.full(count, end)
+        going, kind = np.arange(len(whose)), np.full(len(whose), end)
         for t in range(self.longest):
             kind = _drawn(self.tables["transitions"][kind], rng)
             going, kind = going[kind < end], kind[kind < end]
             rows[going, t] = self._visits(kind, "later" if t else "first", rng)
-        return self._batch(rows, chosen, people, recordings)
+        return self.cast.batch({VISITS: rows}, chosen, whose)
 
     def _visits(self, kind: Array, when: str, rng: np.random.Generator) -> Array:
         """Return one visit for each kind, (V, D)."""
@@ -146,26 +139,10 @@ class VisitChainSampler:
             visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
         return visits
 
-    def _batch(self, rows: Array, labels: Array, people: int, recordings: int) -> Batch:
-        names = [f"synthetic-{i:04d}" for i in range(1, people + 1)]
-        return Batch(
-            ids=tuple(f"{name}-{k:03d}" for name in names for k in range(1, recordings + 1)),
-            arrays={VISITS: rows},
-            present={VISITS: np.ones(len(rows), bool)},
-            labels=labels.astype(np.int64),
-            classes=self.classes,
-            subjects=np.repeat(np.array(names), recordings),
-            columns={VISITS: self.columns.names},
-        )
-
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the shares, and names as text."""
-        about = {
-            "columns": json.dumps(self.columns.names),
-            "classes": json.dumps(self.classes),
-            "longest": str(self.longest),
-        }
-        return dict(self.tables), about
+        tensors, about = self.cast.state()
+        return tensors | dict(self.tables), about | {"longest": str(self.longest)}
 
 
 def _drawn(shares: Array, rng: np.random.Generator) -> Array:

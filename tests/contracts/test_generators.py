@@ -35,22 +35,52 @@ def recordings(seed: int, people: int, each: int = 9) -> Batch:
     )
 
 
+def visits(seed: int, people: int) -> Batch:
+    """One history of each person: the class shows in the codes, which stay, and in how many visits there are."""
+    columns = ("visit", "type=home", "code=x", "code=y", "code=z", "length=short", "gap=first", "gap=week")
+    rng, labels = generator(seed, "visits"), np.arange(people) % 3
+    rows = np.zeros((people, 6, len(columns)), np.float32)
+    for person, label in zip(rows, labels, strict=True):
+        count = rng.integers(1, 4) + label
+        person[:count, [0, 1, 5, 7]] = 1
+        person[0, [6, 7]] = 1, 0
+        person[:count, 2 + label] = rng.random(count) < 0.8
+    return Batch(
+        ids=tuple(f"{seed}-{i}" for i in range(people)),
+        arrays={"visits": rows},
+        present={"visits": np.ones(people, dtype=bool)},
+        labels=labels.astype(np.int64),
+        classes=CLASSES,
+        subjects=np.array([f"{seed}-{p}" for p in range(people)]),
+        columns={"visits": columns},
+    )
+
+
 TRAIN, PUBLIC, NEW = recordings(0, 40), recordings(2, 30), recordings(5, 20)
+HISTORIES = visits(0, 40)
 
 
-VISITS = ("trajectories", "visit_chain")  # make histories of visits, which are other rows, and have tests of their own
-GENERATORS = [name for name in registry.find(PACKAGE) if name not in VISITS]
-PRIVATE = [n for n in GENERATORS if "epsilon" in {f.name for f in fields(registry.load(PACKAGE, n))}]
+ALL = registry.find(PACKAGE)
+VISITS = ("trajectories", "visit_chain")  # make histories of visits: rows that nobody reads as numbers
+GENERATORS = [name for name in ALL if name not in VISITS]
+ALL_PRIVATE = [n for n in ALL if "epsilon" in {f.name for f in fields(registry.load(PACKAGE, n))}]
+PRIVATE = [name for name in ALL_PRIVATE if name in GENERATORS]  # which take ranges and scaling from public recordings
 ONE_PERSON = [name for name in GENERATORS if name != "copula"]  # which says that it makes no persons
 
 
-def fitted(name, options=None, train=TRAIN, public=PUBLIC):
+def group(name):
+    return HISTORIES if name in VISITS else TRAIN
+
+
+def fitted(name, options=None, train=None, public=PUBLIC):
     cls = registry.load(PACKAGE, name)
     small = {"epochs": 20 if options and "epsilon" in options else 150, "rounds": 3}
+    held, small = (visits(1, 12), {"steps": 40, "longest": 6}) if name in VISITS else (recordings(1, 6), small)
     known = {f.name for f in fields(cls)}
     options = {**{key: value for key, value in small.items() if key in known}, **(options or {})}
     method = registry.create(PACKAGE, name, options)
-    return method, method.fit(train, validation=recordings(1, 6), rng=generator(3, name), public=public)
+    train = group(name) if train is None else train
+    return method, method.fit(train, validation=held, rng=generator(3, name), public=public)
 
 
 @pytest.fixture(scope="module")
@@ -65,20 +95,20 @@ def samplers():
     return get
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_made_up_people_look_like_a_batch_of_the_group(name, samplers):
     made = samplers(name)[1](7, 6, rng=generator(0, "draw"))
     assert len(made) == 42
     assert made.classes == CLASSES
-    assert dict(made.columns) == dict(TRAIN.columns)
+    assert dict(made.columns) == dict(group(name).columns)
     assert sorted(set(made.subjects)) == [f"synthetic-{i + 1:04d}" for i in range(7)]
     assert len(set(made.ids)) == 42
     for modality, values in made.arrays.items():
-        assert values.shape[1:] == TRAIN.arrays[modality].shape[1:]
+        assert values.shape[1:] == group(name).arrays[modality].shape[1:]
         assert values.dtype == np.float32
         assert np.isfinite(values).all()
         assert made.present[modality].all()
-    assert np.allclose(made.arrays["face"][:, 3], 7.0)
+    assert name in VISITS or np.allclose(made.arrays["face"][:, 3], 7.0)
 
 
 @pytest.mark.parametrize("name", GENERATORS)
@@ -113,15 +143,16 @@ def test_recordings_of_one_made_up_person_belong_together_over_modalities(name, 
     assert np.corrcoef(face.mean(axis=1), voice.mean(axis=1))[0, 1] > 0.5
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_the_same_randomness_makes_the_same_people_and_other_randomness_others(name, samplers):
     sampler = samplers(name)[1]
     first, again, other = (sampler(3, 4, rng=generator(seed, "draw")) for seed in (0, 0, 1))
-    assert np.array_equal(first.arrays["voice"], again.arrays["voice"])
-    assert not np.array_equal(first.arrays["voice"], other.arrays["voice"])
+    modality = list(group(name).arrays)[-1]
+    assert np.array_equal(first.arrays[modality], again.arrays[modality])
+    assert not np.array_equal(first.arrays[modality], other.arrays[modality])
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_a_sampler_comes_back_from_arrays_and_text(name, samplers):
     method, sampler = samplers(name)
     tensors, about = sampler.state()
@@ -136,7 +167,7 @@ def test_a_sampler_comes_back_from_arrays_and_text(name, samplers):
         method.restore({}, {})
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", ALL)
 def test_classes_asked_for_are_made_and_unknown_ones_refused(name, samplers):
     sampler = samplers(name)[1]
     asked = np.array([2, 2, 0, 1])
@@ -148,10 +179,14 @@ def test_classes_asked_for_are_made_and_unknown_ones_refused(name, samplers):
         sampler(0, 2, rng=generator(0, "draw"))
 
 
-@pytest.mark.parametrize("name", GENERATORS)
-def test_too_few_people_a_modality_that_most_lack_and_text_are_refused(name):
+@pytest.mark.parametrize("name", ALL)
+def test_too_few_people_are_refused(name):
     with pytest.raises(DataError, match="needs recordings of at least"):
-        fitted(name, train=TRAIN.take(np.arange(9)))
+        fitted(name, train=group(name).take(np.arange(9)))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_a_modality_that_most_lack_and_text_are_refused(name):
     most_lack = {**TRAIN.present, "voice": np.arange(len(TRAIN)) < 25}
     text = {**TRAIN.arrays, "voice": np.full(len(TRAIN), "hello")}
     if name == "private_evolution":  # which describes by public recordings alone
@@ -162,17 +197,21 @@ def test_too_few_people_a_modality_that_most_lack_and_text_are_refused(name):
         fitted(name, train=replace(TRAIN, arrays=text))
 
 
-@pytest.mark.parametrize("name", PRIVATE)
-def test_privacy_costs_what_was_asked_and_needs_public_ranges(name):
+@pytest.mark.parametrize("name", ALL_PRIVATE)
+def test_privacy_costs_what_was_asked(name):
     options = {"epsilon": 8.0, "delta": 1e-4}
     _, sampler = fitted(name, options)
     assert sampler.spends
     assert all(s.unit == "person" and s.units == 40 and s.delta == 1e-4 for s in sampler.spends)
     assert 0.9 * 8 < sum(s.epsilon for s in sampler.spends) <= 8.0 + 1e-6
-    with pytest.raises((OptionError, DataError), match=r"[Pp]ublic recordings"):
-        fitted(name, options, public=None)
     with pytest.raises(OptionError, match="epsilon"):
-        registry.create(PACKAGE, name, {"epsilon": 0.0})
+        fitted(name, {"epsilon": 0.0})
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_privacy_needs_public_ranges(name):
+    with pytest.raises((OptionError, DataError), match=r"[Pp]ublic recordings"):
+        fitted(name, {"epsilon": 8.0, "delta": 1e-4}, public=None)
 
 
 @pytest.mark.parametrize("name", PRIVATE)

@@ -70,7 +70,7 @@ def test_the_same_seed_makes_the_same_people_after_restoring(sampler: Trajectory
     again = SMALL.restore(*sampler.state())
     one, two = (s(20, 1, rng=np.random.default_rng(5)).arrays["visits"] for s in (sampler, again))
     np.testing.assert_array_equal(one, two)
-    with pytest.raises(DataError, match="no state of trajectories"):
+    with pytest.raises(DataError, match="not the state"):
         SMALL.restore({}, {})
 
 
@@ -97,7 +97,7 @@ def test_guarantee_privacy_costs_what_was_asked(groups: tuple[Batch, Batch, Batc
     made = fitted(50, 1, rng=np.random.default_rng(9))
     assert histories(made)[0].shape[1] == 6
     # nothing but the released gradients: shares of classes and the prior are public constants
-    assert fitted.shares.tolist() == [0.5, 0.5]
+    assert fitted.cast.shares.tolist() == [0.5, 0.5]
     assert np.all(fitted.prior["deviations"] == 1)
     assert private.restore(*fitted.state()).spends == fitted.spends
 
