@@ -34,6 +34,10 @@ class Paths:
         """Return how many people there are."""
         return len(self.rows)
 
+    def of(self, which: Tensor | slice) -> "Paths":
+        """Return the histories of these people."""
+        return Paths(rows=self.rows[which], label=self.label[which], open_end=self.open_end[which])
+
     def take(self, which: Tensor) -> Rows:
         """Return these people, cut to the longest of them, with the past of every visit."""
         rows = self.rows[which]

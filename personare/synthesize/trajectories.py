@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from personare.learn.visits import HistoryNet, Shape
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
+_HELD = 5  # of so many public people one stops the training
 _DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 
 
@@ -29,7 +30,8 @@ class Trajectories:
 
     A person is one history and one unit, so that a person-level claim needs no more than the plan. Words and sizes are
     public constants; nothing is scaled. Without ``epsilon`` latents are drawn from a mixture fitted to those of the
-    training people, with it from the standard normal.
+    training people. With it training starts from ``public`` people, and latents and classes are theirs; without any,
+    latents come from the standard normal, and classes are drawn evenly.
 
     **Guarantee**: with ``epsilon``, the sampler is (epsilon, delta)-differentially private for one person of ``train``,
     whose number is public. Without it, nothing is promised: see ``evaluate.visits`` for copies. No history is copied
@@ -121,22 +123,35 @@ class Trajectories:
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), self._shape())
             if self.epsilon is None:
-                held = _paths(histories(validation)[0], validation, longest) if len(validation) else _nobody(data)
+                held = _paths(histories(validation)[0], validation, longest) if len(validation) else data.of(slice(0))
                 cast, prior = Cast.of(train), self._open(net, data, held, rng)
-            else:  # all that is not the network's is a constant
-                shares = np.full(len(train.classes), 1 / len(train.classes))
-                spends = (self._private(net, data, self.epsilon, rng),)
-                cast = Cast(classes=train.classes, shares=shares, columns=dict(train.columns), spends=spends)
-                prior = standard_latents(self.latent)
+            else:
+                cast, prior = self._known(net, train, public, longest, rng)
+                cast = replace(cast, spends=(self._private(net, data, self.epsilon, rng),))
         return TrajectorySampler(net=net, cast=cast, prior=prior, longest=longest, never=tuple(int(i) for i in never))
 
     def _open(self, net: HistoryNet, data: Paths, held: Paths, rng: np.random.Generator) -> dict[str, Array]:
-        """Train without privacy; return where people's latents come from."""
+        """Train without privacy, until ``held`` are not met any better; return where people's latents come from."""
         learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
         prior = fitted_latents(*net.encode(data.rows, data.label), rng=rng)
         like = rng.integers(len(data), size=_DRAWN)
         calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
         return prior
+
+    def _known(
+        self, net: HistoryNet, train: Batch, public: Batch | None, longest: int, rng: np.random.Generator
+    ) -> tuple[Cast, dict[str, Array]]:
+        """Start from public people, or from constants; return classes, and where people's latents come from."""
+        if public is None:
+            even = np.full(len(train.classes), 1 / len(train.classes))
+            return Cast(classes=train.classes, shares=even, columns=dict(train.columns)), standard_latents(self.latent)
+        rows, columns = histories(public)
+        if columns != net.columns or public.classes != train.classes:
+            raise DataError("Public histories must have the columns and classes of the others: read them alike.")
+        paths = _paths(rows, public, longest)
+        held = np.arange(len(public)) % _HELD == 0
+        seen, held_out = (paths.of(torch.from_numpy(part)) for part in (~held, held))
+        return Cast.of(public), self._open(net, seen, held_out, rng)
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
         """Build again what ``state`` of the sampler returned."""
@@ -200,11 +215,6 @@ def _paths(rows: Array, batch: Batch, longest: int) -> Paths:
         label=torch.nn.functional.one_hot(torch.from_numpy(batch.labels), len(batch.classes)).float(),
         open_end=torch.from_numpy((rows[..., 0].sum(axis=1) > longest).astype(np.float32)),
     )
-
-
-def _nobody(data: Paths) -> Paths:
-    """Return no history, in the shape of others."""
-    return Paths(rows=data.rows[:0], label=data.label[:0], open_end=data.open_end[:0])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -102,6 +102,19 @@ def test_guarantee_privacy_costs_what_was_asked(groups: tuple[Batch, Batch, Batc
     assert private.restore(*fitted.state()).spends == fitted.spends
 
 
+def test_guarantee_under_privacy_the_start_is_the_public_peoples(groups: tuple[Batch, Batch, Batch]) -> None:
+    train, validation, public = groups
+    private = replace(SMALL, steps=10, epsilon=1.0, longest=6)
+    fit = lambda some: private.fit(train, validation=validation, rng=np.random.default_rng(8), public=some)  # noqa: E731
+    fitted, alone = fit(replace(public, labels=np.where(np.arange(len(public)) < 6, 0, 1))), fit(None)
+    assert fitted.cast.shares.tolist() == [0.1, 0.9]
+    assert alone.cast.shares.tolist() == [0.5, 0.5]
+    assert fitted.spends == alone.spends
+    other = replace(public, classes=("ill", "well"))
+    with pytest.raises(DataError, match="columns and classes"):
+        fit(other)
+
+
 def test_bad_input_is_refused(groups: tuple[Batch, Batch, Batch]) -> None:
     train, validation, _ = groups
     rng = np.random.default_rng(0)
