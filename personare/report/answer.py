@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from personare.report import wording
-from personare.report.frontier import Panel, Point, best, gain
+from personare.report.frontier import Panel, Point, before, best, gain
 from personare.report.run import RunRecord
 from personare.report.trained import NO_CLAIM
 
@@ -56,10 +56,10 @@ def _answer(panel: Panel, record: RunRecord) -> Answer:
 
 
 def _sentence(panel: Panel, chosen: Point) -> str:
-    assert panel.original is not None  # best() compares with it
+    original = before(panel, chosen)
     if panel.modality == "synthetic":
-        return _of_synthetic(chosen, panel.original)
-    return _of_people(chosen, panel.original, wording.drawn(panel.modality)[0])
+        return _of_synthetic(chosen, original)
+    return _of_people(chosen, original, wording.drawn(panel.modality)[0])
 
 
 def _nearest(panel: Panel) -> str:

@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from personare.core.types import Result
 from personare.report.figures import choose, informative, unprotected
-from personare.report.run import RunRecord
+from personare.report.run import KINDS, RunRecord
 from personare.report.trained import LEAKY
 
-__all__ = ["Panel", "Point", "best", "gain", "panels", "standing"]
+__all__ = ["Panel", "Point", "before", "best", "gain", "panels", "standing"]
 
 _MODALITIES = ("audio", "video", "audio+video", "representation", "synthetic", "model")
+_SAME = 0.015  # a difference that two figures after the point hardly show
 _LEAKY_WORDS = "it was judged on people it learned from, the others were not"
 _Standing = Literal["front", "near", "behind", "unknown"]
 
@@ -58,6 +59,13 @@ class Panel:
     def original(self) -> Point | None:
         """The unprotected cohort."""
         return next((p for p in self.points if p.original), None)
+
+    @property
+    def baselines(self) -> tuple[float, float] | None:
+        """From where to where the utility of what is not protected goes; None where it is the same for all releases."""
+        told = [p.utility.baseline for p in (*self.points, *self.unsure) if math.isfinite(p.utility.baseline)]
+        differ = self.modality in KINDS and told and max(told) - min(told) >= _SAME
+        return (min(told), max(told)) if differ else None
 
     @property
     def front(self) -> list[Point]:
@@ -114,9 +122,9 @@ def _original(rows: Sequence[Result], modality: str, others: Sequence[Point]) ->
     point = _point(rows, "original", modality)
     if isinstance(point, Point):
         return point
-    before = (unprotected(rows, other.risk, other.utility) for other in others)
-    found = next(filter(None, before), None)
-    return Point(release="original", risk=found[0], utility=found[1]) if found else None
+    found = [pair for other in others if (pair := unprotected(rows, other.risk, other.utility))]
+    best_known = max(found, key=lambda pair: pair[1].value, default=None)
+    return Point(release="original", risk=best_known[0], utility=best_known[1]) if best_known else None
 
 
 def _beats(one: Point, other: Point) -> bool:
@@ -150,9 +158,24 @@ def gain(panel: Panel, point: Point) -> float:
     """
     if panel.original is None:
         return math.nan
-    kept = _above_guess(point.utility, panel.original.utility)
-    left = _above_guess(point.risk, panel.original.risk)
-    return kept - left
+    original = before(panel, point)
+    return _above_guess(point.utility, original.utility) - _above_guess(point.risk, original.risk)
+
+
+def before(panel: Panel, point: Point) -> Point:
+    """Return what is not protected, to hold a release against: of representations and synthetic people, their own.
+
+    They may be made of different features or parts of the people. The panel must have an original.
+    """
+    assert panel.original is not None
+    if panel.modality not in KINDS:
+        return panel.original
+    own = {"risk": (point.risk, panel.original.risk), "utility": (point.utility, panel.original.utility)}
+    rows = {
+        name: replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
+        for name, (row, known) in own.items()
+    }
+    return Point(release="original", **rows)
 
 
 def _above_guess(row: Result, original: Result) -> float:

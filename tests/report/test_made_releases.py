@@ -16,7 +16,7 @@ from personare.report.answer import answers
 from personare.report.cards import links_of, read_claims
 from personare.report.dots import draw_likeness
 from personare.report.figures import learned, of_people, unprotected
-from personare.report.frontier import panels
+from personare.report.frontier import Panel, Point, before, best, gain, panels
 from personare.report.made_sections import made_pictures, transfer_matrix
 from personare.report.made_tables import made_tables, made_to_csv, made_to_latex
 from personare.report.methods import methods_paragraphs
@@ -48,7 +48,7 @@ def change(run: Path, measure: str, **values: object) -> None:
 
 
 def row(measure: str, value: float, **more: object) -> Result:
-    given = {"release": "s", "modality": "synthetic", "kind": "risk", "better": "lower", **more}
+    given = {"release": "s", "modality": "synthetic", "kind": "risk", "better": "lower"} | more
     return Result(measure=measure, value=value, **given)  # type: ignore[arg-type]
 
 
@@ -58,9 +58,11 @@ def test_a_study_puts_both_kinds_on_a_frontier_with_the_unprotected_people(made:
     rows = {(r.release, r.measure): r for r in made.results}
     erased = next(p for p in drawn["representation"].points if p.release == "erased")
     assert (erased.risk, erased.utility) == (rows["erased", "identity.top1"], rows["erased", "reader.uar"])
-    original = drawn["representation"].original
-    assert original is not None
-    assert (original.risk.value, original.utility.value) == (erased.risk.baseline, erased.utility.baseline)
+    own = before(drawn["representation"], erased)
+    assert (own.risk.value, own.utility.value) == (erased.risk.baseline, erased.utility.baseline)
+    assert drawn["representation"].original is not None
+    most = max(p.utility.baseline for p in drawn["representation"].points if not p.original)
+    assert drawn["representation"].original.utility.value == most
     columns = next(p for p in drawn["synthetic"].points if p.release == "columns")
     areas = [r for r in made.results if re.fullmatch(r"synthetic_(membership|shadow)\.[a-z]+_auc", r.measure)]
     believed = [r.value for r in areas if r.release == "columns" and "not informative" not in r.note]
@@ -74,6 +76,20 @@ def test_the_most_exposed_and_the_planted_never_stand_for_everybody() -> None:
     assert of_people([*rows, row("synthetic_membership.neighbor_auc", 0.6)], "s") == row(
         "synthetic_membership.neighbor_auc", 0.6
     )
+
+
+def test_releases_of_different_features_are_each_weighed_against_their_own() -> None:
+    def point(name: str, kept: float, was: float) -> Point:
+        given = {"release": name, "modality": "representation", "control": 0.5}
+        utility = row("reader.uar", kept, kind="utility", baseline=was, **given)
+        return Point(release=name, risk=row("identity.top1", 0.6, baseline=0.9, **given), utility=utility)
+
+    poor, rich = point("poor", 0.6, 0.6), point("rich", 0.7, 0.9)
+    original = Point(release="original", risk=replace(rich.risk, value=0.9), utility=replace(rich.utility, value=0.9))
+    panel = Panel(modality="representation", points=(original, poor, rich), unsure=(), absent=())
+    assert panel.baselines == (0.6, 0.9)
+    assert (gain(panel, poor), gain(panel, rich)) == (pytest.approx(0.75), pytest.approx(0.25))
+    assert replace(panel, modality="audio").baselines is None and best(panel) is not None
 
 
 def test_a_shadow_attack_borrows_the_unprotected_point_from_the_attack_that_has_one() -> None:
@@ -237,12 +253,14 @@ def test_a_release_whose_name_leads_elsewhere_is_not_opened(made: RunRecord) -> 
 
 def test_beside_recordings_all_kinds_have_their_place(made_run: Path) -> None:
     other = write_fake_run(made_run.parent / "other", media=False)
-    for piece in ("results", "details", "releases"):
+    (other / "details.json").unlink()
+    (made_run / "details.json").unlink()
+    for piece, key in (("results", "release"), ("releases", "name")):
         own, more = (json.loads((root / f"{piece}.json").read_text(encoding="utf-8")) for root in (made_run, other))
-        write(made_run, piece, [*more, *own])
+        write(made_run, piece, [*(r for r in more if r[key] in ("original", "voice_veil")), *own])
     text = write_report(made_run).read_text(encoding="utf-8")
     order = [text.index(f'<section id="{name}">') for name in ("table", "representation", "synthetic", "ladder")]
     assert order == sorted(order)
-    assert "15 releases · 2 representations · 2 cohorts of synthetic people" in text
+    assert "1 release · 2 representations · 2 cohorts of synthetic people" in text
     table = text[text.index('<section id="table">') : text.index('<section id="representation">')]
     assert "release-erased" not in table and "release-columns" not in table
