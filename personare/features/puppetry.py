@@ -163,7 +163,7 @@ class Puppet:
             DataError: It cannot be written.
         """
         drawn = legible(np.clip(course - rest, 0, 1))
-        turn = self.sway * wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng) * [1, 0.6, 0.4]
+        turn = self.sway * _standard(wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng)) * [1, 0.6, 0.4]
         avatar = Avatar(size=self.size)
         with VideoWriter(path, width=self.size, height=self.size, rate_hz=self.rate_hz, threads=1, note=note) as film:
             if voice is not None:
@@ -196,7 +196,7 @@ def _drivers(
     groups: Sequence[str], count: int, rate_hz: float, voice: Signal | None, rng: np.random.Generator
 ) -> Array:
     """Return (count, groups) courses of mean 0 and deviation 1."""
-    slow = wander(count, len(groups), rate_hz=rate_hz, seconds=_SLOW_S, rng=rng)
+    slow = _standard(wander(count, len(groups), rate_hz=rate_hz, seconds=_SLOW_S, rng=rng))
     if "eyeBlink" in groups:
         slow[:, groups.index("eyeBlink")] = _blinks(count, rate_hz, rng)
     level = _level(voice, count, rate_hz) if voice is not None else None
@@ -222,7 +222,8 @@ def _level(voice: Signal, count: int, rate_hz: float) -> Array:
 
 
 def _standard(values: Array) -> Array:
-    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-9))
+    """Return values of mean 0 and deviation 1 over time: what is slow may stay on one side of a short film."""
+    return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9))
 
 
 def _spread(driver: Array, statistics: Mapping[str, float]) -> Array:

@@ -84,7 +84,7 @@ class Representing:
         plan, opened = self.plan, self.opened
         method = representation_of(plan)
         with building(out) as part:
-            known, new = part_people(opened.batch, plan.held_out, rng=self._rng("held out"))
+            known, new = part_people(opened.batch, plan.held_out, rng=generator(self.seed, "held out"))
             transform, spends = self._fitted(method, known)
             # A seed can be guessed, and whoever knows it can take the noise off.
             shown = transform(opened.batch, rng=np.random.default_rng() if spends else self._rng("transform"))
@@ -118,8 +118,8 @@ class Representing:
         ids = {*known.ids, *new.ids}
         people = table(self.cohort, [r for r in self.cohort.recordings if r.id in ids])
         try:
-            rows = judge_representation(transform, known, new, people, rng=self._rng("judge"))
-            carriers = identity_carriers(transform, new, people, rng=self._rng("carriers"))
+            rows = judge_representation(transform, known, new, people, rng=generator(self.seed, "judge"))
+            carriers = identity_carriers(transform, new, people, rng=generator(self.seed, "carriers"))
         except DataError as error:
             note = f"not measured: {error}"
             return [Result(release="", modality="", measure="identity", kind="risk", value=float("nan"), note=note)]
@@ -130,9 +130,13 @@ class Representing:
     def _transferred(self, transform: Transform, name: str, new: Batch) -> Result:
         task, own = self.tasks[name]
         asked = np.isin(task.subjects, new.subjects)
-        parts = (task.take(~asked), task.take(asked)) if own else part_people(task, 0.5, rng=self._rng("task", name))
+        parts = (
+            (task.take(~asked), task.take(asked))
+            if own
+            else part_people(task, 0.5, rng=generator(self.seed, "task", name))
+        )
         try:
-            row = transfer({"": transform}, {"": parts}, rng=self._rng("transfer", name))[0]
+            row = transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))[0]
         except DataError as error:
             row = Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=str(error))
         return replace(row, release="", measure=f"transfer.{name}")

@@ -92,7 +92,7 @@ class Synthesis:
         with building(out) as part:
             opened = self.opened
             labels = self._wanted(opened)
-            train, control = part_people(opened.batch, self.plan.held_out, rng=self._rng("held out"))
+            train, control = part_people(opened.batch, self.plan.held_out, rng=generator(self.seed, "held out"))
             made, spends = self._made(method, train, self._rng("fit"), labels)
             self._charge(spends, train)
             rows = self._judged(method, (made, train, control), labels, spends)

@@ -7,6 +7,7 @@ import pytest
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio, video
+from personare.features.avatar import Avatar
 from personare.features.expression import BLENDSHAPES
 from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
 
@@ -82,6 +83,23 @@ def test_the_film_has_picture_sound_and_a_note(tmp_path):
     Puppet(size=96).film(tmp_path / "b.mp4", still, np.zeros(52), voice=None, note="", rng=np.random.default_rng(2))
     pictures = [next(iter(video.read(tmp_path / name)))[2].astype(int) for name in ("a.mp4", "b.mp4")]
     assert np.abs(pictures[0] - pictures[1]).max() > 60  # the smile is seen
+
+
+def test_in_a_short_film_the_head_sways_about_the_middle(tmp_path, monkeypatch):
+    seen = []
+    draw = Avatar.draw
+    monkeypatch.setattr(Avatar, "draw", lambda self, shapes, angles: seen.append(angles) or draw(self, shapes, angles))
+    for seed in range(5):
+        course = np.zeros((25, 52))  # one second: shorter than the head takes to turn
+        puppet, rng = Puppet(size=64, sway=0.05), np.random.default_rng(seed)
+        puppet.film(tmp_path / f"{seed}.mp4", course, np.zeros(52), voice=None, note="made up", rng=rng)
+    assert np.abs(seen).max() < 0.2  # radians: nobody looks over the shoulder
+
+
+def test_a_short_course_has_its_mean():
+    values, columns = statistics(mouthSmileLeft=(0.4, 0.05, np.nan, np.nan))
+    means = [course_of(values, columns, seconds=0.6, rng=np.random.default_rng(s))[:, SMILE].mean() for s in range(20)]
+    assert np.allclose(means, 0.4, atol=0.02)
 
 
 def test_columns_that_tell_of_no_face_are_refused():
