@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from personare.report.trained import NO_CLAIM, Claim
 
@@ -60,7 +61,7 @@ def _claim(spends: Sequence[Mapping[str, Any]]) -> Claim:
 def links_of(run: Path, name: str) -> list[tuple[str, str]]:
     """Return (address relative to the report, what it is) of a release's card and preview, where they are."""
     folder = _folder(run, name)
-    return [(f"releases/{name}/{file}", words) for file, words in _FILES if (folder / file).is_file()]
+    return [(f"releases/{quote(name)}/{file}", words) for file, words in _FILES if (folder / file).is_file()]
 
 
 def _folder(run: Path, name: str) -> Path:

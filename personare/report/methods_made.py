@@ -24,7 +24,7 @@ def _represented(record: RunRecord) -> str:
     many = f"{count(len(names), 'representation')} {_were(names)} fitted"
     text = f"{many}: {_listed(record, names)}. {_claims(record, names)}"
     if readers := _families(rows, r"reader_(\w+)\.uar"):
-        text += f" Behavior was read from people whom nobody was fitted to by {listing(readers)} readers;"
+        text += f" Behavior of people to whom nothing was fitted was read by {listing(readers)} readers;"
         text += " the one that read held-out known people best counts."
     if attackers := _families(rows, r"naming_(\w+)\.top1"):
         text += f" The same people were named by {listing(attackers)} attackers trained on the representation"
@@ -54,14 +54,19 @@ def _made_up(record: RunRecord) -> str:
 
 
 def _attacked(rows: Sequence[Result]) -> str:
-    attacks = _families(rows, r"(synthetic_\w+)(?:\..*)?")
+    named = {"shadow": "membership through shadow generators", "canaries": "planting extreme people"}
+    attacks = [named.get(name, name) for name in _families(rows, r"synthetic_(\w+)(?:\..*)?")]
     if not attacks:
         return " No attack on the people behind them was run."
     text = (
         f" The people learned from were attacked by {listing(attacks)}, held against people who were not learned from;"
     )
-    text += " what finds nobody where the real recordings are released as they are is not informative."
-    failed = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows if not informative(r)})
+    text += (
+        " what finds nobody where the real recordings are released as they are is not informative. Intervals of what"
+    )
+    text += " is guessed or joined are Wilson's and Newcombe's."
+    believed = [r for r in rows if "_exposed" not in r.measure]
+    failed = _families([r for r in believed if not informative(r)], r"synthetic_(\w+)(?:\..*)?")
     return text + (f" Not informative on some release: {listing(failed)}." if failed else "")
 
 

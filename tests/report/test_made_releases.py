@@ -208,7 +208,7 @@ def test_the_methods_say_what_was_made_and_how_it_was_attacked(made: RunRecord) 
     text = " ".join(methods_paragraphs(made))
     assert "2 representations were fitted: erased (leace, 48 recordings of 12 people); noised (noise, epsilon" in text
     assert "2 cohorts of people who do not exist were made: columns (copula, 24 recordings of 6 people)" in text
-    assert "hidden, ε = 8, δ = 0.001, for one person" in text and "synthetic canaries" in text
+    assert "hidden, ε = 8, δ = 0.001, for one person" in text and "and planting extreme people, held against" in text
     assert "releases of it were made" not in text and "Utility was measured" not in text
 
 
