@@ -12,6 +12,7 @@ __all__ = ["Effects", "complete", "root"]
 
 _ROUNDS = 5
 _RIDGE = 1e-3
+_MOST_TAKEN = 0.99  # of a person's mean: what is left still tells the classes of people who show one each
 _WORTH = 5  # people whom all recordings together count as, when few people must tell how two columns go together
 
 
@@ -157,6 +158,7 @@ def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Arra
     within = ((left - own[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
     between = max(float((own**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
     share = 1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12))  # (P,)
+    share = np.minimum(share, _MOST_TAKEN)
     which = np.eye(classes)[labels]  # (N, C)
     asked, told = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (which, rows))
     found = np.linalg.lstsq(asked, told, rcond=None)[0]

@@ -38,6 +38,15 @@ def test_people_who_gave_more_of_a_class_do_not_shift_it():
     assert means[1, 0] - means[0, 0] == pytest.approx(2.0, abs=0.5)
 
 
+def test_people_with_one_recording_each_tell_classes_too():
+    told = people(12, 400, each=1)
+    labels = np.arange(400) % 2
+    effects = Effects.of(told.rows + STEP[labels] - STEP[told.labels], labels, told.subjects, classes=2)
+    assert np.allclose(effects.means[1] - effects.means[0], STEP[1], atol=0.3)
+    made = effects.draw(labels, np.arange(400), rng=generator(12, "draw"))
+    assert np.allclose(made[labels == 0].std(axis=0), np.sqrt(1.25), atol=0.2)
+
+
 def test_a_class_that_does_not_occur_has_the_mean_of_all():
     told = people(2, 20)
     found = Effects.of(told.rows, told.labels, told.subjects, classes=3).means
