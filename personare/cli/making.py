@@ -39,7 +39,6 @@ _MOST = 10  # lines about what was left out
 @click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
 def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
-    from personare.core import registry
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
     from personare.study.parallel import Workers
@@ -47,10 +46,8 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     from personare.study.synthetic import Synthesis
     from personare.study.synthetic_judge import SyntheticJudging
 
-    options = _options(how)
-    registry.create("personare.synthesize", how["method"], options)  # says at once what is wrong with the options
     named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
-    plan = SyntheticPlan(**{name: how[name] for name in named}, options=options)
+    plan = SyntheticPlan(**{name: how[name] for name in named}, options=_options(how))
     real = open_cohort(cohort)
     work = Synthesis(
         cohort=real,
@@ -87,12 +84,11 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
     from personare.study.releases import RepresentationPlan
-    from personare.study.represented import Representing, representation_of
+    from personare.study.represented import Representing
 
     named = ("method", "label", "modalities", "held_out")
     then = [{"method": name} for name in how["then"]]
     plan = RepresentationPlan(**{name: how[name] for name in named}, options=_options(how), then=then)
-    representation_of(plan)  # says at once what is wrong with the options
     real = open_cohort(cohort)
     public = open_cohort(how["public"]) if how["public"] else None
     book = open_ledger(ledger, real.root)

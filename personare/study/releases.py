@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from personare.core import registry
 from personare.core.errors import OptionError
+from personare.core.protocols import Representation
 
 __all__ = ["ModelPlan", "Published", "RepresentationPlan", "SyntheticPlan", "TransferPlan"]
+
+_REPRESENT = "personare.represent"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +36,11 @@ class ModelPlan:
     protocol: str = "person_folds"
 
     def __post_init__(self) -> None:
-        """Check the protocol."""
+        """Check the protocol, and that the method exists and takes its options."""
         known = ("person_folds", "unseen_sentences", "published", "leaky_random_9_1")
         if self.protocol not in known:
             raise OptionError(f"The protocol must be one of {', '.join(known)}, not {self.protocol!r}.")
+        registry.create("personare.train", self.method, self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +69,15 @@ class RepresentationPlan:
     held_out: float = 0.5
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers, and that the methods exist and take their options."""
         if not 0 <= self.held_out < 1:
             raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.5.")
+        self.methods()
+
+    def methods(self) -> list[Representation]:
+        """Return the method, and what follows it."""
+        links = [{"method": self.method, "options": self.options}, *self.then]
+        return [registry.create(_REPRESENT, str(link.get("method", "")), link.get("options", {})) for link in links]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +112,14 @@ class SyntheticPlan:
     media: bool = True
 
     def __post_init__(self) -> None:
-        """Check the numbers."""
+        """Check the numbers, and that the method exists and takes its options."""
         if self.people < 1 or self.recordings < 1:
             raise OptionError(
                 f"There must be at least one person and one recording of each, not {self.people} and {self.recordings}."
             )
         if not 0 <= self.held_out < 1:
             raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.2.")
+        registry.create("personare.synthesize", self.method, self.options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
@@ -31,9 +30,8 @@ from personare.study.evidence import table
 from personare.study.opening import Opened, Written, building, open_batch, part_people
 from personare.study.releases import RepresentationPlan
 
-__all__ = ["Representing", "representation_of"]
+__all__ = ["Representing"]
 
-_PACKAGE = "personare.represent"
 _TRACK = "representation"
 _FORM = TrackForm(kind="table", suffix=".npy")
 _WATCHED = 0.2  # share of the people it is fitted to who are only watched meanwhile
@@ -82,7 +80,8 @@ class Representing:
             PolicyError: Somebody's privacy budget does not suffice.
         """
         plan, opened = self.plan, self.opened
-        method = representation_of(plan)
+        links = plan.methods()
+        method = Chain(links=links) if plan.then else links[0]
         with building(out) as part:
             known, new = part_people(opened.batch, plan.held_out, rng=generator(self.seed, "held out"))
             transform, spends = self._fitted(method, known)
@@ -182,22 +181,6 @@ class Representing:
             rows=tuple(found[1]),
             guarantee=transform.guarantee,
         )
-
-
-def representation_of(plan: RepresentationPlan) -> Representation:
-    """Return the method of a plan, with its options and what follows it.
-
-    Raises:
-        OptionError: An option that a method does not have, or a link that names no method.
-        UnknownMethodError: A method that is not there.
-    """
-    first: Representation = registry.create(_PACKAGE, plan.method, dict(plan.options))
-    if not plan.then:
-        return first
-    links = [
-        registry.create(_PACKAGE, str(link.get("method", "")), dict(link.get("options", {}))) for link in plan.then
-    ]
-    return Chain(links=(first, *links))
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:

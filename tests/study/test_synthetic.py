@@ -158,9 +158,9 @@ def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture(scope="module")
 def finished(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("finished")
-    plan = SyntheticPlan(method="averages", people=2, recordings=3, held_out=0.0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load", lambda package, name: Averages)
+        plan = SyntheticPlan(method="averages", people=2, recordings=3, held_out=0.0)
         work = Synthesis(
             cohort=people, plan=plan, ledger=Ledger(folder / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
         )
