@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from personare.core.errors import OptionError
+from personare.core.errors import OptionError, PersonareError
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.study.parallel import Workers
@@ -74,3 +75,26 @@ def test_every_preset_names_methods_that_are_there():
         load_plan(name)
     with pytest.raises(OptionError, match="a name of its own"):
         StudyPlan(synthetic=(PEOPLE, PEOPLE))
+
+
+def test_the_study_file_of_the_documentation_is_one(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "study-file.md").read_text(encoding="utf-8")
+    said = tmp_path / "study.toml"
+    said.write_text(page.split("```toml")[1].split("```")[0], encoding="utf-8")
+    plan, _ = load_plan(config=said)
+    assert {
+        len(getattr(plan, kind)) for kind in ("releases", "representations", "synthetic", "models", "transfer")
+    } == {1}
+
+
+@pytest.mark.parametrize("kind", ["models", "representations", "synthetic"])
+def test_unknown_methods_and_options_are_refused_before_anything_is_done(tmp_path, kind):
+    said = tmp_path / "study.toml"
+    for line, error in (
+        ('method = "nobody"', "Choose one of"),
+        ('method = "METHOD"\noptions = { magic = 1 }', "magic"),
+    ):
+        method = {"models": "forest", "representations": "noise", "synthetic": "copula"}[kind]
+        said.write_text(f'[[{kind}]]\nname = "a"\n{line}'.replace("METHOD", method))
+        with pytest.raises(PersonareError, match=error):
+            load_plan(config=said)
