@@ -109,7 +109,8 @@ def _picture(read: Track) -> Mapping[str, object]:
         lines = [_line(column, name, seconds) for column, name in zip(values.T, names, strict=True)]
         return {"image": "", "lines": lines[:_MOST]}
     # Values of different units at one height each: sign and order of size can be seen.
-    standing = np.sign(values) * np.log1p(np.abs(np.nan_to_num(values)))
+    known = np.nan_to_num(values)  # what a recording has no value of stands at 0
+    standing = np.sign(known) * np.log1p(np.abs(known))
     path = "".join(f"M{400 * (i + 0.5) / len(values):.1f} {_BASE}v{-v:.1f}" for i, v in enumerate(_fitted(standing)))
     width = f"{max(360 / len(values), 0.5):.2f}"
     return {"image": "", "lines": [{"path": path, "told": f"{len(values)} values", "width": width}]}
