@@ -86,11 +86,13 @@ def _of_synthetic(chosen: Point, original: Point) -> str:
     recall, ends = wording.figure(chosen.utility)
     area, area_ends = wording.figure(chosen.risk)
     real, known = wording.number(original.utility.value), wording.number(original.risk.value)
+    able = f"recall {recall} {ends} of real people’s recordings"
+    if chosen.utility.unit == "auc":
+        able = f"foretell real people’s next visits with an area of {recall} {ends}"
     return (
-        f"teaches a reader to recall {recall} {ends} of real people’s recordings (real people teach {real}"
-        f"{_guess(chosen.utility.control, False)}), while the strongest attack tells whom it was learned from with "
-        f"an area of {area} {area_ends} (of the real recordings themselves {known}"
-        f"{_guess(chosen.risk.control, False)})."
+        f"teaches a reader to {able} (real people teach {real}{_guess(chosen.utility.control, False)}), while the "
+        f"strongest attack tells whom it was learned from with an area of {area} {area_ends} (of the real recordings "
+        f"themselves {known}{_guess(chosen.risk.control, False)})."
     )
 
 

@@ -97,8 +97,8 @@ def _likeness(rows: Sequence[Result]) -> Pictures:
     drawn = _drawn("", "Likeness of made-up people between two anchors.", lambda: draw_likeness(chosen))
     note = (
         "● the made-up people, with their figure at the right. ◇ other real people: the best that can be had. × real "
-        "recordings whose modalities were put together at random: the worst that still has every value right; it "
-        "is left out where it is no worse than other real people, as of what a single modality shows."
+        "recordings whose modalities (or visits) were put together at random: the worst that still has every value "
+        "right; it is left out where it is no worse than other real people, as of what a single modality shows."
     )
     return _told(heading, drawn, note)
 
