@@ -171,7 +171,9 @@ class HistoryNet(nn.Module):
         return mu, log_var.clamp(-6, 3)
 
     def decode(self, past: Tensor, z: Tensor, label: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what comes next: logit of the end (...), log weights of profiles (..., K), their logits (..., K, D).
+        """Return what comes next: logit of the end (...), log weights of profiles (..., K), what all share (..., D).
+
+        A column's logit under a profile is the profile's plus what all share.
 
         Args:
             past: (..., 4 D + 2) features of the visits before.
@@ -182,8 +184,7 @@ class HistoryNet(nn.Module):
         h = self.state(torch.cat([seen, z, label], dim=-1))
         own = seen[..., : self.own.numel()].unflatten(-1, self.own.shape)  # (..., 4, D)
         offset = self.offset(h) + (own * self.own).sum(dim=-2)
-        logits = self.profile + offset[..., None, :]  # (..., K, D)
-        return self.end(h)[..., 0], torch.log_softmax(self.mixture(h), dim=-1), logits
+        return self.end(h)[..., 0], torch.log_softmax(self.mixture(h), dim=-1), offset
 
     def surprise(
         self, rows: Tensor, past: Tensor, z: Tensor, label: Tensor, *, open_end: Tensor, packed: bool = True
@@ -219,15 +220,20 @@ class HistoryNet(nn.Module):
 
     def _moments(self, *, visit: Tensor, past: Tensor, z: Tensor, label: Tensor, goes: Tensor, stops: Tensor) -> Tensor:
         """Return the surprise at each moment (M,): at the visit, if there is one, and at there being one or none."""
-        end, weights, logits = self.decode(past, z, label)
-        seen = -torch.logsumexp(weights + self._likelihood(visit, logits), dim=-1) * visit[:, 0]
+        end, weights, offset = self.decode(past, z, label)
+        seen = -torch.logsumexp(weights + self._likelihood(visit, offset), dim=-1) * visit[:, 0]
         return seen + nn.functional.softplus(end) * goes + nn.functional.softplus(-end) * stops
 
-    def _likelihood(self, visit: Tensor, logits: Tensor) -> Tensor:
-        """Return the log-likelihood of visits (M, D) under each profile (M, K, D), (M, K)."""
-        said = (visit[:, None] * logits)[..., 1:].sum(dim=-1)  # (M, K)
-        not_said = nn.functional.softplus(logits[..., self.columns.part("code")]).sum(dim=-1)
-        return said - not_said - sum(torch.logsumexp(logits[..., self.columns.part(kind)], dim=-1) for kind in _PARTS)
+    def _likelihood(self, visit: Tensor, offset: Tensor) -> Tensor:
+        """Return the log-likelihood of visits (M, D) under each profile, given what all share (M, D); (M, K)."""
+
+        def logits(kind: str) -> Tensor:
+            part = self.columns.part(kind)
+            return self.profile[:, part] + offset[:, None, part]  # (M, K, part)
+
+        said = visit[:, 1:] @ self.profile[:, 1:].T + (visit * offset)[:, 1:].sum(dim=1, keepdim=True)
+        not_said = nn.functional.softplus(logits("code")).sum(dim=-1)
+        return said - not_said - sum(torch.logsumexp(logits(kind), dim=-1) for kind in _PARTS)
 
     @torch.inference_mode()
     def draw(self, z: Tensor, label: Tensor, *, longest: int, never: Sequence[int] = ()) -> Tensor:
@@ -242,13 +248,13 @@ class HistoryNet(nn.Module):
         rows = torch.zeros(len(z), longest, self.columns.width)
         past, going = Past.none(len(z), self.columns.width), torch.arange(len(z))
         for t in range(longest):
-            end, weights, logits = self.decode(past.features, z[going], label[going])
+            end, weights, offset = self.decode(past.features, z[going], label[going])
             stays = torch.nonzero((torch.rand(len(going)) >= torch.sigmoid(end)) | (t == 0))[:, 0]
             if not len(stays):
                 break
             going, past = going[stays], past.take(stays)
             chosen = torch.multinomial(weights[stays].exp(), 1)[:, 0]
-            one = logits[stays, chosen]  # (G, D) of those who go on
+            one = self.profile[chosen] + offset[stays]  # (G, D) of those who go on
             one[:, [*never]] = -math.inf
             rows[going, t] = visit = self._drawn(one, first=t == 0)
             past = past.then(visit)

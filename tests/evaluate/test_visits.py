@@ -7,6 +7,8 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
+from personare.evaluate.exposed import canary_people
+from personare.evaluate.synthetic_risk import judge_synthetic_risk
 from personare.evaluate.visits import judge_copies, judge_histories, shuffled
 from personare.features.visits import histories
 
@@ -113,3 +115,36 @@ def test_what_cannot_be_compared_is_refused() -> None:
         judge_histories(train, test, other, rng=rng)
     nothing = batch([history("a - g", "a - g")] * 20, "t")
     assert np.isnan(judged(train, nothing, made)["next_visit_auc"].value)
+
+
+def strangers(count: int, name: str, rng: np.random.Generator) -> Batch:
+    """Return people whose histories hardly ever occur twice."""
+    told = lambda: f"{rng.choice(['a', 'b'])} {''.join(c for c in 'xyzw' if rng.random() < 0.5) or '-'} g"  # noqa: E731
+    return batch([history(*(told() for _ in range(rng.integers(2, 5)))) for _ in range(count)], name)
+
+
+def test_who_is_copied_is_found_and_who_is_not_is_not() -> None:
+    rng = np.random.default_rng(4)
+    train, control, fresh = (strangers(40, name, rng) for name in "rtm")
+    padded = {"visits": np.pad(train.arrays["visits"], ((0, 0), (0, 3), (0, 0)))}  # how many zeros follow says nothing
+    copied = replace(train, arrays=padded, subjects=np.char.add("synthetic-", train.subjects))
+    area = {}
+    for name, made in (("copied", copied), ("fresh", fresh)):
+        rows = {r.measure: r for r in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(5))}
+        area[name] = rows["synthetic_membership.neighbor_auc"]
+    assert area["copied"].low > 0.9
+    assert area["fresh"].low < 0.5 < area["fresh"].high
+    assert rows["synthetic_identity"].note.startswith("not measured")  # nobody has a second history to be named by
+
+
+def test_canaries_are_histories() -> None:
+    real = strangers(30, "r", np.random.default_rng(6))
+    planted = canary_people(real, 3, rng=np.random.default_rng(7))
+    rows, columns = histories(planted)  # checks every row
+    codes = columns.part("code")
+    assert planted.subjects[-3:].tolist() == ["canary-0001", "canary-0002", "canary-0003"]
+    for canary in rows[-3:]:
+        others = np.delete(canary, np.r_[codes], axis=1)
+        taken_over = (np.delete(rows[:30], np.r_[codes], axis=2) == others).all(axis=(1, 2))
+        assert taken_over.any()
+        assert not (rows[:30][taken_over] == canary).all(axis=(1, 2)).any()

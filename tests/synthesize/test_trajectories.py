@@ -172,10 +172,10 @@ def test_real_histories_are_met_better_than_by_a_chain(real_data: Path, tmp_path
     rng = np.random.default_rng(0)
     train, validation, test = (batch.take(part) for part in np.split(rng.permutation(59), [30, 39]))
     auc = {}
-    for maker in (Trajectories(steps=60, profiles=4, hidden=32), VisitChain()):
+    for maker in (Trajectories(), VisitChain()):
         made = maker.fit(train, validation=validation, rng=rng)(150, 1, rng=rng)
         judged = {r.measure: r for r in judge_histories(train, test, made, rng=rng)}
         auc[type(maker).__name__] = judged["visits.next_visit_auc"].value
         back = judge_histories(test, train, made, rng=rng)[0]
         assert back.value > 0.9  # prevalence, against those learned from
-    assert auc["Trajectories"] > auc["VisitChain"] + 0.03
+    assert auc["Trajectories"] > auc["VisitChain"] + 0.08
