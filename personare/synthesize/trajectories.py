@@ -21,6 +21,7 @@ __all__ = ["Trajectories"]
 
 _FEWEST = 20
 _HELD = 5  # of so many public people one stops the training
+_GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
 _DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 
 
@@ -30,8 +31,8 @@ class Trajectories:
 
     A person is one history and one unit, so that a person-level claim needs no more than the plan. Words and sizes are
     public constants; nothing is scaled. Without ``epsilon`` latents are drawn from a mixture fitted to those of the
-    training people. With it training starts from ``public`` people, and latents and classes are theirs; without any,
-    latents come from the standard normal, and classes are drawn evenly.
+    training people. With it training starts from ``public`` people, and latents, classes and constants are theirs;
+    without any, latents come from the standard normal, and classes are drawn evenly.
 
     **Guarantee**: with ``epsilon``, the sampler is (epsilon, delta)-differentially private for one person of ``train``,
     whose number is public. Without it, nothing is promised: see ``evaluate.visits`` for copies. No history is copied
@@ -127,16 +128,23 @@ class Trajectories:
                 cast, prior = Cast.of(train), self._open(net, data, held, rng)
             else:
                 cast, prior = self._known(net, train, public, longest, rng)
-                cast = replace(cast, spends=(self._private(net, data, self.epsilon, rng),))
+                gentle = self if public is None else replace(self, learning_rate=_GENTLE * self.learning_rate)
+                cast = replace(cast, spends=(gentle._private(net, data, self.epsilon, rng),))
+                if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
+                    self._level(net, _paths(histories(public)[0], public, longest), prior, rng)
         return TrajectorySampler(net=net, cast=cast, prior=prior, longest=longest, never=tuple(int(i) for i in never))
 
     def _open(self, net: HistoryNet, data: Paths, held: Paths, rng: np.random.Generator) -> dict[str, Array]:
         """Train without privacy, until ``held`` are not met any better; return where people's latents come from."""
         learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
         prior = fitted_latents(*net.encode(data.rows, data.label), rng=rng)
+        self._level(net, data, prior, rng)
+        return prior
+
+    @staticmethod
+    def _level(net: HistoryNet, data: Paths, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
         like = rng.integers(len(data), size=_DRAWN)
         calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
-        return prior
 
     def _known(
         self, net: HistoryNet, train: Batch, public: Batch | None, longest: int, rng: np.random.Generator
