@@ -14,6 +14,7 @@ __all__ = ["media_files", "member", "not_named", "people_table", "track_of"]
 _TRACKS = {
     "audio": (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
     "video": (".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm", ".flv", ".m4v", ".wmv", ".3gp"),
+    "picture": (".jpg", ".jpeg", ".png", ".pgm", ".bmp"),
     "text": (".txt",),
     "physio": (".tsv.gz",),
 }

@@ -98,6 +98,8 @@ def _by_lira(prefix: str, signals: Signals, claim: Spend | None, rng: np.random.
 
 def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | None) -> Result:
     """Return an area whose interval also holds the luck of the generators drawn, not only of the people."""
+    if not np.isfinite(area.value):
+        return area  # it was not measured, and its note says why
     each = [roc(attack(signals, m), half).auc for m, half in enumerate(signals.inside) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))

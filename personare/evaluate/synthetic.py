@@ -24,6 +24,7 @@ from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_ac
 
 __all__ = ["SyntheticJudge", "shuffled"]
 
+_FEWEST = (6, 3)  # recordings with a fifth neighbor, and people for three folds
 _MOST = 2000  # recordings of each set in figures over pairs
 _SERIES = 500  # recordings of each set in figures over time
 _READERS: Mapping[str, Callable[[], Any]] = {
@@ -79,6 +80,12 @@ class SyntheticJudge:
         if made.classes != self.train.classes or set(made.arrays) != set(self.train.arrays):
             raise DataError("Made-up recordings must have the classes and modalities of the real ones.")
         sets = {"made": made, "train": self.train, "test": self.test}
+        for name, batch in sets.items():
+            if len(batch) < _FEWEST[0] or len(np.unique(batch.subjects)) < _FEWEST[1]:
+                raise DataError(
+                    f"Likeness needs at least {_FEWEST[0]} recordings of {_FEWEST[1]} people on each side, but {name} "
+                    f"has {len(batch)} of {len(np.unique(batch.subjects))}. Make or keep out more people."
+                )
         told = {name: _told(batch) for name, batch in sets.items()}
         rows = {name: _side_by_side(batch) for name, batch in told.items()}
         return [*self._learned(made, rows, rng), *self._alike(told, rows, rng), *self._over_time(made)]

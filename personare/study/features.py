@@ -68,12 +68,16 @@ class FeatureReleases:
         work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge)
         return self._release("synthetic", chosen, work, asdict(judge))
 
-    def _tasks(self, opened: Opened, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool]]:
-        """Open the recordings of every task, with the modalities and in the shapes that were learned."""
-        tracks, found = chosen.modalities or tuple(opened.batch.arrays), {}
+    def _tasks(self, opened: Opened, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
+        """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""
+        tracks = chosen.modalities or tuple(opened.batch.arrays)
+        found: dict[str, tuple[Batch, bool] | str] = {}
         for task in self.plan.transfer:
-            cohort = open_cohort(Path(task.cohort)) if task.cohort else self.cohort
-            found[task.name] = open_batch(cohort, task.label, tracks, self.ledger).batch, not task.cohort
+            try:
+                cohort = open_cohort(Path(task.cohort)) if task.cohort else self.cohort
+                found[task.name] = open_batch(cohort, task.label, tracks, self.ledger).batch, not task.cohort
+            except DataError as error:
+                found[task.name] = str(error)
         return found
 
     def _release(

@@ -155,6 +155,8 @@ def _synthetic(rows: pd.DataFrame) -> str:
     kind = areas.measure.str.startswith("synthetic_canaries").map({True: "canaries AUC", False: "membership AUC"})
     found = areas.groupby(["release", kind]).value.max().unstack()
     names = {f"synthetic.{reader}.tstr_uar": f"learned, {reader}" for reader in ("linear", "forest")}
+    names |= {"visits.next_visit_auc": "next visit AUC"}
+    names = {measure: name for measure, name in names.items() if measure in set(rows.measure)}
     return _chosen(rows[rows.measure.isin(names)], names, found)
 
 

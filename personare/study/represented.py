@@ -48,7 +48,7 @@ class Representing:
         seed: Everything random follows from it, but what hides people.
         public: People whose data need no protection; None where there are none.
         budget: The most that all runs together may cost one person.
-        tasks: Recordings of other tasks to judge it by, by name, and whether they are of the same people.
+        tasks: Recordings of other tasks to judge it by, by name, and whether they are of the same people; or why not.
     """
 
     cohort: Cohort
@@ -57,7 +57,7 @@ class Representing:
     seed: int = 0
     public: Cohort | None = None
     budget: Budget | None = None
-    tasks: Mapping[str, tuple[Batch, bool]] = field(default_factory=dict)
+    tasks: Mapping[str, tuple[Batch, bool] | str] = field(default_factory=dict)
 
     @cached_property
     def opened(self) -> Opened:
@@ -127,18 +127,20 @@ class Representing:
         return [*rows, *(self._transferred(transform, name, new) for name in self.tasks)]
 
     def _transferred(self, transform: Transform, name: str, new: Batch) -> Result:
-        task, own = self.tasks[name]
-        asked = np.isin(task.subjects, new.subjects)
-        parts = (
-            (task.take(~asked), task.take(asked))
-            if own
-            else part_people(task, 0.5, rng=generator(self.seed, "task", name))
-        )
+        """Read another task through the representation; a row without a figure where that cannot be."""
+        task = self.tasks[name]
         try:
-            row = transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))[0]
+            row = self._read(transform, name, task, new) if not isinstance(task, str) else _unmeasured(task)
         except DataError as error:
-            row = Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=str(error))
+            row = _unmeasured(str(error))
         return replace(row, release="", measure=f"transfer.{name}")
+
+    def _read(self, transform: Transform, name: str, task: tuple[Batch, bool], new: Batch) -> Result:
+        batch, own = task
+        asked = np.isin(batch.subjects, new.subjects)
+        halves = part_people(batch, 0.5, rng=generator(self.seed, "task", name))
+        parts = (batch.take(~asked), batch.take(asked)) if own else halves
+        return transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))[0]
 
     def _write(self, root: Path, shown: Batch, opened: Opened, transform: Transform) -> None:
         plan = self.plan
@@ -181,6 +183,10 @@ class Representing:
             rows=tuple(found[1]),
             guarantee=transform.guarantee,
         )
+
+
+def _unmeasured(why: str) -> Result:
+    return Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=f"not measured: {why}")
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:

@@ -2,6 +2,7 @@ import gzip
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -246,3 +247,11 @@ def test_published_clips_are_read_whole(real_data: Path) -> None:
     found, _, skipped = read("grid", real_data / "talking-faces" / "grid", subject="each")
     assert len(found) == len({r.subject for r in found}) == 6
     assert not skipped
+
+
+def test_a_folder_of_pictures_is_read(tmp_path):
+    for n in range(2):
+        cv2.imwrite(str(tmp_path / f"p{n}.png"), np.full((8, 8), 100 * n, np.uint8))
+    (tmp_path / "labels.csv").write_text("file,subject,emotion\np0.png,01,anger\np1.png,02,happiness\n")
+    recordings, _, skipped = create("personare.data.readers", "folder")(tmp_path)
+    assert [r.tracks for r in recordings] == [{"picture": "p0.png"}, {"picture": "p1.png"}] and not skipped

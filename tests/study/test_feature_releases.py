@@ -63,9 +63,13 @@ def test_a_second_run_makes_nothing_again_and_another_setting_does(numbers, tmp_
 
 
 def test_what_cannot_be_made_is_said_and_stops_nothing(numbers, tmp_path):
-    plan = replace(PLAN, transfer=(), synthetic=(replace(PEOPLE, label="mood"), replace(PEOPLE, name="others")))
+    impossible = TransferPlan(name="mood", label="mood")
+    plan = replace(
+        PLAN, transfer=(impossible,), synthetic=(replace(PEOPLE, label="mood"), replace(PEOPLE, name="others"))
+    )
     rows, _ = run(numbers, plan, tmp_path / "run")
     assert {release for release, _ in rows} == {"shown", "others"}
+    assert rows["shown", "transfer.mood"]["value"] is None and "mood" in rows["shown", "transfer.mood"]["note"]
     skipped = json.loads((tmp_path / "run" / "skipped.json").read_text())
     assert any(item["item"] == "release people" and "mood" in item["problem"] for item in skipped)
 

@@ -1,4 +1,4 @@
-"""Any folder of sound and film with a table (CSV) that names file, subject and labels: what most people have."""
+"""Any folder of sound, film and pictures with a table (CSV) of file, subject and labels: what most people have."""
 
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -61,7 +61,7 @@ class Folder:
         Raises:
             DataError: There is no such folder or table, or a column is missing.
         """
-        files = media_files(source, tracks=("audio", "video", "text", "physio"))
+        files = media_files(source, tracks=("audio", "video", "picture", "text", "physio"))
         rows = read_rows(source / self.table, required=("file", "subject"))
         on_disk = {unicodedata.normalize("NFC", path): path for path in files}
         reading = _Reading(table=self.table, files=on_disk, numbered=self.pseudonyms == "number")
@@ -109,7 +109,7 @@ class _Reading:
     def _problem(self, row: Mapping[str, str], path: str, labels: Mapping[str, str]) -> tuple[str, str]:
         if not row["file"] or not path:
             return (
-                "there is no such sound, film, text or physiology file in the folder",
+                "there is no such sound, film, picture, text or physiology file in the folder",
                 "Correct the name in the table.",
             )
         if not row["subject"]:
