@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from personare import __version__
-from personare.cli import learning, making
+from personare.cli import learning, making, upkeep
 from personare.core import registry
 from personare.core.errors import OptionError, PersonareError
 from personare.core.types import Withheld
@@ -223,84 +223,6 @@ def validate(cohort: Path) -> None:
         sys.exit(2)
 
 
-@cli.group()
-def ledger() -> None:
-    """The append-only record of every opening and every release."""
-
-
-@ledger.command()
-@click.argument("where")
-@click.option("--head", help="The head that you noted elsewhere: shows a cut tail as well.")
-def verify(where: str, head: str | None) -> None:
-    """Check that nothing was changed, removed or reordered in the ledger at WHERE (a cohort, a file or a URL)."""
-    from personare.study.admission import open_ledger
-
-    book = open_ledger(*_book(where))
-    checked = book.verify(head=head)
-    if not checked.ok:
-        raise PersonareError(f"The ledger was changed: row {checked.first_bad} does not fit the one before it.")
-    click.echo(f"{checked.rows} rows, unbroken. Head {book.head()}: note it elsewhere, so that a cut tail shows too.")
-
-
-@ledger.command("show")
-@click.argument("where")
-@click.option("--last", default=20, show_default=True)
-def show_ledger(where: str, last: int) -> None:
-    """Print the last rows of the ledger at WHERE."""
-    from personare.study.admission import open_ledger
-
-    click.echo(open_ledger(*_book(where)).rows(limit=last).drop(columns=["prev_hash", "hash"]).to_string(index=False))
-
-
-def _book(where: str) -> tuple[str | None, Path]:
-    path = Path(where)
-    if "://" not in where and not path.exists():
-        raise PersonareError(f"There is no ledger at {where}. Give a cohort folder, a ledger file or a database URL.")
-    return (None, path) if path.is_dir() else (where, path)
-
-
-@cli.group()
-def models() -> None:
-    """Model files: what is here, and how to get the rest."""
-
-
-@models.command("list")
-def list_models() -> None:
-    """List the model files, where they are, and their licenses."""
-    from personare.features.models import MODELS, find_model
-
-    for name, model in MODELS.items():
-        try:
-            where = str(find_model(name))
-        except PersonareError:
-            where = f"not here; run: personare models fetch {name}"
-        click.echo(f"{name:<18} {model.license:<12} {where}")
-
-
-@models.command()
-@click.argument("name", default="face_landmarker")
-def fetch(name: str) -> None:
-    """Download one model file into the user's cache, checked against its known checksum."""
-    from personare.features.models import fetch_model
-
-    click.echo(f"{name}: {fetch_model(name)}")
-
-
-@cli.command()
-@click.argument("file", type=PATH, required=False)
-def doctor(file: Path | None) -> None:
-    """Say what works on this machine and how to get the rest; with a FILE, what is wrong with it."""
-    from personare.study.doctor import examine_file, examine_machine
-
-    findings = list(examine_file(file) if file else examine_machine())
-    for ok, what, how in findings:
-        click.echo(
-            f"{click.style('ok  ' if ok else 'no  ', fg='green' if ok else 'yellow')}{what}{'' if ok else ': ' + how}"
-        )
-    if file and not all(ok for ok, _, _ in findings):
-        sys.exit(2)
-
-
 for _verb in (
     learning.train,
     learning.evaluate,
@@ -309,5 +231,8 @@ for _verb in (
     learning.reproduce,
     making.synthesize,
     making.represent,
+    upkeep.ledger,
+    upkeep.models,
+    upkeep.doctor,
 ):
     cli.add_command(_verb)
