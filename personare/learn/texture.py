@@ -1,11 +1,9 @@
 """A series as a few numbers and noise of the right color: length, level and spread by channel, its large shape."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import cpu_count
 from scipy.fft import irfft, rfft
 from sklearn.utils.extmath import randomized_svd
 
@@ -150,13 +148,8 @@ class Texture:
     def decode(self, numbers: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, T, D) float32 series with these numbers; their texture is drawn."""
         made = np.empty((len(numbers), self._steps, len(self.scale)), dtype=np.float32)
-        parts = list(_parts(numbers.astype(np.float32)))
-
-        def write(into: Array, part: Array, own: np.random.Generator) -> None:
-            into[:] = self._decode(part, own)
-
-        with ThreadPoolExecutor(cpu_count()) as threads:  # arrays this large let go of the interpreter's lock
-            list(threads.map(write, _parts(made), parts, rng.spawn(len(parts))))
+        for into, part in zip(_parts(made), _parts(numbers.astype(np.float32)), strict=True):
+            into[:] = self._decode(part, rng)
         return made
 
     def _decode(self, numbers: Array, rng: np.random.Generator) -> Array:
@@ -185,7 +178,9 @@ class Texture:
             (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32), t, axis=1
         )  # (N, T, R)
         white = rng.standard_normal((n, t, len(self.rest)), dtype=np.float32) * self.rest.astype(np.float32)
-        return np.asarray(told @ self.colors.rows.astype(np.float32) + white)
+        colored = told.reshape(n * t, -1) @ self.colors.rows.astype(np.float32)  # one product, not one for each series
+        white += colored.reshape(white.shape)
+        return white
 
     def state(self, name: str) -> dict[str, Array]:
         """Return the arrays, each under a name that begins with ``name``."""
