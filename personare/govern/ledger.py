@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,10 @@ class Ledger:
             raise DataError(f"The ledger {text} must be a file or a database URL: {error}.") from error
         if self._sqlite:
             _take_over_transactions(self._engine)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process open the same ledger."""
+        return partial(Ledger, who=self._who, clock=self._clock), (self._address,)
 
     def append(self, action: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows in one transaction.

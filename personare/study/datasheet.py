@@ -236,7 +236,11 @@ def _page(sheet: Sheet) -> str:
 def _table(title: str, rows: Sequence[Result]) -> str:
     if not rows:
         return f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n"
-    lines = [f"## {title}\n", "| measure | value | 95 % | guessing, or the worst | n | note |", "|---|---|---|---|---|---|"]
+    lines = [
+        f"## {title}\n",
+        "| measure | value | 95 % | guessing, or the worst | n | note |",
+        "|---|---|---|---|---|---|",
+    ]
     for row in rows:
         ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
         value, control = (f"{v:.3f}" if math.isfinite(v) else "–" for v in (row.value, row.control))

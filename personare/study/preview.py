@@ -13,6 +13,7 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording
 from personare.data.atomic import write_text
 from personare.features.tracks import Track, read_track
+from personare.features.visits import VisitColumns, told_visits
 
 __all__ = ["write_preview"]
 
@@ -69,7 +70,7 @@ def _varied(recordings: Sequence[Recording], label: str) -> list[Recording]:
 
 
 def _card(root: Path, recording: Recording, label: str) -> Mapping[str, object]:
-    media, pictures, texts = [], [], []
+    media, pictures, texts, visits = [], [], [], []
     for track, relative in sorted(recording.tracks.items()):
         path = root / relative
         if path.suffix in _TYPES:
@@ -83,9 +84,11 @@ def _card(root: Path, recording: Recording, label: str) -> Mapping[str, object]:
             continue  # nothing that a picture could be made of
         if read.kind == "text":
             texts.append(str(read.values))
+        elif track == "visits":
+            visits = told_visits(np.asarray(read.values), VisitColumns(names=read.columns))
         else:
             pictures.append({"track": track, **_picture(read)})
-    shown = {"media": media, "pictures": pictures, "texts": texts}
+    shown = {"media": media, "pictures": pictures, "texts": texts, "visits": visits}
     return {"id": recording.id, "label": recording.labels.get(label, ""), **shown}
 
 

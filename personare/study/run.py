@@ -1,7 +1,7 @@
 """Runs a study: every release made, judged by utility and risk, and written into one run folder."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,16 +52,14 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     with RunFolder(out).lock():
         skipped: list[Withheld] = []
         recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
-        around = _Around(cohort=cohort, plan=plan, out=out, ledger=ledger, skipped=skipped)
-        others, rows = around.release_features(workers)
-        models, judged_models = around.release_models(workers)
-        every = [*recordings, *others, *models]
+        learned, rows = _release_learned(cohort, plan, out, workers, ledger, skipped)
+        every = [*recordings, *learned]
         if not every:
             raise DataError(f"Nothing could be made of {cohort.name}. {skipped[-1].item}: {skipped[-1].problem}")
         (out / "study.toml").write_text(
             text, encoding="utf-8"
         )  # only now: a refused run leaves the last one's as it was
-        outputs.write(out, cohort, (every, [*judged, *rows, *judged_models], skipped), plan.published, ledger)
+        outputs.write(out, cohort, (every, [*judged, *rows], skipped), plan.published, ledger)
         return write_report(out)
 
 
@@ -76,45 +74,42 @@ def _release_recordings(
     return made, study.judge(made)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Around:
-    """What every release that is learned from people is made with.
+def _release_learned(
+    cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger, skipped: list[Withheld]
+) -> tuple[list[Release], Judged]:
+    """Make every representation, made-up cohort and model; each is one process's work."""
+    many: dict[str, Any] = {"cohort": cohort, "plan": plan, "out": out, "ledger": ledger}
+    public = open_cohort(Path(plan.public)) if plan.public else None
+    features = FeatureReleases(**many, workers=replace(workers, jobs=1, quiet=True))
+    models = Models(**many, public=public)
+    kinds: list[tuple[Sequence[Any], Callable[[Any], _Learned]]] = [
+        (plan.synthetic, features.synthesize),  # these take longest: begun first, they keep no process waiting
+        (plan.representations, features.represent),
+        (plan.models, models.make),
+    ]
+    work = {one.name: (one.name, partial(make, one)) for ones, make in kinds for one in ones}
+    # what one release costs a person must be in the ledger before the next one is priced
+    alone = replace(workers, jobs=1) if plan.budget else workers
+    made = dict(alone.run("learn from people", work, _tried)) if work else {}
+    releases, rows = [], []
+    for name in [
+        *(r.name for r in plan.representations),
+        *(s.name for s in plan.synthetic),
+        *(m.name for m in plan.models),
+    ]:
+        found, problems = made[name]
+        skipped.extend(item for item in problems if item not in skipped)
+        if found:
+            releases.append(found[0])
+            rows += found[1]
+    return releases, rows
 
-    Attributes:
-        skipped: Gets what could not be read or made.
-    """
 
-    cohort: Cohort
-    plan: StudyPlan
-    out: Path
-    ledger: Ledger
-    skipped: list[Withheld]
-
-    def release_features(self, workers: Workers) -> tuple[list[Release], Judged]:
-        """Make every representation and every made-up cohort."""
-        features = FeatureReleases(
-            cohort=self.cohort, plan=self.plan, out=self.out, ledger=self.ledger, workers=workers
-        )
-        work = [(r.name, partial(features.represent, r)) for r in self.plan.representations]
-        work += [(s.name, partial(features.synthesize, s)) for s in self.plan.synthetic]
-        return self._each("learn without the person", work, workers)
-
-    def release_models(self, workers: Workers) -> tuple[list[Release], Judged]:
-        """Train every model."""
-        public = open_cohort(Path(self.plan.public)) if self.plan.public else None
-        models = Models(cohort=self.cohort, plan=self.plan, out=self.out, ledger=self.ledger, public=public)
-        return self._each("train models", [(m.name, partial(models.make, m)) for m in self.plan.models], workers)
-
-    def _each(
-        self, label: str, work: Sequence[tuple[str, Callable[[], _Learned]]], workers: Workers
-    ) -> tuple[list[Release], Judged]:
-        releases, rows = [], []
-        for name, make in workers.bar(label)(work) if work else ():
-            if found := _unless(self.skipped, name, make):
-                releases.append(found[0])
-                rows += found[1]
-                self.skipped.extend(item for item in found[2] if item not in self.skipped)
-        return releases, rows
+def _tried(item: tuple[str, Callable[[], _Learned]]) -> tuple[_Learned | None, list[Withheld]]:
+    """Make a release, or say why it cannot be made, in some process."""
+    problems: list[Withheld] = []
+    found = _unless(problems, *item)
+    return found, [*problems, *(found[2] if found else [])]
 
 
 def _unless(skipped: list[Withheld], name: str, make: Callable[[], _Made]) -> _Made | None:
