@@ -112,12 +112,9 @@ class Batch:
 
     def only(self, *modalities: str) -> "Batch":
         """Return the same recordings with these modalities alone."""
-        return replace(
-            self,
-            arrays={name: self.arrays[name] for name in modalities},
-            present={name: self.present[name] for name in modalities},
-            columns={name: self.columns[name] for name in modalities if name in self.columns},
-        )
+        columns = {name: self.columns[name] for name in modalities if name in self.columns}
+        arrays, present = ({name: of[name] for name in modalities} for of in (self.arrays, self.present))
+        return replace(self, arrays=arrays, present=present, columns=columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,7 +265,7 @@ class Result:
 
     Attributes:
         release: The release's name; ``original`` for unprotected data.
-        modality: ``audio``, ``video`` or ``audio+video``.
+        modality: ``audio``, ``video`` or ``audio+video``; ``representation``, ``synthetic`` or ``model``.
         measure: The measure's name and figure, e.g. ``voice_emotion_svm.uar`` or ``voice_gmm.top1``.
         kind: ``utility``, ``risk`` or ``cost``.
         attacker: Who looks: ``ignorant``, ``lazy_informed`` or ``semi_informed`` for a risk; ``fixed_reader`` or
