@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,6 +66,7 @@ def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
     participants: pd.DataFrame | None = None,
     layout: Layout = _AS_IT_COMES,
     each: Each = _in_turn,
+    known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
 ) -> tuple[Batch, list[Withheld]]:
     """Decode recordings that were let out of the vault into arrays.
 
@@ -79,6 +81,7 @@ def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
         participants: Indexed by pseudonym; for labels that people have, not recordings.
         layout: Shapes and gaps.
         each: Who reads; films take seconds each.
+        known: Tracks by recording and name that were read before, and are not read again.
 
     Returns:
         The batch (classes in alphabetical order) and what is not in it.
@@ -91,7 +94,7 @@ def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
     labelled = [r for r in recordings if r.id in targets]
     skipped = [_unlabelled(r, label) for r in recordings if r.id not in targets]
     names = tuple(modalities) or tuple(sorted({t for r in labelled for t in sources.get(r.id, {})} - {*_ON_REQUEST}))
-    read, broken = _read(labelled, sources, names, layout, each)
+    read, broken = _read(labelled, sources, names, layout, each, known)
     skipped += broken
     found = {name for tracks in read.values() for name in tracks}
     kept = [r for r in labelled if r.id in found]
@@ -141,13 +144,15 @@ def _read(
     names: Sequence[str],
     layout: Layout,
     each: Each,
+    known: Mapping[str, Mapping[str, Track]],
 ) -> tuple[dict[str, dict[str, Track]], list[Withheld]]:
     """Return the tracks by modality and recording, and those that cannot be read."""
-    items = {
-        r.id: (r.id, {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})}) for r in recordings
-    }
+    wanted = {r.id: {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})} for r in recordings}
+    before = {i: {name: known[i][name] for name in paths if name in known.get(i, {})} for i, paths in wanted.items()}
+    items = {i: (i, {name: p for name, p in paths.items() if name not in before[i]}) for i, paths in wanted.items()}
     done = dict(each(items, _Reading(picture=layout.picture)))
-    read = {name: {i: done[i][0][name] for i in items if name in done[i][0]} for name in names}
+    found = {i: {**before[i], **done[i][0]} for i in items}
+    read = {name: {i: tracks[name] for i, tracks in found.items() if name in tracks} for name in names}
     broken = [item for i in items for item in done[i][1]]
     absent = [name for name in names if not read[name]]
     if absent or not names:

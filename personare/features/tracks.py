@@ -17,7 +17,7 @@ from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.features.pictures import read_picture
 from personare.features.views import face_views, voice_views
 
-__all__ = ["Track", "read_track"]
+__all__ = ["Track", "film_of", "read_track"]
 
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
@@ -130,9 +130,18 @@ def _sound(path: Path, _landmarker: FaceLandmarker | None) -> Track:
 
 def _film(path: Path, landmarker: FaceLandmarker | None) -> Track:
     shapes = face_views(path, ["blendshapes"], np.empty((0, 4)), landmarker=landmarker)["blendshapes"]  # (T, 52)
+    return film_of(shapes, path.name)
+
+
+def film_of(shapes: Array, name: str) -> Track:
+    """Return the track of a film whose expressions (T, 52) were read before: statistics of each over time.
+
+    Raises:
+        DataError: No face was seen.
+    """
     seen = shapes[np.isfinite(shapes).all(axis=1)]
     if not len(seen):
-        raise DataError(f"No face is seen in {path.name}. Leave the track out.")
+        raise DataError(f"No face is seen in {name}. Leave the track out.")
     parts = [seen.mean(axis=0), seen.std(axis=0), *np.percentile(seen, [10, 90], axis=0)]
     columns = tuple(f"{shape}_{what}" for what in _STATISTICS for shape in BLENDSHAPES)
     return Track(kind="table", values=np.concatenate(parts).astype(np.float32), columns=columns)

@@ -2,16 +2,20 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
+import numpy as np
+
 from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
+from personare.features.tracks import Track, film_of
 from personare.govern.ledger import Ledger
 from personare.study.opening import Opened, Written, content, open_batch
 from personare.study.outputs import read_result
@@ -65,8 +69,19 @@ class FeatureReleases:
         """Make people up and measure whether anybody real is found in them, and what can be learned from them."""
         plan = self.plan
         judge = SyntheticJudging(seed=plan.seed, shadows=plan.shadows, canaries=plan.canaries)
-        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge)
+        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge, known=self._seen())
         return self._release("synthetic", chosen, work, asdict(judge))
+
+    def _seen(self) -> dict[str, dict[str, Track]]:
+        """Return the films whose expressions this study has read for its releases of faces."""
+        if "video" not in self.plan.modalities:
+            return {}
+        found: dict[str, dict[str, Track]] = {}
+        for path in sorted((self.out / "private" / "original").glob("*.npz")):
+            with np.load(path, allow_pickle=False) as views, suppress(DataError):
+                if "blendshapes" in views.files:
+                    found[path.stem] = {"video": film_of(views["blendshapes"], path.stem)}
+        return found
 
     def _tasks(self, opened: Opened, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
         """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from personare.core.types import Array, Batch, Cohort, Withheld
 from personare.data.runs import fingerprint
 from personare.features.batches import Layout, read_batch
 from personare.features.track_writing import TrackForm, form_of
+from personare.features.tracks import Track
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
 from personare.study.datasheet import Sheet
@@ -56,7 +58,7 @@ class Written:
     skipped: Sequence[Withheld]
 
 
-def open_batch(
+def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     cohort: Cohort,
     label: str,
     modalities: Sequence[str],
@@ -64,6 +66,7 @@ def open_batch(
     *,
     purpose: str = "training",
     workers: Workers | None = None,
+    known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
 ) -> Opened:
     """Open a cohort's recordings.
 
@@ -74,6 +77,7 @@ def open_batch(
         ledger: Notes each opening.
         purpose: Consent must allow it.
         workers: Who reads films; None: this process.
+        known: Tracks that were read before.
 
     Raises:
         DataError: Nothing may be opened or read.
@@ -90,6 +94,7 @@ def open_batch(
         modalities=modalities,
         participants=cohort.participants,
         layout=Layout(gaps="indicate"),
+        known=known,
         **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
     )
     first = {name: next(paths[name] for paths in sources.values() if name in paths) for name in batch.arrays}

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,7 @@ from personare.core.protocols import Generator
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend, Withheld
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.features.tracks import Track
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
@@ -49,6 +50,7 @@ class Synthesis:
         budget: The most that all runs together may cost one person.
         workers: Who writes the files.
         judge: Measures the made-up people by those held out; None: nobody does, and the card says so.
+        known: Tracks of the cohort that were read before.
     """
 
     cohort: Cohort
@@ -59,18 +61,20 @@ class Synthesis:
     budget: Budget | None = None
     workers: Workers = field(default_factory=Workers)
     judge: SyntheticJudging | None = None
+    known: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
 
     @cached_property
     def opened(self) -> Opened:
         """The recordings of people who exist."""
-        return self._open(self.cohort)
+        return self._open(self.cohort, self.known)
 
     @cached_property
     def _public(self) -> Batch | None:
-        return self._open(self.public).batch if self.public else None
+        return self._open(self.public, {}).batch if self.public else None
 
-    def _open(self, cohort: Cohort) -> Opened:
-        return open_batch(cohort, self.plan.label, self.plan.modalities, self.ledger, workers=self.workers)
+    def _open(self, cohort: Cohort, known: Mapping[str, Mapping[str, Track]]) -> Opened:
+        plan = self.plan
+        return open_batch(cohort, plan.label, plan.modalities, self.ledger, workers=self.workers, known=known)
 
     def __call__(self, out: Path) -> Written:
         """Write the cohort.

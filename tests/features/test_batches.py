@@ -17,7 +17,7 @@ from personare.data.importing import import_cohort
 from personare.data.splits import check_apart, k_folds_with_validation
 from personare.features import audio
 from personare.features.batches import Layout, read_batch
-from personare.features.tracks import read_track
+from personare.features.tracks import Track, read_track
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
 
@@ -59,6 +59,15 @@ def test_rows_labels_subjects_and_columns_belong_together(people: list[Recording
     assert batch.columns == {"voice": ("f0", "f1")}
     assert batch.take(np.array([2])).only("voice").columns == {"voice": ("f0", "f1")}
     assert skipped == []
+
+
+def test_what_was_read_before_is_not_read_again(people: list[Recording], tables: Sources) -> None:
+    known = {"a2": {"voice": Track(kind="table", values=np.float32([30, 40]), columns=("f0", "f1"))}}
+    tables["a2"]["voice"].unlink()
+    batch, skipped = read_batch(people, tables, label="emotion", known=known)
+    assert batch.arrays["voice"].tolist() == [[1, 2], [30, 40], [5, 6]] and not skipped
+    withheld = {name: paths for name, paths in tables.items() if name != "a2"}  # the vault let it out for nobody
+    assert read_batch(people, withheld, label="emotion", known=known)[0].ids == ("a1", "b1")
 
 
 def test_a_missing_track_is_zero_and_not_present(people: list[Recording], tables: Sources, tmp_path: Path) -> None:
