@@ -110,7 +110,8 @@ class Ledger:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process open the same ledger."""
-        return partial(Ledger, who=self._who, clock=self._clock), (self._address,)
+        address = self._address if self._file is None else self._file.resolve()
+        return partial(Ledger, who=self._who, clock=self._clock), (address,)
 
     def append(self, action: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows in one transaction.

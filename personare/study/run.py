@@ -78,7 +78,9 @@ def _release_learned(
     cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger, skipped: list[Withheld]
 ) -> tuple[list[Release], Judged]:
     """Make every representation, made-up cohort and model; each is one process's work."""
-    many: dict[str, Any] = {"cohort": cohort, "plan": plan, "out": out, "ledger": ledger}
+    # a process that was begun earlier may stand in another folder
+    real = replace(cohort, root=cohort.root.resolve())
+    many: dict[str, Any] = {"cohort": real, "plan": plan, "out": out.resolve(), "ledger": ledger}
     public = open_cohort(Path(plan.public)) if plan.public else None
     features = FeatureReleases(**many, workers=replace(workers, jobs=1, quiet=True))
     models = Models(**many, public=public)
@@ -100,7 +102,7 @@ def _release_learned(
         found, problems = made[name]
         skipped.extend(item for item in problems if item not in skipped)
         if found:
-            releases.append(found[0])
+            releases.append(replace(found[0], root=out / "releases" / found[0].name))
             rows += found[1]
     return releases, rows
 
