@@ -12,7 +12,7 @@ from typing import Final
 from personare.core.types import Result
 from personare.evaluate.identification import ATTACKERS
 
-__all__ = ["informative", "marked", "needed", "strongest"]
+__all__ = ["beside", "informative", "marked", "needed", "strongest"]
 
 _FAILED: Final = "not informative"
 # figure -> whether a larger one means a stronger attack
@@ -41,6 +41,20 @@ def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
     """
     failed = {attack: _failure(attack, baseline) for attack in {_attack(r) for r in rows}}
     return [replace(r, note="; ".join(t for t in (failed[_attack(r)], r.note) if t)) for r in rows]
+
+
+def beside(row: Result, unprotected: Result, where: str) -> Result:
+    """Put a membership attack on what is not protected beside its row, and mark the row where even that finds nobody.
+
+    Args:
+        row: A figure of the attack on a release.
+        unprotected: The same figure where nothing protects.
+        where: What was attacked there, in words.
+    """
+    row = replace(row, baseline=unprotected.value)
+    if math.isfinite(row.value) and row.measure.endswith("auc") and not unprotected.low > unprotected.control:
+        return replace(row, note=f"{_FAILED}: it does not find who is in {where} either; {row.note}".rstrip("; "))
+    return row
 
 
 def _attack(row: Result) -> str:

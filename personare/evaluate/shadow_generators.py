@@ -15,8 +15,9 @@ from personare.evaluate.exposed import canary_people, isolation, most_exposed
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Membership, Signals, split_halves
 from personare.evaluate.roc import Bound, roc
+from personare.evaluate.selftest import beside
 
-__all__ = ["FitAndSample", "judge_canaries", "judge_people", "judge_shadows", "shadow_signals"]
+__all__ = ["FitAndSample", "as_they_are", "judge_canaries", "judge_people", "judge_shadows", "shadow_signals"]
 
 FitAndSample = Callable[[Batch, np.random.Generator], Batch]
 """Recordings of some of the people, and randomness in; a generator learned from them, and synthetic people out."""
@@ -24,6 +25,11 @@ FitAndSample = Callable[[Batch, np.random.Generator], Batch]
 _TINY: Final = 1e-6
 _EACH: Final = 60  # recordings looked at of one person
 _SHOWN: Final = ("auc", "tpr_fpr10")  # finer rates need more people than such cohorts have
+
+
+def as_they_are(some: Batch, _rng: np.random.Generator) -> Batch:
+    """Release the recordings themselves: what every attack must see through before it may say anything."""
+    return some
 
 
 def shadow_signals(
@@ -133,15 +139,19 @@ def judge_canaries(  # noqa: PLR0913 - whom to plant, in what, and what is claim
         rng: Canaries, halves, generators.
 
     Returns:
-        ``synthetic_canaries.<what>_auc`` and ``_tpr_fpr10``, as of ``judge_shadows``.
+        ``synthetic_canaries.<what>_auc`` and ``_tpr_fpr10``, as of ``judge_shadows``; the baseline is the same attack
+        where the recordings are released as they are.
     """
     planted = canary_people(pool, count, strength=strength, rng=rng)
-    signals, _ = shadow_signals(planted, make, models=models, rng=rng)
     chosen = np.isin(np.unique(planted.subjects), np.setdiff1d(planted.subjects, pool.subjects))
-    rows = []
-    for what, known in signals.items():
-        rows += _by_lira(f"synthetic_canaries.{what}_", _of_people(known, chosen), claim, rng)
-    return rows
+
+    def found(of: FitAndSample, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
+        signals, _ = shadow_signals(planted, of, models=models, rng=rng)
+        parts = {what: _of_people(known, chosen) for what, known in signals.items()}
+        return [r for what, own in parts.items() for r in _by_lira(f"synthetic_canaries.{what}_", own, claim, rng)]
+
+    worst = {row.measure: row for row in found(as_they_are, None, np.random.default_rng(0))}
+    return [beside(row, worst[row.measure], "the recordings themselves") for row in found(make, claim, rng)]
 
 
 def judge_people(

@@ -12,8 +12,8 @@ from personare.core.errors import DataError
 from personare.core.registry import create
 from personare.core.types import Batch, Result, Spend
 from personare.evaluate.exposed import together
-from personare.evaluate.selftest import marked
-from personare.evaluate.shadow_generators import FitAndSample, judge_shadows, shadow_signals
+from personare.evaluate.selftest import beside, marked
+from personare.evaluate.shadow_generators import FitAndSample, as_they_are, judge_shadows, shadow_signals
 from personare.evaluate.synthetic_case import SyntheticCase
 
 __all__ = ["ATTACKS", "judge_synthetic_risk"]
@@ -71,13 +71,15 @@ def judge_synthetic_risk(  # noqa: PLR0913 - a release, the people it is held ag
         found = _run(name, partial(attack, case, rng=np.random.default_rng(seed), **claimed))
         worst = _run(name, partial(attack, case.unprotected, rng=np.random.default_rng(seed)))
         before = {row.measure: row.value for row in worst}
-        beside = [replace(row, baseline=before.get(row.measure, row.baseline)) for row in found]
-        for row in beside:
+        for row in (replace(row, baseline=before.get(row.measure, row.baseline)) for row in found):
             rows += [row] if math.isnan(row.value) else marked([row], worst)  # what is missing has its own reason
     if make is not None:
         pool = together([train, control])
-        signals, alone = shadow_signals(pool, make, models=models, rng=rng)
-        rows += judge_shadows(signals, alone, claim=claim, rng=rng)
+        open_rng = np.random.default_rng(int(rng.integers(2**31)))
+        open_rows = judge_shadows(*shadow_signals(pool, as_they_are, models=models, rng=open_rng), rng=open_rng)
+        worst_of = {row.measure: row for row in open_rows}
+        found = judge_shadows(*shadow_signals(pool, make, models=models, rng=rng), claim=claim, rng=rng)
+        rows += [beside(row, worst_of[row.measure], "the recordings themselves") for row in found]
     return rows
 
 

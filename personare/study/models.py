@@ -1,7 +1,6 @@
 """Models as releases: learned from a cohort, judged on people they never met, attacked through shadow models."""
 
 import json
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +21,7 @@ from personare.data.runs import RunFolder
 from personare.evaluate.classification import judge_model
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.selftest import beside
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import as_one_claim, compose
@@ -192,7 +192,7 @@ class ModelWork:
             return rows
         # An attack that finds nobody in the same model without privacy would say nothing about what privacy bought.
         open_rows = {row.measure: row for row in self._attacked(replace(self.learner, epsilon=None))}
-        return [_beside(row, open_rows[row.measure]) for row in rows]
+        return [beside(row, open_rows[row.measure], "the same model without privacy") for row in rows]
 
     def _attacked(self, learner: Any) -> list[Result]:
         plan, pool = self.models.plan, self.parts.train
@@ -211,15 +211,6 @@ class ModelWork:
             many: Sequence[Predictor] = learner.fit_many(pool, inside, rng=self._rng("shadows"), public=self._public)
             return many
         return [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
-
-
-def _beside(row: Result, unprotected: Result) -> Result:
-    """Put the same attack on the same model without privacy beside a row."""
-    row = replace(row, baseline=unprotected.value)
-    if math.isfinite(row.value) and row.measure.endswith("auc") and not unprotected.low > unprotected.control:
-        note = "not informative: it does not find who is in the same model without privacy either"
-        return replace(row, note=f"{note}; {row.note}".rstrip("; "))
-    return row
 
 
 def load_model(path: Path) -> tuple[Predictor, ModelPlan]:

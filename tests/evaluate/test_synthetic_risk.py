@@ -146,3 +146,19 @@ def test_canaries_of_every_shape_and_none_of_text():
     text = type(some)(**{**vars(some), "arrays": {"text": np.array(["x", "y", "z"])}})
     with pytest.raises(DataError, match="text"):
         canary_people(text, 1, rng=rng)
+
+
+def test_an_attack_through_shadows_is_tried_on_the_recordings_themselves():
+    rng = np.random.default_rng(0)
+    private = canaries_found(lambda some, rng: blind(rng))["synthetic_canaries.neighbor_auc"]
+    assert private.baseline > 0.95 > private.high and "not informative" not in private.note
+    # nobody's recordings differ from anybody's: who was learned from cannot be seen in the recordings either
+    same = replace(group(20), arrays={name: np.zeros_like(values) for name, values in group(20).arrays.items()})
+    train, control = (
+        same.take(np.isin(same.subjects, np.unique(same.subjects)[part])) for part in (slice(10), slice(10, 20))
+    )
+    rows = judge_synthetic_risk(
+        blind(rng), train, control, make=lambda some, rng: blind(rng), models=4, rng=np.random.default_rng(0)
+    )
+    shadow = [row for row in rows if row.measure.startswith("synthetic_shadow") and row.measure.endswith("auc")]
+    assert shadow and all("not informative" in row.note for row in shadow if np.isfinite(row.value))
