@@ -79,8 +79,7 @@ class Sheet:
         """What may be claimed about the people it was made of, in a sentence or two."""
         if self.spends:
             told = "; ".join(
-                f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e} for one {s.unit} of {s.units} (add or remove one, "
-                f"accountant {s.accountant})"
+                f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e} for one {s.unit}{_among(s)}, accountant {s.accountant}"
                 for s in self.spends
             )
             return f"Differentially private: {told}. {self.guarantee}".strip()
@@ -90,6 +89,11 @@ class Sheet:
             "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
             "from. What the attacks on its card did not find, others may."
         )
+
+
+def _among(spend: Spend) -> str:
+    """Say what is compared: a group with and without one of many, or any recording in place of a single one."""
+    return f" of {spend.units} (add or remove one)" if spend.units > 1 else " alone (whichever it was)"
 
 
 def write_datasheet(root: Path, sheet: Sheet) -> None:

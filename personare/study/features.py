@@ -17,7 +17,7 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
 from personare.features.tracks import Track, film_of
 from personare.govern.ledger import Ledger
-from personare.study.opening import Opened, Written, content, open_batch
+from personare.study.opening import Written, content, open_batch, usual_tracks
 from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
@@ -59,8 +59,7 @@ class FeatureReleases:
 
     def represent(self, chosen: RepresentationPlan) -> _Made:
         """Make a representation and measure who is in it, and what can be read from it."""
-        work = Representing(**self._around, plan=chosen)
-        work = replace(work, tasks=self._tasks(work.opened, chosen)) if self.plan.transfer else work
+        work = Representing(**self._around, plan=chosen, tasks=self._tasks(chosen))
         return self._release(
             "representation", chosen, work, {"transfer": [asdict(task) for task in self.plan.transfer]}
         )
@@ -83,9 +82,9 @@ class FeatureReleases:
                     found[path.stem] = {"video": film_of(views["blendshapes"], path.stem)}
         return found
 
-    def _tasks(self, opened: Opened, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
+    def _tasks(self, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
         """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""
-        tracks = chosen.modalities or tuple(opened.batch.arrays)
+        tracks = chosen.modalities or usual_tracks(self.cohort)
         found: dict[str, tuple[Batch, bool] | str] = {}
         for task in self.plan.transfer:
             try:

@@ -23,7 +23,7 @@ from personare.study.admission import admit
 from personare.study.datasheet import Sheet
 from personare.study.parallel import Workers
 
-__all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people"]
+__all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people", "usual_tracks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,11 @@ class Written:
     skipped: Sequence[Withheld]
 
 
+def usual_tracks(cohort: Cohort) -> tuple[str, ...]:
+    """Return the tracks that are read where none are named: all but films, which take long, and events."""
+    return tuple(sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"}))
+
+
 def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     cohort: Cohort,
     label: str,
@@ -82,7 +87,7 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     Raises:
         DataError: Nothing may be opened or read.
     """
-    tracks = list(modalities) or sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"})
+    tracks = modalities or usual_tracks(cohort)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
     if not recordings:
         why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
