@@ -17,7 +17,6 @@ _MAIN = {"auc": "recordings", "person_auc": "people"}
 _NO_TEST = (
     r"exposed|tpr_fpr|^synthetic_copies.exact|^visits"  # rates are of the attack whose area is there; a copy no guess
 )
-_WITHOUT_A_WORST = ("membership_", "synthetic_shadow.", "synthetic_canaries.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +137,7 @@ def _family(row: Result) -> str:
 
 
 def _trial(record: RunRecord, row: Result) -> _Trial:
-    open_model = row.measure.startswith(_WITHOUT_A_WORST) and not record.claim(row.release).made
+    open_model = row.measure.startswith("membership_") and not record.claim(row.release).made
     before = row.value if open_model and not math.isfinite(row.baseline) else row.baseline
     if not informative(row):
         reason = row.note.partition(";")[0].removeprefix("not informative: ")
