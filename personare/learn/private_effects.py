@@ -10,7 +10,7 @@ from personare.core.types import Array, Spend
 from personare.learn.effects import Effects
 from personare.learn.privacy import PrivacyPlan
 
-__all__ = ["PrivateMeans", "Told"]
+__all__ = ["PrivateMeans", "Told", "main_directions"]
 
 _LARGEST_NOISE = 1.0  # of what people differ by: beyond, a direction tells next to nothing
 _FEWEST_SHOW = 0.25
@@ -87,7 +87,7 @@ class PrivateMeans:
         plan = PrivacyPlan(
             epsilon=self.epsilon, delta=self.delta, unit="person", units=people, expected_batch=people, steps=1
         )
-        scale, directions = _directions(public, self._affordable(plan, classes))
+        scale, directions = main_directions(public, self._affordable(plan, classes))
         usual = _by_person(known, public, directions / scale[:, None])  # (P, 1 + C, R)
         count = len(usual)
         each = np.sqrt([(part**2).mean() * count / (count - 1) for part in (usual[:, :1], usual[:, 1:])])
@@ -115,7 +115,7 @@ class PrivateMeans:
         return min(self.directions, most)
 
 
-def _directions(public: Effects, most: int) -> tuple[Array, Array]:
+def main_directions(public: Effects, most: int) -> tuple[Array, Array]:
     """Return the deviation of a moment by column, (K,), and orthonormal directions (K, R), classes first."""
     scale = np.sqrt(np.maximum((public.moment**2).sum(axis=2).mean(axis=0), 1e-6))
     people = public.person / scale[:, None]

@@ -68,7 +68,8 @@ class FeatureReleases:
         """Make people up and measure whether anybody real is found in them, and what can be learned from them."""
         plan = self.plan
         judge = SyntheticJudging(seed=plan.seed, shadows=plan.shadows, canaries=plan.canaries)
-        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge, known=self._seen())
+        seen = self._seen() if "video" in chosen.modalities else {}
+        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge, known=seen)
         return self._release("synthetic", chosen, work, asdict(judge))
 
     def _seen(self) -> dict[str, dict[str, Track]]:

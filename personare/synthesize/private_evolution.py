@@ -13,6 +13,7 @@ from personare.learn.casting import Cast, check_group
 from personare.learn.effects import Effects, complete
 from personare.learn.latents import Latents
 from personare.learn.privacy import PrivacyPlan
+from personare.learn.private_effects import main_directions
 
 __all__ = ["PrivateEvolution"]
 
@@ -110,19 +111,8 @@ class PrivateEvolution:
         return np.asarray(centers + keep * (parents - centers) + new * (fresh - centers))
 
     def _votes(self, rows: Array, train: Batch, start: Effects) -> "list[_Voter]":
-        scale = np.sqrt(np.maximum((start.moment**2).sum(axis=2).mean(axis=0), 1e-6))
-        offsets = (start.means - start.means.mean(axis=0)) / scale
-        within = np.mean([(m / scale[:, None]) @ (m / scale[:, None]).T for m in start.moment], axis=0)
-        people = start.person / scale[:, None]
-        basis = np.linalg.qr(
-            np.concatenate(
-                [
-                    np.linalg.svd(offsets, full_matrices=False)[2],
-                    np.linalg.eigh(within + people @ people.T)[1][:, ::-1].T,
-                ]
-            ).T
-        )[0]
-        look = (basis[:, : self.directions]) / scale[:, None]  # (K, R)
+        scale, directions = main_directions(start, self.directions)
+        look = directions / scale[:, None]  # (K, R)
         voters = []
         for person in np.unique(train.subjects):
             mine, said = rows[train.subjects == person], train.labels[train.subjects == person]
