@@ -278,7 +278,9 @@ class Result:
         control: What guessing gives (chance, or the majority).
         unit: ``share``, ``correlation``, ``seconds`` ...
         better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
-        note: Anything a reader must know, e.g. ``not informative: failed its self-test``.
+        note: Anything a reader must know, in words for people; no code decides by it.
+        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
+            number; ``claim_broken`` where an attack refutes what the release claims.
         detail: For the report only (confusion matrix, histograms); not in ``results.json``.
     """
 
@@ -296,4 +298,5 @@ class Result:
     unit: str = "share"
     better: Literal["higher", "lower"] = "higher"
     note: str = ""
+    status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
     detail: Mapping[str, Any] = field(default_factory=dict)
