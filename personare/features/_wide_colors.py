@@ -66,4 +66,4 @@ def _screen() -> Array:
     """Return sRGB codes of light from 0 to 1 in even steps, uint8."""
     light = np.linspace(0, 1, _STEPS + 1)
     code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.rint(255 * code).astype(np.uint8)
+    return np.asarray(np.rint(255 * code), np.uint8)

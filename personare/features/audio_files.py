@@ -308,7 +308,8 @@ def _announced_s(path: Path) -> float | None:
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
+            hidden = max(0, -(stream.start_time or 0))  # cut off at the beginning by an edit list
+            return float((stream.duration - hidden) * stream.time_base)
         return container.duration / 1_000_000 if container.duration else None
 
 
