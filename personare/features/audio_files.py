@@ -308,8 +308,8 @@ def _announced_s(path: Path) -> float | None:
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None
         if stream.duration is not None and stream.time_base is not None:
-            hidden = max(0, -(stream.start_time or 0))  # cut off at the beginning by an edit list
-            return float((stream.duration - hidden) * stream.time_base)
+            first = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), 0)
+            return float((stream.duration + min(0, first)) * stream.time_base)  # below 0 an edit list cuts off
         return container.duration / 1_000_000 if container.duration else None
 
 
