@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pandas as pd
 from personare.core.errors import DataError, PolicyError
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.cohort import cohort_kind
+from personare.data.roles import recorded_as
 from personare.govern.consent import no_consent, permits, read_consent
 from personare.govern.ledger import Ledger
 from personare.govern.purposes import check_purposes
@@ -18,12 +18,6 @@ from personare.govern.purposes import check_purposes
 __all__ = ["Vault"]
 
 _FIX = "Record the person's consent in consent.tsv, or leave the recording out."
-_DERIVED: Mapping[str, str] = MappingProxyType(  # features are as identifying as what they come from
-    {
-        "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
-        "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
-    }
-)  # fmt: skip
 
 
 def _today() -> date:
@@ -109,7 +103,7 @@ class Vault:
         if cohort_kind(self._cohort.root) != "identifiable":
             return dict.fromkeys(subjects, "")
         consent, today = self._current_consent(), self._today()
-        modality = _DERIVED.get(track, track)
+        modality = recorded_as(track)
         return {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
 
     def _current_consent(self) -> pd.DataFrame:

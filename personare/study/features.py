@@ -14,10 +14,11 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Release, Result, Withheld
 from personare.data.cohort import open_cohort
+from personare.data.roles import usual_tracks
 from personare.data.runs import RunFolder
 from personare.features.tracks import Track, film_of
 from personare.govern.ledger import Ledger
-from personare.study.opening import Written, content, open_batch, usual_tracks
+from personare.study.opening import Written, content, open_batch
 from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
@@ -85,7 +86,7 @@ class FeatureReleases:
 
     def _tasks(self, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
         """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""
-        tracks = chosen.modalities or usual_tracks(self.cohort)
+        tracks = chosen.modalities or usual_tracks(t for r in self.cohort.recordings for t in r.tracks)
         found: dict[str, tuple[Batch, bool] | str] = {}
         for task in self.plan.transfer:
             try:
