@@ -1,6 +1,6 @@
 """The only door to identifiable recordings: it asks for a purpose, checks consent, and writes down who came in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -81,6 +81,12 @@ class Vault:
         self._ledger.append("opened", [self._row(r, track) for r in asked if r.id in opened])
         self._ledger.append("refused", [self._row(r, track, reason=why[r.id]) for r in asked if r.id in why])
         return opened, refused
+
+    def permitted(self, recordings: Sequence[Recording], track: str) -> set[str]:
+        """Return the ids of those whose track might be opened now; none is."""
+        asked = [r for r in recordings if track in r.tracks]
+        reasons = self._reasons(sorted({r.subject for r in asked}), track)
+        return {r.id for r in asked if not (reasons[r.subject] or self._locate(r, track)[1])}
 
     def open(self, recording: Recording, track: str) -> Path:
         """Open one track of one recording.

@@ -28,6 +28,7 @@ from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
 from personare.study.evidence import table
 from personare.study.opening import Opened, Written, building, open_batch, part_people
+from personare.study.outputs import measured
 from personare.study.releases import RepresentationPlan
 
 __all__ = ["Representing"]
@@ -116,31 +117,28 @@ class Representing:
             return []
         ids = {*known.ids, *new.ids}
         people = table(self.cohort, [r for r in self.cohort.recordings if r.id in ids])
-        try:
-            rows = judge_representation(transform, known, new, people, rng=generator(self.seed, "judge"))
-            carriers = identity_carriers(transform, new, people, rng=generator(self.seed, "carriers"))
-        except DataError as error:
-            note = f"not measured: {error}"
-            return [Result(release="", modality="", measure="identity", kind="risk", value=float("nan"), note=note)]
-        leaks = {"carriers": carriers.to_dict("records")}
-        rows = [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in rows]
+        rows = measured("identity", "risk", lambda: self._identified(transform, known, new, people))
         return [*rows, *(self._transferred(transform, name, new) for name in self.tasks)]
+
+    def _identified(self, transform: Transform, known: Batch, new: Batch, people: pd.DataFrame) -> list[Result]:
+        rows = judge_representation(transform, known, new, people, rng=generator(self.seed, "judge"))
+        carriers = identity_carriers(transform, new, people, rng=generator(self.seed, "carriers"))
+        leaks = {"carriers": carriers.to_dict("records")}
+        return [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in rows]
 
     def _transferred(self, transform: Transform, name: str, new: Batch) -> Result:
         """Read another task through the representation; a row without a figure where that cannot be."""
-        task = self.tasks[name]
-        try:
-            row = self._read(transform, name, task, new) if not isinstance(task, str) else _unmeasured(task)
-        except DataError as error:
-            row = _unmeasured(str(error))
+        row = measured("", "utility", lambda: self._read(transform, name, self.tasks[name], new))[0]
         return replace(row, release="", measure=f"transfer.{name}")
 
-    def _read(self, transform: Transform, name: str, task: tuple[Batch, bool], new: Batch) -> Result:
+    def _read(self, transform: Transform, name: str, task: tuple[Batch, bool] | str, new: Batch) -> list[Result]:
+        if isinstance(task, str):
+            raise DataError(task)
         batch, own = task
         asked = np.isin(batch.subjects, new.subjects)
         halves = part_people(batch, 0.5, rng=generator(self.seed, "task", name))
         parts = (batch.take(~asked), batch.take(asked)) if own else halves
-        return transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))[0]
+        return transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))
 
     def _write(self, root: Path, shown: Batch, opened: Opened, transform: Transform) -> None:
         plan = self.plan
@@ -183,10 +181,6 @@ class Representing:
             rows=tuple(found[1]),
             guarantee=transform.guarantee,
         )
-
-
-def _unmeasured(why: str) -> Result:
-    return Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=f"not measured: {why}")
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:
