@@ -11,7 +11,7 @@ from personare.data.runs import RunFolder
 from personare.data.vault import Vault
 from personare.govern.ledger import Ledger
 
-__all__ = ["ORIGINAL", "note_batch", "note_sources", "remove_dropped", "remove_withdrawn"]
+__all__ = ["ORIGINAL", "note_batch", "note_sources", "remove_dropped", "remove_withdrawn", "used_recordings"]
 
 ORIGINAL = "original"
 """What the run keeps of the recordings themselves, beside its releases."""
@@ -86,6 +86,11 @@ def remove_dropped(run: RunFolder, names: Sequence[str]) -> None:
             _remove(run, path.stem)
 
 
+def used_recordings(run: RunFolder) -> set[str]:
+    """Return the ids of all recordings that something in the run is made of."""
+    return {i for path in _notes(run) for i in json.loads(path.read_text(encoding="utf-8"))["tracks"]}
+
+
 def _notes(run: RunFolder) -> list[Path]:
     return sorted((run.private / "made_of").glob("*.json"))
 
@@ -108,4 +113,5 @@ def _remove(run: RunFolder, name: str) -> None:
         shutil.rmtree(folder / name, ignore_errors=True)
     for kind in ("release", "hide", "observe", "representation", "synthetic", "model", "judge"):
         run.forget(f"{kind}-{name}")
+    run.forget(f"judge-releases/{name}")
     _note(run, name).unlink()

@@ -18,6 +18,7 @@ from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.runs import RunFolder
 from personare.govern.ledger import Ledger
+from personare.study.lineage import used_recordings
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
 
@@ -120,7 +121,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "results": rows,
         "details": details,
         "releases": [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases],
-        "skipped": [asdict(item) for item in outcome.skipped],
+        "skipped": [asdict(item) for item in _without_refused(run, cohort, outcome.skipped)],
         "not_made": [asdict(item) for item in not_made],
         "cohort": _cohort(cohort),
         "examples": {r.name: _examples(out, r) for r in releases if r.kind in ("recordings", "synthetic")},
@@ -137,6 +138,19 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     table.astype(dict.fromkeys(_NUMBERS, float)).to_parquet(out / "results.parquet")
     write_text(out / "study.toml", _without(places, text))
     write_text(run.private / "study.toml", text)
+    write_json(run.private / "skipped.json", [asdict(item) for item in outcome.skipped])
+
+
+def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]) -> list[Withheld]:
+    """Return what is told of those left out: who did not agree, or withdrew, is nobody else's business."""
+    inside = {r.id for r in cohort.recordings} - used_recordings(run)
+    refused = {item.item.partition(" ")[0] for item in skipped} & inside
+    shown = [item for item in skipped if item.item.partition(" ")[0] not in refused]
+    if refused:
+        problem = "consent does not allow it, or nothing in them can be read"
+        fix = f"See skipped.json in {run.private.name}."
+        shown.append(Withheld(item=f"{len(refused)} recordings", problem=problem, fix=fix))
+    return shown
 
 
 def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:

@@ -15,7 +15,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
-from personare.data.cohort import CohortWriter, open_cohort
+from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
 from personare.evaluate.transfer import transfer
@@ -69,8 +69,8 @@ class Representing:
         """Write the cohort: the track ``representation``, labels, pseudonyms, the transform, the card.
 
         **Guarantee**: until everything is written there is no cohort at ``out``; nothing of a recording but its
-        representation, its label and its pseudonym is written, and nothing of the participants' table. Noise that
-        hides people does not follow from the seed.
+        representation, its label and its pseudonym is written, under a number in place of its name, and nothing of the
+        participants' table. Noise that hides people does not follow from the seed.
 
         Args:
             out: An empty or absent folder.
@@ -145,20 +145,15 @@ class Representing:
         about = {"Acknowledgements": f"Representations of {self.cohort.name} by personare.", "Method": plan.method}
         about["Guarantee"] = transform.guarantee
         writer = CohortWriter(root, name=f"{self.cohort.name}: {plan.method}", kind="release", description=about)
-        known = {r.id: r for r in self.cohort.recordings}
-        for i in np.flatnonzero(shown.present[_TRACK]):
-            original, target = known[shown.ids[i]], shown.classes[shown.labels[i]]
-            path = writer.path(original, _TRACK, ".npy")
+        rows = np.flatnonzero(shown.present[_TRACK])
+        for i, own in zip(rows, _renamed([shown.ids[i] for i in rows], self.cohort, self._rng("names")), strict=True):
+            path = writer.path(own, _TRACK, ".npy")
             values = np.asarray(shown.arrays[_TRACK][i])
             names = tuple(f"r{n + 1}" for n in range(len(values)))
             write_track(path, values, _FORM, columns=names, note={"Representation": plan.method})
             tracks = {_TRACK: path.relative_to(root).as_posix()}
-            labels = {plan.label: target} if opened.own else {}
-            writer.add(
-                Recording(
-                    id=original.id, subject=original.subject, session=original.session, tracks=tracks, labels=labels
-                )
-            )
+            labels = {plan.label: shown.classes[shown.labels[i]]} if opened.own else {}
+            writer.add(replace(own, tracks=tracks, labels=labels))
         writer.finish(_people(shown, None if opened.own else plan.label))
         tensors, state = transform.state()
         weights = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
@@ -181,6 +176,19 @@ class Representing:
             rows=tuple(found[1]),
             guarantee=transform.guarantee,
         )
+
+
+def _renamed(ids: Sequence[str], cohort: Cohort, rng: np.random.Generator) -> list[Recording]:
+    """Return the recordings under numbers: their names may say what was said, by whom, or when."""
+    known = {r.id: r for r in cohort.recordings}
+    seen: Counter[str] = Counter()
+    named: dict[str, Recording] = {}
+    for i in rng.permutation(len(ids)):
+        subject = known[ids[i]].subject
+        seen[subject] += 1
+        name = recording_id(subject, "01", f"take{seen[subject]:03d}")
+        named[ids[i]] = Recording(id=name, subject=subject, session="01", tracks={})
+    return [named[name] for name in ids]
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:
