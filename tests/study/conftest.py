@@ -60,7 +60,7 @@ def write_speakers(
     return writer.finish(table, consent_all(subjects, ["training", "evaluation"]))
 
 
-@pytest.fixture
-def speakers(tmp_path: Path) -> Callable[..., Cohort]:
-    """Write such people into a folder of that name."""
-    return lambda name="cohort", **how: write_speakers(tmp_path / name, **how)
+@pytest.fixture(scope="session")
+def speakers() -> Callable[..., Cohort]:
+    """Write such people into a folder."""
+    return write_speakers

@@ -20,8 +20,6 @@ from personare.study.plan import StudyPlan
 from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
 from personare.study.run import run_study
 
-from .conftest import write_speakers
-
 TRACKS = ("eda", "audio")
 PLAN = StudyPlan(
     releases=(Disguise(name="noisy", voice="voice_noise"), Disguise(name="mcadams", voice="voice_mcadams")),
@@ -37,10 +35,10 @@ NAMES = ["noisy", "mcadams", "shown", "people", "trees"]
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(speakers: Callable[..., Cohort], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cohort and a study of it."""
     root = tmp_path_factory.mktemp("done")
-    assert list(study(write_speakers(root / "cohort"), PLAN, root / "run")) == NAMES
+    assert list(study(speakers(root / "cohort"), PLAN, root / "run")) == NAMES
     return root
 
 
