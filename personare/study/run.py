@@ -253,7 +253,7 @@ class _Study:
                     files = {track: Path(path) for track, path in outcome["files"].items()}
                     yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
-            release = release_recordings(self.cohort, self.recordings, disguise, part, hide)
+            release = release_recordings(self.recordings, disguise, part, hide, labels=("emotion",))
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
         )
