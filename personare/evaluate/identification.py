@@ -1,8 +1,8 @@
 """Runs an attack that names people, as each of the three attackers, and measures how well it does.
 
 Each person's recordings are halved by content (``data/splits.py``): one half is enrolled, the other is to be named, and
-then the other way round, so that every recording is named once. A person is also named from five recordings of a half, and
-from all of them: who holds several recordings knows more than one of them tells.
+then the other way round, so that every recording is named once. A person is also named from five recordings of a half
+and from all of them: who holds several knows more than one of them tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -317,7 +317,7 @@ def few_recordings(together: Mapping[str, Estimate]) -> str:
 
 
 def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -> list[Result]:
-    """Return the ``FIGURES``: named from one recording, from five, from all; how well pairs are told; people resampled."""
+    """Return the ``FIGURES``: named from one recording, from five, from all; how well pairs are told apart."""
     found = {"top1": mean_over_people(top1_credit(trials.scores, trials.truth), trials.subjects, rng=rng)}
     linked, histograms = verification(trials.scores, trials.truth, trials.subjects, rng=rng)
     together = named_together(trials.scores, trials.truth, trials.subjects, trials.half, rng=rng)

@@ -82,8 +82,8 @@ def judge_representation(
 
     Returns:
         Utility rows ``reader_<name>.uar`` and ``reader.uar`` (the one that reads held-out known people best), risks
-        ``naming_<name>.<figure>`` and ``identity.<figure>`` (the strongest that can be believed), by single recordings
-        by five of them (``top1_5``) and by all of a person's (``person_top1``); ``attribute.sex`` and ``attribute.age``.
+        ``naming_<name>.<figure>`` and ``identity.<figure>`` (the strongest that can be believed), by single recordings,
+        five of them (``top1_5``) and all of a person's (``person_top1``); ``attribute.sex`` and ``attribute.age``.
 
     Raises:
         DataError: Fewer than two new people with two recordings each, or known people among the new.
@@ -180,12 +180,12 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
     found = linked | {"top1": mean_over_people(top1_credit(every, right), persons, rng=rng)}
     found |= (together := named_together(every, right, persons, half, rng=rng))
     controls = {"eer": 0.5, "tar_far1": 0.01}
-    rows = [
+    named = [
         _row(f"naming_{name}.{f}", found[f], control=controls.get(f, 1 / len(people)), better=FIGURES[f])
         for f in _FIGURES
     ]
     few = few_recordings(together)
-    return [replace(row, note=few) if row.measure.endswith(".top1_5") else row for row in rows]
+    return [replace(row, note=few) if row.measure.endswith(".top1_5") else row for row in named]
 
 
 def _attribute(
