@@ -125,7 +125,7 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     shown = rows[["release", "measure", "value", "low", "high", "control", "note"]]
     click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
-    if rows.note.str.contains("BROKEN|ABOVE THE BOUND").any():
+    if (rows.status == "claim_broken").any():
         raise PolicyError("An attack found more than a claim allows: do not release these models.")
 
 

@@ -77,6 +77,11 @@ class RunRecord:
         """Return the study's record of a release; empty where there is none."""
         return next((r for r in self.releases if r.get("name") == name), {})
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the people are made up, so that nothing can be recommended."""
+        return self.cohort.get("kind") == "synthetic"
+
     def names(self) -> list[str]:
         """Return the releases in the study's order, without the unprotected cohort."""
         listed = [str(r["name"]) for r in self.releases if r.get("name")]

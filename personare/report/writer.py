@@ -149,6 +149,7 @@ def _frontier_svg(panel: Panel) -> Markup:
     kept, told, against = wording.drawn(panel.modality)
     said = [
         f"{p.release}: {kept} {wording.figure(p.utility)[0]}, {told} {wording.figure(p.risk)[0]}"
+        + (f", from all recordings {wording.figure(p.together)[0]}" if p.together else "")
         for p in (*panel.points, *panel.unsure)
     ]
     return Markup(to_svg(draw_frontier(panel), title=f"{wording.group(panel.modality)}: {against}. {'; '.join(said)}."))
@@ -157,7 +158,7 @@ def _frontier_svg(panel: Panel) -> Markup:
 def _ladder_svg(panel: Panel, rows: Sequence[tables.TableRow]) -> Markup:
     own = [row for row in rows if row.modality == panel.modality]
     people = [
-        (row, dict(zip(("ignorant", "lazy_informed", "semi_informed"), row.cells[2:], strict=True))) for row in own
+        (row, dict(zip(("ignorant", "lazy_informed", "semi_informed"), row.cells[2:5], strict=True))) for row in own
     ]
     rungs = [
         (wording.label(row.release, panel.modality), {who: cell for who, cell in cells.items() if cell is not None})

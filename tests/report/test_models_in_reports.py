@@ -91,7 +91,7 @@ def test_csv_has_what_was_measured_and_what_is_claimed(model_run: Path) -> None:
 
 
 def test_an_attack_that_may_not_be_believed_never_hides_one_that_may(model_run: Path) -> None:
-    change(model_run, "private", "membership_loss.person_auc", note="not informative: finds nobody")
+    change(model_run, "private", "membership_loss.person_auc", note="finds nobody", status="not_informative")
     one = table(read_run(model_run))["private"]
     assert (one["people_measure"], one["people_value"]) == ("membership_lira.person_auc", "0.57")
 
@@ -214,7 +214,7 @@ def test_the_words_explain_models_where_there_are_models(mixed_run: Path, model_
 
 @pytest.mark.parametrize("measure", ["membership_lira.auc", "membership_lira.tpr_fpr1"])
 def test_a_broken_claim_is_told_first_and_the_model_is_not_ranked(model_run: Path, measure: str) -> None:
-    change(model_run, "private", measure, note=BROKEN)
+    change(model_run, "private", measure, value=0.6, low=0.5, note=BROKEN, status="claim_broken")
     record = read_run(model_run)
     drawn = panels(record)
     assert ("private", "its privacy claim does not hold") in drawn[0].absent
