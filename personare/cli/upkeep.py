@@ -98,9 +98,8 @@ def doctor(file: Path | None) -> None:
     from personare.study.doctor import examine_file, examine_machine
 
     findings = list(examine_file(file) if file else examine_machine())
-    for ok, what, how in findings:
-        click.echo(
-            f"{click.style('ok  ' if ok else 'no  ', fg='green' if ok else 'yellow')}{what}{'' if ok else ': ' + how}"
-        )
-    if file and not all(ok for ok, _, _ in findings):
+    for status, what, how in findings:
+        color = {"ok": "green", "no": "yellow", "note": "cyan"}[status]
+        click.echo(f"{click.style(f'{status:<5}', fg=color)}{what}{': ' + how if how else ''}")
+    if file and any(status == "no" for status, _, _ in findings):
         sys.exit(2)
