@@ -90,6 +90,9 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
 @click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
@@ -114,7 +117,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     if chosen:
         raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
     workers = Workers(jobs=how["jobs"])
-    release = anonymize_path(source, target, disguise, background=how["background"], seed=how["seed"], workers=workers)
+    given = {name: how[name] for name in ("background", "labels", "seed")}
+    release = anonymize_path(source, target, disguise, **given, workers=workers)
     for item in release.withheld:
         click.echo(f"withheld {_line(item)}", err=True)
     covered = int(release.counts.get("frames_covered_whole", 0))

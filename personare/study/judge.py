@@ -71,9 +71,9 @@ class Judge:
 def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
     name, modality, recordings, baseline = item
     views = needed_views(plan)
-    rows = table(cohort, recordings)
-    originals = table(cohort, [r for r in cohort.recordings if r.id in rows.index])
-    original = gather(out / "private" / "original", originals, views)
+    there = {r.id for r in recordings}
+    rows = table(cohort, [r for r in cohort.recordings if r.id in there])  # a release has few of the labels
+    original = gather(out / "private" / "original", rows, views)
     released = original if name == "original" else gather(out / "private" / name, rows, views)
     results = judge(
         original,

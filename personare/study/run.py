@@ -218,7 +218,7 @@ class _Study:
                 yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
         release = release_recordings(
-            self.cohort, self.recordings, disguise, self.out / "releases" / disguise.name, hide
+            self.recordings, disguise, self.out / "releases" / disguise.name, hide, labels=("emotion",)
         )
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
