@@ -160,30 +160,68 @@ def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 @click.argument("cohort", type=PATH)
 @click.option("--reader", required=True, help="How SOURCE is laid out; see `personare methods`.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the reader.")
-@click.option("--consent-all", multiple=True, metavar="PURPOSE", help="Note that everybody agreed to this purpose.")
-def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...]) -> None:
-    """Bring SOURCE into a new COHORT folder; what cannot be read is listed and left out."""
+@click.option(
+    "--consent-all",
+    multiple=True,
+    metavar="PURPOSE[,PURPOSE]",
+    help="Note that everybody agreed to these purposes: study needs evaluation and training, anonymize anonymization.",
+)
+@click.option(
+    "--pseudonyms",
+    type=click.Choice(["names", "all", "none"]),
+    default="names",
+    show_default=True,
+    help="Who gets a number: people called by a name and not a code, everybody, or nobody. The key lies beside COHORT.",
+)
+def import_(
+    source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...], pseudonyms: str
+) -> None:
+    """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.checking import check
+    from personare.features.cutting import cut
     from personare.study.parallel import Workers
 
+    remarks: list[str] = []
+    purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
     made, skipped = import_cohort(
         source,
         cohort,
         reader=reader,
         options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
-        consent_purposes=consent_all,
+        consent_purposes=purposes,
+        pseudonyms=pseudonyms,
         check=check,
         extract_sound=extract_sound,
+        cut=cut,
         progress=Workers().bar("import"),
+        remark=remarks.append,
     )
+    for sentence in remarks:
+        click.echo(f"note: {sentence}", err=True)
     for item in skipped:
         click.echo(f"skipped {_line(item)}", err=True)
     people = len({r.subject for r in made.recordings})
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
-    if not consent_all:
-        click.echo("Nobody's consent is noted yet: fill consent.tsv, or import with --consent-all evaluation.")
+    _tell_consent(cohort)
+
+
+def _tell_consent(cohort: Path) -> None:
+    """Say which of the usual verbs consent does not allow yet, and how to note it."""
+    from personare.govern.consent import read_consent
+
+    noted = {
+        purpose.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for purpose in text.split(",")
+    }
+    needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
+    missing = [purpose for purpose in needed if purpose not in noted]
+    if missing:
+        verbs = ", ".join(f"{purpose} (for {needed[purpose]})" for purpose in missing)
+        click.echo(
+            f"Nobody's consent is noted yet to {verbs}: fill consent.tsv, or, where everybody agreed, give the same "
+            f"command again with --consent-all {','.join(missing)}."
+        )
 
 
 @cli.command()
