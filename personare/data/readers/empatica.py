@@ -118,7 +118,7 @@ def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> 
         number = {person: f"{i:02d}" for i, person in enumerate(people, start=1)}
         return {folder: (number[folder.partition("/")[0]], []) for folder in sessions}
     found: dict[str, tuple[str, list[Span]]] = {}
-    for row in read_rows(source / "labels.csv", required=("folder", "subject")):
+    for _, row in read_rows(source / "labels.csv", required=("folder", "subject")):
         folder = row["folder"].strip("/")
         if folder not in sessions:
             fix = "Correct the row or leave it out."

@@ -121,7 +121,8 @@ def _files(source: Path) -> list[str]:
 
 def _labels(source: Path) -> list[dict[str, str]]:
     path = source / "labels.csv"
-    return read_rows(path, required=("file", "subject")) if source.is_dir() and path.is_file() else []
+    there = source.is_dir() and path.is_file()
+    return [row for _, row in read_rows(path, required=("file", "subject"))] if there else []
 
 
 def _table(path: Path) -> pd.DataFrame:
