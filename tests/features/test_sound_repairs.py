@@ -103,6 +103,23 @@ def test_a_wav_header_that_announces_too_little_drops_nothing(tmp_path, share, s
     assert "all of its 2.00 s are used" in said(path)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "length"), [(".flac", 0), (".flac", 8000), (".flac", 16000), (".au", 8000), (".au", 16000)]
+)
+def test_other_headers_that_announce_too_little_drop_nothing(tmp_path, suffix, length):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(), RATE)
+    content = bytearray(path.read_bytes())
+    if suffix == ".flac":
+        fields = int.from_bytes(content[18:26]) >> 36 << 36
+        content[18:26] = (fields | length).to_bytes(8)
+    else:
+        content[8:12] = (2 * length).to_bytes(4, "big" if content[:4] == b".snd" else "little")
+    path.write_bytes(content)
+    np.testing.assert_allclose(audio.read(path).values, tone(), atol=1e-4)
+    assert "all of its 2.00 s are used" in said(path) or not length
+
+
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
 def test_a_length_that_a_streaming_recorder_did_not_know_is_no_lie(tmp_path, size):
     path = tmp_path / "a.wav"
