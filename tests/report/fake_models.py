@@ -31,7 +31,7 @@ MODELS: Mapping[str, tuple[float, float, float, float | None]] = {
 
 def write_fake_models(root: Path, *, beside: bool = False) -> Path:
     """Write a run of models; ``beside``: add them to a run of recordings that is there already."""
-    (root / "steps").mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     rows = [row for name in MODELS for row in model_rows(name)]
     details = [row.pop("detail") for row in rows]
     releases = [_release(name) for name in MODELS]
@@ -52,8 +52,11 @@ def write_step(root: Path, name: str, *, spends: list[dict[str, Any]], protocol:
     """Write how a model was trained."""
     options = {"name": name, "method": "pamrl", "options": {}, "modalities": ["audio", "physio"], "label": "emotion"}
     options |= {"protocol": protocol, "shadows": 16, "membership": ["membership_loss", "membership_lira"]}
-    result = {"spends": spends, "recordings": 480, "people": 48, "test": [f"r{i}" for i in range(120)]}
-    write(root / "steps", f"model-{name}", {"step": f"model-{name}", "options": options, "result": result})
+    result = {"spends": spends, "recordings": 480, "people": 48, "tested": 120}
+    path = root / "trained.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    others = [one for one in before if one["options"]["name"] != name]
+    write(root, "trained", [*others, {"options": options, "result": result}])
 
 
 def model_rows(name: str) -> list[dict[str, Any]]:
