@@ -122,3 +122,47 @@ def test_doctor_looks_at_a_file(call, tmp_path):
     assert answer.returncode == 2
     assert "broken.mp4" in answer.stdout
     assert call("doctor").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ([], ["evaluation", "training", "anonymization"]),
+        (["--consent-all", "evaluation"], ["training", "anonymization"]),
+        (["--consent-all", "evaluation,training, anonymization"], []),
+        (["--consent-all", "evaluation", "--consent-all", "training", "--consent-all", "anonymization"], []),
+    ],
+)
+def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(call, tmp_path, words, missing):
+    (tmp_path / "s").mkdir()
+    voice(tmp_path / "s/Anna_Beispiel_1.wav")
+    (tmp_path / "s/labels.csv").write_text("file,subject,dob\nAnna_Beispiel_1.wav,Anna Beispiel,1984-03-12\n")
+    answer = call("import", "s", "c", "--reader", "folder", *words)
+    assert answer.returncode == 0, answer.stderr
+    told = answer.stdout.partition("--consent-all ")[2].strip().rstrip(".")
+    assert [purpose for purpose in told.split(",") if purpose] == missing
+    again = call("import", "s", "c", "--reader", "folder", *(["--consent-all", told] if told else words))
+    assert "--consent-all" not in again.stdout
+    for sentence in ("1 of 1 people got numbers", "column dob looks like a date"):
+        assert sentence in answer.stderr
+    assert "1984" not in answer.stderr + answer.stdout
+    assert not [path for path in (tmp_path / "c").rglob("*") if "Anna" in path.name]
+
+
+def test_what_was_repaired_is_said_of_each_file(call, tmp_path, monkeypatch):
+    (tmp_path / "s").mkdir()
+    for name in ("a", "b"):
+        voice(tmp_path / f"s/{name}.wav", seconds=1 + (name == "b"))
+    (tmp_path / "s/labels.csv").write_text("file,subject\na.wav,P1\nb.wav,P2\n")
+    repairs = {"a.wav": ("its header gave half the size",), "b.wav": ()}
+    monkeypatch.setattr("personare.features.checking.check", lambda path, track: repairs[path.name])
+    answer = call("import", "s", "c", "--reader", "folder")
+    assert "note: a.wav: its header gave half the size" in answer.stderr
+    assert "note: b.wav" not in answer.stderr
+
+
+@pytest.mark.parametrize("options", [["--pseudonyms", "some"], ["-o", "pseudonyms=number"], ["-o", "colour=1"]])
+def test_an_option_of_import_that_there_is_not(call, tmp_path, options):
+    voice(tmp_path / "a.wav")
+    assert call("import", ".", "out", "--reader", "folder", *options).returncode == 2
+    assert not (tmp_path / "out").exists()
