@@ -10,7 +10,7 @@ import click
 from personare import __version__
 from personare.cli import learning, making, upkeep
 from personare.core import registry
-from personare.core.errors import OptionError, PersonareError
+from personare.core.errors import IncompleteError, OptionError, PersonareError, reason
 from personare.core.types import Withheld
 
 __all__ = ["main"]
@@ -34,18 +34,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the user's mistakes end with a sentence and exit status 2."""
+    """Run the command line; mistakes end with a sentence and exit status 2, what could not be made with 3."""
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except IncompleteError as error:
+        click.echo(f"personare: {error}", err=True)
+        sys.exit(3)
     except (PersonareError, OSError) as error:
         click.echo(f"personare: {error}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("personare: stopped. The same command goes on where it stopped.", err=True)
         sys.exit(130)
+    except Exception as error:
+        click.echo(f"personare: {reason(error)}. This is a fault of personare: please report this line.", err=True)
+        sys.exit(3)
 
 
 @cli.command()
@@ -66,18 +72,16 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
-    from personare.study.outputs import text_table
     from personare.study.parallel import Workers
     from personare.study.plan import load_plan
-    from personare.study.run import made_up_cohort, run_study
+    from personare.study.run import made_up_cohort, run_study, stages
 
     plan, text = load_plan(preset, config)
     plan = plan if seed is None else replace(plan, seed=seed)
-    workers = Workers(jobs=how["jobs"], engine=how["engine"])
-    people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
-    report = run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
-    click.echo(text_table(out))
-    click.echo(f"\nReport: {report}\nNumbers: {out / 'results.json'}")
+    with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (cohort is None)) as workers:
+        people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
+        run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
+    learning.tell_run(out)
 
 
 @cli.command()
@@ -90,6 +94,9 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
 @click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
@@ -114,7 +121,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     if chosen:
         raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
     workers = Workers(jobs=how["jobs"])
-    release = anonymize_path(source, target, disguise, background=how["background"], seed=how["seed"], workers=workers)
+    given = {name: how[name] for name in ("background", "labels", "seed")}
+    release = anonymize_path(source, target, disguise, **given, workers=workers)
     for item in release.withheld:
         click.echo(f"withheld {_line(item)}", err=True)
     covered = int(release.counts.get("frames_covered_whole", 0))
@@ -272,5 +280,6 @@ for _verb in (
     upkeep.ledger,
     upkeep.models,
     upkeep.doctor,
+    upkeep.purge,
 ):
     cli.add_command(_verb)
