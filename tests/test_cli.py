@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 
 from personare.cli import main
 from personare.core.types import Signal
@@ -149,16 +150,23 @@ def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(call, 
     assert not [path for path in (tmp_path / "c").rglob("*") if "Anna" in path.name]
 
 
-def test_what_was_repaired_is_said_of_each_file(call, tmp_path, monkeypatch):
+@pytest.mark.parametrize("change", ["too loud", "a length of half", "nothing"])
+def test_what_was_repaired_is_said_of_each_file(call, tmp_path, change):
     (tmp_path / "s").mkdir()
-    for name in ("a", "b"):
-        voice(tmp_path / f"s/{name}.wav", seconds=1 + (name == "b"))
-    (tmp_path / "s/labels.csv").write_text("file,subject\na.wav,P1\nb.wav,P2\n")
-    repairs = {"a.wav": ("its header gave half the size",), "b.wav": ()}
-    monkeypatch.setattr("personare.features.checking.check", lambda path, track: repairs[path.name])
+    voice(tmp_path / "s/good.wav")
+    voice(tmp_path / "s/odd.wav", seconds=1.5)
+    if change == "too loud":
+        soundfile.write(tmp_path / "s/odd.wav", 30 * audio.read(tmp_path / "s/odd.wav").values, 16000, subtype="FLOAT")
+    elif change == "a length of half":
+        content = (tmp_path / "s/odd.wav").read_bytes()
+        at = content.index(b"data") + 4
+        half = (int.from_bytes(content[at : at + 4], "little") // 2).to_bytes(4, "little")
+        (tmp_path / "s/odd.wav").write_bytes(content[:at] + half + content[at + 4 :])
+    (tmp_path / "s/labels.csv").write_text("file,subject\ngood.wav,P1\nodd.wav,P2\n")
     answer = call("import", "s", "c", "--reader", "folder")
-    assert "note: a.wav: its header gave half the size" in answer.stderr
-    assert "note: b.wav" not in answer.stderr
+    assert answer.returncode == 0 and "2 recordings" in answer.stdout
+    assert ("note: odd.wav: The " in answer.stderr) == (change != "nothing")
+    assert "note: good.wav" not in answer.stderr
 
 
 @pytest.mark.parametrize("options", [["--pseudonyms", "some"], ["-o", "pseudonyms=number"], ["-o", "colour=1"]])
