@@ -1,5 +1,8 @@
 """What a user types: clear messages, exit status 2 for mistakes, nothing half-written."""
 
+import csv
+import os
+import re
 import subprocess
 import sys
 from typing import NamedTuple
@@ -148,6 +151,24 @@ def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(call, 
         assert sentence in answer.stderr
     assert "1984" not in answer.stderr + answer.stdout
     assert not [path for path in (tmp_path / "c").rglob("*") if "Anna" in path.name]
+
+
+@pytest.mark.parametrize("name", [b"Gespr\xe4ch.wav", b"-o 'a': \"b\";.wav", "übung ä.wav".encode()])
+@pytest.mark.parametrize("in_table", [True, False])
+def test_files_are_imported_or_listed_whatever_they_are_called(call, tmp_path, name, in_table):
+    (tmp_path / "s").mkdir()
+    voice(tmp_path / "s/good.wav", seconds=1.5)
+    voice(tmp_path / "x.wav")
+    (tmp_path / "x.wav").rename(tmp_path / "s" / os.fsdecode(name))
+    written = name.decode("cp1252") if b"\xe4" in name else name.decode()
+    with (tmp_path / "s/labels.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = [("good.wav", "P1"), (written, "P1")] if in_table else [("good.wav", "P1")]
+        csv.writer(file).writerows([("file", "subject"), *rows])
+    answer = call("import", "s", "c", "--reader", "folder")
+    assert answer.returncode == 0, answer.stderr
+    taken, skipped = (int(n) for n in re.findall(r"(\d+) (?:recordings|skipped)", answer.stdout))
+    assert taken + skipped == 2 and taken >= 1
+    assert skipped == answer.stderr.count("skipped ") == len((tmp_path / "c/skipped.tsv").read_text().splitlines()) - 1
 
 
 @pytest.mark.parametrize("change", ["too loud", "a length of half", "nothing"])

@@ -135,7 +135,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
 
 
 def _line(item: Withheld) -> str:
-    return f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    text = f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:

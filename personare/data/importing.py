@@ -1,5 +1,8 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
+import csv
+import io
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -181,5 +184,7 @@ def _nothing(source: Path, reader: str, skipped: Sequence[Withheld]) -> str:
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
-    table = pd.DataFrame(list(rows), columns=list(columns))
-    return table.replace(r"[\t\r\n]+", " ", regex=True).to_csv(sep="\t", index=False)
+    text = io.StringIO()  # pandas takes no file name that is not UTF-8
+    plain = [[re.sub(r"[\t\r\n]+", " ", cell) for cell in row] for row in rows]
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *plain])
+    return text.getvalue()
