@@ -105,7 +105,7 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = import_before(target, made_by)
     recordings, people, listed = read(source)
-    skipped = list(listed)
+    skipped = [withheld for withheld in listed if target.resolve() not in (source / withheld.item).resolve().parents]
     subjects = Subjects.of(
         recordings,
         target=target,

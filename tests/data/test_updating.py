@@ -190,6 +190,14 @@ def test_a_cohort_of_something_else_is_left_alone(source: Path, change: str, sai
     assert files(cohort.root) == before
 
 
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_cohort_in_its_own_source_is_not_its_source(source: Path, times: int) -> None:
+    for _ in range(times):
+        cohort, skipped = import_cohort(source, source / "c", reader="folder")
+        assert len(cohort.recordings) == 4
+        assert [withheld.item for withheld in skipped] == ["e.wav"]
+
+
 def test_what_an_import_notes_of_itself(source: Path) -> None:
     cohort = bring(source, "evaluation")
     note = json.loads((cohort.root / "import.json").read_text())
