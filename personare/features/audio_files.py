@@ -53,7 +53,7 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
 
 def _decoded(path: Path) -> Iterator[tuple[Array, float]]:
     try:
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         yield from _decoded_by_ffmpeg(path)
         return
@@ -70,7 +70,7 @@ def _decoded(path: Path) -> Iterator[tuple[Array, float]]:
 
 def _decoded_by_ffmpeg(path: Path) -> Iterator[tuple[Array, float]]:
     try:
-        container: Any = av.open(str(path))
+        container: Any = av.open(f"file:{path}")
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
@@ -168,10 +168,10 @@ def _announced_s(path: Path) -> float | None:
     if riff is not None:
         return riff
     try:
-        return float(soundfile.info(str(path)).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         pass
-    with closing(av.open(str(path))) as container:
+    with closing(av.open(f"file:{path}")) as container:
         stream = container.streams.audio[0]
         if stream.duration is not None and stream.time_base is not None:
             return float(stream.duration * stream.time_base)
@@ -241,7 +241,7 @@ def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = 
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
         os.close(handle)
         with soundfile.SoundFile(
-            name, "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
+            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
         ) as file:
             if note:
                 file.comment = note
