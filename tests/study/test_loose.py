@@ -220,8 +220,8 @@ FORMATS = {
 }  # fmt: skip
 CODECS = {
     "avi": "mp2", "mpegts": "mp2", "mpeg": "mp2", "asf": "wmav2", "webm": "libopus", "ogg": "libopus",
-    "mp3": "libmp3lame", "aiff": "pcm_s16be", "au": "pcm_s16be", "caf": "pcm_s16be", "w64": "pcm_s16le", "wv": "wavpack", "tta": "tta",
-    "ac3": "ac3", "mp2": "mp2", "flac": "flac", "wav": "pcm_s16le",
+    "mp3": "libmp3lame", "aiff": "pcm_s16be", "au": "pcm_s16be", "caf": "pcm_s16be", "w64": "pcm_s16le",
+    "wv": "wavpack", "tta": "tta", "ac3": "ac3", "mp2": "mp2", "flac": "flac", "wav": "pcm_s16le",
 }  # fmt: skip
 
 
