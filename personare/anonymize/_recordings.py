@@ -97,12 +97,14 @@ class Outcome:
         files: Written file by track.
         counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``.
         withheld: What was not written, and why.
+        remarks: What was mended in the original before anything was hidden.
     """
 
     recording: str
     files: Mapping[str, Path] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def anonymize_recording(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from personare.core.errors import DataError, MissingModelError
+from personare.core.errors import DataError, PersonareError, reason
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Evidence, Result
@@ -143,8 +143,8 @@ def _risks(
             else:
                 found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rows += _measured(found, modality, generator(seed, "bootstrap", name))
-        except (DataError, MissingModelError) as error:
-            rows += not_measured(name, modality=modality, reason=str(error))
+        except Exception as error:
+            rows += [replace(row, **_told(error)) for row in not_measured(name, modality=modality, reason="")]
     return [replace(r, note="; ".join(part for part in (r.note, note) if part)) for r in rows]
 
 
@@ -167,7 +167,13 @@ def _utilities(
             measure = create(_UTILITIES, name, options.get(name))
             found = measure(original, released, rng=generator(seed, "utility", name))
             rows += [replace(row, modality=modality) for row in found]
-        except (DataError, MissingModelError) as error:
-            reason = str(error)
-            rows.append(Result(release="", modality=modality, measure=name, kind=kind, value=float("nan"), note=reason))
+        except Exception as error:
+            row = Result(release="", modality=modality, measure=name, kind=kind, value=float("nan"))
+            rows.append(replace(row, **_told(error)))
     return rows
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """Return why there is no figure; an error that nobody foresaw is marked, for a study to say so."""
+    detail = {} if isinstance(error, PersonareError) else {"unexpected": type(error).__name__}
+    return {"note": reason(error), "status": "not_measured", "detail": detail}

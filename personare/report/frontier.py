@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from personare.core.types import Result
-from personare.report.figures import choose, informative, unprotected
+from personare.report.figures import choose, identity, informative, unprotected
 from personare.report.run import KINDS, RunRecord
 from personare.report.trained import LEAKY
+from personare.report.wording import AREAS
 
-__all__ = ["Panel", "Point", "before", "best", "gain", "panels", "standing"]
+__all__ = ["Panel", "Point", "baseline", "before", "best", "gain", "panels", "standing"]
 
 _MODALITIES = ("audio", "video", "audio+video", "representation", "synthetic", "model")
 _SAME = 0.015  # a difference that two figures after the point hardly show
@@ -27,11 +28,13 @@ class Point:
         risk: Share of people or clips named by the retrained attacker; of a model, the area of the strongest
             membership attack.
         utility: Emotion recall of the retrained reader; of a model, its own.
+        together: Share of people named from all of their recordings; None where it was not measured.
     """
 
     release: str
     risk: Result
     utility: Result
+    together: Result | None = None
 
     @property
     def original(self) -> bool:
@@ -115,16 +118,29 @@ def _members(record: RunRecord, modality: str) -> list[str]:
 
 def _point(rows: Sequence[Result], release: str, modality: str) -> Point | str:
     chosen = choose(rows, release, modality)
-    return chosen if isinstance(chosen, str) else Point(release=release, risk=chosen[0], utility=chosen[1])
+    if isinstance(chosen, str):
+        return chosen
+    whole = None if modality in AREAS else identity(rows, release, modality, "semi_informed", "person_top1")
+    measured = whole if whole is not None and whole.status == "ok" else None
+    return Point(release=release, risk=chosen[0], utility=chosen[1], together=measured)
 
 
 def _original(rows: Sequence[Result], modality: str, others: Sequence[Point]) -> Point | None:
     point = _point(rows, "original", modality)
     if isinstance(point, Point):
         return point
-    found = [pair for other in others if (pair := unprotected(rows, other.risk, other.utility))]
-    best_known = max(found, key=lambda pair: pair[1].value, default=None)
-    return Point(release="original", risk=best_known[0], utility=best_known[1]) if best_known else None
+    found = [(pair, other) for other in others if (pair := unprotected(rows, other.risk, other.utility))]
+    if not found:
+        return None
+    (risk, utility), other = max(found, key=lambda one: one[0][1].value)
+    return Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
+
+
+def baseline(row: Result | None) -> Result | None:
+    """Return what the same figure was where nothing was protected."""
+    if row is None or not math.isfinite(row.baseline):
+        return None
+    return replace(row, release="original", value=row.baseline, low=math.nan, high=math.nan, note="", detail={})
 
 
 def _beats(one: Point, other: Point) -> bool:
@@ -175,7 +191,8 @@ def before(panel: Panel, point: Point) -> Point:
         name: replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
         for name, (row, known) in own.items()
     }
-    return Point(release="original", **rows)
+    together = baseline(point.together) or panel.original.together
+    return Point(release="original", **rows, together=together)
 
 
 def _above_guess(row: Result, original: Result) -> float:

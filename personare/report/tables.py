@@ -20,8 +20,11 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("ignorant", "Named by an ignorant attacker"),
     ("lazy_informed", "Named by a lazy-informed attacker"),
     ("semi_informed", "Named by a retrained attacker"),
+    ("semi_informed_5", "The same, from five recordings"),
+    ("semi_informed_all", "The same, from all recordings"),
 )
 """The figures of the table: who looks, and the heading."""
+_TOGETHER = {"semi_informed_5": "top1_5", "semi_informed_all": "person_top1"}
 PARTS = ("value", "low", "high", "n", "guess", "measure", "note")
 """What a spreadsheet gets of each figure."""
 
@@ -57,15 +60,20 @@ def _names(record: RunRecord, panel: Panel) -> list[str]:
 
 
 def _row(record: RunRecord, panel: Panel, name: str) -> TableRow:
-    cells: list[Result | None] = []
-    for who, _ in COLUMNS:
-        find = emotion if who.endswith("reader") else identity
-        cells.append(find(record.results, name, panel.modality, who))
+    cells = [_cell(record.results, name, panel.modality, who) for who, _ in COLUMNS]
     if name == "original" and panel.original:
-        backup = (panel.original.utility, panel.original.utility, *[panel.original.risk] * 3)
+        backup = (*[panel.original.utility] * 2, *[panel.original.risk] * 3, None, panel.original.together)
         cells = [cell or spare for cell, spare in zip(cells, backup, strict=True)]
     rank, words = ("unknown", "unprotected") if name == "original" else standing(panel, name)
     return TableRow(release=name, modality=panel.modality, cells=tuple(cells), standing=rank, standing_words=words)
+
+
+def _cell(rows: Sequence[Result], name: str, modality: str, who: str) -> Result | None:
+    if who.endswith("reader"):
+        return emotion(rows, name, modality, who)
+    if who in _TOGETHER:
+        return identity(rows, name, modality, "semi_informed", _TOGETHER[who])
+    return identity(rows, name, modality, who)
 
 
 def to_csv(rows: Sequence[TableRow]) -> str:
@@ -109,7 +117,7 @@ def latex_cell(cell: Result | None) -> str:
     """Write a figure with its interval; a star marks one that is not informative."""
     value, interval = wording.figure(cell)
     text = f"{value} {{\\footnotesize {interval}}}" if interval else value
-    mark = "\\textsuperscript{*}" if cell is not None and "not informative" in cell.note.lower() else ""
+    mark = "\\textsuperscript{*}" if cell is not None and cell.status == "not_informative" else ""
     return text.replace("–", "--").replace(" %", "\\,\\%") + mark
 
 

@@ -83,9 +83,10 @@ class Observe:
 
 def table(cohort: Cohort, recordings: Sequence[Recording]) -> pd.DataFrame:
     """Return what is known about recordings and their people, indexed by recording id."""
-    rows = [{"id": r.id, "subject": r.subject, "session": r.session, **r.labels} for r in recordings]
+    rows = [{**r.labels, "id": r.id, "subject": r.subject, "session": r.session} for r in recordings]
     known = cohort.participants.reindex(columns=["sex", "age"])
-    return pd.DataFrame(rows).set_index("id").join(known, on="subject")
+    labelled = pd.DataFrame(rows).set_index("id")  # a label of one of these names would stand for another thing
+    return labelled.drop(columns=known.columns, errors="ignore").join(known, on="subject")
 
 
 class _View(Mapping[str, Array]):

@@ -7,7 +7,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ from personare.anonymize._release import Sources, fit_masks, release_recordings
 from personare.core.errors import DataError
 from personare.core.types import Array, Recording, Release, Withheld
 from personare.data.media import SUFFIXES, track_of
+from personare.features import audio_files, video
 from personare.features.locations import locate_live
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def anonymize_path(  # noqa: PLR0913 - one call that the whole program agrees on
     labels: Sequence[str] = (),
     seed: int = 0,
     workers: "Workers | None" = None,
+    remark: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """Hide the people in a file, a folder or a cohort; what could not be hidden is withheld, never copied.
 
@@ -57,6 +59,7 @@ def anonymize_path(  # noqa: PLR0913 - one call that the whole program agrees on
         seed: Everything random follows from it.
         workers: Who works; all cores by default. What is done to a cohort is noted in the ledger beside it, or in
             the one that ``PERSONARE_LEDGER`` names.
+        remark: Is told what had to be mended in an original, or is left out of it.
 
     Returns:
         What was made, covered and withheld; ``root`` is the file or the folder that was written.
@@ -74,7 +77,7 @@ def anonymize_path(  # noqa: PLR0913 - one call that the whole program agrees on
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")
-    work = _Anonymizing(disguise=disguise, background=background, seed=seed, workers=workers)
+    work = _Anonymizing(disguise=disguise, background=background, seed=seed, workers=workers, remark=remark)
     if (source / "dataset_description.json").exists():
         return work.cohort(source, Path(target), labels)
     if labels:
@@ -105,6 +108,7 @@ class _Anonymizing:
     background: Path | None
     seed: int
     workers: "Workers | None"
+    remark: Callable[[str], None]
 
     def cohort(self, root: Path, target: Path, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
@@ -232,11 +236,13 @@ class _Anonymizing:
             from personare.study.parallel import Workers
 
             workers = self.workers or Workers()
-            found = workers.run("anonymize", {item[0].id: item for item in work}, hide)
+            found = workers.run("anonymize", {item[0].id: item for item in work}, hide, _lost)
             outcomes = (outcome for _, outcome in found)
         for outcome in outcomes:
             said = [replace(w, item=names[outcome.recording] + w.item.removeprefix(outcome.recording)) for w in
                     outcome.withheld]  # fmt: skip
+            for sentence in outcome.remarks:
+                self.remark(f"{names[outcome.recording]}: {sentence}")
             yield replace(outcome, withheld=tuple(said))
 
 
@@ -245,7 +251,19 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: _Work, threads:
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks(), threads=threads)
     if shown and "video" in targets:
         locate = _watched(locate, sources.get("video"), shown)
-    return anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    remarks: list[str] = []
+    for track, mended in (("audio", audio_files.remarks), ("video", video.remarks)):
+        if track in disguise.modalities and track in sources and outcome.files:
+            with suppress(DataError):  # a film without sound
+                remarks += mended(sources[track])
+    return replace(outcome, remarks=tuple(remarks))
+
+
+def _lost(name: str, error: Exception) -> Outcome:
+    """Say what a recording comes to whose process died."""
+    lost = Withheld(item=name, problem=str(error), fix="Run again with --jobs 1; if it stays so, leave the file out.")
+    return Outcome(recording=name, withheld=(lost,))
 
 
 def _cores() -> int:
@@ -257,8 +275,6 @@ def _watched(locate: Locate, path: Path | None, label: str) -> Locate:
     import sys
 
     from tqdm import tqdm
-
-    from personare.features import video
 
     def watched(frames: Iterator[tuple[int, float, Array]]) -> Iterator[Any]:
         info = video.probe(path) if path else None
