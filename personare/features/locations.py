@@ -9,9 +9,29 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Array, Face, LocatedFrame
 
-__all__ = ["Locations"]
+__all__ = ["Locations", "locate_live"]
 
 _MESH = {"landmarks": (478, 3), "blendshapes": (52,), "pose": (4, 4)}
+
+
+def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool, threads: int = 1) -> Iterator[LocatedFrame]:
+    """Find the faces of a video, and their mesh where asked for.
+
+    Args:
+        frames: As ``video.read`` gives them.
+        mesh: Whether the mesh is read too.
+        threads: Cores for the detector.
+    """
+    from personare.features.face import FaceLocator
+
+    located = FaceLocator(threads=threads)(frames)
+    if not mesh:
+        yield from located
+        return
+    from personare.features.expression import FaceLandmarker
+
+    with FaceLandmarker() as landmarker:
+        yield from landmarker.locate(located)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Cohort, Evidence, LocatedFrame, Recording
+from personare.core.types import Array, Cohort, Evidence, Recording
 from personare.features import video
 from personare.features.expression import FaceLandmarker, find_model
-from personare.features.face import FaceLocator
-from personare.features.locations import Locations
+from personare.features.locations import Locations, locate_live
 from personare.features.views import FACE_VIEWS, VOICE_VIEWS, face_views, voice_views
 
 __all__ = ["Observe", "gather", "has_landmarker", "locate_live", "table"]
@@ -28,21 +27,6 @@ def has_landmarker() -> bool:
     except MissingModelError:
         return False
     return True
-
-
-@cache
-def _locator() -> FaceLocator:
-    return FaceLocator()
-
-
-def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool) -> Iterator[LocatedFrame]:
-    """Find the faces of a video, and their mesh where asked for."""
-    located = _locator()(frames)
-    if not mesh:
-        yield from located
-        return
-    with FaceLandmarker() as landmarker:
-        yield from landmarker.locate(located)
 
 
 @dataclass(frozen=True, kw_only=True)
