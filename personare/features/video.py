@@ -294,7 +294,8 @@ def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
     """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
     _must_exist(path)
     try:
-        with av.open(str(path)) as container:
+        # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
+        with av.open(f"file:{path}") as container:
             stream = _moving_picture(path, container)
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = threads
