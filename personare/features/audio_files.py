@@ -74,7 +74,7 @@ class _Repairs:
     damaged_packets: int = 0
 
     def sentences(self) -> list[str]:
-        """Say it."""
+        """Return what was mended, for people."""
         said = list(self.said)
         late_s = sum(long for where, long in self.gaps if where == 0)
         pauses = [(where, long) for where, long in self.gaps if where > 0]
@@ -117,7 +117,7 @@ def _by_libsndfile(path: Path) -> Any:
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = _wav_header(path)
-    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.lies()):
+    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small()):
         file.close()
         return None
     return file
@@ -141,9 +141,9 @@ def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
 
 def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
     header = _wav_header(path)
-    lies = header is not None and header.lies()
+    too_small = header is not None and header.is_too_small()
     try:
-        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if lies else {})
+        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if too_small else {})
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
@@ -275,7 +275,7 @@ def remarks(path: Path) -> list[str]:
         samples, loudest, rate_hz = samples + len(values), max(loudest, float(np.abs(values).max(initial=0))), rate
     said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), _wav_header(path)
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
-    if longer or (header is not None and header.lies()):
+    if longer or (header is not None and header.is_too_small()):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
         said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
     if loudest > _OVER:
@@ -329,7 +329,7 @@ class _WavHeader(NamedTuple):
         unknown = self.announced == 0 or self.announced >= _UNKNOWN_SIZE > self.present
         return None if unknown or not self.bytes_a_second else self.announced / self.bytes_a_second
 
-    def lies(self) -> bool:
+    def is_too_small(self) -> bool:
         """Whether more sound follows than is announced."""
         return self.present - self.announced > _PADDING_S * self.bytes_a_second > 0
 
