@@ -150,7 +150,8 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
 
 
 def _line(item: Withheld) -> str:
-    return f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    text = f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -194,11 +195,15 @@ def import_(
     """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
-    from personare.features.checking import check
+    from personare.features.checking import check, remarks
     from personare.features.cutting import cut
     from personare.study.parallel import Workers
 
-    remarks: list[str] = []
+    def examine(path: Path, track: str) -> list[str]:
+        check(path, track)
+        return remarks(path) if track in ("audio", "video") else []
+
+    notes: list[str] = []
     purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
     made, skipped = import_cohort(
         source,
@@ -207,13 +212,13 @@ def import_(
         options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
         consent_purposes=purposes,
         pseudonyms=pseudonyms,
-        check=check,
+        check=examine,
         extract_sound=extract_sound,
         cut=cut,
         progress=Workers().bar("import"),
-        remark=remarks.append,
+        remark=notes.append,
     )
-    for sentence in remarks:
+    for sentence in notes:
         click.echo(f"note: {sentence}", err=True)
     for item in skipped:
         click.echo(f"skipped {_line(item)}", err=True)

@@ -18,7 +18,7 @@ POLICIES = ("names", "all", "none")
 
 _CODE = re.compile(
     r"(?:[a-z]{1,2}|sub|subj|subject|pat|patient|participant|person|proband|vpn|spk|speaker|actor|user|case|"
-    r"control|child|student)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
+    r"control|child|student|pair|video|author)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
     re.IGNORECASE,
 )
 

@@ -308,7 +308,8 @@ def _announced_s(path: Path) -> float | None:
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
+            first = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), 0)
+            return float((stream.duration + min(0, first)) * stream.time_base)  # below 0 an edit list cuts off
         return container.duration / 1_000_000 if container.duration else None
 
 

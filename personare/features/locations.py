@@ -104,6 +104,16 @@ class Locations:
         boxes[self.frame[::-1]] = self.box[::-1]  # faces come largest first, so the largest is written last
         return boxes
 
+    def mesh(self, frames: Array) -> tuple[Array, Array]:
+        """Return blendshapes (F, 52) and landmarks (F, 478, 3) of these frames' largest faces; NaN where none is."""
+        row = np.full(len(self.certain), -1)
+        row[self.frame[::-1]] = np.arange(len(self.frame))[::-1]  # as in ``largest``
+        rows = row[frames]
+        shapes, mesh = (
+            np.where((rows >= 0)[:, None, None], a[rows], np.nan) for a in (self.blendshapes[:, None], self.landmarks)
+        )
+        return shapes[:, 0].astype(np.float32), mesh.astype(np.float32)
+
     def save(self, path: Path) -> None:
         """Write to one npz file."""
         np.savez_compressed(path, **{**vars(self), "landmarks": self.landmarks.astype(np.float32)})

@@ -75,10 +75,14 @@ class Observe:
         if self.original:
             kept.parent.mkdir(parents=True, exist_ok=True)
             Locations.of(locate_live(video.read(path), mesh=has_landmarker())).save(kept)
-        boxes = Locations.load(kept).largest() if kept.exists() else np.empty((0, 4))
+        there = Locations.load(kept) if kept.exists() else None
+        boxes = np.empty((0, 4)) if there is None else there.largest()
         with ExitStack() as stack:
             landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
-            return face_views(path, [v for v in self.views if v in FACE_VIEWS], boxes, landmarker=landmarker)
+            known = there if self.original and landmarker is not None else None
+            return face_views(
+                path, [v for v in self.views if v in FACE_VIEWS], boxes, landmarker=landmarker, known=known
+            )
 
 
 def table(cohort: Cohort, recordings: Sequence[Recording]) -> pd.DataFrame:
