@@ -99,11 +99,13 @@ def test_a_folder_is_done_and_what_cannot_be_is_withheld(call, tmp_path):
     (tmp_path / "in/zero.wav").write_bytes(b"")
     (tmp_path / "in/text.mp4").write_text("not a video")
     answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1")
-    assert answer.returncode == 2
+    assert answer.returncode == 3
+    assert "out: 2 recordings, 2 withheld" in answer.stdout
     assert "zero.wav" in answer.stderr
     assert "text.mp4" in answer.stderr
     written = sorted(f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*") if f.is_file())
-    assert written == ["a.wav", "deep/b.wav"]
+    assert len(written) == 2
+    assert all(name.startswith("recording-") for name in written)
 
 
 def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
@@ -116,7 +118,7 @@ def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
 def test_a_face_method_on_a_sound_file_withholds_it(call, tmp_path):
     voice(tmp_path / "in.wav")
     answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid")
-    assert answer.returncode == 2
+    assert answer.returncode == 3
     assert not (tmp_path / "out.mp4").exists()
 
 

@@ -61,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
         DataError: It cannot be written.
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8", errors="backslashreplace")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
 
 
 def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:

@@ -112,7 +112,7 @@ def _peak(path: Path) -> float:
 def _by_libsndfile(path: Path) -> Any:
     """Return the opened file, or None where FFmpeg reads it better: it knows time stamps, loudspeakers, lengths."""
     try:
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = _wav_header(path)
@@ -142,7 +142,7 @@ def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, f
     header = _wav_header(path)
     lies = header is not None and header.lies()
     try:
-        container: Any = av.open(str(path), options={"ignore_length": "1"} if lies else {})
+        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if lies else {})
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
@@ -160,7 +160,7 @@ def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
     if len(tracks) == 1:
         return tracks[0]
     for track in tracks:
-        with closing(av.open(str(path))) as container:
+        with closing(av.open(f"file:{path}")) as container:
             pieces = _pieces(container, container.streams[track.index], _Repairs())
             if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
                 if track is not tracks[0]:
@@ -300,15 +300,16 @@ def _announced_s(path: Path) -> float | None:
     if header is not None:
         return header.announced_s
     try:
-        return float(soundfile.info(str(path)).duration)
+        return float(soundfile.info(os.fsencode(path)).duration)
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         pass
-    with closing(av.open(str(path))) as container:
+    with closing(av.open(f"file:{path}")) as container:
         stream = played(container, "audio")[0]
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
+            first = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), 0)
+            return float((stream.duration + min(0, first)) * stream.time_base)  # below 0 an edit list cuts off
         return container.duration / 1_000_000 if container.duration else None
 
 
@@ -422,7 +423,7 @@ def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = 
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
         os.close(handle)
         with soundfile.SoundFile(
-            name, "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
+            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
         ) as file:
             if note:
                 file.comment = note
