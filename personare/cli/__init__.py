@@ -196,7 +196,7 @@ def import_(
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.checking import check, remarks
-    from personare.features.cutting import cut
+    from personare.features.cutting import Cutter
     from personare.study.parallel import Workers
 
     def examine(path: Path, track: str) -> list[str]:
@@ -214,7 +214,7 @@ def import_(
         pseudonyms=pseudonyms,
         check=examine,
         extract_sound=extract_sound,
-        cut=cut,
+        cut=Cutter(),
         progress=Workers().bar("import"),
         remark=notes.append,
     )
