@@ -155,10 +155,11 @@ def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]
 
 def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
     """Return what stands for each folder of this machine, the longest first."""
-    others = [plan.public, *(task.cohort for task in plan.transfer)]
-    named = {path: Path(path).name for path in others if path}
-    folders = (cohort.root, run.root, run.private, Path.cwd(), Path.home(), Path(tempfile.gettempdir()))
-    named |= {str(f): f"<{f.name}>" for folder in folders for f in (folder, folder.resolve()) if f.is_absolute()}
+    folders = {"<cohort>": cohort.root, "<run>": run.root, "<private>": run.private}
+    folders |= {"<here>": Path.cwd(), "~": Path.home(), "<tmp>": Path(tempfile.gettempdir())}
+    named = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
+    for path in filter(None, (plan.public, *(task.cohort for task in plan.transfer))):
+        named |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
     return {path: named[path] for path in sorted(named, key=len, reverse=True) if path != "/"}
 
 

@@ -285,6 +285,8 @@ class _Study:
                     yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
             release = release_recordings(self.recordings, disguise, part, hide, labels=("emotion",))
+            if not open_cohort(part).recordings:
+                raise DataError(f"No recording could be protected. {release.withheld[0].problem}")
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
         )
