@@ -94,7 +94,7 @@ def contour(utterance: Utterance, voice: Voice, prosody: Prosody, *, rng: np.ran
 
     Args:
         utterance: Timing and stress.
-        voice: The person's mean pitch and accent size.
+        voice: The person's mean pitch, accents and falls.
         prosody: What this take does with them.
         rng: Varies each accent.
 
@@ -106,15 +106,17 @@ def contour(utterance: Utterance, voice: Voice, prosody: Prosody, *, rng: np.ran
     share = np.clip((times - start) / (end - start), 0, 1)
     centers = utterance.syllables_s.mean(axis=1)
     accents = utterance.stress * np.exp(0.3 * rng.standard_normal(len(centers)))
-    bumps = np.exp(-0.5 * ((times[:, None] - centers) / 0.08) ** 2) @ accents  # (N,)
+    peaks = centers + voice.accent_late_s
+    bumps = np.exp(-0.5 * ((times[:, None] - peaks) / voice.accent_width_s) ** 2) @ accents  # (N,)
     wander = gaussian_filter1d(rng.standard_normal(len(times)), 8) * 1.2
     tremor = prosody.tremor_st * np.sin(2 * np.pi * (5.5 * times + rng.random()))
     semitones = (
         prosody.pitch_st
         + voice.f0_range_st * prosody.span * (bumps - 0.4)
-        - prosody.fall_st * (share - 0.5)
+        - (voice.fall_st + prosody.fall_st) * (share - 0.5)
         + 0.25 * wander
         + tremor
     )
-    level = prosody.level_db + 2.5 * (bumps - 0.4) * prosody.span - 4.0 * share**2 + 0.8 * tremor
+    accent = voice.accent_db * (bumps - 0.4) * prosody.span
+    level = prosody.level_db + accent - voice.fade_db * share**2 + 0.8 * tremor
     return voice.f0_hz * 2 ** (semitones / 12), level

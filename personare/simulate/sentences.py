@@ -60,14 +60,19 @@ PHONES: dict[str, Phone] = {
     "g": Phone(formants=(250, 2050, 2400), seconds=0.065, voice=0.2, noise=0.25, band_hz=(2200, 700), burst=0.3),
     "t": Phone(formants=(300, 1750, 2650), seconds=0.080, voice=0, noise=0.35, band_hz=(4200, 1600), burst=0.45),
     "k": Phone(formants=(300, 2050, 2400), seconds=0.080, voice=0, noise=0.35, band_hz=(2200, 800), burst=0.45),
+    "_": Phone(formants=(500, 1500, 2500), seconds=0.100, voice=0, jaw=0.05, lips=0.2),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1."""
+    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1.
+
+    The first phrase ends with syllable number ``phrase``.
+    """
 
     text: str
+    phrase: int
     syllables: tuple[str, ...]
     stress: tuple[float, ...]
 
@@ -75,21 +80,25 @@ class Sentence:
 SENTENCES: dict[str, Sentence] = {
     "S1": Sentence(
         text="Anna may see you at noon today.",
+        phrase=5,
         syllables=("An", "@", "me", "si", "ju", "At", "nun", "t@", "de"),
         stress=(1, 0, 0.2, 0.7, 0.1, 0, 1, 0, 0.8),
     ),
     "S2": Sentence(
         text="Bob goes to the market so soon.",
+        phrase=2,
         syllables=("bab", "goz", "t@", "d@", "ma", "k@t", "so", "sun"),
         stress=(1, 0.5, 0, 0, 1, 0, 0.5, 0.9),
     ),
     "S3": Sentence(
         text="A moon may move over the sea.",
+        phrase=4,
         syllables=("@", "mun", "me", "muv", "o", "v@", "d@", "si"),
         stress=(0, 1, 0.2, 0.7, 0.5, 0, 0, 1),
     ),
     "S4": Sentence(
         text="Take me down to a sunny bay.",
+        phrase=3,
         syllables=("tek", "mi", "dan", "t@", "@", "sa", "ni", "be"),
         stress=(1, 0.1, 0.6, 0, 0, 0.9, 0, 0.8),
     ),
@@ -134,12 +143,16 @@ class Utterance:
         return np.stack([np.interp(times_s, knots, column) for column in np.array(values).T], axis=1)  # (T, 3)
 
 
-def speak(sentence: str, *, rate: float, rng: np.random.Generator) -> Utterance:
+def speak(
+    sentence: str, *, rate: float, lengthening: float = 1.0, pause_s: float = 0.0, rng: np.random.Generator
+) -> Utterance:
     """Time the sounds of a sentence.
 
     Args:
         sentence: One of ``SENTENCES``.
         rate: Speaking rate, 1 for the usual one.
+        lengthening: Factor by which stressed and last vowels are lengthened.
+        pause_s: Pause between phrases; none where it is not above 0.
         rng: Varies every length a little.
 
     Raises:
@@ -160,11 +173,15 @@ def speak(sentence: str, *, rate: float, rng: np.random.Generator) -> Utterance:
         start, last = clock, place == len(said.syllables) - 1
         for symbol in syllable:
             phone = PHONES[symbol]
-            stretch = (1 + 0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
+            stretch = 1 + lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
             length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * rate)
             sounds.append(Sound(phone=phone, start_s=clock, end_s=clock + length))
             clock += length
         syllables.append((start, clock))
+        if place + 1 == said.phrase and pause_s > 0:
+            length = pause_s * float(np.exp(0.2 * rng.standard_normal()))
+            sounds.append(Sound(phone=PHONES["_"], start_s=clock, end_s=clock + length))
+            clock += length
     return Utterance(
         text=said.text,
         sounds=tuple(sounds),
