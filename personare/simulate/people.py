@@ -90,6 +90,10 @@ class Voice:
         fade_db: How far the level falls over a sentence.
         pause_s: Pause between phrases.
         lengthening: Factor by which stressed and last vowels are lengthened.
+        fronting: Factor of the second formant of rounded vowels.
+        voicing: Factor of the voice in consonants with friction or bursts.
+        wait_s: Silence before the person begins to speak.
+        stay_s: Silence until the recording is ended.
     """
 
     f0_hz: float
@@ -117,6 +121,10 @@ class Voice:
     fade_db: float
     pause_s: float
     lengthening: float
+    fronting: float
+    voicing: float
+    wait_s: float
+    stay_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +141,8 @@ class Room:
         shelf_db: How much more it hears at 4 kHz than at 250 Hz.
         peak_hz: Where it resonates.
         peak_db: How much.
-        floor_db: Level of its noise under the speech.
+        gain_db: How loud it is set.
+        noise_db: Level of its noise, 0 for full scale.
     """
 
     decay_s: float
@@ -145,7 +154,8 @@ class Room:
     shelf_db: float
     peak_hz: float
     peak_db: float
-    floor_db: float
+    gain_db: float
+    noise_db: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,38 +325,43 @@ def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
         shimmer=draw.within(0.02, 0.09),
         breath=draw.within(0.01, 0.12),
         tilt_db=draw.within(2, 14),
-        rate=draw.within(0.82, 1.2),
-        open_share=speaking.within(0.45, 0.8),
+        rate=draw.within(0.8, 1.25),
+        open_share=speaking.within(0.5, 0.75),
         peak_share=speaking.within(0.6, 0.8),
         bandwidth=speaking.within(0.7, 1.7),
         nasal_hz=speaking.within(450, 1100),
         nasality=speaking.within(0, 0.4),
         space=speaking.within(0.75, 1.15),
         coarticulation_s=speaking.within(0.006, 0.024),
-        friction=speaking.within(0.4, 1.8),
+        friction=speaking.within(0.5, 1.6),
         sibilance=speaking.within(0.82, 1.12),
-        accent_db=speaking.within(0.5, 5),
+        accent_db=speaking.within(1, 4),
         accent_late_s=speaking.within(-0.05, 0.07),
         accent_width_s=speaking.within(0.05, 0.12),
-        fall_st=speaking.within(-2, 3),
+        fall_st=speaking.within(-1.2, 1.2),
         fade_db=speaking.within(0, 9),
-        pause_s=speaking.within(-0.08, 0.25),
+        pause_s=speaking.within(-0.08, 0.3),
         lengthening=speaking.within(0.3, 1.8),
+        fronting=speaking.within(0.85, 1.4),
+        voicing=speaking.within(0, 1.8),
+        wait_s=speaking.within(0.06, 0.34),
+        stay_s=speaking.within(0.1, 0.4),
     )
 
 
 def _room(draw: _Draw) -> Room:
     return Room(
-        decay_s=draw.within(0.1, 0.6),
-        reverb_db=draw.within(2, 16),
+        decay_s=draw.within(0.1, 0.4),
+        reverb_db=draw.within(7, 18),
         desk_ms=draw.within(0.8, 5),
-        desk=draw.within(0.1, 0.7),
-        low_hz=draw.within(50, 260),
+        desk=draw.within(0.1, 0.4),
+        low_hz=draw.within(50, 200),
         high_hz=draw.within(4000, 7800),
-        shelf_db=draw.within(-7, 7),
+        shelf_db=draw.within(-3, 3),
         peak_hz=draw.within(900, 4000),
-        peak_db=draw.within(-6, 9),
-        floor_db=draw.within(28, 55),
+        peak_db=draw.within(-2, 5),
+        gain_db=draw.within(-23.5, -20.5),
+        noise_db=draw.within(-66, -50),
     )
 
 

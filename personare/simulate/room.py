@@ -24,12 +24,10 @@ def recorded(
     **Source**: late reverberation as exponentially falling noise (Moorer 1979, doi:10.2307/3680280).
     """
     heard = _heard(dsp.fftconvolve(sound, _response(room, rate_hz, walls))[: len(sound)], room, rate_hz)
-    level = float(np.sqrt(np.mean(heard**2))) + 1e-9
-    gain_db = float(rng.normal(-24, 2)) - 20 * np.log10(level)
+    gain_db = room.gain_db + float(rng.normal(0, 1))
     gain_db = min(gain_db, 20 * np.log10(0.85 / max(float(np.abs(heard).max()), 1e-9)))
-    noise = dsp.lfilter([1], [1, -0.7], rng.standard_normal(len(sound)))
-    noise *= level * 10 ** (-room.floor_db / 20) / np.sqrt(np.mean(noise**2))
-    return gain_db, np.clip((heard + noise) * 10 ** (gain_db / 20), -1, 1).astype(np.float32)
+    noise = 10 ** (room.noise_db / 20) * dsp.lfilter([0.7], [1, -0.7], rng.standard_normal(len(sound)))
+    return gain_db, np.clip(heard * 10 ** (gain_db / 20) + noise, -1, 1).astype(np.float32)
 
 
 def _response(room: Room, rate_hz: float, walls: np.random.Generator) -> Array:

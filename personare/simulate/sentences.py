@@ -6,6 +6,7 @@ import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.simulate.people import Voice
 
 __all__ = ["PHONES", "SENTENCES", "Phone", "Sentence", "Sound", "Utterance", "speak"]
 
@@ -143,43 +144,41 @@ class Utterance:
         return np.stack([np.interp(times_s, knots, column) for column in np.array(values).T], axis=1)  # (T, 3)
 
 
-def speak(
-    sentence: str, *, rate: float, lengthening: float = 1.0, pause_s: float = 0.0, rng: np.random.Generator
-) -> Utterance:
+def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Generator) -> Utterance:
     """Time the sounds of a sentence.
 
     Args:
         sentence: One of ``SENTENCES``.
-        rate: Speaking rate, 1 for the usual one.
-        lengthening: Factor by which stressed and last vowels are lengthened.
-        pause_s: Pause between phrases; none where it is not above 0.
+        voice: The person's rate, pauses and lengthening.
+        rate: Factor of the person's rate.
         rng: Varies every length a little.
 
     Raises:
         OptionError: The sentence is not known.
 
     Example:
-        >>> said = speak("S1", rate=1.0, rng=np.random.default_rng(0))
+        >>> from personare.simulate.people import person
+        >>> said = speak("S1", voice=person(0, 1).voice, rng=np.random.default_rng(0))
         >>> len(said.syllables_s), bool(1.2 < said.duration_s < 2.4)
         (9, True)
     """
     if sentence not in SENTENCES:
         raise OptionError(f"There is no sentence '{sentence}'. Choose one of: {', '.join(SENTENCES)}.")
     said = SENTENCES[sentence]
-    clock = float(rng.uniform(0.10, 0.22))
+    clock = voice.wait_s * float(rng.uniform(0.8, 1.25))
     sounds: list[Sound] = []
     syllables = []
     for place, (syllable, stress) in enumerate(zip(said.syllables, said.stress, strict=True)):
         start, last = clock, place == len(said.syllables) - 1
         for symbol in syllable:
             phone = PHONES[symbol]
-            stretch = 1 + lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
-            length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * rate)
+            stretch = 1 + voice.lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
+            length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * voice.rate * rate)
             sounds.append(Sound(phone=phone, start_s=clock, end_s=clock + length))
             clock += length
         syllables.append((start, clock))
-        if place + 1 == said.phrase and pause_s > 0:
-            length = pause_s * float(np.exp(0.2 * rng.standard_normal()))
+        if place + 1 == said.phrase and voice.pause_s > 0:
+            length = voice.pause_s / rate * float(np.exp(0.2 * rng.standard_normal()))
             sounds.append(Sound(phone=PHONES["_"], start_s=clock, end_s=clock + length))
             clock += length
     return Utterance(
@@ -187,5 +186,5 @@ def speak(
         sounds=tuple(sounds),
         syllables_s=np.array(syllables),
         stress=np.array(said.stress, dtype=float),
-        duration_s=clock + float(rng.uniform(0.15, 0.3)),
+        duration_s=clock + voice.stay_s * float(rng.uniform(0.8, 1.25)),
     )

@@ -132,13 +132,7 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
     strength = float(chance("strength").uniform(0.6, 1.15))
     prosody = intend(emotion, strength=strength, rng=chance("prosody"))
     voice = person.voice
-    utterance = speak(
-        sentence,
-        rate=voice.rate * prosody.rate,
-        lengthening=voice.lengthening,
-        pause_s=voice.pause_s / prosody.rate,
-        rng=chance("words"),
-    )
+    utterance = speak(sentence, voice=voice, rate=prosody.rate, rng=chance("words"))
     motion = move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
     return Take(
         person=person,

@@ -40,7 +40,7 @@ class Speech:
     gain_db: float
 
 
-def say(  # noqa: PLR0913 - who says what how, and where
+def say(
     utterance: Utterance,
     voice: Voice,
     prosody: Prosody,
@@ -100,8 +100,12 @@ def _tract(utterance: Utterance, voice: Voice, prosody: Prosody, count: int) -> 
     for sound in utterance.sounds:
         length = sound.end_s - sound.start_s
         knots += [sound.start_s + 0.3 * length, sound.end_s - 0.3 * length]
-        targets += [sound.phone.formants] * 2
-        voicing[(times >= sound.start_s) & (times < sound.end_s)] = sound.phone.voice
+        first, second, third = sound.phone.formants
+        rounded = sound.phone.round > 0 and sound.phone.voice > 0.8
+        targets += [(first, second * (voice.fronting if rounded else 1), third)] * 2
+        voicing[(times >= sound.start_s) & (times < sound.end_s)] = sound.phone.voice * (
+            voice.voicing if sound.phone.noise else 1
+        )
     low = np.stack([np.interp(times, knots, column) for column in np.array(targets).T], axis=1)  # (N, 3)
     low = _NEUTRAL_HZ + voice.space * (low - _NEUTRAL_HZ)
     formants = np.concatenate([low, np.broadcast_to(_UPPER_HZ, (count, 2))], axis=1)
