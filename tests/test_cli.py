@@ -195,7 +195,7 @@ def test_files_are_imported_or_listed_whatever_they_are_called(call, tmp_path, n
     answer = call("import", "s", "c", "--reader", "folder")
     assert answer.returncode == 0, answer.stderr
     taken, skipped = (int(n) for n in re.findall(r"(\d+) (?:recordings|skipped)", answer.stdout))
-    assert taken + skipped == 2 and taken >= 1
+    assert (taken, skipped) == ((2, 0) if in_table else (1, 1))
     assert skipped == answer.stderr.count("skipped ") == len((tmp_path / "c/skipped.tsv").read_text().splitlines()) - 1
 
 
