@@ -97,11 +97,19 @@ class Observe:
             return face_views(path, [v for v in self.views if v in FACE_VIEWS], boxes, landmarker=landmarker)
 
 
-def table(cohort: Cohort, recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Return what is known about recordings and their people, indexed by recording id."""
-    rows = [{"id": r.id, "subject": r.subject, "session": r.session, **r.labels} for r in recordings]
-    known = cohort.participants.reindex(columns=["sex", "age"])
-    return pd.DataFrame(rows).set_index("id").join(known, on="subject")
+def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> pd.DataFrame:
+    """Return what is known about recordings and their people, indexed by recording id.
+
+    Args:
+        cohort: Whose.
+        recordings: Those to list.
+        label: A column of the participants to add, unless recordings have it.
+    """
+    rows = pd.DataFrame(
+        [{"id": r.id, "subject": r.subject, "session": r.session, **r.labels} for r in recordings]
+    ).set_index("id")
+    names = [name for name in dict.fromkeys(["sex", "age", label]) if name and name not in rows]
+    return rows.join(cohort.participants.reindex(columns=names), on="subject")
 
 
 class _View(Mapping[str, Array]):

@@ -72,7 +72,7 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str,
     name, modality, recordings, baseline = item
     views = needed_views(plan)
     rows = table(cohort, recordings)
-    originals = table(cohort, [r for r in cohort.recordings if r.id in rows.index])
+    originals = table(cohort, [r for r in cohort.recordings if r.id in rows.index], plan.label)
     original = gather(out / "private" / "original", originals, views)
     released = original if name == "original" else gather(out / "private" / name, rows, views)
     results = judge(
@@ -83,6 +83,8 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str,
         attacks=plan.attacks,
         utilities=plan.utilities,
         options=plan.options,
+        label=plan.label or "emotion",
+        label_kind=plan.kind,
         baseline=[read_result(row) for row in baseline],
     )
     return {"rows": [asdict(replace(row, release=name)) for row in results]}

@@ -11,6 +11,7 @@ from personare.anonymize._release import fit_masks, release_recordings
 from personare.core.errors import DataError, PersonareError
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import open_cohort
+from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
 from personare.govern.ledger import Ledger
@@ -21,9 +22,10 @@ from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
 from personare.study.features import FeatureReleases
 from personare.study.judge import Judge, Judged, needed_views
+from personare.study.labels import choose_label, values_of
 from personare.study.models import Models
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan
+from personare.study.plan import StudyPlan, with_label
 
 __all__ = ["made_up_cohort", "run_study"]
 
@@ -49,6 +51,8 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         PolicyError: Consent allows no recording to be opened for the plan's purpose.
         DataError: There is nothing to judge, or another process works in the same folder.
     """
+    plan = choose_label(cohort, plan)
+    text = with_label(text, plan.label)
     with RunFolder(out).lock():
         skipped: list[Withheld] = []
         recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
@@ -59,7 +63,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         (out / "study.toml").write_text(
             text, encoding="utf-8"
         )  # only now: a refused run leaves the last one's as it was
-        outputs.write(out, cohort, (every, [*judged, *rows], skipped), plan.published, ledger)
+        outputs.write(out, cohort, (every, [*judged, *rows], skipped), plan, ledger)
         return write_report(out)
 
 
@@ -89,22 +93,30 @@ def _release_learned(
         (plan.representations, features.represent),
         (plan.models, models.make),
     ]
-    work = {one.name: (one.name, partial(make, one)) for ones, make in kinds for one in ones}
+    work = {
+        one.name: (one.name, partial(_with_classes, cohort, plan, make, one)) for ones, make in kinds for one in ones
+    }
     # what one release costs a person must be in the ledger before the next one is priced
     alone = replace(workers, jobs=1) if plan.budget else workers
     made = dict(alone.run("learn from people", work, _tried)) if work else {}
     releases, rows = [], []
-    for name in [
-        *(r.name for r in plan.representations),
-        *(s.name for s in plan.synthetic),
-        *(m.name for m in plan.models),
-    ]:
+    for name in [one.name for ones in (plan.representations, plan.synthetic, plan.models) for one in ones]:
         found, problems = made[name]
         skipped.extend(item for item in problems if item not in skipped)
         if found:
             releases.append(replace(found[0], root=out / "releases" / found[0].name))
             rows += found[1]
     return releases, rows
+
+
+def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learned], one: Any) -> _Learned:
+    """Make a release that is learned from classes, unless its label is a continuous number."""
+    kind = plan.kind if one.label == plan.label else kind_of_label(values_of(cohort, one.label))
+    if kind == "continuous":
+        raise DataError(
+            f"It is learned from classes, and {one.label} is continuous. Name another label for it in the study file"
+        )
+    return make(one)
 
 
 def _tried(item: tuple[str, Callable[[], _Learned]]) -> tuple[_Learned | None, list[Withheld]]:
