@@ -1,10 +1,6 @@
 # The two commands: `make study` and `make test`. Everything else is `personare --help`.
 PYTHON ?= python3.11
 BIN := .venv/bin
-# Model files that a group keeps beside its checkouts; without them, methods that need one say so and the rest runs.
-ifneq ($(wildcard ../shared/models),)
-export PERSONARE_MODELS ?= $(abspath ../shared/models)
-endif
 # constraints.txt is the complete lock, so nothing is resolved here and exactly one build of OpenCV is installed.
 INSTALLED := .venv/installed
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personare.data.runs import private_folder
 from personare.govern.ledger import Ledger
 from personare.learn.checkpoints import load_weights
 
@@ -34,7 +35,7 @@ def test_a_forest_is_trained_judged_attacked_and_looked_at_again(typed, numbers,
     assert again["model.accuracy"]["value"] == found["model.accuracy"]["value"]
     assert again["robustness_voice_missing50.accuracy"]["n"] == 24
     assert any(measure.startswith("model.uar_sex") for measure in again)
-    assert (run / "explanations/forest.csv").is_file()
+    assert (private_folder(run) / "explanations/forest.csv").is_file()
 
     other = people_of_numbers("other", people=4, seed=2, purposes=("evaluation",))
     assert typed("evaluate", run, "--cohort", other.root).status == 0
@@ -53,7 +54,7 @@ def test_a_private_model_keeps_its_claim_and_an_over_claimed_one_is_refused(type
     careless = tmp_path / "careless"
     words = ("--method", "forest", "-o", "trees=20", "-o", "leaf=1", "--shadows", 0, "--out", careless)
     assert typed("train", numbers.root, *words).status == 0
-    step, honest = (f / "steps" for f in (careless, run))
+    step, honest = (private_folder(f) / "steps" for f in (careless, run))
     spend = json.loads((honest / "model-private_head.json").read_text())["result"]["spends"][0]
     record = json.loads((step / "model-forest.json").read_text())
     record["result"]["spends"] = [{**spend, "epsilon": 0.01}]

@@ -1,7 +1,7 @@
 """Anonymizers over many recordings: fit what must be fitted, hide everybody, write a cohort that may leave."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.core.types import Cohort, LocatedFrame, Recording, Release, Signal, Withheld
+from personare.core.types import LocatedFrame, Recording, Release, Signal, Withheld
 from personare.data.cohort import CohortWriter
 from personare.features import audio, video
 from personare.features.models import find_model
@@ -105,25 +105,29 @@ def _fit(
 
 
 def release_recordings(
-    cohort: Cohort,
     recordings: Sequence[Recording],
     disguise: Disguise,
     root: Path,
     hide: Callable[[Sequence[tuple[Recording, Mapping[str, Path]]]], Iterable[Outcome]],
+    *,
+    labels: Sequence[str],
 ) -> Release:
-    """Write a released cohort: the protected recordings, their labels, nothing about the people.
+    """Write a released cohort: the protected recordings, the labels asked for, nothing about the people.
+
+    **Guarantee**: Nothing of the source enters but the recordings' ids, the hidden sound and pictures, and the labels
+    named: no other label, no other track, no column about the people, not the source's name.
 
     Args:
-        cohort: Where the recordings come from.
         recordings: Those that the vault admitted.
         disguise: What is done to them.
         root: The release's folder.
         hide: Runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores.
+        labels: The labels that leave, where a recording has them.
 
     Returns:
         What was made, what was covered and what was withheld.
     """
-    writer = CohortWriter(root, name=f"{cohort.name}: {disguise.name}", kind="release", description=_made_by(disguise))
+    writer = CohortWriter(root, name=disguise.name, kind="release", description=_made_by(disguise))
     suffix = {"audio": ".wav", "video": ".mp4"}
     work = [(r, {track: writer.path(r, track, suffix[track]) for track in disguise.modalities}) for r in recordings]
     by_id = {r.id: r for r in recordings}
@@ -135,7 +139,11 @@ def release_recordings(
             counts[name] = counts.get(name, 0) + count
         if outcome.files:
             tracks = {track: path.relative_to(root).as_posix() for track, path in outcome.files.items()}
-            writer.add(replace(by_id[outcome.recording], tracks=tracks))
+            known = by_id[outcome.recording]
+            leaving = {label: known.labels[label] for label in labels if label in known.labels}
+            writer.add(
+                Recording(id=known.id, subject=known.subject, session=known.session, tracks=tracks, labels=leaving)
+            )
     people = pd.DataFrame(index=pd.Index(sorted({r.subject for r in recordings}), name="participant_id"))
     writer.finish(people)
     return Release(

@@ -10,7 +10,7 @@ import click
 from personare import __version__
 from personare.cli import learning, making, upkeep
 from personare.core import registry
-from personare.core.errors import OptionError, PersonareError
+from personare.core.errors import IncompleteError, OptionError, PersonareError, reason
 from personare.core.types import Withheld
 
 __all__ = ["main"]
@@ -34,18 +34,24 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line; the user's mistakes end with a sentence and exit status 2."""
+    """Run the command line; mistakes end with a sentence and exit status 2, what could not be made with 3."""
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(2)
+    except IncompleteError as error:
+        click.echo(f"personare: {error}", err=True)
+        sys.exit(3)
     except (PersonareError, OSError) as error:
         click.echo(f"personare: {error}", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
         click.echo("personare: stopped. The same command goes on where it stopped.", err=True)
         sys.exit(130)
+    except Exception as error:
+        click.echo(f"personare: {reason(error)}. This is a fault of personare: please report this line.", err=True)
+        sys.exit(3)
 
 
 @cli.command()
@@ -67,18 +73,16 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
-    from personare.study.outputs import text_table
     from personare.study.parallel import Workers
     from personare.study.plan import load_plan
-    from personare.study.run import made_up_cohort, run_study
+    from personare.study.run import made_up_cohort, run_study, stages
 
     plan, text = load_plan(preset, config, label=how["label"])
     plan = plan if seed is None else replace(plan, seed=seed)
-    workers = Workers(jobs=how["jobs"], engine=how["engine"])
-    people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
-    report = run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
-    click.echo(text_table(out))
-    click.echo(f"\nReport: {report}\nNumbers: {out / 'results.json'}")
+    with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (cohort is None)) as workers:
+        people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
+        run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
+    learning.tell_run(out)
 
 
 @cli.command()
@@ -91,6 +95,9 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
 @click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
@@ -115,7 +122,8 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     if chosen:
         raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
     workers = Workers(jobs=how["jobs"])
-    release = anonymize_path(source, target, disguise, background=how["background"], seed=how["seed"], workers=workers)
+    given = {name: how[name] for name in ("background", "labels", "seed")}
+    release = anonymize_path(source, target, disguise, **given, workers=workers)
     for item in release.withheld:
         click.echo(f"withheld {_line(item)}", err=True)
     covered = int(release.counts.get("frames_covered_whole", 0))
@@ -153,30 +161,68 @@ def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 @click.argument("cohort", type=PATH)
 @click.option("--reader", required=True, help="How SOURCE is laid out; see `personare methods`.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the reader.")
-@click.option("--consent-all", multiple=True, metavar="PURPOSE", help="Note that everybody agreed to this purpose.")
-def import_(source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...]) -> None:
-    """Bring SOURCE into a new COHORT folder; what cannot be read is listed and left out."""
+@click.option(
+    "--consent-all",
+    multiple=True,
+    metavar="PURPOSE[,PURPOSE]",
+    help="Note that everybody agreed to these purposes: study needs evaluation and training, anonymize anonymization.",
+)
+@click.option(
+    "--pseudonyms",
+    type=click.Choice(["names", "all", "none"]),
+    default="names",
+    show_default=True,
+    help="Who gets a number: people called by a name and not a code, everybody, or nobody. The key lies beside COHORT.",
+)
+def import_(
+    source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...], pseudonyms: str
+) -> None:
+    """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.checking import check
+    from personare.features.cutting import cut
     from personare.study.parallel import Workers
 
+    remarks: list[str] = []
+    purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
     made, skipped = import_cohort(
         source,
         cohort,
         reader=reader,
         options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
-        consent_purposes=consent_all,
+        consent_purposes=purposes,
+        pseudonyms=pseudonyms,
         check=check,
         extract_sound=extract_sound,
+        cut=cut,
         progress=Workers().bar("import"),
+        remark=remarks.append,
     )
+    for sentence in remarks:
+        click.echo(f"note: {sentence}", err=True)
     for item in skipped:
         click.echo(f"skipped {_line(item)}", err=True)
     people = len({r.subject for r in made.recordings})
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
-    if not consent_all:
-        click.echo("Nobody's consent is noted yet: fill consent.tsv, or import with --consent-all evaluation.")
+    _tell_consent(cohort)
+
+
+def _tell_consent(cohort: Path) -> None:
+    """Say which of the usual verbs consent does not allow yet, and how to note it."""
+    from personare.govern.consent import read_consent
+
+    noted = {
+        purpose.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for purpose in text.split(",")
+    }
+    needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
+    missing = [purpose for purpose in needed if purpose not in noted]
+    if missing:
+        verbs = ", ".join(f"{purpose} (for {needed[purpose]})" for purpose in missing)
+        click.echo(
+            f"Nobody's consent is noted yet to {verbs}: fill consent.tsv, or, where everybody agreed, give the same "
+            f"command again with --consent-all {','.join(missing)}."
+        )
 
 
 @cli.command()
@@ -235,5 +281,6 @@ for _verb in (
     upkeep.ledger,
     upkeep.models,
     upkeep.doctor,
+    upkeep.purge,
 ):
     cli.add_command(_verb)

@@ -1,13 +1,17 @@
 """The verbs about models: train, evaluate, audit, price privacy, and reproduce a paper."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from personare.core.errors import OptionError, PolicyError
+from personare.core.errors import IncompleteError, OptionError, PolicyError
+from personare.core.types import Withheld
 
-__all__ = ["audit", "evaluate", "privacy", "reproduce", "train"]
+__all__ = ["audit", "evaluate", "method_options", "privacy", "reproduce", "tell_incomplete", "tell_run", "train"]
+
+_MOST = 30  # lines about what was not made
 
 _PATH = click.Path(path_type=Path)
 _LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
@@ -27,6 +31,32 @@ def method_options(given: tuple[str, ...]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[name] = value
     return found
+
+
+def tell_run(out: Path, first: str = "") -> None:
+    """Print what a run found and where; what was planned and not made comes last, as exit status 3."""
+    from personare.data.runs import private_folder
+    from personare.study.outputs import not_made, text_table
+
+    click.echo(text_table(out))
+    click.echo(f"\n{first}Report: {out / 'report.html'}\nNumbers: {out / 'results.json'}")
+    click.echo(
+        f"{out} may be sent. {private_folder(out).name}, beside it, holds faces and voices as recorded: never send it; "
+        f"remove it with personare purge {out}"
+    )
+    tell_incomplete(not_made(out))
+
+
+def tell_incomplete(items: Sequence[Withheld]) -> None:
+    """Say what was planned and could not be made, and end with exit status 3; nothing where all was.
+
+    Raises:
+        IncompleteError: Something was not.
+    """
+    if items:
+        lines = [f"  {one.item}: {one.problem.rstrip('.')}. {one.fix}" for one in items[:_MOST]]
+        more = [f"  ... and {len(items) - _MOST} more"] if len(items) > _MOST else []
+        raise IncompleteError("\n".join([f"planned and not made ({len(items)}):", *lines, *more]))
 
 
 @click.command()
@@ -49,7 +79,6 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     from personare.core import registry
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
-    from personare.study.outputs import text_table
     from personare.study.parallel import Workers
     from personare.study.plan import StudyPlan, as_toml
     from personare.study.releases import ModelPlan
@@ -64,9 +93,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     plan = StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
     people = open_cohort(cohort)
     book = open_ledger(ledger, people.root)
-    report = run_study(people, plan, as_toml(plan), out, workers=Workers(), ledger=book)
-    click.echo(text_table(out))
-    click.echo(f"\nModel: {out / 'releases' / method}\nReport: {report}\nNumbers: {out / 'results.json'}")
+    run_study(people, plan, as_toml(plan), out, workers=Workers(), ledger=book)
+    tell_run(out, f"Model: {out / 'releases' / method}\n")
 
 
 @click.command()
@@ -75,11 +103,13 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
 @_LEDGER
 def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     """Measure the models of a RUN: accuracy, calibration, by sex and age, with missing and noisy modalities."""
+    from personare.data.runs import private_folder
     from personare.study.examine import evaluate_run
 
     rows = evaluate_run(run, cohort, ledger)
     click.echo(rows[["release", "measure", "value", "low", "high", "n"]].round(3).to_string(index=False))
-    click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {run / 'explanations'}")
+    why = private_folder(run) / "explanations"
+    click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {why}")
 
 
 @click.command()
@@ -95,7 +125,7 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     shown = rows[["release", "measure", "value", "low", "high", "control", "note"]]
     click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
-    if rows.note.str.contains("BROKEN|ABOVE THE BOUND").any():
+    if (rows.status == "claim_broken").any():
         raise PolicyError("An attack found more than a claim allows: do not release these models.")
 
 

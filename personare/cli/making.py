@@ -1,19 +1,15 @@
 """The verbs that make releases of features: synthetic people, and representations without the person."""
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from personare.cli.learning import method_options
-from personare.core.types import Withheld
+from personare.cli.learning import method_options, tell_incomplete
 
 __all__ = ["represent", "synthesize"]
 
 _PATH = click.Path(path_type=Path)
-_MOST = 10  # lines about what was left out
 
 
 @click.command()
@@ -59,10 +55,10 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
         judge=SyntheticJudging(seed=how["seed"], shadows=how["shadows"], canaries=how["canaries"]),
     )
     written = work(out)
-    _tell(written.skipped)
     people, recordings = written.sheet.holds
     click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
+    tell_incomplete(written.skipped)
 
 
 @click.command()
@@ -93,18 +89,10 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     public = open_cohort(how["public"]) if how["public"] else None
     book = open_ledger(ledger, real.root)
     written = Representing(cohort=real, plan=plan, ledger=book, seed=how["seed"], public=public)(out)
-    _tell(written.skipped)
     click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
+    tell_incomplete(written.skipped)
 
 
 def _options(how: dict[str, Any]) -> dict[str, Any]:
     given = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
     return method_options(how["options"]) | given
-
-
-def _tell(skipped: Sequence[Withheld]) -> None:
-    for item in skipped[:_MOST]:
-        click.echo(f"left out {item.item}: {item.problem.rstrip('.')}. {item.fix}", err=True)
-    if len(skipped) > _MOST:
-        click.echo(f"... and {len(skipped) - _MOST} more.", err=True)
-    sys.stderr.flush()

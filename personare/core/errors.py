@@ -1,6 +1,18 @@
 """The one small tree of errors: each says what must hold, what was given, and what to do."""
 
-__all__ = ["DataError", "MissingModelError", "OptionError", "PersonareError", "PolicyError", "UnknownMethodError"]
+import traceback
+from pathlib import Path
+
+__all__ = [
+    "DataError",
+    "IncompleteError",
+    "MissingModelError",
+    "OptionError",
+    "PersonareError",
+    "PolicyError",
+    "UnknownMethodError",
+    "reason",
+]
 
 
 class PersonareError(Exception):
@@ -25,3 +37,21 @@ class UnknownMethodError(PersonareError):
 
 class MissingModelError(PersonareError):
     """A model file that the method needs is not on this machine."""
+
+
+class IncompleteError(PersonareError):
+    """All was done that could be, but something that was planned could not be made; exit status 3."""
+
+
+def reason(error: Exception) -> str:
+    """Return what stands in a result or a list in place of what the error prevented.
+
+    Example:
+        >>> reason(DataError("Too few people.")), reason(KeyError("age"))
+        ('Too few people.', "unexpected KeyError: 'age'")
+    """
+    if isinstance(error, PersonareError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1:]
+    told = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
+    return f"unexpected {type(error).__name__}{told}: {error}"

@@ -300,3 +300,8 @@ class Result:
     note: str = ""
     status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
     detail: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """What has no number was not measured, whoever made the row."""
+        if self.value != self.value:
+            object.__setattr__(self, "status", "not_measured")

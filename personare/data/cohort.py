@@ -25,7 +25,7 @@ _DESCRIPTION = "dataset_description.json"
 _BIDS_VERSION = "1.10.0"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
-    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
+    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
     "**/*_picture.*\n**/*_text.txt\n"
 )
 

@@ -26,6 +26,8 @@ __all__ = ["INDEX", "index_recordings", "recording_id", "scan", "write_index"]
 
 INDEX = "index.parquet"
 _LABELS_SUFFIX = "_beh.json"
+_ABOUT = frozenset({"scans", "sessions", "participants", "channels", "electrodes"})
+"""What BIDS calls tables about recordings and people: neither a track nor a fault."""
 _NAME = re.compile(
     r"^sub-(?P<subject>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?(?:_task-(?P<task>[A-Za-z0-9]+))?"
     r"(?P<rest>(?:_[a-z]+-[A-Za-z0-9]+)*)_(?P<track>[A-Za-z0-9]+)(?P<suffix>\.[A-Za-z0-9.]+)$"
@@ -144,6 +146,8 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
         path, match = f"{folder}/{name}", _NAME.match(name)
         if match is None:
             problems.append(Withheld(item=path, problem="the file's name is not of BIDS shape", fix=_NAME_FIX))
+            continue
+        if match["track"] in _ABOUT and match["suffix"] == ".tsv":
             continue
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + _plain(match["rest"]))
         if match["suffix"] == ".json":

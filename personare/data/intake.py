@@ -5,7 +5,7 @@ import json
 import shutil
 import wave
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -16,11 +16,17 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import CohortWriter
-from personare.data.labels import EMOTIONS, emotion
+from personare.data.labels import emotion
 from personare.data.made import Made
-from personare.data.media import member
+from personare.data.media import member, piece
 
-__all__ = ["Intake"]
+__all__ = ["Check", "Intake"]
+
+Check = Callable[[Path, str], Sequence[str] | None]
+"""Decodes a file of a track from start to end; returns what was repaired, raises DataError if it cannot be used."""
+
+Cut = Callable[[Path, Path, float, float], bool]
+"""Writes a piece of a sound or film, from start to end in seconds; False if there is no such track in it."""
 
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
 _LFS = b"version https://git-lfs"
@@ -38,49 +44,60 @@ class Intake:
     Attributes:
         source: Where the files are.
         writer: Where they go.
-        check: Decodes a file of a track from start to end; raises DataError if it cannot be used.
+        check: Whether a file can be used.
         extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
+        cut: Cuts a piece out of a sound or film.
+        known_words: Whether emotions are given one word for all data sets; otherwise labels stay as they are written.
         make: Makes a track that is no file of its own, from its address.
         skipped: What is not taken in is added here.
+        remark: Is told what was repaired in a file.
         origins: What was taken in: recording, track, file.
         subjects: People with at least one recording.
     """
 
     source: Path
     writer: CohortWriter
-    check: Callable[[Path, str], None]
+    check: Check
     extract_sound: Callable[[Path, Path], bool]
+    cut: Cut
+    known_words: bool
+    remark: Callable[[str], None]
     make: Callable[[str], Made] = _nothing
     skipped: list[Withheld]
     origins: list[tuple[str, str, str]] = field(default_factory=list)
     subjects: set[str] = field(default_factory=set)
     _arrays: dict[str, Any] = field(default_factory=dict)
     _ids: set[str] = field(default_factory=set)
+    _checked: set[str] = field(default_factory=set)
+
+    def take_all(self, recordings: Iterable[Recording]) -> None:
+        """Take in recordings one by one."""
+        try:
+            for recording in recordings:
+                self.take(recording)
+        finally:
+            self.close()
 
     def take(self, recording: Recording) -> None:
         """Copy the good tracks of a recording; list the others."""
         labels = dict(recording.labels)
-        if recording.id in self._ids:
+        if recording.id.casefold() in self._ids:  # on many disks Rest and rest are one file
             self._skip(recording.id, "another recording has this id", "Give it another session or task.")
             return
-        if "emotion" in labels and emotion(labels["emotion"]) is None:
-            self._skip(recording.id, f"the emotion {labels['emotion']!r} is not known", f"Use {', '.join(EMOTIONS)}.")
-            return
-        self._ids.add(recording.id)
+        self._ids.add(recording.id.casefold())
         taken: dict[str, str] = {}
         for track, path in recording.tracks.items():
             if to := self._attempt(path, lambda track=track, path=path: self._bring(recording, track, path)):  # type: ignore[misc]
                 taken[track] = to
                 self.origins.append((recording.id, track, path))
-        if "video" in taken and "audio" not in taken:
-            film = self.writer.root / taken["video"]
-            if to := self._attempt(f"{recording.tracks['video']} (its sound)", lambda: self._extract(recording, film)):
+        if "video" in taken and "audio" not in taken:  # noqa: SIM102 - a sentence of its own
+            if to := self._attempt(f"{recording.tracks['video']} (its sound)", lambda: self._extract(recording)):
                 taken["audio"] = to
                 self.origins.append((recording.id, "audio", recording.tracks["video"]))
         if taken:
             self.subjects.add(recording.subject)
-            if "emotion" in labels:
-                labels["emotion"] = emotion(labels["emotion"]) or ""
+            if self.known_words and "emotion" in labels:
+                labels["emotion"] = emotion(labels["emotion"]) or labels["emotion"]
             self.writer.add(replace(recording, tracks=taken, labels=labels))
 
     def _attempt(self, item: str, work: Callable[[], str]) -> str:
@@ -94,13 +111,21 @@ class Intake:
 
     def _bring(self, recording: Recording, track: str, path: str) -> str:
         """Copy or make a track; return where it lies in the cohort."""
-        if "#" in path and not (self.source / path).exists():
+        part = piece(path)
+        if part is None and "#" in path and not (self.source / path).exists():
             return self._write(recording, track, self._made(path))
-        to = self.writer.path(recording, track, _suffix(path))
+        file = part[0] if part else path
+        to = self.writer.path(recording, track, {"audio": ".wav", "video": ".mp4"}[track] if part else _suffix(path))
         with _unless_good(to):
-            _look_at(self.source / path)
-            self.check(self.source / path, track)
-            shutil.copyfile(self.source / path, to)
+            _look_at(self.source / file)
+            if not part or file not in self._checked:
+                self._note(file, self.check(self.source / file, track))
+                self._checked.add(file)
+            if part:
+                self.cut(self.source / file, to, *part[1:])
+                self.check(to, track)
+            else:
+                shutil.copyfile(self.source / file, to)
         _describe_wav(to)
         return self._relative(to)
 
@@ -122,13 +147,16 @@ class Intake:
                 to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
         return self._relative(to)
 
-    def _extract(self, recording: Recording, film: Path) -> str:
-        to = self.writer.path(recording, "audio", ".wav")
+    def _extract(self, recording: Recording) -> str:
+        to, film = self.writer.path(recording, "audio", ".wav"), recording.tracks["video"]
+        part = piece(film)
         with _unless_good(to):
-            if not self.extract_sound(film, to):
+            if not (
+                self.cut(self.source / part[0], to, *part[1:]) if part else self.extract_sound(self.source / film, to)
+            ):
                 to.unlink(missing_ok=True)
                 return ""
-            self.check(to, "audio")
+            self._note(film, self.check(to, "audio"))
         _describe_wav(to)
         return self._relative(to)
 
@@ -152,6 +180,10 @@ class Intake:
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.writer.root).as_posix()
+
+    def _note(self, item: str, repaired: Sequence[str] | None) -> None:
+        for what in repaired or ():
+            self.remark(f"{item}: {what}")
 
     def _skip(self, item: str, problem: str, fix: str) -> None:
         self.skipped.append(Withheld(item=item, problem=problem, fix=fix))

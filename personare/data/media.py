@@ -1,6 +1,7 @@
 """Which files of a folder are recordings, and of which kind: told by the suffix alone, nothing is opened."""
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Withheld
 
-__all__ = ["media_files", "member", "not_named", "people_table", "track_of"]
+__all__ = ["media_files", "member", "not_named", "people_table", "piece", "piece_address", "track_of"]
 
 _TRACKS = {
     "audio": (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
@@ -58,6 +59,23 @@ def member(path: str) -> tuple[str, str]:
     """
     before, found, key = path.rpartition(_MEMBER)
     return (f"{before}.npz", key) if found else (path, "")
+
+
+def piece_address(path: str, start_s: float, end_s: float) -> str:
+    """Return the address of a piece of a sound or a film (a W3C media fragment), to the microsecond.
+
+    Example:
+        >>> piece_address("talk.mp4", 1.5, 20), piece("talk.mp4#t=1.5,20"), piece("a#b.wav")
+        ('talk.mp4#t=1.5,20', ('talk.mp4', 1.5, 20.0), None)
+    """
+    start, end = (f"{seconds:.6f}".rstrip("0").rstrip(".") for seconds in (start_s, end_s))
+    return f"{path}#t={start},{end}"
+
+
+def piece(address: str) -> tuple[str, float, float] | None:
+    """Split the address of a piece into file, start and end in seconds; None for any other address."""
+    found = re.fullmatch(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", address)
+    return (found[1], float(found[2]), float(found[3])) if found else None
 
 
 def not_named(path: str, shape: str) -> Withheld:

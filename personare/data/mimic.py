@@ -1,4 +1,4 @@
-"""MIMIC-III as tables of people's hospital stays: the one layout of the whole data set and of its open demo."""
+"""MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,12 +17,15 @@ __all__ = ["CITATION", "make_histories", "read_people"]
 
 CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
 
-_WORDS = Vocabulary.of(
-    ("elective", "emergency", "newborn", "urgent"),
-    {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"},
-)
-_HIDDEN_AGE = 150.0  # everybody over 89 is published as born 300 years before
-_OLDEST = 90.0
+_TABLES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
+_WORDS = Vocabulary.of(("elective", "emergency", "newborn", "urgent"), _TABLES)
+_WORDS_IV = Vocabulary.of(("elective", "emergency", "observation", "urgent"), _TABLES)
+_TYPES_IV = {
+    "surgical same day admission": "elective", "ew emer.": "emergency", "direct emer.": "emergency",
+    "eu observation": "observation", "observation admit": "observation", "direct observation": "observation",
+    "ambulatory observation": "observation",
+}  # fmt: skip
+_OLDEST = 90.0  # everybody over 89 is published as born 300 years before, or as 91
 
 
 def read_people(source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
@@ -57,15 +60,16 @@ def make_histories(source: Path) -> Callable[[str], Made]:
     def make(address: str) -> Made:
         if not visits:
             visits.update(_visits(source))
-        return _WORDS.track(visits[parted(address)[1]])
+        return (_WORDS_IV if _is_four(source) else _WORDS).track(visits[parted(address)[1]])
 
     return make
 
 
 def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of a published table, packed or not, whose names are in small or capital letters."""
-    files = [source / f"{name}.csv", source / f"{name}.csv.gz"]
-    path = next((p for p in files if p.is_file()), files[0])
+    """Return columns of a published table; names of files and columns may be in small or capital letters."""
+    path = _file(source, name)
+    if path is None:
+        raise DataError(f"There is no {name}.csv in {source}, packed or not. Give the folder that holds the tables.")
     table = read_table(path, text=True)
     table.columns = [str(column).lower() for column in table.columns]
     missing = [column for column in columns if column not in table]
@@ -74,18 +78,32 @@ def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
     return table[[*columns]]
 
 
+def _file(source: Path, name: str) -> Path | None:
+    """Return the file of a table, which version IV keeps in the folder ``hosp``."""
+    names = {f"{name}.csv".lower(), f"{name}.csv.gz".lower()}
+    files = [p for folder in (source, source / "hosp") if folder.is_dir() for p in sorted(folder.iterdir())]
+    return next((path for path in files if path.name.lower() in names), None)
+
+
+def _is_four(source: Path) -> bool:
+    """Tell version IV, which gives ages for years of birth, from version III."""
+    path = _file(source, "PATIENTS")
+    return path is not None and "anchor_age" in read_table(path, text=True).columns.str.lower()
+
+
 def _stays(source: Path) -> pd.DataFrame:
     columns = ("subject_id", "hadm_id", "admittime", "dischtime", "admission_type", "hospital_expire_flag")
     table = _table(source, "ADMISSIONS", columns)
     for name in ("admittime", "dischtime"):
         table[name] = pd.to_datetime(table[name], errors="coerce")
-    return table.assign(admission_type=table["admission_type"].str.lower())
+    kind = table["admission_type"].str.lower()
+    return table.assign(admission_type=kind.map(_TYPES_IV).fillna(kind))
 
 
 def _usable(stays: pd.DataFrame) -> "pd.Series[bool]":
     # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
     late = stays["admittime"] <= stays["dischtime"] + pd.Timedelta(days=1)
-    return late & stays["admission_type"].isin(_WORDS.types)
+    return late & stays["admission_type"].isin({*_WORDS.types, *_WORDS_IV.types})
 
 
 def _recording(person: str, rows: pd.DataFrame) -> Recording:
@@ -103,13 +121,23 @@ def _recording(person: str, rows: pd.DataFrame) -> Recording:
 
 def _people(source: Path, stays: pd.DataFrame, subjects: list[str]) -> pd.DataFrame:
     first = stays.groupby("subject_id")["admittime"].min()
+    columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
     known = {}
-    for person, gender, born in _table(source, "PATIENTS", ("subject_id", "gender", "dob")).itertuples(index=False):
+    for person, gender, *born in _table(source, "PATIENTS", ("subject_id", "gender", *columns)).itertuples(index=False):
         if person in first:
-            # as days of the calendar: 300 years do not fit into the nanoseconds of pandas
-            years = first[person].year - int(str(born)[:4]) if str(born)[:4].isdigit() else float("nan")
-            known[str(person)] = (sex(gender), _OLDEST if years > _HIDDEN_AGE else float(years))
+            known[str(person)] = (sex(gender), min(_years(first[person].year, *map(str, born)), _OLDEST))
     return people_table(subjects, known)
+
+
+def _years(year: int, birth: str, reference_year: str) -> float:
+    """Return the age in a year, from the age in another one or from a date of birth; missing is NaN."""
+    try:
+        if len(birth) < len("2000"):
+            return float(birth) + year - int(reference_year)
+        # as days of the calendar: 300 years do not fit into the nanoseconds of pandas
+        return float(year - int(birth[:4]))
+    except ValueError:
+        return float("nan")
 
 
 def _visits(source: Path) -> dict[str, list[Visit]]:
@@ -128,9 +156,12 @@ def _visits(source: Path) -> dict[str, list[Visit]]:
 
 def _codes(source: Path) -> Iterator[tuple[str, str]]:
     """Yield stay and code group of everything written down."""
-    for hadm_id, code in _table(source, "DIAGNOSES_ICD", ("hadm_id", "icd9_code")).itertuples(index=False):
-        yield hadm_id, f"diagnosis.{diagnosis_group(code)}"
-    for hadm_id, code in _table(source, "PROCEDURES_ICD", ("hadm_id", "icd9_code")).itertuples(index=False):
-        yield hadm_id, f"procedure.{procedure_group(code)}"
+    columns = ("icd_code", "icd_version") if _is_four(source) else ("icd9_code",)
+    for kind, name, group in (
+        ("diagnosis", "DIAGNOSES_ICD", diagnosis_group),
+        ("procedure", "PROCEDURES_ICD", procedure_group),
+    ):
+        for hadm_id, code, *version in _table(source, name, ("hadm_id", *columns)).itertuples(index=False):
+            yield hadm_id, f"{kind}.{group(code.strip(), *(int(v) for v in version))}"
     for hadm_id, drug in _table(source, "PRESCRIPTIONS", ("hadm_id", "drug")).itertuples(index=False):
         yield hadm_id, f"drug.{word_group('drugs', drug)}"

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +17,16 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.atomic import make_folder, plain, write_json
+from personare.data.atomic import make_folder, plain, write_json, write_text
 
-__all__ = ["RunFolder", "file_hash", "fingerprint", "write_json"]
+__all__ = ["RunFolder", "file_hash", "fingerprint", "private_folder", "write_json"]
+
+_PRIVATE = """\
+This folder must not be sent to anybody. It belongs to the run folder beside it and holds what the run worked with:
+pictures of faces and features of voices as they were recorded, where faces are, names of recordings and where they
+lie on this machine, half-made releases. With it a stopped run goes on, and models are evaluated and audited.
+Remove it with: personare purge RUN
+"""
 
 
 def file_hash(path: Path) -> str:
@@ -39,14 +47,20 @@ def fingerprint(what: Any) -> str:
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-class RunFolder:
-    """A run's folder and the record of its finished steps in ``steps/<name>.json``.
+def private_folder(run: Path) -> Path:
+    """Return the folder beside a run that holds what may not be sent."""
+    whole = run.resolve()
+    return whole.with_name(f"{whole.name}.private")
 
-    **Guarantee**: a step's record appears only after its work ended well, so a killed run does again what was not
-    finished, and only that.
+
+class RunFolder:
+    """A run's folder, which may be sent, and beside it ``<run>.private``, which may not, with its finished steps.
+
+    **Guarantee**: a step's record, ``steps/<name>.json`` of the private folder, appears only after its work ended well,
+    so a killed run does again what was not finished, and only that. Only the owner can read the private folder.
 
     Args:
-        root: The folder; made if it is not there.
+        root: The folder; made if it is not there, as is the private one.
 
     Raises:
         DataError: The folder cannot be made or written.
@@ -61,28 +75,38 @@ class RunFolder:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        self._steps = make_folder(root / "steps")
-        if not os.access(self._steps, os.W_OK):
+        self.root = make_folder(root)
+        self.private = make_folder(private_folder(root))
+        self._steps = make_folder(self.private / "steps")
+        if not (os.access(root, os.W_OK) and os.access(self._steps, os.W_OK)):
             raise DataError(f"The run folder {root} must be writable; choose another one with --out.")
+        self.private.chmod(0o700)
+        write_text(self.private / "README.txt", _PRIVATE)
 
     def step(
-        self, name: str, *, inputs: Mapping[str, str], options: Mapping[str, Any], work: Callable[[], Mapping[str, Any]]
+        self,
+        name: str,
+        *,
+        inputs: Mapping[str, str],
+        options: Mapping[str, Any],
+        work: Callable[[], Mapping[str, Any]],
+        product: Path | None = None,
     ) -> Mapping[str, Any]:
-        """Do a piece of work, unless it was done before with the same inputs and options.
+        """Do a piece of work, unless this version did it before with the same inputs and options.
 
         Args:
             name: The step's name; may hold ``/`` to group steps in folders.
             inputs: What it reads: a hash by name.
             options: Everything else it depends on, the seed among it.
             work: Does it and returns a summary that JSON can hold (NaN is kept).
+            product: What it makes; where that is gone, the work is done again.
 
         Returns:
             The summary, of this run or of the earlier one.
         """
         path = self._steps / f"{name}.json"
-        asked = _as_read({"inputs": inputs, "options": options})
-        done = self._read(path)
+        asked = _as_read({"inputs": inputs, "options": options, "version": _version("personare")})
+        done = self._read(path) if product is None or product.exists() else None
         if done is not None and {key: done.get(key) for key in asked} == asked:
             return dict(done["result"])
         started = time.monotonic()
@@ -93,6 +117,29 @@ class RunFolder:
         return dict(result)
 
     @contextmanager
+    def making(self, name: str) -> Iterator[Path]:
+        """Give a folder, out of sight, that becomes ``releases/<name>`` when the block ends well.
+
+        **Guarantee**: a release is there whole or not at all. Where a new one fails, the one of an earlier run is gone
+        too: it was made of other people, labels or settings. What a stopped block left can be gone on with.
+        """
+        part, target = self.private / "unfinished" / name, self.root / "releases" / name
+        make_folder(target.parent)
+        make_folder(part.parent)
+        try:
+            yield part
+        except Exception:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        shutil.rmtree(target, ignore_errors=True)
+        part.rename(target)
+
+    def forget(self, name: str) -> None:
+        """Remove the records of a step, and of what was remembered of single recordings for it."""
+        (self._steps / f"{name}.json").unlink(missing_ok=True)
+        shutil.rmtree(self._steps / name, ignore_errors=True)
+
+    @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process.
 
@@ -101,7 +148,7 @@ class RunFolder:
         Raises:
             DataError: Another process holds it.
         """
-        path = self.root / ".lock"
+        path = self.private / ".lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:

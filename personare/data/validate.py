@@ -10,15 +10,18 @@ from personare.core.errors import DataError, PersonareError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import UNFINISHED, cohort_kind, read_participants
 from personare.data.index import scan
-from personare.data.labels import emotion
+from personare.data.intake import Check
+from personare.data.pseudonyms import is_code
 from personare.govern.consent import check_consent, read_consent
 
 __all__ = ["validate"]
 
 _OLDEST = 130  # years
+_NAMED = "this may be a name or initials, and every release and report would show it"
+_NUMBER = "Import the source again into a new folder: people get numbers there; or ignore this if it is a code."
 
 
-def validate(root: Path, *, check: Callable[[Path, str], None] | None = None) -> list[Withheld]:
+def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
     """List what is wrong with a cohort; an empty list means nothing is.
 
     Args:
@@ -37,13 +40,13 @@ def validate(root: Path, *, check: Callable[[Path, str], None] | None = None) ->
     consent, problems = _table(root, "consent.tsv", read_consent)
     found += problems
     subjects = sorted({recording.subject for recording in recordings})
+    found += [Withheld(item=f"sub-{s}", problem=_NAMED, fix=_NUMBER) for s in subjects if not is_code(s)]
     if people is not None:
         found += _people(people, subjects)
     if consent is not None:
         found += check_consent(consent)
         found += _without_consent(consent, subjects) if _needs_consent(root) else []
     for recording in recordings:
-        found += _labels(recording)
         found += _files(root, recording, check)
     return found
 
@@ -108,17 +111,7 @@ def _without_consent(consent: pd.DataFrame, subjects: Sequence[str]) -> Iterator
         )
 
 
-def _labels(recording: Recording) -> Iterator[Withheld]:
-    given = recording.labels.get("emotion")
-    if given is not None and emotion(given) != given:
-        yield Withheld(
-            item=f"{recording.id}_beh.json",
-            problem=f"the emotion {given!r} is not known",
-            fix=f"Write {emotion(given)!r}." if emotion(given) else "Use a known word; see docs/cohorts.md.",
-        )
-
-
-def _files(root: Path, recording: Recording, check: Callable[[Path, str], None] | None) -> Iterator[Withheld]:
+def _files(root: Path, recording: Recording, check: Check | None) -> Iterator[Withheld]:
     for track, relative in recording.tracks.items():
         path = root / relative
         try:

@@ -1,9 +1,8 @@
 """The only door to identifiable recordings: it asks for a purpose, checks consent, and writes down who came in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -11,6 +10,7 @@ import pandas as pd
 from personare.core.errors import DataError, PolicyError
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.cohort import cohort_kind
+from personare.data.roles import recorded_as
 from personare.govern.consent import no_consent, permits, read_consent
 from personare.govern.ledger import Ledger
 from personare.govern.purposes import check_purposes
@@ -18,12 +18,6 @@ from personare.govern.purposes import check_purposes
 __all__ = ["Vault"]
 
 _FIX = "Record the person's consent in consent.tsv, or leave the recording out."
-_DERIVED: Mapping[str, str] = MappingProxyType(  # features are as identifying as what they come from
-    {
-        "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
-        "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
-    }
-)  # fmt: skip
 
 
 def _today() -> date:
@@ -88,6 +82,12 @@ class Vault:
         self._ledger.append("refused", [self._row(r, track, reason=why[r.id]) for r in asked if r.id in why])
         return opened, refused
 
+    def permitted(self, recordings: Sequence[Recording], track: str) -> set[str]:
+        """Return the ids of those whose track might be opened now; none is."""
+        asked = [r for r in recordings if track in r.tracks]
+        reasons = self._reasons(sorted({r.subject for r in asked}), track)
+        return {r.id for r in asked if not (reasons[r.subject] or self._locate(r, track)[1])}
+
     def open(self, recording: Recording, track: str) -> Path:
         """Open one track of one recording.
 
@@ -109,7 +109,7 @@ class Vault:
         if cohort_kind(self._cohort.root) != "identifiable":
             return dict.fromkeys(subjects, "")
         consent, today = self._current_consent(), self._today()
-        modality = _DERIVED.get(track, track)
+        modality = recorded_as(track)
         return {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
 
     def _current_consent(self) -> pd.DataFrame:

@@ -123,24 +123,34 @@ def _bin(bins: Mapping[str, float], days: float) -> str:
     return [name for name, start in bins.items() if start <= max(days, 0)][-1]
 
 
-def diagnosis_group(code: str) -> str:
-    """Return the group of an ICD-9-CM diagnosis, as written with or without its point.
+def diagnosis_group(code: str, version: int = 9) -> str:
+    """Return the group of an ICD-9-CM or ICD-10-CM diagnosis, as written with or without its point.
 
     Example:
         >>> diagnosis_group("4019"), diagnosis_group("V5861"), diagnosis_group("E8788"), diagnosis_group("?")
         ('hypertension', 'other', 'other', 'other')
+        >>> diagnosis_group("I10", 10), diagnosis_group("S72001A", 10), diagnosis_group("Z87891", 10)
+        ('hypertension', 'fracture', 'other')
     """
+    if version == 10:
+        injury = _tables()["icd10_injuries"].get(code[2:3]) if code[:1] == "S" else None
+        return str(injury or _start("icd10_diagnoses", code[:3]))
     return _block("icd9_diagnoses", code[:3])
 
 
-def procedure_group(code: str) -> str:
-    """Return the group of an ICD-9-CM procedure.
+def procedure_group(code: str, version: int = 9) -> str:
+    """Return the group of an ICD-9-CM or ICD-10-PCS procedure.
 
     Example:
-        >>> procedure_group("3605"), procedure_group("9671")
-        ('heart', 'irrigation_and_intubation')
+        >>> procedure_group("3605"), procedure_group("9671"), procedure_group("02703DZ", 10)
+        ('heart', 'irrigation_and_intubation', 'heart')
     """
-    return _block("icd9_procedures", code[:2])
+    return _start("icd10_procedures", code[:2]) if version == 10 else _block("icd9_procedures", code[:2])
+
+
+def _start(table: str, code: str) -> str:
+    """Return what the last entry that is not behind a code says: letters and digits in the order of the alphabet."""
+    return str([_OTHER, *(group for start, group in _tables()[table].items() if start <= code)][-1])
 
 
 def _block(table: str, digits: str) -> str:

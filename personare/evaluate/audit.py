@@ -173,6 +173,7 @@ def audit(
     if scores.shape != inside.shape or np.isnan(scores).any():
         raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
     found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
+    broken = claim is not None and found.epsilon > claim.epsilon
     return Result(
         release="",
         modality="",
@@ -186,6 +187,7 @@ def audit(
         unit="epsilon",
         better="lower",
         note=_verdict(found, claim),
+        status="claim_broken" if broken else "ok",
         detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": _ceiling(rows, claim)},
     )
 

@@ -1,6 +1,7 @@
 """Rows of membership attacks: area, hits at few false alarms, and how they stand to what a privacy claim allows."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -74,9 +75,9 @@ def _measured(prefix: str, found: Scores, bound: Bound | None, rng: np.random.Ge
     detail: dict[str, Any] = {"roc": curve.points()}
     if bound is not None:
         detail["bound"] = bound.points()
-    note = _against(bound.auc, area.low, bound) if bound is not None else ""
     n = len(found.scores)
-    rows = [_row(f"{prefix}auc", area.value, (area.low, area.high), n=n, control=0.5, note=note, detail=detail)]
+    row = _row(f"{prefix}auc", area.value, (area.low, area.high), n=n, control=0.5, detail=detail)
+    rows = [_against(bound.auc, row, bound) if bound is not None else row]
     return rows + [_rate(prefix + figure, rate, curve, bound) for figure, rate in _RATES.items()]
 
 
@@ -86,13 +87,15 @@ def _rate(measure: str, rate: float, curve: Roc, bound: Bound | None) -> Result:
         note = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
         return _row(measure, float("nan"), n=n, control=rate, note=note)
     value, low, high = curve.tpr_at(rate)
-    note = _against(float(bound.tpr(np.array([rate]))[0]), low, bound) if bound is not None else ""
-    return _row(measure, value, (low, high), n=n, control=rate, note=note)
+    row = _row(measure, value, (low, high), n=n, control=rate)
+    return _against(float(bound.tpr(np.array([rate]))[0]), row, bound) if bound is not None else row
 
 
-def _against(limit: float, low: float, bound: Bound) -> str:
+def _against(limit: float, row: Result, bound: Bound) -> Result:
     said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
-    return f"ABOVE THE BOUND, the privacy claim does not hold: {said}" if low > limit else said
+    if not row.low > limit:
+        return replace(row, note=said)
+    return replace(row, note=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
 
 
 def _row(  # noqa: PLR0913 - the parts of a row

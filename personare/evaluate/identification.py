@@ -1,7 +1,8 @@
 """Runs an attack that names people, as each of the three attackers, and measures how well it does.
 
 Each person's recordings are halved by content (``data/splits.py``): one half is enrolled, the other is to be named, and
-then the other way round, so that every recording is named once.
+then the other way round, so that every recording is named once. A person is also named from five recordings of a half
+and from all of them: who holds several knows more than one of them tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,33 @@ from personare.core.types import Array, Evidence, Result
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification
 
-__all__ = ["ATTACKERS", "Attack", "Halves", "Trials", "identify", "measure_trials", "not_measured"]
+__all__ = [
+    "ATTACKERS",
+    "FIGURES",
+    "Attack",
+    "Halves",
+    "Trials",
+    "few_recordings",
+    "identify",
+    "measure_trials",
+    "named_together",
+    "not_measured",
+]
 
 ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
 Halves = Sequence[tuple[Sequence[str], Sequence[str]]]
-_FIGURES: Mapping[str, tuple[str, Any]] = {"eer": ("higher", 0.5), "dsys": ("lower", 0.0), "tar_far1": ("lower", 0.01)}
+FIGURES: Mapping[str, Any] = {
+    "top1": "lower",
+    "top1_5": "lower",
+    "person_top1": "lower",
+    "eer": "higher",
+    "dsys": "lower",
+    "tar_far1": "lower",
+}
+"""What is measured of an attack that names people, and which way is better for them."""
+_CONTROLS: Mapping[str, float] = {"eer": 0.5, "dsys": 0.0, "tar_far1": 0.01}  # of the others, one of the people
+_SEVERAL = 5
+_GROUPS = 20  # random groups of five of each half of a person's recordings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +58,7 @@ class Trials:
         subjects: (N,) who is really in them.
         people: (P,) everybody enrolled, sorted.
         scores: (N, P) standardized within each recording; a row of zeros where the view is missing.
+        half: (N,) which half of the recordings it was asked in; the other one was enrolled.
         missing: How many recordings had nothing to look at.
     """
 
@@ -44,6 +68,7 @@ class Trials:
     subjects: Array
     people: Array
     scores: Array
+    half: Array
     missing: int
 
     @property
@@ -237,52 +262,90 @@ def _join(name: str, attacker: str, parts: Sequence[_Part]) -> Trials:
         subjects=np.concatenate([part.subjects for part in parts]),
         people=parts[0].people,
         scores=np.concatenate([part.scores for part in parts]),
+        half=np.repeat(np.arange(len(parts)), [len(part.ids) for part in parts]),
         missing=sum(part.missing for part in parts),
     )
 
 
+def named_together(
+    scores: Array, truth: Array, subjects: Array, half: Array, *, rng: np.random.Generator
+) -> dict[str, Estimate]:
+    """Return how often a person is named by the sum of the scores of several recordings.
+
+    Args:
+        scores: (N, P) of each recording and enrolled person; higher is more likely.
+        truth: (N,) column of the right person.
+        subjects: (N,) who is in it.
+        half: (N,) only recordings asked in the same half are added up.
+        rng: Groups, and the people drawn for the interval.
+
+    Returns:
+        ``top1_5``, of random groups of five, and ``person_top1``, of all of a half. Their ``n`` counts the halves of
+        people's recordings; those with fewer than five have no part in ``top1_5``, which is NaN where none is left.
+
+    Example:
+        >>> scores = np.array([[3.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> found = named_together(scores, np.array([0, 0, 1]), np.array(["a", "a", "b"]), np.zeros(3),
+        ...     rng=np.random.default_rng(0))
+        >>> found["person_top1"].value, found["top1_5"].n
+        (1.0, 0)
+    """
+    keys = list(dict.fromkeys(zip(subjects.tolist(), half.tolist(), strict=True)))
+    parts = [np.flatnonzero((subjects == person) & (half == number)) for person, number in keys]
+
+    def credit(rows: Array, count: int, groups: int) -> float:
+        if len(rows) < count:
+            return float("nan")
+        total = np.stack([scores[rng.permutation(rows)[:count]].sum(axis=0) for _ in range(groups)])
+        return float(top1_credit(total, np.repeat(truth[rows[0]], groups)).mean())
+
+    people = np.array([person for person, _ in keys])
+    credits = {
+        "top1_5": [credit(rows, _SEVERAL, _GROUPS) for rows in parts],
+        "person_top1": [credit(rows, len(rows), 1) for rows in parts],
+    }
+    return {figure: mean_over_people(np.array(values), people, rng=rng) for figure, values in credits.items()}
+
+
+def few_recordings(together: Mapping[str, Estimate]) -> str:
+    """Say how many halves are too small for groups of five; empty where none is."""
+    every, large = together["person_top1"].n, together["top1_5"].n
+    if large == every:
+        return ""
+    said = "left out" if large else "not measured"
+    return f"{said}: {every - large} of {every} halves of a person's recordings hold fewer than {_SEVERAL}"
+
+
 def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -> list[Result]:
-    """Return top-1, equal error rate, linkability and true accepts at 1 % false accepts, people resampled."""
-    top1 = mean_over_people(top1_credit(trials.scores, trials.truth), trials.subjects, rng=rng)
-    others, histograms = verification(trials.scores, trials.truth, trials.subjects, rng=rng)
+    """Return the ``FIGURES``: named from one recording, from five, from all; how well pairs are told apart."""
+    found = {"top1": mean_over_people(top1_credit(trials.scores, trials.truth), trials.subjects, rng=rng)}
+    linked, histograms = verification(trials.scores, trials.truth, trials.subjects, rng=rng)
+    together = named_together(trials.scores, trials.truth, trials.subjects, trials.half, rng=rng)
+    found |= linked | together
     note = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
-    rows = [_row(trials, "top1", top1, modality, "lower", 1 / len(trials.people), note)]
-    for figure, (better, control) in _FIGURES.items():
-        detail = histograms if figure == "eer" else {}
-        rows.append(_row(trials, figure, others[figure], modality, better, control, note, detail))
-    return rows
-
-
-def _row(  # noqa: PLR0913 - one row has that many parts
-    trials: Trials,
-    figure: str,
-    found: Estimate,
-    modality: str,
-    better: Any,
-    control: float,
-    note: str,
-    detail: Mapping[str, Any] | None = None,
-) -> Result:
-    return Result(
-        release="",
-        modality=modality,
-        measure=f"{trials.attack}.{figure}",
-        kind="risk",
-        attacker=trials.attacker,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        control=control,
-        better=better,
-        note=note,
-        detail=detail or {},
-    )
+    few = "; ".join(part for part in (note, few_recordings(together)) if part)
+    return [
+        Result(
+            release="",
+            modality=modality,
+            measure=f"{trials.attack}.{figure}",
+            kind="risk",
+            attacker=trials.attacker,
+            value=found[figure].value,
+            low=found[figure].low,
+            high=found[figure].high,
+            n=found[figure].n,
+            control=_CONTROLS.get(figure, 1 / len(trials.people)),
+            better=better,
+            note=few if figure == "top1_5" else note,
+            detail=histograms if figure == "eer" else {},
+        )
+        for figure, better in FIGURES.items()
+    ]
 
 
 def not_measured(name: str, *, modality: str, reason: str) -> list[Result]:
     """Return rows without a value for an attack that could not be run: missing is never 0."""
-    figures: dict[str, Any] = {"top1": "lower"} | {figure: better for figure, (better, _) in _FIGURES.items()}
     return [
         Result(
             release="",
@@ -295,5 +358,5 @@ def not_measured(name: str, *, modality: str, reason: str) -> list[Result]:
             note=reason,
         )
         for attacker in ATTACKERS
-        for figure, better in figures.items()
+        for figure, better in FIGURES.items()
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from personare.core.errors import DataError, MissingModelError
+from personare.core.errors import DataError, PersonareError, reason
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Evidence, Result
@@ -154,8 +154,8 @@ def _risks(
             else:
                 found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rows += _measured(found, modality, generator(seed, "bootstrap", name))
-        except (DataError, MissingModelError) as error:
-            rows += not_measured(name, modality=modality, reason=str(error))
+        except Exception as error:
+            rows += [replace(row, **_told(error)) for row in not_measured(name, modality=modality, reason="")]
     return [replace(r, note="; ".join(part for part in (r.note, note) if part)) for r in rows]
 
 
@@ -182,27 +182,28 @@ def _utilities(
         try:
             measure = create(_UTILITIES, name, chosen)
             found = measure(original, released, rng=generator(seed, "utility", name))
-        except (DataError, MissingModelError) as error:
-            found = [_unmeasured(name, str(error))]
+        except Exception as error:
+            found = [replace(_unmeasured(name), **_told(error))]
         for row in found:
             answers = row.detail.get(ANSWERS)
             if answers is not None and name in reading:
                 readers.setdefault(row.attacker, {})[row.measure.partition(".")[0]] = answers
             detail = {key: value for key, value in row.detail.items() if key != ANSWERS}
             rows.append(replace(row, modality=modality, detail=detail))
-    for who, found in readers.items():
-        shown = measure_chosen(found, modality=modality, rng=generator(seed, "choose", who))
-        rows += [replace(row, detail={}) for row in shown]
+    for who, same in readers.items():
+        try:
+            found = measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
+        except Exception as error:
+            found = [replace(_unmeasured("reader"), attacker=who, modality=modality, **_told(error))]
+        rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in found]
     return rows
 
 
-def _unmeasured(name: str, reason: str) -> Result:
-    return Result(
-        release="",
-        modality="",
-        measure=name,
-        kind="utility",
-        value=float("nan"),
-        note=reason,
-        status="not_measured",
-    )
+def _unmeasured(name: str) -> Result:
+    return Result(release="", modality="", measure=name, kind="utility", value=float("nan"))
+
+
+def _told(error: Exception) -> dict[str, Any]:
+    """Return why there is no figure; an error that nobody foresaw is marked, for a study to say so."""
+    detail = {} if isinstance(error, PersonareError) else {"unexpected": type(error).__name__}
+    return {"note": reason(error), "status": "not_measured", "detail": detail}

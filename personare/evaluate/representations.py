@@ -11,6 +11,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
+from personare.evaluate.identification import FIGURES, few_recordings, named_together
 from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.metrics import (
     Estimate,
@@ -21,13 +22,13 @@ from personare.evaluate.metrics import (
 )
 from personare.evaluate.namers import Centroids, Neighbors, Perceptron
 from personare.evaluate.reading import Train
-from personare.evaluate.selftest import informative, marked, strongest
+from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.trainers import Discriminant, Kernel, Svm
 from personare.learn.standardizing import REPRESENTATION, Standardized
 
 __all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides", "read_behavior"]
 
-_FIGURES: Final = {"top1": "lower", "eer": "higher", "tar_far1": "lower"}
+_FIGURES: Final = ("top1", "top1_5", "person_top1", "eer", "tar_far1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +82,8 @@ def judge_representation(
 
     Returns:
         Utility rows ``reader_<name>.uar`` and ``reader.uar`` (the one that reads held-out known people best), risks
-        ``naming_<name>.<figure>`` and ``identity.<figure>`` (the strongest that can be believed), by single recordings
-        and (``person_top1``) by all of a person's recordings together; ``attribute.sex`` and ``attribute.age``.
+        ``naming_<name>.<figure>`` and ``identity.<figure>`` (the strongest that can be believed), by single recordings,
+        five of them (``top1_5``) and all of a person's (``person_top1``); ``attribute.sex`` and ``attribute.age``.
 
     Raises:
         DataError: Fewer than two new people with two recordings each, or known people among the new.
@@ -99,8 +100,9 @@ def judge_representation(
     before = {row.measure: row.value for row in baseline}
     risks = marked([row for row in own if row.kind == "risk"], [row for row in baseline if row.kind == "risk"])
     rows = [row for row in own if row.kind == "utility"] + risks
-    rows += _strongest(risks)
-    before |= {row.measure: row.value for row in _strongest([r for r in baseline if r.kind == "risk"])}
+    rows += strongest([row for row in risks if row.measure.startswith("naming_")], "")
+    named_before = [row for row in baseline if row.measure.startswith("naming_")]
+    before |= {row.measure: row.value for row in strongest(named_before, "")}
     return [replace(row, baseline=before.get(row.measure, float("nan"))) for row in rows]
 
 
@@ -173,25 +175,17 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
         who.append(np.array([subjects[i] for i in second]))
         truth.append(np.searchsorted(people, who[-1]))
     every, right, persons = np.concatenate(scores), np.concatenate(truth), np.concatenate(who)
+    half = np.repeat([0, 1], [len(part) for part in scores])
     linked, _ = verification(every, right, persons, rng=rng)
-    found = {"top1": mean_over_people(top1_credit(every, right), persons, rng=rng)} | linked
-    chance = 1 / len(people)
-    controls = {"top1": chance, "eer": 0.5, "tar_far1": 0.01}
-    figures = [_row(f"naming_{name}.{f}", found[f], control=controls[f], better=b) for f, b in _FIGURES.items()]
-    return [*figures, _row(f"naming_{name}.person_top1", _together(scores, truth, who, rng), control=chance)]
-
-
-def _together(
-    scores: Sequence[Array], truth: Sequence[Array], who: Sequence[Array], rng: np.random.Generator
-) -> Estimate:
-    """Return how often a person is named by the sum of the scores of all recordings of a half."""
-    credit, names = [], []
-    for score, right, person in zip(scores, truth, who, strict=True):
-        people = np.unique(person)
-        whole = np.stack([score[person == p].sum(axis=0) for p in people])
-        credit.append(top1_credit(whole, np.array([right[person == p][0] for p in people])))
-        names.append(people)
-    return mean_over_people(np.concatenate(credit), np.concatenate(names), rng=rng)
+    found = linked | {"top1": mean_over_people(top1_credit(every, right), persons, rng=rng)}
+    found |= (together := named_together(every, right, persons, half, rng=rng))
+    controls = {"eer": 0.5, "tar_far1": 0.01}
+    named = [
+        _row(f"naming_{name}.{f}", found[f], control=controls.get(f, 1 / len(people)), better=FIGURES[f])
+        for f in _FIGURES
+    ]
+    few = few_recordings(together)
+    return [replace(row, note=few) if row.measure.endswith(".top1_5") else row for row in named]
 
 
 def _attribute(
@@ -228,12 +222,3 @@ def _row(measure: str, found: Estimate, *, control: float, kind: str = "risk", b
         control=control,
         better=better or ("lower" if kind == "risk" else "higher"),  # type: ignore[arg-type]
     )
-
-
-def _strongest(risks: Sequence[Result]) -> list[Result]:
-    """Return ``identity.*``: the strongest attack by each figure, of those that may be believed."""
-    named = [row for row in risks if row.measure.startswith("naming_")]
-    rows = strongest([row for row in named if not row.measure.endswith("person_top1")], "")
-    whole = [row for row in named if row.measure.endswith("person_top1")]
-    best = max([row for row in whole if informative(row)] or whole, key=lambda row: row.value)
-    return [*rows, replace(best, measure="identity.person_top1")]

@@ -5,18 +5,13 @@ just like privacy.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
 
 from personare.core.types import Result
-from personare.evaluate.identification import ATTACKERS
+from personare.evaluate.identification import ATTACKERS, FIGURES
 
-__all__ = ["beside", "informative", "marked", "needed", "strongest"]
-
-_FAILED: Final = "not informative"
-# figure -> whether a larger one means a stronger attack
-_STRONGER: Final[Mapping[str, bool]] = {"top1": True, "eer": False, "dsys": True, "tar_far1": True}
+__all__ = ["beside", "marked", "needed", "strongest"]
 
 
 def needed(control: float) -> float:
@@ -33,14 +28,20 @@ def needed(control: float) -> float:
 
 
 def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
-    """Return the rows with a note on those whose attack failed on unprotected data.
+    """Return the rows, not informative where their attack failed on unprotected data; the note says why.
 
     Args:
         rows: Risks of a release.
         baseline: Risks of the originals.
     """
     failed = {attack: _failure(attack, baseline) for attack in {_attack(r) for r in rows}}
-    return [replace(r, note="; ".join(t for t in (failed[_attack(r)], r.note) if t)) for r in rows]
+    return [_doubted(row, why) if (why := failed[_attack(row)]) else row for row in rows]
+
+
+def _doubted(row: Result, why: str) -> Result:
+    if row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
+        return row
+    return replace(row, status="not_informative", note=f"not informative: {why}" + f"; {row.note}" * bool(row.note))
 
 
 def beside(row: Result, unprotected: Result, where: str) -> Result:
@@ -53,14 +54,14 @@ def beside(row: Result, unprotected: Result, where: str) -> Result:
     """
     row = replace(row, baseline=unprotected.value)
     if math.isfinite(row.value) and row.measure.endswith("auc") and not unprotected.low > unprotected.control:
-        return replace(row, note=f"{_FAILED}: it does not find who is in {where} either; {row.note}".rstrip("; "))
+        return _doubted(row, f"it does not find who is in {where} either")
     return row
 
 
 def _attack(row: Result) -> str:
     """Return what is tested together: an identity attack with all its figures, an attribute by itself."""
     name, _, figure = row.measure.partition(".")
-    return name if figure in _STRONGER else row.measure
+    return name if figure in FIGURES else row.measure
 
 
 def _failure(attack: str, baseline: Sequence[Result]) -> str:
@@ -70,20 +71,15 @@ def _failure(attack: str, baseline: Sequence[Result]) -> str:
         return ""  # a similarity claims nothing that could fail
     row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
     if row is None or not math.isfinite(row.value):
-        return f"{_FAILED}: it could not be tested on unprotected data"
+        return "it could not be tested on unprotected data"
     limit = needed(row.control) if row.measure.endswith(".top1") else row.control
     low = row.low if math.isfinite(row.low) else row.value
     if low > limit:
         return ""
     return (
-        f"{_FAILED}: failed its self-test ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}] on unprotected data, "
+        f"failed its self-test ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}] on unprotected data, "
         f"the lower end must exceed {limit:.2f})"
     )
-
-
-def informative(row: Result) -> bool:
-    """Whether the attack behind a row passed its self-test."""
-    return _FAILED not in row.note
 
 
 def strongest(rows: Sequence[Result], modality: str) -> list[Result]:
@@ -94,16 +90,16 @@ def strongest(rows: Sequence[Result], modality: str) -> list[Result]:
     """
     found = []
     for attacker in ATTACKERS:
-        for figure, larger in _STRONGER.items():
+        for figure, better in FIGURES.items():
             own = [r for r in rows if r.attacker == attacker and r.measure.endswith(f".{figure}")]
             if own:
-                found.append(_pick(own, figure, larger, modality))
+                found.append(_pick(own, figure, better == "lower", modality))
     return found
 
 
 def _pick(own: Sequence[Result], figure: str, larger: bool, modality: str) -> Result:
     measured = [r for r in own if math.isfinite(r.value)]
-    believed = [r for r in measured if informative(r)]
+    believed = [r for r in measured if r.status != "not_informative"]
     ranked = sorted(believed or measured, key=lambda r: r.value if larger else -r.value)
     if not ranked:
         return replace(own[0], measure=f"identity.{figure}", modality=modality, detail={})

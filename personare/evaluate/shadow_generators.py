@@ -111,7 +111,9 @@ def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | 
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
     holds = claim is None or claim.unit != "person" or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
-    return replace(area, low=low, high=high, note=area.note.rpartition(": ")[2] if holds else area.note)
+    if holds:
+        area = replace(area, note=area.note.rpartition(": ")[2], status="ok")
+    return replace(area, low=low, high=high)
 
 
 def judge_canaries(  # noqa: PLR0913 - whom to plant, in what, and what is claimed

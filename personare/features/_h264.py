@@ -15,6 +15,7 @@ from av.video.reformatter import ColorRange
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
+from personare.features.audio_files import downmix
 
 __all__ = ["VideoWriter"]
 
@@ -173,7 +174,7 @@ class _Sound:
     def __init__(self, container: Any, signal: Signal) -> None:
         channels = signal.values.shape[1]
         self._layout = "stereo" if channels == 2 else "mono"
-        self._values = signal.values if channels <= 2 else signal.values.mean(axis=1, keepdims=True)
+        self._values = signal.values if channels <= 2 else downmix(signal.values)
         self._rate, self._start_s, self._done = round(signal.rate_hz), signal.start_s, 0
         rate = next((r for r in _AAC_RATES_HZ if r >= self._rate), _AAC_RATES_HZ[-1])
         self._container = container

@@ -14,7 +14,16 @@ from scipy.ndimage import minimum_filter1d, uniform_filter1d
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.features import acoustics
-from personare.features.audio_files import BLOCK_S, SILENT_DBFS, blocks, check, extract_sound, write
+from personare.features.audio_files import (
+    BLOCK_S,
+    SILENT_DBFS,
+    blocks,
+    check,
+    downmix,
+    extract_sound,
+    remarks,
+    write,
+)
 from personare.features.functionals import FUNCTIONAL_NAMES, functionals
 
 __all__ = [
@@ -27,6 +36,7 @@ __all__ = [
     "match_loudness",
     "mono",
     "read",
+    "remarks",
     "resample",
     "write",
 ]
@@ -43,7 +53,8 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
         rate_hz: Samples a second to convert to; None keeps the file's own.
 
     Returns:
-        (samples, channels) float32 in [-1, 1].
+        (samples, channels) float32 in [-1, 1]. Surround sound is mixed to stereo; sound beyond full scale is turned
+        down as a whole; silence fills pauses of the time stamps. ``remarks`` says what was done.
 
     Raises:
         DataError: The file is missing, empty, broken, or holds no sound.
@@ -71,9 +82,8 @@ def resample(signal: Signal, rate_hz: float) -> Signal:
 
 
 def mono(signal: Signal) -> Signal:
-    """Return the mean of the channels as one channel, (samples, 1)."""
-    values = np.asarray(signal.values, np.float32).mean(axis=1, keepdims=True)
-    return Signal(values=values, rate_hz=signal.rate_hz, start_s=signal.start_s)
+    """Return the channels as one, (samples, 1): their mean; of more than two, as loud as the loudest."""
+    return Signal(values=downmix(np.asarray(signal.values, np.float32)), rate_hz=signal.rate_hz, start_s=signal.start_s)
 
 
 def match_loudness(signal: Signal, like: Signal) -> Signal:

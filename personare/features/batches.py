@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, OptionError, reason
 from personare.core.types import Array, Batch, Recording, Withheld
+from personare.data.roles import usual_tracks
 from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
 
 __all__ = ["Each", "Layout", "read_batch"]
 
 _T = TypeVar("_T")
-_ON_REQUEST = ("video", "events")  # films take seconds each, and events hold the labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +71,14 @@ def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
     """Decode recordings that were let out of the vault into arrays.
 
     **Guarantee**: a recording without the label, or with no track that can be read, is listed and not in the batch; a
-    track that cannot be read is listed and counts as missing.
+    track that cannot be read is listed and counts as missing, and one that can be read of nobody is an error only where
+    it was asked for by name.
 
     Args:
         recordings: What may be read, in the order of the rows.
         sources: Files by recording and track, as the vault lets them out.
         label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
-        modalities: Tracks to read; none: all but films and events.
+        modalities: Tracks to read; none: those of ``usual_tracks``.
         participants: Indexed by pseudonym; for labels that people have, not recordings.
         layout: Shapes and gaps.
         each: Who reads; films take seconds each.
@@ -93,20 +94,30 @@ def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
     targets = _targets(recordings, label, participants)
     labelled = [r for r in recordings if r.id in targets]
     skipped = [_unlabelled(r, label) for r in recordings if r.id not in targets]
-    names = tuple(modalities) or tuple(sorted({t for r in labelled for t in sources.get(r.id, {})} - {*_ON_REQUEST}))
+    names = tuple(modalities) or usual_tracks(t for r in labelled for t in sources.get(r.id, {}))
     read, broken = _read(labelled, sources, names, layout, each, known)
     skipped += broken
-    found = {name for tracks in read.values() for name in tracks}
-    kept = [r for r in labelled if r.id in found]
-    skipped += [_empty(r) for r in labelled if r.id not in found]
+    stacked: dict[str, tuple[Array, tuple[str, ...]]] = {}
+    for name in names:
+        try:
+            stacked[name] = _stack(name, [read[name].get(r.id) for r in labelled], layout)
+        except DataError as error:
+            if modalities:
+                raise
+            skipped.append(Withheld(item=f"track {name}", problem=str(error), fix="Leave it out, or mend its files."))
+    if not stacked:
+        told = f" ({skipped[-1].item}: {skipped[-1].problem})" if skipped else ""
+        raise DataError(f"No recording has a track that can be read{told}. Ask for tracks it has.")
+    there = {name: np.array([r.id in read[name] for r in labelled]) for name in stacked}
+    rows = np.flatnonzero(np.any([*there.values()], axis=0))
+    kept = [labelled[row] for row in rows]
+    skipped += [_empty(r) for r in labelled if r not in kept]
     classes = _classes([targets[r.id] for r in kept], label)
-    ids = tuple(r.id for r in kept)
-    stacked = {name: _stack(name, [read[name].get(i) for i in ids], layout) for name in names}
     batch = Batch(
-        ids=ids,
-        arrays={name: values for name, (values, _) in stacked.items()},
-        present={name: np.array([i in read[name] for i in ids]) for name in names},
-        labels=np.array([classes.index(targets[i]) for i in ids], np.int64),
+        ids=tuple(r.id for r in kept),
+        arrays={name: values[rows] for name, (values, _) in stacked.items()},
+        present={name: values[rows] for name, values in there.items()},
+        labels=np.array([classes.index(targets[r.id]) for r in kept], np.int64),
         classes=classes,
         subjects=np.array([r.subject for r in kept]),
         columns={name: columns for name, (_, columns) in stacked.items() if columns},
@@ -154,10 +165,6 @@ def _read(
     found = {i: {**before[i], **done[i][0]} for i in items}
     read = {name: {i: tracks[name] for i, tracks in found.items() if name in tracks} for name in names}
     broken = [item for i in items for item in done[i][1]]
-    absent = [name for name in names if not read[name]]
-    if absent or not names:
-        first = f" ({broken[0].item}: {broken[0].problem})" if broken else ""
-        raise DataError(f"No recording has the track {', '.join(absent) or 'at all'}{first}. Ask for tracks it has.")
     return read, broken
 
 
@@ -181,8 +188,8 @@ class _Reading:
             for name, path in paths.items():
                 try:
                     read[name] = read_track(path, picture=self.picture, landmarker=landmarker)
-                except DataError as error:
-                    problem, _, fix = str(error).rpartition(". ")
+                except Exception as error:  # a file that nobody foresaw is one recording's fault
+                    problem, _, fix = reason(error).rpartition(". ")
                     broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))
         return read, broken
 
@@ -190,6 +197,8 @@ class _Reading:
 def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[Array, tuple[str, ...]]:
     """Return the tracks of a modality as one array, and the names of its columns."""
     there = [track for track in tracks if track is not None]
+    if not there:
+        raise DataError(f"No recording has the track {name} in a form that can be read. Ask for tracks it has.")
     kind = _same(name, "kind", [track.kind for track in there])
     if kind == "text":
         return np.array(["" if track is None else str(track.values) for track in tracks]), ()

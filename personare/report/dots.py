@@ -116,7 +116,7 @@ def draw_found(rows: Sequence[tuple[str, Result]], *, label: str) -> Figure:
     with drawing():
         figure, axes = _axes(len(rows))
         for y, (words, row) in enumerate(rows):
-            doubted = "not informative" in row.note.lower()
+            doubted = row.status == "not_informative"
             if math.isfinite(row.control):
                 dotted: Any = (0, (2, 2.5))
                 axes.plot([row.control] * 2, [y - 0.75, y + 0.25], color=COLORS["muted"], linewidth=1, linestyle=dotted)

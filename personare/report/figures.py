@@ -16,49 +16,50 @@ __all__ = [
     "learned",
     "membership",
     "of_people",
+    "shown_identity",
     "unprotected",
 ]
 
-_AGGREGATE = "identity.top1"
-_BROKEN = "ABOVE THE BOUND"
 _OF_PEOPLE = r"synthetic_(membership|shadow)\.(?!.*exposed).*_auc"
 _MISSING = {
     "model": ("no membership attack was run on it", "its recall was not measured"),
     "representation": ("no retrained attacker was run on it", "no reader was run on it"),
     "synthetic": ("no membership attack on its people was run", "what is learned from it was not measured"),
 }
-_NOT_MEASURED = ("no retrained attacker was run on it", "no retrained reader of emotion was run on it")
+_NOT_MEASURED = ("no retrained attacker was run on it", "no retrained reader was run on it")
 
 
 def informative(row: Result) -> bool:
     """Whether the attack behind a row passed its self-test."""
-    return "not informative" not in row.note.lower()
+    return row.status != "not_informative"
 
 
-def identity(rows: Sequence[Result], release: str, modality: str, attacker: str) -> Result | None:
-    """Return who is named by this attacker: the study's aggregate, or else the strongest informative attack."""
+def identity(rows: Sequence[Result], release: str, modality: str, attacker: str, figure: str = "top1") -> Result | None:
+    """Return who is named by this attacker: the study's aggregate, or else the strongest informative attack.
+
+    Args:
+        rows: Everything measured.
+        release: Its name.
+        modality: What was released.
+        attacker: Who names.
+        figure: ``top1`` from one recording, ``top1_5`` from five, ``person_top1`` from all of a person's.
+    """
     found = [
         r
         for r in rows
-        if r.release == release and r.modality == modality and r.kind == "risk" and r.measure.endswith(".top1")
+        if r.release == release and r.modality == modality and r.kind == "risk" and r.measure.endswith(f".{figure}")
     ]
     found = [r for r in found if r.attacker == attacker] or (found if release == "original" else [])
-    aggregates = [r for r in found if r.measure == _AGGREGATE]
-    single = [r for r in found if r.measure != _AGGREGATE]
+    aggregates = [r for r in found if r.measure == f"identity.{figure}"]
+    single = [r for r in found if r.measure != f"identity.{figure}"]
     return _largest(aggregates) or _largest([r for r in single if informative(r)]) or _largest(single)
 
 
 def emotion(rows: Sequence[Result], release: str, modality: str, reader: str) -> Result | None:
-    """Return the best emotion recall that this reader reaches."""
-    found = [
-        r
-        for r in rows
-        if r.release == release
-        and r.modality == modality
-        and r.kind == "utility"
-        and "emotion" in r.measure
-        and r.measure.endswith(".uar")
-    ]
+    """Return how well this reader reads the label: the one chosen on other people; in older runs the best there is."""
+    own = [r for r in rows if r.release == release and r.modality == modality and r.kind == "utility"]
+    found = [r for r in own if r.measure in ("reader.uar", "reader.ccc")]
+    found = found or [r for r in own if "emotion" in r.measure and r.measure.endswith(".uar")]
     # Training again on originals changes nothing, so one reader's row is enough for them.
     return _largest([r for r in found if r.attacker == reader] or (found if release == "original" else []))
 
@@ -73,6 +74,13 @@ def membership(rows: Sequence[Result], release: str, figures: Sequence[str] = ("
     """
     found = [r for r in rows if r.release == release and r.measure.startswith("membership_")]
     return _strongest([r for r in found if r.measure.partition(".")[2] in figures])
+
+
+def shown_identity(rows: Sequence[Result], release: str, figure: str) -> Result | None:
+    """Return how often people are named by what a model shows of their recordings; ``figure`` as of ``identity``."""
+    return _strongest(
+        [r for r in rows if r.release == release and re.fullmatch(rf"model_identity_.*\.{figure}", r.measure)]
+    )
 
 
 def of_people(rows: Sequence[Result], release: str, pattern: str = _OF_PEOPLE) -> Result | None:
@@ -105,8 +113,8 @@ def _largest(rows: Sequence[Result]) -> Result | None:
 
 def broken_claim(rows: Sequence[Result], release: str) -> str:
     """Return what an attack found above the bound of a privacy claim; empty where none did."""
-    own = (r for r in rows if r.release == release and _BROKEN in r.note)
-    return next((f"{r.measure}: {r.note[r.note.index(_BROKEN) :]}" for r in own), "")
+    own = (r for r in rows if r.release == release and r.status == "claim_broken")
+    return next((f"{r.measure}: {r.note}" for r in own), "")
 
 
 def choose(rows: Sequence[Result], release: str, modality: str) -> tuple[Result, Result] | str:

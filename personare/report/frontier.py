@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from personare.core.types import Result
-from personare.report.figures import choose, informative, unprotected
+from personare.report.figures import choose, identity, informative, unprotected
 from personare.report.run import KINDS, RunRecord
 from personare.report.trained import LEAKY
+from personare.report.wording import AREAS
 
-__all__ = ["Panel", "Point", "before", "best", "gain", "panels", "standing"]
+__all__ = ["Panel", "Point", "baseline", "before", "best", "gain", "panels", "standing"]
 
 _MODALITIES = ("audio", "video", "audio+video", "representation", "synthetic", "model")
 _SAME = 0.015  # a difference that two figures after the point hardly show
@@ -26,12 +27,14 @@ class Point:
         release: Its name.
         risk: Share of people or clips named by the retrained attacker; of a model, the area of the strongest
             membership attack.
-        utility: Emotion recall of the retrained reader; of a model, its own.
+        utility: Recall (or concordance) of the retrained reader; of a model, its own.
+        together: Share of people named from all of their recordings; None where it was not measured.
     """
 
     release: str
     risk: Result
     utility: Result
+    together: Result | None = None
 
     @property
     def original(self) -> bool:
@@ -48,12 +51,14 @@ class Panel:
         points: Releases that have both figures from attacks that passed their self-test; the original, if known.
         unsure: Releases whose attack failed its self-test: drawn apart, never ranked.
         absent: (release, reason) of those that cannot be drawn.
+        kept: What the utility is called, e.g. ``emotion recall``.
     """
 
     modality: str
     points: tuple[Point, ...]
     unsure: tuple[Point, ...]
     absent: tuple[tuple[str, str], ...]
+    kept: str = "emotion recall"
 
     @property
     def original(self) -> Point | None:
@@ -96,7 +101,8 @@ def _panel(record: RunRecord, modality: str) -> Panel:
             unsure.append(point)
     original = _original(record.results, modality, [*points, *unsure])
     start = [original] if original else []
-    return Panel(modality=modality, points=(*start, *points), unsure=tuple(unsure), absent=tuple(absent))
+    everyone = (*start, *points)
+    return Panel(modality=modality, points=everyone, unsure=tuple(unsure), absent=tuple(absent), kept=record.kept)
 
 
 def _leaky(record: RunRecord, models: Sequence[str]) -> set[str]:
@@ -115,16 +121,29 @@ def _members(record: RunRecord, modality: str) -> list[str]:
 
 def _point(rows: Sequence[Result], release: str, modality: str) -> Point | str:
     chosen = choose(rows, release, modality)
-    return chosen if isinstance(chosen, str) else Point(release=release, risk=chosen[0], utility=chosen[1])
+    if isinstance(chosen, str):
+        return chosen
+    whole = None if modality in AREAS else identity(rows, release, modality, "semi_informed", "person_top1")
+    measured = whole if whole is not None and whole.status == "ok" else None
+    return Point(release=release, risk=chosen[0], utility=chosen[1], together=measured)
 
 
 def _original(rows: Sequence[Result], modality: str, others: Sequence[Point]) -> Point | None:
     point = _point(rows, "original", modality)
     if isinstance(point, Point):
         return point
-    found = [pair for other in others if (pair := unprotected(rows, other.risk, other.utility))]
-    best_known = max(found, key=lambda pair: pair[1].value, default=None)
-    return Point(release="original", risk=best_known[0], utility=best_known[1]) if best_known else None
+    found = [(pair, other) for other in others if (pair := unprotected(rows, other.risk, other.utility))]
+    if not found:
+        return None
+    (risk, utility), other = max(found, key=lambda one: one[0][1].value)
+    return Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
+
+
+def baseline(row: Result | None) -> Result | None:
+    """Return what the same figure was where nothing was protected."""
+    if row is None or not math.isfinite(row.baseline):
+        return None
+    return replace(row, release="original", value=row.baseline, low=math.nan, high=math.nan, note="", detail={})
 
 
 def _beats(one: Point, other: Point) -> bool:
@@ -152,7 +171,7 @@ def standing(panel: Panel, release: str) -> tuple[_Standing, str]:
 
 
 def gain(panel: Panel, point: Point) -> float:
-    """Return the share of emotion kept minus the share of identity left, both above guessing.
+    """Return the share of what is read kept minus the share of identity left, both above guessing.
 
     0 is what giving away the original, or nothing, or a mixture of the two would reach; 1 is perfect.
     """
@@ -175,7 +194,8 @@ def before(panel: Panel, point: Point) -> Point:
         name: replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
         for name, (row, known) in own.items()
     }
-    return Point(release="original", **rows)
+    together = baseline(point.together) or panel.original.together
+    return Point(release="original", **rows, together=together)
 
 
 def _above_guess(row: Result, original: Result) -> float:

@@ -8,6 +8,7 @@ __all__ = ["LIKENESS", "PERCENT", "measure"]
 _FIGURES: Mapping[str, str] = {
     "auc": "area under the curve",
     "top1": "named at the first guess",
+    "top1_5": "named from five recordings together",
     "person_top1": "named from all recordings together",
     "eer": "equal error rate",
     "dsys": "linkability D_sys",
@@ -15,6 +16,9 @@ _FIGURES: Mapping[str, str] = {
     "tpr_fpr10": "found at 10 % false alarms",
     "uar": "recall, averaged over classes",
     "accuracy": "accuracy",
+    "ccc": "concordance correlation",
+    "r2": "share of variance explained",
+    "mae": "mean absolute error",
     "rho_f0": "pitch contour kept (correlation)",
     "correlation": "correlation over time",
     "ece": "calibration error",
@@ -31,7 +35,7 @@ _FIGURES: Mapping[str, str] = {
     "augmented_uar": "learns from real and made-up, recalls of real",
     "share_learned": "share of what real people teach",
 }
-PERCENT = ("top1", "person_top1", "eer", "tar_far1", "covered_whole")
+PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "covered_whole")
 """Figures that are usually read in percent."""
 LIKENESS: Mapping[str, str] = {
     "synthetic.precision": "made-up recordings that lie among real ones",

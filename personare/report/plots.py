@@ -51,7 +51,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     front = {p.release for p in panel.front}
     for point in everyone:
         _point(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
-    right, up = wording.axes(panel.modality)
+    right, up = wording.axes(panel.modality, panel.kept)
     axes.set_xlabel(right)
     axes.set_ylabel(up)
     if panel.modality not in wording.AREAS:
@@ -63,6 +63,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
 
 def _limits(axes: Axes, points: Sequence[Point], least: float) -> None:
     x = [v for p in points for v in (p.risk.value, p.risk.low if least else least, p.risk.high)]
+    x += [p.together.value for p in points if p.together]
     y = [v for p in points for v in (p.utility.value, p.utility.low, p.utility.high, p.utility.control)]
     x, y = ([v for v in values if math.isfinite(v)] or [0.0, 1.0] for values in (x, y))
     left = min(least, *x)
@@ -117,6 +118,11 @@ def _point(axes: Axes, point: Point, *, on_front: bool, unsure: bool) -> None:
         if math.isfinite(row.low) and math.isfinite(row.high):
             line = ([row.low, row.high], [y, y]) if ends == "x" else ([x, x], [row.low, row.high])
             axes.plot(*line, **bars)
+    if point.together:  # joined, so that it is nobody else's
+        far = point.together.value
+        axes.plot([x, far], [y, y], color=color, linewidth=0.7, linestyle=(0, (1, 1.5)), zorder=2.5)
+        hollow: dict[str, Any] = {"markerfacecolor": COLORS["paper"], "markeredgecolor": color, "zorder": 3.8}
+        axes.plot([far], [y], marker="D", markersize=4.2, linestyle="", **hollow)
     marker, size = ("*", 14) if point.original else ("x", 6) if unsure else ("o", 7.5)
     face = COLORS["paper"] if not (on_front or point.original) else color
     axes.plot(
@@ -145,6 +151,7 @@ def _name_points(axes: Axes, panel: Panel, strokes: list[tuple[float, float, flo
 def _bar_strokes(point: Point) -> list[tuple[float, float, float, float]]:
     x, y = point.risk.value, point.utility.value
     bars = [(point.risk.low, y, point.risk.high, y), (x, point.utility.low, x, point.utility.high)]
+    bars += [(x, y, point.together.value, y)] if point.together else []
     return [b for b in bars if all(math.isfinite(v) for v in b)]
 
 

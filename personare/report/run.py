@@ -25,13 +25,14 @@ _PIECES: Mapping[str, type] = {
     "details": list,
     "releases": list,
     "skipped": list,
+    "not_made": list,
     "ledger": dict,
     "cohort": dict,
     "versions": dict,
     "examples": dict,
     "reference": list,
 }
-_OPTIONAL = ("reference",)
+_OPTIONAL = ("reference", "not_made")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,7 @@ class RunRecord:
         results: Every measured row, with its detail.
         releases: The record of each release, as written by the study.
         skipped: What did not enter: item, problem, fix.
+        not_made: What was planned and could not be made: item, problem, fix.
         ledger: Whether the ledger's chain was verified, its length, its head, its last rows.
         cohort: Name, kind, number of people and recordings, license, citation.
         versions: Package versions.
@@ -59,6 +61,7 @@ class RunRecord:
     results: tuple[Result, ...]
     releases: Sequence[Mapping[str, Any]]
     skipped: Sequence[Mapping[str, Any]]
+    not_made: Sequence[Mapping[str, Any]]
     ledger: Mapping[str, Any]
     cohort: Mapping[str, Any]
     versions: Mapping[str, Any]
@@ -74,11 +77,27 @@ class RunRecord:
         """Return the study's record of a release; empty where there is none."""
         return next((r for r in self.releases if r.get("name") == name), {})
 
+    @property
+    def simulated(self) -> bool:
+        """Whether the people are made up, so that nothing can be recommended."""
+        return self.cohort.get("kind") == "synthetic"
+
     def names(self) -> list[str]:
         """Return the releases in the study's order, without the unprotected cohort."""
         listed = [str(r["name"]) for r in self.releases if r.get("name")]
         measured = [row.release for row in self.results]
         return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
+
+    @property
+    def label(self) -> str:
+        """What was read from recordings."""
+        return str(self.cohort.get("label") or "emotion")
+
+    @property
+    def kept(self) -> str:
+        """What the figure is called that says how well the label is read."""
+        classes = self.cohort.get("label_kind") in (None, "", "nominal")
+        return f"{self.label} {'recall' if classes else 'concordance'}"
 
     def models(self) -> list[str]:
         """Return the releases that are models."""
@@ -130,7 +149,7 @@ def read_run(run: Path) -> RunRecord:
     piece = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in _PIECES.items()}
     text, study = _read_study(run / "study.toml", missing)
     rows = _rows(piece.pop("results"), piece.pop("details"), missing)
-    for name in ("releases", "skipped", "reference"):
+    for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
     trained, claims = read_training(run, missing), read_claims(run, piece["releases"], missing)
     return RunRecord(

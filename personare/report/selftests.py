@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from personare.core.types import Result
+from personare.evaluate.identification import FIGURES
 from personare.report import wording
 from personare.report.figures import informative
 from personare.report.run import RunRecord
 
 __all__ = ["KindTest", "SelfTest", "kind_tests", "self_tests"]
 
-_IDENTITY = ("top1", "eer", "dsys", "tar_far1")
 _MAIN = {"auc": "recordings", "person_auc": "people"}
 _NO_TEST = (
     r"exposed|tpr_fpr|^synthetic_copies.exact|^visits"  # rates are of the attack whose area is there; a copy no guess
@@ -79,7 +79,7 @@ def self_tests(record: RunRecord) -> list[SelfTest]:
 def _attack(row: Result) -> str:
     """What is tested together: an identity attack with all its figures, an attribute by itself."""
     name, _, figure = row.measure.partition(".")
-    return name if figure in _IDENTITY else row.measure
+    return name if figure in FIGURES else row.measure
 
 
 def _order(key: tuple[str, str]) -> tuple[int, str, str]:
@@ -117,9 +117,9 @@ def _is_main(row: Result) -> bool:
         return figure in _MAIN
     if row.modality == "synthetic":
         return not re.search(_NO_TEST, row.measure)
-    if name == "identity" or figure == "person_top1":
+    if name == "identity":
         return False
-    return figure == "top1" or figure not in _IDENTITY
+    return figure == "top1" or figure not in FIGURES
 
 
 def _attack_on_model(row: Result) -> str:

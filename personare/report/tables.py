@@ -12,16 +12,30 @@ from personare.report.figures import emotion, identity
 from personare.report.frontier import Panel, standing
 from personare.report.run import KINDS, RunRecord
 
-__all__ = ["COLUMNS", "PARTS", "TableRow", "csv_cell", "latex_cell", "latex_text", "to_csv", "to_latex", "whole_table"]
+__all__ = [
+    "COLUMNS",
+    "PARTS",
+    "TableRow",
+    "columns",
+    "csv_cell",
+    "latex_cell",
+    "latex_text",
+    "to_csv",
+    "to_latex",
+    "whole_table",
+]
 
 COLUMNS: tuple[tuple[str, str], ...] = (
-    ("fixed_reader", "Emotion, fixed reader"),
-    ("retrained_reader", "Emotion, retrained reader"),
+    ("fixed_reader", "{label}, fixed reader"),
+    ("retrained_reader", "{label}, retrained reader"),
     ("ignorant", "Named by an ignorant attacker"),
     ("lazy_informed", "Named by a lazy-informed attacker"),
     ("semi_informed", "Named by a retrained attacker"),
+    ("semi_informed_5", "The same, from five recordings"),
+    ("semi_informed_all", "The same, from all recordings"),
 )
 """The figures of the table: who looks, and the heading."""
+_TOGETHER = {"semi_informed_5": "top1_5", "semi_informed_all": "person_top1"}
 PARTS = ("value", "low", "high", "n", "guess", "measure", "note")
 """What a spreadsheet gets of each figure."""
 
@@ -45,6 +59,16 @@ class TableRow:
     standing_words: str
 
 
+def columns(label: str) -> list[tuple[str, str]]:
+    """Return the columns with headings that name what was read.
+
+    Example:
+        >>> columns("valence")[0]
+        ('fixed_reader', 'Valence, fixed reader')
+    """
+    return [(who, heading.format(label=label[:1].upper() + label[1:])) for who, heading in COLUMNS]
+
+
 def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
     """Return the rows, panel by panel: the original first, then the study's releases of recordings."""
     shown = [panel for panel in drawn if panel.modality not in KINDS]
@@ -57,15 +81,20 @@ def _names(record: RunRecord, panel: Panel) -> list[str]:
 
 
 def _row(record: RunRecord, panel: Panel, name: str) -> TableRow:
-    cells: list[Result | None] = []
-    for who, _ in COLUMNS:
-        find = emotion if who.endswith("reader") else identity
-        cells.append(find(record.results, name, panel.modality, who))
+    cells = [_cell(record.results, name, panel.modality, who) for who, _ in COLUMNS]
     if name == "original" and panel.original:
-        backup = (panel.original.utility, panel.original.utility, *[panel.original.risk] * 3)
+        backup = (*[panel.original.utility] * 2, *[panel.original.risk] * 3, None, panel.original.together)
         cells = [cell or spare for cell, spare in zip(cells, backup, strict=True)]
     rank, words = ("unknown", "unprotected") if name == "original" else standing(panel, name)
     return TableRow(release=name, modality=panel.modality, cells=tuple(cells), standing=rank, standing_words=words)
+
+
+def _cell(rows: Sequence[Result], name: str, modality: str, who: str) -> Result | None:
+    if who.endswith("reader"):
+        return emotion(rows, name, modality, who)
+    if who in _TOGETHER:
+        return identity(rows, name, modality, "semi_informed", _TOGETHER[who])
+    return identity(rows, name, modality, who)
 
 
 def to_csv(rows: Sequence[TableRow]) -> str:
@@ -88,13 +117,13 @@ def csv_cell(cell: Result | None) -> list[str]:
     return [*numbers, str(cell.n), guess, cell.measure, cell.note]
 
 
-def to_latex(rows: Sequence[TableRow]) -> str:
+def to_latex(rows: Sequence[TableRow], label: str = "emotion") -> str:
     """Write the table for a paper; needs the LaTeX package ``booktabs``."""
     lines = [
         "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled.",
         "\\begin{tabular}{ll" + "r" * len(COLUMNS) + "}",
         "\\toprule",
-        "Release & Modality & " + " & ".join(heading for _, heading in COLUMNS) + " \\\\",
+        "Release & Modality & " + " & ".join(latex_text(heading) for _, heading in columns(label)) + " \\\\",
     ]
     last = ""
     for row in rows:
@@ -109,7 +138,7 @@ def latex_cell(cell: Result | None) -> str:
     """Write a figure with its interval; a star marks one that is not informative."""
     value, interval = wording.figure(cell)
     text = f"{value} {{\\footnotesize {interval}}}" if interval else value
-    mark = "\\textsuperscript{*}" if cell is not None and "not informative" in cell.note.lower() else ""
+    mark = "\\textsuperscript{*}" if cell is not None and cell.status == "not_informative" else ""
     return text.replace("–", "--").replace(" %", "\\,\\%") + mark
 
 

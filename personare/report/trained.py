@@ -97,7 +97,7 @@ class Training:
 
 
 def read_training(run: Path, missing: list[str]) -> dict[str, Training]:
-    """Read ``steps/model-*.json`` of a run.
+    """Read ``trained.json`` of a run.
 
     Args:
         run: The run folder.
@@ -107,12 +107,18 @@ def read_training(run: Path, missing: list[str]) -> dict[str, Training]:
         By model.
     """
     found: dict[str, Training] = {}
-    for file in sorted(run.glob("steps/model-*.json")):
+    try:
+        records = json.loads((run / "trained.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return found  # a run without models
+    except (OSError, ValueError) as error:
+        missing.append(f"trained.json could not be read ({error}).")
+        return found
+    for number, record in enumerate(records, start=1):
         try:
-            step = json.loads(file.read_text(encoding="utf-8"))
-            found[str(step["options"]["name"])] = _training(step["options"], step["result"])
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            missing.append(f"steps/{file.name} could not be read ({type(error).__name__}: {error}).")
+            found[str(record["options"]["name"])] = _training(record["options"], record["result"])
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            missing.append(f"trained.json, entry {number}, could not be read ({type(error).__name__}: {error}).")
     return found
 
 
@@ -125,7 +131,7 @@ def _training(options: Mapping[str, Any], result: Mapping[str, Any]) -> Training
         protocol=str(options.get("protocol") or ""),
         recordings=result.get("recordings"),
         people=result.get("people"),
-        tested=len(result["test"]) if "test" in result else None,
+        tested=result.get("tested"),
         shadows=int(options.get("shadows") or 0),
         spends=tuple(Spend(**spend) for spend in spends),
     )

@@ -5,13 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from personare.core.errors import PersonareError
-from personare.features import audio, video
+from personare.features import checking
 from personare.features.models import MODELS, find_model
 
 __all__ = ["examine_file", "examine_machine"]
 
-Finding = tuple[bool, str, str]
-"""Whether it is well, what was looked at, what to do if it is not."""
+Finding = tuple[str, str, str]
+"""``ok``, ``no`` or ``note`` (usable, after a repair); what was looked at; what to do if it is not well."""
 
 _PACKAGES = {
     "av": ("video and compressed sound", "pip install av"),
@@ -29,19 +29,21 @@ _PACKAGES = {
 def examine_machine() -> Iterator[Finding]:
     """Look at packages and model files."""
     for package, (what, how) in _PACKAGES.items():
-        yield find_spec(package) is not None, f"{package}: {what}", how
+        yield "ok" if find_spec(package) else "no", f"{package}: {what}", how
     for name, model in MODELS.items():
         try:
-            yield True, f"{name}: {model.purpose} ({find_model(name)})", ""
+            yield "ok", f"{name}: {model.purpose} ({find_model(name)})", ""
         except PersonareError:
-            yield False, f"{name}: {model.purpose}", f"run: personare models fetch {name}"
+            yield "no", f"{name}: {model.purpose}", f"run: personare models fetch {name}"
 
 
 def examine_file(file: Path) -> Iterator[Finding]:
-    """Decode a recording from end to end."""
-    for what, check in (("sound", audio.check), ("picture", video.check)):
+    """Decode a recording from end to end: what is wrong with it, and what is mended when it is used."""
+    for track in checking.tracks(file):
         try:
-            check(file)
-            yield True, f"{what} of {file}", ""
+            checking.check(file, track)
+            yield "ok", f"{track} of {file}", ""
         except PersonareError as error:
-            yield False, f"{what} of {file}", str(error)
+            yield "no", f"{track} of {file}", str(error)
+    for remark in checking.remarks(file):
+        yield "note", remark, ""

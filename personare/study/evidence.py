@@ -105,11 +105,12 @@ def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> p
         recordings: Those to list.
         label: A column of the participants to add, unless recordings have it.
     """
-    rows = pd.DataFrame(
-        [{"id": r.id, "subject": r.subject, "session": r.session, **r.labels} for r in recordings]
-    ).set_index("id")
-    names = [name for name in dict.fromkeys(["sex", "age", label]) if name and name not in rows]
-    return rows.join(cohort.participants.reindex(columns=names), on="subject")
+    rows = [{**r.labels, "id": r.id, "subject": r.subject, "session": r.session} for r in recordings]
+    labelled = pd.DataFrame(rows).set_index("id")
+    names = ["sex", "age"] + [label] * bool(label and label not in (*labelled, "sex", "age"))
+    known = cohort.participants.reindex(columns=names)
+    # a label of one of these names would stand for another thing
+    return labelled.drop(columns=known.columns, errors="ignore").join(known, on="subject")
 
 
 class _View(Mapping[str, Array]):

@@ -14,7 +14,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Result, Spend
 from personare.data.cohort import open_cohort
-from personare.data.runs import write_json
+from personare.data.runs import RunFolder, private_folder, write_json
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model
@@ -54,9 +54,8 @@ class _Made:
         return replace(work, batch=work.batch.take(np.isin(np.array(work.batch.ids), self.test)))
 
     def _of(self, cohort: Cohort, purpose: str) -> ModelWork:
-        public = open_cohort(Path(self.plan.public)) if self.plan.public else None
         book = open_ledger(self.ledger, cohort.root)
-        models = Models(cohort=cohort, plan=self.plan, out=self.run, ledger=book, public=public)
+        models = Models(cohort=cohort, plan=self.plan, run=RunFolder(self.run), ledger=book)
         return ModelWork(models=models, model=self.model, batch=models.read(cohort, self.model, purpose)[0])
 
 
@@ -69,20 +68,21 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
         ledger: Notes what is opened; see ``admission.open_ledger``.
 
     Returns:
-        The rows, also in ``evaluation.json`` and, for single answers, ``explanations/<model>.csv`` of the run.
+        The rows, also in ``evaluation.json`` of the run and, for single answers, ``explanations/<model>.csv`` of its
+        private folder.
 
     Raises:
         DataError: There is no model in the run, or the cohort has no recording of its classes.
     """
     rows: list[Result] = []
-    for made in _models(run, ledger, replace(load_plan(config=run / "study.toml")[0], public="")):
+    for made in _models(run, ledger, replace(_plan(run), public="")):
         name, work = made.model.name, made.strangers(cohort)
         predictor, _ = load_model(run / "releases" / name / "model.safetensors")
         batch = _as_known(work.batch, predictor.classes)
         rng, people = generator(made.plan.seed, name, "judge"), work.table.loc[list(batch.ids)]
         own = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
         rows += [replace(row, release=name, modality="model", detail={}) for row in own]
-        _explain(run / "explanations", name, predictor, batch)
+        _explain(private_folder(run) / "explanations", name, predictor, batch)
     write_json(run / "evaluation.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(row) for row in rows])
 
@@ -124,7 +124,7 @@ def audit_run(run: Path, ledger: str | None = None, *, shadows: int = 32, canari
     Raises:
         DataError: There is no model in the run.
     """
-    plan = load_plan(config=run / "study.toml")[0]
+    plan = _plan(run)
     every = ("membership_loss", "membership_population", "membership_shadow", "membership_lira", "membership_rmia")
     rows: list[Result] = []
     for made in _models(run, ledger, replace(plan, releases=(), shadows=shadows, membership=every)):
@@ -182,11 +182,24 @@ def _joined(one: Batch, other: Batch) -> Batch:
     )
 
 
+def _plan(run: Path) -> StudyPlan:
+    """Return what a run did, with the folders as they are called on this machine."""
+    if not (run / "study.toml").is_file():
+        raise DataError(
+            f"{run} is no finished run: there is no study file in it. Train a model with 'personare train'."
+        )
+    if not (private := private_folder(run)).is_dir():
+        raise DataError(
+            f"{private} is not there, where {run} keeps who was learned from. Bring it back, or train the model again."
+        )
+    return load_plan(config=private / "study.toml")[0]
+
+
 def _models(run: Path, ledger: str | None, plan: StudyPlan) -> list[_Made]:
     """Return the models of a run, and where the recordings are that they were made from."""
     found = []
     for model in plan.models:
-        step = run / "steps" / f"model-{model.name}.json"
+        step = private_folder(run) / "steps" / f"model-{model.name}.json"
         if step.is_file():
             made: Mapping[str, Any] = json.loads(step.read_text(encoding="utf-8"))["result"]
             spends, test = tuple(Spend(**spend) for spend in made["spends"]), tuple(made["test"])

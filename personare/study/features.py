@@ -1,7 +1,7 @@
 """Representations and synthetic people as releases of a study: each made once, judged, and put on the frontier."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, reason
 from personare.core.types import Batch, Cohort, Release, Result, Withheld
 from personare.data.cohort import open_cohort
+from personare.data.roles import usual_tracks
 from personare.data.runs import RunFolder
 from personare.features.tracks import Track, film_of
 from personare.govern.ledger import Ledger
-from personare.study.opening import Written, content, open_batch, usual_tracks
+from personare.study.lineage import ORIGINAL, note_batch
+from personare.study.opening import content, open_batch
 from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
@@ -38,14 +40,14 @@ class FeatureReleases:
     Attributes:
         cohort: Whose recordings are learned from, for the purpose ``training``.
         plan: The study.
-        out: The run folder.
+        run: The run.
         ledger: Notes each opening, each privacy spend and each release.
         workers: Who writes sound and films.
     """
 
     cohort: Cohort
     plan: StudyPlan
-    out: Path
+    run: RunFolder
     ledger: Ledger
     workers: Workers
 
@@ -77,7 +79,7 @@ class FeatureReleases:
         if "video" not in self.plan.modalities:
             return {}
         found: dict[str, dict[str, Track]] = {}
-        for path in sorted((self.out / "private" / "original").glob("*.npz")):
+        for path in sorted((self.run.private / "views" / ORIGINAL).glob("*.npz")):
             with np.load(path, allow_pickle=False) as views, suppress(DataError):
                 if "blendshapes" in views.files:
                     found[path.stem] = {"video": film_of(views["blendshapes"], path.stem)}
@@ -85,14 +87,14 @@ class FeatureReleases:
 
     def _tasks(self, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
         """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""
-        tracks = chosen.modalities or usual_tracks(self.cohort)
+        tracks = chosen.modalities or usual_tracks(t for r in self.cohort.recordings for t in r.tracks)
         found: dict[str, tuple[Batch, bool] | str] = {}
         for task in self.plan.transfer:
             try:
                 cohort = open_cohort(Path(task.cohort)) if task.cohort else self.cohort
                 found[task.name] = open_batch(cohort, task.label, tracks, self.ledger).batch, not task.cohort
-            except DataError as error:
-                found[task.name] = str(error)
+            except Exception as error:
+                found[task.name] = reason(error)
         return found
 
     def _release(
@@ -103,12 +105,16 @@ class FeatureReleases:
         judged: Mapping[str, Any],
     ) -> _Made:
         key = {"recordings": content(work.opened.batch), "seed": str(self.plan.seed), "public": self.plan.public}
-        step = partial(RunFolder(self.out).step, f"{modality}-{chosen.name}", inputs=key)
-        root = self.out / "releases" / chosen.name
-        done = step(options={**asdict(chosen), **judged}, work=partial(_made, work, root))
+        root = self.run.root / "releases" / chosen.name
+        done = self.run.step(
+            f"{modality}-{chosen.name}",
+            inputs=key,
+            options={**asdict(chosen), **judged},
+            work=partial(self._made, chosen.name, work),
+            product=root,
+        )
+        note_batch(self.run, chosen.name, work.opened.batch)
         rows = [replace(read_result(row), release=chosen.name, modality=modality) for row in done["rows"]]
-        if not root.is_dir():
-            raise DataError(f"{root} was made, but is not there any more. Delete {self.out / 'steps'} and run again.")
         release = Release(
             name=chosen.name,
             kind="synthetic" if modality == "synthetic" else "representations",
@@ -121,17 +127,17 @@ class FeatureReleases:
         )
         return release, rows, [Withheld(**item) for item in done["skipped"]]
 
-
-def _made(work: Callable[[Path], Written], root: Path) -> Mapping[str, Any]:
-    """Make a release in place of an older one, and tell it as JSON can."""
-    shutil.rmtree(root, ignore_errors=True)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    start = monotonic()
-    done = work(root)
-    people, recordings = done.sheet.holds
-    return {
-        "rows": [asdict(row) for row in done.sheet.rows],
-        "counts": {"people": people, "recordings": recordings, "seconds": round(monotonic() - start, 1)},
-        "claim": done.sheet.claim,
-        "skipped": [asdict(item) for item in done.skipped],
-    }
+    def _made(self, name: str, work: Representing | Synthesis) -> Mapping[str, Any]:
+        """Make a release in place of an older one, and tell it as JSON can."""
+        note_batch(self.run, name, work.opened.batch)
+        start = monotonic()
+        with self.run.making(name) as part:
+            shutil.rmtree(part, ignore_errors=True)  # of a stopped run
+            done = work(part)
+        people, recordings = done.sheet.holds
+        return {
+            "rows": [asdict(row) for row in done.sheet.rows],
+            "counts": {"people": people, "recordings": recordings, "seconds": round(monotonic() - start, 1)},
+            "claim": done.sheet.claim,
+            "skipped": [asdict(item) for item in done.skipped],
+        }

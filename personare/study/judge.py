@@ -6,18 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from personare import __version__
 from personare.core import registry
 from personare.core.types import Cohort, Recording, Release, Result
 from personare.data.cohort import open_cohort
+from personare.data.runs import RunFolder, fingerprint
 from personare.evaluate.judging import judge
 from personare.study.evidence import gather, table
-from personare.study.outputs import read_result
+from personare.study.outputs import read_result, unmeasured
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
-__all__ = ["Judge", "Judged", "needed_views"]
-
-Judged = list[Result]
+__all__ = ["Judge", "needed_views"]
 
 
 def needed_views(plan: StudyPlan) -> tuple[str, ...]:
@@ -34,18 +34,18 @@ class Judge:
     Attributes:
         plan: Which attacks and measures, with their options.
         cohort: The originals, for what is known about the people.
-        out: The run folder, where the evidence is.
+        run: The run, in whose private folder the evidence is.
         workers: Who works.
         key: What the evidence depends on.
     """
 
     plan: StudyPlan
     cohort: Cohort
-    out: Path
+    run: RunFolder
     workers: Workers
     key: str
 
-    def __call__(self, recordings: Sequence[Recording], releases: Sequence[Release]) -> Judged:
+    def __call__(self, recordings: Sequence[Recording], releases: Sequence[Release]) -> list[Result]:
         """Return the rows of the originals, then those of each release with the original's figure as baseline."""
         modalities = sorted({"+".join(release.modalities) for release in releases}, key=len)
         originals: dict[str, Any] = {f"original {m}": ("original", m, tuple(recordings), []) for m in modalities}
@@ -61,20 +61,21 @@ class Judge:
         return rows + [row for release in releases for row in judged[release.name]]
 
     def _judge(self, label: str, items: Mapping[str, Any]) -> dict[str, list[Result]]:
-        work = partial(_judge_one, self.plan, self.cohort, self.out)
-        key = f"{self.key} {self.plan}"
-        steps = self.out / "steps" / label.replace(" ", "-")
-        found = self.workers.each(label, items, work, steps, key)
+        work = partial(_judge_one, self.plan, self.cohort, self.run.private / "views")
+        keys = {name: fingerprint([__version__, self.key, self.plan, item]) for name, item in items.items()}
+        steps = self.run.private / "steps" / label.replace(" ", "-")
+        found = self.workers.each(label, items, work, steps, keys, partial(_unjudged, self.plan, items))
         return {name: [read_result(row) for row in result["rows"]] for name, result in found}
 
 
-def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
+def _judge_one(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
     name, modality, recordings, baseline = item
     views = needed_views(plan)
-    rows = table(cohort, recordings)
-    originals = table(cohort, [r for r in cohort.recordings if r.id in rows.index], plan.label)
-    original = gather(out / "private" / "original", originals, views)
-    released = original if name == "original" else gather(out / "private" / name, rows, views)
+    there = {r.id for r in recordings}
+    # a release has few of the labels
+    rows = table(cohort, [r for r in cohort.recordings if r.id in there], plan.label)
+    original = gather(folder / "original", rows, views)
+    released = original if name == "original" else gather(folder / name, rows, views)
     results = judge(
         original,
         released,
@@ -88,6 +89,13 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, out: Path, item: tuple[str, str,
         baseline=[read_result(row) for row in baseline],
     )
     return {"rows": [asdict(replace(row, release=name)) for row in results]}
+
+
+def _unjudged(plan: StudyPlan, items: Mapping[str, Any], item: str, error: Exception) -> Mapping[str, Any]:
+    release, modality, *_ = items[item]
+    row = partial(unmeasured, error=error, release=release, modality=modality)
+    rows = [*(row(attack, "risk") for attack in plan.attacks), *(row(name, "utility") for name in plan.utilities)]
+    return {"rows": [asdict(row) for row in rows]}
 
 
 def _once(rows: list[Result]) -> list[Result]:

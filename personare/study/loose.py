@@ -21,12 +21,13 @@ SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aiff"}
 PICTURES = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".mpeg", ".flv", ".m4v", ".wmv"}
 
 
-def anonymize_path(
+def anonymize_path(  # noqa: PLR0913 - one call that the whole program agrees on
     source: Path,
     target: Path,
     disguise: Disguise,
     *,
     background: Path | None = None,
+    labels: Sequence[str] = (),
     seed: int = 0,
     workers: Workers | None = None,
 ) -> Release:
@@ -37,6 +38,7 @@ def anonymize_path(
         target: A file, or a new folder.
         disguise: What is done to voices and faces.
         background: A cohort to fit methods on, where they must learn from a group of people.
+        labels: Which labels of a cohort leave with it; every other one stays.
         seed: Everything random follows from it.
         workers: Who works; all cores by default. What is done to a cohort is noted in the ledger beside it, or in
             the one that ``PERSONARE_LEDGER`` names.
@@ -61,7 +63,7 @@ def anonymize_path(
         raise DataError(f"{target} exists already. Name another target, or remove it first.")
     work = _Work(disguise=disguise, seed=seed, workers=workers or Workers())
     if (source / "dataset_description.json").exists():
-        return work.cohort(open_cohort(source), target, background)
+        return work.cohort(open_cohort(source), target, background, labels)
     return work.files(source, target, background)
 
 
@@ -71,8 +73,11 @@ class _Work:
     def __init__(self, *, disguise: Disguise, seed: int, workers: Workers) -> None:
         self.disguise, self.seed, self.workers = disguise, seed, workers
 
-    def cohort(self, cohort: Cohort, target: Path, background: Path | None) -> Release:
+    def cohort(self, cohort: Cohort, target: Path, background: Path | None, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
+        there = sorted({label for r in cohort.recordings for label in r.labels})
+        if absent := sorted(set(labels) - set(there)):
+            raise DataError(f"There is no label {', '.join(absent)}. Choose from: {', '.join(there) or 'none'}.")
         book = open_ledger(None, cohort.root)
         recordings, sources, refused = admit(cohort, self.disguise.modalities, "anonymization", book)
         if not recordings:
@@ -82,7 +87,7 @@ class _Work:
         def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
             return self._hide([(r, sources[r.id], targets) for r, targets in work], masks)
 
-        release = release_recordings(cohort, recordings, self.disguise, target, hide)
+        release = release_recordings(recordings, self.disguise, target, hide, labels=labels)
         book.append("released", [{"cohort": cohort.name, "purpose": "anonymization", "detail": asdict(self.disguise)}])
         return _with(release, refused)
 

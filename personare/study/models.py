@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
+from personare.data.atomic import make_folder
+from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
 from personare.evaluate.classification import judge_model
 from personare.evaluate.exposure import judge_membership
@@ -29,8 +31,9 @@ from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
 from personare.study.card import write_card
 from personare.study.evidence import table
+from personare.study.lineage import note_batch
 from personare.study.opening import content, open_batch
-from personare.study.outputs import read_result
+from personare.study.outputs import measured, read_result
 from personare.study.parting import Parts, split_people
 from personare.study.plan import StudyPlan
 from personare.study.releases import ModelPlan
@@ -45,16 +48,19 @@ class Models:
     Attributes:
         cohort: Whose recordings are learned from, for the purpose ``training``.
         plan: Its models, shadow models, membership attacks and public cohort.
-        out: The run folder.
+        run: The run.
         ledger: Notes each opening, each privacy spend and each released model.
-        public: Recordings of people whose data need no protection; None where there are none.
     """
 
     cohort: Cohort
     plan: StudyPlan
-    out: Path
+    run: RunFolder
     ledger: Ledger
-    public: Cohort | None = None
+
+    @cached_property
+    def public(self) -> Cohort | None:
+        """Recordings of people whose data need no protection; None where there are none."""
+        return open_cohort(Path(self.plan.public)) if self.plan.public else None
 
     def read(self, cohort: Cohort, model: ModelPlan, purpose: str = "training") -> tuple[Batch, list[Withheld]]:
         """Open what a model reads."""
@@ -65,14 +71,14 @@ class Models:
         """Train a model, save it with its card, and measure what it can do and what it gives away."""
         batch, skipped = self.read(self.cohort, model)
         work = ModelWork(models=self, model=model, batch=batch)
-        folder = RunFolder(self.out)
         key = {"recordings": content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
-        options = {**asdict(model), "shadows": self.plan.shadows, "membership": self.plan.membership}
-        made = folder.step(f"model-{model.name}", inputs=key, options=options, work=work.train)
-        judged = folder.step(f"judge-{model.name}", inputs=key, options=options, work=work.judge)
+        plan, root = self.plan, self.run.root / "releases" / model.name
+        options = {**asdict(model), "shadows": plan.shadows, "membership": plan.membership}
+        made = self.run.step(f"model-{model.name}", inputs=key, options=options, work=work.train, product=root)
+        note_batch(self.run, model.name, batch)
+        judged = self.run.step(f"judge-{model.name}", inputs=key, options=options, work=work.judge)
         rows = [read_result(row) for row in judged["rows"]]
         spends = tuple(Spend(**spend) for spend in made["spends"])
-        root = self.out / made["root"]
         write_card(root / "README.md", self.cohort, model, spends, rows, made)
         release = Release(
             name=model.name,
@@ -125,17 +131,17 @@ class ModelWork:
         rng = self._rng("fit") if getattr(self.learner, "epsilon", None) is None else np.random.default_rng()
         predictor = self.fit(self.learner, parts.train, rng)
         self._charge(predictor.spends)  # refuses before anything is written or seen
-        root = self.models.out / "releases" / self.model.name
-        root.mkdir(parents=True, exist_ok=True)
         tensors, about = predictor.state()
         kept = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
-        save_weights(root / "model.safetensors", kept, {**about, "personare": json.dumps(asdict(self.model))})
+        said = {**about, "personare": json.dumps(asdict(self.model))}
+        note_batch(self.models.run, self.model.name, self.batch)
+        with self.models.run.making(self.model.name) as part:
+            save_weights(make_folder(part) / "model.safetensors", kept, said)
         spends = [asdict(spend) for spend in predictor.spends]
         detail = {**asdict(self.model), "spends": spends}
         note = {"cohort": self.models.cohort.name, "purpose": "training", "detail": detail}
         self.models.ledger.append("released", [note])
         return {
-            "root": root.relative_to(self.models.out).as_posix(),
             "cohort": str(self.models.cohort.root.resolve()),
             "spends": spends,
             "classes": list(predictor.classes),
@@ -159,11 +165,12 @@ class ModelWork:
     def judge(self) -> Mapping[str, Any]:
         """Measure the released model."""
         test = self.parts.test
-        predictor = load_model(self.models.out / "releases" / self.model.name / "model.safetensors")[0]
+        predictor = load_model(self.models.run.root / "releases" / self.model.name / "model.safetensors")[0]
         people = self.table.loc[list(test.ids)]
         answers = predictor(test)
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
-        rows += self._given_away(predictor, answers, people) + self.membership()
+        rows += measured("model", "risk", lambda: self._given_away(predictor, answers, people))
+        rows += measured("membership", "risk", self.membership)
         return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}
 
     def _given_away(self, predictor: Predictor, answers: Array, people: pd.DataFrame) -> list[Result]:
@@ -175,12 +182,8 @@ class ModelWork:
         raw = describe_batch(test, tuple(test.arrays))
         rows: list[Result] = []
         for name in self.models.plan.disclosure:
-            attack = registry.create("personare.evaluate.attacks", name)
-            try:
-                rows += attack(seen, raw, people, rng=self._rng(name))
-            except DataError as error:
-                note = f"not measured: {error}"
-                rows.append(Result(release="", modality="", measure=name, kind="risk", value=float("nan"), note=note))
+            attack = partial(registry.create, "personare.evaluate.attacks", name)
+            rows += measured(name, "risk", lambda: attack()(seen, raw, people, rng=self._rng(name)))  # noqa: B023
         return rows
 
     def membership(self) -> list[Result]:

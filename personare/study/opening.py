@@ -14,6 +14,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Cohort, Withheld
+from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
 from personare.features.batches import Layout, read_batch
 from personare.features.track_writing import TrackForm, form_of
@@ -23,7 +24,7 @@ from personare.study.admission import admit
 from personare.study.datasheet import Sheet
 from personare.study.parallel import Workers
 
-__all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people", "usual_tracks"]
+__all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +59,6 @@ class Written:
     skipped: Sequence[Withheld]
 
 
-def usual_tracks(cohort: Cohort) -> tuple[str, ...]:
-    """Return the tracks that are read where none are named: all but films, which take long, and events."""
-    return tuple(sorted({t for r in cohort.recordings for t in r.tracks} - {"video", "events"}))
-
-
 def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     cohort: Cohort,
     label: str,
@@ -78,7 +74,7 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     Args:
         cohort: Whose.
         label: What they are labelled with.
-        modalities: Tracks to read; none: all but films and events.
+        modalities: Tracks to read; none: those of ``usual_tracks``.
         ledger: Notes each opening.
         purpose: Consent must allow it.
         workers: Who reads films; None: this process.
@@ -87,7 +83,7 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     Raises:
         DataError: Nothing may be opened or read.
     """
-    tracks = modalities or usual_tracks(cohort)
+    tracks = modalities or usual_tracks(t for r in cohort.recordings for t in r.tracks)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
     if not recordings:
         why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
@@ -102,7 +98,10 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
         known=known,
         **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
     )
-    first = {name: next(paths[name] for paths in sources.values() if name in paths) for name in batch.arrays}
+    first = {
+        name: sources[next(i for i, there in zip(batch.ids, batch.present[name], strict=True) if there)][name]
+        for name in batch.arrays
+    }
     own = any(label in r.labels for r in recordings)
     forms = {name: form_of(path) for name, path in first.items()}
     return Opened(batch=_held(batch, forms), forms=forms, own=own, skipped=[*refused, *skipped])

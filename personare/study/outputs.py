@@ -2,28 +2,33 @@
 
 import json
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 
+from personare.core.errors import PersonareError, reason
 from personare.core.types import Cohort, Release, Result, Withheld
+from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
-from personare.data.runs import write_json
+from personare.data.runs import RunFolder
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
+from personare.study.lineage import used_recordings
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
 
-__all__ = ["read_result", "text_table", "write"]
+__all__ = ["Outcome", "measured", "not_made", "read_result", "text_table", "unmeasured", "write"]
 
 _EXAMPLES = 3
+_UNEXPECTED = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
 _PACKAGES = (
     "personare",
     "numpy",
@@ -37,34 +42,160 @@ _PACKAGES = (
 )
 
 
-Found = tuple[Sequence[Release], Sequence[Result], Sequence[Withheld]]
+_FIX = "Do what the message says, then run again; what was made is kept."
+_NUMBERS = ("value", "low", "high", "baseline", "control")
 
 
-def write(out: Path, cohort: Cohort, found: Found, plan: StudyPlan, ledger: Ledger) -> None:
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of a plan, gathered while it is carried out.
+
+    Attributes:
+        releases: What was made.
+        rows: What was measured.
+        skipped: What did not take part, and why.
+        not_made: What was planned and could not be made.
+        refused: Whether all that could not be made is for the user to mend.
+    """
+
+    releases: list[Release] = field(default_factory=list)
+    rows: list[Result] = field(default_factory=list)
+    skipped: list[Withheld] = field(default_factory=list)
+    not_made: list[Withheld] = field(default_factory=list)
+    refused: bool = True
+
+    def missed(self, name: str, error: Exception) -> None:
+        """Note a release that could not be made."""
+        self.not_made.append(Withheld(item=name, problem=reason(error), fix=_FIX))
+        self.refused &= isinstance(error, PersonareError)
+
+    def add(self, other: "Outcome") -> None:
+        """Take over another one's rows and lists."""
+        self.rows += other.rows
+        self.skipped += [item for item in other.skipped if item not in self.skipped]
+        self.not_made += other.not_made
+        self.refused &= other.refused
+
+
+def unmeasured(
+    measure: str, kind: Literal["utility", "risk"], error: Exception, *, release: str = "", modality: str = ""
+) -> Result:
+    """Return the row of a figure that an error prevented."""
+    detail = {} if isinstance(error, PersonareError) else {_UNEXPECTED: type(error).__name__}
+    return Result(
+        release=release,
+        modality=modality,
+        measure=measure,
+        kind=kind,
+        value=float("nan"),
+        note=f"not measured: {reason(error)}",
+        status="not_measured",
+        detail=detail,
+    )
+
+
+def measured(measure: str, kind: Literal["utility", "risk"], work: Callable[[], list[Result]]) -> list[Result]:
+    """Return what was measured, or one row that says why it could not be."""
+    try:
+        return work()
+    except Exception as error:
+        return [unmeasured(measure, kind, error)]
+
+
+def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: Outcome, ledger: Ledger) -> None:
     """Write results, details and what a reader of the report must know.
 
+    **Guarantee**: no path of this machine and no row of the ledger about a single person is written into the run.
+
     Args:
-        out: The run folder.
+        run: The run.
         cohort: The originals.
-        found: The releases, the measured rows, and what was skipped.
-        plan: The label that was read, and figures to print beside ours.
+        plan: What was to be made.
+        text: The plan's file.
+        outcome: What came of it.
         ledger: Its last rows are shown.
     """
-    releases, results, skipped = found
-    rows = [asdict(row) for row in results]
+    out, releases = run.root, outcome.releases
+    failed = {(r.measure, r.detail[_UNEXPECTED], r.note): r for r in reversed(outcome.rows) if _UNEXPECTED in r.detail}
+    not_made = [*outcome.not_made, *(Withheld(item=r.measure, problem=r.note, fix=_FIX) for r in failed.values())]
+    rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
-    write_json(out / "results.json", rows)
-    pd.DataFrame(rows).to_parquet(out / "results.parquet")
-    write_json(out / "details.json", details)
-    write_json(out / "releases.json", [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases])
-    write_json(out / "skipped.json", [asdict(item) for item in skipped])
+    pieces = {
+        "results": rows,
+        "details": details,
+        "releases": [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases],
+        "skipped": [asdict(item) for item in _without_refused(run, cohort, outcome.skipped)],
+        "not_made": [asdict(item) for item in not_made],
+        "cohort": _cohort(cohort, plan),
+        "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
+        "ledger": _ledger(ledger),
+        "trained": _trained(run, plan),
+        "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}},
+    }
     if plan.published:
-        write_json(out / "reference.json", [_beside(figure, results) for figure in plan.published])
-    write_json(out / "cohort.json", _cohort(cohort, plan))
-    shown = [r for r in releases if r.kind in ("recordings", "synthetic")]
-    write_json(out / "examples.json", {r.name: _examples(out, r, plan.label) for r in shown})
-    write_json(out / "ledger.json", _ledger(ledger))
-    write_json(out / "versions.json", {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}})
+        pieces["reference"] = [_beside(figure, outcome.rows) for figure in plan.published]
+    places = _places(run, cohort, plan)
+    for name, content in pieces.items():
+        write_json(out / f"{name}.json", _without(places, plain(content)))
+    table = pd.DataFrame(_without(places, rows), columns=[f.name for f in fields(Result) if f.name != "detail"])
+    table.astype(dict.fromkeys(_NUMBERS, float)).to_parquet(out / "results.parquet")
+    write_text(out / "study.toml", _without(places, text))
+    write_text(run.private / "study.toml", text)
+    write_json(run.private / "skipped.json", [asdict(item) for item in outcome.skipped])
+
+
+def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]) -> list[Withheld]:
+    """Return what is told of those left out: who did not agree, or withdrew, is nobody else's business."""
+    inside = {r.id for r in cohort.recordings} - used_recordings(run)
+    refused = {item.item.partition(" ")[0] for item in skipped} & inside
+    shown = [item for item in skipped if item.item.partition(" ")[0] not in refused]
+    if refused:
+        problem = "consent does not allow it, or nothing in them can be read"
+        fix = f"See skipped.json in {run.private.name}."
+        shown.append(Withheld(item=f"{len(refused)} recordings", problem=problem, fix=fix))
+    return shown
+
+
+def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
+    """Return what stands for each folder of this machine, the longest first."""
+    others = [plan.public, *(task.cohort for task in plan.transfer)]
+    named = {path: Path(path).name for path in others if path}
+    folders = (cohort.root, run.root, run.private, Path.cwd(), Path.home(), Path(tempfile.gettempdir()))
+    named |= {str(f): f"<{f.name}>" for folder in folders for f in (folder, folder.resolve()) if f.is_absolute()}
+    return {path: named[path] for path in sorted(named, key=len, reverse=True) if path != "/"}
+
+
+def _without(places: Mapping[str, str], content: Any) -> Any:
+    """Return content in which no text names a folder of this machine."""
+    match content:
+        case str():
+            for path, word in places.items():
+                content = content.replace(path, word)
+            return content
+        case Mapping():
+            return {key: _without(places, value) for key, value in content.items()}
+        case list():
+            return [_without(places, value) for value in content]
+    return content
+
+
+def _trained(run: RunFolder, plan: StudyPlan) -> list[dict[str, Any]]:
+    """Return how each model was trained; not whom it was judged on, nor where their recordings lie."""
+    steps = [run.private / "steps" / f"model-{model.name}.json" for model in plan.models]
+    found = [json.loads(step.read_text(encoding="utf-8")) for step in steps if step.is_file()]
+    shown = ("spends", "modalities", "recordings", "people")
+    return [
+        {
+            "options": one["options"],
+            "result": {k: one["result"][k] for k in shown} | {"tested": len(one["result"]["test"])},
+        }
+        for one in found
+    ]
+
+
+def not_made(out: Path) -> list[Withheld]:
+    """Return what the study in a run folder was to make and could not."""
+    return [Withheld(**item) for item in json.loads((out / "not_made.json").read_text(encoding="utf-8"))]
 
 
 def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
@@ -129,7 +260,8 @@ def _examples(out: Path, release: Release, label: str) -> list[dict[str, str]]:
 
 def _ledger(ledger: Ledger) -> dict[str, Any]:
     checked = ledger.verify()
-    last = ledger.rows(limit=10).astype(str).to_dict("records")
+    columns = ["sequence", "time", "action", "cohort", "purpose"]  # of nobody in particular
+    last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     return {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last}
 
 
@@ -141,12 +273,19 @@ def text_table(out: Path) -> str:
     tables: list[tuple[Callable[[pd.DataFrame], str], pd.DataFrame]]
     tables = [(partial(_recordings, label), rows[~rows.modality.isin(list(told))])]
     tables += [(said, rows[rows.modality == modality]) for modality, said in told.items()]
-    parts = [said(some) for said, some in tables if len(some)]
+    parts = [_tried(said, some) for said, some in tables if len(some)]
     beside = out / "reference.json"
     if beside.exists():
         figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
         parts.append(f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) or "Nothing was measured."
+
+
+def _tried(said: Callable[[pd.DataFrame], str], rows: pd.DataFrame) -> str:
+    try:
+        return said(rows)
+    except Exception as error:
+        return f"A table could not be made ({reason(error)})."
 
 
 def _models(rows: pd.DataFrame) -> str:

@@ -1,20 +1,52 @@
 """The same work for every recording, on several cores, with progress, never done twice after a kill."""
 
 import json
-import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import joblib
 from tqdm import tqdm
 
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError, PersonareError, reason
 from personare.data.runs import write_json
 
-__all__ = ["Workers"]
+__all__ = ["Progress", "Workers"]
+
+
+class Progress:
+    """One bar for all stages of a piece of work, redrawn on one line; where it goes to a file, a line a stage.
+
+    Args:
+        stages: How many there will be.
+        quiet: Show nothing.
+    """
+
+    def __init__(self, stages: int, *, quiet: bool = False) -> None:
+        self._stages, self._stage, self._quiet = stages, 0, quiet
+        shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+        hidden = quiet or not sys.stderr.isatty()
+        self._bar = tqdm(total=stages, bar_format=shape, disable=hidden, dynamic_ncols=True)
+
+    def stage(self, label: str) -> Callable[[float], None]:
+        """Begin a stage and return what is told the share of it that is done."""
+        self._bar.update(self._stage - self._bar.n)
+        self._stage += 1
+        start, said = self._stage - 1, f"{label} ({self._stage} of {max(self._stages, self._stage)})"
+        self._bar.set_description(said)
+        if self._bar.disable and not self._quiet:
+            sys.stderr.write(f"{said}\n")
+        return lambda share: self._to(start + share)
+
+    def close(self) -> None:
+        """End the bar."""
+        self._bar.close()
+
+    def _to(self, place: float) -> None:
+        self._bar.update(max(place - self._bar.n, 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +56,14 @@ class Workers:
     Attributes:
         jobs: Processes; -1 for one a core.
         engine: ``loky`` (this machine), ``dask`` or ``ray`` (a cluster; their packages must be installed).
-        quiet: No progress bar.
+        quiet: Nothing is shown.
+        progress: The bar of the whole work, of which each piece done here is a stage; None: a bar for each piece.
     """
 
     jobs: int = -1
     engine: str = "loky"
     quiet: bool = False
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -38,52 +72,116 @@ class Workers:
         if self.jobs == 0:
             raise OptionError("The number of jobs cannot be 0; give -1 for one a core.")
 
+    def alone(self) -> "Workers":
+        """Return one process that shows nothing, as can be sent to another one."""
+        return replace(self, jobs=1, quiet=True, progress=None)
+
+    @contextmanager
+    def stages(self, count: int) -> Iterator["Workers"]:
+        """Give workers that show all they do in one bar of this many stages."""
+        if self.progress is not None:
+            yield self
+            return
+        progress = Progress(count, quiet=self.quiet)
+        try:
+            yield replace(self, progress=progress)
+        finally:
+            progress.close()
+
     def bar(self, label: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
         """Return what shows the progress of an iteration."""
-        return lambda items: tqdm(items, desc=label, disable=self.quiet)
+        return lambda items: self._shown(label, every := list(items), len(every))
+
+    def _shown(self, label: str, items: Iterable[Any], count: int) -> Iterator[Any]:
+        if self.progress is None:
+            yield from tqdm(items, desc=label, total=count, disable=self.quiet or not count)
+            return
+        done = self.progress.stage(label)
+        for number, item in enumerate(items, start=1):
+            yield item
+            done(number / count)
 
     def each(
-        self, label: str, items: Mapping[str, Any], work: Callable[[Any], Mapping[str, Any]], done: Path, key: str
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        self,
+        label: str,
+        items: Mapping[str, Any],
+        work: Callable[[Any], Mapping[str, Any]],
+        done: Path,
+        keys: Mapping[str, str],
+        failed: Callable[[str, Exception], Mapping[str, Any]],
+    ) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Yield (name, what ``work`` returned) for each item, in any order.
 
         Args:
             label: What the progress bar says.
             items: What to work on, by a name that can be a file's.
             work: Called with an item in some process; returns what JSON can hold.
-            done: Folder that remembers finished items.
-            key: What the work depends on; when it changed, nothing is remembered.
+            done: Folder that remembers finished items, not those that failed.
+            keys: What the work on each item depends on; what was done with another key is done again.
+            failed: Says what an item comes to whose work raises.
         """
-        if _read(done / "_key.json") != {"key": key}:
-            shutil.rmtree(done, ignore_errors=True)
-            done.mkdir(parents=True)
-            write_json(done / "_key.json", {"key": key})
-        known = {name: found for name in items if (found := _read(done / f"{name}.json")) is not None}
-        yield from known.items()
-        left = {name: item for name, item in items.items() if name not in known}
-        for name, result in self.run(label, left, work):
-            write_json(done / f"{name}.json", result)
-            yield name, result
+        done.mkdir(parents=True, exist_ok=True)
+        left = {}
+        for name, item in items.items():
+            before = _read(done / f"{name}.json")
+            if before.get("key") == keys[name]:
+                yield name, before["result"]
+            else:
+                left[name] = item
+        for name, result, error in self._tried(label, left, work):
+            if error is None:
+                write_json(done / f"{name}.json", {"key": keys[name], "result": result})
+            yield name, result if error is None else failed(name, error)
 
-    def run(self, label: str, items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
-        """Yield (name, what ``work`` returned) for each item, in any order; nothing is remembered."""
-        with _engine(self.engine), tqdm(total=len(items), desc=label, disable=self.quiet or not items) as bar:
+    def run(
+        self,
+        label: str,
+        items: Mapping[str, Any],
+        work: Callable[[Any], Any],
+        failed: Callable[[str, Exception], Any] | None = None,
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield (name, what ``work`` returned) for each item, in any order; nothing is remembered.
+
+        Args:
+            label: What the progress bar says.
+            items: What to work on.
+            work: Called with an item in some process.
+            failed: Says what an item comes to whose work raises; None: the error ends everything.
+        """
+        for name, result, error in self._tried(label, items, work):
+            if error is not None and failed is None:
+                raise error
+            yield name, failed(name, error) if error is not None and failed else result
+
+    def _tried(
+        self, label: str, items: Mapping[str, Any], work: Callable[[Any], Any]
+    ) -> Iterator[tuple[str, Any, Exception | None]]:
+        left = dict(items)
+        with _engine(self.engine):
             parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
-            for name, result in parallel(joblib.delayed(_named)(name, item, work) for name, item in items.items()):
-                bar.update()
-                yield name, result
+            made = parallel(joblib.delayed(_named)(name, item, work) for name, item in items.items())
+            try:
+                for name, result, error in self._shown(label, made, len(items)):
+                    del left[name]
+                    yield name, result, error
+            except Exception as error:  # a process died; what it was at cannot be told from what waited
+                for name in [*left]:
+                    yield name, None, error
 
 
-def _named(name: str, item: Any, work: Callable[[Any], Any]) -> tuple[str, Any]:
-    return name, work(item)
+def _named(name: str, item: Any, work: Callable[[Any], Any]) -> tuple[str, Any, Exception | None]:
+    try:
+        return name, work(item), None
+    except Exception as error:  # not every one can be sent to another process
+        return name, None, error if isinstance(error, PersonareError) else DataError(reason(error))
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return found
     except (OSError, ValueError):
-        return None
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @contextmanager

@@ -78,14 +78,19 @@ class StudyPlan:
             object.__setattr__(self, name, own)
         if self.shadows < 0 or self.shadows % 2:
             raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
-        names = [*(r.name for r in self.releases), *(m.name for m in self.models)]
-        names += [*(r.name for r in self.representations), *(s.name for s in self.synthetic)]
+        names = self.names
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice or not names or {"original", ""} & {*names}:
             raise OptionError(
                 "Every release needs a name of its own, other than 'original', and there must be at least one; "
                 f"given: {', '.join(names) or 'none'}."
             )
+
+    @property
+    def names(self) -> list[str]:
+        """What every release is called."""
+        kinds = (self.releases, self.representations, self.synthetic, self.models)
+        return [one.name for kind in kinds for one in kind]
 
     @property
     def modalities(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
-from personare.data.cohort import CohortWriter, open_cohort
+from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
 from personare.evaluate.transfer import transfer
@@ -28,6 +28,7 @@ from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
 from personare.study.evidence import table
 from personare.study.opening import Opened, Written, building, open_batch, part_people
+from personare.study.outputs import measured
 from personare.study.releases import RepresentationPlan
 
 __all__ = ["Representing"]
@@ -68,8 +69,8 @@ class Representing:
         """Write the cohort: the track ``representation``, labels, pseudonyms, the transform, the card.
 
         **Guarantee**: until everything is written there is no cohort at ``out``; nothing of a recording but its
-        representation, its label and its pseudonym is written, and nothing of the participants' table. Noise that
-        hides people does not follow from the seed.
+        representation, its label and its pseudonym is written, under a number in place of its name, and nothing of the
+        participants' table. Noise that hides people does not follow from the seed.
 
         Args:
             out: An empty or absent folder.
@@ -116,51 +117,43 @@ class Representing:
             return []
         ids = {*known.ids, *new.ids}
         people = table(self.cohort, [r for r in self.cohort.recordings if r.id in ids])
-        try:
-            rows = judge_representation(transform, known, new, people, rng=generator(self.seed, "judge"))
-            carriers = identity_carriers(transform, new, people, rng=generator(self.seed, "carriers"))
-        except DataError as error:
-            note = f"not measured: {error}"
-            return [Result(release="", modality="", measure="identity", kind="risk", value=float("nan"), note=note)]
-        leaks = {"carriers": carriers.to_dict("records")}
-        rows = [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in rows]
+        rows = measured("identity", "risk", lambda: self._identified(transform, known, new, people))
         return [*rows, *(self._transferred(transform, name, new) for name in self.tasks)]
+
+    def _identified(self, transform: Transform, known: Batch, new: Batch, people: pd.DataFrame) -> list[Result]:
+        rows = judge_representation(transform, known, new, people, rng=generator(self.seed, "judge"))
+        carriers = identity_carriers(transform, new, people, rng=generator(self.seed, "carriers"))
+        leaks = {"carriers": carriers.to_dict("records")}
+        return [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in rows]
 
     def _transferred(self, transform: Transform, name: str, new: Batch) -> Result:
         """Read another task through the representation; a row without a figure where that cannot be."""
-        task = self.tasks[name]
-        try:
-            row = self._read(transform, name, task, new) if not isinstance(task, str) else _unmeasured(task)
-        except DataError as error:
-            row = _unmeasured(str(error))
+        row = measured("", "utility", lambda: self._read(transform, name, self.tasks[name], new))[0]
         return replace(row, release="", measure=f"transfer.{name}")
 
-    def _read(self, transform: Transform, name: str, task: tuple[Batch, bool], new: Batch) -> Result:
+    def _read(self, transform: Transform, name: str, task: tuple[Batch, bool] | str, new: Batch) -> list[Result]:
+        if isinstance(task, str):
+            raise DataError(task)
         batch, own = task
         asked = np.isin(batch.subjects, new.subjects)
         halves = part_people(batch, 0.5, rng=generator(self.seed, "task", name))
         parts = (batch.take(~asked), batch.take(asked)) if own else halves
-        return transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))[0]
+        return transfer({"": transform}, {"": parts}, rng=generator(self.seed, "transfer", name))
 
     def _write(self, root: Path, shown: Batch, opened: Opened, transform: Transform) -> None:
         plan = self.plan
         about = {"Acknowledgements": f"Representations of {self.cohort.name} by personare.", "Method": plan.method}
         about["Guarantee"] = transform.guarantee
         writer = CohortWriter(root, name=f"{self.cohort.name}: {plan.method}", kind="release", description=about)
-        known = {r.id: r for r in self.cohort.recordings}
-        for i in np.flatnonzero(shown.present[_TRACK]):
-            original, target = known[shown.ids[i]], shown.classes[shown.labels[i]]
-            path = writer.path(original, _TRACK, ".npy")
+        rows = np.flatnonzero(shown.present[_TRACK])
+        for i, own in zip(rows, _renamed([shown.ids[i] for i in rows], self.cohort, self._rng("names")), strict=True):
+            path = writer.path(own, _TRACK, ".npy")
             values = np.asarray(shown.arrays[_TRACK][i])
             names = tuple(f"r{n + 1}" for n in range(len(values)))
             write_track(path, values, _FORM, columns=names, note={"Representation": plan.method})
             tracks = {_TRACK: path.relative_to(root).as_posix()}
-            labels = {plan.label: target} if opened.own else {}
-            writer.add(
-                Recording(
-                    id=original.id, subject=original.subject, session=original.session, tracks=tracks, labels=labels
-                )
-            )
+            labels = {plan.label: shown.classes[shown.labels[i]]} if opened.own else {}
+            writer.add(replace(own, tracks=tracks, labels=labels))
         writer.finish(_people(shown, None if opened.own else plan.label))
         tensors, state = transform.state()
         weights = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
@@ -185,8 +178,17 @@ class Representing:
         )
 
 
-def _unmeasured(why: str) -> Result:
-    return Result(release="", modality="", measure="", kind="utility", value=float("nan"), note=f"not measured: {why}")
+def _renamed(ids: Sequence[str], cohort: Cohort, rng: np.random.Generator) -> list[Recording]:
+    """Return the recordings under numbers: their names may say what was said, by whom, or when."""
+    known = {r.id: r for r in cohort.recordings}
+    seen: Counter[str] = Counter()
+    named: dict[str, Recording] = {}
+    for i in rng.permutation(len(ids)):
+        subject = known[ids[i]].subject
+        seen[subject] += 1
+        name = recording_id(subject, "01", f"take{seen[subject]:03d}")
+        named[ids[i]] = Recording(id=name, subject=subject, session="01", tracks={})
+    return [named[name] for name in ids]
 
 
 def _people(shown: Batch, label: str | None) -> pd.DataFrame:

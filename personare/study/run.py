@@ -1,16 +1,19 @@
 """Runs a study: every release made, judged by utility and risk, and written into one run folder."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from personare import __version__
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
 from personare.anonymize._release import fit_masks, release_recordings
-from personare.core.errors import DataError, PersonareError
+from personare.core.errors import DataError, reason
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
-from personare.data.cohort import open_cohort
+from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
@@ -21,13 +24,14 @@ from personare.study import outputs
 from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
 from personare.study.features import FeatureReleases
-from personare.study.judge import Judge, Judged, needed_views
+from personare.study.judge import Judge, needed_views
 from personare.study.labels import choose_label, values_of
+from personare.study.lineage import ORIGINAL, note_sources, remove_dropped, remove_withdrawn
 from personare.study.models import Models
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, with_label
 
-__all__ = ["made_up_cohort", "run_study"]
+__all__ = ["made_up_cohort", "run_study", "stages"]
 
 _Made = TypeVar("_Made")
 _Learned = tuple[Release, list[Result], list[Withheld]]
@@ -36,11 +40,16 @@ _Learned = tuple[Release, list[Result], list[Withheld]]
 def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers: Workers, ledger: Ledger) -> Path:
     """Make and judge every release of a plan; the originals stay where they are, the run folder tells what came out.
 
+    **Guarantee**: what an earlier run made of recordings that may not be used any more is removed before anything else
+    is done; what depends on changed recordings, labels, options or seed is made anew. One release, attack or measure
+    that fails never stops the others: it is in ``not_made.json``, or a row without a figure and with the reason.
+
     Args:
         cohort: The people's recordings.
         plan: What to do.
         text: The plan as its file said it, kept in the run.
-        out: The run folder. A finished step in it is not done again, a killed run goes on.
+        out: The run folder, of which all may be sent; beside it, ``<out>.private`` may not. A finished step is not done
+            again, a killed run goes on.
         workers: Who works.
         ledger: Where each opening and each release is noted.
 
@@ -48,65 +57,75 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         The report, ``out/report.html``.
 
     Raises:
-        PolicyError: Consent allows no recording to be opened for the plan's purpose.
-        DataError: There is nothing to judge, or another process works in the same folder.
+        PersonareError: Nothing of what was planned can be made, and how to mend that; or another process works in the
+            same folder.
     """
     plan = choose_label(cohort, plan)
     text = with_label(text, plan.label)
-    with RunFolder(out).lock():
-        skipped: list[Withheld] = []
-        recordings, judged = _release_recordings(cohort, plan, out, workers, ledger, skipped)
-        learned, rows = _release_learned(cohort, plan, out, workers, ledger, skipped)
-        every = [*recordings, *learned]
-        if not every:
-            raise DataError(f"Nothing could be made of {cohort.name}. {skipped[-1].item}: {skipped[-1].problem}")
-        (out / "study.toml").write_text(
-            text, encoding="utf-8"
-        )  # only now: a refused run leaves the last one's as it was
-        outputs.write(out, cohort, (every, [*judged, *rows], skipped), plan, ledger)
+    run = RunFolder(out)
+    with run.lock(), workers.stages(stages(plan)) as shared:
+        outcome = outputs.Outcome()
+        removed = remove_withdrawn(run, cohort, ledger)
+        outcome.skipped += [
+            Withheld(item=f"release {n}", problem=why, fix="It was removed.") for n, why in removed.items()
+        ]
+        _release_recordings(cohort, plan, run, shared, ledger, outcome)
+        _release_learned(cohort, plan, run, shared, ledger, outcome)
+        if not outcome.releases and outcome.refused:
+            told = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
+            raise DataError(f"Nothing could be made of {cohort.name}. {told}")
+        # only now: a refused run leaves the last one's as it was
+        remove_dropped(run, plan.names)
+        outputs.write(run, cohort, plan, text, outcome, ledger)
         return write_report(out)
 
 
+def stages(plan: StudyPlan) -> int:
+    """Return in how many stages of work a plan is carried out."""
+    learned = bool(plan.models or plan.representations or plan.synthetic)
+    return (2 * len(plan.releases) + 3 if plan.releases else 0) + learned
+
+
 def _release_recordings(
-    cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger, skipped: list[Withheld]
-) -> tuple[list[Release], Judged]:
+    cohort: Cohort, plan: StudyPlan, run: RunFolder, workers: Workers, ledger: Ledger, outcome: outputs.Outcome
+) -> None:
     if not plan.releases:
-        return [], []
-    study = _Study.open(cohort, plan, out, workers, ledger)
-    skipped += [*study.skipped, *study.observe_originals()]
-    made = [release for d in plan.releases if (release := _unless(skipped, d.name, partial(study.release, d)))]
-    return made, study.judge(made)
+        return
+    try:
+        study = _Study.open(cohort, plan, run, workers, ledger)
+        outcome.skipped += [*study.skipped, *study.observe_originals()]
+    except Exception as error:
+        for disguise in plan.releases:
+            outcome.missed(disguise.name, error)
+        return
+    made = [r for d in plan.releases if (r := _unless(outcome, d.name, partial(study.release, d))) is not None]
+    outcome.releases += made
+    outcome.rows += study.judge(made) if made else []
 
 
 def _release_learned(
-    cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger, skipped: list[Withheld]
-) -> tuple[list[Release], Judged]:
+    cohort: Cohort, plan: StudyPlan, run: RunFolder, workers: Workers, ledger: Ledger, outcome: outputs.Outcome
+) -> None:
     """Make every representation, made-up cohort and model; each is one process's work."""
     # a process that was begun earlier may stand in another folder
-    real = replace(cohort, root=cohort.root.resolve())
-    many: dict[str, Any] = {"cohort": real, "plan": plan, "out": out.resolve(), "ledger": ledger}
-    public = open_cohort(Path(plan.public)) if plan.public else None
-    features = FeatureReleases(**many, workers=replace(workers, jobs=1, quiet=True))
-    models = Models(**many, public=public)
+    real, folder = replace(cohort, root=cohort.root.resolve()), RunFolder(run.root.resolve())
+    many: dict[str, Any] = {"cohort": real, "plan": plan, "run": folder, "ledger": ledger}
+    features = FeatureReleases(**many, workers=workers.alone())
     kinds: list[tuple[Sequence[Any], Callable[[Any], _Learned]]] = [
         (plan.synthetic, features.synthesize),  # these take longest: begun first, they keep no process waiting
         (plan.representations, features.represent),
-        (plan.models, models.make),
+        (plan.models, Models(**many).make),
     ]
     work = {
         one.name: (one.name, partial(_with_classes, cohort, plan, make, one)) for ones, make in kinds for one in ones
     }
     # what one release costs a person must be in the ledger before the next one is priced
     alone = replace(workers, jobs=1) if plan.budget else workers
-    made = dict(alone.run("learn from people", work, _tried)) if work else {}
-    releases, rows = [], []
-    for name in [one.name for ones in (plan.representations, plan.synthetic, plan.models) for one in ones]:
-        found, problems = made[name]
-        skipped.extend(item for item in problems if item not in skipped)
-        if found:
-            releases.append(replace(found[0], root=out / "releases" / found[0].name))
-            rows += found[1]
-    return releases, rows
+    made = dict(alone.run("learn from people", work, _tried, _lost)) if work else {}
+    for name in (name for name in plan.names if name in work):
+        found = made[name]
+        outcome.add(found)
+        outcome.releases += [replace(r, root=run.root / "releases" / r.name) for r in found.releases]
 
 
 def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learned], one: Any) -> _Learned:
@@ -114,25 +133,33 @@ def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learne
     kind = plan.kind if one.label == plan.label else kind_of_label(values_of(cohort, one.label))
     if kind == "continuous":
         raise DataError(
-            f"It is learned from classes, and {one.label} is continuous. Name another label for it in the study file"
+            f"It needs classes to learn from, and {one.label} is continuous. Name another label for it in the study "
+            "file"
         )
     return make(one)
 
 
-def _tried(item: tuple[str, Callable[[], _Learned]]) -> tuple[_Learned | None, list[Withheld]]:
+def _tried(item: tuple[str, Callable[[], _Learned]]) -> outputs.Outcome:
     """Make a release, or say why it cannot be made, in some process."""
-    problems: list[Withheld] = []
-    found = _unless(problems, *item)
-    return found, [*problems, *(found[2] if found else [])]
+    outcome = outputs.Outcome()
+    found = _unless(outcome, *item)
+    if found is not None:
+        outcome.releases, outcome.rows, outcome.skipped = [found[0]], found[1], found[2]
+    return outcome
 
 
-def _unless(skipped: list[Withheld], name: str, make: Callable[[], _Made]) -> _Made | None:
+def _lost(name: str, error: Exception) -> outputs.Outcome:
+    outcome = outputs.Outcome()
+    outcome.missed(name, error)
+    return outcome
+
+
+def _unless(outcome: outputs.Outcome, name: str, make: Callable[[], _Made]) -> _Made | None:
     """Make a release, or note why it cannot be made: one never stops the others."""
     try:
         return make()
-    except PersonareError as error:
-        fix = "Do what the message says, then run again."
-        skipped.append(Withheld(item=f"release {name}", problem=str(error), fix=fix))
+    except Exception as error:
+        outcome.missed(name, error)
         return None
 
 
@@ -144,56 +171,63 @@ class _Study:
         recordings: Those that were admitted.
         sources: Their files, recording -> track -> path.
         skipped: Those that were not.
-        key: Hash of the recordings and the seed: what every step depends on.
+        stamps: What changes when a recording's files do.
     """
 
     cohort: Cohort
     plan: StudyPlan
-    out: Path
+    run: RunFolder
     workers: Workers
     ledger: Ledger
     recordings: tuple[Recording, ...]
     sources: Mapping[str, Mapping[str, Path]]
     skipped: tuple[Withheld, ...]
-    key: str
+    stamps: Mapping[str, str]
 
     @classmethod
-    def open(cls, cohort: Cohort, plan: StudyPlan, out: Path, workers: Workers, ledger: Ledger) -> "_Study":
+    def open(cls, cohort: Cohort, plan: StudyPlan, run: RunFolder, workers: Workers, ledger: Ledger) -> "_Study":
         """Ask the vault for every recording of the cohort."""
         recordings, sources, skipped = admit(cohort, plan.modalities, plan.purpose, ledger)
         if not recordings:
             why = skipped[0].problem if skipped else f"it has no {' or '.join(plan.modalities)}"
             raise DataError(f"No recording of {cohort.name} can be studied: {why}.")
-        stamps = [
-            (name, track, p.stat().st_size) for name, files in sorted(sources.items()) for track, p in files.items()
-        ]
-        key = fingerprint([stamps, [asdict(r) for r in recordings], plan.seed, needed_views(plan), has_landmarker()])
+        note_sources(run, ORIGINAL, plan.purpose, sources)
         return cls(
             cohort=cohort,
             plan=plan,
-            out=out,
+            run=run,
             workers=workers,
             ledger=ledger,
             recordings=recordings,
             sources=sources,
             skipped=tuple(skipped),
-            key=key,
+            stamps={name: _stamp(files) for name, files in sources.items()},
         )
+
+    @cached_property
+    def key(self) -> str:
+        """What releases and figures depend on."""
+        return fingerprint([self.stamps, [asdict(r) for r in self.recordings], self.plan.seed, has_landmarker()])
 
     def observe_originals(self) -> list[Withheld]:
         """Describe the originals and find their faces, once for all releases."""
-        return self._observe("original", self.sources, self.key)
+        return self._observe(ORIGINAL, self.sources)
 
-    def _observe(self, name: str, files: Mapping[str, Mapping[str, Path]], key: str) -> list[Withheld]:
+    def _observe(self, name: str, files: Mapping[str, Mapping[str, Path]]) -> list[Withheld]:
+        views = needed_views(self.plan)
         observe = Observe(
-            folder=self.out / "private" / name,
-            views=needed_views(self.plan),
-            locations=self.out / "private" / "locations",
-            original=name == "original",
+            folder=self.run.private / "views" / name,
+            views=views,
+            locations=self.run.private / "locations",
+            original=name == ORIGINAL,
         )
+        keys = {
+            recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
+            for recording, tracks in files.items()
+        }
         items = {recording: (recording, tracks) for recording, tracks in files.items()}
-        steps = self.out / "steps" / f"observe-{name}"
-        found = self.workers.each(f"look at {name}", items, observe, steps, key)
+        steps = self.run.private / "steps" / f"observe-{name}"
+        found = self.workers.each(f"look at {name}", items, observe, steps, keys, _unseen)
         return [
             Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
             for recording, seen in sorted(found)
@@ -202,55 +236,84 @@ class _Study:
 
     def release(self, disguise: Disguise) -> Release:
         """Make one release and describe it as an attacker would."""
-        key = fingerprint([self.key, asdict(disguise)])
-        step = RunFolder(self.out).step(
+        root = self.run.root / "releases" / disguise.name
+        note_sources(self.run, disguise.name, self.plan.purpose, self.sources)
+        step = self.run.step(
             f"release-{disguise.name}",
-            inputs={"recordings": key},
+            inputs={"recordings": self.key},
             options=asdict(disguise),
-            work=lambda: self._make(disguise, key),
+            work=lambda: self._make(disguise),
+            product=root,
         )
-        release = Release(
-            **{**step, "root": self.out / step["root"], "withheld": tuple(Withheld(**w) for w in step["withheld"])}
-        )
+        release = Release(**{**step, "root": root, "withheld": tuple(Withheld(**w) for w in step["withheld"])})
+        note_sources(self.run, disguise.name, self.plan.purpose, self.sources)
         cohort = open_cohort(release.root)
         files = {r.id: {track: release.root / path for track, path in r.tracks.items()} for r in cohort.recordings}
-        self._observe(disguise.name, files, key)
+        self._observe(disguise.name, files)
         return release
 
-    def _make(self, disguise: Disguise, key: str) -> Mapping[str, Any]:
-        masks = fit_masks(disguise, self.recordings, self.sources, self._locate_for(disguise), self.plan.seed)
+    def _make(self, disguise: Disguise) -> Mapping[str, Any]:
+        with self.run.making(disguise.name) as part:
+            if not part.exists():
+                self.run.forget(f"hide-{disguise.name}")  # what it remembers went with the folder
+            masks = fit_masks(disguise, self.recordings, self.sources, self._locate_for(disguise), self.plan.seed)
 
-        def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
-            items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
-            hidden = partial(_hide, self.out / "private" / "locations", self.plan.seed, disguise, masks)
-            steps = self.out / "steps" / f"hide-{disguise.name}"
-            for _, outcome in self.workers.each(disguise.name, items, hidden, steps, key):
-                withheld = tuple(Withheld(**w) for w in outcome["withheld"])
-                files = {track: Path(path) for track, path in outcome["files"].items()}
-                yield Outcome(**{**outcome, "withheld": withheld, "files": files})
+            def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
+                items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
+                hidden = partial(_hide, self.run.private / "locations", self.plan.seed, disguise, masks)
+                steps = self.run.private / "steps" / f"hide-{disguise.name}"
+                subjects = [(r.id, r.subject) for r in self.recordings]
+                what = fingerprint([__version__, self.stamps, subjects, self.plan.seed, asdict(disguise)])
+                keys = dict.fromkeys(items, what)
+                for _, outcome in self.workers.each(disguise.name, items, hidden, steps, keys, _unhidden):
+                    withheld = tuple(Withheld(**w) for w in outcome["withheld"])
+                    files = {track: Path(path) for track, path in outcome["files"].items()}
+                    yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
-        release = release_recordings(
-            self.cohort, self.recordings, disguise, self.out / "releases" / disguise.name, hide
-        )
+            release = release_recordings(self.recordings, disguise, part, hide, labels=(self.plan.label,))
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
         )
-        return {**asdict(release), "root": f"releases/{disguise.name}"}
+        return asdict(replace(release, root=Path()))
 
     def _locate_for(self, disguise: Disguise) -> Callable[[Recording], Locate]:
-        return partial(_locate, self.out / "private" / "locations", disguise.needs_landmarks())
+        return partial(_locate, self.run.private / "locations", disguise.needs_landmarks())
 
-    def judge(self, releases: Iterable[Release]) -> Judged:
+    def judge(self, releases: Iterable[Release]) -> list[Result]:
         """Judge the originals, then every release against them."""
-        return Judge(plan=self.plan, cohort=self.cohort, out=self.out, workers=self.workers, key=self.key)(
-            self.recordings, list(releases)
-        )
+        judge = Judge(plan=self.plan, cohort=self.cohort, run=self.run, workers=self.workers, key=self.key)
+        return judge(self.recordings, list(releases))
+
+
+def _stamp(files: Mapping[str, Path]) -> str:
+    """Return what changes when a file does."""
+    known = {track: path.stat() for track, path in sorted(files.items())}
+    return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in known.items()])
+
+
+def _unseen(_recording: str, error: Exception) -> Mapping[str, Any]:
+    return {"views": [], "problems": [reason(error)]}
+
+
+def _unhidden(recording: str, error: Exception) -> Mapping[str, Any]:
+    withheld = {"item": recording, "problem": reason(error), "fix": "Run again, or leave the recording out."}
+    return {"recording": recording, "files": {}, "counts": {"recordings": 1}, "withheld": [withheld]}
 
 
 def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
     """Return the embedded default: people who do not exist, made once and kept in ``root``."""
     if (root / "dataset_description.json").exists():
-        return open_cohort(root)
+        made = open_cohort(root)
+        about = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
+        if (about.get("Seed"), len({r.subject for r in made.recordings})) == (plan.seed, plan.people):
+            return made
+        if cohort_kind(root) != "synthetic":
+            raise DataError(f"{root} must hold made-up people to be made anew. Choose another folder with --out.")
+        for path in root.iterdir():  # other people are asked for; the ledger goes on
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.startswith("ledger.sqlite"):
+                path.unlink()
     return simulate_cohort(
         root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=workers.bar("make up people")
     )

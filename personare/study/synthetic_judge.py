@@ -1,10 +1,9 @@
 """Measures made-up people for their card and for a study: what can be learned from them, and who can be found."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Batch, Result, Spend
 from personare.evaluate.exposed import together
@@ -14,6 +13,7 @@ from personare.evaluate.synthetic_risk import judge_synthetic_risk
 from personare.evaluate.visits import judge_copies, judge_histories
 from personare.features.visits import VISITS
 from personare.learn.accounting import as_one_claim
+from personare.study.outputs import measured
 
 __all__ = ["SyntheticJudging"]
 
@@ -54,24 +54,16 @@ class SyntheticJudging:
         claim, rng = as_one_claim(spends), partial(generator, self.seed)
         rows = self._use(made, train, control)
         attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=self.shadows)
-        rows += _measured("risk", lambda: attack(rng=rng("risk"), make=make if self.shadows else None))
+        rows += measured("synthetic", "risk", lambda: attack(rng=rng("risk"), make=make if self.shadows else None))
         if self.shadows and self.canaries:
             plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=self.shadows)
-            rows += _measured("risk", lambda: plant(count=self.canaries, rng=rng("canaries")))
+            rows += measured("synthetic", "risk", lambda: plant(count=self.canaries, rng=rng("canaries")))
         return rows
 
     def _use(self, made: Batch, train: Batch, control: Batch) -> list[Result]:
         rng = generator(self.seed, "use")
         if VISITS not in train.arrays:
-            return _measured("utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
+            return measured("synthetic", "utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
         # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
-        rows = _measured("utility", lambda: judge_histories(train, control, made, rng=rng))
-        return rows + _measured("risk", lambda: judge_copies(train, control, made))
-
-
-def _measured(kind: str, measure: Callable[[], list[Result]]) -> list[Result]:
-    try:
-        return measure()
-    except DataError as error:
-        note, value = f"not measured: {error}", float("nan")
-        return [Result(release="", modality="", measure="synthetic", kind=kind, value=value, note=note)]  # type: ignore[arg-type]
+        rows = measured("synthetic", "utility", lambda: judge_histories(train, control, made, rng=rng))
+        return rows + measured("synthetic", "risk", lambda: judge_copies(train, control, made))

@@ -3,6 +3,7 @@
 import wave
 from collections.abc import Callable
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,10 @@ from personare.govern.consent import consent_all
 
 
 def write_tone(path: Path, *, seconds: float = 0.2, rate_hz: int = 16000) -> Path:
-    """Write a sine as 16-bit WAV."""
+    """Write a sine as 16-bit WAV, of another level for each name: no two recordings are the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = (8000 * np.sin(2 * np.pi * 220 * np.arange(int(seconds * rate_hz)) / rate_hz)).astype("<i2")
+    level = 7000 + crc32(path.name.encode()) % 2000
+    samples = (level * np.sin(2 * np.pi * 220 * np.arange(int(seconds * rate_hz)) / rate_hz)).astype("<i2")
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

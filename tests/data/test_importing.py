@@ -119,16 +119,6 @@ def test_spectrograms_become_one_file_a_recording(tmp_path: Path) -> None:
     assert [withheld.item[-15:] for withheld in skipped] == ["1001_DFA_FEA_XX", "1001_DFA_SAD_XX"]
 
 
-def test_unknown_labels_of_a_bids_folder_are_listed(tmp_path: Path, tone: Tone) -> None:
-    tone(tmp_path / "s/sub-01/beh/sub-01_task-a_audio.wav")
-    tone(tmp_path / "s/sub-01/beh/sub-01_task-b_audio.wav")
-    (tmp_path / "s/sub-01/beh/sub-01_task-a_beh.json").write_text('{"Labels": {"emotion": "hangry"}}')
-    (tmp_path / "s/sub-01/beh/sub-01_task-b_beh.json").write_text('{"Labels": {"emotion": "Happy"}}')
-    cohort, skipped = import_cohort(tmp_path / "s", tmp_path / "c", reader="bids")
-    assert [r.labels["emotion"] for r in cohort.recordings] == ["happiness"]
-    assert "hangry" in skipped[0].problem
-
-
 def test_a_cohort_imported_again_is_the_same(source: Path, tmp_path: Path) -> None:
     first, _ = import_cohort(source, tmp_path / "one", reader="emodb", consent_purposes=["research"])
     second, skipped = import_cohort(first.root, tmp_path / "two", reader="bids")

@@ -259,6 +259,23 @@ def test_depresjon_days_are_whole_and_pseudonyms_say_nothing(tmp_path: Path) -> 
         create(READERS, "depresjon", {"days": "some"})
 
 
+@pytest.mark.parametrize(("skipped_h", "repeated_h"), [(0, 1), (1, 0), (0, 0)], ids=["25 hours", "23 hours", "24"])
+def test_depresjon_takes_the_days_on_which_clocks_are_changed(tmp_path: Path, skipped_h: int, repeated_h: int) -> None:
+    hours = [h for h in range(24) if not (skipped_h and h == 2)]
+    hours = sorted(hours + [2] * repeated_h)
+    times = [f"2003-10-26 {h:02d}:{m:02d}:00" for h in hours for m in range(60)]
+    counts = "".join(f"{t},2003-10-26,{n}\n" for n, t in enumerate(times))
+    write(tmp_path / "s/condition/condition_1.csv", f"timestamp,date,activity\n{counts}")
+    write(tmp_path / "s/scores.csv", "number,days,gender,age\ncondition_1,1,2,35-39\n")
+    cohort, skipped = import_cohort(tmp_path / "s", tmp_path / "c", reader="depresjon")
+    values, _ = track(cohort, "sub-01_ses-01_task-day20031026", "activity")
+    assert values.shape == (1440, 1)
+    assert not skipped
+    assert int(np.isnan(values).sum()) == 60 * skipped_h
+    assert values[-1, 0] == len(times) - 1  # the evening is where it was
+    assert values[120:180, 0].tolist() == [120 + n for n in range(60)] or skipped_h
+
+
 @pytest.mark.real
 @pytest.mark.parametrize(
     ("name", "folder", "recordings", "people", "skipped", "classes"),
@@ -267,7 +284,7 @@ def test_depresjon_days_are_whole_and_pseudonyms_say_nothing(tmp_path: Path) -> 
         ("tweets", "tweets", 180, 180, 0, {"positive": 106, "negative": 49, "neutral": 25}),
         ("stress_predict", "stress-predict", 535, 11, 66, {"rest": 372, "stress": 163}),
         ("studentlife", "studentlife", 756, 15, 0, {"stressed": 566, "well": 112}),
-        ("depresjon", "depresjon", 342, 28, 59, {"control": 203, "condition": 139}),
+        ("depresjon", "depresjon", 342, 28, 56, {"control": 203, "condition": 139}),
     ],
 )
 def test_published_tables_are_read_whole(

@@ -3,6 +3,7 @@
 import gzip
 import json
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,43 @@ def test_mimic_stays_are_visits(mimic: Path, tmp_path: Path, reader: str) -> Non
     write(mimic / "PATIENTS.csv.gz", "subject_id", "7")
     with pytest.raises(DataError, match="gender, dob"):
         create(READERS, reader, {})(mimic)
+
+
+@pytest.mark.parametrize("folder", ["hosp", "."])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_mimic_four_is_read_in_its_layout(tmp_path: Path, folder: str, suffix: str) -> None:
+    tables = tmp_path / "s" / folder
+    write(
+        tables / f"admissions{suffix}",
+        "subject_id,hadm_id,admittime,dischtime,admission_type,hospital_expire_flag,race",
+        "7,71,2182-03-01 10:00:00,2182-03-03 11:00:00,EW EMER.,1,OTHER",
+        "7,70,2180-01-01 10:00:00,2180-01-01 15:00:00,SURGICAL SAME DAY ADMISSION,0,OTHER",
+        "8,80,2150-01-01 10:00:00,2150-01-09 15:00:00,EU OBSERVATION,0,OTHER",
+        "9,90,2150-01-01 10:00:00,2150-01-09 15:00:00,BY BALLOON,0,OTHER",
+    )
+    write(tables / f"patients{suffix}", "subject_id,gender,anchor_age,anchor_year,dod", "7,F,52,2182,", "8,M,91,2150,")
+    codes = ("70,4019,9", "71,I2510,10", "71,S72001A,10", "71,Z87891,10")
+    write(tables / f"diagnoses_icd{suffix}", "hadm_id,icd_code,icd_version", *codes)
+    write(tables / f"procedures_icd{suffix}", "hadm_id,icd_code,icd_version", "71,02703DZ,10", "70,3605,9")
+    write(tables / f"prescriptions{suffix}", "hadm_id,drug", "80,Heparin")
+    cohort, skipped = import_cohort(tmp_path / "s", tmp_path / "c", reader="mimic4")
+    assert visits(cohort, 0) == [
+        ["visit", "type=elective", "code=diagnosis.hypertension", "code=procedure.heart", "length=under_1_day",
+         "gap=first"],
+        ["visit", "type=emergency", "code=diagnosis.ischemic_heart", "code=diagnosis.fracture", "code=diagnosis.other",
+         "code=procedure.heart", "length=days_1_to_3", "gap=over_2_years"],
+    ]  # fmt: skip
+    assert visits(cohort, 1)[0][1:3] == ["type=observation", "code=drug.anticoagulants"]
+    assert cohort.participants["age"].tolist() == [50, 90]
+    assert [w.item for w in skipped] == ["admission 90"]
+
+
+@pytest.mark.parametrize("rename", [str.lower, str.upper, str.title])
+def test_files_of_mimic_three_may_be_in_any_letters(mimic: Path, rename: Callable[[str], str]) -> None:
+    for path in list(mimic.iterdir()):
+        name, _, end = path.name.partition(".")
+        path.rename(path.with_name(f"{rename(name)}.{end}"))
+    assert len(create(READERS, "mimic3", {})(mimic)[0]) == 2
 
 
 def test_synthea_encounters_are_visits(tmp_path: Path) -> None:

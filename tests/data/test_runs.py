@@ -14,7 +14,7 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.data.atomic import replacing
-from personare.data.runs import RunFolder, file_hash, write_json
+from personare.data.runs import RunFolder, file_hash, private_folder, write_json
 
 
 class Work:
@@ -36,7 +36,7 @@ def test_a_finished_step_is_not_run_again(tmp_path: Path) -> None:
     assert results[0]["uar"] == results[2]["uar"] == 0.5
     assert math.isnan(results[0]["missing"])
     assert math.isnan(results[2]["missing"])
-    record = json.loads((tmp_path / "steps/judge/voice.json").read_text())
+    record = json.loads((private_folder(tmp_path) / "steps/judge/voice.json").read_text())
     assert record["inputs"] == {"a": "1"}
     assert record["options"] == {"seed": 0, "x": [1, 2]}
     assert record["versions"]["numpy"] == np.__version__
@@ -57,7 +57,7 @@ def test_a_step_that_failed_leaves_no_record(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     with pytest.raises(ZeroDivisionError):
         run.step("s", inputs={}, options={}, work=lambda: {"x": 1 / 0})
-    assert list((tmp_path / "steps").iterdir()) == []
+    assert list((private_folder(tmp_path) / "steps").iterdir()) == []
     assert run.step("s", inputs={}, options={}, work=lambda: {"x": 1}) == {"x": 1}
 
 
@@ -65,7 +65,7 @@ def test_a_step_that_failed_leaves_no_record(tmp_path: Path) -> None:
 def test_a_damaged_record_is_done_again(tmp_path: Path, damage: str) -> None:
     run, work = RunFolder(tmp_path), Work()
     run.step("s", inputs={}, options={}, work=work)
-    (tmp_path / "steps/s.json").write_text(damage)
+    (private_folder(tmp_path) / "steps/s.json").write_text(damage)
     run.step("s", inputs={}, options={}, work=work)
     assert work.times == 2
 

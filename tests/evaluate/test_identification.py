@@ -9,7 +9,16 @@ import pytest
 from personare.core.errors import DataError
 from personare.core.types import Evidence
 from personare.data.splits import content_halves
-from personare.evaluate.identification import ATTACKERS, identify, measure_trials, not_measured
+from personare.evaluate.identification import (
+    ATTACKERS,
+    FIGURES,
+    Trials,
+    few_recordings,
+    identify,
+    measure_trials,
+    named_together,
+    not_measured,
+)
 
 
 @dataclass(frozen=True)
@@ -149,5 +158,77 @@ def test_equal_seeds_give_equal_figures(people):
 
 def test_what_was_not_measured_is_nan_with_a_reason():
     rows = not_measured("motion", modality="video", reason="no face")
-    assert len(rows) == 12
-    assert all(np.isnan(r.value) and r.note == "no face" for r in rows)
+    assert len(rows) == len(ATTACKERS) * len(FIGURES)
+    assert all(np.isnan(r.value) and r.note == "no face" and r.status == "not_measured" for r in rows)
+
+
+# One person "a" and one "b", each alone in a half: (own score minus the other's) of each recording of "a".
+@pytest.mark.parametrize(
+    ("gaps", "one", "five", "every"),
+    [
+        ([2, -1, -1, -1, 2], 2 / 5, 1.0, 1.0),  # named by two of five, and by their sum of +1
+        ([-1, 2, -1, -1, -1, -1], 1 / 6, 0.0, 0.0),  # five of six sum to -2 or -5, never above 0
+        ([3, -1, -1, -1, -1, -1], 1 / 6, 0.0, 0.0),
+        (
+            [5, -1, -1, -1, -1, -1, -1],
+            1 / 7,
+            5 / 7,
+            0.0,
+        ),  # a group of five holds the telling one in 5 of 7 cases; all: -1
+        ([1, -1, 1, -1], 1 / 2, np.nan, 1 / 2),  # a tie of two; too few for five
+    ],
+)
+def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five, every):
+    scores = np.array([[gap, 0] for gap in gaps] + [[0, 9]] * 5, dtype=float)
+    truth = np.array([0] * len(gaps) + [1] * 5)
+    subjects = np.array(["a", "b"])[truth]
+    draws = [
+        named_together(scores, truth, subjects, np.zeros(len(truth)), rng=np.random.default_rng(k)) for k in range(30)
+    ]
+    rows = measure_trials(
+        Trials(
+            attack="x", attacker="ignorant", ids=tuple(map(str, truth)), subjects=subjects, people=np.array(["a", "b"]),
+            scores=scores, half=np.zeros(len(truth)), missing=0,
+        ),
+        modality="audio", rng=np.random.default_rng(0),
+    )  # fmt: skip
+    value = {r.measure: r for r in rows}
+    assert value["x.top1"].value == pytest.approx((one * len(gaps) + 5) / len(truth))
+    assert value["x.person_top1"].value == pytest.approx((every + 1) / 2)
+    assert value["x.person_top1"].control == value["x.top1_5"].control == 0.5
+    measured = np.mean([d["top1_5"].value for d in draws])
+    assert measured == pytest.approx((five + 1) / 2 if np.isfinite(five) else 1.0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counted", "said"),
+    [
+        ({"a": 5, "b": 7}, 2, ""),
+        ({"a": 4, "b": 5}, 1, "left out: 1 of 2 halves"),
+        ({"a": 1, "b": 4}, 0, "not measured: 2 of 2 halves"),
+    ],
+)
+def test_too_few_recordings_for_five_are_said_and_not_counted(sizes, counted, said):
+    who = np.repeat(list(sizes), list(sizes.values()))
+    truth = np.unique(who, return_inverse=True)[1]
+    found = named_together(np.eye(2)[truth], truth, who, np.zeros(len(who)), rng=np.random.default_rng(0))
+    assert (found["top1_5"].n, found["person_top1"].n) == (counted, 2)
+    assert np.isnan(found["top1_5"].value) == (counted == 0)
+    assert few_recordings(found).startswith(said) and bool(said) == bool(few_recordings(found))
+
+
+def test_halves_are_not_added_up():
+    # in the first half "a" is taken for "b" by far, in the second it is named: half of what there is
+    scores = np.array([[0, 9], [1, 0], [0, 1], [0, 1]], dtype=float)
+    truth, half = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    found = named_together(scores, truth, np.array(["a", "a", "b", "b"]), half, rng=np.random.default_rng(0))
+    assert found["person_top1"].value == 0.75 and found["person_top1"].n == 4
+
+
+def test_all_recordings_together_name_more_before_and_guess_where_nobody_is(plant):
+    weak, nobody = plant(identity=0.35, seed=1), plant(identity=0.0, seed=1)
+    for evidence, many in ((weak, True), (nobody, False)):
+        trials, _ = _run(evidence, evidence)
+        value = {r.measure: r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
+        more = value["fake.person_top1"].value - value["fake.top1"].value
+        assert more > 0.1 if many else value["fake.person_top1"].low <= 1 / 8

@@ -105,7 +105,7 @@ def test_an_attack_that_fails_on_raw_rows_is_marked(groups):
     rows = judge_representation(Columns(front, [0, 1]), *cut, table, rng=generator(0, "judge"))
     named = [row for row in rows if row.measure.endswith(".top1")]
     assert named
-    assert all("not informative" in row.note for row in named)
+    assert all(row.status == "not_informative" for row in named)
 
 
 @pytest.mark.slow

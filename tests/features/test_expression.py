@@ -1,8 +1,6 @@
-import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +14,8 @@ SMILE = BLENDSHAPES.index("mouthSmileLeft")
 
 
 @pytest.fixture
-def landmarker(models_dir):
-    with FaceLandmarker(model=models_dir / "face_landmarker.task") as found:
+def landmarker():
+    with FaceLandmarker() as found:
         yield found
 
 
@@ -49,11 +47,11 @@ def test_names_are_52_and_unlike():
 def test_without_the_model_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PERSONARE_MODELS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("personare.features.models._installed", lambda _: [])
     with pytest.raises(MissingModelError, match="personare models fetch face_landmarker"), FaceLandmarker():
         pass
 
 
-@pytest.mark.real
 def test_each_of_several_faces_gets_its_own_mesh_and_expression(landmarker):
     image, faces = scene((20, 20, 0.0), (400, 150, 0.9))
     last = list(landmarker.locate(located(image, faces)))[-1]
@@ -68,7 +66,6 @@ def test_each_of_several_faces_gets_its_own_mesh_and_expression(landmarker):
     assert last.faces[0].blendshapes[SMILE] < 0.2 < 0.6 < last.faces[1].blendshapes[SMILE]
 
 
-@pytest.mark.real
 def test_a_box_where_nobody_is_keeps_none(landmarker):
     image, faces = scene((20, 20, 0.0))
     empty = Face(box=np.array([500.0, 300, 600, 420]), score=0.9, track=7)
@@ -77,7 +74,6 @@ def test_a_box_where_nobody_is_keeps_none(landmarker):
     assert [f.landmarks is None for f in last.faces] == [False, True, True]
 
 
-@pytest.mark.real
 def test_a_face_that_jumps_is_found_again_at_once(landmarker):
     here, there = (scene((left, 100, 0.0)) for left in (10, 480))
     frames = located(*here, count=4) + [
@@ -88,7 +84,6 @@ def test_a_face_that_jumps_is_found_again_at_once(landmarker):
     assert found[4][:, 0].mean() - found[3][:, 0].mean() == pytest.approx(470, abs=6)
 
 
-@pytest.mark.real
 def test_measure_gives_a_row_a_picture_and_nan_where_nobody_is(landmarker):
     blank = np.zeros((200, 200, 3), np.uint8)
     shapes, mesh = landmarker.measure([drawn(0.9), drawn(0.9), blank, blank], rate_hz=10)
@@ -100,7 +95,6 @@ def test_measure_gives_a_row_a_picture_and_nan_where_nobody_is(landmarker):
     assert shapes[1, SMILE] > 0.6
 
 
-@pytest.mark.real
 def test_measuring_again_gives_the_same_and_nothing_gives_nothing(landmarker):
     pictures = [drawn(s) for s in (0.0, 0.5, 0.9)]
     once, again = (landmarker.measure(pictures, rate_hz=25)[0] for _ in range(2))
@@ -108,7 +102,6 @@ def test_measuring_again_gives_the_same_and_nothing_gives_nothing(landmarker):
     assert [len(part) for part in landmarker.measure([], rate_hz=25)] == [0, 0]
 
 
-@pytest.mark.real
 def test_padded_rows_are_read_straight(landmarker):
     wide = np.zeros((200, 256, 3), np.uint8)
     wide[:, :200] = drawn(0.9)
@@ -116,7 +109,6 @@ def test_padded_rows_are_read_straight(landmarker):
     assert np.allclose(one, other, atol=1e-3)
 
 
-@pytest.mark.real
 def test_nothing_is_written_to_the_terminal(landmarker, capfd):
     landmarker.measure([drawn()], rate_hz=25)
     assert capfd.readouterr() == ("", "")
@@ -177,22 +169,20 @@ print("read")
 """
 
 
-def sealed(code: str, models: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PERSONARE_MODELS": str(models)}
+def sealed(code: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _SEALED + code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
-@pytest.mark.real
 @pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"), reason="needs Linux's seccomp"
 )
-def test_no_connection_is_opened(models_dir):
-    control = sealed(_CONNECTS, models_dir)
+def test_no_connection_is_opened():
+    control = sealed(_CONNECTS)
     if control.returncode == 77:
         pytest.skip("this kernel allows no seccomp filter")
     assert control.returncode < 0, "the seal must end a process that connects"
-    result = sealed(_READS, models_dir)
+    result = sealed(_READS)
     assert result.returncode == 0, result.stderr
     assert result.stdout == "read\n"
     assert result.stderr == ""

@@ -9,6 +9,7 @@ import numpy as np
 
 from .fake_run import COHORT, LEDGER, write
 
+REAL = COHORT | {"kind": "identifiable"}  # so that a model may be called best
 CLASSES = ("anger", "joy", "calm")
 SPEND = {
     "unit": "person",
@@ -30,7 +31,7 @@ MODELS: Mapping[str, tuple[float, float, float, float | None]] = {
 
 def write_fake_models(root: Path, *, beside: bool = False) -> Path:
     """Write a run of models; ``beside``: add them to a run of recordings that is there already."""
-    (root / "steps").mkdir(parents=True, exist_ok=True)
+    root.mkdir(parents=True, exist_ok=True)
     rows = [row for name in MODELS for row in model_rows(name)]
     details = [row.pop("detail") for row in rows]
     releases = [_release(name) for name in MODELS]
@@ -40,7 +41,7 @@ def write_fake_models(root: Path, *, beside: bool = False) -> Path:
     for name, (*_, without) in MODELS.items():
         write_step(root, name, spends=[] if without is None else [SPEND])
     if not beside:
-        empty = {"skipped": [], "examples": {}, "ledger": LEDGER, "cohort": COHORT, "versions": {"personare": "0.1.0"}}
+        empty = {"skipped": [], "examples": {}, "ledger": LEDGER, "cohort": REAL, "versions": {"personare": "0.1.0"}}
         for piece, content in empty.items():
             write(root, piece, content)
         (root / "study.toml").write_text("seed = 7\n", encoding="utf-8")
@@ -51,8 +52,11 @@ def write_step(root: Path, name: str, *, spends: list[dict[str, Any]], protocol:
     """Write how a model was trained."""
     options = {"name": name, "method": "pamrl", "options": {}, "modalities": ["audio", "physio"], "label": "emotion"}
     options |= {"protocol": protocol, "shadows": 16, "membership": ["membership_loss", "membership_lira"]}
-    result = {"spends": spends, "recordings": 480, "people": 48, "test": [f"r{i}" for i in range(120)]}
-    write(root / "steps", f"model-{name}", {"step": f"model-{name}", "options": options, "result": result})
+    result = {"spends": spends, "recordings": 480, "people": 48, "tested": 120}
+    path = root / "trained.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    others = [one for one in before if one["options"]["name"] != name]
+    write(root, "trained", [*others, {"options": options, "result": result}])
 
 
 def model_rows(name: str) -> list[dict[str, Any]]:
@@ -78,20 +82,22 @@ def model_rows(name: str) -> list[dict[str, Any]]:
         rows.append(_row(name, f"{attack}.tpr_fpr1", None, control=0.01, **few))
     top1 = {"kind": "risk", "attacker": "semi_informed", "better": "lower", "baseline": 0.6, "control": 0.1}
     rows.append(_row(name, "model_identity_answers.top1", 0.22, **top1))
+    rows.append(_row(name, "model_identity_answers.person_top1", 0.45, **(top1 | {"baseline": 0.9})))
     return rows
 
 
 def _membership(name: str, measure: str, value: float, without: float | None) -> dict[str, Any]:
     rate = np.linspace(0, 1, 25)
     detail = {"roc": {"fpr": rate.tolist(), "tpr": (rate ** (1 / value - 1)).tolist()}}
-    note = ""
+    note, status = "", "ok"
     if without is not None:
         detail["bound"] = {"fpr": rate.tolist(), "tpr": np.minimum(1, np.exp(4) * rate + 1e-3).tolist()}
         note = "epsilon 4 at delta 1.0e-03 allows 0.982 at most"
         if without < 0.6:
+            status = "not_informative"
             note = f"not informative: it does not find who is in the same model without privacy either; {note}"
     given = {"kind": "risk", "attacker": "shadow", "better": "lower", "control": 0.5, "baseline": without}
-    return _row(name, measure, value, **given, note=note, detail=detail)
+    return _row(name, measure, value, **given, note=note, status=status, detail=detail)
 
 
 def _row(release: str, measure: str, value: float | None, **more: Any) -> dict[str, Any]:

@@ -1,10 +1,11 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from personare.core.types import Result
-from personare.report.answer import answers
+from personare.report.answer import answers, change
 from personare.report.figures import emotion, identity
 from personare.report.frontier import best, gain, panels, standing
 from personare.report.run import RunRecord, read_run
@@ -56,7 +57,7 @@ def test_gain_by_hand() -> None:
 
 
 def test_an_attack_that_failed_its_self_test_never_ranks_or_wins() -> None:
-    failed = row("quiet", "identity.top1", "semi_informed", 0.1, note="not informative: names 0.2 of the originals")
+    failed = row("quiet", "identity.top1", "semi_informed", 0.1, status="not_informative")
     seen = row("quiet", "voice_emotion.uar", "retrained_reader", 0.74)
     [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=(failed, seen)))
     assert [p.release for p in panel.unsure] == ["quiet"]
@@ -69,7 +70,7 @@ def test_without_an_aggregate_the_strongest_informative_attack_counts() -> None:
     rows = [
         row("a", "weak.top1", "semi_informed", 0.2),
         row("a", "strong.top1", "semi_informed", 0.6),
-        row("a", "broken.top1", "semi_informed", 0.9, note="not informative: failed its self-test"),
+        row("a", "broken.top1", "semi_informed", 0.9, status="not_informative"),
     ]
     found = identity(rows, "a", "audio", "semi_informed")
     assert found is not None and found.measure == "strong.top1"
@@ -121,5 +122,96 @@ def test_the_answer_is_computed_from_the_results(fake_run: Path) -> None:
     voice = answers(panels(read_run(fake_run)), NOTHING)[0]
     assert voice.release == "voice_veil"
     plain = voice.sentence.replace("\u2060", "").replace("\u00a0", " ")
-    assert plain.startswith("keeps 0.62 [0.55–0.68] of emotion recall (original 0.74, guessing 0.17)")
-    assert "names 27 % [20–33] (original 94 %, guessing 8 %)" in plain
+    assert plain.startswith(
+        "Emotion recall is 0.62 [0.55–0.68] (original 0.74 [0.67–0.80], guessing 0.17): no difference that can be "
+        "told. An attacker who retrains names 27 % [20–33] from one recording (original 94 % [90–97], guessing 8 %): "
+        "lower; 74 % [67–81] from all of a person’s recordings (original 98 % [94–100], guessing 8 %): lower."
+    )
+    assert voice.caution == (
+        "People are still named more often than by guessing, from one recording and from all of a person’s recordings."
+    )
+
+
+def figure(value: float, low: float = math.nan, high: float = math.nan, **more: object) -> Result:
+    return row("a", "identity.top1", "semi_informed", value, low=low, high=high, **more)
+
+
+@pytest.mark.parametrize(
+    ("release", "original", "said"),
+    [
+        (figure(0.2, 0.1, 0.3), figure(0.9, 0.8, 1.0), "lower"),
+        (figure(1.0, 0.95, 1.0), figure(1.0, 0.9, 1.0), "no difference that can be told"),
+        (figure(0.7, 0.5, 0.85), figure(0.9, 0.8, 1.0), "no difference that can be told"),
+        (figure(0.9, 0.85, 0.95), figure(0.7, 0.6, 0.8), "higher"),
+        (figure(0.7, 0.6, 0.8), figure(0.9), "lower"),  # of the original the figure alone is known
+        (figure(0.85, 0.75, 0.95), figure(0.9), "no difference that can be told"),
+        (figure(0.1), figure(0.9, 0.8, 1.0), "no difference that can be told"),
+        (figure(0.1, 0.0, 0.2, status="not_informative"), figure(0.1, 0.0, 0.2), "not informative"),
+        (figure(0.1, 0.0, 0.2), figure(0.9, 0.8, 1.0, status="not_informative"), "not informative"),
+        (figure(math.nan), figure(0.9, 0.8, 1.0), "not measured"),
+        (figure(0.1, 0.0, 0.2), None, "not measured"),
+        (None, figure(0.9, 0.8, 1.0), "not measured"),
+    ],
+)
+def test_what_became_of_a_figure_follows_from_the_intervals(
+    release: Result | None, original: Result | None, said: str
+) -> None:
+    assert change(release, original) == said
+
+
+@pytest.mark.parametrize(
+    ("whole", "was", "said", "caution"),
+    [
+        (
+            1.0,
+            1.0,
+            "100 % [98–102] from all of a person’s recordings (original 100 % [98–102], guessing 10 %): no",
+            "all",
+        ),
+        (
+            0.5,
+            1.0,
+            "50 % [48–52] from all of a person’s recordings (original 100 % [98–102], guessing 10 %): lower",
+            "all",
+        ),
+        (
+            0.1,
+            1.0,
+            "10 % [8–12] from all of a person’s recordings (original 100 % [98–102], guessing 10 %): lower",
+            "one",
+        ),
+        (None, 1.0, "from all of a person’s recordings: not measured", "one"),
+    ],
+)
+def test_the_headline_says_what_all_recordings_together_give_away(
+    whole: float | None, was: float, said: str, caution: str
+) -> None:
+    extra = [row("original", "identity.person_top1", "semi_informed", was)]
+    extra += [row("a", "identity.person_top1", "semi_informed", whole)] if whole is not None else []
+    [one] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=tuple(extra))), NOTHING)
+    plain = one.sentence.replace("\u2060", "").replace("\u00a0", " ")
+    assert plain.startswith(
+        "Emotion recall is 0.60 [0.58–0.62] (original 0.75 [0.73–0.77], guessing 0.25): lower by 0.15."
+    )
+    assert "names 30 % [28–32] from one recording (original 100 % [98–102], guessing 10 %): lower; " in plain
+    assert said in plain
+    assert ("from all" in one.caution) == (caution == "all") and "from one" in one.caution
+
+
+@pytest.mark.parametrize("modality", ["audio", "representation", "model"])
+def test_nothing_is_called_best_where_people_are_made_up(modality: str) -> None:
+    names = {"audio": ("voice_emotion.uar", "identity.top1"), "representation": ("reader.uar", "identity.top1")}
+    utility, risk = names.get(modality, ("model.uar", "membership_loss.auc"))
+    rows = [
+        row(name, measure, who, value, modality=modality)
+        for name, kept, found in (("original", 0.75, 1.0), ("a", 0.6, 0.3), ("b", 0.5, 0.2))
+        for measure, who, value in ((utility, "retrained_reader", kept), (risk, "semi_informed", found))
+        if modality != "model" or name != "original"
+    ]
+    real = replace(NOTHING, results=tuple(rows), cohort={"kind": "identifiable"})
+    made_up = replace(real, cohort={"kind": "synthetic"})
+    assert [a.release for a in answers(panels(real), real)] != [""]
+    [shown] = answers(panels(made_up), made_up)
+    assert shown.release == shown.caution == ""
+    plain = shown.sentence.replace("\u2060", "").replace("\u00a0", " ")
+    assert "0.50 to 0.60" in plain and ("20 % to 30 %" in plain or "0.20 to 0.30" in plain)

@@ -65,14 +65,14 @@ def test_a_study_puts_both_kinds_on_a_frontier_with_the_unprotected_people(made:
     assert drawn["representation"].original.utility.value == most
     columns = next(p for p in drawn["synthetic"].points if p.release == "columns")
     areas = [r for r in made.results if re.fullmatch(r"synthetic_(membership|shadow)\.[a-z]+_auc", r.measure)]
-    believed = [r.value for r in areas if r.release == "columns" and "not informative" not in r.note]
+    believed = [r.value for r in areas if r.release == "columns" and r.status == "ok"]
     assert columns.risk.value == max(believed)
     assert columns.utility.measure.endswith(".tstr_uar") and drawn["synthetic"].original is not None
 
 
 def test_the_most_exposed_and_the_planted_never_stand_for_everybody() -> None:
     rows = [row("synthetic_membership.normal_exposed_auc", 0.99), row("synthetic_canaries.normal_auc", 0.98)]
-    rows += [row("synthetic_shadow.normal_auc", 0.9, note="not informative: finds nobody")]
+    rows += [row("synthetic_shadow.normal_auc", 0.9, status="not_informative")]
     assert of_people([*rows, row("synthetic_membership.neighbor_auc", 0.6)], "s") == row(
         "synthetic_membership.neighbor_auc", 0.6
     )
@@ -214,7 +214,7 @@ def test_the_methods_say_what_was_made_and_how_it_was_attacked(made: RunRecord) 
 
 
 def test_a_broken_claim_is_told_first_and_not_ranked(made_run: Path) -> None:
-    change(made_run, "synthetic_canaries.normal_auc", note=BROKEN)
+    change(made_run, "synthetic_canaries.normal_auc", note=BROKEN, status="claim_broken")
     record = read_run(made_run)
     [_, synthetic] = panels(record)
     assert ("hidden", "its privacy claim does not hold") in synthetic.absent
@@ -230,7 +230,7 @@ def test_the_answer_says_who_is_found_and_what_is_learned(made_run: Path) -> Non
     change(made_run, "synthetic_shadow.neighbor_auc", value=0.5, low=0.4, high=0.6)
     record = read_run(made_run)
     one = {a.modality: a for a in answers(panels(record), record)}["synthetic"]
-    assert one.release and "the strongest attack tells whom it was learned from with an area of 0.50" in one.sentence
+    assert one.release and "The strongest attack tells whom it was learned from with an area of 0.50" in one.sentence
     assert "a stronger one might" in one.caution
 
 

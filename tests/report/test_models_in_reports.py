@@ -91,7 +91,7 @@ def test_csv_has_what_was_measured_and_what_is_claimed(model_run: Path) -> None:
 
 
 def test_an_attack_that_may_not_be_believed_never_hides_one_that_may(model_run: Path) -> None:
-    change(model_run, "private", "membership_loss.person_auc", note="not informative: finds nobody")
+    change(model_run, "private", "membership_loss.person_auc", note="finds nobody", status="not_informative")
     one = table(read_run(model_run))["private"]
     assert (one["people_measure"], one["people_value"]) == ("membership_lira.person_auc", "0.57")
 
@@ -106,8 +106,7 @@ def test_latex_has_a_line_for_each_model(model_run: Path) -> None:
 
 
 def test_no_record_of_a_training_is_not_a_record_of_no_privacy(model_run: Path) -> None:
-    for file in (model_run / "steps").iterdir():
-        file.unlink()
+    (model_run / "trained.json").unlink()
     rows = table(read_run(model_run))
     assert rows["open"]["claim"] == "not recorded"
     assert rows["private"]["claim"] == "ε = 4, δ = 0.001, for one person"
@@ -123,10 +122,10 @@ def test_several_spends_are_one_claim_that_costs_more_than_each(model_run: Path)
 
 
 def test_a_broken_record_of_a_training_is_told(model_run: Path) -> None:
-    write(model_run / "steps", "model-open", {"options": {"name": "open"}, "result": {}})
+    write(model_run, "trained", [{"options": {"name": "open"}, "result": {}}])
     record = read_run(model_run)
     assert record.claim("open").words == "not recorded"
-    assert any("steps/model-open.json could not be read" in said for said in record.missing)
+    assert any("trained.json, entry 1, could not be read" in said for said in record.missing)
 
 
 def test_the_ladder_is_of_recordings_only(mixed_run: Path, model_page: Path) -> None:
@@ -215,7 +214,7 @@ def test_the_words_explain_models_where_there_are_models(mixed_run: Path, model_
 
 @pytest.mark.parametrize("measure", ["membership_lira.auc", "membership_lira.tpr_fpr1"])
 def test_a_broken_claim_is_told_first_and_the_model_is_not_ranked(model_run: Path, measure: str) -> None:
-    change(model_run, "private", measure, note=BROKEN)
+    change(model_run, "private", measure, value=0.6, low=0.5, note=BROKEN, status="claim_broken")
     record = read_run(model_run)
     drawn = panels(record)
     assert ("private", "its privacy claim does not hold") in drawn[0].absent

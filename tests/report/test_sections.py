@@ -38,12 +38,12 @@ def test_a_note_that_holds_for_three_attackers_is_said_once(fake_run: Path) -> N
     risk = next(p for p in release_section(read_run(fake_run), "voice_veil", []).pivots if p.kind == "risk")
     whose = {measure: who for measure, who, _ in risk.notes}
     assert whose["voice_ecapa.top1"] == "ignorant attacker, lazy-informed attacker, retrained attacker"
-    assert len(risk.notes) == 3
+    assert len(risk.notes) == 5
 
 
 def test_one_attribute_that_fails_does_not_condemn_another(tmp_path: Path) -> None:
     given = {"modality": "audio", "kind": "risk", "release": "original"}
-    bad = Result(measure="attributes.age", value=0.5, note="not informative: failed its self-test", **given)  # type: ignore[arg-type]
+    bad = Result(measure="attributes.age", value=0.5, note="failed its self-test", status="not_informative", **given)  # type: ignore[arg-type]
     good = Result(measure="attributes.sex", value=0.97, **given)  # type: ignore[arg-type]
     cosine = Result(measure="encoder.r1", value=0.5, unit="cosine", **given)  # type: ignore[arg-type]
     found = {t.attack: t.passed for t in self_tests(record(tmp_path, bad, good, cosine))}

@@ -116,12 +116,11 @@ def test_the_contact_sheet_has_a_row_a_person():
     assert contact_sheet(people=2, size=96).shape == (192, 576, 3)
 
 
-@pytest.mark.real
-def test_the_face_landmarker_reads_the_action_units(models_dir):
+def test_the_face_landmarker_reads_the_action_units():
     units = ("AU12", "AU01", "AU04", "AU26", "AU45")
     shapes = ("mouthSmileLeft", "browInnerUp", "browDownLeft", "jawOpen", "eyeBlinkLeft")
     moved = {}
-    with FaceLandmarker(model=models_dir / "face_landmarker.task") as landmarker:
+    with FaceLandmarker() as landmarker:
         for number in (1, 3, 4, 8):
             pictures = [paint(number)] + [paint(number, **{unit: 1.0}) for unit in units]
             for row, picture in enumerate(pictures):

@@ -72,8 +72,8 @@ def test_what_cannot_be_made_is_said_and_stops_nothing(numbers, tmp_path):
     rows, _ = run(numbers, plan, tmp_path / "run")
     assert {release for release, _ in rows} == {"shown", "others"}
     assert rows["shown", "transfer.mood"]["value"] is None and "mood" in rows["shown", "transfer.mood"]["note"]
-    skipped = json.loads((tmp_path / "run" / "skipped.json").read_text())
-    assert any(item["item"] == "release people" and "mood" in item["problem"] for item in skipped)
+    skipped = json.loads((tmp_path / "run" / "not_made.json").read_text())
+    assert any(item["item"] == "people" and "mood" in item["problem"] for item in skipped)
 
 
 def test_every_preset_names_methods_that_are_there():

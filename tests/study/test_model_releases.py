@@ -9,6 +9,7 @@ import pytest
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
+from personare.data.runs import RunFolder
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
@@ -36,7 +37,7 @@ def run(cohort, plan, out):
 
 
 def work(cohort, plan, model, out):
-    models = Models(cohort=cohort, plan=plan, out=out, ledger=Ledger(cohort.root.parent / "ledger.sqlite"))
+    models = Models(cohort=cohort, plan=plan, run=RunFolder(out), ledger=Ledger(cohort.root.parent / "ledger.sqlite"))
     return ModelWork(models=models, model=model, batch=models.read(cohort, model)[0])
 
 
@@ -90,7 +91,7 @@ def test_a_budget_is_kept_over_runs_and_a_refused_run_leaves_no_model(typed, num
     answer = typed(*words, "second")
     assert answer.status == 2
     assert "privacy budget" in answer.err
-    assert [f.name for f in (tmp_path / "second").rglob("*") if f.is_file() and not f.name.startswith(".")] == []
+    assert [f for f in (tmp_path / "second").rglob("*") if f.is_file()] == []
     new = Ledger(numbers.root / "ledger.sqlite").rows().iloc[len(before) :]
     assert set(new["action"]) == {"opened"}
     assert typed(*words, "first").status == 0, "what is done is not charged again"
@@ -131,7 +132,7 @@ def test_a_refused_plan_leaves_the_last_one_in_its_run(numbers, tmp_path):
 def test_one_model_that_cannot_be_made_never_stops_the_others(numbers, tmp_path):
     run(numbers, replace(BARE, models=(replace(TREES, name="bad", modalities=("smell",)), TREES)), tmp_path / "run")
     assert [r["name"] for r in json.loads((tmp_path / "run/releases.json").read_text())] == ["trees"]
-    assert "smell" in json.loads((tmp_path / "run/skipped.json").read_text())[0]["problem"]
+    assert "smell" in json.loads((tmp_path / "run/not_made.json").read_text())[0]["problem"]
 
 
 @pytest.mark.parametrize("protocol", ["person_folds", "unseen_sentences", "leaky_random_9_1"])

@@ -22,7 +22,7 @@ def read(path):
 
 
 @pytest.fixture(scope="module")
-def released(made_up, models_dir, tmp_path_factory):
+def released(made_up, tmp_path_factory):
     """One happy recording each of two people, original and as an avatar: blendshapes, mean geometry, truth of AU12."""
     group = (
         (r.subject, locate_live(video.read(made_up.root / r.tracks["video"]), mesh=True)) for r in made_up.recordings
@@ -43,7 +43,6 @@ def released(made_up, models_dir, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.real
 def test_the_avatar_smiles_when_the_person_was_told_to(released):
     for _, (shapes, _), au12 in released:
         smile = shapes[:, SMILE].mean(axis=1)
@@ -53,7 +52,6 @@ def test_the_avatar_smiles_when_the_person_was_told_to(released):
 
 
 @pytest.mark.slow
-@pytest.mark.real
 def test_two_people_have_one_face_after_and_two_before(released):
     (one, one_after, _), (other, other_after, _) = released
     apart = [np.linalg.norm(a[1] - b[1], axis=1).mean() for a, b in ((one, other), (one_after, other_after))]

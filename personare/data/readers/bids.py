@@ -21,7 +21,8 @@ class Bids:
 
     Labels come from ``_beh.json`` (key ``Labels``) or from columns of ``_events.tsv`` that are the same in every row.
 
-    **Guarantee**: every file under ``sub-*`` is a track, a sidecar, or listed with the reason.
+    **Guarantee**: every file under ``sub-*`` is a track, a sidecar, a table about recordings (``scans.tsv``), or listed
+    with the reason.
 
     **Source**: Gorgolewski et al.: The brain imaging data structure. Scientific Data 3, 2016.
     doi:10.1038/sdata.2016.44. Labels in ``_beh.json`` are ours.

@@ -31,7 +31,8 @@ class Depresjon:
     is ill. Ages are published as bands of five years; the participants' table has the middle of each.
 
     **Guarantee**: every recording has 1,440 minutes; each day that has not, and each file that cannot be used, is
-    listed with the reason.
+    listed with the reason. On the days on which clocks are changed, the repeated hour is taken once and the hour that
+    never was is missing (NaN).
 
     **Source**: Garcia-Ceja, Riegler, Jakobsen, Tørresen, Nordgreen, Oedegaard, Fasmer: Depresjon: a motor activity
     database of depression episodes in unipolar and bipolar patients. MMSys 2018. doi:10.1145/3204949.3208125.
@@ -91,7 +92,8 @@ class Depresjon:
 
         def make(address: str) -> Made:
             file, day = parted(address)
-            values = load(file).loc[day].to_numpy(np.float32)
+            minutes = pd.date_range(day, periods=_MINUTES, freq="min")
+            values = load(file).reindex(minutes).to_numpy(np.float32)
             return Made(values=values, about={"SamplingFrequency": _HZ, "Columns": ["activity"], "Units": "counts"})
 
         return make
@@ -119,14 +121,18 @@ def _activity(path: Path) -> pd.DataFrame:
 
 
 def _days(times: pd.DatetimeIndex, file: str) -> tuple[list[str], list[Withheld]]:
-    """Return the days with every minute, and the others."""
-    minutes = pd.Series(1, index=times).groupby(times.strftime("%Y-%m-%d")).size()
-    broken = [
-        Withheld(item=address(file, day), problem=f"the day has {count} of 1440 minutes", fix="Nothing to do.")
-        for day, count in minutes.items()
-        if count != _MINUTES
-    ]
-    return [str(day) for day, count in minutes.items() if count == _MINUTES], broken
+    """Return the days with every minute that there was, and the others."""
+    whole: list[str] = []
+    broken: list[Withheld] = []
+    for day, own in pd.Series(times, index=times).groupby(times.strftime("%Y-%m-%d")):
+        gaps = own.diff().dropna() > pd.Timedelta(minutes=1)
+        forward = len(own) == _MINUTES - 60 and gaps.sum() == 1 and {own.iloc[0].hour, own.iloc[-1].hour} == {0, 23}
+        if len(own) == _MINUTES or forward:
+            whole.append(str(day))
+        else:
+            problem = f"the day has {len(own)} of {_MINUTES} minutes"
+            broken.append(Withheld(item=address(file, day), problem=problem, fix="Nothing to do."))
+    return whole, broken
 
 
 def _middle(band: str) -> float:

@@ -1,6 +1,8 @@
-"""Any folder of sound, film and pictures with a table (CSV) of file, subject and labels: what most people have."""
+"""Any folder of sound, film and pictures with a table of file, subject and labels: what most people have."""
 
+import re
 import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -8,73 +10,95 @@ from typing import ClassVar
 
 import pandas as pd
 
-from personare.core.errors import OptionError
+from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.labels import EMOTIONS, emotion, sex
-from personare.data.media import media_files, people_table, track_of
-from personare.data.tables import read_rows
+from personare.data.labels import sex
+from personare.data.media import media_files, people_table, piece_address, track_of
+from personare.data.tables import TABLES, read_rows
 
 __all__ = ["Folder"]
 
-_OWN_COLUMNS = ("file", "subject", "session", "task", "sex", "age")
+_STARTS, _ENDS, _DURATIONS = ("start", "start_s", "onset"), ("end", "end_s"), ("duration", "duration_s")
+_WHOLE = (0.0, float("inf"))
+_ONE_FILE = "Correct the rows, or give each its part of the file as start and end in seconds that do not overlap."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder:
     """Reads a table with the columns ``file`` and ``subject``, and ``sex``, ``age``, ``session``, ``task`` where known.
 
-    Every other column is a label; ``emotion`` must be one of the known words (or their adjectives, such as ``angry``).
-    Rows with the same subject, session and task become one recording, so that sound and film can be two files; without
-    a task, files that differ in their suffix only do. Such recordings are numbered within their emotion (``anger01``):
-    file names are left behind, because they often hold people's names.
+    Every other column is a label, kept as it is written. Rows with the same subject, session and task become one
+    recording, so that sound and film can be two files; without a task, files that differ in their suffix only do.
+    With ``start`` and ``end`` (or ``onset`` and ``duration``), a row is that piece of its file. Recordings without a
+    task are numbered (``take01``): file names and labels are left behind, because they often hold people's names.
 
     **Guarantee**: every row is a track of a recording or listed with its line; every sound or film file without a row
-    is listed.
+    is listed; no part of a file is taken twice, or for two people.
 
     **Source**: ours.
 
     Args:
-        table: The CSV's name, relative to the folder; commas, semicolons or tabs.
-        pseudonyms: ``keep`` takes subjects as they are (letters and digits), ``number`` gives people numbers in the
-            order in which they appear, for tables that hold names.
+        table: The table's name, relative to the folder (CSV with commas, semicolons or tabs, or .xlsx); empty for
+            ``labels.csv``, ``labels.tsv`` or ``labels.xlsx``.
     """
 
-    table: str = "labels.csv"
-    pseudonyms: str = "keep"
+    table: str = ""
 
     license: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     home: ClassVar[str] = ""
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.pseudonyms not in ("keep", "number"):
-            raise OptionError(f"pseudonyms must be keep or number, not {self.pseudonyms!r}. Choose one of them.")
-
     def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
         """Read the table and compare it with the files; no recording is opened.
 
         Returns:
-            Recordings, the people with sex and age, and every row or file that cannot be used.
+            Recordings in the order of the table, the people with sex and age, and every row or file that cannot be
+            used. Subjects are what the table calls them, so ids need not be valid yet.
 
         Raises:
-            DataError: There is no such folder or table, or a column is missing.
+            DataError: There is no such folder or table, or the table is faulty as a whole.
         """
         files = media_files(source, tracks=("audio", "video", "picture", "text", "physio"))
-        rows = read_rows(source / self.table, required=("file", "subject"))
-        on_disk = {unicodedata.normalize("NFC", path): path for path in files}
-        reading = _Reading(table=self.table, files=on_disk, numbered=self.pseudonyms == "number")
-        for line, row in enumerate(rows, start=2):  # line 1 holds the names of the columns
+        table = self.table or _table(source)
+        reading = _Reading(table=table, files=files)
+        for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
-        named = reading.named | {self.table}
-        reading.skipped += [
-            Withheld(item=path, problem=f"{self.table} has no row for it", fix="Add a row, or remove the file.")
-            for path in files
-            if path not in named and track_of(path) in ("audio", "video")
-        ]
         recordings = list(reading.recordings())
-        return recordings, people_table((r.subject for r in recordings), reading.people), reading.skipped
+        without_row = [
+            Withheld(item=path, problem=f"{table} has no row for it", fix="Add a row, or remove the file.")
+            for path in files
+            if path not in reading.named and track_of(path) in ("audio", "video")
+        ]
+        skipped = [reading.skipped[line] for line in sorted(reading.skipped)] + without_row
+        return recordings, people_table((r.subject for r in recordings), reading.people), skipped
+
+
+def _table(source: Path) -> str:
+    names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
+    if len(names) > 1:
+        raise DataError(f"{source} holds {' and '.join(names)}. Say which one counts with -o table={names[0]}.")
+    return names[0] if names else "labels.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    """A row that fits a file."""
+
+    line: int
+    path: str
+    subject: str
+    session: str
+    task: str
+    part: tuple[float, float]
+    labels: Mapping[str, str]
+    sex: str | None
+    age: float
+
+    @property
+    def take(self) -> tuple[str, ...]:
+        """What the rows of one recording have in common."""
+        own = self.task or f"/{self.path.rpartition('.')[0]}"  # a task holds no slash
+        return (self.subject, self.session, own, *(str(at) for at in self.part))
 
 
 @dataclass(kw_only=True)
@@ -82,85 +106,183 @@ class _Reading:
     """What has been gathered from the rows so far."""
 
     table: str
-    files: Mapping[str, str]
-    numbered: bool
+    files: Sequence[str]
     named: set[str] = field(default_factory=set)
     people: dict[str, tuple[str | None, float]] = field(default_factory=dict)
-    skipped: list[Withheld] = field(default_factory=list)
-    _numbers: dict[str, str] = field(default_factory=dict)
-    _takes: dict[tuple[str, str, str], tuple[dict[str, str], dict[str, str]]] = field(default_factory=dict)
-    _counts: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _tasks: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    skipped: dict[int, Withheld] = field(default_factory=dict)
+    _rows: list[_Row] = field(default_factory=list)
 
-    def take(self, line: int, row: Mapping[str, str]) -> None:
+    def __post_init__(self) -> None:
+        """Make it quick to look a file up, as it is written and without regard to case."""
+        self._exact = {unicodedata.normalize("NFC", path): path for path in self.files}
+        self._alike: dict[str, list[str]] = defaultdict(list)
+        for name, path in self._exact.items():
+            self._alike[name.casefold()].append(path)
+
+    def take(self, line: int, given: Mapping[str, str]) -> None:
         """Take in one row, or note why not."""
-        path = self.files.get(
-            unicodedata.normalize("NFC", PurePosixPath(row["file"].replace("\\", "/")).as_posix()), ""
-        )
-        self.named.add(path)
-        labels = {key: value for key, value in row.items() if key not in _OWN_COLUMNS and value}
-        problem, fix = self._problem(row, path, labels)
-        if not problem:
-            labels.update({"emotion": emotion(labels["emotion"]) or ""} if "emotion" in labels else {})
-            problem, fix = self._place(row, path, labels)
-        if problem:
-            self.skipped.append(Withheld(item=f"{self.table} line {line}: {row['file']}", problem=problem, fix=fix))
+        row = {key: unicodedata.normalize("NFC", value) for key, value in given.items()}
+        try:
+            path = self._path(row["file"])
+            if not row["subject"]:
+                raise DataError("the row names no subject. Write whose recording it is.")
+            self._rows.append(_row(line, path, row))
+        except DataError as error:
+            problem, _, fix = str(error).rpartition(". ")
+            self._skip(line, row["file"], problem, fix)
 
-    def _problem(self, row: Mapping[str, str], path: str, labels: Mapping[str, str]) -> tuple[str, str]:
-        if not row["file"] or not path:
-            return (
-                "there is no such sound, film, picture, text or physiology file in the folder",
-                "Correct the name in the table.",
+    def _path(self, given: str) -> str:
+        name = PurePosixPath(given.replace("\\", "/")).as_posix()
+        alike = [self._exact[name]] if name in self._exact else self._alike.get(name.casefold(), [])
+        self.named.update(alike)
+        if len(alike) > 1:
+            raise DataError(f"it may be {' or '.join(alike)}. Write the name with its capitals, as on disk.")
+        if not alike:
+            raise DataError(
+                "there is no such sound, film, picture, text or physiology file in the folder. Correct the name in the "
+                "table."
             )
-        if not row["subject"]:
-            return "the row names no subject", "Write whose recording it is."
-        parts = [row.get("session") or "01", row.get("task") or "x", "x" if self.numbered else row["subject"]]
-        if not all(part.isascii() and part.isalnum() for part in parts):
-            return (
-                "subject, session and task must be letters A-Z and digits only",
-                "Write pseudonyms such as 01, or use the option pseudonyms=number.",
-            )
-        if "emotion" in labels and emotion(labels["emotion"]) is None:
-            return f"the emotion {labels['emotion']!r} is not known", "Use one of: " + ", ".join(EMOTIONS) + "."
-        return "", ""
+        return alike[0]
 
-    def _place(self, row: Mapping[str, str], path: str, labels: dict[str, str]) -> tuple[str, str]:
-        """Put a row's file where it belongs; return what is wrong, if anything."""
-        subject = self._subject(row["subject"])
-        session = row.get("session") or "01"
-        tracks, known = self._takes.setdefault(
-            (subject, session, row.get("task") or self._task(subject, session, path, labels)), ({}, {})
-        )
-        track = track_of(path)
-        if track in tracks:
-            return f"this subject, session and task has {track} already: {tracks[track]}", "Give it another task."
-        differing = sorted(key for key in labels.keys() & known.keys() if labels[key] != known[key])
-        if differing:
-            return f"{', '.join(differing)} differs from the row of the same recording", "Make the two rows agree."
-        tracks[track] = path
-        known.update(labels)
-        own, age = self.people.get(subject, (None, float("nan")))
-        self.people[subject] = (own or sex(row.get("sex", "")), age if age == age else _years(row.get("age", "")))
-        return "", ""
-
-    def _subject(self, given: str) -> str:
-        return self._numbers.setdefault(given, f"{len(self._numbers) + 1:02d}") if self.numbered else given
-
-    def _task(self, subject: str, session: str, path: str, labels: Mapping[str, str]) -> str:
-        """Return the name of a take without one; ``talk.wav`` and ``talk.mp4`` of a person are the same take."""
-        stem = (subject, session, path.rpartition(".")[0])
-        if stem not in self._tasks:
-            kind = labels.get("emotion", "take")
-            count = self._counts[subject, session, kind] = self._counts.get((subject, session, kind), 0) + 1
-            self._tasks[stem] = f"{kind}{count:02d}"
-        return self._tasks[stem]
+    def _skip(self, line: int, file: str, problem: str, fix: str) -> None:
+        self.skipped.setdefault(line, Withheld(item=f"{self.table} line {line}: {file}", problem=problem, fix=fix))
 
     def recordings(self) -> Iterator[Recording]:
-        """Yield the recordings gathered."""
-        for (subject, session, task), (tracks, labels) in sorted(self._takes.items()):
-            if tracks:
-                name = recording_id(subject, session, task)
-                yield Recording(id=name, subject=subject, session=session, tracks=tracks, labels=labels)
+        """Yield the recordings gathered; rows that contradict each other are noted and left out."""
+        self._part_people()
+        takes: dict[tuple[str, ...], list[_Row]] = {}
+        for row in self._rows:
+            if row.line not in self.skipped and self._agrees(row, takes.setdefault(row.take, [])):
+                takes[row.take].append(row)
+        rows = [members[0] for members in takes.values() if members]
+        plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in rows)
+        sessions = _sessions(rows)
+        counts: Counter[tuple[str, ...]] = Counter()
+        for members in filter(None, takes.values()):
+            first, session = members[0], sessions[members[0].subject, members[0].session]
+            name = task = first.task if plain_tasks else ""
+            if not task or first.part != _WHOLE:
+                counts[first.subject, session, task] += 1
+                name = f"{task or 'take'}{counts[first.subject, session, task]:02d}"
+            labels = {key: value for row in members for key, value in row.labels.items()}
+            yield Recording(
+                id=f"sub-{first.subject}_ses-{session}_task-{name}",
+                subject=first.subject,
+                session=session,
+                tracks={track_of(row.path): _address(row) for row in members},
+                labels=labels if plain_tasks or not first.task else {"task": first.task, **labels},
+            )
+
+    def _part_people(self) -> None:
+        """Leave out rows that give a moment of a file to two people, or that give it twice.
+
+        Sound and film of one name count as one file here.
+        """
+        files: dict[str, list[_Row]] = defaultdict(list)
+        for row in self._rows:
+            files[row.path.rpartition(".")[0]].append(row)
+        for rows in files.values():
+            running: list[_Row] = []
+            for later in sorted(rows, key=lambda row: (row.part, row.line)):
+                running = [row for row in running if row.part[1] > later.part[0]]
+                for row in running:
+                    self._clash(row, later)
+                running.append(later)
+
+    def _clash(self, row: _Row, later: _Row) -> None:
+        if row.subject != later.subject:
+            for one, other in ((row, later), (later, row)):
+                problem = f"line {other.line} gives {other.path} to {other.subject}, this line to {one.subject}"
+                self._skip(one.line, one.path, problem, _ONE_FILE)
+        elif row.path == later.path:
+            first, second = sorted((row, later), key=lambda one: one.line)
+            self._skip(second.line, second.path, f"line {first.line} has this part of the file already", _ONE_FILE)
+
+    def _agrees(self, row: _Row, others: Sequence[_Row]) -> bool:
+        """Whether a row fits the other rows of its recording and its person; if not, it is noted."""
+        twin = next((other for other in others if track_of(other.path) == track_of(row.path)), None)
+        differing = sorted({k for other in others for k, v in other.labels.items() if row.labels.get(k, v) != v})
+        own, age = self.people.get(row.subject, (None, float("nan")))
+        agree = "Make the two rows agree."
+        if twin:
+            problem = f"this subject, session and task has {track_of(row.path)} already: {twin.path}"
+            self._skip(row.line, row.path, problem, "Give it another task.")
+        elif differing:
+            self._skip(row.line, row.path, f"{', '.join(differing)} differs from the row of the same recording", agree)
+        elif own and row.sex and own != row.sex:
+            problem = f"{row.subject} is {row.sex} here and {own} before, so these may be two people"
+            self._skip(row.line, row.path, problem, agree)
+        else:
+            self.people[row.subject] = (own or row.sex, age if age == age else row.age)
+            return True
+        return False
+
+
+def _row(line: int, path: str, row: Mapping[str, str]) -> _Row:
+    part, spoken_for = _part(row)
+    if part != _WHOLE and track_of(path) not in ("audio", "video"):
+        raise DataError("only sound and film can be cut. Leave start and end empty.")
+    spoken_for |= {"file", "subject", "session", "task", "sex", "age"}
+    return _Row(
+        line=line,
+        path=path,
+        subject=row["subject"],
+        session=row.get("session") or "01",
+        task=row.get("task", ""),
+        part=part,
+        labels={key: value for key, value in row.items() if key not in spoken_for and value},
+        sex=sex(row.get("sex", "")),
+        age=_years(row.get("age", "")),
+    )
+
+
+def _part(row: Mapping[str, str]) -> tuple[tuple[float, float], set[str]]:
+    """Return the piece of the file that a row means, in seconds, and the columns that say so."""
+    starts, ends, lengths = ([name for name in names if name in row] for names in (_STARTS, _ENDS, _DURATIONS))
+    if not starts and not ends:
+        return _WHOLE, set()  # a duration alone describes the file
+    columns = {*starts, *ends, *lengths}
+    if len(starts) != 1 or len(ends) + len(lengths) != 1:
+        raise DataError(
+            f"which part of the file is meant must be said by one start and one end or duration, not by "
+            f"{', '.join(sorted(columns))}. Remove or rename a column."
+        )
+    given, last = row[starts[0]], row[(ends or lengths)[0]]
+    if not given and not last:
+        return _WHOLE, columns
+    start, end = _seconds(given), _seconds(last)
+    end = end if ends else start + end
+    if not 0 <= start < end:
+        raise DataError(
+            f"start {given!r} and {(ends or lengths)[0]} {last!r} must be seconds (or h:mm:ss), the end after the "
+            "start. Correct the row."
+        )
+    return (start, end), columns
+
+
+def _seconds(text: str) -> float:
+    """Return seconds written as 83.5, 83,5, 1:23.5 or 0:01:23; NaN for anything else."""
+    if not re.fullmatch(r"(?:\d+:){0,2}\d+(?:[.,]\d*)?", text):
+        return float("nan")
+    parts = [float(part) for part in text.replace(",", ".").split(":")]
+    return sum(value * 60.0**power for power, value in enumerate(reversed(parts)))
+
+
+def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
+    """Return a name by subject and session; where one is a date or no plain word, all are numbered in their order."""
+    given = list(dict.fromkeys((row.subject, row.session) for row in rows))
+    if all(re.fullmatch("[A-Za-z]{0,12}[0-9]{0,4}", session) for _, session in given):
+        return {key: key[1] for key in given}
+    counts: Counter[str] = Counter()
+    named = {}
+    for subject, session in given:
+        counts[subject] += 1
+        named[subject, session] = f"{counts[subject]:02d}"
+    return named
+
+
+def _address(row: _Row) -> str:
+    return row.path if row.part == _WHOLE else piece_address(row.path, *row.part)
 
 
 def _years(text: str) -> float:

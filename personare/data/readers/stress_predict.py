@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
@@ -10,23 +9,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.index import recording_id
-from personare.data.made import Made, address, numbers, parted, read_table
+from personare.data.made import Made, address, read_table
 from personare.data.media import people_table
+from personare.data.windows import check_windows, empatica, make_windows
 
 __all__ = ["StressPredict"]
 
 _LABELS = "hr_rsp_label.csv.gz"
 _COLUMNS = ("Participant", "Time(sec)", "Label")
 _STRESS = MappingProxyType({0: "rest", 1: "stress"})
-_SIGNALS = MappingProxyType(
-    {
-        "acc": (("x", "y", "z"), "1/64 g"), "bvp": (("bvp",), "a.u."), "eda": (("eda",), "microsiemens"),
-        "hr": (("hr",), "1/min"), "temp": (("temp",), "degree Celsius"),
-    }
-)  # fmt: skip
+_TRACKS = ("acc", "bvp", "eda", "hr", "temp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +52,7 @@ class StressPredict:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, value in (("window_s", self.window_s), ("step_s", self.step_s)):
-            if int(value) != value or value < 1:
-                raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
+        check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
         """Read the labels by second; no signal is opened.
@@ -78,7 +71,7 @@ class StressPredict:
         recordings: list[Recording] = []
         skipped = list(_without_labels(source, {int(p) for p in table["Participant"].unique()}))
         for person, rows in table.groupby("Participant"):
-            files = {track: _relative(source, int(str(person)), track) for track in _SIGNALS}
+            files = {track: _relative(source, int(str(person)), track) for track in _TRACKS}
             seconds, labels = rows["Time(sec)"].to_numpy(np.int64), rows["Label"].to_numpy()
             for number, start in enumerate(self._starts(seconds), start=1):
                 inside = labels[(seconds >= start) & (seconds < start + self.window_s)]
@@ -96,28 +89,7 @@ class StressPredict:
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a window of a signal."""
-        load = lru_cache(maxsize=8)(lambda file: _signal(source / file))
-
-        def make(address: str) -> Made:
-            file, span = parted(address)
-            start_s, window_s = map(int, span.split("+"))
-            values, begin_s, rate_hz = load(file)
-            first, count = round((start_s - begin_s) * rate_hz), round(window_s * rate_hz)
-            cut = values[max(first, 0) : first + count] if first + count > 0 else values[:0]
-            if len(cut) != count or first < 0:
-                raise DataError(f"the signal {file} does not reach over the window from {start_s} s. Nothing to do.")
-            columns, unit = _SIGNALS[_track(file)]
-            return Made(values=cut, about={"SamplingFrequency": rate_hz, "Columns": list(columns), "Units": unit})
-
-        return make
-
-
-def _signal(path: Path) -> tuple[Array, float, float]:
-    """Return an Empatica signal, (T, D), its first second since 1970, and its rate in Hz."""
-    table = numbers(read_table(path, header=None)).to_numpy()
-    if len(table) < 3 or not np.isfinite(table[:2]).all() or not table[1, 0] > 0:
-        raise DataError(f"{path.name} must start with its time and its rate. Get it again.")
-    return table[2:].astype(np.float32), float(table[0, 0]), float(table[1, 0])
+        return make_windows(lambda file: empatica(source / file))
 
 
 def _found(source: Path, name: str) -> Path:
@@ -129,10 +101,6 @@ def _found(source: Path, name: str) -> Path:
 def _relative(source: Path, person: int, track: str) -> str:
     path = _found(source, f"Raw_data/S{person:02d}/{track.upper()}.csv.gz")
     return path.relative_to(source).as_posix() if path.is_file() else ""
-
-
-def _track(file: str) -> str:
-    return Path(file).name.partition(".")[0].lower()
 
 
 def _without_labels(source: Path, known: set[int]) -> Iterator[Withheld]:

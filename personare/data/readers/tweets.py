@@ -57,7 +57,7 @@ class Tweets:
         """
         recordings: dict[str, Recording] = {}
         skipped: list[Withheld] = []
-        for line, row in enumerate(read_rows(source / self.table, required=("guid", "tag")), start=2):
+        for line, row in read_rows(source / self.table, required=("guid", "tag")):
             guid, sentiment = row["guid"].removesuffix(".0"), row["tag"].lower()
             problem = self._problem(source, guid, sentiment) or ("listed before" if guid in recordings else "")
             if problem:

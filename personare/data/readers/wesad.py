@@ -11,13 +11,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.index import recording_id
 from personare.data.labels import sex
 from personare.data.made import Made, address, parted
 from personare.data.media import people_table
 from personare.data.pickled_arrays import read_pickled_arrays
+from personare.data.windows import check_windows
 
 __all__ = ["Wesad"]
 
@@ -66,9 +67,7 @@ class Wesad:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, value in (("window_s", self.window_s), ("step_s", self.step_s)):
-            if int(value) != value or value < 1:
-                raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
+        check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
         """Read the states of every person, a file at a time.

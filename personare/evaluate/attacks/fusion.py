@@ -88,6 +88,7 @@ def _joined(group: Sequence[Trials], folds: Sequence[tuple[Sequence[str], Sequen
         subjects=first.subjects,
         people=first.people,
         scores=joint,
+        half=first.half,
         missing=int((joint == 0).all(axis=1).sum()),
     )
 

@@ -10,6 +10,7 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result
 from personare.data.splits import content_halves
+from personare.evaluate.identification import FIGURES, few_recordings, named_together
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification
 from personare.evaluate.people import VectorEnroller
 from personare.evaluate.selftest import marked
@@ -47,7 +48,7 @@ class ModelIdentity:
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
     ) -> list[Result]:
-        """Measure ``model_identity_<what>.top1`` and ``.eer``.
+        """Measure ``model_identity_<what>.top1``, ``.top1_5``, ``.person_top1`` and ``.eer``.
 
         Args:
             seen: What the model shows of people, (N, D) each, e.g. ``representation`` and ``answers``.
@@ -91,11 +92,13 @@ def _named(
     every, who = np.concatenate(scores), subjects.loc[[i for _, asked in halves for i in asked]].to_numpy()
     _, truth = np.unique(who, return_inverse=True)
     linked, _ = verification(every, truth, who, rng=rng)
-    return {"top1": mean_over_people(top1_credit(every, truth), who, rng=rng), "eer": linked["eer"]}
+    half = np.repeat(np.arange(len(halves)), [len(asked) for _, asked in halves])
+    found = {"top1": mean_over_people(top1_credit(every, truth), who, rng=rng), "eer": linked["eer"]}
+    return found | named_together(every, truth, who, half, rng=rng)
 
 
 def _rows(what: str, found: Mapping[str, Estimate], chance: float) -> list[Result]:
-    controls = {"top1": chance, "eer": 0.5}
+    few = few_recordings(found)
     return [
         Result(
             release="",
@@ -107,8 +110,9 @@ def _rows(what: str, found: Mapping[str, Estimate], chance: float) -> list[Resul
             low=estimate.low,
             high=estimate.high,
             n=estimate.n,
-            control=controls[figure],
-            better="lower" if figure == "top1" else "higher",
+            control=0.5 if figure == "eer" else chance,
+            better=FIGURES[figure],
+            note=few if figure == "top1_5" else "",
         )
         for figure, estimate in found.items()
     ]

@@ -54,9 +54,9 @@ def test_sex_is_read_before_and_not_after_it_was_removed(table):
 def test_an_attack_that_fails_on_the_raw_numbers_is_no_sign_of_safety(table):
     nothing = described(table)
     rows = create(FOLDER, "model_attributes")({"answers": nothing}, nothing, table, rng=rng())
-    assert all("not informative" in r.note for r in rows)
+    assert all(r.status == "not_informative" for r in rows if np.isfinite(r.value))
     rows = create(FOLDER, "model_identity")({"answers": nothing}, nothing, table, rng=rng())
-    assert all("not informative" in r.note for r in rows)
+    assert all(r.status == "not_informative" for r in rows if np.isfinite(r.value))
 
 
 def test_unknown_attributes_are_not_measured(table):

@@ -1,0 +1,134 @@
+"""Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import pandas as pd
+
+from personare.core.errors import DataError
+from personare.core.types import Recording, Withheld
+from personare.data.made import Made
+from personare.data.media import people_table
+from personare.data.tables import read_rows
+from personare.data.windows import Sampled, Span, check_windows, empatica, make_windows, window_recordings
+
+__all__ = ["Empatica"]
+
+_TRACKS = ("acc", "bvp", "eda", "hr", "temp")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Empatica:
+    """Reads every folder with ``ACC.csv``, ``BVP.csv``, ``EDA.csv``, ``HR.csv`` or ``TEMP.csv``, packed or not.
+
+    A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
+    ``start`` and ``end`` in seconds from the session's start, and labels. Without it each folder of the first level is
+    one person, numbered, since folders are named after people. ``IBI.csv`` and ``tags.csv`` may be empty or missing:
+    beats are in ``BVP.csv``, and what a tag means only the table can say.
+
+    **Guarantee**: each file that cannot be read is listed and the others of its session are taken; no window crosses
+    the end of a label.
+
+    **Source**: the maker's description of the export, as in ``info.txt`` of every session.
+
+    Args:
+        window_s: Length of a window in seconds.
+        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+    """
+
+    window_s: int = 60
+    step_s: int = 60
+
+    license: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_windows(self.window_s, self.step_s)
+
+    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
+        """Read the signals of every session.
+
+        Returns:
+            Recordings (tracks ``acc`` 32 Hz, ``bvp`` 64 Hz, ``eda`` and ``temp`` 4 Hz, ``hr`` 1 Hz), the people, and
+            files left out.
+
+        Raises:
+            DataError: There is no session.
+        """
+        skipped: list[Withheld] = []
+        sessions = {folder: signals for folder in _folders(source) if (signals := _signals(source, folder, skipped))}
+        if not sessions:
+            raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
+        spans = _spans(source, sessions, skipped)
+        recordings: list[Recording] = []
+        counts: dict[str, int] = {}
+        begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
+        for folder in sorted(spans, key=lambda name: begun[name]):
+            subject, labelled = spans[folder]
+            counts[subject] = counts.get(subject, 0) + 1
+            who = (subject, f"{counts[subject]:02d}")
+            windows = list(window_recordings(who, sessions[folder], labelled, self.window_s, self.step_s))
+            recordings += windows
+            if not windows:
+                fix = "Give a smaller window_s, or leave the session out."
+                problem = f"no window of {self.window_s} s fits into it"
+                skipped.append(Withheld(item=folder, problem=problem, fix=fix))
+        return recordings, people_table((r.subject for r in recordings), {}), skipped
+
+    def make(self, source: Path) -> Callable[[str], Made]:
+        """Return what cuts a window of a signal."""
+        return make_windows(lambda file: empatica(source / file))
+
+
+def _folders(source: Path) -> list[str]:
+    if not source.is_dir():
+        raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
+    found = [Path(folder).relative_to(source).as_posix() for folder, _, names in os.walk(source) if _files(names)]
+    return sorted(found)
+
+
+def _files(names: Sequence[str]) -> dict[str, str]:
+    """Return file name by track."""
+    there = {name.lower(): name for name in names}
+    ends = (".csv", ".csv.gz")
+    return {track: there[track + end] for track in _TRACKS for end in ends if track + end in there}
+
+
+def _signals(source: Path, folder: str, skipped: list[Withheld]) -> dict[str, tuple[str, Sampled]]:
+    found: dict[str, tuple[str, Sampled]] = {}
+    for track, name in _files([path.name for path in (source / folder).iterdir()]).items():
+        file = (Path(folder) / name).as_posix()
+        try:
+            found[track] = (file, empatica(source / file))
+        except DataError as error:
+            problem, _, fix = str(error).rpartition(". ")
+            skipped.append(Withheld(item=file, problem=problem, fix=fix))
+    return found
+
+
+def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> dict[str, tuple[str, list[Span]]]:
+    """Return whose each session is and what is labelled in it."""
+    if not (source / "labels.csv").is_file():
+        people = sorted({folder.partition("/")[0] for folder in sessions})
+        number = {person: f"{i:02d}" for i, person in enumerate(people, start=1)}
+        return {folder: (number[folder.partition("/")[0]], []) for folder in sessions}
+    found: dict[str, tuple[str, list[Span]]] = {}
+    for _, row in read_rows(source / "labels.csv", required=("folder", "subject")):
+        folder = row["folder"].strip("/")
+        if folder not in sessions:
+            fix = "Correct the row or leave it out."
+            skipped.append(Withheld(item=folder, problem="labels.csv names it, but it holds no session", fix=fix))
+            continue
+        subject, spans = found.setdefault(folder, (row["subject"], []))
+        if subject != row["subject"]:
+            raise DataError(f"labels.csv gives {folder} to two people, {subject} and {row['subject']}. Correct it.")
+        spans.append(Span.of(row, ("folder", "subject")))
+    for folder in sorted(set(sessions) - set(found)):
+        fix = "Add a row that says whose it is."
+        skipped.append(Withheld(item=folder, problem="labels.csv does not name it", fix=fix))
+    return found

@@ -1,0 +1,176 @@
+"""Signals as tables: one file of a sensor, or a folder of them, with or without a header, cut in windows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Recording, Withheld
+from personare.data.made import Made, numbers
+from personare.data.media import people_table
+from personare.data.tables import read_rows
+from personare.data.windows import Sampled, Span, check_windows, make_windows, window_recordings
+
+__all__ = ["Signals"]
+
+_TABLES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt")
+_NO_SIGNALS = ("labels.csv", "consent.tsv", "participants.tsv")
+_TIMES = ("time", "times", "timestamp", "datetime", "date", "t", "seconds", "sec", "s", "ms", "unix")
+_UNEVEN = 0.1  # of the usual step, by which others may differ
+_MOST_UNEVEN = 0.01  # of all steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """Reads a file of numbers, one row a sample, or every such file of a folder.
+
+    Columns are separated by commas, semicolons, tabs or blanks, and a comma may stand for the decimal point. A first
+    row that is no numbers names them. A column of times (``time``, ``timestamp`` ..., as dates, seconds, or
+    milliseconds where the name ends in ``ms``) tells the rate. A table ``labels.csv`` in the folder says whose the
+    files are: columns ``file``, ``subject``, if you like ``start`` and ``end`` in seconds from the file's start, and
+    labels; without it each file is one person, numbered, since files are named after people.
+
+    **Guarantee**: each file that cannot be used is listed with the reason; a file whose samples are not evenly spaced
+    is refused, never taken as if they were.
+
+    Args:
+        rate_hz: Samples a second of files without a column of times.
+        window_s: Length of a window in seconds.
+        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+    """
+
+    rate_hz: float = 0.0
+    window_s: int = 60
+    step_s: int = 60
+
+    license: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_windows(self.window_s, self.step_s)
+        if not 0 <= self.rate_hz < np.inf:
+            raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
+
+    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
+        """Read the signals.
+
+        Returns:
+            Recordings (track ``physio``), the people, and files left out.
+
+        Raises:
+            DataError: There is no such file or folder, or its table of labels cannot be used.
+        """
+        recordings: list[Recording] = []
+        skipped: list[Withheld] = []
+        rows = _labels(source)
+        for number, name in enumerate(_files(source), start=1):
+            own = [row for row in rows if row["file"] == name]
+            subjects = {row["subject"] for row in own}
+            try:
+                if rows and len(subjects) != 1:
+                    problem = f"to two people, {' and '.join(sorted(subjects))}" if subjects else "to nobody"
+                    raise DataError(f"labels.csv gives it {problem}. Correct the table.")
+                signal = self._read(_root(source) / name)
+                who = (subjects.pop() if own else f"{number:02d}", f"{number:02d}")
+                spans = [Span.of(row, ("file", "subject")) for row in own]
+                windows = list(window_recordings(who, {"physio": (name, signal)}, spans, self.window_s, self.step_s))
+                if not windows:
+                    long_s = len(signal.values) / signal.rate_hz
+                    raise DataError(f"no window of {self.window_s} s fits into {long_s:g} s. Give a smaller window_s.")
+                recordings += windows
+            except DataError as error:
+                problem, _, fix = str(error).rpartition(". ")
+                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+        return recordings, people_table((r.subject for r in recordings), {}), skipped
+
+    def make(self, source: Path) -> Callable[[str], Made]:
+        """Return what cuts a window of a signal."""
+        return make_windows(lambda file: self._read(_root(source) / file))
+
+    def _read(self, path: Path) -> Sampled:
+        table = _table(path)
+        times = [name for name in table if _is_time(str(name))]
+        begin_s, rate_hz = _clock(table[times[0]], path) if times else (0.0, float(self.rate_hz))
+        if not rate_hz:
+            raise DataError(f"{path.name} has no column of times. Give its samples a second with -o rate_hz=64.")
+        found = numbers(table.drop(columns=times)).dropna(axis=1, how="all")
+        if found.empty:
+            raise DataError(f"{path.name} holds no signal beside the times. Leave it out.")
+        columns = tuple(str(name).strip() for name in found)
+        return Sampled(values=found.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
+
+
+def _root(source: Path) -> Path:
+    return source.parent if source.is_file() else source
+
+
+def _files(source: Path) -> list[str]:
+    if source.is_file():
+        return [source.name]
+    if not source.is_dir():
+        raise DataError(f"There is no file or folder {source}. Give the signals.")
+    every = (path for path in source.rglob("*") if path.name.lower().endswith(_TABLES))
+    return sorted(p.relative_to(source).as_posix() for p in every if p.is_file() and p.name not in _NO_SIGNALS)
+
+
+def _labels(source: Path) -> list[dict[str, str]]:
+    path = source / "labels.csv"
+    there = source.is_dir() and path.is_file()
+    return [row for _, row in read_rows(path, required=("file", "subject"))] if there else []
+
+
+def _table(path: Path) -> pd.DataFrame:
+    """Return the rows as they are written, by column; columns without a name are numbered."""
+    try:
+        start = pd.read_csv(path, sep="\0", engine="python", header=None, nrows=2, dtype=str)
+        sep = next((mark for mark in (";", "\t", ",") if mark in str(start.iloc[-1, 0])), r"\s+")
+        table = pd.read_csv(path, sep=sep, header=None, dtype=str, skipinitialspace=True)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{path.name} must be a table of numbers, but cannot be read: {error}. Save it again."
+        ) from error
+    if sep != ",":
+        table = table.apply(lambda column: column.str.replace(",", ".", regex=False))
+    first = pd.to_numeric(table.iloc[0], errors="coerce")
+    if first.notna().any():
+        return table.rename(columns=lambda number: f"channel{number + 1}")
+    return table.iloc[1:].set_axis([str(name) for name in table.iloc[0]], axis=1)
+
+
+def _is_time(name: str) -> bool:
+    lower = name.strip().lower()
+    return lower in _TIMES or lower.partition("_")[0].partition(" ")[0] in ("t", "time", "timestamp")
+
+
+def _clock(times: pd.Series, path: Path) -> tuple[float, float]:
+    """Return the first time in seconds and the rate in Hz.
+
+    Raises:
+        DataError: There are gaps, or the times do not go on.
+    """
+    seconds = pd.to_numeric(times, errors="coerce").to_numpy(np.float64)
+    if np.isnan(seconds).all():
+        stamps = pd.to_datetime(times, errors="coerce", utc=True, format="mixed")
+        seconds = (stamps - pd.Timestamp(0, tz="UTC")).dt.total_seconds().to_numpy(np.float64)
+    elif str(times.name).strip().lower().endswith("ms"):
+        seconds = seconds / 1000
+    steps = np.diff(seconds)
+    usual = np.median(steps) if len(steps) else np.nan
+    uneven = np.abs(steps - usual) > _UNEVEN * usual
+    if (
+        not usual > 0
+        or np.isnan(seconds).any()
+        or uneven.mean() > _MOST_UNEVEN
+        or seconds[-1] - seconds[0] > (1 + _UNEVEN) * usual * len(steps)
+    ):
+        raise DataError(
+            f"{path.name} must have evenly spaced times, but {int(uneven.sum())} of {len(steps)} steps differ from the "
+            f"usual {usual:g} s. Resample it, or cut it where it has gaps."
+        )
+    return float(seconds[0]), float(len(steps) / (seconds[-1] - seconds[0]))

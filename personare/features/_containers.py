@@ -1,0 +1,156 @@
+"""What a player takes out of a container: which tracks, from when on, and how much of the picture."""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+
+__all__ = ["Crop", "begin_s", "crop_of", "is_mp4", "played"]
+
+_DEFAULT = av.stream.Disposition.default
+_COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
+_ENTRY = 78  # bytes of an MP4 sample entry for pictures before the boxes inside it
+_HEAD = 1 << 22  # Matroska describes its tracks here, before the first picture
+_EBML_MASTERS = {0x18538067, 0x1654AE6B, 0xAE}  # segment, tracks, track
+_EBML_VIDEO = 0xE0
+_EBML_CROPS = {0x54BB: "top", 0x54AA: "bottom", 0x54CC: "left", 0x54DD: "right"}
+
+
+class Crop(NamedTuple):
+    """Rows and columns that a player cuts off before it turns the picture."""
+
+    top: int = 0
+    bottom: int = 0
+    left: int = 0
+    right: int = 0
+
+
+def played(container: Any, kind: str) -> list[Any]:
+    """Return the tracks of a kind (``video``, ``audio``) that a player offers, the one that it plays first.
+
+    Cover pictures are no tracks. Where MP4 and MOV switch off every track of the kind, while another plays, there is
+    none.
+    """
+    streams = [
+        s for s in getattr(container.streams, kind) if s.codec_context is not None and not s.disposition & _COVER
+    ]
+    enabled = [s for s in streams if s.disposition & _DEFAULT]
+    others = (*container.streams.video, *container.streams.audio)
+    if not enabled and is_mp4(container) and any(s.disposition & _DEFAULT for s in others):
+        return []
+    return enabled + [s for s in streams if s not in enabled]
+
+
+def begin_s(container: Any) -> float:
+    """Return the time stamp at which a player begins: in MP4 and MOV never before 0, where edit lists cut."""
+    start_s = (container.start_time or 0) / 1e6
+    return max(0.0, start_s) if is_mp4(container) else start_s
+
+
+def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) -> Crop:
+    """Return what the container itself cuts off a picture, beyond what its codec does.
+
+    **Source**: ISO/IEC 14496-12, clean aperture (``clap``); RFC 9559, ``PixelCrop*``.
+
+    Args:
+        path: The file.
+        container: The same, opened.
+        stream: Its picture track.
+        width: Of the decoded picture, pixels.
+        height: Of the decoded picture, pixels.
+    """
+    if is_mp4(container):
+        aperture = next((c for i, c in _clean_apertures(path) if i == stream.id), None)
+        crop = _cut(aperture, width, height) if aperture else Crop()
+    elif "matroska" in container.format.name:
+        with path.open("rb") as file:
+            crops = list(_matroska_crops(file.read(_HEAD)))
+        number = container.streams.video.index(stream)
+        crop = crops[number] if number < len(crops) else Crop()
+    else:
+        return Crop()
+    fits = min(crop) >= 0 and crop.top + crop.bottom < height and crop.left + crop.right < width
+    return crop if fits else Crop()
+
+
+def is_mp4(container: Any) -> bool:
+    """Whether a container is of the family of MP4 and MOV, with edit lists and switches."""
+    return "mp4" in container.format.name.split(",")
+
+
+def _cut(aperture: tuple[int, ...], width: int, height: int) -> Crop:
+    """Turn a clean aperture (eight numbers: four fractions) into whole rows and columns; a part of one is cut off."""
+    wide, high, right, down = (n / d if d else 0.0 for n, d in zip(aperture[::2], aperture[1::2], strict=True))
+    left, top = (width - wide) / 2 + right, (height - high) / 2 + down
+    edges = (-(-top // 1), -(-(height - top - high) // 1), -(-left // 1), -(-(width - left - wide) // 1))
+    return Crop(*map(int, edges))
+
+
+def _clean_apertures(path: Path) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Yield track id and clean aperture of each track of an MP4 or MOV file that has one."""
+    for track in _inside(_movie(path), b"trak"):
+        header = next(_inside(track, b"tkhd"), b"")
+        at = 20 if header[:1] == b"\1" else 12
+        for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
+            for _, entry in _boxes(table[8:]):
+                for aperture in _inside(entry[_ENTRY:], b"clap"):
+                    if len(aperture) >= 32 and len(header) >= at + 4:
+                        yield struct.unpack_from(">I", header, at)[0], struct.unpack(">IIIIiIiI", aperture[:32])
+
+
+def _movie(path: Path) -> bytes:
+    """Return the content of the box that describes the tracks; pictures are skipped, not read."""
+    with path.open("rb") as file:
+        while len(head := file.read(8)) == 8:
+            size, used = int.from_bytes(head[:4], "big"), 8
+            if size == 1:
+                size, used = int.from_bytes(file.read(8), "big"), 16
+            if head[4:] == b"moov":
+                return file.read(size - used if size else -1)
+            if size < used:
+                break
+            file.seek(size - used, 1)
+    return b""
+
+
+def _inside(content: bytes, *names: bytes) -> Iterator[bytes]:
+    for name, inner in _boxes(content):
+        if name == names[0]:
+            yield from _inside(inner, *names[1:]) if names[1:] else [inner]
+
+
+def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at : at + 4], "big") or len(content) - at
+        if size < 8:  # a box above 4 GB holds pictures, not descriptions
+            return
+        yield content[at + 4 : at + 8], content[at + 8 : at + size]
+        at += size
+
+
+def _matroska_crops(content: bytes) -> Iterator[Crop]:
+    """Yield what each picture track of a Matroska or WebM file cuts off, in their order."""
+    for name, inner in _elements(content):
+        if name == _EBML_VIDEO:
+            edges = {_EBML_CROPS[n]: int.from_bytes(v, "big") for n, v in _elements(inner) if n in _EBML_CROPS}
+            yield Crop(**edges)
+        elif name in _EBML_MASTERS:
+            yield from _matroska_crops(inner)
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + 2 <= len(content) and content[at]:
+        start = at + 9 - content[at].bit_length()  # the first bit that is set tells how long a number is
+        name, at = int.from_bytes(content[at:start], "big"), start
+        if at >= len(content) or not content[at]:
+            return
+        length = 9 - content[at].bit_length()
+        size = int.from_bytes(content[at : at + length], "big") & (1 << 7 * length) - 1
+        unknown, at = size == (1 << 7 * length) - 1, at + length
+        end = len(content) if unknown else at + size
+        yield name, content[at:end]
+        at = end

@@ -1,0 +1,98 @@
+"""What leaves with released recordings: every byte is searched for what must stay."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from personare.anonymize._recordings import Disguise
+from personare.core.errors import DataError
+from personare.core.types import Recording, Signal
+from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.features import audio
+from personare.govern.consent import consent_all
+from personare.study.loose import anonymize_path
+from personare.study.parallel import Workers
+
+SECRETS = {
+    "name": "Annegret Beispiel",
+    "birthday": "1971-03-29",
+    "email": "annegret@example.org",
+    "diagnosis": "F41 panic disorder",
+    "notes": "lives in Tuebingen, plays the cello",
+    "original": "Beispiel_Annegret_12.wav",
+    "mood": "lugubrious",
+}
+COLUMNS = {"sex": "F", "age": "53", "address": "Neckargasse 7", "phone": "+49 7071 000"}
+FOLDER = "Klinikum_Neckar_Annegret"
+DISGUISE = Disguise(name="mask", voice="voice_mcadams")
+
+
+@pytest.fixture
+def cohort(tmp_path: Path) -> Path:
+    """Two people, three recordings, secrets wherever a cohort can hold them."""
+    root = tmp_path / FOLDER
+    writer = CohortWriter(root, name=FOLDER, description={"Authors": [SECRETS["name"]], "Reader": "folder"})
+    t = np.arange(8000) / 16000
+    for subject, task in (("01", "anger01"), ("01", "fear01"), ("02", "anger01")):
+        tracks = {}
+        for track, suffix in (("audio", ".wav"), ("events", ".tsv"), ("text", ".txt"), ("physio", ".tsv.gz")):
+            path = writer.path((subject, "20240229", task), track, suffix)
+            tracks[track] = path.relative_to(root).as_posix()
+            if track == "audio":
+                buzz = 0.1 * np.sin(2 * np.pi * (130 + len(task)) * t)[:, None].astype(np.float32)
+                audio.write(path, Signal(values=buzz, rate_hz=16000), note=SECRETS["name"])
+            elif track == "physio":
+                path.write_bytes(gzip.compress(SECRETS["name"].encode()))
+            else:
+                path.write_text("onset\tduration\ttrial_type\n0\t1\t" + SECRETS["notes"])
+        name = recording_id(subject, "20240229", task)
+        labels = {**SECRETS, "emotion": task[:-2], "sentence": "s1"}
+        writer.add(Recording(id=name, subject=subject, session="20240229", tracks=tracks, labels=labels))
+    people = pd.DataFrame([COLUMNS] * 2, index=["01", "02"])
+    writer.finish(people, consent_all(["01", "02"], ["anonymization"]))
+    return root
+
+
+def every_byte(root: Path) -> str:
+    """All that is in a folder, what is packed unpacked, and all names."""
+    parts = []
+    for path in sorted(root.rglob("*")):
+        parts.append(path.relative_to(root).as_posix())
+        if path.is_file():
+            content = path.read_bytes()
+            parts.append(content.decode("latin-1"))
+            if path.suffix == ".gz":
+                parts.append(gzip.decompress(content).decode("latin-1"))
+            if path.suffix == ".parquet":
+                table = pq.read_table(path)
+                parts.append(f"{table.to_pydict()} {table.schema.metadata}")
+    return "\n".join(parts)
+
+
+def test_the_search_finds_what_is_there(cohort):
+    said = every_byte(cohort)
+    assert [word for word in (*SECRETS.values(), *COLUMNS.values(), FOLDER) if word not in said] == []
+
+
+@pytest.mark.parametrize("labels", [(), ("emotion",), ("emotion", "mood")])
+def test_only_the_labels_asked_for_leave(cohort, tmp_path, labels):
+    release = anonymize_path(cohort, tmp_path / "out", DISGUISE, labels=labels, workers=Workers(jobs=1, quiet=True))
+    assert not release.withheld
+    shown = open_cohort(tmp_path / "out")
+    assert all(set(r.labels) == set(labels) and set(r.tracks) == {"audio"} for r in shown.recordings)
+    said = every_byte(tmp_path / "out")
+    stays = [word for label, word in SECRETS.items() if label not in labels]
+    stays += [label for label in ("email", "diagnosis", "birthday", "mood") if label not in labels]
+    stays += [*COLUMNS.values(), "address", FOLDER, "Neckar", "Annegret"]
+    assert [word for word in stays if len(word) > 2 and word in said] == []
+    assert list(shown.participants.columns) == []
+
+
+def test_a_label_that_nobody_has_is_refused(cohort, tmp_path):
+    with pytest.raises(DataError, match=r"There is no label moood.*mood"):
+        anonymize_path(cohort, tmp_path / "out", DISGUISE, labels=("moood",))
+    assert not (tmp_path / "out").exists()

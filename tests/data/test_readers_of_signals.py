@@ -1,0 +1,175 @@
+"""Signals as people have them: Empatica's folders, and single tables with or without a header."""
+
+import gzip
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from personare.core.errors import DataError, OptionError
+from personare.core.registry import create
+from personare.data.importing import import_cohort
+
+READERS = "personare.data.readers"
+BEGIN = 1574158612
+
+
+def write(path: Path, text: str, encoding: str = "utf-8") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = text.encode(encoding)
+    path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+
+
+def session(folder: Path, *, seconds: int = 150, begin: int = BEGIN, suffix: str = ".csv") -> Path:
+    """Write a session of an Empatica E4 as it is exported."""
+    write(folder / f"EDA{suffix}", f"{begin}.0\n4.0\n" + "".join(f"{n / 8}\n" for n in range(4 * seconds)))
+    write(folder / f"HR{suffix}", f"{begin + 10}.0\n1.0\n" + "70.5\n" * (seconds - 10))
+    acc = f"{begin}.0, {begin}.0, {begin}.0\n32.0, 32.0, 32.0\n" + "1,-2,63\n" * (32 * seconds)
+    write(folder / f"ACC{suffix}", acc)
+    write(folder / f"IBI{suffix}", f"{begin}.0, IBI\n1.5,0.8\n")
+    write(folder / f"tags{suffix}", f"{begin + 60}.0\n")
+    write(folder / "info.txt", "ACC.csv\n3-axis accelerometer\n")
+    return folder
+
+
+def values(cohort, number, track):
+    path = cohort.root / cohort.recordings[number].tracks[track]
+    return np.load(path), json.loads(path.with_suffix(".json").read_text())
+
+
+@pytest.mark.parametrize("ibi", ["", "missing", f"{BEGIN}.0, IBI\n"])
+@pytest.mark.parametrize("suffix", [".csv", ".csv.gz"])
+def test_a_session_is_taken_whatever_its_beats_are(tmp_path, ibi, suffix):
+    folder = session(tmp_path / "s" / "Anna_Beispiel" / "1574158612_A01234", suffix=suffix)
+    (folder / f"IBI{suffix}").unlink() if ibi == "missing" else write(folder / f"IBI{suffix}", ibi)
+    write(folder / f"tags{suffix}", "")
+    cohort, skipped = import_cohort(tmp_path / "s", tmp_path / "c", reader="empatica")
+    assert [(r.subject, r.session, sorted(r.tracks)) for r in cohort.recordings] == [
+        ("01", "01", ["acc", "eda"]),  # the heart rate starts ten seconds later
+        ("01", "01", ["acc", "eda", "hr"]),
+    ]
+    assert not skipped
+    eda, about = values(cohort, 1, "eda")
+    assert eda[:, 0].tolist() == [n / 8 for n in range(240, 480)]
+    assert about == {"SamplingFrequency": 4.0, "Columns": ["eda"], "Units": "microsiemens"}
+    assert values(cohort, 0, "acc")[0].shape == (60 * 32, 3)
+    assert not [p for p in cohort.root.rglob("*") if "Anna" in p.name]
+
+
+def test_a_table_says_whose_sessions_they_are_and_what_happened(tmp_path):
+    source = tmp_path / "s"
+    session(source / "a", seconds=90, begin=BEGIN + 5000)
+    session(source / "b", seconds=90)
+    session(source / "c", seconds=90)
+    session(source / "d", seconds=20)
+    write(source / "c" / "HR.csv", "")
+    rows = [
+        "folder,subject,start,end,stress",
+        "a,P7,0,30,low",
+        "a,P7,30,60,high",
+        "b,P7,,,low",
+        "c/,P8,40,,high",
+        "d,P9",
+    ]
+    write(source / "labels.csv", "\n".join([*rows, "e,P9"]) + "\n")
+    cohort, skipped = import_cohort(source, tmp_path / "c", reader="empatica", options={"window_s": 30, "step_s": 30})
+    found = [(r.subject, r.session, r.id.rpartition("window")[2], r.labels.get("stress")) for r in cohort.recordings]
+    assert found == [
+        ("P7", "01", "000000", "low"), ("P7", "01", "000030", "low"), ("P7", "01", "000060", "low"),
+        ("P7", "02", "000000", "low"), ("P7", "02", "000030", "high"), ("P8", "01", "000040", "high"),
+    ]  # fmt: skip
+    told = {w.item: w.problem for w in skipped}
+    assert set(told) == {"c/HR.csv", "d", "e"}
+    assert "no window of 30 s" in told["d"]
+    write(source / "labels.csv", "folder,subject\na,P1\na,P2\n")
+    with pytest.raises(DataError, match="two people"):
+        create(READERS, "empatica", {})(source)
+
+
+def test_a_folder_without_a_session_says_what_one_is(tmp_path):
+    write(tmp_path / "1574158612_A01234.zip", "PK")
+    with pytest.raises(DataError, match="Unpack"):
+        create(READERS, "empatica", {})(tmp_path)
+
+
+SAMPLES = np.sin(np.arange(130) / 3).round(4)
+CLOCK = [f"2024-03-01 10:{n // 60:02d}:{n % 60:02d}" for n in range(130)]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "columns"),
+    [
+        ("\n".join(f"{v}" for v in SAMPLES), {"rate_hz": 1}, ["channel1"]),
+        ("ecg\n" + "\n".join(f"{v}" for v in SAMPLES), {"rate_hz": 1}, ["ecg"]),
+        ("time,ecg,resp\n" + "\n".join(f"{n},{v},2" for n, v in enumerate(SAMPLES)), {}, ["ecg", "resp"]),
+        ("t_ms;ECG\n" + "\n".join(f"{n * 1000};{v}".replace(".", ",") for n, v in enumerate(SAMPLES)), {}, ["ECG"]),
+        ("timestamp\tecg\n" + "\n".join(f"{t}\t{v}" for t, v in zip(CLOCK, SAMPLES, strict=True)), {}, ["ecg"]),
+        ("\n".join(f"{v} 7" for v in SAMPLES), {"rate_hz": 1}, ["channel1", "channel2"]),
+    ],
+    ids=["one column", "one named column", "seconds", "milliseconds and decimal commas", "dates", "blanks"],
+)
+@pytest.mark.parametrize("as_file", [True, False])
+def test_one_table_of_a_signal_is_read_as_it_is(tmp_path, text, options, columns, as_file):
+    write(tmp_path / "s" / "Anna.csv", text)
+    source = tmp_path / "s" / "Anna.csv" if as_file else tmp_path / "s"
+    try:
+        cohort, skipped = import_cohort(source, tmp_path / "c", reader="signals", options=options)
+    except DataError as error:
+        pytest.fail(str(error))
+    assert not skipped
+    assert [(r.subject, sorted(r.tracks)) for r in cohort.recordings] == [("01", ["physio"])] * 2
+    cut, about = values(cohort, 1, "physio")
+    assert cut[:, 0] == pytest.approx(SAMPLES[60:120])
+    assert about["Columns"] == columns
+    assert about["SamplingFrequency"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "says"),
+    [
+        ("ecg\n1\n2\n", {}, "-o rate_hz"),
+        ("time,ecg\n" + "".join(f"{n + 50 * (n > 60)},1\n" for n in range(130)), {}, "evenly spaced"),
+        ("time,ecg\n" + "".join(f"{n * n},1\n" for n in range(130)), {}, "evenly spaced"),
+        ("time\n" + "".join(f"{n}\n" for n in range(130)), {}, "no signal beside"),
+        ("ecg\n1\n2\n", {"rate_hz": 1}, "no window of 60 s"),
+        ("", {"rate_hz": 1}, "cannot be read"),
+        ("a note, in words\nof nobody\n", {"rate_hz": 1}, ""),
+    ],
+)
+def test_what_is_no_even_signal_is_listed(tmp_path, text, options, says):
+    write(tmp_path / "x.csv", text)
+    recordings, _, skipped = create(READERS, "signals", options)(tmp_path)
+    assert not recordings
+    assert [w.item for w in skipped] == ["x.csv"]
+    assert says in f"{skipped[0].problem}. {skipped[0].fix}"
+
+
+def test_a_table_says_whose_signals_they_are(tmp_path):
+    for name in ("a.csv", "b.csv", "c.csv", "d.csv"):
+        write(tmp_path / name, "\n".join(str(v) for v in SAMPLES))
+    rows = "file,subject,start,end,mood\na.csv,P2,0,60,good\na.csv,P2,60,120,bad\nb.csv,P1,,,bad\nd.csv,P1\nd.csv,P3\n"
+    write(tmp_path / "labels.csv", rows)
+    recordings, _, skipped = create(READERS, "signals", {"rate_hz": 1})(tmp_path)
+    assert [(r.subject, r.labels.get("mood")) for r in recordings] == [
+        ("P2", "good"), ("P2", "bad"), ("P1", "bad"), ("P1", "bad")
+    ]  # fmt: skip
+    assert {w.item: w.problem for w in skipped}["d.csv"] == "labels.csv gives it to two people, P1 and P3"
+    assert {w.item for w in skipped} == {"c.csv", "d.csv"}
+
+
+@pytest.mark.parametrize("reader", ["empatica", "signals", "stress_predict", "wesad"])
+@pytest.mark.parametrize("bad", [{"window_s": 0}, {"step_s": 1.5}])
+def test_windows_are_whole_seconds(reader, bad):
+    with pytest.raises(OptionError, match="whole seconds"):
+        create(READERS, reader, bad)
+
+
+@pytest.mark.real
+def test_real_sessions_are_read_as_exported(real_data, tmp_path):
+    source = real_data / "stress-predict" / "Raw_data"
+    recordings, _, _ = create(READERS, "empatica", {})(source)
+    assert len({r.subject for r in recordings}) == 12
+    assert len(recordings) > 500
+    make = create(READERS, "empatica", {}).make(source)
+    assert make(recordings[3].tracks["bvp"]).values.shape == (3840, 1)
