@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from personare.features import video
 
-VOICES = ("voice_noise", "voice_mcadams", "voice_vocoder", "voice_understudy")
+VOICES = ("voice_noise", "voice_mcadams", "voice_vocoder")  # the others learn from a group of people
 HERE = [sys.executable, "-m", "personare", "anonymize"]
 
 

@@ -61,6 +61,7 @@ def main() -> None:
 @click.argument("cohort", type=PATH, required=False)
 @click.option("--config", type=PATH, help="Your own study file (TOML).")
 @click.option("--preset", default="quick", show_default=True, help="A study that comes with personare.")
+@click.option("--label", default="", help="What is read, e.g. depressed; default: the emotion, or the only label.")
 @click.option("--out", type=PATH, default=Path("runs/study"), show_default=True, help="The run folder.")
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
@@ -79,7 +80,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from personare.study.plan import load_plan
     from personare.study.run import made_up_cohort, run_study, stages
 
-    plan, text = load_plan(preset, config)
+    plan, text = load_plan(preset, config, label=how["label"])
     plan = plan if seed is None else replace(plan, seed=seed)
     with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (cohort is None)) as workers:
         people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
@@ -196,7 +197,7 @@ def import_(
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.checking import check, remarks
-    from personare.features.cutting import cut
+    from personare.features.cutting import Cutter
     from personare.study.parallel import Workers
 
     def examine(path: Path, track: str) -> list[str]:
@@ -214,7 +215,7 @@ def import_(
         pseudonyms=pseudonyms,
         check=examine,
         extract_sound=extract_sound,
-        cut=cut,
+        cut=Cutter(),
         progress=Workers().bar("import"),
         remark=notes.append,
     )

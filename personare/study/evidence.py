@@ -85,11 +85,19 @@ class Observe:
             )
 
 
-def table(cohort: Cohort, recordings: Sequence[Recording]) -> pd.DataFrame:
-    """Return what is known about recordings and their people, indexed by recording id."""
+def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> pd.DataFrame:
+    """Return what is known about recordings and their people, indexed by recording id.
+
+    Args:
+        cohort: Whose.
+        recordings: Those to list.
+        label: A column of the participants to add, unless recordings have it.
+    """
     rows = [{**r.labels, "id": r.id, "subject": r.subject, "session": r.session} for r in recordings]
-    known = cohort.participants.reindex(columns=["sex", "age"])
-    labelled = pd.DataFrame(rows).set_index("id")  # a label of one of these names would stand for another thing
+    labelled = pd.DataFrame(rows).set_index("id")
+    names = ["sex", "age"] + [label] * bool(label and label not in (*labelled, "sex", "age"))
+    known = cohort.participants.reindex(columns=names)
+    # a label of one of these names would stand for another thing
     return labelled.drop(columns=known.columns, errors="ignore").join(known, on="subject")
 
 

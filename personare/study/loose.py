@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -251,7 +251,8 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: _Work, threads:
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks(), threads=threads)
     if shown and "video" in targets:
         locate = _watched(locate, sources.get("video"), shown)
-    outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    with _sound_watched(shown) if shown and disguise.voice else nullcontext():
+        outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
     remarks: list[str] = []
     for track, mended in (("audio", audio_files.remarks), ("video", video.remarks)):
         if track in disguise.modalities and track in sources and outcome.files:
@@ -270,20 +271,46 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _watched(locate: Locate, path: Path | None, label: str) -> Locate:
-    """Show frames a second and the time that is left: on one line of a terminal, or a line now and then in a file."""
+def _bar(label: str, unit: str, **how: Any) -> Any:
+    """Return a bar: on one line of a terminal, or a line now and then in a file."""
     import sys
 
     from tqdm import tqdm
 
+    if not sys.stderr.isatty():
+        lines = "{desc}: {n_fmt} of {total_fmt}{unit}, {rate_fmt}, {remaining} left\n"
+        how |= {"bar_format": lines, "mininterval": _LINE_S, "maxinterval": _LINE_S}
+    return tqdm(desc=label, unit=unit, delay=1, dynamic_ncols=True, **how)
+
+
+@contextmanager
+def _sound_watched(label: str) -> Iterator[None]:
+    """Show how many seconds of sound are done."""
+    from personare.features.rework import watched
+
+    bars: list[Any] = []
+
+    def told(done_s: float, total_s: float) -> None:
+        if not bars:
+            bars.append(_bar(label, " s of sound", total=round(total_s)))
+        bars[0].update(round(done_s) - bars[0].n)
+        if done_s >= total_s:
+            bars[0].close()
+
+    token = watched.set(told)
+    try:
+        yield
+    finally:
+        watched.reset(token)
+
+
+def _watched(locate: Locate, path: Path | None, label: str) -> Locate:
+    """Show frames a second and the time that is left: on one line of a terminal, or a line now and then in a file."""
+
     def watched(frames: Iterator[tuple[int, float, Array]]) -> Iterator[Any]:
         info = video.probe(path) if path else None
         total = (info.frames or round(info.duration_s * info.rate_hz)) if info else None
-        lines = "{desc}: {n_fmt} of {total_fmt} frames, {rate_fmt}, {remaining} left\n"
-        how: dict[str, Any] = (
-            {} if sys.stderr.isatty() else {"bar_format": lines, "mininterval": _LINE_S, "maxinterval": _LINE_S}
-        )
-        return locate(iter(tqdm(frames, desc=label, total=total, unit=" frames", delay=1, dynamic_ncols=True, **how)))
+        return locate(iter(_bar(label, " frames", iterable=frames, total=total)))
 
     return watched
 

@@ -88,6 +88,7 @@ def test_a_number_is_nobody_elses() -> None:
     key = numbered(["Anna", "1", "02", "Ben"], {}, "names")
     assert key == {"Anna": "03", "Ben": "04"}
     assert numbered(["Carl", "Ben"], key, "names") == {**key, "Carl": "01"}
+    assert numbered(["Anna"], key, "none") == {}
     later = numbered(["3", "anna", "Dora"], {"Anna": "03"}, "names")  # 3 would now be Anna's number
     assert later == {"Anna": "03", "anna": "03", "3": "01", "Dora": "02"}
     assert len({spelling(number) for name, number in later.items() if name != "anna"}) == 3

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
+from tqdm import tqdm
 
 from personare.anonymize._recordings import Disguise
 from personare.core.errors import DataError
@@ -173,6 +174,26 @@ def test_each_file_that_is_not_taken_has_its_line(tmp_path):
     )
     anonymize_path(folder, folder / "out", VOICE, workers=ALONE)
     assert len(passed_over(folder, folder / "out")) == len(lines)  # what was made is no source
+
+
+def test_seconds_of_sound_and_frames_of_film_are_shown_as_they_are_done(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("personare.features.rework.BLOCK_S", 1.0)
+    monkeypatch.setattr("personare.study.loose._LINE_S", 0)
+    film(tmp_path / "talk.mp4", frames=50)
+    twice = np.tile(buzz(3.2).values, (1, 2))
+    audio.write(tmp_path / "talk.wav", Signal(values=twice, rate_hz=16000))
+    monkeypatch.setattr("tqdm.std.tqdm.__init__", _without_delay(tqdm.__init__))
+    anonymize_path(tmp_path / "talk.wav", tmp_path / "out.wav", VOICE, workers=Workers(jobs=1))
+    said = capsys.readouterr().err
+    assert [f"{n} of 6 s of sound" in said for n in (1, 4, 6)] == [True] * 3
+    anonymize_path(tmp_path / "talk.mp4", tmp_path / "out.mp4", FACE, workers=Workers(jobs=1))
+    assert "50 of 50 frames" in capsys.readouterr().err
+    anonymize_path(tmp_path / "talk.wav", tmp_path / "again.wav", VOICE, workers=ALONE)
+    assert capsys.readouterr().err == ""
+
+
+def _without_delay(init):
+    return lambda self, *given, **how: init(self, *given, **how | {"delay": 0})
 
 
 NAMES = [
