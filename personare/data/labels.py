@@ -1,14 +1,22 @@
-"""The words for what recordings show: one vocabulary for all data sets."""
+"""The words for what recordings show: one vocabulary for all data sets, and what kind of label other words are."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-__all__ = ["EMOTIONS", "LABELS", "emotion", "sex"]
+from personare.core.errors import DataError
+
+__all__ = ["EMOTIONS", "KINDS", "LABELS", "as_number", "check_classes", "emotion", "kind_of_label", "sex"]
 
 EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom")
 
 LABELS = ("emotion", "sentence", "intensity", "repetition")
 """Labels with a meaning for every data set; others are kept as they are."""
+
+KINDS = ("nominal", "ordinal", "continuous")
+_LEVELS = 10  # from the lowest to the highest of an ordinal label: a questionnaire's scale
+_MOST_CLASSES = 20  # of a label that is written in numbers
 
 _SYNONYMS: Mapping[str, str] = MappingProxyType(
     {
@@ -40,3 +48,43 @@ def sex(word: str) -> str | None:
     return {"f": "F", "female": "F", "woman": "F", "w": "F", "m": "M", "male": "M", "man": "M"}.get(
         word.strip().lower()
     )
+
+
+def as_number(word: str) -> float:
+    """Return the number that a word is; NaN where it is none, or a code such as ``01``."""
+    try:
+        return math.nan if re.match(r"0\d", word.strip()) else float(word)
+    except ValueError:
+        return math.nan
+
+
+def kind_of_label(words: Iterable[str]) -> str:
+    """Tell names of classes from the steps of a scale and from measured numbers.
+
+    Returns:
+        ``nominal``: two values, or any that is no number. ``ordinal``: whole numbers, at most ten apart.
+        ``continuous``: other numbers.
+
+    Example:
+        >>> kind_of_label(["0", "1"]), kind_of_label(["1", "3", "5"]), kind_of_label(["-0.5", "0", "0.25"])
+        ('nominal', 'ordinal', 'continuous')
+    """
+    numbers = {as_number(word) for word in set(words)}
+    if len(numbers) < 3 or not all(map(math.isfinite, numbers)):
+        return "nominal"
+    steps = all(number.is_integer() for number in numbers) and max(numbers) - min(numbers) <= _LEVELS
+    return "ordinal" if steps else "continuous"
+
+
+def check_classes(words: Iterable[str], label: str) -> None:
+    """Refuse to take measured numbers for the names of classes.
+
+    Raises:
+        DataError: More than twenty different numbers.
+    """
+    classes = set(words)
+    if len(classes) > _MOST_CLASSES and kind_of_label(classes) != "nominal":
+        raise DataError(
+            f"The label {label!r} has {len(classes)} different numbers, which cannot be learned as classes. Treat it "
+            'as continuous (kind = "continuous" in the study file), or import a label with a few classes.'
+        )

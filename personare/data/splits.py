@@ -1,5 +1,6 @@
 """Splits that keep measurements honest: by person, by what was said; by clip only under the name it deserves."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,11 @@ _DRAWS = 200
 
 
 def person_folds(
-    subjects: Mapping[str, str], folds: int, *, rng: np.random.Generator
+    subjects: Mapping[str, str],
+    folds: int,
+    *,
+    labels: Mapping[str, str] | None = None,
+    rng: np.random.Generator,
 ) -> list[tuple[list[str], list[str]]]:
     """Split recordings into folds so that a person is either in training or in testing, never in both.
 
@@ -33,6 +38,7 @@ def person_folds(
     Args:
         subjects: Pseudonym by recording id.
         folds: How many, at least 2; with fewer people than folds, one fold a person.
+        labels: Classes by recording id: people of one class are dealt to different folds, before sizes count.
         rng: Which people share a fold.
 
     Returns:
@@ -56,8 +62,16 @@ def person_folds(
     sizes = clips.value_counts()
     shuffled = [people[i] for i in rng.permutation(len(people))]
     shares: list[list[str]] = [[] for _ in range(min(folds, len(people)))]
-    for person in sorted(shuffled, key=lambda one: -int(sizes[one])):
-        min(shares, key=lambda share: (sum(int(sizes[p]) for p in share), len(share))).append(person)
+    shown = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
+    having = Counter(label for own in shown.values() for label in own)
+
+    def crowded(share: list[str], person: str) -> tuple[float, int, int]:
+        alike = max(sum(label in shown[p] for p in share) / having[label] for label in shown[person])
+        return (alike if labels else 0.0, sum(int(sizes[p]) for p in share), len(share))
+
+    # the rarest class first, while there is a choice of folds for its people
+    for person in sorted(shuffled, key=lambda one: (min(having[label] for label in shown[one]), -int(sizes[one]))):
+        min(shares, key=lambda share: crowded(share, person)).append(person)
     tested = [set(share) for share in shares]
     return [
         (sorted(i for i, s in subjects.items() if s not in out), sorted(i for i, s in subjects.items() if s in out))
@@ -191,7 +205,13 @@ def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation
     )
 
 
-def k_folds_with_validation(subjects: Mapping[str, str], folds: int, *, rng: np.random.Generator) -> list[Split]:
+def k_folds_with_validation(
+    subjects: Mapping[str, str],
+    folds: int,
+    *,
+    labels: Mapping[str, str] | None = None,
+    rng: np.random.Generator,
+) -> list[Split]:
     """Split people into folds: each fold is tested once, and watched once while others are learned from.
 
     **Guarantee**: a person is in one part of a split only; over all splits every recording is tested exactly once.
@@ -199,6 +219,7 @@ def k_folds_with_validation(subjects: Mapping[str, str], folds: int, *, rng: np.
     Args:
         subjects: Pseudonym by recording id.
         folds: How many, at least 3; with fewer people than folds, one fold a person.
+        labels: Classes by recording id; see ``person_folds``.
         rng: Which people share a fold.
 
     Raises:
@@ -210,7 +231,7 @@ def k_folds_with_validation(subjects: Mapping[str, str], folds: int, *, rng: np.
         >>> sorted(split.test for split in splits)
         [('a',), ('b',), ('c',)]
     """
-    shares = _shares(subjects, folds, rng)
+    shares = _shares(subjects, folds, rng, labels)
     splits = []
     for test, validation in zip(shares, shares[1:] + shares[:1], strict=True):
         train = tuple(sorted(set(subjects) - {*test, *validation}))
@@ -271,11 +292,13 @@ def unseen_sentences(
     return splits
 
 
-def _shares(subjects: Mapping[str, str], folds: int, rng: np.random.Generator) -> list[tuple[str, ...]]:
+def _shares(
+    subjects: Mapping[str, str], folds: int, rng: np.random.Generator, labels: Mapping[str, str] | None
+) -> list[tuple[str, ...]]:
     """Return the recordings of each fold of people."""
     if folds < 3:
         raise OptionError(f"Training, validation and test need at least 3 folds, {folds} was given. Ask for more.")
     people = len(set(subjects.values()))
     if people < 3:
         raise DataError(f"Training, validation and test need at least 3 people, the cohort has {people}. Add people.")
-    return [tuple(test) for _, test in person_folds(subjects, folds, rng=rng)]
+    return [tuple(test) for _, test in person_folds(subjects, folds, labels=labels, rng=rng)]

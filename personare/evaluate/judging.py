@@ -1,8 +1,8 @@
 """Judges a release: every attack and every measure that applies, each beside the same figure on unprotected data."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +11,9 @@ from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Evidence, Result
 from personare.data.splits import content_halves
+from personare.evaluate.choice import measure_chosen
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
+from personare.evaluate.reading import ANSWERS, Reading
 from personare.evaluate.selftest import marked, strongest
 
 __all__ = ["applies", "judge"]
@@ -31,6 +33,8 @@ def judge(  # noqa: PLR0913 - what is judged, and how; bundling the choices woul
     utilities: Sequence[str] | None = None,
     options: _Options | None = None,
     baseline: Sequence[Result] | None = None,
+    label: str = "emotion",
+    label_kind: str = "",
 ) -> list[Result]:
     """Measure what a release still tells about behavior and about the person.
 
@@ -47,9 +51,12 @@ def judge(  # noqa: PLR0913 - what is judged, and how; bundling the choices woul
         utilities: Files of ``evaluate/utility``; None for all that apply.
         options: Options by method name.
         baseline: Rows of ``judge(original, original, ...)``; measured here where absent.
+        label: What measures of behavior read.
+        label_kind: Of the label; empty to tell from its values.
 
     Returns:
-        One row for each figure and attacker or reader, and ``identity.*`` rows: the strongest informative attack.
+        One row for each figure and attacker or reader; ``identity.*`` rows: the strongest informative attack; and
+        ``reader.*`` rows: the reader that is chosen for each person on all others.
         ``release`` is empty (``original`` for unprotected data).
 
     Example:
@@ -70,11 +77,15 @@ def judge(  # noqa: PLR0913 - what is judged, and how; bundling the choices woul
             attacks=chosen[0],
             utilities=chosen[1],
             options=options,
+            label=label,
+            label_kind=label_kind,
         )
     rows = _risks(original, released, (modality, seed), chosen[0], options or {})
     rows = marked(rows, rows if unprotected else baseline or ())
     rows += strongest(rows, modality)
-    rows += _utilities(original, released, (modality, seed), chosen[1], options or {})
+    asked = {name: {"label": label, "kind": label_kind} for name in chosen[1] if _reads_label(name)}
+    given = {name: {**asked.get(name, {}), **(options or {}).get(name, {})} for name in chosen[1]}
+    rows += _utilities(original, released, (modality, seed), given, asked)
     known = {(r.measure, r.attacker): r.value for r in (rows if unprotected else baseline or ())}
     name = "original" if unprotected else ""
     return [replace(r, release=name, baseline=known.get((r.measure, r.attacker), float("nan"))) for r in rows]
@@ -156,21 +167,40 @@ def _measured(found: Iterable[Trials | Result], modality: str, rng: np.random.Ge
     return rows
 
 
+def _reads_label(name: str) -> bool:
+    return {"label", "kind"} <= {f.name for f in fields(load(_UTILITIES, name))}
+
+
 def _utilities(
-    original: Evidence, released: Evidence, how: tuple[str, int], names: Sequence[str], options: _Options
+    original: Evidence, released: Evidence, how: tuple[str, int], options: _Options, reading: Collection[str]
 ) -> list[Result]:
+    """Run every measure; of those in ``reading``, the best is chosen for each person on all others."""
     modality, seed = how
     rows: list[Result] = []
-    kind: Literal["utility"] = "utility"
-    for name in names:
+    readers: dict[str, dict[str, Reading]] = {}
+    for name, chosen in options.items():
         try:
-            measure = create(_UTILITIES, name, options.get(name))
+            measure = create(_UTILITIES, name, chosen)
             found = measure(original, released, rng=generator(seed, "utility", name))
-            rows += [replace(row, modality=modality) for row in found]
         except Exception as error:
-            row = Result(release="", modality=modality, measure=name, kind=kind, value=float("nan"))
-            rows.append(replace(row, **_told(error)))
+            found = [replace(_unmeasured(name), **_told(error))]
+        for row in found:
+            answers = row.detail.get(ANSWERS)
+            if answers is not None and name in reading:
+                readers.setdefault(row.attacker, {})[row.measure.partition(".")[0]] = answers
+            detail = {key: value for key, value in row.detail.items() if key != ANSWERS}
+            rows.append(replace(row, modality=modality, detail=detail))
+    for who, same in readers.items():
+        try:
+            found = measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
+        except Exception as error:
+            found = [replace(_unmeasured("reader"), attacker=who, modality=modality, **_told(error))]
+        rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in found]
     return rows
+
+
+def _unmeasured(name: str) -> Result:
+    return Result(release="", modality="", measure=name, kind="utility", value=float("nan"))
 
 
 def _told(error: Exception) -> dict[str, Any]:

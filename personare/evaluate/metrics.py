@@ -12,6 +12,7 @@ from personare.core.types import Array
 
 __all__ = [
     "Estimate",
+    "agreement",
     "d_sys",
     "equal_error_rate",
     "mean_over_people",
@@ -123,13 +124,14 @@ def recall_and_accuracy(
 
     Args:
         truth: (N,) class of each clip.
-        predicted: (N,) class read from it.
+        predicted: (N,) class read from it; or (N, K) shares, where a tie between two classes is half of each.
         person: (N,) who is in it.
         classes: (K,) all classes.
         rng: Draws the people.
 
     Returns:
-        The mean of the recalls of classes that occur, the share right, and (K, K) counts, rows = truth.
+        The mean of the recalls of classes that occur (people drawn without one of them do not count), the share right,
+        and (K, K) counts, rows = truth.
 
     Example:
         >>> a = np.array(["x", "x", "x", "y"])
@@ -138,17 +140,67 @@ def recall_and_accuracy(
         >>> uar.value, accuracy.value
         (0.5, 0.75)
     """
-    hits = (truth[:, None, None] == classes[:, None]) & (predicted[:, None, None] == classes[None, :])  # (N, K, K)
-    by_person = _by_person(hits.astype(float), person)
+    meant = truth[:, None] == classes
+    told = predicted if predicted.ndim == 2 else predicted[:, None] == classes
+    hits = meant[:, :, None] * told[:, None, :].astype(float)  # (N, K, K)
+    by_person = _by_person(hits, person)
+    occurs = meant.any(axis=0)
 
     def uar(weights: Array) -> Array:
-        confusion = np.einsum("dp,pij->dij", weights, by_person)
-        total = confusion.sum(axis=2)
-        recall = np.diagonal(confusion, axis1=1, axis2=2) / np.maximum(total, 1e-12)
-        return np.asarray((recall * (total > 0)).sum(axis=1) / np.maximum((total > 0).sum(axis=1), 1))
+        confusion = np.einsum("dp,pij->dij", weights, by_person)[:, occurs]
+        with np.errstate(invalid="ignore"):  # nobody of a class was drawn: no recall
+            recall = np.diagonal(confusion[:, :, occurs], axis1=1, axis2=2) / confusion.sum(axis=2)
+        return np.asarray(recall.mean(axis=1))
 
-    right = mean_over_people((truth == predicted).astype(float), person, rng=rng)
+    right = mean_over_people((meant * told).sum(axis=1), person, rng=rng)
     return _estimate(uar, len(by_person), len(truth), rng), right, hits.sum(axis=0)
+
+
+def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Generator) -> dict[str, Estimate]:
+    """Return how well numbers are told, with people resampled.
+
+    Args:
+        truth: (N,) numbers.
+        told: (N,) what a reader said of each clip.
+        person: (N,) who is in it.
+        rng: Draws the people.
+
+    Returns:
+        ``ccc``, the concordance correlation: 1 where every number is right, 0 where nothing is known; of whole numbers
+        it is the kappa with quadratic weights. ``r2``, the share of the variance explained. ``mae``, the mean absolute
+        error.
+
+    **Source**: L. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45(1), 1989.
+
+    Example:
+        >>> truth = np.array([1.0, 2.0, 3.0])
+        >>> found = agreement(truth, truth + 1, truth, rng=np.random.default_rng(0))
+        >>> [round(found[name].value, 3) for name in ("ccc", "r2", "mae")]
+        [0.571, -0.5, 1.0]
+    """
+    x, y = truth - truth.mean(), told - truth.mean()  # the same sums around any number; around the mean exactly
+    sums = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
+
+    def moments(sums: Array) -> tuple[Array, ...]:
+        n, sx, sy, sxx, syy, sxy = sums.T
+        n = np.maximum(n, 1e-12)
+        return n, sxx / n - (sx / n) ** 2, syy / n - (sy / n) ** 2, sxy / n - sx * sy / n**2, (sx - sy) / n
+
+    def ccc(sums: Array) -> Array:
+        _, of_x, of_y, both, apart = moments(sums)
+        spread = of_x + of_y + apart**2
+        return np.where(of_x > 1e-12, 2 * both / np.maximum(spread, 1e-12), np.nan)
+
+    def r2(sums: Array) -> Array:
+        n, of_x, *_ = moments(sums)
+        wrong = (sums[:, 3] - 2 * sums[:, 5] + sums[:, 4]) / n
+        return np.where(of_x > 1e-12, 1 - wrong / np.maximum(of_x, 1e-12), np.nan)
+
+    return {
+        "ccc": over_people(sums, person, ccc, rng=rng),
+        "r2": over_people(sums, person, r2, rng=rng),
+        "mae": mean_over_people(np.abs(x - y), person, rng=rng),
+    }
 
 
 def verification(

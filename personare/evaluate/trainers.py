@@ -1,4 +1,7 @@
-"""Readers that learn from one vector a clip: support vector machine, random forest, kernel classifier."""
+"""Readers that learn from one vector a clip: support vector machine, random forest, kernel classifier.
+
+Each reads classes, or numbers by its counterpart for regression.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.impute import SimpleImputer
+from sklearn.linear_model import RidgeCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, SVR
 
 from personare.core.types import Array
 from personare.evaluate.kernels import learn_classes
@@ -28,6 +32,17 @@ def _numbered(clips: Clips, labels: Mapping[str, str]) -> tuple[Array, Array]:
     """Return the classes and each clip's number: scikit-learn takes names that look like numbers for numbers."""
     classes, number = np.unique([labels[i] for i in clips], return_inverse=True)
     return classes, number
+
+
+_RIDGES = np.logspace(-1, 5, 13)
+
+
+def _regressed(model: Any, clips: Clips, numbers: Array) -> Callable[[Clips], Array]:
+    """Fit on standardized vectors and numbers."""
+    mean, spread = numbers.mean(), numbers.std() or 1.0
+    whole = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
+    whole.fit(_filled(clips), (numbers - mean) / spread)
+    return lambda asked: np.asarray(mean + spread * whole.predict(_filled(asked)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +69,10 @@ class Svm:
 
         return classes, predict
 
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Callable[[Clips], Array]:
+        """Train on vectors (D,) by recording, and (N,) numbers."""
+        return _regressed(SVR(C=self.penalty), clips, numbers)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Discriminant:
@@ -72,6 +91,10 @@ class Discriminant:
         classes, number = _numbered(clips, labels)
         model.fit(_filled(clips), number)
         return classes, lambda asked: np.asarray(model.predict_proba(_filled(asked)))
+
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Callable[[Clips], Array]:
+        """Train a ridge regression, its strength by leaving out one clip after the other, on (N,) numbers."""
+        return _regressed(RidgeCV(_RIDGES), clips, numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +115,11 @@ class Forest:
         classes, number = _numbered(clips, labels)
         model.fit(_filled(clips), number)
         return classes, lambda asked: np.asarray(model.predict_proba(_filled(asked)))
+
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Callable[[Clips], Array]:
+        """Train on vectors (D,) by recording, and (N,) numbers."""
+        trees = RandomForestRegressor(self.trees, random_state=int(rng.integers(2**31)))
+        return _regressed(trees, clips, numbers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,3 +156,11 @@ class Kernel:
             return np.asarray(softmax(6.0 * joint / sum(beliefs), axis=1))
 
         return models[0].classes, predict
+
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Callable[[Clips], Array]:
+        """Train a ridge regression on all descriptions side by side, and (N,) numbers."""
+        predict = Discriminant().regress(self._joined(clips), numbers, rng)
+        return lambda asked: predict(self._joined(asked))
+
+    def _joined(self, clips: Clips) -> Clips:
+        return dict(zip(clips, np.concatenate(self._described(clips), axis=1), strict=True))

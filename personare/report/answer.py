@@ -94,7 +94,7 @@ def _sentence(panel: Panel, chosen: Point) -> str:
     original = before(panel, chosen)
     if panel.modality == "synthetic":
         return _of_synthetic(chosen, original)
-    return _of_people(chosen, original, wording.drawn(panel.modality)[0])
+    return _of_people(chosen, original, wording.drawn(panel.modality, panel.kept)[0])
 
 
 def _nearest(panel: Panel) -> str:
@@ -152,7 +152,7 @@ def _of_simulated(panel: Panel) -> Answer:
     shown = [p for p in panel.points if not p.original]
     if not shown:
         return Answer(modality=panel.modality, release="", sentence=_no_answer(panel), caution="")
-    kept, told, _ = wording.drawn(panel.modality)
+    kept, told, _ = wording.drawn(panel.modality, panel.kept)
     known = panel.original
     said = f"{kept} {_range([p.utility for p in shown], known.utility if known else None)}; "
     said += f"{told} {_range([p.risk for p in shown], known.risk if known else None)}"
@@ -232,7 +232,7 @@ def _no_answer(panel: Panel) -> str:
         return "No release could be ranked: none has both a retrained reader and an attack that may be believed."
     if panel.original is None:
         return "No best trade can be named, because the unprotected recordings were not measured."
-    either = "No release trades identity for emotion better than giving away the original or giving away nothing."
+    either = f"No release trades identity for {panel.kept} better than giving away the original or nothing."
     return _NO_TRADE.get(panel.modality, either)
 
 

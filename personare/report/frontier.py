@@ -27,7 +27,7 @@ class Point:
         release: Its name.
         risk: Share of people or clips named by the retrained attacker; of a model, the area of the strongest
             membership attack.
-        utility: Emotion recall of the retrained reader; of a model, its own.
+        utility: Recall (or concordance) of the retrained reader; of a model, its own.
         together: Share of people named from all of their recordings; None where it was not measured.
     """
 
@@ -51,12 +51,14 @@ class Panel:
         points: Releases that have both figures from attacks that passed their self-test; the original, if known.
         unsure: Releases whose attack failed its self-test: drawn apart, never ranked.
         absent: (release, reason) of those that cannot be drawn.
+        kept: What the utility is called, e.g. ``emotion recall``.
     """
 
     modality: str
     points: tuple[Point, ...]
     unsure: tuple[Point, ...]
     absent: tuple[tuple[str, str], ...]
+    kept: str = "emotion recall"
 
     @property
     def original(self) -> Point | None:
@@ -99,7 +101,8 @@ def _panel(record: RunRecord, modality: str) -> Panel:
             unsure.append(point)
     original = _original(record.results, modality, [*points, *unsure])
     start = [original] if original else []
-    return Panel(modality=modality, points=(*start, *points), unsure=tuple(unsure), absent=tuple(absent))
+    everyone = (*start, *points)
+    return Panel(modality=modality, points=everyone, unsure=tuple(unsure), absent=tuple(absent), kept=record.kept)
 
 
 def _leaky(record: RunRecord, models: Sequence[str]) -> set[str]:
@@ -168,7 +171,7 @@ def standing(panel: Panel, release: str) -> tuple[_Standing, str]:
 
 
 def gain(panel: Panel, point: Point) -> float:
-    """Return the share of emotion kept minus the share of identity left, both above guessing.
+    """Return the share of what is read kept minus the share of identity left, both above guessing.
 
     0 is what giving away the original, or nothing, or a mixture of the two would reach; 1 is perfect.
     """

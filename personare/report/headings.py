@@ -52,7 +52,7 @@ def headings(record: RunRecord, drawn: Sequence[Panel]) -> Headings:
     # A run in which nothing is known to be anything else is one of recordings.
     shown = recordings > 0 or not sum(made.values()) or any(p.modality not in KINDS for p in drawn)
     models = not shown and made["model"] == len(record.names())
-    title, top = _titles(shown, made["model"] if models else 0)
+    title, top = _titles(shown, made["model"] if models else 0, record.label)
     return Headings(
         title=title,
         top=top,
@@ -66,9 +66,9 @@ def headings(record: RunRecord, drawn: Sequence[Panel]) -> Headings:
     )
 
 
-def _titles(recordings: bool, models: int) -> tuple[str, str]:
+def _titles(recordings: bool, models: int, label: str) -> tuple[str, str]:
     if recordings:
-        return "what is kept, who is named", "How much of the emotion stays, and who is still named"
+        return "what is kept, who is named", f"How much of the {label} stays, and who is still named"
     if models == 1:
         return "what was learned, who is remembered", "What the model learned, and who it remembers"
     if models:

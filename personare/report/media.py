@@ -24,14 +24,14 @@ class Example:
 
     Attributes:
         track: ``audio`` or ``video``.
-        emotion: What the person acted or felt, if known.
+        label: What the person acted, felt or is, if known.
         source: The file as a data URI.
         poster: A still picture of a video as a data URI; empty if it could not be made.
         bytes: Length of ``source``.
     """
 
     track: str
-    emotion: str
+    label: str
     source: str
     poster: str
     bytes: int
@@ -47,7 +47,7 @@ def embed_examples(
 
     Args:
         run: The run folder.
-        examples: By release, a list of ``{"track", "path", "emotion"}`` with paths relative to the run.
+        examples: By release, a list of ``{"track", "path", "label"}`` with paths relative to the run.
         per_release: How many of each release at most.
         budget_bytes: How many bytes all of them may add to the page.
 
@@ -85,8 +85,8 @@ def _embed(run: Path, release: str, entry: Mapping[str, Any], budget_bytes: int)
     source = f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
     poster = _poster(file) if kind.startswith("video") else ""
     track = str(entry.get("track") or kind.split("/")[0])
-    emotion = str(entry.get("emotion") or "")
-    return Example(track=track, emotion=emotion, source=source, poster=poster, bytes=len(source) + len(poster))
+    label = str(entry.get("label") or entry.get("emotion") or "")
+    return Example(track=track, label=label, source=source, poster=poster, bytes=len(source) + len(poster))
 
 
 def _poster(file: Path) -> str:

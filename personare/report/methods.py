@@ -38,9 +38,12 @@ def _cohort(record: RunRecord) -> str:
     text = f"{name}{made_up} holds {recordings} of {people}"
     hours = about.get("hours")
     text += f" ({60 * hours:.0f} minutes)" if isinstance(hours, int | float) and math.isfinite(hours) else ""
-    emotions = about.get("emotions") or {}
-    if emotions:
-        text += f", labelled {listing([f'{label} ({n})' for label, n in emotions.items()])}"
+    values = about.get("values") or about.get("emotions") or {}
+    if about.get("label_kind") == "continuous":
+        text += f", with the {record.label} measured from {values['lowest']:g} to {values['highest']:g}"
+    elif values:
+        steps = ", the steps of a scale" if about.get("label_kind") == "ordinal" else ""
+        text += f", labelled by {record.label}{steps}: {listing([f'{value} ({n})' for value, n in values.items()])}"
     left_out = (
         f" {count(len(record.skipped), 'item')} could not be used and are listed with the reason."
         if record.skipped
@@ -77,7 +80,11 @@ def _utility(record: RunRecord) -> str:
         return ""
     readers = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows})
     attackers = {r.attacker for r in rows}
-    text = f"Utility was measured by {listing(readers)}."
+    text = f"Utility, here the {record.label} that is still read, was measured by {listing(readers)}."
+    if any(r.measure.endswith(".ccc") for r in rows):
+        text += " It is read as a number; its figure is Lin's concordance correlation."
+    if any(r.measure.startswith("reader.") for r in rows):
+        text += " Each group of people is read by the reader that reads all other people best."
     if {"fixed_reader", "retrained_reader"} <= attackers:
         text += " Each reader was applied twice: trained on originals (fixed), and trained on the release (retrained)."
     leaky = any("leaky" in r.measure or "leaky" in r.note for r in rows)

@@ -51,7 +51,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     front = {p.release for p in panel.front}
     for point in everyone:
         _point(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
-    right, up = wording.axes(panel.modality)
+    right, up = wording.axes(panel.modality, panel.kept)
     axes.set_xlabel(right)
     axes.set_ylabel(up)
     if panel.modality not in wording.AREAS:

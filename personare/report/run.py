@@ -88,6 +88,17 @@ class RunRecord:
         measured = [row.release for row in self.results]
         return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
 
+    @property
+    def label(self) -> str:
+        """What was read from recordings."""
+        return str(self.cohort.get("label") or "emotion")
+
+    @property
+    def kept(self) -> str:
+        """What the figure is called that says how well the label is read."""
+        classes = self.cohort.get("label_kind") in (None, "", "nominal")
+        return f"{self.label} {'recall' if classes else 'concordance'}"
+
     def models(self) -> list[str]:
         """Return the releases that are models."""
         return self.of("model")

@@ -12,11 +12,22 @@ from personare.report.figures import emotion, identity
 from personare.report.frontier import Panel, standing
 from personare.report.run import KINDS, RunRecord
 
-__all__ = ["COLUMNS", "PARTS", "TableRow", "csv_cell", "latex_cell", "latex_text", "to_csv", "to_latex", "whole_table"]
+__all__ = [
+    "COLUMNS",
+    "PARTS",
+    "TableRow",
+    "columns",
+    "csv_cell",
+    "latex_cell",
+    "latex_text",
+    "to_csv",
+    "to_latex",
+    "whole_table",
+]
 
 COLUMNS: tuple[tuple[str, str], ...] = (
-    ("fixed_reader", "Emotion, fixed reader"),
-    ("retrained_reader", "Emotion, retrained reader"),
+    ("fixed_reader", "{label}, fixed reader"),
+    ("retrained_reader", "{label}, retrained reader"),
     ("ignorant", "Named by an ignorant attacker"),
     ("lazy_informed", "Named by a lazy-informed attacker"),
     ("semi_informed", "Named by a retrained attacker"),
@@ -46,6 +57,16 @@ class TableRow:
     cells: tuple[Result | None, ...]
     standing: str
     standing_words: str
+
+
+def columns(label: str) -> list[tuple[str, str]]:
+    """Return the columns with headings that name what was read.
+
+    Example:
+        >>> columns("valence")[0]
+        ('fixed_reader', 'Valence, fixed reader')
+    """
+    return [(who, heading.format(label=label[:1].upper() + label[1:])) for who, heading in COLUMNS]
 
 
 def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
@@ -96,13 +117,13 @@ def csv_cell(cell: Result | None) -> list[str]:
     return [*numbers, str(cell.n), guess, cell.measure, cell.note]
 
 
-def to_latex(rows: Sequence[TableRow]) -> str:
+def to_latex(rows: Sequence[TableRow], label: str = "emotion") -> str:
     """Write the table for a paper; needs the LaTeX package ``booktabs``."""
     lines = [
         "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled.",
         "\\begin{tabular}{ll" + "r" * len(COLUMNS) + "}",
         "\\toprule",
-        "Release & Modality & " + " & ".join(heading for _, heading in COLUMNS) + " \\\\",
+        "Release & Modality & " + " & ".join(latex_text(heading) for _, heading in columns(label)) + " \\\\",
     ]
     last = ""
     for row in rows:

@@ -72,21 +72,21 @@ def group(modality: str) -> str:
     return GROUPS.get(modality, modality.replace("+", " and ") or "Other")
 
 
-def axes(modality: str) -> tuple[str, str]:
+def axes(modality: str, kept: str = "emotion recall") -> tuple[str, str]:
     """Say what the frontier of a modality shows, to the right and up."""
-    named, kept = "named by an attacker who retrains", "emotion recall of a retrained reader"
+    named, kept = "named by an attacker who retrains", f"{kept} of a retrained reader"
     right, up = _AXES.get(modality, (named, kept))
     return f"{right}   (better ←)", f"{up}   (better →)"
 
 
-def drawn(modality: str) -> tuple[str, str, str]:
+def drawn(modality: str, kept: str = "emotion recall") -> tuple[str, str, str]:
     """Say what the two figures of a frontier are, and what is held against what.
 
     Example:
         >>> drawn("audio")
-        ('emotion recall', 'named', 'emotion kept against people named')
+        ('emotion recall', 'named', 'emotion recall against people named')
     """
-    return _DRAWN.get(modality, ("emotion recall", "named", "emotion kept against people named"))
+    return _DRAWN.get(modality, (kept, "named", f"{kept} against people named"))
 
 
 def protocol(name: str) -> str:

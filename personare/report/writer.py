@@ -53,7 +53,7 @@ def write_report(run: Path) -> Path:
     rows = tried("The table of recordings", [], lambda: tables.whole_table(record, drawn))
     models = tried("The table of models", [], lambda: models_table(record, drawn))
     made = tried("The tables of what was made of features", [], lambda: made_tables(record, drawn))
-    tried("The tables beside the page", None, lambda: _write_tables(run, rows, models, made))
+    tried("The tables beside the page", None, lambda: _write_tables(record, rows, models, made))
     if any(panel.points or panel.unsure for panel in drawn):
         shown = [panel for panel in drawn if panel.points or panel.unsure]
         tried("The picture beside the page", None, lambda: _save_sheet(run, shown))
@@ -79,11 +79,12 @@ class _Tried:
 
 
 def _write_tables(
-    run: Path, rows: Sequence[tables.TableRow], models: Sequence[ModelRow], made: Sequence[MadeTable]
+    record: RunRecord, rows: Sequence[tables.TableRow], models: Sequence[ModelRow], made: Sequence[MadeTable]
 ) -> None:
+    run = record.root
     if rows or not (models or made):
         _write(run / "results_table.csv", tables.to_csv(rows).encode())
-        _write(run / "results_table.tex", tables.to_latex(rows).encode())
+        _write(run / "results_table.tex", tables.to_latex(rows, record.label).encode())
     if models:
         _write(run / "models_table.csv", models_to_csv(models).encode())
         _write(run / "models_table.tex", models_to_latex(models).encode())
@@ -113,7 +114,7 @@ def _content(
             if p.modality not in KINDS
         },
         "answers": tried("The answer", [], lambda: answers(drawn, record)),
-        "columns": tables.COLUMNS,
+        "columns": tables.columns(record.label),
         "model_columns": MODEL_COLUMNS,
         "table": rows,
         "sections": [section for section in sections if section],
@@ -146,7 +147,7 @@ def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
 
 
 def _frontier_svg(panel: Panel) -> Markup:
-    kept, told, against = wording.drawn(panel.modality)
+    kept, told, against = wording.drawn(panel.modality, panel.kept)
     said = [
         f"{p.release}: {kept} {wording.figure(p.utility)[0]}, {told} {wording.figure(p.risk)[0]}"
         + (f", from all recordings {wording.figure(p.together)[0]}" if p.together else "")

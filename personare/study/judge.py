@@ -72,7 +72,8 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, s
     name, modality, recordings, baseline = item
     views = needed_views(plan)
     there = {r.id for r in recordings}
-    rows = table(cohort, [r for r in cohort.recordings if r.id in there])  # a release has few of the labels
+    # a release has few of the labels
+    rows = table(cohort, [r for r in cohort.recordings if r.id in there], plan.label)
     original = gather(folder / "original", rows, views)
     released = original if name == "original" else gather(folder / name, rows, views)
     results = judge(
@@ -83,6 +84,8 @@ def _judge_one(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, s
         attacks=plan.attacks,
         utilities=plan.utilities,
         options=plan.options,
+        label=plan.label or "emotion",
+        label_kind=plan.kind,
         baseline=[read_result(row) for row in baseline],
     )
     return {"rows": [asdict(replace(row, release=name)) for row in results]}

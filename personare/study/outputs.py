@@ -6,6 +6,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +17,10 @@ from personare.core.errors import PersonareError, reason
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
+from personare.data.labels import as_number
 from personare.data.runs import RunFolder
 from personare.govern.ledger import Ledger
+from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
@@ -123,8 +126,8 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "releases": [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases],
         "skipped": [asdict(item) for item in _without_refused(run, cohort, outcome.skipped)],
         "not_made": [asdict(item) for item in not_made],
-        "cohort": _cohort(cohort),
-        "examples": {r.name: _examples(out, r) for r in releases if r.kind in ("recordings", "synthetic")},
+        "cohort": _cohort(cohort, plan),
+        "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
         "ledger": _ledger(ledger),
         "trained": _trained(run, plan),
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}},
@@ -155,10 +158,11 @@ def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]
 
 def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
     """Return what stands for each folder of this machine, the longest first."""
-    others = [plan.public, *(task.cohort for task in plan.transfer)]
-    named = {path: Path(path).name for path in others if path}
-    folders = (cohort.root, run.root, run.private, Path.cwd(), Path.home(), Path(tempfile.gettempdir()))
-    named |= {str(f): f"<{f.name}>" for folder in folders for f in (folder, folder.resolve()) if f.is_absolute()}
+    folders = {"<cohort>": cohort.root, "<run>": run.root, "<private>": run.private}
+    folders |= {"<here>": Path.cwd(), "~": Path.home(), "<tmp>": Path(tempfile.gettempdir())}
+    named = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
+    for path in filter(None, (plan.public, *(task.cohort for task in plan.transfer))):
+        named |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
     return {path: named[path] for path in sorted(named, key=len, reverse=True) if path != "/"}
 
 
@@ -214,7 +218,7 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
     }
 
 
-def _cohort(cohort: Cohort) -> dict[str, Any]:
+def _cohort(cohort: Cohort, plan: StudyPlan) -> dict[str, Any]:
     people = cohort.participants
     described = json.loads((cohort.root / "dataset_description.json").read_text(encoding="utf-8"))
     return {
@@ -224,24 +228,34 @@ def _cohort(cohort: Cohort) -> dict[str, Any]:
         "citation": described.get("HowToAcknowledge", ""),
         "people": len({r.subject for r in cohort.recordings}),
         "recordings": len(cohort.recordings),
-        "emotions": Counter(r.labels["emotion"] for r in cohort.recordings if "emotion" in r.labels),
+        "label": plan.label,
+        "label_kind": plan.kind,
+        "values": _values(values_of(cohort, plan.label), plan.kind),
         "sex": people["sex"].value_counts().to_dict() if "sex" in people else {},
     }
 
 
-def _examples(out: Path, release: Release) -> list[dict[str, str]]:
-    """Choose released recordings of different people and emotions to show."""
+def _values(words: Sequence[str], kind: str) -> dict[str, float]:
+    """Return how often each class occurs, of a continuous label its range."""
+    if kind != "continuous":
+        return dict(Counter(words))
+    numbers = [as_number(word) for word in words]
+    return {"lowest": min(numbers), "highest": max(numbers)}
+
+
+def _examples(out: Path, release: Release, label: str) -> list[dict[str, str]]:
+    """Choose released recordings of different people and labels to show."""
     chosen: list[dict[str, str]] = []
     people: set[str] = set()
-    emotions: set[str] = set()
+    labels: set[str] = set()
     for recording in open_cohort(release.root).recordings:
-        emotion = recording.labels.get("emotion", "")
+        said = recording.labels.get(label, "")
         track = next((name for name in ("video", "audio") if name in recording.tracks), None)
-        if track and len(chosen) < _EXAMPLES and recording.subject not in people and emotion not in emotions:
+        if track and len(chosen) < _EXAMPLES and recording.subject not in people and said not in labels:
             people.add(recording.subject)
-            emotions.add(emotion)
+            labels.add(said)
             path = (release.root / recording.tracks[track]).relative_to(out).as_posix()
-            chosen.append({"track": track, "path": path, "emotion": emotion})
+            chosen.append({"track": track, "path": path, "label": said})
     return chosen
 
 
@@ -255,8 +269,10 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     rows = pd.read_parquet(out / "results.parquet")
+    label = json.loads((out / "cohort.json").read_text(encoding="utf-8")).get("label") or "emotion"
     told = {"representation": _representations, "synthetic": _synthetic, "model": _models}
-    tables = [(_recordings, rows[~rows.modality.isin(list(told))])]
+    tables: list[tuple[Callable[[pd.DataFrame], str], pd.DataFrame]]
+    tables = [(partial(_recordings, label), rows[~rows.modality.isin(list(told))])]
     tables += [(said, rows[rows.modality == modality]) for modality, said in told.items()]
     parts = [_tried(said, some) for said, some in tables if len(some)]
     beside = out / "reference.json"
@@ -310,11 +326,11 @@ def _chosen(rows: pd.DataFrame, names: Mapping[str, str], beside: pd.DataFrame |
     return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
 
 
-def _recordings(rows: pd.DataFrame) -> str:
-    emotion = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
-    kept = emotion.groupby(["release", "attacker"]).value.max().unstack()
+def _recordings(label: str, rows: pd.DataFrame) -> str:
+    kept = rows[rows.measure.isin(["reader.uar", "reader.ccc"])]
+    kept = kept.groupby(["release", "attacker"]).value.max().unstack()  # of what was released of a person, the better
     named = rows[rows.measure == "identity.top1"].groupby(["release", "attacker"]).value.max().unstack()
-    names = {"fixed_reader": "emotion, fixed", "retrained_reader": "emotion, retrained"}
+    names = {"fixed_reader": f"{label}, fixed", "retrained_reader": f"{label}, retrained"}
     columns = ["ignorant", "lazy_informed", "semi_informed"]
     both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
     for figure, name in (("top1_5", "from 5 recordings"), ("person_top1", "from all")):

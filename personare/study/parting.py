@@ -55,7 +55,8 @@ def split_people(batch: Batch, model: ModelPlan, table: pd.DataFrame, *, rng: np
         split = as_published(subjects, _labels(batch, table, "split", model.protocol), _FOLDS, rng=rng)
         check_apart(split, subjects)
     else:
-        split = k_folds_with_validation(subjects, _FOLDS, rng=rng)[0]
+        labels = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))
+        split = k_folds_with_validation(subjects, _FOLDS, labels=labels, rng=rng)[0]
         check_apart(split, subjects)
     return _parts(batch, split)
 

@@ -1,19 +1,21 @@
 """What a study does, as its TOML file says it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from personare.anonymize._recordings import Disguise
 from personare.core.errors import OptionError
+from personare.data.labels import KINDS
 from personare.govern.budget import Budget
 from personare.study.releases import ModelPlan, Published, RepresentationPlan, SyntheticPlan, TransferPlan
 
-__all__ = ["StudyPlan", "as_toml", "load_plan", "presets"]
+__all__ = ["StudyPlan", "as_toml", "load_plan", "presets", "with_label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,10 @@ class StudyPlan:
         attacks: Files of ``evaluate/attacks`` to run.
         utilities: Files of ``evaluate/utility`` to run.
         options: Options of attacks and utilities, by name.
+        label: What is read, learned and kept: a label of recordings or a column of the participants. Empty: the
+            emotion, or else the one label that the cohort has.
+        kind: Of the label: ``nominal`` (classes), ``ordinal`` (steps of a scale) or ``continuous``; empty: told from
+            its values.
         purpose: The purpose for which recordings are opened; consent must allow it.
         seed: Everything random follows from it.
         people: Size of the made-up cohort, where no cohort is given.
@@ -50,6 +56,8 @@ class StudyPlan:
     attacks: tuple[str, ...] = ()
     utilities: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    label: str = ""
+    kind: str = ""
     purpose: str = "evaluation"
     seed: int = 0
     people: int = 12
@@ -62,7 +70,12 @@ class StudyPlan:
     public: str = ""
 
     def __post_init__(self) -> None:
-        """Check that releases have names of their own, and that half of the shadow models can meet each recording."""
+        """Check names and numbers, and give the label to every release that names none."""
+        if self.kind and self.kind not in KINDS:
+            raise OptionError(f"The kind of the label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
+        for name in ("models", "representations", "synthetic"):
+            own = tuple(replace(one, label=one.label or self.label) for one in getattr(self, name))
+            object.__setattr__(self, name, own)
         if self.shadows < 0 or self.shadows % 2:
             raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
         names = self.names
@@ -91,8 +104,13 @@ def presets() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def load_plan(preset: str = "quick", config: Path | None = None) -> tuple[StudyPlan, str]:
+def load_plan(preset: str = "quick", config: Path | None = None, *, label: str = "") -> tuple[StudyPlan, str]:
     """Read a preset or a user's own study file.
+
+    Args:
+        preset: A study that comes with personare.
+        config: A file to read in its place.
+        label: What is read instead of what the file says.
 
     Returns:
         The plan, and its text as it will stand in the run folder.
@@ -108,10 +126,23 @@ def load_plan(preset: str = "quick", config: Path | None = None) -> tuple[StudyP
         text = config.read_text(encoding="utf-8")
     else:
         raise OptionError(f"There is no study file {config}.")
+    text = with_label(text, label) if label else text
     try:
         return _plan(tomllib.loads(text)), text
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"{config or preset} is not valid TOML: {error}.") from error
+
+
+def with_label(text: str, label: str) -> str:
+    """Return a study file that says which label is read.
+
+    Example:
+        >>> with_label("[[models]]", "valence").splitlines()
+        ['label = "valence"', '[[models]]']
+    """
+    begin = re.search(r"(?m)^\s*\[", text)  # of the first table
+    end = begin.start() if begin else len(text)
+    return f"label = {_toml(label)}\n" + re.sub(r"(?m)^label\s*=.*\n?", "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:
@@ -123,10 +154,10 @@ def as_toml(plan: StudyPlan) -> str:
         method = "forest"
         options = {}
         modalities = []
-        label = "emotion"
+        label = ""
         protocol = "person_folds"
     """
-    said = ("seed", "shadows", "public", "membership", "disclosure", *(("budget",) if plan.budget else ()))
+    said = ["label", "kind", "seed", "shadows", "public", "membership", "disclosure", *["budget"] * bool(plan.budget)]
     lines = [f"{name} = {_toml(getattr(plan, name))}" for name in said]
     for model in plan.models:
         lines += ["[[models]]", *(f"{name} = {_toml(value)}" for name, value in vars(model).items())]

@@ -22,7 +22,7 @@ class ModelPlan:
         method: A file of ``train``.
         options: Its options, ``epsilon`` among them.
         modalities: Tracks to read; none: all but films.
-        label: What is learned.
+        label: What is learned; empty: the study's.
         protocol: ``person_folds``: judged on people it never met. ``unseen_sentences``: who also say what it never
             heard. ``published``: the parts that the data set's authors named, in the label ``split``.
             ``leaky_random_9_1``: on other clips of the same people, to compare with tables published that way.
@@ -32,7 +32,7 @@ class ModelPlan:
     method: str
     options: Mapping[str, Any] = field(default_factory=dict)
     modalities: Sequence[str] = ()
-    label: str = "emotion"
+    label: str = ""
     protocol: str = "person_folds"
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class RepresentationPlan:
         method: A file of ``represent``.
         options: Its options.
         then: What follows it, each with ``method`` and ``options``, fitted to what the one before shows.
-        label: What is to be kept, such as ``emotion``.
+        label: What is to be kept, such as ``emotion``; empty: the study's.
         modalities: Tracks to read; none: all but films and events.
         held_out: Share of the people it is not fitted to; they are represented too, and it is judged by them.
 
@@ -64,7 +64,7 @@ class RepresentationPlan:
     name: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     then: Sequence[Mapping[str, Any]] = ()
-    label: str = "emotion"
+    label: str = ""
     modalities: Sequence[str] = ()
     held_out: float = 0.5
 
@@ -90,7 +90,7 @@ class SyntheticPlan:
         options: Its options, ``epsilon`` among them.
         people: How many.
         recordings: Of each.
-        label: What recordings are made of, such as ``emotion``.
+        label: What recordings are made of, such as ``emotion``; empty: the study's.
         classes: Only these; none: all that the cohort has.
         modalities: Tracks to learn; none: all but films and events.
         held_out: Share of the people who are kept out of learning, to measure risk and use by.
@@ -105,7 +105,7 @@ class SyntheticPlan:
     options: Mapping[str, Any] = field(default_factory=dict)
     people: int = 50
     recordings: int = 12
-    label: str = "emotion"
+    label: str = ""
     classes: Sequence[str] = ()
     modalities: Sequence[str] = ()
     held_out: float = 0.2

@@ -3,10 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from personare import __version__
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
@@ -14,8 +17,10 @@ from personare.anonymize._release import fit_masks, release_recordings
 from personare.core.errors import DataError, reason
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import cohort_kind, open_cohort
+from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
+from personare.features.tracks import Track, film_of, sound_of
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
@@ -24,10 +29,12 @@ from personare.study.admission import admit
 from personare.study.evidence import Observe, has_landmarker, locate_live
 from personare.study.features import FeatureReleases
 from personare.study.judge import Judge, needed_views
+from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, note_sources, remove_dropped, remove_withdrawn
 from personare.study.models import Models
+from personare.study.opening import Opening
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan
+from personare.study.plan import StudyPlan, with_label
 
 __all__ = ["made_up_cohort", "run_study", "stages"]
 
@@ -58,6 +65,8 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         PersonareError: Nothing of what was planned can be made, and how to mend that; or another process works in the
             same folder.
     """
+    plan = choose_label(cohort, plan)
+    text = with_label(text, plan.label)
     run = RunFolder(out)
     with run.lock(), workers.stages(stages(plan)) as shared:
         outcome = outputs.Outcome()
@@ -106,13 +115,16 @@ def _release_learned(
     # a process that was begun earlier may stand in another folder
     real, folder = replace(cohort, root=cohort.root.resolve()), RunFolder(run.root.resolve())
     many: dict[str, Any] = {"cohort": real, "plan": plan, "run": folder, "ledger": ledger}
+    many["opening"] = _opened(plan, Opening(cohort=real, ledger=ledger, known=_seen(folder)), workers.alone())
     features = FeatureReleases(**many, workers=workers.alone())
     kinds: list[tuple[Sequence[Any], Callable[[Any], _Learned]]] = [
         (plan.synthetic, features.synthesize),  # these take longest: begun first, they keep no process waiting
         (plan.representations, features.represent),
         (plan.models, Models(**many).make),
     ]
-    work = {one.name: (one.name, partial(make, one)) for ones, make in kinds for one in ones}
+    work = {
+        one.name: (one.name, partial(_with_classes, cohort, plan, make, one)) for ones, make in kinds for one in ones
+    }
     # what one release costs a person must be in the ledger before the next one is priced
     alone = replace(workers, jobs=1) if plan.budget else workers
     made = dict(alone.run("learn from people", work, _tried, _lost)) if work else {}
@@ -120,6 +132,42 @@ def _release_learned(
         found = made[name]
         outcome.add(found)
         outcome.releases += [replace(r, root=run.root / "releases" / r.name) for r in found.releases]
+
+
+def _opened(plan: StudyPlan, opening: Opening, workers: Workers) -> Opening:
+    """Open what the plan learns from, before it is handed to several processes."""
+    learned: list[Any] = [*plan.synthetic, *plan.representations, *plan.models]
+    for one in learned:
+        with suppress(Exception):  # each release meets it again and says it
+            opening(one.label, one.modalities, workers=workers)
+    for task in plan.transfer if plan.representations else ():
+        with suppress(Exception):
+            if not task.cohort:
+                opening(task.label, ())
+    return opening
+
+
+def _seen(run: RunFolder) -> dict[str, dict[str, Track]]:
+    """Return the tracks that this study has read already, of the films and sounds that it hides."""
+    found: dict[str, dict[str, Track]] = {}
+    for path in sorted((run.private / "views" / ORIGINAL).glob("*.npz")):
+        with np.load(path, allow_pickle=False) as views:
+            for view, track, make in (("blendshapes", "video", film_of), ("logmel", "audio", sound_of)):
+                if view in views.files:
+                    with suppress(DataError):  # no face is seen
+                        found.setdefault(path.stem, {})[track] = make(views[view], path.stem)
+    return found
+
+
+def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learned], one: Any) -> _Learned:
+    """Make a release that is learned from classes, unless its label is a continuous number."""
+    kind = plan.kind if one.label == plan.label else kind_of_label(values_of(cohort, one.label))
+    if kind == "continuous":
+        raise DataError(
+            f"It needs classes to learn from, and {one.label} is continuous. Name another label for it in the study "
+            "file"
+        )
+    return make(one)
 
 
 def _tried(item: tuple[str, Callable[[], _Learned]]) -> outputs.Outcome:
@@ -253,7 +301,9 @@ class _Study:
                     files = {track: Path(path) for track, path in outcome["files"].items()}
                     yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
-            release = release_recordings(self.recordings, disguise, part, hide, labels=("emotion",))
+            release = release_recordings(self.recordings, disguise, part, hide, labels=(self.plan.label,))
+            if not open_cohort(part).recordings:
+                raise DataError(f"No recording could be protected. {release.withheld[0].problem}")
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
         )

@@ -8,7 +8,7 @@ def released(run: Path, name: str = "r", file: str = "a.wav", content: bytes = b
     path = run / "releases" / name / file
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
-    return {"track": "audio", "path": path.relative_to(run).as_posix(), "emotion": "fear"}
+    return {"track": "audio", "path": path.relative_to(run).as_posix(), "label": "fear"}
 
 
 def test_a_released_file_is_embedded_whole(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_a_released_file_is_embedded_whole(tmp_path: Path) -> None:
     head, data = found["r"][0].source.split(",")
     assert head == "data:audio/wav;base64"
     assert base64.b64decode(data) == b"sound" * 20
-    assert (found["r"][0].emotion, left_out) == ("fear", [])
+    assert (found["r"][0].label, left_out) == ("fear", [])
 
 
 def test_guarantee_nothing_outside_the_release_is_read(tmp_path: Path) -> None:
@@ -60,6 +60,6 @@ def test_a_broken_video_has_no_poster_and_does_no_harm(tmp_path: Path) -> None:
 
 
 def test_a_video_gets_a_still(full_run: Path) -> None:
-    entry = {"track": "video", "path": "releases/face_blur/sub-01/anger.mp4", "emotion": "anger"}
+    entry = {"track": "video", "path": "releases/face_blur/sub-01/anger.mp4", "label": "anger"}
     found, _ = embed_examples(full_run, {"face_blur": [entry]})
     assert base64.b64decode(found["face_blur"][0].poster.split(",")[1])[:2] == b"\xff\xd8"

@@ -15,8 +15,10 @@ from personare.study.plan import StudyPlan, load_plan, presets
 from personare.study.releases import RepresentationPlan, SyntheticPlan, TransferPlan
 from personare.study.run import run_study
 
-SHOWN = RepresentationPlan(name="shown", method="noise", then=({"method": "bottleneck", "options": {"epochs": 3}},))
-PEOPLE = SyntheticPlan(name="people", method="copula", people=3, recordings=4, held_out=0.5)
+SHOWN = RepresentationPlan(
+    name="shown", label="emotion", method="noise", then=({"method": "bottleneck", "options": {"epochs": 3}},)
+)
+PEOPLE = SyntheticPlan(name="people", label="emotion", method="copula", people=3, recordings=4, held_out=0.5)
 PLAN = StudyPlan(
     representations=(SHOWN,),
     synthetic=(PEOPLE,),

@@ -21,9 +21,12 @@ from personare.study.releases import ModelPlan
 from personare.study.run import run_study
 
 HEAD = ModelPlan(
-    name="head", method="private_head", options={"epsilon": 1.0, "delta": 1e-3, "unit": "recording", "steps": 5}
+    name="head",
+    label="emotion",
+    method="private_head",
+    options={"epsilon": 1.0, "delta": 1e-3, "unit": "recording", "steps": 5},
 )
-TREES = ModelPlan(name="trees", method="forest", options={"trees": 5})
+TREES = ModelPlan(name="trees", label="emotion", method="forest", options={"trees": 5})
 BARE = StudyPlan(models=(HEAD,), shadows=0, disclosure=())
 
 

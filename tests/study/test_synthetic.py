@@ -143,7 +143,9 @@ def averages(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
     def made(out: Path | None = None, **plan: Any) -> Any:
         also = {name: plan.pop(name) for name in ("budget", "public", "judge", "cohort", "seed") if name in plan}
-        chosen = SyntheticPlan(**{"method": "averages", "people": 2, "recordings": 3, "held_out": 0.0, **plan})
+        chosen = SyntheticPlan(
+            **{"label": "emotion", "method": "averages", "people": 2, "recordings": 3, "held_out": 0.0, **plan}
+        )
         work = Synthesis(
             **{"cohort": people, **also},
             plan=chosen,
@@ -160,7 +162,7 @@ def finished(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Cohort
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load", lambda package, name: Averages)
-        plan = SyntheticPlan(method="averages", people=2, recordings=3, held_out=0.0)
+        plan = SyntheticPlan(label="emotion", method="averages", people=2, recordings=3, held_out=0.0)
         work = Synthesis(
             cohort=people, plan=plan, ledger=Ledger(folder / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
         )

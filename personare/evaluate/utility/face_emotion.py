@@ -26,6 +26,8 @@ class FaceEmotion:
     **Guarantee**: no reader was trained on the person that it reads.
 
     Attributes:
+        label: What is read: a column of the table.
+        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
         folds: In how many groups people are left out; up to eight people, each alone.
         pictures: How many of a clip's pictures are looked at.
 
@@ -40,6 +42,8 @@ class FaceEmotion:
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "crops")
 
+    label: str = "emotion"
+    kind: str = ""
     folds: int = 6
     pictures: int = 6
 
@@ -52,19 +56,25 @@ class FaceEmotion:
             )
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
+        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
 
         Args:
-            original: Recordings before, with ``blendshapes`` (F, 52), ``crops`` (F, H, W, 3) and ``emotion``.
+            original: Recordings before, with ``blendshapes`` (F, 52), ``crops`` (F, H, W, 3) and the label.
             released: The same after.
             rng: Folds, bootstrap.
         """
-        motion = Question(view="blendshapes", folds=self.folds, describe=_motion)
-        adapted = Question(view="blendshapes", folds=self.folds, describe=_motion, adapt=True)
+        motion = Question(view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion)
+        adapted = Question(
+            view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion, adapt=True
+        )
         readers = (
             ("face_emotion_motion", motion, Svm()),
             ("face_emotion_adapted", adapted, Discriminant()),
-            ("face_emotion_pixels", Question(view="crops", folds=self.folds), Kernel(describe=self._pictures)),
+            (
+                "face_emotion_pixels",
+                Question(view="crops", folds=self.folds, label=self.label, kind=self.kind),
+                Kernel(describe=self._pictures),
+            ),
         )
         rows: list[Result] = []
         for name, question, train in readers:

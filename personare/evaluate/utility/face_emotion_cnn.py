@@ -26,6 +26,8 @@ class FaceEmotionCnn:
     **Guarantee**: no reader was trained on the person that it reads.
 
     Attributes:
+        label: What is read: a column of the table.
+        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
         folds: In how many groups people are left out; up to eight people, each alone.
         steps: Batches of training; the same for originals and releases.
 
@@ -39,6 +41,8 @@ class FaceEmotionCnn:
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops",)
 
+    label: str = "emotion"
+    kind: str = ""
     folds: int = 4
     steps: int = 200
 
@@ -49,14 +53,14 @@ class FaceEmotionCnn:
         Budget(steps=self.steps)
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
+        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
 
         Args:
-            original: Recordings before, with ``crops`` (F, H, W, 3) uint8 and ``emotion``.
+            original: Recordings before, with ``crops`` (F, H, W, 3) uint8 and the label.
             released: The same after.
             rng: Folds, weights, pictures, bootstrap.
         """
-        question = Question(view="crops", folds=self.folds, describe=_ready)
+        question = Question(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
         reader = CnnReader(channels=1, varied=_picture, views=_pictures, steps=self.steps)
         try:
             readings = read_view(original, released, question, reader, rng=rng)

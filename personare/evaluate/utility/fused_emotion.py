@@ -1,7 +1,7 @@
 """Reads the emotion from face and voice together: the fixed 60-40 vote, and weights learned on other people."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Evidence, Result
 from personare.data.splits import person_folds
+from personare.evaluate.choice import quality
 from personare.evaluate.motion import describe_motion
 from personare.evaluate.reading import Question, Reading, measure_reading, read_view, unread
 from personare.evaluate.trainers import Svm
@@ -23,11 +24,13 @@ class FusedEmotion:
     """Adds what a reader of the voice and a reader of the face find likely.
 
     ``fused_emotion_60_40`` gives the face 60 % (the better channel for people and for the 2024 pipeline); in
-    ``fused_emotion_stacked`` the weight is the one with the highest recall on all people but those being read.
+    ``fused_emotion_stacked`` the weight is the one that reads best on all people but those being read.
 
     **Guarantee**: no reader was trained on the person that it reads, and no weight was learned on that person's clips.
 
     Attributes:
+        label: What is read: a column of the table.
+        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
         folds: In how many groups people are left out; up to eight people, each alone.
         face_share: Weight of the face in the fixed vote.
 
@@ -41,6 +44,8 @@ class FusedEmotion:
     modality: ClassVar[str] = "audio+video"
     views: ClassVar[tuple[str, ...]] = ("functionals", "blendshapes")
 
+    label: str = "emotion"
+    kind: str = ""
     folds: int = 6
     face_share: float = 0.6
 
@@ -53,16 +58,16 @@ class FusedEmotion:
             )
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
+        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
 
         Args:
-            original: Recordings before, with ``functionals``, ``blendshapes`` and ``emotion``.
+            original: Recordings before, with ``functionals``, ``blendshapes`` and the label.
             released: The same after.
             rng: Folds, bootstrap.
         """
         questions: Mapping[str, Question] = {
-            "voice": Question(view="functionals", folds=self.folds),
-            "face": Question(view="blendshapes", folds=self.folds, describe=_motion),
+            "voice": Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind),
+            "face": Question(view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion),
         }
         names = ("fused_emotion_60_40", "fused_emotion_stacked")
         try:
@@ -74,8 +79,7 @@ class FusedEmotion:
             fixed = np.full(len(voice.ids), self.face_share)
             for name, share in zip(names, (fixed, self._stacked(voice, face, rng)), strict=True):
                 joint = share[:, None] * face.likely + (1 - share[:, None]) * voice.likely
-                reading = Reading(**{**vars(voice), "likely": joint})
-                rows += measure_reading(reading, name, modality="audio+video", rng=rng)
+                rows += measure_reading(replace(voice, likely=joint), name, modality="audio+video", rng=rng)
         return rows
 
     def _stacked(self, voice: Reading, face: Reading, rng: np.random.Generator) -> Array:
@@ -84,8 +88,9 @@ class FusedEmotion:
         shares = np.empty(len(voice.ids))
         for others, own in person_folds(subjects, max(2, self.folds), rng=rng):
             learn, ask = np.isin(voice.ids, others), np.isin(voice.ids, own)
-            recalls = [_recall(voice, face, learn, share) for share in _WEIGHTS]
-            best = np.flatnonzero(np.array(recalls) >= max(recalls) - 1e-9)
+            joint = [replace(voice, likely=share * face.likely + (1 - share) * voice.likely) for share in _WEIGHTS]
+            found = [quality(reading, learn) for reading in joint]
+            best = np.flatnonzero(np.array(found) >= max(found) - 1e-9)
             shares[ask] = _WEIGHTS[best].mean()  # a plateau's middle is less of an accident than its edge
         return shares
 
@@ -93,9 +98,3 @@ class FusedEmotion:
 def _motion(clip: Array) -> Array:
     parts: Sequence[Array] = describe_motion(clip)[:2]
     return np.concatenate(parts)
-
-
-def _recall(voice: Reading, face: Reading, rows: Array, share: float) -> float:
-    joint = share * face.likely[rows] + (1 - share) * voice.likely[rows]
-    right = voice.classes[joint.argmax(axis=1)] == voice.truth[rows]
-    return float(np.mean([right[voice.truth[rows] == c].mean() for c in np.unique(voice.truth[rows])]))

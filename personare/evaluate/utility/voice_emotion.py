@@ -23,6 +23,8 @@ class VoiceEmotion:
     **Guarantee**: no reader was trained on the person that it reads.
 
     Attributes:
+        label: What is read: a column of the table.
+        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
         folds: In how many groups people are left out; up to eight people, each alone.
         penalty: C of the support vector machine.
         trees: Trees of the forest.
@@ -38,6 +40,8 @@ class VoiceEmotion:
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
 
+    label: str = "emotion"
+    kind: str = ""
     folds: int = 6
     penalty: float = 3.0
     trees: int = 100
@@ -51,15 +55,15 @@ class VoiceEmotion:
             )
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
+        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
 
         Args:
-            original: Recordings before, with ``functionals`` (1, D) and ``emotion``.
+            original: Recordings before, with ``functionals`` (1, D) and the label.
             released: The same after.
             rng: Folds, trees, bootstrap.
         """
-        plain = Question(view="functionals", folds=self.folds)
-        adapted = Question(view="functionals", folds=self.folds, adapt=True)
+        plain = Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
+        adapted = Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind, adapt=True)
         readers = (
             ("voice_emotion_svm", plain, Svm(penalty=self.penalty)),
             ("voice_emotion_rf", plain, Forest(trees=self.trees)),

@@ -24,6 +24,8 @@ class VoiceEmotionCnn:
     **Guarantee**: no reader was trained on the person that it reads.
 
     Attributes:
+        label: What is read: a column of the table.
+        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
         folds: In how many groups people are left out; up to eight people, each alone.
         steps: Batches of training; the same for originals and releases.
 
@@ -37,6 +39,8 @@ class VoiceEmotionCnn:
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
 
+    label: str = "emotion"
+    kind: str = ""
     folds: int = 4
     steps: int = 200
 
@@ -47,14 +51,14 @@ class VoiceEmotionCnn:
         Budget(steps=self.steps)
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
+        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
 
         Args:
-            original: Recordings before, with ``logmel`` (T, bands) dB and ``emotion``.
+            original: Recordings before, with ``logmel`` (T, bands) dB and the label.
             released: The same after.
             rng: Folds, weights, windows, bootstrap.
         """
-        question = Question(view="logmel", folds=self.folds, describe=_ready)
+        question = Question(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
         reader = CnnReader(channels=1, varied=_window, views=_windows, steps=self.steps)
         try:
             readings = read_view(original, released, question, reader, rng=rng)

@@ -63,7 +63,7 @@ def test_a_missing_view_is_nan_with_a_reason_never_zero(name, moved):
 
 def test_sentences_that_do_not_repeat_are_said(moved):
     one = Evidence(table=moved.table.assign(sentence="DFA"), views=moved.views)
-    assert "no sentence" in rows_of("sentence", one, one)["sentence.uar", "fixed_reader"].note
+    assert "DFA (recordings: 60, people: 10)" in rows_of("sentence", one, one)["sentence.uar", "fixed_reader"].note
 
 
 def test_the_fixed_vote_gives_the_face_its_share(moved):
