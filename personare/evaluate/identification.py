@@ -6,7 +6,7 @@ and from all of them: who holds several knows more than one of them tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from personare.core.protocols import Enroller, Identifier, Scorer
 from personare.core.randomness import generator
 from personare.core.types import Array, Evidence, Result
 from personare.evaluate.clips import usable_clips
+from personare.evaluate.control import wilson_ends
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification
 
 __all__ = [
@@ -304,7 +305,16 @@ def named_together(
         "top1_5": [credit(rows, _SEVERAL, _GROUPS) for rows in parts],
         "person_top1": [credit(rows, len(rows), 1) for rows in parts],
     }
-    return {figure: mean_over_people(np.array(values), people, rng=rng) for figure, values in credits.items()}
+    return {figure: _over_people(np.array(values), people, rng) for figure, values in credits.items()}
+
+
+def _over_people(values: Array, people: Array, rng: np.random.Generator) -> Estimate:
+    """Return the mean; where all people are alike, resampling finds no interval and Wilson's is given."""
+    found = mean_over_people(values, people, rng=rng)
+    if found.low < found.high or not found.n:
+        return found
+    low, high = wilson_ends(found.value, len(np.unique(people[np.isfinite(values)])))
+    return replace(found, low=low, high=high)
 
 
 def few_recordings(together: Mapping[str, Estimate]) -> str:

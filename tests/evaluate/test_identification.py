@@ -217,6 +217,17 @@ def test_too_few_recordings_for_five_are_said_and_not_counted(sizes, counted, sa
     assert few_recordings(found).startswith(said) and bool(said) == bool(few_recordings(found))
 
 
+@pytest.mark.parametrize(("people", "limit"), [(2, 0.658), (5, 0.434), (14, 0.215)])
+@pytest.mark.parametrize("named", [True, False])
+def test_that_all_or_nobody_is_named_is_no_certainty_of_few_people(people, limit, named):
+    # Wilson's interval of none of n: from 0 to z^2 / (n + z^2), z = 1.96
+    truth = np.arange(people)
+    scores = np.eye(people) if named else np.roll(np.eye(people), 1, axis=1)
+    found = named_together(scores, truth, truth.astype(str), np.zeros(people), rng=np.random.default_rng(0))
+    ends = (found["person_top1"].low, found["person_top1"].high)
+    assert ends == pytest.approx((1 - limit, 1.0) if named else (0.0, limit), abs=1e-3)
+
+
 def test_halves_are_not_added_up():
     # in the first half "a" is taken for "b" by far, in the second it is named: half of what there is
     scores = np.array([[0, 9], [1, 0], [0, 1], [0, 1]], dtype=float)
