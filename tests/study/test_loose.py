@@ -267,5 +267,10 @@ def test_every_kind_is_on_the_one_list_and_really_read(tmp_path, suffix):
     assert release.counts["recordings"] == 1, release.withheld
 
 
+def test_the_page_lists_every_kind_that_is_read():
+    page = (Path(__file__).parents[2] / "docs/anonymize.md").read_text(encoding="utf-8").replace("`", " ")
+    assert {suffix for suffixes in SUFFIXES.values() for suffix in suffixes} <= set(page.split())
+
+
 def test_names_that_end_in_capitals_are_of_a_kind_too():
     assert {track_of(f"X{suffix.upper()}") for suffix in SUFFIXES["video"]} == {"video"}
