@@ -1,6 +1,6 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, LocatedFrame, Recording, Signal, Withheld
 from personare.features import audio, video
 
-__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording"]
+__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording", "total"]
 
 METHODS = "personare.anonymize"
 Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
@@ -93,7 +93,7 @@ class Outcome:
     Attributes:
         recording: Its id.
         files: Written file by track.
-        counts: ``frames``, ``frames_covered_whole``, ``seconds``.
+        counts: ``frames``, ``frames_covered_whole``, ``seconds``; ``smallest_face_px`` (see ``LocatedFrame``).
         withheld: What was not written, and why.
     """
 
@@ -101,6 +101,21 @@ class Outcome:
     files: Mapping[str, Path] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
+
+
+def total(counts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Add up the counts of recordings; of what was promised, the weakest promise holds for all.
+
+    Example:
+        >>> total([{"frames": 2, "smallest_face_px": 30}, {"frames": 3, "smallest_face_px": 40}])
+        {'frames': 5, 'smallest_face_px': 40}
+    """
+    together: dict[str, float] = {}
+    for some in counts:
+        for name, count in some.items():
+            before = together.get(name, 0)
+            together[name] = max(before, count) if name == "smallest_face_px" else before + count
+    return together
 
 
 def anonymize_recording(
@@ -200,10 +215,12 @@ def _face(
     )
     if not outcome.faces_seen:
         raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
+    promised = {"smallest_face_px": outcome.smallest_face_px} if outcome.smallest_face_px > 0 else {}
     return {
         "frames": outcome.frames,
         "frames_covered_whole": outcome.covered_whole,
         "seconds": outcome.seconds,
+        **promised,
     }
 
 

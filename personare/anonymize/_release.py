@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome
+from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, total
 from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Cohort, LocatedFrame, Recording, Release, Signal, Withheld
@@ -127,12 +127,10 @@ def release_recordings(
     suffix = {"audio": ".wav", "video": ".mp4"}
     work = [(r, {track: writer.path(r, track, suffix[track]) for track in disguise.modalities}) for r in recordings]
     by_id = {r.id: r for r in recordings}
-    counts: dict[str, float] = {}
     withheld: list[Withheld] = []
-    for outcome in sorted(hide(work), key=lambda o: o.recording):
+    outcomes = sorted(hide(work), key=lambda o: o.recording)
+    for outcome in outcomes:
         withheld += outcome.withheld
-        for name, count in outcome.counts.items():
-            counts[name] = counts.get(name, 0) + count
         if outcome.files:
             tracks = {track: path.relative_to(root).as_posix() for track, path in outcome.files.items()}
             writer.add(replace(by_id[outcome.recording], tracks=tracks))
@@ -145,7 +143,7 @@ def release_recordings(
         modalities=disguise.modalities,
         methods=disguise.chosen,
         options=disguise.options,
-        counts=counts,
+        counts=total(outcome.counts for outcome in outcomes),
         withheld=tuple(withheld),
     )
 

@@ -99,7 +99,14 @@ class FaceSearch:
             faces = [replace(f, box=tracking.enlarge(f.box, self.margin)) for f in held.faces.values()]
             faces.sort(key=lambda f: -float((f.box[2:] - f.box[:2]).prod()))
             index, time_s, image = held.frame
-            yield LocatedFrame(index=index, time_s=time_s, image=image, faces=tuple(faces), certain=held.certain)
+            yield LocatedFrame(
+                index=index,
+                time_s=time_s,
+                image=image,
+                faces=tuple(faces),
+                certain=held.certain,
+                smallest_face_px=self.smallest_px,
+            )
 
     def _advance(self, start: int, end: int) -> None:
         """Look at frame ``end`` and settle all frames after ``start`` (-1: ``end`` is the first)."""
@@ -255,6 +262,8 @@ class FaceSearch:
         return places
 
     def _follow(self, position: int, guess: Array, anchor: int, box: Array) -> tuple[float, Array]:
+        if anchor not in self._held:  # a face that fills the picture is held for longer than frames are
+            return 0.0, np.zeros(2)
         here, there = self._held[position], self._held[anchor]
         return tracking.follow(here.gray, guess, there.gray, box, self._scale(position, here.gray))
 
@@ -285,7 +294,7 @@ class FaceSearch:
         """A face is seen again; what lies between is filled."""
         box, gap = row[:4], end - track.frame
         track.score = max(track.score, float(row[4]))
-        for step in range(1, gap):
+        for step in range(max(1, min(self._held) - track.frame), gap):
             position = track.frame + step
             guess = (1 - step / gap) * track.box + step / gap * box
             known = self._held[position].faces.get(track.number)

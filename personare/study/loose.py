@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
+from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording, total
 from personare.anonymize._release import Sources, fit_masks, release_recordings
 from personare.core.errors import DataError
 from personare.core.types import Cohort, Recording, Release, Withheld
@@ -98,10 +98,6 @@ class _Work:
             to.parent.mkdir(parents=True, exist_ok=True)
             work.append((recording, sources[recording.id], _targets(found[recording.id], to, self.disguise)))
         outcomes = sorted(self._hide(work, masks), key=lambda o: o.recording)
-        counts = {
-            name: sum(o.counts.get(name, 0) for o in outcomes)
-            for name in sorted({n for o in outcomes for n in o.counts})
-        }
         release = Release(
             name=self.disguise.name,
             kind="recordings",
@@ -109,7 +105,7 @@ class _Work:
             modalities=self.disguise.modalities,
             methods=self.disguise.chosen,
             options=self.disguise.options,
-            counts=counts,
+            counts=total(o.counts for o in outcomes),
         )
         return _with(release, [w for o in outcomes for w in o.withheld])
 
