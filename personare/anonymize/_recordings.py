@@ -95,7 +95,8 @@ class Outcome:
     Attributes:
         recording: Its id.
         files: Written file by track.
-        counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``.
+        counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``;
+            ``smallest_face_px`` (see ``LocatedFrame``; of several the weakest promise).
         withheld: What was not written, and why.
         remarks: What was mended in the original before anything was hidden.
     """
@@ -217,10 +218,12 @@ def _face(
     if not outcome.faces_seen:
         targets["video"].unlink()
         raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
+    promised = {"smallest_face_px": outcome.smallest_face_px} if outcome.smallest_face_px > 0 else {}
     return {
         "frames": outcome.frames,
         "frames_covered_whole": outcome.covered_whole,
         "seconds": outcome.seconds,
+        **promised,
     }
 
 

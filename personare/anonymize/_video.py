@@ -27,6 +27,7 @@ class VideoOutcome:
         frames: Frames written, as many as were read.
         covered_whole: Frames shown as plain gray, because the faces in them could not be vouched for.
         faces_seen: Frames in which at least one face was seen and treated.
+        smallest_face_px: Width of the smallest face that was promised to be found; NaN where nothing was promised.
         seconds: Length of the video in its own time.
     """
 
@@ -34,6 +35,7 @@ class VideoOutcome:
     covered_whole: int
     faces_seen: int
     seconds: float
+    smallest_face_px: float = float("nan")
 
 
 def anonymize_video(  # noqa: PLR0913 - one call that the whole program agrees on
@@ -79,7 +81,11 @@ def anonymize_video(  # noqa: PLR0913 - one call that the whole program agrees o
             writer.write(image if frame.certain else np.full_like(image, COVER_LEVEL), time_s=frame.time_s)
         tally.close()
     return VideoOutcome(
-        frames=tally.done, covered_whole=tally.covered, faces_seen=tally.faces, seconds=tally.last_s + 1 / info.rate_hz
+        frames=tally.done,
+        covered_whole=tally.covered,
+        faces_seen=tally.faces,
+        seconds=tally.last_s + 1 / info.rate_hz,
+        smallest_face_px=tally.smallest_face_px,
     )
 
 
@@ -101,10 +107,12 @@ class _Tally:
         self._waiting: deque[_Waiting] = deque()
         self.done = self.covered = self.faces = 0
         self.last_s = 0.0
+        self.smallest_face_px = float("nan")
 
     def watched(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
         for frame in frames:
             image = frame.image
+            self.smallest_face_px = float(np.fmax(self.smallest_face_px, frame.smallest_face_px))
             seen = (frame.certain, bool(frame.faces), weakref.ref(image))
             self._waiting.append(_Waiting(frame.index, frame.time_s, image.shape, *seen))
             yield frame

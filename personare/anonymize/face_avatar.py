@@ -21,6 +21,7 @@ from personare.features.motion import (
     habits,
     learn_space,
     read_motion,
+    read_motions,
     smooth,
     symmetrize,
     wander,
@@ -35,8 +36,10 @@ _LARGEST = 256  # pixels of the drawing's side: more is scaled up, so that a lar
 class FaceAvatar:
     """Replaces the whole picture by a drawn face on plain ground that shows the person's expression.
 
-    Of the video nothing is kept but 52 expression values and the turn of the head a frame, and of these only what the
-    options let through. Two passes: the first reads the motion of the whole recording, the second draws.
+    Several people in one film are drawn side by side, each with another hair and shirt; what ``fit`` knows of the
+    recording's person is used for the largest face, the others are freed of their own rest alone. Of the video nothing
+    is kept but 52 expression values and the turn of the head a frame, and of these only what the options let through.
+    Two passes: the first reads the motion of the whole recording, the second draws.
 
     **Guarantee**: no pixel and no geometry of the person enters the picture: two people whose protected motion is
     the same get the same picture. Where no expression was read for longer than ``gap_s`` the ground alone is shown.
@@ -137,20 +140,21 @@ class FaceAvatar:
         self, frames: Iterable[LocatedFrame], person: "_Known | None", space: Space | None, rng: np.random.Generator
     ) -> Iterator[Array]:
         """Yield the pictures, given what is known of the person and of the group."""
-        motion = read_motion(frames)
-        if not len(motion.blendshapes):
+        motions = read_motions(frames)
+        if not len(motions[0].blendshapes):
             return
-        motion = self.protect(motion, person, space, rng)
-        ground = np.full((*motion.shape, 3), BACKGROUND, np.uint8)
-        top, left, side = self._spot(motion)
-        avatar = Avatar(size=min(side, _LARGEST))
-        for blendshapes, turn in zip(legible(motion.blendshapes), motion.turn, strict=True):
-            picture = ground.copy()
-            if not np.isnan(blendshapes[0]):
-                face = avatar.draw(blendshapes, turn)
-                if side > avatar.size:
-                    face = cv2.resize(face, (side, side), interpolation=cv2.INTER_LINEAR)
-                picture[top : top + side, left : left + side] = face
+        motions = [self.protect(m, None if number else person, space, rng) for number, m in enumerate(motions)]
+        spots = self._spots(motions)
+        avatars = [Avatar(size=min(side, _LARGEST), look=look) for look, (_, _, side) in enumerate(spots)]
+        drawn = [legible(motion.blendshapes) for motion in motions]
+        for number in range(len(drawn[0])):
+            picture = np.full((*motions[0].shape, 3), BACKGROUND, np.uint8)
+            for motion, shapes, avatar, (top, left, side) in zip(motions, drawn, avatars, spots, strict=True):
+                if not np.isnan(shapes[number, 0]):
+                    face = avatar.draw(shapes[number], motion.turn[number])
+                    if side > avatar.size:
+                        face = cv2.resize(face, (side, side), interpolation=cv2.INTER_LINEAR)
+                    picture[top : top + side, left : left + side] = face
             yield picture
 
     def protect(self, motion: Motion, person: "_Known | None", space: Space | None, rng: np.random.Generator) -> Motion:
@@ -185,11 +189,16 @@ class FaceAvatar:
             return np.asarray(shapes + 0.1 * self.noise * self._plain(noise))
         return space.inside(shapes, self.noise * noise)
 
-    def _spot(self, motion: Motion) -> tuple[int, int, int]:
-        """Return top, left and side in pixels of the drawing."""
+    def _spots(self, motions: list[Motion]) -> list[tuple[int, int, int]]:
+        """Return top, left and side in pixels of each drawing: side by side, in the order in which people stand."""
+        across = [float(np.nanmedian(m.place[:, 0])) if m.seen.any() else 0.0 for m in motions]
+        seats = np.argsort(np.argsort(across)).tolist()
+        return [self._spot(motion, seat, len(motions)) for motion, seat in zip(motions, seats, strict=True)]
+
+    def _spot(self, motion: Motion, seat: int, seats: int) -> tuple[int, int, int]:
         height, width = motion.shape
-        side = max(min(height, width), 1)
-        top, left = height - side, (width - side) // 2
+        side = max(min(height, width // seats), 1)
+        top, left = height - side, (2 * seat + 1) * width // (2 * seats) - (side + 1) // 2
         if self.place == "near" and motion.seen.any():
             x, y, tall = np.round(np.nanmedian(motion.place, axis=0) * 8) / 8
             side = int(np.clip(1.6 * max(tall, 0.125) * height, 16, side))

@@ -193,6 +193,7 @@ class LocatedFrame:
         image: uint8 RGB, (height, width, 3).
         faces: The faces, largest first; empty if nobody is seen.
         certain: False where the locator cannot vouch for the faces (drift, loss): the frame must be covered whole.
+        smallest_face_px: Width of the smallest face that was promised to be found; NaN: nothing was promised.
     """
 
     index: int
@@ -200,6 +201,7 @@ class LocatedFrame:
     image: Array
     faces: tuple[Face, ...]
     certain: bool
+    smallest_face_px: float = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from personare.core.types import Array
-from personare.features._avatar_pen import SAMPLES, Pen, curve
+from personare.features._avatar_pen import SAMPLES, Color, Pen, curve
 
 __all__ = ["FOLD", "Moved", "draw_parts"]
 
 _SKIN, _LIP, _LIP_LOW = (226, 178, 148), (186, 88, 84), (196, 102, 96)
-_HAIR, _BROW, _LASH = (74, 52, 42), (84, 58, 46), (48, 34, 32)
+_BROW, _LASH = (84, 58, 46), (48, 34, 32)
 _WHITE, _IRIS, _PUPIL = (243, 240, 236), (92, 112, 124), (24, 22, 26)
 _MOUTH, _TONGUE, _TEETH = (62, 20, 26), (168, 74, 78), (240, 236, 226)
 FOLD, _NOSTRIL = (196, 142, 114), (132, 78, 66)
@@ -19,9 +19,9 @@ Moved = Mapping[str, float]
 """Blendshape values by name."""
 
 
-def draw_parts(pen: Pen, moved: Moved) -> None:
+def draw_parts(pen: Pen, moved: Moved, hair: Color) -> None:
     """Add the whole face to the pen, back to front."""
-    _head(pen, moved)
+    _head(pen, moved, hair)
     for side in (-1, 1):
         _eye(pen, moved, side)
         _brow(pen, moved, side)
@@ -29,12 +29,12 @@ def draw_parts(pen: Pen, moved: Moved) -> None:
     _mouth(pen, moved)
 
 
-def _head(pen: Pen, moved: Moved) -> None:
+def _head(pen: Pen, moved: Moved, color: Color) -> None:
     chin = 1.93 + 0.42 * moved["jawOpen"] - 0.05 * moved["mouthShrugLower"]
     slide = 0.18 * (moved["jawLeft"] - moved["jawRight"])
     puff = 0.08 * moved["cheekPuff"]
     back = curve([(-1.28, 0.75), (-1.36, -0.3), (-0.95, -1.25), (0, -1.6), (0.95, -1.25), (1.36, -0.3), (1.28, 0.75)])
-    pen.fill(back, _HAIR, -0.1)
+    pen.fill(back, color, -0.1)
     for side in (-1, 1):
         ear = curve([(side * 1.1, -0.05), (side * 1.26, -0.1), (side * 1.24, 0.35), (side * 1.1, 0.55)], closed=True)
         pen.fill(ear, FOLD, 0.0)
@@ -54,7 +54,7 @@ def _head(pen: Pen, moved: Moved) -> None:
         (1.02, -0.35),
     ]
     hair = curve([*front, (0.75, -0.72), (0.1, -0.92), (-0.5, -0.78), (-1.0, -0.3)], closed=True)
-    pen.fill(hair, _HAIR)
+    pen.fill(hair, color)
 
 
 def _eye(pen: Pen, moved: Moved, side: int) -> None:

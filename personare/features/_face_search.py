@@ -1,5 +1,6 @@
 """The frames in memory and the faces followed through them: what ``FaceLocator`` runs on."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -13,7 +14,11 @@ __all__ = ["FaceSearch"]
 
 _CONFIRMED = 0.5  # a face once seen this clearly does not vanish without the frame being covered
 _RELATED = 0.6  # correlation from which two patches show the same face
-_WIDE_EVERY = 10  # of so many looks, one is taken at twice the size
+_WIDE_EVERY = 50  # of so many looks, one goes closely over the whole picture even where nothing has changed
+_MARGIN = 1 / 12  # of the picture's shorter side: faces larger than this are seen by the look at the whole
+_FILLING = 0.7  # of the picture's shorter side: a face as large as this may outgrow the picture
+_GROWING = 1.1  # times its usual size, which follows within about so many frames:
+_USUAL_FRAMES = 14
 _GROWTH = 0.03  # of the face's size, by which a held box grows on each side with every frame
 _RIM = 0.15  # of the face's size: nearer to the picture's rim it may be leaving
 
@@ -27,6 +32,8 @@ class _Track:
     box: Array
     place: Array
     score: float
+    usual: float
+    around: Array | None = None  # the coarse picture when the face did not fill it
 
 
 @dataclass(kw_only=True)
@@ -35,8 +42,9 @@ class _Held:
 
     frame: tuple[int, float, Array]
     gray: Array
+    coarse: Array  # the same, in which the smallest face has 4 pixels
     looked: Array | None = None  # (N, 5) what the detector found here
-    hard: bool = False  # it looked as hard as it can
+    whole: bool = False  # looked at closely all over
     faces: dict[int, Face] = field(default_factory=dict)
     certain: bool = True
 
@@ -46,8 +54,10 @@ class FaceSearch:
     """Takes frames in order, decides where to look, and releases frames once nothing can change them any more.
 
     Attributes:
-        near: The detector for every look.
-        far: The detector at a larger size, for small faces and where one is missing.
+        near: The detector for every look: picture, lowest score.
+        close: The detector at a size at which the smallest face is seen: picture, lowest score, and the rectangle
+            (4,) that is looked at.
+        smallest_px: Width of that face.
         thresholds: Scores of a new face, and of one that was there before.
         every: Frames between two looks.
         patience: Frames for which a lost face's place is held.
@@ -55,7 +65,8 @@ class FaceSearch:
     """
 
     near: Callable[[Array, float], Array]
-    far: Callable[[Array, float], Array]
+    close: Callable[[Array, float, Array], Array]
+    smallest_px: float
     thresholds: tuple[float, float]
     every: int
     patience: int
@@ -64,13 +75,15 @@ class FaceSearch:
     _tracks: list[_Track] = field(default_factory=list)
     _count: int = 0
     _looks: int = 0
-    _small_faces: bool = False
+    _known: Array | None = None  # what each place looked like when it was last looked at closely
 
     def run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
         """Yield each frame with its faces, a few frames later."""
         position = last_look = -1
         for position, frame in enumerate(frames):
-            self._held[position] = _Held(frame=frame, gray=tracking.small_gray(frame[2]))
+            gray = tracking.small_gray(frame[2], self.smallest_px)
+            coarse = tracking.coarse(gray, self.smallest_px * gray.shape[1] / frame[2].shape[1])
+            self._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
             if position % self.every == 0:
                 self._advance(last_look, position)
                 last_look = position
@@ -86,7 +99,14 @@ class FaceSearch:
             faces = [replace(f, box=tracking.enlarge(f.box, self.margin)) for f in held.faces.values()]
             faces.sort(key=lambda f: -float((f.box[2:] - f.box[:2]).prod()))
             index, time_s, image = held.frame
-            yield LocatedFrame(index=index, time_s=time_s, image=image, faces=tuple(faces), certain=held.certain)
+            yield LocatedFrame(
+                index=index,
+                time_s=time_s,
+                image=image,
+                faces=tuple(faces),
+                certain=held.certain,
+                smallest_face_px=self.smallest_px,
+            )
 
     def _advance(self, start: int, end: int) -> None:
         """Look at frame ``end`` and settle all frames after ``start`` (-1: ``end`` is the first)."""
@@ -99,38 +119,83 @@ class FaceSearch:
     # Looking
 
     def _look_around(self, position: int) -> None:
-        """Look at a frame, and now and then, or where nobody is seen, once more for small faces."""
+        """Look at a frame, closely where it is new, and now and then all over."""
         held = self._held[position]
         self._look(position)
-        near = _strong(held.looked, self.thresholds[0])
-        if self._looks % _WIDE_EVERY == 0 or not len(near):
-            self._look_hard(position)
-            self._small_faces = len(_strong(held.looked, self.thresholds[0])) > len(near)
+        if self._looks % _WIDE_EVERY == 0:
+            self._look_close(position, self._whole(position))
         self._looks += 1
+        if self._known is None or held.whole:
+            self._known = held.coarse.copy()
+        else:
+            new = tracking.changed(held.coarse, self._known) > 0
+            self._known[new] = held.coarse[new]
 
     def _look(self, position: int) -> Array:
+        """Look at the whole of a frame, and closely at what was not looked at closely when it looked the same."""
         held = self._held[position]
         if held.looked is None:
             held.looked = self.near(held.frame[2], self.thresholds[1])
-            if self._small_faces:
-                self._look_hard(position)
+            self._look_close(position, self._regions(position, self._unknown(position)))
         return held.looked
 
-    def _look_hard(self, position: int) -> Array:
-        """Look at a larger size too."""
-        held, found = self._held[position], self._look(position)
-        if not held.hard:
-            both = np.concatenate([found, self.far(held.frame[2], self.thresholds[1])])
-            both = both[np.argsort(-both[:, 4], kind="stable")]
-            held.looked, held.hard = both[best(both)], True
-        return self._look(position)
+    def _unknown(self, position: int) -> Array:
+        """Mark where a frame shows neither what is known nor a face that will be covered."""
+        held = self._held[position]
+        if self._known is None or held.looked is None:
+            return np.ones_like(held.coarse)
+        faces = _strong(held.looked, self.thresholds[0])
+        return self._without(tracking.changed(held.coarse, self._known), faces, position)
+
+    def _without(self, mask: Array, boxes: Array, position: int) -> Array:
+        """Clear a mask where boxes will be covered."""
+        for box in boxes:
+            place = tracking.enlarge(box, self.margin) * self._scale(position, mask)
+            left, top, right, bottom = place.round().astype(int).clip(0)
+            mask[top:bottom, left:right] = 0
+        return mask
+
+    def _regions(self, position: int, mask: Array) -> Array:
+        """Return the rectangles to look at, large enough for faces that are too small for a look at the whole."""
+        margin = max(2 * self.smallest_px, _MARGIN * min(self._held[position].frame[2].shape[:2]))
+        return tracking.regions(mask, self._scale(position, mask), margin)
+
+    def _scale(self, position: int, picture: Array) -> float:
+        """Return the pixels of a small picture per pixel of a frame."""
+        return float(picture.shape[1] / self._held[position].frame[2].shape[1])
+
+    def _whole(self, position: int) -> Array:
+        height, width = self._held[position].frame[2].shape[:2]
+        return np.array([[0.0, 0, width, height]])
+
+    def _look_close(self, position: int, regions: Array) -> None:
+        """Look closely at rectangles of a frame; at all of it if they are more than half."""
+        held = self._held[position]
+        if held.whole or not len(regions):
+            return
+        if self._is_most(position, regions):
+            regions, held.whole = self._whole(position), True
+        looked = [np.empty((0, 5))] if held.looked is None else [held.looked]
+        both = np.concatenate([*looked, *self._closely(position, regions)])
+        both = both[np.argsort(-both[:, 4], kind="stable")]
+        held.looked = both[best(both)]
+
+    def _is_most(self, position: int, regions: Array) -> bool:
+        inside = np.clip(regions, 0, np.tile(self._whole(position)[0, 2:], 2))
+        area = (inside[:, 2:] - inside[:, :2]).prod(axis=1).sum()
+        return bool(area > self._whole(position)[0, 2:].prod() / 2)
+
+    def _closely(self, position: int, regions: Array) -> list[Array]:
+        image, limit = self._held[position].frame[2], np.tile(self._whole(position)[0, 2:], 2)
+        return [self.close(image, self.thresholds[1], np.clip(region, 0, limit)) for region in regions]
 
     def _look_for(self, position: int, boxes: Array) -> Array:
-        """Look at a frame in which faces are expected near the boxes: harder if one is missing."""
+        """Look at a frame in which faces are expected near the boxes: closely where one is missing."""
         found = self._look(position)
-        if len(tracking.matches(boxes, found)) < len(boxes):
-            found = self._look_hard(position)
-        return found
+        missing = sorted(set(range(len(boxes))) - {row for row, _ in tracking.matches(boxes, found)})
+        if missing:
+            self._look_close(position, np.stack([tracking.enlarge(boxes[row], 1.0) for row in missing]))
+        return self._look(position)
 
     # From look to look
 
@@ -157,14 +222,31 @@ class FaceSearch:
         lost = any(track.frame < start for track in self._tracks) or len(pairs) < len(self._tracks)
         met = {column for _, column in pairs}
         fresh = any(row[4] >= self.thresholds[0] for column, row in enumerate(found) if column not in met)
-        grays = [self._held[p].gray for p in range(start, end + 1)]
-        if lost or fresh or any(tracking.novel(gray, grays[0], grays[-1]) for gray in grays[1:-1]):
+        if lost or fresh:
             return None
-        paths = {
-            self._tracks[row].number: self._path(start, end, self._tracks[row].box, found[column])
-            for row, column in pairs
-        }
-        return None if any(path is None for path in paths.values()) else {n: path or [] for n, path in paths.items()}
+        paths = {}
+        for row, column in pairs:
+            path = self._path(start, end, self._tracks[row].box, found[column])
+            if path is None:
+                return None
+            paths[self._tracks[row].number] = path
+        for position in range(start + 1, end):
+            boxes = [path[position - start - 1] for path in paths.values()]
+            if self._surprising(position, start, end, np.reshape(boxes, (-1, 4))):
+                return None
+        return paths
+
+    def _surprising(self, position: int, start: int, end: int, faces: Array) -> bool:
+        """Look closely where a frame shows, beside its faces, what neither of two looks shows: is a face there?"""
+        held, before, after = (self._held[p] for p in (position, start, end))
+        new = self._without(tracking.changed(held.coarse, before.coarse), faces, position)
+        if not new.any():
+            return False
+        regions = self._regions(position, new & tracking.changed(held.coarse, after.coarse))
+        if self._is_most(position, regions):
+            return True
+        found = _strong(np.concatenate([np.empty((0, 5)), *self._closely(position, regions)]), self.thresholds[0])
+        return any(shared(row[None], faces).max(initial=0) < 0.3 for row in found)
 
     def _path(self, start: int, end: int, first: Array, last: Array) -> list[Array] | None:
         """Interpolate a box and compare every step with the picture; None where they disagree."""
@@ -180,9 +262,10 @@ class FaceSearch:
         return places
 
     def _follow(self, position: int, guess: Array, anchor: int, box: Array) -> tuple[float, Array]:
+        if anchor not in self._held:  # a face that fills the picture is held for longer than frames are
+            return 0.0, np.zeros(2)
         here, there = self._held[position], self._held[anchor]
-        scale = here.gray.shape[1] / here.frame[2].shape[1]
-        return tracking.follow(here.gray, guess, there.gray, box, scale)
+        return tracking.follow(here.gray, guess, there.gray, box, self._scale(position, here.gray))
 
     # Faces
 
@@ -211,18 +294,22 @@ class FaceSearch:
         """A face is seen again; what lies between is filled."""
         box, gap = row[:4], end - track.frame
         track.score = max(track.score, float(row[4]))
-        for step in range(1, gap):
+        for step in range(max(1, min(self._held) - track.frame), gap):
             position = track.frame + step
             guess = (1 - step / gap) * track.box + step / gap * box
             known = self._held[position].faces.get(track.number)
             place = path[step - 1] if path else guess if known is None else tracking.union(known.box, guess)
             self._show(position, track, place)
         track.frame, track.box, track.place = end, box, box
+        track.usual += (1 - math.exp(-gap / _USUAL_FRAMES)) * (_size(box) - track.usual)
+        if not self._filling(track):
+            track.around = self._held[end].coarse
         self._show(end, track, box)
 
     def _begin(self, end: int, row: Array) -> None:
         """A face is seen for the first time: look for it in the frames before, and hold its place there."""
-        track = _Track(number=self._count, frame=end, box=row[:4], place=row[:4], score=float(row[4]))
+        box = row[:4]
+        track = _Track(number=self._count, frame=end, box=box, place=box, score=float(row[4]), usual=_size(box))
         self._count += 1
         self._tracks.append(track)
         self._show(end, track, track.box)
@@ -247,27 +334,52 @@ class FaceSearch:
         away = abs(position - track.frame)
         peak, shift = self._follow(position, track.place, track.frame, track.box)
         related = peak >= _RELATED
-        if away > (self.patience if related else min(self.every, self.patience)):
+        held = self._held[position]
+        filling = self._filling(track) and not self._room(track, position) and not self._back(held, track)
+        if away > (self.patience if related else min(self.every, self.patience)) and not filling:
             return False
         track.place = track.place + (np.tile(shift, 2) if related else 0)
-        cover = tracking.enlarge(track.place, _GROWTH * away)
-        held = self._held[position]
-        if not related and track.score >= _CONFIRMED and not self._leaving(held, cover):
+        cover = tracking.enlarge(track.place, _GROWTH * min(away, self.patience))
+        growing = filling or _size(track.box) > _GROWING * track.usual
+        left = self._rim(held, cover) and not growing
+        if (filling or not related) and track.score >= _CONFIRMED and not left and not self._seen(held, cover):
             held.certain = False
         self._show(position, track, cover)
         return True
 
-    def _leaving(self, held: _Held, box: Array) -> bool:
-        """Tell whether a box is at the picture's rim, or on a face that the detector does see."""
+    def _filling(self, track: _Track) -> bool:
+        """Tell whether a face was last seen so large that it may be too large to be seen now."""
+        short_px = min(self._held[max(self._held)].frame[2].shape[:2])
+        return track.score >= _CONFIRMED and _size(track.box) > _FILLING * short_px
+
+    def _room(self, track: _Track, position: int) -> bool:
+        """Tell whether most of the picture looks again as it did before a face filled it."""
+        now = self._held[position].coarse
+        return track.around is not None and bool(tracking.changed(now, track.around).mean() < 0.5)
+
+    def _back(self, held: _Held, track: _Track) -> bool:
+        """Tell whether a face is seen where a larger one was lost: it has drawn back."""
+        seen = _strong(held.looked, _CONFIRMED)
+        middle = (seen[:, :2] + seen[:, 2:4]) / 2
+        return bool(((middle > track.place[:2]) & (middle < track.place[2:])).all(axis=1).any())
+
+    def _rim(self, held: _Held, box: Array) -> bool:
+        """Tell whether a box is at the picture's rim."""
         height, width = held.frame[2].shape[:2]
         near = _RIM * (box[2:] - box[:2])
-        rim = (box[:2] < near).any() or (box[2:] > np.array([width, height]) - near).any()
-        seen = _strong(held.looked, self.thresholds[0])
-        return bool(rim or shared(box[None], seen).max(initial=0) > 0.3)
+        return bool((box[:2] < near).any() or (box[2:] > np.array([width, height]) - near).any())
+
+    def _seen(self, held: _Held, box: Array) -> bool:
+        """Tell whether a box is on a face that the detector does see."""
+        return bool(shared(box[None], _strong(held.looked, self.thresholds[0])).max(initial=0) > 0.3)
 
     def _show(self, position: int, track: _Track, box: Array) -> None:
         face = Face(box=np.asarray(box, dtype=np.float32), score=track.score, track=track.number)
         self._held[position].faces[track.number] = face
+
+
+def _size(box: Array) -> float:
+    return float(np.sqrt((box[2:4] - box[:2]).prod()))
 
 
 def _strong(found: Array | None, threshold: float) -> Array:

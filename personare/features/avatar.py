@@ -9,14 +9,20 @@ import cv2
 import numpy as np
 
 from personare.core.types import Array
-from personare.features._avatar_pen import Pen, curve, frame
+from personare.features._avatar_pen import Color, Pen, curve, frame
 from personare.features._avatar_shapes import FOLD, draw_parts
 from personare.features.expression import BLENDSHAPES
 
-__all__ = ["BACKGROUND", "Avatar", "legible"]
+__all__ = ["BACKGROUND", "LOOKS", "Avatar", "legible"]
 
 BACKGROUND = (148, 163, 178)
-_SHIRT = (86, 104, 122)
+LOOKS = (  # hair and shirt, by which several people in one film are told apart
+    ((74, 52, 42), (86, 104, 122)),
+    ((196, 160, 96), (140, 74, 70)),
+    ((40, 40, 46), (82, 120, 84)),
+    ((150, 84, 48), (112, 88, 132)),
+    ((168, 168, 172), (158, 132, 78)),
+)
 
 
 def _turned(turn: Array) -> Array:
@@ -34,6 +40,7 @@ class Avatar:
 
     Attributes:
         size: Side of the square picture in pixels.
+        look: Which of ``LOOKS`` it has; beyond the last they begin again.
 
     Example:
         >>> Avatar(size=128).draw(np.zeros(52), np.zeros(3)).shape
@@ -41,6 +48,7 @@ class Avatar:
     """
 
     size: int = 256
+    look: int = 0
 
     def draw(self, blendshapes: Array, turn: Array) -> Array:
         """Return a uint8 RGB picture (size, size, 3).
@@ -51,9 +59,10 @@ class Avatar:
         """
         moved = dict(zip(BLENDSHAPES, np.clip(np.asarray(blendshapes, dtype=float), 0, 1).tolist(), strict=True))
         pen = Pen()
-        draw_parts(pen, moved)
+        hair, shirt = LOOKS[self.look % len(LOOKS)]
+        draw_parts(pen, moved, hair)
         view = _turned(np.asarray(turn, dtype=float))
-        canvas = _body(self.size).copy()
+        canvas = _body(self.size, shirt).copy()
         pen.render(canvas, view)
         return np.asarray(cv2.multiply(canvas, _light(self.size, view), scale=1 / 200))
 
@@ -79,13 +88,13 @@ def legible(blendshapes: Array) -> Array:
     return np.asarray(np.clip(blendshapes @ _gains().T, 0, 1))
 
 
-@lru_cache(maxsize=4)
-def _body(size: int) -> Array:
+@lru_cache(maxsize=8)
+def _body(size: int, cloth: Color) -> Array:
     canvas = np.full((size, size, 3), BACKGROUND, np.uint8)
     pen = Pen()
     shirt = [(-2.4, 3.3), (-1.9, 2.72), (-0.7, 2.35), (0, 2.55), (0.7, 2.35), (1.9, 2.72), (2.4, 3.3)]
     neck = [(-0.62, 1.3), (-0.58, 2.1), (-0.8, 2.4), (0, 2.62), (0.8, 2.4), (0.58, 2.1), (0.62, 1.3)]
-    for points, color in ((shirt, _SHIRT), (neck, FOLD)):
+    for points, color in ((shirt, cloth), (neck, FOLD)):
         pen.fill(curve(points), color, 0.0)
     pen.render(canvas, np.eye(3)[:, :2])
     return canvas

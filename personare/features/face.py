@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, LocatedFrame
 from personare.features._face_search import FaceSearch
-from personare.features.centerface import CenterFace, shrink
+from personare.features.centerface import SURE_PX, CenterFace, best, closely, filling, shrink
 
 __all__ = ["FaceLocator", "pictures"]
 
@@ -22,8 +23,11 @@ class FaceLocator:
     they disagree, where a face appears or goes, where something new is seen, or where a scene changes, the detector
     looks at more frames, down to each one. Before a face is first seen and after it is last seen, its place is held for
     ``patience`` frames. Where a face that was seen clearly is lost inside the picture, the frame is not ``certain``.
-    ``certain`` with no faces means: the detector, at ``short_side`` and at every n-th frame at twice that size, saw
-    nobody. Heads turned away, and faces smaller than about 1/30 of the picture's shorter side, are not seen by it.
+    Wherever a frame shows anything that was not there when the detector last looked closely, it looks there again, at
+    a size at which a face of ``smallest_face_px`` is seen: at every n-th frame, and at each frame between two looks
+    that shows something neither of them does. ``certain`` with no faces means that it saw nobody. A face too large for
+    the picture is looked for too; once lost, frames are uncertain until a face is seen there again, the scene is cut,
+    or the picture looks as before. Heads turned away, and faces of fewer pixels, are not promised.
 
     At most ``every + patience + 1`` frames are held in memory, however long the video is.
 
@@ -31,7 +35,8 @@ class FaceLocator:
         every: The detector looks at every n-th frame.
         threshold: Score from which a detection is a new face.
         keep_threshold: Score from which it is a face that was there before.
-        short_side: Size at which the detector looks, pixels of the shorter side.
+        smallest_face_px: Width of the smallest face that is promised to be found, pixels of the video.
+        short_side: Size at which the detector looks at a whole picture, pixels of the shorter side.
         patience: Frames for which a lost face's place is held.
         margin: Share of its size by which each box is enlarged on each side.
         threads: Cores for the detector.
@@ -45,6 +50,7 @@ class FaceLocator:
     every: int = 5
     threshold: float = 0.3
     keep_threshold: float = 0.12
+    smallest_face_px: int = 30
     short_side: int = 256
     patience: int = 10
     margin: float = 0.08
@@ -59,6 +65,9 @@ class FaceLocator:
             raise OptionError(f"Thresholds must be 0 < keep_threshold <= threshold < 1, not {given}.")
         if not 0 <= self.margin <= 2:
             raise OptionError(f"margin must be 0 to 2 face sizes, not {self.margin}.")
+        if self.smallest_face_px < SURE_PX / 2:
+            least = SURE_PX // 2
+            raise OptionError(f"smallest_face_px must be at least {least} pixels, not {self.smallest_face_px}.")
         CenterFace(short_side=self.short_side, threads=self.threads)
 
     def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
@@ -71,14 +80,26 @@ class FaceLocator:
             The same frames with their faces, a few frames later.
         """
         search = FaceSearch(
-            near=CenterFace(short_side=self.short_side, threads=self.threads),
-            far=CenterFace(short_side=2 * self.short_side, threads=self.threads),
+            near=self._near,
+            close=partial(
+                closely, short_side=2 * self.short_side, smallest_px=self.smallest_face_px, threads=self.threads
+            ),
+            smallest_px=self.smallest_face_px,
             thresholds=(self.threshold, self.keep_threshold),
             every=self.every,
             patience=self.patience,
             margin=self.margin,
         )
         yield from search.run(frames)
+
+    def _near(self, image: Array, threshold: float) -> Array:
+        """Return the faces in a picture, also one that fills it."""
+        inside = CenterFace(short_side=self.short_side, threads=self.threads)(image, threshold)
+        large = inside[inside[:, 4] >= 0.5, :4]
+        if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
+            return inside  # beside such a face none fills the picture
+        both = np.concatenate([inside, filling(image, threshold, threads=self.threads)])
+        return both[best(both)]
 
 
 def pictures(images: Iterable[Array], boxes: Iterable[Array | None], *, size: int) -> Array:

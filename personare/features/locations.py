@@ -1,7 +1,7 @@
 """Where the faces of one video are, kept so that no video is searched twice."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,7 @@ class Locations:
         blendshapes: (F, 52).
         pose: (F, 4, 4).
         certain: (frames,) False where the frame must be covered whole.
+        smallest_face_px: (1,) width of the smallest face that was promised to be found.
     """
 
     frame: Array
@@ -57,14 +58,17 @@ class Locations:
     blendshapes: Array
     pose: Array
     certain: Array
+    smallest_face_px: Array = field(default_factory=lambda: np.full(1, np.nan))
 
     @classmethod
     def of(cls, frames: Iterable[LocatedFrame]) -> "Locations":
         """Gather the faces of a located video and let the pictures go."""
         certain: list[bool] = []
+        smallest_face_px = float("nan")
         rows: list[tuple[int, Face]] = []
         for frame in frames:
             certain.append(frame.certain)
+            smallest_face_px = frame.smallest_face_px
             rows += [(frame.index, face) for face in frame.faces]
         faces = [face for _, face in rows]
         mesh = {name: _stack([getattr(face, name) for face in faces], shape) for name, shape in _MESH.items()}
@@ -74,6 +78,7 @@ class Locations:
             score=np.array([face.score for face in faces], dtype=np.float32),
             track=np.array([face.track for face in faces], dtype=np.int64),
             certain=np.array(certain, dtype=bool),
+            smallest_face_px=np.array([smallest_face_px]),
             **mesh,
         )
 
@@ -92,7 +97,14 @@ class Locations:
                 )
             faces = tuple(self._face(row) for row in range(starts[index], starts[index + 1]))
             certain = bool(self.certain[index])
-            yield LocatedFrame(index=index, time_s=time_s, image=image, faces=faces, certain=certain)
+            yield LocatedFrame(
+                index=index,
+                time_s=time_s,
+                image=image,
+                faces=faces,
+                certain=certain,
+                smallest_face_px=float(self.smallest_face_px[0]),
+            )
 
     def _face(self, row: int) -> Face:
         mesh = {name: None if np.isnan(getattr(self, name)[row]).any() else getattr(self, name)[row] for name in _MESH}

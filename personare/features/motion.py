@@ -1,12 +1,12 @@
 """How a face moves over time, freed of what is a person's own: rest position, range, asymmetry, fine timing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from personare.core.types import Array, LocatedFrame
+from personare.core.types import Array, Face, LocatedFrame
 from personare.features.expression import BLENDSHAPES
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "head_turn",
     "learn_space",
     "read_motion",
+    "read_motions",
     "smooth",
     "symmetrize",
     "wander",
@@ -58,27 +59,59 @@ class Motion:
 
 
 def read_motion(frames: Iterable[LocatedFrame]) -> Motion:
-    """Go through a video and keep only the motion of its main face: in each frame the largest one with a mesh."""
-    rows: list[Array] = []
+    """Go through a video and keep only the motion of its main face: the largest one where there is but one."""
+    return read_motions(frames)[0]
+
+
+def read_motions(frames: Iterable[LocatedFrame]) -> list[Motion]:
+    """Go through a video and keep only the motion of each person in it, the largest face first.
+
+    Faces that are never there together may be one person, lost and found again: they share a seat. Who is there for
+    less than a second and less than a tenth of the video is left out, if anybody else is there.
+    """
+    largest: list[Array] = []
+    tracks: dict[int, dict[int, Array]] = {}
     times: list[float] = []
     shape = (0, 0)
-    for frame in frames:
+    for number, frame in enumerate(frames):
         shape = frame.image.shape[0], frame.image.shape[1]
         times.append(frame.time_s)
-        rows.append(_row(frame))
-    table = np.array(rows, dtype=np.float32).reshape(-1, 58)
+        rows = {face.track: _row(face, shape[0]) for face in frame.faces if face.blendshapes is not None}
+        largest.append(next(iter(rows.values()), np.full(58, np.nan)))
+        for track, row in rows.items():
+            tracks.setdefault(track, {})[number] = row
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     rate_hz = 1 / step if step > 0 else 25.0
-    return Motion(blendshapes=table[:, :52], turn=table[:, 52:55], place=table[:, 55:], rate_hz=rate_hz, shape=shape)
+    least = min(rate_hz, 0.1 * len(times))
+    seats = [seat for seat in _seats(tracks) if len(seat) >= least]
+    tables = [np.array(largest, dtype=np.float32).reshape(-1, 58)]
+    if len(seats) > 1:
+        seats.sort(key=lambda seat: -float(np.median([row[57] for row in seat.values()])))
+        tables = [np.full((len(times), 58), np.nan, np.float32) for _ in seats]
+        for table, seat in zip(tables, seats, strict=True):
+            table[list(seat)] = np.stack(list(seat.values()))
+    return [
+        Motion(blendshapes=t[:, :52], turn=t[:, 52:55], place=t[:, 55:], rate_hz=rate_hz, shape=shape) for t in tables
+    ]
 
 
-def _row(frame: LocatedFrame) -> Array:
-    for face in frame.faces:
-        if face.blendshapes is not None and face.pose is not None:
-            left, top, right, bottom = np.asarray(face.box, dtype=float)
-            place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / frame.image.shape[0]
-            return np.concatenate([face.blendshapes, head_turn(face.pose), place])
-    return np.full(58, np.nan)
+def _seats(tracks: Mapping[int, Mapping[int, Array]]) -> list[dict[int, Array]]:
+    """Give each track a seat that is free in all its frames: the one last left nearest to where it begins."""
+    seats: list[dict[int, Array]] = []
+    for rows in sorted(tracks.values(), key=min):
+        begin = rows[min(rows)][55:57]
+        free = [seat for seat in seats if not seat.keys() & rows.keys()]
+        if free:
+            min(free, key=lambda seat: float(np.hypot(*(seat[max(seat)][55:57] - begin)))).update(rows)
+        else:
+            seats.append(dict(rows))
+    return seats
+
+
+def _row(face: Face, height: int) -> Array:
+    left, top, right, bottom = np.asarray(face.box, dtype=float)
+    place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / height
+    return np.concatenate([np.asarray(face.blendshapes), head_turn(np.asarray(face.pose)), place])
 
 
 def head_turn(pose: Array) -> Array:

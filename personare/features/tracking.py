@@ -6,23 +6,31 @@ import numpy as np
 from personare.core.types import Array
 from personare.features.centerface import shrink
 
-__all__ = ["cut", "enlarge", "follow", "matches", "novel", "small_gray", "union"]
+__all__ = ["changed", "coarse", "cut", "enlarge", "follow", "matches", "regions", "small_gray", "union"]
 
 _SHORT_SIDE = 144
-_GRID = 4  # the picture is compared in cells of this many small-gray pixels
-_NOVEL_LEVELS = 30
+_BLOCK = 4  # pixels of the small gray picture; the smallest face is as wide
+_CHANGE_LEVELS, _MOST_LEVELS = 16, 32  # of 800 faces of the smallest size that came, on four grounds, each counted
 _CUT_LEVELS = 40
 _TEMPLATE, _REACH = 24, 10  # pixels of a face brought to one size, and how far around it is searched
 _FLAT_LEVELS = 2.0
 
 
-def small_gray(image: Array) -> Array:
-    """Return a gray copy whose shorter side is about 144 pixels."""
+def small_gray(image: Array, smallest_px: float) -> Array:
+    """Return a gray copy in which a face of ``smallest_px`` has 4 pixels; its shorter side has about 144 or more."""
     height, width = image.shape[:2]
-    scale = min(1.0, _SHORT_SIDE / min(height, width))
-    small = shrink(image, (max(_GRID * 2, round(width * scale)), max(_GRID * 2, round(height * scale))))
+    scale = min(1.0, max(_SHORT_SIDE / min(height, width), _BLOCK / smallest_px))
+    small = shrink(image, (max(_BLOCK * 2, round(width * scale)), max(_BLOCK * 2, round(height * scale))))
     gray: Array = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     return gray
+
+
+def coarse(gray: Array, smallest: float) -> Array:
+    """Return a smaller copy of a small gray picture, in which a face of ``smallest`` of its pixels has 4 pixels."""
+    scale = min(1.0, _BLOCK / smallest)
+    size = (max(_BLOCK, round(gray.shape[1] * scale)), max(_BLOCK, round(gray.shape[0] * scale)))
+    small: Array = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
+    return small
 
 
 def cut(one: Array, other: Array) -> bool:
@@ -30,17 +38,38 @@ def cut(one: Array, other: Array) -> bool:
     return bool(cv2.absdiff(one, other).mean() > _CUT_LEVELS)
 
 
-def novel(gray: Array, before: Array, after: Array) -> bool:
-    """Tell whether a small gray picture shows, somewhere, what neither of two others shows there.
+def changed(gray: Array, other: Array) -> Array:
+    """Tell where a coarse picture shows what another does not, as uint8 of the same shape.
 
-    The detector looks at the two others only; a face that comes and goes between them would be missed.
+    A difference counts where no shift by one pixel explains it, so that a steady hand and a slow movement do not;
+    the light may go up and down.
     """
-    size = (max(1, gray.shape[1] // _GRID), max(1, gray.shape[0] // _GRID))
-    cells = [cv2.resize(g, size, interpolation=cv2.INTER_AREA).astype(np.int16) for g in (gray, before, after)]
-    change = [cells[0] - cell for cell in cells[1:]]
-    change = [np.abs(c - np.median(c)) for c in change]  # the light may go up and down
-    fresh = (np.minimum(*change) > _NOVEL_LEVELS).astype(np.uint8)
-    return bool(cv2.erode(fresh, np.ones((2, 2), np.uint8)).any())
+    light = float(np.median(gray[::2, ::2].astype(np.int16) - other[::2, ::2]))
+    padded = cv2.copyMakeBorder(cv2.add(other, (light, 0, 0, 0)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    height, width = gray.shape
+    least = np.full_like(gray, 255)
+    for row in range(3):
+        for column in range(3):
+            moved = cv2.absdiff(gray, padded[row : row + height, column : column + width])
+            moved = np.minimum(moved, _MOST_LEVELS)  # the edge of what moves is thin, however bright
+            least = np.minimum(least, cv2.blur(moved, (_BLOCK, _BLOCK)))
+    return (least > _CHANGE_LEVELS).astype(np.uint8)
+
+
+def regions(mask: Array, scale: float, margin: float) -> Array:
+    """Return (N, 4): rectangles of the full picture around what a mask of the coarse one marks.
+
+    Args:
+        mask: uint8, 0 or more.
+        scale: Coarse pixels per full pixel.
+        margin: Full pixels by which each reaches further; those that then touch become one.
+    """
+    if not mask.any():
+        return np.empty((0, 4))
+    reach = max(1, round(margin * scale))
+    stats = cv2.connectedComponentsWithStats(cv2.dilate(mask, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)))[2]
+    corner = stats[1:, :2]
+    return np.concatenate([corner, corner + stats[1:, 2:4]], axis=1) / scale
 
 
 def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:

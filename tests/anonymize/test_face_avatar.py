@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,63 @@ def test_guarantee_a_long_gap_shows_the_ground_alone_and_a_short_one_is_bridged(
     pictures = shown(clip(COURSE, seen=seen))
     empty = [np.array_equal(p, np.full_like(p, BACKGROUND)) for p in pictures]
     assert empty == [15 <= i < 35 for i in range(40)]
+
+
+def group(courses, size=(96, 300), switch=None):
+    """A film of several people side by side, each moving by a course of their own; from ``switch`` on as new tracks."""
+    alone = [clip(course, size=size) for course in courses]
+    frames = []
+    for index, row in enumerate(zip(*alone, strict=True)):
+        faces = tuple(
+            replace(
+                frame.faces[0],
+                box=np.array([90.0 * seat, 10, 90 * seat + 60, 80 - seat]),
+                track=seat + 10 * (switch is not None and index >= switch),
+            )
+            for seat, frame in enumerate(row)
+            if not np.isnan(courses[seat][index])
+        )
+        frames.append(replace(row[0], faces=faces))
+    return frames
+
+
+def drawn_columns(picture, people):
+    """Which of the seats has something drawn in it, and its picture."""
+    seats = np.array_split(np.asarray(picture), people, axis=1)
+    return [bool((seat != BACKGROUND).any()) for seat in seats], seats
+
+
+@pytest.mark.parametrize("people", [2, 3, 5])
+def test_guarantee_everybody_in_a_film_is_drawn_each_as_somebody_else(people):
+    pictures = shown(group([COURSE] * people, size=(96, 100 * people)))
+    for picture in pictures:
+        there, seats = drawn_columns(picture, people)
+        assert all(there)
+        looks = {tuple(np.unique(seat.reshape(-1, 3), axis=0).ravel()[:300]) for seat in seats}
+        assert len(looks) == people
+
+
+@pytest.mark.parametrize("quiet", [0, 1])
+def test_each_moves_by_their_own_expression(quiet):
+    courses = [COURSE, COURSE]
+    courses[quiet] = np.zeros(40)
+    pictures = shown(group(courses, size=(96, 200)), FaceAvatar(normalize="none", head=0, **CLEAR))
+    moved = [np.ptp([drawn_columns(p, 2)[1][seat] for p in pictures], axis=0).max() for seat in (0, 1)]
+    assert moved[quiet] == 0 < moved[1 - quiet]
+
+
+@pytest.mark.parametrize("switch", [5, 20, 39])
+def test_a_face_lost_and_found_again_keeps_its_seat_and_look(switch):
+    method = FaceAvatar(normalize="none", **CLEAR)
+    films = [shown(group([COURSE, COURSE / 2], size=(96, 200), switch=s), method) for s in (None, switch)]
+    assert np.array_equal(*films)
+
+
+def test_one_who_leaves_is_no_longer_drawn_and_the_other_stays():
+    leaving = COURSE.copy()
+    leaving[15:] = np.nan
+    pictures = shown(group([COURSE, leaving], size=(96, 200)))
+    assert [drawn_columns(p, 2)[0] for p in pictures] == [[True, i < 15] for i in range(40)]
 
 
 def test_nobody_there_shows_the_ground_alone():

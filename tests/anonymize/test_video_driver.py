@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from personare.anonymize._recordings import total
 from personare.anonymize._video import COVER_LEVEL, anonymize_video
 from personare.anonymize.face_solid import FaceSolid
 from personare.core.errors import DataError
@@ -132,6 +133,20 @@ def test_sound_is_what_was_given_and_silence_is_silence(source):
     assert np.abs(heard.values).max() == pytest.approx(0.3, abs=0.1)
     target, _ = run(source, FaceSolid())
     assert not video.probe(target).has_sound
+
+
+@pytest.mark.parametrize("promised", [[30.0], [30.0, 40.0], []])
+def test_the_smallest_face_that_was_promised_is_told(source, promised):
+    """The weakest promise holds for all recordings; where none was made there is no number."""
+
+    def promising(frames):
+        for number, frame in enumerate(locate(frames)):
+            yield replace(frame, smallest_face_px=promised[number % len(promised)]) if promised else frame
+
+    _, outcome = run(source, FaceSolid(), promising)
+    assert outcome.smallest_face_px == pytest.approx(max(promised, default=np.nan), nan_ok=True)
+    counts = [{"frames": 8, "smallest_face_px": px} for px in promised]
+    assert total([*counts, {"frames": 3}]).get("smallest_face_px", 0) == max(promised, default=0)
 
 
 def test_no_face_is_told_by_the_count(source):

@@ -10,7 +10,7 @@ import pytest
 from personare.core.errors import OptionError
 from personare.features import video
 from personare.features._face_search import FaceSearch
-from personare.features.centerface import CenterFace
+from personare.features.centerface import CenterFace, shrink
 from personare.features.face import FaceLocator, pictures
 
 HEIGHT, WIDTH, SIDE = 144, 192, 32
@@ -47,8 +47,8 @@ class Finder:
     def __init__(self, score=0.9):
         self.score, self.looks = score, 0
 
-    def __call__(self, image, threshold):
-        self.looks += 1
+    def __call__(self, image, threshold, region=None):
+        self.looks += region is None
         boxes = np.empty((0, 4)) if image[0, 0, 0] == BLIND else truth(image)
         return np.concatenate([boxes, np.full((len(boxes), 1), self.score)], axis=1)
 
@@ -56,7 +56,7 @@ class Finder:
 def search(finder=None, **options):
     finder = finder or Finder()
     settings = {"thresholds": (0.3, 0.1), "every": 5, "patience": 10, "margin": 0.05, **options}
-    return FaceSearch(near=finder, far=finder, **settings)
+    return FaceSearch(near=finder, close=finder, smallest_px=SIDE, **settings)
 
 
 def located(images, finder=None, **options):
@@ -79,7 +79,8 @@ def uncovered(box, faces, shape=(HEIGHT, WIDTH)):
 def assert_nobody_is_shown(frames):
     for frame in frames:
         for box in truth(frame.image):
-            assert not frame.certain or uncovered(box, frame.faces) <= 0.05, f"a face is shown in frame {frame.index}"
+            covered = uncovered(box, frame.faces, frame.image.shape) <= 0.05
+            assert not frame.certain or covered, f"a face is shown in frame {frame.index}"
 
 
 def test_one_frame_comes_out_for_each_in_order_with_few_looks():
@@ -194,15 +195,121 @@ def test_the_larger_look_finds_small_faces_where_the_first_finds_nobody():
         def __call__(self, image, threshold):
             return np.empty((0, 5))
 
-    run = FaceSearch(near=Nobody(), far=Finder(), thresholds=(0.3, 0.1), every=5, patience=10, margin=0.05)
+    run = search()
+    run.near = Nobody()
     frames = list(run.run((i, i / 25, scene([(40 + i, 60)])) for i in range(30)))
     assert all(frame.faces for frame in frames)
     assert_nobody_is_shown(frames)
 
 
+class Sighted:
+    """A detector whose sight is limited: a square counts from so many pixels on, inside what it is shown."""
+
+    def __init__(self, least):
+        self.least = least
+
+    def __call__(self, image, threshold, region=(0, 0, 1e9, 1e9)):
+        found = truth(image)
+        inside = (found[:, :2] >= region[:2]).all(axis=1) & (found[:, 2:] <= region[2:]).all(axis=1)
+        found = found[inside & (found[:, 2] - found[:, 0] >= self.least)]
+        return np.concatenate([found, np.full((len(found), 1), 0.9)], axis=1)
+
+
+def crowd(rng, shape, *, small, front, cut):
+    """A film of a room into which a small face comes for a while, anywhere; perhaps with a large one in front."""
+    height, width = shape
+    rooms = [cv2.resize(rng.integers(40, 200, (9, 16), dtype=np.uint8), (width, height)) for _ in range(2)]
+    start, length = int(rng.integers(0, 60)), int(rng.integers(1, 32))
+    left = int(rng.integers(1, width // 2 - small))
+    top = int(rng.integers(1, height - small - 1))
+    skin = cv2.resize(rng.integers(60, 200, (4, 4), dtype=np.uint8), (small, small), interpolation=cv2.INTER_CUBIC)
+    face = np.stack([np.full_like(skin, 250), skin, skin], axis=2)
+    large = height // 3
+    for index in range(64):
+        room = rooms[index >= 30] if cut else rooms[0]
+        image = np.repeat(room[:, :, None], 3, axis=2)
+        if front:
+            image[large : 2 * large, -2 * large : -large] = (250, 90, 90)
+        if start <= index < start + length:
+            image[top : top + small, left : left + small] = face
+        yield index, index / 25, image
+
+
+@pytest.mark.parametrize("shape", [(720, 1280), (1080, 1920), (2160, 3840)])
+@pytest.mark.parametrize(("front", "cut"), [(True, False), (False, False), (True, True)])
+def test_guarantee_the_smallest_face_is_found_whenever_and_wherever_it_comes(shape, front, cut):
+    """Paired: a search that does not look closely shows it."""
+    small = 30
+    rng = np.random.default_rng([*shape, front, cut])
+    frames = list(crowd(rng, (shape[0] // 3, shape[1] // 3), small=small // 3, front=front, cut=cut))
+    large_only, every_size = Sighted(60 if front else 1000), Sighted(small // 3)
+    options = {"thresholds": (0.3, 0.1), "every": 5, "patience": 10, "margin": 0.05, "smallest_px": small // 3}
+    assert_nobody_is_shown(FaceSearch(near=large_only, close=every_size, **options).run(iter(frames)))
+    with pytest.raises(AssertionError, match="a face is shown"):
+        assert_nobody_is_shown(FaceSearch(near=large_only, close=large_only, **options).run(iter(frames)))
+
+
+@pytest.mark.parametrize("move", ["nothing", "light", "one pixel"])
+def test_what_is_no_change_is_not_looked_at_again(move):
+    looks = []
+
+    class Watched(Sighted):
+        def __call__(self, image, threshold, region=(0, 0, 1e9, 1e9)):
+            looks.append(region)
+            return super().__call__(image, threshold, region)
+
+    images = [scene([]) for _ in range(40)]
+    if move == "light":
+        images = [np.clip(image.astype(int) + i, 0, 230).astype(np.uint8) for i, image in enumerate(images)]
+    if move == "one pixel":
+        images = [np.roll(image, i % 2, axis=1) for i, image in enumerate(images)]
+    frames = search()
+    frames.close = Watched(1)
+    assert all(frame.certain for frame in frames.run((i, i / 25, image) for i, image in enumerate(images)))
+    assert len(looks) == 1, "only the first frame"
+
+
+@pytest.mark.parametrize("fate", ["stays too large", "is seen again", "leaves the room as it was"])
+def test_a_face_that_outgrows_the_picture_is_not_counted_as_gone(fate):
+    def box(i):
+        side = 40 + 5 * min(i, 20)  # up to 140 of 144 rows
+        return np.array([96 - side / 2, 72 - side / 2, 96 + side / 2, 72 + side / 2])
+
+    class Growing(Finder):
+        def __call__(self, image, threshold, region=None):
+            index = int(image[0, 0, 1])
+            there = index <= 20 or (fate == "is seen again" and index >= 50)
+            return np.array([[*box(10 if index >= 50 else index), 0.9]]) if there else np.empty((0, 5))
+
+    images = []
+    for i in range(70):
+        image = scene([])
+        if i < 50 or fate != "leaves the room as it was":
+            left, top, right, bottom = box(i).astype(int)
+            image[top:bottom, left:right] = cv2.resize(SKIN, (right - left, bottom - top))[:, :, None]
+            if i > 20:
+                image[:] = (
+                    np.random.default_rng(i // 9).integers(90, 150, (6, 8)).repeat(24, 0).repeat(24, 1)[..., None]
+                )
+        image[0, 0, 1] = i
+        images.append(image)
+    frames = located(images, Growing())
+    assert all(frame.certain for frame in frames[:21])
+    assert not any(frame.certain for frame in frames[21:50]), "too large to be seen is not gone"
+    assert [frame.certain for frame in frames[60:]] == [fate != "stays too large"] * 10
+
+
 @pytest.mark.parametrize(
     "options",
-    [{"every": 0}, {"patience": -1}, {"threshold": 1.5}, {"keep_threshold": 0.6}, {"margin": -1}, {"short_side": 8}],
+    [
+        {"every": 0},
+        {"patience": -1},
+        {"threshold": 1.5},
+        {"keep_threshold": 0.6},
+        {"margin": -1},
+        {"short_side": 8},
+        {"smallest_face_px": 4},
+    ],
 )
 def test_options_that_cannot_work_are_refused(options):
     with pytest.raises(OptionError):
@@ -277,6 +384,41 @@ def test_no_face_of_a_real_person_is_shown(real_data: Path, models_dir: Path, na
     assert found >= least
     assert shown == []
     assert np.mean([frame.certain for frame in frames]) > 0.9
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "seed"), [((720, 1280), 1), ((1080, 1920), 2), ((2160, 3840), 3)])
+def test_a_small_face_behind_a_large_one_is_covered(real_data: Path, shape, seed):
+    """A photograph as small as is promised, at a random place and time, in a film with somebody in front."""
+    rng = np.random.default_rng(seed)
+    height, width = shape
+    size = (37, 45)  # CenterFace sees a face of 0.82 of the photograph's width: 30 pixels
+    photograph = cv2.imread(str(real_data / f"orl-faces/s{rng.integers(2, 20)}/1.pgm"))
+    left, top = int(rng.integers(2, width // 4)), int(rng.integers(2, height - 60))
+    start = int(rng.integers(3, 12))
+    frames = []
+    for index, time_s, image in islice(video.read(real_data / "ravdess/clips/01-01-01-01-01-01-01.mp4"), 20):
+        larger = cv2.resize(image, (width, height))
+        if index >= start:
+            larger[top : top + 45, left : left + 37] = shrink(photograph, size)
+        frames.append((index, time_s, larger))
+    inner = np.array([left + 6, top + 10, left + 31, top + 42], dtype=float)
+    for frame in FaceLocator()(iter(frames)):
+        if frame.index >= start:
+            assert not frame.certain or uncovered(inner, frame.faces, shape) < 0.15, f"shown in frame {frame.index}"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("zoom", [1.5, 2.0, 2.5])
+def test_a_face_of_which_only_a_part_is_in_the_picture_is_found(real_data: Path, zoom):
+    image = next(iter(video.read(real_data / "ravdess/clips/01-01-01-01-01-01-01.mp4")))[2]
+    left, top, right, bottom = CenterFace()(image, 0.3)[0, :4]
+    side, middle = (bottom - top) / zoom, ((left + right) / 2, (top + bottom) / 2)
+    cut = cv2.getRectSubPix(image, (round(side * 16 / 9), round(side)), middle)
+    (frame,) = FaceLocator()(iter([(0, 0.0, cv2.resize(cut, (640, 360)))]))
+    inner = np.array([640 / 2 - 90, 0, 640 / 2 + 90, 360], dtype=float)
+    assert uncovered(inner, frame.faces, (360, 640)) < 0.05
 
 
 @pytest.mark.real
