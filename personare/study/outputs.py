@@ -117,8 +117,8 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         ledger: Its last rows are shown.
     """
     out, releases = run.root, outcome.releases
-    failed = {(r.measure, r.detail[_UNEXPECTED], r.note): r for r in reversed(outcome.rows) if _UNEXPECTED in r.detail}
-    not_made = [*outcome.not_made, *(Withheld(item=r.measure, problem=r.note, fix=_FIX) for r in failed.values())]
+    torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if _UNEXPECTED in r.detail}
+    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=_FIX) for name, note in torn.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
     pieces = {

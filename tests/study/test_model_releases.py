@@ -135,6 +135,28 @@ def test_one_model_that_cannot_be_made_never_stops_the_others(numbers, tmp_path)
     assert "smell" in json.loads((tmp_path / "run/not_made.json").read_text())[0]["problem"]
 
 
+@pytest.mark.parametrize("verb", ["study", "train", "represent"])
+def test_what_was_planned_and_not_made_is_said_last_and_is_status_3(typed, numbers, tmp_path, verb):
+    lost = numbers.recordings[0]
+    for track in lost.tracks.values():
+        (numbers.root / track).write_bytes(b"no numbers")
+    plan = replace(BARE, models=(replace(TREES, name="bad", modalities=("smell",)), TREES))
+    (tmp_path / "study.toml").write_text(as_toml(plan), encoding="utf-8")
+    out = tmp_path / "out"
+    words = {
+        "study": ("study", numbers.root, "--config", "study.toml", "--jobs", 1, "--out", out),
+        "train": ("train", numbers.root, "--method", "forest", "-o", "trees=3", "--shadows", 0, "--out", out),
+        "represent": ("represent", numbers.root, out, "--method", "leace"),
+    }[verb]
+    answer = typed(*words)
+    said = {"study": "smell", "train": "", "represent": lost.id}[verb]
+    assert answer.status == (0 if verb == "train" else 3), answer.err  # a model can be made of the others
+    if said:
+        assert said in answer.err.partition("planned and not made")[2]
+    if verb == "study":
+        assert "<li>bad: " in (out / "report.html").read_text().partition("<main>")[0]
+
+
 @pytest.mark.parametrize("protocol", ["person_folds", "unseen_sentences", "leaky_random_9_1"])
 def test_people_are_apart_by_every_protocol_but_the_leaky_one(numbers, tmp_path, protocol):
     model = replace(TREES, protocol=protocol)
