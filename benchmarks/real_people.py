@@ -23,6 +23,8 @@ COLUMNS = {
     ("identity.top1", "ignorant"): "named, ignorant",
     ("identity.top1", "lazy_informed"): "named, lazy-informed",
     ("identity.top1", "semi_informed"): "named, **retrained**",
+    ("identity.top1_5", "semi_informed"): "from five",
+    ("identity.person_top1", "semi_informed"): "from all",
     ("identity.eer", "semi_informed"): "EER, retrained",
     ("sentence.uar", "retrained_reader"): "sentence, retrained",
     ("prosody.rho_f0", ""): "rho F0",

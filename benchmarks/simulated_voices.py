@@ -1,4 +1,4 @@
-"""Are voices of simulated people as hard to hide as real ones? python benchmarks/simulated_voices.py DATA WORK [SEED].
+"""Are simulated voices as hard to hide as real ones? python benchmarks/simulated_voices.py DATA WORK [SEED ...].
 
 The voice methods, attacks and readers of the quick preset, on the sound of 12 simulated people (no films) and on EmoDB.
 DATA is the folder with ``emodb``; WORK keeps cohorts and runs, so that a second call goes on.

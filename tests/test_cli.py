@@ -1,15 +1,19 @@
 """What a user types: clear messages, exit status 2 for mistakes, nothing half-written."""
 
+import csv
+import os
+import re
 import subprocess
 import sys
 from typing import NamedTuple
 
 import numpy as np
 import pytest
+import soundfile
 
 from personare.cli import main
 from personare.core.types import Signal
-from personare.features import audio
+from personare.features import audio, video
 
 
 class Answer(NamedTuple):
@@ -49,6 +53,32 @@ def test_help_and_methods_answer_at_once_without_heavy_imports():
         "print([m for m in ('torch', 'cv2', 'mediapipe', 'pandas', 'sklearn') if m in sys.modules])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("method", "heavy"),
+    [
+        (["--face", "face_blur"], ["scipy"]),
+        (["--face", "face_solid"], ["scipy"]),
+        (["--voice", "voice_mcadams"], []),
+        (["--voice", "voice_vocoder"], []),
+    ],
+)
+def test_one_file_is_done_in_this_process_without_heavy_imports(tmp_path, method, heavy):
+    voice(tmp_path / "in.wav")
+    with video.VideoWriter(tmp_path / "in.mp4", width=64, height=48, rate_hz=25) as writer:
+        writer.write(np.full((48, 64, 3), 90, np.uint8))
+    source, target = ("in.mp4", "out.mp4") if "--face" in method else ("in.wav", "out.wav")
+    code = (
+        "import sys, subprocess, joblib; subprocess.Popen = joblib.Parallel = None; import personare.cli as c\n"
+        f"sys.argv = ['personare', 'anonymize', {source!r}, {target!r}, *{method!r}]\n"
+        "try: c.main()\n"
+        "except SystemExit as end: assert end.code == 3\n"
+        f"heavy = ['torch', 'sklearn', 'pandas', 'matplotlib', 'mediapipe', 'pyarrow', 'sqlalchemy', *{heavy!r}]\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
 
 
 @pytest.mark.parametrize(
@@ -95,11 +125,13 @@ def test_a_folder_is_done_and_what_cannot_be_is_withheld(call, tmp_path):
     (tmp_path / "in/zero.wav").write_bytes(b"")
     (tmp_path / "in/text.mp4").write_text("not a video")
     answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1")
-    assert answer.returncode == 2
+    assert answer.returncode == 3
+    assert "out: 2 recordings, 2 withheld" in answer.stdout
     assert "zero.wav" in answer.stderr
     assert "text.mp4" in answer.stderr
     written = sorted(f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*") if f.is_file())
-    assert written == ["a.wav", "deep/b.wav"]
+    assert len(written) == 2
+    assert all(name.startswith("recording-") for name in written)
 
 
 def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
@@ -112,7 +144,7 @@ def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
 def test_a_face_method_on_a_sound_file_withholds_it(call, tmp_path):
     voice(tmp_path / "in.wav")
     answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid")
-    assert answer.returncode == 2
+    assert answer.returncode == 3
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -122,3 +154,72 @@ def test_doctor_looks_at_a_file(call, tmp_path):
     assert answer.returncode == 2
     assert "broken.mp4" in answer.stdout
     assert call("doctor").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ([], ["evaluation", "training", "anonymization"]),
+        (["--consent-all", "evaluation"], ["training", "anonymization"]),
+        (["--consent-all", "evaluation,training, anonymization"], []),
+        (["--consent-all", "evaluation", "--consent-all", "training", "--consent-all", "anonymization"], []),
+    ],
+)
+def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(call, tmp_path, words, missing):
+    (tmp_path / "s").mkdir()
+    voice(tmp_path / "s/Anna_Beispiel_1.wav")
+    (tmp_path / "s/labels.csv").write_text("file,subject,dob\nAnna_Beispiel_1.wav,Anna Beispiel,1984-03-12\n")
+    answer = call("import", "s", "c", "--reader", "folder", *words)
+    assert answer.returncode == 0, answer.stderr
+    told = answer.stdout.partition("--consent-all ")[2].strip().rstrip(".")
+    assert [purpose for purpose in told.split(",") if purpose] == missing
+    again = call("import", "s", "c", "--reader", "folder", *(["--consent-all", told] if told else words))
+    assert "--consent-all" not in again.stdout
+    for sentence in ("1 of 1 people got numbers", "column dob looks like a date"):
+        assert sentence in answer.stderr
+    assert "1984" not in answer.stderr + answer.stdout
+    assert not [path for path in (tmp_path / "c").rglob("*") if "Anna" in path.name]
+
+
+@pytest.mark.parametrize("name", [b"Gespr\xe4ch.wav", b"-o 'a': \"b\";.wav", "übung ä.wav".encode()])
+@pytest.mark.parametrize("in_table", [True, False])
+def test_files_are_imported_or_listed_whatever_they_are_called(call, tmp_path, name, in_table):
+    (tmp_path / "s").mkdir()
+    voice(tmp_path / "s/good.wav", seconds=1.5)
+    voice(tmp_path / "x.wav")
+    (tmp_path / "x.wav").rename(tmp_path / "s" / os.fsdecode(name))
+    written = name.decode("cp1252") if b"\xe4" in name else name.decode()
+    with (tmp_path / "s/labels.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = [("good.wav", "P1"), (written, "P1")] if in_table else [("good.wav", "P1")]
+        csv.writer(file).writerows([("file", "subject"), *rows])
+    answer = call("import", "s", "c", "--reader", "folder")
+    assert answer.returncode == 0, answer.stderr
+    taken, skipped = (int(n) for n in re.findall(r"(\d+) (?:recordings|skipped)", answer.stdout))
+    assert (taken, skipped) == ((2, 0) if in_table else (1, 1))
+    assert skipped == answer.stderr.count("skipped ") == len((tmp_path / "c/skipped.tsv").read_text().splitlines()) - 1
+
+
+@pytest.mark.parametrize("change", ["too loud", "a length of half", "nothing"])
+def test_what_was_repaired_is_said_of_each_file(call, tmp_path, change):
+    (tmp_path / "s").mkdir()
+    voice(tmp_path / "s/good.wav")
+    voice(tmp_path / "s/odd.wav", seconds=1.5)
+    if change == "too loud":
+        soundfile.write(tmp_path / "s/odd.wav", 30 * audio.read(tmp_path / "s/odd.wav").values, 16000, subtype="FLOAT")
+    elif change == "a length of half":
+        content = (tmp_path / "s/odd.wav").read_bytes()
+        at = content.index(b"data") + 4
+        half = (int.from_bytes(content[at : at + 4], "little") // 2).to_bytes(4, "little")
+        (tmp_path / "s/odd.wav").write_bytes(content[:at] + half + content[at + 4 :])
+    (tmp_path / "s/labels.csv").write_text("file,subject\ngood.wav,P1\nodd.wav,P2\n")
+    answer = call("import", "s", "c", "--reader", "folder")
+    assert answer.returncode == 0 and "2 recordings" in answer.stdout
+    assert ("note: odd.wav: The " in answer.stderr) == (change != "nothing")
+    assert "note: good.wav" not in answer.stderr
+
+
+@pytest.mark.parametrize("options", [["--pseudonyms", "some"], ["-o", "pseudonyms=number"], ["-o", "colour=1"]])
+def test_an_option_of_import_that_there_is_not(call, tmp_path, options):
+    voice(tmp_path / "a.wav")
+    assert call("import", ".", "out", "--reader", "folder", *options).returncode == 2
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
-from collections.abc import Callable, Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import FaceAnonymizer, VoiceAnonymizer
 from personare.core.randomness import generator
 from personare.core.types import Array, LocatedFrame, Recording, Signal, Withheld
-from personare.features import audio, video
+from personare.features import video
+from personare.features.audio_files import write
 
-__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording"]
+__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording", "counted"]
 
 METHODS = "personare.anonymize"
 Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
@@ -93,14 +95,16 @@ class Outcome:
     Attributes:
         recording: Its id.
         files: Written file by track.
-        counts: ``frames``, ``frames_covered_whole``, ``seconds``.
+        counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``.
         withheld: What was not written, and why.
+        remarks: What was mended in the original before anything was hidden.
     """
 
     recording: str
     files: Mapping[str, Path] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def anonymize_recording(
@@ -126,7 +130,7 @@ def anonymize_recording(
     """
     seed, locate = run
     files: dict[str, Path] = {}
-    counts: dict[str, float] = {"recordings": 1}
+    counts: dict[str, float] = {}
     withheld: list[Withheld] = []
     for track in targets:
         try:
@@ -144,9 +148,19 @@ def anonymize_recording(
                 raise DataError(f"The recording has no {track}.")
             files[track] = targets[track]
         except Exception as error:  # one bad recording never stops a release, and never passes through
-            targets[track].unlink(missing_ok=True)
             withheld.append(Withheld(item=f"{recording.id} ({track})", problem=_reason(error), fix=_FIX))
+    counts["recordings"] = float(bool(files))
     return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
+
+
+def counted(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """Return the counts of many recordings together."""
+    total: dict[str, float] = {}
+    for outcome in outcomes:
+        for name, count in outcome.counts.items():
+            together = max if name == "smallest_face_px" else operator.add
+            total[name] = together(total.get(name, 0), count)
+    return total
 
 
 _FIX = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
@@ -167,7 +181,9 @@ def _rng(recording: Recording, name: str, masks: Mapping[str, Any], seed: int) -
 
 
 def _voice(recording: Recording, source: Path, target: Path, masks: Masks, rng: np.random.Generator) -> None:
-    audio.write(target, _disguised(audio.read(source), _method(masks.voice, recording.subject), rng))
+    from personare.features.audio import read  # what it needs takes longer to import than a film's frames take
+
+    write(target, _disguised(read(source), _method(masks.voice, recording.subject), rng))
 
 
 def _disguised(speech: Signal, method: VoiceAnonymizer, rng: np.random.Generator) -> Signal:
@@ -199,6 +215,7 @@ def _face(
         sound=_sound(recording, sources, masks, disguise, seed),
     )
     if not outcome.faces_seen:
+        targets["video"].unlink()
         raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
     return {
         "frames": outcome.frames,
@@ -213,7 +230,9 @@ def _sound(
     """Return what the protected video may be heard saying."""
     if not (disguise.voice or disguise.keep_sound) or not video.probe(sources["video"]).has_sound:
         return None
-    speech = audio.read(sources["video"])
+    from personare.features.audio import read
+
+    speech = read(sources["video"])
     if disguise.keep_sound:
         return speech
     method = _method(masks.voice, recording.subject)

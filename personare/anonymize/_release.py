@@ -6,14 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome
+from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, counted
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.core.types import LocatedFrame, Recording, Release, Signal, Withheld
-from personare.data.cohort import CohortWriter
-from personare.features import audio, video
+from personare.core.types import LocatedFrame, Recording, Release, Signal
+from personare.features import video
 from personare.features.models import find_model
 
 __all__ = ["Sources", "fit_masks", "release_recordings"]
@@ -55,6 +52,8 @@ def fit_masks(
     voice, face = disguise.methods()
 
     def voices(people: set[str]) -> Iterator[tuple[str, Signal]]:
+        from personare.features import audio
+
         for r in chosen["audio"]:
             if r.subject in people and "audio" in sources.get(r.id, {}):
                 yield r.subject, audio.read(sources[r.id]["audio"])
@@ -73,9 +72,10 @@ def fit_masks(
 
 def _some(recordings: Sequence[Recording], track: str, seed: int) -> list[Recording]:
     """Draw a bounded number of recordings of each person; the first ones would often share an emotion."""
-    order = generator(seed, "fit", track).permutation(len(recordings))
-    frame = pd.DataFrame({"subject": [recordings[i].subject for i in order]}, index=order)
-    return [recordings[i] for i in sorted(frame.groupby("subject").head(_FIT_PER_PERSON[track]).index)]
+    drawn: dict[str, list[int]] = {}
+    for i in generator(seed, "fit", track).permutation(len(recordings)):
+        drawn.setdefault(recordings[i].subject, []).append(i)
+    return [recordings[i] for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]])]
 
 
 def _fit(
@@ -127,16 +127,16 @@ def release_recordings(
     Returns:
         What was made, what was covered and what was withheld.
     """
+    import pandas as pd
+
+    from personare.data.cohort import CohortWriter
+
     writer = CohortWriter(root, name=disguise.name, kind="release", description=_made_by(disguise))
     suffix = {"audio": ".wav", "video": ".mp4"}
     work = [(r, {track: writer.path(r, track, suffix[track]) for track in disguise.modalities}) for r in recordings]
     by_id = {r.id: r for r in recordings}
-    counts: dict[str, float] = {}
-    withheld: list[Withheld] = []
-    for outcome in sorted(hide(work), key=lambda o: o.recording):
-        withheld += outcome.withheld
-        for name, count in outcome.counts.items():
-            counts[name] = counts.get(name, 0) + count
+    outcomes = sorted(hide(work), key=lambda o: o.recording)
+    for outcome in outcomes:
         if outcome.files:
             tracks = {track: path.relative_to(root).as_posix() for track, path in outcome.files.items()}
             known = by_id[outcome.recording]
@@ -153,8 +153,8 @@ def release_recordings(
         modalities=disguise.modalities,
         methods=disguise.chosen,
         options=disguise.options,
-        counts=counts,
-        withheld=tuple(withheld),
+        counts=counted(outcomes),
+        withheld=tuple(w for o in outcomes for w in o.withheld),
     )
 
 

@@ -1,5 +1,6 @@
 """The command line: parse, call, print. Every verb imports what it needs when it runs, so that help comes at once."""
 
+import io
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,6 +36,8 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line; mistakes end with a sentence and exit status 2, what could not be made with 3."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -90,7 +93,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
 @cli.command()
 @click.argument("source", type=PATH)
-@click.argument("target", type=PATH)
+@click.argument("target", type=click.Path())
 @click.option("--face", default="", help="A face method, e.g. face_blur.")
 @click.option("--voice", default="", help="A voice method, e.g. voice_mcadams.")
 @click.option("--option", "-o", "options", multiple=True, metavar="METHOD.NAME=VALUE", help="An option of a method.")
@@ -103,13 +106,14 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 )
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
-def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> None:
-    """Hide the people of SOURCE (a file, a folder or a cohort) and write TARGET.
+def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> None:
+    """Hide the people of SOURCE (a file, a folder or a cohort) and write TARGET, a new file or folder.
 
-    Sound is dropped from videos unless --voice or --keep-sound says otherwise.
+    Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
+    TARGET.key.tsv, which stays with you, says which is which.
     """
     from personare.anonymize._recordings import Disguise
-    from personare.study.loose import anonymize_path
+    from personare.study.loose import anonymize_path, key_of, passed_over
     from personare.study.parallel import Workers
 
     chosen = _options(how["options"])
@@ -124,22 +128,34 @@ def anonymize(source: Path, target: Path, face: str, voice: str, **how: Any) -> 
     )
     if chosen:
         raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
-    workers = Workers(jobs=how["jobs"])
+    for item in passed_over(source, Path(target)):
+        click.echo(f"not taken {_line(item)}", err=True)
+    remarks: list[str] = []
     given = {name: how[name] for name in ("background", "labels", "seed")}
-    release = anonymize_path(source, target, disguise, **given, workers=workers)
+    release = anonymize_path(
+        source, target, disguise, **given, workers=Workers(jobs=how["jobs"]), remark=remarks.append
+    )
+    for sentence in remarks:
+        click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
         click.echo(f"withheld {_line(item)}", err=True)
-    covered = int(release.counts.get("frames_covered_whole", 0))
-    click.echo(
-        f"{target}: {int(release.counts.get('recordings', 0))} recordings, {len(release.withheld)} withheld, "
-        f"{covered} of {int(release.counts.get('frames', 0))} frames covered whole."
+    made, frames, covered, smallest = (
+        int(release.counts.get(name, 0))
+        for name in ("recordings", "frames", "frames_covered_whole", "smallest_face_px")
     )
+    said = f"{release.root if made else 'nothing was written'}: {made} recordings, {len(release.withheld)} withheld"
+    click.echo(f"{said}, {covered} of {frames} frames covered whole." if face else f"{said}.")
+    if smallest:
+        click.echo(f"smallest face promised: {smallest} px")
+    if release.root.is_dir() and made:
+        click.echo(f"{key_of(release.root)} says whose each file is: keep it apart from what you send.")
     if release.withheld:
-        sys.exit(2)
+        sys.exit(3)
 
 
 def _line(item: Withheld) -> str:
-    return f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    text = f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -183,11 +199,15 @@ def import_(
     """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
-    from personare.features.checking import check
-    from personare.features.cutting import cut
+    from personare.features.checking import check, remarks
+    from personare.features.cutting import Cutter
     from personare.study.parallel import Workers
 
-    remarks: list[str] = []
+    def examine(path: Path, track: str) -> list[str]:
+        check(path, track)
+        return remarks(path) if track in ("audio", "video") else []
+
+    notes: list[str] = []
     purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
     made, skipped = import_cohort(
         source,
@@ -196,13 +216,13 @@ def import_(
         options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
         consent_purposes=purposes,
         pseudonyms=pseudonyms,
-        check=check,
+        check=examine,
         extract_sound=extract_sound,
-        cut=cut,
+        cut=Cutter(),
         progress=Workers().bar("import"),
-        remark=remarks.append,
+        remark=notes.append,
     )
-    for sentence in remarks:
+    for sentence in notes:
         click.echo(f"note: {sentence}", err=True)
     for item in skipped:
         click.echo(f"skipped {_line(item)}", err=True)

@@ -55,13 +55,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all.
+    """Write a UTF-8 text file, whole or not at all; what is no text in the name of a file becomes an escape.
 
     Raises:
         DataError: It cannot be written.
     """
     with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
 
 
 def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:

@@ -1,5 +1,8 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
+import csv
+import io
+import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,7 +105,7 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = import_before(target, made_by)
     recordings, people, listed = read(source)
-    skipped = list(listed)
+    skipped = [withheld for withheld in listed if target.resolve() not in (source / withheld.item).resolve().parents]
     subjects = Subjects.of(
         recordings,
         target=target,
@@ -181,5 +184,7 @@ def _nothing(source: Path, reader: str, skipped: Sequence[Withheld]) -> str:
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
-    table = pd.DataFrame(list(rows), columns=list(columns))
-    return table.replace(r"[\t\r\n]+", " ", regex=True).to_csv(sep="\t", index=False)
+    text = io.StringIO()  # pandas takes no file name that is not UTF-8
+    plain = [[re.sub(r"[\t\r\n]+", " ", cell) for cell in row] for row in rows]
+    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *plain])
+    return text.getvalue()

@@ -4,17 +4,30 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from personare.core.errors import DataError
 from personare.core.types import Withheld
 
-__all__ = ["media_files", "member", "not_named", "people_table", "piece", "piece_address", "track_of"]
+if TYPE_CHECKING:  # this list is asked for where nothing else is, and pandas takes its time
+    import pandas as pd
+
+__all__ = ["SUFFIXES", "media_files", "member", "not_named", "people_table", "piece", "piece_address", "track_of"]
+
+SUFFIXES = {
+    "audio": (
+        ".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".aac", ".ac3", ".aif", ".aiff", ".aifc",
+        ".amr", ".ape", ".au", ".caf", ".mka", ".mp2", ".rf64", ".snd", ".spx", ".tta", ".w64", ".wma", ".wv",
+    ),
+    "video": (
+        ".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm", ".flv", ".m4v", ".wmv", ".3gp", ".3g2", ".asf", ".dv",
+        ".gif", ".m2ts", ".mts", ".mxf", ".ogv", ".ts", ".vob",
+    ),
+}  # fmt: skip
+"""What is read as sound or film, by the end of its name: one list for every verb."""
 
 _TRACKS = {
-    "audio": (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".aif", ".aiff", ".wma"),
-    "video": (".mp4", ".mpg", ".mpeg", ".mov", ".avi", ".mkv", ".webm", ".flv", ".m4v", ".wmv", ".3gp"),
+    **SUFFIXES,
     "picture": (".jpg", ".jpeg", ".png", ".pgm", ".bmp"),
     "text": (".txt",),
     "physio": (".tsv.gz",),
@@ -87,13 +100,15 @@ def not_named(path: str, shape: str) -> Withheld:
     )
 
 
-def people_table(subjects: Iterable[str], known: dict[str, tuple[str | None, float]]) -> pd.DataFrame:
+def people_table(subjects: Iterable[str], known: dict[str, tuple[str | None, float]]) -> "pd.DataFrame":
     """Return the participants' table with ``sex`` (``F``/``M``) and ``age`` (years), NaN where not known.
 
     Args:
         subjects: Pseudonyms, repeated as often as you like.
         known: Sex and age by pseudonym.
     """
+    import pandas as pd
+
     people = sorted(set(subjects))
     rows = [known.get(subject, (None, float("nan"))) for subject in people]
     columns = {"sex": pd.Series([row[0] for row in rows], dtype=object), "age": [row[1] for row in rows]}

@@ -18,7 +18,7 @@ POLICIES = ("names", "all", "none")
 
 _CODE = re.compile(
     r"(?:[a-z]{1,2}|sub|subj|subject|pat|patient|participant|person|proband|vpn|spk|speaker|actor|user|case|"
-    r"control|child|student)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
+    r"control|child|student|pair|video|author)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
     re.IGNORECASE,
 )
 
@@ -90,6 +90,8 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
         >>> numbered(["Anna M.", "P01", "Ben"], {}, "names")
         {'Anna M.': '01', 'Ben': '02'}
     """
+    if policy == "none":
+        return {}
     given = list(dict.fromkeys(subjects))
     before = {spelling(name): number for name, number in key.items()}
     after = dict(key)
@@ -98,7 +100,7 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
     for subject in given:
         if spelling(subject) in before:
             after[subject] = before[spelling(subject)]
-        elif policy == "all" or (policy == "names" and not is_code(subject)) or spelling(subject) in taken:
+        elif policy == "all" or not is_code(subject) or spelling(subject) in taken:
             waiting.append(subject)
     taken |= {spelling(subject) for subject in given if subject not in after and subject not in waiting}
     numbers = (f"{n:02d}" for n in range(1, len(taken) + len(waiting) + 1) if str(n) not in taken)

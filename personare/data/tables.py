@@ -42,7 +42,7 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
             for line, cells in (_sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content)))
             if any(cell.strip() for cell in cells)
         ]
-    except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, KeyError, ValueError) as error:
+    except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, LookupError, ValueError) as error:
         raise DataError(f"{path} must be a table, but cannot be read: {error}. Save it as CSV again.") from error
     columns = [cell.lower() for cell in lines[0][1]] if lines else []
     _check_columns(path, columns, required)
@@ -110,7 +110,9 @@ def _sheet(content: bytes) -> _Lines:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about styles and menus of the sheet, which are not read
         book = load_workbook(io.BytesIO(content), read_only=True, data_only=True)
-        for line, row in enumerate(book.worksheets[0].iter_rows(), start=1):
+        sheet = book.worksheets[0]
+        sheet.reset_dimensions()  # some programs write a wrong size
+        for line, row in enumerate(sheet.iter_rows(), start=1):
             yield line, [_shown(cell.value, cell.number_format if cell.value is not None else "") for cell in row]
 
 

@@ -19,10 +19,11 @@ IMPORT = "import.json"
 def import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
     """Return what the import that made the target noted; nothing where the target is new."""
     aside = beside(target, "before")
-    if aside.exists() and target.exists():  # an exchange was killed before its end
-        shutil.rmtree(aside)
-    elif aside.exists():
-        aside.rename(target)
+    if (aside / IMPORT).is_file():  # an exchange was killed before its end
+        if target.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(target)
     if (target / UNFINISHED).exists():
         raise DataError(f"{target} holds an import that did not finish. Delete the folder and import again.")
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):

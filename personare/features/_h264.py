@@ -81,7 +81,7 @@ class VideoWriter:
         self._sound: _Sound | None = None
         with self._faults():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(str(self._temporary), "w", format=_CONTAINERS[path.suffix.lower()])
+            self._container = av.open(f"file:{self._temporary}", "w", format=_CONTAINERS[path.suffix.lower()])
         if note:
             self._container.metadata["comment"] = note
         options = {"preset": preset, "crf": str(crf)}
@@ -154,7 +154,7 @@ class VideoWriter:
     def _publish(self) -> None:
         if not self._frames:
             raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
-        with av.open(str(self._temporary)) as written:  # a disk that filled up at the very end shows here
+        with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the very end shows here
             next(written.decode(video=0))
         self._temporary.replace(self._path)
 

@@ -30,9 +30,10 @@ _LONGEST_GAP_S = 3600.0  # more is a broken time stamp, not a pause
 _JITTER_S = 0.1  # time stamps may be off by this without anybody hearing it
 _LARGEST = 2.0**31  # samples are at most whole numbers of 32 bits; what is larger is damage
 _UNKNOWN_SIZE = 0x7FFFF000  # what streaming recorders write instead of a length is at least this, or 0
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile says more where a FLAC file says nothing
 _OVER = 1.01  # beyond full scale by so much is worth a remark
 _PADDING_S = 0.1  # so little behind the sound may be anything
-_WITH_TIMES = ("OGG", "FLAC")  # libsndfile reads these, but drops pauses, and what is behind a wrong length
+_BY_FFMPEG = ("OGG", "FLAC", "AU")  # of these libsndfile drops pauses, and what is behind a wrong length
 
 
 def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
@@ -112,11 +113,11 @@ def _peak(path: Path) -> float:
 def _by_libsndfile(path: Path) -> Any:
     """Return the opened file, or None where FFmpeg reads it better: it knows time stamps, loudspeakers, lengths."""
     try:
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(os.fsencode(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = _wav_header(path)
-    if file.format in _WITH_TIMES or file.channels > 2 or (header and header.lies()):
+    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.lies()):
         file.close()
         return None
     return file
@@ -142,7 +143,7 @@ def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, f
     header = _wav_header(path)
     lies = header is not None and header.lies()
     try:
-        container: Any = av.open(str(path), options={"ignore_length": "1"} if lies else {})
+        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if lies else {})
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
@@ -160,7 +161,7 @@ def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
     if len(tracks) == 1:
         return tracks[0]
     for track in tracks:
-        with closing(av.open(str(path))) as container:
+        with closing(av.open(f"file:{path}")) as container:
             pieces = _pieces(container, container.streams[track.index], _Repairs())
             if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
                 if track is not tracks[0]:
@@ -272,16 +273,17 @@ def remarks(path: Path) -> list[str]:
     repairs, samples, loudest, rate_hz = _Repairs(), 0, 0.0, 1.0
     for values, rate in _decoded(path, repairs):
         samples, loudest, rate_hz = samples + len(values), max(loudest, float(np.abs(values).max(initial=0))), rate
-    said, header = repairs.sentences(), _wav_header(path)
-    if header is not None and header.lies():
-        announced = f"{header.announced_s:.2f} s" if header.announced_s else "no length"
-        said.append(f"The header of the sound announces {announced}; all of its {samples / rate_hz:.2f} s are used.")
+    said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), _wav_header(path)
+    longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
+    if longer or (header is not None and header.lies()):
+        announced = f"{announced_s:.2f} s" if announced_s else "no length"
+        said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
     if loudest > _OVER:
         said.append(
             f"The sound peaks at {loudest:.4g} times full scale: all of it is turned down by "
             f"{20 * np.log10(loudest):.1f} dB, so that nothing is cut off."
         )
-    return [*said, *(f"The sound {shortfall}" for shortfall in _shortfall(path, samples / rate_hz))]
+    return [*said, *(f"The sound {shortfall}" for shortfall in _shortfall(path, length_s))]
 
 
 def _shortfall(path: Path, present_s: float) -> list[str]:
@@ -300,15 +302,17 @@ def _announced_s(path: Path) -> float | None:
     if header is not None:
         return header.announced_s
     try:
-        return float(soundfile.info(str(path)).duration)
+        info = soundfile.info(os.fsencode(path))
+        return float(info.duration) if info.frames < _UNKNOWN_FRAMES else None
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         pass
-    with closing(av.open(str(path))) as container:
+    with closing(av.open(f"file:{path}")) as container:
         stream = played(container, "audio")[0]
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None
         if stream.duration is not None and stream.time_base is not None:
-            return float(stream.duration * stream.time_base)
+            first = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), 0)
+            return float((stream.duration + min(0, first)) * stream.time_base)  # below 0 an edit list cuts off
         return container.duration / 1_000_000 if container.duration else None
 
 
@@ -422,7 +426,7 @@ def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = 
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
         os.close(handle)
         with soundfile.SoundFile(
-            name, "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
+            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
         ) as file:
             if note:
                 file.comment = note

@@ -33,7 +33,7 @@ def check(path: Path, track: str) -> None:
 
 def tracks(path: Path) -> tuple[str, ...]:
     """Return which of ``audio`` and ``video`` a player finds in a file; both if none, so that ``check`` says why."""
-    with suppress(av.FFmpegError, OSError, ValueError), av.open(str(path)) as container:
+    with suppress(av.FFmpegError, OSError, ValueError), av.open(f"file:{path}") as container:
         return tuple(kind for kind in ("audio", "video") if played(container, kind)) or ("audio", "video")
     return ("audio", "video")
 

@@ -1,6 +1,9 @@
 """A piece of a sound or a film as a file of its own: sound cut by samples, film by frames."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,74 +13,120 @@ from personare.data.media import track_of
 from personare.features import audio, video
 from personare.features.audio_files import BLOCK_S
 
-__all__ = ["cut"]
+__all__ = ["Cutter"]
 
 _LATE_S = 1.0  # people round the end of a file up to a whole second
 _OUTSIDE = "{} ends before this piece does. Correct its start and end."
 _QUALITY = 17  # H.264 rate factor: the cut is drawn anew and should not be seen to be
 
 
-def cut(source: Path, target: Path, start_s: float, end_s: float) -> bool:
-    """Write the piece of a recording from ``start_s`` up to, not including, ``end_s``; the source stays as it is.
+@dataclass
+class _Tape:
+    """Plays a file on from where the last piece ended, so that pieces in order of time cost one pass.
+
+    Attributes:
+        play: Yields what a file holds, each with the time in seconds at which it ends.
+        last_s: When what was played last ended.
+    """
+
+    play: Callable[[Path], Iterator[tuple[float, Any]]]
+    last_s: float = 0.0
+    _source: Path | None = None
+    _until_s: float = 0.0
+    _items: Iterator[tuple[float, Any]] = field(default_factory=lambda: iter(()))
+    _held: tuple[float, Any] | None = None
+
+    def span(self, source: Path, start_s: float, end_s: float) -> Iterator[tuple[float, Any]]:
+        """Yield whatever may belong to the span; the last item is kept, for the next span may begin in it."""
+        if source != self._source or start_s < self._until_s:
+            self._source, self._items, self._held = source, self.play(source), None
+        self._until_s = end_s
+        while (item := self._held or next(self._items, None)) is not None:
+            self.last_s = item[0]
+            self._held = item if item[0] >= end_s else None
+            yield item
+            if self._held:
+                return
+
+
+def _pictures(source: Path) -> Iterator[tuple[float, Any]]:
+    yield from ((time_s, image) for _, time_s, image in video.read(source))
+
+
+def _blocks(source: Path) -> Iterator[tuple[float, Any]]:
+    for block in audio.blocks(source, block_s=BLOCK_S):
+        yield block.start_s + len(block.values) / block.rate_hz, block
+
+
+@dataclass
+class Cutter:
+    """Writes the piece of a recording from ``start_s`` up to, not including, ``end_s``; the source stays as it is.
 
     **Guarantee**: pieces that touch share no sample and no frame, and together they hold all of both.
-
-    Args:
-        source: A sound or a film.
-        target: ``.wav`` for the sound alone, ``.mp4`` for the film with its sound.
-        start_s: Seconds from the start of the file.
-        end_s: Seconds from the start of the file.
-
-    Returns:
-        False, and no file, if the sound of a film without sound is asked for.
-
-    Raises:
-        DataError: The piece lies outside of the file, or the file cannot be decoded or written.
     """
-    film = video.probe(source) if track_of(source.name) == "video" else None
-    sound = _sound(source, start_s, end_s) if film is None or film.has_sound else None
-    if film is None and sound is None:
-        raise DataError(_OUTSIDE.format(source.name))
-    if film is not None and target.suffix != ".wav":
-        _film(source, target, (start_s, end_s), film, sound)
-        return True
-    if sound is not None:
-        audio.write(target, sound)
-    return sound is not None
 
+    _film: _Tape = field(default_factory=lambda: _Tape(_pictures))
+    _sound: _Tape = field(default_factory=lambda: _Tape(_blocks))
+    _last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
-def _film(source: Path, target: Path, span_s: tuple[float, float], film: video.VideoInfo, sound: Signal | None) -> None:
-    start_s, end_s = span_s
-    frames, last_s = 0, 0.0
-    with video.VideoWriter(
-        target,
-        width=film.width,
-        height=film.height,
-        rate_hz=film.rate_hz,
-        pixel_aspect=film.pixel_aspect,
-        crf=_QUALITY,
-    ) as writer:
-        if sound is not None:
-            writer.write_sound(sound)
-        for _, last_s, image in video.read(source):
-            if last_s >= end_s:
-                break
-            if last_s >= start_s:
-                writer.write(image, time_s=last_s - start_s)
-                frames += 1
-        if not frames or end_s > last_s + 1 / film.rate_hz + _LATE_S:
+    def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:
+        """Cut one piece.
+
+        Args:
+            source: A sound or a film.
+            target: ``.wav`` for the sound alone, ``.mp4`` for the film with its sound.
+            start_s: Seconds from the start of the file.
+            end_s: Seconds from the start of the file.
+
+        Returns:
+            False, and no file, if the sound of a film without sound is asked for.
+
+        Raises:
+            DataError: The piece lies outside of the file, or the file cannot be decoded or written.
+        """
+        film = video.probe(source) if track_of(source.name) == "video" else None
+        sound = self._heard(source, start_s, end_s) if film is None or film.has_sound else None
+        if film is None and sound is None:
             raise DataError(_OUTSIDE.format(source.name))
+        if film is not None and target.suffix != ".wav":
+            self._filmed(source, target, (start_s, end_s), film, sound)
+            return True
+        if sound is not None:
+            audio.write(target, sound)
+        return sound is not None
 
+    def _filmed(
+        self, source: Path, target: Path, span_s: tuple[float, float], film: video.VideoInfo, sound: Signal | None
+    ) -> None:
+        start_s, end_s = span_s
+        frames = 0
+        with video.VideoWriter(
+            target,
+            width=film.width,
+            height=film.height,
+            rate_hz=film.rate_hz,
+            pixel_aspect=film.pixel_aspect,
+            crf=_QUALITY,
+        ) as writer:
+            if sound is not None:
+                writer.write_sound(sound)
+            for time_s, image in self._film.span(source, start_s, end_s):
+                if start_s <= time_s < end_s:
+                    writer.write(image, time_s=time_s - start_s)
+                    frames += 1
+            if not frames or end_s > self._film.last_s + 1 / film.rate_hz + _LATE_S:
+                raise DataError(_OUTSIDE.format(source.name))
 
-def _sound(source: Path, start_s: float, end_s: float) -> Signal | None:
-    """Return the piece of a sound; None if the sound ends clearly before the piece does."""
-    parts, rate_hz, length_s = [], 1.0, 0.0
-    for block in audio.blocks(source, block_s=BLOCK_S):
-        rate_hz, offset = block.rate_hz, round(block.start_s * block.rate_hz)
-        first, last = (max(0, round(at_s * rate_hz) - offset) for at_s in (start_s, end_s))
-        parts.append(block.values[first:last])
-        length_s = block.start_s + len(block.values) / rate_hz
-        if length_s >= end_s:
-            break
-    values = np.concatenate(parts)
-    return Signal(values=values, rate_hz=rate_hz) if len(values) and end_s <= length_s + _LATE_S else None
+    def _heard(self, source: Path, start_s: float, end_s: float) -> Signal | None:
+        """Return the piece of a sound; None if the sound ends clearly before the piece does."""
+        piece = (source, start_s, end_s)
+        if self._last is None or self._last[0] != piece:  # asked for twice: in the film, and alone
+            parts, rate_hz = [np.empty((0, 1), np.float32)], 1.0
+            for _, block in self._sound.span(source, start_s, end_s):
+                rate_hz, offset = block.rate_hz, round(block.start_s * block.rate_hz)
+                first, last = (max(0, round(at_s * rate_hz) - offset) for at_s in (start_s, end_s))
+                parts.append(block.values[first:last])
+            values = np.concatenate([part for part in parts if len(part)] or parts[:1])
+            whole = len(values) and end_s <= self._sound.last_s + _LATE_S
+            self._last = piece, Signal(values=values, rate_hz=rate_hz) if whole else None
+        return self._last[1]

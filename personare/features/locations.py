@@ -9,9 +9,29 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Array, Face, LocatedFrame
 
-__all__ = ["Locations"]
+__all__ = ["Locations", "locate_live"]
 
 _MESH = {"landmarks": (478, 3), "blendshapes": (52,), "pose": (4, 4)}
+
+
+def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool, threads: int = 1) -> Iterator[LocatedFrame]:
+    """Find the faces of a video, and their mesh where asked for.
+
+    Args:
+        frames: As ``video.read`` gives them.
+        mesh: Whether the mesh is read too.
+        threads: Cores for the detector.
+    """
+    from personare.features.face import FaceLocator
+
+    located = FaceLocator(threads=threads)(frames)
+    if not mesh:
+        yield from located
+        return
+    from personare.features.expression import FaceLandmarker
+
+    with FaceLandmarker() as landmarker:
+        yield from landmarker.locate(located)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +103,16 @@ class Locations:
         boxes = np.full((len(self.certain), 4), np.nan, dtype=np.float32)
         boxes[self.frame[::-1]] = self.box[::-1]  # faces come largest first, so the largest is written last
         return boxes
+
+    def mesh(self, frames: Array) -> tuple[Array, Array]:
+        """Return blendshapes (F, 52) and landmarks (F, 478, 3) of these frames' largest faces; NaN where none is."""
+        row = np.full(len(self.certain), -1)
+        row[self.frame[::-1]] = np.arange(len(self.frame))[::-1]  # as in ``largest``
+        rows = row[frames]
+        shapes, mesh = (
+            np.where((rows >= 0)[:, None, None], a[rows], np.nan) for a in (self.blendshapes[:, None], self.landmarks)
+        )
+        return shapes[:, 0].astype(np.float32), mesh.astype(np.float32)
 
     def save(self, path: Path) -> None:
         """Write to one npz file."""

@@ -57,19 +57,19 @@ def decoded(path: Path) -> Array:
     try:
         with Image.open(path) as picture:  # OpenCV knows neither every kind of transparency nor how to turn it
             if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
-                return over_black(np.array(ImageOps.exif_transpose(picture).convert("RGBA")))
+                rgba = np.array(ImageOps.exif_transpose(picture).convert("RGBA"))
+                return over_black(rgba[..., :3], rgba[..., 3])
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         if np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED)).shape[2:] == (4,):
             raise DataError(f"{path.name} is transparent in a way that cannot be read. Save it as PNG.") from error
     return np.asarray(image)
 
 
-def over_black(rgba: Array) -> Array:
-    """Return (h, w, 4) uint8 as (h, w, 3): what is transparent becomes black, whatever color lies hidden in it.
+def over_black(image: Array, alpha: Array) -> Array:
+    """Return (h, w, 3) uint8 where what is transparent, (h, w) uint8, is black, whatever color lies hidden in it.
 
     Example:
-        >>> over_black(np.full((1, 1, 4), [200, 100, 50, 0], np.uint8)).tolist()
+        >>> over_black(np.full((1, 1, 3), 200, np.uint8), np.full((1, 1), 0, np.uint8)).tolist()
         [[[0, 0, 0]]]
     """
-    opaque = np.repeat(rgba[..., 3:], 3, axis=2)
-    return np.asarray(cv2.multiply(np.ascontiguousarray(rgba[..., :3]), opaque, scale=1 / 255))
+    return np.asarray(cv2.multiply(np.ascontiguousarray(image), cv2.merge([alpha] * 3), scale=1 / 255))

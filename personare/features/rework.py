@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from contextvars import ContextVar
+from functools import partial
 
 import numpy as np
 
@@ -11,7 +13,10 @@ from personare.features.acoustics import RATE_HZ
 from personare.features.audio import match_loudness, resample
 from personare.features.audio_files import SILENT_DBFS
 
-__all__ = ["rework"]
+__all__ = ["rework", "watched"]
+
+watched: ContextVar[Callable[[float, float], None]] = ContextVar("watched", default=lambda _done_s, _total_s: None)
+"""Is told how many seconds of sound are done, of how many, by whoever waits for them."""
 
 BLOCK_S = 60.0
 OVERLAP_S = 0.2
@@ -46,11 +51,18 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     values = np.asarray(speech.values, np.float32)
     if np.abs(values).max() < 10 ** (SILENT_DBFS / 20):
         return Signal(values=np.zeros_like(values), rate_hz=speech.rate_hz, start_s=speech.start_s)
-    changed = np.column_stack([_channel(column, speech.rate_hz, change) for column in values.T])
+    told, total_s = watched.get(), values.size / speech.rate_hz
+
+    def tell(channel: int, done_s: float) -> None:
+        told(channel * speech.duration_s + done_s, total_s)
+
+    changed = np.column_stack(
+        [_channel(column, speech.rate_hz, change, partial(tell, channel)) for channel, column in enumerate(values.T)]
+    )
     return match_loudness(Signal(values=changed, rate_hz=speech.rate_hz, start_s=speech.start_s), speech)
 
 
-def _channel(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:
+def _channel(samples: Array, rate_hz: float, change: Callable[[Array], Array], told: Callable[[float], None]) -> Array:
     if np.abs(samples).max() < 10 ** (SILENT_DBFS / 20):
         return np.zeros_like(samples)
     size, fade = round(BLOCK_S * rate_hz), round(OVERLAP_S * rate_hz)
@@ -65,6 +77,7 @@ def _channel(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -
         if start + size + fade < len(samples):
             new[size:] *= np.linspace(1, 0, fade, dtype=np.float32)
         total[start : start + len(new)] += new
+        told(min(start + size, len(samples)) / rate_hz)
     return total
 
 

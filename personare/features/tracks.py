@@ -17,7 +17,7 @@ from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.features.pictures import read_picture
 from personare.features.views import face_views, voice_views
 
-__all__ = ["Track", "film_of", "read_track"]
+__all__ = ["Track", "film_of", "read_track", "sound_of"]
 
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
@@ -124,13 +124,17 @@ def _text(path: Path, _landmarker: FaceLandmarker | None) -> Track:
 
 
 def _sound(path: Path, _landmarker: FaceLandmarker | None) -> Track:
-    decibel = voice_views(path, ["logmel"])["logmel"]  # (T, F)
-    return Track(kind="spectrogram", values=(1 - decibel.T / _SILENCE_DB).astype(np.float32))  # (F, T)
+    return sound_of(voice_views(path, ["logmel"])["logmel"], path.name)
 
 
 def _film(path: Path, landmarker: FaceLandmarker | None) -> Track:
     shapes = face_views(path, ["blendshapes"], np.empty((0, 4)), landmarker=landmarker)["blendshapes"]  # (T, 52)
     return film_of(shapes, path.name)
+
+
+def sound_of(decibel: Array, _name: str) -> Track:
+    """Return the track of a sound whose log-mel spectrogram (T, F), in decibel, was read before."""
+    return Track(kind="spectrogram", values=(1 - decibel.T / _SILENCE_DB).astype(np.float32))  # (F, T)
 
 
 def film_of(shapes: Array, name: str) -> Track:

@@ -12,21 +12,21 @@ from typing import Any
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from personare.core.errors import DataError
 from personare.core.types import Array
 from personare.features._containers import Crop, begin_s, crop_of, played
 from personare.features._h264 import VideoWriter
+from personare.features._wide_colors import HDR, WIDE, to_srgb
 from personare.features.pictures import decoded, over_black
 
 __all__ = ["VideoInfo", "VideoWriter", "check", "probe", "read", "remarks"]
 
 _PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".pgm", ".tif", ".tiff"}
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # the usual ones show what is transparent
-_HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
-_WIDE = {ColorPrimaries.BT2020, ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432}
-_UNSPECIFIED = 2  # how FFmpeg names the color matrix that a file does not name
+_UNSPECIFIED = 2  # how FFmpeg numbers the color matrix that a file does not name
+_BT2020 = 9
 _HD = (720, 1280)  # from here on a player takes BT.709 where nothing is said, below BT.601
 
 
@@ -209,18 +209,21 @@ def _pulled(graph: Any, like: Any) -> Iterator[Any]:
 def _rgb(convert: VideoReformatter, frame: Any, size: tuple[int, int]) -> Array:
     """Return a frame in the colors of a screen (sRGB), as it is stored: not yet cropped, nor turned."""
     how: dict[str, Any] = {"width": size[0], "height": size[1]}
-    if _is_wide(frame):
-        how |= {"dst_color_primaries": ColorPrimaries.BT709, "dst_color_trc": ColorTrc.IEC61966_2_1}
     if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
         is_hd = frame.height >= _HD[0] or frame.width >= _HD[1]
-        how["src_colorspace"] = Colorspace.ITU709 if is_hd else Colorspace.ITU601
+        how["src_colorspace"] = _BT2020 if _is_wide(frame) else Colorspace.ITU709 if is_hd else Colorspace.ITU601
+    if _is_wide(frame):
+        coded = convert.reformat(frame, format="rgb48le", **how).to_ndarray()
+        image = to_srgb(coded, frame.color_trc, frame.color_primaries)
+    else:
+        image = convert.reformat(frame, format="rgb24", **how).to_ndarray()
     if _is_transparent(frame):
-        return over_black(convert.reformat(frame, format="rgba", **how).to_ndarray())
-    return np.asarray(convert.reformat(frame, format="rgb24", **how).to_ndarray())
+        return over_black(image, convert.reformat(frame, format="rgba", **how).to_ndarray()[..., 3])
+    return image
 
 
 def _is_wide(frame: Any) -> bool:
-    return frame.color_trc in _HDR or frame.color_primaries in _WIDE
+    return frame.color_trc in HDR or frame.color_primaries in WIDE
 
 
 def _is_transparent(frame: Any) -> bool:
@@ -291,7 +294,8 @@ def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
     """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
     _must_exist(path)
     try:
-        with av.open(str(path)) as container:
+        # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
+        with av.open(f"file:{path}") as container:
             stream = _moving_picture(path, container)
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = threads

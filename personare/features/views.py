@@ -14,6 +14,7 @@ from personare.core.types import Array
 from personare.features import audio, video
 from personare.features.expression import FaceLandmarker, normalize_landmarks
 from personare.features.face import pictures
+from personare.features.locations import Locations
 
 __all__ = ["FACE_VIEWS", "VOICE_VIEWS", "face_views", "voice_views"]
 
@@ -41,7 +42,12 @@ def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
 
 
 def face_views(
-    path: Path, names: Sequence[str], boxes: Array, *, landmarker: FaceLandmarker | None
+    path: Path,
+    names: Sequence[str],
+    boxes: Array,
+    *,
+    landmarker: FaceLandmarker | None,
+    known: Locations | None = None,
 ) -> dict[str, Array]:
     """Describe the picture of one recording.
 
@@ -50,6 +56,7 @@ def face_views(
         names: Some of ``FACE_VIEWS``.
         boxes: (frames, 4) where the face of the original is, in pixels; NaN where there is none.
         landmarker: Reads the mesh; without one, ``blendshapes`` and ``landmarks`` are left out.
+        known: The faces of this very video with their mesh, which is then not read again.
 
     Returns:
         Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
@@ -69,7 +76,11 @@ def face_views(
                 yield image
 
     views: dict[str, Array] = {}
-    if landmarker is not None and {"blendshapes", "landmarks"} & set(names):
+    if known is not None and len(known.frame) and {"blendshapes", "landmarks"} & set(names):
+        count = sum(1 for _ in watched())
+        shapes, mesh = known.mesh(np.arange(count) * max(1, round(info.rate_hz / _MOTION_HZ)))
+        views = {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
+    elif landmarker is not None and {"blendshapes", "landmarks"} & set(names):
         shapes, mesh = landmarker.measure(watched(), rate_hz=min(info.rate_hz, _MOTION_HZ))
         views = {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
     else:

@@ -89,7 +89,8 @@ def consent_again(
     known = known | set(edited["subject"])
     withdrew = set(edited.loc[edited["withdrawn_at"] != "", "subject"])
     added = stated[~stated["subject"].isin(known) | (stated["withdrawn_at"] != "")]
-    agreed = consent_all(sorted((known & set(stated["subject"])) - withdrew), purposes) if purposes else no_consent()
+    asked = known & set(stated["subject"]) & (set(edited["subject"]) or known)  # without a row: struck out by somebody
+    agreed = consent_all(sorted(asked - withdrew), purposes) if purposes else no_consent()
     return pd.concat([edited, added, agreed], ignore_index=True).drop_duplicates(ignore_index=True)
 
 

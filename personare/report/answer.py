@@ -52,20 +52,31 @@ def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
 
 
 def change(row: Result | None, original: Result | None) -> str:
-    """Say how a figure stands to what it is where nothing is protected, by the two 95 % intervals.
+    """Say how a figure stands to what it is where nothing is protected, by the interval of the difference.
 
-    A figure of the originals without an interval counts as it stands; one of the release cannot be told from anything.
+    That follows from the two 95 % intervals; that they are of the same people makes it wider than it need be. A figure
+    of the originals without an interval counts as it stands; one of the release cannot be told from anything.
 
     Returns:
-        ``lower``, ``higher``, ``no difference that can be told`` (the intervals meet), ``not informative`` or ``not
-        measured``.
+        ``lower``, ``higher``, ``no difference that can be told``, ``not informative`` or ``not measured``.
+
+    **Source**: G. Zou, A. Donner, "Construction of confidence limits about effect measures", Statistics in Medicine
+    27(10), 2008.
     """
     if row is None or original is None or "not_measured" in (row.status, original.status):
         return "not measured"
     if "not_informative" in (row.status, original.status):
         return "not informative"
-    low, high = (e if math.isfinite(e) else original.value for e in (original.low, original.high))
-    return "lower" if row.high < low else "higher" if row.low > high else _UNCLEAR
+    low, high = _difference(row, original)
+    return "lower" if high < 0 else "higher" if low > 0 else _UNCLEAR
+
+
+def _difference(row: Result, original: Result) -> tuple[float, float]:
+    """Return the interval of a figure less that of the originals; NaN where the figure has none."""
+    was_low, was_high = (e if math.isfinite(e) else original.value for e in (original.low, original.high))
+    gap = row.value - original.value
+    low = gap - math.hypot(row.value - row.low, was_high - original.value)
+    return low, gap + math.hypot(row.high - row.value, original.value - was_low)
 
 
 def _answer(panel: Panel, record: RunRecord) -> Answer:
@@ -106,16 +117,18 @@ def _kept(row: Result, original: Result, was: str = "original") -> str:
     """Say what is left of a utility, what it was, and what is lost or gained as far as that can be told."""
     said = change(row, original)
     if said in ("lower", "higher"):
-        said += f" by {wording.number(abs(original.value - row.value))}"
-    return f"{_figure(row)} ({was} {_figure(original)}{_guess(row.control, False)}): {said}"
+        ends = sorted(abs(end) for end in _difference(row, original))
+        said += f" by {wording.number(abs(original.value - row.value))} {wording.interval(*ends)}"
+    return f"{_figure(row)} ({was} {wording.figure(original)[0]}{_guess(row.control, False)}): {said}"
 
 
 def _against(row: Result | None, original: Result | None, where: str, was: str = "original") -> str:
     """Say what is named, what was, and what became of it."""
     if row is None:
         return f"{where}: not measured"
-    known = f"{was} {_figure(original)}" if original else f"{was} not measured"
-    return f"{_figure(row)} {where} ({known}{_guess(row.control, True)}): {change(row, original)}"
+    guess = _guess(row.control, True) if where == _ONE else ""  # the same for both
+    known = wording.figure(original)[0] if original else "not measured"
+    return f"{_figure(row)} {where} ({was} {known}{guess}): {change(row, original)}"
 
 
 def _figure(row: Result) -> str:
@@ -129,7 +142,7 @@ def _of_synthetic(chosen: Point, original: Point) -> str:
         able = f"teaches a reader to foretell real people’s next visits, as an area: {kept}"
     return (
         f"{able}. The strongest attack tells whom it was learned from with an area of {_figure(chosen.risk)} (of the "
-        f"real recordings themselves {_figure(original.risk)}{_guess(chosen.risk.control, False)}): "
+        f"real recordings themselves {wording.figure(original.risk)[0]}{_guess(chosen.risk.control, False)}): "
         f"{change(chosen.risk, original.risk)}."
     )
 
@@ -171,7 +184,7 @@ def _of_models(panel: Panel, record: RunRecord) -> Answer:
     hidden = [p for p in panel.points if _hides(p)]
     chosen = max(hidden, key=lambda p: p.utility.value) if hidden else min(panel.points, key=lambda p: p.risk.value)
     bare = baseline(chosen.risk)
-    without = f" (without privacy {_figure(bare)}): {change(chosen.risk, bare)}" if bare else ""
+    without = f" (without privacy {wording.figure(bare)[0]}): {change(chosen.risk, bare)}" if bare else ""
     sentence = (
         f"recalls {_figure(chosen.utility)} in recordings it never met{_guess(chosen.utility.control, False)}, while "
         f"the strongest membership attack tells what it learned from with an area of {_figure(chosen.risk)}, guessing "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from personare.core.types import Result
 from personare.report import wording
-from personare.report.figures import broken_claim, membership
+from personare.report.figures import broken_claim, membership, shown_identity
 from personare.report.frontier import Panel, standing
 from personare.report.run import RunRecord
 from personare.report.tables import PARTS, csv_cell, latex_cell, latex_text
@@ -23,9 +23,13 @@ MODEL_COLUMNS: tuple[tuple[str, str], ...] = (
     ("confacc_low", "Right when unsure"),
     ("recordings", "Recordings told"),
     ("people", "People told"),
+    ("named", "Named from one recording"),
+    ("named_all", "Named from all recordings"),
 )
-"""The figures of the table: ``model.<figure>``, or whose membership the strongest attack tells; and the heading."""
+"""The figures of the table: ``model.<figure>``, whose membership the strongest attack tells, or how often people are
+named by what it shows; and the heading."""
 _MEMBERSHIP = {"recordings": "auc", "people": "person_auc"}
+_NAMED = {"named": "top1", "named_all": "person_top1"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +40,8 @@ class ModelRow:
         release: Its name.
         method: A file of ``train``.
         protocol: How people were parted.
-        cells: The row behind each of ``MODEL_COLUMNS``; None where nothing was measured. The baseline of the last two
-            is the same attack on the same model without privacy.
+        cells: The row behind each of ``MODEL_COLUMNS``; None where nothing was measured. The baseline of
+            membership is the same attack on the same model without privacy; of names, on what the model reads.
         claim: The privacy it was trained with.
         broken: What an attack found above the bound of the claim; empty if none did.
         standing: ``front``, ``near``, ``behind`` or ``unknown``.
@@ -90,6 +94,8 @@ def _why_not(panel: Panel, name: str) -> str:
 def _cell(rows: Sequence[Result], name: str, column: str) -> Result | None:
     if column in _MEMBERSHIP:
         return membership(rows, name, [_MEMBERSHIP[column]])
+    if column in _NAMED:
+        return shown_identity(rows, name, _NAMED[column])
     return next((r for r in rows if r.release == name and r.measure == f"model.{column}"), None)
 
 
@@ -103,7 +109,7 @@ def models_to_csv(rows: Sequence[ModelRow]) -> str:
     writer.writerow(["model", "method", "protocol", *figures, *without, *privacy, "standing"])
     for row in rows:
         cells = [value for cell in row.cells for value in csv_cell(cell)]
-        before = [_number(cell.baseline) if cell else "" for cell in row.cells[-2:]]
+        before = [_number(cell.baseline) if cell else "" for cell in row.cells[4:6]]
         claim = [row.claim.words, _number(row.claim.epsilon), _number(row.claim.delta), row.claim.unit]
         claim += [row.claim.accountant, row.broken]
         writer.writerow([row.release, row.method, row.protocol, *cells, *before, *claim, row.standing_words])
@@ -120,6 +126,7 @@ def models_to_latex(rows: Sequence[ModelRow]) -> str:
     lines = [
         "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled. Told: area under the curve of",
         "% the strongest membership attack; after the slash the same attack on the same model without privacy.",
+        "% Named by what it shows of a recording; after the slash by what the model reads.",
         "\\begin{tabular}{l" + "r" * len(headings) + "rrl}",
         "\\toprule",
         " & ".join(["Model", *headings, "$\\varepsilon$", "$\\delta$", "Unit"]) + " \\\\",

@@ -1,7 +1,6 @@
 """What the page shows of each release and of the published figures, ready for the template."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -198,11 +197,10 @@ def _histograms(record: RunRecord, name: str, modality: str) -> Iterable[Histogr
     strongest = identity(rows, name, modality, "semi_informed")
     value = strongest.value if strongest else math.nan
 
-    def closeness(row: Result) -> tuple[bool, bool, float]:
+    def closeness(row: Result) -> tuple[bool, float]:
         attack = row.measure.partition(".")[0]
         top1 = next((r.value for r in rows if r.measure == f"{attack}.top1" and r.attacker == row.attacker), math.nan)
-        named = bool(strongest and re.search(rf"\b{re.escape(attack)}\b", strongest.note))
-        return named, top1 == value, top1 if math.isfinite(top1) else -1.0
+        return top1 == value, top1 if math.isfinite(top1) else -1.0
 
     for row in sorted(detailed, key=closeness, reverse=True)[:1]:
         before = [

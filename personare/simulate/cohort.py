@@ -188,7 +188,8 @@ def _write_people(root: Path, everybody: tuple[Person, ...]) -> None:
     write_text(root / "phenotype" / "people.tsv", table.to_csv(sep="\t", index=False))
     groups = {
         "face": "Lengths in cm from the point between the eyes, colors as RGB",
-        "voice": "Pitch, tract length, formant factors, cycle noise, breath, tilt, rate",
+        "voice": "Vocal tract, glottis and habits of speaking; see the attributes of personare.simulate.people.Voice",
+        "room": "Echoes, desk and microphone; see the attributes of personare.simulate.people.Room",
         "body": "Skin conductance and heart rate at rest, and how far feeling moves them",
         "style": "Habits of expression; gains in the order of the truth's action_unit_names",
     }

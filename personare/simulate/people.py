@@ -11,7 +11,7 @@ import numpy as np
 from personare.core.errors import OptionError
 from personare.core.randomness import generator
 
-__all__ = ["Body", "Face", "Person", "Style", "Voice", "person", "traits"]
+__all__ = ["Body", "Face", "Person", "Room", "Style", "Voice", "person", "traits"]
 
 Rgb = tuple[int, int, int]
 
@@ -74,6 +74,26 @@ class Voice:
         breath: Breath noise beside the voice, as a share of its amplitude.
         tilt_db: How far the source falls at 3 kHz, beyond a plain glottal pulse.
         rate: Speaking rate, 1 for about six syllables a second.
+        open_share: Share of a cycle in which the glottis is open.
+        peak_share: Share of the open time after which the flow is highest.
+        bandwidth: Factor of the formants' bandwidths.
+        nasal_hz: Where the nose couples in: a pole here, a zero above it.
+        nasality: Distance of that zero, as a share of ``nasal_hz``; 0 for a closed velum.
+        space: Factor of the distance of vowels from the neutral one.
+        coarticulation_s: How far sounds run into each other.
+        friction: Factor of hisses and bursts.
+        sibilance: Factor of their frequency.
+        accent_db: How much louder an accent is.
+        accent_late_s: How long after a syllable's middle its accent comes.
+        accent_width_s: Standard deviation of an accent's bump.
+        fall_st: How far the pitch falls over a sentence, beyond what the emotion asks for.
+        fade_db: How far the level falls over a sentence.
+        pause_s: Pause between phrases.
+        lengthening: Factor by which stressed and last vowels are lengthened.
+        fronting: Factor of the second formant of rounded vowels.
+        voicing: Factor of the voice in consonants with friction or bursts.
+        wait_s: Silence before the person begins to speak.
+        stay_s: Silence until the recording is ended.
     """
 
     f0_hz: float
@@ -85,6 +105,57 @@ class Voice:
     breath: float
     tilt_db: float
     rate: float
+    open_share: float
+    peak_share: float
+    bandwidth: float
+    nasal_hz: float
+    nasality: float
+    space: float
+    coarticulation_s: float
+    friction: float
+    sibilance: float
+    accent_db: float
+    accent_late_s: float
+    accent_width_s: float
+    fall_st: float
+    fade_db: float
+    pause_s: float
+    lengthening: float
+    fronting: float
+    voicing: float
+    wait_s: float
+    stay_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """Where this person is always recorded: at the same desk, with the same microphone.
+
+    Attributes:
+        decay_s: Time in which the room's sound falls by 60 dB.
+        reverb_db: Energy of the room's sound under that of the voice itself.
+        desk_ms: How much later the desk's reflection comes than the voice.
+        desk: Amplitude of that reflection.
+        low_hz: Where the microphone begins.
+        high_hz: Where it ends.
+        shelf_db: How much more it hears at 4 kHz than at 250 Hz.
+        peak_hz: Where it resonates.
+        peak_db: How much.
+        gain_db: How loud it is set.
+        noise_db: Level of its noise, 0 for full scale.
+    """
+
+    decay_s: float
+    reverb_db: float
+    desk_ms: float
+    desk: float
+    low_hz: float
+    high_hz: float
+    shelf_db: float
+    peak_hz: float
+    peak_db: float
+    gain_db: float
+    noise_db: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +204,7 @@ class Person:
     age: float
     face: Face
     voice: Voice
+    room: Room
     body: Body
     style: Style
 
@@ -143,9 +215,9 @@ class _Draw:
     Six women or men share a block: each trait deals them one sixth of its range each, in an order of its own.
     """
 
-    def __init__(self, seed: int, number: int) -> None:
+    def __init__(self, seed: int, number: int, part: str = "people") -> None:
         block, place = divmod(number - 1, 12)
-        self._rng = generator(seed, "people", str(block), str(place % 2))
+        self._rng = generator(seed, part, str(block), str(place % 2))
         self._place = place // 2
 
     def share(self) -> float:
@@ -189,7 +261,8 @@ def person(seed: int, number: int) -> Person:
         sex=sex,
         age=float(age),
         face=_face(draw, sex, age),
-        voice=_voice(draw, sex),
+        voice=_voice(draw, _Draw(seed, number, "speaking"), sex),
+        room=_room(_Draw(seed, number, "room")),
         body=Body(
             eda_us=draw.within(2, 12),
             eda_response_us=draw.within(0.3, 1.5),
@@ -240,7 +313,7 @@ def _face(draw: _Draw, sex: str, age: float) -> Face:
     )
 
 
-def _voice(draw: _Draw, sex: str) -> Voice:
+def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
     man = sex == "M"
     first, second, third, fourth, fifth = (draw.within(0.92, 1.08) for _ in range(5))
     return Voice(
@@ -252,7 +325,43 @@ def _voice(draw: _Draw, sex: str) -> Voice:
         shimmer=draw.within(0.02, 0.09),
         breath=draw.within(0.01, 0.12),
         tilt_db=draw.within(2, 14),
-        rate=draw.within(0.9, 1.12),
+        rate=draw.within(0.8, 1.25),
+        open_share=speaking.within(0.5, 0.75),
+        peak_share=speaking.within(0.6, 0.8),
+        bandwidth=speaking.within(0.7, 1.7),
+        nasal_hz=speaking.within(450, 1100),
+        nasality=speaking.within(0, 0.4),
+        space=speaking.within(0.75, 1.15),
+        coarticulation_s=speaking.within(0.006, 0.024),
+        friction=speaking.within(0.5, 1.6),
+        sibilance=speaking.within(0.82, 1.12),
+        accent_db=speaking.within(1, 4),
+        accent_late_s=speaking.within(-0.05, 0.07),
+        accent_width_s=speaking.within(0.05, 0.12),
+        fall_st=speaking.within(-1.2, 1.2),
+        fade_db=speaking.within(0, 9),
+        pause_s=speaking.within(-0.08, 0.3),
+        lengthening=speaking.within(0.3, 1.8),
+        fronting=speaking.within(0.85, 1.4),
+        voicing=speaking.within(0, 1.8),
+        wait_s=speaking.within(0.06, 0.34),
+        stay_s=speaking.within(0.1, 0.4),
+    )
+
+
+def _room(draw: _Draw) -> Room:
+    return Room(
+        decay_s=draw.within(0.1, 0.4),
+        reverb_db=draw.within(7, 18),
+        desk_ms=draw.within(0.8, 5),
+        desk=draw.within(0.1, 0.4),
+        low_hz=draw.within(50, 200),
+        high_hz=draw.within(4000, 7800),
+        shelf_db=draw.within(-3, 3),
+        peak_hz=draw.within(900, 4000),
+        peak_db=draw.within(-2, 5),
+        gain_db=draw.within(-23.5, -20.5),
+        noise_db=draw.within(-66, -50),
     )
 
 
@@ -279,7 +388,7 @@ def traits(people: tuple[Person, ...]) -> dict[str, list[object]]:
     """
     columns: dict[str, list[object]] = {"participant_id": [f"sub-{p.subject}" for p in people]}
     for each in people:
-        for part in ("face", "voice", "body", "style"):
+        for part in ("face", "voice", "room", "body", "style"):
             for name, value in asdict(getattr(each, part)).items():
                 values = value if isinstance(value, tuple) else (value,)
                 for place, single in enumerate(values, start=1):

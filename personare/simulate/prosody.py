@@ -48,13 +48,11 @@ class Prosody:
 # doi:10.1037/0033-2909.129.5.770); the sizes are ours, chosen so that emotions overlap from take to take.
 _FEELINGS: dict[str, Prosody] = {
     "neutral": Prosody(),
-    "happiness": Prosody(pitch_st=3.4, span=1.9, fall_st=0.0, rate=1.04, level_db=2.5, tilt_db=1.5, spread=1.035),
-    "sadness": Prosody(pitch_st=-1.2, span=0.55, fall_st=3.0, rate=0.84, level_db=-5, tilt_db=-4, breath=0.08),
-    "anger": Prosody(pitch_st=2.6, span=1.4, fall_st=3.5, rate=1.10, level_db=7, tilt_db=5, rough=0.012),
-    "fear": Prosody(pitch_st=5.0, span=0.8, fall_st=0.5, rate=1.18, level_db=0, tilt_db=1, tremor_st=0.5, breath=0.05),
-    "disgust": Prosody(
-        pitch_st=-1.5, span=1.1, fall_st=4.5, rate=0.88, level_db=-1, tilt_db=1, rough=0.015, spread=0.97
-    ),
+    "happiness": Prosody(pitch_st=5, span=2.4, fall_st=-1.0, rate=1.04, level_db=3, tilt_db=2, spread=1.06),
+    "sadness": Prosody(pitch_st=-2, span=0.4, fall_st=3.0, rate=0.84, level_db=-8, tilt_db=-8, breath=0.15),
+    "anger": Prosody(pitch_st=3.5, span=1.6, fall_st=4.0, rate=1.10, level_db=10, tilt_db=10, rough=0.03),
+    "fear": Prosody(pitch_st=7.5, span=0.7, fall_st=0.0, rate=1.18, level_db=0, tilt_db=1, tremor_st=0.8, breath=0.08),
+    "disgust": Prosody(pitch_st=-2, span=1.2, fall_st=5.5, rate=0.88, level_db=-1, tilt_db=2, rough=0.03, spread=0.94),
 }
 _TAKE_NOISE = Prosody(
     pitch_st=0.9, span=0.17, fall_st=0.9, rate=0.04, level_db=1.4, tilt_db=1.2, tremor_st=0.1, breath=0.02,
@@ -94,7 +92,7 @@ def contour(utterance: Utterance, voice: Voice, prosody: Prosody, *, rng: np.ran
 
     Args:
         utterance: Timing and stress.
-        voice: The person's mean pitch and accent size.
+        voice: The person's mean pitch, accents and falls.
         prosody: What this take does with them.
         rng: Varies each accent.
 
@@ -106,15 +104,17 @@ def contour(utterance: Utterance, voice: Voice, prosody: Prosody, *, rng: np.ran
     share = np.clip((times - start) / (end - start), 0, 1)
     centers = utterance.syllables_s.mean(axis=1)
     accents = utterance.stress * np.exp(0.3 * rng.standard_normal(len(centers)))
-    bumps = np.exp(-0.5 * ((times[:, None] - centers) / 0.08) ** 2) @ accents  # (N,)
+    peaks = centers + voice.accent_late_s
+    bumps = np.exp(-0.5 * ((times[:, None] - peaks) / voice.accent_width_s) ** 2) @ accents  # (N,)
     wander = gaussian_filter1d(rng.standard_normal(len(times)), 8) * 1.2
     tremor = prosody.tremor_st * np.sin(2 * np.pi * (5.5 * times + rng.random()))
     semitones = (
         prosody.pitch_st
         + voice.f0_range_st * prosody.span * (bumps - 0.4)
-        - prosody.fall_st * (share - 0.5)
+        - (voice.fall_st + prosody.fall_st) * (share - 0.5)
         + 0.25 * wander
         + tremor
     )
-    level = prosody.level_db + 2.5 * (bumps - 0.4) * prosody.span - 4.0 * share**2 + 0.8 * tremor
+    accent = voice.accent_db * (bumps - 0.4) * prosody.span
+    level = prosody.level_db + accent - voice.fade_db * share**2 + 0.8 * tremor
     return voice.f0_hz * 2 ** (semitones / 12), level

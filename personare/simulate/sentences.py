@@ -6,6 +6,7 @@ import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.simulate.people import Voice
 
 __all__ = ["PHONES", "SENTENCES", "Phone", "Sentence", "Sound", "Utterance", "speak"]
 
@@ -60,14 +61,19 @@ PHONES: dict[str, Phone] = {
     "g": Phone(formants=(250, 2050, 2400), seconds=0.065, voice=0.2, noise=0.25, band_hz=(2200, 700), burst=0.3),
     "t": Phone(formants=(300, 1750, 2650), seconds=0.080, voice=0, noise=0.35, band_hz=(4200, 1600), burst=0.45),
     "k": Phone(formants=(300, 2050, 2400), seconds=0.080, voice=0, noise=0.35, band_hz=(2200, 800), burst=0.45),
+    "_": Phone(formants=(500, 1500, 2500), seconds=0.100, voice=0, jaw=0.05, lips=0.2),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence:
-    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1."""
+    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1.
+
+    The first phrase ends with syllable number ``phrase``.
+    """
 
     text: str
+    phrase: int
     syllables: tuple[str, ...]
     stress: tuple[float, ...]
 
@@ -75,21 +81,25 @@ class Sentence:
 SENTENCES: dict[str, Sentence] = {
     "S1": Sentence(
         text="Anna may see you at noon today.",
+        phrase=5,
         syllables=("An", "@", "me", "si", "ju", "At", "nun", "t@", "de"),
         stress=(1, 0, 0.2, 0.7, 0.1, 0, 1, 0, 0.8),
     ),
     "S2": Sentence(
         text="Bob goes to the market so soon.",
+        phrase=2,
         syllables=("bab", "goz", "t@", "d@", "ma", "k@t", "so", "sun"),
         stress=(1, 0.5, 0, 0, 1, 0, 0.5, 0.9),
     ),
     "S3": Sentence(
         text="A moon may move over the sea.",
+        phrase=4,
         syllables=("@", "mun", "me", "muv", "o", "v@", "d@", "si"),
         stress=(0, 1, 0.2, 0.7, 0.5, 0, 0, 1),
     ),
     "S4": Sentence(
         text="Take me down to a sunny bay.",
+        phrase=3,
         syllables=("tek", "mi", "dan", "t@", "@", "sa", "ni", "be"),
         stress=(1, 0.1, 0.6, 0, 0, 0.9, 0, 0.8),
     ),
@@ -134,41 +144,47 @@ class Utterance:
         return np.stack([np.interp(times_s, knots, column) for column in np.array(values).T], axis=1)  # (T, 3)
 
 
-def speak(sentence: str, *, rate: float, rng: np.random.Generator) -> Utterance:
+def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Generator) -> Utterance:
     """Time the sounds of a sentence.
 
     Args:
         sentence: One of ``SENTENCES``.
-        rate: Speaking rate, 1 for the usual one.
+        voice: The person's rate, pauses and lengthening.
+        rate: Factor of the person's rate.
         rng: Varies every length a little.
 
     Raises:
         OptionError: The sentence is not known.
 
     Example:
-        >>> said = speak("S1", rate=1.0, rng=np.random.default_rng(0))
+        >>> from personare.simulate.people import person
+        >>> said = speak("S1", voice=person(0, 1).voice, rng=np.random.default_rng(0))
         >>> len(said.syllables_s), bool(1.2 < said.duration_s < 2.4)
         (9, True)
     """
     if sentence not in SENTENCES:
         raise OptionError(f"There is no sentence '{sentence}'. Choose one of: {', '.join(SENTENCES)}.")
     said = SENTENCES[sentence]
-    clock = float(rng.uniform(0.10, 0.22))
+    clock = voice.wait_s * float(rng.uniform(0.8, 1.25))
     sounds: list[Sound] = []
     syllables = []
     for place, (syllable, stress) in enumerate(zip(said.syllables, said.stress, strict=True)):
         start, last = clock, place == len(said.syllables) - 1
         for symbol in syllable:
             phone = PHONES[symbol]
-            stretch = (1 + 0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
-            length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * rate)
+            stretch = 1 + voice.lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
+            length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * voice.rate * rate)
             sounds.append(Sound(phone=phone, start_s=clock, end_s=clock + length))
             clock += length
         syllables.append((start, clock))
+        if place + 1 == said.phrase and voice.pause_s > 0:
+            length = voice.pause_s / rate * float(np.exp(0.2 * rng.standard_normal()))
+            sounds.append(Sound(phone=PHONES["_"], start_s=clock, end_s=clock + length))
+            clock += length
     return Utterance(
         text=said.text,
         sounds=tuple(sounds),
         syllables_s=np.array(syllables),
         stress=np.array(said.stress, dtype=float),
-        duration_s=clock + float(rng.uniform(0.15, 0.3)),
+        duration_s=clock + voice.stay_s * float(rng.uniform(0.8, 1.25)),
     )

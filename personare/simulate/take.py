@@ -131,7 +131,8 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
 
     strength = float(chance("strength").uniform(0.6, 1.15))
     prosody = intend(emotion, strength=strength, rng=chance("prosody"))
-    utterance = speak(sentence, rate=person.voice.rate * prosody.rate, rng=chance("words"))
+    voice = person.voice
+    utterance = speak(sentence, voice=voice, rate=prosody.rate, rng=chance("words"))
     motion = move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
     return Take(
         person=person,
@@ -141,7 +142,14 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
         rate_hz=rate_hz,
         utterance=utterance,
         prosody=prosody,
-        speech=say(utterance, person.voice, prosody, rng=chance("voice")),
+        speech=say(
+            utterance,
+            voice,
+            prosody,
+            room=person.room,
+            walls=generator(seed, "walls", person.subject),
+            rng=chance("voice"),
+        ),
         motion=motion,
         physio=feel(emotion, person.body, strength=strength, duration_s=utterance.duration_s, rng=chance("body")),
         scene=draw_scene(chance("scene")),

@@ -11,11 +11,10 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Cohort, Evidence, LocatedFrame, Recording
+from personare.core.types import Array, Cohort, Evidence, Recording
 from personare.features import video
 from personare.features.expression import FaceLandmarker, find_model
-from personare.features.face import FaceLocator
-from personare.features.locations import Locations
+from personare.features.locations import Locations, locate_live
 from personare.features.views import FACE_VIEWS, VOICE_VIEWS, face_views, voice_views
 
 __all__ = ["Observe", "gather", "has_landmarker", "locate_live", "table"]
@@ -28,21 +27,6 @@ def has_landmarker() -> bool:
     except MissingModelError:
         return False
     return True
-
-
-@cache
-def _locator() -> FaceLocator:
-    return FaceLocator()
-
-
-def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool) -> Iterator[LocatedFrame]:
-    """Find the faces of a video, and their mesh where asked for."""
-    located = _locator()(frames)
-    if not mesh:
-        yield from located
-        return
-    with FaceLandmarker() as landmarker:
-        yield from landmarker.locate(located)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +75,14 @@ class Observe:
         if self.original:
             kept.parent.mkdir(parents=True, exist_ok=True)
             Locations.of(locate_live(video.read(path), mesh=has_landmarker())).save(kept)
-        boxes = Locations.load(kept).largest() if kept.exists() else np.empty((0, 4))
+        there = Locations.load(kept) if kept.exists() else None
+        boxes = np.empty((0, 4)) if there is None else there.largest()
         with ExitStack() as stack:
             landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
-            return face_views(path, [v for v in self.views if v in FACE_VIEWS], boxes, landmarker=landmarker)
+            known = there if self.original and landmarker is not None else None
+            return face_views(
+                path, [v for v in self.views if v in FACE_VIEWS], boxes, landmarker=landmarker, known=known
+            )
 
 
 def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> pd.DataFrame:

@@ -2,24 +2,20 @@
 
 import shutil
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from time import monotonic
 from typing import Any, Literal
 
-import numpy as np
-
-from personare.core.errors import DataError, reason
+from personare.core.errors import reason
 from personare.core.types import Batch, Cohort, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.roles import usual_tracks
 from personare.data.runs import RunFolder
-from personare.features.tracks import Track, film_of
 from personare.govern.ledger import Ledger
-from personare.study.lineage import ORIGINAL, note_batch
-from personare.study.opening import content, open_batch
+from personare.study.lineage import note_batch
+from personare.study.opening import Opening, content
 from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
@@ -43,6 +39,7 @@ class FeatureReleases:
         run: The run.
         ledger: Notes each opening, each privacy spend and each release.
         workers: Who writes sound and films.
+        opening: Of the cohort, for all that learns from it.
     """
 
     cohort: Cohort
@@ -50,13 +47,14 @@ class FeatureReleases:
     run: RunFolder
     ledger: Ledger
     workers: Workers
+    opening: Opening
 
     @cached_property
     def _around(self) -> dict[str, Any]:
         """What both kinds are made with."""
         plan = self.plan
         public = open_cohort(Path(plan.public)) if plan.public else None
-        how = {"seed": plan.seed, "public": public, "budget": plan.budget}
+        how = {"seed": plan.seed, "public": public, "budget": plan.budget, "opening": self.opening}
         return {"cohort": self.cohort, "ledger": self.ledger, **how}
 
     def represent(self, chosen: RepresentationPlan) -> _Made:
@@ -70,20 +68,8 @@ class FeatureReleases:
         """Make people up and measure whether anybody real is found in them, and what can be learned from them."""
         plan = self.plan
         judge = SyntheticJudging(seed=plan.seed, shadows=plan.shadows, canaries=plan.canaries)
-        seen = self._seen() if "video" in chosen.modalities else {}
-        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge, known=seen)
+        work = Synthesis(**self._around, plan=chosen, workers=self.workers, judge=judge)
         return self._release("synthetic", chosen, work, asdict(judge))
-
-    def _seen(self) -> dict[str, dict[str, Track]]:
-        """Return the films whose expressions this study has read for its releases of faces."""
-        if "video" not in self.plan.modalities:
-            return {}
-        found: dict[str, dict[str, Track]] = {}
-        for path in sorted((self.run.private / "views" / ORIGINAL).glob("*.npz")):
-            with np.load(path, allow_pickle=False) as views, suppress(DataError):
-                if "blendshapes" in views.files:
-                    found[path.stem] = {"video": film_of(views["blendshapes"], path.stem)}
-        return found
 
     def _tasks(self, chosen: RepresentationPlan) -> dict[str, tuple[Batch, bool] | str]:
         """Open the recordings of every task with the modalities that were learned, or say why that cannot be."""
@@ -91,8 +77,8 @@ class FeatureReleases:
         found: dict[str, tuple[Batch, bool] | str] = {}
         for task in self.plan.transfer:
             try:
-                cohort = open_cohort(Path(task.cohort)) if task.cohort else self.cohort
-                found[task.name] = open_batch(cohort, task.label, tracks, self.ledger).batch, not task.cohort
+                other = Opening(cohort=open_cohort(Path(task.cohort)), ledger=self.ledger) if task.cohort else None
+                found[task.name] = (other or self.opening)(task.label, tracks).batch, not task.cohort
             except Exception as error:
                 found[task.name] = reason(error)
         return found

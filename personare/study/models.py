@@ -33,7 +33,7 @@ from personare.study.card import write_card
 from personare.study.evidence import table
 from personare.study.lineage import note_batch
 from personare.study.needs import MEMBERSHIP, private_need
-from personare.study.opening import content, open_batch
+from personare.study.opening import Opening, content, open_batch
 from personare.study.outputs import measured, read_result
 from personare.study.parting import Parts, split_people
 from personare.study.plan import StudyPlan
@@ -51,12 +51,14 @@ class Models:
         plan: Its models, shadow models, membership attacks and public cohort.
         run: The run.
         ledger: Notes each opening, each privacy spend and each released model.
+        opening: Of the cohort, shared with other releases of it; None: its own.
     """
 
     cohort: Cohort
     plan: StudyPlan
     run: RunFolder
     ledger: Ledger
+    opening: Opening | None = None
 
     @cached_property
     def public(self) -> Cohort | None:
@@ -70,7 +72,8 @@ class Models:
 
     def make(self, model: ModelPlan) -> tuple[Release, list[Result], list[Withheld]]:
         """Train a model, save it with its card, and measure what it can do and what it gives away."""
-        batch, skipped = self.read(self.cohort, model)
+        opened = (self.opening or Opening(cohort=self.cohort, ledger=self.ledger))(model.label, model.modalities)
+        batch, skipped = opened.batch, list(opened.skipped)
         work = ModelWork(models=self, model=model, batch=batch)
         key = {"recordings": content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
         plan, root = self.plan, self.run.root / "releases" / model.name

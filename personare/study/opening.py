@@ -5,7 +5,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from personare.study.admission import admit
 from personare.study.datasheet import Sheet
 from personare.study.parallel import Workers
 
-__all__ = ["Opened", "Written", "building", "content", "open_batch", "part_people"]
+__all__ = ["Opened", "Opening", "Written", "building", "content", "open_batch", "part_people"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,42 @@ class Opened:
     forms: Mapping[str, TrackForm]
     own: bool
     skipped: Sequence[Withheld]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opening:
+    """Opens a cohort for training; whatever is made of the same recordings has them opened and read once.
+
+    Attributes:
+        cohort: Whose recordings.
+        ledger: Notes each opening.
+        known: Tracks that were read before.
+        opened: What was opened by label and tracks; it goes along into other processes.
+    """
+
+    cohort: Cohort
+    ledger: Ledger
+    known: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
+    opened: dict[tuple[str, tuple[str, ...]], Opened] = field(default_factory=dict)
+
+    def __call__(self, label: str, modalities: Sequence[str], *, workers: Workers | None = None) -> Opened:
+        """Open the recordings, or return what was opened before.
+
+        Args:
+            label: What they are labelled with.
+            modalities: Tracks to read; none: those of ``usual_tracks``.
+            workers: Who reads films; None: this process.
+
+        Raises:
+            DataError: Nothing may be opened or read.
+        """
+        tracks = (*(modalities or usual_tracks(t for r in self.cohort.recordings for t in r.tracks)),)
+        key = (label, (*sorted(tracks),))
+        if key not in self.opened:
+            self.opened[key] = open_batch(
+                self.cohort, label, modalities, self.ledger, workers=workers, known=self.known
+            )
+        return self.opened[key]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -159,10 +159,11 @@ def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]
 
 def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
     """Return what stands for each folder of this machine, the longest first."""
-    others = [plan.public, *(task.cohort for task in plan.transfer)]
-    named = {path: Path(path).name for path in others if path}
-    folders = (cohort.root, run.root, run.private, Path.cwd(), Path.home(), Path(tempfile.gettempdir()))
-    named |= {str(f): f"<{f.name}>" for folder in folders for f in (folder, folder.resolve()) if f.is_absolute()}
+    folders = {"<cohort>": cohort.root, "<run>": run.root, "<private>": run.private}
+    folders |= {"<here>": Path.cwd(), "~": Path.home(), "<tmp>": Path(tempfile.gettempdir())}
+    named = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
+    for path in filter(None, (plan.public, *(task.cohort for task in plan.transfer))):
+        named |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
     return {path: named[path] for path in sorted(named, key=len, reverse=True) if path != "/"}
 
 
@@ -296,13 +297,17 @@ def _models(rows: pd.DataFrame) -> str:
     found = areas.groupby("release").value.max().rename("membership AUC")
     names = {"model.accuracy": "accuracy", "model.uar": "recall (UAR)", "model.ece": "calibration error"}
     kept = rows[rows.measure.isin(names)].pivot(index="release", columns="measure", values="value")
-    table = kept.rename(columns=names)[list(names.values())].join(found)
+    shown = rows[rows.measure.str.fullmatch(r"model_identity_\w+\.(top1|person_top1)") & (rows.status == "ok")]
+    told = shown.measure.str.endswith(".top1").map({True: "named", False: "named, all recordings"})
+    named = shown.groupby(["release", told]).value.max().unstack()
+    table = kept.rename(columns=names).reindex(columns=list(names.values())).join(found).join(named)
     return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
 
 
 def _representations(rows: pd.DataFrame) -> str:
     """Return what is still read from each representation, and who is named in it."""
-    names = {"reader.uar": "recall (UAR)", "identity.top1": "named", "identity.person_top1": "named, all recordings"}
+    names = {"reader.uar": "recall (UAR)", "identity.top1": "named", "identity.top1_5": "named, 5 recordings"}
+    names["identity.person_top1"] = "named, all recordings"
     return _chosen(rows[rows.measure.isin(names)], names)
 
 
@@ -330,6 +335,9 @@ def _recordings(label: str, rows: pd.DataFrame) -> str:
     names = {"fixed_reader": f"{label}, fixed", "retrained_reader": f"{label}, retrained"}
     columns = ["ignorant", "lazy_informed", "semi_informed"]
     both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
+    for figure, name in (("top1_5", "from 5 recordings"), ("person_top1", "from all")):
+        together = rows[(rows.measure == f"identity.{figure}") & (rows.attacker == "semi_informed")]
+        both[name] = together.groupby("release").value.max()
     return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
 
 

@@ -12,7 +12,7 @@ import joblib
 from tqdm import tqdm
 
 from personare.core.errors import DataError, OptionError, PersonareError, reason
-from personare.data.runs import write_json
+from personare.data.atomic import write_json
 
 __all__ = ["Progress", "Workers"]
 

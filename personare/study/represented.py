@@ -27,7 +27,7 @@ from personare.learn.chaining import Chain
 from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
 from personare.study.evidence import table
-from personare.study.opening import Opened, Written, building, open_batch, part_people
+from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
 from personare.study.outputs import measured
 from personare.study.releases import RepresentationPlan
 
@@ -50,6 +50,7 @@ class Representing:
         public: People whose data need no protection; None where there are none.
         budget: The most that all runs together may cost one person.
         tasks: Recordings of other tasks to judge it by, by name, and whether they are of the same people; or why not.
+        opening: Shared with other releases of the same cohort, so that nothing is opened twice; None: its own.
     """
 
     cohort: Cohort
@@ -59,11 +60,13 @@ class Representing:
     public: Cohort | None = None
     budget: Budget | None = None
     tasks: Mapping[str, tuple[Batch, bool] | str] = field(default_factory=dict)
+    opening: Opening | None = None
 
     @cached_property
     def opened(self) -> Opened:
         """The recordings."""
-        return open_batch(self.cohort, self.plan.label, self.plan.modalities, self.ledger)
+        opening = self.opening or Opening(cohort=self.cohort, ledger=self.ledger)
+        return opening(self.plan.label, self.plan.modalities)
 
     def __call__(self, out: Path) -> Written:
         """Write the cohort: the track ``representation``, labels, pseudonyms, the transform, the card.

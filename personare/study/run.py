@@ -3,10 +3,13 @@
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from personare import __version__
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
@@ -17,6 +20,7 @@ from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
+from personare.features.tracks import Track, film_of, sound_of
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
@@ -28,6 +32,7 @@ from personare.study.judge import Judge, needed_views
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, note_sources, remove_dropped, remove_withdrawn
 from personare.study.models import Models
+from personare.study.opening import Opening
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, with_label
 
@@ -110,6 +115,7 @@ def _release_learned(
     # a process that was begun earlier may stand in another folder
     real, folder = replace(cohort, root=cohort.root.resolve()), RunFolder(run.root.resolve())
     many: dict[str, Any] = {"cohort": real, "plan": plan, "run": folder, "ledger": ledger}
+    many["opening"] = _opened(plan, Opening(cohort=real, ledger=ledger, known=_seen(folder)), workers.alone())
     features = FeatureReleases(**many, workers=workers.alone())
     kinds: list[tuple[Sequence[Any], Callable[[Any], _Learned]]] = [
         (plan.synthetic, features.synthesize),  # these take longest: begun first, they keep no process waiting
@@ -126,6 +132,31 @@ def _release_learned(
         found = made[name]
         outcome.add(found)
         outcome.releases += [replace(r, root=run.root / "releases" / r.name) for r in found.releases]
+
+
+def _opened(plan: StudyPlan, opening: Opening, workers: Workers) -> Opening:
+    """Open what the plan learns from, before it is handed to several processes."""
+    learned: list[Any] = [*plan.synthetic, *plan.representations, *plan.models]
+    for one in learned:
+        with suppress(Exception):  # each release meets it again and says it
+            opening(one.label, one.modalities, workers=workers)
+    for task in plan.transfer if plan.representations else ():
+        with suppress(Exception):
+            if not task.cohort:
+                opening(task.label, ())
+    return opening
+
+
+def _seen(run: RunFolder) -> dict[str, dict[str, Track]]:
+    """Return the tracks that this study has read already, of the films and sounds that it hides."""
+    found: dict[str, dict[str, Track]] = {}
+    for path in sorted((run.private / "views" / ORIGINAL).glob("*.npz")):
+        with np.load(path, allow_pickle=False) as views:
+            for view, track, make in (("blendshapes", "video", film_of), ("logmel", "audio", sound_of)):
+                if view in views.files:
+                    with suppress(DataError):  # no face is seen
+                        found.setdefault(path.stem, {})[track] = make(views[view], path.stem)
+    return found
 
 
 def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learned], one: Any) -> _Learned:
@@ -271,6 +302,8 @@ class _Study:
                     yield Outcome(**{**outcome, "withheld": withheld, "files": files})
 
             release = release_recordings(self.recordings, disguise, part, hide, labels=(self.plan.label,))
+            if not open_cohort(part).recordings:
+                raise DataError(f"No recording could be protected. {release.withheld[0].problem}")
         self.ledger.append(
             "released", [{"cohort": self.cohort.name, "purpose": self.plan.purpose, "detail": asdict(disguise)}]
         )

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +18,12 @@ from personare.core.protocols import Generator
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend, Withheld
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.features.tracks import Track
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.study.datasheet import Sheet, write_datasheet
 from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
-from personare.study.opening import Opened, Written, building, open_batch, part_people
+from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
 from personare.study.parallel import Workers
 from personare.study.preview import write_preview
 from personare.study.releases import SyntheticPlan
@@ -50,7 +49,7 @@ class Synthesis:
         budget: The most that all runs together may cost one person.
         workers: Who writes the files.
         judge: Measures the made-up people by those held out; None: nobody does, and the card says so.
-        known: Tracks of the cohort that were read before.
+        opening: Shared with other releases of the same cohort, so that nothing is opened twice; None: its own.
     """
 
     cohort: Cohort
@@ -61,20 +60,20 @@ class Synthesis:
     budget: Budget | None = None
     workers: Workers = field(default_factory=Workers)
     judge: SyntheticJudging | None = None
-    known: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
+    opening: Opening | None = None
 
     @cached_property
     def opened(self) -> Opened:
         """The recordings of people who exist."""
-        return self._open(self.cohort, self.known)
+        opening = self.opening or Opening(cohort=self.cohort, ledger=self.ledger)
+        return opening(self.plan.label, self.plan.modalities, workers=self.workers)
 
     @cached_property
     def _public(self) -> Batch | None:
-        return self._open(self.public, {}).batch if self.public else None
-
-    def _open(self, cohort: Cohort, known: Mapping[str, Mapping[str, Track]]) -> Opened:
+        if self.public is None:
+            return None
         plan = self.plan
-        return open_batch(cohort, plan.label, plan.modalities, self.ledger, workers=self.workers, known=known)
+        return open_batch(self.public, plan.label, plan.modalities, self.ledger, workers=self.workers).batch
 
     def __call__(self, out: Path) -> Written:
         """Write the cohort.

@@ -1,6 +1,7 @@
 """What leaves with released recordings: every byte is searched for what must stay."""
 
 import gzip
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from personare.core.types import Recording, Signal
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.features import audio
 from personare.govern.consent import consent_all
-from personare.study.loose import anonymize_path
+from personare.study.loose import anonymize_path, key_of
 from personare.study.parallel import Workers
 
 SECRETS = {
@@ -87,9 +88,12 @@ def test_only_the_labels_asked_for_leave(cohort, tmp_path, labels):
     said = every_byte(tmp_path / "out")
     stays = [word for label, word in SECRETS.items() if label not in labels]
     stays += [label for label in ("email", "diagnosis", "birthday", "mood") if label not in labels]
-    stays += [*COLUMNS.values(), "address", FOLDER, "Neckar", "Annegret"]
+    stays += [*COLUMNS.values(), "address", FOLDER, "Neckar", "Annegret", "20240229", "anger01", "fear01"]
     assert [word for word in stays if len(word) > 2 and word in said] == []
     assert list(shown.participants.columns) == []
+    key = key_of(tmp_path / "out")
+    assert "sub-01_ses-01_task-001\tsub-01_ses-20240229_task-" in key.read_text()
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
 
 
 def test_a_label_that_nobody_has_is_refused(cohort, tmp_path):

@@ -44,8 +44,7 @@ def test_a_row_knows_its_line_as_an_editor_counts(tmp_path: Path, text: str, lin
 
 
 def test_a_sheet_is_read_as_the_spreadsheet_shows_it(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl")
-    book = openpyxl.Workbook()
+    book = pytest.importorskip("openpyxl").Workbook()
     for cells in [
         [],
         ["File", "subject", "age", "onset", "day", "ok"],

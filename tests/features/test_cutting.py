@@ -11,7 +11,7 @@ from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
 from personare.features import audio, video
 from personare.features.checking import check
-from personare.features.cutting import cut
+from personare.features.cutting import Cutter
 
 RATE_HZ = 16000
 
@@ -34,6 +34,7 @@ def film(path: Path, *, seconds: float = 2.0, with_sound: bool = True) -> Path:
 @pytest.mark.parametrize("at_s", [0.5, 0.33333, 31.00007])
 def test_pieces_of_a_sound_are_the_whole_sample_by_sample(tmp_path: Path, at_s: float) -> None:
     audio.write(tmp_path / "a.wav", sound(32))
+    cut = Cutter()
     for name, start_s, end_s in (("1", 0, at_s), ("2", at_s, 32.5)):
         assert cut(tmp_path / "a.wav", tmp_path / f"{name}.wav", start_s, end_s)
     parts = [audio.read(tmp_path / f"{name}.wav").values for name in "12"]
@@ -45,11 +46,29 @@ def test_pieces_of_a_sound_are_the_whole_sample_by_sample(tmp_path: Path, at_s: 
 def test_a_piece_of_a_film_holds_its_frames_and_no_others(
     tmp_path: Path, start_s: float, end_s: float, first: int, count: int
 ) -> None:
-    cut(film(tmp_path / "a.mp4"), tmp_path / "b.mp4", start_s, end_s)
+    Cutter()(film(tmp_path / "a.mp4"), tmp_path / "b.mp4", start_s, end_s)
     brightness = [image.mean() for _, _, image in video.read(tmp_path / "b.mp4")]
     assert len(brightness) == count
     assert np.allclose(brightness, 12 * np.arange(first, first + count), atol=4)
     assert audio.read(tmp_path / "b.mp4").values.size
+
+
+@pytest.mark.parametrize(("order", "passes"), [((0, 1, 2, 3), 1), ((0, 2, 3), 1), ((2, 0, 1), 2), ((1, 1), 2)])
+def test_pieces_in_order_cost_one_pass_and_any_order_gives_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], passes: int
+) -> None:
+    films, begun = film(tmp_path / "a.mp4"), list[Path]()
+    read = video.read
+    monkeypatch.setattr(video, "read", lambda path: (begun.append(path), read(path))[1])
+    cut = Cutter()
+    for n, at in enumerate(order):
+        assert cut(films, tmp_path / f"{n}.mp4", at / 2, at / 2 + 0.5)
+        assert cut(films, tmp_path / f"{n}.wav", at / 2, at / 2 + 0.5)
+    assert len(begun) == passes
+    for n, at in enumerate(order):
+        brightness = [image.mean() for _, _, image in read(tmp_path / f"{n}.mp4")]
+        assert np.allclose(brightness, 12 * np.arange(5 * at, 5 * at + 5), atol=4)
+        assert len(audio.read(tmp_path / f"{n}.wav").values) == RATE_HZ / 2
 
 
 @pytest.mark.parametrize("span_s", [(3, 4), (1.5, 9), (2.5, 2.75)])
@@ -60,7 +79,7 @@ def test_a_piece_beyond_the_end_is_refused_and_leaves_nothing(
     audio.write(tmp_path / "a.wav", sound(2))
     film(tmp_path / "a.mp4")
     with pytest.raises(DataError, match="ends before this piece"):
-        cut(tmp_path / name, tmp_path / f"b.{name[2:]}", *span_s)
+        Cutter()(tmp_path / name, tmp_path / f"b.{name[2:]}", *span_s)
     assert not list(tmp_path.glob("*b.*"))
 
 
@@ -73,7 +92,7 @@ def test_rows_with_start_and_end_become_recordings_with_picture_and_sound(tmp_pa
         "talk.mp4,P1,2,5,low\n"
     )
     _, skipped = import_cohort(
-        tmp_path / "s", tmp_path / "c", reader="folder", check=check, extract_sound=audio.extract_sound, cut=cut
+        tmp_path / "s", tmp_path / "c", reader="folder", check=check, extract_sound=audio.extract_sound, cut=Cutter()
     )
     cohort = open_cohort(tmp_path / "c")
     assert [(r.id, sorted(r.tracks), r.labels["mood"]) for r in cohort.recordings] == [

@@ -1,6 +1,7 @@
 """What is wrong with a file's sound is mended, stays in time, and is said."""
 
 import re
+import struct
 from fractions import Fraction
 
 import av
@@ -100,6 +101,23 @@ def test_a_wav_header_that_announces_too_little_drops_nothing(tmp_path, share, s
     path.write_bytes(content)
     np.testing.assert_allclose(audio.read(path).values, values, atol=1e-4)
     assert "all of its 2.00 s are used" in said(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "length"), [(".flac", 0), (".flac", 8000), (".flac", 16000), (".au", 8000), (".au", 16000)]
+)
+def test_other_headers_that_announce_too_little_drop_nothing(tmp_path, suffix, length):
+    path = tmp_path / f"a{suffix}"
+    soundfile.write(path, tone(), RATE)
+    content = bytearray(path.read_bytes())
+    if suffix == ".flac":
+        fields = int.from_bytes(content[18:26]) >> 36 << 36
+        content[18:26] = (fields | length).to_bytes(8)
+    else:
+        content[8:12] = (2 * length).to_bytes(4, "big" if content[:4] == b".snd" else "little")
+    path.write_bytes(content)
+    np.testing.assert_allclose(audio.read(path).values, tone(), atol=1e-4)
+    assert "all of its 2.00 s are used" in said(path) or not length
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
@@ -239,3 +257,60 @@ def test_a_file_cut_short_says_so_also_to_who_uses_it_nevertheless(tmp_path):
 def test_loudness_that_cancels_out_is_no_error():
     opposite = np.stack([tone()[:, 0], -tone()[:, 0], tone()[:, 0] * 0], axis=1)
     assert not audio.mono(Signal(values=opposite, rate_hz=RATE)).values.any()
+
+
+SECRET_HZ, OPEN_HZ = 2000, 440
+
+
+def changing(seconds=2.048):
+    """A secret tone, then half a second from 0.512 s of what is heard, then the secret again."""
+    time_s = np.arange(round(seconds * RATE)) / RATE
+    hidden = (time_s < 0.512) | (time_s >= 1.024)
+    return (0.4 * np.sin(2 * np.pi * np.where(hidden, SECRET_HZ, OPEN_HZ) * time_s))[:, None].astype(np.float32)
+
+
+def heard(values, hertz):
+    """The share of a tone in the power of a sound."""
+    power = np.abs(np.fft.rfft(values[:, 0] * np.hanning(len(values)))) ** 2
+    at = round(hertz * len(values) / RATE)
+    return power[at - 8 : at + 9].sum() / power.sum()
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [(".mp4", "aac"), (".m4a", "aac"), (".mov", "pcm_s16le"), (".m4a", "alac")]
+)
+@pytest.mark.parametrize("fragmented", [False, True])
+def test_sound_that_an_edit_list_cuts_off_does_not_come_out(tmp_path, suffix, codec, fragmented):
+    whole = film(tmp_path / f"whole{suffix}", [[(0, changing())]], codec=codec)
+    path = tmp_path / f"a{suffix}"
+    flags = {"movflags": "frag_keyframe+empty_moov+delay_moov"} if fragmented else {}
+    with av.open(str(whole)) as source, av.open(str(path), "w", options=flags) as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(audio=0):
+            if packet.dts is not None and not (fragmented and packet.pts * packet.time_base >= 1.0):
+                packet.stream = stream
+                target.mux(packet)
+    assert heard(audio.read(path).values, SECRET_HZ) > 0.3
+    content = bytearray(path.read_bytes())
+    movie, media = (struct.unpack_from(">I", content, content.index(name) + 16)[0] for name in (b"mvhd", b"mdhd"))
+    at = content.index(b"elst") + 12
+    begin_s = 0.512 + (0.064 if codec == "aac" else 0)  # an encoder's own delay
+    struct.pack_into(">Ii", content, at, 0 if fragmented else round(0.448 * movie), round(begin_s * media))
+    path.write_bytes(content)
+    values = audio.read(path).values
+    assert len(values) / RATE == pytest.approx(0.48, abs=0.1)
+    assert heard(values[:7000], OPEN_HZ) > 0.9 and heard(values[:7000], SECRET_HZ) < 0.05
+    audio.check(path)
+
+
+def test_a_sound_track_that_is_switched_off_beside_a_picture_is_not_heard(tmp_path):
+    for suffix in (".mp4", ".mov", ".m4v"):
+        path = film(tmp_path / f"a{suffix}", [[(0, tone())]], picture_s=2.0)
+        assert video.probe(path).has_sound
+        content = bytearray(path.read_bytes())
+        content[content.rindex(b"tkhd") + 7] &= ~1
+        path.write_bytes(content)
+        assert not video.probe(path).has_sound
+        assert not audio.extract_sound(path, tmp_path / "a.wav")
+        with pytest.raises(DataError, match="no sound track that a player plays"):
+            audio.read(path)

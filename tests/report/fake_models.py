@@ -103,7 +103,7 @@ def _membership(name: str, measure: str, value: float, without: float | None) ->
 def _row(release: str, measure: str, value: float | None, **more: Any) -> dict[str, Any]:
     ends = {"low": value - 0.06, "high": value + 0.06} if value is not None else {"low": None, "high": None}
     row = {"kind": "utility", "n": 120, "baseline": None, "control": None, "unit": "share", "better": "higher"}
-    row |= {"note": "", "attacker": "", "detail": {}, **ends}
+    row |= {"note": "", "status": "ok", "attacker": "", "detail": {}, **ends}
     return {"release": release, "modality": "model", "measure": measure, "value": value, **row, **more}
 
 

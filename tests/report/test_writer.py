@@ -8,7 +8,7 @@ import pytest
 from personare.core.errors import DataError
 from personare.report import write_report
 
-from .fake_run import FAKE, write
+from .fake_run import COHORT, FAKE, write
 
 VOID = {"meta", "link", "img", "br", "wbr", "input", "hr", "source", "path", "use", "rect"}
 LOADS = {"src", "href", "xlink:href", "poster", "action", "data", "srcset", "formaction", "background"}
@@ -110,6 +110,15 @@ def test_a_failed_self_test_is_told(html: str) -> None:
     part = html[html.index('<section id="self-tests">') : html.index('<section id="skipped">')]
     assert "not informative: names 0.14 of people in originals" in part
     assert part.count("✓ informative") == 5
+
+
+@pytest.mark.parametrize(("kind", "best"), [("identifiable", True), ("release", True), ("synthetic", False)])
+def test_the_first_page_calls_a_method_best_only_of_real_people(fake_run: Path, kind: str, best: bool) -> None:
+    write(fake_run, "cohort", COHORT | {"kind": kind})
+    text = write_report(fake_run).read_text(encoding="utf-8")
+    assert ("Best trade" in text) is best
+    assert ("These people are made up, so no method is called best." in text) is not best
+    assert "from all of a person’s recordings" in text[: text.index('<section id="frontier">')]
 
 
 def test_tables_and_pictures_lie_beside_the_report(full_run: Path, html: str) -> None:

@@ -26,7 +26,7 @@ def paint(number=1, size=192, **actions):
 
 
 def actions_of(emotion, seed=0, strength=1.0):
-    said = speak("S1", rate=1.0, rng=np.random.default_rng(seed))
+    said = speak("S1", voice=person(0, 1).voice, rng=np.random.default_rng(seed))
     style = person(0, 1).style
     motion = move(emotion, said, style, strength=strength, rate_hz=25, rng=np.random.default_rng(seed))
     return said, motion

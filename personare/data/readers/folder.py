@@ -1,5 +1,6 @@
 """Any folder of sound, film and pictures with a table of file, subject and labels: what most people have."""
 
+import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -114,7 +115,7 @@ class _Reading:
 
     def __post_init__(self) -> None:
         """Make it quick to look a file up, as it is written and without regard to case."""
-        self._exact = {unicodedata.normalize("NFC", path): path for path in self.files}
+        self._exact = {unicodedata.normalize("NFC", _readable(path)): path for path in self.files}
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name, path in self._exact.items():
             self._alike[name.casefold()].append(path)
@@ -279,6 +280,15 @@ def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
         counts[subject] += 1
         named[subject, session] = f"{counts[subject]:02d}"
     return named
+
+
+def _readable(path: str) -> str:
+    """Return a file's name as its table may have it; names of old disks are not UTF-8."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path).decode("cp1252", "replace")
+    return path
 
 
 def _address(row: _Row) -> str:
