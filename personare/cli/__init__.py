@@ -76,6 +76,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
+    from personare.study.needs import lacking_of
     from personare.study.parallel import Workers
     from personare.study.plan import load_plan
     from personare.study.run import made_up_cohort, run_study, stages
@@ -84,6 +85,8 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     plan = plan if seed is None else replace(plan, seed=seed)
     with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (cohort is None)) as workers:
         people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
+        for line in lacking_of(people, plan):
+            click.echo(line, err=True)
         run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
     learning.tell_run(out)
 

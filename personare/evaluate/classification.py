@@ -12,7 +12,7 @@ from personare.core.types import Array, Batch, Result
 from personare.evaluate.calibration import bin_of, calibration_error, equal_mass, equal_width, reliability
 from personare.evaluate.metrics import over_people
 
-__all__ = ["Answers", "judge_model", "overall"]
+__all__ = ["Answers", "judge_model", "overall", "without_figure"]
 
 _BINS: Final = 15
 _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, where it is not that frequent
@@ -120,7 +120,8 @@ def judge_model(
         0.5
     """
     said = Answers.of(probabilities, batch, rng=rng)
-    rows = overall(said, rng=rng) + _averages(said, rng) + [_low_confidence(said, rng), _collapse(said, rng)]
+    more = [*_averages(said, rng), _low_confidence(said, rng), _collapse(said, rng)]
+    rows = overall(said, rng=rng) + _of_classes(more, said)
     return rows + (_groups(said, table, rng) if table is not None else [])
 
 
@@ -142,7 +143,22 @@ def overall(said: Answers, *, rng: np.random.Generator, name: str = "model") -> 
         parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
         drawn = _row(f"{name}.{measure}", parts.reshape(len(right), -1), said, _ece, rng, better="lower")
         rows.append(replace(drawn, detail={"reliability": reliability(confidence, said.right, edges)}))
-    return rows
+    return _of_classes(rows, said)
+
+
+def without_figure(row: Result, why: str) -> Result:
+    """Return a row whose figure would say nothing, with the reason instead."""
+    nan = float("nan")
+    return replace(row, value=nan, low=nan, high=nan, note=why, status="not_measured", detail={})
+
+
+def _of_classes(rows: list[Result], said: Answers) -> list[Result]:
+    """Keep figures only where people of two classes were asked about: of one, always saying it would be perfect."""
+    shown = np.unique(said.truth)
+    if len(shown) > 1:
+        return rows
+    why = f"not measured: the people it is tested on show one class only, {said.classes[shown[0]]}"
+    return [without_figure(row, why) for row in rows]
 
 
 def _ece(sums: Array) -> Array:
@@ -208,7 +224,7 @@ def _groups(said: Answers, table: pd.DataFrame, rng: np.random.Generator) -> lis
     for name, group in _kinds(table, len(said.truth)).items():
         part = said.take(group)
         row = _row(f"model.uar_{name}", part.hits(), part, _uar(k), rng)
-        rows.append(replace(row, note=f"{len(np.unique(part.subjects))} people"))
+        rows += _of_classes([replace(row, note=f"{len(np.unique(part.subjects))} people")], part)
     return rows
 
 

@@ -366,6 +366,7 @@ def not_measured(name: str, *, modality: str, reason: str) -> list[Result]:
             value=float("nan"),
             better=better,
             note=reason,
+            status="not_measured",
         )
         for attacker in ATTACKERS
         for figure, better in FIGURES.items()

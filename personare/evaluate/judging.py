@@ -13,6 +13,7 @@ from personare.core.types import Evidence, Result
 from personare.data.splits import content_halves
 from personare.evaluate.choice import measure_chosen
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
+from personare.evaluate.needs import Need
 from personare.evaluate.reading import ANSWERS, Reading
 from personare.evaluate.selftest import marked, strongest
 
@@ -123,8 +124,6 @@ def _same(one: Any, other: Any) -> bool:
 def _halves(original: Evidence, seed: int) -> tuple[Halves, str]:
     """Return both directions of the split by content, and what must be said about it."""
     enroll, test, *left_out = content_halves(original.table, rng=generator(seed, "content halves"))
-    if original.table.loc[enroll, "subject"].nunique() < 2:
-        raise DataError("Naming a person needs at least two people with two recordings each; add people.")
     alone = list(left_out[0]) if left_out else []
     note = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
     return [(enroll, test), (test, enroll)], note
@@ -136,11 +135,12 @@ def _risks(
     modality, seed = how
     if not names:
         return []
-    try:
-        halves, note = _halves(original, seed)
-    except DataError as error:
-        return [row for name in names for row in not_measured(name, modality=modality, reason=str(error))]
-    rows: list[Result] = []
+    subjects = original.table["subject"].to_numpy(dtype=str)
+    lacking = {name: Need.of(load(_ATTACKS, name)).lacking(subjects) for name in names}
+    rows = [row for name, why in lacking.items() if why for row in not_measured(name, modality=modality, reason=why)]
+    names = [name for name in names if not lacking[name]]
+    naming = any(hasattr(load(_ATTACKS, name), "fit") for name in names)
+    halves, note = _halves(original, seed) if naming else ([], "")
     trials: list[Trials] = []
     # attacks that join what others found come after those others
     for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
@@ -181,6 +181,8 @@ def _utilities(
     for name, chosen in options.items():
         try:
             measure = create(_UTILITIES, name, chosen)
+            if why := Need.of(measure).lacking(original.table["subject"].to_numpy(dtype=str)):
+                raise DataError(f"not measured: {why}")
             found = measure(original, released, rng=generator(seed, "utility", name))
         except Exception as error:
             found = [replace(_unmeasured(name), **_told(error))]

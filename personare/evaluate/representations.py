@@ -11,6 +11,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
+from personare.evaluate.classification import without_figure
 from personare.evaluate.identification import FIGURES, few_recordings, named_together
 from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.metrics import (
@@ -139,7 +140,11 @@ def read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generat
         uar, _, _ = recall_and_accuracy(new.labels, told, new.subjects, every, rng=rng)
         rows.append(_row(f"reader_{name}.uar", uar, kind="utility", control=1 / len(np.unique(new.labels))))
     best = int(np.argmax(quality))
-    return [*rows, replace(rows[best], measure="reader.uar", note=f"chosen on known people: {rows[best].measure}")]
+    rows += [replace(rows[best], measure="reader.uar", note=f"chosen on known people: {rows[best].measure}")]
+    if len(shown_classes := np.unique(new.labels)) > 1:
+        return rows
+    why = f"not measured: the new people show one class only, {new.classes[shown_classes[0]]}"
+    return [without_figure(row, why) for row in rows]
 
 
 def _read(reader: Train, rows: Array, labels: Array, asked: Array, rng: np.random.Generator) -> Array:

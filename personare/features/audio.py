@@ -22,6 +22,7 @@ from personare.features.audio_files import (
     downmix,
     extract_sound,
     remarks,
+    unscaled_blocks,
     write,
 )
 from personare.features.functionals import FUNCTIONAL_NAMES, functionals
@@ -59,8 +60,10 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
     Raises:
         DataError: The file is missing, empty, broken, or holds no sound.
     """
-    parts = list(blocks(path, block_s=BLOCK_S))
-    signal = Signal(values=np.concatenate([p.values for p in parts]), rate_hz=parts[0].rate_hz)
+    parts = list(unscaled_blocks(path, block_s=BLOCK_S))
+    values = np.concatenate([p.values for p in parts])
+    values /= np.float32(max(1.0, float(values.max()), -float(values.min())))
+    signal = Signal(values=values, rate_hz=parts[0].rate_hz)
     return signal if rate_hz is None else resample(signal, rate_hz)
 
 

@@ -7,7 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -20,7 +20,17 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.features._containers import begin_s, is_mp4, played
 
-__all__ = ["BLOCK_S", "SILENT_DBFS", "blocks", "check", "downmix", "extract_sound", "remarks", "write"]
+__all__ = [
+    "BLOCK_S",
+    "SILENT_DBFS",
+    "blocks",
+    "check",
+    "downmix",
+    "extract_sound",
+    "remarks",
+    "unscaled_blocks",
+    "write",
+]
 
 BLOCK_S = 30.0
 SILENT_DBFS = -80.0
@@ -49,6 +59,13 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
     Raises:
         DataError: As :func:`read`.
     """
+    loudest = max(1.0, _peak(path))
+    for part in unscaled_blocks(path, block_s=block_s):
+        yield replace(part, values=part.values / np.float32(loudest))
+
+
+def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+    """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
     path = Path(path)
@@ -56,9 +73,9 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
         raise DataError(f"{path} does not exist or is not a file. Check the name.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes). Copy it again from where it was recorded.")
-    loudest, start = _peak(path), 0
+    start = 0
     for values, rate in _regular(_decoded(path, _Repairs()), block_s):
-        yield Signal(values=values / np.float32(max(1.0, loudest)), rate_hz=rate, start_s=start / rate)
+        yield Signal(values=values, rate_hz=rate, start_s=start / rate)
         start += len(values)
     if start == 0:
         raise DataError(f"{path} holds no sound (0 samples). Record or export it again.")
@@ -74,7 +91,7 @@ class _Repairs:
     damaged_packets: int = 0
 
     def sentences(self) -> list[str]:
-        """Say it."""
+        """Return what was mended, for people."""
         said = list(self.said)
         late_s = sum(long for where, long in self.gaps if where == 0)
         pauses = [(where, long) for where, long in self.gaps if where > 0]
@@ -93,8 +110,8 @@ class _Repairs:
 
     def sane(self, values: Array) -> Array:
         """Silence samples that are no numbers of sound."""
-        bad = ~(np.abs(values) < _LARGEST)  # NaN too
-        if bad.any():
+        if not np.abs(values).max(initial=0) < _LARGEST:  # NaN too
+            bad = ~(np.abs(values) < _LARGEST)
             self.damaged_samples += int(bad.sum())
             values = np.where(bad, 0, values)
         return np.asarray(values, np.float32)
@@ -102,12 +119,12 @@ class _Repairs:
 
 def _peak(path: Path) -> float:
     """Return the largest sample: decoders and floating-point files go beyond 1, integers cannot."""
-    file = _by_libsndfile(path)
+    file = _by_libsndfile(path) if path.is_file() else None
     if file is not None:
         with file:
             if file.subtype not in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
                 return 1.0
-    return max((float(np.abs(v).max(initial=0)) for v, _ in _decoded(path, _Repairs())), default=1.0)
+    return max(float(np.abs(part.values).max()) for part in unscaled_blocks(path, block_s=BLOCK_S))
 
 
 def _by_libsndfile(path: Path) -> Any:
@@ -117,7 +134,7 @@ def _by_libsndfile(path: Path) -> Any:
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = _wav_header(path)
-    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.lies()):
+    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small()):
         file.close()
         return None
     return file
@@ -141,9 +158,9 @@ def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
 
 def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
     header = _wav_header(path)
-    lies = header is not None and header.lies()
+    too_small = header is not None and header.is_too_small()
     try:
-        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if lies else {})
+        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if too_small else {})
     except (av.FFmpegError, ValueError) as error:
         raise DataError(
             f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
@@ -275,7 +292,7 @@ def remarks(path: Path) -> list[str]:
         samples, loudest, rate_hz = samples + len(values), max(loudest, float(np.abs(values).max(initial=0))), rate
     said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), _wav_header(path)
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
-    if longer or (header is not None and header.lies()):
+    if longer or (header is not None and header.is_too_small()):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
         said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
     if loudest > _OVER:
@@ -329,7 +346,7 @@ class _WavHeader(NamedTuple):
         unknown = self.announced == 0 or self.announced >= _UNKNOWN_SIZE > self.present
         return None if unknown or not self.bytes_a_second else self.announced / self.bytes_a_second
 
-    def lies(self) -> bool:
+    def is_too_small(self) -> bool:
         """Whether more sound follows than is announced."""
         return self.present - self.announced > _PADDING_S * self.bytes_a_second > 0
 

@@ -86,7 +86,7 @@ def probe(path: Path) -> VideoInfo:
             frames=stream.frames or None,
             duration_s=_duration_s(container, stream, rate),
             has_sound=bool(played(container, "audio")),
-            pixel_aspect=1 / aspect if _lies(frame) else aspect,
+            pixel_aspect=1 / aspect if _is_sideways(frame) else aspect,
         )
 
 
@@ -259,12 +259,12 @@ def _seen(image: Array, frame: Any, crop: Crop) -> Array:
     """Crop a picture, then turn and mirror it as its container's display matrix says (phones film sideways)."""
     image = image[crop.top : image.shape[0] - crop.bottom, crop.left : image.shape[1] - crop.right]
     a, b, c, d = _matrix(frame)
-    if _lies(frame):
+    if _is_sideways(frame):
         image, a, d = np.swapaxes(image, 0, 1), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _lies(frame: Any) -> bool:
+def _is_sideways(frame: Any) -> bool:
     """Whether x and y change places."""
     a, b, _, _ = _matrix(frame)
     return abs(b) > abs(a)

@@ -49,7 +49,8 @@ def _cohort(record: RunRecord) -> str:
         if record.skipped
         else ""
     )
-    return f"{text}.{left_out}"
+    few = "".join(f" {line}." for line in about.get("too_few") or [])
+    return f"{text}.{left_out}{few}"
 
 
 def _releases(record: RunRecord) -> str:

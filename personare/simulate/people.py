@@ -94,6 +94,7 @@ class Voice:
         voicing: Factor of the voice in consonants with friction or bursts.
         wait_s: Silence before the person begins to speak.
         stay_s: Silence until the recording is ended.
+        final_st: How far the pitch rises over the last quarter of a sentence; negative where it falls.
     """
 
     f0_hz: float
@@ -125,6 +126,7 @@ class Voice:
     voicing: float
     wait_s: float
     stay_s: float
+    final_st: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -324,7 +326,7 @@ def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
         jitter=draw.within(0.002, 0.012),
         shimmer=draw.within(0.02, 0.09),
         breath=draw.within(0.01, 0.12),
-        tilt_db=draw.within(2, 14),
+        tilt_db=draw.within(3, 12),
         rate=draw.within(0.8, 1.25),
         open_share=speaking.within(0.5, 0.75),
         peak_share=speaking.within(0.6, 0.8),
@@ -333,33 +335,34 @@ def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
         nasality=speaking.within(0, 0.4),
         space=speaking.within(0.75, 1.15),
         coarticulation_s=speaking.within(0.006, 0.024),
-        friction=speaking.within(0.5, 1.6),
+        friction=speaking.within(0.7, 1.4),
         sibilance=speaking.within(0.82, 1.12),
-        accent_db=speaking.within(1, 4),
-        accent_late_s=speaking.within(-0.05, 0.07),
-        accent_width_s=speaking.within(0.05, 0.12),
-        fall_st=speaking.within(-1.2, 1.2),
-        fade_db=speaking.within(0, 9),
-        pause_s=speaking.within(-0.08, 0.3),
-        lengthening=speaking.within(0.3, 1.8),
+        accent_db=speaking.within(1.5, 3.5),
+        accent_late_s=speaking.within(-0.08, 0.1),
+        accent_width_s=speaking.within(0.045, 0.13),
+        fall_st=speaking.within(-2, 2),
+        fade_db=speaking.within(1.5, 7.5),
+        pause_s=speaking.within(-0.08, 0.34),
+        lengthening=speaking.within(0.1, 2),
         fronting=speaking.within(0.85, 1.4),
         voicing=speaking.within(0, 1.8),
-        wait_s=speaking.within(0.06, 0.34),
-        stay_s=speaking.within(0.1, 0.4),
+        wait_s=speaking.within(0.05, 0.36),
+        stay_s=speaking.within(0.06, 0.46),
+        final_st=speaking.within(-4, 4),
     )
 
 
 def _room(draw: _Draw) -> Room:
     return Room(
         decay_s=draw.within(0.1, 0.4),
-        reverb_db=draw.within(7, 18),
+        reverb_db=draw.within(8, 18),
         desk_ms=draw.within(0.8, 5),
-        desk=draw.within(0.1, 0.4),
+        desk=draw.within(0.1, 0.35),
         low_hz=draw.within(50, 200),
         high_hz=draw.within(4000, 7800),
-        shelf_db=draw.within(-3, 3),
+        shelf_db=draw.within(-2.5, 2.5),
         peak_hz=draw.within(900, 4000),
-        peak_db=draw.within(-2, 5),
+        peak_db=draw.within(-2, 4),
         gain_db=draw.within(-23.5, -20.5),
         noise_db=draw.within(-66, -50),
     )

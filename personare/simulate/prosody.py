@@ -112,6 +112,7 @@ def contour(utterance: Utterance, voice: Voice, prosody: Prosody, *, rng: np.ran
         prosody.pitch_st
         + voice.f0_range_st * prosody.span * (bumps - 0.4)
         - (voice.fall_st + prosody.fall_st) * (share - 0.5)
+        + voice.final_st * np.clip(4 * share - 3, 0, 1)
         + 0.25 * wander
         + tremor
     )

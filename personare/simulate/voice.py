@@ -18,6 +18,7 @@ RATE_HZ = 16000.0
 _STEP = int(RATE_HZ / CONTROL_HZ)
 _BANDWIDTHS_HZ = np.array((70.0, 90.0, 130.0, 200.0, 280.0))
 _UPPER_HZ = (3450.0, 4500.0)  # fourth and fifth formant of a 17.5 cm tract
+_NOSE_BANDWIDTH_HZ = 100.0
 _NEUTRAL_HZ = (500.0, 1500.0, 2500.0)  # the other three, where no sound is shaped
 
 
@@ -142,11 +143,9 @@ def _tilted(sound: Array, fall_db: float) -> Array:
 
 def _through_nose(sound: Array, voice: Voice) -> Array:
     """Return the sound with a pole of the nose, and a zero above it that the open velum makes."""
-    pole, zero = (
-        np.array((1, -2 * radius * np.cos(2 * np.pi * hz / RATE_HZ), radius**2))
-        for hz in (voice.nasal_hz, voice.nasal_hz * (1 + voice.nasality))
-        for radius in (np.exp(-np.pi * 100 / RATE_HZ),)
-    )
+    radius = np.exp(-np.pi * _NOSE_BANDWIDTH_HZ / RATE_HZ)
+    turns = 2 * np.pi * voice.nasal_hz * np.array((1, 1 + voice.nasality)) / RATE_HZ
+    pole, zero = (np.array((1, -2 * radius * np.cos(turn), radius**2)) for turn in turns)
     return np.asarray(dsp.lfilter(zero * pole.sum() / zero.sum(), pole, sound))
 
 

@@ -20,7 +20,7 @@ from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, W
 from personare.data.atomic import make_folder
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
-from personare.evaluate.classification import judge_model
+from personare.evaluate.classification import judge_model, without_figure
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Signals, split_halves
 from personare.evaluate.selftest import beside
@@ -32,6 +32,7 @@ from personare.learn.describing import describe_batch
 from personare.study.card import write_card
 from personare.study.evidence import table
 from personare.study.lineage import note_batch
+from personare.study.needs import MEMBERSHIP, private_need
 from personare.study.opening import Opening, content, open_batch
 from personare.study.outputs import measured, read_result
 from personare.study.parting import Parts, split_people
@@ -172,6 +173,8 @@ class ModelWork:
         people = self.table.loc[list(test.ids)]
         answers = predictor(test)
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
+        if why := private_need(self.learner).lacking(self.parts.train.subjects):
+            rows = [without_figure(row, f"not measured: {why}") for row in rows]
         rows += measured("model", "risk", lambda: self._given_away(predictor, answers, people))
         rows += measured("membership", "risk", self.membership)
         return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}
@@ -193,6 +196,20 @@ class ModelWork:
         """Train shadows on halves of the training people, and let every attack tell who was in which."""
         if not self.models.plan.shadows or not self.models.plan.membership:
             return []
+        if why := MEMBERSHIP.lacking(self.parts.train.subjects):
+            return [
+                Result(
+                    release="",
+                    modality="",
+                    measure=f"{name}.auc",
+                    kind="risk",
+                    value=float("nan"),
+                    better="lower",
+                    note=f"not measured: {why}",
+                    status="not_measured",
+                )
+                for name in self.models.plan.membership
+            ]
         rows = self._attacked(self.learner)
         if getattr(self.learner, "epsilon", None) is None:
             return rows

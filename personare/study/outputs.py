@@ -22,6 +22,7 @@ from personare.data.runs import RunFolder
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
+from personare.study.needs import lacking_of
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
 
@@ -230,6 +231,7 @@ def _cohort(cohort: Cohort, plan: StudyPlan) -> dict[str, Any]:
         "recordings": len(cohort.recordings),
         "label": plan.label,
         "label_kind": plan.kind,
+        "too_few": lacking_of(cohort, plan),
         "values": _values(values_of(cohort, plan.label), plan.kind),
         "sex": people["sex"].value_counts().to_dict() if "sex" in people else {},
     }

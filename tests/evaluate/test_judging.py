@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from personare.core.errors import OptionError, UnknownMethodError
+from personare.core.errors import UnknownMethodError
 from personare.core.types import Evidence, Result
 from personare.evaluate.judging import applies, judge
 from personare.evaluate.selftest import marked, needed, strongest
@@ -92,7 +92,8 @@ def test_a_missing_view_is_nan_with_a_reason(people):
 
 def test_a_person_alone_cannot_be_told_from_others(plant):
     rows = _judge(plant(people=1), plant(people=1))
-    assert all(math.isnan(r.value) and ("two people" in r.note or "people: 1" in r.note) for r in rows)
+    assert all(math.isnan(r.value) and "too few people" in r.note for r in rows)
+    assert {r.status for r in rows} == {"not_measured"}
 
 
 def test_a_subject_with_one_clip_is_said(people):
@@ -107,7 +108,7 @@ def test_people_with_one_clip_each_cannot_be_attacked(people):
     table = people.table.groupby("subject").head(1)
     one = Evidence(table=table, views=people.views)
     rows = _judge(one, one, attacks=["voice_prosody"], utilities=[])
-    assert all(math.isnan(r.value) and "two recordings" in r.note for r in rows)
+    assert all(math.isnan(r.value) and "with 2 recordings each needed, 0 there (of 8 people)" in r.note for r in rows)
 
 
 def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
@@ -119,8 +120,9 @@ def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
 def test_unknown_names_and_options_are_said(people):
     with pytest.raises(UnknownMethodError, match="no_such"):
         _judge(people, people, attacks=["no_such"])
-    with pytest.raises(OptionError, match="folds"):
-        _judge(people, people, options={"voice_emotion": {"folds": 1}})
+    refused = _judge(people, people, utilities=["voice_emotion"], options={"voice_emotion": {"folds": 1}})
+    assert find(refused, "voice_emotion", "").status == "not_measured"
+    assert "folds" in find(refused, "voice_emotion", "").note
 
 
 @pytest.mark.parametrize(

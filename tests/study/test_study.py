@@ -1,9 +1,12 @@
 import json
 import math
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -142,8 +145,6 @@ def test_a_study_file_with_a_mistake_is_told_what_to_do(tmp_path, text, said):
 @pytest.mark.slow
 def test_dropping_in_a_file_is_enough_to_have_it_listed_configured_and_judged(tmp_path, made_up):
     """The file is the one printed in docs/adding-a-method.md, put into a copy of the package."""
-    from pathlib import Path
-
     here = Path(__file__).resolve().parents[2]
     shutil.copytree(here / "personare", tmp_path / "personare", ignore=shutil.ignore_patterns("__pycache__"))
     doc = (here / "docs/adding-a-method.md").read_text(encoding="utf-8")
@@ -163,3 +164,26 @@ def test_dropping_in_a_file_is_enough_to_have_it_listed_configured_and_judged(tm
     named = [r for r in rows if r["release"] == "backwards" and r["measure"] == "voice_gmm.top1"]
     assert named
     assert not any(math.isnan(r["value"]) for r in named if r["value"] is not None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["observe-original", "hide-noisy", "observe-mcadams"])
+def test_after_an_interrupt_the_same_command_goes_on(speakers, small_plan, tmp_path, stage):
+    """The file that tells of the first recording of a stage is when the key is pressed."""
+    cohort = speakers(tmp_path / "cohort", people=4, tracks=("audio",))
+    words = ["study", cohort.root, "--config", small_plan, "--out", tmp_path / "run", "--jobs", "1"]
+    command = [sys.executable, "-m", "personare", *map(str, words)]
+    first = tmp_path / "run.private/steps" / stage
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        while not list(first.glob("*.json")):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1]
+    assert process.returncode == 130 and "The same command goes on" in said and "Traceback" not in said
+    assert "look at original (1 of 7)" in said, "a line a stage where the output is no terminal"
+    before = {f: f.stat().st_mtime_ns for f in first.glob("*.json")}
+    again = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+    assert again.returncode == 0, again.stderr
+    assert before and all(not f.exists() or f.stat().st_mtime_ns == at for f, at in before.items())
+    assert "Report:" in again.stdout and "purge" in again.stdout

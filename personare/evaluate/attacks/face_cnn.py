@@ -45,6 +45,8 @@ class FaceCnn:
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
 
     steps: int = 250
     batch: int = 32

@@ -41,6 +41,8 @@ class FaceEncoder:
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("faces112",)
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     model: str = "mobilefacenet.onnx"

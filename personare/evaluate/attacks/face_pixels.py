@@ -42,6 +42,8 @@ class FacePixels:
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     pictures: int = 6

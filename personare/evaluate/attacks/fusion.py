@@ -38,6 +38,8 @@ class Fusion:
 
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ()
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
 
     folds: int = 5
 

@@ -31,6 +31,8 @@ class Motion:
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "landmarks")
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     def fit(

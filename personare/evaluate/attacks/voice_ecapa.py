@@ -42,6 +42,8 @@ class VoiceEcapa:
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
 
     steps: int = 250
     batch: int = 24

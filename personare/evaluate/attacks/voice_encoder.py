@@ -38,6 +38,8 @@ class VoiceEncoder:
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("waveform",)
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     def fit(

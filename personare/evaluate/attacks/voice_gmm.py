@@ -47,6 +47,8 @@ class VoiceGmm:
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("mfcc",)
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
 
     components: int = 64
     relevance: float = 16.0

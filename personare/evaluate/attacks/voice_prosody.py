@@ -28,6 +28,8 @@ class VoiceProsody:
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
+    needs_people: ClassVar[int] = 3
+    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     def fit(

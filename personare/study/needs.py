@@ -1,0 +1,55 @@
+"""How many people each part of a plan needs and how many there are: said before the work starts."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from personare.core import registry
+from personare.core.types import Cohort
+from personare.evaluate.needs import Need
+from personare.learn.accounting import noise_for
+from personare.study.plan import StudyPlan
+
+__all__ = ["MEMBERSHIP", "lacking_of", "private_need"]
+
+MEMBERSHIP = Need(people=4, why="in training, two for each half that shadow models learn from,")
+
+
+def private_need(learner: Any) -> Need:
+    """Return how many people a learner with privacy for each person needs.
+
+    In a sum to which each person adds at most 1, two standard deviations of the noise must not exceed what all together
+    can add: else what everybody says at once cannot be told from noise.
+    """
+    epsilon, delta = getattr(learner, "epsilon", None), getattr(learner, "delta", 1e-5)
+    if epsilon is None or getattr(learner, "unit", "person") != "person":
+        return Need(people=2)
+    people = max(2, math.ceil(2 * noise_for(epsilon, 1.0, 1, delta)))
+    return Need(people=people, why=f"in training for epsilon = {epsilon:g} and delta = {delta:g}")
+
+
+def lacking_of(cohort: Cohort, plan: StudyPlan) -> list[str]:
+    """Return what of a plan too few people are there for, one line each; empty where there are enough for all."""
+    return [f"{name}: {said}" for name, said in _lacking(cohort, plan) if said]
+
+
+def _lacking(cohort: Cohort, plan: StudyPlan) -> Iterator[tuple[str, str]]:
+    subjects = np.array([r.subject for r in cohort.recordings], dtype=str)
+    folders = {"evaluate.attacks": plan.attacks, "evaluate.utility": plan.utilities}
+    for folder, names in folders.items() if plan.releases else ():
+        for name in names:
+            yield name, Need.of(registry.load(f"personare.{folder}", name)).lacking(subjects)
+    people = np.unique(subjects)
+    learned = people[: max(0, len(people) - 2 * math.ceil(len(people) / 5))]  # of five folds two are kept out
+    for model in plan.models:
+        if model.protocol == "person_folds":
+            learner = registry.create("personare.train", model.method, dict(model.options))
+            yield model.name, private_need(learner).lacking(learned)
+            if plan.shadows and plan.membership:
+                yield f"membership attacks on {model.name}", MEMBERSHIP.lacking(learned)
+    for shown in plan.representations:
+        need = Need(people=2, recordings_per_person=2, why="kept out")
+        out = people[: round(shown.held_out * len(people))]
+        yield f"attacks on {shown.name}", need.lacking(subjects[np.isin(subjects, out)]) if shown.held_out else ""
