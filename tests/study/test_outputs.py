@@ -16,7 +16,7 @@ def _row(measure: str, value: float, modality: str, **more: str) -> dict[str, ob
 @pytest.mark.parametrize(
     ("modality", "attack", "others"),
     [
-        ("audio", "identity", [("voice_emotion.uar", 0.6, "retrained_reader")]),
+        ("audio", "identity", [("reader.uar", 0.6, "retrained_reader")]),
         ("representation", "identity", [("reader.uar", 0.6, "retrained_reader")]),
         ("model", "model_identity_answers", [("model.uar", 0.6, ""), ("membership_loss.auc", 0.7, "shadow")]),
     ],
@@ -27,6 +27,7 @@ def test_the_terminal_says_who_is_named_from_one_and_from_all_recordings(
     rows = [_row(f"{attack}.{figure}", value, modality, attacker="semi_informed") for figure, value in (
         ("top1", 0.25), ("top1_5", 0.5), ("person_top1", 0.75))]  # fmt: skip
     rows += [_row(measure, value, modality, attacker=who) for measure, value, who in others]
+    (tmp_path / "cohort.json").write_text("{}", encoding="utf-8")
     pd.DataFrame(rows).to_parquet(tmp_path / "results.parquet")
     line = text_table(tmp_path).splitlines()[-1]
     assert "0.25" in line and "0.75" in line and ("0.5" in line.replace("0.25", "") or modality == "model")
