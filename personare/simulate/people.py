@@ -326,14 +326,14 @@ def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
         jitter=draw.within(0.002, 0.012),
         shimmer=draw.within(0.02, 0.09),
         breath=draw.within(0.01, 0.12),
-        tilt_db=draw.within(3, 12),
+        tilt_db=draw.within(4, 10),
         rate=draw.within(0.8, 1.25),
         open_share=speaking.within(0.5, 0.75),
         peak_share=speaking.within(0.6, 0.8),
         bandwidth=speaking.within(0.7, 1.7),
         nasal_hz=speaking.within(450, 1100),
         nasality=speaking.within(0, 0.4),
-        space=speaking.within(0.75, 1.15),
+        space=speaking.within(0.85, 1.1),
         coarticulation_s=speaking.within(0.006, 0.024),
         friction=speaking.within(0.7, 1.4),
         sibilance=speaking.within(0.82, 1.12),
@@ -354,17 +354,17 @@ def _voice(draw: _Draw, speaking: _Draw, sex: str) -> Voice:
 
 def _room(draw: _Draw) -> Room:
     return Room(
-        decay_s=draw.within(0.1, 0.4),
-        reverb_db=draw.within(8, 18),
+        decay_s=draw.within(0.1, 0.5),
+        reverb_db=draw.within(4, 18),
         desk_ms=draw.within(0.8, 5),
         desk=draw.within(0.1, 0.35),
         low_hz=draw.within(50, 200),
         high_hz=draw.within(4000, 7800),
-        shelf_db=draw.within(-2.5, 2.5),
+        shelf_db=draw.within(-2, 2),
         peak_hz=draw.within(900, 4000),
-        peak_db=draw.within(-2, 4),
-        gain_db=draw.within(-23.5, -20.5),
-        noise_db=draw.within(-66, -50),
+        peak_db=draw.within(-1.5, 3),
+        gain_db=draw.within(-22.5, -21),
+        noise_db=draw.within(-70, -44),
     )
 
 
