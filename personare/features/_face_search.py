@@ -15,7 +15,7 @@ __all__ = ["FaceSearch"]
 _CONFIRMED = 0.5  # a face once seen this clearly does not vanish without the frame being covered
 _RELATED = 0.6  # correlation from which two patches show the same face
 _WIDE_EVERY = 50  # of so many looks, one goes closely over the whole picture even where nothing has changed
-_MARGIN = 1 / 12  # of the picture's shorter side: faces larger than this are seen by the look at the whole
+_MARGIN = 1 / 16  # of the picture's shorter side: nearly as much as a face needs to be seen by the look at the whole
 _FILLING = 0.7  # of the picture's shorter side: a face as large as this may outgrow the picture
 _GROWING = 1.1  # times its usual size, which follows within about so many frames:
 _USUAL_FRAMES = 14
@@ -157,7 +157,7 @@ class FaceSearch:
 
     def _regions(self, position: int, mask: Array) -> Array:
         """Return the rectangles to look at, large enough for faces that are too small for a look at the whole."""
-        margin = max(2 * self.smallest_px, _MARGIN * min(self._held[position].frame[2].shape[:2]))
+        margin = max(1.5 * self.smallest_px, _MARGIN * min(self._held[position].frame[2].shape[:2]))
         return tracking.regions(mask, self._scale(position, mask), margin)
 
     def _scale(self, position: int, picture: Array) -> float:

@@ -82,7 +82,7 @@ class FaceLocator:
         search = FaceSearch(
             near=self._near,
             close=partial(
-                closely, short_side=2 * self.short_side, smallest_px=self.smallest_face_px, threads=self.threads
+                closely, short_side=7 * self.short_side // 4, smallest_px=self.smallest_face_px, threads=self.threads
             ),
             smallest_px=self.smallest_face_px,
             thresholds=(self.threshold, self.keep_threshold),
