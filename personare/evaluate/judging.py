@@ -133,8 +133,8 @@ def _risks(
     trials: list[Trials] = []
     # attacks that join what others found come after those others
     for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
         try:
-            attack = create(_ATTACKS, name, options.get(name))
             if hasattr(attack, "fit"):
                 found = identify(attack, original, released, name=name, halves=halves, seed=seed)
                 trials += found
@@ -163,8 +163,8 @@ def _utilities(
     rows: list[Result] = []
     kind: Literal["utility"] = "utility"
     for name in names:
+        measure = create(_UTILITIES, name, options.get(name))
         try:
-            measure = create(_UTILITIES, name, options.get(name))
             found = measure(original, released, rng=generator(seed, "utility", name))
             rows += [replace(row, modality=modality) for row in found]
         except Exception as error:
