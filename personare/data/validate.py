@@ -40,7 +40,8 @@ def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
     consent, problems = _table(root, "consent.tsv", read_consent)
     found += problems
     subjects = sorted({recording.subject for recording in recordings})
-    found += [Withheld(item=f"sub-{s}", problem=_NAMED, fix=_NUMBER) for s in subjects if not is_code(s)]
+    named = [s for s in subjects if not is_code(s)] if _needs_consent(root) else []  # others were named by us
+    found += [Withheld(item=f"sub-{s}", problem=_NAMED, fix=_NUMBER) for s in named]
     if people is not None:
         found += _people(people, subjects)
     if consent is not None:

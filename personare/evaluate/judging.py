@@ -144,8 +144,8 @@ def _risks(
     trials: list[Trials] = []
     # attacks that join what others found come after those others
     for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
         try:
-            attack = create(_ATTACKS, name, options.get(name))
             if hasattr(attack, "fit"):
                 found = identify(attack, original, released, name=name, halves=halves, seed=seed)
                 trials += found
@@ -179,8 +179,8 @@ def _utilities(
     rows: list[Result] = []
     readers: dict[str, dict[str, Reading]] = {}
     for name, chosen in options.items():
+        measure = create(_UTILITIES, name, chosen)
         try:
-            measure = create(_UTILITIES, name, chosen)
             if why := Need.of(measure).lacking(original.table["subject"].to_numpy(dtype=str)):
                 raise DataError(f"not measured: {why}")
             found = measure(original, released, rng=generator(seed, "utility", name))

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from personare.anonymize._recordings import total
+from personare.anonymize._recordings import Outcome, counted
 from personare.anonymize._video import COVER_LEVEL, anonymize_video
 from personare.anonymize.face_solid import FaceSolid
 from personare.core.errors import DataError
@@ -146,7 +146,8 @@ def test_the_smallest_face_that_was_promised_is_told(source, promised):
     _, outcome = run(source, FaceSolid(), promising)
     assert outcome.smallest_face_px == pytest.approx(max(promised, default=np.nan), nan_ok=True)
     counts = [{"frames": 8, "smallest_face_px": px} for px in promised]
-    assert total([*counts, {"frames": 3}]).get("smallest_face_px", 0) == max(promised, default=0)
+    together = counted([Outcome(recording="", counts=c) for c in (*counts, {"frames": 3})])
+    assert together.get("smallest_face_px", 0) == max(promised, default=0)
 
 
 def test_no_face_is_told_by_the_count(source):

@@ -158,8 +158,6 @@ def test_faces_of_a_study_lie_beside_it(made_up, tmp_path):
 
 
 def test_nothing_but_the_label_leaves_with_models_and_made_up_people(studied):
-    for kind in (ModelPlan, RepresentationPlan, SyntheticPlan):
-        assert kind.__dataclass_fields__["label"].default == "emotion"
     people = open_cohort(studied / "run/releases/people")
     assert {label for r in people.recordings for label in r.labels} == {"emotion", "synthetic"}
     assert list(people.participants.columns) == ["synthetic"]
