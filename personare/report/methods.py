@@ -79,7 +79,7 @@ def _utility(record: RunRecord) -> str:
     rows = [r for r in record.of_recordings() if r.kind == "utility"]
     if not rows:
         return ""
-    readers = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows})
+    readers = sorted({r.measure.partition(".")[0].replace("_", " ") for r in rows} - {"reader"})
     attackers = {r.attacker for r in rows}
     text = f"Utility, here the {record.label} that is still read, was measured by {listing(readers)}."
     if any(r.measure.endswith(".ccc") for r in rows):

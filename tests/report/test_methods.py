@@ -1,6 +1,9 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from personare.report import wording
 from personare.report.methods import methods_paragraphs
 from personare.report.run import read_run
 
@@ -26,3 +29,19 @@ def test_a_leaky_split_is_never_called_person_disjoint(fake_run: Path) -> None:
     assert "keep all recordings of a person together" in " ".join(methods_paragraphs(record))
     leaky = replace(record, results=tuple(replace(r, note="leaky_random split") for r in record.results))
     assert "keep all recordings of a person together" not in " ".join(methods_paragraphs(leaky))
+
+
+@pytest.mark.parametrize(
+    ("label", "kind", "kept"),
+    [
+        ("depressed", "nominal", "depressed recall"),
+        ("stress", "ordinal", "stress concordance"),
+        ("valence", "continuous", "valence concordance"),
+    ],
+)
+def test_the_report_speaks_of_the_label_that_was_asked_for(label: str, kind: str, kept: str, tmp_path: Path) -> None:
+    values = {"lowest": -0.5, "highest": 0.9} if kind == "continuous" else {"1": 4, "2": 5}
+    record = replace(read_run(tmp_path), cohort={"name": "mine", "label": label, "label_kind": kind, "values": values})
+    assert record.kept == kept
+    assert label in methods_paragraphs(record)[0]
+    assert "emotion" not in " ".join([*methods_paragraphs(record), *wording.axes("audio", record.kept)])
