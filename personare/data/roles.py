@@ -8,6 +8,7 @@ __all__ = ["recorded_as", "usual_tracks"]
 _LABELS = ("events",)
 _TRUTH = ("truth",)  # what the simulator set: whoever learns from it learns what nobody could have recorded
 _SLOW = ("video",)  # seconds a film: read where asked for by name
+_TEXTS = ("text",)
 _FEATURES: Mapping[str, str] = MappingProxyType(
     {
         "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
@@ -26,11 +27,15 @@ def recorded_as(track: str) -> str:
     return _FEATURES.get(track, track)
 
 
-def usual_tracks(tracks: Iterable[str]) -> tuple[str, ...]:
+def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...]:
     """Return those of a cohort's tracks that are learned from where none are named.
+
+    Args:
+        tracks: Those there are.
+        texts: Whether words can be learned from; no generator makes any.
 
     Example:
         >>> usual_tracks(["video", "truth", "physio", "audio", "events"])
         ('audio', 'physio')
     """
-    return tuple(sorted({*tracks} - {*_LABELS, *_TRUTH, *_SLOW}))
+    return tuple(sorted({*tracks} - {*_LABELS, *_TRUTH, *_SLOW, *(() if texts else _TEXTS)}))

@@ -60,19 +60,24 @@ class Opening:
     known: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
     opened: dict[tuple[str, tuple[str, ...]], Opened] = field(default_factory=dict)
 
-    def __call__(self, label: str, modalities: Sequence[str], *, workers: Workers | None = None) -> Opened:
+    def __call__(
+        self, label: str, modalities: Sequence[str], *, texts: bool = True, workers: Workers | None = None
+    ) -> Opened:
         """Open the recordings, or return what was opened before.
 
         Args:
             label: What they are labelled with.
             modalities: Tracks to read; none: those of ``usual_tracks``.
+            texts: Whether words are among the usual tracks.
             workers: Who reads films; None: this process.
 
         Raises:
             DataError: Nothing may be opened or read.
         """
-        tracks = (*(modalities or usual_tracks(t for r in self.cohort.recordings for t in r.tracks)),)
-        key = (label, (*sorted(tracks),))
+        there = [t for r in self.cohort.recordings for t in r.tracks]
+        left = not texts and "text" in there
+        modalities = modalities or (usual_tracks(there, texts=False) if left else ())
+        key = (label, (*sorted(modalities or usual_tracks(there)),))
         if key not in self.opened:
             self.opened[key] = open_batch(
                 self.cohort, label, modalities, self.ledger, workers=workers, known=self.known

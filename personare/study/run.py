@@ -16,7 +16,8 @@ from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, an
 from personare.anonymize._release import fit_masks, release_recordings
 from personare.core.errors import DataError, reason
 from personare.core.types import Cohort, Recording, Release, Result, Withheld
-from personare.data.cohort import cohort_kind, open_cohort
+from personare.data.atomic import write_text
+from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
 from personare.features.locations import Locations
@@ -35,6 +36,7 @@ from personare.study.models import Models
 from personare.study.opening import Opening
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, with_label
+from personare.study.releases import SyntheticPlan
 
 __all__ = ["made_up_cohort", "run_study", "stages"]
 
@@ -139,7 +141,7 @@ def _opened(plan: StudyPlan, opening: Opening, workers: Workers) -> Opening:
     learned: list[Any] = [*plan.synthetic, *plan.representations, *plan.models]
     for one in learned:
         with suppress(Exception):  # each release meets it again and says it
-            opening(one.label, one.modalities, workers=workers)
+            opening(one.label, one.modalities, texts=not isinstance(one, SyntheticPlan), workers=workers)
     for task in plan.transfer if plan.representations else ():
         with suppress(Exception):
             if not task.cohort:
@@ -337,7 +339,7 @@ def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
     """Return the embedded default: people who do not exist, made once and kept in ``root``."""
     if (root / "dataset_description.json").exists():
         made = open_cohort(root)
-        about = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))
+        about = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))["Personare"]
         if (about.get("Seed"), len({r.subject for r in made.recordings})) == (plan.seed, plan.people):
             return made
         if cohort_kind(root) != "synthetic":
@@ -347,6 +349,7 @@ def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
                 shutil.rmtree(path)
             elif not path.name.startswith("ledger.sqlite"):
                 path.unlink()
+        write_text(root / UNFINISHED, "Other people are being made up here.\n")
     return simulate_cohort(
         root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=workers.bar("make up people")
     )

@@ -66,14 +66,14 @@ class Synthesis:
     def opened(self) -> Opened:
         """The recordings of people who exist."""
         opening = self.opening or Opening(cohort=self.cohort, ledger=self.ledger)
-        return opening(self.plan.label, self.plan.modalities, workers=self.workers)
+        return opening(self.plan.label, self.plan.modalities, texts=False, workers=self.workers)
 
     @cached_property
     def _public(self) -> Batch | None:
         if self.public is None:
             return None
-        plan = self.plan
-        return open_batch(self.public, plan.label, plan.modalities, self.ledger, workers=self.workers).batch
+        tracks = tuple(self.opened.batch.arrays)
+        return open_batch(self.public, self.plan.label, tracks, self.ledger, workers=self.workers).batch
 
     def __call__(self, out: Path) -> Written:
         """Write the cohort.

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from personare.core.errors import UnknownMethodError
+from personare.core.errors import OptionError, UnknownMethodError
 from personare.core.types import Evidence, Result
 from personare.evaluate.judging import applies, judge
 from personare.evaluate.selftest import marked, needed, strongest
@@ -120,9 +120,8 @@ def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
 def test_unknown_names_and_options_are_said(people):
     with pytest.raises(UnknownMethodError, match="no_such"):
         _judge(people, people, attacks=["no_such"])
-    refused = _judge(people, people, utilities=["voice_emotion"], options={"voice_emotion": {"folds": 1}})
-    assert find(refused, "voice_emotion", "").status == "not_measured"
-    assert "folds" in find(refused, "voice_emotion", "").note
+    with pytest.raises(OptionError, match="folds"):
+        _judge(people, people, utilities=["voice_emotion"], options={"voice_emotion": {"folds": 1}})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -14,11 +15,12 @@ from personare.core.types import Cohort
 from personare.data.cohort import open_cohort
 from personare.data.runs import private_folder
 from personare.govern.ledger import Ledger
+from personare.simulate.cohort import simulate_cohort
 from personare.study import run as running
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
-from personare.study.run import run_study
+from personare.study.run import made_up_cohort, run_study
 
 TRACKS = ("eda", "audio")
 PLAN = StudyPlan(
@@ -152,3 +154,19 @@ def test_a_release_that_the_plan_names_no_more_is_removed_and_one_that_was_delet
     made = study(people, replace(PLAN, releases=PLAN.releases[1:], models=()), out)
     assert sorted(f.name for f in (out / "releases").iterdir()) == sorted(made) == ["mcadams", "people", "shown"]
     assert not [f for f in private_folder(out).rglob("*noisy*")]
+
+
+@pytest.mark.parametrize(("seed", "people", "anew"), [(0, 2, False), (1, 2, True), (0, 1, True)])
+def test_made_up_people_are_made_anew_only_where_others_are_asked_for(tmp_path, monkeypatch, seed, people, anew):
+    small = partial(simulate_cohort, emotions=("anger",), sentences=1, size=96)
+    monkeypatch.setattr("personare.study.run.simulate_cohort", small)
+    workers = Workers(jobs=1, quiet=True)
+    first = made_up_cohort(tmp_path / "cohort", replace(PLAN, seed=0, people=2), workers)
+    (tmp_path / "cohort/ledger.sqlite").write_bytes(b"book")
+    film = first.root / first.recordings[0].tracks["video"]
+    before, content = film.stat().st_mtime_ns, film.read_bytes()
+    second = made_up_cohort(tmp_path / "cohort", replace(PLAN, seed=seed, people=people), workers)
+    assert len(second.recordings) == people
+    assert (film.stat().st_mtime_ns != before) is anew
+    assert (film.read_bytes() == content) is (seed == 0)
+    assert (tmp_path / "cohort/ledger.sqlite").read_bytes() == b"book"

@@ -21,7 +21,6 @@ from personare.data.runs import private_folder
 from personare.govern.ledger import Ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
-from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
 from personare.study.run import run_study
 
 STUDY = """
