@@ -304,6 +304,8 @@ class Result:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """What has no number was not measured, whoever made the row."""
+        """What has no number was not measured and what has one was, whoever made the row of whatever other row."""
         if self.value != self.value:
             object.__setattr__(self, "status", "not_measured")
+        elif self.status == "not_measured":
+            object.__setattr__(self, "status", "ok")

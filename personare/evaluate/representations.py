@@ -199,12 +199,14 @@ def _attribute(
     """Read sex or age of new people, by what is known of others; the stronger of a linear and a kernel reader."""
     try:
         kinds = kinds_of_people(table, what, 2)
+        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (known, new))
+        seen, asked = pd.notna(ours), pd.notna(theirs)
+        if len(set(ours[seen])) < 2 or not asked.any():
+            raise DataError(f"not measured: {what} takes people of two kinds to learn from, and others to ask")
     except DataError as error:
         return Result(
             release="", modality="", measure=f"attribute.{what}", kind="risk", value=float("nan"), note=str(error)
         )
-    ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (known, new))
-    seen, asked = pd.notna(ours), pd.notna(theirs)
     found = []
     for reader in (Discriminant(), Kernel(describe=lambda row: [row])):
         told = _read(reader, shown.known[seen], ours[seen].astype(str), shown.new[asked], rng)

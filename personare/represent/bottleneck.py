@@ -79,10 +79,8 @@ class Bottleneck:
         seen = opinions(train)
         if self.kind == "vib":
             return self._blur(opinions, seen, train, rng)
-        different = len(np.unique(seen, axis=0))
-        if different < self.codes:
-            raise DataError(f"{self.codes} codes need as many different recordings, there are {different}: take fewer.")
-        means = KMeans(self.codes, n_init=4, random_state=int(rng.integers(2**31))).fit(seen)
+        codes = min(self.codes, len(np.unique(seen, axis=0)))
+        means = KMeans(codes, n_init=4, random_state=int(rng.integers(2**31))).fit(seen)
         return Quantized(opinions=opinions, book=means.cluster_centers_.astype(np.float32))
 
     def _blur(self, opinions: TaskOpinions, seen: Array, train: Batch, rng: np.random.Generator) -> "Blurred":
