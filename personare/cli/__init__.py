@@ -78,13 +78,18 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from personare.study.admission import open_ledger
     from personare.study.needs import lacking_of
     from personare.study.parallel import Workers
-    from personare.study.plan import load_plan
+    from personare.study.plan import for_tracks, load_plan
     from personare.study.run import made_up_cohort, run_study, stages
 
     plan, text = load_plan(preset, config, label=how["label"])
     plan = plan if seed is None else replace(plan, seed=seed)
-    with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (cohort is None)) as workers:
-        people = open_cohort(cohort) if cohort else made_up_cohort(out / "cohort", plan, workers)
+    real = open_cohort(cohort) if cohort else None
+    if real is not None and config is None:
+        plan, left = for_tracks(plan, {track for r in real.recordings for track in r.tracks})
+        if left:
+            click.echo(f"left out of the preset, since no recording has such a track: {', '.join(left)}", err=True)
+    with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (real is None)) as workers:
+        people = real or made_up_cohort(out / "cohort", plan, workers)
         for line in lacking_of(people, plan):
             click.echo(line, err=True)
         run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))

@@ -1,5 +1,6 @@
 """Fresh attackers who name people by one row of numbers a recording, each in the shape of ``reading.Train``."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -101,7 +102,9 @@ class Centroids:
         """Average the vectors (D,) of each person."""
         _, others = np.unique(self.subjects, return_inverse=True)
         space = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1))
-        space.fit(np.asarray(self.rows, dtype=float) + 1e-6 * rng.standard_normal(self.rows.shape), others)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # of a person; covariances are shrunk
+            space.fit(np.asarray(self.rows, dtype=float) + 1e-6 * rng.standard_normal(self.rows.shape), others)
         classes, number = _numbered(clips, labels)
         found = space.transform(_rows(clips))
         people = unit(np.stack([found[number == p].mean(axis=0) for p in range(len(classes))]))

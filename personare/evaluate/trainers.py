@@ -3,6 +3,7 @@
 Each reads classes, or numbers by its counterpart for regression.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,7 +90,9 @@ class Discriminant:
         lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)
         model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), lda)
         classes, number = _numbered(clips, labels)
-        model.fit(_filled(clips), number)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # of a class; its covariance is shrunk
+            model.fit(_filled(clips), number)
         return classes, lambda asked: np.asarray(model.predict_proba(_filled(asked)))
 
     def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Callable[[Clips], Array]:

@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,7 @@ from personare.data.labels import KINDS
 from personare.govern.budget import Budget
 from personare.study.releases import ModelPlan, Published, RepresentationPlan, SyntheticPlan, TransferPlan
 
-__all__ = ["StudyPlan", "as_toml", "load_plan", "presets", "with_label"]
+__all__ = ["StudyPlan", "as_toml", "for_tracks", "load_plan", "presets", "with_label"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +131,21 @@ def load_plan(preset: str = "quick", config: Path | None = None, *, label: str =
         return _plan(tomllib.loads(text)), text
     except tomllib.TOMLDecodeError as error:
         raise OptionError(f"{config or preset} is not valid TOML: {error}.") from error
+
+
+def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, list[str]]:
+    """Return a preset as far as a cohort has what its releases are made of, and the names of those left out.
+
+    A preset is made for everybody; what nobody could mean is not planned, and so not missed either.
+    """
+
+    def fits(one: Any) -> bool:
+        return {*one.modalities} <= {*tracks}
+
+    kinds = ("releases", "models", "representations", "synthetic")
+    kept: dict[str, Any] = {kind: tuple(one for one in getattr(plan, kind) if fits(one)) for kind in kinds}
+    left = [one.name for kind in kinds for one in getattr(plan, kind) if not fits(one)]
+    return (replace(plan, **kept) if left and any(kept.values()) else plan), left if any(kept.values()) else []
 
 
 def with_label(text: str, label: str) -> str:
