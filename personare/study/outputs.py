@@ -323,6 +323,8 @@ def _synthetic(rows: pd.DataFrame) -> str:
 
 
 def _chosen(rows: pd.DataFrame, names: Mapping[str, str], beside: pd.DataFrame | None = None) -> str:
+    if rows.empty:
+        return "Nothing could be measured of: " + ", ".join(names.values())
     table = rows.pivot(index="release", columns="measure", values="value").reindex(columns=list(names))
     table = table.rename(columns=names) if beside is None else table.rename(columns=names).join(beside)
     return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
