@@ -76,7 +76,10 @@ def test_all_that_a_preset_plans_is_made_and_judged(people: Cohort, tmp_path: Pa
     for name in plan.names:
         own = [row for row in rows if row["release"] == name]
         assert any(row["status"] == "ok" and row["kind"] == "utility" for row in own), name
-        assert any(row["status"] != "not_measured" and row["kind"] == "risk" for row in own), name
+        risks = [row for row in own if row["kind"] == "risk"]
+        measured = any(row["status"] != "not_measured" for row in risks)
+        # shadow generators would learn from halves of eight people, and need six: that is said, not attacked
+        assert measured or (risks and made[name]["kind"] == "synthetic"), name
         assert all(row["note"] for row in own if row["status"] == "not_measured"), name
         assert not [row for row in own if "unexpected" in row["note"]], name
     assert (out / "report.html").stat().st_size > 100_000
