@@ -32,7 +32,7 @@ def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...
 
     Args:
         tracks: Those there are.
-        texts: Whether words can be learned from; no generator makes any.
+        texts: Whether words can be learned from; most generators make none.
 
     Example:
         >>> usual_tracks(["video", "truth", "physio", "audio", "events"])

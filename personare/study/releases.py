@@ -121,6 +121,11 @@ class SyntheticPlan:
             raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.2.")
         registry.create("personare.synthesize", self.method, self.options)
 
+    @property
+    def texts(self) -> bool:
+        """Whether the generator makes words; else they are not among the tracks that it learns where none are named."""
+        return bool(getattr(registry.load("personare.synthesize", self.method), "makes_texts", True))
+
 
 @dataclass(frozen=True, kw_only=True)
 class TransferPlan:

@@ -36,7 +36,6 @@ from personare.study.models import Models
 from personare.study.opening import Opening
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, with_label
-from personare.study.releases import SyntheticPlan
 
 __all__ = ["made_up_cohort", "run_study", "stages"]
 
@@ -141,7 +140,7 @@ def _opened(plan: StudyPlan, opening: Opening, workers: Workers) -> Opening:
     learned: list[Any] = [*plan.synthetic, *plan.representations, *plan.models]
     for one in learned:
         with suppress(Exception):  # each release meets it again and says it
-            opening(one.label, one.modalities, texts=not isinstance(one, SyntheticPlan), workers=workers)
+            opening(one.label, one.modalities, texts=getattr(one, "texts", True), workers=workers)
     for task in plan.transfer if plan.representations else ():
         with suppress(Exception):
             if not task.cohort:

@@ -66,7 +66,7 @@ class Synthesis:
     def opened(self) -> Opened:
         """The recordings of people who exist."""
         opening = self.opening or Opening(cohort=self.cohort, ledger=self.ledger)
-        return opening(self.plan.label, self.plan.modalities, texts=False, workers=self.workers)
+        return opening(self.plan.label, self.plan.modalities, texts=self.plan.texts, workers=self.workers)
 
     @cached_property
     def _public(self) -> Batch | None:

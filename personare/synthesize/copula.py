@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Copula:
         >>> Copula().shrinkage
         0.5
     """
+
+    makes_texts: ClassVar[bool] = False
 
     shrinkage: float = 0.5
 

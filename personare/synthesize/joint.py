@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class Joint:
         >>> Joint(epsilon=8.0).directions
         16
     """
+
+    makes_texts: ClassVar[bool] = False
 
     epsilon: float | None = None
     delta: float = 1e-5

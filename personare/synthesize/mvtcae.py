@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -55,6 +56,8 @@ class Mvtcae:
         >>> Mvtcae(latent=8).alpha
         0.8
     """
+
+    makes_texts: ClassVar[bool] = False
 
     epochs: int = 200
     batch_size: int = 128

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -48,6 +49,8 @@ class PrivateEvolution:
         >>> PrivateEvolution(rounds=2).candidates
         60
     """
+
+    makes_texts: ClassVar[bool] = False
 
     candidates: int = 60
     rounds: int = 4
