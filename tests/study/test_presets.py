@@ -1,6 +1,6 @@
 """Every preset is run whole, small: twelve people of three clips each, networks that train for a moment.
 
-The preset ``standard`` takes minutes even so: it is run where ``PERSONARE_ALL_PRESETS`` is set, as ``.ci/run`` does.
+The preset ``standard`` takes minutes even so: it is run where ``PERSONARE_ALL_PRESETS`` is set.
 """
 
 import json
