@@ -55,12 +55,13 @@ def read_people(source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequen
 
 def make_histories(source: Path) -> Callable[[str], Made]:
     """Return what makes the track ``visits`` of a patient's address."""
+    words = _WORDS_IV if _is_four(source) else _WORDS
     visits: dict[str, list[Visit]] = {}
 
     def make(address: str) -> Made:
         if not visits:
             visits.update(_visits(source))
-        return (_WORDS_IV if _is_four(source) else _WORDS).track(visits[parted(address)[1]])
+        return words.track(visits[parted(address)[1]])
 
     return make
 

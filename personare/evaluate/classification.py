@@ -11,8 +11,9 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.calibration import bin_of, calibration_error, equal_mass, equal_width, reliability
 from personare.evaluate.metrics import over_people
+from personare.evaluate.unmeasured import without_figure
 
-__all__ = ["Answers", "judge_model", "overall", "without_figure"]
+__all__ = ["Answers", "judge_model", "overall"]
 
 _BINS: Final = 15
 _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, where it is not that frequent
@@ -144,12 +145,6 @@ def overall(said: Answers, *, rng: np.random.Generator, name: str = "model") -> 
         drawn = _row(f"{name}.{measure}", parts.reshape(len(right), -1), said, _ece, rng, better="lower")
         rows.append(replace(drawn, detail={"reliability": reliability(confidence, said.right, edges)}))
     return _of_classes(rows, said)
-
-
-def without_figure(row: Result, why: str) -> Result:
-    """Return a row whose figure would say nothing, with the reason instead."""
-    nan = float("nan")
-    return replace(row, value=nan, low=nan, high=nan, note=why, status="not_measured", detail={})
 
 
 def _of_classes(rows: list[Result], said: Answers) -> list[Result]:

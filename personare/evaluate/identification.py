@@ -18,6 +18,7 @@ from personare.core.types import Array, Evidence, Result
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.control import wilson_ends
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = [
     "ATTACKERS",
@@ -356,19 +357,13 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
     ]
 
 
-def not_measured(name: str, *, modality: str, reason: str) -> list[Result]:
-    """Return rows without a value for an attack that could not be run: missing is never 0."""
+def not_measured(name: str, error: Exception, *, modality: str) -> list[Result]:
+    """Return rows without a value for an attack that could not be run."""
     return [
-        Result(
-            release="",
-            modality=modality,
-            measure=f"{name}.{figure}",
-            kind="risk",
+        replace(
+            unmeasured(f"{name}.{figure}", "risk", error, modality=modality),
             attacker=attacker,
-            value=float("nan"),
             better=better,
-            note=reason,
-            status="not_measured",
         )
         for attacker in ATTACKERS
         for figure, better in FIGURES.items()

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from personare.core.errors import DataError, PersonareError, reason
+from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Evidence, Result
@@ -16,6 +16,7 @@ from personare.evaluate.identification import Halves, Trials, identify, measure_
 from personare.evaluate.needs import Need
 from personare.evaluate.reading import ANSWERS, Reading
 from personare.evaluate.selftest import marked, strongest
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["applies", "judge"]
 
@@ -137,7 +138,9 @@ def _risks(
         return []
     subjects = original.table["subject"].to_numpy(dtype=str)
     lacking = {name: Need.of(load(_ATTACKS, name)).lacking(subjects) for name in names}
-    rows = [row for name, why in lacking.items() if why for row in not_measured(name, modality=modality, reason=why)]
+    rows = [
+        row for name, why in lacking.items() if why for row in not_measured(name, DataError(why), modality=modality)
+    ]
     names = [name for name in names if not lacking[name]]
     naming = any(hasattr(load(_ATTACKS, name), "fit") for name in names)
     halves, note = _halves(original, seed) if naming else ([], "")
@@ -155,7 +158,7 @@ def _risks(
                 found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rows += _measured(found, modality, generator(seed, "bootstrap", name))
         except Exception as error:
-            rows += [replace(row, **_told(error)) for row in not_measured(name, modality=modality, reason="")]
+            rows += not_measured(name, error, modality=modality)
     return [replace(r, note="; ".join(part for part in (r.note, note) if part)) for r in rows]
 
 
@@ -182,10 +185,10 @@ def _utilities(
         measure = create(_UTILITIES, name, chosen)
         try:
             if why := Need.of(measure).lacking(original.table["subject"].to_numpy(dtype=str)):
-                raise DataError(f"not measured: {why}")
+                raise DataError(why)
             found = measure(original, released, rng=generator(seed, "utility", name))
         except Exception as error:
-            found = [replace(_unmeasured(name), **_told(error))]
+            found = [unmeasured(name, "utility", error)]
         for row in found:
             answers = row.detail.get(ANSWERS)
             if answers is not None and name in reading:
@@ -196,16 +199,6 @@ def _utilities(
         try:
             found = measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
         except Exception as error:
-            found = [replace(_unmeasured("reader"), attacker=who, modality=modality, **_told(error))]
+            found = [replace(unmeasured("reader", "utility", error, modality=modality), attacker=who)]
         rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in found]
     return rows
-
-
-def _unmeasured(name: str) -> Result:
-    return Result(release="", modality="", measure=name, kind="utility", value=float("nan"))
-
-
-def _told(error: Exception) -> dict[str, Any]:
-    """Return why there is no figure; an error that nobody foresaw is marked, for a study to say so."""
-    detail = {} if isinstance(error, PersonareError) else {"unexpected": type(error).__name__}
-    return {"note": reason(error), "status": "not_measured", "detail": detail}

@@ -11,7 +11,6 @@ from personare.core.errors import DataError
 from personare.core.protocols import Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classification import without_figure
 from personare.evaluate.identification import FIGURES, few_recordings, named_together
 from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.metrics import (
@@ -25,6 +24,7 @@ from personare.evaluate.namers import Centroids, Neighbors, Perceptron
 from personare.evaluate.reading import Train
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.trainers import Discriminant, Kernel, Svm
+from personare.evaluate.unmeasured import without_figure
 from personare.learn.standardizing import REPRESENTATION, Standardized
 
 __all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides", "read_behavior"]

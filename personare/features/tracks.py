@@ -124,7 +124,7 @@ def _text(path: Path, _landmarker: FaceLandmarker | None) -> Track:
 
 
 def _sound(path: Path, _landmarker: FaceLandmarker | None) -> Track:
-    return sound_of(voice_views(path, ["logmel"])["logmel"], path.name)
+    return sound_of(voice_views(path, ["logmel"])["logmel"])
 
 
 def _film(path: Path, landmarker: FaceLandmarker | None) -> Track:
@@ -132,7 +132,7 @@ def _film(path: Path, landmarker: FaceLandmarker | None) -> Track:
     return film_of(shapes, path.name)
 
 
-def sound_of(decibel: Array, _name: str) -> Track:
+def sound_of(decibel: Array) -> Track:
     """Return the track of a sound whose log-mel spectrogram (T, F), in decibel, was read before."""
     return Track(kind="spectrogram", values=(1 - decibel.T / _SILENCE_DB).astype(np.float32))  # (F, T)
 

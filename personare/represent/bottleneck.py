@@ -27,15 +27,15 @@ class Bottleneck:
 
     Both see a recording only through a linear reader of the labels; what does not help to read them is gone.
 
-    **Guarantee**: of ``vq``, for every recording of anybody: it becomes one of ``codes`` rows, so it tells no more than
-    log2(codes) bits about who speaks, and no attacker names more than codes / P of P equally likely people right by
-    one recording. Of ``vib``, on people like those it was measured on: the rate stated bounds the mean information
-    about anything. Several recordings of one person tell as many times more. Neither is differential privacy: what is
-    learned (reader, symbols) comes from people, and is not protected by it.
+    **Guarantee**: of ``vq``, for every recording of anybody: it becomes one of at most ``codes`` rows, so it tells no
+    more than log2(codes) bits about who speaks, and no attacker names more than codes / P of P equally likely people
+    right by one recording. Of ``vib``, on people like those it was measured on: the rate stated bounds the mean
+    information about anything. Several recordings of one person tell as many times more. Neither is differential
+    privacy: what is learned (reader, symbols) comes from people, and is not protected by it.
 
     Attributes:
         kind: ``vq`` or ``vib``.
-        codes: Symbols of ``vq``: the dial.
+        codes: Symbols of ``vq``, fewer where fewer recordings differ: the dial.
         size: Numbers of a ``vib`` row.
         beta: Price of a nat in ``vib``: the dial.
         epochs: Passes over the recordings, of ``vib``.

@@ -12,8 +12,9 @@ from personare.core.types import Cohort, Recording, Release, Result
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint
 from personare.evaluate.judging import judge
+from personare.evaluate.unmeasured import unmeasured
 from personare.study.evidence import gather, table
-from personare.study.outputs import read_result, unmeasured
+from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 

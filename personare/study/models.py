@@ -20,10 +20,11 @@ from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, W
 from personare.data.atomic import make_folder
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
-from personare.evaluate.classification import judge_model, without_figure
+from personare.evaluate.classification import judge_model
 from personare.evaluate.exposure import judge_membership
 from personare.evaluate.membership import Signals, split_halves
 from personare.evaluate.selftest import beside
+from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import as_one_claim, compose
@@ -197,19 +198,7 @@ class ModelWork:
         if not self.models.plan.shadows or not self.models.plan.membership:
             return []
         if why := MEMBERSHIP.lacking(self.parts.train.subjects):
-            return [
-                Result(
-                    release="",
-                    modality="",
-                    measure=f"{name}.auc",
-                    kind="risk",
-                    value=float("nan"),
-                    better="lower",
-                    note=f"not measured: {why}",
-                    status="not_measured",
-                )
-                for name in self.models.plan.membership
-            ]
+            return [unmeasured(f"{name}.auc", "risk", DataError(why)) for name in self.models.plan.membership]
         rows = self._attacked(self.learner)
         if getattr(self.learner, "epsilon", None) is None:
             return rows

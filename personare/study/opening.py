@@ -74,13 +74,10 @@ class Opening:
         Raises:
             DataError: Nothing may be opened or read.
         """
-        there = [t for r in self.cohort.recordings for t in r.tracks]
-        left = not texts and "text" in there
-        modalities = modalities or (usual_tracks(there, texts=False) if left else ())
-        key = (label, (*sorted(modalities or usual_tracks(there)),))
+        key = (label, (*sorted(_tracks(self.cohort, modalities, texts)),))
         if key not in self.opened:
             self.opened[key] = open_batch(
-                self.cohort, label, modalities, self.ledger, workers=workers, known=self.known
+                self.cohort, label, modalities, self.ledger, texts=texts, workers=workers, known=self.known
             )
         return self.opened[key]
 
@@ -107,6 +104,7 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     ledger: Ledger,
     *,
     purpose: str = "training",
+    texts: bool = True,
     workers: Workers | None = None,
     known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
 ) -> Opened:
@@ -118,13 +116,14 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
         modalities: Tracks to read; none: those of ``usual_tracks``.
         ledger: Notes each opening.
         purpose: Consent must allow it.
+        texts: Whether words are among the usual tracks.
         workers: Who reads films; None: this process.
         known: Tracks that were read before.
 
     Raises:
         DataError: Nothing may be opened or read.
     """
-    tracks = modalities or usual_tracks(t for r in cohort.recordings for t in r.tracks)
+    tracks = _tracks(cohort, modalities, texts)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
     if not recordings:
         why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
@@ -146,6 +145,10 @@ def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
     own = any(label in r.labels for r in recordings)
     forms = {name: form_of(path) for name, path in first.items()}
     return Opened(batch=_held(batch, forms), forms=forms, own=own, skipped=[*refused, *skipped])
+
+
+def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
+    return modalities or usual_tracks((t for r in cohort.recordings for t in r.tracks), texts=texts)
 
 
 def _held(batch: Batch, forms: Mapping[str, TrackForm]) -> Batch:

@@ -19,6 +19,7 @@ from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
+from personare.evaluate.unmeasured import UNEXPECTED, unmeasured
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
@@ -26,10 +27,9 @@ from personare.study.needs import lacking_of
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
 
-__all__ = ["Outcome", "measured", "not_made", "read_result", "text_table", "unmeasured", "write"]
+__all__ = ["Outcome", "measured", "not_made", "read_result", "text_table", "write"]
 
 _EXAMPLES = 3
-_UNEXPECTED = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
 _PACKAGES = (
     "personare",
     "numpy",
@@ -78,23 +78,6 @@ class Outcome:
         self.refused &= other.refused
 
 
-def unmeasured(
-    measure: str, kind: Literal["utility", "risk"], error: Exception, *, release: str = "", modality: str = ""
-) -> Result:
-    """Return the row of a figure that an error prevented."""
-    detail = {} if isinstance(error, PersonareError) else {_UNEXPECTED: type(error).__name__}
-    return Result(
-        release=release,
-        modality=modality,
-        measure=measure,
-        kind=kind,
-        value=float("nan"),
-        note=f"not measured: {reason(error)}",
-        status="not_measured",
-        detail=detail,
-    )
-
-
 def measured(measure: str, kind: Literal["utility", "risk"], work: Callable[[], list[Result]]) -> list[Result]:
     """Return what was measured, or one row that says why it could not be."""
     try:
@@ -117,7 +100,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         ledger: Its last rows are shown.
     """
     out, releases = run.root, outcome.releases
-    torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if _UNEXPECTED in r.detail}
+    torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
     not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=_FIX) for name, note in torn.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]

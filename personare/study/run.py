@@ -153,10 +153,11 @@ def _seen(run: RunFolder) -> dict[str, dict[str, Track]]:
     found: dict[str, dict[str, Track]] = {}
     for path in sorted((run.private / "views" / ORIGINAL).glob("*.npz")):
         with np.load(path, allow_pickle=False) as views:
-            for view, track, make in (("blendshapes", "video", film_of), ("logmel", "audio", sound_of)):
-                if view in views.files:
-                    with suppress(DataError):  # no face is seen
-                        found.setdefault(path.stem, {})[track] = make(views[view], path.stem)
+            if "logmel" in views.files:
+                found.setdefault(path.stem, {})["audio"] = sound_of(views["logmel"])
+            if "blendshapes" in views.files:
+                with suppress(DataError):  # no face is seen
+                    found.setdefault(path.stem, {})["video"] = film_of(views["blendshapes"], path.stem)
     return found
 
 
@@ -331,7 +332,7 @@ def _unseen(_recording: str, error: Exception) -> Mapping[str, Any]:
 
 def _unhidden(recording: str, error: Exception) -> Mapping[str, Any]:
     withheld = {"item": recording, "problem": reason(error), "fix": "Run again, or leave the recording out."}
-    return {"recording": recording, "files": {}, "counts": {"recordings": 1}, "withheld": [withheld]}
+    return {"recording": recording, "files": {}, "counts": {}, "withheld": [withheld]}
 
 
 def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:

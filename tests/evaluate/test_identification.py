@@ -19,6 +19,7 @@ from personare.evaluate.identification import (
     named_together,
     not_measured,
 )
+from personare.evaluate.unmeasured import UNEXPECTED
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,12 @@ def test_equal_seeds_give_equal_figures(people):
 
 
 def test_what_was_not_measured_is_nan_with_a_reason():
-    rows = not_measured("motion", modality="video", reason="no face")
+    rows = not_measured("motion", DataError("no face"), modality="video")
     assert len(rows) == len(ATTACKERS) * len(FIGURES)
-    assert all(np.isnan(r.value) and r.note == "no face" and r.status == "not_measured" for r in rows)
+    assert all(np.isnan(r.value) and r.note == "not measured: no face" and r.status == "not_measured" for r in rows)
+    assert not any(UNEXPECTED in r.detail for r in rows)
+    foreseen_by_nobody = not_measured("motion", KeyError("jaw"), modality="video")
+    assert all(r.detail == {UNEXPECTED: "KeyError"} for r in foreseen_by_nobody)
 
 
 # One person "a" and one "b", each alone in a half: (own score minus the other's) of each recording of "a".

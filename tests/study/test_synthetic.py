@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,14 +18,14 @@ import soundfile
 from personare.core import registry
 from personare.core.errors import DataError, OptionError, PolicyError, UnknownMethodError
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend
-from personare.data.cohort import CohortWriter, cohort_kind, recording_id
+from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.data.validate import validate
 from personare.features.checking import check
 from personare.features.expression import BLENDSHAPES
 from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
-from personare.study.opening import open_batch, part_people
+from personare.study.opening import Opening, open_batch, part_people
 from personare.study.parallel import Workers
 from personare.study.releases import SyntheticPlan
 from personare.study.synthetic import Synthesis
@@ -348,3 +349,16 @@ def test_people_are_in_one_part_only(people, tmp_path):
     batch = open_batch(people, "emotion", ("face",), Ledger(tmp_path / "ledger.sqlite")).batch
     train, control = part_people(batch, 0.5, rng=np.random.default_rng(0))
     assert not set(train.subjects) & set(control.subjects) and len(train) + len(control) == len(batch)
+
+
+@pytest.mark.parametrize("texts", [True, False])
+def test_a_usual_track_that_does_not_fit_is_left_out_and_said_with_words_or_without(people, tmp_path, texts):
+    shutil.copytree(people.root, tmp_path / "cohort")
+    face = next((tmp_path / "cohort").rglob("*_face.npy"))
+    np.save(face, np.load(face)[:-1])
+    face.with_suffix(".json").unlink()
+    opened = Opening(cohort=open_cohort(tmp_path / "cohort"), ledger=Ledger(tmp_path / "l.sqlite"))(
+        "emotion", (), texts=texts
+    )
+    assert set(opened.batch.arrays) == {"logmel", "physio"} | ({"text"} if texts else set())
+    assert "track face" in {item.item for item in opened.skipped}
