@@ -38,7 +38,7 @@ class VideoOutcome:
     smallest_face_px: float = float("nan")
 
 
-def anonymize_video(  # noqa: PLR0913 - one call that the whole program agrees on
+def anonymize_video(
     source: Path,
     target: Path,
     method: FaceAnonymizer,

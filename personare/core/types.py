@@ -266,7 +266,7 @@ class Result:
     """One measured number about one release: a row of ``results.json``.
 
     Attributes:
-        release: The release's name; ``original`` for unprotected data.
+        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and the next.
         modality: ``audio``, ``video`` or ``audio+video``; ``representation``, ``synthetic`` or ``model``.
         measure: The measure's name and figure, e.g. ``voice_emotion_svm.uar`` or ``voice_gmm.top1``.
         kind: ``utility``, ``risk`` or ``cost``.
@@ -286,8 +286,8 @@ class Result:
         detail: For the report only (confusion matrix, histograms); not in ``results.json``.
     """
 
-    release: str
-    modality: str
+    release: str = ""
+    modality: str = ""
     measure: str
     kind: Literal["utility", "risk", "cost"]
     attacker: str = ""

@@ -175,8 +175,6 @@ def audit(
     found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
     broken = claim is not None and found.epsilon > claim.epsilon
     return Result(
-        release="",
-        modality="",
         measure="audit.epsilon",
         kind="risk",
         attacker="canaries",

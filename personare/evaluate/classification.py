@@ -152,7 +152,7 @@ def _of_classes(rows: list[Result], said: Answers) -> list[Result]:
     shown = np.unique(said.truth)
     if len(shown) > 1:
         return rows
-    why = f"not measured: the people it is tested on show one class only, {said.classes[shown[0]]}"
+    why = f"the people it is tested on show one class only, {said.classes[shown[0]]}"
     return [without_figure(row, why) for row in rows]
 
 
@@ -240,7 +240,7 @@ def _kinds(table: pd.DataFrame, n: int) -> dict[str, Array]:
     return {name: rows for name, rows in kinds.items() if rows.any()}
 
 
-def _mean(  # noqa: PLR0913 - the parts of a row
+def _mean(
     measure: str,
     values: Array,
     said: Answers,
@@ -257,7 +257,7 @@ def _mean(  # noqa: PLR0913 - the parts of a row
     return replace(row, unit=unit, detail=detail)
 
 
-def _row(  # noqa: PLR0913 - the parts of a row
+def _row(
     measure: str,
     values: Array,
     said: Answers,
@@ -280,4 +280,4 @@ def _row(  # noqa: PLR0913 - the parts of a row
 
 
 def _missing(measure: str, reason: str) -> Result:
-    return Result(release="", modality="", measure=measure, kind="utility", value=float("nan"), note=reason)
+    return Result(measure=measure, kind="utility", value=float("nan"), note=reason)

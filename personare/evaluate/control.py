@@ -165,8 +165,6 @@ def _row(
     note: str = "",
 ) -> Result:
     return Result(
-        release="",
-        modality="",
         measure=measure,
         kind="risk",
         value=float(value),

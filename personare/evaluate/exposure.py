@@ -98,7 +98,7 @@ def _against(limit: float, row: Result, bound: Bound) -> Result:
     return replace(row, note=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
 
 
-def _row(  # noqa: PLR0913 - the parts of a row
+def _row(
     measure: str,
     value: float,
     ends: tuple[float, float] = (float("nan"), float("nan")),
@@ -109,8 +109,6 @@ def _row(  # noqa: PLR0913 - the parts of a row
     detail: Mapping[str, Any] | None = None,
 ) -> Result:
     return Result(
-        release="",
-        modality="",
         measure=measure,
         kind="risk",
         attacker="shadow",

@@ -149,7 +149,7 @@ def _why_missing(identifier: Identifier, original: Evidence, released: Evidence)
         return max(len(usable_clips(evidence, view)) for view in _views(identifier))
 
     return (
-        f"not measured: {' or '.join(_views(identifier))} must be there in at least half of the recordings; it is in "
+        f"{' or '.join(_views(identifier))} must be there in at least half of the recordings; it is in "
         f"{counted(original)} of {len(original.table)} originals, {counted(released)} of {len(released.table)} released"
     )
 
@@ -339,7 +339,6 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
     few = "; ".join(part for part in (note, few_recordings(together)) if part)
     return [
         Result(
-            release="",
             modality=modality,
             measure=f"{trials.attack}.{figure}",
             kind="risk",

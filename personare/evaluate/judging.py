@@ -25,7 +25,7 @@ _UTILITIES = "personare.evaluate.utility"
 _Options = Mapping[str, Mapping[str, Any]]
 
 
-def judge(  # noqa: PLR0913 - what is judged, and how; bundling the choices would only hide them
+def judge(
     original: Evidence,
     released: Evidence,
     *,

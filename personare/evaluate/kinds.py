@@ -24,7 +24,7 @@ def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[s
         ['younger', 'older']
     """
     if name not in table or table[name].isna().all():
-        raise DataError(f"not measured: nobody's {name} is known")
+        raise DataError(f"nobody's {name} is known")
     values = table[name]
     if name == "age":
         years = pd.to_numeric(values, errors="coerce")
@@ -32,7 +32,6 @@ def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[s
         values = years.map(lambda a: "older" if a > middle else "younger", na_action="ignore")
     people = values.groupby(table["subject"]).first().value_counts()
     if len(people) < 2 or people.min() < fewest:
-        raise DataError(
-            f"not measured: {name} needs at least {fewest} people of two kinds, there are {people.to_dict()}"
-        )
+        there = ", ".join(f"{count} {kind}" for kind, count in people.items())
+        raise DataError(f"{name} needs at least {fewest} people of two kinds, there are {there}")
     return values.astype(object)

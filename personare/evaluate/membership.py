@@ -200,7 +200,7 @@ def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) ->
     mixed = [p for p in rows if (inside[:, rows[p]] != inside[:, rows[p][:1]]).any()]
     if mixed:
         raise DataError(
-            f"not measured: a person is in a model or not, but {len(mixed)} of {len(people)} people are in one with "
+            f"a person is in a model or not, but {len(mixed)} of {len(people)} people are in one with "
             "some of their recordings only. Draw the halves by subject."
         )
     found = []

@@ -43,15 +43,13 @@ def measure_pairs(
     found = np.array([compare(before[i], after[i]) for i in both])
     seen = int(np.isfinite(found).sum())
     if 2 * seen < len(asked) or not seen:
-        raise DataError(f"not measured: only {seen} of {len(asked)} recordings can be compared by their {view}")
+        raise DataError(f"only {seen} of {len(asked)} recordings can be compared by their {view}")
     subjects = original.table.loc[both, "subject"].astype(str).to_numpy()
     estimate = mean_over_people(found, subjects, rng=rng)
     ring = rng.permutation(len(both))  # each is compared with the next one's release
     wrong = [compare(before[both[i]], after[both[j]]) for i, j in zip(ring, np.roll(ring, 1), strict=True) if i != j]
     control = float(np.nanmean(wrong)) if np.isfinite(wrong).any() else float("nan")
     return Result(
-        release="",
-        modality="",
         measure=measure,
         kind="utility",
         value=estimate.value,

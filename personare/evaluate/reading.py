@@ -17,6 +17,7 @@ from personare.data.labels import KINDS, as_number, check_classes, kind_of_label
 from personare.data.splits import person_folds
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = [
     "ANSWERS",
@@ -122,7 +123,7 @@ def labelled(original: Evidence, released: Evidence, label: str, kind: str = "")
     """
     table = original.table.loc[[i for i in original.table.index if i in set(released.table.index)]]
     if label not in table:
-        raise DataError(f"not measured: the recordings carry no {label}")
+        raise DataError(f"the recordings carry no {label}")
     known = table[label].dropna().astype(str)
     known = known[known != ""]
     subjects = table["subject"].astype(str).loc[known.index]
@@ -133,10 +134,10 @@ def labelled(original: Evidence, released: Evidence, label: str, kind: str = "")
     numbers = known.map(as_number)
     if numbers.isna().any():
         word = known[numbers.isna()].iloc[0]
-        raise DataError(f"not measured: a label that is {kind} must be numbers, but a {label} is {word!r}")
+        raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
     if numbers.nunique() < 2 or subjects.nunique() < 3:
         raise DataError(
-            f"not measured: too few people: to read {label} as a number takes 3 people and different values, there are "
+            f"too few people: to read {label} as a number takes 3 people and different values, there are "
             f"{subjects.nunique()} people and {numbers.nunique()} values"
         )
     return Target(labels=numbers, subjects=subjects, kind=kind)
@@ -149,7 +150,7 @@ def _with_classes(known: "pd.Series[str]", subjects: "pd.Series[str]", label: st
     needs = f"at least {FEWEST_PEOPLE} people and {FEWEST_RECORDINGS} recordings"
     if len(said) - len(few) < 2:
         there = ", ".join(said.values()) or f"none with a {label}"
-        raise DataError(f"not measured: too few people or recordings: two classes need {needs} each, there are {there}")
+        raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
     kept = known[~known.isin(few)]
     note = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
     return Target(labels=kept, subjects=subjects.loc[kept.index], kind="nominal", note=note)
@@ -195,7 +196,7 @@ def read_view(
     for clips, what in ((before, "originals"), (after, "released recordings")):
         seen = sum(i in clips for i in target.labels.index)
         if 2 * seen < len(target.labels):
-            raise DataError(f"not measured: {question.view} is there in only {seen} of {len(target.labels)} {what}")
+            raise DataError(f"{question.view} is there in only {seen} of {len(target.labels)} {what}")
     first = _prepared(before, target.subjects, question)
     second = first if after is before else _prepared(after, target.subjects, question)
     return read(first, second, target, train, folds=question.folds, rng=rng)
@@ -241,7 +242,7 @@ def read(
         DataError: Numbers are asked for, and the reader knows classes only.
     """
     if target.kind != "nominal" and not hasattr(train, "regress"):
-        raise DataError(f"not measured: this reader knows classes only, and the label is {target.kind}")
+        raise DataError(f"this reader knows classes only, and the label is {target.kind}")
     parts = _folds(target, folds, rng)
     fixed = _reading("fixed_reader", (before, after), target, parts, train, rng)
     if after is before:
@@ -328,7 +329,6 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
         told += [("r2", found["r2"], 0.0, {})] if reading.kind == "continuous" else [("mae", found["mae"], middle, {})]
     return [
         Result(
-            release="",
             modality=modality,
             measure=f"{name}.{figure}",
             kind="utility",
@@ -347,19 +347,10 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
     ]
 
 
-def unread(name: str, *, modality: str, reason: str, figures: Sequence[str] = ("uar", "accuracy")) -> list[Result]:
-    """Return rows without a value for a reader that could not be used: missing is never 0."""
+def unread(name: str, error: Exception, *, modality: str, figures: Sequence[str] = ("uar", "accuracy")) -> list[Result]:
+    """Return rows without a value for a reader that could not be used."""
     return [
-        Result(
-            release="",
-            modality=modality,
-            measure=f"{name}.{figure}",
-            kind="utility",
-            attacker=reader,
-            value=float("nan"),
-            note=reason,
-            status="not_measured",
-        )
+        replace(unmeasured(f"{name}.{figure}", "utility", error, modality=modality), attacker=reader)
         for reader in READERS
         for figure in figures
     ]

@@ -24,7 +24,7 @@ from personare.evaluate.namers import Centroids, Neighbors, Perceptron
 from personare.evaluate.reading import Train
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.trainers import Discriminant, Kernel, Svm
-from personare.evaluate.unmeasured import without_figure
+from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.learn.standardizing import REPRESENTATION, Standardized
 
 __all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides", "read_behavior"]
@@ -143,7 +143,7 @@ def read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generat
     rows += [replace(rows[best], measure="reader.uar", note=f"chosen on known people: {rows[best].measure}")]
     if len(shown_classes := np.unique(new.labels)) > 1:
         return rows
-    why = f"not measured: the new people show one class only, {new.classes[shown_classes[0]]}"
+    why = f"the new people show one class only, {new.classes[shown_classes[0]]}"
     return [without_figure(row, why) for row in rows]
 
 
@@ -202,11 +202,9 @@ def _attribute(
         ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (known, new))
         seen, asked = pd.notna(ours), pd.notna(theirs)
         if len(set(ours[seen])) < 2 or not asked.any():
-            raise DataError(f"not measured: {what} takes people of two kinds to learn from, and others to ask")
+            raise DataError(f"{what} takes people of two kinds to learn from, and others to ask")
     except DataError as error:
-        return Result(
-            release="", modality="", measure=f"attribute.{what}", kind="risk", value=float("nan"), note=str(error)
-        )
+        return unmeasured(f"attribute.{what}", "risk", error)
     found = []
     for reader in (Discriminant(), Kernel(describe=lambda row: [row])):
         told = _read(reader, shown.known[seen], ours[seen].astype(str), shown.new[asked], rng)
@@ -217,8 +215,6 @@ def _attribute(
 
 def _row(measure: str, found: Estimate, *, control: float, kind: str = "risk", better: str | None = None) -> Result:
     return Result(
-        release="",
-        modality="",
         measure=measure,
         kind=kind,  # type: ignore[arg-type]
         attacker="semi_informed" if kind == "risk" else "retrained_reader",

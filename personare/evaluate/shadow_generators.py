@@ -116,7 +116,7 @@ def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | 
     return replace(area, low=low, high=high)
 
 
-def judge_canaries(  # noqa: PLR0913 - whom to plant, in what, and what is claimed
+def judge_canaries(
     pool: Batch,
     make: FitAndSample,
     *,

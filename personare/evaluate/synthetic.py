@@ -242,4 +242,4 @@ def _row(measure: str, estimate: Estimate) -> Result:
 
 
 def _plain(measure: str, value: float, n: int) -> Result:
-    return Result(release="", modality="", measure=f"synthetic.{measure}", kind="utility", value=value, n=n)
+    return Result(measure=f"synthetic.{measure}", kind="utility", value=value, n=n)

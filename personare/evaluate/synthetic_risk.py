@@ -15,6 +15,7 @@ from personare.evaluate.exposed import together
 from personare.evaluate.selftest import beside, marked
 from personare.evaluate.shadow_generators import FitAndSample, as_they_are, judge_shadows, shadow_signals
 from personare.evaluate.synthetic_case import SyntheticCase
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ATTACKS", "judge_synthetic_risk"]
 
@@ -31,7 +32,7 @@ ATTACKS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
 """What is run, with options."""
 
 
-def judge_synthetic_risk(  # noqa: PLR0913 - a release, the people it is held against, and what it claims
+def judge_synthetic_risk(
     synthetic: Batch,
     train: Batch,
     control: Batch,
@@ -87,7 +88,4 @@ def _run(name: str, attack: Callable[[], list[Result]]) -> list[Result]:
     try:
         return attack()
     except DataError as error:
-        note = f"not measured: {error}"
-        return [
-            Result(release="", modality="", measure=name, kind="risk", value=float("nan"), better="lower", note=note)
-        ]
+        return [unmeasured(name, "risk", error)]

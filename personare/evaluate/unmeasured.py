@@ -22,7 +22,7 @@ def unmeasured(
         kind=kind,
         value=float("nan"),
         better="lower" if kind == "risk" else "higher",
-        note=f"not measured: {reason(error).removeprefix('not measured: ')}",
+        note=f"not measured: {reason(error)}",
         detail={} if isinstance(error, PersonareError) else {UNEXPECTED: type(error).__name__},
     )
 
@@ -30,4 +30,4 @@ def unmeasured(
 def without_figure(row: Result, why: str) -> Result:
     """Return a row whose figure would say nothing, with the reason instead."""
     nan = float("nan")
-    return replace(row, value=nan, low=nan, high=nan, note=why, detail={})
+    return replace(row, value=nan, low=nan, high=nan, note=f"not measured: {why}", detail={})

@@ -149,7 +149,7 @@ def _row(
     resampled = (figure.of(test.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
     low, high = _interval([figure.compare(made, drawn) for drawn in resampled])
     return Result(
-        release="", modality="visits", measure=f"visits.{name}", kind="utility", value=figure.compare(made, seen),
+        modality="visits", measure=f"visits.{name}", kind="utility", value=figure.compare(made, seen),
         low=low, high=high, n=people, baseline=figure.compare(real, seen), control=figure.compare(apart, seen),
         unit="correlation" if figure.higher else "distance", better="higher" if figure.higher else "lower",
     )  # fmt: skip
@@ -255,7 +255,7 @@ def _next_visit(
     known, asked, whose = _questions(test)
     codes = np.flatnonzero((asked.sum(axis=0) >= _FEWEST_POSITIVE) & (asked.mean(axis=0) < 1))
     if not len(codes):
-        return Result(release="", modality="visits", measure="visits.next_visit_auc", kind="utility",
+        return Result(modality="visits", measure="visits.next_visit_auc", kind="utility",
                       value=float("nan"), unit="auc",
                       note=f"no code occurs {_FEWEST_POSITIVE} times in next visits")  # fmt: skip
     asked, people = asked[:, codes], len(test.rows)
@@ -265,7 +265,7 @@ def _next_visit(
     low, high = _interval(draws)
     value, best, worst = (_auc(s, asked, np.ones(len(asked))) for s in scores)
     return Result(
-        release="", modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
+        modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
         value=value, low=low, high=high, n=people, baseline=best, control=worst,
         unit="auc", note=f"mean over {len(codes)} codes, {len(asked)} visits",
     )  # fmt: skip

@@ -58,7 +58,7 @@ class VideoWriter:
         True
     """
 
-    def __init__(  # noqa: PLR0913 - these are options of one format
+    def __init__(
         self,
         path: Path,
         *,

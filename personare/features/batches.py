@@ -57,7 +57,7 @@ def _in_turn(items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[t
     return ((name, work(item)) for name, item in items.items())
 
 
-def read_batch(  # noqa: PLR0913 - what is read, as what, and by whom
+def read_batch(
     recordings: Sequence[Recording],
     sources: Mapping[str, Mapping[str, Path]],
     *,

@@ -42,7 +42,7 @@ class _Job:
     rate_hz: float
 
 
-def simulate_cohort(  # noqa: PLR0913 - each says something about the cohort
+def simulate_cohort(
     root: Path,
     *,
     people: int = 12,

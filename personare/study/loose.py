@@ -32,7 +32,7 @@ _BEGINNING = 1 << 20  # bytes of a file that tell it apart
 _LINE_S = 30  # between two lines about a long film, where they go to a file
 
 
-def anonymize_path(  # noqa: PLR0913 - one call that the whole program agrees on
+def anonymize_path(
     source: Path,
     target: Path | str,
     disguise: Disguise,

@@ -175,7 +175,7 @@ class ModelWork:
         answers = predictor(test)
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
         if why := private_need(self.learner).lacking(self.parts.train.subjects):
-            rows = [without_figure(row, f"not measured: {why}") for row in rows]
+            rows = [without_figure(row, f"{why}") for row in rows]
         rows += measured("model", "risk", lambda: self._given_away(predictor, answers, people))
         rows += measured("membership", "risk", self.membership)
         return {"rows": [asdict(replace(row, release=self.model.name, modality="model")) for row in rows]}

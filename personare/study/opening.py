@@ -97,7 +97,7 @@ class Written:
     skipped: Sequence[Withheld]
 
 
-def open_batch(  # noqa: PLR0913 - what is opened, why, and who reads it
+def open_batch(
     cohort: Cohort,
     label: str,
     modalities: Sequence[str],

@@ -57,7 +57,7 @@ over seeds, which share people: it does not tell how other people would fare.
 """
 
 
-def reproduce_pamrl(  # noqa: PLR0913 - the verb's options
+def reproduce_pamrl(
     cohort: Cohort,
     out: Path,
     *,

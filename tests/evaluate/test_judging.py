@@ -134,7 +134,7 @@ def test_methods_are_used_where_they_apply(wanted, given, fits):
 
 def _row(measure, value, low, *, control=0.1):
     return Result(
-        release="", modality="audio", measure=measure, kind="risk", attacker="semi_informed", value=value, low=low,
+        modality="audio", measure=measure, kind="risk", attacker="semi_informed", value=value, low=low,
         high=1.0, control=control,
     )  # fmt: skip
 

@@ -253,7 +253,7 @@ def test_people_kept_out_judge_and_their_figures_are_on_the_card(make):
 
     def judge(made: Batch, train: Batch, control: Batch, *, make: object, spends: object) -> list[Result]:
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
-        return [Result(release="", modality="", measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
+        return [Result(measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
 
     judge.generators = 0
     cohort = make(held_out=0.34, judge=judge, media=False)

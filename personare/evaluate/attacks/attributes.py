@@ -14,6 +14,7 @@ from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.motion import describe_motion
 from personare.evaluate.reading import READERS, Question, Reading, measure_reading, read_view
 from personare.evaluate.trainers import Kernel
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Attributes"]
 
@@ -69,7 +70,8 @@ class Attributes:
             try:
                 rows += self._attribute(original, released, name, rng)
             except DataError as error:
-                rows += [_row(name, attacker, str(error)) for attacker in _ATTACKERS.values()]
+                row = unmeasured(f"attributes.{name}", "risk", error)
+                rows += [replace(row, attacker=attacker) for attacker in _ATTACKERS.values()]
         return rows
 
     def _attribute(self, original: Evidence, released: Evidence, name: str, rng: np.random.Generator) -> list[Result]:
@@ -113,16 +115,3 @@ def _measured(name: str, readings: Sequence[Reading], rng: np.random.Generator) 
     row = measure_reading(reading, f"attributes.{name}", modality="", rng=rng)[0]
     attacker = _ATTACKERS[reading.reader]
     return replace(row, measure=f"attributes.{name}", kind="risk", attacker=attacker, better="lower", detail={})
-
-
-def _row(name: str, attacker: str, reason: str) -> Result:
-    return Result(
-        release="",
-        modality="",
-        measure=f"attributes.{name}",
-        kind="risk",
-        attacker=attacker,
-        value=float("nan"),
-        better="lower",
-        note=reason,
-    )

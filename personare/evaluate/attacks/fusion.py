@@ -67,7 +67,7 @@ class Fusion:
         """
         groups = [[t for t in trials if t.attacker == attacker] for attacker in ATTACKERS]
         if min(len(group) for group in groups) < 2:
-            raise DataError("not measured: fusion needs at least two attacks that name people and could be run")
+            raise DataError("fusion needs at least two attacks that name people and could be run")
         subjects = dict(zip(groups[0][0].ids, groups[0][0].subjects.tolist(), strict=True))
         folds = person_folds(subjects, self.folds, rng=rng)
         return [_joined(group, folds) for group in groups]

@@ -13,6 +13,7 @@ from personare.evaluate.kinds import kinds_of_people
 from personare.evaluate.reading import Question, measure_reading, read_view
 from personare.evaluate.selftest import marked
 from personare.evaluate.trainers import Kernel
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
 
@@ -78,7 +79,6 @@ class ModelAttributes:
 
     def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
         measure = f"model_attributes.{what}"
-        empty = Result(release="", modality="", measure=measure, kind="risk", value=float("nan"), better="lower")
         if len(values) != len(table) or values.ndim != 2:
             raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
         try:
@@ -87,6 +87,6 @@ class ModelAttributes:
             question = Question(view=_VIEW, label="attribute", folds=self.folds)
             reading = read_view(shown, shown, question, Kernel(describe=lambda row: [row]), rng=rng)[0]
         except DataError as error:
-            return replace(empty, note=str(error))
+            return unmeasured(measure, "risk", error)
         found = measure_reading(reading, measure, modality="", rng=rng)[0]
         return replace(found, measure=measure, kind="risk", attacker="semi_informed", better="lower", detail={})

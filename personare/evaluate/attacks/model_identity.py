@@ -101,8 +101,6 @@ def _rows(what: str, found: Mapping[str, Estimate], chance: float) -> list[Resul
     few = few_recordings(found)
     return [
         Result(
-            release="",
-            modality="",
             measure=f"model_identity_{what}.{figure}",
             kind="risk",
             attacker="semi_informed",

@@ -52,8 +52,6 @@ class NearestCopy:
         return [
             *found,
             Result(
-                release="",
-                modality="",
                 measure="synthetic_copies.exact",
                 kind="risk",
                 value=float(exact.mean()),

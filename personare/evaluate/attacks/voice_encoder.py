@@ -102,7 +102,6 @@ def _encoder() -> Callable[[Array], Array]:
 def _row(name: str, values: Array, people: Array, rng: np.random.Generator) -> Result:
     found = mean_over_people(values, people, rng=rng)
     return Result(
-        release="",
         modality="audio",
         measure=f"voice_encoder.{name}",
         kind="risk",

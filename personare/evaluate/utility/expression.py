@@ -9,6 +9,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Evidence, Result
 from personare.evaluate.metrics import mean_over_people
 from personare.evaluate.pairs import measure_pairs
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Expression"]
 
@@ -58,7 +59,8 @@ class Expression:
                 original, released, "blendshapes", self._correlation, measure="expression.correlation", rng=rng
             )
         except DataError as error:
-            kept = _row("expression.correlation", "correlation", note=str(error))
+            missing = unmeasured("expression.correlation", "utility", error, modality="video")
+            kept = replace(missing, unit="correlation")
         return [kept, _seen(original, released, rng)]
 
     def _correlation(self, before: Array, after: Array) -> float:
@@ -84,11 +86,19 @@ def _seen(original: Evidence, released: Evidence, rng: np.random.Generator) -> R
     asked = [i for i in original.table.index if i in set(released.table.index) and i in before and i in after]
     shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i in asked])
     if not np.isfinite(shares).any():
-        return _row("expression.face_seen", "share", note="not measured: no face could be read in the originals")
+        why = DataError("no face could be read in the originals")
+        return unmeasured("expression.face_seen", "utility", why, modality="video")
     subjects = original.table.loc[asked, "subject"].astype(str).to_numpy()
     found = mean_over_people(shares, subjects, rng=rng)
-    row = _row("expression.face_seen", "share", note="")
-    return replace(row, value=found.value, low=found.low, high=found.high, n=found.n)
+    return Result(
+        modality="video",
+        measure="expression.face_seen",
+        kind="utility",
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+    )
 
 
 def _share(before: Array, after: Array) -> float:
@@ -100,9 +110,3 @@ def _share(before: Array, after: Array) -> float:
         for rows in (before, after)
     )
     return float((a & b).sum() / a.sum()) if a.any() else float("nan")
-
-
-def _row(measure: str, unit: str, *, note: str) -> Result:
-    return Result(
-        release="", modality="video", measure=measure, kind="utility", value=float("nan"), unit=unit, note=note
-    )

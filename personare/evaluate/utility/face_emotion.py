@@ -82,7 +82,7 @@ class FaceEmotion:
                 for reading in read_view(original, released, question, train, rng=rng):
                     rows += measure_reading(reading, name, modality="video", rng=rng)
             except DataError as error:
-                rows += unread(name, modality="video", reason=str(error))
+                rows += unread(name, error, modality="video")
         return rows
 
     def _pictures(self, clip: Array) -> list[Array]:

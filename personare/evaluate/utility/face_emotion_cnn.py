@@ -65,7 +65,7 @@ class FaceEmotionCnn:
         try:
             readings = read_view(original, released, question, reader, rng=rng)
         except DataError as error:
-            return unread("face_emotion_cnn", modality="video", reason=str(error))
+            return unread("face_emotion_cnn", error, modality="video")
         return [row for r in readings for row in measure_reading(r, "face_emotion_cnn", modality="video", rng=rng)]
 
 

@@ -73,7 +73,7 @@ class FusedEmotion:
         try:
             found = {channel: read_view(original, released, q, Svm(), rng=rng) for channel, q in questions.items()}
         except DataError as error:
-            return [row for name in names for row in unread(name, modality="audio+video", reason=str(error))]
+            return [row for name in names for row in unread(name, error, modality="audio+video")]
         rows: list[Result] = []
         for voice, face in zip(found["voice"], found["face"], strict=True):
             fixed = np.full(len(voice.ids), self.face_share)

@@ -1,7 +1,7 @@
 """Tells how much of the melody and the loudness of speech is kept, moment by moment."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Evidence, Result
 from personare.evaluate.pairs import measure_pairs
+from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Prosody"]
 
@@ -62,7 +63,7 @@ class Prosody:
             try:
                 rows.append(measure_pairs(original, released, "prosody", compare, measure=measure, rng=rng))
             except DataError as error:
-                rows.append(_missing(measure, str(error)))
+                rows.append(replace(unmeasured(measure, "utility", error, modality="audio"), unit="correlation"))
         return rows
 
     def _correlation(self, before: Array, after: Array, column: int) -> float:
@@ -94,15 +95,3 @@ def _pearson(a: Array, b: Array) -> float:
         return float("nan")  # nothing to keep
     # a contour made flat keeps nothing of one that was not
     return float(x @ y / np.sqrt((x @ x) * (y @ y))) if y @ y > 0 else 0.0
-
-
-def _missing(measure: str, reason: str) -> Result:
-    return Result(
-        release="",
-        modality="audio",
-        measure=measure,
-        kind="utility",
-        value=float("nan"),
-        unit="correlation",
-        note=reason,
-    )

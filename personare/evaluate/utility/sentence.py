@@ -66,7 +66,7 @@ class Sentence:
         try:
             readings = read_view(original, released, question, _learn, rng=rng)
         except DataError as error:
-            return unread("sentence", modality="audio", reason=str(error))
+            return unread("sentence", error, modality="audio")
         return [row for r in readings for row in measure_reading(r, "sentence", modality="audio", rng=rng)]
 
 

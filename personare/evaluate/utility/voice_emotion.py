@@ -75,5 +75,5 @@ class VoiceEmotion:
                 for reading in read_view(original, released, question, train, rng=rng):
                     rows += measure_reading(reading, name, modality="audio", rng=rng)
             except DataError as error:
-                rows += unread(name, modality="audio", reason=str(error))
+                rows += unread(name, error, modality="audio")
         return rows

@@ -63,7 +63,7 @@ class VoiceEmotionCnn:
         try:
             readings = read_view(original, released, question, reader, rng=rng)
         except DataError as error:
-            return unread("voice_emotion_cnn", modality="audio", reason=str(error))
+            return unread("voice_emotion_cnn", error, modality="audio")
         return [row for r in readings for row in measure_reading(r, "voice_emotion_cnn", modality="audio", rng=rng)]
 
 
