@@ -23,9 +23,7 @@ from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.evaluate.synthetic import SyntheticJudge
 from personare.govern.ledger import Ledger
-from personare.study.models import Models
-from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan
+from personare.study.opening import open_batch
 
 _FIGURES = (
     "linear.tstr_uar",
@@ -102,11 +100,8 @@ def _measure(
 
 def _read(root: Path, modalities: list[str], label: str) -> Batch:
     cohort = open_cohort(root)
-    model = ModelPlan(name="m", method="joint", modalities=modalities, label=label)
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "ledger.sqlite")
-        models = Models(cohort=cohort, plan=StudyPlan(models=(model,)), out=Path(folder), ledger=ledger)
-        return models.read(cohort, model)[0]
+        return open_batch(cohort, label, modalities, Ledger(Path(folder) / "ledger.sqlite")).batch
 
 
 def _split(batch: Batch, seed: int, public: int) -> tuple[Batch, Batch | None, Batch]:

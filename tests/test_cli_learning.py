@@ -55,10 +55,10 @@ def test_a_private_model_keeps_its_claim_and_an_over_claimed_one_is_refused(type
     words = ("--method", "forest", "-o", "trees=20", "-o", "leaf=1", "--shadows", 0, "--out", careless)
     assert typed("train", numbers.root, *words).status == 0
     step, honest = (private_folder(f) / "steps" for f in (careless, run))
-    spend = json.loads((honest / "model-private_head.json").read_text())["result"]["spends"][0]
-    record = json.loads((step / "model-forest.json").read_text())
+    spend = json.loads((honest / "release-private_head.json").read_text())["result"]["spends"][0]
+    record = json.loads((step / "release-forest.json").read_text())
     record["result"]["spends"] = [{**spend, "epsilon": 0.01}]
-    (step / "model-forest.json").write_text(json.dumps(record))
+    (step / "release-forest.json").write_text(json.dumps(record))
     answer = typed("audit", careless, "--shadows", 0, "--canaries", 60)
     assert answer.status == 2
     assert "do not release" in answer.err

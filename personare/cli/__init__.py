@@ -164,19 +164,13 @@ def _line(item: Withheld) -> str:
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read METHOD.NAME=VALUE; the value is TOML where it can be, text otherwise."""
-    import tomllib
-
+    """Read METHOD.NAME=VALUE."""
     found: dict[str, dict[str, Any]] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
+    for name, value in learning.method_options(given, "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5").items():
         method, dot, option = name.partition(".")
-        if not (equals and dot):
-            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{text}'.")
-        try:
-            found.setdefault(method, {})[option] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found.setdefault(method, {})[option] = value
+        if not dot:
+            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{name}'.")
+        found.setdefault(method, {})[option] = value
     return found
 
 
@@ -218,7 +212,7 @@ def import_(
         source,
         cohort,
         reader=reader,
-        options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
+        options=learning.method_options(options),
         consent_purposes=purposes,
         pseudonyms=pseudonyms,
         check=examine,

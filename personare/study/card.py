@@ -7,7 +7,6 @@ from typing import Any
 
 from personare.core.types import Cohort, Result, Spend
 from personare.data.atomic import write_text
-from personare.study.releases import ModelPlan
 
 __all__ = ["write_card"]
 
@@ -26,7 +25,7 @@ purpose outside the consent under which the recordings were made.
 def write_card(
     path: Path,
     cohort: Cohort,
-    model: ModelPlan,
+    model: Any,
     spends: Sequence[Spend],
     rows: Sequence[Result],
     made: Mapping[str, Any],

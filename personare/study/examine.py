@@ -21,9 +21,10 @@ from personare.evaluate.classification import judge_model
 from personare.evaluate.robustness import judge_robustness
 from personare.learn.accounting import as_one_claim
 from personare.study.admission import open_ledger
-from personare.study.models import Models, ModelWork, load_model
+from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.opening import open_batch
 from personare.study.plan import StudyPlan, load_plan
-from personare.study.releases import ModelPlan
+from personare.study.study import Study
 
 __all__ = ["audit_run", "evaluate_run"]
 
@@ -42,21 +43,23 @@ class _Made:
     spends: tuple[Spend, ...]
     test: tuple[str, ...]
 
-    def work(self) -> ModelWork:
+    def work(self) -> Model:
         """Open what it was made from."""
         return self._of(open_cohort(self.cohort), "training")
 
-    def strangers(self, cohort: Path | None) -> ModelWork:
+    def strangers(self, cohort: Path | None) -> Model:
         """Open people it never met: those of another cohort, or its own that were kept out of training."""
         if cohort is not None:
             return self._of(open_cohort(cohort), "evaluation")
         work = self.work()
         return replace(work, batch=work.batch.take(np.isin(np.array(work.batch.ids), self.test)))
 
-    def _of(self, cohort: Cohort, purpose: str) -> ModelWork:
-        book = open_ledger(self.ledger, cohort.root)
-        models = Models(cohort=cohort, plan=self.plan, run=RunFolder(self.run), ledger=book)
-        return ModelWork(models=models, model=self.model, batch=models.read(cohort, self.model, purpose)[0])
+    def _of(self, cohort: Cohort, purpose: str) -> Model:
+        study = Study(
+            cohort=cohort, plan=self.plan, run=RunFolder(self.run), ledger=open_ledger(self.ledger, cohort.root)
+        )
+        opened = open_batch(cohort, self.model.label, self.model.modalities, study.ledger, purpose=purpose)
+        return Model(study=study, row=self.model, batch=opened.batch)
 
 
 def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> pd.DataFrame:
@@ -199,7 +202,7 @@ def _models(run: Path, ledger: str | None, plan: StudyPlan) -> list[_Made]:
     """Return the models of a run, and where the recordings are that they were made from."""
     found = []
     for model in plan.models:
-        step = private_folder(run) / "steps" / f"model-{model.name}.json"
+        step = private_folder(run) / "steps" / f"release-{model.name}.json"
         if step.is_file():
             made: Mapping[str, Any] = json.loads(step.read_text(encoding="utf-8"))["result"]
             spends, test = tuple(Spend(**spend) for spend in made["spends"]), tuple(made["test"])

@@ -5,29 +5,29 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, fields
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from personare.core.errors import PersonareError, reason
+from personare.core.errors import reason
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
-from personare.evaluate.unmeasured import UNEXPECTED, unmeasured
+from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
 from personare.study.needs import lacking_of
-from personare.study.plan import StudyPlan
-from personare.study.releases import Published
+from personare.study.plan import Published, StudyPlan
+from personare.study.study import FIX, Outcome
 
-__all__ = ["Outcome", "measured", "not_made", "read_result", "text_table", "write"]
+__all__ = ["not_made", "text_table", "write"]
 
 _EXAMPLES = 3
 _PACKAGES = (
@@ -43,47 +43,7 @@ _PACKAGES = (
 )
 
 
-_FIX = "Do what the message says, then run again; what was made is kept."
 _NUMBERS = ("value", "low", "high", "baseline", "control")
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What came of a plan, gathered while it is carried out.
-
-    Attributes:
-        releases: What was made.
-        rows: What was measured.
-        skipped: What did not take part, and why.
-        not_made: What was planned and could not be made.
-        refused: Whether all that could not be made is for the user to mend.
-    """
-
-    releases: list[Release] = field(default_factory=list)
-    rows: list[Result] = field(default_factory=list)
-    skipped: list[Withheld] = field(default_factory=list)
-    not_made: list[Withheld] = field(default_factory=list)
-    refused: bool = True
-
-    def missed(self, name: str, error: Exception) -> None:
-        """Note a release that could not be made."""
-        self.not_made.append(Withheld(item=name, problem=reason(error), fix=_FIX))
-        self.refused &= isinstance(error, PersonareError)
-
-    def add(self, other: "Outcome") -> None:
-        """Take over another one's rows and lists."""
-        self.rows += other.rows
-        self.skipped += [item for item in other.skipped if item not in self.skipped]
-        self.not_made += other.not_made
-        self.refused &= other.refused
-
-
-def measured(measure: str, kind: Literal["utility", "risk"], work: Callable[[], list[Result]]) -> list[Result]:
-    """Return what was measured, or one row that says why it could not be."""
-    try:
-        return work()
-    except Exception as error:
-        return [unmeasured(measure, kind, error)]
 
 
 def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: Outcome, ledger: Ledger) -> None:
@@ -101,7 +61,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     """
     out, releases = run.root, outcome.releases
     torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
-    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=_FIX) for name, note in torn.items())]
+    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in torn.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
     pieces = {
@@ -166,7 +126,7 @@ def _without(places: Mapping[str, str], content: Any) -> Any:
 
 def _trained(run: RunFolder, plan: StudyPlan) -> list[dict[str, Any]]:
     """Return how each model was trained; not whom it was judged on, nor where their recordings lie."""
-    steps = [run.private / "steps" / f"model-{model.name}.json" for model in plan.models]
+    steps = [run.private / "steps" / f"release-{model.name}.json" for model in plan.models]
     found = [json.loads(step.read_text(encoding="utf-8")) for step in steps if step.is_file()]
     shown = ("spends", "modalities", "recordings", "people")
     return [
@@ -324,9 +284,3 @@ def _recordings(label: str, rows: pd.DataFrame) -> str:
         together = rows[(rows.measure == f"identity.{figure}") & (rows.attacker == "semi_informed")]
         both[name] = together.groupby("release").value.max()
     return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
-
-
-def read_result(row: Mapping[str, Any]) -> Result:
-    """Return a measured row as a step remembered it; JSON knows no NaN."""
-    values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
-    return Result(**values)

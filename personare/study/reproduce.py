@@ -15,9 +15,9 @@ from personare.core.types import Cohort
 from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
 from personare.report.drawing import COLORS, drawing
+from personare.study.kinds.models import ModelPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml
-from personare.study.releases import ModelPlan
 from personare.study.run import run_study
 
 __all__ = ["reproduce_pamrl"]

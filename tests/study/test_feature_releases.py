@@ -10,9 +10,10 @@ import pytest
 from personare.core.errors import OptionError, PersonareError
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan, load_plan, presets
-from personare.study.releases import RepresentationPlan, SyntheticPlan, TransferPlan
+from personare.study.plan import StudyPlan, TransferPlan, load_plan, presets
 from personare.study.run import run_study
 
 SHOWN = RepresentationPlan(

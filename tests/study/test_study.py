@@ -46,7 +46,7 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
 def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, small_plan, tmp_path, monkeypatch):
     study(made_up, small_plan, tmp_path / "run")
     first = (tmp_path / "run/results.json").read_text()
-    monkeypatch.setattr("personare.study.run.anonymize_recording", None)
+    monkeypatch.setattr("personare.study.kinds.releases.anonymize_recording", None)
     monkeypatch.setattr("personare.study.evidence.voice_views", None)
     study(made_up, small_plan, tmp_path / "run")
     assert (tmp_path / "run/results.json").read_text() == first

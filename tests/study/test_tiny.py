@@ -17,9 +17,11 @@ from personare.core.types import Cohort
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.study import outputs
+from personare.study.kinds.models import ModelPlan
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
 from personare.study.run import run_study
 
 PLAN = StudyPlan(
