@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # pandas takes most of a second to import, and the command li
     import pandas as pd
 
 __all__ = [
+    "RISKS",
     "Array",
     "Batch",
     "Cohort",
@@ -261,46 +262,61 @@ class Evidence:
     views: Mapping[str, Mapping[str, Array]]
 
 
+RISKS = ("identify", "infer", "member", "link")
+"""The questions an attacker asks: who is it, what kind of person, were they in it, do two records belong together."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One measured number about one release: a row of ``results.json``.
 
+    A row is known by its ``release``, ``kind``, ``modality``, ``question``, ``method``, ``figure``, ``subset`` and
+    ``attacker``. No code reads meaning out of a text: what a program decides by has a column.
+
     Attributes:
-        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and the next.
-        modality: ``audio``, ``video`` or ``audio+video``; ``representation``, ``synthetic`` or ``model``.
-        measure: The measure's name and figure, e.g. ``voice_emotion_svm.uar`` or ``voice_gmm.top1``.
-        kind: ``utility``, ``risk`` or ``cost``.
-        attacker: Who looks: ``ignorant``, ``lazy_informed`` or ``semi_informed`` for a risk; ``fixed_reader`` or
-            ``retrained_reader`` for a utility; empty where neither applies.
-        value: The number; NaN with a reason in ``note`` where it cannot be had.
+        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and ``kind``.
+        kind: Of release; originals have the kind that they are the baseline of.
+        modality: ``audio``, ``video`` or ``audio+video`` (``visits`` of histories); empty where the release is of none.
+        question: One of ``RISKS``; ``read`` (what behavior is still read), ``resemble`` (how like real people made-up
+            ones are) or ``cost``.
+        method: The attack, reader or measure; ``strongest`` and ``reader`` are chosen of several.
+        figure: What the number is: ``top1``, ``auc``, ``uar`` ...
+        subset: Of whom or of what: ``exposed`` people, ``sex_F``, a modality, an attribute (``sex``), a task's label.
+        attacker: ``ignorant``, ``lazy_informed``, ``semi_informed``, ``shadow`` or ``canaries`` for a risk;
+            ``fixed_reader`` or ``retrained_reader`` for behavior; empty where neither applies.
+        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
+            number; ``claim_broken`` where an attack refutes what the release claims.
+        value: The number; NaN where it cannot be had.
         low: Lower end of the 95 % interval (people resampled).
         high: Upper end.
         n: Number of recordings (or people, see unit) behind it.
-        baseline: The same figure on unprotected data.
-        control: What guessing gives (chance, or the majority).
         unit: ``share``, ``correlation``, ``seconds`` ...
         better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
-        note: Anything a reader must know, in words for people; no code decides by it.
-        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
-            number; ``claim_broken`` where an attack refutes what the release claims.
-        detail: For the report only (confusion matrix, histograms); not in ``results.json``.
+        baseline: The same figure on unprotected data.
+        control: What guessing gives (chance, or the majority).
+        reason: Anything a reader must know, in words for people; no code decides by it.
+        detail: For the report only (confusion matrix, histograms, which attack was ``strongest``); not in
+            ``results.json``.
     """
 
     release: str = ""
+    kind: Literal["recordings", "representations", "synthetic", "model"] = "recordings"
     modality: str = ""
-    measure: str
-    kind: Literal["utility", "risk", "cost"]
+    question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
+    method: str
+    figure: str
+    subset: str = ""
     attacker: str = ""
+    status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
     value: float
     low: float = float("nan")
     high: float = float("nan")
     n: int = 0
-    baseline: float = float("nan")
-    control: float = float("nan")
     unit: str = "share"
     better: Literal["higher", "lower"] = "higher"
-    note: str = ""
-    status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
+    baseline: float = float("nan")
+    control: float = float("nan")
+    reason: str = ""
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -309,3 +325,13 @@ class Result:
             object.__setattr__(self, "status", "not_measured")
         elif self.status == "not_measured":
             object.__setattr__(self, "status", "ok")
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What was measured, of whatever release: the same of originals and of a release."""
+        return self.question, self.method, self.figure, self.subset, self.attacker
+
+    @property
+    def risk(self) -> bool:
+        """Whether it says what attackers learn about people."""
+        return self.question in RISKS
