@@ -91,7 +91,7 @@ def _measure(
     made = sampler(*size, rng=rng)
     seconds = [fitted - start, time.perf_counter() - fitted]
     found = SyntheticJudge(train=train, test=test)(made, rng=rng)
-    rows = {row.measure.removeprefix("synthetic."): row for row in found}
+    rows = {row.name.removeprefix("synthetic."): row for row in found}
     print(name, *(f"{figure} {rows[figure].value:.3f}" for figure in _FIGURES), flush=True)
     unknown = [float("nan")] * 2
     best, worst = ([*unknown, *(getattr(rows[f], side) for f in _FIGURES)] for side in ("baseline", "control"))

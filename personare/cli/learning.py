@@ -107,7 +107,9 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     from personare.study.examine import evaluate_run
 
     rows = evaluate_run(run, cohort, ledger)
-    click.echo(rows[["release", "measure", "value", "low", "high", "n"]].round(3).to_string(index=False))
+    click.echo(
+        rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]].round(3).to_string(index=False)
+    )
     why = private_folder(run) / "explanations"
     click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {why}")
 
@@ -122,7 +124,7 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     from personare.study.examine import audit_run
 
     rows = audit_run(run, ledger, shadows=shadows, canaries=canaries)
-    shown = rows[["release", "measure", "value", "low", "high", "control", "note"]]
+    shown = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
     click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
     if (rows.status == "claim_broken").any():

@@ -84,7 +84,7 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
         batch = _as_known(work.batch, predictor.classes)
         rng, people = generator(made.plan.seed, name, "judge"), work.table.loc[list(batch.ids)]
         own = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
-        rows += [replace(row, release=name, modality="model", detail={}) for row in own]
+        rows += [replace(row, release=name, kind="model", detail={}) for row in own]
         _explain(private_folder(run) / "explanations", name, predictor, batch)
     write_json(run / "evaluation.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(row) for row in rows])
@@ -132,7 +132,7 @@ def audit_run(run: Path, ledger: str | None = None, *, shadows: int = 32, canari
     rows: list[Result] = []
     for made in _models(run, ledger, replace(plan, releases=(), shadows=shadows, membership=every)):
         own = [*made.work().membership(), _audit(made, canaries)]
-        rows += [replace(row, release=made.model.name, modality="model") for row in own]
+        rows += [replace(row, release=made.model.name, kind="model") for row in own]
     write_json(run / "audit.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(replace(row, detail={})) for row in rows])
 

@@ -1,6 +1,7 @@
 """Everything a run folder holds when a study has ended."""
 
 import json
+import math
 import sys
 import tempfile
 from collections import Counter
@@ -13,19 +14,20 @@ from typing import Any
 
 import pandas as pd
 
-from personare.core.errors import reason
+from personare.core import strongest
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
+from personare.evaluate.identification import ATTACKERS
 from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
 from personare.study.needs import lacking_of
 from personare.study.plan import Published, StudyPlan
-from personare.study.study import FIX, Outcome
+from personare.study.study import FIX, Outcome, read_result
 
 __all__ = ["not_made", "text_table", "write"]
 
@@ -60,7 +62,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         ledger: Its last rows are shown.
     """
     out, releases = run.root, outcome.releases
-    torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
+    torn = {r.method: r.reason for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
     not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in torn.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
@@ -147,8 +149,8 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
     """Return a published figure with ours, and with ours after retraining."""
 
     def ours(attacker: str) -> Result | None:
-        keys = (figure.release, figure.measure, attacker)
-        return next((r for r in results if (r.release, r.measure, r.attacker) == keys), None)
+        asked = (figure.release, figure.method, figure.figure, attacker)
+        return next((r for r in results if (r.release, r.method, r.figure, r.attacker) == asked), None)
 
     same, after = ours(figure.attacker), ours(figure.retrained) if figure.retrained else None
     return {
@@ -157,7 +159,7 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
         "ours": same.value if same else None,
         "low": same.low if same else None,
         "high": same.high if same else None,
-        "attacker_note": figure.attacker or (same.note if same else "not measured here"),
+        "attacker_note": figure.attacker or (same.reason if same else "not measured here"),
         "retrained": after.value if after else None,
     }
 
@@ -213,13 +215,21 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
 
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
-    rows = pd.read_parquet(out / "results.parquet")
+    rows = [read_result(row) for row in json.loads((out / "results.json").read_text(encoding="utf-8"))]
     label = json.loads((out / "cohort.json").read_text(encoding="utf-8")).get("label") or "emotion"
-    told = {"representation": _representations, "synthetic": _synthetic, "model": _models}
-    tables: list[tuple[Callable[[pd.DataFrame], str], pd.DataFrame]]
-    tables = [(partial(_recordings, label), rows[~rows.modality.isin(list(told))])]
-    tables += [(said, rows[rows.modality == modality]) for modality, said in told.items()]
-    parts = [_tried(said, some) for said, some in tables if len(some)]
+    parts = []
+    for kind in dict.fromkeys(row.kind for row in rows):
+        own = [row for row in rows if row.kind == kind]
+        columns = _columns(kind, label)
+        found = {
+            release: {name: row.value if (row := find(own, release)) else math.nan for name, find in columns.items()}
+            for release in dict.fromkeys(row.release for row in own)
+        }
+        table = pd.DataFrame.from_dict(found, orient="index").dropna(axis="columns", how="all")
+        digits = 2 if kind == "recordings" else 3
+        parts.append(
+            table.round(digits).to_string(na_rep="-") if table.size else f"Nothing of the {kind} was measured."
+        )
     beside = out / "reference.json"
     if beside.exists():
         figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
@@ -227,60 +237,40 @@ def text_table(out: Path) -> str:
     return "\n\n".join(parts) or "Nothing was measured."
 
 
-def _tried(said: Callable[[pd.DataFrame], str], rows: pd.DataFrame) -> str:
-    try:
-        return said(rows)
-    except Exception as error:
-        return f"A table could not be made ({reason(error)})."
+def _columns(kind: str, label: str) -> Mapping[str, Callable[[Sequence[Result], str], Result | None]]:
+    """Return the columns of a kind's table and what stands in them, as the report chooses it."""
+    together = {"named": "top1", "named, 5 recordings": "top1_5", "named, all recordings": "person_top1"}
+    if kind == "model":
+        figures = {"accuracy": "accuracy", "recall (UAR)": "uar", "calibration error": "ece"}
+        return {
+            **{name: partial(_figure, figure=figure) for name, figure in figures.items()},
+            "membership AUC": strongest.membership,
+            **{name: partial(strongest.shown_identity, figure=figure) for name, figure in together.items()},
+        }
+    if kind == "synthetic":
+        return {
+            "learned": strongest.learned,
+            "membership AUC": strongest.of_people,
+            "canaries AUC": partial(strongest.of_people, canaries=True),
+        }
+    if kind == "representations":
+        named = {name: partial(strongest.identity, figure=f, kind=kind) for name, f in together.items()}
+        return {"recall (UAR)": partial(strongest.reading, kind=kind), **named}
+    readers = {f"{label}, fixed": "fixed_reader", f"{label}, retrained": "retrained_reader"}
+    return {
+        **{name: partial(_best, strongest.reading, reader=reader) for name, reader in readers.items()},
+        **{who: partial(_best, strongest.identity, attacker=who) for who in ATTACKERS},
+        "from 5 recordings": partial(_best, strongest.identity, figure="top1_5"),
+        "from all": partial(_best, strongest.identity, figure="person_top1"),
+    }
 
 
-def _models(rows: pd.DataFrame) -> str:
-    """Return what each model can do, and how well the strongest attack tells what it learned from."""
-    areas = rows[rows.measure.str.fullmatch(r"membership_\w+\.(person_)?auc")]
-    found = areas.groupby("release").value.max().rename("membership AUC")
-    names = {"model.accuracy": "accuracy", "model.uar": "recall (UAR)", "model.ece": "calibration error"}
-    kept = rows[rows.measure.isin(names)].pivot(index="release", columns="measure", values="value")
-    shown = rows[rows.measure.str.fullmatch(r"model_identity_\w+\.(top1|person_top1)") & (rows.status == "ok")]
-    told = shown.measure.str.endswith(".top1").map({True: "named", False: "named, all recordings"})
-    named = shown.groupby(["release", told]).value.max().unstack()
-    table = kept.rename(columns=names).reindex(columns=list(names.values())).join(found).join(named)
-    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
+def _figure(rows: Sequence[Result], release: str, *, figure: str) -> Result | None:
+    own = (r for r in rows if (r.release, r.method, r.figure, r.subset) == (release, "model", figure, ""))
+    return next(own, None)
 
 
-def _representations(rows: pd.DataFrame) -> str:
-    """Return what is still read from each representation, and who is named in it."""
-    names = {"reader.uar": "recall (UAR)", "identity.top1": "named", "identity.top1_5": "named, 5 recordings"}
-    names["identity.person_top1"] = "named, all recordings"
-    return _chosen(rows[rows.measure.isin(names)], names)
-
-
-def _synthetic(rows: pd.DataFrame) -> str:
-    """Return what is learned from each made-up cohort, and how well the strongest attack tells whom it learned from."""
-    areas = rows[rows.measure.str.fullmatch(r"synthetic_(membership|shadow|canaries)\.(?!\w*exposed)\w+_auc")]
-    kind = areas.measure.str.startswith("synthetic_canaries").map({True: "canaries AUC", False: "membership AUC"})
-    found = areas.groupby(["release", kind]).value.max().unstack()
-    names = {f"synthetic.{reader}.tstr_uar": f"learned, {reader}" for reader in ("linear", "forest")}
-    names |= {"visits.next_visit_auc": "next visit AUC"}
-    names = {measure: name for measure, name in names.items() if measure in set(rows.measure)}
-    return _chosen(rows[rows.measure.isin(names)], names, found)
-
-
-def _chosen(rows: pd.DataFrame, names: Mapping[str, str], beside: pd.DataFrame | None = None) -> str:
-    if rows.empty:
-        return "Nothing could be measured of: " + ", ".join(names.values())
-    table = rows.pivot(index="release", columns="measure", values="value").reindex(columns=list(names))
-    table = table.rename(columns=names) if beside is None else table.rename(columns=names).join(beside)
-    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
-
-
-def _recordings(label: str, rows: pd.DataFrame) -> str:
-    kept = rows[rows.measure.isin(["reader.uar", "reader.ccc"])]
-    kept = kept.groupby(["release", "attacker"]).value.max().unstack()  # of what was released of a person, the better
-    named = rows[rows.measure == "identity.top1"].groupby(["release", "attacker"]).value.max().unstack()
-    names = {"fixed_reader": f"{label}, fixed", "retrained_reader": f"{label}, retrained"}
-    columns = ["ignorant", "lazy_informed", "semi_informed"]
-    both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
-    for figure, name in (("top1_5", "from 5 recordings"), ("person_top1", "from all")):
-        together = rows[(rows.measure == f"identity.{figure}") & (rows.attacker == "semi_informed")]
-        both[name] = together.groupby("release").value.max()
-    return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
+def _best(find: Callable[..., Result | None], rows: Sequence[Result], release: str, **how: str) -> Result | None:
+    """Return the larger figure of all that was released of a person."""
+    found = [find(rows, release, m, **how) for m in dict.fromkeys(r.modality for r in rows)]
+    return max(filter(None, found), key=lambda row: row.value, default=None)

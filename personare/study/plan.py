@@ -46,7 +46,8 @@ class Published:
         row: What was measured.
         published: The figure as published.
         release: Our release.
-        measure: Our measure.
+        method: Our attack, reader or measure.
+        figure: What number of it.
         attacker: Who looks, as the publication did.
         retrained: Who looks after retraining; empty where that has no meaning.
     """
@@ -54,7 +55,8 @@ class Published:
     row: str
     published: str
     release: str
-    measure: str
+    method: str
+    figure: str
     attacker: str = ""
     retrained: str = ""
 

@@ -16,7 +16,7 @@ from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
-from personare.evaluate.unmeasured import unmeasured
+from personare.evaluate.unmeasured import Asked, unmeasured
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
@@ -210,7 +210,7 @@ class Study:
             counts={**made["counts"], "seconds": made["seconds"]},
             claim=made["claim"],
         )
-        rows = [replace(read_result(result), release=row.name, modality=modality) for result in made["rows"]]
+        rows = [replace(read_result(result), release=row.name, kind=kind) for result in made["rows"]]
         return Outcome(releases=[release], rows=rows, skipped=[Withheld(**item) for item in made["skipped"]])
 
 
@@ -220,12 +220,12 @@ def read_result(row: Mapping[str, Any]) -> Result:
     return Result(**values)
 
 
-def measured(measure: str, kind: Literal["utility", "risk"], work: Callable[[], list[Result]]) -> list[Result]:
+def measured(method: str, question: Asked, work: Callable[[], list[Result]], **columns: Any) -> list[Result]:
     """Return what was measured, or one row that says why it could not be."""
     try:
         return work()
     except Exception as error:
-        return [unmeasured(measure, kind, error)]
+        return [unmeasured(method, question, error, **columns)]
 
 
 def unseeded(private: bool, rng: np.random.Generator) -> np.random.Generator:

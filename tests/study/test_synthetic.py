@@ -257,13 +257,13 @@ def test_people_kept_out_judge_and_their_figures_are_on_the_card(make, monkeypat
         _study: Study, made: Batch, train: Batch, control: Batch, *, make: object, spends: object
     ) -> list[Result]:
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
-        return [Result(measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
+        return [Result(question="member", method="membership", figure="auc", value=0.5, n=6, control=0.5)]
 
     monkeypatch.setattr("personare.study.kinds.synthetic.judge", judge)
     cohort = make(held_out=0.34, media=False)
     assert len(seen["control"]) == 2 and not seen["control"] & seen["train"] and seen["made"] == 6
     told = json.loads((cohort.root / "croissant.json").read_text())["personare:privacy"]
-    assert told["attacked"] is True and told["measured"][0]["measure"] == "membership.auc"
+    assert told["attacked"] is True and told["measured"][0]["method"] == "membership"
 
 
 def test_a_label_of_people_is_theirs_in_the_table(make, people):

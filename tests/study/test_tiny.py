@@ -128,7 +128,7 @@ def test_a_study_of_few_people_ends_with_a_report(speakers, tmp_path, people, ea
     assert made <= {*PLAN.names} - {*lost}
     assert "blur" in lost, "nobody has a film"
     rows = json.loads((tmp_path / "run/results.json").read_text())
-    assert all(row["note"] for row in rows if row["value"] is None and row["measure"] != "identity.top1")
+    assert all(row["reason"] for row in rows if row["value"] is None and row["method"] != "strongest")
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -157,7 +157,7 @@ def test_what_fails_in_a_way_that_nobody_foresaw_is_said_and_stops_nothing(speak
     rows = json.loads((tmp_path / "run/results.json").read_text())
     assert any(row["release"] == "noisy" and row["value"] is not None for row in rows), "the rest is measured"
     if folder.startswith("evaluate"):
-        statuses = {row["status"] for row in rows if row["measure"].partition(".")[0] == name}
+        statuses = {row["status"] for row in rows if row["method"] == name}
         assert statuses == {"not_measured"}
     assert f"<li>{item}" in (tmp_path / "run/report.html").read_text().partition("<main>")[0]
 

@@ -169,9 +169,9 @@ class Model:
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
         if why := private_need(self.learner).lacking(self.parts.train.subjects):
             rows = [without_figure(row, f"{why}") for row in rows]
-        rows += measured("model", "risk", lambda: self._disclosed(predictor, answers, people))
-        rows += measured("membership", "risk", self.membership)
-        return {"rows": [asdict(replace(row, release=self.row.name, modality="model")) for row in rows]}
+        rows += measured("model_identity", "identify", lambda: self._disclosed(predictor, answers, people))
+        rows += measured("membership", "member", self.membership)
+        return {"rows": [asdict(replace(row, release=self.row.name, kind="model")) for row in rows]}
 
     def _disclosed(self, predictor: Predictor, answers: Array, people: pd.DataFrame) -> list[Result]:
         """Ask what the model's answers, and what it reads them from, still tell about people it never met."""
@@ -183,7 +183,8 @@ class Model:
         rows: list[Result] = []
         for name in self.study.plan.disclosure:
             attack = partial(registry.create, "personare.evaluate.attacks", name)
-            rows += measured(name, "risk", lambda: attack()(seen, raw, people, rng=self._rng(name)))  # noqa: B023
+            question = registry.load("personare.evaluate.attacks", name).question
+            rows += measured(name, question, lambda: attack()(seen, raw, people, rng=self._rng(name)))  # noqa: B023
         return rows
 
     def membership(self) -> list[Result]:
@@ -192,13 +193,13 @@ class Model:
         if not plan.shadows or not plan.membership:
             return []
         if why := MEMBERSHIP.lacking(self.parts.train.subjects):
-            return [unmeasured(f"{name}.auc", "risk", DataError(why)) for name in plan.membership]
+            return [unmeasured(name, "member", DataError(why), figure="auc") for name in plan.membership]
         rows = self._attacked(self.learner)
         if getattr(self.learner, "epsilon", None) is None:
             return rows
         # An attack that finds nobody in the same model without privacy would say nothing about what privacy bought.
-        open_rows = {row.measure: row for row in self._attacked(replace(self.learner, epsilon=None))}
-        return [beside(row, open_rows[row.measure], "the same model without privacy") for row in rows]
+        open_rows = {row.key: row for row in self._attacked(replace(self.learner, epsilon=None))}
+        return [beside(row, open_rows[row.key], "the same model without privacy") for row in rows]
 
     def _attacked(self, learner: Any) -> list[Result]:
         plan, pool = self.study.plan, self.parts.train

@@ -171,7 +171,7 @@ class _Hiding:
             items[release.name] = (release.name, modality, open_cohort(release.root).recordings, baseline)
         judged = self._judged("judge releases", items)
         # what several modalities' judgements of the originals have in common stands once
-        once = {(r.measure, r.attacker, r.modality): r for name in originals for r in baselines[name]}
+        once = {(r.key, r.modality): r for name in originals for r in baselines[name]}
         return [*once.values(), *(row for release in releases for row in judged[release.name])]
 
     def _judged(self, label: str, items: Mapping[str, Any]) -> dict[str, list[Result]]:
@@ -220,7 +220,8 @@ def _judge(plan: StudyPlan, cohort: Any, folder: Path, item: tuple[str, str, Seq
 def _unjudged(plan: StudyPlan, items: Mapping[str, Any], item: str, error: Exception) -> Mapping[str, Any]:
     release, modality, *_ = items[item]
     row = partial(unmeasured, error=error, release=release, modality=modality)
-    rows = [*(row(attack, "risk") for attack in plan.attacks), *(row(name, "utility") for name in plan.utilities)]
+    rows = [row(name, registry.load(_ATTACKS, name).question) for name in plan.attacks]
+    rows += [row(name, "read") for name in plan.utilities]
     return {"rows": [asdict(row) for row in rows]}
 
 

@@ -155,7 +155,10 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: 
         results = judge_representation(transform, known, new, people, rng=study.rng("judge"))
         carriers = identity_carriers(transform, new, people, rng=study.rng("carriers"))
         leaks = {"carriers": carriers.to_dict("records")}
-        return [replace(r, detail={**r.detail, **leaks}) if r.measure == "identity.top1" else r for r in results]
+        return [
+            replace(r, detail={**r.detail, **leaks}) if (r.method, r.figure) == ("strongest", "top1") else r
+            for r in results
+        ]
 
     def transferred(task: TransferPlan) -> list[Result]:
         tracks = row.modalities or usual_tracks(t for r in study.cohort.recordings for t in r.tracks)
@@ -166,10 +169,10 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: 
         parts = halves if task.cohort else (batch.take(~asked), batch.take(asked))
         return transfer({"": transform}, {"": parts}, rng=study.rng("transfer", task.name))
 
-    results = measured("identity", "risk", identified)
+    results = measured("strongest", "identify", identified)
     for task in study.plan.transfer:
-        read = measured("", "utility", partial(transferred, task))[0]
-        results.append(replace(read, release="", measure=f"transfer.{task.name}"))
+        read = measured("transfer", "read", partial(transferred, task), figure="uar")[0]
+        results.append(replace(read, method="transfer", subset=task.name))
     return results
 
 

@@ -178,15 +178,17 @@ def judge(
     made, train, control = (batch.only(*numbers) for batch in (made, train, control))
     claim, rng = as_one_claim(spends), study.rng("use")
     if VISITS in train.arrays:  # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
-        rows = measured("synthetic", "utility", lambda: judge_histories(train, control, made, rng=rng))
-        rows += measured("synthetic", "risk", lambda: judge_copies(train, control, made))
+        rows = measured("visits", "resemble", lambda: judge_histories(train, control, made, rng=rng))
+        rows += measured("visits", "member", lambda: judge_copies(train, control, made))
     else:
-        rows = measured("synthetic", "utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
+        rows = measured("synthetic", "resemble", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
     attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=plan.shadows)
-    rows += measured("synthetic", "risk", lambda: attack(rng=study.rng("risk"), make=make if plan.shadows else None))
+    rows += measured(
+        "synthetic_membership", "member", lambda: attack(rng=study.rng("risk"), make=make if plan.shadows else None)
+    )
     if plan.shadows and plan.canaries:
         plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=plan.shadows)
-        rows += measured("synthetic", "risk", lambda: plant(count=plan.canaries, rng=study.rng("canaries")))
+        rows += measured("synthetic_canaries", "member", lambda: plant(count=plan.canaries, rng=study.rng("canaries")))
     return rows
 
 
