@@ -19,8 +19,8 @@ from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.evaluate.classification import judge_model
 from personare.govern.ledger import Ledger
-from personare.study.evidence import table
 from personare.study.models import Models
+from personare.study.opening import table
 from personare.study.parting import split_people
 from personare.study.plan import StudyPlan
 from personare.study.releases import ModelPlan

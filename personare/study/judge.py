@@ -13,7 +13,8 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint
 from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
-from personare.study.evidence import gather, table
+from personare.features.tracks import gather
+from personare.study.opening import table
 from personare.study.outputs import read_result
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan

@@ -31,10 +31,9 @@ from personare.learn.accounting import as_one_claim, compose
 from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
 from personare.study.card import write_card
-from personare.study.evidence import table
 from personare.study.lineage import note_batch
 from personare.study.needs import MEMBERSHIP, private_need
-from personare.study.opening import Opening, content, open_batch
+from personare.study.opening import Opening, content, open_batch, table
 from personare.study.outputs import measured, read_result
 from personare.study.parting import Parts, split_people
 from personare.study.plan import StudyPlan

@@ -19,15 +19,14 @@ from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
 from personare.evaluate.transfer import transfer
-from personare.features.track_writing import TrackForm, write_track
+from personare.features.tracks import TrackForm, write_track
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.learn.chaining import Chain
 from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
-from personare.study.evidence import table
-from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
+from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people, table
 from personare.study.outputs import measured
 from personare.study.releases import RepresentationPlan
 

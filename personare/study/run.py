@@ -9,8 +9,6 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from personare import __version__
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording
 from personare.anonymize._release import fit_masks, release_recordings
@@ -20,14 +18,13 @@ from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, fingerprint
-from personare.features.locations import Locations
-from personare.features.tracks import Track, film_of, sound_of
+from personare.features.locations import Locations, locate_live
+from personare.features.tracks import has_landmarker, observe, observed_tracks
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
 from personare.study import outputs
 from personare.study.admission import admit
-from personare.study.evidence import Observe, has_landmarker, locate_live
 from personare.study.features import FeatureReleases
 from personare.study.judge import Judge, needed_views
 from personare.study.labels import choose_label, values_of
@@ -116,7 +113,11 @@ def _release_learned(
     # a process that was begun earlier may stand in another folder
     real, folder = replace(cohort, root=cohort.root.resolve()), RunFolder(run.root.resolve())
     many: dict[str, Any] = {"cohort": real, "plan": plan, "run": folder, "ledger": ledger}
-    many["opening"] = _opened(plan, Opening(cohort=real, ledger=ledger, known=_seen(folder)), workers.alone())
+    many["opening"] = _opened(
+        plan,
+        Opening(cohort=real, ledger=ledger, known=observed_tracks(folder.private / "views" / ORIGINAL)),
+        workers.alone(),
+    )
     features = FeatureReleases(**many, workers=workers.alone())
     kinds: list[tuple[Sequence[Any], Callable[[Any], _Learned]]] = [
         (plan.synthetic, features.synthesize),  # these take longest: begun first, they keep no process waiting
@@ -146,19 +147,6 @@ def _opened(plan: StudyPlan, opening: Opening, workers: Workers) -> Opening:
             if not task.cohort:
                 opening(task.label, ())
     return opening
-
-
-def _seen(run: RunFolder) -> dict[str, dict[str, Track]]:
-    """Return the tracks that this study has read already, of the films and sounds that it hides."""
-    found: dict[str, dict[str, Track]] = {}
-    for path in sorted((run.private / "views" / ORIGINAL).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as views:
-            if "logmel" in views.files:
-                found.setdefault(path.stem, {})["audio"] = sound_of(views["logmel"])
-            if "blendshapes" in views.files:
-                with suppress(DataError):  # no face is seen
-                    found.setdefault(path.stem, {})["video"] = film_of(views["blendshapes"], path.stem)
-    return found
 
 
 def _with_classes(cohort: Cohort, plan: StudyPlan, make: Callable[[Any], _Learned], one: Any) -> _Learned:
@@ -248,7 +236,8 @@ class _Study:
 
     def _observe(self, name: str, files: Mapping[str, Mapping[str, Path]]) -> list[Withheld]:
         views = needed_views(self.plan)
-        observe = Observe(
+        work = partial(
+            observe,
             folder=self.run.private / "views" / name,
             views=views,
             locations=self.run.private / "locations",
@@ -260,7 +249,7 @@ class _Study:
         }
         items = {recording: (recording, tracks) for recording, tracks in files.items()}
         steps = self.run.private / "steps" / f"observe-{name}"
-        found = self.workers.each(f"look at {name}", items, observe, steps, keys, _unseen)
+        found = self.workers.each(f"look at {name}", items, work, steps, keys, _unseen)
         return [
             Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
             for recording, seen in sorted(found)
