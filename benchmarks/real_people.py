@@ -11,7 +11,7 @@ import pandas as pd
 from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound
-from personare.features.checking import check
+from personare.features.files import check
 from personare.study.admission import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan

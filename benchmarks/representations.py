@@ -35,7 +35,7 @@ from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
 from personare.represent.noise import Noise
 from personare.study.admission import admit
-from personare.study.evidence import table as table_of
+from personare.study.opening import table as table_of
 
 FIGURES = (
     "reader.uar",

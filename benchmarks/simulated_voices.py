@@ -14,7 +14,7 @@ from personare.core.types import Cohort, Recording
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound, write
-from personare.features.checking import check
+from personare.features.files import check
 from personare.simulate.expression import EMOTIONS
 from personare.simulate.people import person
 from personare.simulate.take import perform

@@ -198,8 +198,7 @@ def import_(
     """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
-    from personare.features.checking import check, remarks
-    from personare.features.cutting import Cutter
+    from personare.features.files import Cutter, check, remarks
     from personare.study.parallel import Workers
 
     def examine(path: Path, track: str) -> list[str]:
@@ -284,7 +283,7 @@ def report(run: Path) -> None:
 def validate(cohort: Path) -> None:
     """List every problem of a COHORT folder, with the file and the fix."""
     from personare.data.validate import validate as problems_of
-    from personare.features.checking import check
+    from personare.features.files import check
 
     problems = problems_of(cohort, check=check)
     click.echo("\n".join([*map(_line, problems), f"{len(problems)} problems."]))

@@ -9,15 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from personare.core.errors import DataError
 from personare.core.types import Cohort, Withheld
 from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder
-from personare.features.tracks import Track, film_of, sound_of
+from personare.features.tracks import observed_tracks
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
@@ -92,7 +90,7 @@ def _learn(study: Study, learned: Sequence[tuple[Kind, Any]], outcome: Outcome) 
     # a process that was begun earlier may stand in another folder
     cohort = replace(study.cohort, root=study.cohort.root.resolve())
     run = RunFolder(study.folder.root.resolve())
-    opening = Opening(cohort=cohort, ledger=study.ledger, known=_seen(run))
+    opening = Opening(cohort=cohort, ledger=study.ledger, known=observed_tracks(run.private / "views" / ORIGINAL))
     inside = replace(study, cohort=cohort, run=run, workers=alone, shared=opening)
     for _, row in learned:  # what several learn from is opened before it is handed to several processes
         with suppress(Exception):  # each release meets it again and says it
@@ -134,19 +132,6 @@ def _lost(name: str, error: Exception) -> Outcome:
     outcome = Outcome()
     outcome.missed(name, error)
     return outcome
-
-
-def _seen(run: RunFolder) -> dict[str, dict[str, Track]]:
-    """Return the tracks that this study has read already, of the films and sounds that it hides."""
-    found: dict[str, dict[str, Track]] = {}
-    for path in sorted((run.private / "views" / ORIGINAL).glob("*.npz")):
-        with np.load(path, allow_pickle=False) as views:
-            if "logmel" in views.files:
-                found.setdefault(path.stem, {})["audio"] = sound_of(views["logmel"])
-            if "blendshapes" in views.files:
-                with suppress(DataError):  # no face is seen
-                    found.setdefault(path.stem, {})["video"] = film_of(views["blendshapes"], path.stem)
-    return found
 
 
 def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:

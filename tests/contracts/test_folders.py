@@ -30,7 +30,7 @@ def test_every_reader_says_where_its_data_come_from_and_under_which_terms(name):
 
 @pytest.mark.parametrize("folder", ["attacks", "utility"])
 def test_every_judge_says_what_it_looks_at(folder):
-    from personare.features.views import FACE_VIEWS, VOICE_VIEWS
+    from personare.features.tracks import FACE_VIEWS, VOICE_VIEWS
 
     package = f"personare.evaluate.{folder}"
     for name in registry.find(package):

@@ -51,7 +51,7 @@ def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, smal
     study(made_up, small_plan, tmp_path / "run")
     first = (tmp_path / "run/results.json").read_text()
     monkeypatch.setattr("personare.study.kinds.releases.anonymize_recording", None)
-    monkeypatch.setattr("personare.study.evidence.voice_views", None)
+    monkeypatch.setattr("personare.features.tracks.voice_views", None)
     study(made_up, small_plan, tmp_path / "run")
     assert (tmp_path / "run/results.json").read_text() == first
 

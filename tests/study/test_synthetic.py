@@ -20,8 +20,8 @@ from personare.core.errors import DataError, OptionError, PolicyError, UnknownMe
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.data.validate import validate
-from personare.features.checking import check
 from personare.features.expression import BLENDSHAPES
+from personare.features.files import check
 from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger

@@ -25,8 +25,8 @@ from personare.learn.accounting import as_one_claim
 from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
 from personare.study.card import write_card
-from personare.study.evidence import table
 from personare.study.needs import MEMBERSHIP, private_need
+from personare.study.opening import table
 from personare.study.parting import Parts, split_people
 from personare.study.study import Outcome, Study, measured, read_result, unseeded
 

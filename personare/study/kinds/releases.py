@@ -17,10 +17,11 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
 from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
-from personare.features.locations import Locations
+from personare.features.locations import Locations, locate_live
+from personare.features.tracks import gather, has_landmarker, observe
 from personare.study.admission import admit
-from personare.study.evidence import Observe, gather, has_landmarker, locate_live, table
 from personare.study.lineage import ORIGINAL, note_sources
+from personare.study.opening import table
 from personare.study.plan import StudyPlan
 from personare.study.study import Outcome, Study, read_result
 
@@ -92,9 +93,12 @@ class _Hiding:
     def observe(self, name: str, files: Mapping[str, Mapping[str, Path]]) -> list[Withheld]:
         """Describe recordings as an attacker sees them; of the originals, find the faces for all releases."""
         run, views = self.study.folder, _views(self.study.plan)
-        original = name == ORIGINAL
-        observe = Observe(
-            folder=run.private / "views" / name, views=views, locations=run.private / "locations", original=original
+        work = partial(
+            observe,
+            folder=run.private / "views" / name,
+            views=views,
+            locations=run.private / "locations",
+            original=name == ORIGINAL,
         )
         keys = {
             recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
@@ -102,7 +106,7 @@ class _Hiding:
         }
         items = {recording: (recording, tracks) for recording, tracks in files.items()}
         steps = run.private / "steps" / f"observe-{name}"
-        seen = self.study.workers.each(f"look at {name}", items, observe, steps, keys, _unseen)
+        seen = self.study.workers.each(f"look at {name}", items, work, steps, keys, _unseen)
         return [
             Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
             for recording, found in sorted(seen)

@@ -21,12 +21,11 @@ from personare.data.roles import usual_tracks
 from personare.evaluate.carriers import identity_carriers
 from personare.evaluate.representations import judge_representation
 from personare.evaluate.transfer import transfer
-from personare.features.track_writing import TrackForm, write_track
+from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
 from personare.learn.checkpoints import save_weights
 from personare.study.datasheet import Sheet, write_datasheet
-from personare.study.evidence import table
-from personare.study.opening import Opening, Written, building, part_people
+from personare.study.opening import Opening, Written, building, part_people, table
 from personare.study.plan import TransferPlan
 from personare.study.study import Outcome, Study, measured, unseeded
 
