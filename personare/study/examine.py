@@ -13,8 +13,9 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Result, Spend
+from personare.data.atomic import write_json
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder, private_folder, write_json
+from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model

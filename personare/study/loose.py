@@ -372,7 +372,7 @@ def _digest(path: Path) -> str:
 
 def _numbered(recordings: Sequence[Recording], sources: Sources) -> dict[str, Recording]:
     """Return the originals by what they are called in the release: a task's or a day's name may be told by nobody."""
-    from personare.data.index import recording_id
+    from personare.data.cohort import recording_id
 
     numbered: dict[str, Recording] = {}
     for subject in sorted({r.subject for r in recordings}):

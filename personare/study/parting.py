@@ -8,8 +8,14 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.data.published import as_published
-from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
+from personare.data.splits import (
+    Split,
+    as_published,
+    check_apart,
+    k_folds_with_validation,
+    leaky_random_9_1,
+    unseen_sentences,
+)
 
 __all__ = ["Parts", "split_people"]
 
