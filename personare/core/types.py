@@ -261,47 +261,41 @@ class Evidence:
     views: Mapping[str, Mapping[str, Array]]
 
 
+RISKS = ("identify", "infer", "member", "link")
+"""The questions whose answers are risks; the others are what is kept, what is like, and what it costs."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One measured number about one release: a row of ``results.json``.
 
-    Attributes:
-        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and the next.
-        modality: ``audio``, ``video`` or ``audio+video``; ``representation``, ``synthetic`` or ``model``.
-        measure: The measure's name and figure, e.g. ``voice_emotion_svm.uar`` or ``voice_gmm.top1``.
-        kind: ``utility``, ``risk`` or ``cost``.
-        attacker: Who looks: ``ignorant``, ``lazy_informed`` or ``semi_informed`` for a risk; ``fixed_reader`` or
-            ``retrained_reader`` for a utility; empty where neither applies.
-        value: The number; NaN with a reason in ``note`` where it cannot be had.
-        low: Lower end of the 95 % interval (people resampled).
-        high: Upper end.
-        n: Number of recordings (or people, see unit) behind it.
-        baseline: The same figure on unprotected data.
-        control: What guessing gives (chance, or the majority).
-        unit: ``share``, ``correlation``, ``seconds`` ...
-        better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
-        note: Anything a reader must know, in words for people; no code decides by it.
-        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
-            number; ``claim_broken`` where an attack refutes what the release claims.
-        detail: For the report only (confusion matrix, histograms); not in ``results.json``.
+    A row is the one of its release, kind, modality, question, method, figure, subset and attacker.
     """
 
-    release: str = ""
-    modality: str = ""
-    measure: str
-    kind: Literal["utility", "risk", "cost"]
+    release: str = ""  # "original" for unprotected data; whoever judges fills in release and kind
+    kind: Literal["recordings", "representations", "synthetic", "model"] = "recordings"
+    modality: str = ""  # "audio", "video", "audio+video"; "" where the release is not of one
+    question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
+    method: str  # the attack, reader or measure
+    figure: str  # what the number is
+    subset: str = ""  # of whom or of what
     attacker: str = ""
+    status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
     value: float
     low: float = float("nan")
     high: float = float("nan")
     n: int = 0
-    baseline: float = float("nan")
-    control: float = float("nan")
     unit: str = "share"
     better: Literal["higher", "lower"] = "higher"
-    note: str = ""
-    status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
-    detail: Mapping[str, Any] = field(default_factory=dict)
+    baseline: float = float("nan")
+    control: float = float("nan")
+    reason: str = ""  # words for people; nothing branches on it
+    detail: Mapping[str, Any] = field(default_factory=dict)  # report only; not in results.json
+
+    @property
+    def risk(self) -> bool:
+        """Whether it says what is told of people."""
+        return self.question in RISKS
 
     def __post_init__(self) -> None:
         """What has no number was not measured and what has one was, whoever made the row of whatever other row."""

@@ -1,0 +1,134 @@
+"""Which of all that was measured stands for a release: chosen here alone, from the columns of the rows."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from personare.core.types import RISKS, Result
+
+__all__ = ["STANDS", "Query", "broken_claim", "choose", "group_of", "informative", "strongest", "unprotected"]
+
+CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
+"""Attacks on people who were planted to be found: they never stand for everybody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which rows of a release may stand for it; what is left empty may be anything."""
+
+    questions: tuple[str, ...]
+    figures: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    subset: str = ""
+    attacker: str = ""
+
+    def rows(self, rows: Sequence[Result], release: str, group: str) -> list[Result]:
+        """Return the rows of a release that are asked for."""
+        found = [
+            r
+            for r in rows
+            if r.release == release
+            and group_of(r) == group
+            and r.question in self.questions
+            and (not self.figures or r.figure in self.figures)
+            and (not self.methods or r.method in self.methods)
+            and r.method not in self.without
+            and r.subset == self.subset
+        ]
+        own = [r for r in found if r.attacker == self.attacker] if self.attacker else found
+        # Training again on originals changes nothing, so one attacker's or reader's row is enough for them.
+        return own or (found if release == "original" else [])
+
+    def find(self, rows: Sequence[Result], release: str, group: str) -> Result | None:
+        """Return the row that stands for a release."""
+        return strongest(self.rows(rows, release, group))
+
+
+IDENTIFY = Query(questions=("identify",), figures=("top1",), attacker="semi_informed")
+IDENTIFY_ALL = replace(IDENTIFY, figures=("person_top1",))
+READ = Query(questions=("read",), figures=("uar", "ccc"), methods=("reader",), attacker="retrained_reader")
+MEMBER = Query(questions=("member",), figures=("auc", "person_auc"))
+MEMBER_PEOPLE = Query(questions=("member",), figures=("auc",), without=CANARIES)
+LEARNED = Query(questions=("read",), figures=("tstr_uar", "next_visit_auc"))  # of histories: what comes next
+STANDS: Mapping[str, tuple[Query, Query]] = {
+    "recordings": (IDENTIFY, READ),
+    "representations": (IDENTIFY, READ),
+    "synthetic": (MEMBER_PEOPLE, LEARNED),
+    "model": (MEMBER, Query(questions=("read",), figures=("uar",), methods=("model",))),
+}
+"""The risk and the utility that stand for a release on the frontier, by its kind."""
+ANY_KIND = (
+    Query(questions=RISKS, figures=("top1", "auc", "person_auc", "risk")),
+    Query(questions=("read",), figures=("uar", "ccc", "tstr_uar", "accuracy")),
+)
+"""The same for a kind of release that came with a package of its own."""
+_MISSING: Mapping[str, tuple[str, str]] = {
+    "recordings": ("no retrained attacker was run on it", "no retrained reader was run on it"),
+    "representations": ("no retrained attacker was run on it", "no reader was run on it"),
+    "synthetic": ("no membership attack on its people was run", "what is learned from it was not measured"),
+    "model": ("no membership attack was run on it", "its recall was not measured"),
+}
+
+
+def group_of(row: Result) -> str:
+    """Return what a row is compared within: the modality of recordings, else the kind of release."""
+    return row.modality if row.kind == "recordings" else row.kind
+
+
+def informative(row: Result) -> bool:
+    """Whether the attack behind a row passed its self-test."""
+    return row.status != "not_informative"
+
+
+def strongest(rows: Sequence[Result]) -> Result | None:
+    """Return the attack that finds most, or the reader that reads most.
+
+    The judge's own choice comes first, then attacks that passed their self-test, then the others, then what could not
+    be measured, for its reason.
+    """
+    judged = [r for r in rows if r.method == "strongest"]
+    finite = [r for r in judged or rows if math.isfinite(r.value)]
+    believed = [r for r in finite if informative(r)] or finite
+    if not believed:
+        return next(iter(judged or rows), None)
+    return max(believed, key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
+
+
+def broken_claim(rows: Sequence[Result], release: str) -> str:
+    """Return what an attack found above the bound of a privacy claim; empty where none did."""
+    own = (r for r in rows if r.release == release and r.status == "claim_broken")
+    return next((f"{r.method}.{r.figure}: {r.reason}" for r in own), "")
+
+
+def choose(rows: Sequence[Result], release: str, kind: str, group: str) -> tuple[Result, Result] | str:
+    """Return the risk and the utility that stand for a release, or why there are none."""
+    if broken_claim(rows, release):
+        return "its privacy claim does not hold"
+    missing = _MISSING.get(kind, ("no attack was run on it", "nothing was read from it"))
+    found: list[Result] = []
+    for query, why in zip(STANDS.get(kind, ANY_KIND), missing, strict=True):
+        row = query.find(rows, release, group)
+        if row is None or not math.isfinite(row.value):
+            return (row.reason if row else "") or why
+        found.append(row)
+    return found[0], found[1]
+
+
+def baseline(row: Result | None) -> Result | None:
+    """Return what the same figure was where nothing was protected."""
+    if row is None or not math.isfinite(row.baseline):
+        return None
+    return replace(row, release="original", value=row.baseline, low=math.nan, high=math.nan, reason="", detail={})
+
+
+def unprotected(rows: Sequence[Result], risk: Result, utility: Result) -> tuple[Result, Result] | None:
+    """Return what the baselines of a release say of the originals; None where they say nothing.
+
+    Shadow generators may have no worst release to be tried on: beside them stands the strongest attack that has one.
+    """
+    before, kept = baseline(risk), baseline(utility)
+    if before is None and risk.kind == "synthetic":
+        tried = [baseline(r) for r in MEMBER_PEOPLE.rows(rows, risk.release, "synthetic")]
+        before = max(filter(None, tried), key=lambda r: r.value, default=None)
+    return (before, kept) if before and kept else None
