@@ -81,10 +81,8 @@ def _frontier(axes: Axes, panel: Panel) -> None:
 def _guess_lines(axes: Axes, points: Sequence[Point]) -> list[Stroke]:
     """Draw what guessing gives in either direction; return the strokes."""
     text: dict[str, Any] = {"color": COLORS["muted"], "fontsize": 8, "zorder": 1, "textcoords": "offset points"}
-    told, read = (
-        [v for v in c if math.isfinite(v)]
-        for c in zip(*[(p.risk.control, p.utility.control) for p in points], strict=True)
-    )
+    told = [p.risk.control for p in points if math.isfinite(p.risk.control)]
+    read = [p.utility.control for p in points if math.isfinite(p.utility.control)]
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     strokes: list[Stroke] = []
     if told:
