@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # pandas takes most of a second to import, and the command li
     import pandas as pd
 
 __all__ = [
+    "RISKS",
     "Array",
     "Batch",
     "Cohort",
@@ -262,23 +263,49 @@ class Evidence:
 
 
 RISKS = ("identify", "infer", "member", "link")
-"""The questions whose answers are risks; the others are what is kept, what is like, and what it costs."""
+"""The questions an attacker asks: who is it, what kind of person, were they in it, do two records belong together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """One measured number about one release: a row of ``results.json``.
 
-    A row is the one of its release, kind, modality, question, method, figure, subset and attacker.
+    A row is known by its ``release``, ``kind``, ``modality``, ``question``, ``method``, ``figure``, ``subset`` and
+    ``attacker``. No code reads meaning out of a text: what a program decides by has a column.
+
+    Attributes:
+        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and ``kind``.
+        kind: Of release; originals have the kind that they are the baseline of.
+        modality: ``audio``, ``video`` or ``audio+video`` (``visits`` of histories); empty where the release is of none.
+        question: One of ``RISKS``; ``read`` (what behavior is still read), ``resemble`` (how like real people made-up
+            ones are) or ``cost``.
+        method: The attack, reader or measure; ``strongest`` and ``reader`` are chosen of several.
+        figure: What the number is: ``top1``, ``auc``, ``uar`` ...
+        subset: Of whom or of what: ``exposed`` people, ``sex_F``, a modality, an attribute (``sex``), a task's label.
+        attacker: ``ignorant``, ``lazy_informed``, ``semi_informed``, ``shadow`` or ``canaries`` for a risk;
+            ``fixed_reader`` or ``retrained_reader`` for behavior; empty where neither applies.
+        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
+            number; ``claim_broken`` where an attack refutes what the release claims.
+        value: The number; NaN where it cannot be had.
+        low: Lower end of the 95 % interval (people resampled).
+        high: Upper end.
+        n: Number of recordings (or people, see unit) behind it.
+        unit: ``share``, ``correlation``, ``seconds`` ...
+        better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
+        baseline: The same figure on unprotected data.
+        control: What guessing gives (chance, or the majority).
+        reason: Anything a reader must know, in words for people; no code decides by it.
+        detail: For the report only (confusion matrix, histograms, which attack was ``strongest``); not in
+            ``results.json``.
     """
 
-    release: str = ""  # "original" for unprotected data; whoever judges fills in release and kind
+    release: str = ""
     kind: Literal["recordings", "representations", "synthetic", "model"] = "recordings"
-    modality: str = ""  # "audio", "video", "audio+video"; "" where the release is not of one
+    modality: str = ""
     question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
-    method: str  # the attack, reader or measure
-    figure: str  # what the number is
-    subset: str = ""  # of whom or of what
+    method: str
+    figure: str
+    subset: str = ""
     attacker: str = ""
     status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
     value: float
@@ -289,13 +316,8 @@ class Result:
     better: Literal["higher", "lower"] = "higher"
     baseline: float = float("nan")
     control: float = float("nan")
-    reason: str = ""  # words for people; nothing branches on it
-    detail: Mapping[str, Any] = field(default_factory=dict)  # report only; not in results.json
-
-    @property
-    def risk(self) -> bool:
-        """Whether it says what is told of people."""
-        return self.question in RISKS
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """What has no number was not measured and what has one was, whoever made the row of whatever other row."""
@@ -303,3 +325,13 @@ class Result:
             object.__setattr__(self, "status", "not_measured")
         elif self.status == "not_measured":
             object.__setattr__(self, "status", "ok")
+
+    @property
+    def key(self) -> tuple[str, str, str, str, str]:
+        """What was measured, of whatever release: the same of originals and of a release."""
+        return self.question, self.method, self.figure, self.subset, self.attacker
+
+    @property
+    def risk(self) -> bool:
+        """Whether it says what attackers learn about people."""
+        return self.question in RISKS

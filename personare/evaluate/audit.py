@@ -163,7 +163,7 @@ def audit(
         rng: Draws who is included, and breaks ties. The training must not see it.
 
     Returns:
-        One row, ``audit.epsilon``: the bound, with the claim as control; its note says whether the claim can hold.
+        One row, the figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
 
     Raises:
         DataError: Scores that are not one finite number for each canary.
@@ -175,8 +175,10 @@ def audit(
     found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
     broken = claim is not None and found.epsilon > claim.epsilon
     return Result(
-        measure="audit.epsilon",
-        kind="risk",
+        kind="model",
+        question="member",
+        method="audit",
+        figure="epsilon",
         attacker="canaries",
         value=found.epsilon,
         low=found.epsilon,
@@ -184,7 +186,7 @@ def audit(
         control=claim.epsilon if claim else float("nan"),
         unit="epsilon",
         better="lower",
-        note=_verdict(found, claim),
+        reason=_verdict(found, claim),
         status="claim_broken" if broken else "ok",
         detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": _ceiling(rows, claim)},
     )

@@ -36,7 +36,7 @@ def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.ra
         rng: Groups of people, bootstrap.
 
     Returns:
-        ``reader.*`` rows.
+        Rows of the method ``reader``.
     """
     first = next(iter(readings.values()))
     ids = [i for i in first.ids if all(i in r.ids for r in readings.values())]
@@ -53,7 +53,7 @@ def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.ra
     chosen = replace(some, likely=likely, missing=min(r.missing for r in same.values()))
     rows = measure_reading(chosen, "reader", modality=modality, rng=rng)
     note = f"each group of people is read by the reader that reads all others best: {said}"
-    return [replace(row, note="; ".join(filter(None, (note, row.note)))) for row in rows]
+    return [replace(row, reason="; ".join(filter(None, (note, row.reason)))) for row in rows]
 
 
 def _of(reading: Reading, ids: list[str]) -> Reading:

@@ -107,8 +107,8 @@ def judge_model(
         rng: Bootstrap over people, ties.
 
     Returns:
-        ``model.*`` rows. The detail of ``model.accuracy`` has the confusion matrix, that of the calibration errors the
-        reliability diagrams. A bootstrap makes calibration errors a little larger than they are: so are the intervals.
+        Rows of the method ``model``. The detail of ``accuracy`` has the confusion matrix, that of calibration errors
+        the reliability diagrams. A bootstrap makes calibration errors a little larger than they are; so are intervals.
 
     Raises:
         DataError: Probabilities that are none.
@@ -117,16 +117,17 @@ def judge_model(
         >>> one = Batch(ids=("a", "b"), arrays={}, present={}, labels=np.array([0, 1]), classes=("x", "y"),
         ...     subjects=np.array(["p", "q"]))
         >>> rows = judge_model(np.array([[0.9, 0.1], [0.8, 0.2]]), one, None, rng=np.random.default_rng(0))
-        >>> {r.measure: r.value for r in rows}["model.accuracy"]
+        >>> {r.figure: r.value for r in rows}["accuracy"]
         0.5
     """
     said = Answers.of(probabilities, batch, rng=rng)
     more = [*_averages(said, rng), _low_confidence(said, rng), _collapse(said, rng)]
     rows = overall(said, rng=rng) + _of_classes(more, said)
-    return rows + (_groups(said, table, rng) if table is not None else [])
+    rows += _groups(said, table, rng) if table is not None else []
+    return [replace(row, kind="model") for row in rows]
 
 
-def overall(said: Answers, *, rng: np.random.Generator, name: str = "model") -> list[Result]:
+def overall(said: Answers, *, rng: np.random.Generator) -> list[Result]:
     """Return accuracy, unweighted average recall and the calibration errors, likelihood and Brier score."""
     confidence, right, k = said.confidence, said.right.astype(float), len(said.classes)
     counts = np.bincount(said.truth, minlength=k)
@@ -134,15 +135,15 @@ def overall(said: Answers, *, rng: np.random.Generator, name: str = "model") -> 
     true = np.maximum(said.likely[np.arange(len(right)), said.truth], 1e-12)
     off = ((said.likely - np.eye(k)[said.truth]) ** 2).sum(axis=1)
     rows = [
-        _mean(f"{name}.accuracy", right, said, rng, control=counts.max() / counts.sum(), confusion=confusion.tolist()),
-        _row(f"{name}.uar", said.hits(), said, _uar(k), rng, control=1 / int((counts > 0).sum())),
-        _mean(f"{name}.brier", off, said, rng, better="lower", unit="squared error", control=1 - 1 / k),
-        _mean(f"{name}.nll", -np.log(true), said, rng, better="lower", unit="nats", control=np.log(k)),
+        _mean("accuracy", right, said, rng, control=counts.max() / counts.sum(), confusion=confusion.tolist()),
+        _row("uar", said.hits(), said, _uar(k), rng, control=1 / int((counts > 0).sum())),
+        _mean("brier", off, said, rng, better="lower", unit="squared error", control=1 - 1 / k),
+        _mean("nll", -np.log(true), said, rng, better="lower", unit="nats", control=np.log(k)),
     ]
     for measure, edges in (("ece", equal_width(_BINS)), ("ece_equal_mass", equal_mass(confidence, _BINS))):
         where = np.eye(len(edges) + 1)[bin_of(confidence, edges)]  # (N, B)
         parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
-        drawn = _row(f"{name}.{measure}", parts.reshape(len(right), -1), said, _ece, rng, better="lower")
+        drawn = _row(measure, parts.reshape(len(right), -1), said, _ece, rng, better="lower")
         rows.append(replace(drawn, detail={"reliability": reliability(confidence, said.right, edges)}))
     return _of_classes(rows, said)
 
@@ -190,17 +191,17 @@ def _averages(said: Answers, rng: np.random.Generator) -> list[Result]:
                 found = _rates(sums, k)
                 return mean(found[i], found[3])
 
-            row = _row(f"model.{rate}_{kind}", said.hits(), said, figure, rng)
+            row = _row(f"{rate}_{kind}", said.hits(), said, figure, rng)
             same = {"recall_weighted": "the same as accuracy", "recall_macro": "the same as uar"}
-            rows.append(replace(row, note=same.get(f"{rate}_{kind}", "")))
+            rows.append(replace(row, reason=same.get(f"{rate}_{kind}", "")))
     return rows
 
 
 def _low_confidence(said: Answers, rng: np.random.Generator) -> Result:
     low = said.confidence <= _LOW
     if not low.any():
-        return _missing("model.confacc_low", f"no answer has a confidence of at most {_LOW}")
-    return _mean("model.confacc_low", said.take(low).right.astype(float), said.take(low), rng)
+        return _missing("confacc_low", f"no answer has a confidence of at most {_LOW}")
+    return _mean("confacc_low", said.take(low).right.astype(float), said.take(low), rng)
 
 
 def _collapse(said: Answers, rng: np.random.Generator) -> Result:
@@ -208,18 +209,18 @@ def _collapse(said: Answers, rng: np.random.Generator) -> Result:
     k = len(said.classes)
     told, true = (np.bincount(v, minlength=k) / len(said.truth) for v in (said.predicted, said.truth))
     top = int(told.argmax())
-    row = _mean("model.largest_class", (said.predicted == top).astype(float), said, rng, control=true[top])
+    row = _mean("largest_class", (said.predicted == top).astype(float), said, rng, control=true[top])
     collapsed = told[top] > max(_COLLAPSED, true[top])
     note = f"collapsed: nearly every recording is called {said.classes[top]}" if collapsed else ""
-    return replace(row, better="lower", note=note)
+    return replace(row, better="lower", reason=note)
 
 
 def _groups(said: Answers, table: pd.DataFrame, rng: np.random.Generator) -> list[Result]:
     k, rows = len(said.classes), []
     for name, group in _kinds(table, len(said.truth)).items():
         part = said.take(group)
-        row = _row(f"model.uar_{name}", part.hits(), part, _uar(k), rng)
-        rows += _of_classes([replace(row, note=f"{len(np.unique(part.subjects))} people")], part)
+        row = _row("uar", part.hits(), part, _uar(k), rng)
+        rows += _of_classes([replace(row, subset=name, reason=f"{len(np.unique(part.subjects))} people")], part)
     return rows
 
 
@@ -241,7 +242,7 @@ def _kinds(table: pd.DataFrame, n: int) -> dict[str, Array]:
 
 
 def _mean(
-    measure: str,
+    figure_name: str,
     values: Array,
     said: Answers,
     rng: np.random.Generator,
@@ -252,13 +253,15 @@ def _mean(
     confusion: Any = None,
 ) -> Result:
     sums = np.stack([values, np.ones(len(values))], axis=1)
-    row = _row(measure, sums, said, lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng, control=control, better=better)
+    row = _row(
+        figure_name, sums, said, lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng, control=control, better=better
+    )
     detail = {"classes": list(said.classes), "confusion": confusion} if confusion is not None else {}
     return replace(row, unit=unit, detail=detail)
 
 
 def _row(
-    measure: str,
+    figure_name: str,
     values: Array,
     said: Answers,
     figure: Figure,
@@ -269,7 +272,7 @@ def _row(
 ) -> Result:
     found = over_people(values, said.subjects, figure, rng=rng)
     return replace(
-        _missing(measure, ""),
+        _missing(figure_name, ""),
         value=found.value,
         low=found.low,
         high=found.high,
@@ -279,5 +282,5 @@ def _row(
     )
 
 
-def _missing(measure: str, reason: str) -> Result:
-    return Result(measure=measure, kind="utility", value=float("nan"), note=reason)
+def _missing(figure: str, reason: str) -> Result:
+    return Result(question="read", method="model", figure=figure, value=float("nan"), reason=reason)

@@ -11,6 +11,7 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Result
 from personare.evaluate.metrics import over_people
 from personare.evaluate.synthetic_case import SyntheticCase
+from personare.evaluate.unmeasured import Asked
 
 __all__ = ["Share", "closest_rows", "no_narrower", "risk_rows", "wilson", "wilson_ends"]
 
@@ -78,14 +79,15 @@ def no_narrower(row: Result, people: int) -> Result:
     return replace(row, low=low, high=high)
 
 
-def risk_rows(name: str, successes: Array, naive: Array, case: SyntheticCase) -> list[Result]:
-    """Return ``<name>_risk`` over all people and ``<name>_exposed_risk`` over the most exposed.
+def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case: SyntheticCase) -> list[Result]:
+    """Return the ``risk`` over all people and over the most exposed.
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
     others (c), as a share of what could be more. It is not cut at 0: below is luck.
 
     Args:
-        name: The measure, e.g. ``synthetic_inference.label``.
+        question: What the attack asks.
+        method: The attack.
         successes: (P,) how often the attack succeeded on each real person, in [0, 1]; NaN where it was not tried.
         naive: (P,) the same of guessing without the synthetic people.
         case: Who was learned from, and who is exposed.
@@ -98,41 +100,61 @@ def risk_rows(name: str, successes: Array, naive: Array, case: SyntheticCase) ->
     proportions", Statistics in Medicine 17, 1998 (method 10), over 1 - c.
     """
     tried = np.isfinite(successes)
-    kinds = (("risk", tried), ("exposed_risk", tried & case.exposed))
-    return [_risk(f"{name}_{kind}", successes, naive, case.inside, chosen) for kind, chosen in kinds]
+    rows = []
+    for subset, chosen in (("", tried), ("exposed", tried & case.exposed)):
+        row = Result(question=question, method=method, figure="risk", subset=subset, value=np.nan, better="lower")
+        rows.append(_risk(row, successes, naive, case.inside, chosen))
+    return rows
 
 
-def _risk(measure: str, successes: Array, naive: Array, inside: Array, chosen: Array) -> Result:
+def _risk(row: Result, successes: Array, naive: Array, inside: Array, chosen: Array) -> Result:
     try:
         main, control = wilson(successes[chosen & inside]), wilson(successes[chosen & ~inside])
     except DataError as error:
-        return _row(measure, float("nan"), note=f"not measured: {error}")
+        return replace(row, reason=f"not measured: {error}")
     guess = float(np.mean(naive[chosen & inside]))
     detail = {"attack": vars(main), "control": vars(control), "naive": guess}
     said = f"{main.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
     room = 1 - control.value
     if room < 1e-9:
-        return _row(measure, float("nan"), note=f"not measured: it succeeds on everybody else too; {said}")
+        return replace(row, reason=f"not measured: it succeeds on everybody else too; {said}")
     gap = main.value - control.value
     low = gap - np.hypot(main.value - main.low, control.high - control.value)
     high = gap + np.hypot(main.high - main.value, control.value - control.low)
     if main.value <= guess:
         said = f"no better than a naive guess; {said}"
-    ends = (low / room, min(1.0, high / room))
-    return replace(_row(measure, gap / room, ends, n=main.n + control.n, control=0.0, note=said), detail=detail)
+    return replace(
+        row,
+        value=gap / room,
+        low=float(low / room),
+        high=float(min(1.0, high / room)),
+        n=main.n + control.n,
+        control=0.0,
+        reason=said,
+        detail=detail,
+    )
 
 
 def closest_rows(
-    name: str, closeness: Array, case: SyntheticCase, *, note: str, rng: np.random.Generator
+    question: Asked,
+    method: str,
+    figure: str,
+    closeness: Array,
+    case: SyntheticCase,
+    *,
+    reason: str,
+    rng: np.random.Generator,
 ) -> list[Result]:
     """Return how often the real person closest to a synthetic recording is one who was learned from.
 
     Args:
-        name: The measure; ``<name>`` is over all real people, ``<name>_exposed`` over recordings closest to one of the
-            most exposed. People as close share the recording.
+        question: What the attack asks.
+        method: The attack.
+        figure: Of all real people, and of the recordings that are closest to one of the most exposed. People as close
+            share the recording.
         closeness: (S, P) of each synthetic recording to each real person; higher = closer.
         case: Who was learned from, and who is exposed.
-        note: For the reader.
+        reason: For the reader.
         rng: Resamples real people.
 
     Returns:
@@ -141,11 +163,22 @@ def closest_rows(
     best = closeness >= closeness.max(axis=1, keepdims=True)
     won = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)  # (P,) synthetic recordings each is closest to
     rows = []
-    for measure, chosen in ((name, np.ones(len(won), dtype=bool)), (f"{name}_exposed", case.exposed)):
+    for subset, chosen in (("", np.ones(len(won), dtype=bool)), ("exposed", case.exposed)):
         sums = np.stack([won * case.inside, won], axis=1)[chosen]
         found = over_people(sums, np.flatnonzero(chosen), _ratio, rng=rng)
-        ends, control = (found.low, found.high), float(case.inside[chosen].mean())
-        row = _row(measure, found.value, ends, n=round(float(sums[:, 1].sum())), control=control, note=note)
+        row = Result(
+            question=question,
+            method=method,
+            figure=figure,
+            subset=subset,
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            n=round(float(sums[:, 1].sum())),
+            control=float(case.inside[chosen].mean()),
+            better="lower",
+            reason=reason,
+        )
         fewest = min(int(case.inside[chosen].sum()), int((~case.inside[chosen]).sum()))
         rows.append(no_narrower(row, fewest))
     return rows
@@ -153,25 +186,3 @@ def closest_rows(
 
 def _ratio(sums: Array) -> Array:
     return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan))
-
-
-def _row(
-    measure: str,
-    value: float,
-    ends: tuple[float, float] = (float("nan"), float("nan")),
-    *,
-    n: int = 0,
-    control: float = float("nan"),
-    note: str = "",
-) -> Result:
-    return Result(
-        measure=measure,
-        kind="risk",
-        value=float(value),
-        low=float(ends[0]),
-        high=float(ends[1]),
-        n=n,
-        control=control,
-        better="lower",
-        note=note,
-    )

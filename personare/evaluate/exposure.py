@@ -12,7 +12,7 @@ from personare.evaluate.membership import Membership, Scores, Signals, attack_pe
 from personare.evaluate.metrics import Estimate, over_people
 from personare.evaluate.roc import Bound, Roc, roc
 
-__all__ = ["auc_over_people", "judge_membership"]
+__all__ = ["against", "auc_over_people", "judge_membership"]
 
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
 _BLOCKS: Final = 150  # people are resampled in at most so many random groups
@@ -41,8 +41,8 @@ def judge_membership(
         rng: Bootstrap.
 
     Returns:
-        For each attack ``<name>.auc``, ``.tpr_fpr10``, ``.tpr_fpr1``, ``.tpr_fpr0.1`` and the same with ``person_``
-        before the figure. The detail of an area has the points of ``roc`` and, with a claim, of ``bound``.
+        For each attack ``auc``, ``tpr_fpr10``, ``tpr_fpr1``, ``tpr_fpr0.1`` and the same of people with ``person_``
+        before. The detail of an area has the points of ``roc`` and, with a claim, of ``bound``.
 
     Example:
         >>> s = Signals(logits=np.zeros((2, 2, 2)), inside=np.array([[True, False], [False, True]]),
@@ -53,9 +53,9 @@ def judge_membership(
     rows: list[Result] = []
     for name, attack in attacks.items():
         level: tuple[tuple[str, Callable[[Membership, Signals], Scores], bool], ...] = (
-            (f"{name}.", attack_recordings, claim is not None),
+            ("", attack_recordings, claim is not None),
             (
-                f"{name}.person_",
+                "person_",
                 lambda a, s: attack_people(a, s, trim=trim),
                 claim is not None and claim.unit == "person",
             ),
@@ -63,54 +63,58 @@ def judge_membership(
         for prefix, run, bounded in level:
             bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
             try:
-                rows += _measured(prefix, run(attack, signals), bound, rng)
+                rows += _measured(name, prefix, run(attack, signals), bound, rng)
             except DataError as error:
-                rows += [_row(prefix + figure, float("nan"), note=str(error)) for figure in ("auc", *_RATES)]
+                rows += [_row(name, prefix + figure, float("nan"), reason=str(error)) for figure in ("auc", *_RATES)]
     return rows
 
 
-def _measured(prefix: str, found: Scores, bound: Bound | None, rng: np.random.Generator) -> list[Result]:
+def _measured(name: str, prefix: str, found: Scores, bound: Bound | None, rng: np.random.Generator) -> list[Result]:
     curve = roc(found.scores, found.inside)
     area = auc_over_people(found, rng=rng)
     detail: dict[str, Any] = {"roc": curve.points()}
     if bound is not None:
         detail["bound"] = bound.points()
     n = len(found.scores)
-    row = _row(f"{prefix}auc", area.value, (area.low, area.high), n=n, control=0.5, detail=detail)
-    rows = [_against(bound.auc, row, bound) if bound is not None else row]
-    return rows + [_rate(prefix + figure, rate, curve, bound) for figure, rate in _RATES.items()]
+    row = _row(name, f"{prefix}auc", area.value, (area.low, area.high), n=n, control=0.5, detail=detail)
+    rows = [against(bound.auc, row, bound) if bound is not None else row]
+    return rows + [_rate(name, prefix + figure, rate, curve, bound) for figure, rate in _RATES.items()]
 
 
-def _rate(measure: str, rate: float, curve: Roc, bound: Bound | None) -> Result:
+def _rate(name: str, figure: str, rate: float, curve: Roc, bound: Bound | None) -> Result:
     n = curve.others + curve.members
     if not curve.resolves(rate):
-        note = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
-        return _row(measure, float("nan"), n=n, control=rate, note=note)
+        reason = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
+        return _row(name, figure, float("nan"), n=n, control=rate, reason=reason)
     value, low, high = curve.tpr_at(rate)
-    row = _row(measure, value, (low, high), n=n, control=rate)
-    return _against(float(bound.tpr(np.array([rate]))[0]), row, bound) if bound is not None else row
+    row = _row(name, figure, value, (low, high), n=n, control=rate)
+    return against(float(bound.tpr(np.array([rate]))[0]), row, bound) if bound is not None else row
 
 
-def _against(limit: float, row: Result, bound: Bound) -> Result:
+def against(limit: float, row: Result, bound: Bound) -> Result:
+    """Hold a figure against the most that a privacy claim allows."""
     said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
     if not row.low > limit:
-        return replace(row, note=said)
-    return replace(row, note=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
+        return replace(row, reason=said, status="ok")
+    return replace(row, reason=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
 
 
 def _row(
-    measure: str,
+    name: str,
+    figure: str,
     value: float,
     ends: tuple[float, float] = (float("nan"), float("nan")),
     *,
     n: int = 0,
     control: float = float("nan"),
-    note: str = "",
+    reason: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> Result:
     return Result(
-        measure=measure,
-        kind="risk",
+        kind="model",
+        question="member",
+        method=name,
+        figure=figure,
         attacker="shadow",
         value=value,
         low=ends[0],
@@ -118,7 +122,7 @@ def _row(
         n=n,
         control=control,
         better="lower",
-        note=note,
+        reason=reason,
         detail=detail or {},
     )
 

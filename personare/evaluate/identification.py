@@ -340,8 +340,9 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
     return [
         Result(
             modality=modality,
-            measure=f"{trials.attack}.{figure}",
-            kind="risk",
+            question="identify",
+            method=trials.attack,
+            figure=figure,
             attacker=trials.attacker,
             value=found[figure].value,
             low=found[figure].low,
@@ -349,21 +350,20 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
             n=found[figure].n,
             control=_CONTROLS.get(figure, 1 / len(trials.people)),
             better=better,
-            note=few if figure == "top1_5" else note,
+            reason=few if figure == "top1_5" else note,
             detail=histograms if figure == "eer" else {},
         )
         for figure, better in FIGURES.items()
     ]
 
 
-def not_measured(name: str, error: Exception, *, modality: str) -> list[Result]:
-    """Return rows without a value for an attack that could not be run."""
+def not_measured(attack: Any, name: str, error: Exception, *, modality: str) -> list[Result]:
+    """Return rows without a value for an attack that could not be run: of one that names people, every figure's."""
+    question = attack.question
+    if question != "identify":
+        return [unmeasured(name, question, error, modality=modality)]
     return [
-        replace(
-            unmeasured(f"{name}.{figure}", "risk", error, modality=modality),
-            attacker=attacker,
-            better=better,
-        )
+        unmeasured(name, question, error, figure=figure, modality=modality, attacker=attacker, better=better)
         for attacker in ATTACKERS
         for figure, better in FIGURES.items()
     ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Evidence, Result
@@ -18,7 +18,7 @@ from personare.evaluate.reading import ANSWERS, Reading
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.unmeasured import unmeasured
 
-__all__ = ["applies", "judge"]
+__all__ = ["applies", "check_attacks", "judge"]
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -57,8 +57,8 @@ def judge(
         label_kind: Of the label; empty to tell from its values.
 
     Returns:
-        One row for each figure and attacker or reader; ``identity.*`` rows: the strongest informative attack; and
-        ``reader.*`` rows: the reader that is chosen for each person on all others.
+        One row for each figure and attacker or reader; rows of the method ``strongest``: the strongest informative
+        attack; and of ``reader``: the reader that is chosen for each person on all others.
         ``release`` is empty (``original`` for unprotected data).
 
     Example:
@@ -69,6 +69,7 @@ def judge(
     """
     unprotected = released is original or _equal(original, released)
     released = original if unprotected else released
+    check_attacks(attacks or (), "recordings")
     chosen = [_chosen(folder, names, modality) for folder, names in ((_ATTACKS, attacks), (_UTILITIES, utilities))]
     if not unprotected and not baseline:
         baseline = judge(
@@ -88,9 +89,9 @@ def judge(
     asked = {name: {"label": label, "kind": label_kind} for name in chosen[1] if _reads_label(name)}
     given = {name: {**asked.get(name, {}), **(options or {}).get(name, {})} for name in chosen[1]}
     rows += _utilities(original, released, (modality, seed), given, asked)
-    known = {(r.measure, r.attacker): r.value for r in (rows if unprotected else baseline or ())}
+    known = {r.key: r.value for r in (rows if unprotected else baseline or ())}
     name = "original" if unprotected else ""
-    return [replace(r, release=name, baseline=known.get((r.measure, r.attacker), float("nan"))) for r in rows]
+    return [replace(r, release=name, baseline=known.get(r.key, float("nan"))) for r in rows]
 
 
 def applies(method: Any, modality: str) -> bool:
@@ -100,6 +101,26 @@ def applies(method: Any, modality: str) -> bool:
     """
     wanted = str(method.modality)
     return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
+
+
+def check_attacks(names: Sequence[str], kind: str) -> None:
+    """Refuse attacks that cannot be made on a kind of release: named there, they would silently do nothing.
+
+    Args:
+        names: Files of ``evaluate/attacks``.
+        kind: Of release: ``recordings``, ``representations``, ``synthetic`` or ``model``.
+
+    Raises:
+        OptionError: One of them is about other kinds of release.
+    """
+    for name in names:
+        attack = load(_ATTACKS, name)
+        if kind not in attack.kinds:
+            raise OptionError(
+                f"{name} attacks releases of the kind {' or '.join(attack.kinds)}, not {kind}, and would do nothing "
+                "here. In a study, attacks on models are named under membership and disclosure, and those on synthetic "
+                "people are always run."
+            )
 
 
 def _chosen(folder: str, names: Sequence[str] | None, modality: str) -> list[str]:
@@ -139,7 +160,10 @@ def _risks(
     subjects = original.table["subject"].to_numpy(dtype=str)
     lacking = {name: Need.of(load(_ATTACKS, name)).lacking(subjects) for name in names}
     rows = [
-        row for name, why in lacking.items() if why for row in not_measured(name, DataError(why), modality=modality)
+        row
+        for name, why in lacking.items()
+        if why
+        for row in not_measured(load(_ATTACKS, name), name, DataError(why), modality=modality)
     ]
     names = [name for name in names if not lacking[name]]
     naming = any(hasattr(load(_ATTACKS, name), "fit") for name in names)
@@ -158,8 +182,8 @@ def _risks(
                 found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rows += _measured(found, modality, generator(seed, "bootstrap", name))
         except Exception as error:
-            rows += not_measured(name, error, modality=modality)
-    return [replace(r, note="; ".join(part for part in (r.note, note) if part)) for r in rows]
+            rows += not_measured(attack, name, error, modality=modality)
+    return [replace(r, reason="; ".join(part for part in (r.reason, note) if part)) for r in rows]
 
 
 def _measured(found: Iterable[Trials | Result], modality: str, rng: np.random.Generator) -> list[Result]:
@@ -188,17 +212,17 @@ def _utilities(
                 raise DataError(why)
             found = measure(original, released, rng=generator(seed, "utility", name))
         except Exception as error:
-            found = [unmeasured(name, "utility", error)]
+            found = [unmeasured(name, "read", error)]
         for row in found:
             answers = row.detail.get(ANSWERS)
             if answers is not None and name in reading:
-                readers.setdefault(row.attacker, {})[row.measure.partition(".")[0]] = answers
+                readers.setdefault(row.attacker, {})[row.method] = answers
             detail = {key: value for key, value in row.detail.items() if key != ANSWERS}
             rows.append(replace(row, modality=modality, detail=detail))
     for who, same in readers.items():
         try:
             found = measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
         except Exception as error:
-            found = [replace(unmeasured("reader", "utility", error, modality=modality), attacker=who)]
+            found = [unmeasured("reader", "read", error, modality=modality, attacker=who)]
         rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in found]
     return rows

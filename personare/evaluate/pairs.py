@@ -18,7 +18,8 @@ def measure_pairs(
     view: str,
     compare: Callable[[Array, Array], float],
     *,
-    measure: str,
+    method: str,
+    figure: str,
     rng: np.random.Generator,
 ) -> Result:
     """Return the mean of a similarity over recordings, people resampled.
@@ -28,7 +29,8 @@ def measure_pairs(
         released: The same after.
         view: Which view is compared.
         compare: Similarity of a clip before and after; NaN where they cannot be compared.
-        measure: Name of the row.
+        method: Of the row.
+        figure: Of the row.
         rng: Draws mismatched pairs and people.
 
     Returns:
@@ -50,13 +52,14 @@ def measure_pairs(
     wrong = [compare(before[both[i]], after[both[j]]) for i, j in zip(ring, np.roll(ring, 1), strict=True) if i != j]
     control = float(np.nanmean(wrong)) if np.isfinite(wrong).any() else float("nan")
     return Result(
-        measure=measure,
-        kind="utility",
+        question="read",
+        method=method,
+        figure=figure,
         value=estimate.value,
         low=estimate.low,
         high=estimate.high,
         n=estimate.n,
         control=control,
         unit="correlation",
-        note=f"{len(asked) - seen} recordings cannot be compared and are left out" if seen < len(asked) else "",
+        reason=f"{len(asked) - seen} recordings cannot be compared and are left out" if seen < len(asked) else "",
     )

@@ -330,8 +330,9 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
     return [
         Result(
             modality=modality,
-            measure=f"{name}.{figure}",
-            kind="utility",
+            question="read",
+            method=name,
+            figure=figure,
             attacker=reading.reader,
             value=estimate.value,
             low=estimate.low,
@@ -340,7 +341,7 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
             control=control,
             unit={"ccc": "correlation", "r2": "share of variance", "mae": "steps"}.get(figure, "share"),
             better="lower" if figure == "mae" else "higher",
-            note=note,
+            reason=note,
             detail=extra,
         )
         for figure, estimate, control, extra in told
@@ -350,7 +351,7 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
 def unread(name: str, error: Exception, *, modality: str, figures: Sequence[str] = ("uar", "accuracy")) -> list[Result]:
     """Return rows without a value for a reader that could not be used."""
     return [
-        replace(unmeasured(f"{name}.{figure}", "utility", error, modality=modality), attacker=reader)
+        unmeasured(name, "read", error, figure=figure, modality=modality, attacker=reader)
         for reader in READERS
         for figure in figures
     ]

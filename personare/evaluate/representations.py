@@ -24,7 +24,7 @@ from personare.evaluate.namers import Centroids, Neighbors, Perceptron
 from personare.evaluate.reading import Train
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.trainers import Discriminant, Kernel, Svm
-from personare.evaluate.unmeasured import unmeasured, without_figure
+from personare.evaluate.unmeasured import Asked, unmeasured, without_figure
 from personare.learn.standardizing import REPRESENTATION, Standardized
 
 __all__ = ["Sides", "judge_representation", "measure_rows", "name_people", "raw_sides", "read_behavior"]
@@ -82,9 +82,9 @@ def judge_representation(
         baseline: Rows of ``measure_rows`` on the unprotected rows of the same people; measured here where absent.
 
     Returns:
-        Utility rows ``reader_<name>.uar`` and ``reader.uar`` (the one that reads held-out known people best), risks
-        ``naming_<name>.<figure>`` and ``identity.<figure>`` (the strongest that can be believed), by single recordings,
-        five of them (``top1_5``) and all of a person's (``person_top1``); ``attribute.sex`` and ``attribute.age``.
+        Of behavior the methods ``reader_<name>`` and ``reader`` (the one that reads held-out known people best); risks
+        of ``naming_<name>`` and ``strongest`` (that can be believed), by single recordings, five of them (``top1_5``)
+        and all of a person's (``person_top1``); of ``attributes`` sex and age.
 
     Raises:
         DataError: Fewer than two new people with two recordings each, or known people among the new.
@@ -98,13 +98,11 @@ def judge_representation(
     own = measure_rows(shown, known, new, table, rng=np.random.default_rng(seed))
     if baseline is None:
         baseline = measure_rows(raw_sides(known, new), known, new, table, rng=np.random.default_rng(seed))
-    before = {row.measure: row.value for row in baseline}
-    risks = marked([row for row in own if row.kind == "risk"], [row for row in baseline if row.kind == "risk"])
-    rows = [row for row in own if row.kind == "utility"] + risks
-    rows += strongest([row for row in risks if row.measure.startswith("naming_")], "")
-    named_before = [row for row in baseline if row.measure.startswith("naming_")]
-    before |= {row.measure: row.value for row in strongest(named_before, "")}
-    return [replace(row, baseline=before.get(row.measure, float("nan"))) for row in rows]
+    risks = marked([row for row in own if row.risk], [row for row in baseline if row.risk])
+    rows = [row for row in own if not row.risk] + risks + strongest(risks, "")
+    before = {row.key: row.value for row in [*baseline, *strongest(baseline, "")]}
+    nan = float("nan")
+    return [replace(row, kind="representations", baseline=before.get(row.key, nan)) for row in rows]
 
 
 def raw_sides(known: Batch, new: Batch) -> Sides:
@@ -128,7 +126,7 @@ def measure_rows(
 
 
 def read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generator) -> list[Result]:
-    """Return ``reader_<name>.uar`` of each reader, and ``reader.uar`` of the one best on held-out known people."""
+    """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out known people."""
     people = rng.permutation(np.unique(known.subjects))
     held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
     rows, quality = [], []
@@ -138,9 +136,9 @@ def read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generat
         told = _read(reader, shown.known, known.labels, shown.new, rng)
         every = np.arange(len(new.classes))
         uar, _, _ = recall_and_accuracy(new.labels, told, new.subjects, every, rng=rng)
-        rows.append(_row(f"reader_{name}.uar", uar, kind="utility", control=1 / len(np.unique(new.labels))))
+        rows.append(_row("read", f"reader_{name}", "uar", uar, control=1 / len(np.unique(new.labels))))
     best = int(np.argmax(quality))
-    rows += [replace(rows[best], measure="reader.uar", note=f"chosen on known people: {rows[best].measure}")]
+    rows += [replace(rows[best], method="reader", reason=f"chosen on known people: {rows[best].method}")]
     if len(shown_classes := np.unique(new.labels)) > 1:
         return rows
     why = f"the new people show one class only, {new.classes[shown_classes[0]]}"
@@ -168,7 +166,7 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
         rng: Attacker, bootstrap; the halves are the same for the same table.
 
     Returns:
-        ``naming_<name>.top1``, ``.eer``, ``.tar_far1``, and ``.person_top1`` from all recordings of a half together.
+        ``top1``, ``eer``, ``tar_far1``, and ``person_top1`` from all recordings of a half together.
     """
     enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
     clips = dict(zip(table.index, rows.astype(float), strict=True))
@@ -186,11 +184,11 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
     found |= (together := named_together(every, right, persons, half, rng=rng))
     controls = {"eer": 0.5, "tar_far1": 0.01}
     named = [
-        _row(f"naming_{name}.{f}", found[f], control=controls.get(f, 1 / len(people)), better=FIGURES[f])
+        _row("identify", f"naming_{name}", f, found[f], control=controls.get(f, 1 / len(people)), better=FIGURES[f])
         for f in _FIGURES
     ]
     few = few_recordings(together)
-    return [replace(row, note=few) if row.measure.endswith(".top1_5") else row for row in named]
+    return [replace(row, reason=few) if row.figure == "top1_5" else row for row in named]
 
 
 def _attribute(
@@ -204,24 +202,29 @@ def _attribute(
         if len(set(ours[seen])) < 2 or not asked.any():
             raise DataError(f"{what} takes people of two kinds to learn from, and others to ask")
     except DataError as error:
-        return unmeasured(f"attribute.{what}", "risk", error)
+        return unmeasured("attributes", "infer", error, figure="uar", subset=what)
     found = []
     for reader in (Discriminant(), Kernel(describe=lambda row: [row])):
         told = _read(reader, shown.known[seen], ours[seen].astype(str), shown.new[asked], rng)
         truth, classes = theirs[asked].astype(str), np.unique(ours[seen].astype(str))
         found.append(recall_and_accuracy(truth, told, new.subjects[asked], classes, rng=rng)[0])
-    return _row(f"attribute.{what}", max(found, key=lambda e: e.value), control=0.5)
+    best = max(found, key=lambda e: e.value)
+    return replace(_row("infer", "attributes", "uar", best, control=0.5), subset=what)
 
 
-def _row(measure: str, found: Estimate, *, control: float, kind: str = "risk", better: str | None = None) -> Result:
+def _row(
+    question: Asked, method: str, figure: str, found: Estimate, *, control: float, better: str | None = None
+) -> Result:
+    read = question == "read"
     return Result(
-        measure=measure,
-        kind=kind,  # type: ignore[arg-type]
-        attacker="semi_informed" if kind == "risk" else "retrained_reader",
+        question=question,
+        method=method,
+        figure=figure,
+        attacker="retrained_reader" if read else "semi_informed",
         value=found.value,
         low=found.low,
         high=found.high,
         n=found.n,
         control=control,
-        better=better or ("lower" if kind == "risk" else "higher"),  # type: ignore[arg-type]
+        better=better or ("higher" if read else "lower"),  # type: ignore[arg-type]
     )

@@ -33,17 +33,17 @@ def judge_robustness(
         rng: Draws what is lost, noise and the bootstrap.
 
     Returns:
-        Rows such as ``robustness_audio_missing50.accuracy``, ``robustness_audio_snr10db.uar``, ``... .ece``; the
-        undisturbed figure is the baseline.
+        Rows of the method ``robustness``: ``accuracy``, ``uar`` and ``ece`` of subsets such as ``audio_missing50`` and
+        ``audio_snr10db``; the undisturbed figure is the baseline.
 
     Raises:
         OptionError: A share outside [0, 1].
     """
-    whole = {r.measure.partition(".")[2]: r.value for r in _judged(predictor, batch, "whole", rng)}
+    whole = {r.figure: r.value for r in _judged(predictor, batch, "", rng)}
     rows: list[Result] = []
     for name, disturbed in _disturbed(batch, missing, snr_db, rng):
-        rows += _judged(predictor, disturbed, f"robustness_{name}", rng)
-    return [replace(r, baseline=whole[r.measure.partition(".")[2]]) for r in rows]
+        rows += _judged(predictor, disturbed, name, rng)
+    return [replace(r, baseline=whole[r.figure]) for r in rows]
 
 
 def _disturbed(
@@ -57,9 +57,10 @@ def _disturbed(
 
 
 def _judged(predictor: Predictor, batch: Batch, name: str, rng: np.random.Generator) -> list[Result]:
-    found = overall(Answers.of(predictor(batch), batch, rng=rng), rng=rng, name=name)
+    found = overall(Answers.of(predictor(batch), batch, rng=rng), rng=rng)
     # the confusion matrix and the diagrams of every disturbance would fill the report
-    return [replace(r, detail={}) for r in found if r.measure.partition(".")[2] in _FIGURES]
+    columns = {"kind": "model", "method": "robustness", "subset": name, "detail": {}}
+    return [replace(r, **columns) for r in found if r.figure in _FIGURES]  # type: ignore[arg-type]
 
 
 def with_missing(batch: Batch, modality: str, share: float, *, rng: np.random.Generator) -> Batch:

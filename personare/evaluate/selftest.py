@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
+from personare.core import strongest as choice
 from personare.core.types import Result
 from personare.evaluate.identification import ATTACKERS, FIGURES
 
@@ -28,7 +29,7 @@ def needed(control: float) -> float:
 
 
 def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
-    """Return the rows, not informative where their attack failed on unprotected data; the note says why.
+    """Return the rows, not informative where their attack failed on unprotected data; the reason says why.
 
     Args:
         rows: Risks of a release.
@@ -41,7 +42,9 @@ def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
 def _doubted(row: Result, why: str) -> Result:
     if row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
         return row
-    return replace(row, status="not_informative", note=f"not informative: {why}" + f"; {row.note}" * bool(row.note))
+    return replace(
+        row, status="not_informative", reason=f"not informative: {why}" + f"; {row.reason}" * bool(row.reason)
+    )
 
 
 def beside(row: Result, unprotected: Result, where: str) -> Result:
@@ -53,26 +56,26 @@ def beside(row: Result, unprotected: Result, where: str) -> Result:
         where: What was attacked there, in words.
     """
     row = replace(row, baseline=unprotected.value)
-    if math.isfinite(row.value) and row.measure.endswith("auc") and not unprotected.low > unprotected.control:
+    if math.isfinite(row.value) and row.figure in choice.AREAS and not unprotected.low > unprotected.control:
         return _doubted(row, f"it does not find who is in {where} either")
     return row
 
 
-def _attack(row: Result) -> str:
+def _attack(row: Result) -> tuple[str, ...]:
     """Return what is tested together: an identity attack with all its figures, an attribute by itself."""
-    name, _, figure = row.measure.partition(".")
-    return name if figure in FIGURES else row.measure
+    named = row.question == "identify" and row.figure in FIGURES
+    return (row.method,) if named else (row.method, row.figure, row.subset)
 
 
-def _failure(attack: str, baseline: Sequence[Result]) -> str:
+def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
     own = [r for r in baseline if _attack(r) == attack]
-    tested = [r for r in own if r.measure.endswith(".top1")] or own
+    tested = [r for r in own if r.figure == "top1"] or own
     if any(r.unit == "cosine" for r in own):
         return ""  # a similarity claims nothing that could fail
     row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
     if row is None or not math.isfinite(row.value):
         return "it could not be tested on unprotected data"
-    limit = needed(row.control) if row.measure.endswith(".top1") else row.control
+    limit = needed(row.control) if row.figure == "top1" else row.control
     low = row.low if math.isfinite(row.low) else row.value
     if low > limit:
         return ""
@@ -83,27 +86,19 @@ def _failure(attack: str, baseline: Sequence[Result]) -> str:
 
 
 def strongest(rows: Sequence[Result], modality: str) -> list[Result]:
-    """Return ``identity.*`` rows: for each attacker and figure the strongest attack that may be believed.
+    """Return rows of the method ``strongest``: for each attacker and figure the strongest attack that may be believed.
 
-    The best of several noisy figures is a little too high: the claim errs on the side of risk. Where no attack passed,
-    the strongest of the others is given and marked.
+    See ``core/strongest.py``; the detail of a row says which attack it is.
     """
     found = []
     for attacker in ATTACKERS:
-        for figure, better in FIGURES.items():
-            own = [r for r in rows if r.attacker == attacker and r.measure.endswith(f".{figure}")]
-            if own:
-                found.append(_pick(own, figure, better == "lower", modality))
+        for figure in FIGURES:
+            asked = [r for r in rows if r.question == "identify" and (r.attacker, r.figure) == (attacker, figure)]
+            if (best := choice.strongest(asked)) is None:
+                continue
+            detail = {"strongest": best.method} if math.isfinite(best.value) else {}
+            count = sum(math.isfinite(r.value) and r.status == best.status for r in asked)
+            said = f"strongest of {count}: {best.method}" if detail else ""
+            reason = "; ".join(t for t in (said, best.reason) if t)
+            found.append(replace(best, method="strongest", modality=modality, reason=reason, detail=detail))
     return found
-
-
-def _pick(own: Sequence[Result], figure: str, larger: bool, modality: str) -> Result:
-    measured = [r for r in own if math.isfinite(r.value)]
-    believed = [r for r in measured if r.status != "not_informative"]
-    ranked = sorted(believed or measured, key=lambda r: r.value if larger else -r.value)
-    if not ranked:
-        return replace(own[0], measure=f"identity.{figure}", modality=modality, detail={})
-    best = ranked[-1]
-    said = f"strongest of {len(ranked)}: {best.measure.partition('.')[0]}"
-    note = "; ".join(t for t in (said, best.note) if t)
-    return replace(best, measure=f"identity.{figure}", modality=modality, note=note, detail={})

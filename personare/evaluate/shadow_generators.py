@@ -12,7 +12,7 @@ from personare.evaluate.control import no_narrower
 from personare.evaluate.densities import normal_density
 from personare.evaluate.described import Described, Scaling, nearest
 from personare.evaluate.exposed import canary_people, isolation, most_exposed
-from personare.evaluate.exposure import judge_membership
+from personare.evaluate.exposure import against, judge_membership
 from personare.evaluate.membership import Membership, Signals, split_halves
 from personare.evaluate.roc import Bound, roc
 from personare.evaluate.selftest import beside
@@ -71,7 +71,7 @@ def shadow_signals(
 def judge_shadows(
     signals: Mapping[str, Signals], alone: Array, *, claim: Spend | None = None, rng: np.random.Generator
 ) -> list[Result]:
-    """Measure ``synthetic_shadow.<what>_auc`` and ``_tpr_fpr10`` of LiRA, over everybody and the most exposed.
+    """Measure ``auc`` and ``tpr_fpr10`` of LiRA as ``synthetic_shadow_<what>``, over everybody and the most exposed.
 
     Args:
         signals: Of ``shadow_signals``.
@@ -82,8 +82,9 @@ def judge_shadows(
     exposed = np.isin(np.arange(len(alone)), most_exposed(alone))
     rows = []
     for what, known in signals.items():
-        rows += _by_lira(f"synthetic_shadow.{what}_", known, claim, rng)
-        rows += _by_lira(f"synthetic_shadow.{what}_exposed_", _of_people(known, exposed), claim, rng)
+        name = f"synthetic_shadow_{what}"
+        rows += _by_lira(name, "", known, claim, rng)
+        rows += _by_lira(name, "exposed", _of_people(known, exposed), claim, rng)
     return rows
 
 
@@ -96,24 +97,25 @@ def _of_people(signals: Signals, chosen: Array) -> Signals:
     )
 
 
-def _by_lira(prefix: str, signals: Signals, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
+def _by_lira(name: str, subset: str, signals: Signals, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
     lira: Membership = create("personare.evaluate.attacks", "membership_lira")
-    found = _judged(prefix, signals, lira, claim, rng)
+    found = _judged(name, subset, signals, lira, claim, rng)
     return [_widened(found[0], signals, lira, claim), *found[1:]]
 
 
 def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | None) -> Result:
     """Return an area whose interval also holds the luck of the generators drawn, not only of the people."""
     if not np.isfinite(area.value):
-        return area  # it was not measured, and its note says why
+        return area  # it was not measured, and its reason says why
     each = [roc(attack(signals, m), half).auc for m, half in enumerate(signals.inside) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
-    holds = claim is None or claim.unit != "person" or low <= Bound(epsilon=claim.epsilon, delta=claim.delta).auc
-    if holds:
-        area = replace(area, note=area.note.rpartition(": ")[2], status="ok")
-    return replace(area, low=low, high=high)
+    wide = replace(area, low=low, high=high)
+    if claim is None or claim.unit != "person":
+        return wide
+    bound = Bound(epsilon=claim.epsilon, delta=claim.delta)
+    return against(bound.auc, wide, bound)
 
 
 def judge_canaries(
@@ -141,8 +143,8 @@ def judge_canaries(
         rng: Canaries, halves, generators.
 
     Returns:
-        ``synthetic_canaries.<what>_auc`` and ``_tpr_fpr10``, as of ``judge_shadows``; the baseline is the same attack
-        where the recordings are released as they are.
+        ``auc`` and ``tpr_fpr10`` of ``synthetic_canaries_<what>``, as of ``judge_shadows``; the baseline is the same
+        attack where the recordings are released as they are.
     """
     planted = canary_people(pool, count, strength=strength, rng=rng)
     chosen = np.isin(np.unique(planted.subjects), np.setdiff1d(planted.subjects, pool.subjects))
@@ -150,19 +152,19 @@ def judge_canaries(
     def found(of: FitAndSample, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
         signals, _ = shadow_signals(planted, of, models=models, rng=rng)
         parts = {what: _of_people(known, chosen) for what, known in signals.items()}
-        return [r for what, own in parts.items() for r in _by_lira(f"synthetic_canaries.{what}_", own, claim, rng)]
+        return [r for what, own in parts.items() for r in _by_lira(f"synthetic_canaries_{what}", "", own, claim, rng)]
 
-    worst = {row.measure: row for row in found(as_they_are, None, np.random.default_rng(0))}
-    return [beside(row, worst[row.measure], "the recordings themselves") for row in found(make, claim, rng)]
+    worst = {row.key: row for row in found(as_they_are, None, np.random.default_rng(0))}
+    return [beside(row, worst[row.key], "the recordings themselves") for row in found(make, claim, rng)]
 
 
 def judge_people(
-    prefix: str, scores: Array, inside: Array, exposed: Array, *, claim: Spend | None, rng: np.random.Generator
+    name: str, scores: Array, inside: Array, exposed: Array, *, claim: Spend | None, rng: np.random.Generator
 ) -> list[Result]:
     """Measure how well scores of people tell who one generator learned from, over everybody and the most exposed.
 
     Args:
-        prefix: Of the measures.
+        name: Of the attack.
         scores: (P,) higher = more likely learned from.
         inside: (P,) bool, the truth.
         exposed: (P,) bool.
@@ -170,22 +172,22 @@ def judge_people(
         rng: Bootstrap.
     """
     rows = []
-    for name, chosen in ((prefix, np.ones(len(inside), dtype=bool)), (f"{prefix}exposed_", exposed)):
+    for subset, chosen in (("", np.ones(len(inside), dtype=bool)), ("exposed", exposed)):
         known = _signals(scores[None, chosen], inside[None, chosen], np.flatnonzero(chosen))
         bound = claim if chosen.all() else None  # so few people may lie above it by luck
-        found = _judged(name, known, lambda s, target: s.confidence[target], bound, rng)
+        found = _judged(name, subset, known, lambda s, target: s.confidence[target], bound, rng)
         rows += [replace(row, attacker="") for row in found]
     return rows
 
 
 def _judged(
-    prefix: str, signals: Signals, attack: Membership, claim: Spend | None, rng: np.random.Generator
+    name: str, subset: str, signals: Signals, attack: Membership, claim: Spend | None, rng: np.random.Generator
 ) -> list[Result]:
     bounded = claim if claim is not None and claim.unit == "person" else None  # one of recordings bounds no person
-    rows = judge_membership(signals, {"it": attack}, claim=bounded, rng=rng)
+    rows = judge_membership(signals, {name: attack}, claim=bounded, rng=rng)
     # a row is a person here, so the figures by recording and by person are the same
-    shown = _SHOWN[:1] if prefix.endswith("exposed_") else _SHOWN  # so few people have no rates
-    rows = [replace(row, measure=prefix + figure) for figure in shown for row in rows if row.measure == f"it.{figure}"]
+    shown = _SHOWN[:1] if subset else _SHOWN  # so few people have no rates
+    rows = [replace(r, kind="synthetic", subset=subset) for figure in shown for r in rows if r.figure == figure]
     # a share found once for each person and model, but people are what may be like each other
     fewest = int(min(signals.inside.any(axis=0).sum(), (~signals.inside).any(axis=0).sum()))
     return [no_narrower(row, fewest) for row in rows]

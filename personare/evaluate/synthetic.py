@@ -57,7 +57,7 @@ class SyntheticJudge:
         ...         present={"x": np.ones(120, dtype=bool)}, labels=labels, classes=("no", "yes"),
         ...         subjects=np.repeat([f"{who}{p}" for p in range(12)], 10))
         >>> rows = SyntheticJudge(train=people(0, "a"), test=people(1, "b"))(people(2, "c"), rng=rng)
-        >>> {r.measure: r.value for r in rows}["synthetic.linear.tstr_uar"] > 0.7
+        >>> {(r.method, r.figure): r.value for r in rows}["linear", "tstr_uar"] > 0.7
         True
     """
 
@@ -72,7 +72,7 @@ class SyntheticJudge:
             )
 
     def __call__(self, made: Batch, *, rng: np.random.Generator) -> list[Result]:
-        """Return ``synthetic.*`` rows.
+        """Return what is read (by ``linear`` and ``forest``) and how real it looks (``synthetic``).
 
         Raises:
             DataError: Made-up recordings of other classes or modalities.
@@ -103,10 +103,11 @@ class SyntheticJudge:
             }
             chance = 1 / len(np.unique(test.labels))
             for figure, estimate in fits.items():
-                row = _row(f"{name}.{figure}", estimate)
+                row = replace(_row(figure, estimate), question="read", method=name)
                 found.append(replace(row, baseline=real.value, control=chance))
             share = (fits["tstr_uar"].value - chance) / max(real.value - chance, 1e-9)
-            found.append(replace(_plain(f"{name}.share_learned", share, len(test)), baseline=1.0, control=0.0))
+            row = _plain("share_learned", share, len(test))
+            found.append(replace(row, question="read", method=name, baseline=1.0, control=0.0))
         return found
 
     def _alike(self, told: Mapping[str, Batch], rows: Mapping[str, Array], rng: np.random.Generator) -> list[Result]:
@@ -143,7 +144,8 @@ class SyntheticJudge:
             kept = [_series(b, modality) for b in (self.train, made, self.test)]
             for figure, of in (("autocorrelation", _autocorrelation), ("spectrum", _spectrum)):
                 real, fake, best = (of(x) for x in kept)
-                row = _plain(f"{modality}.{figure}_error", float(np.abs(real - fake).mean()), len(made))
+                row = _plain(f"{figure}_error", float(np.abs(real - fake).mean()), len(made))
+                row = replace(row, subset=modality)
                 row = replace(row, baseline=float(np.abs(real - best).mean()), better="lower", unit="mean difference")
                 found.append(row)
         return found
@@ -236,10 +238,10 @@ def _spectrum(x: Array) -> Array:
     return np.asarray(np.log10((np.abs(np.fft.rfft(centered, axis=1)[:, 1:]) ** 2).mean(axis=0) + 1e-12))
 
 
-def _row(measure: str, estimate: Estimate) -> Result:
-    plain = _plain(measure, estimate.value, estimate.n)
+def _row(figure: str, estimate: Estimate) -> Result:
+    plain = _plain(figure, estimate.value, estimate.n)
     return replace(plain, low=estimate.low, high=estimate.high)
 
 
-def _plain(measure: str, value: float, n: int) -> Result:
-    return Result(measure=f"synthetic.{measure}", kind="utility", value=value, n=n)
+def _plain(figure: str, value: float, n: int) -> Result:
+    return Result(kind="synthetic", question="resemble", method="synthetic", figure=figure, value=value, n=n)

@@ -69,23 +69,23 @@ def judge_synthetic_risk(
         seed = int(rng.integers(2**31))  # the same draws on the release and on the worst one
         claimed = {"claim": claim} if name == "synthetic_membership" else {}
         attack = create(_FOLDER, name, options)
-        found = _run(name, partial(attack, case, rng=np.random.default_rng(seed), **claimed))
-        worst = _run(name, partial(attack, case.unprotected, rng=np.random.default_rng(seed)))
-        before = {row.measure: row.value for row in worst}
-        for row in (replace(row, baseline=before.get(row.measure, row.baseline)) for row in found):
+        found = _run(attack, name, partial(attack, case, rng=np.random.default_rng(seed), **claimed))
+        worst = _run(attack, name, partial(attack, case.unprotected, rng=np.random.default_rng(seed)))
+        before = {row.key: row.value for row in worst}
+        for row in (replace(row, baseline=before.get(row.key, row.baseline)) for row in found):
             rows += [row] if math.isnan(row.value) else marked([row], worst)  # what is missing has its own reason
     if make is not None:
         pool = together([train, control])
         open_rng = np.random.default_rng(int(rng.integers(2**31)))
         open_rows = judge_shadows(*shadow_signals(pool, as_they_are, models=models, rng=open_rng), rng=open_rng)
-        worst_of = {row.measure: row for row in open_rows}
+        worst_of = {row.key: row for row in open_rows}
         found = judge_shadows(*shadow_signals(pool, make, models=models, rng=rng), claim=claim, rng=rng)
-        rows += [beside(row, worst_of[row.measure], "the recordings themselves") for row in found]
-    return rows
+        rows += [beside(row, worst_of[row.key], "the recordings themselves") for row in found]
+    return [replace(row, kind="synthetic") for row in rows]
 
 
-def _run(name: str, attack: Callable[[], list[Result]]) -> list[Result]:
+def _run(attack: Any, name: str, run: Callable[[], list[Result]]) -> list[Result]:
     try:
-        return attack()
+        return run()
     except DataError as error:
-        return [unmeasured(name, "risk", error)]
+        return [unmeasured(name, attack.question, error)]

@@ -27,8 +27,8 @@ def transfer(
         rng: Readers, noise, bootstrap.
 
     Returns:
-        ``reader.uar`` rows; ``release`` is ``FITTED -> TASK``, the baseline is the same reader on raw features of the
-        task, the control guessing.
+        Rows of the method ``transfer``, the task as ``subset``; ``release`` is ``FITTED -> TASK``, the baseline is the
+        same reader on raw features of the task, the control guessing.
     """
     rows = []
     for task, (known, new) in tasks.items():
@@ -36,5 +36,6 @@ def transfer(
         for name, transform in fitted.items():
             seen = [np.asarray(transform(batch, rng=rng).arrays[REPRESENTATION]) for batch in (known, new)]
             row = read_behavior(Sides(known=seen[0], new=seen[1]), known, new, rng)[-1]
+            row = replace(row, kind="representations", method="transfer", subset=task)
             rows.append(replace(row, release=f"{name} -> {task}", baseline=raw.value))
     return rows

@@ -1,33 +1,31 @@
 """Rows of figures that could not be had: missing is never 0, and each says why."""
 
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Final, Literal
 
 from personare.core.errors import PersonareError, reason
-from personare.core.types import Result
+from personare.core.types import RISKS, Result
 
-__all__ = ["UNEXPECTED", "unmeasured", "without_figure"]
+__all__ = ["UNEXPECTED", "Asked", "unmeasured", "without_figure"]
 
-UNEXPECTED = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
+UNEXPECTED: Final = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
+Asked = Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
 
 
-def unmeasured(
-    measure: str, kind: Literal["utility", "risk"], error: Exception, *, release: str = "", modality: str = ""
-) -> Result:
-    """Return the row of a figure that an error prevented."""
+def unmeasured(method: str, question: Asked, error: Exception, *, figure: str = "", **columns: Any) -> Result:
+    """Return the row of a figure that an error prevented; other columns as of ``Result``."""
     return Result(
-        release=release,
-        modality=modality,
-        measure=measure,
-        kind=kind,
+        method=method,
+        question=question,
+        figure=figure,
         value=float("nan"),
-        better="lower" if kind == "risk" else "higher",
-        note=f"not measured: {reason(error)}",
+        reason=f"not measured: {reason(error)}",
         detail={} if isinstance(error, PersonareError) else {UNEXPECTED: type(error).__name__},
+        **{"better": "lower" if question in RISKS else "higher", **columns},
     )
 
 
 def without_figure(row: Result, why: str) -> Result:
     """Return a row whose figure would say nothing, with the reason instead."""
     nan = float("nan")
-    return replace(row, value=nan, low=nan, high=nan, note=f"not measured: {why}", detail={})
+    return replace(row, value=nan, low=nan, high=nan, reason=f"not measured: {why}", detail={})

@@ -5,7 +5,7 @@ whose columns were shuffled apart (``control``: every prevalence is right, nothi
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -99,12 +99,25 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
     real, other, new = _read(train, test, made)
     mine, strangers = _nearest(new, real), _nearest(other, real)
     limit = float(np.quantile(strangers, _NEAR))
-    note = "memorization, not safety: a membership attack can succeed without any copy"
-    common = {"release": "", "modality": "visits", "kind": "risk", "n": len(mine), "better": "lower", "note": note}
-    exact = Result(measure="visits.copies", value=float((mine == 0).mean()), baseline=float((strangers == 0).mean()),
-                   **common)  # type: ignore[arg-type]  # fmt: skip
-    near = Result(measure="visits.near_copies", value=float((mine < limit).mean()),
-                  control=float((strangers < limit).mean()), **common)  # type: ignore[arg-type]  # fmt: skip
+    exact = Result(
+        kind="synthetic",
+        modality="visits",
+        question="member",
+        method="visits",
+        figure="copies",
+        value=float((mine == 0).mean()),
+        baseline=float((strangers == 0).mean()),
+        n=len(mine),
+        better="lower",
+        reason="memorization, not safety: a membership attack can succeed without any copy",
+    )
+    near = replace(
+        exact,
+        figure="near_copies",
+        value=float((mine < limit).mean()),
+        baseline=float("nan"),
+        control=float((strangers < limit).mean()),
+    )
     return [exact, near]
 
 
@@ -149,7 +162,8 @@ def _row(
     resampled = (figure.of(test.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
     low, high = _interval([figure.compare(made, drawn) for drawn in resampled])
     return Result(
-        modality="visits", measure=f"visits.{name}", kind="utility", value=figure.compare(made, seen),
+        kind="synthetic", modality="visits", question="resemble", method="visits", figure=name,
+        value=figure.compare(made, seen),
         low=low, high=high, n=people, baseline=figure.compare(real, seen), control=figure.compare(apart, seen),
         unit="correlation" if figure.higher else "distance", better="higher" if figure.higher else "lower",
     )  # fmt: skip
@@ -255,9 +269,9 @@ def _next_visit(
     known, asked, whose = _questions(test)
     codes = np.flatnonzero((asked.sum(axis=0) >= _FEWEST_POSITIVE) & (asked.mean(axis=0) < 1))
     if not len(codes):
-        return Result(modality="visits", measure="visits.next_visit_auc", kind="utility",
+        return Result(kind="synthetic", modality="visits", question="read", method="visits", figure="next_visit_auc",
                       value=float("nan"), unit="auc",
-                      note=f"no code occurs {_FEWEST_POSITIVE} times in next visits")  # fmt: skip
+                      reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")  # fmt: skip
     asked, people = asked[:, codes], len(test.rows)
     scores = [_foretold(part, known, codes) for part in sets]
     draws = [_auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
@@ -265,9 +279,10 @@ def _next_visit(
     low, high = _interval(draws)
     value, best, worst = (_auc(s, asked, np.ones(len(asked))) for s in scores)
     return Result(
-        modality="visits", measure="visits.next_visit_auc", kind="utility", attacker="retrained_reader",
+        kind="synthetic", modality="visits", question="read", method="visits", figure="next_visit_auc",
+        attacker="retrained_reader",
         value=value, low=low, high=high, n=people, baseline=best, control=worst,
-        unit="auc", note=f"mean over {len(codes)} codes, {len(asked)} visits",
+        unit="auc", reason=f"mean over {len(codes)} codes, {len(asked)} visits",
     )  # fmt: skip
 
 

@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from personare.core.strongest import Query, baseline
 from personare.core.types import Result
 from personare.report import words
-from personare.report.choice import Query, baseline
 from personare.report.frontier import Panel, Point, before, best, gain
 from personare.report.run import RunRecord
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from personare.core.strongest import IDENTIFY_ALL, baseline, choose, group_of, informative, unprotected
 from personare.core.types import Result
-from personare.report.choice import IDENTIFY_ALL, baseline, choose, group_of, informative, unprotected
 from personare.report.run import RunRecord
 from personare.report.words import KINDS, kind_of
 

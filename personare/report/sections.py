@@ -8,9 +8,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from personare.core.strongest import CANARIES, IDENTIFY, group_of
 from personare.core.types import RISKS, Result
 from personare.report import plots, words
-from personare.report.choice import CANARIES, IDENTIFY, group_of
 from personare.report.claims import links_of
 from personare.report.drawing import to_svg
 from personare.report.media import Example

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from personare.core.strongest import group_of, informative
 from personare.core.types import Result
 from personare.report import words
-from personare.report.choice import group_of, informative
 from personare.report.run import RunRecord
 
 __all__ = ["SelfTest", "self_tests"]

@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from personare.core.errors import reason
+from personare.core.strongest import Query, broken_claim
 from personare.core.types import Result
 from personare.report import words
-from personare.report.choice import Query, broken_claim
 from personare.report.claims import Claim
 from personare.report.frontier import Panel, panels, standing
 from personare.report.run import RunRecord, read_run
@@ -112,7 +112,7 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
         spare = {"uar": known.utility, "top1": known.risk, "person_top1": known.together}
         for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
             cells[column["key"]] = cells[column["key"]] or spare.get(column["query"].figures[0])
-    trained = record.trained.get(name)
+    trained, broken = record.trained.get(name), broken_claim(record.results, name)
     return Row(
         release=name,
         group=group,
@@ -121,7 +121,7 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
         leaky=trained.leaky if trained else False,
         cells=cells,
         claim=record.claim(name),
-        broken=broken_claim(record.results, name),
+        broken=f"{words.name_of(broken)}: {broken.reason}" if broken else "",
         standing=rank,
         standing_words=said,
     )

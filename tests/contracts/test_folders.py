@@ -4,6 +4,7 @@ import pytest
 
 from personare.core import registry
 from personare.core.errors import UnknownMethodError
+from personare.core.types import RISKS
 
 FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "data.readers")
 FILES = [(folder, name) for folder in FOLDERS for name in registry.find(f"personare.{folder}")]
@@ -37,3 +38,6 @@ def test_every_judge_says_what_it_looks_at(folder):
         # attacks on models look at what a model answers, those on synthetic people at rows of numbers: at no view
         assert set(judge.modality.split("+")) <= {"audio", "video", "any", "model", "synthetic"}
         assert set(judge.views) <= {*VOICE_VIEWS, *FACE_VIEWS}
+        if folder == "attacks":
+            assert judge.question in RISKS
+            assert set(judge.kinds) <= {"recordings", "representations", "synthetic", "model"}

@@ -97,7 +97,7 @@ def found(plan, *, options=TRAINING, norm=10.0, seed=0):
 def test_sound_training_is_never_above_its_claim():
     rows = [found(PLAN, seed=s) for s in range(12)]
     assert all(r.value <= r.control for r in rows)
-    assert all("does not contradict" in r.note for r in rows)
+    assert all("does not contradict" in r.reason for r in rows)
 
 
 @pytest.mark.parametrize(("share", "what"), [(0.0, "left out"), (0.1, "ten times too small")])

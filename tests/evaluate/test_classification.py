@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from naming import title
 from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 from personare.core.errors import DataError
@@ -24,7 +25,7 @@ def asked(labels, classes=3, people=None):
 
 
 def judged(likely, batch, table=None, seed=0):
-    return {r.measure: r for r in judge_model(np.asarray(likely), batch, table, rng=np.random.default_rng(seed))}
+    return {title(r): r for r in judge_model(np.asarray(likely), batch, table, rng=np.random.default_rng(seed))}
 
 
 def random_answers(n=600, classes=4, seed=0):
@@ -46,7 +47,7 @@ def test_averages_agree_with_scikit_learn():
 def test_weighted_recall_is_accuracy_and_says_so():
     rows = judged(*(lambda a: (a[0], asked(a[1], 4)))(random_answers(seed=3)))
     assert rows["model.recall_weighted"].value == pytest.approx(rows["model.accuracy"].value)
-    assert "accuracy" in rows["model.recall_weighted"].note
+    assert "accuracy" in rows["model.recall_weighted"].reason
 
 
 def test_calibration_brier_and_likelihood_by_hand():
@@ -83,15 +84,15 @@ def test_accuracy_of_unsure_answers():
     assert rows["model.confacc_low"].n == 2
     sure = judged([[0.9, 0.1, 0.0]] * 2, asked([0, 1]))["model.confacc_low"]
     assert np.isnan(sure.value)
-    assert "no answer" in sure.note
+    assert "no answer" in sure.reason
 
 
 def test_collapse_to_one_class_is_told():
     flat = judged(np.tile([0.4, 0.3, 0.3], (30, 1)), asked(np.arange(30) % 3))["model.largest_class"]
     assert flat.value == 1
-    assert "collapsed" in flat.note
+    assert "collapsed" in flat.reason
     fair = judged(np.eye(3)[np.arange(30) % 3], asked(np.arange(30) % 3))["model.largest_class"]
-    assert fair.note == ""
+    assert fair.reason == ""
 
 
 def test_ties_are_broken_by_chance():
@@ -104,12 +105,12 @@ def test_recall_by_sex_and_age():
     table = pd.DataFrame({"sex": ["F", "F", "M", "M", None, "M"], "age": [20, 29, 30, 45, 46, None]})
     likely = np.eye(2)[[0, 1, 0, 0, 1, 0]]
     rows = judged(likely, asked([0, 1, 0, 1, 1, 1], 2, people=range(6)), table)
-    assert rows["model.uar_sex_F"].value == 1
-    assert rows["model.uar_sex_M"].value == 0.5
-    assert rows["model.uar_age_below_30"].n == 2
-    assert rows["model.uar_age_30_to_45"].n == 2
-    assert rows["model.uar_age_above_45"].n == 1
-    assert rows["model.uar_sex_M"].note == "3 people"
+    assert rows["model.uar.sex_F"].value == 1
+    assert rows["model.uar.sex_M"].value == 0.5
+    assert rows["model.uar.age_below_30"].n == 2
+    assert rows["model.uar.age_30_to_45"].n == 2
+    assert rows["model.uar.age_above_45"].n == 1
+    assert rows["model.uar.sex_M"].reason == "3 people"
 
 
 def test_people_not_recordings_make_the_interval():

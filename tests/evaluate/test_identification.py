@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Evidence
@@ -29,6 +30,7 @@ class Nearest:
     diary: list
     views: tuple = ("functionals",)
     modality: ClassVar[str] = "audio"
+    question: ClassVar[str] = "identify"
 
     def fit(self, clips, subjects, *, rng):
         self.diary.append(("fit", frozenset(clips), _mean(clips)))
@@ -63,7 +65,7 @@ def _halves(evidence):
 
 
 def _top1(trials):
-    rows = {r.measure: r for r in measure_trials(trials, modality="audio", rng=np.random.default_rng(0))}
+    rows = {title(r): r for r in measure_trials(trials, modality="audio", rng=np.random.default_rng(0))}
     return rows["fake.top1"]
 
 
@@ -123,7 +125,7 @@ def test_recordings_without_the_view_are_guesses(people):
     trials, _ = _run(people, released)
     assert trials[2].missing == len(gone)
     row = _top1(trials[2])
-    assert "8 recordings" in row.note
+    assert "8 recordings" in row.reason
     assert row.value == pytest.approx((40 * _named(trials[2], gone) + len(gone) / 8) / 48)
 
 
@@ -158,11 +160,11 @@ def test_equal_seeds_give_equal_figures(people):
 
 
 def test_what_was_not_measured_is_nan_with_a_reason():
-    rows = not_measured("motion", DataError("no face"), modality="video")
+    rows = not_measured(Nearest, "motion", DataError("no face"), modality="video")
     assert len(rows) == len(ATTACKERS) * len(FIGURES)
-    assert all(np.isnan(r.value) and r.note == "not measured: no face" and r.status == "not_measured" for r in rows)
+    assert all(np.isnan(r.value) and r.reason == "not measured: no face" and r.status == "not_measured" for r in rows)
     assert not any(UNEXPECTED in r.detail for r in rows)
-    foreseen_by_nobody = not_measured("motion", KeyError("jaw"), modality="video")
+    foreseen_by_nobody = not_measured(Nearest, "motion", KeyError("jaw"), modality="video")
     assert all(r.detail == {UNEXPECTED: "KeyError"} for r in foreseen_by_nobody)
 
 
@@ -196,7 +198,7 @@ def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five
         ),
         modality="audio", rng=np.random.default_rng(0),
     )  # fmt: skip
-    value = {r.measure: r for r in rows}
+    value = {title(r): r for r in rows}
     assert value["x.top1"].value == pytest.approx((one * len(gaps) + 5) / len(truth))
     assert value["x.person_top1"].value == pytest.approx((every + 1) / 2)
     assert value["x.person_top1"].control == value["x.top1_5"].control == 0.5
@@ -244,6 +246,6 @@ def test_all_recordings_together_name_more_before_and_guess_where_nobody_is(plan
     weak, nobody = plant(identity=0.35, seed=1), plant(identity=0.0, seed=1)
     for evidence, many in ((weak, True), (nobody, False)):
         trials, _ = _run(evidence, evidence)
-        value = {r.measure: r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
+        value = {title(r): r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
         more = value["fake.person_top1"].value - value["fake.top1"].value
         assert more > 0.1 if many else value["fake.person_top1"].low <= 1 / 8

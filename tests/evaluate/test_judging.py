@@ -5,17 +5,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import OptionError, UnknownMethodError
 from personare.core.types import Evidence, Result
-from personare.evaluate.judging import applies, judge
+from personare.evaluate.judging import applies, check_attacks, judge
 from personare.evaluate.selftest import marked, needed, strongest
 
 CHEAP = ["voice_prosody", "face_pixels", "fusion"]
 
 
 def find(rows, measure, attacker="semi_informed"):
-    return next(r for r in rows if r.measure == measure and r.attacker == attacker)
+    return next(r for r in rows if title(r) == measure and r.attacker == attacker)
 
 
 def _judge(original, released, **options):
@@ -31,7 +32,7 @@ def before(people):
 
 def test_the_attacks_work_before_and_fail_after(people, nobody, before):
     after = _judge(people, nobody, baseline=before)
-    for measure in ("voice_prosody.top1", "face_pixels.top1", "fusion.top1", "identity.top1"):
+    for measure in ("voice_prosody.top1", "face_pixels.top1", "fusion.top1", "strongest.top1"):
         row = find(after, measure)
         assert row.baseline == find(before, measure).value > 0.8
         assert row.value < 0.4
@@ -41,16 +42,16 @@ def test_the_attacks_work_before_and_fail_after(people, nobody, before):
 
 def test_the_retrained_attacker_sees_what_the_ignorant_misses(people, plant, before):
     after = _judge(people, plant(shift=1, noise=3), baseline=before)
-    assert find(after, "identity.top1", "ignorant").value < 0.2
-    assert find(after, "identity.top1", "semi_informed").value > 0.8
-    assert find(after, "identity.eer", "semi_informed").value < 0.2
+    assert find(after, "strongest.top1", "ignorant").value < 0.2
+    assert find(after, "strongest.top1", "semi_informed").value > 0.8
+    assert find(after, "strongest.eer", "semi_informed").value < 0.2
 
 
 def test_unprotected_data_are_recognized_even_as_a_copy(people, before):
     copy = Evidence(table=people.table.copy(), views={v: dict(a) for v, a in people.views.items()})
     assert [r.value for r in _judge(people, copy, baseline=[])] == pytest.approx([r.value for r in before], nan_ok=True)
     assert {r.release for r in before} == {"original"}
-    same = [find(before, "identity.top1", a).value for a in ("ignorant", "lazy_informed", "semi_informed")]
+    same = [find(before, "strongest.top1", a).value for a in ("ignorant", "lazy_informed", "semi_informed")]
     assert len(set(same)) == 1
 
 
@@ -63,19 +64,19 @@ def test_an_attack_that_fails_its_self_test_is_not_informative(plant):
     blind = plant(identity=0.0)
     rows = _judge(blind, plant(identity=0.0, noise=2), attacks=["voice_prosody"], utilities=[])
     row = find(rows, "voice_prosody.top1")
-    assert row.status == find(rows, "identity.top1").status == "not_informative"
-    assert "self-test" in row.note
+    assert row.status == find(rows, "strongest.top1").status == "not_informative"
+    assert "self-test" in row.reason
 
 
 def test_equal_arguments_give_equal_rows(people, before):
     again = _judge(people, people)
-    assert [r.measure for r in again] == [r.measure for r in before]
+    assert [title(r) for r in again] == [title(r) for r in before]
     for one, other in zip(again, before, strict=True):
         assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=0, nan_ok=True)
 
 
 def test_every_row_carries_an_interval_a_control_and_n(before):
-    for row in (r for r in before if not r.measure.endswith(("top1_5", "person_top1"))):
+    for row in (r for r in before if not title(r).endswith(("top1_5", "person_top1"))):
         assert row.low <= row.value <= row.high
         assert not math.isnan(row.control)
         assert row.n == 48
@@ -86,13 +87,13 @@ def test_a_missing_view_is_nan_with_a_reason(people):
     rows = _judge(people, blind)
     for measure, who in (("voice_prosody.top1", "semi_informed"), ("voice_emotion_svm.uar", "retrained_reader")):
         assert math.isnan(find(rows, measure, who).value)
-        assert "0 of 48" in find(rows, measure, who).note
-    assert "face_pixels" in find(rows, "identity.top1").note, "what could be measured still counts"
+        assert "0 of 48" in find(rows, measure, who).reason
+    assert "face_pixels" in find(rows, "strongest.top1").reason, "what could be measured still counts"
 
 
 def test_a_person_alone_cannot_be_told_from_others(plant):
     rows = _judge(plant(people=1), plant(people=1))
-    assert all(math.isnan(r.value) and "too few people" in r.note for r in rows)
+    assert all(math.isnan(r.value) and "too few people" in r.reason for r in rows)
     assert {r.status for r in rows} == {"not_measured"}
 
 
@@ -100,7 +101,7 @@ def test_a_subject_with_one_clip_is_said(people):
     table = people.table.iloc[5:]  # the first person keeps one recording
     few = Evidence(table=table, views=people.views)
     rows = _judge(few, few, attacks=["voice_prosody"], utilities=[])
-    assert "single recording" in find(rows, "voice_prosody.top1").note
+    assert "single recording" in find(rows, "voice_prosody.top1").reason
     assert find(rows, "voice_prosody.top1").n == 42
 
 
@@ -108,13 +109,19 @@ def test_people_with_one_clip_each_cannot_be_attacked(people):
     table = people.table.groupby("subject").head(1)
     one = Evidence(table=table, views=people.views)
     rows = _judge(one, one, attacks=["voice_prosody"], utilities=[])
-    assert all(math.isnan(r.value) and "with 2 recordings each needed, 0 there (of 8 people)" in r.note for r in rows)
+    assert all(math.isnan(r.value) and "with 2 recordings each needed, 0 there (of 8 people)" in r.reason for r in rows)
 
 
 def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "resemblyzer", None)
     rows = _judge(people, people, attacks=["voice_encoder"], utilities=[])
-    assert "personare[speaker-encoder]" in find(rows, "voice_encoder.top1").note
+    assert "personare[speaker-encoder]" in find(rows, "voice_encoder.top1").reason
+
+
+def test_an_attack_on_another_kind_of_release_is_refused(people):
+    with pytest.raises(OptionError, match=r"membership_lira attacks releases of the kind model, not recordings"):
+        _judge(people, people, attacks=["voice_prosody", "membership_lira"])
+    check_attacks(["membership_lira"], "model")
 
 
 def test_unknown_names_and_options_are_said(people):
@@ -133,9 +140,10 @@ def test_methods_are_used_where_they_apply(wanted, given, fits):
 
 
 def _row(measure, value, low, *, control=0.1):
+    method, _, figure = measure.partition(".")
     return Result(
-        modality="audio", measure=measure, kind="risk", attacker="semi_informed", value=value, low=low,
-        high=1.0, control=control,
+        modality="audio", question="identify", method=method, figure=figure, better="lower", attacker="semi_informed",
+        value=value, low=low, high=1.0, control=control,
     )  # fmt: skip
 
 
@@ -144,7 +152,8 @@ def test_the_strongest_informative_attack_counts():
     rows = marked([_row("good.top1", 0.4, 0.3), _row("bad.top1", 0.6, 0.5)], base)
     best = strongest(rows, "audio")[0]
     assert best.value == 0.4
-    assert "good" in best.note
+    assert best.detail == {"strongest": "good"}
+    assert "good" in best.reason
     assert [r.status for r in rows] == ["ok", "not_informative"]
 
 
@@ -154,15 +163,15 @@ def test_the_strongest_informative_attack_counts():
 )
 def test_a_failed_self_test_hides_neither_a_missing_figure_nor_a_broken_claim(value, status, kept):
     base = [_row("bad.top1", 0.2, 0.1)]
-    row = marked([replace(_row("bad.top1", value, value), status=status, note="its own")], base)[0]
-    assert row.status == kept and row.note.endswith("its own")
+    row = marked([replace(_row("bad.top1", value, value), status=status, reason="its own")], base)[0]
+    assert row.status == kept and row.reason.endswith("its own")
 
 
 @pytest.mark.parametrize("figure", ["top1", "top1_5", "person_top1"])
 def test_the_strongest_is_found_for_one_and_for_several_recordings(figure):
     rows = [_row("a.top1", 0.5, 0.4), _row("b.top1", 0.3, 0.2), _row("a.top1_5", 0.6, 0.5), _row("b.top1_5", 0.7, 0.6)]
     rows += [_row("a.person_top1", 0.6, 0.5), _row("b.person_top1", 0.9, 0.6)]
-    best = {r.measure: r for r in strongest(rows, "audio")}[f"identity.{figure}"]
+    best = {title(r): r for r in strongest(rows, "audio")}[f"strongest.{figure}"]
     assert best.value == {"top1": 0.5, "top1_5": 0.7, "person_top1": 0.9}[figure]
 
 

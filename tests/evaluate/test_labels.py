@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch, Evidence
@@ -101,7 +102,7 @@ def test_numbers_are_read_as_numbers_where_they_are_told_and_not_where_not(train
         rows = measure_reading(
             read_view(evidence, evidence, question, train, rng=rng())[0], "x", modality="", rng=rng()
         )
-        assert [row.measure.partition(".")[2] for row in rows] == figures
+        assert [row.figure for row in rows] == figures
         found.append(rows[0])
     assert found[0].value > 0.7 and found[0].low > 0.5
     assert found[1].value < 0.4
@@ -125,7 +126,7 @@ def test_a_rare_class_is_left_out_and_said():
     evidence = numbered(["calm", "calm", "angry", "angry", "angry"] * 9 + ["bored"], name="mood")
     reading = read_view(evidence, evidence, Question(view="functionals", label="mood"), Svm(), rng=rng())[0]
     row = measure_reading(reading, "x", modality="", rng=rng())[0]
-    assert reading.classes.tolist() == ["angry", "calm"] and "bored (recordings: 1, people: 1)" in row.note
+    assert reading.classes.tolist() == ["angry", "calm"] and "bored (recordings: 1, people: 1)" in row.reason
 
 
 @pytest.mark.parametrize("classes", [2, 3, 4])
@@ -177,7 +178,7 @@ def test_where_the_tested_show_one_class_nothing_is_printed_as_recall(shown):
     )
     rows = judge_model(np.eye(2)[[shown, shown]], batch, None, rng=rng())
     assert {row.status for row in rows} == {"not_measured"} and all(math.isnan(row.value) for row in rows)
-    assert "one class only" in rows[0].note
+    assert "one class only" in rows[0].reason
 
 
 def test_the_reader_that_is_shown_is_chosen_on_other_people():
@@ -221,11 +222,11 @@ def test_a_cohort_too_small_to_name_people_gets_no_verdict(plant, people):
     few = plant(people=people)
     rows = judge(few, few, modality="audio", seed=0, attacks=["voice_prosody"], utilities=[])
     assert rows and all(row.status == "not_measured" and math.isnan(row.value) for row in rows)
-    assert f"3 people with 2 recordings each needed, {people} there" in rows[0].note
+    assert f"3 people with 2 recordings each needed, {people} there" in rows[0].reason
 
 
 def test_judge_reads_the_label_that_was_asked_for():
     evidence = numbered([f"{v:.3f}" for v in np.linspace(-1, 1, 60)], name="valence")
     rows = judge(evidence, evidence, modality="audio", seed=0, attacks=[], utilities=["voice_emotion"], label="valence")
-    shown = {row.measure: row for row in rows if row.attacker == "retrained_reader"}
+    shown = {title(row): row for row in rows if row.attacker == "retrained_reader"}
     assert shown["reader.ccc"].value > 0.8 and "answers" not in shown["reader.ccc"].detail

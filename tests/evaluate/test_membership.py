@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from naming import title
 from overfitted import remembered
 from scipy.stats import norm
 
@@ -159,14 +160,14 @@ def test_people_are_found_by_the_mean_of_their_recordings():
 
 
 def test_people_are_not_judged_where_only_some_recordings_are_inside(memory):
-    rows = {r.measure: r for r in judge_membership(memory, {"lira": create(FOLDER, "membership_lira")}, rng=rng())}
+    rows = {title(r): r for r in judge_membership(memory, {"lira": create(FOLDER, "membership_lira")}, rng=rng())}
     assert np.isnan(rows["lira.person_auc"].value)
-    assert "Draw the halves by subject" in rows["lira.person_auc"].note
+    assert "Draw the halves by subject" in rows["lira.person_auc"].reason
     assert rows["lira.auc"].low > 0.6
     assert rows["lira.auc"].low < rows["lira.auc"].value < rows["lira.auc"].high
     assert rows["lira.tpr_fpr1"].value > 0.01
     assert np.isfinite(rows["lira.tpr_fpr1"].low)
-    assert "too few non-members to say" in rows["lira.tpr_fpr0.1"].note
+    assert "too few non-members to say" in rows["lira.tpr_fpr0.1"].reason
 
 
 def test_the_area_with_its_interval_is_the_area_of_the_curve():
@@ -195,16 +196,16 @@ def test_a_curve_above_the_claimed_bound_is_called_so(memory):
     assert broken[0].status == "claim_broken"
     assert set(broken[0].detail) == {"roc", "bound"}
     kept = judge_membership(memory, attacks, claim=claim(20), rng=rng())
-    assert "allows" in kept[0].note
+    assert "allows" in kept[0].reason
     assert kept[0].status == "ok"
 
 
 def test_a_claim_for_recordings_is_no_claim_for_people():
     s = remembered(by="person", models=4)
     attacks = {"loss": create(FOLDER, "membership_loss")}
-    rows = {r.measure: r for r in judge_membership(s, attacks, claim=claim(0.1), rng=rng())}
-    assert rows["loss.person_auc"].note == ""
-    rows = {r.measure: r for r in judge_membership(s, attacks, claim=claim(0.1, "person"), rng=rng())}
+    rows = {title(r): r for r in judge_membership(s, attacks, claim=claim(0.1), rng=rng())}
+    assert rows["loss.person_auc"].reason == ""
+    rows = {title(r): r for r in judge_membership(s, attacks, claim=claim(0.1, "person"), rng=rng())}
     assert rows["loss.person_auc"].status == "claim_broken"
 
 
@@ -220,7 +221,7 @@ def test_privately_trained_heads_stay_under_the_bound_their_claim_draws():
     plan = PrivacyPlan(epsilon=1.0, delta=1e-4, unit="recording", units=240, expected_batch=240, steps=60)
     private = remembered(plan=plan)
     rows = judge_membership(private, {"lira": create(FOLDER, "membership_lira")}, claim=plan.spend(), rng=rng())
-    assert all("ABOVE" not in r.note for r in rows)
+    assert all("ABOVE" not in r.reason for r in rows)
     assert rows[0].value < 0.58
 
 

@@ -77,7 +77,7 @@ def test_missing_recordings_are_guesses_and_said(people):
         1
     ]
     assert reading.missing == 10
-    assert "10 recordings" in uar(reading).note
+    assert "10 recordings" in uar(reading).reason
 
 
 def test_too_little_is_said(people):

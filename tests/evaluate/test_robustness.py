@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from naming import title
 from scipy.special import softmax
 from torch import nn
 
@@ -75,14 +76,14 @@ def test_noise_leaves_what_is_missing_alone():
 
 
 def test_curves_fall_where_the_model_leans_and_nowhere_else():
-    rows = {r.measure: r for r in judge_robustness(Listens(), recordings(), rng=rng())}
-    accuracy = [rows[f"robustness_audio_missing{s}.accuracy"].value for s in (0, 20, 50)]
+    rows = {title(r): r for r in judge_robustness(Listens(), recordings(), rng=rng())}
+    accuracy = [rows[f"robustness.accuracy.audio_missing{s}"].value for s in (0, 20, 50)]
     assert accuracy == pytest.approx([1, 0.9, 0.75], abs=0.06)
-    noisy = [rows[f"robustness_audio_snr{s}db.uar"].value for s in (20, 10, 0)]
+    noisy = [rows[f"robustness.uar.audio_snr{s}db"].value for s in (20, 10, 0)]
     assert noisy[0] >= noisy[1] >= noisy[2]
-    assert rows["robustness_video_missing50.accuracy"].value == 1
-    assert rows["robustness_audio_missing50.accuracy"].baseline == 1
-    assert "robustness_text_snr0db.accuracy" not in rows
+    assert rows["robustness.accuracy.video_missing50"].value == 1
+    assert rows["robustness.accuracy.audio_missing50"].baseline == 1
+    assert "robustness.accuracy.text_snr0db" not in rows
 
 
 def test_shapley_values_add_up_and_are_right_for_two_players():

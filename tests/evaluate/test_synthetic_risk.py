@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from made_generators import averaged, batch, blind, group, memorized, one_shot, rows_of
+from naming import title
 
 from personare.core.errors import DataError, OptionError
 from personare.evaluate.control import wilson
@@ -21,15 +22,15 @@ TRAIN, CONTROL = group(16), group(16, first=100)
 def test_all_attacks_fire_on_memories_and_are_told_what_they_cost():
     made = memorized(TRAIN, np.random.default_rng(0))
     rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0))
-    found = {row.measure: row for row in rows}
+    found = {title(row): row for row in rows}
     for measure in (
-        "synthetic_membership.neighbor_auc",
-        "synthetic_linkability.halves_risk",
+        "synthetic_membership_neighbor.auc",
+        "synthetic_linkability.risk",
         "synthetic_copies.nearer",
     ):
         assert found[measure].low > found[measure].control
         assert found[measure].baseline >= found[measure].value - 0.1
-    assert not any(row.status == "not_informative" for row in rows if "exposed" not in row.measure)
+    assert not any(row.status == "not_informative" for row in rows if "exposed" not in title(row))
 
 
 def test_what_fails_on_real_recordings_is_not_informative():
@@ -40,9 +41,9 @@ def test_what_fails_on_real_recordings_is_not_informative():
         for n in "tc"
     )
     rows = judge_synthetic_risk(blind(rng, count=200), train, control, rng=np.random.default_rng(0))
-    named = [row for row in rows if row.measure.startswith("synthetic_identity")]
+    named = [row for row in rows if title(row).startswith("synthetic_identity")]
     assert np.isnan(named[0].value)
-    assert "real recordings right" in named[0].note
+    assert "real recordings right" in named[0].reason
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +54,12 @@ def pool():
 
 def everybody_found(pool, make, claim=None):
     signals, alone = shadow_signals(pool, make, models=16, rng=np.random.default_rng(0))
-    return {r.measure: r for r in judge_shadows(signals, alone, claim=claim, rng=np.random.default_rng(0))}
+    return {title(r): r for r in judge_shadows(signals, alone, claim=claim, rng=np.random.default_rng(0))}
 
 
 def canaries_found(make, claim=None):
     rows = judge_canaries(group(20), make, count=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
-    return {r.measure: r for r in rows}
+    return {title(r): r for r in rows}
 
 
 def test_canaries_are_extreme_together_but_no_number_is_out_of_range(pool):
@@ -72,18 +73,18 @@ def test_canaries_are_extreme_together_but_no_number_is_out_of_range(pool):
 
 
 def test_canaries_are_found_in_a_generator_that_remembers(pool):
-    assert canaries_found(memorized)["synthetic_canaries.neighbor_auc"].value > 0.95
+    assert canaries_found(memorized)["synthetic_canaries_neighbor.auc"].value > 0.95
     everybody = everybody_found(pool, memorized)
-    assert everybody["synthetic_shadow.neighbor_auc"].low > 0.8
-    assert everybody["synthetic_shadow.neighbor_exposed_auc"].value > 0.95
+    assert everybody["synthetic_shadow_neighbor.auc"].low > 0.8
+    assert everybody["synthetic_shadow_neighbor.auc.exposed"].value > 0.95
 
 
 def test_nobody_is_found_in_a_generator_that_never_looked(pool):
     everybody = everybody_found(pool, lambda some, rng: blind(rng))
-    assert everybody["synthetic_shadow.neighbor_auc"].low < 0.5 < everybody["synthetic_shadow.neighbor_auc"].high
-    assert everybody["synthetic_shadow.normal_auc"].low < 0.5 < everybody["synthetic_shadow.normal_auc"].high
+    assert everybody["synthetic_shadow_neighbor.auc"].low < 0.5 < everybody["synthetic_shadow_neighbor.auc"].high
+    assert everybody["synthetic_shadow_normal.auc"].low < 0.5 < everybody["synthetic_shadow_normal.auc"].high
     # leaving the target out tips the scores of four canaries against the truth as often as not: only upwards counts
-    assert canaries_found(lambda some, rng: blind(rng))["synthetic_canaries.normal_auc"].value < 0.75
+    assert canaries_found(lambda some, rng: blind(rng))["synthetic_canaries_normal.auc"].value < 0.75
 
 
 def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bound_with_it(pool):
@@ -93,26 +94,26 @@ def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bou
     assert max(row.value for row in canaries_found(averaged).values()) > bound
     private = partial(averaged, plan=plan)
     for row in [*canaries_found(private, claim).values(), *everybody_found(pool, private, claim).values()]:
-        assert "ABOVE" not in row.note
-        assert "allows" in row.note or np.isnan(row.value)
-        assert not (row.measure.endswith("auc") and row.low > bound)
+        assert "ABOVE" not in row.reason
+        assert "allows" in row.reason or np.isnan(row.value)
+        assert not (title(row).endswith("auc") and row.low > bound)
 
 
 def test_a_false_claim_is_told(pool):
     claim = one_shot(1.0, 12).spend()  # says so, and remembers everybody
-    assert everybody_found(pool, memorized, claim)["synthetic_shadow.neighbor_auc"].status == "claim_broken"
+    assert everybody_found(pool, memorized, claim)["synthetic_shadow_neighbor.auc"].status == "claim_broken"
 
 
 def test_a_claim_about_recordings_bounds_no_person(pool):
     claim = replace(one_shot(1.0, 12).spend(), unit="recording")
     rows = everybody_found(pool, memorized, claim).values()
-    assert not any("allows" in row.note for row in rows)
+    assert not any("allows" in row.reason for row in rows)
 
 
 def test_shadows_join_the_other_attacks():
     made = memorized(TRAIN, np.random.default_rng(0))
     rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0), make=memorized, models=4)
-    assert {"synthetic_shadow.neighbor_auc", "synthetic_shadow.normal_exposed_auc"} <= {row.measure for row in rows}
+    assert {"synthetic_shadow_neighbor.auc", "synthetic_shadow_normal.auc.exposed"} <= {title(row) for row in rows}
 
 
 def test_an_odd_number_of_shadows_is_refused(pool):
@@ -150,7 +151,7 @@ def test_canaries_of_every_shape_and_none_of_text():
 
 def test_an_attack_through_shadows_is_tried_on_the_recordings_themselves():
     rng = np.random.default_rng(0)
-    private = canaries_found(lambda some, rng: blind(rng))["synthetic_canaries.neighbor_auc"]
+    private = canaries_found(lambda some, rng: blind(rng))["synthetic_canaries_neighbor.auc"]
     assert private.baseline > 0.95 > private.high and private.status == "ok"
     # nobody's recordings differ from anybody's: who was learned from cannot be seen in the recordings either
     same = replace(group(20), arrays={name: np.zeros_like(values) for name, values in group(20).arrays.items()})
@@ -160,5 +161,5 @@ def test_an_attack_through_shadows_is_tried_on_the_recordings_themselves():
     rows = judge_synthetic_risk(
         blind(rng), train, control, make=lambda some, rng: blind(rng), models=4, rng=np.random.default_rng(0)
     )
-    shadow = [row for row in rows if row.measure.startswith("synthetic_shadow") and row.measure.endswith("auc")]
+    shadow = [row for row in rows if title(row).startswith("synthetic_shadow") and title(row).endswith("auc")]
     assert shadow and all(row.status == "not_informative" for row in shadow if np.isfinite(row.value))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
@@ -40,7 +41,7 @@ def judged():
         "copies": group(0),
     }
     return {
-        name: {row.measure.removeprefix("synthetic."): row for row in judge(batch, rng=np.random.default_rng(0))}
+        name: {title(row).removeprefix("synthetic."): row for row in judge(batch, rng=np.random.default_rng(0))}
         for name, batch in kinds.items()
     }
 
@@ -71,7 +72,7 @@ def test_noise_is_told_apart_and_people_of_the_same_kind_are_not(judged):
 
 def test_signals_keep_their_course(judged):
     for figure in ("autocorrelation", "spectrum"):
-        kept, lost = (judged[kind][f"pulse.{figure}_error"].value for kind in ("real", "noise"))
+        kept, lost = (judged[kind][f"{figure}_error.pulse"].value for kind in ("real", "noise"))
         assert lost > 3 * kept
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
@@ -57,7 +58,7 @@ def pairs(count: int, rng: np.random.Generator) -> list[np.ndarray]:
 
 
 def judged(train: Batch, test: Batch, made: Batch) -> dict[str, object]:
-    return {r.measure.partition(".")[2]: r for r in judge_histories(train, test, made, rng=np.random.default_rng(0))}
+    return {r.figure: r for r in judge_histories(train, test, made, rng=np.random.default_rng(0))}
 
 
 def test_figures_worked_by_hand() -> None:
@@ -102,7 +103,7 @@ def test_copies_are_counted_against_strangers() -> None:
     assert 0.5 <= copies.value < 0.6
     assert copies.baseline < 0.1
     assert near.control <= 0.05 + 1e-9
-    assert "not safety" in copies.note
+    assert "not safety" in copies.reason
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
@@ -130,11 +131,11 @@ def test_who_is_copied_is_found_and_who_is_not_is_not() -> None:
     copied = replace(train, arrays=padded, subjects=np.char.add("synthetic-", train.subjects))
     area = {}
     for name, made in (("copied", copied), ("fresh", fresh)):
-        rows = {r.measure: r for r in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(5))}
-        area[name] = rows["synthetic_membership.neighbor_auc"]
+        rows = {title(r): r for r in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(5))}
+        area[name] = rows["synthetic_membership_neighbor.auc"]
     assert area["copied"].low > 0.9
     assert area["fresh"].low < 0.5 < area["fresh"].high
-    assert rows["synthetic_identity"].note.startswith("not measured")  # nobody has a second history to be named by
+    assert rows["synthetic_identity"].reason.startswith("not measured")  # nobody has a second history to be named by
 
 
 def test_canaries_are_histories() -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from personare.core.strongest import IDENTIFY, READ
 from personare.core.types import Result
 from personare.report.answer import answers, change
-from personare.report.choice import IDENTIFY, READ
 from personare.report.frontier import best, gain, panels, standing
 from personare.report.run import RunRecord, read_run
 

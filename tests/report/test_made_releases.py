@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from personare.core.strongest import CANARIES, LEARNED, MEMBER_PEOPLE, unprotected
 from personare.core.types import Result
 from personare.report import write_report
 from personare.report.answer import answers
-from personare.report.choice import CANARIES, LEARNED, MEMBER_PEOPLE, unprotected
 from personare.report.claims import links_of, read_cards
 from personare.report.frontier import Panel, Point, before, best, gain, panels
 from personare.report.plots import draw_likeness

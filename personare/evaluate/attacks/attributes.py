@@ -41,6 +41,8 @@ class Attributes:
         2
     """
 
+    question: ClassVar = "infer"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ("functionals", "crops", "landmarks")
 
@@ -57,7 +59,7 @@ class Attributes:
     def __call__(
         self, original: Evidence, released: Evidence, *, trials: Sequence[Trials], rng: np.random.Generator
     ) -> list[Result]:
-        """Measure ``attributes.sex`` and ``attributes.age``.
+        """Measure the recall of ``sex`` and ``age``.
 
         Args:
             original: Recordings before; ``sex`` and ``age`` (years) in the table.
@@ -70,7 +72,7 @@ class Attributes:
             try:
                 rows += self._attribute(original, released, name, rng)
             except DataError as error:
-                row = unmeasured(f"attributes.{name}", "risk", error)
+                row = unmeasured("attributes", "infer", error, figure="uar", subset=name)
                 rows += [replace(row, attacker=attacker) for attacker in _ATTACKERS.values()]
         return rows
 
@@ -112,6 +114,6 @@ _DESCRIBE: Mapping[str, Callable[[Array], Sequence[Array]]] = {
 def _measured(name: str, readings: Sequence[Reading], rng: np.random.Generator) -> Result:
     joint = np.mean([r.likely for r in readings], axis=0)
     reading = replace(readings[0], likely=joint, missing=min(r.missing for r in readings))
-    row = measure_reading(reading, f"attributes.{name}", modality="", rng=rng)[0]
+    row = measure_reading(reading, "attributes", modality="", rng=rng)[0]
     attacker = _ATTACKERS[reading.reader]
-    return replace(row, measure=f"attributes.{name}", kind="risk", attacker=attacker, better="lower", detail={})
+    return replace(row, question="infer", subset=name, attacker=attacker, better="lower", detail={})

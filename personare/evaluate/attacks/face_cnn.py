@@ -43,6 +43,8 @@ class FaceCnn:
         ('crops', 'frames')
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
     needs_people: ClassVar[int] = 3

@@ -39,6 +39,8 @@ class FaceEncoder:
         ('faces112',)
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("faces112",)
     needs_people: ClassVar[int] = 3

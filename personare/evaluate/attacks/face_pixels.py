@@ -40,6 +40,8 @@ class FacePixels:
         ('crops', 'frames')
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
     needs_people: ClassVar[int] = 3

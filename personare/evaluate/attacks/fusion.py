@@ -36,6 +36,8 @@ class Fusion:
         5
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ()
     needs_people: ClassVar[int] = 3

@@ -25,6 +25,8 @@ class LossThreshold:
         [-0.127, -0.693]
     """
 
+    question: ClassVar = "member"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 

@@ -35,6 +35,8 @@ class LossQuantile:
         True
     """
 
+    question: ClassVar = "member"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 

@@ -32,6 +32,8 @@ class ShadowModels:
         20000
     """
 
+    question: ClassVar = "member"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 

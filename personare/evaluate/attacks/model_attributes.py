@@ -39,6 +39,8 @@ class ModelAttributes:
         2
     """
 
+    question: ClassVar = "infer"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -56,7 +58,7 @@ class ModelAttributes:
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
     ) -> list[Result]:
-        """Measure ``model_attributes.<what>_sex`` and ``..._age``.
+        """Measure the recall of sex and age as ``model_attributes_<what>``.
 
         Args:
             seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
@@ -71,14 +73,14 @@ class ModelAttributes:
         rows: list[Result] = []
         for name in ("sex", "age"):
             seed = int(rng.integers(2**31))  # the same folds before and after the model
-            before = self._read(raw, table, f"raw_{name}", name, np.random.default_rng(seed))
+            before = self._read(raw, table, "raw", name, np.random.default_rng(seed))
             for what, values in seen.items():
-                after = self._read(values, table, f"{what}_{name}", name, np.random.default_rng(seed))
-                rows += marked([replace(after, baseline=before.value)], [replace(before, measure=after.measure)])
+                after = self._read(values, table, what, name, np.random.default_rng(seed))
+                rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
         return rows
 
     def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
-        measure = f"model_attributes.{what}"
+        method = f"model_attributes_{what}"
         if len(values) != len(table) or values.ndim != 2:
             raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
         try:
@@ -87,6 +89,8 @@ class ModelAttributes:
             question = Question(view=_VIEW, label="attribute", folds=self.folds)
             reading = read_view(shown, shown, question, Kernel(describe=lambda row: [row]), rng=rng)[0]
         except DataError as error:
-            return unmeasured(measure, "risk", error)
-        found = measure_reading(reading, measure, modality="", rng=rng)[0]
-        return replace(found, measure=measure, kind="risk", attacker="semi_informed", better="lower", detail={})
+            return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
+        found = measure_reading(reading, method, modality="", rng=rng)[0]
+        return replace(
+            found, kind="model", question="infer", subset=name, attacker="semi_informed", better="lower", detail={}
+        )

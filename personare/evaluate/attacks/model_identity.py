@@ -35,6 +35,8 @@ class ModelIdentity:
         2
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -48,7 +50,7 @@ class ModelIdentity:
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
     ) -> list[Result]:
-        """Measure ``model_identity_<what>.top1``, ``.top1_5``, ``.person_top1`` and ``.eer``.
+        """Measure ``top1``, ``top1_5``, ``person_top1`` and ``eer`` as ``model_identity_<what>``.
 
         Args:
             seen: What the model shows of people, (N, D) each, e.g. ``representation`` and ``answers``.
@@ -101,8 +103,10 @@ def _rows(what: str, found: Mapping[str, Estimate], chance: float) -> list[Resul
     few = few_recordings(found)
     return [
         Result(
-            measure=f"model_identity_{what}.{figure}",
-            kind="risk",
+            kind="model",
+            question="identify",
+            method=f"model_identity_{what}",
+            figure=figure,
             attacker="semi_informed",
             value=estimate.value,
             low=estimate.low,
@@ -110,7 +114,7 @@ def _rows(what: str, found: Mapping[str, Estimate], chance: float) -> list[Resul
             n=estimate.n,
             control=0.5 if figure == "eer" else chance,
             better=FIGURES[figure],
-            note=few if figure == "top1_5" else "",
+            reason=few if figure == "top1_5" else "",
         )
         for figure, estimate in found.items()
     ]

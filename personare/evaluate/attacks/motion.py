@@ -29,6 +29,8 @@ class Motion:
         ('blendshapes', 'landmarks')
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "landmarks")
     needs_people: ClassVar[int] = 3

@@ -32,6 +32,8 @@ class NearestCopy:
         2000
     """
 
+    question: ClassVar = "member"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -43,22 +45,23 @@ class NearestCopy:
             raise OptionError(f"synthetic_copies needs most of at least 1, given {self.most}.")
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``synthetic_copies.nearer`` and ``.exact``, the share that is a real recording unchanged."""
+        """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
         rows = rng.permutation(len(case.synthetic))[: self.most]
         distance = _to_people(case.synthetic.values[rows], case)  # (S, P)
-        note = "memorization, never safety: an even share does not say that nobody can be found"
-        found = closest_rows("synthetic_copies.nearer", -distance, case, note=note, rng=rng)
+        reason = "memorization, never safety: an even share does not say that nobody can be found"
+        found = closest_rows("member", "synthetic_copies", "nearer", -distance, case, reason=reason, rng=rng)
         exact = distance[:, case.inside].min(axis=1) <= _SAME
         return [
             *found,
             Result(
-                measure="synthetic_copies.exact",
-                kind="risk",
+                question="member",
+                method="synthetic_copies",
+                figure="exact",
                 value=float(exact.mean()),
                 n=len(rows),
                 control=float((distance[:, ~case.inside].min(axis=1) <= _SAME).mean()),
                 better="lower",
-                note=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
+                reason=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
             ),
         ]
 

@@ -32,6 +32,8 @@ class SyntheticIdentity:
         2000
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -47,7 +49,7 @@ class SyntheticIdentity:
             )
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``synthetic_identity.named``: synthetic recordings taken for somebody who was learned from.
+        """Measure ``named``: synthetic recordings taken for somebody who was learned from.
 
         Raises:
             DataError: The recognizer does not tell real people apart.
@@ -62,5 +64,5 @@ class SyntheticIdentity:
             )
         rows = rng.permutation(len(case.synthetic))[: self.most]
         scores = classifier([case.synthetic.values[rows]])  # (S, P); people in sorted order
-        note = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
-        return closest_rows("synthetic_identity.named", scores, case, note=note, rng=rng)
+        reason = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
+        return closest_rows("identify", "synthetic_identity", "named", scores, case, reason=reason, rng=rng)

@@ -34,6 +34,8 @@ class AttributeInference:
         0.1
     """
 
+    question: ClassVar = "infer"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -49,7 +51,7 @@ class AttributeInference:
             )
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``synthetic_inference.label_risk`` (where there are two classes) and ``.values_risk``."""
+        """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""
         told = np.flatnonzero(case.real.values.std(axis=0) > 0)
         columns = rng.choice(told, min(self.secrets, len(told)), replace=False)
         labels, values = self._read(case, columns)
@@ -57,11 +59,15 @@ class AttributeInference:
         if len(np.unique(case.real.labels)) > 1:
             usual = np.bincount(np.maximum(case.synthetic.labels, 0)).argmax()
             naive = case.real.labels == usual
-            rows += risk_rows("synthetic_inference.label", _by_person(labels, case), _by_person(naive, case), case)
+            rows += risk_rows(
+                "infer", "synthetic_inference_label", _by_person(labels, case), _by_person(naive, case), case
+            )
         if len(columns) and case.real.values.shape[1] > 1:
             constant = [self._usual(case.synthetic.values[:, c]) for c in columns]
             naive = (np.abs(case.real.values[:, columns] - constant) <= self.tolerance).mean(axis=1)
-            rows += risk_rows("synthetic_inference.values", _by_person(values, case), _by_person(naive, case), case)
+            rows += risk_rows(
+                "infer", "synthetic_inference_values", _by_person(values, case), _by_person(naive, case), case
+            )
         return rows
 
     def _read(self, case: SyntheticCase, columns: Array) -> tuple[Array, Array]:

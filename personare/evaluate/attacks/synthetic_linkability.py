@@ -32,6 +32,8 @@ class Linkability:
         10
     """
 
+    question: ClassVar = "link"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -46,7 +48,7 @@ class Linkability:
             )
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``synthetic_linkability.halves_risk``; the naive guess takes anybody.
+        """Measure ``risk``; the naive guess takes anybody.
 
         Raises:
             DataError: A single column, which has no halves.
@@ -61,7 +63,7 @@ class Linkability:
                     right[group] += _joined(case, rows, halves)
                     tried[group] += 1
         found = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
-        return risk_rows("synthetic_linkability.halves", found, np.full(len(found), 1 / among), case)
+        return risk_rows("link", "synthetic_linkability", found, np.full(len(found), 1 / among), case)
 
 
 def _halves(case: SyntheticCase, rng: np.random.Generator) -> tuple[Array, Array]:

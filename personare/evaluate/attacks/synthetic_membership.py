@@ -41,6 +41,8 @@ class DensityRatio:
         'neighbor'
     """
 
+    question: ClassVar = "member"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -52,7 +54,7 @@ class DensityRatio:
             raise OptionError(f"estimator must be 'neighbor' or 'normal', given {self.estimator!r}.")
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
-        """Measure ``synthetic_membership.<estimator>_auc`` and the like, over all people and the most exposed.
+        """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over all people and the most exposed.
 
         Args:
             case: The release and the real people.
@@ -62,7 +64,7 @@ class DensityRatio:
         ratio = _neighbor(case) if self.estimator == "neighbor" else _normal(case, rng)
         counts = np.bincount(case.real.people)
         scores = np.bincount(case.real.people, weights=ratio) / counts  # (P,)
-        name = f"synthetic_membership.{self.estimator}_"
+        name = f"synthetic_membership_{self.estimator}"
         return judge_people(name, scores, case.inside, case.exposed, claim=claim, rng=rng)
 
 

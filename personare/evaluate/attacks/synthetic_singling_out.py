@@ -36,6 +36,8 @@ class SinglingOut:
         16
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
@@ -52,12 +54,12 @@ class SinglingOut:
             )
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``synthetic_singling_out.people_risk``: real people whom a guess singled out in their group."""
+        """Measure ``risk``: real people whom a guess singled out in their group."""
         told = case.synthetic.values.std(axis=0) > 0
         made, real = case.synthetic.values[:, told], case.real.values[:, told]
         if not made.shape[1]:
             nobody = np.zeros(len(case.inside))
-            return risk_rows("synthetic_singling_out.people", nobody, nobody, case)
+            return risk_rows("identify", "synthetic_singling_out", nobody, nobody, case)
         groups = _even_groups(case.inside, rng)
         about = np.stack([_shares(column, own) for column, own in zip(made.T, made.T, strict=True)], axis=1)
         found = np.stack([_shares(column, own) for column, own in zip(real.T, made.T, strict=True)], axis=1)  # (N, D)
@@ -65,7 +67,7 @@ class SinglingOut:
         mixed = rng.integers(len(made), size=(self.guesses, made.shape[1]))
         hits = [self._hit(about, found, rows, case.real.people, groups, rng) for rows in (chosen, mixed)]
         successes, naive = (np.where(groups >= 0, hit, np.nan) for hit in hits)
-        return risk_rows("synthetic_singling_out.people", successes, np.nan_to_num(naive), case)
+        return risk_rows("identify", "synthetic_singling_out", successes, np.nan_to_num(naive), case)
 
     def _hit(
         self, about: Array, found: Array, rows: Array, people: Array, groups: Array, rng: np.random.Generator

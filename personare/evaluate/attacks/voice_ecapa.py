@@ -40,6 +40,8 @@ class VoiceEcapa:
         ('logmel',)
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
     needs_people: ClassVar[int] = 3

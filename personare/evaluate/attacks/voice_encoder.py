@@ -36,6 +36,8 @@ class VoiceEncoder:
         ('waveform',)
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("waveform",)
     needs_people: ClassVar[int] = 3
@@ -103,13 +105,14 @@ def _row(name: str, values: Array, people: Array, rng: np.random.Generator) -> R
     found = mean_over_people(values, people, rng=rng)
     return Result(
         modality="audio",
-        measure=f"voice_encoder.{name}",
-        kind="risk",
+        question="link",
+        method="voice_encoder",
+        figure=name,
         value=found.value,
         low=found.low,
         high=found.high,
         n=found.n,
         unit="cosine",
         better="lower",
-        note="" if found.n else "not measured: it takes several emotions of a person",
+        reason="" if found.n else "not measured: it takes several emotions of a person",
     )

@@ -45,6 +45,8 @@ class VoiceGmm:
         ('mfcc',)
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("mfcc",)
     needs_people: ClassVar[int] = 3

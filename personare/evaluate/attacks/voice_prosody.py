@@ -26,6 +26,8 @@ class VoiceProsody:
         ('functionals',)
     """
 
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
     needs_people: ClassVar[int] = 3

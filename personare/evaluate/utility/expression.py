@@ -1,6 +1,6 @@
 """Tells how much of the facial expression is kept, moment by moment."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +23,7 @@ class Expression:
     Only blendshapes that move in the original count (standard deviation of at least ``moving``); one that no longer
     moves in the release counts as 0. The control pairs each recording with another one's release.
 
-    **Guarantee**: a recording without a face to compare is left out and counted in the note, never taken as 0.
+    **Guarantee**: a recording without a face to compare is left out and counted in the reason, never taken as 0.
 
     Attributes:
         moving: Least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts.
@@ -47,7 +47,7 @@ class Expression:
             raise OptionError(f"expression's moving must be between 0 and 1, given {self.moving}. Try 0.03.")
 
     def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``expression.correlation`` and ``expression.face_seen``.
+        """Measure ``correlation`` and ``face_seen``.
 
         Args:
             original: Recordings before, with ``blendshapes`` (F, 52), rows of NaN where no face is seen.
@@ -56,11 +56,10 @@ class Expression:
         """
         try:
             kept = measure_pairs(
-                original, released, "blendshapes", self._correlation, measure="expression.correlation", rng=rng
+                original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
             )
         except DataError as error:
-            missing = unmeasured("expression.correlation", "utility", error, modality="video")
-            kept = replace(missing, unit="correlation")
+            kept = unmeasured("expression", "read", error, figure="correlation", modality="video", unit="correlation")
         return [kept, _seen(original, released, rng)]
 
     def _correlation(self, before: Array, after: Array) -> float:
@@ -87,13 +86,14 @@ def _seen(original: Evidence, released: Evidence, rng: np.random.Generator) -> R
     shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i in asked])
     if not np.isfinite(shares).any():
         why = DataError("no face could be read in the originals")
-        return unmeasured("expression.face_seen", "utility", why, modality="video")
+        return unmeasured("expression", "read", why, figure="face_seen", modality="video")
     subjects = original.table.loc[asked, "subject"].astype(str).to_numpy()
     found = mean_over_people(shares, subjects, rng=rng)
     return Result(
         modality="video",
-        measure="expression.face_seen",
-        kind="utility",
+        question="read",
+        method="expression",
+        figure="face_seen",
         value=found.value,
         low=found.low,
         high=found.high,

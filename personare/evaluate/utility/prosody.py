@@ -1,7 +1,7 @@
 """Tells how much of the melody and the loudness of speech is kept, moment by moment."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -18,12 +18,12 @@ _FEWEST = 10  # frames voiced in both recordings; with fewer there is no melody 
 
 @dataclass(frozen=True, kw_only=True)
 class Prosody:
-    """Correlates pitch (``prosody.rho_f0``) and level (``prosody.rho_level``) of a recording before and after.
+    """Correlates pitch (``rho_f0``) and level (``rho_level``) of a recording before and after.
 
     The longer contour is stretched to the shorter's length, shifted to where the levels agree best, and compared frame
     by frame; pitch only where both are voiced. The control pairs each recording with another one's release.
 
-    **Guarantee**: a recording without a melody to compare is left out and counted in the note, never taken as 0.
+    **Guarantee**: a recording without a melody to compare is left out and counted in the reason, never taken as 0.
 
     Attributes:
         lag_s: Largest shift tried, either way.
@@ -55,15 +55,17 @@ class Prosody:
             rng: Mismatched pairs, bootstrap.
         """
         figures: Mapping[str, Callable[[Array, Array], float]] = {
-            "prosody.rho_f0": lambda a, b: self._correlation(a, b, 0),
-            "prosody.rho_level": lambda a, b: self._correlation(a, b, 1),
+            "rho_f0": lambda a, b: self._correlation(a, b, 0),
+            "rho_level": lambda a, b: self._correlation(a, b, 1),
         }
         rows = []
-        for measure, compare in figures.items():
+        for figure, compare in figures.items():
             try:
-                rows.append(measure_pairs(original, released, "prosody", compare, measure=measure, rng=rng))
+                rows.append(
+                    measure_pairs(original, released, "prosody", compare, method="prosody", figure=figure, rng=rng)
+                )
             except DataError as error:
-                rows.append(replace(unmeasured(measure, "utility", error, modality="audio"), unit="correlation"))
+                rows.append(unmeasured("prosody", "read", error, figure=figure, modality="audio", unit="correlation"))
         return rows
 
     def _correlation(self, before: Array, after: Array, column: int) -> float:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import DataError, MissingModelError, OptionError
 from personare.core.registry import create, find
@@ -109,7 +110,7 @@ def test_sex_is_read_before_and_not_after(plant):
 
     def sex(evidence):
         rows = attack(original, evidence, trials=[], rng=np.random.default_rng(0))
-        return {r.attacker: r for r in rows if r.measure == "attributes.sex"}
+        return {r.attacker: r for r in rows if title(r) == "attributes.uar.sex"}
 
     before, after = sex(original)["semi_informed"], sex(released)["semi_informed"]
     assert before.low > 0.5
@@ -122,7 +123,7 @@ def test_unknown_attributes_are_nan_with_a_reason(people):
     bare = Evidence(table=table, views=people.views)
     rows = create(FOLDER, "attributes")(bare, bare, trials=[], rng=np.random.default_rng(0))
     assert len(rows) == 4
-    assert all(np.isnan(r.value) and "not measured" in r.note for r in rows)
+    assert all(np.isnan(r.value) and "not measured" in r.reason for r in rows)
 
 
 def test_a_pretrained_encoder_that_is_absent_is_said(tmp_path, monkeypatch, people):
@@ -154,7 +155,7 @@ def test_the_speaker_encoder_names_people_and_gives_r1_and_r2(monkeypatch, peopl
     assert top1("voice_encoder", voices, voices)["semi_informed"].value == 1.0
     attack = create(FOLDER, "voice_encoder")
     r1, r2 = attack.compare(voices, voices, rng=np.random.default_rng(0))
-    assert (r1.measure, r2.measure) == ("voice_encoder.r1", "voice_encoder.r2")
+    assert (title(r1), title(r2)) == ("voice_encoder.r1", "voice_encoder.r2")
     assert r1.value == pytest.approx(1.0, abs=0.01)
     assert r2.value == pytest.approx(1.0)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from naming import title
 
 from personare.core.errors import DataError
 from personare.core.registry import create
@@ -42,13 +43,13 @@ def described(table, *, identity=0.0, sex=0.0, seed=0):
 def test_sex_is_read_before_and_not_after_it_was_removed(table):
     raw, clean = described(table, sex=4), described(table, seed=1)
     rows = create(FOLDER, "model_attributes")({"kept": raw, "removed": clean}, raw, table, rng=rng())
-    found = {r.measure.partition(".")[2]: r for r in rows}
-    assert found["kept_sex"].value > 0.9
-    assert found["kept_sex"].value == pytest.approx(found["removed_sex"].baseline, abs=0.02)
-    assert found["removed_sex"].value < 0.65
-    assert found["removed_sex"].low < 0.5 < found["removed_sex"].high
-    assert found["removed_sex"].control == 0.5
-    assert found["removed_sex"].note == ""
+    found = {title(r).removeprefix("model_attributes_"): r for r in rows}
+    assert found["kept.uar.sex"].value > 0.9
+    assert found["kept.uar.sex"].value == pytest.approx(found["removed.uar.sex"].baseline, abs=0.02)
+    assert found["removed.uar.sex"].value < 0.65
+    assert found["removed.uar.sex"].low < 0.5 < found["removed.uar.sex"].high
+    assert found["removed.uar.sex"].control == 0.5
+    assert found["removed.uar.sex"].reason == ""
 
 
 def test_an_attack_that_fails_on_the_raw_numbers_is_no_sign_of_safety(table):
@@ -62,22 +63,22 @@ def test_an_attack_that_fails_on_the_raw_numbers_is_no_sign_of_safety(table):
 def test_unknown_attributes_are_not_measured(table):
     raw = described(table, sex=4)
     rows = create(FOLDER, "model_attributes")({"kept": raw}, raw, table.drop(columns="age"), rng=rng())
-    age = next(r for r in rows if r.measure.endswith("age"))
+    age = next(r for r in rows if r.subset == "age")
     assert np.isnan(age.value)
-    assert "nobody's age is known" in age.note
+    assert "nobody's age is known" in age.reason
 
 
 def test_people_are_named_before_and_not_after(table):
     raw, clean = described(table, identity=3), described(table, seed=1)
     rows = create(FOLDER, "model_identity")({"kept": raw, "removed": clean}, raw, table, rng=rng())
-    found = {r.measure: r for r in rows}
+    found = {title(r): r for r in rows}
     assert found["model_identity_kept.top1"].value > 0.9
     assert found["model_identity_kept.eer"].value < 0.1
     assert found["model_identity_removed.top1"].value < 0.15
     assert found["model_identity_removed.eer"].value == pytest.approx(0.5, abs=0.08)
     assert found["model_identity_removed.top1"].control == 1 / PEOPLE
     assert found["model_identity_removed.top1"].baseline > 0.9
-    assert found["model_identity_removed.top1"].note == ""
+    assert found["model_identity_removed.top1"].reason == ""
 
 
 def test_shapes_that_do_not_fit_are_told(table):

@@ -10,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_generators import WIDTHS, batch, blind, group, memorized, rows_of, synthetic_names
+from naming import title
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
@@ -26,7 +27,7 @@ def case(synthetic, train=TRAIN, control=CONTROL):
 
 def run(name, about, **options):
     rows = registry.create(FOLDER, name, options)(about, rng=np.random.default_rng(1))
-    return {row.measure.partition(".")[2]: row for row in rows}
+    return {title(row).removeprefix(name): row for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +44,12 @@ def test_there_are_six_and_each_says_what_it_rests_on():
 
 
 FIGURES = {
-    "synthetic_membership": ("neighbor_auc", "neighbor_exposed_auc"),
-    "synthetic_singling_out": ("people_risk", "people_exposed_risk"),
-    "synthetic_linkability": ("halves_risk", "halves_exposed_risk"),
-    "synthetic_inference": ("label_risk", "values_risk", "values_exposed_risk"),
-    "synthetic_copies": ("nearer", "nearer_exposed"),
-    "synthetic_identity": ("named", "named_exposed"),
+    "synthetic_membership": ("_neighbor.auc", "_neighbor.auc.exposed"),
+    "synthetic_singling_out": (".risk", ".risk.exposed"),
+    "synthetic_linkability": (".risk", ".risk.exposed"),
+    "synthetic_inference": ("_label.risk", "_values.risk", "_values.risk.exposed"),
+    "synthetic_copies": (".nearer", ".nearer.exposed"),
+    "synthetic_identity": (".named", ".named.exposed"),
 }
 
 
@@ -77,7 +78,7 @@ def test_the_same_each_time_and_every_figure_is_a_risk(name, remembered):
     one, other = run(name, remembered), run(name, remembered)
     for measure, row in one.items():
         assert (row.value, row.low) == pytest.approx((other[measure].value, other[measure].low), nan_ok=True)
-    assert all(row.kind == "risk" and row.better == "lower" for row in one.values())
+    assert all(row.risk and row.better == "lower" for row in one.values())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -94,7 +95,7 @@ def test_normal_densities_find_people_in_fitted_averages():
     rng = np.random.default_rng(0)
     values = rng.multivariate_normal(rows_of(TRAIN).mean(axis=0), np.cov(rows_of(TRAIN).T), size=600)
     about = case(batch(values, rng.integers(3, size=600), synthetic_names(600)))
-    assert run("synthetic_membership", about, estimator="normal")["normal_auc"].low > 0.5
+    assert run("synthetic_membership", about, estimator="normal")["_normal.auc"].low > 0.5
 
 
 def test_copies_are_counted_and_ties_are_even():
@@ -103,10 +104,10 @@ def test_copies_are_counted_and_ties_are_even():
     middle = (train[0] + control[0]) / 2
     made = batch(np.stack([train[5], middle]), [0, 0], synthetic_names(2))
     rows = run("synthetic_copies", case(made))
-    assert rows["exact"].value == 0.5
+    assert rows[".exact"].value == 0.5
     same = replace(CONTROL, arrays=TRAIN.arrays)  # everybody has a twin in the other group
     assert (
-        run("synthetic_copies", case(memorized(TRAIN, np.random.default_rng(0)), control=same))["nearer"].value == 0.5
+        run("synthetic_copies", case(memorized(TRAIN, np.random.default_rng(0)), control=same))[".nearer"].value == 0.5
     )
 
 
@@ -115,7 +116,7 @@ def test_a_guess_of_few_columns_is_narrow_still():
     made = memorized(TRAIN, np.random.default_rng(0), noise=0.0).only("voice")
     made = replace(made, arrays={"voice": made.arrays["voice"][:, :2]})
     rows = run("synthetic_singling_out", case(made, *one))
-    assert rows["people_risk"].value > 0.3
+    assert rows[".risk"].value > 0.3
 
 
 def test_constant_columns_and_missing_modalities_do_no_harm():
@@ -127,7 +128,7 @@ def test_constant_columns_and_missing_modalities_do_no_harm():
     about = case(*(poorer(some) for some in (memorized(TRAIN, np.random.default_rng(0)), TRAIN, CONTROL)))
     for name in NAMES:
         for row in run(name, about).values():
-            assert np.isfinite(row.value) or row.note
+            assert np.isfinite(row.value) or row.reason
 
 
 def test_who_cannot_be_judged_is_refused():

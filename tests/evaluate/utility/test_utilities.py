@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from naming import title
 
 from personare.core.errors import OptionError
 from personare.core.registry import create, find
@@ -23,7 +24,7 @@ READERS = {
 def rows_of(name, original, released, options=None):
     options = READERS.get(name, ({},))[0] if options is None else options
     rows = create(FOLDER, name, options)(original, released, rng=np.random.default_rng(0))
-    return {(r.measure, r.attacker): r for r in rows}
+    return {(title(r), r.attacker): r for r in rows}
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +59,12 @@ def test_a_missing_view_is_nan_with_a_reason_never_zero(name, moved):
     blind = Evidence(table=moved.table, views={})
     rows = rows_of(name, moved, blind)
     assert {m for m, _ in rows} >= {f"{measure}.uar" for measure in READERS[name][1]}
-    assert all(math.isnan(r.value) and "not measured" in r.note for r in rows.values())
+    assert all(math.isnan(r.value) and "not measured" in r.reason for r in rows.values())
 
 
 def test_sentences_that_do_not_repeat_are_said(moved):
     one = Evidence(table=moved.table.assign(sentence="DFA"), views=moved.views)
-    assert "DFA (recordings: 60, people: 10)" in rows_of("sentence", one, one)["sentence.uar", "fixed_reader"].note
+    assert "DFA (recordings: 60, people: 10)" in rows_of("sentence", one, one)["sentence.uar", "fixed_reader"].reason
 
 
 def test_the_fixed_vote_gives_the_face_its_share(moved):
@@ -122,7 +123,7 @@ def test_recordings_without_a_melody_are_left_out_never_zero(people):
     row = _rho(people, _contours(people, whispered))
     assert row.value == pytest.approx(1)
     assert row.n == 38
-    assert "10 recordings" in row.note
+    assert "10 recordings" in row.reason
 
 
 def test_no_melody_at_all_is_nan_with_a_reason(people):
@@ -131,7 +132,7 @@ def test_no_melody_at_all_is_nan_with_a_reason(people):
 
     row = _rho(people, _contours(people, whispered))
     assert math.isnan(row.value)
-    assert "only 0 of 48" in row.note
+    assert "only 0 of 48" in row.reason
 
 
 def _faces(people, change):
@@ -172,7 +173,7 @@ def test_faces_not_seen_are_left_out_and_counted(people):
     released = _faces(people, hidden)
     row = _expression(people, released)
     assert row.value == pytest.approx(1)
-    assert "6 recordings" in row.note
+    assert "6 recordings" in row.reason
     assert _expression(people, released, "face_seen").value == pytest.approx(42 / 48)
 
 

@@ -1,4 +1,8 @@
-"""Which of all that was measured stands for a release: chosen here alone, from the columns of the rows."""
+"""Which of all that was measured stands for a release: the one place where "the strongest attack" is chosen.
+
+The judge, the report and the terminal all choose here, so that they cannot choose differently. An attack counts only
+where it passed its self-test; where none did, the strongest of the others is given, and its status says so.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -85,30 +89,29 @@ def strongest(rows: Sequence[Result]) -> Result | None:
     """Return the attack that finds most, or the reader that reads most.
 
     The judge's own choice comes first, then attacks that passed their self-test, then the others, then what could not
-    be measured, for its reason.
+    be measured, for its reason. The best of several noisy figures is a little too high: it errs on the side of risk.
     """
     judged = [r for r in rows if r.method == "strongest"]
     finite = [r for r in judged or rows if math.isfinite(r.value)]
     believed = [r for r in finite if informative(r)] or finite
     if not believed:
         return next(iter(judged or rows), None)
-    return max(believed, key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
+    return max(reversed(believed), key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
 
 
-def broken_claim(rows: Sequence[Result], release: str) -> str:
-    """Return what an attack found above the bound of a privacy claim; empty where none did."""
-    own = (r for r in rows if r.release == release and r.status == "claim_broken")
-    return next((f"{r.method}.{r.figure}: {r.reason}" for r in own), "")
+def broken_claim(rows: Sequence[Result], release: str) -> Result | None:
+    """Return a row in which an attack found more than a privacy claim allows; None where none did."""
+    return next((r for r in rows if r.release == release and r.status == "claim_broken"), None)
 
 
-def choose(rows: Sequence[Result], release: str, kind: str, group: str) -> tuple[Result, Result] | str:
+def choose(rows: Sequence[Result], release: str, kind: str, modality: str = "") -> tuple[Result, Result] | str:
     """Return the risk and the utility that stand for a release, or why there are none."""
-    if broken_claim(rows, release):
+    if broken_claim(rows, release) is not None:
         return "its privacy claim does not hold"
     missing = _MISSING.get(kind, ("no attack was run on it", "nothing was read from it"))
     found: list[Result] = []
     for query, why in zip(STANDS.get(kind, ANY_KIND), missing, strict=True):
-        row = query.find(rows, release, group)
+        row = query.find(rows, release, modality if kind == "recordings" else kind)
         if row is None or not math.isfinite(row.value):
             return (row.reason if row else "") or why
         found.append(row)
