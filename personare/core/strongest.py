@@ -5,35 +5,79 @@ where it passed its self-test; where none did, the strongest of the others is gi
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from personare.core.types import Result
+from personare.core.types import RISKS, Result
 
-__all__ = [
-    "AREAS",
-    "broken_claim",
-    "choose",
-    "identity",
-    "informative",
-    "learned",
-    "membership",
-    "of_people",
-    "reading",
-    "shown_identity",
-    "strongest",
-    "unprotected",
-]
+__all__ = ["STANDS", "Query", "broken_claim", "choose", "group_of", "informative", "strongest", "unprotected"]
 
-AREAS = ("auc", "person_auc")
-"""The figures of membership over all thresholds, of recordings and of people."""
-_PLANTED = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")  # are about canaries, not about real people
-_MISSING = {
+CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
+"""Attacks on people who were planted to be found: they never stand for everybody."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """Which rows of a release may stand for it; what is left empty may be anything."""
+
+    questions: tuple[str, ...]
+    figures: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    subset: str = ""
+    attacker: str = ""
+
+    def rows(self, rows: Sequence[Result], release: str, group: str) -> list[Result]:
+        """Return the rows of a release that are asked for."""
+        found = [
+            r
+            for r in rows
+            if r.release == release
+            and group_of(r) == group
+            and r.question in self.questions
+            and (not self.figures or r.figure in self.figures)
+            and (not self.methods or r.method in self.methods)
+            and r.method not in self.without
+            and r.subset == self.subset
+        ]
+        own = [r for r in found if r.attacker == self.attacker] if self.attacker else found
+        # Training again on originals changes nothing, so one attacker's or reader's row is enough for them.
+        return own or (found if release == "original" else [])
+
+    def find(self, rows: Sequence[Result], release: str, group: str) -> Result | None:
+        """Return the row that stands for a release."""
+        return strongest(self.rows(rows, release, group))
+
+
+IDENTIFY = Query(questions=("identify",), figures=("top1",), attacker="semi_informed")
+IDENTIFY_ALL = replace(IDENTIFY, figures=("person_top1",))
+READ = Query(questions=("read",), figures=("uar", "ccc"), methods=("reader",), attacker="retrained_reader")
+MEMBER = Query(questions=("member",), figures=("auc", "person_auc"))
+MEMBER_PEOPLE = Query(questions=("member",), figures=("auc",), without=CANARIES)
+LEARNED = Query(questions=("read",), figures=("tstr_uar", "next_visit_auc"))  # of histories: what comes next
+STANDS: Mapping[str, tuple[Query, Query]] = {
+    "recordings": (IDENTIFY, READ),
+    "representations": (IDENTIFY, READ),
+    "synthetic": (MEMBER_PEOPLE, LEARNED),
+    "model": (MEMBER, Query(questions=("read",), figures=("uar",), methods=("model",))),
+}
+"""The risk and the utility that stand for a release on the frontier, by its kind."""
+ANY_KIND = (
+    Query(questions=RISKS, figures=("top1", "auc", "person_auc", "risk")),
+    Query(questions=("read",), figures=("uar", "ccc", "tstr_uar", "accuracy")),
+)
+"""The same for a kind of release that came with a package of its own."""
+_MISSING: Mapping[str, tuple[str, str]] = {
     "recordings": ("no retrained attacker was run on it", "no retrained reader was run on it"),
     "representations": ("no retrained attacker was run on it", "no reader was run on it"),
     "synthetic": ("no membership attack on its people was run", "what is learned from it was not measured"),
     "model": ("no membership attack was run on it", "its recall was not measured"),
 }
+
+
+def group_of(row: Result) -> str:
+    """Return what a row is compared within: the modality of recordings, else the kind of release."""
+    return row.modality if row.kind == "recordings" else row.kind
 
 
 def informative(row: Result) -> bool:
@@ -42,103 +86,17 @@ def informative(row: Result) -> bool:
 
 
 def strongest(rows: Sequence[Result]) -> Result | None:
-    """Return the row of the attack that finds most, of those that may be believed; None of no rows.
+    """Return the attack that finds most, or the reader that reads most.
 
-    The best of several noisy figures is a little too high: the claim errs on the side of risk. Of rows without a number
-    the first is given, whose reason says why.
+    The judge's own choice comes first, then attacks that passed their self-test, then the others, then what could not
+    be measured, for its reason. The best of several noisy figures is a little too high: it errs on the side of risk.
     """
-    measured = [r for r in rows if math.isfinite(r.value)]
-    ranked = [r for r in measured if informative(r)] or measured
-    if not ranked:
-        return next(iter(rows), None)
-    return max(reversed(ranked), key=lambda r: r.value if r.better == "lower" else -r.value)
-
-
-def identity(
-    rows: Sequence[Result],
-    release: str,
-    modality: str = "",
-    attacker: str = "semi_informed",
-    figure: str = "top1",
-    *,
-    kind: str = "recordings",
-) -> Result | None:
-    """Return who is named by this attacker: the judge's own choice, or else the strongest informative attack.
-
-    Args:
-        rows: Everything measured.
-        release: Its name.
-        modality: What was released.
-        attacker: Who names.
-        figure: ``top1`` from one recording, ``top1_5`` from five, ``person_top1`` from all of a person's.
-        kind: Of release, ``recordings`` or ``representations``.
-    """
-    own = [r for r in rows if (r.release, r.kind, r.modality) == (release, kind, modality)]
-    found = [r for r in own if r.question == "identify" and r.figure == figure]
-    # On originals all attackers are one.
-    found = [r for r in found if r.attacker == attacker] or (found if release == "original" else [])
-    return strongest([r for r in found if r.method == "strongest"] or found)
-
-
-def reading(
-    rows: Sequence[Result],
-    release: str,
-    modality: str = "",
-    reader: str = "retrained_reader",
-    *,
-    kind: str = "recordings",
-) -> Result | None:
-    """Return how well this reader reads the label: the one that is chosen for each person on all others."""
-    own = [r for r in rows if (r.release, r.kind, r.modality) == (release, kind, modality)]
-    found = [r for r in own if r.method == "reader" and r.figure in ("uar", "ccc")]
-    # Training again on originals changes nothing, so one reader's row is enough for them.
-    return _largest([r for r in found if r.attacker == reader] or (found if release == "original" else []))
-
-
-def membership(rows: Sequence[Result], release: str, figures: Sequence[str] = AREAS) -> Result | None:
-    """Return how well the strongest attack tells what a model learned from: ``auc`` recordings, ``person_auc`` people.
-
-    By default the larger of both.
-    """
-    found = [r for r in rows if (r.release, r.kind, r.question) == (release, "model", "member")]
-    return strongest([r for r in found if r.figure in figures])
-
-
-def shown_identity(rows: Sequence[Result], release: str, figure: str = "top1") -> Result | None:
-    """Return how often people are named by what a model shows of their recordings; ``figure`` as of ``identity``."""
-    found = [r for r in rows if (r.release, r.kind, r.question) == (release, "model", "identify")]
-    return strongest([r for r in found if r.figure == figure])
-
-
-def of_people(rows: Sequence[Result], release: str, *, canaries: bool = False) -> Result | None:
-    """Return how well the strongest attack tells whom synthetic people were learned from, over everybody.
-
-    Args:
-        rows: Everything measured.
-        release: The synthetic people.
-        canaries: Whether planted people are asked about, and not real ones.
-    """
-    return strongest([r for r in _areas(rows, release) if (r.method in _PLANTED) == canaries])
-
-
-def _areas(rows: Sequence[Result], release: str) -> list[Result]:
-    found = [r for r in rows if (r.release, r.kind, r.question) == (release, "synthetic", "member")]
-    return [r for r in found if r.figure == "auc" and not r.subset]
-
-
-def learned(rows: Sequence[Result], release: str, figure: str = "tstr_uar") -> Result | None:
-    """Return what the better reader can do with real recordings after learning from synthetic ones.
-
-    Of histories of visits, what is learned is what comes next.
-    """
-    found = [r for r in rows if (r.release, r.kind, r.question) == (release, "synthetic", "read")]
-    figures = (figure, "next_visit_auc") if figure == "tstr_uar" else (figure,)
-    return _largest([r for r in found if r.figure in figures])
-
-
-def _largest(rows: Sequence[Result]) -> Result | None:
-    finite = [r for r in rows if math.isfinite(r.value)]
-    return max(finite, key=lambda r: r.value) if finite else next(iter(rows), None)
+    judged = [r for r in rows if r.method == "strongest"]
+    finite = [r for r in judged or rows if math.isfinite(r.value)]
+    believed = [r for r in finite if informative(r)] or finite
+    if not believed:
+        return next(iter(judged or rows), None)
+    return max(reversed(believed), key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
 
 
 def broken_claim(rows: Sequence[Result], release: str) -> Result | None:
@@ -147,37 +105,33 @@ def broken_claim(rows: Sequence[Result], release: str) -> Result | None:
 
 
 def choose(rows: Sequence[Result], release: str, kind: str, modality: str = "") -> tuple[Result, Result] | str:
-    """Return the risk and the utility that stand for a release on the frontier, or why there are none."""
+    """Return the risk and the utility that stand for a release, or why there are none."""
     if broken_claim(rows, release) is not None:
         return "its privacy claim does not hold"
-    if kind == "model":
-        risk = membership(rows, release)
-        own = [r for r in rows if (r.release, r.kind, r.method) == (release, kind, "model")]
-        utility = next((r for r in own if r.figure == "uar" and not r.subset), None)
-    elif kind == "synthetic":
-        risk, utility = of_people(rows, release), learned(rows, release)
-    else:
-        risk = identity(rows, release, modality, kind=kind)
-        utility = reading(rows, release, modality, kind=kind)
-    no_risk, no_utility = _MISSING[kind]
-    if risk is None or not math.isfinite(risk.value):
-        return (risk.reason if risk else "") or no_risk
-    if utility is None or not math.isfinite(utility.value):
-        return (utility.reason if utility else "") or no_utility
-    return risk, utility
+    missing = _MISSING.get(kind, ("no attack was run on it", "nothing was read from it"))
+    found: list[Result] = []
+    for query, why in zip(STANDS.get(kind, ANY_KIND), missing, strict=True):
+        row = query.find(rows, release, modality if kind == "recordings" else kind)
+        if row is None or not math.isfinite(row.value):
+            return (row.reason if row else "") or why
+        found.append(row)
+    return found[0], found[1]
+
+
+def baseline(row: Result | None) -> Result | None:
+    """Return what the same figure was where nothing was protected."""
+    if row is None or not math.isfinite(row.baseline):
+        return None
+    return replace(row, release="original", value=row.baseline, low=math.nan, high=math.nan, reason="", detail={})
 
 
 def unprotected(rows: Sequence[Result], risk: Result, utility: Result) -> tuple[Result, Result] | None:
     """Return what the baselines of a release say of the originals; None where they say nothing.
 
-    Shadow generators have no worst release to be tried on: beside them stands the strongest membership attack that has.
+    Shadow generators may have no worst release to be tried on: beside them stands the strongest attack that has one.
     """
-    tried = [r.baseline for r in _areas(rows, risk.release) if r.method not in _PLANTED]
-    before = [value for value in [risk.baseline] if math.isfinite(value)]
-    before = before or [value for value in tried if math.isfinite(value)]
-    if not before or not math.isfinite(utility.baseline):
-        return None
-    nothing = {"release": "original", "low": math.nan, "high": math.nan, "reason": "", "detail": {}}
-    first = replace(risk, value=max(before), **nothing)  # type: ignore[arg-type]
-    second = replace(utility, value=utility.baseline, **nothing)  # type: ignore[arg-type]
-    return first, second
+    before, kept = baseline(risk), baseline(utility)
+    if before is None and risk.kind == "synthetic":
+        tried = [baseline(r) for r in MEMBER_PEOPLE.rows(rows, risk.release, "synthetic")]
+        before = max(filter(None, tried), key=lambda r: r.value, default=None)
+    return (before, kept) if before and kept else None

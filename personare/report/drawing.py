@@ -1,4 +1,4 @@
-"""Matplotlib figures turned into small SVG that lives inside the page: its colors, its type, its own ids."""
+"""The report's colors and style, and figures as small SVG that lives inside the page: its type, its own ids."""
 
 import io
 import itertools
@@ -26,8 +26,6 @@ COLORS: Mapping[str, str] = {
     "front": "#14508c",
 }
 """Roles and their light-theme colors; inside the page each role is a CSS variable that follows the theme."""
-
-_ids = itertools.count(1)
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -46,6 +44,7 @@ _STYLE: dict[str, Any] = {
     "figure.dpi": 72,
     "svg.fonttype": "none",
 }
+_ids = itertools.count(1)
 
 
 @contextmanager
@@ -56,41 +55,24 @@ def drawing() -> Iterator[None]:
 
 
 def to_svg(figure: Figure, *, title: str) -> str:
-    """Return a figure as an SVG element for the page.
+    """Return a figure drawn inside ``drawing()`` as an ``<svg>`` element for the page.
 
-    Args:
-        figure: Drawn inside ``drawing()``.
-        title: What the picture shows, in words, for those who cannot see it.
-
-    Returns:
-        The ``<svg>`` element; colors are CSS variables ``--ink`` and so on, ids are unique in the process.
+    Colors become CSS variables ``--ink`` and so on, ids are unique in the process; ``title`` says in words what the
+    picture shows, for those who cannot see it.
     """
     stream = io.StringIO()
     with drawing():
         figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})
     svg = stream.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = _own_ids(svg, f"f{next(_ids)}-")
-    svg = re.sub(r"font(-family)?: ?([\d.]+px )?'DejaVu Sans'[^;\"]*", _page_font, svg)
-    for role, color in COLORS.items():
-        svg = svg.replace(color, f"var(--{role})")
-    svg = re.sub(r"\s*\n\s*", "\n", svg)
-    return _named(svg, title)
-
-
-def _own_ids(svg: str, prefix: str) -> str:
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    prefix = f"f{next(_ids)}-"
     svg = re.sub(r'\bid="', f'id="{prefix}', svg)
     svg = re.sub(r"url\(#", f"url(#{prefix}", svg)
-    return re.sub(r'href="#', f'href="#{prefix}', svg)
-
-
-def _page_font(found: re.Match[str]) -> str:
-    size = (found.group(2) or "").strip()
-    return (f"font-size: {size}; " if size else "") + "font-family: inherit"
-
-
-def _named(svg: str, title: str) -> str:
-    head, rest = svg.split(">", 1)
+    svg = re.sub(r'href="#', f'href="#{prefix}', svg)
+    svg = re.sub(r"font: ?([\d.]+px) 'DejaVu Sans'[^;\"]*", r"font-size: \1; font-family: inherit", svg)
+    svg = re.sub(r"font-family: ?'DejaVu Sans'[^;\"]*", "font-family: inherit", svg)
+    for role, color in COLORS.items():
+        svg = svg.replace(color, f"var(--{role})")
+    head, rest = re.sub(r"\s*\n\s*", "\n", svg).split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     return f'{head} role="img" aria-label="{escape(title, quote=True)}">{rest}'

@@ -3,33 +3,21 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from personare.core.strongest import IDENTIFY_ALL, baseline, choose, group_of, informative, unprotected
 from personare.core.types import Result
-from personare.report.figures import choose, identity, informative, unprotected
-from personare.report.run import KINDS, RunRecord
-from personare.report.trained import LEAKY
-from personare.report.wording import AREAS
+from personare.report.run import RunRecord
+from personare.report.words import KINDS, kind_of
 
-__all__ = ["Panel", "Point", "baseline", "before", "best", "gain", "panels", "standing"]
+__all__ = ["Panel", "Point", "before", "best", "gain", "panels", "standing"]
 
-_MODALITIES = ("audio", "video", "audio+video", "representation", "synthetic", "model")
+_MODALITIES = ("audio", "video", "audio+video")
 _SAME = 0.015  # a difference that two figures after the point hardly show
-_LEAKY_WORDS = "it was judged on people it learned from, the others were not"
-_Standing = Literal["front", "near", "behind", "unknown"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A release on the frontier picture.
-
-    Attributes:
-        release: Its name.
-        risk: Share of people or clips named by the retrained attacker; of a model, the area of the strongest
-            membership attack.
-        utility: Recall (or concordance) of the retrained reader; of a model, its own.
-        together: Share of people named from all of their recordings; None where it was not measured.
-    """
+    """A release on the frontier; ``together`` is who is identified from all recordings, None where not measured."""
 
     release: str
     risk: Result
@@ -44,20 +32,17 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The frontier of one modality.
+    """The frontier of one group of releases: of a modality of recordings, or of another kind.
 
-    Attributes:
-        modality: ``audio``, ``video``, ``audio+video`` or ``model``.
-        points: Releases that have both figures from attacks that passed their self-test; the original, if known.
-        unsure: Releases whose attack failed its self-test: drawn apart, never ranked.
-        absent: (release, reason) of those that cannot be drawn.
-        kept: What the utility is called, e.g. ``emotion recall``.
+    ``points`` have both figures from attacks that passed their self-test, the original among them where it is known;
+    ``unsure`` are drawn apart and never ranked; ``absent`` are (release, reason); ``kept`` names the utility.
     """
 
-    modality: str
+    group: str
+    kind: str
     points: tuple[Point, ...]
-    unsure: tuple[Point, ...]
-    absent: tuple[tuple[str, str], ...]
+    unsure: tuple[Point, ...] = ()
+    absent: tuple[tuple[str, str], ...] = ()
     kept: str = "emotion recall"
 
     @property
@@ -66,10 +51,15 @@ class Panel:
         return next((p for p in self.points if p.original), None)
 
     @property
+    def drawn(self) -> tuple[Point, ...]:
+        """All that has a place in the picture."""
+        return (*self.points, *self.unsure)
+
+    @property
     def baselines(self) -> tuple[float, float] | None:
         """From where to where the utility of what is not protected goes; None where it is the same for all releases."""
-        told = [p.utility.baseline for p in (*self.points, *self.unsure) if math.isfinite(p.utility.baseline)]
-        differ = self.modality in KINDS and told and max(told) - min(told) >= _SAME
+        told = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
+        differ = self.kind != "recordings" and told and max(told) - min(told) >= _SAME
         return (min(told), max(told)) if differ else None
 
     @property
@@ -80,70 +70,50 @@ class Panel:
 
 
 def panels(record: RunRecord) -> list[Panel]:
-    """Return a panel for each modality in which anything was measured."""
-    measured = {r.modality for r in record.results if r.kind in ("utility", "risk")}
-    order = [m for m in _MODALITIES if m in measured] + sorted(measured - set(_MODALITIES) - {""})
-    made = [_panel(record, modality) for modality in order]
-    return [p for p in made if p.points or p.unsure or p.absent]
+    """Return a panel for each group in which anything was measured."""
+    kinds = {group_of(r): r.kind for r in record.results if r.question != "cost"}
+    known = [*_MODALITIES, *KINDS]
+    order = sorted((g for g in kinds if g), key=lambda g: (known.index(g) if g in known else len(known), g))
+    made = [_panel(record, group, kinds[group]) for group in order]
+    return [p for p in made if p.drawn or p.absent]
 
 
-def _panel(record: RunRecord, modality: str) -> Panel:
-    points, unsure, absent = [], [], []
-    members = _members(record, modality)
-    leaky = _leaky(record, members) if modality == "model" else set()
-    for name in members:
-        point: Point | str = _LEAKY_WORDS if name in leaky else _point(record.results, name, modality)
-        if isinstance(point, str):
-            absent.append((name, point))
-        elif informative(point.risk):
-            points.append(point)
-        else:
-            unsure.append(point)
-    original = _original(record.results, modality, [*points, *unsure])
-    start = [original] if original else []
-    everyone = (*start, *points)
-    return Panel(modality=modality, points=everyone, unsure=tuple(unsure), absent=tuple(absent), kept=record.kept)
-
-
-def _leaky(record: RunRecord, models: Sequence[str]) -> set[str]:
-    """Return models judged on people they learned from, where others were not: one picture cannot hold both."""
-    leaky = {name for name in models if name in record.trained and record.trained[name].protocol == LEAKY}
-    return leaky if len(leaky) < len(models) else set()
-
-
-def _members(record: RunRecord, modality: str) -> list[str]:
-    """Releases made for exactly this modality: one that hides face and voice would repeat the voice's point."""
-    measured = {r.release for r in record.results if r.modality == modality and r.kind != "cost"}
+def _panel(record: RunRecord, group: str, kind: str) -> Panel:
+    points: list[Point] = []
+    unsure: list[Point] = []
+    absent: list[tuple[str, str]] = []
+    measured = {r.release for r in record.results if group_of(r) == group and r.question != "cost"}
     names = [n for n in record.names() if n in measured]
-    made = {n: "+".join(sorted(record.release(n).get("modalities") or modality.split("+"))) for n in names}
-    return [n for n in names if made[n] == modality] or names
+    if kind == "recordings":  # one that hides face and voice would repeat the voice's point
+        made = {n: "+".join(sorted(record.release(n).get("modalities") or group.split("+"))) for n in names}
+        names = [n for n in names if made[n] == group] or names
+    leaky = {n for n in names if n in record.trained and record.trained[n].leaky}
+    for name in names:
+        point = _point(record.results, name, kind, group)
+        if name in leaky and len(leaky) < len(names):  # one picture cannot hold both
+            absent.append((name, "it was judged on people it learned from, the others were not"))
+        elif isinstance(point, str):
+            absent.append((name, point))
+        else:
+            (points if informative(point.risk) else unsure).append(point)
+    original = _point(record.results, "original", kind, group)
+    if isinstance(original, str):  # what the baselines of the releases say of it
+        found = [(pair, p) for p in (*points, *unsure) if (pair := unprotected(record.results, p.risk, p.utility))]
+        if found:
+            (risk, utility), other = max(found, key=lambda one: one[0][1].value)
+            original = Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
+    start = [original] if isinstance(original, Point) else []
+    everyone = (*start, *points)
+    return Panel(group=group, kind=kind, points=everyone, unsure=tuple(unsure), absent=tuple(absent), kept=record.kept)
 
 
-def _point(rows: Sequence[Result], release: str, modality: str) -> Point | str:
-    chosen = choose(rows, release, modality)
+def _point(rows: Sequence[Result], release: str, kind: str, group: str) -> Point | str:
+    chosen = choose(rows, release, kind, group)
     if isinstance(chosen, str):
         return chosen
-    whole = None if modality in AREAS else identity(rows, release, modality, "semi_informed", "person_top1")
+    whole = None if kind_of(kind)["auc"] else IDENTIFY_ALL.find(rows, release, group)
     measured = whole if whole is not None and whole.status == "ok" else None
     return Point(release=release, risk=chosen[0], utility=chosen[1], together=measured)
-
-
-def _original(rows: Sequence[Result], modality: str, others: Sequence[Point]) -> Point | None:
-    point = _point(rows, "original", modality)
-    if isinstance(point, Point):
-        return point
-    found = [(pair, other) for other in others if (pair := unprotected(rows, other.risk, other.utility))]
-    if not found:
-        return None
-    (risk, utility), other = max(found, key=lambda one: one[0][1].value)
-    return Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
-
-
-def baseline(row: Result | None) -> Result | None:
-    """Return what the same figure was where nothing was protected."""
-    if row is None or not math.isfinite(row.baseline):
-        return None
-    return replace(row, release="original", value=row.baseline, low=math.nan, high=math.nan, note="", detail={})
 
 
 def _beats(one: Point, other: Point) -> bool:
@@ -151,19 +121,22 @@ def _beats(one: Point, other: Point) -> bool:
     return at_least and (one.risk.value < other.risk.value or one.utility.value > other.utility.value)
 
 
-def _beats_beyond_intervals(one: Point, other: Point) -> bool:
-    return one.risk.high < other.risk.low and one.utility.low > other.utility.high
+def standing(panel: Panel | None, release: str) -> tuple[str, str]:
+    """Say whether a release is on the front, and if not, which one beats it and how surely, or why it is not ranked.
 
-
-def standing(panel: Panel, release: str) -> tuple[_Standing, str]:
-    """Say whether a release is on the front, and if not, which one beats it and how surely."""
+    The first is ``front``, ``near``, ``behind`` or ``unknown``.
+    """
+    if panel is None:
+        return "unknown", "not ranked: nothing was measured"
     point = next((p for p in panel.points if p.release == release), None)
     if point is None:
-        return "unknown", "not ranked"
+        doubted = release in {p.release for p in panel.unsure}
+        why = kind_of(panel.kind)["unsure"] if doubted else dict(panel.absent).get(release, "")
+        return "unknown", f"not ranked: {why}" if why else "not ranked"
     winners = [p for p in panel.points if _beats(p, point)]
     if not winners:
         return "front", "on the front"
-    sure = [p for p in winners if _beats_beyond_intervals(p, point)]
+    sure = [p for p in winners if p.risk.high < point.risk.low and p.utility.low > point.utility.high]
     winner = max(sure or winners, key=lambda p: gain(panel, p))
     if sure:
         return "behind", f"beaten by {winner.release}, beyond the intervals"
@@ -182,20 +155,20 @@ def gain(panel: Panel, point: Point) -> float:
 
 
 def before(panel: Panel, point: Point) -> Point:
-    """Return what is not protected, to hold a release against: of representations and synthetic people, their own.
+    """Return what is not protected, to hold a release against: of other kinds than recordings, its own baselines.
 
     They may be made of different features or parts of the people. The panel must have an original.
     """
     assert panel.original is not None
-    if panel.modality not in KINDS:
+    if panel.kind == "recordings":
         return panel.original
-    own = {"risk": (point.risk, panel.original.risk), "utility": (point.utility, panel.original.utility)}
-    rows = {
-        name: replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
-        for name, (row, known) in own.items()
-    }
+
+    def own(row: Result, known: Result) -> Result:
+        return replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
+
+    risk, utility = own(point.risk, panel.original.risk), own(point.utility, panel.original.utility)
     together = baseline(point.together) or panel.original.together
-    return Point(release="original", **rows, together=together)
+    return Point(release="original", risk=risk, utility=utility, together=together)
 
 
 def _above_guess(row: Result, original: Result) -> float:
@@ -207,5 +180,4 @@ def _above_guess(row: Result, original: Result) -> float:
 def best(panel: Panel) -> Point | None:
     """Return the release with the largest gain, if any gains at all."""
     scored = [(gain(panel, p), p) for p in panel.front if not p.original]
-    scored = [(g, p) for g, p in scored if math.isfinite(g) and g > 0]
-    return max(scored, key=lambda pair: pair[0])[1] if scored else None
+    return max((s for s in scored if s[0] > 0), key=lambda s: s[0], default=(0.0, None))[1]

@@ -20,56 +20,38 @@ _POSTER_S = 0.5  # a face at rest is shown at the very start of a take, an expre
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One playable file inside the page.
-
-    Attributes:
-        track: ``audio`` or ``video``.
-        label: What the person acted, felt or is, if known.
-        source: The file as a data URI.
-        poster: A still picture of a video as a data URI; empty if it could not be made.
-        bytes: Length of ``source``.
-    """
+    """One playable file inside the page; ``source`` and ``poster``, a still of a video if it has one, are data URIs."""
 
     track: str
     label: str
     source: str
     poster: str
-    bytes: int
 
 
 def embed_examples(
     run: Path, examples: Mapping[str, Any], *, per_release: int = 3, budget_bytes: int = 12_000_000
 ) -> tuple[dict[str, list[Example]], list[str]]:
-    """Read a few released files into the page.
+    """Read a few released files into the page; return them by release, and a sentence for each that was left out.
 
     **Guarantee.** Only files that lie under ``releases/`` of the run, after every link is followed, are read:
     an original can never get into the report.
 
-    Args:
-        run: The run folder.
-        examples: By release, a list of ``{"track", "path", "label"}`` with paths relative to the run.
-        per_release: How many of each release at most.
-        budget_bytes: How many bytes all of them may add to the page.
-
-    Returns:
-        Examples by release, and a sentence for each file that was left out.
+    ``examples`` are, by release, ``{"track", "path", "label"}`` with paths relative to the run.
     """
-    queues = [[(name, entry) for entry in _entries(listed)[:per_release]] for name, listed in examples.items()]
+    listed = {name: some if isinstance(some, list) else [] for name, some in examples.items()}
+    files = {name: [e for e in some if isinstance(e, dict) and e.get("path")] for name, some in listed.items()}
+    queues = [[(name, entry) for entry in some[:per_release]] for name, some in files.items()]
     embedded: dict[str, list[Example]] = {}
     left_out: list[str] = []
     for turn in zip_longest(*queues):  # each release's first, then each release's second: the cap hits all alike
-        for name, entry in (item for item in turn if item):
+        for name, entry in filter(None, turn):
             example = _embed(run, name, entry, budget_bytes)
             if isinstance(example, str):
                 left_out.append(example)
             else:
                 embedded.setdefault(name, []).append(example)
-                budget_bytes -= example.bytes
+                budget_bytes -= len(example.source) + len(example.poster)
     return embedded, left_out
-
-
-def _entries(listed: Any) -> list[Mapping[str, Any]]:
-    return [e for e in listed if isinstance(e, dict) and e.get("path")] if isinstance(listed, list) else []
 
 
 def _embed(run: Path, release: str, entry: Mapping[str, Any], budget_bytes: int) -> Example | str:
@@ -83,10 +65,12 @@ def _embed(run: Path, release: str, entry: Mapping[str, Any], budget_bytes: int)
     if 4 * ((file.stat().st_size + 2) // 3) + 64 > budget_bytes:
         return f"{said} was not shown: the page would grow too large."
     source = f"data:{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
-    poster = _poster(file) if kind.startswith("video") else ""
-    track = str(entry.get("track") or kind.split("/")[0])
-    label = str(entry.get("label") or entry.get("emotion") or "")
-    return Example(track=track, label=label, source=source, poster=poster, bytes=len(source) + len(poster))
+    return Example(
+        track=str(entry.get("track") or kind.partition("/")[0]),
+        label=str(entry.get("label") or entry.get("emotion") or ""),
+        source=source,
+        poster=_poster(file) if kind.startswith("video") else "",
+    )
 
 
 def _poster(file: Path) -> str:

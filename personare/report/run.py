@@ -10,13 +10,10 @@ from typing import Any
 
 from personare.core.errors import DataError
 from personare.core.types import Result
-from personare.report.cards import read_claims
-from personare.report.trained import UNKNOWN_CLAIM, Claim, Training, read_training
+from personare.report.claims import Claim, Training, read_cards, read_training
+from personare.report.words import KINDS
 
-__all__ = ["KINDS", "RunRecord", "read_run"]
-
-KINDS: Mapping[str, str] = {"representation": "representations", "synthetic": "synthetic", "model": "model"}
-"""The kind of release by the modality of its rows, for those that are no recordings of somebody."""
+__all__ = ["RunRecord", "read_run"]
 
 _NUMBERS = ("value", "low", "high", "baseline", "control")
 _FIELDS = {f.name for f in fields(Result)} - {"detail"}
@@ -37,24 +34,10 @@ _OPTIONAL = ("reference", "not_made")
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run folder as the report sees it.
+    """A run folder as the report sees it: the study's files by name, empty where one is absent.
 
-    Attributes:
-        root: The folder.
-        results: Every measured row, with its detail.
-        releases: The record of each release, as written by the study.
-        skipped: What did not enter: item, problem, fix.
-        not_made: What was planned and could not be made: item, problem, fix.
-        ledger: Whether the ledger's chain was verified, its length, its head, its last rows.
-        cohort: Name, kind, number of people and recordings, license, citation.
-        versions: Package versions.
-        examples: Playable files by release.
-        reference: Published figures beside ours; empty where the preset has none.
-        trained: How each model was trained, by name.
-        claims: The privacy on the card of each representation and each synthetic cohort, by name.
-        study: The study file as run.
-        study_text: The same, as text.
-        missing: One sentence for each piece that is not there or could not be read.
+    ``trained`` is by model, ``claims`` by representation and synthetic cohort; ``missing`` holds one sentence for each
+    piece that is not there or could not be read.
     """
 
     root: Path
@@ -88,6 +71,27 @@ class RunRecord:
         measured = [row.release for row in self.results]
         return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
 
+    def kind(self, name: str) -> str:
+        """Return which kind of release it is."""
+        known = self.release(name).get("kind") or next((r.kind for r in self.results if r.release == name), "")
+        return str(known or "recordings")
+
+    def of(self, kind: str) -> list[str]:
+        """Return the releases of a kind."""
+        return [name for name in self.names() if self.kind(name) == kind]
+
+    def kinds(self) -> list[str]:
+        """Return the kinds that were released in the order of the page, those of other packages last.
+
+        A run in which nothing is known is one of recordings.
+        """
+        made = dict.fromkeys([*map(self.kind, self.names()), *(r.kind for r in self.results)])
+        return [k for k in KINDS if k in made] + [k for k in made if k not in KINDS] or ["recordings"]
+
+    def rows(self, kind: str) -> list[Result]:
+        """Return what was measured of a kind of release."""
+        return [row for row in self.results if row.kind == kind]
+
     @property
     def label(self) -> str:
         """What was read from recordings."""
@@ -99,50 +103,21 @@ class RunRecord:
         classes = self.cohort.get("label_kind") in (None, "", "nominal")
         return f"{self.label} {'recall' if classes else 'concordance'}"
 
-    def models(self) -> list[str]:
-        """Return the releases that are models."""
-        return self.of("model")
-
-    def of(self, modality: str) -> list[str]:
-        """Return the releases of a kind in ``KINDS``: models, representations or synthetic people."""
-        made = {r.get("name") for r in self.releases if r.get("kind") == KINDS[modality]}
-        made |= {row.release for row in self.results if row.modality == modality}
-        return [name for name in self.names() if name in made]
-
-    def modality(self, name: str) -> str:
-        """Return which of ``KINDS`` a release is of; empty for recordings."""
-        return next((modality for modality in KINDS if name in self.of(modality)), "")
-
-    def of_recordings(self) -> list[Result]:
-        """Return the rows about recordings of people: of no model, representation or synthetic person."""
-        return [row for row in self.results if row.modality not in KINDS]
-
     def claim(self, name: str) -> Claim:
         """Return the privacy that a release claims; what was only asked for where neither step nor card says it."""
         if name in self.trained:
             return self.trained[name].claim
         if name in self.claims:
             return self.claims[name]
-        one = self.release(name)
-        for chosen in (one.get("options") or {}).values():
+        for chosen in (self.release(name).get("options") or {}).values():
             if isinstance(chosen, dict) and isinstance(chosen.get("epsilon"), int | float):
-                delta, unit = chosen.get("delta", math.nan), str(chosen.get("unit") or "")
-                return Claim(epsilon=float(chosen["epsilon"]), delta=float(delta), unit=unit)
-        return UNKNOWN_CLAIM
+                delta, unit = float(chosen.get("delta", math.nan)), str(chosen.get("unit") or "")
+                return Claim(epsilon=float(chosen["epsilon"]), delta=delta, unit=unit)
+        return Claim()
 
 
 def read_run(run: Path) -> RunRecord:
-    """Read everything a report can show.
-
-    Args:
-        run: The run folder.
-
-    Returns:
-        The record; pieces that are absent or broken are empty and named in ``missing``.
-
-    Raises:
-        DataError: ``run`` is not a folder.
-    """
+    """Read everything a report can show; pieces that are absent or broken are empty and named in ``missing``."""
     if not run.is_dir():
         raise DataError(f"A run must be a folder, {run} is not one. Name a folder made by 'personare study'.")
     missing: list[str] = []
@@ -151,17 +126,8 @@ def read_run(run: Path) -> RunRecord:
     rows = _rows(piece.pop("results"), piece.pop("details"), missing)
     for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    trained, claims = read_training(run, missing), read_claims(run, piece["releases"], missing)
-    return RunRecord(
-        root=run,
-        results=rows,
-        trained=trained,
-        claims=claims,
-        study=study,
-        study_text=text,
-        missing=tuple(missing),
-        **piece,
-    )
+    piece |= {"trained": read_training(run, missing), "claims": read_cards(run, piece["releases"], missing)}
+    return RunRecord(root=run, results=rows, study=study, study_text=text, missing=tuple(missing), **piece)
 
 
 def _read_json(file: Path, kind: type, missing: list[str]) -> Any:
@@ -186,8 +152,8 @@ def _read_study(file: Path, missing: list[str]) -> tuple[str, Mapping[str, Any]]
         text = file.read_text(encoding="utf-8").replace(str(Path.home()), "~")
         return text, tomllib.loads(text)
     except (OSError, ValueError) as error:
-        reason = "is not in the run folder" if not file.is_file() else f"could not be read ({error})"
-        missing.append(f"{file.name} {reason}.")
+        why = f"could not be read ({error})" if file.is_file() else "is not in the run folder"
+        missing.append(f"{file.name} {why}.")
         return "", {}
 
 
@@ -201,18 +167,11 @@ def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tu
     for number, row in enumerate(rows):
         detail = details[number] if number < len(details) else None
         try:
-            read.append(_row(row, detail))
+            known: dict[str, Any] = {name: value for name, value in row.items() if name in _FIELDS}
+            for name in _NUMBERS:  # JSON knows no NaN
+                known[name] = math.nan if known.get(name) is None else float(known[name])
+            known["n"] = int(known.get("n") or 0)
+            read.append(Result(**known, detail=detail if isinstance(detail, dict) else {}))
         except (TypeError, ValueError, AttributeError) as error:
             missing.append(f"results.json, entry {number + 1}, was left out ({error}).")
     return tuple(read)
-
-
-def _row(row: Mapping[str, Any], detail: Any) -> Result:
-    known: dict[str, Any] = {name: value for name, value in row.items() if name in _FIELDS}
-    for name in _NUMBERS:
-        given = known.get(name)
-        known[name] = math.nan if given is None else float(given)
-    known["n"] = int(known.get("n") or 0)
-    known["note"] = known.get("note") or ""
-    known["attacker"] = known.get("attacker") or ""
-    return Result(**known, detail=detail if isinstance(detail, dict) else {})

@@ -1,225 +1,267 @@
-"""What the page shows of each release and of the published figures, ready for the template."""
+"""What the page shows of each release, of all tasks and of the published figures, ready for the template."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from personare.core.types import Result
-from personare.report import wording
-from personare.report.cards import links_of
-from personare.report.curves import draw_reliability, draw_roc
+from matplotlib.figure import Figure
+
+from personare.core.strongest import CANARIES, IDENTIFY, group_of
+from personare.core.types import RISKS, Result
+from personare.report import plots, words
+from personare.report.claims import links_of
 from personare.report.drawing import to_svg
-from personare.report.figures import emotion, identity
-from personare.report.made_sections import Pictures, made_pictures
 from personare.report.media import Example
-from personare.report.plots import draw_histograms
-from personare.report.run import KINDS, RunRecord
+from personare.report.run import RunRecord
 from personare.report.sources import about
 
-__all__ = ["Confusion", "Histogram", "ReleaseSection", "reference_rows", "release_section"]
+__all__ = ["Pictures", "ReleaseSection", "pictures", "reference_rows", "release_section", "transfer_matrix"]
 
-_WHO = ("fixed_reader", "retrained_reader", "ignorant", "lazy_informed", "semi_informed", "")
-_LEARNED = {"recordings": "recordings learned from", "people": "people learned from", "seconds": "seconds of training"}
-_MADE = {"recordings": "recordings in it", "people": "people in it", "seconds": "seconds of work"}
-_SCORES = {"mated", "non_mated"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """A confusion matrix; ``shares[i][j]`` is the share of class i that was read as class j."""
-
-    title: str
-    classes: Sequence[str]
-    counts: Sequence[Sequence[float]]
-    shares: Sequence[Sequence[float]]
+_PARTS = {"Utility": ("read", "resemble"), "Risk": RISKS, "Cost": ("cost",)}
+_COUNTED = {
+    "model": {"recordings": "recordings learned from", "people": "people learned from"},
+    "representations": {"recordings": "recordings in it", "people": "people in it"},
+}
+_COUNTED["synthetic"] = _COUNTED["representations"]
+_UNSCALED = ("mmd2", "mmd_p", "transitions")  # have no worst end that a picture could begin at; the table has them
+_NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """The scores of an attack, drawn."""
+class Pictures:
+    """Some pictures, each (title, SVG), under the heading that they answer; ``note`` says how they are read."""
 
-    title: str
-    svg: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pivot:
-    """All figures of one kind: a line for each measure, a column for each attacker or reader; notes by measure."""
-
-    kind: str
-    columns: Sequence[str]
-    lines: Sequence[tuple[str, str, Sequence[Result | None]]]
-    notes: Sequence[tuple[str, str, str]]
+    heading: str
+    drawn: Sequence[tuple[str, str]]
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReleaseSection:
-    """Everything the page tells about one release."""
+    """Everything the page tells about one release.
+
+    ``methods`` are (modality, method, summary, options), ``pivots`` all figures with a line for each measure and a
+    column for each attacker or reader, ``confusions`` matrices with the share of each class that was read as another.
+    """
 
     name: str
-    slug: str
+    kind: str
     record: Mapping[str, Any]
     methods: Sequence[tuple[str, str, str, str]]
     counts: Sequence[tuple[str, str]]
     withheld: Sequence[Mapping[str, Any]]
-    pivots: Sequence[Pivot]
-    confusions: Sequence[Confusion]
-    histograms: Sequence[Histogram]
-    kind: str
-    curves: Sequence[Histogram]
+    pivots: Sequence[Mapping[str, Any]]
+    confusions: Sequence[Mapping[str, Any]]
     pictures: Sequence[Pictures]
     claim: str
     links: Sequence[tuple[str, str]]
     examples: Sequence[Example]
 
-    @property
-    def model(self) -> bool:
-        """Whether it is a model."""
-        return self.kind == "model"
-
 
 def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> ReleaseSection:
     """Gather what is known about one release."""
     rows = [r for r in record.results if r.release == name]
-    modalities = list(dict.fromkeys(r.modality for r in rows if r.kind != "cost"))
-    one = record.release(name)
-    counted = dict(one.get("counts") or {})
+    kind, one = record.kind(name), record.release(name)
+    counts = dict(one.get("counts") or {})
     if isinstance(one.get("seconds"), int | float):
-        counted.setdefault("seconds", one["seconds"])
-    kind = record.modality(name)
-    said = _LEARNED if kind == "model" else _MADE if kind else {}
+        counts.setdefault("seconds", one["seconds"])
+    said = _COUNTED.get(kind, {})
+    methods = []
+    for modality, method in (one.get("methods") or {}).items():
+        options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
+        part = words.group(modality) if kind == "recordings" else "Method"
+        methods.append((part, str(method), about(str(method), kind).summary, options or "as they come"))
     return ReleaseSection(
         name=name,
-        slug=wording.slug(name),
-        record=one,
-        methods=_methods(one),
-        counts=[(said.get(key, key.replace("_", " ")), _counted(value)) for key, value in counted.items()],
-        withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
-        pivots=_pivots(rows),
-        confusions=[c for m in modalities for c in _confusions(rows, name, m)],
-        histograms=[h for m in modalities for h in _histograms(record, name, m)],
         kind=kind,
-        curves=_curves(rows),
-        pictures=made_pictures(rows, kind),
+        record=one,
+        methods=methods,
+        counts=[(said.get(key, words.plain(key)), _counted(value)) for key, value in counts.items()],
+        withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
+        pivots=[made for part, questions in _PARTS.items() if (made := _pivot(part, questions, rows))],
+        confusions=[matrix for row in rows if (matrix := _confusion(row))],
+        pictures=pictures(record, name),
         claim=str(one.get("claim") or ""),
-        links=links_of(record.root, name) if kind not in ("", "model") else [],
+        links=[] if kind == "model" else links_of(record.root, name) if kind != "recordings" else [],
         examples=examples,
     )
 
 
 def _counted(value: Any) -> str:
-    whole = not isinstance(value, float) or value == round(value)
-    return f"{value:,.0f}" if whole and isinstance(value, int | float) else f"{value}" if whole else f"{value:,.1f}"
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
 
 
-def _methods(one: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Modality, method, its summary, its options."""
-    options = one.get("options") or {}
-    listed = []
-    for modality, method in (one.get("methods") or {}).items():
-        chosen = options.get(method) or {}
-        said = ", ".join(f"{key} = {value}" for key, value in chosen.items()) or "as they come"
-        part = "Method" if modality in KINDS else wording.group(modality)
-        listed.append((part, str(method), about(str(method), modality).summary, said))
-    return listed
+def _pivot(part: str, questions: Sequence[str], rows: Sequence[Result]) -> dict[str, Any]:
+    chosen = [r for r in rows if r.question in questions]
+    present = {r.attacker for r in chosen}
+    columns = [a for a in words.ATTACKERS if a in present] + sorted(present - set(words.ATTACKERS))
+    lines: dict[tuple[str, ...], dict[str, Result]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}  # one that holds for several attackers is said once
+    for row in chosen:
+        lines.setdefault((row.method, row.figure, row.subset, group_of(row)), {})[row.attacker] = row
+        if row.reason:
+            reasons.setdefault((words.name_of(row), row.reason), []).append(words.attacker(row.attacker))
+    cells = [[line.get(column) for column in columns] for line in lines.values()]
+    notes = [(n, ", ".join(dict.fromkeys(filter(None, who))), why) for (n, why), who in reasons.items()]
+    return {"part": part, "columns": columns, "lines": cells, "notes": notes} if cells else {}
 
 
-def _pivots(rows: Sequence[Result]) -> list[Pivot]:
-    made = []
-    for kind in ("utility", "risk", "cost"):
-        chosen = [r for r in rows if r.kind == kind]
-        present = {r.attacker for r in chosen}
-        columns = [a for a in _WHO if a in present] + sorted(present - set(_WHO))
-        keys = dict.fromkeys((r.measure, r.modality) for r in chosen)
-        by_key = {(r.measure, r.modality, r.attacker): r for r in chosen}
-        lines = [(m, wording.group(mod), [by_key.get((m, mod, a)) for a in columns]) for m, mod in keys]
-        if lines:
-            made.append(Pivot(kind=kind, columns=columns, lines=lines, notes=_notes(chosen)))
-    return made
+def _confusion(row: Result) -> dict[str, Any]:
+    counts, classes = row.detail.get("confusion"), row.detail.get("classes")
+    if row.method not in ("reader", "model") or not counts or not classes or len(counts) != len(classes):
+        return {}
+    title = f"{words.group(group_of(row))}, {words.attacker(row.attacker)}" if row.attacker else "The model's answers"
+    shares = [[c / sum(line) if sum(line) else math.nan for c in line] for line in counts]
+    return {"title": title, "classes": [str(c) for c in classes], "counts": counts, "shares": shares}
 
 
-def _notes(rows: Sequence[Result]) -> list[tuple[str, str, str]]:
-    """Measure, who it holds for, note; a note that holds for several attackers is said once."""
-    whose: dict[tuple[str, str], list[str]] = {}
-    for row in rows:
-        if row.note:
-            whose.setdefault((row.measure, row.note), []).append(wording.attacker(row.attacker))
-    return [(measure, ", ".join(dict.fromkeys(filter(None, who))), note) for (measure, note), who in whose.items()]
+def pictures(record: RunRecord, name: str) -> list[Pictures]:
+    """Return the pictures of one release; a heading without pictures says why there are none."""
+    rows = [r for r in record.results if r.release == name]
+    match record.kind(name):
+        case "representations":
+            return _told("carriers", _carriers(rows))
+        case "synthetic":
+            likeness = _told("likeness", _likeness(rows)) + _told("membership", _membership(rows))
+            return likeness + _told("disclosure", _disclosure(rows))
+        case "model":
+            return _told("model", [*_curves(rows), *_reliability(rows)])
+    groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
+    return _told("scores", [one for group in groups for one in _scores(record, name, group)])
 
 
-def _curves(rows: Sequence[Result]) -> list[Histogram]:
-    """Draw a model's membership attacks, by recording and by person, and whether its confidence can be trusted."""
-    drawn = []
-    for figure, what in (("auc", "recordings"), ("person_auc", "people")):
-        areas = [r for r in rows if r.measure.startswith("membership_") and r.measure.partition(".")[2] == figure]
-        areas = [r for r in areas if r.detail.get("roc")]
-        curves = {r.measure.partition(".")[0].removeprefix("membership_"): r.detail["roc"] for r in areas}
-        if curves:
-            bound = next((r.detail["bound"] for r in areas if "bound" in r.detail), None)
-            svg = to_svg(draw_roc(curves, bound), title=f"ROC of membership attacks on {what}.")
-            drawn.append(Histogram(title=f"Which {what} it learned from, as attacks tell", svg=svg))
-    return drawn + _reliability(rows)
+_Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
 
 
-def _reliability(rows: Sequence[Result]) -> list[Histogram]:
-    row = next((r for r in rows if r.measure == "model.ece" and "reliability" in r.detail), None)
+def _told(of: str, drawn: Sequence[_Draw]) -> list[Pictures]:
+    """Draw what a study recorded; what it recorded in another shape is no reason to have no report."""
+    said, made = words.PICTURES[of], []
+    for title, spoken, draw in drawn:
+        try:
+            made.append((title, to_svg(draw(), title=spoken)))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            continue
+    if not drawn:
+        return [Pictures(heading=said["heading"], drawn=[], note=said["none"])] if said["none"] else []
+    note = said["note"] if made else "It was recorded in a way that cannot be drawn."
+    return [Pictures(heading=said["heading"], drawn=made, note=note)]
+
+
+def _carriers(rows: Sequence[Result]) -> list[_Draw]:
+    row = next((r for r in rows if r.question == "identify" and r.detail.get("carriers")), None)
     if row is None:
         return []
-    svg = to_svg(draw_reliability(row.detail["reliability"]), title="Reliability diagram of the model.")
-    return [Histogram(title="How sure it is, and how often right", svg=svg)]
+    return [("", "Parts of the input that carry identity.", partial(plots.draw_carriers, row.detail["carriers"]))]
 
 
-def _confusions(rows: Sequence[Result], name: str, modality: str) -> Iterable[Confusion]:
-    if modality in KINDS:
-        row = next((r for r in rows if r.measure == "model.accuracy"), None)
-        yield from _confusion(row, "The model's answers")
-        return
-    for reader in ("fixed_reader", "retrained_reader"):
-        row = emotion(rows, name, modality, reader)
-        method = row.measure.partition(".")[0] if row else ""
-        yield from _confusion(row, f"{wording.group(modality)}, {wording.attacker(reader)} ({method})")
+def _likeness(rows: Sequence[Result]) -> list[_Draw]:
+    found = {(r.method, r.figure): r for r in rows if math.isfinite(r.value)}
+    chosen = [found[key] for key in words.LIKENESS if key in found and key[1] not in _UNSCALED]
+    spoken = "Likeness of synthetic people between two anchors."
+    return [("", spoken, partial(plots.draw_likeness, chosen))] if chosen else []
 
 
-def _confusion(row: Result | None, title: str) -> Iterable[Confusion]:
-    counts = row.detail.get("confusion") if row else None
-    classes = row.detail.get("classes") if row else None
-    if not counts or not classes or len(counts) != len(classes):
-        return
-    shares = [[c / sum(line) if sum(line) else math.nan for c in line] for line in counts]
-    yield Confusion(title=title, classes=[str(c) for c in classes], counts=counts, shares=shares)
+def _membership(rows: Sequence[Result]) -> list[_Draw]:
+    found = [r for r in rows if r.question == "member" and r.figure == "auc" and math.isfinite(r.value)]
+    if not found:
+        return []
+    planted = [r for r in found if r.method in CANARIES]
+    everybody = [r for r in found if r.method not in CANARIES and not r.subset]
+    exposed = [r for r in found if r.method not in CANARIES and r.subset]
+    said = [(words.method(r.method), r) for r in everybody]
+    said += [(f"{words.method(r.method)}, most {r.subset}", r) for r in exposed]
+    said += [(words.method(r.method), r) for r in planted]
+    areas = partial(plots.draw_found, said, label="membership AUC")
+    drawn: list[_Draw] = [("AUC of all attacks", "AUC of membership attacks.", areas)]
+    for who, own in (("everybody", everybody), ("planted people", planted)):
+        drawn += _roc(own, f"Curves, {who}", who)
+    return drawn
 
 
-def _histograms(record: RunRecord, name: str, modality: str) -> Iterable[Histogram]:
+def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
+    curves = {words.method(r.method): r.detail["roc"] for r in rows if r.detail.get("roc")}
+    bound = next((r.detail["bound"] for r in rows if "bound" in r.detail), None)
+    spoken = f"ROC of membership attacks on {who}."
+    return [(title, spoken, partial(plots.draw_roc, curves, bound))] if curves else []
+
+
+def _disclosure(rows: Sequence[Result]) -> list[_Draw]:
+    risks = [r for r in rows if r.risk and math.isfinite(r.value)]
+    parts = {
+        "Beyond what succeeds on others": ([r for r in risks if r.figure == "risk"], "share of what could be more"),
+        "Whom they are nearest to": ([r for r in risks if r.figure in _NEAREST], "share of synthetic recordings"),
+    }
+    return [
+        (title, f"{title}.", partial(plots.draw_found, [(words.measure(r), r) for r in chosen], label=label))
+        for title, (chosen, label) in parts.items()
+        if chosen
+    ]
+
+
+def _curves(rows: Sequence[Result]) -> list[_Draw]:
+    """A model's membership attacks, by recording and by person."""
+    drawn: list[_Draw] = []
+    for figure, who in (("auc", "recordings"), ("person_auc", "people")):
+        own = [r for r in rows if r.question == "member" and r.figure == figure]
+        drawn += _roc(own, f"Which {who} it learned from, as attacks tell", who)
+    return drawn
+
+
+def _reliability(rows: Sequence[Result]) -> list[_Draw]:
+    row = next((r for r in rows if r.figure == "ece" and "reliability" in r.detail), None)
+    if row is None:
+        return []
+    title, draw = "How sure it is, and how often right", partial(plots.draw_reliability, row.detail["reliability"])
+    return [(title, "Reliability diagram of the model.", draw)]
+
+
+def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     """The strongest retrained attack whose scores were kept, and the same attack on originals."""
-    rows = [r for r in record.results if r.release == name and r.modality == modality]
-    detailed = [r for r in rows if r.attacker == "semi_informed" and set(r.detail) >= _SCORES]
-    strongest = identity(rows, name, modality, "semi_informed")
+    rows = [r for r in record.results if group_of(r) == group and r.question == "identify"]
+    kept = [r for r in rows if {"mated", "non_mated"} <= set(r.detail)]
+    own = [r for r in kept if r.release == name and r.attacker == IDENTIFY.attacker]
+    found = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
+    if not own:
+        return []
+    strongest = IDENTIFY.find(rows, name, group)
     value = strongest.value if strongest else math.nan
-
-    def closeness(row: Result) -> tuple[bool, float]:
-        attack = row.measure.partition(".")[0]
-        top1 = next((r.value for r in rows if r.measure == f"{attack}.top1" and r.attacker == row.attacker), math.nan)
-        return top1 == value, top1 if math.isfinite(top1) else -1.0
-
-    for row in sorted(detailed, key=closeness, reverse=True)[:1]:
-        before = [
-            r for r in record.results if (r.release, r.modality, r.measure) == ("original", modality, row.measure)
-        ]
-        before = [r for r in before if set(r.detail) >= _SCORES]
-        for drawn in (*sorted(before, key=lambda r: r.attacker == row.attacker)[-1:], row):
-            yield from _histogram(drawn)
+    chosen = max(own, key=lambda r: (found.get(r.method) == value, found.get(r.method, -1.0)))
+    before = [r for r in kept if r.release == "original" and r.method == chosen.method]
+    drawn: list[_Draw] = []
+    for row in (*sorted(before, key=lambda r: r.attacker == chosen.attacker)[-1:], chosen):
+        where = "on the originals" if row.release == "original" else "on this release, retrained"
+        spoken = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
+        draw = partial(plots.draw_histograms, row.detail["mated"], row.detail["non_mated"])
+        drawn.append((f"{words.group(group)}, {row.method}, {where}", spoken, draw))
+    return drawn
 
 
-def _histogram(row: Result) -> Iterable[Histogram]:
-    attack = row.measure.partition(".")[0]
-    where = "on the originals" if row.release == "original" else "on this release, retrained"
-    words = f"Histogram of scores of {attack} on {row.release}: clips against their own person, and against others."
-    try:
-        figure = draw_histograms(row.detail["mated"], row.detail["non_mated"])
-    except (KeyError, TypeError, ValueError):
-        return
-    yield Histogram(title=f"{wording.group(row.modality)}, {attack}, {where}", svg=to_svg(figure, title=words))
+def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[tuple[Result, float] | None]]]]:
+    """Return tasks, the own one first, and for each representation its row of each task.
+
+    Beside a row stands how much of what raw features tell it still tells, in [0, 1].
+    """
+    read = [r for r in record.rows("representations") if r.question == "read"]
+    tasks = dict.fromkeys(r.subset for r in read if r.method == "transfer")
+    if not tasks:
+        return [], []
+    rows = {
+        (r.release, r.subset): r for r in read if r.method == "transfer" or (r.method, r.figure) == ("reader", "uar")
+    }
+    lines = []
+    for name in record.of("representations"):
+        cells: list[tuple[Result, float] | None] = []
+        for task in ("", *tasks):
+            row = rows.get((name, task))
+            room = row.baseline - row.control if row else 0.0
+            kept = (row.value - row.control) / room if row and room > 0 else math.nan
+            cells.append((row, min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0) if row else None)
+        lines.append((name, cells))
+    return ["its own task", *map(words.plain, tasks)], lines
 
 
 def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
@@ -229,8 +271,8 @@ def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
             "row": str(entry.get("row", "")),
             "published": _free(entry.get("published")),
             "ours": _free(entry.get("ours")),
-            "interval": wording.interval(_float(entry.get("low")), _float(entry.get("high"))),
-            "note": wording.attacker(str(entry.get("attacker_note") or "")),
+            "interval": _ends(entry),
+            "note": words.attacker(str(entry.get("attacker_note") or "")),
             "retrained": _free(entry.get("retrained")),
         }
         for entry in record.reference
@@ -239,12 +281,12 @@ def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
 
 def _free(value: Any) -> str:
     if isinstance(value, dict):
-        ends = wording.interval(_float(value.get("low")), _float(value.get("high")))
-        return f"{_free(value.get('value'))} {ends}".strip()
-    if value is None or value == "":
-        return "–"
-    return wording.number(float(value)) if isinstance(value, int | float) else str(value)
+        return f"{_free(value.get('value'))} {_ends(value)}".strip()
+    if isinstance(value, int | float):
+        return words.number(float(value))
+    return str(value or "–")
 
 
-def _float(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+def _ends(of: Mapping[str, Any]) -> str:
+    low, high = of.get("low"), of.get("high")
+    return "" if low is None or high is None else words.interval(low, high)

@@ -1,149 +1,220 @@
-"""The table of releases: one row for each release and modality, for the page, for a spreadsheet and for a paper."""
+"""The tables that ``tables.toml`` specifies, for the page, a spreadsheet, a paper and the terminal."""
 
-import csv
-import io
 import math
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from personare.core.errors import reason
+from personare.core.strongest import Query, broken_claim
 from personare.core.types import Result
-from personare.report import wording
-from personare.report.figures import emotion, identity
-from personare.report.frontier import Panel, standing
-from personare.report.run import KINDS, RunRecord
+from personare.report import words
+from personare.report.claims import Claim
+from personare.report.frontier import Panel, panels, standing
+from personare.report.run import RunRecord, read_run
 
-__all__ = [
-    "COLUMNS",
-    "PARTS",
-    "TableRow",
-    "columns",
-    "csv_cell",
-    "latex_cell",
-    "latex_text",
-    "to_csv",
-    "to_latex",
-    "whole_table",
-]
+__all__ = ["Row", "Table", "tables", "text_table", "to_csv", "to_latex"]
 
-COLUMNS: tuple[tuple[str, str], ...] = (
-    ("fixed_reader", "{label}, fixed reader"),
-    ("retrained_reader", "{label}, retrained reader"),
-    ("ignorant", "Named by an ignorant attacker"),
-    ("lazy_informed", "Named by a lazy-informed attacker"),
-    ("semi_informed", "Named by a retrained attacker"),
-    ("semi_informed_5", "The same, from five recordings"),
-    ("semi_informed_all", "The same, from all recordings"),
-)
-"""The figures of the table: who looks, and the heading."""
-_TOGETHER = {"semi_informed_5": "top1_5", "semi_informed_all": "person_top1"}
-PARTS = ("value", "low", "high", "n", "guess", "measure", "note")
+_SPECIFIED = tomllib.loads((resources.files("personare.report") / "tables.toml").read_text(encoding="utf-8"))
+PARTS = ("value", "low", "high", "n", "guess", "measure", "note", "before")
 """What a spreadsheet gets of each figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableRow:
-    """A release in one modality.
-
-    Attributes:
-        release: Its name; ``original`` for the unprotected cohort.
-        modality: ``audio``, ``video`` or ``audio+video``.
-        cells: The row behind each column of ``COLUMNS``; None where nothing was measured.
-        standing: ``front``, ``near``, ``behind`` or ``unknown``.
-        standing_words: The same, with the release that beats it.
-    """
+class Row:
+    """A release in a table; ``cells`` by key of the column, None where nothing was measured."""
 
     release: str
-    modality: str
-    cells: tuple[Result | None, ...]
+    group: str
+    method: str
+    protocol: str
+    leaky: bool
+    cells: Mapping[str, Result | None]
+    claim: Claim
+    broken: str
     standing: str
     standing_words: str
 
 
-def columns(label: str) -> list[tuple[str, str]]:
-    """Return the columns with headings that name what was read.
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """All releases of one kind, in the study's order; ``columns`` as ``tables.toml`` has them, each with its tone."""
 
-    Example:
-        >>> columns("valence")[0]
-        ('fixed_reader', 'Valence, fixed reader')
-    """
-    return [(who, heading.format(label=label[:1].upper() + label[1:])) for who, heading in COLUMNS]
+    kind: str
+    file: str
+    intro: str
+    beneath: str
+    columns: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def shown(self) -> list[Mapping[str, Any]]:
+        """The columns in which anything was measured; of recordings all."""
+        cells = {c["key"]: [row.cells[c["key"]] for row in self.rows] for c in self.columns}
+        measured = {key for key, own in cells.items() if any(c is not None and math.isfinite(c.value) for c in own)}
+        return [c for c in self.columns if c["key"] in measured or self.kind == "recordings"]
+
+    @property
+    def over(self) -> list[tuple[str, str, int]]:
+        """What stands over the columns that are shown: words, tone and how many columns."""
+        spans = [(over, list(own)) for over, own in groupby(self.shown, key=lambda column: column["over"])]
+        return [(over, own[0]["tone"], len(own)) for over, own in spans]
+
+    @property
+    def parts(self) -> list[tuple[str, list[Row]]]:
+        """The rows of each modality of recordings under its name; those of other kinds without one."""
+        groups = groupby(self.rows, key=lambda row: row.group)
+        return [(words.group(name) if self.kind == "recordings" else "", list(rows)) for name, rows in groups]
 
 
-def whole_table(record: RunRecord, drawn: Sequence[Panel]) -> list[TableRow]:
-    """Return the rows, panel by panel: the original first, then the study's releases of recordings."""
-    shown = [panel for panel in drawn if panel.modality not in KINDS]
-    return [_row(record, panel, name) for panel in shown for name in _names(record, panel)]
+def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
+    """Return a table for each kind that the study released, with the originals of each modality of recordings first."""
+    made = []
+    for kind in record.kinds():
+        given, kept = _SPECIFIED.get(kind, _SPECIFIED["other"]), f"{record.kept[:1].upper()}{record.kept[1:]}"
+        columns = []
+        for column in given["columns"]:
+            query = Query(**{k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()})
+            tone = "utility" if {"read", "resemble"} & set(query.questions) else "risk"
+            defaults = {"by": False, "lead": False, "before": "", "tone": tone, "query": query}
+            columns.append({**defaults, **column, "over": column["over"].format(kept=kept)})
+        shown = [p for p in drawn if p.kind == kind]
+        if kind == "recordings":
+            rows = [_row(record, panel, name, kind, columns) for panel in shown for name in _names(record, panel)]
+        else:
+            panel = next(iter(shown), None)
+            rows = [_row(record, panel, name, kind, columns) for name in record.of(kind)]
+        if rows:
+            said = {"intro": given["intro"].format(kept=kept), "file": given["file"].format(kind=kind)}
+            beneath, own = given["beneath"], tuple(rows)
+            made.append(Table(kind=kind, columns=tuple(columns), rows=own, beneath=beneath, **said))
+    return made
 
 
 def _names(record: RunRecord, panel: Panel) -> list[str]:
-    shown = {p.release for p in (*panel.points, *panel.unsure)} | {name for name, _ in panel.absent}
+    shown = {p.release for p in panel.drawn} | {name for name, _ in panel.absent}
     return ["original"] * ("original" in shown) + [name for name in record.names() if name in shown]
 
 
-def _row(record: RunRecord, panel: Panel, name: str) -> TableRow:
-    cells = [_cell(record.results, name, panel.modality, who) for who, _ in COLUMNS]
-    if name == "original" and panel.original:
-        backup = (*[panel.original.utility] * 2, *[panel.original.risk] * 3, None, panel.original.together)
-        cells = [cell or spare for cell, spare in zip(cells, backup, strict=True)]
-    rank, words = ("unknown", "unprotected") if name == "original" else standing(panel, name)
-    return TableRow(release=name, modality=panel.modality, cells=tuple(cells), standing=rank, standing_words=words)
+def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: Sequence[Mapping[str, Any]]) -> Row:
+    group = panel.group if panel else kind
+    cells = {c["key"]: c["query"].find(record.results, name, group) for c in columns}
+    rank, said = standing(panel, name)
+    if name == "original" and panel and panel.original:
+        rank, said = "unknown", "unprotected"
+        known = panel.original
+        spare = {"uar": known.utility, "top1": known.risk, "person_top1": known.together}
+        for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
+            cells[column["key"]] = cells[column["key"]] or spare.get(column["query"].figures[0])
+    trained, broken = record.trained.get(name), broken_claim(record.results, name)
+    return Row(
+        release=name,
+        group=group,
+        method=", ".join(map(str, (record.release(name).get("methods") or {}).values())),
+        protocol=str(trained.options.get("protocol") or "") if trained else "",
+        leaky=trained.leaky if trained else False,
+        cells=cells,
+        claim=record.claim(name),
+        broken=f"{words.name_of(broken)}: {broken.reason}" if broken else "",
+        standing=rank,
+        standing_words=said,
+    )
 
 
-def _cell(rows: Sequence[Result], name: str, modality: str, who: str) -> Result | None:
-    if who.endswith("reader"):
-        return emotion(rows, name, modality, who)
-    if who in _TOGETHER:
-        return identity(rows, name, modality, "semi_informed", _TOGETHER[who])
-    return identity(rows, name, modality, who)
+def to_csv(table: Table) -> str:
+    """Write every figure with interval, n, guess, measure, reason and baseline; empty where nothing was measured.
+
+    Epsilon is empty where nothing is claimed, and the column ``claim`` says which.
+    """
+    lines = []
+    for row in table.rows:
+        line: dict[str, Any] = {"release": row.release}
+        line |= {"modality": row.group} if table.kind == "recordings" else {"method": row.method}
+        line |= {"protocol": row.protocol} if table.kind == "model" else {}
+        for column in table.columns:
+            cell = row.cells[column["key"]]
+            known: Sequence[Any] = [None] * len(PARTS)
+            if cell is not None:
+                known = [cell.value, cell.low, cell.high, cell.n, cell.control]
+                known = [*known, words.name_of(cell), cell.reason, cell.baseline]
+            line |= {f"{column['key']}_{part}": value for part, value in zip(PARTS, known, strict=True)}
+        if table.kind != "recordings":
+            claim = row.claim
+            line |= {"claim": claim.words, "epsilon": claim.epsilon if claim.made else None, "delta": claim.delta}
+            line |= {"unit": claim.unit, "accountant": claim.accountant, "claim_broken": row.broken}
+        lines.append({**line, "standing": row.standing_words})
+    return pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
 
 
-def to_csv(rows: Sequence[TableRow]) -> str:
-    """Write the table as CSV: value, interval, n and guess of every figure; empty where nothing was measured."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["release", "modality", *[f"{who}_{part}" for who, _ in COLUMNS for part in PARTS], "standing"])
-    for row in rows:
-        cells = [value for cell in row.cells for value in csv_cell(cell)]
-        writer.writerow([row.release, row.modality, *cells, row.standing_words])
-    return stream.getvalue()
-
-
-def csv_cell(cell: Result | None) -> list[str]:
-    """Write value, interval, n, guess, measure and note of a figure."""
-    if cell is None:
-        return [""] * len(PARTS)
-    numbers = [f"{v:.6g}" if math.isfinite(v) else "" for v in (cell.value, cell.low, cell.high)]
-    guess = f"{cell.control:.6g}" if math.isfinite(cell.control) else ""
-    return [*numbers, str(cell.n), guess, cell.measure, cell.note]
-
-
-def to_latex(rows: Sequence[TableRow], label: str = "emotion") -> str:
-    """Write the table for a paper; needs the LaTeX package ``booktabs``."""
-    lines = [
-        "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled.",
-        "\\begin{tabular}{ll" + "r" * len(COLUMNS) + "}",
-        "\\toprule",
-        "Release & Modality & " + " & ".join(latex_text(heading) for _, heading in columns(label)) + " \\\\",
+def to_latex(table: Table) -> str:
+    """Write a table for a paper; needs the LaTeX package ``booktabs``."""
+    recordings, lines = table.kind == "recordings", []
+    for row in table.rows:
+        name = _latex(row.release) + (r"\textsuperscript{\dag}" if row.leaky else "")
+        line = {("", "Release"): name} | ({("", "Modality"): _latex(words.group(row.group))} if recordings else {})
+        for column in table.columns:
+            cell = row.cells[column["key"]]
+            value, ends = words.figure(cell)
+            text = f"{value} {{\\footnotesize {ends}}}" if ends else value
+            if cell is not None and cell.status == "not_informative":
+                text += r"\textsuperscript{*}"
+            if cell is not None and column["before"] and math.isfinite(cell.baseline):
+                text += f" / {words.share_like(cell, cell.baseline)}"
+            text = text.replace("–", "--").replace(" %", r"\,\%")
+            line[_latex(column["over"]), _latex(column["heading"])] = text
+        if not recordings:
+            claim = row.claim.words.replace("ε", r"$\varepsilon$").replace("δ", r"$\delta$")
+            line["", "Privacy"] = claim + (r"\textsuperscript{!}" if row.broken else "")
+        lines.append(line)
+    frame = pd.DataFrame([list(line.values()) for line in lines], columns=pd.MultiIndex.from_tuples(lines[0]))
+    shape = ("ll" if recordings else "l") + "r" * len(table.columns) + ("" if recordings else "l")
+    notes = [
+        "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled; after the slash the same on"
     ]
-    last = ""
-    for row in rows:
-        lines += ["\\midrule"] if row.modality != last else []
-        last = row.modality
-        cells = [latex_cell(cell) for cell in row.cells]
-        lines.append(" & ".join([latex_text(row.release), latex_text(wording.group(row.modality)), *cells]) + " \\\\")
-    return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", ""])
+    notes += ["% what is not protected. * not informative: the attack failed there too."]
+    notes += [f"% \\dag {words.protocol(row.protocol)}" for row in table.rows if row.leaky][:1]
+    notes += [f"% {row.release}: THE PRIVACY CLAIM DOES NOT HOLD, {row.broken}" for row in table.rows if row.broken]
+    return "\n".join([*notes, frame.to_latex(index=False, escape=False, column_format=shape, multicolumn_format="c")])
 
 
-def latex_cell(cell: Result | None) -> str:
-    """Write a figure with its interval; a star marks one that is not informative."""
-    value, interval = wording.figure(cell)
-    text = f"{value} {{\\footnotesize {interval}}}" if interval else value
-    mark = "\\textsuperscript{*}" if cell is not None and cell.status == "not_informative" else ""
-    return text.replace("–", "--").replace(" %", "\\,\\%") + mark
-
-
-def latex_text(text: str) -> str:
-    """Write text so that LaTeX prints it as it is."""
+def _latex(text: str) -> str:
     special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {c: f"\\{c}" for c in "&%$#_{}"}
     return "".join(special.get(c, c) for c in text)
+
+
+def text_table(out: Path) -> str:
+    """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
+    record = read_run(out)
+    parts = [_tried(_text, table) for table in tables(record, panels(record))]
+    return "\n\n".join(parts + ([_tried(_published, record)] if record.reference else [])) or "Nothing was measured."
+
+
+def _tried(said: Callable[[Any], str], of: Any) -> str:
+    try:
+        return said(of)
+    except Exception as error:
+        return f"A table could not be made ({reason(error)})."
+
+
+def _text(table: Table) -> str:
+    if not table.shown:
+        return "Nothing could be measured of: " + ", ".join(column["heading"] for column in table.columns)
+    parts = []
+    for title, rows in table.parts:
+        values = [[cell.value if (cell := row.cells[c["key"]]) else math.nan for c in table.shown] for row in rows]
+        heads = pd.MultiIndex.from_tuples([(c["over"], c["heading"]) for c in table.shown])
+        frame = pd.DataFrame(values, index=[row.release for row in rows], columns=heads)
+        parts.append(f"{title or words.group(table.kind)}\n{frame.round(3).to_string(na_rep='-')}")
+    return "\n\n".join(parts)
+
+
+def _published(record: RunRecord) -> str:
+    figures = pd.DataFrame(list(record.reference)).set_index("row")
+    return f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}"

@@ -2,172 +2,133 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from personare.core.errors import reason
-from personare.report import tables, wording
+from personare.report import words
 from personare.report.answer import answers
 from personare.report.drawing import drawing, to_svg
 from personare.report.frontier import Panel, panels
-from personare.report.headings import headings
-from personare.report.made_sections import transfer_matrix
-from personare.report.made_tables import MadeTable, made_tables, made_to_csv, made_to_latex
 from personare.report.media import embed_examples
-from personare.report.methods import methods_paragraphs
-from personare.report.models import MODEL_COLUMNS, ModelRow, models_table, models_to_csv, models_to_latex
 from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
-from personare.report.run import KINDS, RunRecord, read_run
-from personare.report.sections import reference_rows, release_section
-from personare.report.selftests import kind_tests, self_tests
+from personare.report.run import RunRecord, read_run
+from personare.report.sections import reference_rows, release_section, transfer_matrix
+from personare.report.selftests import self_tests
 from personare.report.sources import sources_of
+from personare.report.tables import Table, tables, to_csv, to_latex
 
-__all__ = ["write_report"]
+__all__ = ["methods_paragraphs", "write_report"]
+
+_Made = TypeVar("_Made")
 
 
 def write_report(run: Path) -> Path:
-    """Tell a study's results in one HTML file that needs no network.
+    """Tell a study's results in one HTML file that needs no network, and return its path.
 
     **Guarantee.** The page makes no request, and shows media of releases only. Nothing of a run but ``report.html``,
     the tables (``results_table``, ``models_table``, ``representations_table``, ``synthetic_table``, each ``.csv`` and
-    ``.tex``), ``frontier.svg`` and ``frontier.png`` is written or changed.
-
-    Args:
-        run: The run folder, as a study leaves it. Missing pieces are said on the page.
-
-    Returns:
-        ``run/report.html``.
-
-    Raises:
-        DataError: ``run`` is not a folder.
+    ``.tex``), ``frontier.svg`` and ``frontier.png`` is written or changed. Missing pieces are said on the page.
     """
     record = read_run(run)
-    tried = _Tried(missing=[*record.missing])
-    drawn = tried("The frontier", [], lambda: panels(record))
-    rows = tried("The table of recordings", [], lambda: tables.whole_table(record, drawn))
-    models = tried("The table of models", [], lambda: models_table(record, drawn))
-    made = tried("The tables of what was made of features", [], lambda: made_tables(record, drawn))
-    tried("The tables beside the page", None, lambda: _write_tables(record, rows, models, made))
-    if any(panel.points or panel.unsure for panel in drawn):
-        shown = [panel for panel in drawn if panel.points or panel.unsure]
-        tried("The picture beside the page", None, lambda: _save_sheet(run, shown))
-    content = _content(record, drawn, rows, tried) | {"models": models, "made": made}
-    told = replace(record, missing=tuple(tried.missing))
-    page = _environment().get_template("page.html").render(content | {"run": told})
-    _write(run / "report.html", page.encode())
-    return run / "report.html"
+    missing = [*record.missing]
 
-
-@dataclass
-class _Tried:
-    """Makes parts of the report; one that cannot be made is said on the page and leaves the others as they are."""
-
-    missing: list[str]
-
-    def __call__(self, what: str, instead: Any, make: Callable[[], Any]) -> Any:
+    def tried(what: str, instead: _Made, make: Callable[[], _Made]) -> _Made:
+        """A part that cannot be made is said on the page and leaves the others as they are."""
         try:
             return make()
         except Exception as error:
-            self.missing.append(f"{what} could not be made ({reason(error)}).")
+            missing.append(f"{what} could not be made ({reason(error)}).")
             return instead
 
-
-def _write_tables(
-    record: RunRecord, rows: Sequence[tables.TableRow], models: Sequence[ModelRow], made: Sequence[MadeTable]
-) -> None:
-    run = record.root
-    if rows or not (models or made):
-        _write(run / "results_table.csv", tables.to_csv(rows).encode())
-        _write(run / "results_table.tex", tables.to_latex(rows, record.label).encode())
-    if models:
-        _write(run / "models_table.csv", models_to_csv(models).encode())
-        _write(run / "models_table.tex", models_to_latex(models).encode())
-    for table in made:
-        _write(run / f"{table.file}.csv", made_to_csv(table).encode())
-        _write(run / f"{table.file}.tex", made_to_latex(table).encode())
-
-
-def _content(
-    record: RunRecord, drawn: Sequence[Panel], rows: Sequence[tables.TableRow], tried: _Tried
-) -> dict[str, Any]:
-    examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(record.root, record.examples))
-    names = record.names()
-    used = [(str(m), made) for n in names for made, m in (record.release(n).get("methods") or {}).items()]
-    used += [(part, "") for r in record.results for part in _stems(r.measure.partition(".")[0])]
-    placed = [p for p in drawn if p.points or p.unsure]
-    tasks, transferred = tried("The table of other tasks", ([], []), lambda: transfer_matrix(record))
+    drawn = tried("The frontier", [], lambda: panels(record))
+    placed = [panel for panel in drawn if panel.drawn]
+    made = tried("The tables", [], lambda: tables(record, drawn))
+    tried("The tables beside the page", None, lambda: _write_tables(run, made))
+    if placed:
+        tried("The picture beside the page", None, lambda: _save_sheet(run, placed))
+    examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(run, record.examples))
     sections = [
-        tried(f"The section of {n}", None, partial(release_section, record, n, examples.get(n, []))) for n in names
+        tried(f"The section of {name}", None, partial(release_section, record, name, examples.get(name, [])))
+        for name in record.names()
     ]
-    return {
+    kinds = record.kinds()
+    counted = {kind: len(record.of(kind)) for kind in kinds}
+    content = {
         "panels": drawn,
-        "frontiers": {p.modality: tried("A frontier", Markup(), partial(_frontier_svg, p)) for p in placed},
+        "frontiers": {p.group: tried("A frontier", Markup(), partial(_frontier, p)) for p in placed},
         "ladders": {
-            p.modality: tried("A ladder of attackers", Markup(), partial(_ladder_svg, p, rows))
+            p.group: tried("A ladder of attackers", Markup(), partial(_ladder, p, made))
             for p in placed
-            if p.modality not in KINDS
+            if p.kind == "recordings"
         },
         "answers": tried("The answer", [], lambda: answers(drawn, record)),
-        "columns": tables.columns(record.label),
-        "model_columns": MODEL_COLUMNS,
-        "table": rows,
+        "tables": made,
         "sections": [section for section in sections if section],
         "left_out": left_out,
-        "ledger_columns": _ledger_columns(record),
-        "self_tests": tried("The self-tests", [], lambda: self_tests(record)),
-        "kind_tests": {m: tried("Self-tests", [], partial(kind_tests, record, m)) for m in KINDS},
-        "told": headings(record, drawn),
-        "kinds": KINDS,
-        "tasks": tasks,
-        "transferred": transferred,
+        "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
+        "kinds": kinds,
+        "counted": counted,
+        "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "reference": tried("Published figures", [], lambda: reference_rows(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
-        "sources": tried("The sources", [], lambda: sources_of(used)),
-        "words": wording,
+        "sources": tried("The sources", [], lambda: sources_of(_used(record))),
+        "words": words,
         "style": Markup(_text("style.css")),
         "script": Markup(_text("page.js")),
     }
+    page = _templates().get_template("page.html").render(content | {"run": replace(record, missing=tuple(missing))})
+    _write(run / "report.html", page)
+    return run / "report.html"
 
 
-def _stems(name: str) -> list[str]:
-    """A measure may be named after its attack and what the attack looked at."""
-    return [name, name.rpartition("_")[0]]
+def methods_paragraphs(record: RunRecord) -> list[str]:
+    """Write the methods of a study, ready to be pasted into a paper."""
+    templates = _templates(escaped=False)  # it is escaped where it is put into the page
+    templates.filters["withheld"] = lambda name: len(record.release(name).get("withheld") or [])
+    templates.filters["claimed"] = lambda name: record.claim(name).made
+    text = templates.get_template("methods.txt").render(record=record)
+    return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
-def _ledger_columns(record: RunRecord) -> list[tuple[str, str]]:
-    """Heading by key, over all rows shown; the chain's hashes are left to the ledger itself."""
-    keys = dict.fromkeys(key for row in record.ledger.get("last") or [] for key in row)
-    return [(key, key.replace("_", " ")) for key in keys if "hash" not in key]
+def _write_tables(run: Path, made: Sequence[Table]) -> None:
+    for table in made:
+        _write(run / f"{table.file}.csv", to_csv(table))
+        _write(run / f"{table.file}.tex", to_latex(table))
 
 
-def _frontier_svg(panel: Panel) -> Markup:
-    kept, told, against = wording.drawn(panel.modality, panel.kept)
+def _used(record: RunRecord) -> list[tuple[str, str]]:
+    """Return the methods of this run, each with the kind of release that it made, if any."""
+    kinds = {name: record.kind(name) for name in record.names()}
+    used = [(str(m), kind) for n, kind in kinds.items() for m in (record.release(n).get("methods") or {}).values()]
+    # A measure may be named after its attack and what the attack looked at.
+    return used + [(name, "") for r in record.results for name in (r.method, r.method.rpartition("_")[0])]
+
+
+def _frontier(panel: Panel) -> Markup:
+    kind = words.kind_of(panel.kind)
+    kept = panel.kept if panel.kind == "recordings" else kind["kept"]
     said = [
-        f"{p.release}: {kept} {wording.figure(p.utility)[0]}, {told} {wording.figure(p.risk)[0]}"
-        + (f", from all recordings {wording.figure(p.together)[0]}" if p.together else "")
-        for p in (*panel.points, *panel.unsure)
+        f"{p.release}: {kept} {words.figure(p.utility)[0]}, {kind['risk']} {words.figure(p.risk)[0]}"
+        + (f", from all recordings {words.figure(p.together)[0]}" if p.together else "")
+        for p in panel.drawn
     ]
-    return Markup(to_svg(draw_frontier(panel), title=f"{wording.group(panel.modality)}: {against}. {'; '.join(said)}."))
+    title = f"{words.group(panel.group)}: {kept} against {kind['risk']}. {'; '.join(said)}."
+    return Markup(to_svg(draw_frontier(panel), title=title))
 
 
-def _ladder_svg(panel: Panel, rows: Sequence[tables.TableRow]) -> Markup:
-    own = [row for row in rows if row.modality == panel.modality]
-    people = [
-        (row, dict(zip(("ignorant", "lazy_informed", "semi_informed"), row.cells[2:5], strict=True))) for row in own
-    ]
-    rungs = [
-        (wording.label(row.release, panel.modality), {who: cell for who, cell in cells.items() if cell is not None})
-        for row, cells in people
-    ]
-    control = next((cell.control for _, cells in rungs for cell in cells.values()), float("nan"))
-    title = f"{wording.group(panel.modality)}: share named by attackers that know more and more; figures in the table."
-    return Markup(to_svg(draw_ladder(rungs, control=control), title=title))
+def _ladder(panel: Panel, made: Sequence[Table]) -> Markup:
+    rows = [row for table in made for row in table.rows if table.kind == "recordings" and row.group == panel.group]
+    rungs = [(words.label(row.release, "recordings"), row.cells) for row in rows]
+    found = [cell for row in rows if (cell := row.cells["semi_informed"])]
+    title = f"{words.group(panel.group)}: share identified by attackers that know more and more; figures in the table."
+    return Markup(to_svg(draw_ladder(rungs, control=found[0].control if found else float("nan")), title=title))
 
 
 def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
@@ -179,16 +140,15 @@ def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
             part.replace(run / f"frontier.{suffix}")
 
 
-def _environment() -> Environment:
-    loader = FunctionLoader(_text)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["attacker"] = wording.attacker
-    environment.filters["group"] = wording.group
-    environment.filters["measure"] = wording.measure
-    environment.filters["breakable"] = _breakable
-    return environment
+def _templates(escaped: bool = True) -> Environment:
+    strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    made = Environment(loader=FunctionLoader(_text), autoescape=escaped, **strict)
+    made.filters |= {"attacker": words.attacker, "group": words.group, "measure": words.measure, "plain": words.plain}
+    made.filters |= {"spoken": words.method, "kind": words.kind_of, "breakable": _breakable}
+    made.filters["headed"] = lambda keys: [(key, words.plain(key)) for key in keys]
+    made.globals |= {"count": words.count, "listing": words.listing, "protocol": words.protocol}
+    made.globals |= {"attackers": list(words.ATTACKERS)}
+    return made
 
 
 def _breakable(name: str) -> Markup:
@@ -200,7 +160,7 @@ def _text(name: str) -> str:
     return (resources.files("personare.report") / name).read_text(encoding="utf-8")
 
 
-def _write(file: Path, content: bytes) -> None:
+def _write(file: Path, content: str) -> None:
     part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content)
+    part.write_bytes(content.encode())
     part.replace(file)

@@ -1,10 +1,11 @@
 """One row stands for a release, and the judge, the report and the terminal choose it alike."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from personare.core.strongest import broken_claim, choose, identity, learned, membership, of_people, strongest
+from personare.core.strongest import CANARIES, IDENTIFY, LEARNED, MEMBER, MEMBER_PEOPLE, broken_claim, choose, strongest
 from personare.core.types import Result
 
 
@@ -32,9 +33,9 @@ def test_of_error_rates_the_smaller_is_the_stronger_attack():
 
 def test_the_judges_own_choice_stands_for_recordings():
     rows = [named("a", 0.5), named("strongest", 0.4), named("a", 0.7, attacker="ignorant")]
-    assert identity(rows, "r").value == 0.4
-    assert identity(rows[:1], "r").value == 0.5
-    assert identity(rows, "r", "video") is None
+    assert IDENTIFY.find(rows, "r", "").value == 0.4
+    assert IDENTIFY.find(rows[:1], "r", "").value == 0.5
+    assert IDENTIFY.find(rows, "r", "video") is None
 
 
 def test_canaries_and_the_most_exposed_do_not_stand_for_people():
@@ -43,22 +44,34 @@ def test_canaries_and_the_most_exposed_do_not_stand_for_people():
         row("synthetic", "member", "synthetic_canaries_neighbor", "auc", 0.9),
         row("synthetic", "member", "synthetic_membership_neighbor", "auc", 0.8, subset="exposed"),
     ]
-    assert of_people(areas, "r").value == 0.6
-    assert of_people(areas, "r", canaries=True).value == 0.9
+    assert MEMBER_PEOPLE.find(areas, "r", "synthetic").value == 0.6
+    assert replace(MEMBER_PEOPLE, without=(), methods=CANARIES).find(areas, "r", "synthetic").value == 0.9
 
 
 @pytest.mark.parametrize(("figures", "value"), [(("auc", "person_auc"), 0.7), (("auc",), 0.6)])
 def test_membership_of_models(figures, value):
     rows = [row("model", "member", "lira", figure, v) for figure, v in (("auc", 0.6), ("person_auc", 0.7))]
-    assert membership(rows, "r", figures).value == value
+    assert replace(MEMBER, figures=figures).find(rows, "r", "model").value == value
 
 
 def test_a_release_whose_claim_is_broken_has_no_place_on_the_frontier():
     use = row("synthetic", "read", "linear", "tstr_uar", 0.8, better="higher")
     risk = row("synthetic", "member", "synthetic_membership_neighbor", "auc", 0.6)
     assert choose([use, risk], "r", "synthetic") == (risk, use)
-    assert learned([use], "r") == use
+    assert LEARNED.find([use], "r", "synthetic") == use
     broken = row("synthetic", "member", "synthetic_shadow_normal", "auc", 0.9, status="claim_broken")
     assert broken_claim([risk, broken], "r") == broken
     assert choose([use, risk, broken], "r", "synthetic") == "its privacy claim does not hold"
     assert "no membership attack" in choose([use], "r", "synthetic")
+
+
+def test_a_reader_that_reads_more_comes_before_one_that_reads_less():
+    rows = [row("synthetic", "read", m, "tstr_uar", v, better="higher") for m, v in (("linear", 0.4), ("forest", 0.6))]
+    assert LEARNED.find(rows, "r", "synthetic").method == "forest"
+
+
+def test_a_kind_of_another_package_is_chosen_for_too():
+    use = row("sketches", "read", "reader", "uar", 0.8, better="higher")
+    risk = row("sketches", "identify", "matcher", "top1", 0.3)
+    assert choose([use, risk], "r", "sketches") == (risk, use)
+    assert choose([use], "r", "sketches") == "no attack was run on it"

@@ -65,28 +65,30 @@ def model_rows(name: str) -> list[dict[str, Any]]:
     confusion = [[30, 6, 4], [8, 28, 4], [10, 12, 18]]
     bins = {"confidence": [0.35, 0.5, 0.7, None], "accuracy": [0.3, 0.45, 0.6, None], "count": [20, 60, 40, 0]}
     rows = [
-        _row(name, "model.accuracy", recall + 0.02, control=0.4, detail={"classes": CLASSES, "confusion": confusion}),
-        _row(name, "model.uar", recall, control=1 / 3),
-        _row(name, "model.ece", 0.12, better="lower", detail={"reliability": bins}),
-        _row(name, "model.ece_equal_mass", 0.14, better="lower", detail={"reliability": bins}),
-        _row(name, "model.confacc_low", 0.31),
+        _row(
+            name, "model", "accuracy", recall + 0.02, control=0.4, detail={"classes": CLASSES, "confusion": confusion}
+        ),
+        _row(name, "model", "uar", recall, control=1 / 3),
+        _row(name, "model", "ece", 0.12, better="lower", detail={"reliability": bins}),
+        _row(name, "model", "ece_equal_mass", 0.14, better="lower", detail={"reliability": bins}),
+        _row(name, "model", "confacc_low", 0.31),
     ]
     for rank, attack in enumerate(("membership_loss", "membership_lira")):
         for figure, value in (("auc", recordings), ("person_auc", people)):
-            rows.append(_membership(name, f"{attack}.{figure}", value - 0.01 * rank, without))
+            rows.append(_membership(name, attack, figure, value - 0.01 * rank, without))
         few = {
-            "kind": "risk",
+            "question": "member",
             "attacker": "shadow",
-            "note": "too few non-members to say: 24, a rate of 1.0% needs 1000",
+            "reason": "too few non-members to say: 24, a rate of 1.0% needs 1000",
         }
-        rows.append(_row(name, f"{attack}.tpr_fpr1", None, control=0.01, **few))
-    top1 = {"kind": "risk", "attacker": "semi_informed", "better": "lower", "baseline": 0.6, "control": 0.1}
-    rows.append(_row(name, "model_identity_answers.top1", 0.22, **top1))
-    rows.append(_row(name, "model_identity_answers.person_top1", 0.45, **(top1 | {"baseline": 0.9})))
+        rows.append(_row(name, attack, "tpr_fpr1", None, control=0.01, **few))
+    top1 = {"question": "identify", "attacker": "semi_informed", "better": "lower", "baseline": 0.6, "control": 0.1}
+    rows.append(_row(name, "model_identity_answers", "top1", 0.22, **top1))
+    rows.append(_row(name, "model_identity_answers", "person_top1", 0.45, **(top1 | {"baseline": 0.9})))
     return rows
 
 
-def _membership(name: str, measure: str, value: float, without: float | None) -> dict[str, Any]:
+def _membership(name: str, attack: str, figure: str, value: float, without: float | None) -> dict[str, Any]:
     rate = np.linspace(0, 1, 25)
     detail = {"roc": {"fpr": rate.tolist(), "tpr": (rate ** (1 / value - 1)).tolist()}}
     note, status = "", "ok"
@@ -96,15 +98,16 @@ def _membership(name: str, measure: str, value: float, without: float | None) ->
         if without < 0.6:
             status = "not_informative"
             note = f"not informative: it does not find who is in the same model without privacy either; {note}"
-    given = {"kind": "risk", "attacker": "shadow", "better": "lower", "control": 0.5, "baseline": without}
-    return _row(name, measure, value, **given, note=note, status=status, detail=detail)
+    given = {"question": "member", "attacker": "shadow", "better": "lower", "control": 0.5, "baseline": without}
+    return _row(name, attack, figure, value, **given, reason=note, status=status, detail=detail)
 
 
-def _row(release: str, measure: str, value: float | None, **more: Any) -> dict[str, Any]:
+def _row(release: str, method: str, figure: str, value: float | None, **more: Any) -> dict[str, Any]:
     ends = {"low": value - 0.06, "high": value + 0.06} if value is not None else {"low": None, "high": None}
-    row = {"kind": "utility", "n": 120, "baseline": None, "control": None, "unit": "share", "better": "higher"}
-    row |= {"note": "", "status": "ok", "attacker": "", "detail": {}, **ends}
-    return {"release": release, "modality": "model", "measure": measure, "value": value, **row, **more}
+    row = {"question": "read", "n": 120, "baseline": None, "control": None, "unit": "share", "better": "higher"}
+    row |= {"reason": "", "status": "ok", "attacker": "", "detail": {}, **ends}
+    named = {"release": release, "kind": "model", "modality": "", "method": method, "figure": figure, "subset": ""}
+    return {**named, "value": value, **row, **more}
 
 
 def _release(name: str) -> dict[str, Any]:

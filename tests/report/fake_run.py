@@ -32,9 +32,9 @@ FAKE: Mapping[str, tuple[str, float, float, float, float, float]] = {
 }
 ORIGINAL = {"audio": (0.74, 0.94), "video": (0.68, 0.98), "audio+video": (0.79, 0.99)}
 READERS = {
-    "audio": ("voice_emotion_svm", "voice_emotion_forest"),
-    "video": ("face_emotion_motion", "face_emotion_pixels"),
-    "audio+video": ("fused_emotion_60_40",),
+    "audio": ("reader", "voice_emotion_svm"),
+    "video": ("reader", "face_emotion_pixels"),
+    "audio+video": ("reader",),
 }
 ATTACKS = {
     "audio": ("voice_gmm", "voice_ecapa"),
@@ -81,55 +81,58 @@ def _rows(name: str, modality: str, figures: tuple[float, ...], rng: np.random.G
     for rank, reader in enumerate(READERS[modality]):
         for who, value in (("fixed_reader", fixed), ("retrained_reader", retrained)):
             detail = {"confusion": _confusion(value, rng), "classes": list(EMOTIONS)}
-            common = {"kind": "utility", "attacker": who, "baseline": recall0, "control": 1 / 6, "better": "higher"}
-            rows.append(_row(name, modality, f"{reader}.uar", value - 0.04 * rank, **common, detail=detail))
-            rows.append(_row(name, modality, f"{reader}.accuracy", value - 0.03 * rank, **common))
+            common = {"question": "read", "attacker": who, "baseline": recall0, "control": 1 / 6, "better": "higher"}
+            rows.append(_row(name, modality, reader, "uar", value - 0.04 * rank, **common, detail=detail))
+            rows.append(_row(name, modality, reader, "accuracy", value - 0.03 * rank, **common))
     for who, value in zip(("ignorant", "lazy_informed", "semi_informed"), named, strict=True):
-        common = {"kind": "risk", "attacker": who, "baseline": named0, "control": 1 / 12, "better": "lower"}
+        common = {"question": "identify", "attacker": who, "baseline": named0, "control": 1 / 12, "better": "lower"}
         strongest = ATTACKS[modality][0]
         for figure, share in (("top1_5", 0.4), ("person_top1", 0.65)):  # of what one recording leaves unnamed
-            together = {"note": f"strongest of {len(ATTACKS[modality])}: {strongest}", "n": 24, **common}
-            rows.append(_row(name, modality, f"identity.{figure}", value + share * (1 - value), **together))
+            together = {"reason": f"strongest of {len(ATTACKS[modality])}: {strongest}", "n": 24, **common}
+            rows.append(_row(name, modality, "strongest", figure, value + share * (1 - value), **together))
         rows.append(
             _row(
                 name,
                 modality,
-                "identity.top1",
+                "strongest",
+                "top1",
                 value,
                 **common,
-                note=f"strongest of {len(ATTACKS[modality])}: {strongest}",
+                reason=f"strongest of {len(ATTACKS[modality])}: {strongest}",
             )
         )
         for rank, attack in enumerate(ATTACKS[modality]):
             note = SELDOM if attack == "voice_ecapa" else ""
-            said = {"note": note, "status": "not_informative" if note else "ok"}
+            said = {"reason": note, "status": "not_informative" if note else "ok"}
             top1 = 0.14 if note else max(0.06, value - 0.09 * rank)
-            rows.append(_row(name, modality, f"{attack}.top1", top1, **common, **said))
+            rows.append(_row(name, modality, attack, "top1", top1, **common, **said))
             chance = common | {"control": 0.5, "baseline": 0.03}
             rows.append(
-                _row(name, modality, f"{attack}.eer", 0.5 * (1 - top1), **chance, **said, detail=_scores(top1, rng))
+                _row(name, modality, attack, "eer", 0.5 * (1 - top1), **chance, **said, detail=_scores(top1, rng))
             )
     if name != "original":
-        rows.append(_row(name, modality, "speed.realtime_factor", 0.03, kind="cost", unit="ratio", better="lower"))
+        cost = {"question": "cost", "unit": "ratio", "better": "lower"}
+        rows.append(_row(name, modality, "speed", "realtime_factor", 0.03, **cost))
     if modality == "audio":
-        rho = {"kind": "utility", "unit": "correlation", "baseline": 1.0, "control": 0.0}
-        rows.append(_row(name, modality, "prosody.rho_f0", 0.7 * retrained + 0.3, **rho))
+        rho = {"question": "read", "unit": "correlation", "baseline": 1.0, "control": 0.0}
+        rows.append(_row(name, modality, "prosody", "rho_f0", 0.7 * retrained + 0.3, **rho))
     return rows
 
 
-def _row(release: str, modality: str, measure: str, value: float, **more: Any) -> dict[str, Any]:
+def _row(release: str, modality: str, method: str, figure: str, value: float, **more: Any) -> dict[str, Any]:
     half = 0.07 if 0.1 < value < 0.9 else 0.035
     row = {"low": max(0.0, value - half), "high": min(1.0, value + half * 0.9), "n": 144, "baseline": math.nan}
     row |= {
         "control": math.nan,
         "unit": "share",
         "better": "higher",
-        "note": "",
+        "reason": "",
         "status": "ok",
         "attacker": "",
         "detail": {},
     }
-    return {"release": release, "modality": modality, "measure": measure, "value": value, **row, **more}
+    named = {"release": release, "kind": "recordings", "modality": modality, "method": method, "figure": figure}
+    return {**named, "subset": "", "value": value, **row, **more}
 
 
 def _confusion(recall: float, rng: np.random.Generator) -> list[list[int]]:

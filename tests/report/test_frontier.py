@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from personare.core.strongest import IDENTIFY, READ
 from personare.core.types import Result
 from personare.report.answer import answers, change
-from personare.report.figures import emotion, identity
 from personare.report.frontier import best, gain, panels, standing
 from personare.report.run import RunRecord, read_run
 
@@ -17,16 +17,18 @@ NOTHING = read_run(Path(__file__).parent)
 
 def row(release: str, measure: str, attacker: str, value: float, **more: object) -> Result:
     """A row about the voice, with a narrow interval."""
-    kind = "utility" if measure.endswith(".uar") else "risk"
-    control = 0.25 if kind == "utility" else 0.1
+    method, figure = measure.split(".")
+    question, control = ("read", 0.25) if figure == "uar" else ("member" if "auc" in figure else "identify", 0.1)
     given = {"modality": "audio", "low": value - 0.02, "high": value + 0.02, "control": control, **more}
-    return Result(release=release, measure=measure, kind=kind, attacker=attacker, value=value, **given)  # type: ignore[arg-type]
+    given |= {"better": "higher" if question == "read" else "lower"}
+    given |= {"release": release, "question": question, "method": method, "figure": figure, "attacker": attacker}
+    return Result(value=value, **given)  # type: ignore[arg-type]
 
 
 def study(*points: tuple[str, float, float], extra: tuple[Result, ...] = ()) -> RunRecord:
     """A record with a voice release for each (name, emotion recall, share named)."""
-    rows = [row(n, "voice_emotion.uar", "retrained_reader", u) for n, u, _ in points]
-    rows += [row(n, "identity.top1", "semi_informed", r) for n, _, r in points]
+    rows = [row(n, "reader.uar", "retrained_reader", u) for n, u, _ in points]
+    rows += [row(n, "strongest.top1", "semi_informed", r) for n, _, r in points]
     empty = read_run(Path(__file__).parent)
     return replace(empty, results=(*rows, *extra), missing=())
 
@@ -57,8 +59,8 @@ def test_gain_by_hand() -> None:
 
 
 def test_an_attack_that_failed_its_self_test_never_ranks_or_wins() -> None:
-    failed = row("quiet", "identity.top1", "semi_informed", 0.1, status="not_informative")
-    seen = row("quiet", "voice_emotion.uar", "retrained_reader", 0.74)
+    failed = row("quiet", "strongest.top1", "semi_informed", 0.1, status="not_informative")
+    seen = row("quiet", "reader.uar", "retrained_reader", 0.74)
     [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=(failed, seen)))
     assert [p.release for p in panel.unsure] == ["quiet"]
     assert "quiet" not in [p.release for p in panel.front]
@@ -72,23 +74,23 @@ def test_without_an_aggregate_the_strongest_informative_attack_counts() -> None:
         row("a", "strong.top1", "semi_informed", 0.6),
         row("a", "broken.top1", "semi_informed", 0.9, status="not_informative"),
     ]
-    found = identity(rows, "a", "audio", "semi_informed")
-    assert found is not None and found.measure == "strong.top1"
+    found = IDENTIFY.find(rows, "a", "audio")
+    assert found is not None and found.method == "strong"
 
 
 def test_the_best_reader_counts_and_other_utilities_do_not() -> None:
     rows = [
-        row("a", "voice_emotion_svm.uar", "retrained_reader", 0.6),
-        row("a", "voice_emotion_cnn.uar", "retrained_reader", float("nan"), note="too few people"),
+        row("a", "reader.uar", "retrained_reader", 0.6),
+        row("a", "voice_emotion_cnn.uar", "retrained_reader", float("nan"), reason="too few people"),
         row("a", "sentence.uar", "retrained_reader", 0.9),
     ]
-    found = emotion(rows, "a", "audio", "retrained_reader")
+    found = READ.find(rows, "a", "audio")
     assert found is not None and found.value == 0.6
 
 
 def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None:
-    lone = row("a", "voice_emotion.uar", "retrained_reader", 0.6)
-    lax = row("a", "identity.top1", "ignorant", 0.1)
+    lone = row("a", "reader.uar", "retrained_reader", 0.6)
+    lax = row("a", "strongest.top1", "ignorant", 0.1)
     [panel] = panels(study(("original", 0.75, 1.0), extra=(lone, lax)))
     assert panel.absent == (("a", "no retrained attacker was run on it"),)
     assert "No release could be ranked" in answers([panel], NOTHING)[0].sentence
@@ -96,8 +98,8 @@ def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None
 
 def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
     rows = (
-        row("a", "voice_emotion.uar", "retrained_reader", 0.6, baseline=0.75),
-        row("a", "identity.top1", "semi_informed", 0.3, baseline=0.95),
+        row("a", "reader.uar", "retrained_reader", 0.6, baseline=0.75),
+        row("a", "strongest.top1", "semi_informed", 0.3, baseline=0.95),
     )
     [panel] = panels(study(extra=rows))
     assert panel.original is not None
@@ -107,12 +109,12 @@ def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
 def test_the_caution_follows_the_interval() -> None:
     [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))), NOTHING)
     [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))), NOTHING)
-    assert "still named more often" in sure.caution
+    assert "still identified more often" in sure.caution
     assert "no better than guessing" in hopeful.caution and "13 %" in hopeful.caution
 
 
 def test_each_release_stands_in_the_panel_of_what_it_hides(fake_run: Path) -> None:
-    made = {p.modality: {q.release for q in p.points} - {"original"} for p in panels(read_run(fake_run))}
+    made = {p.group: {q.release for q in p.points} - {"original"} for p in panels(read_run(fake_run))}
     assert list(made) == ["audio", "video", "audio+video"]
     for modality, names in made.items():
         assert names == {n for n, (m, *_) in FAKE.items() if m == modality}
@@ -125,16 +127,17 @@ def test_the_answer_is_computed_from_the_results(fake_run: Path) -> None:
     assert plain.startswith(
         # half widths 0.07 and 0.063 of both: the loss is 0.12 ± their hypotenuse, 0.094
         "Emotion recall is 0.62 [0.55–0.68] (original 0.74, guessing 0.17): lower by 0.12 [0.03–0.21]. "
-        "An attacker who retrains names 27 % [20–33] from one recording (original 94 %, guessing 8 %): lower; "
+        "An attacker who retrains identifies 27 % [20–33] from one recording (original 94 %, guessing 8 %): lower; "
         "74 % [67–81] from all of a person’s recordings (original 98 %): lower."
     )
     assert voice.caution == (
-        "People are still named more often than by guessing, from one recording and from all of a person’s recordings."
+        "People are still identified more often than by guessing, "
+        "from one recording and from all of a person’s recordings."
     )
 
 
 def figure(value: float, low: float = math.nan, high: float = math.nan, **more: object) -> Result:
-    return row("a", "identity.top1", "semi_informed", value, low=low, high=high, **more)
+    return row("a", "strongest.top1", "semi_informed", value, low=low, high=high, **more)
 
 
 @pytest.mark.parametrize(
@@ -190,27 +193,26 @@ def test_what_became_of_a_figure_follows_from_the_intervals(
 def test_the_headline_says_what_all_recordings_together_give_away(
     whole: float | None, was: float, said: str, caution: str
 ) -> None:
-    extra = [row("original", "identity.person_top1", "semi_informed", was)]
-    extra += [row("a", "identity.person_top1", "semi_informed", whole)] if whole is not None else []
+    extra = [row("original", "strongest.person_top1", "semi_informed", was)]
+    extra += [row("a", "strongest.person_top1", "semi_informed", whole)] if whole is not None else []
     [one] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=tuple(extra))), NOTHING)
     plain = one.sentence.replace("\u2060", "").replace("\u00a0", " ")
     assert plain.startswith(
         "Emotion recall is 0.60 [0.58–0.62] (original 0.75, guessing 0.25): lower by 0.15 [0.12–0.18]."
     )
-    assert "names 30 % [28–32] from one recording (original 100 %, guessing 10 %): lower; " in plain
+    assert "identifies 30 % [28–32] from one recording (original 100 %, guessing 10 %): lower; " in plain
     assert said in plain
     assert ("from all" in one.caution) == (caution == "all") and "from one" in one.caution
 
 
-@pytest.mark.parametrize("modality", ["audio", "representation", "model"])
-def test_nothing_is_called_best_where_people_are_made_up(modality: str) -> None:
-    names = {"audio": ("voice_emotion.uar", "identity.top1"), "representation": ("reader.uar", "identity.top1")}
-    utility, risk = names.get(modality, ("model.uar", "membership_loss.auc"))
+@pytest.mark.parametrize("kind", ["recordings", "representations", "model"])
+def test_nothing_is_called_best_where_people_are_made_up(kind: str) -> None:
+    utility, risk = ("model.uar", "membership_loss.auc") if kind == "model" else ("reader.uar", "strongest.top1")
     rows = [
-        row(name, measure, who, value, modality=modality)
+        row(name, measure, who, value, kind=kind, modality="audio" if kind == "recordings" else "")
         for name, kept, found in (("original", 0.75, 1.0), ("a", 0.6, 0.3), ("b", 0.5, 0.2))
         for measure, who, value in ((utility, "retrained_reader", kept), (risk, "semi_informed", found))
-        if modality != "model" or name != "original"
+        if kind != "model" or name != "original"
     ]
     real = replace(NOTHING, results=tuple(rows), cohort={"kind": "identifiable"})
     made_up = replace(real, cohort={"kind": "synthetic"})

@@ -40,7 +40,7 @@ def test_the_page_stays_small_and_every_release_gets_its_first_example(tmp_path:
     entries = {n: [released(tmp_path, n, f"{i}.wav", bytes(3000)) for i in range(5)] for n in ("a", "b", "c")}
     found, left_out = embed_examples(tmp_path, entries, per_release=3, budget_bytes=17_000)
     assert {name: len(some) for name, some in found.items()} == {"a": 2, "b": 1, "c": 1}
-    assert sum(e.bytes for some in found.values() for e in some) <= 17_000
+    assert sum(len(e.source) for some in found.values() for e in some) <= 17_000
     assert len(left_out) == 5 and all("too large" in said for said in left_out)
 
 

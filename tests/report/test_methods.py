@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from personare.report import wording
-from personare.report.methods import methods_paragraphs
+from personare.report.frontier import Panel
+from personare.report.plots import draw_frontier
 from personare.report.run import read_run
+from personare.report.writer import methods_paragraphs
 
 
 def test_the_paragraphs_say_what_was_recorded(fake_run: Path) -> None:
@@ -27,7 +28,7 @@ def test_what_was_not_recorded_is_not_said(tmp_path: Path) -> None:
 def test_a_leaky_split_is_never_called_person_disjoint(fake_run: Path) -> None:
     record = read_run(fake_run)
     assert "keep all recordings of a person together" in " ".join(methods_paragraphs(record))
-    leaky = replace(record, results=tuple(replace(r, note="leaky_random split") for r in record.results))
+    leaky = replace(record, study={"protocol": "leaky_random"})
     assert "keep all recordings of a person together" not in " ".join(methods_paragraphs(leaky))
 
 
@@ -44,4 +45,7 @@ def test_the_report_speaks_of_the_label_that_was_asked_for(label: str, kind: str
     record = replace(read_run(tmp_path), cohort={"name": "mine", "label": label, "label_kind": kind, "values": values})
     assert record.kept == kept
     assert label in methods_paragraphs(record)[0]
-    assert "emotion" not in " ".join([*methods_paragraphs(record), *wording.axes("audio", record.kept)])
+    panel = Panel(group="audio", kind="recordings", points=(), kept=record.kept)
+    up = draw_frontier(panel).axes[0].get_ylabel()
+    assert label in up
+    assert "emotion" not in " ".join([*methods_paragraphs(record), up])

@@ -10,13 +10,12 @@ import pytest
 from personare.report import write_report
 from personare.report.answer import answers
 from personare.report.frontier import panels
-from personare.report.methods import methods_paragraphs
-from personare.report.models import models_table, models_to_csv, models_to_latex
 from personare.report.plots import draw_frontier
 from personare.report.run import RunRecord, read_run
 from personare.report.sections import release_section
-from personare.report.selftests import KindTest, kind_tests, self_tests
-from personare.report.tables import whole_table
+from personare.report.selftests import SelfTest, self_tests
+from personare.report.tables import tables, to_csv, to_latex
+from personare.report.writer import methods_paragraphs
 
 from .fake_models import MODELS, SPEND, write_fake_models, write_step
 from .fake_run import FAKE, write, write_fake_run
@@ -43,31 +42,32 @@ def change(run: Path, release: str, measure: str, **values: object) -> None:
     """Change the rows of a measure."""
     rows = json.loads((run / "results.json").read_text(encoding="utf-8"))
     for row in rows:
-        if (row["release"], row["measure"]) == (release, measure):
+        if (row["release"], f"{row['method']}.{row['figure']}") == (release, measure):
             row |= values
     write(run, "results", rows)
 
 
 def table(record: RunRecord) -> dict[str, dict[str, str]]:
-    text = models_to_csv(models_table(record, panels(record)))
-    return {row["model"]: row for row in csv.DictReader(io.StringIO(text))}
+    text = to_csv(tables(record, panels(record))[-1])
+    return {row["release"]: row for row in csv.DictReader(io.StringIO(text))}
 
 
 def section(html: str, name: str) -> str:
     return html[html.index(f'<section id="{name}">') :].partition("</section>")[0]
 
 
-def by_attack(record: RunRecord) -> dict[str, KindTest]:
-    return {test.attack: test for test in kind_tests(record, "model")}
+def by_attack(record: RunRecord) -> dict[str, SelfTest]:
+    return {test.attack: test for test in self_tests(record)["model"]}
 
 
 def test_models_have_a_table_of_their_own(mixed_run: Path) -> None:
     record = read_run(mixed_run)
     drawn = panels(record)
-    assert {row.release for row in whole_table(record, drawn)} == {"original", *FAKE}
-    assert [row.release for row in models_table(record, drawn)] == list(MODELS)
+    recordings, models = tables(record, drawn)
+    assert {row.release for row in recordings.rows} == {"original", *FAKE}
+    assert [row.release for row in models.rows] == list(MODELS)
     html = (mixed_run / "report.html").read_text(encoding="utf-8")
-    assert 'id="models-table"' in section(html, "models")
+    assert 'id="model-table"' in section(html, "model")
     assert not any(f"#release-{name}" in section(html, "table") for name in MODELS)
     assert {"results_table.csv", "models_table.csv", "models_table.tex"} <= {f.name for f in mixed_run.iterdir()}
 
@@ -78,7 +78,7 @@ def test_csv_has_what_was_measured_and_what_is_claimed(model_run: Path) -> None:
     assert (private["uar_value"], private["accuracy_value"], private["ece_value"]) == ("0.55", "0.57", "0.12")
     assert (private["confacc_low_value"], private["people_measure"]) == ("0.31", "membership_loss.person_auc")
     assert (private["recordings_value"], private["people_value"]) == ("0.53", "0.58")
-    assert private["people_without_privacy"] == "0.91" and rows["open"]["people_without_privacy"] == ""
+    assert private["people_before"] == "0.91" and rows["open"]["people_before"] == ""
     assert (private["epsilon"], private["delta"], private["unit"], private["accountant"]) == (
         "4",
         "0.001",
@@ -91,17 +91,17 @@ def test_csv_has_what_was_measured_and_what_is_claimed(model_run: Path) -> None:
 
 
 def test_an_attack_that_may_not_be_believed_never_hides_one_that_may(model_run: Path) -> None:
-    change(model_run, "private", "membership_loss.person_auc", note="finds nobody", status="not_informative")
+    change(model_run, "private", "membership_loss.person_auc", reason="finds nobody", status="not_informative")
     one = table(read_run(model_run))["private"]
     assert (one["people_measure"], one["people_value"]) == ("membership_lira.person_auc", "0.57")
 
 
 def test_latex_has_a_line_for_each_model(model_run: Path) -> None:
     record = read_run(model_run)
-    text = models_to_latex(models_table(record, panels(record)))
+    text = to_latex(tables(record, panels(record))[-1])
     [private] = [line for line in text.splitlines() if line.startswith("private &")]
-    assert private.endswith("& 4 & 0.001 & person \\\\") and " / 0.91 &" in private
-    assert re.search(r"^open & .* & none & -- & -- \\\\$", text, re.M)
+    assert private.endswith("& $\\varepsilon$ = 4, $\\delta$ = 0.001, for one person \\\\") and " / 0.91 &" in private
+    assert re.search(r"^open & .* & none \\\\$", text, re.M)
     assert r"\textsuperscript{*}" in next(line for line in text.splitlines() if line.startswith("weak &"))
 
 
@@ -136,14 +136,16 @@ def test_the_ladder_is_of_recordings_only(mixed_run: Path, model_page: Path) -> 
 
 def test_one_line_for_each_attack_on_models(model_run: Path) -> None:
     record = read_run(model_run)
-    assert self_tests(record) == []
+    assert list(self_tests(record)) == ["model"]
     tests = by_attack(record)
-    assert list(tests) == ["membership_lira", "membership_loss", "model_identity"]
+    assert list(tests) == ["membership_lira", "membership_loss", "model_identity_answers"]
     loss = tests["membership_loss"]
     # without privacy: open is its own trial (.74, .93), private .91, weak .55
     assert (loss.before, loss.guess) == ("recordings 0.55–0.91, people 0.55–0.93", "0.50")
-    assert loss.passed and loss.why.startswith("weak (recordings, people): it does not find who is in the same model")
-    assert (tests["model_identity"].before, tests["model_identity"].why) == ("60 %", "")
+    assert loss.passed and loss.why.startswith(
+        "weak (recordings, people): not informative: it does not find who is in the same model"
+    )
+    assert (tests["model_identity_answers"].before, tests["model_identity_answers"].why) == ("60 %", "")
 
 
 def test_an_attack_that_finds_nobody_without_privacy_fails_its_self_test(model_run: Path) -> None:
@@ -167,20 +169,20 @@ def test_the_frontier_of_models_begins_at_guessing(model_run: Path, fake_run: Pa
 def test_the_title_says_what_was_released(model_page: Path, mixed_run: Path) -> None:
     html = model_page.read_text(encoding="utf-8")
     assert "<h1>What the models learned, and who they remember</h1>" in html
-    assert "still named" not in html and "Emotion recall" not in html
+    assert "still identified" not in html and "Emotion recall" not in html
     assert not (model_page.parent / "results_table.csv").exists()
-    assert "<h1>How much of the emotion stays, and who is still named</h1>" in (mixed_run / "report.html").read_text(
-        encoding="utf-8"
-    )
+    assert "<h1>How much of the emotion stays, and who is still identified</h1>" in (
+        mixed_run / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_a_model_is_shown_by_two_curves_one_reliability_and_its_confusions(model_run: Path) -> None:
     shown = release_section(read_run(model_run), "private", [])
-    assert [curve.title.split()[1] for curve in shown.curves] == ["recordings", "people", "sure"]
-    assert "the claim allows" in shown.curves[0].svg and "the claim allows" not in shown.curves[2].svg
-    assert shown.histograms == []
+    [curves] = shown.pictures
+    assert [title.split()[1] for title, _ in curves.drawn] == ["recordings", "people", "sure"]
+    assert "the claim allows" in curves.drawn[0][1] and "the claim allows" not in curves.drawn[2][1]
     [matrix] = shown.confusions
-    assert (matrix.classes, matrix.shares[2]) == (["anger", "joy", "calm"], [0.25, 0.3, 0.45])
+    assert (matrix["classes"], matrix["shares"][2]) == (["anger", "joy", "calm"], [0.25, 0.3, 0.45])
     assert ("recordings learned from", "480") in shown.counts
 
 
@@ -191,7 +193,7 @@ def test_the_methods_say_what_was_trained_and_how_it_was_attacked(model_run: Pat
     assert "trained without a guarantee of privacy" in text
     assert "private for one person (add or remove one): ε = 4 at δ = 0.001 by the PLD accountant; 300 steps" in text
     assert "attacked by membership loss and membership lira through 16 shadow models" in text
-    assert "was read by model identity." in text
+    assert "was read by model identity answers." in text
     assert "Identification was attempted" not in text and "enrolled" not in text and "Utility was" not in text
 
 
@@ -203,7 +205,7 @@ def test_the_methods_keep_recordings_and_models_apart(mixed_run: Path) -> None:
 
 
 def test_the_words_explain_models_where_there_are_models(mixed_run: Path, model_page: Path, tmp_path: Path) -> None:
-    explained = ("Membership attack, area", "Shadow models", "Calibration error", "Above the bound")
+    explained = ("Membership AUC", "Shadow models", "Calibration error", "Above the bound")
     words = section((mixed_run / "report.html").read_text(encoding="utf-8"), "words")
     assert all(word in words for word in (*explained, "Linkability"))
     words = section(model_page.read_text(encoding="utf-8"), "words")
@@ -214,7 +216,7 @@ def test_the_words_explain_models_where_there_are_models(mixed_run: Path, model_
 
 @pytest.mark.parametrize("measure", ["membership_lira.auc", "membership_lira.tpr_fpr1"])
 def test_a_broken_claim_is_told_first_and_the_model_is_not_ranked(model_run: Path, measure: str) -> None:
-    change(model_run, "private", measure, value=0.6, low=0.5, note=BROKEN, status="claim_broken")
+    change(model_run, "private", measure, value=0.6, low=0.5, reason=BROKEN, status="claim_broken")
     record = read_run(model_run)
     drawn = panels(record)
     assert ("private", "its privacy claim does not hold") in drawn[0].absent

@@ -10,10 +10,10 @@ from personare.report.run import read_run
 
 def test_null_is_nan_and_details_follow_their_rows(fake_run: Path) -> None:
     record = read_run(fake_run)
-    prosody = next(r for r in record.results if r.measure == "prosody.rho_f0")
-    cost = next(r for r in record.results if r.kind == "cost")
+    prosody = next(r for r in record.results if r.method == "prosody")
+    cost = next(r for r in record.results if r.question == "cost")
     assert prosody.detail == {} and math.isnan(cost.baseline)
-    assert all("confusion" in r.detail for r in record.results if r.measure.endswith(".uar"))
+    assert all("confusion" in r.detail for r in record.results if r.figure == "uar")
     assert record.missing == ("examples.json is not in the run folder.",) or record.missing == ()
 
 

@@ -149,8 +149,8 @@ def test_any_single_piece_may_be_missing(fake_run: Path, piece: str) -> None:
 def test_a_release_with_only_nan_is_named_with_its_reason(fake_run: Path) -> None:
     rows = json.loads((fake_run / "results.json").read_text(encoding="utf-8"))
     for row in rows:
-        if row["release"] == "voice_veil" and row["kind"] == "risk":
-            row |= {"value": None, "low": None, "high": None, "note": "every person has one clip only"}
+        if row["release"] == "voice_veil" and row["question"] == "identify":
+            row |= {"value": None, "low": None, "high": None, "reason": "every person has one clip only"}
     write(fake_run, "results", rows)
     text = write_report(fake_run).read_text(encoding="utf-8")
     assert "every person has one clip only" in text[: text.index('<section id="table">')]

@@ -1,0 +1,159 @@
+"""Every word that the report has for names and numbers; what each means in full stands in ``docs/glossary.md``."""
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+from personare.core.types import Result
+
+_WORDS: Mapping[str, Any] = tomllib.loads(
+    (resources.files("personare.report") / "words.toml").read_text(encoding="utf-8")
+)
+FIGURES: Mapping[str, str] = _WORDS["figures"]
+ATTACKERS: Mapping[str, str] = _WORDS["attackers"]
+PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
+KINDS: Mapping[str, Mapping[str, Any]] = _WORDS["kinds"]
+LIKENESS = {(method, name): said for method, names in _WORDS["likeness"].items() for name, said in names.items()}
+_MEASURES = LIKENESS | {(m, name): said for m, names in _WORDS["measures"].items() for name, said in names.items()}
+_PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "covered_whole")  # usually read in percent
+
+
+def kind_of(kind: str) -> Mapping[str, Any]:
+    """Return how a kind of release is spoken of, also one that came with a package of its own."""
+    return KINDS.get(kind) or {**KINDS["other"], "one": kind, "many": kind, "point": f"one {kind}"}
+
+
+def measure(row: Result) -> str:
+    """Say what a row is a measure of.
+
+    Example:
+        >>> measure(Result(question="identify", method="voice_gmm", figure="top1", value=0.2))
+        'voice gmm: identified at first guess (top-1)'
+        >>> measure(Result(question="infer", method="attributes", figure="uar", subset="sex", value=0.8))
+        'attribute read, sex'
+    """
+    said = _MEASURES.get((row.method, row.figure))
+    if said is None:
+        said = ": ".join(filter(None, (method(row.method), FIGURES.get(row.figure, plain(row.figure)))))
+    return ", ".join(filter(None, (said, _WORDS["subsets"].get(row.subset, plain(row.subset)))))
+
+
+def method(name: str) -> str:
+    """Say what an attack, a reader or a measure is called."""
+    return str(_WORDS["methods"].get(name, plain(name)))
+
+
+def name_of(row: Result) -> str:
+    """Return method, figure and subset of a row as one name."""
+    return ".".join(filter(None, (row.method, row.figure, row.subset)))
+
+
+def plain(name: str) -> str:
+    """Write a name without underscores."""
+    return name.replace("_", " ")
+
+
+def group(name: str) -> str:
+    """Say what is compared: a modality of recordings, or a kind of release.
+
+    Example:
+        >>> group("audio"), group("synthetic")
+        ('Voice', 'Synthetic people')
+    """
+    return _WORDS["groups"].get(name) or plain(name.replace("+", " and ")).capitalize() or "Other"
+
+
+def attacker(name: str) -> str:
+    """Say who looks."""
+    return ATTACKERS.get(name, name)
+
+
+def protocol(name: str) -> str:
+    """Say how people were parted."""
+    return _WORDS["protocols"].get(name, plain(name) or "protocol not recorded")
+
+
+def label(release: str, kind: str) -> str:
+    r"""Shorten a release's name in a picture whose title says what was hidden.
+
+    Example:
+        >>> label("voice_mcadams", "recordings"), label("face_blur+voice_mcadams", "recordings")
+        ('mcadams', 'blur +\nmcadams')
+    """
+    parts = re.split(r"\s*\+\s*|__", release)
+    if kind == "recordings":
+        parts = [re.sub(r"^(voice|face|audio|video)_", "", part) for part in parts]
+    said = [plain(part) or release for part in parts]
+    return " +\n".join(text if len(text) <= 26 else f"{text[:25].rstrip()}…" for text in said)
+
+
+def number(value: float, *, percent: bool = False) -> str:
+    """Write a number short; missing is a dash.
+
+    Example:
+        >>> number(0.284, percent=True), number(0.284), number(float("nan"))
+        ('28 %', '0.28', '–')
+    """
+    if not math.isfinite(value):
+        return "–"
+    if percent:
+        return f"{100 * value:.0f} %"
+    small = 0 < abs(value) < 0.095
+    return f"{value:.3f}" if small else f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def interval(low: float, high: float, *, percent: bool = False) -> str:
+    """Write an interval; empty where there is none.
+
+    Example:
+        >>> interval(0.2, 0.36, percent=True)
+        '[20–36]'
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    return f"[{100 * low:.0f}–{100 * high:.0f}]" if percent else f"[{low:.2f}–{high:.2f}]"
+
+
+def share_like(row: Result, value: float) -> str:
+    """Write another value of a row's figure as that figure is usually read."""
+    return number(value, percent=row.unit == "share" and row.figure in _PERCENT)
+
+
+def figure(row: Result | None) -> tuple[str, str]:
+    """Write a row's value and interval in the way its figure is usually read."""
+    if row is None:
+        return "–", ""
+    percent = row.unit == "share" and row.figure in _PERCENT
+    ends = interval(row.low, row.high, percent=percent) if math.isfinite(row.value) else ""
+    return number(row.value, percent=percent), ends
+
+
+def slug(name: str) -> str:
+    """Make a name safe as an anchor of the page."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "release"
+
+
+def count(number: Any, thing: str) -> str:
+    """Say how many.
+
+    Example:
+        >>> count(1, "person"), count(1200, "person"), count(None, "file")
+        ('1 person', '1,200 people', 'an unrecorded number of files')
+    """
+    plural = {"person": "people"}.get(thing, f"{thing}s")
+    if not isinstance(number, int | float):
+        return f"an unrecorded number of {plural}"
+    return f"{number:,.0f} {thing if number == 1 else plural}"
+
+
+def listing(items: Sequence[str]) -> str:
+    """Join with commas and a last "and".
+
+    Example:
+        >>> listing(["a", "b", "c"]), listing([])
+        ('a, b and c', '')
+    """
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
