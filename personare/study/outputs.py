@@ -5,16 +5,27 @@ import math
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, fields
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from personare.core import strongest
+from personare.core.strongest import (
+    ANY_KIND,
+    CANARIES,
+    IDENTIFY,
+    IDENTIFY_ALL,
+    LEARNED,
+    MEMBER,
+    MEMBER_PEOPLE,
+    READ,
+    STANDS,
+    Query,
+    group_of,
+)
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
@@ -220,16 +231,19 @@ def text_table(out: Path) -> str:
     parts = []
     for kind in dict.fromkeys(row.kind for row in rows):
         own = [row for row in rows if row.kind == kind]
-        columns = _columns(kind, label)
-        found = {
-            release: {name: row.value if (row := find(own, release)) else math.nan for name, find in columns.items()}
-            for release in dict.fromkeys(row.release for row in own)
-        }
+        groups = dict.fromkeys(map(group_of, own))
+        found = {}
+        for release in dict.fromkeys(row.release for row in own):
+            chosen = {
+                name: [row.value for group in groups if (row := query.find(own, release, group))]
+                for name, query in _columns(kind, label).items()
+            }
+            # of all that was released of a person, the larger figure
+            found[release] = {name: max(values, default=math.nan) for name, values in chosen.items()}
         table = pd.DataFrame.from_dict(found, orient="index").dropna(axis="columns", how="all")
         digits = 2 if kind == "recordings" else 3
-        parts.append(
-            table.round(digits).to_string(na_rep="-") if table.size else f"Nothing of the {kind} was measured."
-        )
+        nothing = f"Nothing of the {kind} could be measured."
+        parts.append(table.round(digits).to_string(na_rep="-") if table.size else nothing)
     beside = out / "reference.json"
     if beside.exists():
         figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
@@ -237,40 +251,29 @@ def text_table(out: Path) -> str:
     return "\n\n".join(parts) or "Nothing was measured."
 
 
-def _columns(kind: str, label: str) -> Mapping[str, Callable[[Sequence[Result], str], Result | None]]:
-    """Return the columns of a kind's table and what stands in them, as the report chooses it."""
+def _columns(kind: str, label: str) -> dict[str, Query]:
+    """Return the columns of a kind's table, and the rows that stand in them."""
     together = {"named": "top1", "named, 5 recordings": "top1_5", "named, all recordings": "person_top1"}
     if kind == "model":
         figures = {"accuracy": "accuracy", "recall (UAR)": "uar", "calibration error": "ece"}
+        read = STANDS["model"][1]
         return {
-            **{name: partial(_figure, figure=figure) for name, figure in figures.items()},
-            "membership AUC": strongest.membership,
-            **{name: partial(strongest.shown_identity, figure=figure) for name, figure in together.items()},
+            **{name: replace(read, figures=(figure,)) for name, figure in figures.items()},
+            "membership AUC": MEMBER,
+            **{name: Query(questions=("identify",), figures=(figure,)) for name, figure in together.items()},
         }
     if kind == "synthetic":
-        return {
-            "learned": strongest.learned,
-            "membership AUC": strongest.of_people,
-            "canaries AUC": partial(strongest.of_people, canaries=True),
-        }
+        planted = replace(MEMBER_PEOPLE, methods=CANARIES, without=())
+        return {"learned": LEARNED, "membership AUC": MEMBER_PEOPLE, "canaries AUC": planted}
     if kind == "representations":
-        named = {name: partial(strongest.identity, figure=f, kind=kind) for name, f in together.items()}
-        return {"recall (UAR)": partial(strongest.reading, kind=kind), **named}
-    readers = {f"{label}, fixed": "fixed_reader", f"{label}, retrained": "retrained_reader"}
-    return {
-        **{name: partial(_best, strongest.reading, reader=reader) for name, reader in readers.items()},
-        **{who: partial(_best, strongest.identity, attacker=who) for who in ATTACKERS},
-        "from 5 recordings": partial(_best, strongest.identity, figure="top1_5"),
-        "from all": partial(_best, strongest.identity, figure="person_top1"),
-    }
-
-
-def _figure(rows: Sequence[Result], release: str, *, figure: str) -> Result | None:
-    own = (r for r in rows if (r.release, r.method, r.figure, r.subset) == (release, "model", figure, ""))
-    return next(own, None)
-
-
-def _best(find: Callable[..., Result | None], rows: Sequence[Result], release: str, **how: str) -> Result | None:
-    """Return the larger figure of all that was released of a person."""
-    found = [find(rows, release, m, **how) for m in dict.fromkeys(r.modality for r in rows)]
-    return max(filter(None, found), key=lambda row: row.value, default=None)
+        named = {name: replace(IDENTIFY, figures=(figure,)) for name, figure in together.items()}
+        return {"recall (UAR)": READ, **named}
+    if kind == "recordings":
+        readers = {f"{label}, fixed": "fixed_reader", f"{label}, retrained": "retrained_reader"}
+        return {
+            **{name: replace(READ, attacker=reader) for name, reader in readers.items()},
+            **{attacker: replace(IDENTIFY, attacker=attacker) for attacker in ATTACKERS},
+            "from 5 recordings": replace(IDENTIFY, figures=("top1_5",)),
+            "from all": IDENTIFY_ALL,
+        }
+    return dict(zip(("found by attacks", "still read"), ANY_KIND, strict=True))
