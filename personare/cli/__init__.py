@@ -118,7 +118,7 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     TARGET.key.tsv, which stays with you, says which is which.
     """
     from personare.anonymize._recordings import Disguise
-    from personare.study.loose import anonymize_path, key_of, passed_over
+    from personare.study.anonymizing import anonymize_path, key_of, passed_over
     from personare.study.parallel import Workers
 
     chosen = _options(how["options"])

@@ -15,7 +15,7 @@ from personare.core.types import Recording, Signal
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.features import audio
 from personare.govern.consent import consent_all
-from personare.study.loose import anonymize_path, key_of
+from personare.study.anonymizing import anonymize_path, key_of
 from personare.study.parallel import Workers
 
 SECRETS = {

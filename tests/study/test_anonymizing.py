@@ -15,7 +15,7 @@ from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.data.media import SUFFIXES, media_files, track_of
 from personare.features import audio, video
-from personare.study.loose import anonymize_path, key_of, passed_over
+from personare.study.anonymizing import anonymize_path, key_of, passed_over
 from personare.study.parallel import Workers
 
 VOICE = Disguise(name="voice", voice="voice_mcadams")
@@ -178,7 +178,7 @@ def test_each_file_that_is_not_taken_has_its_line(tmp_path):
 
 def test_seconds_of_sound_and_frames_of_film_are_shown_as_they_are_done(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("personare.features.rework.BLOCK_S", 1.0)
-    monkeypatch.setattr("personare.study.loose._LINE_S", 0)
+    monkeypatch.setattr("personare.study.anonymizing._LINE_S", 0)
     film(tmp_path / "talk.mp4", frames=50)
     twice = np.tile(buzz(3.2).values, (1, 2))
     audio.write(tmp_path / "talk.wav", Signal(values=twice, rate_hz=16000))
