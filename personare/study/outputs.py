@@ -6,7 +6,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from personare.study.needs import lacking_of
 from personare.study.plan import StudyPlan
 from personare.study.releases import Published
 
-__all__ = ["Outcome", "measured", "not_made", "read_result", "text_table", "write"]
+__all__ = ["Outcome", "measured", "not_made", "read_result", "write"]
 
 _EXAMPLES = 3
 _PACKAGES = (
@@ -249,81 +248,6 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of nobody in particular
     last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     return {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last}
-
-
-def text_table(out: Path) -> str:
-    """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
-    rows = pd.read_parquet(out / "results.parquet")
-    label = json.loads((out / "cohort.json").read_text(encoding="utf-8")).get("label") or "emotion"
-    told = {"representation": _representations, "synthetic": _synthetic, "model": _models}
-    tables: list[tuple[Callable[[pd.DataFrame], str], pd.DataFrame]]
-    tables = [(partial(_recordings, label), rows[~rows.modality.isin(list(told))])]
-    tables += [(said, rows[rows.modality == modality]) for modality, said in told.items()]
-    parts = [_tried(said, some) for said, some in tables if len(some)]
-    beside = out / "reference.json"
-    if beside.exists():
-        figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
-        parts.append(f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}")
-    return "\n\n".join(parts) or "Nothing was measured."
-
-
-def _tried(said: Callable[[pd.DataFrame], str], rows: pd.DataFrame) -> str:
-    try:
-        return said(rows)
-    except Exception as error:
-        return f"A table could not be made ({reason(error)})."
-
-
-def _models(rows: pd.DataFrame) -> str:
-    """Return what each model can do, and how well the strongest attack tells what it learned from."""
-    areas = rows[rows.measure.str.fullmatch(r"membership_\w+\.(person_)?auc")]
-    found = areas.groupby("release").value.max().rename("membership AUC")
-    names = {"model.accuracy": "accuracy", "model.uar": "recall (UAR)", "model.ece": "calibration error"}
-    kept = rows[rows.measure.isin(names)].pivot(index="release", columns="measure", values="value")
-    shown = rows[rows.measure.str.fullmatch(r"model_identity_\w+\.(top1|person_top1)") & (rows.status == "ok")]
-    told = shown.measure.str.endswith(".top1").map({True: "named", False: "named, all recordings"})
-    named = shown.groupby(["release", told]).value.max().unstack()
-    table = kept.rename(columns=names).reindex(columns=list(names.values())).join(found).join(named)
-    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
-
-
-def _representations(rows: pd.DataFrame) -> str:
-    """Return what is still read from each representation, and who is named in it."""
-    names = {"reader.uar": "recall (UAR)", "identity.top1": "named", "identity.top1_5": "named, 5 recordings"}
-    names["identity.person_top1"] = "named, all recordings"
-    return _chosen(rows[rows.measure.isin(names)], names)
-
-
-def _synthetic(rows: pd.DataFrame) -> str:
-    """Return what is learned from each made-up cohort, and how well the strongest attack tells whom it learned from."""
-    areas = rows[rows.measure.str.fullmatch(r"synthetic_(membership|shadow|canaries)\.(?!\w*exposed)\w+_auc")]
-    kind = areas.measure.str.startswith("synthetic_canaries").map({True: "canaries AUC", False: "membership AUC"})
-    found = areas.groupby(["release", kind]).value.max().unstack()
-    names = {f"synthetic.{reader}.tstr_uar": f"learned, {reader}" for reader in ("linear", "forest")}
-    names |= {"visits.next_visit_auc": "next visit AUC"}
-    names = {measure: name for measure, name in names.items() if measure in set(rows.measure)}
-    return _chosen(rows[rows.measure.isin(names)], names, found)
-
-
-def _chosen(rows: pd.DataFrame, names: Mapping[str, str], beside: pd.DataFrame | None = None) -> str:
-    if rows.empty:
-        return "Nothing could be measured of: " + ", ".join(names.values())
-    table = rows.pivot(index="release", columns="measure", values="value").reindex(columns=list(names))
-    table = table.rename(columns=names) if beside is None else table.rename(columns=names).join(beside)
-    return table.reindex(list(dict.fromkeys(rows.release))).round(3).to_string(na_rep="-")
-
-
-def _recordings(label: str, rows: pd.DataFrame) -> str:
-    kept = rows[rows.measure.isin(["reader.uar", "reader.ccc"])]
-    kept = kept.groupby(["release", "attacker"]).value.max().unstack()  # of what was released of a person, the better
-    named = rows[rows.measure == "identity.top1"].groupby(["release", "attacker"]).value.max().unstack()
-    names = {"fixed_reader": f"{label}, fixed", "retrained_reader": f"{label}, retrained"}
-    columns = ["ignorant", "lazy_informed", "semi_informed"]
-    both = kept.reindex(columns=list(names)).rename(columns=names).join(named.reindex(columns=columns), how="outer")
-    for figure, name in (("top1_5", "from 5 recordings"), ("person_top1", "from all")):
-        together = rows[(rows.measure == f"identity.{figure}") & (rows.attacker == "semi_informed")]
-        both[name] = together.groupby("release").value.max()
-    return both.reindex(list(dict.fromkeys(rows.release))).round(2).to_string(na_rep="-")
 
 
 def read_result(row: Mapping[str, Any]) -> Result:
