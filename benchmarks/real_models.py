@@ -19,11 +19,8 @@ from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.evaluate.classification import judge_model
 from personare.govern.ledger import Ledger
-from personare.study.evidence import table
-from personare.study.models import Models
+from personare.study.opening import open_batch, table
 from personare.study.parting import split_people
-from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan
 
 _FIGURES = ("accuracy", "uar", "ece", "confacc_low")
 
@@ -40,13 +37,9 @@ def main() -> None:
     parser.add_argument("--option", "-o", action="append", default=[])
     asked = parser.parse_args()
     cohort = open_cohort(asked.cohort)
-    model = ModelPlan(
-        name="m", method=asked.method[0], modalities=asked.modality, label=asked.label, protocol=asked.protocol
-    )
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder) / "ledger.sqlite")
-        models = Models(cohort=cohort, plan=StudyPlan(models=(model,)), out=Path(folder), ledger=ledger)
-        batch, _ = models.read(cohort, model)
+        batch = open_batch(cohort, asked.label, asked.modality, ledger).batch
     rows = table(cohort, [r for r in cohort.recordings if r.id in set(batch.ids)])
     people = len(set(batch.subjects))
     print(f"{cohort.name}: {len(batch)} recordings, {people} people, {asked.protocol}, {asked.seeds} seeds")
@@ -55,11 +48,11 @@ def main() -> None:
         found = []
         for seed in range(asked.seeds):
             rng = generator(seed, "real_models")
-            parts = split_people(batch, model, rows, rng=rng)
+            parts = split_people(batch, asked.protocol, rows, rng=rng)
             learner = registry.create("personare.train", method, method_options(tuple(asked.option)))
             fitted = learner.fit(parts.train, validation=parts.validation, rng=rng)
             judged = judge_model(fitted(parts.test), parts.test, rows.loc[list(parts.test.ids)], rng=rng)
-            values = {row.measure.removeprefix("model."): row.value for row in judged}
+            values = {row.figure: row.value for row in judged if not row.subset}
             found.append([values[name] for name in _FIGURES])
         told = " | ".join(_interval(np.array(column, float)) for column in zip(*found, strict=True))
         print(f"| {method} | {' + '.join(batch.arrays)} | {told} |", flush=True)

@@ -11,7 +11,7 @@ import pandas as pd
 from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound
-from personare.features.checking import check
+from personare.features.files import check
 from personare.study.admission import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
@@ -20,12 +20,12 @@ from personare.study.run import run_study
 COLUMNS = {
     ("emotion", "fixed_reader"): "emotion, fixed reader",
     ("emotion", "retrained_reader"): "emotion, retrained reader",
-    ("identity.top1", "ignorant"): "named, ignorant",
-    ("identity.top1", "lazy_informed"): "named, lazy-informed",
-    ("identity.top1", "semi_informed"): "named, **retrained**",
-    ("identity.top1_5", "semi_informed"): "from five",
-    ("identity.person_top1", "semi_informed"): "from all",
-    ("identity.eer", "semi_informed"): "EER, retrained",
+    ("strongest.top1", "ignorant"): "named, ignorant",
+    ("strongest.top1", "lazy_informed"): "named, lazy-informed",
+    ("strongest.top1", "semi_informed"): "named, **retrained**",
+    ("strongest.top1_5", "semi_informed"): "from five",
+    ("strongest.person_top1", "semi_informed"): "from all",
+    ("strongest.eer", "semi_informed"): "EER, retrained",
     ("sentence.uar", "retrained_reader"): "sentence, retrained",
     ("prosody.rho_f0", ""): "rho F0",
 }
@@ -60,8 +60,10 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _cell(rows: pd.DataFrame, measure: str, attacker: str) -> str:
-    emotion = rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")
-    found = rows[(emotion if measure == "emotion" else rows.measure == measure) & (rows.attacker == attacker)]
+    emotion = rows.method.str.contains("emotion") & (rows.figure == "uar")
+    found = rows[
+        (emotion if measure == "emotion" else rows.method + "." + rows.figure == measure) & (rows.attacker == attacker)
+    ]
     if found.value.isna().all():
         return "–"
     best = found.loc[found.value.idxmax()]

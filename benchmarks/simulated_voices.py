@@ -14,7 +14,7 @@ from personare.core.types import Cohort, Recording
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound, write
-from personare.features.checking import check
+from personare.features.files import check
 from personare.simulate.expression import EMOTIONS
 from personare.simulate.people import person
 from personare.simulate.take import perform
@@ -80,8 +80,8 @@ def figures(cohort: Cohort, out: Path) -> pd.DataFrame:
     )
     run_study(cohort, plan, text, out, workers=Workers(quiet=True), ledger=open_ledger(None, cohort.root))
     rows = pd.read_parquet(out / "results.parquet")
-    named = rows[(rows.measure == "identity.top1") & (rows.attacker == "semi_informed")]
-    recall = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
+    named = rows[(rows.method == "strongest") & (rows.figure == "top1") & (rows.attacker == "semi_informed")]
+    recall = rows[rows.method.str.contains("emotion") & (rows.figure == "uar")]
     columns = {"named": named.set_index("release").value}
     for reader in READERS:
         columns[reader] = recall[recall.attacker == reader].groupby("release").value.max()

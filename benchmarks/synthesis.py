@@ -23,9 +23,7 @@ from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.evaluate.synthetic import SyntheticJudge
 from personare.govern.ledger import Ledger
-from personare.study.models import Models
-from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan
+from personare.study.opening import open_batch
 
 _FIGURES = (
     "linear.tstr_uar",
@@ -93,7 +91,7 @@ def _measure(
     made = sampler(*size, rng=rng)
     seconds = [fitted - start, time.perf_counter() - fitted]
     found = SyntheticJudge(train=train, test=test)(made, rng=rng)
-    rows = {row.measure.removeprefix("synthetic."): row for row in found}
+    rows = {row.name.removeprefix("synthetic."): row for row in found}
     print(name, *(f"{figure} {rows[figure].value:.3f}" for figure in _FIGURES), flush=True)
     unknown = [float("nan")] * 2
     best, worst = ([*unknown, *(getattr(rows[f], side) for f in _FIGURES)] for side in ("baseline", "control"))
@@ -102,11 +100,8 @@ def _measure(
 
 def _read(root: Path, modalities: list[str], label: str) -> Batch:
     cohort = open_cohort(root)
-    model = ModelPlan(name="m", method="joint", modalities=modalities, label=label)
     with tempfile.TemporaryDirectory() as folder:
-        ledger = Ledger(Path(folder) / "ledger.sqlite")
-        models = Models(cohort=cohort, plan=StudyPlan(models=(model,)), out=Path(folder), ledger=ledger)
-        return models.read(cohort, model)[0]
+        return open_batch(cohort, label, modalities, Ledger(Path(folder) / "ledger.sqlite")).batch
 
 
 def _split(batch: Batch, seed: int, public: int) -> tuple[Batch, Batch | None, Batch]:

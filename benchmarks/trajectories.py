@@ -79,7 +79,7 @@ def _measure(batch: Batch, maker: Generator, people: int, seed: int) -> dict[str
     results = [*judge_histories(train, test, made, rng=rng), *judge_copies(train, test, made)]
     # the field also gives the correlation with those learned from: what is left is what the method itself loses
     learned = judge_histories(test, train, made, rng=rng)[0]
-    figures = {r.measure: (r.value, r.baseline, r.control) for r in results}
+    figures = {r.name: (r.value, r.baseline, r.control) for r in results}
     nan = float("nan")
     return figures | {
         "visits.prevalence against training": (learned.value, nan, nan),

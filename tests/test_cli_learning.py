@@ -15,7 +15,10 @@ PRIVATE = ("--method", "private_head", "--epsilon", 1, "--delta", 1e-3, "--unit"
 
 
 def rows(file: Path) -> dict[str, dict]:
-    return {row["measure"]: row for row in json.loads(file.read_text())}
+    return {
+        f"{row['method']}.{row['figure']}{row['subset'] and '_'}{row['subset']}": row
+        for row in json.loads(file.read_text())
+    }
 
 
 def test_a_forest_is_trained_judged_attacked_and_looked_at_again(typed, numbers, people_of_numbers, tmp_path):
@@ -48,17 +51,17 @@ def test_a_private_model_keeps_its_claim_and_an_over_claimed_one_is_refused(type
     assert typed("train", numbers.root, *PRIVATE, "--out", run).status == 0
     answer = typed("audit", run, "--shadows", 4, "--canaries", 60)
     assert answer.status == 0, answer.err
-    assert "does not contradict the claimed epsilon 1" in rows(run / "audit.json")["audit.epsilon"]["note"]
+    assert "does not contradict the claimed epsilon 1" in rows(run / "audit.json")["audit.epsilon"]["reason"]
 
     # A record with a claim that its model does not keep: trained without noise, epsilon 0.01 written by hand.
     careless = tmp_path / "careless"
     words = ("--method", "forest", "-o", "trees=20", "-o", "leaf=1", "--shadows", 0, "--out", careless)
     assert typed("train", numbers.root, *words).status == 0
     step, honest = (private_folder(f) / "steps" for f in (careless, run))
-    spend = json.loads((honest / "model-private_head.json").read_text())["result"]["spends"][0]
-    record = json.loads((step / "model-forest.json").read_text())
+    spend = json.loads((honest / "release-private_head.json").read_text())["result"]["spends"][0]
+    record = json.loads((step / "release-forest.json").read_text())
     record["result"]["spends"] = [{**spend, "epsilon": 0.01}]
-    (step / "model-forest.json").write_text(json.dumps(record))
+    (step / "release-forest.json").write_text(json.dumps(record))
     answer = typed("audit", careless, "--shadows", 0, "--canaries", 60)
     assert answer.status == 2
     assert "do not release" in answer.err

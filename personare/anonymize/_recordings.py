@@ -15,7 +15,7 @@ from personare.core.protocols import FaceAnonymizer, VoiceAnonymizer
 from personare.core.randomness import generator
 from personare.core.types import Array, LocatedFrame, Recording, Signal, Withheld
 from personare.features import video
-from personare.features.audio_files import write
+from personare.features.audio import write
 
 __all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording", "counted"]
 

@@ -2,15 +2,29 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, LocatedFrame
-from personare.features.drawing import draw_mesh
+from personare.features.painting import Color, disc, line
 
 __all__ = ["FaceLandmarks"]
+
+_GRAY = (150, 150, 150)
+_CONTOURS: dict[str, Color] = {
+    "FACE_OVAL": _GRAY,
+    "NOSE": _GRAY,
+    "LEFT_EYEBROW": (250, 190, 90),
+    "RIGHT_EYEBROW": (250, 190, 90),
+    "LEFT_EYE": (120, 220, 250),
+    "RIGHT_EYE": (120, 220, 250),
+    "LEFT_IRIS": (120, 220, 250),
+    "RIGHT_IRIS": (120, 220, 250),
+    "LIPS": (250, 120, 130),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +39,6 @@ class FaceLandmarks:
     Attributes:
         lines: ``contours`` (outline, brows, eyes, nose, lips), ``mesh`` (every triangle), or ``points``.
         thickness: Width of the lines in pixels.
-
-    Raises:
-        OptionError: An option out of its range.
 
     Source:
         The first plan of Ranade, Agrawal, Kochrekar and Vatsaraj 2024 (USC), "Privacy Preserving Representation
@@ -57,5 +68,24 @@ class FaceLandmarks:
             picture = np.zeros_like(frame.image)
             for face in frame.faces:
                 if face.landmarks is not None:
-                    draw_mesh(picture, face.landmarks, lines=self.lines, thickness=self.thickness)
+                    self._draw(picture, np.asarray(face.landmarks, dtype=float)[:, :2])
             yield picture
+
+    def _draw(self, picture: Array, mesh: Array) -> None:
+        """Draw a mesh (478, 2), in pixels, onto a picture."""
+        if self.lines == "points":
+            for point in mesh:
+                disc(picture, point, self.thickness, _GRAY)
+            return
+        if self.lines == "mesh":
+            line(picture, mesh[_edges("TESSELATION")], (90, 90, 90), self.thickness)
+        for name, color in _CONTOURS.items():
+            line(picture, mesh[_edges(name)], color, self.thickness)
+
+
+@lru_cache
+def _edges(name: str) -> Array:
+    """Return (edges, 2) indices into the mesh, as the landmarker's own package lists them."""
+    from mediapipe.tasks.python.vision import FaceLandmarksConnections
+
+    return np.array([(e.start, e.end) for e in getattr(FaceLandmarksConnections, f"FACE_LANDMARKS_{name}")])

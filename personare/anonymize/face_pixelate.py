@@ -4,20 +4,20 @@ A known weak method, kept because everybody uses it: an attacker who learns from
 nearly as often as from clear faces.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Face, LocatedFrame
-from personare.features.masking import FaceMask, pixelated
+from personare.core.types import Array, Face
+from personare.features.masking import FaceMask
 
 __all__ = ["FacePixelate"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FacePixelate:
+class FacePixelate(FaceMask):
     """Turn every face into a mosaic of a few squares.
 
     **Guarantee**: In the covered area each square shows only the mean of its pixels; a face is ``columns`` squares
@@ -25,53 +25,23 @@ class FacePixelate:
 
     Attributes:
         columns: Squares across the width of a face.
-        shape: ``ellipse`` or ``box``.
-        enlarge: Share of the face's size by which the covered area reaches beyond it on each side.
-        keep: Left untouched: ``brows``, ``eyes``, ``nose``, ``mouth`` of each face, or rectangles of the frame such as
-            ``0,0,0.5,1`` (left, top, right, bottom as shares of its width and height).
-        only: Written in the same way: nothing else is treated. What is kept or not chosen stays identifiable.
 
     **Source**: R. McPherson, R. Shokri, V. Shmatikov, "Defeating Image Obfuscation with Deep Learning", 2016,
     arXiv:1609.00408, on how little it hides.
-
-    Example:
-        >>> face = Face(box=np.array([20.0, 20, 60, 60]), score=1.0, track=0)
-        >>> image = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
-        >>> frame = LocatedFrame(index=0, time_s=0.0, image=image, faces=(face,), certain=True)
-        >>> shown = next(FacePixelate()([frame], subject="01", rng=np.random.default_rng(0)))
-        >>> bool(shown[30:50, 30:50].std() < image[30:50, 30:50].std() / 2)
-        True
     """
 
     columns: int = 6
-    shape: str = "ellipse"
-    enlarge: float = 0.3
-    keep: Sequence[str] = ()
-    only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         """Check the options."""
+        super().__post_init__()
         if not 1 <= self.columns <= 64:
             raise OptionError(f"columns must be 1 to 64, not {self.columns}.")
-        self._mask()
 
-    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
-        """Yield each frame with its faces pixelated; nothing is random here.
-
-        Args:
-            frames: Located frames.
-            subject: The person's pseudonym; not used, everybody is treated alike.
-            rng: Not used.
-
-        Yields:
-            uint8 RGB (height, width, 3), one for each frame.
-        """
-        mask = self._mask()
-        for frame in frames:
-            yield mask.paint(frame, self._treat)
-
-    def _treat(self, area: Array, face: Face) -> Array:
-        return pixelated(area, max(1.0, float(face.box[2] - face.box[0]) / self.columns))
-
-    def _mask(self) -> FaceMask:
-        return FaceMask(shape=self.shape, enlarge=self.enlarge, keep=self.keep, only=self.only)
+    def treat(self, area: Array, face: Face) -> Array:
+        """Return the pixels as a mosaic."""
+        height, width = area.shape[:2]
+        cell = max(1.0, float(face.box[2] - face.box[0]) / self.columns)
+        size = (max(1, round(width / cell)), max(1, round(height / cell)))
+        means = cv2.resize(area, size, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.resize(means, (width, height), interpolation=cv2.INTER_NEAREST))

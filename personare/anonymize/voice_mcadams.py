@@ -9,8 +9,8 @@ from scipy.fft import irfft, rfft
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Signal
+from personare.features.acoustics import linear_prediction
 from personare.features.rework import rework
-from personare.features.voice_quality import linear_prediction
 
 __all__ = ["VoiceMcadams"]
 

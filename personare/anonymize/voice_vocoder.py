@@ -9,9 +9,8 @@ import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Signal
-from personare.features.acoustics import HOP, RATE_HZ
+from personare.features.acoustics import HOP, RATE_HZ, formants
 from personare.features.rework import rework
-from personare.features.voice_quality import formants
 
 __all__ = ["VoiceVocoder"]
 

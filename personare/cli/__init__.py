@@ -164,19 +164,13 @@ def _line(item: Withheld) -> str:
 
 
 def _options(given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read METHOD.NAME=VALUE; the value is TOML where it can be, text otherwise."""
-    import tomllib
-
+    """Read METHOD.NAME=VALUE."""
     found: dict[str, dict[str, Any]] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
+    for name, value in learning.method_options(given, "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5").items():
         method, dot, option = name.partition(".")
-        if not (equals and dot):
-            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{text}'.")
-        try:
-            found.setdefault(method, {})[option] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found.setdefault(method, {})[option] = value
+        if not dot:
+            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{name}'.")
+        found.setdefault(method, {})[option] = value
     return found
 
 
@@ -204,8 +198,7 @@ def import_(
     """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
-    from personare.features.checking import check, remarks
-    from personare.features.cutting import Cutter
+    from personare.features.files import Cutter, check, remarks
     from personare.study.parallel import Workers
 
     def examine(path: Path, track: str) -> list[str]:
@@ -218,7 +211,7 @@ def import_(
         source,
         cohort,
         reader=reader,
-        options=_options(f"{reader}.{text}" for text in options).get(reader, {}),
+        options=learning.method_options(options),
         consent_purposes=purposes,
         pseudonyms=pseudonyms,
         check=examine,
@@ -290,7 +283,7 @@ def report(run: Path) -> None:
 def validate(cohort: Path) -> None:
     """List every problem of a COHORT folder, with the file and the fix."""
     from personare.data.validate import validate as problems_of
-    from personare.features.checking import check
+    from personare.features.files import check
 
     problems = problems_of(cohort, check=check)
     click.echo("\n".join([*map(_line, problems), f"{len(problems)} problems."]))

@@ -1,6 +1,6 @@
 """The verbs about models: train, evaluate, audit, price privacy, and reproduce a paper."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ _PATH = click.Path(path_type=Path)
 _LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
 
 
-def method_options(given: tuple[str, ...]) -> dict[str, Any]:
+def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20") -> dict[str, Any]:
     """Read NAME=VALUE; the value is TOML where it can be, text otherwise."""
     import tomllib
 
@@ -25,7 +25,7 @@ def method_options(given: tuple[str, ...]) -> dict[str, Any]:
     for text in given:
         name, equals, value = text.partition("=")
         if not (equals and name):
-            raise OptionError(f"-o takes NAME=VALUE, e.g. epochs=20, not '{text}'.")
+            raise OptionError(f"-o takes {form}, not '{text}'.")
         try:
             found[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
@@ -80,9 +80,9 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     from personare.core import registry
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
+    from personare.study.kinds.models import ModelPlan
     from personare.study.parallel import Workers
     from personare.study.plan import StudyPlan, as_toml
-    from personare.study.releases import ModelPlan
     from personare.study.run import run_study
 
     options = method_options(how["options"])
@@ -108,7 +108,9 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     from personare.study.examine import evaluate_run
 
     rows = evaluate_run(run, cohort, ledger)
-    click.echo(rows[["release", "measure", "value", "low", "high", "n"]].round(3).to_string(index=False))
+    click.echo(
+        rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]].round(3).to_string(index=False)
+    )
     why = private_folder(run) / "explanations"
     click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {why}")
 
@@ -123,7 +125,7 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     from personare.study.examine import audit_run
 
     rows = audit_run(run, ledger, shadows=shadows, canaries=canaries)
-    shown = rows[["release", "measure", "value", "low", "high", "control", "note"]]
+    shown = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
     click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
     if (rows.status == "claim_broken").any():

@@ -37,24 +37,18 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
+    from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
     from personare.study.parallel import Workers
-    from personare.study.releases import SyntheticPlan
-    from personare.study.synthetic import Synthesis
-    from personare.study.synthetic_judge import SyntheticJudging
+    from personare.study.plan import StudyPlan
+    from personare.study.study import Study
 
     named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
-    plan = SyntheticPlan(**{name: how[name] for name in named}, options=_options(how))
+    row = SyntheticPlan(name=how["method"], **{name: how[name] for name in named}, options=_options(how))
+    judged = {name: how[name] for name in ("seed", "shadows", "canaries")}
+    plan = StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
     real = open_cohort(cohort)
-    work = Synthesis(
-        cohort=real,
-        plan=plan,
-        ledger=open_ledger(ledger, real.root),
-        public=open_cohort(how["public"]) if how["public"] else None,
-        workers=Workers(jobs=how["jobs"]),
-        seed=how["seed"],
-        judge=SyntheticJudging(seed=how["seed"], shadows=how["shadows"], canaries=how["canaries"]),
-    )
-    written = work(out)
+    study = Study(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root), workers=Workers(jobs=how["jobs"]))
+    written = write_synthetic(study, row, out)
     people, recordings = written.sheet.holds
     click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
@@ -79,16 +73,17 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
     from personare.data.cohort import open_cohort
     from personare.study.admission import open_ledger
-    from personare.study.releases import RepresentationPlan
-    from personare.study.represented import Representing
+    from personare.study.kinds.representations import RepresentationPlan, write_representation
+    from personare.study.plan import StudyPlan
+    from personare.study.study import Study
 
     named = ("method", "label", "modalities", "held_out")
     then = [{"method": name} for name in how["then"]]
-    plan = RepresentationPlan(**{name: how[name] for name in named}, options=_options(how), then=then)
+    row = RepresentationPlan(name=how["method"], **{n: how[n] for n in named}, options=_options(how), then=then)
+    plan = StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
     real = open_cohort(cohort)
-    public = open_cohort(how["public"]) if how["public"] else None
-    book = open_ledger(ledger, real.root)
-    written = Representing(cohort=real, plan=plan, ledger=book, seed=how["seed"], public=public)(out)
+    study = Study(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root))
+    written = write_representation(study, row, out)
     click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
     tell_incomplete(written.skipped)
 

@@ -9,6 +9,7 @@ import importlib
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ class Method:
 def find(package: str) -> dict[str, Method]:
     """Return the methods of a folder by name, e.g. of ``personare.anonymize``.
 
+    Those of an installed package that offers the entry point of that name are among them
+    (``[project.entry-points."personare.anonymize"]``, ``name = "module:Class"``).
+
     Example:
         >>> "emodb" in find("personare.data.readers")
         True
@@ -44,10 +48,18 @@ def find(package: str) -> dict[str, Method]:
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
-    return {f.stem: _describe(f, f"{package}.{f.stem}") for f in files}
+    inside = {f.stem: _describe(f, f"{package}.{f.stem}") for f in files}
+    return inside | {e.name: _describe(*_file_of(e), e.name) for e in metadata.entry_points(group=package)}
 
 
-def _describe(file: Path, module: str) -> Method:
+def _file_of(entry: metadata.EntryPoint) -> tuple[Path, str]:
+    spec = importlib.util.find_spec(entry.module)
+    if spec is None or spec.origin is None:
+        raise OptionError(f"The method {entry.name} should be in {entry.module}, which is not there: install it again.")
+    return Path(spec.origin), entry.module
+
+
+def _describe(file: Path, module: str, name: str = "") -> Method:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     public: list[str] = next(
         (
@@ -60,7 +72,7 @@ def _describe(file: Path, module: str) -> Method:
     if len(public) != 1:
         raise OptionError(f"{file} must name exactly one public class in __all__, it names {public}.")
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    return Method(name=file.stem, summary=summary, module=module, class_name=public[0])
+    return Method(name=name or file.stem, summary=summary, module=module, class_name=public[0])
 
 
 def load(package: str, name: str) -> Any:

@@ -226,7 +226,7 @@ class Release:
 
     Attributes:
         name: Unique in a study, e.g. ``face_blur``.
-        kind: Which of the four kinds of release.
+        kind: ``recordings``, ``representations``, ``synthetic``, ``model``, or another package's own.
         root: The folder that holds it; for recordings, itself a cohort.
         modalities: What was made, ``audio`` and/or ``video``.
         methods: Method name by modality.
@@ -237,7 +237,7 @@ class Release:
     """
 
     name: str
-    kind: Literal["recordings", "representations", "synthetic", "model"]
+    kind: str
     root: Path
     modalities: tuple[str, ...]
     methods: Mapping[str, str]
@@ -275,7 +275,8 @@ class Result:
 
     Attributes:
         release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and ``kind``.
-        kind: Of release; originals have the kind that they are the baseline of.
+        kind: Of release: ``recordings``, ``representations``, ``synthetic``, ``model``, or another package's own;
+            originals have the kind that they are the baseline of.
         modality: ``audio``, ``video`` or ``audio+video`` (``visits`` of histories); empty where the release is of none.
         question: One of ``RISKS``; ``read`` (what behavior is still read), ``resemble`` (how like real people made-up
             ones are) or ``cost``.
@@ -300,7 +301,7 @@ class Result:
     """
 
     release: str = ""
-    kind: Literal["recordings", "representations", "synthetic", "model"] = "recordings"
+    kind: str = "recordings"
     modality: str = ""
     question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
     method: str
@@ -330,6 +331,11 @@ class Result:
     def key(self) -> tuple[str, str, str, str, str]:
         """What was measured, of whatever release: the same of originals and of a release."""
         return self.question, self.method, self.figure, self.subset, self.attacker
+
+    @property
+    def name(self) -> str:
+        """What a table calls it, e.g. ``voice_gmm.top1`` or ``model.uar (sex_F)``."""
+        return f"{self.method}.{self.figure}".rstrip(".") + (f" ({self.subset})" if self.subset else "")
 
     @property
     def risk(self) -> bool:

@@ -13,17 +13,11 @@ import numpy as np
 
 from personare.core.errors import DataError
 
-__all__ = ["make_folder", "plain", "replacing", "write_json", "write_text"]
-
 _FIX = "Free the disk, or choose a folder that you may write."
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder and its parents.
-
-    Raises:
-        DataError: It cannot be made.
-    """
+    """Make a folder and its parents."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -36,9 +30,6 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary file name beside ``path``; what is written there takes the place of ``path`` on success.
 
     **Guarantee**: when the block fails, ``path`` is as it was and the temporary file is gone.
-
-    Raises:
-        DataError: The file cannot be written (full disk, read-only folder).
     """
     make_folder(path.parent)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -55,11 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all; what is no text in the name of a file becomes an escape.
-
-    Raises:
-        DataError: It cannot be written.
-    """
+    """Write a UTF-8 text file, whole or not at all; what is no text in the name of a file becomes an escape."""
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
 
@@ -67,13 +54,7 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:
     """Write JSON, whole or not at all; arrays become lists, records (dataclasses) become objects.
 
-    Args:
-        path: Where to.
-        content: What to write.
-        allow_nan: Write NaN as Python reads it back; otherwise as ``null``, which every other program can read.
-
-    Raises:
-        DataError: It cannot be written.
+    NaN is written as ``null``, which every program can read, or with ``allow_nan`` as Python alone reads it back.
     """
     write_text(path, json.dumps(plain(content, allow_nan=allow_nan), indent=2, ensure_ascii=False) + "\n")
 

@@ -1,70 +1,101 @@
-"""A cohort on disk: a BIDS-shaped folder of people's recordings, read through its index and written whole."""
+"""A cohort on disk: a BIDS-shaped folder of people's recordings, read through its index and written whole.
 
+The folder is the truth. Its index, one Parquet file, opens ten thousand recordings at once; it carries a fingerprint of
+the folder (every file's name; size and time of the small files that hold labels), and is built again from the folder
+whenever the two differ or the index is absent.
+"""
+
+import csv
+import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from personare.core.errors import DataError
-from personare.core.types import Cohort, Recording
-from personare.data.atomic import make_folder, write_json, write_text
-from personare.data.index import index_recordings, recording_id, write_index
+from personare.core.types import Cohort, Recording, Withheld
+from personare.data.atomic import make_folder, replacing, write_json, write_text
+from personare.data.labels import LABELS, emotion
 from personare.govern.consent import no_consent
-
-__all__ = ["UNFINISHED", "CohortWriter", "Kind", "cohort_kind", "open_cohort", "read_participants", "recording_id"]
 
 Kind = Literal["identifiable", "release", "synthetic"]
 
 UNFINISHED = ".unfinished"
 """Marks a folder that a writer began and did not finish; what lies in it is not a cohort."""
 
-_DESCRIPTION = "dataset_description.json"
-_BIDS_VERSION = "1.10.0"
+INDEX = "index.parquet"
+DESCRIPTION = "dataset_description.json"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
     "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
     "**/*_picture.*\n**/*_text.txt\n"
 )
+_PARTICIPANT_COLUMNS = {
+    "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+    "age": {"Description": "Age at the recording", "Units": "years"},
+}
+_LABELS_SUFFIX = "_beh.json"
+_ABOUT = frozenset({"scans", "sessions", "participants", "channels", "electrodes"})
+"""What BIDS calls tables about recordings and people: neither a track nor a fault."""
+_NAME = re.compile(
+    r"^sub-(?P<subject>[A-Za-z0-9]+)(?:_ses-(?P<session>[A-Za-z0-9]+))?(?:_task-(?P<task>[A-Za-z0-9]+))?"
+    r"(?P<rest>(?:_[a-z]+-[A-Za-z0-9]+)*)_(?P<track>[A-Za-z0-9]+)(?P<suffix>\.[A-Za-z0-9.]+)$"
+)
+
+
+def recording_id(subject: str, session: str, task: str) -> str:
+    """Return the name of a recording, the start of all its file names; each part is letters and digits only.
+
+    Example:
+        >>> recording_id("01", "01", "angry01")
+        'sub-01_ses-01_task-angry01'
+    """
+    for name, value in (("subject", subject), ("session", session), ("task", task)):
+        if not re.fullmatch(r"[A-Za-z0-9]+", value):
+            raise DataError(f"A {name} must be made of letters A-Z and digits, not {value!r}. Rename it.")
+    return f"sub-{subject}_ses-{session}_task-{task}"
 
 
 def open_cohort(root: Path) -> Cohort:
-    """Return the cohort in a folder; no recording is opened.
-
-    Args:
-        root: A finished cohort, or any BIDS folder.
-
-    Raises:
-        DataError: There is no such folder, or it is not a finished cohort.
-    """
-    description = _read_description(root)
-    name = str(description.get("Name") or root.resolve().name)
+    """Return the cohort in a folder, finished or any BIDS folder; no recording is opened."""
+    name = str(_description(root).get("Name") or root.resolve().name)
     try:
-        recordings = index_recordings(root)
+        recordings = _indexed(root)
     except OSError as error:
         raise DataError(f"The cohort {root} cannot be read: {error}. Check the folder and its rights.") from error
     return Cohort(root=root, name=name, recordings=recordings, participants=read_participants(root))
 
 
 def cohort_kind(root: Path) -> Kind:
-    """Return what a cohort holds; a folder that does not say is taken for identifiable.
-
-    Raises:
-        DataError: It is not a finished cohort.
-    """
-    own = _read_description(root).get("Personare")
-    kind = own.get("Kind") if isinstance(own, dict) else None
+    """Return what a cohort holds; a folder that does not say is taken for identifiable."""
+    kind = _own(_description(root)).get("Kind")
     return kind if kind in ("release", "synthetic") else "identifiable"
 
 
-def _read_description(root: Path) -> dict[str, Any]:
+def declared_modalities(root: Path) -> dict[str, str]:
+    """Return what a cohort declares its tracks to be: the recording that each comes from, by track."""
+    declared = _own(_description(root)).get("Tracks")
+    return {str(track): str(of) for track, of in declared.items()} if isinstance(declared, dict) else {}
+
+
+def _own(description: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = description.get("Personare")
+    return own if isinstance(own, dict) else {}
+
+
+def _description(root: Path) -> dict[str, Any]:
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
-    path = root / _DESCRIPTION
+    path = root / DESCRIPTION
     if not path.is_file():
-        why = "holds an unfinished cohort" if (root / UNFINISHED).exists() else f"has no {_DESCRIPTION}"
+        why = "holds an unfinished cohort" if (root / UNFINISHED).exists() else f"has no {DESCRIPTION}"
         raise DataError(f"{root} {why}. Delete it and make it again, or import it with 'personare import'.")
     try:
         description = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -76,11 +107,7 @@ def _read_description(root: Path) -> dict[str, Any]:
 
 
 def read_participants(root: Path) -> pd.DataFrame:
-    """Return ``participants.tsv`` indexed by pseudonym; an empty table where there is none.
-
-    Raises:
-        DataError: It is not a table with the column ``participant_id``.
-    """
+    """Return ``participants.tsv`` indexed by pseudonym; an empty table where there is none."""
     path = root / "participants.tsv"
     if not path.exists():
         return pd.DataFrame(index=pd.Index([], name="subject", dtype=str))
@@ -100,6 +127,143 @@ def read_participants(root: Path) -> pd.DataFrame:
     return table.set_index("participant_id").rename_axis("subject")
 
 
+def _indexed(root: Path) -> tuple[Recording, ...]:
+    """Return the recordings of a cohort from its index, building it again where it is absent or out of date."""
+    fingerprint = _fingerprint(root)
+    try:
+        table = pq.read_table(root / INDEX)
+        if (table.schema.metadata or {}).get(b"fingerprint", b"").decode() == fingerprint:
+            return tuple(_from_table(table))
+    except (OSError, ValueError, KeyError):  # absent, damaged (pyarrow's errors are ValueErrors) or of another shape
+        pass
+    recordings, _ = scan(root)
+    with suppress(DataError):  # a cohort on a read-only disk is read without an index
+        _write_index(root, recordings)
+    return tuple(recordings)
+
+
+def _write_index(root: Path, recordings: Sequence[Recording]) -> None:
+    columns: dict[str, list[str | None]] = {
+        "id": [r.id for r in recordings],
+        "subject": [r.subject for r in recordings],
+        "session": [r.session for r in recordings],
+    }
+    for track in sorted({track for r in recordings for track in r.tracks}):
+        columns[f"track.{track}"] = [r.tracks.get(track) for r in recordings]
+    for label in sorted({label for r in recordings for label in r.labels}):
+        columns[f"label.{label}"] = [r.labels.get(label) for r in recordings]
+    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    with replacing(root / INDEX) as part:
+        pq.write_table(table.replace_schema_metadata({"fingerprint": _fingerprint(root)}), part)
+
+
+def _from_table(table: pa.Table) -> Iterator[Recording]:
+    columns: dict[str, list[Any]] = table.to_pydict()
+    tracks, labels = (
+        [(name.removeprefix(kind), values) for name, values in columns.items() if name.startswith(kind)]
+        for kind in ("track.", "label.")
+    )
+    for i, name in enumerate(columns["id"]):
+        yield Recording(
+            id=name,
+            subject=columns["subject"][i],
+            session=columns["session"][i],
+            tracks={track: values[i] for track, values in tracks if values[i] is not None},
+            labels={label: values[i] for label, values in labels if values[i] is not None},
+        )
+
+
+def _files(root: Path) -> Iterator[tuple[str, str]]:
+    """Yield folder (relative to the root) and name of every file under ``sub-*``, in no order."""
+    pending = [entry.name for entry in os.scandir(root) if entry.is_dir() and entry.name.startswith("sub-")]
+    while pending:
+        folder = pending.pop()
+        with os.scandir(root / folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    pending.append(f"{folder}/{entry.name}")
+                elif not entry.name.startswith("."):
+                    yield folder, entry.name
+
+
+def _fingerprint(root: Path) -> str:
+    digest = hashlib.sha256()
+    for folder, name in sorted(_files(root)):
+        digest.update(f"{folder}/{name}".encode("utf-8", "surrogateescape"))
+        if name.endswith((_LABELS_SUFFIX, "_events.tsv")):
+            stat = os.stat(f"{root}/{folder}/{name}")  # noqa: PTH116 - a Path per file would double the time
+            digest.update(f" {stat.st_size} {stat.st_mtime_ns}".encode())
+        digest.update(b"\n")
+    return digest.hexdigest()
+
+
+def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
+    """Read the recordings of a BIDS-shaped folder from its files alone.
+
+    Returns:
+        The recordings sorted by id, and the files that do not fit, each with what to do.
+    """
+    tracks: dict[tuple[str, str, str], dict[str, str]] = {}
+    labels: dict[tuple[str, str, str], dict[str, str]] = {}
+    problems: list[Withheld] = []
+    for folder, name in sorted(_files(root)):
+        path, match = f"{folder}/{name}", _NAME.match(name)
+        if match is None:
+            fix = "Name it like sub-01_ses-01_task-angry01_audio.wav, or move it out of the sub- folders."
+            problems.append(Withheld(item=path, problem="the file's name is not of BIDS shape", fix=fix))
+            continue
+        if match["track"] in _ABOUT and match["suffix"] == ".tsv":
+            continue
+        # further entities of a BIDS name are part of the task: ``_run-2`` becomes ``run2``
+        rest = match["rest"].replace("_", "").replace("-", "")
+        key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
+        if match["suffix"] == ".json":
+            problem = _read_labels(root / path, labels.setdefault(key, {})) if name.endswith(_LABELS_SUFFIX) else ""
+        elif match["track"] in tracks.get(key, {}):
+            problem = f"a second file of the track {match['track']}, beside {tracks[key][match['track']]}"
+        else:
+            tracks.setdefault(key, {})[match["track"]] = path
+            problem = _read_events(root / path, labels.setdefault(key, {})) if name.endswith("_events.tsv") else ""
+        if problem:
+            problems.append(Withheld(item=path, problem=problem, fix="Correct or remove the file."))
+    recordings = [
+        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
+        for key in sorted(tracks)
+    ]
+    return recordings, problems
+
+
+def _read_labels(path: Path, labels: dict[str, str]) -> str:
+    """Add the labels of a sidecar; return what is wrong with it, or nothing."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        return f"the labels cannot be read: {error}"
+    found = content.get("Labels", {}) if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        return "the labels must be an object under the key 'Labels'"
+    labels.update({str(key): str(value) for key, value in found.items() if value is not None})
+    return ""
+
+
+def _read_events(path: Path, labels: dict[str, str]) -> str:
+    """Add the labels that are the same in every row of an events file; return what is wrong with it, or nothing."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t"))
+    except (OSError, ValueError, csv.Error) as error:
+        return f"the events cannot be read: {error}"
+    for label in LABELS:
+        values = {row.get(label) or "" for row in rows} - {"", "n/a"}
+        if len(values) == 1:
+            labels.setdefault(label, values.pop())
+    trial = {emotion(row.get("trial_type") or "") for row in rows}
+    only = trial.pop() if len(trial) == 1 else None
+    if only is not None:
+        labels.setdefault("emotion", only)
+    return ""
+
+
 class CohortWriter:
     """Writes a cohort file by file; only ``finish`` makes it one.
 
@@ -110,10 +274,8 @@ class CohortWriter:
         root: An empty or absent folder, or one that an earlier writer left unfinished.
         name: The data set's name.
         kind: Whether real people can be seen in it, and consent is asked for.
-        description: What else to say in ``dataset_description.json``.
-
-    Raises:
-        DataError: The folder is a cohort already, holds other files, or cannot be written.
+        description: What else to say in ``dataset_description.json``; ``Tracks`` declares the recording that a track
+            comes from, and with it the consent that it needs.
     """
 
     def __init__(
@@ -124,7 +286,7 @@ class CohortWriter:
         self._kind = kind
         self._description = dict(description or {})
         self._recordings: dict[str, Recording] = {}
-        if (root / _DESCRIPTION).exists():
+        if (root / DESCRIPTION).exists():
             raise DataError(
                 f"{root} is a finished cohort and is not written over. Choose another folder, or delete it."
             )
@@ -141,9 +303,6 @@ class CohortWriter:
             recording: The recording, or its subject, session and task.
             track: ``audio``, ``video``, ``physio``, ``text``, ``events``, or a feature track.
             suffix: With its dot, e.g. ``.wav`` or ``.tsv.gz``.
-
-        Raises:
-            DataError: A name that BIDS does not allow, or a folder that cannot be made.
         """
         own = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
@@ -153,14 +312,7 @@ class CohortWriter:
         return folder / f"{recording_id(*own)}_{track}{suffix}"
 
     def add(self, recording: Recording) -> None:
-        """Take in a recording whose files are written, and write its labels beside them.
-
-        Args:
-            recording: Tracks relative to the cohort's root.
-
-        Raises:
-            DataError: A file is not there, the id is taken, or the labels cannot be written.
-        """
+        """Take in a recording whose files are written (tracks relative to the root); its labels are written here."""
         own = _name_parts(recording)
         if recording.id in self._recordings:
             raise DataError(f"Recordings must have ids of their own; {recording.id} was added before. Rename one.")
@@ -183,12 +335,6 @@ class CohortWriter:
         Args:
             participants: Indexed by pseudonym; people without a row get an empty one.
             consent: Columns of ``consent.tsv``; None for no consent at all.
-
-        Returns:
-            The cohort.
-
-        Raises:
-            DataError: Something cannot be written.
         """
         recordings = sorted(self._recordings.values(), key=lambda recording: recording.id)
         self._remove_leftovers()
@@ -201,17 +347,15 @@ class CohortWriter:
         table = no_consent() if consent is None else consent
         write_text(self.root / "consent.tsv", table.to_csv(sep="\t", index=False))
         write_text(self.root / ".bidsignore", _IGNORED)
-        write_index(self.root, recordings)
-        write_json(self.root / _DESCRIPTION, self._describe())
-        (self.root / UNFINISHED).unlink(missing_ok=True)
-        return open_cohort(self.root)
-
-    def _describe(self) -> dict[str, Any]:
-        known = {key: value for key, value in self._description.items() if key in _BIDS_KEYS}
+        _write_index(self.root, recordings)
+        bids = {key: value for key, value in self._description.items() if key in _BIDS_KEYS}
         own = {key: value for key, value in self._description.items() if key not in _BIDS_KEYS}
         kind = "raw" if self._kind == "identifiable" else "derivative"
-        head = {"Name": self._name, "BIDSVersion": _BIDS_VERSION, "DatasetType": kind, **known}
-        return {**head, "GeneratedBy": [{"Name": "personare"}], "Personare": {**own, "Kind": self._kind}}
+        head = {"Name": self._name, "BIDSVersion": "1.10.0", "DatasetType": kind, **bids}
+        made_by = {"GeneratedBy": [{"Name": "personare"}], "Personare": {**own, "Kind": self._kind}}
+        write_json(self.root / DESCRIPTION, head | made_by)
+        (self.root / UNFINISHED).unlink(missing_ok=True)
+        return open_cohort(self.root)
 
     def _remove_leftovers(self) -> None:
         """Remove what no added recording owns: a half-made file must never leave with a release."""
@@ -224,12 +368,6 @@ class CohortWriter:
                 sidecar = name.endswith(".json") and f"{name.rpartition('_')[0]}_" in owned
                 if relative.startswith("sub-") and relative not in tracks and not sidecar:
                     path.unlink()
-
-
-_PARTICIPANT_COLUMNS = {
-    "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
-    "age": {"Description": "Age at the recording", "Units": "years"},
-}
 
 
 def _name_parts(recording: Recording) -> tuple[str, str, str]:

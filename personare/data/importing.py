@@ -1,51 +1,49 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
 import csv
+import errno
 import io
+import json
 import re
 import shutil
+import wave
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
-from personare.data.cohort import CohortWriter, open_cohort
-from personare.data.intake import Check, Cut, Intake
-from personare.data.pseudonyms import POLICIES
-from personare.data.subjects import Subjects
-from personare.data.updating import IMPORT, beside, exchange, import_before
-from personare.govern.consent import consent_again, consent_all, read_consent
-from personare.govern.purposes import check_purposes
-
-__all__ = ["READERS", "import_cohort"]
+from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, open_cohort
+from personare.data.labels import emotion
+from personare.data.media import member, piece, suffix_of
+from personare.data.pseudonyms import POLICIES, Subjects, without_copies
+from personare.data.reading import Made
+from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
 
 READERS = "personare.data.readers"
 
+Check = Callable[[Path, str], Sequence[str] | None]
+"""Decodes a file of a track from start to end; returns what was repaired, raises DataError if it cannot be used."""
 
-def _no_check(_path: Path, _track: str) -> None:
-    return
+Cut = Callable[[Path, Path, float, float], bool]
+"""Writes a piece of a sound or film, from start to end in seconds; False if there is no such track in it."""
 
-
-def _no_sound(_video: Path, _sound: Path) -> bool:
-    return False
+_NOTE = "import.json"  # what an import notes of itself in the cohort
+_DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
+_LFS = b"version https://git-lfs"
+_AGAIN = "Get the file again from where it came from, or remove it."
 
 
 def _no_cut(source: Path, _target: Path, _start_s: float, _end_s: float) -> bool:
     raise DataError(f"{source.name} is to be cut, and nothing here can cut. Import from the command line.")
-
-
-def _silently(recordings: Sequence[Recording]) -> Iterable[Recording]:
-    return recordings
-
-
-def _unsaid(_remark: str) -> None:
-    return
 
 
 def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer decodes and shows nothing
@@ -56,11 +54,11 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     options: Mapping[str, Any] | None = None,
     consent_purposes: Sequence[str] = (),
     pseudonyms: str = "names",
-    check: Check = _no_check,
-    extract_sound: Callable[[Path, Path], bool] = _no_sound,
+    check: Check = lambda path, track: None,
+    extract_sound: Callable[[Path, Path], bool] = lambda video, sound: False,
     cut: Cut = _no_cut,
-    progress: Callable[[Sequence[Recording]], Iterable[Recording]] = _silently,
-    remark: Callable[[str], None] = _unsaid,
+    progress: Callable[[Sequence[Recording]], Iterable[Recording]] = iter,
+    remark: Callable[[str], None] = lambda sentence: None,
 ) -> tuple[Cohort, list[Withheld]]:
     """Copy a data set into a new cohort, or bring the cohort up to date that was made of it before.
 
@@ -89,13 +87,6 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
 
     Returns:
         The cohort, and what was not taken in.
-
-    Raises:
-        DataError: The target holds other files, the source cannot be read or holds nothing usable, two subjects may be
-            one person, the disk is full.
-        PolicyError: A purpose that is not on the list.
-        UnknownMethodError: No such reader.
-        OptionError: An option that there is not.
     """
     check_purposes(consent_purposes)
     if pseudonyms not in POLICIES:
@@ -103,84 +94,69 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     read = create(READERS, reader, options)
     own = not read.citation
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
-    before = import_before(target, made_by)
+    before = _import_before(target, made_by)
     recordings, people, listed = read(source)
     skipped = [withheld for withheld in listed if target.resolve() not in (source / withheld.item).resolve().parents]
-    subjects = Subjects.of(
-        recordings,
-        target=target,
-        policy=pseudonyms if own or pseudonyms == "all" else "none",
-        again=before.get("numbered", False),
-    )
+    policy = pseudonyms if own or pseudonyms == "all" else "none"
+    subjects = Subjects(recordings, target=target, policy=policy, again=before.get("numbered", False))
     if own:
         for sentence in subjects.remarks(recordings, people):
             remark(sentence)
-        recordings = list(subjects.without_copies(source, recordings, skipped))
-    place = beside(target, "import") if before else target
-    with _removed_on_failure(place):
+        recordings = list(without_copies(source, recordings, skipped))
+    place = _beside(target, "import") if before else target
+    try:
         name = subjects.cohort_name(target) if own else reader
-        intake = Intake(
+        intake = _Intake(
             source=source,
-            writer=CohortWriter(place, name=name, description=_origin(read, reader, options)),
+            writer=CohortWriter(place, name=name, description=_origin(read, source, reader, options)),
+            make=read.make(source) if hasattr(read, "make") else None,
+            known_words=not own,
             check=check,
             extract_sound=extract_sound,
             cut=cut,
-            known_words=not own,
-            skipped=skipped,
             remark=remark,
+            skipped=skipped,
         )
-        if hasattr(read, "make"):
-            intake.make = read.make(source)
-        intake.take_all(progress(list(subjects.renamed(recordings, skipped))))
+        with closing(intake):
+            for recording in progress(list(subjects.renamed(recordings, skipped))):
+                intake.take(recording)
         if not intake.subjects:
-            raise DataError(_nothing(source, reader, skipped))
-        stated = _consent(subjects.consent(source, remark), sorted(intake.subjects), consent_purposes)
-        consent = _edited(target, stated, set(consent_purposes) - set(before["consent"])) if before else stated
-        note = {**made_by, "numbered": bool(subjects.key), "consent": [*before.get("consent", ()), *consent_purposes]}
-        _write_notes(place, intake, note)
+            first = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
+            raise DataError(
+                f"The reader {reader} found no usable recording in {source} ({first}). Check the folder and the reader."
+            )
+        consent = subjects.consent(source, remark)
+        consent = consent[consent["subject"].isin(intake.subjects)]
+        others = sorted(intake.subjects - set(consent["subject"]))
+        if others and consent_purposes:
+            consent = pd.concat([consent, consent_all(others, consent_purposes)], ignore_index=True)
+        if before:
+            known = {recording.subject for recording in open_cohort(target).recordings}
+            edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
+            consent = consent_again(edited, consent, known=known, purposes=added)
+        write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
+        left_out = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
+        write_text(place / "skipped.tsv", _tsv(left_out, ("item", "problem", "fix")))
+        agreed = [*before.get("consent", ()), *consent_purposes]
+        write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
         subjects.write_key()
         people.index = pd.Index(map(subjects.pseudonym, people.index), name="subject", dtype=object)
         cohort = intake.writer.finish(people.loc[people.index.isin(intake.subjects)], consent)
-        return exchange(place, target) if before else cohort, skipped
-
-
-@contextmanager
-def _removed_on_failure(target: Path) -> Iterator[None]:
-    try:
-        yield
+        return _exchange(place, target) if before else cohort, skipped
     except BaseException:
-        shutil.rmtree(target, ignore_errors=True)
+        shutil.rmtree(place, ignore_errors=True)
         raise
 
 
-def _origin(read: Any, reader: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+def _origin(read: Any, source: Path, reader: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what the cohort's description says of its source, and the recording that each track comes from."""
     known = {"License": read.license, "HowToAcknowledge": read.citation}
     links = {"ReferencesAndLinks": [read.home]} if read.home else {}
     how = {"ReaderOptions": dict(options or {})} if read.citation else {}  # the name of one's own table may be a name
-    return {**{key: value for key, value in known.items() if value}, **links, "Reader": reader, **how}
-
-
-def _consent(own: pd.DataFrame, subjects: Sequence[str], purposes: Sequence[str]) -> pd.DataFrame:
-    own = own[own["subject"].isin(subjects)]
-    others = [subject for subject in subjects if subject not in set(own["subject"])]
-    return pd.concat([own, consent_all(others, purposes)], ignore_index=True) if others and purposes else own
-
-
-def _edited(target: Path, stated: pd.DataFrame, purposes: Iterable[str]) -> pd.DataFrame:
-    known = {recording.subject for recording in open_cohort(target).recordings}
-    return consent_again(read_consent(target / "consent.tsv"), stated, known=known, purposes=purposes)
-
-
-def _write_notes(root: Path, intake: Intake, note: Mapping[str, Any]) -> None:
-    write_text(root / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
-    skipped = [(withheld.item, withheld.problem, withheld.fix) for withheld in intake.skipped]
-    write_text(root / "skipped.tsv", _tsv(skipped, ("item", "problem", "fix")))
-    write_json(root / IMPORT, note)
-
-
-def _nothing(source: Path, reader: str, skipped: Sequence[Withheld]) -> str:
-    first = "; ".join(f"{withheld.item}: {withheld.problem}" for withheld in skipped[:5]) or "no file of a known kind"
-    return f"The reader {reader} found no usable recording in {source} ({first}). Check the folder and the reader."
+    before = declared_modalities(source) if (source / DESCRIPTION).is_file() else {}
+    tracks = {track: of for track, of in (before | read.tracks).items() if of != track}
+    declared = {"Tracks": tracks} if tracks else {}
+    return {**{key: text for key, text in known.items() if text}, **links, "Reader": reader, **how, **declared}
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
@@ -188,3 +164,230 @@ def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
     plain = [[re.sub(r"[\t\r\n]+", " ", cell) for cell in row] for row in rows]
     csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *plain])
     return text.getvalue()
+
+
+def _import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the import that made the target noted; nothing where the target is new."""
+    aside = _beside(target, "before")
+    if (aside / _NOTE).is_file():  # an exchange was killed before its end
+        if target.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(target)
+    if (target / UNFINISHED).exists():
+        raise DataError(f"{target} holds an import that did not finish. Delete the folder and import again.")
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return {}
+    if not (target / _NOTE).is_file():
+        raise DataError(f"{target} must be a new or an empty folder, but holds files. Choose another one.")
+    before: dict[str, Any] = json.loads((target / _NOTE).read_text(encoding="utf-8"))
+    for what, now in made_by.items():
+        if before[what] != now:
+            raise DataError(
+                f"{target} was imported with {what} {before[what]}, not {now}. Import into a new folder, or give the "
+                "same command as then to bring the cohort up to date."
+            )
+    return before
+
+
+def _beside(target: Path, word: str) -> Path:
+    """Return a hidden folder beside the cohort."""
+    return target.resolve().with_name(f".{target.resolve().name}.{word}")
+
+
+def _exchange(place: Path, target: Path) -> Cohort:
+    """Put a finished cohort in the place of an older one; what others laid there (the ledger) is taken along."""
+    aside, target = _beside(target, "before"), target.resolve()
+    for path in target.iterdir():
+        if not path.name.startswith("sub-") and not (place / path.name).exists():
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, place / path.name)
+    target.rename(aside)
+    place.rename(target)
+    shutil.rmtree(aside)
+    return open_cohort(target)
+
+
+class _Intake:
+    """Takes recordings into a cohort one file at a time; a bad file is listed with the reason and stops nothing."""
+
+    def __init__(
+        self,
+        *,
+        source: Path,
+        writer: CohortWriter,
+        make: Callable[[str], Made] | None,
+        known_words: bool,
+        check: Check,
+        extract_sound: Callable[[Path, Path], bool],
+        cut: Cut,
+        remark: Callable[[str], None],
+        skipped: list[Withheld],
+    ) -> None:
+        self.source, self.writer, self.skipped = source, writer, skipped
+        self.origins: list[tuple[str, str, str]] = []  # what was taken in: recording, track, file
+        self.subjects: set[str] = set()  # people with at least one recording
+        self._make, self._check, self._extract_sound, self._cut = make, check, extract_sound, cut
+        self._known_words, self._remark = known_words, remark  # emotions get one word for all published data sets
+        self._ids: set[str] = set()
+        self._checked: set[str] = set()
+        self._arrays: dict[str, Any] = {}  # recordings come in order, so one open file at a time is enough
+
+    def close(self) -> None:
+        """Close the file of arrays that is open, if any."""
+        for arrays in self._arrays.values():
+            arrays.close()
+        self._arrays.clear()
+
+    def take(self, recording: Recording) -> None:
+        """Copy the good tracks of a recording; list the others."""
+        if recording.id.casefold() in self._ids:  # on many disks Rest and rest are one file
+            problem, fix = "another recording has this id", "Give it another session or task."
+            self.skipped.append(Withheld(item=recording.id, problem=problem, fix=fix))
+            return
+        self._ids.add(recording.id.casefold())
+        taken: dict[str, str] = {}
+        for track, path in recording.tracks.items():
+            self._attempt(recording, track, path, taken)
+        if "video" in taken and "audio" not in taken:
+            self._attempt(recording, "audio", recording.tracks["video"], taken, of_film=True)
+        if taken:
+            labels = dict(recording.labels)
+            self.subjects.add(recording.subject)
+            if self._known_words and "emotion" in labels:
+                labels["emotion"] = emotion(labels["emotion"]) or labels["emotion"]
+            self.writer.add(replace(recording, tracks=taken, labels=labels))
+
+    def _attempt(
+        self, recording: Recording, track: str, path: str, taken: dict[str, str], *, of_film: bool = False
+    ) -> None:
+        """Bring one track; whatever goes wrong with the file itself is listed and does not stop the import."""
+        item = f"{path} (its sound)" if of_film else path
+        try:
+            to = self._extract(recording) if of_film else self._bring(recording, track, path)
+            if to is not None:
+                taken[track] = to.relative_to(self.writer.root).as_posix()
+                self.origins.append((recording.id, track, path))
+        except Exception as error:  # a decoder may fail on a bad file in any way it likes
+            for fault in (error, error.__cause__):  # a fault of the place we write to ends the import
+                if isinstance(fault, OSError) and fault.errno in _DISK_ERRORS:
+                    raise DataError(
+                        f"{self.writer.root} cannot be written: {fault}. Free the disk and import again."
+                    ) from error
+            problem, fix = f"it cannot be read: {type(error).__name__}: {error}", _AGAIN
+            if isinstance(error, DataError):  # ours end with the sentence that says what to do
+                problem, _, fix = str(error).rpartition(". ")
+                problem, fix = (problem, fix) if problem else (fix, _AGAIN)
+            self.skipped.append(Withheld(item=item, problem=problem, fix=fix))
+
+    def _bring(self, recording: Recording, track: str, path: str) -> Path:
+        """Copy, cut or make a track; return where it lies in the cohort."""
+        part = piece(path)
+        if part is None and "#" in path and not (self.source / path).exists():
+            return self._write(recording, track, path)
+        file = part[0] if part else path
+        suffix = {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)
+        to = self.writer.path(recording, track, suffix)
+        with _removed_unless_good(to):
+            _look_at(self.source / file)
+            if not part or file not in self._checked:
+                self._note(file, self._check(self.source / file, track))
+                self._checked.add(file)
+            if part:
+                self._cut(self.source / file, to, *part[1:])
+                self._check(to, track)
+            else:
+                shutil.copyfile(self.source / file, to)
+        _describe_wav(to)
+        return to
+
+    def _extract(self, recording: Recording) -> Path | None:
+        to, film = self.writer.path(recording, "audio", ".wav"), recording.tracks["video"]
+        part = piece(film)
+        with _removed_unless_good(to):
+            if part:
+                there = self._cut(self.source / part[0], to, *part[1:])
+            else:
+                there = self._extract_sound(self.source / film, to)
+            if not there:
+                to.unlink(missing_ok=True)
+                return None
+            self._note(film, self._check(to, "audio"))
+        _describe_wav(to)
+        return to
+
+    def _write(self, recording: Recording, track: str, address: str) -> Path:
+        """Write a track that is no file of its own."""
+        file, key = member(address)
+        if key:
+            made = Made(values=self._array(file, key))
+        elif self._make:
+            made = self._make(address)
+        else:
+            raise DataError(f"there is no file {address}")
+        values = made.values
+        to = self.writer.path(recording, track, ".txt" if isinstance(values, str) else ".npy")
+        with _removed_unless_good(to):
+            if isinstance(values, str):
+                if not values.strip():
+                    raise DataError("the text is empty")
+                to.write_text(values, encoding="utf-8")
+            else:
+                if not values.size or not np.issubdtype(values.dtype, np.number) or np.isinf(values).any():
+                    raise DataError("the values must be finite numbers, or NaN where one is missing")
+                if np.isnan(values).all():
+                    raise DataError("every value is missing")
+                np.save(to, values)
+            if made.about:
+                to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
+        return to
+
+    def _array(self, file: str, key: str) -> Any:
+        if file not in self._arrays:
+            self.close()
+            self._arrays[file] = np.load(self.source / file, allow_pickle=False)
+        try:
+            values = self._arrays[file][key]
+        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"the array {key} of {file} cannot be read: {error}") from error
+        if not values.size or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+            raise DataError(f"the array {key} of {file} must hold finite numbers")
+        return values
+
+    def _note(self, item: str, repaired: Sequence[str] | None) -> None:
+        for what in repaired or ():
+            self._remark(f"{item}: {what}")
+
+
+def _look_at(path: Path) -> None:
+    """Say what is wrong with a file that needs no decoder to see it."""
+    size = path.stat().st_size
+    if size == 0:
+        raise DataError("the file is empty (0 bytes)")
+    with path.open("rb") as file:
+        if size < 1024 and file.read(len(_LFS)) == _LFS:
+            raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+
+
+@contextmanager
+def _removed_unless_good(path: Path) -> Iterator[None]:
+    """Remove a file that did not become a good track."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        raise
+
+
+def _describe_wav(path: Path) -> None:
+    """Write rate, channels and length beside a WAV file, where its header tells."""
+    if path.suffix != ".wav":
+        return
+    try:
+        with wave.open(str(path), "rb") as file:
+            rate, channels, frames = file.getframerate(), file.getnchannels(), file.getnframes()
+    except (wave.Error, EOFError):
+        return  # a WAV of floats or more than two channels: good, but not one that this header reader knows
+    about = {"SamplingFrequency": rate, "Channels": channels, "Duration": round(frames / rate, 4)}
+    path.with_suffix(".json").write_text(json.dumps(about) + "\n", encoding="utf-8")

@@ -3,11 +3,8 @@
 import math
 import re
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 
 from personare.core.errors import DataError
-
-__all__ = ["EMOTIONS", "KINDS", "LABELS", "as_number", "check_classes", "emotion", "kind_of_label", "sex"]
 
 EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise", "boredom")
 
@@ -18,12 +15,10 @@ KINDS = ("nominal", "ordinal", "continuous")
 _LEVELS = 10  # from the lowest to the highest of an ordinal label: a questionnaire's scale
 _MOST_CLASSES = 20  # of a label that is written in numbers
 
-_SYNONYMS: Mapping[str, str] = MappingProxyType(
-    {
-        "happy": "happiness", "joy": "happiness", "sad": "sadness", "angry": "anger", "fearful": "fear",
-        "afraid": "fear", "anxiety": "fear", "disgusted": "disgust", "surprised": "surprise", "bored": "boredom",
-    }
-)  # fmt: skip
+_SYNONYMS: Mapping[str, str] = {
+    "happy": "happiness", "joy": "happiness", "sad": "sadness", "angry": "anger", "fearful": "fear",
+    "afraid": "fear", "anxiety": "fear", "disgusted": "disgust", "surprised": "surprise", "bored": "boredom",
+}  # fmt: skip
 
 
 def emotion(word: str) -> str | None:
@@ -77,11 +72,7 @@ def kind_of_label(words: Iterable[str]) -> str:
 
 
 def check_classes(words: Iterable[str], label: str) -> None:
-    """Refuse to take measured numbers for the names of classes.
-
-    Raises:
-        DataError: More than twenty different numbers.
-    """
+    """Refuse to take measured numbers for the names of classes."""
     classes = set(words)
     if len(classes) > _MOST_CLASSES and kind_of_label(classes) != "nominal":
         raise DataError(

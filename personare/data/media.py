@@ -2,17 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 from personare.core.errors import DataError
-from personare.core.types import Withheld
-
-if TYPE_CHECKING:  # this list is asked for where nothing else is, and pandas takes its time
-    import pandas as pd
-
-__all__ = ["SUFFIXES", "media_files", "member", "not_named", "people_table", "piece", "piece_address", "track_of"]
 
 SUFFIXES = {
     "audio": (
@@ -32,7 +25,6 @@ _TRACKS = {
     "text": (".txt",),
     "physio": (".tsv.gz",),
 }
-_MEMBER = ".npz#"
 
 
 def track_of(name: str) -> str:
@@ -45,22 +37,27 @@ def track_of(name: str) -> str:
     return next((track for track, suffixes in _TRACKS.items() if name.lower().endswith(suffixes)), "")
 
 
-def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> list[str]:
-    """Return the files of these tracks anywhere under a folder, as paths relative to it, sorted.
+def suffix_of(path: str) -> str:
+    """Return the suffix of a file in small letters, that of a packed table whole.
 
-    Raises:
-        DataError: There is no such folder.
+    Example:
+        >>> suffix_of("sub-01/heart.TSV.gz"), suffix_of("a.b.WAV")
+        ('.tsv.gz', '.wav')
     """
+    packed = [suffix for suffix in (".tsv.gz", ".csv.gz") if path.lower().endswith(suffix)]
+    return packed[0] if packed else PurePosixPath(path).suffix.lower()
+
+
+def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> list[str]:
+    """Return the files of these tracks anywhere under a folder, as paths relative to it, sorted."""
     if not source.is_dir():
         raise DataError(f"There is no folder {source}. Give the folder that holds the data set.")
-    return sorted(path for path in _walk(source) if track_of(path) in tracks)
-
-
-def _walk(source: Path) -> Iterator[str]:
+    found = []
     for folder, folders, names in os.walk(source):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         relative = Path(folder).relative_to(source)
-        yield from ((relative / name).as_posix() for name in names if not name.startswith("."))
+        found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+    return sorted(path for path in found if track_of(path) in tracks)
 
 
 def member(path: str) -> tuple[str, str]:
@@ -70,7 +67,7 @@ def member(path: str) -> tuple[str, str]:
         >>> member("mel/1001.npz#1001_DFA_ANG_XX"), member("a#b.wav")
         (('mel/1001.npz', '1001_DFA_ANG_XX'), ('a#b.wav', ''))
     """
-    before, found, key = path.rpartition(_MEMBER)
+    before, found, key = path.rpartition(".npz#")
     return (f"{before}.npz", key) if found else (path, "")
 
 
@@ -89,29 +86,3 @@ def piece(address: str) -> tuple[str, float, float] | None:
     """Split the address of a piece into file, start and end in seconds; None for any other address."""
     found = re.fullmatch(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", address)
     return (found[1], float(found[2]), float(found[3])) if found else None
-
-
-def not_named(path: str, shape: str) -> Withheld:
-    """Say that a file's name does not follow the data set's rule."""
-    return Withheld(
-        item=path,
-        problem=f"its name does not follow the data set's rule {shape}, so nothing is known about it",
-        fix="Give it its published name, or import it with the reader 'folder' and a table of labels.",
-    )
-
-
-def people_table(subjects: Iterable[str], known: dict[str, tuple[str | None, float]]) -> "pd.DataFrame":
-    """Return the participants' table with ``sex`` (``F``/``M``) and ``age`` (years), NaN where not known.
-
-    Args:
-        subjects: Pseudonyms, repeated as often as you like.
-        known: Sex and age by pseudonym.
-    """
-    import pandas as pd
-
-    people = sorted(set(subjects))
-    rows = [known.get(subject, (None, float("nan"))) for subject in people]
-    columns = {"sex": pd.Series([row[0] for row in rows], dtype=object), "age": [row[1] for row in rows]}
-    table = pd.DataFrame(columns)
-    table.index = pd.Index(people, name="subject", dtype=object)
-    return table

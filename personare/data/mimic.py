@@ -6,14 +6,19 @@ from pathlib import Path
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
+from personare.core.types import Withheld
 from personare.data.labels import sex
-from personare.data.made import Made, address, parted, read_table
-from personare.data.media import people_table
-from personare.data.visits import Visit, Vocabulary, diagnosis_group, procedure_group, word_group
-
-__all__ = ["CITATION", "make_histories", "read_people"]
+from personare.data.reading import Found, Made, address, people_table, recording
+from personare.data.tables import published, read_table
+from personare.data.visits import (
+    Visit,
+    Vocabulary,
+    diagnosis_group,
+    histories,
+    make_histories,
+    procedure_group,
+    word_group,
+)
 
 CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
 
@@ -28,106 +33,76 @@ _TYPES_IV = {
 _OLDEST = 90.0  # everybody over 89 is published as born 300 years before, or as 91
 
 
-def read_people(source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-    """Read the stays.
+def read_people(source: Path) -> Found:
+    """Read the stays of each patient, who is one recording.
 
-    Returns:
-        Recordings (track ``visits``; labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``,
-        ``again`` or ``once``), the people with sex and age (90 for all who are older), and stays left out.
-
-    Raises:
-        DataError: ``ADMISSIONS`` or ``PATIENTS`` is not there, or lacks a column.
+    Labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``, ``again`` or ``once``.
     """
-    stays = _stays(source)
-    good = _usable(stays)
+    stays, good = _stays(source)
     skipped = [
         Withheld(
-            item=f"admission {hadm_id}",
-            problem="it ends before it begins, or has no type we know",
-            fix="Nothing to do.",
+            item=f"admission {stay}", problem="it ends before it begins, or has no type we know", fix="Nothing to do."
         )
-        for hadm_id in stays.loc[~good, "hadm_id"]
+        for stay in stays.loc[~good, "hadm_id"]
     ]
-    table = stays[good]
-    recordings = [_recording(str(person), rows) for person, rows in table.groupby("subject_id")]
-    return recordings, _people(source, table, [r.subject for r in recordings]), skipped
-
-
-def make_histories(source: Path) -> Callable[[str], Made]:
-    """Return what makes the track ``visits`` of a patient's address."""
-    words = _WORDS_IV if _is_four(source) else _WORDS
-    visits: dict[str, list[Visit]] = {}
-
-    def make(address: str) -> Made:
-        if not visits:
-            visits.update(_visits(source))
-        return words.track(visits[parted(address)[1]])
-
-    return make
-
-
-def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of a published table; names of files and columns may be in small or capital letters."""
-    path = _file(source, name)
-    if path is None:
-        raise DataError(f"There is no {name}.csv in {source}, packed or not. Give the folder that holds the tables.")
-    table = read_table(path, text=True)
-    table.columns = [str(column).lower() for column in table.columns]
-    missing = [column for column in columns if column not in table]
-    if missing:
-        raise DataError(f"{path.name} must have the columns {', '.join(missing)}. Get the published one.")
-    return table[[*columns]]
-
-
-def _file(source: Path, name: str) -> Path | None:
-    """Return the file of a table, which version IV keeps in the folder ``hosp``."""
-    names = {f"{name}.csv".lower(), f"{name}.csv.gz".lower()}
-    files = [p for folder in (source, source / "hosp") if folder.is_dir() for p in sorted(folder.iterdir())]
-    return next((path for path in files if path.name.lower() in names), None)
-
-
-def _is_four(source: Path) -> bool:
-    """Tell version IV, which gives ages for years of birth, from version III."""
-    path = _file(source, "PATIENTS")
-    return path is not None and "anchor_age" in read_table(path, text=True).columns.str.lower()
-
-
-def _stays(source: Path) -> pd.DataFrame:
-    columns = ("subject_id", "hadm_id", "admittime", "dischtime", "admission_type", "hospital_expire_flag")
-    table = _table(source, "ADMISSIONS", columns)
-    for name in ("admittime", "dischtime"):
-        table[name] = pd.to_datetime(table[name], errors="coerce")
-    kind = table["admission_type"].str.lower()
-    return table.assign(admission_type=kind.map(_TYPES_IV).fillna(kind))
-
-
-def _usable(stays: pd.DataFrame) -> "pd.Series[bool]":
-    # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
-    late = stays["admittime"] <= stays["dischtime"] + pd.Timedelta(days=1)
-    return late & stays["admission_type"].isin({*_WORDS.types, *_WORDS_IV.types})
-
-
-def _recording(person: str, rows: pd.DataFrame) -> Recording:
-    return Recording(
-        id=recording_id(person, "01", "stays"),
-        subject=person,
-        session="01",
-        tracks={"visits": address("ADMISSIONS", person)},
-        labels={
+    recordings = []
+    for person, rows in stays[good].groupby("subject_id"):
+        labels = {
             "mortality": "died" if (rows["hospital_expire_flag"] == "1").any() else "survived",
             "readmission": "again" if len(rows) > 1 else "once",
-        },
-    )
-
-
-def _people(source: Path, stays: pd.DataFrame, subjects: list[str]) -> pd.DataFrame:
-    first = stays.groupby("subject_id")["admittime"].min()
+        }
+        recordings.append(recording(str(person), "stays", {"visits": address("ADMISSIONS", person)}, labels))
+    first = stays[good].groupby("subject_id")["admittime"].min()
     columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
     known = {}
     for person, gender, *born in _table(source, "PATIENTS", ("subject_id", "gender", *columns)).itertuples(index=False):
         if person in first:
             known[str(person)] = (sex(gender), min(_years(first[person].year, *map(str, born)), _OLDEST))
-    return people_table(subjects, known)
+    return recordings, people_table(recordings, known), skipped
+
+
+def make_visits(source: Path) -> Callable[[str], Made]:
+    """Return what makes the track ``visits`` of a patient's address."""
+
+    def read() -> dict[str, list[Visit]]:
+        stays, good = _stays(source)
+        columns = ["subject_id", "hadm_id", "admittime", "dischtime", "admission_type"]
+        return histories(
+            (
+                (str(person), stay, start.to_pydatetime(), end.to_pydatetime(), kind)
+                for person, stay, start, end, kind in stays.loc[good, columns].itertuples(index=False)
+            ),
+            _codes(source),
+        )
+
+    return make_histories(_WORDS_IV if _is_four(source) else _WORDS, read)
+
+
+def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
+    """Return columns of a published table, which version IV keeps in the folder ``hosp``."""
+    path = published(source, f"{name}.csv") or published(source / "hosp", f"{name}.csv")
+    if path is None:
+        raise DataError(f"There is no {name}.csv in {source}, packed or not. Give the folder that holds the tables.")
+    return read_table(path, columns, text=True)[[*columns]]
+
+
+def _is_four(source: Path) -> bool:
+    """Tell version IV, which gives ages for years of birth, from version III."""
+    path = published(source, "PATIENTS.csv") or published(source / "hosp", "PATIENTS.csv")
+    return path is not None and "anchor_age" in read_table(path, text=True).columns.str.lower()
+
+
+def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
+    """Return the stays, and which of them can be used."""
+    columns = ("subject_id", "hadm_id", "admittime", "dischtime", "admission_type", "hospital_expire_flag")
+    table = _table(source, "ADMISSIONS", columns)
+    for name in ("admittime", "dischtime"):
+        table[name] = pd.to_datetime(table[name], errors="coerce")
+    kind = table["admission_type"].str.lower()
+    table["admission_type"] = kind.map(_TYPES_IV).fillna(kind)
+    # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
+    in_order = table["admittime"] <= table["dischtime"] + pd.Timedelta(days=1)
+    return table, in_order & table["admission_type"].isin({*_WORDS.types, *_WORDS_IV.types})
 
 
 def _years(year: int, birth: str, reference_year: str) -> float:
@@ -141,20 +116,6 @@ def _years(year: int, birth: str, reference_year: str) -> float:
         return float("nan")
 
 
-def _visits(source: Path) -> dict[str, list[Visit]]:
-    stays = _stays(source)
-    codes: dict[str, set[str]] = {}
-    for hadm_id, code in _codes(source):
-        codes.setdefault(hadm_id, set()).add(code)
-    visits: dict[str, list[Visit]] = {}
-    for row in stays[_usable(stays)].to_dict("records"):
-        start, end = row["admittime"].to_pydatetime(), row["dischtime"].to_pydatetime()
-        found = frozenset(codes.get(row["hadm_id"], ()))
-        visit = Visit(start=start, end=end, type=row["admission_type"], codes=found)
-        visits.setdefault(str(row["subject_id"]), []).append(visit)
-    return visits
-
-
 def _codes(source: Path) -> Iterator[tuple[str, str]]:
     """Yield stay and code group of everything written down."""
     columns = ("icd_code", "icd_version") if _is_four(source) else ("icd9_code",)
@@ -162,7 +123,7 @@ def _codes(source: Path) -> Iterator[tuple[str, str]]:
         ("diagnosis", "DIAGNOSES_ICD", diagnosis_group),
         ("procedure", "PROCEDURES_ICD", procedure_group),
     ):
-        for hadm_id, code, *version in _table(source, name, ("hadm_id", *columns)).itertuples(index=False):
-            yield hadm_id, f"{kind}.{group(code.strip(), *(int(v) for v in version))}"
-    for hadm_id, drug in _table(source, "PRESCRIPTIONS", ("hadm_id", "drug")).itertuples(index=False):
-        yield hadm_id, f"drug.{word_group('drugs', drug)}"
+        for stay, code, *version in _table(source, name, ("hadm_id", *columns)).itertuples(index=False):
+            yield stay, f"{kind}.{group(code.strip(), *(int(v) for v in version))}"
+    for stay, drug in _table(source, "PRESCRIPTIONS", ("hadm_id", "drug")).itertuples(index=False):
+        yield stay, f"drug.{word_group('drugs', drug)}"

@@ -15,8 +15,6 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Array
 
-__all__ = ["read_pickled_arrays"]
-
 _PLAIN = (str, int, float, bool, type(None))
 
 
@@ -26,11 +24,7 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
     **Guarantee**: no code that the file names is imported or called, whatever the file says; arrays of Python objects
     are refused. A hostile file can still be large: its memory is not bounded.
 
-    Args:
-        path: Written by Python 2 or 3; plain or packed numbers in numpy arrays.
-
-    Raises:
-        DataError: It cannot be read, names anything but an array, or holds something else than a dictionary.
+    Files of Python 2 and 3 are read. What names anything but an array, or is no dictionary, is refused.
     """
     try:
         with path.open("rb") as file:
@@ -84,14 +78,6 @@ class _Numbers:
         return values.reshape(shape, order="F" if by_columns else "C")
 
 
-def _start(*_: Any) -> _Numbers:
-    return _Numbers()
-
-
-def _type(code: Any, *_: Any) -> _Type:
-    return _Type(code=code)
-
-
 def _scalar(kind: Any, raw: Any) -> Any:
     if not isinstance(kind, _Type) or not isinstance(raw, bytes):
         raise DataError("It holds a number that is not written as bytes. Get the published one.")
@@ -124,9 +110,10 @@ class _StandIn:
 
 def _names() -> dict[tuple[str, str], _StandIn]:
     """Return all that a file may name; new ones for each file, so that none can leave anything behind."""
-    inside: dict[str, Callable[..., Any]] = {"_reconstruct": _start, "scalar": _scalar}
+    inside: dict[str, Callable[..., Any]] = {"_reconstruct": lambda *_: _Numbers(), "scalar": _scalar}
     known = {(f"numpy.{core}.multiarray", name): does for core in ("core", "_core") for name, does in inside.items()}
-    known |= {("numpy", "dtype"): _type, ("numpy", "ndarray"): _ndarray, ("_codecs", "encode"): _bytes}
+    known |= {("numpy", "dtype"): lambda code, *_: _Type(code=code)}
+    known |= {("numpy", "ndarray"): _ndarray, ("_codecs", "encode"): _bytes}
     return {name: _StandIn(does) for name, does in known.items()}
 
 

@@ -1,17 +1,26 @@
-"""Pseudonyms: who gets a number in place of a name, and the key that leads back, which stays outside the cohort."""
+"""Pseudonyms: who gets a number in place of a name, the key that leads back, and what else may tell who somebody is.
+
+The key lies beside the cohort, never in it. Names, dates and addresses are told by shape, without a list.
+"""
 
 import csv
+import hashlib
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from personare.core.errors import DataError
-from personare.data.atomic import replacing
-from personare.data.tables import read_rows
+import pandas as pd
 
-__all__ = ["POLICIES", "check_spellings", "is_code", "name_words", "numbered", "read_key", "spelling", "write_key"]
+from personare.core.errors import DataError
+from personare.core.types import Recording, Withheld
+from personare.data.atomic import replacing
+from personare.data.cohort import recording_id
+from personare.data.tables import read_rows
+from personare.govern.consent import read_consent
 
 POLICIES = ("names", "all", "none")
 """Who gets a number: whoever is not called by a code, everybody, nobody."""
@@ -21,6 +30,27 @@ _CODE = re.compile(
     r"control|child|student|pair|video|author)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
     re.IGNORECASE,
 )
+_SHAPES: Mapping[str, re.Pattern[str]] = {
+    "an e-mail address": re.compile(r"\S+@\S+\.\w+"),
+    "a date": re.compile(
+        r"\b(?:\d{4}[-./]\d{1,2}[-./]\d{1,2}|\d{1,2}[-./]\d{1,2}[-./](?:\d{4}|\d{2})|(?:19|20)\d{6}"
+        r"|\d{1,2}\.? [^\W\d]{3,} \d{4})\b"
+    ),
+    "a phone number": re.compile(r"(?:\+|\(?0)\d[\d ()/-]{5,}\d"),
+    "a postal address": re.compile(
+        r"[^\W\d]\S*(?:straße|strasse|str\.|gasse|weg|platz|allee) \d+|\d+\w? [^\W\d][\w ]*(?:street|st|road|rd|avenue|"
+        r"ave|lane|drive)\b|\b(?:rue|avenue|via|calle|plaza) [^\W\d]|\b\d{5} [^\W\d]",
+        re.IGNORECASE,
+    ),
+    "a file": re.compile(r"\w\.(?:[a-z]{3,4}|[a-z]{2}\d)$", re.IGNORECASE),
+    "a name": re.compile(r"^(?:[^\W\d_a-zß-ÿ][\w'’-]+(?:[ ,_.]+[^\W\d_a-zß-ÿ][\w'’.-]*){1,3})$"),
+    "free text": re.compile(r"(?:\S+\s+){4}\S|.{60}"),
+}
+_HEADINGS = re.compile(
+    r"(?:^|[\W_])(?:(?:first|last|full|sur|vor|nach|family)?name|initials|birth\w*|dob|geb\w*|e-?mail|phone|tel|mobile|"
+    r"address|adresse|street|zip|plz|city|ort|ssn|mrn|notes?|comments?|diagnos\w*|icd\w*)(?:$|[\W_])"
+)
+_MANY = 5  # so many people with a value each: a column of yes and no is no second number for people
 
 
 def is_code(subject: str) -> bool:
@@ -63,9 +93,6 @@ def check_spellings(subjects: Iterable[str]) -> None:
     """Refuse subjects that may be one person written in two ways.
 
     **Guarantee**: nobody is merged with, or parted from, somebody else by a guess.
-
-    Raises:
-        DataError: Two subjects differ in case, leading zeros or marks only.
     """
     ways: dict[str, list[str]] = {}
     for subject in dict.fromkeys(subjects):
@@ -107,27 +134,171 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
     return {**after, **dict(zip(waiting, numbers, strict=False))}
 
 
-def read_key(path: Path) -> dict[str, str]:
-    """Return the pseudonym by subject of a key file; nothing where there is none.
+class Subjects:
+    """The people of a source: what it calls them, each once, and the number of everybody who has one.
 
-    Raises:
-        DataError: It is not such a table.
+    Args:
+        recordings: As a reader gives them.
+        target: The cohort.
+        policy: One of ``POLICIES``.
+        again: Whether people of this cohort have numbers already.
     """
-    if not path.exists():
-        return {}
-    return {row["subject"]: row["pseudonym"] for _, row in read_rows(path, required=("subject", "pseudonym"))}
+
+    def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
+        target = target.resolve()
+        self.given = tuple(dict.fromkeys(recording.subject for recording in recordings))
+        self._file = target.with_name(f"{target.name}.key.tsv")
+        known = {}
+        if self._file.exists():
+            rows = read_rows(self._file, required=("subject", "pseudonym"))
+            known = {row["subject"]: row["pseudonym"] for _, row in rows}
+        if again and not known:  # nobody's number, and with it nobody's consent, may go to somebody else
+            raise DataError(
+                f"The key {self._file} is gone, so nobody can tell whose number is whose. Put it back, or import into "
+                "a new folder."
+            )
+        self.key = numbered(self.given, known, policy)
+
+    def pseudonym(self, subject: str) -> str:
+        """Return what the cohort calls somebody."""
+        return self.key.get(subject, subject)
+
+    def write_key(self) -> None:
+        """Write down who has which number, where somebody has one, also of people who are no longer in the source.
+
+        **Guarantee**: at no moment can anybody but its owner read it.
+        """
+        if self.key:
+            text = io.StringIO()
+            csv.writer(text, delimiter="\t").writerows([("subject", "pseudonym"), *self.key.items()])
+            with replacing(self._file) as part:
+                part.touch(mode=0o600)
+                part.write_text(text.getvalue(), encoding="utf-8")
+
+    def remarks(self, recordings: Sequence[Recording], people: pd.DataFrame) -> Iterator[str]:
+        """Say who got a number, who keeps a name, and which columns look as if they told who somebody is."""
+        check_spellings(self.given)
+        hidden = [subject for subject in self.given if subject in self.key]
+        named = [subject for subject in self.given if not is_code(subject)]
+        if hidden:
+            yield (
+                f"{len(hidden)} of {len(self.given)} people got numbers in place of what they were called. "
+                f"{self._file} leads back; only its owner can read it, and it must never leave with the data."
+            )
+        if kept := len(set(named) - set(hidden)):
+            yield f"{kept} subjects may be names and stay as they are: releases and reports will show them."
+        columns: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for recording in recordings:
+            for label, value in {"task": recording.id.rpartition("_task-")[2], **recording.labels}.items():
+                columns[label].append((recording.subject, value))
+        for column in people.columns.difference(["sex", "age"]):
+            columns[str(column)] += [(str(subject), str(value)) for subject, value in people[column].dropna().items()]
+        yield from suspicions(columns, named)
+
+    def renamed(self, recordings: Iterable[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
+        """Give recordings ids by pseudonym; those whose id would still tell a name are added to ``skipped``."""
+        for recording in recordings:
+            subject, task = self.pseudonym(recording.subject), recording.id.rpartition("_task-")[2]
+            telling = [part for part in (recording.session, task) if _tells(part, recording.subject)]
+            try:
+                if subject != recording.subject and telling:
+                    raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
+                yield replace(recording, id=recording_id(subject, recording.session, task), subject=subject)
+            except DataError as error:
+                problem, _, fix = str(error).rpartition(". ")
+                skipped.append(Withheld(item=", ".join(recording.tracks.values()), problem=problem, fix=fix))
+
+    def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
+        """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
+        table = read_consent(source / "consent.tsv")
+        pseudonyms = {spelling(subject): self.pseudonym(subject) for subject in self.given}
+        for subject in sorted({s for s in table["subject"] if spelling(s) not in pseudonyms}):
+            remark(f"{source / 'consent.tsv'} names {subject!r}, who has no recording here: the row applies to nobody.")
+        table["subject"] = [pseudonyms.get(spelling(subject), "") for subject in table["subject"]]
+        return table[table["subject"] != ""]
+
+    def cohort_name(self, target: Path) -> str:
+        """Return the cohort's name: its folder's, unless that may be somebody's (two to four words with capitals)."""
+        name = target.resolve().name
+        telling = _SHAPES["a name"].search(name) or any(_tells(name, subject) for subject in self.given)
+        return "cohort" if telling else name
 
 
-def write_key(path: Path, key: Mapping[str, str]) -> None:
-    """Write the key file.
+def _tells(part: str, subject: str) -> bool:
+    return not is_code(subject) and any(word in part.casefold() for word in name_words(subject))
 
-    **Guarantee**: at no moment can anybody but its owner read it.
 
-    Raises:
-        DataError: It cannot be written.
+def suspicions(columns: Mapping[str, Sequence[tuple[str, str]]], subjects: Iterable[str]) -> list[str]:
+    """Return a sentence for each column that looks as if it identified people, and for labels written in two ways.
+
+    Values themselves are not repeated, so that the sentences can be shown to anybody.
+
+    Args:
+        columns: By name, the subject and the value of every row that has one.
+        subjects: What people are called; names among them are looked for in all columns.
     """
-    text = io.StringIO()
-    csv.writer(text, delimiter="\t").writerows([("subject", "pseudonym"), *key.items()])
-    with replacing(path) as part:
-        part.touch(mode=0o600)
-        part.write_text(text.getvalue(), encoding="utf-8")
+    names = set().union(*(name_words(subject) for subject in subjects))
+    told = []
+    for column, rows in columns.items():
+        pairs = set(rows)
+        people, values = {subject for subject, _ in pairs}, sorted({value for _, value in pairs})
+        kinds = [kind for kind in [_kind(column, values, names)] if kind]
+        if len(pairs) == len(people) == len(values) >= _MANY:  # each of many people has one value, and nobody else it
+            kinds.append("tells every person from every other")
+        if kinds:
+            told.append(
+                f"the column {column} {' and '.join(kinds)}. It stays in the cohort and is released only where it is "
+                "asked for by name; remove the column if you can."
+            )
+        twice = defaultdict(list)
+        for value in values:
+            twice[" ".join(value.casefold().split())].append(value)
+        told += [
+            f"the column {column} has {' and '.join(map(repr, same))}: as written these are different labels. Write "
+            "them alike if they are one."
+            for same in twice.values()
+            if len(same) > 1
+        ]
+    return told
+
+
+def _kind(column: str, values: Sequence[str], names: set[str]) -> str:
+    """Return what most values that look like something look like."""
+    if named := sum(bool(names & name_words(value)) for value in values):
+        return f"holds words of people's names ({named} of {len(values)} values)"
+    counts = {kind: sum(bool(shape.search(value)) for value in values) for kind, shape in _SHAPES.items()}
+    if column == "sentence":  # what was to be said is the same for everybody
+        counts["free text"] = 0
+    kind = max(counts, key=lambda kind: counts[kind])
+    if counts[kind]:
+        return f"looks like {kind} ({counts[kind]} of {len(values)} values)"
+    return "speaks of somebody, by its heading" if _HEADINGS.search(column.casefold()) else ""
+
+
+def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
+    """Pass on recordings but those whose bytes are also somebody else's: whose they are, nobody can tell."""
+    owners: dict[str, set[str]] = defaultdict(set)
+    for recording in recordings:
+        for track, path in recording.tracks.items():
+            # two people may have the same text or the same events, never the same face
+            if track in ("audio", "video", "picture") and (source / path).is_file():
+                owners[path].add(recording.subject)
+
+    def shared(groups: Iterable[list[str]]) -> list[list[str]]:
+        return [paths for paths in groups if len(set().union(*(owners[path] for path in paths))) > 1]
+
+    by_size: dict[int, list[str]] = defaultdict(list)
+    for path in owners:
+        by_size[(source / path).stat().st_size].append(path)
+    by_content: dict[bytes, list[str]] = defaultdict(list)
+    for path in (path for paths in shared(by_size.values()) for path in paths):
+        with (source / path).open("rb") as file:
+            by_content[hashlib.file_digest(file, "sha256").digest()].append(path)
+    copies = {path: sorted({*paths} - {path}) for paths in shared(by_content.values()) for path in paths}
+    for recording in recordings:
+        twins = {path: copies[path] for path in recording.tracks.values() if path in copies}
+        for path, others in twins.items():
+            problem = f"{', '.join(others)} of another person is the same file, byte by byte"
+            skipped.append(Withheld(item=path, problem=problem, fix="Keep the one that is right."))
+        if not twins:
+            yield recording

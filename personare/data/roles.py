@@ -3,28 +3,32 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-__all__ = ["recorded_as", "usual_tracks"]
-
-_LABELS = ("events",)
-_TRUTH = ("truth",)  # what the simulator set: whoever learns from it learns what nobody could have recorded
-_SLOW = ("video",)  # seconds a film: read where asked for by name
-_TEXTS = ("text",)
-_FEATURES: Mapping[str, str] = MappingProxyType(
-    {
-        "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
-        "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
-    }
-)  # fmt: skip
+_NOT_LEARNED_FROM = (
+    "events",  # labels
+    "truth",  # what the simulator set: whoever learns from it learns what nobody could have recorded
+    "video",  # seconds a film: read where asked for by name
+)
+_RECORDED = ("audio", "events", "physio", "picture", "text", "video")
+_USUAL: Mapping[str, str] = {
+    "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
+    "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
+}  # fmt: skip
 
 
-def recorded_as(track: str) -> str:
+def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the recording that a track comes from, itself if it is one: features identify as their source does.
 
+    Names that mean the same in every cohort cannot be declared to be something else.
+
+    Args:
+        track: Its name.
+        declared: What the cohort declares, as its reader did.
+
     Example:
-        >>> recorded_as("logmel"), recorded_as("video")
-        ('audio', 'video')
+        >>> recorded_as("logmel"), recorded_as("ecg", {"ecg": "physio"}), recorded_as("video", {"video": "text"})
+        ('audio', 'physio', 'video')
     """
-    return _FEATURES.get(track, track)
+    return track if track in _RECORDED else _USUAL.get(track) or declared.get(track, track)
 
 
 def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...]:
@@ -38,4 +42,4 @@ def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...
         >>> usual_tracks(["video", "truth", "physio", "audio", "events"])
         ('audio', 'physio')
     """
-    return tuple(sorted({*tracks} - {*_LABELS, *_TRUTH, *_SLOW, *(() if texts else _TEXTS)}))
+    return tuple(sorted({*tracks} - {*_NOT_LEARNED_FROM, *(() if texts else ("text",))}))

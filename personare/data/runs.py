@@ -19,8 +19,6 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.data.atomic import make_folder, plain, write_json, write_text
 
-__all__ = ["RunFolder", "file_hash", "fingerprint", "private_folder", "write_json"]
-
 _PRIVATE = """\
 This folder must not be sent to anybody. It belongs to the run folder beside it and holds what the run worked with:
 pictures of faces and features of voices as they were recorded, where faces are, names of recordings and where they
@@ -30,11 +28,7 @@ Remove it with: personare purge RUN
 
 
 def file_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, as an input of a step.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
+    """Return the sha256 of a file's bytes, as an input of a step."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -58,12 +52,6 @@ class RunFolder:
 
     **Guarantee**: a step's record, ``steps/<name>.json`` of the private folder, appears only after its work ended well,
     so a killed run does again what was not finished, and only that. Only the owner can read the private folder.
-
-    Args:
-        root: The folder; made if it is not there, as is the private one.
-
-    Raises:
-        DataError: The folder cannot be made or written.
 
     Example:
         >>> import tempfile
@@ -98,11 +86,8 @@ class RunFolder:
             name: The step's name; may hold ``/`` to group steps in folders.
             inputs: What it reads: a hash by name.
             options: Everything else it depends on, the seed among it.
-            work: Does it and returns a summary that JSON can hold (NaN is kept).
+            work: Does it and returns a summary that JSON can hold (NaN is kept); what an earlier run returned counts.
             product: What it makes; where that is gone, the work is done again.
-
-        Returns:
-            The summary, of this run or of the earlier one.
         """
         path = self._steps / f"{name}.json"
         asked = _as_read({"inputs": inputs, "options": options, "version": _version("personare")})
@@ -112,7 +97,9 @@ class RunFolder:
         started = time.monotonic()
         result = _as_read(work())
         seconds = round(time.monotonic() - started, 3)
-        record = {"step": name, **asked, "seconds": seconds, "versions": _versions(), "result": result}
+        versions = {"personare": _version("personare"), "python": platform.python_version()}
+        versions |= {"numpy": np.__version__, "pandas": pd.__version__}
+        record = {"step": name, **asked, "seconds": seconds, "versions": versions, "result": result}
         write_json(path, record, allow_nan=True)
         return dict(result)
 
@@ -141,20 +128,23 @@ class RunFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process.
-
-        The lock belongs to the process and ends with it, so a run that was killed can go on at once.
-
-        Raises:
-            DataError: Another process holds it.
-        """
+        """Hold the run for this process; the lock ends with it, so a run that was killed can go on at once."""
         path = self.private / ".lock"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error}. Choose a folder that you may write.") from error
         try:
-            _take(descriptor, self.root)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                raise DataError(
+                    f"Only one process may work in {self.root} at a time, and process {holder} does. "
+                    "Wait until it has ended, or choose another folder with --out."
+                ) from error
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(descriptor)
@@ -169,28 +159,10 @@ class RunFolder:
         return record if isinstance(record, dict) and isinstance(record.get("result"), dict) else None
 
 
-def _take(descriptor: int, root: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        raise DataError(
-            f"Only one process may work in {root} at a time, and process {holder} does. "
-            "Wait until it has ended, or choose another folder with --out."
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-
-
 def _as_read(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return content as it comes back from its file, so that a first and a resumed run see the same."""
     read: dict[str, Any] = json.loads(json.dumps(plain(content, allow_nan=True)))
     return read
-
-
-def _versions() -> dict[str, str]:
-    own = {"personare": _version("personare"), "python": platform.python_version()}
-    return {**own, "numpy": np.__version__, "pandas": pd.__version__}
 
 
 def _version(package: str) -> str:

@@ -2,25 +2,68 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.data.leaks import Split, check_apart
-
-__all__ = [
-    "Split",
-    "check_apart",
-    "content_halves",
-    "k_folds_with_validation",
-    "leaky_random",
-    "leaky_random_9_1",
-    "person_folds",
-    "unseen_sentences",
-]
 
 _DRAWS = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Which recordings a learner learns from, which it may look at while it learns, and which judge it.
+
+    Attributes:
+        protocol: The name under which figures made with it are published.
+        train: Recording ids, sorted.
+        validation: Recording ids, sorted; empty where nothing is looked at.
+        test: Recording ids, sorted.
+        left_out: Recordings that would leak from one part into another.
+    """
+
+    protocol: str
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[str, str] | None = None) -> None:
+    """Check that no recording, and no person, is in two parts of a split, from wherever it comes.
+
+    Args:
+        split: Training, validation and test; none but validation may be empty.
+        subjects: Pseudonym by recording id.
+        sentences: By recording id, where the test must hold other sentences than training and validation.
+
+    Example:
+        >>> split = Split(protocol="mine", train=("a",), validation=(), test=("b",))
+        >>> check_apart(split, {"a": "01", "b": "02"})
+    """
+    parts = {"training": split.train, "validation": split.validation, "test": split.test}
+    empty = [name for name in ("training", "test") if not parts[name]]
+    if empty:
+        raise DataError(f"The split {split.protocol} has nothing in {' and '.join(empty)}. Split again.")
+    unknown = sorted({i for part in parts.values() for i in part} - set(subjects))
+    if unknown:
+        raise DataError(f"The split names recordings that are not there, such as {unknown[0]}. Split this cohort.")
+    for (one, first), (other, second) in combinations(parts.items(), 2):
+        shared = {
+            "recording": set(first) & set(second),
+            "person": {subjects[i] for i in first} & {subjects[i] for i in second},
+        }
+        if sentences is not None and other == "test":
+            shared["sentence"] = {sentences[i] for i in first} & {sentences[i] for i in second}
+        for what, both in shared.items():
+            if both:
+                raise DataError(
+                    f"No {what} may be in {one} and {other}, but {len(both)} are, such as {min(both)}: what is learned "
+                    "would leak into what is measured. Split by person, or name the protocol leaky_random."
+                )
 
 
 def person_folds(
@@ -43,10 +86,6 @@ def person_folds(
 
     Returns:
         For each fold, the ids to train on and the ids to test on, each sorted.
-
-    Raises:
-        OptionError: Fewer than two folds asked for.
-        DataError: Fewer than two people.
 
     Example:
         >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
@@ -95,9 +134,6 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
     Returns:
         Ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; each sorted.
 
-    Raises:
-        DataError: Nobody has two recordings.
-
     Example:
         >>> clips = {"subject": ["01", "01", "02"], "sentence": ["x", "y", "x"]}
         >>> table = pd.DataFrame(clips, index=["a", "b", "c"])
@@ -112,19 +148,14 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
         raise DataError(f"Naming a person takes two recordings of each; with one only: {people}. Add recordings.")
     enrolled: set[str] = set()
     for column in ("sentence", "emotion"):
-        if _distinct(several, column) >= 2:
+        if column not in several or several[column].isna().any() or (several[column] == "").any():
+            continue
+        if several.groupby("subject")[column].nunique().min() >= 2:
             enrolled = _halve_together(several, column, rng) or _halve_apart(several, several[column], rng)
             break
     enrolled = enrolled or _halve_apart(several, pd.Series(several.index, index=several.index), rng)
     ids = sorted(map(str, several.index))
     return sorted(enrolled), [i for i in ids if i not in enrolled], sorted(map(str, single.index))
-
-
-def _distinct(table: pd.DataFrame, column: str) -> int:
-    """Return how many values the person with the fewest has; 0 where any recording lacks the label."""
-    if column not in table or table[column].isna().any() or (table[column] == "").any():
-        return 0
-    return int(table.groupby("subject")[column].nunique().min())
 
 
 def _halve_together(table: pd.DataFrame, column: str, rng: np.random.Generator) -> set[str]:
@@ -153,16 +184,8 @@ def _halve_apart(table: pd.DataFrame, content: "pd.Series[str]", rng: np.random.
 def leaky_random(ids: Sequence[str], folds: int, *, rng: np.random.Generator) -> list[tuple[list[str], list[str]]]:
     """Split clips at random, the same people on both sides: only to compare with tables published that way.
 
-    Args:
-        ids: Recording ids.
-        folds: How many, at least 2 and at most the number of recordings.
-        rng: The order.
-
     Returns:
-        For each fold, the ids to train on and the ids to test on, each sorted.
-
-    Raises:
-        OptionError: Fewer than two folds, or more folds than recordings.
+        For each fold (at least 2), the ids to train on and the ids to test on, each sorted.
     """
     if not 2 <= folds <= len(ids):
         raise OptionError(f"Folds must be between 2 and the {len(ids)} recordings, {folds} was given.")
@@ -173,17 +196,7 @@ def leaky_random(ids: Sequence[str], folds: int, *, rng: np.random.Generator) ->
 def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation: float = 0.0) -> Split:
     """Split clips 9 to 1 at random, the same people on both sides: only to compare with tables published that way.
 
-    Args:
-        ids: Recording ids, at least 10.
-        rng: The order.
-        validation: Share of the nine parts to put aside for early stopping; 0 for learners that need none.
-
-    Returns:
-        The split; its size is the published one, its list is not.
-
-    Raises:
-        OptionError: A share that is not in [0, 1).
-        DataError: Fewer than 10 recordings.
+    The split's size is the published one, its list is not. A share of the nine parts is put aside for ``validation``.
 
     Example:
         >>> split = leaky_random_9_1([f"clip{n}" for n in range(20)], rng=np.random.default_rng(0))
@@ -212,26 +225,22 @@ def k_folds_with_validation(
     labels: Mapping[str, str] | None = None,
     rng: np.random.Generator,
 ) -> list[Split]:
-    """Split people into folds: each fold is tested once, and watched once while others are learned from.
+    """Split people into at least 3 folds: each is tested once, and watched once while others are learned from.
 
     **Guarantee**: a person is in one part of a split only; over all splits every recording is tested exactly once.
-
-    Args:
-        subjects: Pseudonym by recording id.
-        folds: How many, at least 3; with fewer people than folds, one fold a person.
-        labels: Classes by recording id; see ``person_folds``.
-        rng: Which people share a fold.
-
-    Raises:
-        OptionError: Fewer than three folds asked for.
-        DataError: Fewer than three people.
+    Arguments are those of ``person_folds``.
 
     Example:
         >>> splits = k_folds_with_validation({"a": "01", "b": "02", "c": "03"}, 3, rng=np.random.default_rng(0))
         >>> sorted(split.test for split in splits)
         [('a',), ('b',), ('c',)]
     """
-    shares = _shares(subjects, folds, rng, labels)
+    if folds < 3:
+        raise OptionError(f"Training, validation and test need at least 3 folds, {folds} was given. Ask for more.")
+    people = len(set(subjects.values()))
+    if people < 3:
+        raise DataError(f"Training, validation and test need at least 3 people, the cohort has {people}. Add people.")
+    shares = [tuple(test) for _, test in person_folds(subjects, folds, labels=labels, rng=rng)]
     splits = []
     for test, validation in zip(shares, shares[1:] + shares[:1], strict=True):
         train = tuple(sorted(set(subjects) - {*test, *validation}))
@@ -244,25 +253,11 @@ def unseen_sentences(
 ) -> list[Split]:
     """Split by person and by what is said: tested are new people who say sentences that nobody said in training.
 
-    The sentences are drawn into two halves. Each fold of people is tested twice, once with each half, after learning
-    from other people who say the other half.
+    The sentences are drawn into two halves. Each fold of people (at least 3) is tested twice, once with each half,
+    after learning from other people who say the other half.
 
     **Guarantee**: a person is in one part of a split only; no sentence of the test is in training or validation; over
     all splits every recording is tested exactly once.
-
-    Args:
-        subjects: Pseudonym by recording id.
-        sentences: What is said, by recording id.
-        folds: Folds of people, at least 3.
-        rng: Which people share a fold, which sentences a half.
-
-    Returns:
-        Twice as many splits as folds.
-
-    Raises:
-        OptionError: Fewer than three folds asked for.
-        DataError: Fewer than three people, fewer than two sentences, a recording without a sentence, or people and
-            sentences that go together so that a part would be empty.
     """
     without = sorted(set(subjects) - {i for i, said in sentences.items() if said})
     said = sorted({sentences[i] for i in subjects if i not in without})
@@ -280,25 +275,36 @@ def unseen_sentences(
             if not (train and validation and test):
                 raise DataError("People and sentences go together: a part of the split is empty. Split by person only.")
             left_out = tuple(sorted(set(subjects) - {*train, *validation, *test}))
-            splits.append(
-                Split(
-                    protocol=f"{fold.protocol}_unseen_sentences",
-                    train=train,
-                    validation=validation,
-                    test=test,
-                    left_out=left_out,
-                )
-            )
+            name = f"{fold.protocol}_unseen_sentences"
+            splits.append(Split(protocol=name, train=train, validation=validation, test=test, left_out=left_out))
     return splits
 
 
-def _shares(
-    subjects: Mapping[str, str], folds: int, rng: np.random.Generator, labels: Mapping[str, str] | None
-) -> list[tuple[str, ...]]:
-    """Return the recordings of each fold of people."""
-    if folds < 3:
-        raise OptionError(f"Training, validation and test need at least 3 folds, {folds} was given. Ask for more.")
-    people = len(set(subjects.values()))
-    if people < 3:
-        raise DataError(f"Training, validation and test need at least 3 people, the cohort has {people}. Add people.")
-    return [tuple(test) for _, test in person_folds(subjects, folds, labels=labels, rng=rng)]
+def as_published(
+    subjects: Mapping[str, str], parts: Mapping[str, str], folds: int, *, rng: np.random.Generator
+) -> Split:
+    """Split as the authors of a data set did; where they name no validation part, some of their training people are it.
+
+    Features that were made with the training part's labels must be judged this way: within it they know the answer.
+
+    Args:
+        subjects: Pseudonym by recording id.
+        parts: ``train``, ``validation`` or ``test`` by recording id.
+        folds: One of so many parts of the training people is watched while the others are learned from.
+        rng: Which people are watched.
+
+    Example:
+        >>> who, parts = {"a": "01", "b": "02", "c": "03"}, {"a": "train", "b": "train", "c": "test"}
+        >>> as_published(who, parts, 2, rng=np.random.default_rng(0)).test
+        ('c',)
+    """
+    named = {
+        name: tuple(sorted(i for i in subjects if parts.get(i) == name)) for name in ("train", "validation", "test")
+    }
+    if not named["train"] or not named["test"]:
+        found = ", ".join(sorted(set(parts.values()))) or "nothing"
+        raise DataError(f"The published split needs parts called train and test, found {found}. Name them so.")
+    if not named["validation"]:
+        train, validation = person_folds({i: subjects[i] for i in named["train"]}, folds, rng=rng)[0]
+        named |= {"train": tuple(train), "validation": tuple(validation)}
+    return Split(protocol="published", **named)

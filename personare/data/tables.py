@@ -1,4 +1,4 @@
-"""Tables as people have them: CSV of any spreadsheet and encoding, or the first sheet of an Excel file."""
+"""Tables: as people have them (CSV of any spreadsheet and encoding, or Excel), and as data sets are published."""
 
 import csv
 import io
@@ -11,31 +11,29 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+
 from personare.core.errors import DataError
 
-__all__ = ["TABLES", "read_rows"]
-
 TABLES = (".csv", ".tsv", ".xlsx")
-"""Suffixes of tables; what a file really is, its content tells."""
-
-_Lines = Iterator[tuple[int, list[str]]]
+"""Suffixes of people's tables; what a file really is, its content tells."""
 
 
 def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Return the rows of a table with lower-case column names and trimmed values, each with its line.
+    """Return the rows of somebody's table with lower-case column names and trimmed values, each with its line.
 
-    Args:
-        path: Commas, semicolons or tabs, in UTF-8, UTF-16 or what a Western European spreadsheet writes; or ``.xlsx``.
-        required: Columns it must have.
-
-    Returns:
-        The line on which each row begins, as an editor or spreadsheet counts, and its values by column.
-
-    Raises:
-        DataError: There is no such table, it cannot be read, a column is missing or there twice, or a row has values
-            without a column.
+    Commas, semicolons or tabs, in UTF-8, UTF-16 or what a Western European spreadsheet writes; or ``.xlsx``. Lines
+    count as in an editor or spreadsheet. A column that is missing or there twice, or a value that stands in no named
+    column, is an error: it would be lost.
     """
-    content = _content(path)
+    if not path.is_file():
+        there = ", ".join(sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in TABLES)) or "none"
+        raise DataError(f"There is no table {path}; tables there: {there}. Write it, or name the one to use.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}. Check its rights.") from error
     try:
         lines = [
             (line, [cell.strip() for cell in cells])
@@ -45,7 +43,15 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
     except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, LookupError, ValueError) as error:
         raise DataError(f"{path} must be a table, but cannot be read: {error}. Save it as CSV again.") from error
     columns = [cell.lower() for cell in lines[0][1]] if lines else []
-    _check_columns(path, columns, required)
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path} must have the columns {' and '.join(required)}; {' and '.join(missing)} is missing. "
+            f"It has: {', '.join(columns) or 'none'}. Add or rename the column."
+        )
+    twice = [name for name, count in Counter(filter(None, columns)).items() if count > 1]
+    if twice:
+        raise DataError(f"{path} has the column {' and '.join(twice)} more than once. Rename or remove one.")
     for line, cells in lines[1:]:
         if any(cell for at, cell in enumerate(cells) if at >= len(columns) or not columns[at]):
             raise DataError(
@@ -56,28 +62,6 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
         (line, {name: cells[at] if at < len(cells) else "" for at, name in enumerate(columns) if name})
         for line, cells in lines[1:]
     ]
-
-
-def _check_columns(path: Path, columns: Sequence[str], required: Sequence[str]) -> None:
-    missing = [name for name in required if name not in columns]
-    if missing:
-        raise DataError(
-            f"{path} must have the columns {' and '.join(required)}; {' and '.join(missing)} is missing. "
-            f"It has: {', '.join(columns) or 'none'}. Add or rename the column."
-        )
-    twice = [name for name, count in Counter(filter(None, columns)).items() if count > 1]
-    if twice:
-        raise DataError(f"{path} has the column {' and '.join(twice)} more than once. Rename or remove one.")
-
-
-def _content(path: Path) -> bytes:
-    if not path.is_file():
-        there = ", ".join(sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in TABLES)) or "none"
-        raise DataError(f"There is no table {path}; tables there: {there}. Write it, or name the one to use.")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}. Check its rights.") from error
 
 
 def _text(content: bytes) -> str:
@@ -93,7 +77,7 @@ def _text(content: bytes) -> str:
         return content.decode("cp1252", "replace")
 
 
-def _separated(text: str) -> _Lines:
+def _separated(text: str) -> Iterator[tuple[int, list[str]]]:
     mark = re.match(r'"?sep=(.)"?[,;\t]*\r?\n', text)  # a line for Excel alone
     text, skipped = (text[mark.end() :], 1) if mark else (text, 0)
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -104,7 +88,7 @@ def _separated(text: str) -> _Lines:
         end = reader.line_num  # a quoted line break makes a row longer than a line
 
 
-def _sheet(content: bytes) -> _Lines:
+def _sheet(content: bytes) -> Iterator[tuple[int, list[str]]]:
     from openpyxl import load_workbook  # a tenth of a second that most tables do not need
 
     with warnings.catch_warnings():
@@ -130,3 +114,49 @@ def _shown(value: Any, number_format: str) -> str:
         case timedelta():
             return str(value.total_seconds())
     return str(value)
+
+
+def published(source: Path, name: str) -> Path | None:
+    """Return a published file, packed (``.gz``) or not, its name in small or capital letters; None where it is not."""
+    names = {name.lower(), f"{name}.gz".lower()}
+    there = sorted(source.iterdir()) if source.is_dir() else []
+    return next((path for path in there if path.name.lower() in names), None)
+
+
+def read_table(
+    path: Path, columns: Sequence[str] = (), *, header: int | list[int] | None = 0, text: bool = False
+) -> pd.DataFrame:
+    """Return a published table (CSV, packed or not).
+
+    Args:
+        path: The file.
+        columns: Those it must have; they may be written in small or capital letters there.
+        header: The rows that name the columns; None: no row does.
+        text: Keep everything as it is written; else numbers are read, and what is empty is NaN.
+    """
+    try:
+        table = pd.read_csv(path, header=header, dtype=str if text else None, keep_default_na=not text)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path} must be a table with commas, but cannot be read: {error}. Get it again.") from error
+    there = {str(name).lower(): name for name in table.columns}
+    missing = [name for name in columns if name.lower() not in there]
+    if missing:
+        raise DataError(
+            f"{path.name} must have the column{'s' * (len(missing) > 1)} {', '.join(missing)}. Get the published one."
+        )
+    return table.rename(columns={there[name.lower()]: name for name in columns})
+
+
+def numbers(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table as finite numbers; what is none is missing, NaN."""
+    found = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    finite: pd.DataFrame = found.where(np.isfinite(found))
+    return finite
+
+
+def number(text: str) -> float:
+    """Return the number that a text is, with a decimal point or comma; NaN where it is none."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return float("nan")

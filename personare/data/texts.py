@@ -5,11 +5,6 @@ from pathlib import Path
 
 from personare.core.errors import DataError
 
-__all__ = ["HANDLE", "LINK", "read_text", "without_addresses"]
-
-HANDLE = "@user"
-LINK = "http"
-
 _LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
 )
@@ -18,15 +13,7 @@ _HANDLE = re.compile(r"[@＠]\s?\w+")
 
 
 def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
-    """Return a text file's content in one line.
-
-    Args:
-        path: The file; UTF-8 with or without a byte-order mark.
-        otherwise: How it is decoded where it is not UTF-8; what cannot be decoded becomes U+FFFD.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Return a text file's content in one line: UTF-8, or ``otherwise``; what cannot be decoded becomes U+FFFD."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -47,4 +34,4 @@ def without_addresses(text: str) -> str:
         >>> without_addresses("RT @ann_b: so happy! http://t.co/xYz ann@mail.org")
         'RT @user: so happy! http @user'
     """
-    return _HANDLE.sub(HANDLE, _MAIL.sub(HANDLE, _LINK.sub(LINK, text)))
+    return _HANDLE.sub("@user", _MAIL.sub("@user", _LINK.sub("http", text)))

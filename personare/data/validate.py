@@ -8,17 +8,12 @@ import pandas as pd
 
 from personare.core.errors import DataError, PersonareError
 from personare.core.types import Recording, Withheld
-from personare.data.cohort import UNFINISHED, cohort_kind, read_participants
-from personare.data.index import scan
-from personare.data.intake import Check
+from personare.data.cohort import DESCRIPTION, UNFINISHED, cohort_kind, read_participants, scan
+from personare.data.importing import Check
 from personare.data.pseudonyms import is_code
 from personare.govern.consent import check_consent, read_consent
 
-__all__ = ["validate"]
-
 _OLDEST = 130  # years
-_NAMED = "this may be a name or initials, and every release and report would show it"
-_NUMBER = "Import the source again into a new folder: people get numbers there; or ignore this if it is a code."
 
 
 def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
@@ -27,63 +22,57 @@ def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
     Args:
         root: The cohort.
         check: Decodes a file of a track; raises DataError if it is broken. Without it, files are not opened.
-
-    Raises:
-        DataError: There is no such folder.
     """
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     recordings, found = scan(root)
-    found += _description(root)
-    people, problems = _table(root, "participants.tsv", read_participants)
-    found += problems
-    consent, problems = _table(root, "consent.tsv", read_consent)
-    found += problems
+    try:
+        identifiable = cohort_kind(root) == "identifiable"
+    except DataError:
+        identifiable = True  # where the cohort does not say what it holds, it may be people
     subjects = sorted({recording.subject for recording in recordings})
-    named = [s for s in subjects if not is_code(s)] if _needs_consent(root) else []  # others were named by us
-    found += [Withheld(item=f"sub-{s}", problem=_NAMED, fix=_NUMBER) for s in named]
+    found += _description(root)
+    people = _table(root, "participants.tsv", lambda: read_participants(root), found)
+    consent = _table(root, "consent.tsv", lambda: read_consent(root / "consent.tsv"), found)
+    for subject in [s for s in subjects if identifiable and not is_code(s)]:  # in releases, people were named by us
+        problem = "this may be a name or initials, and every release and report would show it"
+        fix = "Import the source again into a new folder: people get numbers there; or ignore this if it is a code."
+        found.append(Withheld(item=f"sub-{subject}", problem=problem, fix=fix))
     if people is not None:
         found += _people(people, subjects)
     if consent is not None:
         found += check_consent(consent)
-        found += _without_consent(consent, subjects) if _needs_consent(root) else []
+        for subject in [s for s in subjects if identifiable and s not in set(consent["subject"])]:
+            problem = f"sub-{subject} has no row, so no recording of this person can be opened"
+            found.append(Withheld(item="consent.tsv", problem=problem, fix="Add a row, or remove the person."))
     for recording in recordings:
         found += _files(root, recording, check)
     return found
 
 
-def _needs_consent(root: Path) -> bool:
-    """Return True also where the cohort does not say what it holds: it may be people."""
-    try:
-        return cohort_kind(root) == "identifiable"
-    except DataError:
-        return True
-
-
 def _description(root: Path) -> Iterator[Withheld]:
-    name = "dataset_description.json"
-    if (root / UNFINISHED).exists() or not (root / name).is_file():
-        yield Withheld(item=name, problem="the cohort is not finished", fix="Delete the folder and make it again.")
+    if (root / UNFINISHED).exists() or not (root / DESCRIPTION).is_file():
+        fix = "Delete the folder and make it again."
+        yield Withheld(item=DESCRIPTION, problem="the cohort is not finished", fix=fix)
         return
     try:
-        content = json.loads((root / name).read_text(encoding="utf-8-sig"))
+        content = json.loads((root / DESCRIPTION).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
-        yield Withheld(item=name, problem=f"it cannot be read: {error}", fix="Correct the JSON.")
+        yield Withheld(item=DESCRIPTION, problem=f"it cannot be read: {error}", fix="Correct the JSON.")
         return
     if not isinstance(content, dict) or not content.get("Name"):
-        yield Withheld(item=name, problem="the key 'Name' is missing", fix='Add "Name": "..." to it.')
+        yield Withheld(item=DESCRIPTION, problem="the key 'Name' is missing", fix='Add "Name": "..." to it.')
 
 
-def _table(
-    root: Path, name: str, read: Callable[[Path], pd.DataFrame]
-) -> tuple[pd.DataFrame | None, Sequence[Withheld]]:
-    path = root if name == "participants.tsv" else root / name
+def _table(root: Path, name: str, read: Callable[[], pd.DataFrame], found: list[Withheld]) -> pd.DataFrame | None:
     if not (root / name).is_file():
-        return None, [Withheld(item=name, problem="the file is missing", fix=f"Write {name}; see docs/cohorts.md.")]
+        found.append(Withheld(item=name, problem="the file is missing", fix=f"Write {name}; see docs/cohorts.md."))
+        return None
     try:
-        return read(path), []
+        return read()
     except PersonareError as error:
-        return None, [Withheld(item=name, problem=str(error), fix="Correct the table.")]
+        found.append(Withheld(item=name, problem=str(error), fix="Correct the table."))
+        return None
 
 
 def _people(people: pd.DataFrame, subjects: Sequence[str]) -> Iterator[Withheld]:
@@ -100,16 +89,6 @@ def _people(people: pd.DataFrame, subjects: Sequence[str]) -> Iterator[Withheld]
     ages = people["age"].dropna() if "age" in people else pd.Series(dtype=float)
     for subject, value in ages[(ages <= 0) | (ages >= _OLDEST)].items():
         yield Withheld(item=file, problem=f"sub-{subject}: age {value:g} cannot be", fix="Give it in years.")
-
-
-def _without_consent(consent: pd.DataFrame, subjects: Sequence[str]) -> Iterator[Withheld]:
-    known = set(consent["subject"])
-    for subject in [s for s in subjects if s not in known]:
-        yield Withheld(
-            item="consent.tsv",
-            problem=f"sub-{subject} has no row, so no recording of this person can be opened",
-            fix="Add a row, or remove the person.",
-        )
 
 
 def _files(root: Path, recording: Recording, check: Check | None) -> Iterator[Withheld]:

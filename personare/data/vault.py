@@ -9,15 +9,10 @@ import pandas as pd
 
 from personare.core.errors import DataError, PolicyError
 from personare.core.types import Cohort, Recording, Withheld
-from personare.data.cohort import cohort_kind
+from personare.data.cohort import cohort_kind, declared_modalities
 from personare.data.roles import recorded_as
-from personare.govern.consent import no_consent, permits, read_consent
+from personare.govern.consent import check_purposes, no_consent, permits, read_consent
 from personare.govern.ledger import Ledger
-from personare.govern.purposes import check_purposes
-
-__all__ = ["Vault"]
-
-_FIX = "Record the person's consent in consent.tsv, or leave the recording out."
 
 
 def _today() -> date:
@@ -35,12 +30,9 @@ class Vault:
 
     Args:
         cohort: Whose recordings.
-        purpose: One of ``personare.govern.purposes.PURPOSES``.
+        purpose: One of ``personare.govern.consent.PURPOSES``.
         ledger: Where openings are written.
         today: Which day it is.
-
-    Raises:
-        PolicyError: The purpose is not on the list.
     """
 
     def __init__(self, cohort: Cohort, *, purpose: str, ledger: Ledger, today: Callable[[], date] = _today) -> None:
@@ -54,47 +46,27 @@ class Vault:
         self._consent = no_consent()
 
     def admit(self, recordings: Sequence[Recording], track: str) -> tuple[dict[str, Path], list[Withheld]]:
-        """Open one track of several recordings.
-
-        Args:
-            recordings: Of this cohort.
-            track: ``audio``, ``video`` ...; recordings without it are passed over.
+        """Open one track of several recordings; those without it are passed over.
 
         Returns:
             The path by recording id of those that may be opened, and those refused with the reason.
-
-        Raises:
-            DataError: The ledger or the consent cannot be read or written.
         """
         asked = [recording for recording in recordings if track in recording.tracks]
-        reasons = self._reasons(sorted({r.subject for r in asked}), track)
-        opened: dict[str, Path] = {}
-        refused: list[Withheld] = []
-        for recording in asked:
-            path, reason = self._locate(recording, track)
-            reason = reasons[recording.subject] or reason
-            if reason:
-                refused.append(Withheld(item=recording.id, problem=reason, fix=_FIX))
-            else:
-                opened[recording.id] = path
-        why = {withheld.item: withheld.problem for withheld in refused}
+        reasons = self._reasons(asked, track)
+        fix = "Record the person's consent in consent.tsv, or leave the recording out."
+        refused = [Withheld(item=r.id, problem=reasons[r.id], fix=fix) for r in asked if reasons[r.id]]
+        opened = {r.id: self._cohort.root / r.tracks[track] for r in asked if not reasons[r.id]}
         self._ledger.append("opened", [self._row(r, track) for r in asked if r.id in opened])
-        self._ledger.append("refused", [self._row(r, track, reason=why[r.id]) for r in asked if r.id in why])
+        self._ledger.append("refused", [self._row(r, track, reason=reasons[r.id]) for r in asked if r.id not in opened])
         return opened, refused
 
     def permitted(self, recordings: Sequence[Recording], track: str) -> set[str]:
         """Return the ids of those whose track might be opened now; none is."""
-        asked = [r for r in recordings if track in r.tracks]
-        reasons = self._reasons(sorted({r.subject for r in asked}), track)
-        return {r.id for r in asked if not (reasons[r.subject] or self._locate(r, track)[1])}
+        reasons = self._reasons([r for r in recordings if track in r.tracks], track)
+        return {name for name, reason in reasons.items() if not reason}
 
     def open(self, recording: Recording, track: str) -> Path:
-        """Open one track of one recording.
-
-        Raises:
-            DataError: The recording has no such track.
-            PolicyError: Consent does not allow it.
-        """
+        """Open one track of one recording."""
         if track not in recording.tracks:
             raise DataError(
                 f"{recording.id} has no {track}; it has {', '.join(recording.tracks)}. Ask for one of these."
@@ -104,13 +76,20 @@ class Vault:
             raise PolicyError(f"{recording.id} stays closed: {refused[0].problem}. {refused[0].fix}")
         return opened[recording.id]
 
-    def _reasons(self, subjects: Sequence[str], track: str) -> dict[str, str]:
-        """Return by person why the track stays closed; empty where it may be opened."""
-        if cohort_kind(self._cohort.root) != "identifiable":
-            return dict.fromkeys(subjects, "")
-        consent, today = self._current_consent(), self._today()
-        modality = recorded_as(track)
-        return {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
+    def _reasons(self, recordings: Sequence[Recording], track: str) -> dict[str, str]:
+        """Return by recording why the track stays closed; empty where it may be opened."""
+        root, subjects = self._cohort.root, sorted({recording.subject for recording in recordings})
+        closed = dict.fromkeys(subjects, "")
+        if cohort_kind(root) == "identifiable":
+            modality = recorded_as(track, declared_modalities(root))
+            consent, today = self._current_consent(), self._today()
+            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
+        reasons = {}
+        for recording in recordings:
+            path = PurePosixPath(recording.tracks[track])
+            outside = "its file lies outside the cohort" if path.is_absolute() or ".." in path.parts else ""
+            reasons[recording.id] = closed[recording.subject] or outside
+        return reasons
 
     def _current_consent(self) -> pd.DataFrame:
         try:
@@ -122,11 +101,6 @@ class Vault:
             self._consent = read_consent(self._consent_file)
             self._consent_state = state
         return self._consent
-
-    def _locate(self, recording: Recording, track: str) -> tuple[Path, str]:
-        relative = PurePosixPath(recording.tracks[track])
-        outside = relative.is_absolute() or ".." in relative.parts
-        return self._cohort.root / relative, "its file lies outside the cohort" if outside else ""
 
     def _row(self, recording: Recording, track: str, **detail: Any) -> dict[str, Any]:
         who = {"cohort": self._cohort.name, "subject": recording.subject, "recording": recording.id}

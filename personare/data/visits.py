@@ -1,4 +1,4 @@
-"""A person's visits to care as rows of 0 and 1, in words that are fixed and public.
+"""A person's visits to care as rows of 0 and 1, in words that are fixed and public: the track ``visits``.
 
 Row by row one visit, in the order of time. Columns: ``visit`` (1 in every row, so that rows of zeros that fill up a
 batch are told from visits), ``type=...`` (one of them is 1), ``code=...`` (any number), ``length=...`` and ``gap=...``
@@ -6,20 +6,18 @@ batch are told from visits), ``type=...`` (one of them is 1), ``code=...`` (any 
 """
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array
-from personare.data.made import Made
-
-__all__ = ["GAPS", "LENGTHS", "Visit", "Vocabulary", "diagnosis_group", "procedure_group", "word_group"]
+from personare.data.reading import Made, parted
 
 LENGTHS = {"under_1_hour": 0.0, "under_1_day": 1 / 24, "days_1_to_3": 1.0, "days_3_to_7": 3.0, "days_7_to_14": 7.0,
            "over_14_days": 14.0}  # fmt: skip
@@ -29,20 +27,11 @@ GAPS = {"under_1_week": 0.0, "under_1_month": 7.0, "under_3_months": 30.0, "unde
         "over_2_years": 730.0}  # fmt: skip
 """Bins of the time between the starts of two visits: the name, and from how many days on."""
 
-_FIRST = "first"
 _OTHER = "other"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Visit:
-    """One contact with care.
-
-    Attributes:
-        start: When it began.
-        end: When it ended.
-        type: One of the vocabulary's types.
-        codes: Groups of diagnoses, procedures and drugs, such as ``drug.opioids``.
-    """
+class Visit(NamedTuple):
+    """One contact with care: its type, and groups of diagnoses, procedures and drugs, such as ``drug.opioids``."""
 
     start: datetime
     end: datetime
@@ -64,11 +53,7 @@ class Vocabulary:
 
     @classmethod
     def of(cls, types: Sequence[str], tables: Mapping[str, str]) -> "Vocabulary":
-        """Return the vocabulary of some tables of ``visit_codes.toml``.
-
-        Args:
-            types: Kinds of visits.
-            tables: Name of the table by kind of code, e.g. ``{"drug": "drugs"}``.
+        """Return the vocabulary of some tables of ``visit_codes.toml``, given by kind of code.
 
         Example:
             >>> Vocabulary.of(["emergency"], {"drug": "drugs"}).codes[:2]
@@ -80,14 +65,11 @@ class Vocabulary:
     @property
     def columns(self) -> tuple[str, ...]:
         """What the columns of ``rows`` are."""
-        parts = {"type": self.types, "code": self.codes, "length": tuple(LENGTHS), "gap": (_FIRST, *GAPS)}
+        parts = {"type": self.types, "code": self.codes, "length": tuple(LENGTHS), "gap": ("first", *GAPS)}
         return ("visit", *(f"{part}={name}" for part, names in parts.items() for name in names))
 
     def rows(self, visits: Iterable[Visit]) -> Array:
         """Return a history, (T, D) float32 of 0 and 1, in the order of time.
-
-        Raises:
-            DataError: No visit, or a word that the vocabulary does not have.
 
         Example:
             >>> words = Vocabulary(types=("planned", "emergency"), codes=("drug.opioids",))
@@ -104,7 +86,7 @@ class Vocabulary:
         rows = np.zeros((len(ordered), len(place)), np.float32)
         for i, visit in enumerate(ordered):
             days = (visit.end - visit.start).total_seconds() / 86400
-            gap = _FIRST if i == 0 else _bin(GAPS, (visit.start - ordered[i - 1].start).total_seconds() / 86400)
+            gap = "first" if i == 0 else _bin(GAPS, (visit.start - ordered[i - 1].start).total_seconds() / 86400)
             words = [f"type={visit.type}", *(f"code={code}" for code in sorted(visit.codes))]
             unknown = [word for word in words if word not in place]
             if unknown:
@@ -113,14 +95,39 @@ class Vocabulary:
             rows[i, [place[name] for name in on]] = 1
         return rows
 
-    def track(self, visits: Iterable[Visit]) -> Made:
-        """Return a history as what the import writes; its ``SamplingFrequency`` counts rows by visit, not seconds."""
-        return Made(values=self.rows(visits), about={"Columns": list(self.columns), "SamplingFrequency": 1})
-
 
 def _bin(bins: Mapping[str, float], days: float) -> str:
     """Return the bin of a time; what is negative, by mistake, is in the first."""
     return [name for name, start in bins.items() if start <= max(days, 0)][-1]
+
+
+def histories(
+    stays: Iterable[tuple[str, str, datetime, datetime, str]], codes: Iterable[tuple[str, str]]
+) -> dict[str, list[Visit]]:
+    """Return the visits of each person.
+
+    Args:
+        stays: Person, key of the stay, start, end and type.
+        codes: Key of a stay and a code group of it.
+    """
+    found: dict[str, set[str]] = {}
+    for stay, code in codes:
+        found.setdefault(stay, set()).add(code)
+    visits: dict[str, list[Visit]] = {}
+    for person, stay, start, end, kind in stays:
+        visits.setdefault(person, []).append(Visit(start, end, kind, frozenset(found.get(stay, ()))))
+    return visits
+
+
+def make_histories(words: Vocabulary, read: Callable[[], Mapping[str, Sequence[Visit]]]) -> Callable[[str], Made]:
+    """Return what makes the track of ``TABLE#PERSON``; its ``SamplingFrequency`` counts rows by visit, not seconds."""
+    visits = cache(read)
+
+    def make(address: str) -> Made:
+        about = {"Columns": list(words.columns), "SamplingFrequency": 1}
+        return Made(values=words.rows(visits()[parted(address)[1]]), about=about)
+
+    return make
 
 
 def diagnosis_group(code: str, version: int = 9) -> str:

@@ -1,13 +1,11 @@
-"""What a player takes out of a container: which tracks, from when on, and how much of the picture."""
+"""What a player takes out of a container: which tracks, from when on, how much of the picture; how long a WAV is."""
 
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import av
-
-__all__ = ["Crop", "begin_s", "crop_of", "is_mp4", "played"]
 
 _DEFAULT = av.stream.Disposition.default
 _COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -16,6 +14,8 @@ _HEAD = 1 << 22  # Matroska describes its tracks here, before the first picture
 _EBML_MASTERS = {0x18538067, 0x1654AE6B, 0xAE}  # segment, tracks, track
 _EBML_VIDEO = 0xE0
 _EBML_CROPS = {0x54BB: "top", 0x54AA: "bottom", 0x54CC: "left", 0x54DD: "right"}
+_UNKNOWN_SIZE = 0x7FFFF000  # what streaming recorders write instead of a length is at least this, or 0
+_PADDING_S = 0.1  # so little behind the sound may be anything
 
 
 class Crop(NamedTuple):
@@ -49,43 +49,31 @@ def begin_s(container: Any) -> float:
     return max(0.0, start_s) if is_mp4(container) else start_s
 
 
-def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) -> Crop:
-    """Return what the container itself cuts off a picture, beyond what its codec does.
-
-    **Source**: ISO/IEC 14496-12, clean aperture (``clap``); RFC 9559, ``PixelCrop*``.
-
-    Args:
-        path: The file.
-        container: The same, opened.
-        stream: Its picture track.
-        width: Of the decoded picture, pixels.
-        height: Of the decoded picture, pixels.
-    """
-    if is_mp4(container):
-        aperture = next((c for i, c in _clean_apertures(path) if i == stream.id), None)
-        crop = _cut(aperture, width, height) if aperture else Crop()
-    elif "matroska" in container.format.name:
-        with path.open("rb") as file:
-            crops = list(_matroska_crops(file.read(_HEAD)))
-        number = container.streams.video.index(stream)
-        crop = crops[number] if number < len(crops) else Crop()
-    else:
-        return Crop()
-    fits = min(crop) >= 0 and crop.top + crop.bottom < height and crop.left + crop.right < width
-    return crop if fits else Crop()
-
-
 def is_mp4(container: Any) -> bool:
     """Whether a container is of the family of MP4 and MOV, with edit lists and switches."""
     return "mp4" in container.format.name.split(",")
 
 
-def _cut(aperture: tuple[int, ...], width: int, height: int) -> Crop:
-    """Turn a clean aperture (eight numbers: four fractions) into whole rows and columns; a part of one is cut off."""
-    wide, high, right, down = (n / d if d else 0.0 for n, d in zip(aperture[::2], aperture[1::2], strict=True))
-    left, top = (width - wide) / 2 + right, (height - high) / 2 + down
-    edges = (-(-top // 1), -(-(height - top - high) // 1), -(-left // 1), -(-(width - left - wide) // 1))
-    return Crop(*map(int, edges))
+def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) -> Crop:
+    """Return what the container itself cuts off the decoded picture of a track, beyond what its codec does.
+
+    **Source**: ISO/IEC 14496-12, clean aperture (``clap``); RFC 9559, ``PixelCrop*``.
+    """
+    crop = Crop()
+    if is_mp4(container):
+        aperture = next((c for i, c in _clean_apertures(path) if i == stream.id), None)
+        if aperture:  # eight numbers, four fractions; of a row or column that is cut in part all is cut off
+            wide, high, right, down = (n / d if d else 0.0 for n, d in zip(aperture[::2], aperture[1::2], strict=True))
+            left, top = (width - wide) / 2 + right, (height - high) / 2 + down
+            edges = (-(-top // 1), -(-(height - top - high) // 1), -(-left // 1), -(-(width - left - wide) // 1))
+            crop = Crop(*map(int, edges))
+    elif "matroska" in container.format.name:
+        with path.open("rb") as file:
+            crops = list(_matroska_crops(file.read(_HEAD)))
+        number = container.streams.video.index(stream)
+        crop = crops[number] if number < len(crops) else Crop()
+    fits = min(crop) >= 0 and crop.top + crop.bottom < height and crop.left + crop.right < width
+    return crop if fits else Crop()
 
 
 def _clean_apertures(path: Path) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -154,3 +142,52 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
         end = len(content) if unknown else at + size
         yield name, content[at:end]
         at = end
+
+
+class WavHeader(NamedTuple):
+    """What a WAV file announces and what it holds; libsndfile believes it, so it must be read here."""
+
+    announced: int
+    present: int
+    bytes_a_second: int
+
+    @property
+    def announced_s(self) -> float | None:
+        """Seconds; None where a recorder that streamed did not know them."""
+        unknown = self.announced == 0 or self.announced >= _UNKNOWN_SIZE > self.present
+        return None if unknown or not self.bytes_a_second else self.announced / self.bytes_a_second
+
+    def is_too_small(self) -> bool:
+        """Whether more sound follows than is announced."""
+        return self.present - self.announced > _PADDING_S * self.bytes_a_second > 0
+
+
+def wav_header(path: Path) -> WavHeader | None:
+    """Return the header of a WAV file; None for any other file."""
+    size, bytes_a_second = path.stat().st_size, 0
+    with path.open("rb") as file:
+        head = file.read(12)
+        if head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return None
+        while len(head := file.read(8)) == 8:
+            length, at = int.from_bytes(head[4:], "little"), file.tell()
+            if head[:4] == b"data":
+                rest = size - at
+                present = length if _are_chunks(file, at + length + length % 2, size) else rest
+                return WavHeader(length, min(present, rest), bytes_a_second)
+            if head[:4] == b"fmt ":
+                bytes_a_second = int.from_bytes(file.read(12)[8:], "little")
+            file.seek(at + length + length % 2)
+    return None
+
+
+def _are_chunks(file: BinaryIO, at: int, end: int) -> bool:
+    """Whether a file goes on with whole chunks from here to its end; sound looks otherwise."""
+    while at + 8 <= end:
+        file.seek(at)
+        head = file.read(8)
+        if not all(32 <= letter < 127 for letter in head[:4]):
+            return False
+        length = int.from_bytes(head[4:], "little")
+        at += 8 + length + length % 2
+    return at <= end + 1

@@ -1,4 +1,4 @@
-"""Speech at 16 kHz as frames every 10 ms: mel bands, cepstra, pitch and level."""
+"""Speech at 16 kHz as frames every 10 ms: mel bands, cepstra, pitch, level and the resonances of the vocal tract."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -6,23 +6,9 @@ from functools import cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import dct, irfft, rfft
-from scipy.signal import get_window
+from scipy.signal import get_window, resample_poly
 
 from personare.core.types import Array
-
-__all__ = [
-    "HOP",
-    "N_FFT",
-    "RATE_HZ",
-    "framed",
-    "logmel",
-    "mel_bank",
-    "mfcc",
-    "power_spectra",
-    "prosody",
-    "slopes",
-    "track_pitch",
-]
 
 RATE_HZ = 16_000
 HOP = 160
@@ -32,8 +18,11 @@ FLOOR = 1e-10
 _CHUNK = 4096  # frames handled at once: an hour of speech never lies in memory as spectra
 
 _PITCH_WINDOW = 640
+_LOWEST_HZ, _HIGHEST_HZ = 65.0, 650.0
 _CANDIDATES = 6
 _SHORTEST_VOICED = 4
+_FORMANT_RATE_HZ = 10_000
+_FORMANT_ORDER = 11
 
 
 def framed(samples: Array, size: int, *, hop: int = HOP) -> Array:
@@ -95,16 +84,13 @@ def prosody(samples: Array) -> Array:
     return np.column_stack([pitch_hz, 10 * np.log10(energy + FLOOR)]).astype(np.float32)
 
 
-def track_pitch(samples: Array, *, low_hz: float = 65.0, high_hz: float = 650.0) -> tuple[Array, Array]:
+def track_pitch(samples: Array) -> tuple[Array, Array]:
     """Return the pitch of speech and how periodic it is, every 10 ms.
 
     The autocorrelation of Hann frames of 40 ms divided by that of the window gives candidates; the cheapest path
     through them (voiced or not, no needless octave jumps) is the contour.
 
-    Args:
-        samples: (N,) at 16 kHz.
-        low_hz: Lowest pitch.
-        high_hz: Highest pitch.
+    Takes (N,) samples at 16 kHz.
 
     Returns:
         Pitch in Hz, (T,), NaN where unvoiced; periodicity in [0, 1), (T,): share of the energy that repeats.
@@ -120,37 +106,42 @@ def track_pitch(samples: Array, *, low_hz: float = 65.0, high_hz: float = 650.0)
     """
     frames = framed(samples, _PITCH_WINDOW)
     loudest = float(np.abs(samples).max(initial=0.0)) + 1e-9
-    found = [_candidates(frames[at : at + _CHUNK], loudest, low_hz, high_hz) for at in range(0, len(frames), _CHUNK)]
+    found = [_candidates(frames[at : at + _CHUNK], loudest) for at in range(0, len(frames), _CHUNK)]
     pitch, strength, reward = (np.concatenate(parts) for parts in zip(*found, strict=True))
     chosen = _cheapest_path(pitch, reward)
     rows = np.arange(len(frames))
     pitch_hz, periodicity = pitch[rows, chosen], strength[rows, chosen]
-    return np.where(_long_enough(pitch_hz > 0), pitch_hz, np.nan), np.clip(periodicity, 0, 0.9999)
+    for first, last in runs(pitch_hz > 0):
+        if last - first < _SHORTEST_VOICED:  # hiss that happens to repeat
+            pitch_hz[first:last] = 0
+    return np.where(pitch_hz > 0, pitch_hz, np.nan), np.clip(periodicity, 0, 0.9999)
 
 
-def _long_enough(voiced: Array) -> Array:
-    """Leave out voiced stretches of one to three frames: hiss that happens to repeat."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
-    kept = voiced.copy()
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        kept[first:last] = last - first >= _SHORTEST_VOICED
-    return kept
+def runs(flags: Array) -> list[tuple[int, int]]:
+    """Return (first, one past last) of each stretch of True.
+
+    Example:
+        >>> runs(np.array([True, False, True, True]))
+        [(0, 1), (2, 4)]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
+    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _candidates(frames: Array, loudest: float, low_hz: float, high_hz: float) -> tuple[Array, Array, Array]:
+def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     """Return pitch, periodicity and reward of candidates, each (T, 1 + K); column 0 is "unvoiced" with pitch 0."""
     centred = frames - frames.mean(axis=1, keepdims=True)
-    first, last = int(RATE_HZ / high_hz), int(RATE_HZ / low_hz) + 1
+    first, last = int(RATE_HZ / _HIGHEST_HZ), int(RATE_HZ / _LOWEST_HZ) + 1
     shape = _autocorrelation(centred, last + 1)
     inside = shape[:, first : last + 1]
     peaks = (inside > shape[:, first - 1 : last]) & (inside >= shape[:, first + 1 : last + 2]) & (inside > 0.2)
     lags = np.arange(first, last + 1)
-    ranked = np.where(peaks, inside - 0.01 * np.log2(lags * low_hz / RATE_HZ), -np.inf)
+    ranked = np.where(peaks, inside - 0.01 * np.log2(lags * _LOWEST_HZ / RATE_HZ), -np.inf)
     best = np.argpartition(-ranked, _CANDIDATES, axis=1)[:, :_CANDIDATES]
     valid = np.isfinite(np.take_along_axis(ranked, best, axis=1))
     lag, strength = _refined(shape, best + first)
     pitch = np.where(valid, RATE_HZ / lag, 1.0)
-    reward = np.where(valid, strength - 0.01 * np.log2(np.maximum(low_hz / pitch, 1e-3)), -np.inf)
+    reward = np.where(valid, strength - 0.01 * np.log2(np.maximum(_LOWEST_HZ / pitch, 1e-3)), -np.inf)
     quiet = np.abs(centred).max(axis=1) / loudest
     unvoiced = 0.45 + np.maximum(0, 2 - quiet / (0.03 / 1.45))
     none = np.zeros((len(frames), 1))
@@ -198,3 +189,57 @@ def _costs(pitch: Array) -> Array:
     both = voiced[:-1, :, None] & voiced[1:, None, :]
     switch = 0.14 * (voiced[:-1, :, None] != voiced[1:, None, :])
     return np.asarray(np.where(both, jump, switch))
+
+
+def linear_prediction(frames: Array, order: int, *, floor: float = 1e-6) -> Array:
+    """Return the predictor polynomials of windowed frames (T, N), (T, order + 1), first column 1.
+
+    ``floor`` is white noise, as a share of the energy, that keeps digital silence and pure tones stable.
+
+    **Source**: autocorrelation method with the Levinson-Durbin recursion (J. Makhoul, "Linear prediction: a tutorial
+    review", Proceedings of the IEEE 63, 1975), run over all frames at once.
+    """
+    size = 1 << int(np.ceil(np.log2(frames.shape[1] + order)))
+    lags = irfft(np.abs(rfft(frames, size)) ** 2, size)[:, : order + 1].astype(np.float64)
+    lags[:, 0] = lags[:, 0] * (1 + floor) + 1e-9
+    poly = np.zeros((len(frames), order + 1))
+    poly[:, 0] = 1
+    error = lags[:, 0].copy()
+    for k in range(1, order + 1):
+        reflection = -np.einsum("ij,ij->i", poly[:, :k], lags[:, k:0:-1]) / error
+        poly[:, 1 : k + 1] += reflection[:, None] * poly[:, k - 1 :: -1][:, :k]
+        error *= 1 - reflection**2
+    return poly
+
+
+def formants(samples: Array, voiced: Array) -> tuple[Array, Array]:
+    """Return the lowest three resonances of the vocal tract in the frames (T,) that are voiced.
+
+    Returns:
+        Frequency and bandwidth in Hz, each (T', 3) over the voiced frames; NaN where fewer were found.
+    """
+    low = resample_poly(samples, 5, 8).astype(np.float32)
+    low = np.append(low[:1], low[1:] - 0.97 * low[:-1])
+    size = 250
+    frames = framed(low, size, hop=_FORMANT_RATE_HZ * HOP // RATE_HZ)
+    window = get_window("hann", size).astype(np.float32)
+    chosen = np.flatnonzero(voiced[: len(frames)])
+    found = [_resonances(frames[chosen[at : at + _CHUNK]] * window) for at in range(0, max(1, len(chosen)), _CHUNK)]
+    return np.concatenate([f for f, _ in found]), np.concatenate([b for _, b in found])
+
+
+def _resonances(frames: Array) -> tuple[Array, Array]:
+    if len(frames) == 0:
+        return np.full((0, 3), np.nan), np.full((0, 3), np.nan)
+    poly = linear_prediction(frames, _FORMANT_ORDER, floor=1e-4)
+    companion = np.zeros((len(poly), _FORMANT_ORDER, _FORMANT_ORDER))
+    companion[:, 0] = -poly[:, 1:]
+    below = np.arange(1, _FORMANT_ORDER)
+    companion[:, below, below - 1] = 1
+    roots = np.linalg.eigvals(companion)
+    frequency = np.angle(roots) * _FORMANT_RATE_HZ / (2 * np.pi)
+    bandwidth = -np.log(np.maximum(np.abs(roots), 1e-6)) * _FORMANT_RATE_HZ / np.pi
+    frequency = np.where((frequency > 150) & (frequency < 4800) & (bandwidth < 700), frequency, np.nan)
+    order = np.argsort(frequency, axis=1)[:, :3]  # NaN sorts last
+    picked = np.take_along_axis(frequency, order, axis=1)
+    return picked, np.where(np.isnan(picked), np.nan, np.take_along_axis(bandwidth, order, axis=1))

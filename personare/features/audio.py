@@ -1,70 +1,378 @@
-"""Sound: read any file, write, change the rate, match loudness, and describe it as numbers.
+"""Sound: read any file piece by piece, check it, write it, change the rate, match loudness, describe it as numbers.
 
-One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (samples, channels).
+One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (samples, channels). What is wrong with a
+file but can be mended is mended, and :func:`remarks` says so.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
+import soundfile
 import soxr
 from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.features import acoustics
-from personare.features.audio_files import (
-    BLOCK_S,
-    SILENT_DBFS,
-    blocks,
-    check,
-    downmix,
-    extract_sound,
-    remarks,
-    unscaled_blocks,
-    write,
-)
-from personare.features.functionals import FUNCTIONAL_NAMES, functionals
+from personare.features._containers import begin_s, is_mp4, played, wav_header
+from personare.features.functionals import functionals
 
-__all__ = [
-    "FUNCTIONAL_NAMES",
-    "VIEWS",
-    "blocks",
-    "check",
-    "describe",
-    "extract_sound",
-    "match_loudness",
-    "mono",
-    "read",
-    "remarks",
-    "resample",
-    "write",
-]
-
+BLOCK_S = 30.0
+SILENT_DBFS = -80.0
+SHORTEST_S = 0.05
 CEILING = 0.99
 _CHUNK = 1 << 16  # samples handled at once
+_PIECE = 4096  # samples decoded at once: small, so that little is lost where a file is damaged
+_LONGEST_GAP_S = 3600.0  # more is a broken time stamp, not a pause
+_JITTER_S = 0.1  # time stamps may be off by this without anybody hearing it
+_LARGEST = 2.0**31  # samples are at most whole numbers of 32 bits; what is larger is damage
+_UNKNOWN_FRAMES = 1 << 62  # libsndfile says more where a FLAC file says nothing
+_OVER = 1.01  # beyond full scale by so much is worth a remark
+_BY_FFMPEG = ("OGG", "FLAC", "AU")  # of these libsndfile drops pauses, and what is behind a wrong length
+
+
+# Reading
 
 
 def read(path: Path, *, rate_hz: float | None = None) -> Signal:
     """Read the sound of any file: WAV, FLAC, MP3 ... or the sound track of a video.
 
-    Args:
-        path: The file.
-        rate_hz: Samples a second to convert to; None keeps the file's own.
-
-    Returns:
-        (samples, channels) float32 in [-1, 1]. Surround sound is mixed to stereo; sound beyond full scale is turned
-        down as a whole; silence fills pauses of the time stamps. ``remarks`` says what was done.
-
-    Raises:
-        DataError: The file is missing, empty, broken, or holds no sound.
+    Surround sound is mixed to stereo; sound beyond full scale is turned down as a whole; silence fills pauses of the
+    time stamps. ``rate_hz`` None keeps the file's own.
     """
     parts = list(unscaled_blocks(path, block_s=BLOCK_S))
     values = np.concatenate([p.values for p in parts])
     values /= np.float32(max(1.0, float(values.max()), -float(values.min())))
     signal = Signal(values=values, rate_hz=parts[0].rate_hz)
     return signal if rate_hz is None else resample(signal, rate_hz)
+
+
+def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+    """Read as :func:`read`, in consecutive pieces of ``block_s``, so that memory does not grow with a file's length.
+
+    ``start_s`` says where each begins; the last one may be shorter.
+    """
+    loudest = 1.0  # decoders and floating-point files go beyond it, whole numbers cannot
+    file = _by_libsndfile(path) if path.is_file() else None
+    if file is not None:
+        file.close()
+    if file is None or file.subtype in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
+        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path, block_s=BLOCK_S)))
+    for part in unscaled_blocks(path, block_s=block_s):
+        yield replace(part, values=part.values / np.float32(loudest))
+
+
+def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+    """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
+    if not block_s > 0:
+        raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is not a file. Check the name.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes). Copy it again from where it was recorded.")
+    waiting: list[Array] = []  # the decoder hands over pieces of any length
+    held, start, rate = 0, 0, 1.0
+    for values, rate in _decoded(path, _Repairs()):
+        size = max(1, round(block_s * rate))
+        waiting.append(values)
+        held += len(values)
+        if held >= size:
+            together = np.concatenate(waiting)
+            for at in range(0, held // size * size, size):
+                yield Signal(values=together[at : at + size], rate_hz=rate, start_s=start / rate)
+                start += size
+            waiting, held = [together[held // size * size :]], held % size
+    if held:
+        yield Signal(values=np.concatenate(waiting), rate_hz=rate, start_s=start / rate)
+    elif start == 0:
+        raise DataError(f"{path} holds no sound (0 samples). Record or export it again.")
+
+
+@dataclass
+class _Repairs:
+    """What had to be mended while a file was decoded."""
+
+    said: list[str] = field(default_factory=list)
+    gaps: list[tuple[float, float]] = field(default_factory=list)  # (where, how long), seconds
+    damaged_samples: int = 0
+    damaged_packets: int = 0
+
+    def sentences(self) -> list[str]:
+        """Return what was mended, for people."""
+        said = list(self.said)
+        late_s = sum(long for where, long in self.gaps if where == 0)
+        pauses = [(where, long) for where, long in self.gaps if where > 0]
+        if late_s > _JITTER_S:
+            said.append(f"The sound starts {late_s:.2f} s late: silence is put before it, so that it stays in time.")
+        if pauses:
+            said.append(
+                f"The sound pauses {len(pauses)} times, {sum(long for _, long in pauses):.2f} s in all, first at "
+                f"{pauses[0][0]:.2f} s: silence is put there, so that it stays in time."
+            )
+        if self.damaged_samples:
+            said.append(f"{self.damaged_samples} samples of the sound are no numbers: silenced.")
+        if self.damaged_packets:
+            said.append(f"{self.damaged_packets} pieces of the sound are damaged: silenced or left out.")
+        return said
+
+    def sane(self, values: Array) -> Array:
+        """Silence samples that are no numbers of sound."""
+        if not np.abs(values).max(initial=0) < _LARGEST:  # NaN too
+            bad = ~(np.abs(values) < _LARGEST)
+            self.damaged_samples += int(bad.sum())
+            values = np.where(bad, 0, values)
+        return np.asarray(values, np.float32)
+
+
+def _by_libsndfile(path: Path) -> Any:
+    """Return the opened file, or None where FFmpeg reads it better: it knows time stamps, loudspeakers, lengths."""
+    try:
+        file = soundfile.SoundFile(os.fsencode(path))
+    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        return None
+    header = wav_header(path)
+    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small()):
+        file.close()
+        return None
+    return file
+
+
+def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
+    file = _by_libsndfile(path)
+    if file is None:
+        yield from _decoded_by_ffmpeg(path, repairs)
+        return
+    with file:
+        while True:
+            try:
+                values = file.read(_PIECE, dtype="float32", always_2d=True)
+            except soundfile.LibsndfileError:  # damaged from here on: keep what came before
+                return
+            if len(values) == 0:
+                return
+            yield repairs.sane(values), float(file.samplerate)
+
+
+def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
+    header = wav_header(path)
+    too_small = header is not None and header.is_too_small()
+    try:
+        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if too_small else {})
+    except (av.FFmpegError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
+        ) from error
+    with closing(container):
+        tracks = played(container, "audio")
+        if not tracks:
+            raise DataError(f"{path} holds no sound track that a player plays. Use it as picture only.")
+        yield from _pieces(container, _audible(path, tracks, repairs), repairs)
+
+
+def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
+    """Return the track that a player plays, or the first of the others if that one is silent and it is not."""
+    if len(tracks) == 1:
+        return tracks[0]
+    for track in tracks:
+        with closing(av.open(f"file:{path}")) as container:
+            pieces = _pieces(container, container.streams[track.index], _Repairs())
+            if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
+                if track is not tracks[0]:
+                    repairs.said.append(
+                        f"The sound track that plays first is silent: another one (stream {track.index}) is used."
+                    )
+                return track
+    return tracks[0]
+
+
+def _pieces(container: Any, stream: Any, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
+    """Decode a track; where its time stamps pause there is silence, so that sound stays with picture."""
+    rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout
+    surround = layout.nb_channels > 2 and any(channel.name == "FL" for channel in layout.channels)
+    resampler = av.AudioResampler(format="flt", layout="stereo" if surround else None, rate=rate)
+    if surround:
+        repairs.said.append(
+            f"The sound has {layout.nb_channels} channels ({layout.name}): mixed to stereo, as loud as before."
+        )
+    begin, done = Fraction(begin_s(container)), 0
+    for frame in _audio_frames(container, stream, repairs):
+        at = done if frame.pts is None else round((frame.pts * frame.time_base - begin) * rate)
+        pause, early = at - done, max(0, -at) if not done else 0  # before the beginning: cut off by an edit list
+        if pause > _LONGEST_GAP_S * rate:
+            begin += Fraction(pause, rate)
+        elif pause > (_JITTER_S if done else 0.001) * rate:
+            repairs.gaps.append((done / rate, pause / rate))
+            channels = 2 if surround else layout.nb_channels
+            for _ in range(0, pause, rate):
+                yield np.zeros((min(rate, at - done), channels), np.float32), float(rate)
+                done += min(rate, at - done)
+        for part in resampler.resample(frame):
+            values = part.to_ndarray().reshape(part.samples, -1)[early:]
+            early, done = max(0, early - part.samples), done + len(values)
+            yield repairs.sane(values), float(rate)
+
+
+def _audio_frames(container: Any, stream: Any, repairs: _Repairs) -> Iterator[Any]:
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except (av.FFmpegError, ValueError):  # damaged from here on: keep what came before
+            return
+        if packet is None:
+            return
+        try:
+            yield from packet.decode()
+        except (av.FFmpegError, ValueError):  # the next one may be whole again
+            repairs.damaged_packets += 1
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
+
+
+# What is wrong with a file
+
+
+def check(path: Path) -> None:
+    """Decode a file to its end and say what is wrong with its sound, before anybody relies on it.
+
+    Example:
+        >>> check(Path("nothing.wav"))
+        Traceback (most recent call last):
+        ...
+        personare.core.errors.DataError: nothing.wav does not exist or is not a file. Check the name.
+    """
+    samples, loudest, rate = 0, 0.0, 1.0
+    for block in blocks(path, block_s=BLOCK_S):
+        samples, rate = samples + len(block.values), block.rate_hz
+        loudest = max(loudest, float(np.abs(block.values).max()))
+    if shortfall := _shortfall(Path(path), samples / rate):
+        raise DataError(f"{path} {shortfall}")
+    if samples / rate < SHORTEST_S:
+        raise DataError(f"{path} lasts {samples / rate:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
+    if loudest < 10 ** (SILENT_DBFS / 20):
+        raise DataError(
+            f"{path} is silent (nothing above {SILENT_DBFS:.0f} dBFS). Was the microphone on? Leave it out."
+        )
+
+
+def remarks(path: Path) -> list[str]:
+    """Say what of a file's sound was mended to make it usable, and what could not be; nothing where it is as it should.
+
+    Sound that cannot be read at all is an error.
+    """
+    repairs, samples, loudest, rate_hz = _Repairs(), 0, 0.0, 1.0
+    for values, rate in _decoded(path, repairs):
+        samples, rate_hz = samples + len(values), rate
+        loudest = max(loudest, float(np.abs(values).max(initial=0)))
+    said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), wav_header(path)
+    longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
+    if longer or (header is not None and header.is_too_small()):
+        announced = f"{announced_s:.2f} s" if announced_s else "no length"
+        said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
+    if loudest > _OVER:
+        said.append(
+            f"The sound peaks at {loudest:.4g} times full scale: all of it is turned down by "
+            f"{20 * np.log10(loudest):.1f} dB, so that nothing is cut off."
+        )
+    shortfall = _shortfall(path, length_s)
+    return [*said, f"The sound {shortfall}"] if shortfall else said
+
+
+def _shortfall(path: Path, present_s: float) -> str:
+    announced = _announced_s(path)
+    if announced is None or present_s >= 0.97 * announced - 0.05:
+        return ""
+    return (
+        f"is cut short: it announces {announced:.2f} s of sound and holds {present_s:.2f} s. "
+        "Copy it again from where it was recorded."
+    )
+
+
+def _announced_s(path: Path) -> float | None:
+    """Return how many seconds of sound the file's own header announces; None where it does not say."""
+    header = wav_header(path)
+    if header is not None:
+        return header.announced_s
+    try:
+        info = soundfile.info(os.fsencode(path))
+        return float(info.duration) if info.frames < _UNKNOWN_FRAMES else None
+    except (soundfile.LibsndfileError, RuntimeError, TypeError):
+        pass
+    with closing(av.open(f"file:{path}")) as container:
+        stream = played(container, "audio")[0]
+        if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
+            return None
+        if stream.duration is not None and stream.time_base is not None:
+            first = next((packet.pts for packet in container.demux(stream) if packet.pts is not None), 0)
+            return float((stream.duration + min(0, first)) * stream.time_base)  # below 0 an edit list cuts off
+        return container.duration / 1_000_000 if container.duration else None
+
+
+# Writing
+
+
+def write(path: Path, signal: Signal, *, note: str = "") -> None:
+    """Write a WAV file (16 bit), with ``note`` as the file's own comment, for whoever finds it alone.
+
+    The file appears only when complete; what exceeds [-1, 1] is limited.
+    """
+    _write_parts(Path(path), signal, iter(()), note)
+
+
+def extract_sound(video: Path, target_wav: Path) -> bool:
+    """Write the sound track of a video to a WAV file of the same rate and channels, piece by piece.
+
+    Returns:
+        False (and no file) if the video has no sound track.
+    """
+    parts = blocks(video, block_s=BLOCK_S)
+    try:
+        first = next(parts)
+    except DataError as error:
+        if "holds no sound" in str(error):
+            return False
+        raise
+    _write_parts(Path(target_wav), first, parts)
+    return True
+
+
+def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = "") -> None:
+    name = ""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
+        os.close(handle)
+        with soundfile.SoundFile(
+            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
+        ) as file:
+            if note:
+                file.comment = note
+            file.write(np.clip(first.values, -1, 1))
+            for part in rest:
+                file.write(np.clip(part.values, -1, 1))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DataError(
+            f"{path} cannot be written ({_reason(error)}). Is there room, and may you write there?"
+        ) from error
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)
+
+
+# Rate, channels and loudness
 
 
 def resample(signal: Signal, rate_hz: float) -> Signal:
@@ -86,29 +394,42 @@ def resample(signal: Signal, rate_hz: float) -> Signal:
 
 def mono(signal: Signal) -> Signal:
     """Return the channels as one, (samples, 1): their mean; of more than two, as loud as the loudest."""
-    return Signal(values=downmix(np.asarray(signal.values, np.float32)), rate_hz=signal.rate_hz, start_s=signal.start_s)
+    return replace(signal, values=downmix(np.asarray(signal.values, np.float32)))
+
+
+def downmix(values: Array) -> Array:
+    """Return channels (N, C) as one (N, 1), their mean; of more than two, as loud as the loudest of them.
+
+    Of many microphones or loudspeakers one often holds all the speech; a mean alone would make it quieter by 20 log C
+    dB.
+
+    Example:
+        >>> downmix(np.array([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0]])).tolist()
+        [[0.6], [-0.6]]
+    """
+    mean = np.asarray(values.mean(axis=1, keepdims=True))
+    power = [float(np.square(part, dtype=np.float64).sum(axis=0).max(initial=0)) for part in (values, mean)]
+    if values.shape[1] <= 2 or not power[1]:
+        return mean
+    mean *= min(values.shape[1], (power[0] / power[1]) ** 0.5)
+    return np.asarray(mean / max(1.0, float(np.abs(mean).max())))
 
 
 def match_loudness(signal: Signal, like: Signal) -> Signal:
-    """Return the sound with the effective level (RMS) of another, limited smoothly so that nothing clips.
+    """Return the sound with the effective level (RMS) of another, limited smoothly so that nothing is above 0.99.
 
-    Args:
-        signal: What to change.
-        like: Whose level to take.
-
-    Returns:
-        The signal, nowhere above 0.99. A silent signal or a silent model gives silence.
+    A silent signal or a silent model gives silence.
     """
     wanted, values = _rms(like.values), np.array(signal.values, np.float32)
     if wanted < 10 ** (SILENT_DBFS / 20) or _rms(values) == 0:
-        return Signal(values=np.zeros_like(signal.values), rate_hz=signal.rate_hz, start_s=signal.start_s)
+        return replace(signal, values=np.zeros_like(signal.values))
     for _ in range(3):  # the limiter takes a little away, so the level is set again
         gain = wanted / _rms(values)
         if abs(20 * np.log10(gain)) < 0.01:
             break
         values *= np.float32(gain)
         values = _limited(values, max(1, round(0.001 * signal.rate_hz)))
-    return Signal(values=np.asarray(values, np.float32), rate_hz=signal.rate_hz, start_s=signal.start_s)
+    return replace(signal, values=np.asarray(values, np.float32))
 
 
 def _rms(values: Array) -> float:
@@ -122,14 +443,16 @@ def _limited(values: Array, step: int) -> Array:
     The gain is set every millisecond (``step`` samples) and drawn as straight lines between. It is the mean of local
     minima over a shorter reach than theirs, so no sample gets more than it can bear.
     """
-    count = -(-len(values) // step)
-    starts = range(0, len(values), step * _CHUNK)
-    loudest = np.concatenate([_loudest(values[at : at + step * _CHUNK], step) for at in starts])
+    parts = []
+    for at in range(0, len(values), step * _CHUNK):
+        peak = np.abs(values[at : at + step * _CHUNK]).max(axis=1)
+        parts.append(np.pad(peak, (0, -len(peak) % step)).reshape(-1, step).max(axis=1))
+    loudest = np.concatenate(parts)  # (milliseconds,)
     if loudest.max() <= CEILING:
         return values
     needed = np.minimum(1.0, CEILING / np.maximum(loudest, CEILING))
     knots = uniform_filter1d(minimum_filter1d(needed, 13, mode="nearest"), 11, mode="nearest")
-    middles = (np.arange(count) + 0.5) * step
+    middles = (np.arange(len(loudest)) + 0.5) * step
     for at in range(0, len(values), _CHUNK):  # in place, so that an hour needs little more than itself
         part = values[at : at + _CHUNK]
         part *= np.interp(np.arange(at, at + len(part)), middles, knots)[:, None].astype(np.float32)
@@ -137,30 +460,27 @@ def _limited(values: Array, step: int) -> Array:
     return values
 
 
-def _loudest(values: Array, step: int) -> Array:
-    peak = np.abs(values).max(axis=1)
-    return np.asarray(np.pad(peak, (0, -len(peak) % step)).reshape(-1, step).max(axis=1))
+# Numbers
+
+
+VIEWS: Mapping[str, Callable[[Array], Array]] = {
+    "mfcc": acoustics.mfcc,
+    "logmel": acoustics.logmel,
+    "prosody": acoustics.prosody,
+    "functionals": functionals,
+    "waveform": lambda samples: samples.astype(np.float16),
+}
+"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
 
 
 def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
-    """Describe speech as numbers, after mixing it to one channel at 16 kHz.
+    """Describe speech as numbers, after mixing it to one channel at 16 kHz; frames are 10 ms apart, T is their number.
 
-    Args:
-        signal: Any rate, any channels.
-        views: Which descriptions; frames are 10 ms apart and T is their number.
-
-            - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
-            - ``logmel`` (T, 64): energy in 64 mel bands, dB.
-            - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
-            - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
-            - ``waveform`` (N,): float16 at 16 kHz.
-
-    Returns:
-        The views by name.
-
-    Raises:
-        OptionError: An unknown view.
-        DataError: No samples.
+    - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
+    - ``logmel`` (T, 64): energy in 64 mel bands, dB.
+    - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
+    - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
+    - ``waveform`` (N,): float16 at 16 kHz.
 
     Example:
         >>> describe(Signal(values=np.ones((16000, 1)), rate_hz=16000), ["logmel"])["logmel"].shape
@@ -173,17 +493,3 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
         raise DataError("A sound without samples cannot be described. Leave the recording out.")
     samples = resample(mono(signal), acoustics.RATE_HZ).values[:, 0]
     return {view: VIEWS[view](samples) for view in views}
-
-
-def _waveform(samples: Array) -> Array:
-    return samples.astype(np.float16)
-
-
-VIEWS: Mapping[str, Callable[[Array], Array]] = {
-    "mfcc": acoustics.mfcc,
-    "logmel": acoustics.logmel,
-    "prosody": acoustics.prosody,
-    "functionals": functionals,
-    "waveform": _waveform,
-}
-"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""

@@ -1,9 +1,10 @@
 """Recordings as one batch: every track an array of one shape, a mask of what is missing, labels, and whose they are."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -16,8 +17,6 @@ from personare.core.types import Array, Batch, Recording, Withheld
 from personare.data.roles import usual_tracks
 from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
-
-__all__ = ["Each", "Layout", "read_batch"]
 
 _T = TypeVar("_T")
 
@@ -53,7 +52,7 @@ Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, A
 """Does the same work on each item, in any order and any process; yields its name and what came of it."""
 
 
-def _in_turn(items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterator[tuple[str, Any]]:
+def _in_turn(items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterable[tuple[str, Any]]:
     return ((name, work(item)) for name, item in items.items())
 
 
@@ -86,33 +85,52 @@ def read_batch(
 
     Returns:
         The batch (classes in alphabetical order) and what is not in it.
-
-    Raises:
-        DataError: No recording, nobody has the label or all have the same one, a modality that nobody has, values of
-            different width, or gaps that were not asked for.
     """
     targets = _targets(recordings, label, participants)
     labelled = [r for r in recordings if r.id in targets]
-    skipped = [_unlabelled(r, label) for r in recordings if r.id not in targets]
+    skipped = [
+        Withheld(item=r.id, problem=f"it has no label {label!r}", fix="Label it, or learn another label.")
+        for r in recordings
+        if r.id not in targets
+    ]
     names = tuple(modalities) or usual_tracks(t for r in labelled for t in sources.get(r.id, {}))
-    read, broken = _read(labelled, sources, names, layout, each, known)
-    skipped += broken
+
+    tracks: dict[str, dict[str, Track]] = {}
+    items: dict[str, tuple[str, dict[str, Path]]] = {}
+    for r in labelled:
+        files = {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})}
+        tracks[r.id] = {name: known[r.id][name] for name in files if name in known.get(r.id, {})}
+        items[r.id] = (r.id, {name: path for name, path in files.items() if name not in tracks[r.id]})
+    done = dict(each(items, partial(_read, layout.picture)))
+    for r in labelled:
+        read, broken = done[r.id]
+        tracks[r.id] |= read
+        skipped += broken
+
     stacked: dict[str, tuple[Array, tuple[str, ...]]] = {}
     for name in names:
         try:
-            stacked[name] = _stack(name, [read[name].get(r.id) for r in labelled], layout)
+            stacked[name] = _stack(name, [tracks[r.id].get(name) for r in labelled], layout)
         except DataError as error:
             if modalities:
                 raise
             skipped.append(Withheld(item=f"track {name}", problem=str(error), fix="Leave it out, or mend its files."))
     if not stacked:
-        told = f" ({skipped[-1].item}: {skipped[-1].problem})" if skipped else ""
-        raise DataError(f"No recording has a track that can be read{told}. Ask for tracks it has.")
-    there = {name: np.array([r.id in read[name] for r in labelled]) for name in stacked}
+        why = f" ({skipped[-1].item}: {skipped[-1].problem})" if skipped else ""
+        raise DataError(f"No recording has a track that can be read{why}. Ask for tracks it has.")
+
+    there = {name: np.array([name in tracks[r.id] for r in labelled]) for name in stacked}
     rows = np.flatnonzero(np.any([*there.values()], axis=0))
     kept = [labelled[row] for row in rows]
-    skipped += [_empty(r) for r in labelled if r not in kept]
-    classes = _classes([targets[r.id] for r in kept], label)
+    skipped += [
+        Withheld(item=r.id, problem="none of the tracks asked for can be read", fix="Ask for others.")
+        for r in labelled
+        if r not in kept
+    ]
+    classes = tuple(sorted({targets[r.id] for r in kept}))
+    if len(classes) < 2:
+        only = f"all {len(kept)} recordings are {classes[0]!r}" if classes else "no recording could be read"
+        raise DataError(f"Learning {label!r} takes at least two classes, but {only}. Add recordings of another class.")
     batch = Batch(
         ids=tuple(r.id for r in kept),
         arrays={name: values[rows] for name, (values, _) in stacked.items()},
@@ -129,69 +147,31 @@ def _targets(recordings: Sequence[Recording], label: str, participants: pd.DataF
     """Return the label of every recording that has it."""
     if not recordings:
         raise DataError("There is no recording to read. Check the consent, the purpose and the tracks asked for.")
-    own = {r.id: r.labels[label] for r in recordings if r.labels.get(label)}
-    if not own and participants is not None and label in participants:
+    targets = {r.id: r.labels[label] for r in recordings if r.labels.get(label)}
+    if not targets and participants is not None and label in participants:
         people = participants[label].dropna().astype(str).to_dict()
-        own = {r.id: people[r.subject] for r in recordings if r.subject in people}
-    if not own:
-        known = {key for r in recordings for key in r.labels} | set(
-            () if participants is None else map(str, participants)
-        )
-        raise DataError(f"No recording has the label {label!r}. Choose one of: {', '.join(sorted(known)) or 'none'}.")
-    return own
+        targets = {r.id: people[r.subject] for r in recordings if r.subject in people}
+    if not targets:
+        labels = {key for r in recordings for key in r.labels}
+        labels |= set() if participants is None else set(map(str, participants))
+        raise DataError(f"No recording has the label {label!r}. Choose one of: {', '.join(sorted(labels)) or 'none'}.")
+    return targets
 
 
-def _classes(targets: Sequence[str], label: str) -> tuple[str, ...]:
-    classes = tuple(sorted(set(targets)))
-    if len(classes) < 2:
-        told = f"all {len(targets)} recordings are {classes[0]!r}" if classes else "no recording could be read"
-        raise DataError(f"Learning {label!r} takes at least two classes, but {told}. Add recordings of another class.")
-    return classes
-
-
-def _read(
-    recordings: Sequence[Recording],
-    sources: Mapping[str, Mapping[str, Path]],
-    names: Sequence[str],
-    layout: Layout,
-    each: Each,
-    known: Mapping[str, Mapping[str, Track]],
-) -> tuple[dict[str, dict[str, Track]], list[Withheld]]:
-    """Return the tracks by modality and recording, and those that cannot be read."""
-    wanted = {r.id: {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})} for r in recordings}
-    before = {i: {name: known[i][name] for name in paths if name in known.get(i, {})} for i, paths in wanted.items()}
-    items = {i: (i, {name: p for name, p in paths.items() if name not in before[i]}) for i, paths in wanted.items()}
-    done = dict(each(items, _Reading(picture=layout.picture)))
-    found = {i: {**before[i], **done[i][0]} for i in items}
-    read = {name: {i: tracks[name] for i, tracks in found.items() if name in tracks} for name in names}
-    broken = [item for i in items for item in done[i][1]]
+def _read(picture: int, item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[Withheld]]:
+    """Return one recording's tracks, and those that cannot be read; runs in any process."""
+    recording, paths = item
+    read: dict[str, Track] = {}
+    broken: list[Withheld] = []
+    with ExitStack() as stack:
+        landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
+        for name, path in paths.items():
+            try:
+                read[name] = read_track(path, picture=picture, landmarker=landmarker)
+            except Exception as error:  # a file that nobody foresaw is one recording's fault
+                problem, _, fix = reason(error).rpartition(". ")
+                broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))
     return read, broken
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Reading:
-    """Reads one recording, in any process.
-
-    Attributes:
-        picture: Side of a picture in pixels.
-    """
-
-    picture: int
-
-    def __call__(self, item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[Withheld]]:
-        """Return a recording's tracks, and those that cannot be read."""
-        recording, paths = item
-        read: dict[str, Track] = {}
-        broken: list[Withheld] = []
-        with ExitStack() as stack:
-            landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
-            for name, path in paths.items():
-                try:
-                    read[name] = read_track(path, picture=self.picture, landmarker=landmarker)
-                except Exception as error:  # a file that nobody foresaw is one recording's fault
-                    problem, _, fix = reason(error).rpartition(". ")
-                    broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))
-        return read, broken
 
 
 def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[Array, tuple[str, ...]]:
@@ -213,30 +193,26 @@ def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[A
     for row, track in zip(values, tracks, strict=True):
         if track is not None:
             part = np.asarray(track.values)[tuple(slice(n) for n in shape)]  # cut where it is longer
-            np.divide(part, _scale(part), out=row[tuple(slice(n) for n in part.shape)], casting="same_kind")
+            # whole numbers of a fixed range are brought to [0, 1] by a constant, so nobody's data decide it
+            scale = np.float32(255 if part.dtype == np.uint8 else 1)
+            np.divide(part, scale, out=row[tuple(slice(n) for n in part.shape)], casting="same_kind")
     values, columns = _without_gaps(name, values, columns, layout.gaps)
     return (values[:, None] if kind == "spectrogram" else values), columns  # (N, 1, F, T) for spectrograms
-
-
-def _scale(values: Array) -> np.float32:
-    """Return what brings whole numbers of a fixed range to [0, 1]: a constant, so nobody's data decide it."""
-    return np.float32(255 if values.dtype == np.uint8 else 1)
 
 
 def _same(name: str, what: str, values: Sequence[_T]) -> _T:
     """Return the one value of all tracks of a modality."""
     counts = Counter(values).most_common(2)
     if len(counts) > 1:
+        one, other = (
+            f"{text if len(text) <= 60 else f'{text[:57]}...'} ({count} times)"
+            for text, count in ((str(value), count) for value, count in counts)
+        )
         raise DataError(
-            f"All {name} tracks must have the same {what}, but there are {_short(counts[0][0])} ({counts[0][1]} times) "
-            f"and {_short(counts[1][0])} ({counts[1][1]} times). Import them in one way, or ask for other tracks."
+            f"All {name} tracks must have the same {what}, but there are {one} and {other}. Import them in one way, or "
+            "ask for other tracks."
         )
     return counts[0][0]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _without_gaps(name: str, values: Array, columns: tuple[str, ...], gaps: str) -> tuple[Array, tuple[str, ...]]:
@@ -254,13 +230,5 @@ def _without_gaps(name: str, values: Array, columns: tuple[str, ...], gaps: str)
         return filled, columns
     holes = np.flatnonzero(missing.any(axis=0))
     names = columns or tuple(f"{name}{n + 1}" for n in range(values.shape[1]))
-    told = tuple(f"{names[hole]}_missing" for hole in holes)
-    return np.concatenate([filled, missing[:, holes].astype(np.float32)], axis=1), names + told
-
-
-def _unlabelled(recording: Recording, label: str) -> Withheld:
-    return Withheld(item=recording.id, problem=f"it has no label {label!r}", fix="Label it, or learn another label.")
-
-
-def _empty(recording: Recording) -> Withheld:
-    return Withheld(item=recording.id, problem="none of the tracks asked for can be read", fix="Ask for others.")
+    added = tuple(f"{names[hole]}_missing" for hole in holes)
+    return np.concatenate([filled, missing[:, holes].astype(np.float32)], axis=1), names + added

@@ -13,8 +13,6 @@ import onnxruntime
 from personare.core.errors import MissingModelError, OptionError
 from personare.core.types import Array
 
-__all__ = ["SURE_PX", "CenterFace", "best", "closely", "filling", "shared", "shrink"]
-
 _INPUT = "input.1"
 _OUTPUTS = ["537", "538", "539"]  # heat map, log size, offset
 _STRIDE = 4
@@ -52,11 +50,7 @@ class CenterFace:
             raise OptionError(f"threads must be at least 1, not {self.threads}. Give the number of cores to use.")
 
     def __call__(self, image: Array, threshold: float = 0.3) -> Array:
-        """Return the faces in a picture.
-
-        Args:
-            image: uint8 RGB (height, width, 3).
-            threshold: Lowest score that counts.
+        """Return the faces in a picture, uint8 RGB (height, width, 3), from a score on.
 
         Returns:
             (N, 5) float32: left, top, right, bottom in pixels and the score; best first.
@@ -76,13 +70,8 @@ def closely(
 ) -> Array:
     """Return the faces in a rectangle of a picture, at a size at which a face of ``smallest_px`` is seen.
 
-    Args:
-        image: uint8 RGB (height, width, 3).
-        threshold: Lowest score that counts.
-        region: (4,) left, top, right, bottom in pixels. A face cut off by it does not count.
-        short_side: The size is at least that at which the picture's shorter side has so many pixels.
-        smallest_px: Width of a face in pixels.
-        threads: Cores to use.
+    A face that ``region`` (left, top, right, bottom in pixels) cuts off does not count. The size is at least that at
+    which the picture's shorter side has ``short_side`` pixels.
     """
     bounds = np.array(image.shape[1::-1])
     left, top = np.floor(region[:2]).astype(int)
@@ -159,14 +148,7 @@ def best(boxes: Array, overlap: float = 0.3) -> list[int]:
 
 
 def shared(one: Array, other: Array) -> Array:
-    """Return how much of each pair of boxes is shared: intersection over union.
-
-    Args:
-        one: (N, 4) left, top, right, bottom.
-        other: (M, 4).
-
-    Returns:
-        (N, M) in [0, 1].
+    """Return how much of each pair of boxes (N, 4) and (M, 4) is shared, (N, M): intersection over union.
 
     Example:
         >>> shared(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(2)
@@ -193,18 +175,14 @@ def _free(graph: bytes) -> bytes:
     kept = []
     for tag, raw, body in _fields(graph):
         if tag in (11, 12):  # input, output: ValueInfoProto(name=1, type=2)
-            parts = {t: b for t, _, b in _fields(body)}
-            if tag == 11 and parts[1].decode() != _INPUT:
+            name, kind = (next(b for t, _, b in _fields(body) if t == part) for part in (1, 2))
+            if tag == 11 and name.decode() != _INPUT:
                 continue
-            element = next(r for t, r, _ in _fields(_contents(parts[2])[1]) if t == 1)
-            raw = _length(tag, _length(1, parts[1]) + _length(2, _length(1, element)))
+            tensor = next(b for t, _, b in _fields(kind) if t == 1)
+            element = next(r for t, r, _ in _fields(tensor) if t == 1)
+            raw = _length(tag, _length(1, name) + _length(2, _length(1, element)))
         kept.append(raw)
     return b"".join(kept)
-
-
-def _contents(message: bytes) -> dict[int, bytes]:
-    """Return the last content of each field of a protocol buffer message."""
-    return {tag: body for tag, _, body in _fields(message)}
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
@@ -213,11 +191,10 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     while at < len(message):
         start = at
         key, at = _number(message, at)
-        kind = key & 7
-        if kind == _LENGTH_DELIMITED:
+        if key & 7 == _LENGTH_DELIMITED:
             size, at = _number(message, at)
         else:
-            size = {0: _number(message, at)[1] - at, 1: 8, 5: 4}[kind]
+            size = {0: _number(message, at)[1] - at, 1: 8, 5: 4}[key & 7]
         yield key >> 3, message[start : at + size], message[at : at + size]
         at += size
 
@@ -232,12 +209,11 @@ def _number(message: bytes, at: int) -> tuple[int, int]:
 
 
 def _length(tag: int, body: bytes) -> bytes:
-    return _varint(tag << 3 | _LENGTH_DELIMITED) + _varint(len(body)) + body
-
-
-def _varint(value: int) -> bytes:
+    """Return a field of a protocol buffer message: its number, how long it is, its content."""
     out = bytearray()
-    while value >= 0x80:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])
+    for value in (tag << 3 | _LENGTH_DELIMITED, len(body)):
+        while value >= 0x80:
+            out.append(value & 0x7F | 0x80)
+            value >>= 7
+        out.append(value)
+    return bytes(out) + body

@@ -11,9 +11,7 @@ import cv2
 import numpy as np
 
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features.models import MODELS, fetch_model, find_model
-
-__all__ = ["BLENDSHAPES", "MODELS", "FaceLandmarker", "fetch_model", "find_model", "normalize_landmarks"]
+from personare.features.models import find_model
 
 _NAMES = """
 _neutral browDownLeft browDownRight browInnerUp browOuterUpLeft browOuterUpRight cheekPuff cheekSquintLeft
@@ -48,42 +46,37 @@ class _Tracker:
             self.forget()
         self.window = window
         patch = _cut(image, window)
-        scale = min(1.0, _SIDE / max(patch.shape[:2]))
-        if scale < 1:
-            patch = cv2.resize(patch, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        shrink = min(1.0, _SIDE / max(patch.shape[:2]))
+        if shrink < 1:
+            patch = cv2.resize(patch, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         self.clock_ms = max(self.clock_ms + 1, round(1000 * time_s))
-        return _face(_detect(self.task, patch, self.clock_ms), patch.shape, window)
+        found = self._detect(patch)
+        if not found.face_landmarks:
+            return None
+        points = np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]], dtype=np.float32)
+        width, height = window[2] - window[0], window[3] - window[1]
+        scale, start = np.array([width, height, width]), np.array([window[0], window[1], 0])
+        landmarks = (points * scale + start).astype(np.float32)  # (478, 3)
+        return Face(
+            box=np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)]),
+            score=1.0,
+            track=0,
+            landmarks=landmarks,
+            blendshapes=np.array([b.score for b in found.face_blendshapes[0]], dtype=np.float32),
+            pose=np.array(found.facial_transformation_matrixes[0], dtype=np.float32),
+        )
 
     def forget(self) -> None:
         """Show a blank picture, so that the next one is searched afresh."""
         self.clock_ms += 1
-        _detect(self.task, np.zeros((64, 64, 3), np.uint8), self.clock_ms)
+        self._detect(np.zeros((64, 64, 3), np.uint8))
 
+    def _detect(self, patch: Array) -> Any:
+        import mediapipe
 
-def _detect(task: Any, patch: Array, clock_ms: int) -> Any:
-    import mediapipe
-
-    # Padded rows, as a decoder gives them, would be read askew.
-    picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(patch))
-    return task.detect_for_video(picture, clock_ms)
-
-
-def _face(found: Any, shape: tuple[int, ...], window: Array) -> Face | None:
-    if not found.face_landmarks:
-        return None
-    points = np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]], dtype=np.float32)
-    width, height = window[2] - window[0], window[3] - window[1]
-    scale, start = np.array([width, height, width]), np.array([window[0], window[1], 0])
-    landmarks = (points * scale + start).astype(np.float32)  # (478, 3)
-    low, high = landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)
-    return Face(
-        box=np.concatenate([low, high]),
-        score=1.0,
-        track=0,
-        landmarks=landmarks,
-        blendshapes=np.array([b.score for b in found.face_blendshapes[0]], dtype=np.float32),
-        pose=np.array(found.facial_transformation_matrixes[0], dtype=np.float32),
-    )
+        # Padded rows, as a decoder gives them, would be read askew.
+        picture = mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=np.ascontiguousarray(patch))
+        return self.task.detect_for_video(picture, self.clock_ms)
 
 
 def _cut(image: Array, window: Array) -> Array:
@@ -133,12 +126,8 @@ class FaceLandmarker:
         model: The model file; by default what ``find_model("face_landmarker")`` finds.
         min_confidence: A mesh the network believes in less than this is not given out.
 
-    Raises:
-        MissingModelError: On entering, if the model file is not on this machine.
-
-    Source:
-        Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at 0.10.33:
-        later builds report usage over the network.
+    **Source**: Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at
+    0.10.33: later builds report usage over the network.
     """
 
     model: Path | None = None
@@ -161,34 +150,26 @@ class FaceLandmarker:
     def _tracker(self, track: int) -> _Tracker:
         if track not in self._trackers:
             with _quiet():
-                self._trackers[track] = _Tracker(self._open())
+                from mediapipe.tasks.python import BaseOptions, vision
+
+                options = vision.FaceLandmarkerOptions(
+                    base_options=BaseOptions(model_asset_path=str(self.model or find_model("face_landmarker"))),
+                    running_mode=vision.RunningMode.VIDEO,
+                    num_faces=1,
+                    min_face_detection_confidence=self.min_confidence,
+                    min_face_presence_confidence=self.min_confidence,
+                    min_tracking_confidence=self.min_confidence,
+                    output_face_blendshapes=True,
+                    output_facial_transformation_matrixes=True,
+                )
+                self._trackers[track] = _Tracker(vision.FaceLandmarker.create_from_options(options))
                 self._trackers[track].forget()
         return self._trackers[track]
-
-    def _open(self) -> Any:
-        from mediapipe.tasks.python import BaseOptions, vision
-
-        return vision.FaceLandmarker.create_from_options(
-            vision.FaceLandmarkerOptions(
-                base_options=BaseOptions(model_asset_path=str(self.model or find_model("face_landmarker"))),
-                running_mode=vision.RunningMode.VIDEO,
-                num_faces=1,
-                min_face_detection_confidence=self.min_confidence,
-                min_face_presence_confidence=self.min_confidence,
-                min_tracking_confidence=self.min_confidence,
-                output_face_blendshapes=True,
-                output_facial_transformation_matrixes=True,
-            )
-        )
 
     def locate(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
         """Attach mesh, expression and pose to the located faces; a face whose mesh is not found keeps None.
 
-        Args:
-            frames: Frames in order, with faces located.
-
-        Yields:
-            The same frames; boxes, scores and tracks are not changed.
+        Boxes, scores and tracks are not changed.
         """
         for number, frame in enumerate(frames):
             yield replace(frame, faces=tuple(self._attach(frame, face, number) for face in frame.faces))
@@ -196,8 +177,10 @@ class FaceLandmarker:
                 self._close(track)
 
     def _attach(self, frame: LocatedFrame, face: Face, number: int) -> Face:
-        if not _touches(face.box, frame.image.shape):
-            return face
+        height, width = frame.image.shape[:2]
+        left, top, right, bottom = face.box
+        if right <= 1 or bottom <= 1 or left >= width - 1 or top >= height - 1:
+            return face  # outside of the picture
         tracker = self._tracker(face.track)
         tracker.last_frame = number
         found = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
@@ -206,11 +189,7 @@ class FaceLandmarker:
         return replace(face, landmarks=found.landmarks, blendshapes=found.blendshapes, pose=found.pose)
 
     def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
-        """Read the expression off pictures of one face, such as those of a release, searched afresh.
-
-        Args:
-            images: uint8 RGB pictures in order, of one size.
-            rate_hz: Pictures a second.
+        """Read the expression off pictures of one face in order, such as those of a release, searched afresh.
 
         Returns:
             Blendshapes (F, 52) in ``BLENDSHAPES`` order and landmarks (F, 478, 3) in pixels; NaN rows where no face
@@ -230,10 +209,6 @@ class FaceLandmarker:
         return blendshapes.reshape(-1, 52), landmarks.reshape(-1, 478, 3)
 
 
-def _touches(box: Array, shape: tuple[int, ...]) -> bool:
-    return bool(box[2] > 1 and box[3] > 1 and box[0] < shape[1] - 1 and box[1] < shape[0] - 1)
-
-
 def _overlap(one: Array, other: Array) -> float:
     """Return intersection over the smaller of two boxes."""
     sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
@@ -244,11 +219,8 @@ def _overlap(one: Array, other: Array) -> float:
 def normalize_landmarks(landmarks: Array) -> Array:
     """Return meshes in units of the eye distance, centred between the eyes, with the head's roll removed.
 
-    Args:
-        landmarks: (F, 478, 3) in pixels; NaN rows stay NaN.
-
-    Returns:
-        (F, 478, 2) float32; x grows to the picture's right, y downwards.
+    Takes (F, 478, 3) in pixels and gives (F, 478, 2) float32; x grows to the picture's right, y downwards. Rows of NaN
+    stay NaN.
 
     Example:
         >>> normalize_landmarks(np.random.default_rng(0).random((2, 478, 3))).shape

@@ -11,87 +11,50 @@ from typing import Final
 import numpy as np
 from scipy.fft import dct
 from scipy.ndimage import uniform_filter1d
-from scipy.signal import find_peaks
+from scipy.signal import butter, find_peaks, sosfiltfilt
 
 from personare.core.types import Array
-from personare.features.acoustics import HOP, RATE_HZ, logmel, slopes, track_pitch
-from personare.features.voice_quality import formants, perturbation, spectral_shapes
-
-__all__ = ["FUNCTIONAL_NAMES", "FUNCTIONAL_UNITS", "functionals"]
+from personare.features.acoustics import HOP, N_FFT, RATE_HZ, formants, logmel, power_spectra, runs, slopes, track_pitch
 
 _FRAMES_A_SECOND = RATE_HZ / HOP
 _CEPSTRA: Final = 12
 
 _PITCH = {
-    "pitch_mean": "semitone",
-    "pitch_std": "semitone",
-    "pitch_median": "semitone",
-    "pitch_lowest": "semitone from the median",
-    "pitch_p20": "semitone from the median",
-    "pitch_p80": "semitone from the median",
-    "pitch_highest": "semitone from the median",
-    "pitch_skew": "standard deviations",
-    "pitch_slope_std": "semitone/s",
-    "pitch_slope_p20": "semitone/s",
-    "pitch_slope_p80": "semitone/s",
-    "pitch_rise_mean": "semitone/s",
-    "pitch_rise_std": "semitone/s",
-    "pitch_fall_mean": "semitone/s",
-    "pitch_fall_std": "semitone/s",
-    "pitch_trend": "semitone/s",
+    "pitch_mean": "semitone", "pitch_std": "semitone", "pitch_median": "semitone",
+    "pitch_lowest": "semitone from the median", "pitch_p20": "semitone from the median",
+    "pitch_p80": "semitone from the median", "pitch_highest": "semitone from the median",
+    "pitch_skew": "standard deviations", "pitch_slope_std": "semitone/s", "pitch_slope_p20": "semitone/s",
+    "pitch_slope_p80": "semitone/s", "pitch_rise_mean": "semitone/s", "pitch_rise_std": "semitone/s",
+    "pitch_fall_mean": "semitone/s", "pitch_fall_std": "semitone/s", "pitch_trend": "semitone/s",
     "pitch_end_trend": "semitone/s",
-}
+}  # fmt: skip
 _LOUDNESS = {
-    "loudness_mean": "loudness",
-    "loudness_variation": "share",
-    "loudness_p20": "loudness",
-    "loudness_p50": "loudness",
-    "loudness_p80": "loudness",
-    "loudness_range": "loudness",
-    "loudness_rise_mean": "loudness/s",
-    "loudness_fall_mean": "loudness/s",
-    "loudness_slope_std": "loudness/s",
-    "loudness_trend": "loudness/s",
-    "level_under_peak_mean": "dB",
-    "level_under_peak_std": "dB",
+    "loudness_mean": "loudness", "loudness_variation": "share", "loudness_p20": "loudness",
+    "loudness_p50": "loudness", "loudness_p80": "loudness", "loudness_range": "loudness",
+    "loudness_rise_mean": "loudness/s", "loudness_fall_mean": "loudness/s", "loudness_slope_std": "loudness/s",
+    "loudness_trend": "loudness/s", "level_under_peak_mean": "dB", "level_under_peak_std": "dB",
     "level_under_peak_skew": "standard deviations",
-}
+}  # fmt: skip
 _QUALITY = {
-    "jitter": "share",
-    "jitter_std": "share",
-    "shimmer": "dB",
-    "shimmer_std": "dB",
-    "hnr_mean": "dB",
-    "hnr_std": "dB",
-    "h1_h2_mean": "dB",
-    "h1_h2_std": "dB",
-    "h1_a3_mean": "dB",
-    "h1_a3_std": "dB",
-}
-_FORMANTS = {
-    f"f{k}_{what}": unit for k in (1, 2, 3) for what, unit in (("mean", "Hz"), ("std", "Hz"), ("bandwidth", "Hz"))
-}
-_SHAPES = ("alpha_ratio", "hammarberg", "slope_0_500", "slope_500_1500", "flux", "centroid", "entropy")
-_SHAPE_UNITS = ("dB", "dB", "dB/kHz", "dB/kHz", "share", "Hz", "neper")
+    "jitter": "share", "jitter_std": "share", "shimmer": "dB", "shimmer_std": "dB", "hnr_mean": "dB", "hnr_std": "dB",
+    "h1_h2_mean": "dB", "h1_h2_std": "dB", "h1_a3_mean": "dB", "h1_a3_std": "dB",
+}  # fmt: skip
+_FORMANTS = {f"f{k}_{what}": "Hz" for k in (1, 2, 3) for what in ("mean", "std", "bandwidth")}
+_SHAPES = {
+    "alpha_ratio": "dB", "hammarberg": "dB", "slope_0_500": "dB/kHz", "slope_500_1500": "dB/kHz", "flux": "share",
+    "centroid": "Hz", "entropy": "neper",
+}  # fmt: skip
 _SPECTRUM = {
     f"{shape}_{what}": unit
-    for shape, unit in zip(_SHAPES, _SHAPE_UNITS, strict=True)
+    for shape, unit in _SHAPES.items()
     for what in ("voiced_mean", "voiced_std", "unvoiced_mean")
 }
 _CEPSTRUM = {f"mfcc{k}_{what}": "neper" for k in range(1, _CEPSTRA + 1) for what in ("mean", "std", "change")}
 _RHYTHM = {
-    "voiced_share": "share",
-    "voiced_segments": "1/s",
-    "voiced_length_mean": "s",
-    "voiced_length_std": "s",
-    "unvoiced_length_mean": "s",
-    "unvoiced_length_std": "s",
-    "pause_share": "share",
-    "loudness_peaks": "1/s",
-    "modulation_slow": "share",
-    "modulation_syllable": "share",
-    "modulation_fast": "share",
-}
+    "voiced_share": "share", "voiced_segments": "1/s", "voiced_length_mean": "s", "voiced_length_std": "s",
+    "unvoiced_length_mean": "s", "unvoiced_length_std": "s", "pause_share": "share", "loudness_peaks": "1/s",
+    "modulation_slow": "share", "modulation_syllable": "share", "modulation_fast": "share",
+}  # fmt: skip
 FUNCTIONAL_UNITS: Mapping[str, str] = {
     **_PITCH, **_LOUDNESS, **_QUALITY, **_FORMANTS, **_SPECTRUM, **_CEPSTRUM, **_RHYTHM,
 }  # fmt: skip
@@ -100,13 +63,9 @@ FUNCTIONAL_NAMES: tuple[str, ...] = tuple(FUNCTIONAL_UNITS)
 
 
 def functionals(samples: Array) -> Array:
-    """Return one row of acoustic functionals of speech, in the order of ``FUNCTIONAL_NAMES``.
+    """Return one row of acoustic functionals of speech (N,) at 16 kHz, (1, D) float32 in order of ``FUNCTIONAL_NAMES``.
 
-    Args:
-        samples: (N,) at 16 kHz.
-
-    Returns:
-        (1, D) float32; NaN where it cannot be had, e.g. pitch where nothing is voiced.
+    NaN where it cannot be had, e.g. pitch where nothing is voiced.
 
     Example:
         >>> row = functionals(np.zeros(1600))
@@ -118,17 +77,32 @@ def functionals(samples: Array) -> Array:
     bands = 10 ** (logmel(samples, 26).astype(float) / 10)
     compressed = bands**0.3
     loudness = compressed.sum(axis=1)
-    shape = spectral_shapes(samples, pitch_hz)
-    spectral = np.column_stack([shape[:, :4], _flux(compressed), shape[:, 4], _entropy(compressed)])
+    spoken = np.asarray(loudness > 0.1 * np.percentile(loudness, 98))  # (T,) frames that are not pauses
+    shapes = spectral_shapes(samples, pitch_hz)
+    frequency, bandwidth = formants(samples, voiced)
     values = {
         **_of_pitch(pitch_hz),
-        **_of_loudness(loudness, bands.sum(axis=1)),
-        **_of_quality(samples, pitch_hz, periodicity, shape[:, 5:7]),
-        **_of_formants(samples, voiced),
-        **_of_spectrum(spectral, voiced, loudness),
-        **_of_cepstrum(bands, loudness),
+        **_of_loudness(loudness, bands.sum(axis=1), spoken),
+        **_of_quality(samples, pitch_hz, periodicity, shapes[:, 5:7]),
         **_of_rhythm(voiced, loudness),
     }
+    for k in range(3):
+        values[f"f{k + 1}_mean"], values[f"f{k + 1}_std"] = _mean(frequency[:, k]), _std(frequency[:, k])
+        values[f"f{k + 1}_bandwidth"] = _mean(bandwidth[:, k])
+
+    normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
+    flux = np.append(0.0, np.sqrt(np.square(np.diff(normal, axis=0)).sum(axis=1)))  # change from frame to frame
+    entropy = -(normal * np.log(normal + 1e-9)).sum(axis=1)  # how evenly loudness is spread over the bands
+    spectral = np.column_stack([shapes[:, :4], flux, shapes[:, 4], entropy])
+    for column, shape in zip(spectral.T, _SHAPES, strict=True):
+        values[f"{shape}_voiced_mean"], values[f"{shape}_voiced_std"] = _mean(column[voiced]), _std(column[voiced])
+        values[f"{shape}_unvoiced_mean"] = _mean(column[~voiced & spoken])
+
+    coefficients = dct(np.log(bands + 1e-10), type=2, norm="ortho", axis=1)[:, 1 : _CEPSTRA + 1]
+    heard, moving = coefficients[spoken], slopes(coefficients)[spoken]
+    for k in range(_CEPSTRA):
+        values[f"mfcc{k + 1}_mean"], values[f"mfcc{k + 1}_std"] = _mean(heard[:, k]), _std(heard[:, k])
+        values[f"mfcc{k + 1}_change"] = _std(moving[:, k])
     return np.array([[values[name] for name in FUNCTIONAL_NAMES]], np.float32)
 
 
@@ -179,8 +153,8 @@ def _of_pitch(pitch_hz: Array) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _of_loudness(loudness: Array, energy: Array) -> dict[str, float]:
-    level = 10 * np.log10(energy[_spoken(loudness)] / (energy.max(initial=0.0) + 1e-12) + 1e-10)
+def _of_loudness(loudness: Array, energy: Array, spoken: Array) -> dict[str, float]:
+    level = 10 * np.log10(energy[spoken] / (energy.max(initial=0.0) + 1e-12) + 1e-10)
     smooth = uniform_filter1d(loudness, 5, mode="nearest")
     slope = np.diff(smooth) * _FRAMES_A_SECOND
     low, middle, high = _percentiles(smooth, (20, 50, 80))
@@ -192,23 +166,6 @@ def _of_loudness(loudness: Array, energy: Array) -> dict[str, float]:
         "level_under_peak_mean": _mean(level), "level_under_peak_std": _std(level),
         "level_under_peak_skew": _skew(level),
     }  # fmt: skip
-
-
-def _flux(compressed: Array) -> Array:
-    """Change of the normalized loudness spectrum from one frame to the next."""
-    normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
-    return np.append(0.0, np.sqrt(np.square(np.diff(normal, axis=0)).sum(axis=1)))
-
-
-def _entropy(compressed: Array) -> Array:
-    """How evenly loudness is spread over the bands."""
-    normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
-    return np.asarray(-(normal * np.log(normal + 1e-9)).sum(axis=1))
-
-
-def _spoken(loudness: Array) -> Array:
-    """Frames that are not pauses, (T,)."""
-    return np.asarray(loudness > 0.1 * np.percentile(loudness, 98))
 
 
 def _of_quality(samples: Array, pitch_hz: Array, periodicity: Array, harmonics: Array) -> dict[str, float]:
@@ -224,55 +181,20 @@ def _of_quality(samples: Array, pitch_hz: Array, periodicity: Array, harmonics: 
     }  # fmt: skip
 
 
-def _of_formants(samples: Array, voiced: Array) -> dict[str, float]:
-    frequency, bandwidth = formants(samples, voiced)
-    return {
-        f"f{k + 1}_{what}": value
-        for k in range(3)
-        for what, value in (
-            ("mean", _mean(frequency[:, k])),
-            ("std", _std(frequency[:, k])),
-            ("bandwidth", _mean(bandwidth[:, k])),
-        )
-    }
-
-
-def _of_spectrum(spectral: Array, voiced: Array, loudness: Array) -> dict[str, float]:
-    unvoiced = ~voiced & _spoken(loudness)
-    values = {}
-    for column, shape in zip(spectral.T, _SHAPES, strict=True):
-        values[f"{shape}_voiced_mean"] = _mean(column[voiced])
-        values[f"{shape}_voiced_std"] = _std(column[voiced])
-        values[f"{shape}_unvoiced_mean"] = _mean(column[unvoiced])
-    return values
-
-
-def _of_cepstrum(bands: Array, loudness: Array) -> dict[str, float]:
-    coefficients = dct(np.log(bands + 1e-10), type=2, norm="ortho", axis=1)[:, 1 : _CEPSTRA + 1]
-    spoken, moving = (rows[_spoken(loudness)] for rows in (coefficients, slopes(coefficients)))
-    return {
-        f"mfcc{k + 1}_{what}": value
-        for k in range(_CEPSTRA)
-        for what, value in (
-            ("mean", _mean(spoken[:, k])),
-            ("std", _std(spoken[:, k])),
-            ("change", _std(moving[:, k])),
-        )
-    }
-
-
-def _runs(mask: Array) -> Array:
-    """Lengths in seconds of the stretches where the mask holds."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
-    return np.asarray((edges[1::2] - edges[::2]) / _FRAMES_A_SECOND)
-
-
 def _of_rhythm(voiced: Array, loudness: Array) -> dict[str, float]:
     seconds = len(voiced) / _FRAMES_A_SECOND
-    on, off = _runs(voiced), _runs(~voiced)
+    on, off = (np.array([last - first for first, last in runs(mask)]) / _FRAMES_A_SECOND for mask in (voiced, ~voiced))
     smooth = uniform_filter1d(loudness, 7, mode="nearest")
     peaks, _ = find_peaks(smooth, prominence=0.08 * (smooth.max() + 1e-9), distance=8)
-    slow, syllable, fast = _modulation(loudness)
+    moving = loudness - loudness.mean()
+    size = max(256, len(moving))
+    power = np.abs(np.fft.rfft(moving * np.hanning(len(moving)), size)) ** 2
+    rate = np.fft.rfftfreq(size, 1 / _FRAMES_A_SECOND)
+    total = power[(rate >= 0.5) & (rate < 16)].sum()
+    slow, syllable, fast = (
+        float(power[(rate >= low) & (rate < high)].sum() / total) if total > 0 else float("nan")
+        for low, high in ((0.5, 2), (2, 6), (6, 16))
+    )
     return {
         "voiced_share": float(voiced.mean()), "voiced_segments": len(on) / seconds,
         "voiced_length_mean": _mean(on), "voiced_length_std": _std(on),
@@ -283,16 +205,93 @@ def _of_rhythm(voiced: Array, loudness: Array) -> dict[str, float]:
     }  # fmt: skip
 
 
-def _modulation(loudness: Array) -> tuple[float, float, float]:
-    """Shares of the loudness contour's movement at 0.5-2, 2-6 and 6-16 Hz."""
-    moving = loudness - loudness.mean()
-    size = max(256, len(moving))
-    power = np.abs(np.fft.rfft(moving * np.hanning(len(moving)), size)) ** 2
-    rate = np.fft.rfftfreq(size, 1 / _FRAMES_A_SECOND)
-    total = power[(rate >= 0.5) & (rate < 16)].sum()
-    if total <= 0:
-        return (float("nan"),) * 3
-    slow, syllable, fast = (
-        power[(rate >= low) & (rate < high)].sum() / total for low, high in ((0.5, 2), (2, 6), (6, 16))
-    )
-    return float(slow), float(syllable), float(fast)
+def perturbation(samples: Array, pitch_hz: Array) -> tuple[Array, Array]:
+    """Return how unlike each glottal cycle is to the one before it.
+
+    Returns:
+        Jitter, (C,): change of the cycle's length as a share of it; shimmer, (C,): change of its peak in dB.
+    """
+    if len(samples) < 64 or not np.isfinite(pitch_hz).any():
+        return np.zeros(0), np.zeros(0)
+    smooth = sosfiltfilt(butter(2, 1000, fs=RATE_HZ, output="sos").astype(np.float32), samples)
+    jitter, shimmer = [np.zeros(0)], [np.zeros(0)]
+    for first, last in runs(np.isfinite(pitch_hz)):
+        at = _cycles(smooth, pitch_hz, first, last)
+        if len(at) > 3:
+            inside = np.clip(at, 1, len(smooth) - 2)  # the peaks lie between the samples: a parabola
+            before, here, after = smooth[inside - 1], smooth[inside], smooth[inside + 1]
+            bend = before - 2 * here + after
+            shift = np.where(np.abs(bend) > 1e-12, 0.5 * (before - after) / np.where(bend == 0, 1, bend), 0)
+            length, height = np.diff(inside + shift.clip(-1, 1)), np.abs(smooth[at]) + 1e-6
+            jitter.append(np.abs(np.diff(length)) / length.mean())
+            shimmer.append(np.abs(20 * np.log10(height[1:] / height[:-1])))
+    together_jitter, together_shimmer = np.concatenate(jitter), np.concatenate(shimmer)
+    return together_jitter[together_jitter < 0.2], together_shimmer[together_shimmer < 12]
+
+
+def _cycles(smooth: Array, pitch_hz: Array, first: int, last: int) -> Array:
+    """Walk from peak to peak through one voiced stretch, (C,) sample positions."""
+    end = min(len(smooth) - 1, last * HOP)
+    here = first * HOP
+    size = int(RATE_HZ / pitch_hz[first])
+    stretch = smooth[here:end]
+    if len(stretch) <= size:
+        return np.zeros(0, int)
+    sign = 1.0 if stretch.max() >= -stretch.min() else -1.0
+    here += int(np.argmax(sign * smooth[here : here + size]))
+    peaks = [here]
+    while True:
+        size = int(RATE_HZ / pitch_hz[min(last - 1, max(first, here // HOP))])
+        low, high = here + int(0.75 * size), here + int(1.3 * size) + 1
+        if high >= end:
+            return np.array(peaks)
+        here = low + int(np.argmax(sign * smooth[low:high]))
+        peaks.append(here)
+
+
+def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
+    """Return the shape of each frame's spectrum.
+
+    Returns:
+        (T, 7): alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz,
+        centroid in Hz, first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
+    """
+    rows, at = [], 0
+    frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
+
+    def between(values: Array, low: float, high: float) -> Array:
+        return np.asarray(values[:, (frequency >= low) & (frequency < high)])
+
+    def energy_db(power: Array, low: float, high: float) -> Array:
+        return np.asarray(10 * np.log10(between(power, low, high).sum(axis=1) + 1e-10))
+
+    def tilt(level: Array, low: float, high: float) -> Array:
+        inside = frequency[(frequency >= low) & (frequency < high)]
+        khz = (inside - inside.mean()) / 1000
+        return np.asarray(between(level, low, high) @ khz / (khz @ khz))
+
+    for power in power_spectra(samples):
+        level = 10 * np.log10(power + 1e-10)
+        rows.append(
+            np.column_stack([
+                energy_db(power, 50, 1000) - energy_db(power, 1000, 5000),
+                between(level, 0, 2000).max(axis=1) - between(level, 2000, 5000).max(axis=1),
+                tilt(level, 0, 500),
+                tilt(level, 500, 1500),
+                power @ frequency / (power.sum(axis=1) + 1e-10),
+                _harmonics(level, pitch_hz[at : at + len(level)]),
+            ])
+        )  # fmt: skip
+        at += len(level)
+    return np.concatenate(rows)
+
+
+def _harmonics(level: Array, pitch_hz: Array) -> Array:
+    """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
+    step = RATE_HZ / N_FFT
+    pitch = np.nan_to_num(pitch_hz, nan=100.0)
+    rows = np.arange(len(level))[:, None]
+    near = np.arange(-1, 2)
+    first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
+    third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
+    return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)

@@ -9,19 +9,12 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Array, Face, LocatedFrame
 
-__all__ = ["Locations", "locate_live"]
-
 _MESH = {"landmarks": (478, 3), "blendshapes": (52,), "pose": (4, 4)}
 
 
 def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool, threads: int = 1) -> Iterator[LocatedFrame]:
-    """Find the faces of a video, and their mesh where asked for.
-
-    Args:
-        frames: As ``video.read`` gives them.
-        mesh: Whether the mesh is read too.
-        threads: Cores for the detector.
-    """
+    """Find the faces of a video, as ``video.read`` gives it, and their mesh where asked for."""
+    # imported here: whoever hides voices alone needs neither detector nor mesh
     from personare.features.face import FaceLocator
 
     located = FaceLocator(threads=threads)(frames)
@@ -83,11 +76,7 @@ class Locations:
         )
 
     def replay(self, images: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
-        """Give the frames of the same video their faces back.
-
-        Raises:
-            DataError: The video has more frames than were searched.
-        """
+        """Give the frames of the same video their faces back; a frame that was never searched is an error."""
         starts = np.searchsorted(self.frame, np.arange(len(self.certain) + 1))
         for index, time_s, image in images:
             if index >= len(self.certain):
@@ -95,20 +84,19 @@ class Locations:
                     f"The video has a frame {index} that was never searched for faces ({len(self.certain)} were). "
                     "It changed since; run the study again in a new folder."
                 )
-            faces = tuple(self._face(row) for row in range(starts[index], starts[index + 1]))
-            certain = bool(self.certain[index])
+            faces = []
+            for row in range(starts[index], starts[index + 1]):
+                found = {name: getattr(self, name)[row] for name in _MESH}
+                mesh = {name: None if np.isnan(values).any() else values for name, values in found.items()}
+                faces.append(Face(box=self.box[row], score=float(self.score[row]), track=int(self.track[row]), **mesh))
             yield LocatedFrame(
                 index=index,
                 time_s=time_s,
                 image=image,
-                faces=faces,
-                certain=certain,
+                faces=tuple(faces),
+                certain=bool(self.certain[index]),
                 smallest_face_px=float(self.smallest_face_px[0]),
             )
-
-    def _face(self, row: int) -> Face:
-        mesh = {name: None if np.isnan(getattr(self, name)[row]).any() else getattr(self, name)[row] for name in _MESH}
-        return Face(box=self.box[row], score=float(self.score[row]), track=int(self.track[row]), **mesh)
 
     def largest(self) -> Array:
         """Return (frames, 4): the box of each frame's largest face, NaN where there is none."""

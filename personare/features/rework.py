@@ -3,17 +3,14 @@
 import math
 from collections.abc import Callable
 from contextvars import ContextVar
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
-from personare.features.audio import match_loudness, resample
-from personare.features.audio_files import SILENT_DBFS
-
-__all__ = ["rework", "watched"]
+from personare.features.audio import SILENT_DBFS, match_loudness, resample
 
 watched: ContextVar[Callable[[float, float], None]] = ContextVar("watched", default=lambda _done_s, _total_s: None)
 """Is told how many seconds of sound are done, of how many, by whoever waits for them."""
@@ -38,9 +35,6 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
         Speech with the shape, rate and level of the given one, nowhere above 0.99. Where the given one is silent
         (below -80 dBFS) it is zero: what nobody can hear is not passed on either.
 
-    Raises:
-        DataError: No samples.
-
     Example:
         >>> tone = Signal(values=np.ones((4410, 2), np.float32) / 2, rate_hz=44100)
         >>> rework(tone, lambda samples: -samples).values.shape
@@ -48,37 +42,26 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     """
     if len(speech.values) == 0:
         raise DataError("A recording without samples cannot be changed. Leave it out.")
-    values = np.asarray(speech.values, np.float32)
-    if np.abs(values).max() < 10 ** (SILENT_DBFS / 20):
-        return Signal(values=np.zeros_like(values), rate_hz=speech.rate_hz, start_s=speech.start_s)
-    told, total_s = watched.get(), values.size / speech.rate_hz
-
-    def tell(channel: int, done_s: float) -> None:
-        told(channel * speech.duration_s + done_s, total_s)
-
-    changed = np.column_stack(
-        [_channel(column, speech.rate_hz, change, partial(tell, channel)) for channel, column in enumerate(values.T)]
-    )
-    return match_loudness(Signal(values=changed, rate_hz=speech.rate_hz, start_s=speech.start_s), speech)
-
-
-def _channel(samples: Array, rate_hz: float, change: Callable[[Array], Array], told: Callable[[float], None]) -> Array:
-    if np.abs(samples).max() < 10 ** (SILENT_DBFS / 20):
-        return np.zeros_like(samples)
+    values, silence = np.asarray(speech.values, np.float32), 10 ** (SILENT_DBFS / 20)
+    changed = np.zeros_like(values)
+    if np.abs(values).max() < silence:
+        return replace(speech, values=changed)
+    tell, rate_hz, total_s = watched.get(), speech.rate_hz, values.size / speech.rate_hz
     size, fade = round(BLOCK_S * rate_hz), round(OVERLAP_S * rate_hz)
-    total = np.zeros(len(samples), np.float32)
-    for start in range(0, len(samples), size):
-        if start and len(samples) - start <= fade:
-            break  # the block before has covered this rest
-        part = samples[start : start + size + fade]
-        new = _at_16_khz(part, rate_hz, change)
-        if start:
-            new[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
-        if start + size + fade < len(samples):
-            new[size:] *= np.linspace(1, 0, fade, dtype=np.float32)
-        total[start : start + len(new)] += new
-        told(min(start + size, len(samples)) / rate_hz)
-    return total
+    for channel, (samples, total) in enumerate(zip(values.T, changed.T, strict=True)):
+        if np.abs(samples).max() < silence:
+            continue
+        for start in range(0, len(samples), size):
+            if start and len(samples) - start <= fade:
+                break  # the block before has covered this rest
+            new = _at_16_khz(samples[start : start + size + fade], rate_hz, change)
+            if start:
+                new[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
+            if start + size + fade < len(samples):
+                new[size:] *= np.linspace(1, 0, fade, dtype=np.float32)
+            total[start : start + len(new)] += new
+            tell(channel * speech.duration_s + min(start + size, len(samples)) / rate_hz, total_s)
+    return match_loudness(replace(speech, values=changed), speech)
 
 
 def _at_16_khz(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:

@@ -6,14 +6,13 @@ import numpy as np
 from personare.core.types import Array
 from personare.features.centerface import shrink
 
-__all__ = ["changed", "coarse", "cut", "enlarge", "follow", "matches", "regions", "small_gray", "union"]
-
 _SHORT_SIDE = 144
 _BLOCK = 4  # pixels of the small gray picture; the smallest face is as wide
 _CHANGE_LEVELS, _MOST_LEVELS = 16, 32  # of 800 faces of the smallest size that came, on four grounds, each counted
 _CUT_LEVELS = 40
 _TEMPLATE, _REACH = 24, 10  # pixels of a face brought to one size, and how far around it is searched
 _FLAT_LEVELS = 2.0
+_MOVED, _RESIZED = 0.7, 1.7
 
 
 def small_gray(image: Array, smallest_px: float) -> Array:
@@ -57,12 +56,9 @@ def changed(gray: Array, other: Array) -> Array:
 
 
 def regions(mask: Array, scale: float, margin: float) -> Array:
-    """Return (N, 4): rectangles of the full picture around what a mask of the coarse one marks.
+    """Return (N, 4): rectangles of the full picture around what a mask of the coarse one, ``scale`` as large, marks.
 
-    Args:
-        mask: uint8, 0 or more.
-        scale: Coarse pixels per full pixel.
-        margin: Full pixels by which each reaches further; those that then touch become one.
+    Each reaches further by ``margin`` full pixels; those that then touch become one.
     """
     if not mask.any():
         return np.empty((0, 4))
@@ -75,12 +71,7 @@ def regions(mask: Array, scale: float, margin: float) -> Array:
 def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:
     """Find, near a box, the face that another picture shows in another box.
 
-    Args:
-        gray: Small gray picture to search.
-        box: (4,) where the face should be, in pixels of the full picture.
-        anchor: Small gray picture in which the face is known.
-        anchor_box: (4,) where it is there.
-        scale: Small gray pixels per full pixel.
+    Both boxes are in pixels of the full picture, of which the small gray ones are ``scale`` as large.
 
     Returns:
         Normalized correlation in [-1, 1] of the best place, and (2,) how far it is from the box, in full pixels. The
@@ -108,16 +99,10 @@ def _canonical(gray: Array, box: Array, reach: int) -> Array:
     return patch
 
 
-def matches(one: Array, other: Array, *, reach: float = 0.7) -> list[tuple[int, int]]:
-    """Pair the boxes of two looks, nearest first.
+def matches(one: Array, other: Array) -> list[tuple[int, int]]:
+    """Return pairs of indices of the boxes of two looks, nearest first; each box is in at most one.
 
-    Args:
-        one: (N, 4).
-        other: (M, 4).
-        reach: How far a face may have moved, in face sizes.
-
-    Returns:
-        Pairs of indices; each box is in at most one. Sizes may differ up to 1.7 times.
+    A face may have moved by 0.7 of its size, and its size have changed 1.7 times.
     """
     if not len(one) or not len(other):
         return []
@@ -125,7 +110,7 @@ def matches(one: Array, other: Array, *, reach: float = 0.7) -> list[tuple[int, 
     side = [np.sqrt(np.maximum(1e-6, (b[:, 2:4] - b[:, :2]).prod(axis=1))) for b in (one, other)]
     ratio = np.abs(np.log(side[0][:, None] / side[1][None]))
     far = np.linalg.norm(middle[0][:, None] - middle[1][None], axis=2) / np.minimum(side[0][:, None], side[1][None])
-    cost = np.where((far < reach) & (ratio < np.log(1.7)), far + ratio, np.inf)
+    cost = np.where((far < _MOVED) & (ratio < np.log(_RESIZED)), far + ratio, np.inf)
     pairs = []
     while np.isfinite(cost).any():
         row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)

@@ -1,29 +1,53 @@
-"""One file of a recording as an array whose shape says what it is: table, signal, spectrogram, picture or text."""
+"""One recording's files as arrays, and arrays as a recording's files: sound and film are decoded here, each once.
 
+Whoever learns gets *tracks*: a table, a signal, a spectrogram, a picture or a text. A judge looks at *views* of sound
+and film. ``observe`` writes a recording's views into one file, of which its tracks can be had without decoding again.
+"""
+
+import gzip
+import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image, PngImagePlugin
 
-from personare.core.errors import DataError
-from personare.core.types import Array
+from personare.core.errors import DataError, MissingModelError
+from personare.core.types import Array, Evidence, LocatedFrame
+from personare.data.atomic import replacing, write_json, write_text
 from personare.data.media import track_of
 from personare.data.texts import read_text
-from personare.features.expression import BLENDSHAPES, FaceLandmarker
-from personare.features.pictures import read_picture
-from personare.features.views import face_views, voice_views
+from personare.features import audio, video
+from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
+from personare.features.face import pictures
+from personare.features.locations import Locations, locate_live
+from personare.features.models import find_model
+from personare.features.pictures import PICTURES, read_picture
 
-__all__ = ["Track", "film_of", "read_track", "sound_of"]
+VOICE_VIEWS = ("mfcc", "logmel", "functionals", "prosody", "waveform")
+FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
 
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
-_PICTURES = (".jpg", ".jpeg", ".png", ".pgm", ".bmp", ".webp")
 _TABLES = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
 _KINDS: Final = {1: "table", 2: "spectrogram", 3: "picture"}
+_MISSING = "_missing"
+_KEPT = ("Units", "SamplingFrequency")  # of a sidecar: nothing that a person could have put there
+
+_PICTURES_HZ = 8.0
+_MOTION_HZ = 12.5
+_LONGEST_S = 60.0  # of a longer recording the first minute is judged, so that memory stays bounded
+_SIZE = 64
+
+
+# What a file holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,35 +68,32 @@ class Track:
 
 
 def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
-    """Read a file of a recording.
+    """Read a file of a recording; pictures become squares of ``picture`` pixels.
 
     An array (``.npy``) of one dimension is a table, one of two a signal where its sidecar gives a
     ``SamplingFrequency``, else a spectrogram. Rows of a ``.parquet`` or ``.tsv`` are a table if there is one, else a
     signal. Sound becomes a log-mel spectrogram, 0 at silence and 1 at full level; film becomes statistics over time of
-    52 facial expressions.
-
-    Args:
-        path: The file.
-        picture: Side of a picture in pixels.
-        landmarker: Reads expressions off a film; None: films are not read.
-
-    Raises:
-        DataError: It cannot be read, or is of a kind that no array is made of.
+    52 facial expressions, and is not read without a landmarker.
     """
     name = path.name.lower()
     if name.endswith(".npy"):
         return _array(path)
     if name.endswith(_TABLES):
         return _rows(path)
-    if name.endswith(_PICTURES):
+    if name.endswith(PICTURES):
         return Track(kind="picture", values=read_picture(path, size=picture))
-    read = _OF_TRACK.get(track_of(name))
-    if read is None or (track_of(name) == "video" and landmarker is None):
-        raise DataError(f"No array is made of {path.name}. Ask for other tracks.")
-    return read(path, landmarker)
+    kind = track_of(name)
+    if kind == "text":
+        return Track(kind="text", values=read_text(path))
+    if kind == "audio":
+        return _sound(voice_views(path, ["logmel"])["logmel"])
+    if kind == "video" and landmarker is not None:
+        nowhere = np.empty((0, 4))
+        return _film(face_views(path, ["blendshapes"], nowhere, landmarker=landmarker)["blendshapes"], path.name)
+    raise DataError(f"No array is made of {path.name}. Ask for other tracks.")
 
 
-def _about(path: Path) -> Mapping[str, Any]:
+def _sidecar(path: Path) -> dict[str, Any]:
     """Return what a track's sidecar says; nothing where there is none."""
     sidecar = path.with_name(path.name.partition(".")[0] + ".json")
     try:
@@ -91,7 +112,7 @@ def _array(path: Path) -> Track:
         raise DataError(f"The array {path.name} cannot be read: {error}. Import it again.") from error
     if values.ndim not in _KINDS or not np.issubdtype(values.dtype, np.number):
         raise DataError(f"{path.name} must be numbers in 1 to 3 dimensions, not {values.dtype} in {values.ndim}.")
-    about = _about(path)
+    about = _sidecar(path)
     rate_hz = float(about.get("SamplingFrequency") or 0)
     kind = "signal" if values.ndim == 2 and rate_hz > 0 else _KINDS[values.ndim]
     if kind == "picture" and len(values) == 1:
@@ -100,7 +121,7 @@ def _array(path: Path) -> Track:
 
 
 def _rows(path: Path) -> Track:
-    about = _about(path)
+    about = _sidecar(path)
     names = about.get("Columns")  # BIDS: a table of physiology has no header, its sidecar names the columns
     try:
         if path.suffix == ".parquet":
@@ -119,30 +140,13 @@ def _rows(path: Path) -> Track:
     return Track(kind="signal", values=values, columns=columns, rate_hz=float(about.get("SamplingFrequency") or 0))
 
 
-def _text(path: Path, _landmarker: FaceLandmarker | None) -> Track:
-    return Track(kind="text", values=read_text(path))
-
-
-def _sound(path: Path, _landmarker: FaceLandmarker | None) -> Track:
-    return sound_of(voice_views(path, ["logmel"])["logmel"])
-
-
-def _film(path: Path, landmarker: FaceLandmarker | None) -> Track:
-    shapes = face_views(path, ["blendshapes"], np.empty((0, 4)), landmarker=landmarker)["blendshapes"]  # (T, 52)
-    return film_of(shapes, path.name)
-
-
-def sound_of(decibel: Array) -> Track:
-    """Return the track of a sound whose log-mel spectrogram (T, F), in decibel, was read before."""
+def _sound(decibel: Array) -> Track:
+    """Return the track of a sound from its log-mel view (T, F)."""
     return Track(kind="spectrogram", values=(1 - decibel.T / _SILENCE_DB).astype(np.float32))  # (F, T)
 
 
-def film_of(shapes: Array, name: str) -> Track:
-    """Return the track of a film whose expressions (T, 52) were read before: statistics of each over time.
-
-    Raises:
-        DataError: No face was seen.
-    """
+def _film(shapes: Array, name: str) -> Track:
+    """Return the track of a film from its expressions (T, 52): statistics of each over time."""
     seen = shapes[np.isfinite(shapes).all(axis=1)]
     if not len(seen):
         raise DataError(f"No face is seen in {name}. Leave the track out.")
@@ -151,8 +155,299 @@ def film_of(shapes: Array, name: str) -> Track:
     return Track(kind="table", values=np.concatenate(parts).astype(np.float32), columns=columns)
 
 
-_OF_TRACK: Mapping[str, Callable[[Path, FaceLandmarker | None], Track]] = {
-    "text": _text,
-    "audio": _sound,
-    "video": _film,
-}
+# What a judge looks at
+
+
+def has_landmarker() -> bool:
+    """Whether the face mesh can be read on this machine."""
+    try:
+        find_model("face_landmarker")
+    except MissingModelError:
+        return False
+    return True
+
+
+def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Describe the sound of one recording, from the sound alone; shapes as ``audio.describe`` gives them."""
+    first = next(iter(audio.blocks(path, block_s=_LONGEST_S)))
+    return audio.describe(first, [name for name in names if name in VOICE_VIEWS])
+
+
+class _SmallPictures:
+    """What is kept of the pictures of a film as it goes by: whole frames of a long one would fill the memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.rate_hz = video.probe(path).rate_hz
+        self.motion_step = max(1, round(self.rate_hz / _MOTION_HZ))
+        self.end = _LONGEST_S * self.rate_hz
+        self._step = max(1, round(self.rate_hz / _PICTURES_HZ))
+        self._kept: dict[str, list[Array]] = {"crops": [], "frames": [], "faces112": []}
+
+    def look(self, index: int, image: Array, box: Array | None) -> None:
+        """Shrink a picture, and the face in it."""
+        if index % self._step or index >= self.end:
+            return
+        self._kept["frames"].append(cv2.resize(image, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA))
+        if box is not None and not np.isnan(box).any():
+            self._kept["crops"].append(pictures([image], [box], size=_SIZE)[0])
+            self._kept["faces112"].append(pictures([image], [box], size=112)[0])
+
+    def views(self) -> dict[str, Array]:
+        """Return ``crops`` and ``frames`` (F, 64, 64, 3) at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
+        faces = self._kept["faces112"]
+        few = np.unique(np.linspace(0, max(len(faces) - 1, 0), 4).astype(int))
+        self._kept["faces112"] = [faces[i] for i in few if faces]
+        return {name: np.stack(images) for name, images in self._kept.items() if images}
+
+
+def face_views(
+    path: Path, names: Sequence[str], boxes: Array, *, landmarker: FaceLandmarker | None
+) -> dict[str, Array]:
+    """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
+
+    Args:
+        path: A video.
+        names: Some of ``FACE_VIEWS``.
+        boxes: (frames, 4) pixels; NaN where there is no face.
+        landmarker: Reads the mesh off the picture itself; without one, no ``blendshapes`` and ``landmarks``.
+
+    Returns:
+        Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
+        and ``landmarks`` (M, 478, 2) at about 12.5 a second, ``faces112`` (4, 112, 112, 3) uint8.
+    """
+    small = _SmallPictures(path)
+
+    def watched() -> Iterator[Array]:
+        for index, _, image in video.read(path):
+            if index >= small.end:
+                return
+            small.look(index, image, boxes[index] if index < len(boxes) else None)
+            if index % small.motion_step == 0:
+                yield image
+
+    views: dict[str, Array] = {}
+    if landmarker is not None and {"blendshapes", "landmarks"} & set(names):
+        shapes, mesh = landmarker.measure(watched(), rate_hz=min(small.rate_hz, _MOTION_HZ))
+        views = {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
+    else:
+        for _ in watched():
+            pass
+    views |= small.views()
+    return {name: views[name] for name in names if name in views}
+
+
+def _original_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, Array]:
+    """Find the faces of an original, keep where they are in ``kept``, and describe its picture in the same pass."""
+    small, mesh = _SmallPictures(path), has_landmarker()
+
+    def watched() -> Iterator[LocatedFrame]:
+        for frame in locate_live(video.read(path), mesh=mesh):
+            small.look(frame.index, frame.image, frame.faces[0].box if frame.faces else None)  # largest first
+            yield frame
+
+    there = Locations.of(watched())
+    there.save(kept)
+    views = small.views()
+    moving = [name for name in names if name in ("blendshapes", "landmarks")]
+    if mesh and moving and not len(there.frame):  # the landmarker may see whom the detector does not
+        with FaceLandmarker() as landmarker:
+            views |= face_views(path, moving, np.empty((0, 4)), landmarker=landmarker)
+    elif mesh and moving:
+        frames = np.arange(0, len(there.certain), small.motion_step)
+        shapes, landmarks = there.mesh(frames[frames < small.end])
+        views |= {"blendshapes": shapes, "landmarks": normalize_landmarks(landmarks)}
+    return {name: views[name] for name in names if name in views}
+
+
+def observe(
+    item: tuple[str, Mapping[str, Path]], *, folder: Path, views: Sequence[str], locations: Path, original: bool
+) -> dict[str, Any]:
+    """Keep one recording's views as ``folder/<recording>.npz``; runs in a worker.
+
+    Args:
+        item: Recording id and its files by track.
+        folder: Where the arrays go.
+        views: Names of those to keep.
+        locations: Folder of the originals' face locations, ``<recording>.npz``.
+        original: Whether these are originals, whose faces are searched; a release has them where its original has.
+
+    Returns:
+        ``views``: what was read; ``problems``: what was not, and why.
+    """
+    name, files = item
+    faces = locations / f"{name}.npz"
+    found: dict[str, Array] = {}
+    problems: list[str] = []
+    for track in ("audio", "video"):
+        try:
+            if track not in files:
+                continue
+            if track == "audio":
+                found |= voice_views(files[track], views)
+            elif original:
+                locations.mkdir(parents=True, exist_ok=True)
+                found |= _original_views(files[track], [v for v in views if v in FACE_VIEWS], faces)
+            else:
+                boxes = Locations.load(faces).largest() if faces.exists() else np.empty((0, 4))
+                with ExitStack() as stack:
+                    landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
+                    found |= face_views(files[track], views, boxes, landmarker=landmarker)
+        except DataError as error:
+            problems.append(f"{track}: {error}")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(folder / f"{name}.npz", **found)  # type: ignore[arg-type]
+    return {"views": sorted(found), "problems": problems}
+
+
+def observed_tracks(folder: Path) -> dict[str, dict[str, Track]]:
+    """Return the tracks of sound and film by recording, as ``read_track`` would, of what was observed already."""
+    found: dict[str, dict[str, Track]] = {}
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path, allow_pickle=False) as views:
+            if "logmel" in views.files:
+                found.setdefault(path.stem, {})["audio"] = _sound(views["logmel"])
+            if "blendshapes" in views.files:
+                with suppress(DataError):  # no face is seen
+                    found.setdefault(path.stem, {})["video"] = _film(views["blendshapes"], path.stem)
+    return found
+
+
+class _View(Mapping[str, Array]):
+    """One view of all recordings, read from disk when first asked for."""
+
+    def __init__(self, folder: Path, names: Sequence[str], view: str) -> None:
+        self._folder, self._names, self._view = folder, names, view
+
+    @cached_property
+    def _arrays(self) -> dict[str, Array]:
+        found = {}
+        for name in self._names:
+            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as arrays:
+                if self._view in arrays.files:
+                    found[name] = arrays[self._view]
+        return found
+
+    def __getitem__(self, name: str) -> Array:
+        return self._arrays[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._arrays)
+
+    def __len__(self) -> int:
+        return len(self._arrays)
+
+
+def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
+    """Return what ``observe`` wrote of the recordings in a table's index, read view by view when first looked at."""
+    return Evidence(table=rows, views={view: _View(folder, list(rows.index), view) for view in views})
+
+
+# Arrays as files
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackForm:
+    """What the files of a track have in common: their format, nothing of their content.
+
+    Attributes:
+        kind: ``table``, ``signal``, ``spectrogram``, ``picture``, ``text``, ``sound`` or ``film``.
+        suffix: With its dot.
+        about: Rate and units.
+        whole: Values are whole numbers 0 to 255.
+        every: By column of a signal, how many rows apart its values are; in the rows between it has none.
+    """
+
+    kind: Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+    suffix: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
+    every: Mapping[int, int] = field(default_factory=dict)
+
+
+def form_of(path: Path) -> TrackForm:
+    """Return the form of a track, from one of its files."""
+    kind = track_of(path.name)
+    if kind == "audio":
+        return TrackForm(kind="sound", suffix=".wav")
+    if kind == "video":
+        return TrackForm(kind="film", suffix=".mp4")
+    if kind == "text":
+        return TrackForm(kind="text", suffix=".txt")
+    track = read_track(path, picture=8, landmarker=None)
+    values = np.asarray(track.values)
+    if track.kind == "picture" and path.suffix != ".npy":
+        return TrackForm(kind="picture", suffix=".png", whole=True)
+    every = {}
+    for column, there in enumerate(np.isfinite(values).T if track.kind == "signal" else ()):
+        rows = np.flatnonzero(there)  # such as a heart rate once a second
+        step = int(rows[1] - rows[0]) if len(rows) > 1 else 1
+        if step > 1 and np.array_equal(rows, np.arange(0, len(values), step)):
+            every[column] = step
+    return TrackForm(
+        kind=track.kind,  # type: ignore[arg-type]
+        suffix=".tsv.gz" if kind == "physio" else ".npy",
+        about={key: value for key, value in _sidecar(path).items() if key in _KEPT},
+        whole=values.dtype == np.uint8,
+        every=every,
+    )
+
+
+def write_track(
+    path: Path, values: Array | str, form: TrackForm, *, columns: tuple[str, ...], note: Mapping[str, Any]
+) -> None:
+    """Write a track and its sidecar, in which ``note`` is said (and in a picture itself); reading turns it round.
+
+    A column ``NAME_missing`` that ``read_batch`` added is taken out again: where it says so, NAME has no value.
+
+    Args:
+        path: Ends in the form's suffix.
+        values: One row of a batch: (D,), (T, D), (1, F, T), (3, H, W) or a text.
+        form: How; not sound or film.
+        columns: Names of the columns of a table or a signal.
+        note: What is said.
+    """
+    about = {**form.about, **note}
+    if form.kind in ("sound", "film"):
+        raise DataError(f"{path.name} cannot be written as an array. Make sound or film of it.")
+    if form.kind == "text":
+        write_text(path, f"{values}\n")
+    elif form.kind == "picture" and form.suffix == ".png":
+        comment = PngImagePlugin.PngInfo()
+        comment.add_text("Comment", json.dumps(dict(note)))
+        with replacing(path) as part:
+            image = Image.fromarray(_levels(np.asarray(values)).transpose(1, 2, 0))  # (H, W, 3)
+            image.save(part, format="PNG", pnginfo=comment)
+    else:
+        rows, names = _with_gaps(np.asarray(values, np.float32), columns, form)
+        about |= {"Columns": list(names)} if names else {}
+        if form.suffix == ".tsv.gz":
+            text = io.StringIO()
+            pd.DataFrame(rows).to_csv(text, sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
+            content = gzip.compress(text.getvalue().encode(), mtime=0)
+        else:
+            buffer = io.BytesIO()
+            np.save(buffer, _levels(rows) if form.whole else rows)
+            content = buffer.getvalue()
+        with replacing(path) as part:
+            part.write_bytes(content)
+    write_json(path.with_name(path.name.partition(".")[0] + ".json"), about)
+
+
+def _with_gaps(values: Array, columns: tuple[str, ...], form: TrackForm) -> tuple[Array, tuple[str, ...]]:
+    if form.kind == "signal":
+        out = values.copy()
+        for column, step in form.every.items():
+            out[np.arange(len(out)) % step != 0, column] = np.nan
+        return out, columns
+    if form.kind == "table":
+        if not columns:
+            return values, ()
+        row = dict(zip(columns, values.tolist(), strict=True))
+        names = tuple(name for name in columns if not name.endswith(_MISSING))
+        gaps = [row.get(f"{name}{_MISSING}", 0.0) > 0.5 for name in names]
+        return np.where(gaps, np.nan, values[[columns.index(name) for name in names]]).astype(np.float32), names
+    return values[0] if form.kind == "spectrogram" else values, ()  # (F, T)
+
+
+def _levels(values: Array) -> Array:
+    return np.asarray(np.round(np.clip(values, 0, 1) * 255).astype(np.uint8))

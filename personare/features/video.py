@@ -4,30 +4,38 @@ Memory does not grow with length. What a player hides stays hidden: what is tran
 list or in a track that is switched off is not there; two fields become one picture; colors are those of a screen.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import av
+import cv2
 import numpy as np
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from personare.core.errors import DataError
-from personare.core.types import Array
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Signal
 from personare.features._containers import Crop, begin_s, crop_of, played
-from personare.features._h264 import VideoWriter
-from personare.features._wide_colors import HDR, WIDE, to_srgb
-from personare.features.pictures import decoded, over_black
+from personare.features.audio import downmix
+from personare.features.pictures import HDR, PICTURES, WIDE, decoded, over_black, to_srgb
 
-__all__ = ["VideoInfo", "VideoWriter", "check", "probe", "read", "remarks"]
-
-_PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".pgm", ".tif", ".tiff"}
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # the usual ones show what is transparent
 _UNSPECIFIED = 2  # how FFmpeg numbers the color matrix that a file does not name
 _BT2020 = 9
 _HD = (720, 1280)  # from here on a player takes BT.709 where nothing is said, below BT.601
+_NO_PICTURE = "{} holds no complete picture. It was cut off or never finished; get a new copy."
+
+_CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_TICKS = 90_000  # a second of the written file; divides every usual frame rate
+_BT601, _BT709 = 6, 1  # how H.264 names its color matrices
+_AAC_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+_AAC_BLOCK = 1024
+_AHEAD_S = 0.5  # sound is written this far ahead of the picture, so that players need not seek
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,16 +62,7 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read a video's header and its first frame.
-
-    Args:
-        path: A video in any container FFmpeg knows, or a still picture (a video of one frame).
-
-    Returns:
-        Size, rate, length, and whether there is sound.
-
-    Raises:
-        DataError: Absent, empty, not a video, without a picture, or broken.
+    """Read the header and the first frame of a video in any container FFmpeg knows, or of a still picture.
 
     Example:
         >>> probe(Path("nobody.mp4"))
@@ -74,45 +73,41 @@ def probe(path: Path) -> VideoInfo:
         height, width = decoded(path).shape[:2]
         return VideoInfo(width=width, height=height, rate_hz=25.0, frames=1, duration_s=0.04, has_sound=False)
     with _opened(path) as (container, stream):
-        frame = _first(path, container, stream)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
-        crop = crop_of(path, container, stream, frame.width, frame.height)
+        frame, crop = _first(path, container, stream)
+        rate = _rate_hz(stream)
         height, width = _seen(np.empty((frame.height, frame.width)), frame, crop).shape
         aspect = float(stream.sample_aspect_ratio or 1)
+        if stream.duration:
+            duration_s = float(stream.duration * stream.time_base)
+        else:
+            duration_s = float(container.duration / 1e6 if container.duration else stream.frames / rate)
         return VideoInfo(
             width=width,
             height=height,
             rate_hz=rate,
             frames=stream.frames or None,
-            duration_s=_duration_s(container, stream, rate),
+            duration_s=duration_s,
             has_sound=bool(played(container, "audio")),
             pixel_aspect=1 / aspect if _is_sideways(frame) else aspect,
         )
 
 
 def read(path: Path, *, threads: int = 0) -> Iterator[tuple[int, float, Array]]:
-    """Decode a video one picture at a time, as a player shows it.
+    """Decode a video (or a still picture) one picture at a time, as a player shows it; 0 threads are all cores.
 
     **Guarantee**: What a player hides is not in the pictures: transparent and cropped pixels, other tracks, frames that
     an edit list cuts off. Transparency lies over black; of two fields none shows a second picture; HDR and wide
     gamuts are brought to sRGB.
 
-    Args:
-        path: A video, or a still picture.
-        threads: Cores to decode with; 0 = all.
-
     Yields:
         Index from 0, time in seconds from the start of the file (never falling), uint8 RGB (height, width, 3). Every
-        picture has the size of the first.
-
-    Raises:
-        DataError: Not a video, or broken somewhere; frames before the fault have been yielded by then.
+        picture has the size of the first. Where the file is broken, the frames before the fault have been yielded.
     """
     if _is_picture(path):
         yield 0, 0.0, decoded(path)
         return
     with _opened(path, threads) as (container, stream):
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        rate = _rate_hz(stream)
         start_s, last_s, index = begin_s(container), 0.0, 0
         convert, size, crop = VideoReformatter(), (0, 0), Crop()
         for frame in _progressive(_frames(container, stream), stream):
@@ -128,16 +123,11 @@ def read(path: Path, *, threads: int = 0) -> Iterator[tuple[int, float, Array]]:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what of a video is not shown as it is stored, from its header and its first frame.
-
-    Raises:
-        DataError: As ``probe``.
-    """
+    """Say what of a video is not shown as it is stored, from its header and its first frame."""
     if _is_picture(path):
         return []
     with _opened(path) as (container, stream):
-        frame = _first(path, container, stream)
-        crop = crop_of(path, container, stream, frame.width, frame.height)
+        frame, crop = _first(path, container, stream)
         others = {kind: len(getattr(container.streams, kind)) for kind in ("video", "subtitles", "data", "attachments")}
         others["video"] -= 1
         found = {
@@ -151,11 +141,67 @@ def remarks(path: Path) -> list[str]:
         return [*said, f"Further tracks are left out: {', '.join(left_out)}."] if left_out else said
 
 
-def _first(path: Path, container: Any, stream: Any) -> Any:
+def check(path: Path) -> None:
+    """Decode a whole video and compare what came out with what its header promises."""
+    if _is_picture(path):
+        decoded(path)
+        return
+    packets = frames = damaged = 0
+    with _opened(path) as (container, stream):
+        promised = stream.frames
+        for packet in container.demux(stream):
+            packets += packet.size > 0
+            for frame in packet.decode():
+                frames += 1
+                damaged += bool(frame.is_corrupt)
+    if not frames:
+        raise DataError(_NO_PICTURE.format(path.name))
+    if packets < promised:
+        raise DataError(f"{path.name} is cut off: {packets} of {promised} frames are there. Get a complete copy.")
+    if damaged:
+        raise DataError(f"{path.name} is damaged: {damaged} of {frames} frames do not decode cleanly. Get a new copy.")
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES
+
+
+@contextmanager
+def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
+    """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
+    if not path.is_file():
+        raise DataError(f"{path.name} does not exist. Check the name.")
+    if not path.stat().st_size:
+        raise DataError(f"{path.name} is empty (0 bytes). Copy it again from where it came.")
+    try:
+        # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
+        with av.open(f"file:{path}") as container:
+            streams = played(container, "video")  # the cover of a music file is none
+            if container.format.name == "tty" or not (streams or container.streams.audio):  # a terminal draws text
+                raise DataError(f"{path.name} is not a video, whatever its name says. Check where it came from.")
+            if not streams:
+                raise DataError(f"{path.name} has sound but no picture that a player shows. Treat it as audio.")
+            stream: Any = streams[0]
+            stream.thread_type = "AUTO"
+            stream.codec_context.thread_count = threads
+            yield container, stream
+    except (av.FFmpegError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(
+            f"{path.name} cannot be decoded ({reason}). It is not a video, or broken or cut off."
+        ) from error
+
+
+def _rate_hz(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or 25)
+
+
+def _first(path: Path, container: Any, stream: Any) -> tuple[Any, Crop]:
+    """Return the first frame, and what the container cuts off it."""
     frame = next(_frames(container, stream), None)
     if frame is None:
-        raise DataError(f"{path.name} holds no complete picture. It was cut off or never finished; get a new copy.")
-    return frame
+        raise DataError(_NO_PICTURE.format(path.name))
+    return frame, crop_of(path, container, stream, frame.width, frame.height)
 
 
 def _frames(container: Any, stream: Any) -> Iterator[Any]:
@@ -177,22 +223,16 @@ def _progressive(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
             yield frame
             continue
         if graph is None:
-            graph, first = _deinterlacer(frame, stream), frame
+            graph, first = av.filter.Graph(), frame
+            time_base = frame.time_base or stream.time_base
+            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
+            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+            graph.configure()
         graph.vpush(frame)
         yield from _pulled(graph, first)
     if graph is not None:
         graph.vpush(None)
         yield from _pulled(graph, first)
-
-
-def _deinterlacer(frame: Any, stream: Any) -> Any:
-    graph = av.filter.Graph()
-    source = graph.add_buffer(
-        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or stream.time_base
-    )
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-    graph.configure()
-    return graph
 
 
 def _pulled(graph: Any, like: Any) -> Iterator[Any]:
@@ -230,31 +270,6 @@ def _is_transparent(frame: Any) -> bool:
     return frame.format.has_palette or any(component.is_alpha for component in frame.format.components)
 
 
-def check(path: Path) -> None:
-    """Decode a whole video and compare what came out with what its header promises.
-
-    Raises:
-        DataError: Whatever ``probe`` and ``read`` raise; pictures that are missing or damaged.
-    """
-    if _is_picture(path):
-        decoded(path)
-        return
-    packets = frames = damaged = 0
-    with _opened(path) as (container, stream):
-        promised = stream.frames
-        for packet in container.demux(stream):
-            packets += packet.size > 0
-            for frame in packet.decode():
-                frames += 1
-                damaged += bool(frame.is_corrupt)
-    if not frames:
-        raise DataError(f"{path.name} holds no complete picture. It was cut off or never finished; get a new copy.")
-    if packets < promised:
-        raise DataError(f"{path.name} is cut off: {packets} of {promised} frames are there. Get a complete copy.")
-    if damaged:
-        raise DataError(f"{path.name} is damaged: {damaged} of {frames} frames do not decode cleanly. Get a new copy.")
-
-
 def _seen(image: Array, frame: Any, crop: Crop) -> Array:
     """Crop a picture, then turn and mirror it as its container's display matrix says (phones film sideways)."""
     image = image[crop.top : image.shape[0] - crop.bottom, crop.left : image.shape[1] - crop.right]
@@ -278,46 +293,160 @@ def _matrix(frame: Any) -> tuple[int, int, int, int]:
     return a, b, c, d
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in _PICTURES
+class VideoWriter:
+    """Write pictures, and optionally sound, as H.264 and AAC. Nothing of the source's metadata is carried over.
+
+    The file appears under its name only when it is complete: it is written beside it under a temporary name, which is
+    removed when the ``with`` block ends in an error. A width or height that is odd is made even by repeating the last
+    column or row, because H.264 in its playable form has no odd sizes; positions in the picture stay the same.
+
+    Args:
+        path: Ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
+        width: Of the pictures, pixels.
+        height: Of the pictures, pixels.
+        rate_hz: Frames a second, where ``write`` is given no times.
+        pixel_aspect: Width of a pixel over its height.
+        crf: Constant rate factor of x264: 0 lossless ... 51 worst.
+        preset: x264's preset.
+        threads: Cores to encode with; 0 = all.
+        note: The file's own comment, for whoever finds it alone.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with VideoWriter(Path(folder) / "gray.mp4", width=64, height=48, rate_hz=25) as writer:
+        ...         writer.write(np.full((48, 64, 3), 128, np.uint8))
+        ...     (Path(folder) / "gray.mp4").stat().st_size > 0
+        True
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        width: int,
+        height: int,
+        rate_hz: float,
+        pixel_aspect: float = 1.0,
+        crf: int = 23,
+        preset: str = "veryfast",
+        threads: int = 0,
+        note: str = "",
+    ) -> None:
+        if path.suffix.lower() not in _CONTAINERS:
+            raise OptionError(f"{path.name} must end in {', '.join(_CONTAINERS)}. Choose such a name.")
+        if min(width, height) < 1 or not 0 < rate_hz <= 1000:
+            raise OptionError(f"A video must have a size and a rate up to 1000 Hz, not {width}x{height} at {rate_hz}.")
+        self._path, self._shape = path, (height, width, 3)
+        self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+        self._step, self._frames, self._last = _TICKS / rate_hz, 0, -1
+        self._sound: _Sound | None = None
+        with self._faults():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._container = av.open(f"file:{self._temporary}", "w", format=_CONTAINERS[path.suffix.lower()])
+        if note:
+            self._container.metadata["comment"] = note
+        options = {"preset": preset, "crf": str(crf)}
+        stream = self._container.add_stream(
+            "libx264", rate=Fraction(rate_hz).limit_denominator(100_000), options=options
+        )
+        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, _TICKS)
+        stream.codec_context.thread_count = threads
+        stream.codec_context.color_range = ColorRange.MPEG
+        stream.codec_context.colorspace = _BT601
+        stream.codec_context.color_primaries = stream.codec_context.color_trc = _BT709
+        if pixel_aspect != 1:
+            stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
+        self._stream = stream
+
+    def write_sound(self, signal: Signal) -> None:
+        """Give the video its sound. Call it before the first ``write``: a container's tracks are fixed by then."""
+        if self._frames or self._sound is not None:
+            raise OptionError("Sound must be given once, before the first picture. Call write_sound first.")
+        if len(signal.values):
+            self._sound = _Sound(self._container, signal)
+
+    def write(self, image: Array, *, time_s: float | None = None) -> None:
+        """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last.
+
+        Uneven times are kept.
+        """
+        if image.shape != self._shape or image.dtype != np.uint8:
+            raise DataError(f"A picture must be uint8 {self._shape}, not {image.dtype} {image.shape}.")
+        odd_rows, odd_columns = self._shape[0] % 2, self._shape[1] % 2
+        if odd_rows or odd_columns:
+            image = cv2.copyMakeBorder(image, 0, odd_rows, 0, odd_columns, cv2.BORDER_REPLICATE)
+        # OpenCV does this ten times as fast as FFmpeg's scaler; it knows BT.601 only, and the stream says so
+        frame = av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420), format="yuv420p")
+        ticks = self._frames * self._step if time_s is None else time_s * _TICKS
+        self._frames, self._last = self._frames + 1, max(round(ticks), self._last + 1)
+        frame.pts, frame.time_base, frame.duration = self._last, Fraction(1, _TICKS), round(self._step)
+        with self._faults():
+            if self._sound is not None:
+                self._sound.write(until_s=self._last / _TICKS + _AHEAD_S)
+            self._container.mux(self._stream.encode(frame))
+
+    def __enter__(self) -> Self:
+        """Begin; the file is open already."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Finish the file and give it its name, or remove it."""
+        try:
+            with self._faults():
+                if kind is None and self._frames:
+                    if self._sound is not None:
+                        self._sound.write(until_s=float("inf"))
+                    self._container.mux(self._stream.encode())
+                self._container.close()
+                if kind is None:
+                    self._publish()
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _publish(self) -> None:
+        if not self._frames:
+            raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
+        with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the very end shows here
+            next(written.decode(video=0))
+        self._temporary.replace(self._path)
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, av.FFmpegError, StopIteration) as error:
+            reason = getattr(error, "strerror", None) or str(error) or "it came out incomplete"
+            fix = "Free some space, or choose a folder that can be written to."
+            raise DataError(f"{self._path} cannot be written ({reason}). {fix}") from error
 
 
-def _must_exist(path: Path) -> None:
-    if not path.is_file():
-        raise DataError(f"{path.name} does not exist. Check the name.")
-    if not path.stat().st_size:
-        raise DataError(f"{path.name} is empty (0 bytes). Copy it again from where it came.")
+class _Sound:
+    """The sound track of a file being written, encoded piece by piece as the picture goes on."""
 
+    def __init__(self, container: Any, signal: Signal) -> None:
+        channels = signal.values.shape[1]
+        self._layout = "stereo" if channels == 2 else "mono"
+        self._values = signal.values if channels <= 2 else downmix(signal.values)
+        self._rate, self._start_s, self._done = round(signal.rate_hz), signal.start_s, 0
+        rate = next((r for r in _AAC_RATES_HZ if r >= self._rate), _AAC_RATES_HZ[-1])
+        self._container = container
+        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
+        self._stream.bit_rate = 96_000 * self._values.shape[1]
+        self._convert = av.AudioResampler(format="fltp", layout=self._layout, rate=rate, frame_size=_AAC_BLOCK)
 
-@contextmanager
-def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
-    """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
-    _must_exist(path)
-    try:
-        # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
-        with av.open(f"file:{path}") as container:
-            stream = _moving_picture(path, container)
-            stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = threads
-            yield container, stream
-    except (av.FFmpegError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(
-            f"{path.name} cannot be decoded ({reason}). It is not a video, or broken or cut off."
-        ) from error
-
-
-def _moving_picture(path: Path, container: Any) -> Any:
-    """Return the track that a player shows: the cover of a music file is none, nor is text drawn as a terminal."""
-    streams = played(container, "video")
-    if container.format.name == "tty" or not (streams or container.streams.audio):
-        raise DataError(f"{path.name} is not a video, whatever its name says. Check where it came from.")
-    if not streams:
-        raise DataError(f"{path.name} has sound but no picture that a player shows. Treat it as audio.")
-    return streams[0]
-
-
-def _duration_s(container: Any, stream: Any, rate: float) -> float:
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    return float(container.duration / 1e6 if container.duration else stream.frames / rate)
+    def write(self, until_s: float) -> None:
+        """Encode up to a time; once it is past the end, flush the encoder."""
+        total = len(self._values)
+        while self._done < total and self._start_s + self._done / self._rate < until_s:
+            block = np.ascontiguousarray(self._values[self._done : self._done + self._rate].T, dtype=np.float32)
+            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=self._layout)
+            frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
+            frame.pts = round(self._start_s * self._rate) + self._done
+            self._done += block.shape[1]
+            ready: list[Any] = list(self._convert.resample(frame))
+            if self._done >= total:
+                ready += [*self._convert.resample(None), None]
+            for part in ready:
+                self._container.mux(self._stream.encode(part))

@@ -1,16 +1,11 @@
 """A history of visits as arrays: which column says what, which rows are visits, and what a made-up row must be."""
 
-from collections import Counter
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
 
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
-
-__all__ = ["VISITS", "VisitColumns", "histories", "history_rows", "told_visits"]
 
 _FIRST = "first"
 
@@ -25,9 +20,6 @@ class VisitColumns:
     Attributes:
         names: All D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``.
 
-    Raises:
-        DataError: There are none, or they are others.
-
     Example:
         >>> columns = VisitColumns(names=("visit", "type=home", "type=urgent", "code=drug.opioids",
         ...     "length=under_1_day", "gap=first", "gap=under_1_week"))
@@ -39,10 +31,9 @@ class VisitColumns:
 
     def __post_init__(self) -> None:
         """Check the names."""
+        order = ["visit", "type", "code", "length", "gap"]
         kinds = [name.partition("=")[0] for name in self.names]
-        if list(dict.fromkeys(kinds)) != ["visit", "type", "code", "length", "gap"] or kinds != sorted(
-            kinds, key=["visit", "type", "code", "length", "gap"].index
-        ):
+        if list(dict.fromkeys(kinds)) != order or kinds != sorted(kinds, key=order.index):
             raise DataError(
                 "A history has the columns visit, type=..., code=..., length=... and gap=..., in this order, but there "
                 f"are {', '.join(self.names[:5]) or 'none'} ... Import the visits with a reader of personare."
@@ -67,29 +58,15 @@ class VisitColumns:
 
     def part(self, kind: str) -> slice:
         """Return where ``type``, ``code``, ``length`` or ``gap`` stands."""
-        return self._parts[kind]
-
-    @cached_property
-    def _parts(self) -> dict[str, slice]:
-        counts = Counter(name.partition("=")[0] for name in self.names)
-        ends = dict(zip(counts, accumulate(counts.values()), strict=True))
-        return {kind: slice(ends[kind] - count, ends[kind]) for kind, count in counts.items()}
+        places = [at for at, name in enumerate(self.names) if name.partition("=")[0] == kind]
+        return slice(places[0], places[-1] + 1)
 
 
 def histories(batch: Batch) -> tuple[Array, VisitColumns]:
-    """Return the histories of a batch and their columns, checked.
+    """Return the histories of a batch, (N, T, D) float32 of 0 and 1, and their columns, checked.
 
     **Guarantee**: every row is a visit in words of the vocabulary (one type, one length, one gap) or all zeros, visits
     come before zeros, and everybody has at least one.
-
-    Args:
-        batch: With the modality ``visits``.
-
-    Returns:
-        (N, T, D) float32 of 0 and 1.
-
-    Raises:
-        DataError: There is no such modality, somebody has no visit, or a row is none.
     """
     if VISITS not in batch.arrays:
         raise DataError(f"There is no modality {VISITS}, only {', '.join(batch.arrays)}. Choose data with visits.")
@@ -112,13 +89,9 @@ def histories(batch: Batch) -> tuple[Array, VisitColumns]:
 
 
 def history_rows(rows: Array) -> Array:
-    """Describe histories of any length by one row of numbers each, every column once.
+    """Describe histories (N, T, D) of any length by one row of numbers each, (N, D) float32, every column once.
 
-    Args:
-        rows: (N, T, D) visits, zeros after the last one.
-
-    Returns:
-        (N, D) float32: the logarithm of the number of visits, then the share of them with each column.
+    The logarithm of the number of visits, then the share of them with each column.
 
     Example:
         >>> history_rows(np.array([[[1, 1, 0], [1, 0, 0], [0, 0, 0]]])).round(2)
@@ -131,11 +104,7 @@ def history_rows(rows: Array) -> Array:
 
 
 def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
-    """Return a history as what a person can read: one entry for each visit, in the order of time.
-
-    Args:
-        rows: (T, D) visits of one person, zeros after the last one.
-        columns: What they are.
+    """Return one person's history (T, D) as what can be read: one entry for each visit, in the order of time.
 
     Returns:
         ``after`` (time since the start of the visit before, ``first`` for the first), ``type``, ``lasted``, and
@@ -149,18 +118,14 @@ def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
     """
     told: list[dict[str, object]] = []
     for row in rows[rows[:, 0] == 1]:
-        on: dict[str, list[str]] = {}
+        words: dict[str, list[str]] = {}
         for name in (columns.names[i] for i in np.flatnonzero(row)):
             kind, _, word = name.partition("=")
-            on.setdefault(kind, []).append(word)
+            words.setdefault(kind, []).append(word)
         codes: dict[str, list[str]] = {}
-        for code in on.get("code", []):
+        for code in words.get("code", []):
             kind, _, word = code.rpartition(".")
-            codes.setdefault(kind or "code", []).append(_plain(word))
-        first = {"after": "gap", "type": "type", "lasted": "length"}
-        told.append({**{shown: _plain(on[kind][0]) for shown, kind in first.items()}, "codes": codes})
+            codes.setdefault(kind or "code", []).append(word.replace("_", " "))
+        after, kind_of_visit, lasted = (words[kind][0].replace("_", " ") for kind in ("gap", "type", "length"))
+        told.append({"after": after, "type": kind_of_visit, "lasted": lasted, "codes": codes})
     return told
-
-
-def _plain(word: str) -> str:
-    return word.replace("_", " ")

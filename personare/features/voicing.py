@@ -1,9 +1,8 @@
 """Sound from a log-mel spectrogram: what a made-up voice says can be heard."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.fft import irfft, rfft
@@ -13,8 +12,6 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank
 
-__all__ = ["mel_of", "spoken_frames", "voiced"]
-
 _UNMIXING = 40  # updates of the power spectrum; more changes nothing that can be heard
 _MOMENTUM = 0.99
 _QUIET = 0.02  # under this share of the range there is nothing but what filled up the array
@@ -22,23 +19,14 @@ _LOUDNESS = 0.06  # RMS of speech whose level is not known, about -24 dBFS
 _TINY = 1e-12
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Mel:
-    """How a spectrogram was made.
+class _Mel(NamedTuple):
+    """How a spectrogram was made."""
 
-    Attributes:
-        window: Samples of a Hann frame.
-        hop: Samples between frames.
-        bank: Makes the filters, (513, bands).
-        range_db: Decibels from 0 to 1.
-        gain: Power at 1 of a frame's squared spectrum; None where the level was scaled away clip by clip.
-    """
-
-    window: int
-    hop: int
-    bank: Callable[[int], Array]
-    range_db: float
-    gain: float | None
+    window: int  # samples of a Hann frame
+    hop: int  # samples between frames
+    bank: Callable[[int], Array]  # makes the filters, (513, bands)
+    range_db: float  # decibels from 0 to 1
+    gain: float | None  # power at 1 of a frame's squared spectrum; None where the level was scaled away clip by clip
 
 
 def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Signal:
@@ -56,10 +44,6 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     Returns:
         One channel at 16 kHz, within [-1, 1].
 
-    Raises:
-        DataError: Another number of bands, a value that is no number, or silence throughout.
-        OptionError: No iteration.
-
     **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
 
@@ -74,7 +58,11 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     if spoken.shape[1] < 2:
         raise DataError("The spectrogram is silent, so there is nothing to hear. Leave the recording out.")
     bank = kind.bank(len(spoken)).astype(np.float64)
-    power = _unmixed(10 ** ((np.clip(spoken, 0, 1) - 1) * kind.range_db / 10), bank)  # (513, T)
+    bands = 10 ** ((np.clip(spoken, 0, 1) - 1) * kind.range_db / 10)
+    reach = bank.sum(axis=1, keepdims=True) + _TINY
+    power = bank @ bands / reach  # (513, T)
+    for _ in range(_UNMIXING):  # lowers the Kullback-Leibler divergence, which counts quiet bands like loud ones
+        power *= bank @ (bands / (bank.T @ power + _TINY)) / reach
     samples = _phased(np.sqrt(power / (kind.gain or 1.0)).T, kind, rng, iterations)
     if kind.gain is None:
         samples *= _LOUDNESS / max(float(np.sqrt(np.mean(samples**2))), _TINY)
@@ -89,11 +77,7 @@ def spoken_frames(mel: Array) -> int:
 
 
 def mel_of(samples: Array, bands: int) -> Array:
-    """Return the log-mel spectrogram in [0, 1] that :func:`voiced` turns round, (bands, T).
-
-    Args:
-        samples: (N,) at 16 kHz.
-        bands: 64 or 128.
+    """Return the log-mel spectrogram in [0, 1] of samples (N,) that :func:`voiced` turns round, (64 or 128 bands, T).
 
     Example:
         >>> mel_of(np.ones(16000), 128).shape
@@ -113,15 +97,6 @@ def _kind(mel: Array) -> _Mel:
     if not np.isfinite(mel).all():
         raise DataError("A spectrogram to be heard must hold numbers only. Replace what is missing or infinite.")
     return _KINDS[len(mel)]
-
-
-def _unmixed(mel: Array, bank: Array) -> Array:
-    """Return the power spectrum (513, T) whose mel bands are those given (bands, T), all of it positive."""
-    reach = bank.sum(axis=1, keepdims=True) + _TINY
-    power = bank @ mel / reach
-    for _ in range(_UNMIXING):  # lowers the Kullback-Leibler divergence, which counts quiet bands like loud ones
-        power *= bank @ (mel / (bank.T @ power + _TINY)) / reach
-    return np.asarray(power)
 
 
 def _phased(size: Array, kind: _Mel, rng: np.random.Generator, iterations: int) -> Array:
@@ -145,21 +120,20 @@ def _overlapped(spectra: Array, kind: _Mel) -> Array:
     """Return the samples whose frames come closest to these spectra, ((T - 1) * hop,)."""
     window = get_window("hann", kind.window)
     frames = irfft(spectra, N_FFT)[:, : kind.window] * window  # (T, window)
-    total = _added(frames, kind.hop)
-    weight = _added(np.broadcast_to(window**2, frames.shape), kind.hop)
+    parts = -(-kind.window // kind.hop)
+
+    def added(frames: Array) -> Array:
+        """Add up frames, each ``hop`` samples after the one before."""
+        cut = np.pad(frames, ((0, 0), (0, parts * kind.hop - kind.window))).reshape(len(frames), parts, kind.hop)
+        total = np.zeros((len(frames) + parts - 1, kind.hop))
+        for part in range(parts):
+            total[part : part + len(frames)] += cut[:, part]
+        return total.reshape(-1)
+
     start = kind.window // 2
     kept = slice(start, start + (len(spectra) - 1) * kind.hop)
-    return np.asarray(total[kept] / np.maximum(weight[kept], 1e-3))
-
-
-def _added(frames: Array, hop: int) -> Array:
-    """Add up frames (T, window), each ``hop`` samples after the one before."""
-    parts = -(-frames.shape[1] // hop)
-    cut = np.pad(frames, ((0, 0), (0, parts * hop - frames.shape[1]))).reshape(len(frames), parts, hop)
-    total = np.zeros((len(frames) + parts - 1, hop))
-    for part in range(parts):
-        total[part : part + len(frames)] += cut[:, part]
-    return total.reshape(-1)
+    weight = added(np.broadcast_to(window**2, frames.shape))[kept]
+    return np.asarray(added(frames)[kept] / np.maximum(weight, 1e-3))
 
 
 @cache

@@ -9,8 +9,6 @@ from personare.core.errors import DataError, OptionError, PolicyError
 from personare.core.types import Spend
 from personare.govern.ledger import Ledger
 
-__all__ = ["Budget", "Charge", "Composer", "charge", "charges"]
-
 
 class Composer(Protocol):
     """Prices everything that touched one person together; ``learn.accounting.compose`` is one."""
@@ -22,15 +20,7 @@ class Composer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """The most that all runs together may cost one person.
-
-    Attributes:
-        epsilon: The bound.
-        delta: The chance that it fails.
-
-    Raises:
-        OptionError: A number out of its range.
-    """
+    """The most that all runs together may cost one person: the bound, and the chance that it fails."""
 
     epsilon: float
     delta: float
@@ -45,12 +35,7 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Charge:
-    """What one run took of one person.
-
-    Attributes:
-        spends: The mechanisms.
-        recordings: How many recordings of the person were in it.
-    """
+    """What one run took of one person: the mechanisms, and how many of the person's recordings were in it."""
 
     spends: tuple[Spend, ...]
     recordings: int = 1
@@ -80,11 +65,8 @@ def charge(
         compose: Prices mechanisms together.
 
     Returns:
-        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget.
-
-    Raises:
-        PolicyError: Somebody's budget does not suffice; then nothing is written.
-        DataError: Somebody in the run has no recording.
+        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget. Where somebody's
+        does not suffice, PolicyError is raised and nothing is written.
 
     Example:
         >>> import tempfile

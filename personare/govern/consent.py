@@ -13,20 +13,19 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, PolicyError
 from personare.core.types import Withheld
-from personare.govern.purposes import PURPOSES, check_purposes
 
-__all__ = [
-    "CONSENT_COLUMNS",
-    "SCOPES",
-    "check_consent",
-    "consent_again",
-    "consent_all",
-    "no_consent",
-    "permits",
-    "read_consent",
-]
+PURPOSES: Mapping[str, str] = MappingProxyType(
+    {
+        "anonymization": "read the originals to make a protected release of them",
+        "evaluation": "read the originals to measure what a release keeps and what it gives away",
+        "research": "study behavior in the originals themselves, inside the circle of people who may see them",
+        "sharing": "hand originals to somebody named in the consent",
+        "training": "train a model on the originals",
+    }
+)
+"""What recordings may be opened for, and what it means: a closed list, so that none can be made up on the spot."""
 
 CONSENT_COLUMNS = ("subject", "scope", "purposes", "modalities", "retention_until", "withdrawn_at")
 
@@ -48,20 +47,29 @@ SCOPES: Mapping[str, str] = MappingProxyType(
 _FIX = "Correct the row in consent.tsv, or remove it: without a valid row the person's recordings stay closed."
 
 
+def check_purposes(purposes: Iterable[str]) -> tuple[str, ...]:
+    """Return the purposes, each once and sorted, or say which one is not on the list.
+
+    Example:
+        >>> check_purposes(["research", "evaluation", "research"])
+        ('evaluation', 'research')
+    """
+    given = tuple(sorted(set(purposes)))
+    unknown = [purpose for purpose in given if purpose not in PURPOSES]
+    if unknown:
+        raise PolicyError(
+            f"A purpose must be one of {', '.join(PURPOSES)}, not {', '.join(unknown)}. Choose from these."
+        )
+    return given
+
+
 def no_consent() -> pd.DataFrame:
     """Return a consent table without rows: nothing may be opened."""
     return pd.DataFrame({name: pd.Series(dtype=str) for name in CONSENT_COLUMNS})
 
 
 def consent_all(subjects: Iterable[str], purposes: Iterable[str]) -> pd.DataFrame:
-    """Return one open-ended row per person for all modalities and these purposes.
-
-    Args:
-        subjects: Pseudonyms.
-        purposes: From ``personare.govern.purposes.PURPOSES``.
-
-    Raises:
-        PolicyError: A purpose that is not on the list.
+    """Return one open-ended row per person (a pseudonym) for all modalities and these purposes.
 
     Example:
         >>> permits(consent_all(["01"], ["research"]), "01", "research", "audio", date(2026, 1, 1))
@@ -95,11 +103,7 @@ def consent_again(
 
 
 def read_consent(path: Path) -> pd.DataFrame:
-    """Read ``consent.tsv`` as text; a file that does not exist is a table without rows.
-
-    Raises:
-        DataError: The file is not a table, or a column is missing.
-    """
+    """Read ``consent.tsv`` as text; a file that does not exist is a table without rows."""
     if not path.exists():
         return no_consent()
     try:
@@ -116,25 +120,19 @@ def read_consent(path: Path) -> pd.DataFrame:
 
 
 def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, today: date) -> str:
-    """Say whether a person's recording may be opened.
+    """Return why a person's recording may not be opened on a day; empty if it may.
 
     **Guarantee**: without a row that names the purpose and the modality, has not ended, and was not withdrawn, the
     answer is a reason, never empty. A withdrawal beats every other row of the person that covers the same use.
-
-    Args:
-        consent: Columns ``CONSENT_COLUMNS``, all text.
-        subject: Pseudonym.
-        purpose: What the recording would be opened for.
-        modality: ``audio``, ``video`` ...
-        today: The day of the opening.
-
-    Returns:
-        Empty if it may be opened; otherwise the reason why not.
     """
     own = consent[consent["subject"] == subject]
     if own.empty:
         return f"there is no consent of subject {subject}"
-    covering = [row for row in own.to_dict("records") if _covers(row, purpose, modality)]
+    covering = [
+        row
+        for row in own.to_dict("records")
+        if purpose in _listed(row["purposes"]) and {"all", modality} & _listed(row["modalities"])
+    ]
     if not covering:
         return f"subject {subject} did not consent to {purpose} with {modality}"
     withdrawn = [str(row["withdrawn_at"]) for row in covering if row["withdrawn_at"]]
@@ -142,11 +140,6 @@ def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, to
         return f"subject {subject} withdrew consent ({withdrawn[0]})"
     ended = [_ended(str(row["retention_until"]), today) for row in covering]
     return "" if "" in ended else f"the consent of subject {subject} {ended[0]}"
-
-
-def _covers(row: Mapping[str, object] | Mapping[object, object], purpose: str, modality: str) -> bool:
-    fields = {str(key): str(value) for key, value in row.items()}
-    return purpose in _listed(fields["purposes"]) and bool({"all", modality} & _listed(fields["modalities"]))
 
 
 def _listed(text: str) -> set[str]:
@@ -164,34 +157,23 @@ def _ended(until: str, today: date) -> str:
 
 
 def check_consent(consent: pd.DataFrame) -> list[Withheld]:
-    """List every row that does not say what it must, with the fix.
-
-    Args:
-        consent: Columns ``CONSENT_COLUMNS``, all text.
-    """
+    """List every row that does not say what it must, with the fix."""
     found = []
-    for number, row in enumerate(consent.to_dict("records"), start=2):  # line 1 holds the names of the columns
-        found += [
-            Withheld(item=f"consent.tsv line {number}", problem=problem, fix=_FIX)
-            for problem in _row_problems({str(key): str(value) for key, value in row.items()})
-        ]
+    for line, row in enumerate(consent.to_dict("records"), start=2):  # line 1 holds the names of the columns
+        purposes = _listed(row["purposes"])
+        unknown = sorted(purposes - set(PURPOSES))
+        problems = {
+            "no subject": not row["subject"],
+            f"scope {row['scope']!r} is not a known DUO code": row["scope"] not in SCOPES,
+            "no purpose": not purposes,
+            f"unknown purpose {', '.join(unknown)}": bool(unknown),
+            "no modality (write 'all' for every one)": not _listed(row["modalities"]),
+        }
+        for name in ("retention_until", "withdrawn_at"):
+            problems[f"{name} {row[name]!r} is not a date like 2030-12-31"] = not _is_date(row[name])
+        item = f"consent.tsv line {line}"
+        found += [Withheld(item=item, problem=problem, fix=_FIX) for problem, there in problems.items() if there]
     return found
-
-
-def _row_problems(row: Mapping[str, str]) -> list[str]:
-    unknown = sorted(_listed(row["purposes"]) - set(PURPOSES))
-    problems = {
-        "no subject": not row["subject"],
-        f"scope {row['scope']!r} is not a known DUO code": row["scope"] not in SCOPES,
-        "no purpose": not _listed(row["purposes"]),
-        f"unknown purpose {', '.join(unknown)}": bool(unknown),
-        "no modality (write 'all' for every one)": not _listed(row["modalities"]),
-        f"retention_until {row['retention_until']!r} is not a date like 2030-12-31": not _is_date(
-            row["retention_until"]
-        ),
-        f"withdrawn_at {row['withdrawn_at']!r} is not a date like 2030-12-31": not _is_date(row["withdrawn_at"]),
-    }
-    return [problem for problem, there in problems.items() if there]
 
 
 def _is_date(text: str) -> bool:

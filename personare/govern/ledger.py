@@ -21,8 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from personare.core.errors import DataError
 
-__all__ = ["GENESIS", "LEDGER_COLUMNS", "Ledger", "Verification"]
-
 GENESIS = "0" * 64
 """What the first row is chained to."""
 
@@ -50,13 +48,7 @@ _SQLITE_GUARDS = tuple(
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """What checking the chain found.
-
-    Attributes:
-        ok: True if every row is as it was written, in its place.
-        rows: How many rows there are.
-        first_bad: Sequence number at which the chain breaks first; None if it does not.
-    """
+    """What checking the chain found: whether it is whole, how many rows it has, the number of the first bad one."""
 
     ok: bool
     rows: int
@@ -78,9 +70,6 @@ class Ledger:
         url_or_path: A file, or a database URL that SQLAlchemy understands.
         who: Who opens; written in every row that does not say otherwise.
         clock: What time it is, with a time zone.
-
-    Raises:
-        DataError: The address of the database cannot be understood.
 
     Example:
         >>> import tempfile
@@ -114,24 +103,31 @@ class Ledger:
         return partial(Ledger, who=self._who, clock=self._clock), (address,)
 
     def append(self, action: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows in one transaction.
+        """Add rows in one transaction, all or none.
 
         Args:
             action: What happened: ``opened``, ``refused``, ``released`` ...
             rows: Any of ``who``, ``cohort``, ``subject``, ``recording``, ``track``, ``purpose``, ``detail`` (a
                 mapping); every other key goes into ``detail``.
-
-        Raises:
-            DataError: The rows could not be written; then none was.
         """
         if not rows:
             return
         time = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
         if self._file is not None:
-            _make_folder(self._file.parent)
+            folder = self._file.parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DataError(
+                    f"The ledger's folder {folder} cannot be made: {error}. Give a folder you may write."
+                ) from error
         with self._transaction(write=True) as connection:
-            entries = [{**_entry(row, self._who), "time": time, "action": action} for row in rows]
-            connection.execute(sa.insert(_TABLE), _chain(entries, *_last(connection)))
+            entries: list[dict[str, Any]] = [{**_entry(row, self._who), "time": time, "action": action} for row in rows]
+            last, previous = _last(connection)
+            for sequence, entry in enumerate(entries, start=last + 1):
+                entry["sequence"], entry["prev_hash"] = sequence, previous
+                entry["hash"] = previous = _digest(entry, previous)
+            connection.execute(sa.insert(_TABLE), entries)
 
     def exists(self) -> bool:
         """Return whether anything was ever written; a database that is no file makes its table at the first row."""
@@ -149,11 +145,7 @@ class Ledger:
             return _last(connection)[1]
 
     def verify(self, *, head: str | None = None) -> Verification:
-        """Check every row against its hash, its place and the row before it.
-
-        Args:
-            head: A hash noted earlier from ``head()``; it must still be in the chain.
-        """
+        """Check every row against its hash, its place and the row before it; a noted ``head`` must be in the chain."""
         self._must_exist()
         count, previous, seen = 0, GENESIS, {GENESIS}
         with self._transaction() as connection:
@@ -161,7 +153,8 @@ class Ledger:
                 count += 1
                 good = row["sequence"] == count and row["prev_hash"] == previous
                 if not good or row["hash"] != _digest(dict(row), previous):
-                    return Verification(ok=False, rows=self._count(connection), first_bad=int(row["sequence"]))
+                    rows = connection.execute(sa.select(sa.func.count()).select_from(_TABLE)).scalar_one()
+                    return Verification(ok=False, rows=int(rows), first_bad=int(row["sequence"]))
                 previous = row["hash"]
                 seen.add(previous)
         whole = head is None or head in seen
@@ -182,16 +175,12 @@ class Ledger:
                 "before, somebody removed it: restore it from a copy."
             )
 
-    @staticmethod
-    def _count(connection: sa.Connection) -> int:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(_TABLE)).scalar_one())
-
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
         try:
             with self._engine.connect().execution_options(**{_WRITES: write}) as connection, connection.begin():
                 if write:
-                    _prepare(connection)
+                    _hold_the_chain(connection)
                 yield connection
         except SQLAlchemyError as error:
             raise DataError(
@@ -213,7 +202,7 @@ def _take_over_transactions(engine: sa.Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _prepare(connection: sa.Connection) -> None:
+def _hold_the_chain(connection: sa.Connection) -> None:
     """Hold the chain for this transaction, and make the table if it is the first."""
     if connection.dialect.name == "postgresql":
         # An advisory lock, because the table may not be there to be locked; SQLite locked at BEGIN IMMEDIATE.
@@ -230,15 +219,6 @@ def _last(connection: sa.Connection) -> tuple[int, str]:
     return (int(row[0]), str(row[1])) if row else (0, GENESIS)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"The ledger's folder {folder} cannot be made: {error}. Give a folder you may write."
-        ) from error
-
-
 def _entry(row: Mapping[str, Any], who: str) -> dict[str, str]:
     """Return the row's fields as text; what has no column of its own goes into ``detail``."""
     entry = {name: _storable(str(row.get(name) or "")) for name in _GIVEN}
@@ -246,16 +226,6 @@ def _entry(row: Mapping[str, Any], who: str) -> dict[str, str]:
     entry["who"] = entry["who"] or who
     entry["detail"] = _canonical({**(row.get("detail") or {}), **extra})
     return entry
-
-
-def _chain(entries: Sequence[dict[str, Any]], last: int, previous: str) -> list[dict[str, Any]]:
-    chained = []
-    for sequence, entry in enumerate(entries, start=last + 1):
-        numbered = {**entry, "sequence": sequence}
-        digest = _digest(numbered, previous)
-        chained.append({**numbered, "prev_hash": previous, "hash": digest})
-        previous = digest
-    return chained
 
 
 def _digest(entry: Mapping[str, Any], previous: str) -> str:

@@ -8,8 +8,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
-from personare.features.mel_statistics import mel_statistics
-from personare.features.mel_variation import vary_mel
+from personare.features.mel_statistics import mel_statistics, vary_mel
 from personare.learn.describing import describe_rows
 from personare.learn.public_map import PublicMap
 

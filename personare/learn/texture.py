@@ -1,6 +1,6 @@
 """A series as a few numbers and noise of the right color: length, level and spread by channel, its large shape."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,25 +10,19 @@ from sklearn.utils.extmath import randomized_svd
 from personare.core.types import Array
 from personare.learn.marginals import Marginals
 
-__all__ = ["Basis", "Texture"]
-
 _STATISTICS = 64
 _SHAPES = 24
 _COLORS = 24
 _FEWEST_ROWS = 5  # rows for each direction kept, so that no direction is one recording
 _MODELLED = 400  # series that shapes and texture are learned from, evenly over all: memory does not grow with more
-_TOLD = 20_000  # frames that tell the quantiles of a channel
+_QUANTILE_FRAMES = 20_000  # frames that give the quantiles of a channel
 _CHUNK = 32  # series worked on at a time: more do not fit the caches of processors
 _TINY = 1e-3  # of a channel's own deviation: added before logarithms, so that silence is a number
 
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """The directions in which rows differ most.
-
-    Attributes:
-        mean: (D,).
-        rows: (K, D) directions; ``(x - mean) @ rows.T`` are coordinates.
+    """The principal directions of rows: ``mean`` (D,), and ``rows`` (K, D) that span them.
 
     Example:
         >>> rows = np.outer(np.arange(20.0), [3.0, 4.0])
@@ -57,15 +51,6 @@ class Basis:
     def decode(self, coordinates: Array) -> Array:
         """Return rows, (N, D)."""
         return np.asarray(coordinates @ self.rows + self.mean)
-
-    def state(self, name: str) -> dict[str, Array]:
-        """Return the arrays, each under a name that begins with ``name``."""
-        return {f"{name}.mean": self.mean, f"{name}.rows": self.rows}
-
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Array], name: str) -> "Basis":
-        """Build again what ``state`` returned."""
-        return cls(mean=np.asarray(tensors[f"{name}.mean"]), rows=np.asarray(tensors[f"{name}.rows"]))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,53 +98,63 @@ class Texture:
     @classmethod
     def of(cls, series: Array) -> "Texture":
         """Learn from (N, T, D) series."""
-        fill, scale = np.median(series[:, -1], axis=0), np.maximum(_deviation(series), 1e-6)
-        statistics = [_split(part, scale, fill)[2] for part in _parts(series)]
+        # each channel's deviation over all series, without a copy of them
+        count = series.shape[0] * series.shape[1]
+        mean = sum(part.sum(axis=(0, 1), dtype=float) for part in _chunks(series)) / count
+        deviation = np.sqrt(sum(((part - mean) ** 2).sum(axis=(0, 1)) for part in _chunks(series)) / count)
+        fill, scale = np.median(series[:, -1], axis=0), np.maximum(deviation, 1e-6)
+        statistics = [_split(part, scale, fill)[2] for part in _chunks(series)]
         some = series[:: -(-len(series) // _MODELLED)]
         pattern, heard, _ = _split(some, scale, fill)
-        values = Marginals.of(_few(pattern[heard]))
+        values = Marginals.of(_thinned(pattern[heard]))
         normal = _normal(values, pattern, heard).reshape(len(some), -1)
         shapes = Basis.of(normal, most=_SHAPES)
         left = np.where(heard[:, :, None], (normal - shapes.decode(shapes.encode(normal))).reshape(pattern.shape), 0)
         colors = Basis.of(left[heard], most=_COLORS)
-        told = np.where(heard[:, :, None], colors.encode(left), 0)  # (N, T, R)
+        colored = np.where(heard[:, :, None], colors.encode(left), 0)  # (N, T, R)
         return cls(
             values=values,
             statistics=Basis.of(np.concatenate(statistics), most=_STATISTICS),
             shapes=shapes,
             colors=colors,
-            power=(np.abs(rfft(told, axis=1)) ** 2).mean(axis=0) / heard.sum(axis=1).mean(),
+            power=(np.abs(rfft(colored, axis=1)) ** 2).mean(axis=0) / heard.sum(axis=1).mean(),
             rest=(left[heard] - colors.decode(colors.encode(left[heard]))).std(axis=0),
-            bounds=np.quantile(_few(some.reshape(-1, len(fill))), (0.001, 0.999), axis=0),
+            bounds=np.quantile(_thinned(some.reshape(-1, len(fill))), (0.001, 0.999), axis=0),
             scale=scale,
             fill=fill,
         )
 
     def encode(self, series: Array) -> Array:
         """Return (N, K): the length as a share, coordinates of statistics, then of shapes."""
-        found = []
-        for part in _parts(series):
+        rows = []
+        for part in _chunks(series):
             pattern, heard, statistics = _split(part, self.scale, self.fill)
             normal = _normal(self.values, pattern, heard).reshape(len(pattern), -1)
-            told = [heard.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
-            found.append(np.concatenate(told, axis=1))
-        return np.concatenate(found)
+            parts = [heard.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
+            rows.append(np.concatenate(parts, axis=1))
+        return np.concatenate(rows)
 
     def decode(self, numbers: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, T, D) float32 series with these numbers; their texture is drawn."""
-        made = np.empty((len(numbers), self._steps, len(self.scale)), dtype=np.float32)
-        for into, part in zip(_parts(made), _parts(numbers.astype(np.float32)), strict=True):
-            into[:] = self._decode(part, rng)
+        steps, channels = self.shapes.rows.shape[1] // len(self.scale), len(self.scale)
+        made = np.empty((len(numbers), steps, channels), dtype=np.float32)
+        for into, part in zip(_chunks(made), _chunks(numbers.astype(np.float32)), strict=True):
+            into[:] = self._decode(part, steps, rng)
         return made
 
-    def _decode(self, numbers: Array, rng: np.random.Generator) -> Array:
-        d, cut = len(self.scale), 1 + len(self.statistics.rows)
+    def _decode(self, numbers: Array, t: int, rng: np.random.Generator) -> Array:
+        n, d, cut = len(numbers), len(self.scale), 1 + len(self.statistics.rows)
         level, spread, step = np.split(self.statistics.decode(numbers[:, 1:cut]), 3, axis=1)  # (N, D) each
-        t = self._steps
         heard = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
         shape = self.shapes.decode(numbers[:, cut:]).reshape(-1, t, d).astype(np.float32)
-        normal = shape + self._noise(len(numbers), t, rng)
-        pattern = self.values.decode_many(normal.reshape(-1, d)).reshape(normal.shape)
+        # noise with the power of each color over frequencies, and white noise beside it
+        waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
+        spectrum = (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32)
+        noise = rng.standard_normal((n, t, d), dtype=np.float32) * self.rest.astype(np.float32)
+        colored = irfft(spectrum, t, axis=1).reshape(n * t, -1) @ self.colors.rows  # one product, not one a series
+        noise += colored.reshape(noise.shape)
+        pattern = self.values.decode_many((shape + noise).reshape(-1, d)).reshape(shape.shape)
+        # what is drawn gets the steps, the mean and the deviation that its numbers say
         pattern = _smooth(pattern, heard, np.exp(step - spread))
         pattern = (pattern - _mean(pattern, heard)[:, None]) * heard[:, :, None]
         pattern /= np.maximum(np.sqrt(_mean(pattern**2, heard)), 1e-6)[:, None]
@@ -168,62 +163,14 @@ class Texture:
         lowest, highest, fill = (x.astype(np.float32) for x in (*self.bounds, self.fill))
         return np.asarray(np.where(heard[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
 
-    @property
-    def _steps(self) -> int:
-        return int(self.shapes.rows.shape[1]) // len(self.scale)
 
-    def _noise(self, n: int, t: int, rng: np.random.Generator) -> Array:
-        waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
-        told = irfft(
-            (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32), t, axis=1
-        )  # (N, T, R)
-        white = rng.standard_normal((n, t, len(self.rest)), dtype=np.float32) * self.rest.astype(np.float32)
-        colored = told.reshape(n * t, -1) @ self.colors.rows.astype(np.float32)  # one product, not one for each series
-        white += colored.reshape(white.shape)
-        return white
-
-    def state(self, name: str) -> dict[str, Array]:
-        """Return the arrays, each under a name that begins with ``name``."""
-        found = {f"{name}.{part}": np.asarray(getattr(self, part)) for part in _ARRAYS}
-        for part in ("values", "statistics", "shapes", "colors"):
-            found |= getattr(self, part).state(f"{name}.{part}")
-        return found
-
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Array], name: str) -> "Texture":
-        """Build again what ``state`` returned."""
-        arrays = (np.asarray(tensors[f"{name}.{part}"]) for part in _ARRAYS)
-        power, rest, bounds, scale, fill = arrays
-        return cls(
-            values=Marginals.restore(tensors, f"{name}.values"),
-            statistics=Basis.restore(tensors, f"{name}.statistics"),
-            shapes=Basis.restore(tensors, f"{name}.shapes"),
-            colors=Basis.restore(tensors, f"{name}.colors"),
-            power=power,
-            rest=rest,
-            bounds=bounds,
-            scale=scale,
-            fill=fill,
-        )
-
-
-_ARRAYS = ("power", "rest", "bounds", "scale", "fill")
-
-
-def _parts(rows: Array) -> Iterator[Array]:
+def _chunks(rows: Array) -> Iterator[Array]:
     return (rows[first : first + _CHUNK] for first in range(0, len(rows), _CHUNK))
 
 
-def _few(rows: Array) -> Array:
-    """Return at most so many rows, evenly over all, as tell quantiles."""
-    return rows[:: -(-len(rows) // _TOLD) or 1]
-
-
-def _deviation(series: Array) -> Array:
-    """Return each channel's deviation over all series, (D,), without a copy of them."""
-    count = series.shape[0] * series.shape[1]
-    mean = sum(part.sum(axis=(0, 1), dtype=float) for part in _parts(series)) / count
-    return np.asarray(np.sqrt(sum(((part - mean) ** 2).sum(axis=(0, 1)) for part in _parts(series)) / count))
+def _thinned(rows: Array) -> Array:
+    """Return as many rows as give quantiles, evenly over all."""
+    return rows[:: -(-len(rows) // _QUANTILE_FRAMES) or 1]
 
 
 def _split(series: Array, scale: Array, fill: Array) -> tuple[Array, Array, Array]:
@@ -235,7 +182,7 @@ def _split(series: Array, scale: Array, fill: Array) -> tuple[Array, Array, Arra
     level = _mean(scaled, heard)
     pattern = (scaled - level[:, None]) * heard[:, :, None]
     spread = np.sqrt(_mean(pattern**2, heard))
-    step = np.sqrt(_steps(pattern, heard))
+    step = np.sqrt(_squared_steps(pattern, heard))
     pattern /= np.maximum(spread, 1e-6)[:, None]
     return pattern, heard, np.concatenate([level, np.log(spread + _TINY), np.log(step + _TINY)], axis=1)
 
@@ -246,27 +193,27 @@ def _mean(values: Array, heard: Array) -> Array:
     return np.asarray(np.einsum("ntd,nt->nd", values, weight))
 
 
-def _steps(values: Array, heard: Array) -> Array:
+def _squared_steps(values: Array, heard: Array) -> Array:
     """Return the mean squared step, (N, D)."""
     return _mean(np.diff(values, axis=1) ** 2, heard[:, 1:])
 
 
 def _normal(values: Marginals, pattern: Array, heard: Array) -> Array:
-    found = values.encode_many(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
-    return np.where(heard[:, :, None], found, 0)
+    normal = values.encode_many(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
+    return np.where(heard[:, :, None], normal, 0)
 
 
 def _smooth(pattern: Array, heard: Array, wanted: Array) -> Array:
     """Mix a pattern with its moving average of three until its steps over its deviation are as wanted, (N, D)."""
+
+    def roughness(values: Array) -> Array:
+        variance = _mean(values**2, heard) - _mean(values, heard) ** 2
+        return np.asarray(np.sqrt(_squared_steps(values, heard) / np.maximum(variance, 1e-12)))
+
     for _ in range(2):
         around = pattern.copy()
         around[:, 1:-1] = (pattern[:, :-2] + pattern[:, 1:-1] + pattern[:, 2:]) / 3
-        now, then = (_roughness(x, heard) for x in (pattern, around))
+        now, then = roughness(pattern), roughness(around)
         share = np.clip((now - wanted) / np.maximum(now - then, 1e-6), -0.5, 1)
         pattern = pattern + share[:, None] * (around - pattern)
     return pattern
-
-
-def _roughness(pattern: Array, heard: Array) -> Array:
-    variance = _mean(pattern**2, heard) - _mean(pattern, heard) ** 2
-    return np.asarray(np.sqrt(_steps(pattern, heard) / np.maximum(variance, 1e-12)))

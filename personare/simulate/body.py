@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import OptionError
 from personare.core.types import Array
-from personare.simulate.people import Body
+from personare.simulate.people import Body, check_emotion
 
 __all__ = ["COLUMNS", "RATE_HZ", "START_S", "Physio", "feel"]
 
@@ -34,45 +33,25 @@ class Physio:
 
 
 def feel(emotion: str, body: Body, *, strength: float, duration_s: float, rng: np.random.Generator) -> Physio:
-    """Let a body answer to an emotion.
-
-    Args:
-        emotion: One of neutral, happiness, sadness, anger, fear, disgust.
-        body: Whose.
-        strength: How strongly the emotion is shown.
-        duration_s: Length of the take.
-        rng: Spontaneous responses, breathing, drift.
-
-    Raises:
-        OptionError: The emotion is not known.
+    """Let a body answer to an emotion, shown more or less strongly in a take of some length.
 
     **Source**: a response of the skin is the difference of two exponentials (Alexander et al. 2005,
     doi:10.1016/j.jneumeth.2005.02.001), with rise and fall of 0.75 and 2 s.
     """
-    if emotion not in _AROUSAL:
-        raise OptionError(f"There is no emotion '{emotion}' here. Choose one of: {', '.join(_AROUSAL)}.")
+    check_emotion(emotion)
     times = START_S + np.arange(round((duration_s + _AFTER_S - START_S) * RATE_HZ)) / RATE_HZ
     arousal = float(strength * _AROUSAL[emotion] * np.exp(0.35 * rng.standard_normal()))
     spontaneous = rng.uniform(times[0], times[-1], rng.poisson(3 * (times[-1] - times[0]) / 60))
     responses = np.concatenate([[float(rng.uniform(0.8, 1.8))], spontaneous])
     sizes = body.eda_response_us * np.concatenate([[arousal], rng.exponential(0.25, len(spontaneous))])
     drift = 0.02 * rng.standard_normal() * (times - times[0])
-    eda = body.eda_us + float(rng.normal(0, 0.3)) + drift + _answer(times[:, None] - responses) @ sizes
+    since_s = np.maximum(times[:, None] - responses, 0)
+    answers = (np.exp(-since_s / 2.0) - np.exp(-since_s / 0.75)) / 0.347  # each of height 1
+    eda = body.eda_us + float(rng.normal(0, 0.3)) + drift + answers @ sizes
     eda = np.maximum(eda + 0.01 * rng.standard_normal(len(times)), 0.05)
-    heart = _heart(times, body, arousal, rng)
-    heart[np.arange(len(times)) % int(RATE_HZ) != 0] = np.nan
-    return Physio(values=np.stack([eda, heart], axis=1), arousal=arousal, responses_s=responses)
-
-
-def _answer(since_s: Array) -> Array:
-    """Return the skin's response of height 1 to something that began ``since_s`` seconds ago."""
-    later = np.maximum(since_s, 0)
-    return np.asarray((np.exp(-later / 2.0) - np.exp(-later / 0.75)) / 0.347)
-
-
-def _heart(times: Array, body: Body, arousal: float, rng: np.random.Generator) -> Array:
     breathing = 1.8 * np.sin(2 * np.pi * (0.25 * times + rng.random()))
     later = np.maximum(times, 0) / 2.5
     response = body.heart_response_bpm * arousal * later * np.exp(1 - later)
-    base = body.heart_bpm + float(rng.normal(0, 2))
-    return np.asarray(base + breathing + response + 0.7 * rng.standard_normal(len(times)))
+    heart = body.heart_bpm + float(rng.normal(0, 2)) + breathing + response + 0.7 * rng.standard_normal(len(times))
+    heart[np.arange(len(times)) % int(RATE_HZ) != 0] = np.nan
+    return Physio(values=np.stack([eda, heart], axis=1), arousal=arousal, responses_s=responses)

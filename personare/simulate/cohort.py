@@ -2,17 +2,16 @@
 
 import gzip
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
 import pandas as pd
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Cohort, Recording
+from personare.core.types import Cohort, Recording
 from personare.data.atomic import replacing, write_json, write_text
 from personare.data.cohort import CohortWriter, recording_id
 from personare.features.audio import write
@@ -21,7 +20,7 @@ from personare.simulate.body import COLUMNS, RATE_HZ, START_S
 from personare.simulate.expression import EMOTIONS
 from personare.simulate.people import Person, person, traits
 from personare.simulate.sentences import SENTENCES
-from personare.simulate.take import Take, perform
+from personare.simulate.take import perform
 
 __all__ = ["simulate_cohort"]
 
@@ -29,8 +28,7 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 _SUFFIXES = {"audio": ".wav", "video": ".mp4", "physio": ".tsv.gz", "text": ".txt", "truth": ".npz"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
+class _Job(NamedTuple):
     """One recording to make, and where its files go."""
 
     person: Person
@@ -73,30 +71,36 @@ def simulate_cohort(
     Returns:
         The cohort: tracks ``video`` (with sound), ``audio``, ``physio``, ``text`` and ``truth``; labels ``emotion`` and
         ``sentence``; ``phenotype/people.tsv`` holds every trait of every person.
-
-    Raises:
-        OptionError: An option that cannot be used.
-        DataError: The folder is a cohort already or cannot be written.
     """
     _check(people, emotions, sentences, size, rate_hz)
-    writer = CohortWriter(root, name="Made-up people", kind="synthetic", description=_describe(seed))
+    about = {
+        "License": "CC0-1.0",
+        "Acknowledgements": "Painted and spoken by personare; nobody in it exists.",
+        "Seed": seed,
+    }
+    writer = CohortWriter(root, name="Made-up people", kind="synthetic", description=about)
     everybody = tuple(person(seed, number) for number in range(1, people + 1))
-    jobs = [
-        _Job(
-            person=each,
-            emotion=emotion,
-            sentence=sentence,
-            files=_files(writer, each, emotion, sentence),
-            seed=seed,
-            size=size,
-            rate_hz=rate_hz,
-        )
-        for each in everybody
-        for emotion in emotions
-        for sentence in list(SENTENCES)[:sentences]
-    ]
-    for job, _ in zip((progress or iter)(jobs), _made(jobs, workers), strict=True):
-        writer.add(_recording(root, job))
+    jobs, recordings = [], []
+    for each in everybody:
+        for emotion in emotions:
+            for sentence in list(SENTENCES)[:sentences]:
+                names = (each.subject, "01", f"{emotion}{sentence}")
+                files = {track: writer.path(names, track, suffix) for track, suffix in _SUFFIXES.items()}
+                jobs.append(_Job(each, emotion, sentence, files, seed, size, rate_hz))
+                recordings.append(
+                    Recording(
+                        id=recording_id(*names),
+                        subject=each.subject,
+                        session="01",
+                        tracks={track: path.relative_to(root).as_posix() for track, path in files.items()},
+                        labels={"emotion": emotion, "sentence": sentence},
+                    )
+                )
+    made = map(_make, jobs)
+    if workers != 1:
+        made = joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(_make)(job) for job in jobs)
+    for recording, _, _ in zip(recordings, (progress or iter)(jobs), made, strict=True):
+        writer.add(recording)
     _write_people(root, everybody)
     table = pd.DataFrame({"sex": [p.sex for p in everybody], "age": [p.age for p in everybody]})
     return writer.finish(table.set_index(pd.Index([p.subject for p in everybody], name="subject")))
@@ -105,8 +109,7 @@ def simulate_cohort(
 def _check(people: int, emotions: Sequence[str], sentences: int, size: int, rate_hz: float) -> None:
     if people < 1:
         raise OptionError(f"There must be at least one person, not {people}. Ask for 1 or more.")
-    unknown = sorted(set(emotions) - set(EMOTIONS))
-    if unknown or not emotions or len(set(emotions)) < len(emotions):
+    if set(emotions) - set(EMOTIONS) or not emotions or len(set(emotions)) < len(emotions):
         raise OptionError(f"Emotions must be some of {', '.join(EMOTIONS)}, each once, not {', '.join(emotions)}.")
     if not 1 <= sentences <= len(SENTENCES):
         raise OptionError(f"There are {len(SENTENCES)} sentences, not {sentences}. Ask for 1 to {len(SENTENCES)}.")
@@ -114,37 +117,6 @@ def _check(people: int, emotions: Sequence[str], sentences: int, size: int, rate
         raise OptionError(f"The picture's side must be an even number from 96 to 1024, not {size}. Try 192.")
     if not 5 <= rate_hz <= 120:
         raise OptionError(f"There must be 5 to 120 frames a second, not {rate_hz}. Try 25.")
-
-
-def _describe(seed: int) -> dict[str, Any]:
-    return {
-        "License": "CC0-1.0",
-        "Acknowledgements": "Painted and spoken by personare; nobody in it exists.",
-        "Seed": seed,
-    }
-
-
-def _files(writer: CohortWriter, each: Person, emotion: str, sentence: str) -> dict[str, Path]:
-    own = (each.subject, "01", f"{emotion}{sentence}")
-    return {track: writer.path(own, track, suffix) for track, suffix in _SUFFIXES.items()}
-
-
-def _recording(root: Path, job: _Job) -> Recording:
-    return Recording(
-        id=recording_id(job.person.subject, "01", f"{job.emotion}{job.sentence}"),
-        subject=job.person.subject,
-        session="01",
-        tracks={track: path.relative_to(root).as_posix() for track, path in job.files.items()},
-        labels={"emotion": job.emotion, "sentence": job.sentence},
-    )
-
-
-def _made(jobs: Sequence[_Job], workers: int) -> Iterator[None]:
-    """Make the recordings, in order, in this process or in several."""
-    if workers == 1:
-        yield from map(_make, jobs)
-    else:
-        yield from joblib.Parallel(n_jobs=workers, return_as="generator")(joblib.delayed(_make)(job) for job in jobs)
 
 
 def _make(job: _Job) -> None:
@@ -156,16 +128,14 @@ def _make(job: _Job) -> None:
         for picture in take.pictures(job.size):
             video.write(picture)
     write_text(job.files["text"], take.utterance.text + "\n")
-    _write_physio(job.files["physio"], take)
-    _write_truth(job.files["truth"], take.truth())
-
-
-def _write_physio(path: Path, take: Take) -> None:
-    """Write a table without a header, as BIDS asks, and the sidecar that names its columns."""
+    with replacing(job.files["truth"]) as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **take.truth())
+    # BIDS asks for a table without a header, and a sidecar that names its columns.
     text = io.StringIO()
     pd.DataFrame(take.physio.values).to_csv(
         text, sep="\t", header=False, index=False, na_rep="n/a", float_format="%.4f"
     )
+    path = job.files["physio"]
     with replacing(path) as part:
         part.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
     sidecar = {
@@ -176,11 +146,6 @@ def _write_physio(path: Path, take: Take) -> None:
         "heart_rate_bpm": {"Description": "Heart rate, once a second; n/a in the rows between", "Units": "1/min"},
     }
     write_json(path.with_name(path.name.replace(".tsv.gz", ".json")), sidecar)
-
-
-def _write_truth(path: Path, arrays: dict[str, Array]) -> None:
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def _write_people(root: Path, everybody: tuple[Person, ...]) -> None:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from personare.core.errors import OptionError
 from personare.core.types import Array
-from personare.simulate.people import Style
+from personare.simulate.people import EMOTIONS, Style, check_emotion
 from personare.simulate.sentences import Utterance
 
 __all__ = ["ACTION_UNITS", "EMOTIONS", "POSE", "Motion", "move"]
@@ -36,8 +35,6 @@ _PROTOTYPES: dict[str, tuple[dict[str, float], ...]] = {
         {"AU09": 0.75, "AU04": 0.5, "AU15": 0.5, "AU25": 0.25},
     ),
 }
-EMOTIONS: tuple[str, ...] = tuple(_PROTOTYPES)
-
 _STRAY = ("AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU12", "AU15", "AU17", "AU20", "AU23")
 _BOW = {"neutral": 0.0, "happiness": -1.0, "sadness": 4.0, "anger": 2.0, "fear": -2.0, "disgust": -2.5}
 
@@ -64,33 +61,28 @@ class Motion:
 def move(
     emotion: str, utterance: Utterance, style: Style, *, strength: float, rate_hz: float, rng: np.random.Generator
 ) -> Motion:
-    """Let a person show an emotion while saying a sentence.
-
-    Args:
-        emotion: One of ``EMOTIONS``.
-        utterance: What is said when.
-        style: The person's habits.
-        strength: How strongly it is shown, 1 for fully.
-        rate_hz: Frames a second.
-        rng: Varies timing and everything that differs from take to take.
-
-    Raises:
-        OptionError: The emotion is not known.
-    """
-    if emotion not in _PROTOTYPES:
-        raise OptionError(f"There is no emotion '{emotion}' here. Choose one of: {', '.join(EMOTIONS)}.")
+    """Let a person show an emotion (one of ``EMOTIONS``) while saying a sentence, more or less strongly (1: fully)."""
+    check_emotion(emotion)
     times = np.arange(max(1, round(utterance.duration_s * rate_hz))) / rate_hz
     levels = _levels(emotion, strength, style, rng)
     actions = _envelope(times, style, rng)[:, None] * levels  # (F, 15)
     actions *= 1 + 0.12 * _drift(len(times), rate_hz, 0.3, rng)[:, None]
     mouth = utterance.mouth(times)  # (F, 3)
-    _speak(actions, mouth, style)
-    actions[:, ACTION_UNITS.index("AU45")] = _blinks(times, style, rng)
+    # The jaw and lips of speech; pressed lips of m and b close what the emotion had parted.
+    parted, dropped, shut = (ACTION_UNITS.index(unit) for unit in ("AU25", "AU26", "AU45"))
+    closing = np.clip(mouth[:, 1] / 0.12, 0, 1)
+    actions[:, parted] = closing * np.maximum(actions[:, parted], 0.75 * np.clip(mouth[:, 1] - 0.12, 0, 1))
+    actions[:, dropped] = closing * np.maximum(actions[:, dropped], 0.62 * style.jaw_gain * mouth[:, 0])
+    actions[:, shut] = _blinks(times, style, rng)
+    pose = _pose(times, strength * _BOW[emotion], utterance, style, rng)
+    # The eyes rest on one point, jump to the next about every second.
+    jumps = np.cumsum(rng.exponential(0.9, size=8))
+    points = rng.normal(0, (0.12, 0.07), size=(9, 2))
     return Motion(
         actions=np.clip(actions, 0, 1).astype(np.float32),
         round=mouth[:, 2].astype(np.float32),
-        pose=_pose(times, emotion, strength, utterance, style, rng).astype(np.float32),
-        gaze=_gaze(times, rng).astype(np.float32),
+        pose=pose.astype(np.float32),
+        gaze=points[np.searchsorted(jumps, times)].astype(np.float32),
         strength=strength,
     )
 
@@ -129,14 +121,6 @@ def _drift(frames: int, rate_hz: float, seconds: float, rng: np.random.Generator
     return np.asarray(noise[int(4 * sigma) + 1 :][:frames])
 
 
-def _speak(actions: Array, mouth: Array, style: Style) -> None:
-    """Add the jaw and lips of speech, in place; pressed lips of m and b close what the emotion had parted."""
-    parted, dropped = ACTION_UNITS.index("AU25"), ACTION_UNITS.index("AU26")
-    closing = np.clip(mouth[:, 1] / 0.12, 0, 1)
-    actions[:, parted] = closing * np.maximum(actions[:, parted], 0.75 * np.clip(mouth[:, 1] - 0.12, 0, 1))
-    actions[:, dropped] = closing * np.maximum(actions[:, dropped], 0.62 * style.jaw_gain * mouth[:, 0])
-
-
 def _blinks(times: Array, style: Style, rng: np.random.Generator) -> Array:
     """Return (F,) closure of the eyelids: a Poisson number of blinks of a quarter of a second."""
     closed = np.zeros(len(times))
@@ -147,9 +131,7 @@ def _blinks(times: Array, style: Style, rng: np.random.Generator) -> Array:
     return closed
 
 
-def _pose(
-    times: Array, emotion: str, strength: float, utterance: Utterance, style: Style, rng: np.random.Generator
-) -> Array:
+def _pose(times: Array, bow_deg: float, utterance: Utterance, style: Style, rng: np.random.Generator) -> Array:
     """Return (F, 5): a resting pose, sway, and nods on accented syllables."""
     rate_hz = 1 / (times[1] - times[0]) if len(times) > 1 else 25.0
     rest = rng.normal(0, (3.0, 2.0, 1.5, 0.5, 0.4))
@@ -157,12 +139,5 @@ def _pose(
     pose = rest + sway * style.sway_deg * np.array((1.0, 0.7, 0.5, 0.12, 0.08))
     centers = utterance.syllables_s.mean(axis=1)
     nods = np.exp(-0.5 * ((times[:, None] - centers) / 0.11) ** 2) @ utterance.stress
-    pose[:, 1] += style.nod_deg * nods + strength * _BOW[emotion]
+    pose[:, 1] += style.nod_deg * nods + bow_deg
     return np.asarray(np.clip(pose, -14, 14))
-
-
-def _gaze(times: Array, rng: np.random.Generator) -> Array:
-    """Return (F, 2): the eyes rest on one point, jump to the next about every second."""
-    jumps = np.cumsum(rng.exponential(0.9, size=8))
-    points = rng.normal(0, (0.12, 0.07), size=(9, 2))
-    return np.asarray(points[np.searchsorted(jumps, times)])

@@ -4,18 +4,9 @@ import cv2
 import numpy as np
 
 from personare.core.types import Array
-from personare.simulate.features import (
-    paint_eye,
-    paint_hair_behind,
-    paint_hair_front,
-    paint_mouth,
-    paint_neck,
-    paint_nose,
-)
-from personare.simulate.folds import fold
-from personare.simulate.geometry import Actions, Camera, brow, closed, eye, head_outline, mouth, placed
-from personare.simulate.painting import Shade, darker, fill, mixed
-from personare.simulate.people import Person
+from personare.features.painting import Camera, Color, curve, darker, disc, fill, line, mixed
+from personare.simulate.geometry import Actions, Eye, Mouth, brow, eye, head_outline, looking, mouth
+from personare.simulate.people import Face, Person
 from personare.simulate.scene import Scene, paint_wall
 from personare.simulate.skin import BOUNDS_CM, paint_skin
 
@@ -44,7 +35,7 @@ class Painter:
         self._center = size * (np.array((0.5, 0.475)) + scene.offset)
         self._strands = own.uniform(-1, 1, size=(22, 3))
         self._skin = paint_skin(person.face, scale=self._scale, light=scene.light, rng=own)
-        self._shade = Shade(size=size, softness=size / 192 * 1.25)
+        self._shade = _Shade(size=size, softness=size / 192 * 1.25)
         self._wall = paint_wall(scene, size, take)
         self._grain = take.integers(0, 5, size=(size + 64, size + 64, 3), dtype=np.uint8)
 
@@ -58,29 +49,25 @@ class Painter:
             gaze: (2,) right, down.
             frame: Chooses the camera's grain.
         """
-        camera = Camera.looking(pose, center=self._center, scale=self._scale)
+        face, style = self._face, self._style
+        camera = looking(pose, center=self._center, scale=self._scale)
+        body = looking(pose * (0, 0, 0.15, 0.6, 0.3), center=self._center, scale=self._scale)
         image = self._wall.copy()
-        self._paint_body(image, camera, pose)
+        _paint_hair_behind(image, camera, face)
+        _paint_body(image, body, camera, face, self._scene.clothes_rgb)
         image = self._lay_skin(image, camera, actions)
-        fold(self._shade, camera, self._face, actions)
+        _fold(self._shade, camera, face, actions)
         image = self._shade.onto(image)
-        paint_nose(image, camera, self._face, actions)
-        paint_mouth(image, camera, self._face, mouth(self._face, actions, self._style, rounding))
-        brow_rgb = mixed(darker(self._face.hair_rgb, 0.75), self._face.skin_rgb, 0.15)
+        _paint_nose(image, camera, face, actions)
+        _paint_mouth(image, camera, face, mouth(face, actions, style, rounding))
+        brow_rgb = mixed(darker(face.hair_rgb, 0.75), face.skin_rgb, 0.15)
         for side in (-1, 1):
-            paint_eye(image, camera, self._face, eye(self._face, actions, side, gaze))
-            fill(image, camera(brow(self._face, actions, self._style, side), 0.4), brow_rgb)
-        paint_hair_front(image, camera, self._face, self._strands)
-        return self._expose(image, frame)
-
-    def _paint_body(self, image: Array, camera: Camera, pose: Array) -> None:
-        body = Camera.looking(pose * (0, 0, 0.15, 0.6, 0.3), center=self._center, scale=self._scale)
-        paint_hair_behind(image, camera, self._face)
-        paint_neck(image, body, self._face, self._scene.clothes_rgb)
-        lobe = ((0, -1.4), (0.7, -1.7), (1.0, -0.4), (0.5, 1.5), (0, 1.9))
-        ear = closed(placed(lobe, self._face.width_cm / 2 - 0.25, 1.0))
-        for side in (-1, 1):
-            fill(image, camera(ear * (side, 1)), darker(self._face.skin_rgb, 0.86))
+            _paint_eye(image, camera, face, eye(face, actions, side, gaze))
+            fill(image, camera(brow(face, actions, style, side), 0.4), brow_rgb)
+        _paint_hair_front(image, camera, face, self._strands)
+        row, column = frame * 17 % 64, frame * 29 % 64
+        grain = self._grain[row : row + self._size, column : column + self._size]
+        return np.asarray(cv2.convertScaleAbs(cv2.add(image, grain), alpha=self._scene.exposure))
 
     def _lay_skin(self, image: Array, camera: Camera, actions: Actions) -> Array:
         """Return the picture with the skin inside the face's outline, and gather the chin's shadow on the neck."""
@@ -91,22 +78,189 @@ class Painter:
         warp = cv2.getAffineTransform(texel.astype(np.float32), camera(corners).astype(np.float32))
         skin = cv2.warpAffine(self._skin, warp, (self._size, self._size), borderMode=cv2.BORDER_REPLICATE)
         outline = camera(head_outline(self._face, 2.4 * actions["AU26"] - 0.25 * actions["AU17"]))
-        below = camera(self._under_chin())
-        self._shade.patch(below, 0.22)
-        self._shade.erase(outline)
-        mask = np.zeros_like(image)
-        fill(mask, outline, _WHITE)
-        kept = cv2.multiply(image, 255 - mask, scale=1 / 255)
-        return np.asarray(cv2.add(kept, cv2.multiply(skin, mask, scale=1 / 255)))
-
-    def _under_chin(self) -> Array:
-        """Return the part of the neck that the chin shades."""
         half, chin = self._face.width_cm * 0.26, self._face.chin_cm
-        return closed(
-            np.array(((-half, chin - 4), (half, chin - 4), (half, chin + 0.4), (0, chin + 2.2), (-half, chin + 0.4)))
-        )
+        under = ((-half, chin - 4), (half, chin - 4), (half, chin + 0.4), (0, chin + 2.2), (-half, chin + 0.4))
+        self._shade.patch(camera(curve(under, closed=True)), 0.22)
+        self._shade.patch(outline, 0.0)
+        return _inside(image, outline, skin)
 
-    def _expose(self, image: Array, frame: int) -> Array:
-        row, column = frame * 17 % 64, frame * 29 % 64
-        grain = self._grain[row : row + self._size, column : column + self._size]
-        return np.asarray(cv2.convertScaleAbs(cv2.add(image, grain), alpha=self._scene.exposure))
+
+class _Shade:
+    """Soft light and shadow, gathered first and laid over the picture at once."""
+
+    def __init__(self, *, size: int, softness: float) -> None:
+        """Softness is the standard deviation of the blur in pixels."""
+        self._softness, self._layer = softness, np.full((size, size), 128, dtype=np.uint8)
+
+    def crease(self, points: Array, depth: float, width: float) -> None:
+        """Add a fold along (N, 2) pixels, darker by ``depth``; a depth near 0 draws nothing."""
+        if abs(depth) > 0.02:
+            line(self._layer, points, (round(128 * (1 - depth)),) * 3, width)
+
+    def patch(self, outline: Array, depth: float) -> None:
+        """Make an area darker by ``depth``, whatever was there; 0 takes the shade away."""
+        fill(self._layer, outline, (round(128 * (1 - depth)),) * 3)
+
+    def onto(self, image: Array) -> Array:
+        """Return the picture with the shade on it, and start afresh."""
+        soft = cv2.GaussianBlur(self._layer, (0, 0), self._softness)
+        self._layer[:] = 128
+        return np.asarray(cv2.multiply(image, cv2.merge((soft, soft, soft)), scale=1 / 128))
+
+
+def _inside(image: Array, outline: Array, picture: Array) -> Array:
+    """Return the image with another picture of its size inside an outline."""
+    mask = np.zeros_like(image)
+    fill(mask, outline, _WHITE)
+    kept = cv2.multiply(image, 255 - mask, scale=1 / 255)
+    return np.asarray(cv2.add(kept, cv2.multiply(picture, mask, scale=1 / 255)))
+
+
+def _fold(shade: _Shade, camera: Camera, face: Face, actions: Actions) -> None:
+    """Gather the folds that age and action units draw: forehead, crow's feet, bags, frown, laugh lines, nose, chin."""
+    old, thin, smile, sneer = 0.10 * face.wrinkles, 0.3 * camera.scale, actions["AU12"], actions["AU09"]
+    raised = max(actions["AU01"], actions["AU02"])
+    span = 3.6 if actions["AU02"] > 0.4 * actions["AU01"] else 2.0
+    bend = curve(((-span, 0.25), (-span / 2, 0), (0, 0.15), (span / 2, 0), (span, 0.25)))
+    for row in (0, 1, 2):
+        y = -face.brow_cm - 1.9 - 0.95 * row - 0.4 * raised
+        shade.crease(camera(np.add(bend, (0, y))), old + 0.11 * raised, thin)
+    middle, outer = face.eye_distance_cm / 2, face.eye_distance_cm / 2 + face.eye_width_cm / 2
+    bag = curve(np.add(((-1.3, 1.2), (0, 1.55), (1.3, 1.2)), (middle, -0.3 * actions["AU06"])))
+    furrow = np.array(((0.35, -face.brow_cm + 0.9), (0.5, -face.brow_cm - 0.5)))
+    reach, tip = face.nose_width_cm / 2, face.nose_length_cm
+    strength = max(smile, 0.9 * sneer, 0.35 * actions["AU20"])
+    wide = face.mouth_width_cm / 2 + 0.75 + 0.75 * smile
+    laugh = curve(((reach + 0.15, tip - 0.5), (wide * 0.93, tip + 1.1), (wide, face.mouth_cm - 0.1)))
+    laugh += (0, -0.4 * strength)
+    for side in ((-1, 1), (1, 1)):
+        for spread in (-0.5, 0.15, 0.8):
+            crow = np.array(((outer + 0.45, 0.25 + 0.4 * spread), (outer + 1.5, 0.25 + spread)))
+            shade.crease(camera(crow * side), 0.8 * old + 0.24 * actions["AU06"], 0.7 * thin)
+        shade.crease(camera(bag * side), 0.04 + old + 0.22 * actions["AU06"] + 0.12 * actions["AU07"], thin)
+        shade.crease(camera(furrow * side), old + 0.2 * actions["AU04"], 1.1 * thin)
+        shade.crease(camera(laugh * side), 0.05 + old + 0.17 * strength, 1.5 * thin)
+        shade.crease(camera(np.array(((0.3, 0.6), (0.75, 1.3))) * side, 1.5), 0.22 * sneer, thin)
+    chin = curve(np.add(((-1.0, -0.2), (0, -0.55), (1.0, -0.2)), (0, face.chin_cm - 1.7)))
+    shade.crease(camera(chin), 0.3 * actions["AU17"], 0.4 * camera.scale)
+
+
+def _paint_eye(image: Array, camera: Camera, face: Face, lines: Eye) -> None:
+    """Paint one eye in place: white, iris, pupil and glint inside the lids, then lashes and crease."""
+    upper, lower = camera(lines.upper), camera(lines.lower)
+    outline = np.concatenate([upper, lower[::-1]])
+    low = np.maximum(np.floor(outline.min(axis=0)).astype(int) - 2, 0)
+    high = np.ceil(outline.max(axis=0)).astype(int) + 3
+    piece = image[low[1] : high[1], low[0] : high[0]]
+    if piece.size and lines.openness > 0.1:
+        eyeball = np.full_like(piece, mixed((238, 234, 230), face.skin_rgb, 0.12))
+        center = camera(lines.iris[None, :])[0] - low
+        disc(eyeball, center, 0.66 * camera.scale, darker(face.iris_rgb, 0.55))
+        disc(eyeball, center, 0.56 * camera.scale, face.iris_rgb)
+        disc(eyeball, center, 0.27 * camera.scale, (14, 12, 12))
+        fill(eyeball, np.concatenate([upper, np.add(upper[::-1], (0, 0.22 * camera.scale))]) - low, (120, 110, 108))
+        disc(eyeball, center + np.array((0.2, -0.22)) * camera.scale, 0.15 * camera.scale, _WHITE)
+        piece[:] = _inside(piece, outline - low, eyeball)
+    lash = mixed(darker(face.hair_rgb, 0.3), darker(face.skin_rgb, 0.4), 0.3)
+    thick = np.array((0, 0.17 * camera.scale))
+    fill(image, np.concatenate([upper - thick, upper[::-1] + 0.3 * thick]), lash)
+    line(image, lower, darker(face.skin_rgb, 0.66), 0.12 * camera.scale)
+    line(image, camera(lines.crease), darker(face.skin_rgb, 0.70), 0.12 * camera.scale)
+
+
+def _paint_nose(image: Array, camera: Camera, face: Face, actions: Actions) -> None:
+    """Paint nostrils and wings of the nose in place."""
+    size = np.array((face.nose_width_cm / 2 * (1 + 0.10 * actions["AU09"]), 1))
+    tip = np.array((0, face.nose_length_cm - 0.4 * actions["AU09"]))
+    wing = curve(((0.80, -0.75), (1.0, -0.3), (0.95, 0.15), (0.70, 0.28))) * size + tip
+    hole = curve(((0.25, 0.1), (0.5, -0.12), (0.68, 0.1), (0.45, 0.25)), closed=True) * size + tip
+    for side in ((-1, 1), (1, 1)):
+        line(image, camera(wing * side, 1.2), darker(face.skin_rgb, 0.62), 0.22 * camera.scale)
+        fill(image, camera(hole * side, 1.8), darker(face.skin_rgb, 0.30))
+    base = curve(((-0.28, 0.2), (0, 0.36), (0.28, 0.2))) * size + tip
+    line(image, camera(base, 1.9), darker(face.skin_rgb, 0.62), 0.18 * camera.scale)
+
+
+def _paint_mouth(image: Array, camera: Camera, face: Face, lines: Mouth) -> None:
+    """Paint the lips in place, and between parted ones darkness, teeth along the lips, and the tongue."""
+    upper, lower = camera(lines.upper_inner, 0.6), camera(lines.lower_inner, 0.6)
+    apart, gap_cm = lower - upper, lines.gap_cm
+    lip = mixed(face.lip_rgb, darker(face.skin_rgb, 0.75), 0.35)
+    if gap_cm > 0.1:
+        fill(image, np.concatenate([upper, lower[::-1]]), (52, 16, 20))
+        if gap_cm > 0.7:
+            fill(image, np.concatenate([(lower - 0.38 * apart)[5:-5], lower[5:-5][::-1]]), (158, 72, 74))
+        teeth = upper + min(0.7, 0.34 / gap_cm) * apart
+        fill(image, np.concatenate([upper[3:-3], teeth[3:-3][::-1]]), (236, 231, 220))
+        if gap_cm > 1.2:
+            fill(image, np.concatenate([(lower - 0.16 * apart)[6:-6], lower[6:-6][::-1]]), (214, 206, 194))
+    fill(image, np.concatenate([camera(lines.upper_outer, 0.6), upper[::-1]]), darker(lip, 0.86))
+    fill(image, np.concatenate([lower, camera(lines.lower_outer, 0.6)[::-1]]), lip)
+    glow = lines.lower_inner + 0.45 * (lines.lower_outer - lines.lower_inner)
+    line(image, camera(glow[7:14], 0.6), darker(lip, 1.13), 0.22 * camera.scale)
+    if gap_cm <= 0.25:
+        line(image, upper, darker(lip, 0.42), 0.16 * camera.scale)
+    for corner in (0, -1):
+        disc(image, upper[corner], 0.16 * camera.scale, darker(lip, 0.5))
+
+
+def _paint_body(image: Array, body: Camera, head: Camera, face: Face, clothes: Color) -> None:
+    """Paint neck, shoulders, clothes and ears in place."""
+    half = face.width_cm / 2
+    neck = half * 0.57
+    right = ((-neck, 5), (neck, 5), (neck * 0.98, 13), (neck * 1.5, 16.5), (neck, 22), (-neck, 22))
+    throat = (*right, (-neck * 1.5, 16.5), (-neck * 0.98, 13))
+    shirt = ((-2.4 * half, 19.5), (-1.3 * half, 16.2), (-neck * 1.15, 15.0), (0, 18.4), (neck * 1.15, 15.0))
+    shoulders = (*shirt, (1.3 * half, 16.2), (2.4 * half, 19.5), (2.6 * half, 40), (-2.6 * half, 40))
+    for outline, color in ((throat, darker(face.skin_rgb, 0.84)), (shoulders, clothes)):
+        fill(image, body.center + body.scale * curve(outline, closed=True), color)
+    lobe = ((0, -1.4), (0.7, -1.7), (1.0, -0.4), (0.5, 1.5), (0, 1.9))
+    ear = curve(np.add(lobe, (half - 0.25, 1.0)), closed=True)
+    for side in ((-1, 1), (1, 1)):
+        fill(image, head(ear * side), darker(face.skin_rgb, 0.86))
+
+
+def _hair_edge(face: Face) -> tuple[float, float, float]:
+    """Return half width, top and lowest point of the hair in cm."""
+    half, volume = face.width_cm / 2, face.hair_volume_cm
+    return half + volume, -face.crown_cm - volume, max(face.hair_length_cm, -2.0)
+
+
+def _paint_hair_behind(image: Array, camera: Camera, face: Face) -> None:
+    """Paint the hair that the head hides, in place."""
+    wide, top, low = _hair_edge(face)
+    wide = wide if low > 5 else face.width_cm / 2 + 0.25 * face.hair_volume_cm
+    side = np.array(((wide * 0.7, top + 1.6), (wide, -4.5), (wide * 1.02, 0.5 * low - 2.2), (wide * 0.97, low)))
+    outline = np.concatenate([((0, top),), side, side[::-1] * (-1, 1)])
+    fill(image, camera(curve(outline, closed=True), -2), darker(face.hair_rgb, 0.7))
+
+
+def _paint_hair_front(image: Array, camera: Camera, face: Face, strands: Array) -> None:
+    """Paint the hair above the forehead and beside the face in place.
+
+    ``strands`` is (N, 3) in [-1, 1]: where each strand begins, ends, and how light it is.
+    """
+    wide, top, low = _hair_edge(face)
+    half, part, line_y = face.width_cm / 2, face.hair_parting * 3, -face.hairline_cm
+    temple, end = half * 0.97, max(min(low, 1.5), -2.0)
+    foot = half + (0.35 if low <= 5 else 0.9) * face.hair_volume_cm
+    outer = np.array(((-foot, end), (-0.5 * (foot + wide), -5), (-wide * 0.72, top + 1.5), (0, top)))
+    outer = np.concatenate([outer, outer[-2::-1] * (-1, 1)])
+    inner = np.array(((temple, end), (temple * 0.94, -3.6), (temple * 0.72, line_y + 0.8)))
+    middle = np.array(((part + 1.2, line_y - 0.5), (part, line_y - 1.3), (part - 1.2, line_y - 0.5)))
+    crown = curve(np.concatenate([outer, inner, middle, inner[::-1] * (-1, 1)]), closed=True, per=5)
+    fill(image, camera(crown, -0.5), face.hair_rgb)
+    # Strands run from the parting to the hairline.
+    start, finish, tone = strands.T
+    reach = 0.35 + 0.62 * np.abs(finish)
+    root = np.stack([part * 0.6 + start * 1.5, np.full(len(start), top + 0.5)], axis=1)
+    tip = np.stack([np.sign(start) * half * reach, line_y - 0.3 + 3.2 * np.clip(reach - 0.72, 0, 1)], axis=1)
+    bend = np.stack([0.62 * tip[:, 0] + start, 0.5 * (root[:, 1] + tip[:, 1]) - 0.8], axis=1)
+    curves = np.stack([curve(np.stack(points), per=5) for points in zip(root, bend, tip, strict=True)])
+    pixels = camera(curves.reshape(-1, 2), -0.5).reshape(curves.shape)  # (strands, points, 2)
+    for strand, shade in zip(pixels, tone, strict=True):
+        line(image, strand, darker(face.hair_rgb, 1 + 0.22 * shade), 0.2 * camera.scale)
+    if low > 5:
+        for side in (-1, 1):
+            lock = np.array(((0.82, -6), (1.0, -5), (1.03, low * 0.4), (0.98, low), (0.84, low - 1), (0.86, 2)))
+            fill(image, camera(curve(lock * (side * wide, 1), closed=True), -1), darker(face.hair_rgb, 0.92))

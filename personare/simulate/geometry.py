@@ -1,90 +1,28 @@
 """Where the lines of a made-up face run: outlines in centimetres on a turning head, moved by action units."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from personare.core.types import Array
+from personare.features.painting import Camera, curve, turned
 from personare.simulate.people import Face, Style
 
-__all__ = ["Camera", "Eye", "Mouth", "brow", "closed", "eye", "head_outline", "mouth", "open_curve", "placed"]
+__all__ = ["Actions", "Eye", "Mouth", "brow", "eye", "head_outline", "looking", "mouth"]
 
 Actions = Mapping[str, float]
-_DEPTH_CM = 8.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Camera:
-    """Projects points of the head (centimetres, origin between the eyes, x right, y down) to pixels.
-
-    Attributes:
-        center: (2,) pixel of the origin.
-        scale: Pixels a centimetre.
-        turn: (3, 3) rotation of the head.
-    """
-
-    center: Array
-    scale: float
-    turn: Array
-
-    @classmethod
-    def looking(cls, pose: Array, *, center: Array, scale: float) -> "Camera":
-        """Return the camera for a head pose (yaw, pitch, roll in degrees, right and down in centimetres)."""
-        yaw, pitch, roll = np.radians(pose[:3])
-        sy, cy, sp, cp, sr, cr = np.sin(yaw), np.cos(yaw), np.sin(pitch), np.cos(pitch), np.sin(roll), np.cos(roll)
-        about_y = np.array(((cy, 0, sy), (0, 1, 0), (-sy, 0, cy)))
-        about_x = np.array(((1, 0, 0), (0, cp, sp), (0, -sp, cp)))
-        about_z = np.array(((cr, -sr, 0), (sr, cr, 0), (0, 0, 1)))
-        return cls(center=center + scale * pose[3:5], scale=scale, turn=about_z @ about_x @ about_y)
-
-    def __call__(self, points: Array, lift: float = 0.0) -> Array:
-        """Return (N, 2) pixels of (N, 2) points that lie on the head's ellipsoid, or the given height above it."""
-        x, y = points[:, 0], points[:, 1]
-        bulge = 1 - (x * (1 / 8.2)) ** 2 - ((y - 0.5) * (1 / 13.5)) ** 2
-        height = _DEPTH_CM * np.sqrt(np.maximum(bulge, 0)) + (lift - 3.0)
-        pixels = np.empty((len(points), 2))
-        for axis in (0, 1):
-            turn = self.scale * self.turn[axis]
-            pixels[:, axis] = self.center[axis] + turn[0] * x + turn[1] * y + turn[2] * height
-        return pixels
+def looking(pose: Array, *, center: Array, scale: float) -> Camera:
+    """Return the camera for a head pose (yaw, pitch, roll in degrees, right and down in cm); scale is pixels a cm."""
+    turn = turned(*np.radians(pose[:3]))
+    return Camera(center=center + scale * pose[3:5], scale=scale, turn=turn, front=(8.2, 13.5, 8.0, 0.5, -3.0))
 
 
-def placed(points: ArrayLike, x: float, y: float) -> Array:
-    """Return points (N, 2) moved right by x and down by y."""
-    return np.asarray(np.asarray(points, dtype=float) + np.array((x, y)))
-
-
-@lru_cache(maxsize=64)
-def _basis(count: int, per: int, around: bool) -> Array:
-    """Return the matrix that turns control points into a Catmull-Rom curve, which passes through each of them."""
-    spans = count if around else count - 1
-    matrix = np.zeros((spans * per + (not around), count))
-    for row in range(len(matrix)):
-        span, share = min(row // per, spans - 1), row / per - min(row // per, spans - 1)
-        powers = np.array((1, share, share**2, share**3))
-        weights = 0.5 * powers @ np.array(((0, 2, 0, 0), (-1, 0, 1, 0), (2, -5, 4, -1), (-1, 3, -3, 1)))
-        for weight, offset in zip(weights, (-1, 0, 1, 2), strict=True):
-            place = (span + offset) % count if around else min(max(span + offset, 0), count - 1)
-            matrix[row, place] += weight
-    return matrix
-
-
-def closed(control: Array, per: int = 6) -> Array:
-    """Return a smooth closed outline through control points (K, 2)."""
-    return np.asarray(_basis(len(control), per, True) @ control)
-
-
-def open_curve(control: Array, per: int = 6) -> Array:
-    """Return a smooth line through control points (K, 2)."""
-    return np.asarray(_basis(len(control), per, False) @ control)
-
-
-def head_outline(face: Face, jaw_drop_cm: float = 0.0, chin_cm: float = 0.0) -> Array:
+def head_outline(face: Face, jaw_drop_cm: float) -> Array:
     """Return the face's outline from the chin around the crown, (N, 2)."""
-    half, chin = face.width_cm / 2, face.chin_cm + jaw_drop_cm + chin_cm
+    half, chin = face.width_cm / 2, face.chin_cm + jaw_drop_cm
     right = np.array(
         (
             (0.0, chin),
@@ -98,12 +36,10 @@ def head_outline(face: Face, jaw_drop_cm: float = 0.0, chin_cm: float = 0.0) -> 
             (0.0, -face.crown_cm),
         )
     )
-    left = right[-2:0:-1] * (-1, 1)
-    return closed(np.concatenate([right, left]))
+    return curve(np.concatenate([right, right[-2:0:-1] * (-1, 1)]), closed=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Eye:
+class Eye(NamedTuple):
     """One eye's lines, (N, 2) each: lids from the inner to the outer corner, crease above, and the iris' center."""
 
     upper: Array
@@ -145,11 +81,10 @@ def brow(face: Face, actions: Actions, style: Style, side: int) -> Array:
     x = middle + half * np.array((-0.95, -0.1, 0.75, 1.45)) - (0.35 * lower) * np.array((1, 0.6, 0.2, 0))
     thick = face.brow_thickness_cm * np.array((0.45, 0.55, 0.45, 0.08))
     line = np.concatenate([np.stack([x, y - thick], 1), np.stack([x, y + thick], 1)[::-1]])
-    return closed(line * (side, 1), per=4)
+    return curve(line * (side, 1), closed=True, per=4)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mouth:
+class Mouth(NamedTuple):
     """The lips' lines from the picture's left to its right corner, (N, 2) each, and how far they part."""
 
     upper_outer: Array

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from personare.core.types import Array
-from personare.simulate.painting import Color
+from personare.features.painting import Color
 
 __all__ = ["Scene", "draw_scene", "paint_wall"]
 
@@ -33,23 +33,21 @@ class Scene:
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:
-    """Return a random scene."""
-    wall, clothes = (_muted(rng, low, high) for low, high in ((100, 215), (35, 190)))
+    """Return a random scene, in colors that are not loud."""
+
+    def muted(low: float, high: float) -> Color:
+        grey, tint = rng.uniform(low, high), rng.normal(0, 18, 3)
+        red, green, blue = (int(np.clip(grey + shift, 10, 245)) for shift in tint)
+        return red, green, blue
+
     return Scene(
-        wall_rgb=wall,
-        clothes_rgb=clothes,
+        wall_rgb=muted(100, 215),
+        clothes_rgb=muted(35, 190),
         light=float(rng.uniform(-1, 1)),
         exposure=float(rng.uniform(0.88, 1.08)),
         distance=float(rng.uniform(0.95, 1.06)),
         offset=(float(rng.uniform(-0.02, 0.02)), float(rng.uniform(-0.015, 0.015))),
     )
-
-
-def _muted(rng: np.random.Generator, low: float, high: float) -> Color:
-    """Return a color that is not loud."""
-    grey, tint = rng.uniform(low, high), rng.normal(0, 18, 3)
-    red, green, blue = (int(np.clip(grey + shift, 10, 245)) for shift in tint)
-    return red, green, blue
 
 
 def paint_wall(scene: Scene, size: int, rng: np.random.Generator) -> Array:

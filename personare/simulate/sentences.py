@@ -145,16 +145,7 @@ class Utterance:
 
 
 def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Generator) -> Utterance:
-    """Time the sounds of a sentence.
-
-    Args:
-        sentence: One of ``SENTENCES``.
-        voice: The person's rate, pauses and lengthening.
-        rate: Factor of the person's rate.
-        rng: Varies every length a little.
-
-    Raises:
-        OptionError: The sentence is not known.
+    """Time the sounds of one of ``SENTENCES``: the person's own rate times ``rate``, every length a little varied.
 
     Example:
         >>> from personare.simulate.people import person

@@ -3,20 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from personare.core.randomness import generator
 from personare.core.types import Array, Signal
 from personare.simulate.body import Physio, feel
-from personare.simulate.expression import ACTION_UNITS, POSE, Motion, move
+from personare.simulate.expression import ACTION_UNITS, EMOTIONS, POSE, Motion, move
 from personare.simulate.face import Painter
-from personare.simulate.people import Person
-from personare.simulate.prosody import CONTROL_HZ, Prosody, intend
+from personare.simulate.people import Person, person
 from personare.simulate.scene import Scene, draw_scene
 from personare.simulate.sentences import Utterance, speak
-from personare.simulate.voice import Speech, say
+from personare.simulate.voice import CONTROL_HZ, Prosody, Speech, intend, say
 
-__all__ = ["Take", "perform"]
+__all__ = ["Take", "contact_sheet", "perform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,39 +36,33 @@ class Take:
     scene: Scene
 
     def pictures(self, size: int) -> Iterator[Array]:
-        """Yield the frames, uint8 RGB (size, size, 3).
-
-        Args:
-            size: Side of the picture in pixels.
-        """
-        painter = self._painter(size)
-        for index in range(len(self.motion.actions)):
-            yield self._picture(painter, index)
+        """Yield the frames, uint8 RGB (size, size, 3)."""
+        return self._painted(range(len(self.motion.actions)), size)
 
     def apex(self, size: int) -> Array:
         """Return the frame of the middle half, where the expression is strongest, that speech and blinks move least."""
         frames = len(self.motion.actions)
         moved = self.motion.actions[:, [ACTION_UNITS.index("AU26"), ACTION_UNITS.index("AU45")]].sum(axis=1)
-        return self._picture(self._painter(size), frames // 4 + int(moved[frames // 4 : 3 * frames // 4].argmin()))
+        best = frames // 4 + int(moved[frames // 4 : 3 * frames // 4].argmin())
+        return next(self._painted(range(best, best + 1), size))
 
-    def _painter(self, size: int) -> Painter:
-        return Painter(
+    def _painted(self, frames: range, size: int) -> Iterator[Array]:
+        motion = self.motion
+        painter = Painter(
             self.person,
             self.scene,
             size=size,
             own=generator(self.seed, "skin", self.person.subject),
             take=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
         )
-
-    def _picture(self, painter: Painter, index: int) -> Array:
-        motion = self.motion
-        return painter.paint(
-            dict(zip(ACTION_UNITS, motion.actions[index].astype(float).tolist(), strict=True)),
-            rounding=float(motion.round[index]),
-            pose=motion.pose[index],
-            gaze=motion.gaze[index],
-            frame=index,
-        )
+        for index in frames:
+            yield painter.paint(
+                dict(zip(ACTION_UNITS, motion.actions[index].astype(float).tolist(), strict=True)),
+                rounding=float(motion.round[index]),
+                pose=motion.pose[index],
+                gaze=motion.gaze[index],
+                frame=index,
+            )
 
     def sound(self) -> Signal:
         """Return the speech, exactly as long as the pictures."""
@@ -81,7 +75,6 @@ class Take:
     def truth(self) -> dict[str, Array]:
         """Return everything that was set, as arrays by name; no array holds objects."""
         motion, speech = self.motion, self.speech
-        sounds = np.array([(sound.start_s, sound.end_s) for sound in self.utterance.sounds])
         return {
             "action_unit_names": np.array(ACTION_UNITS),
             "action_units": motion.actions,
@@ -98,7 +91,7 @@ class Take:
             "gain_db": np.array(speech.gain_db),
             "syllables_s": self.utterance.syllables_s,
             "stress": self.utterance.stress,
-            "sounds_s": sounds,
+            "sounds_s": np.array([(sound.start_s, sound.end_s) for sound in self.utterance.sounds]),
             "arousal": np.array(self.physio.arousal),
             "skin_responses_s": self.physio.responses_s,
             **{f"prosody_{name}": np.array(value) for name, value in vars(self.prosody).items()},
@@ -107,20 +100,9 @@ class Take:
 
 
 def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: float = 25) -> Take:
-    """Let a person say a sentence with an emotion; the same arguments always give the same take.
-
-    Args:
-        person: Who.
-        emotion: One of neutral, happiness, sadness, anger, fear, disgust.
-        sentence: One of S1, S2, S3, S4.
-        seed: The cohort's seed.
-        rate_hz: Frames a second.
-
-    Raises:
-        OptionError: An emotion or a sentence that is not known.
+    """Let a person say a sentence (``S1`` to ``S4``) with an emotion; the same arguments always give the same take.
 
     Example:
-        >>> from personare.simulate.people import person
         >>> take = perform(person(0, 1), "fear", "S1", seed=0)
         >>> len(take.truth()["action_units"]) == len(take.motion.pose)
         True
@@ -131,9 +113,8 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
 
     strength = float(chance("strength").uniform(0.6, 1.15))
     prosody = intend(emotion, strength=strength, rng=chance("prosody"))
-    voice = person.voice
-    utterance = speak(sentence, voice=voice, rate=prosody.rate, rng=chance("words"))
-    motion = move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
+    utterance = speak(sentence, voice=person.voice, rate=prosody.rate, rng=chance("words"))
+    walls = generator(seed, "walls", person.subject)
     return Take(
         person=person,
         emotion=emotion,
@@ -142,15 +123,25 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
         rate_hz=rate_hz,
         utterance=utterance,
         prosody=prosody,
-        speech=say(
-            utterance,
-            voice,
-            prosody,
-            room=person.room,
-            walls=generator(seed, "walls", person.subject),
-            rng=chance("voice"),
-        ),
-        motion=motion,
+        speech=say(utterance, person.voice, prosody, room=person.room, walls=walls, rng=chance("voice")),
+        motion=move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face")),
         physio=feel(emotion, person.body, strength=strength, duration_s=utterance.duration_s, rng=chance("body")),
         scene=draw_scene(chance("scene")),
     )
+
+
+def contact_sheet(*, people: int = 6, seed: int = 0, sentence: str = "S1", size: int = 128) -> Array:
+    """Return one frame of each take of a sentence, ``size`` pixels wide: a row a person, a column an emotion.
+
+    Example:
+        >>> contact_sheet(people=1, size=96).shape
+        (96, 576, 3)
+    """
+
+    def apex(number: int, emotion: str) -> Array:
+        return perform(person(seed, number), emotion, sentence, seed=seed).apex(2 * size)
+
+    rows = [[apex(number, emotion) for emotion in EMOTIONS] for number in range(1, people + 1)]
+    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
+    half = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # no grain, no jagged lines
+    return np.asarray(half)

@@ -1,4 +1,7 @@
-"""The made-up voices: a glottal source through a moving vocal tract, with friction and bursts beside it."""
+"""How the made-up voices say it: what an emotion asks, a glottal source through a moving vocal tract, a room.
+
+Friction and bursts stand beside the source; desk, walls and microphone stay with a person.
+"""
 
 from dataclasses import dataclass
 
@@ -7,19 +10,81 @@ from scipy import signal as dsp
 from scipy.ndimage import gaussian_filter1d
 
 from personare.core.types import Array, Signal
-from personare.simulate.people import Room, Voice
-from personare.simulate.prosody import CONTROL_HZ, Prosody, contour
-from personare.simulate.room import recorded
+from personare.simulate.people import Room, Voice, check_emotion
 from personare.simulate.sentences import Utterance
 
-__all__ = ["RATE_HZ", "Speech", "say"]
+__all__ = ["CONTROL_HZ", "RATE_HZ", "Prosody", "Speech", "intend", "recorded", "say"]
 
 RATE_HZ = 16000.0
+CONTROL_HZ = 200.0
 _STEP = int(RATE_HZ / CONTROL_HZ)
 _BANDWIDTHS_HZ = np.array((70.0, 90.0, 130.0, 200.0, 280.0))
 _UPPER_HZ = (3450.0, 4500.0)  # fourth and fifth formant of a 17.5 cm tract
 _NOSE_BANDWIDTH_HZ = 100.0
 _NEUTRAL_HZ = (500.0, 1500.0, 2500.0)  # the other three, where no sound is shaped
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prosody:
+    """What one take does with a voice.
+
+    Attributes:
+        pitch_st: Semitones above the person's mean pitch.
+        span: Factor of the size of accents.
+        fall_st: How far the pitch falls from the first to the last syllable.
+        rate: Factor of the speaking rate.
+        level_db: Louder than usual by this.
+        tilt_db: Brighter than usual by this at 3 kHz.
+        tremor_st: Size of a 5.5 Hz tremor.
+        breath: Breath noise on top of the person's own.
+        rough: Jitter and shimmer on top of the person's own, as a factor of cycle noise.
+        spread: Factor of the formants: above 1 for spread lips.
+    """
+
+    pitch_st: float = 0.0
+    span: float = 1.0
+    fall_st: float = 2.0
+    rate: float = 1.0
+    level_db: float = 0.0
+    tilt_db: float = 0.0
+    tremor_st: float = 0.0
+    breath: float = 0.0
+    rough: float = 0.0
+    spread: float = 1.0
+
+
+# Directions after the reviews of Scherer (2003, doi:10.1016/S0167-6393(02)00084-5) and Juslin and Laukka (2003,
+# doi:10.1037/0033-2909.129.5.770); the sizes are ours, chosen so that emotions overlap from take to take.
+_FEELINGS: dict[str, Prosody] = {
+    "neutral": Prosody(),
+    "happiness": Prosody(pitch_st=5, span=2.4, fall_st=-1.0, rate=1.04, level_db=3, tilt_db=2, spread=1.06),
+    "sadness": Prosody(pitch_st=-2, span=0.4, fall_st=3.0, rate=0.84, level_db=-8, tilt_db=-8, breath=0.15),
+    "anger": Prosody(pitch_st=3.5, span=1.6, fall_st=4.0, rate=1.10, level_db=10, tilt_db=10, rough=0.03),
+    "fear": Prosody(pitch_st=7.5, span=0.7, fall_st=0.0, rate=1.18, level_db=0, tilt_db=1, tremor_st=0.8, breath=0.08),
+    "disgust": Prosody(pitch_st=-2, span=1.2, fall_st=5.5, rate=0.88, level_db=-1, tilt_db=2, rough=0.03, spread=0.94),
+}
+_TAKE_NOISE = Prosody(
+    pitch_st=0.9, span=0.17, fall_st=0.9, rate=0.04, level_db=1.4, tilt_db=1.2, tremor_st=0.1, breath=0.02,
+    rough=0.003, spread=0.012,
+)  # fmt: skip
+
+
+def intend(emotion: str, *, strength: float, rng: np.random.Generator) -> Prosody:
+    """Decide how one take of an emotion sounds, shown more or less strongly (1: fully).
+
+    Example:
+        >>> sad = intend("sadness", strength=1.0, rng=np.random.default_rng(0))
+        >>> sad.rate < 1 and sad.level_db < 0
+        True
+    """
+    check_emotion(emotion)
+    rest, feeling = vars(Prosody()), vars(_FEELINGS[emotion])
+    values = {
+        name: rest[name] + strength * (feeling[name] - rest[name]) + noise * float(rng.standard_normal())
+        for name, noise in vars(_TAKE_NOISE).items()
+    }
+    floors = {"tremor_st": 0.0, "breath": 0.0, "rough": 0.0, "span": 0.2, "rate": 0.7}
+    return Prosody(**{name: max(value, floors.get(name, -np.inf)) for name, value in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,31 +115,30 @@ def say(
     walls: np.random.Generator,
     rng: np.random.Generator,
 ) -> Speech:
-    """Speak a timed sentence with a voice.
+    """Speak a timed sentence with a voice, in a room whose echoes come from ``walls``, the same for each recording.
 
-    Args:
-        utterance: Sounds and their times.
-        voice: Whose voice.
-        prosody: What this take does with it.
-        room: Where it is recorded.
-        walls: What the room's echoes are like; the same for every recording in the room.
-        rng: Cycle noise, breath, friction, accents and the microphone's noise.
-
-    Returns:
-        The sound and the truth about it. Peaks stay below 0.9: the microphone's gain is lowered where needed.
+    Peaks stay below 0.9: the microphone's gain is lowered where needed.
 
     **Source**: the cascade of resonators of Klatt (1980, doi:10.1121/1.383940) with the glottal pulse of Rosenberg
     (1971, doi:10.1121/1.1912389); formants move along straight lines between the sounds' targets.
     What differs between people (open quotient, breath, tilt, bandwidths, a pole and a zero of the nose) after Klatt and
     Klatt (1990, doi:10.1121/1.398894).
     """
-    pitch, level = contour(utterance, voice, prosody, rng=rng)
+    pitch, level = _contour(utterance, voice, prosody, rng)
     formants, voicing = _tract(utterance, voice, prosody, len(pitch))
     source = _source(pitch, voice, prosody, rng)
     breath = (voice.breath + prosody.breath) * rng.standard_normal(len(source)) * (0.6 + 0.4 * (source < 0))
     excitation = (source + breath) * _samples(voicing * 10 ** (level / 20))
-    sound = _filter(_tilted(excitation, voice.tilt_db - prosody.tilt_db), formants, voice.bandwidth)
-    sound = _through_nose(sound, voice)
+    # A one-pole low-pass takes the given dB at 3 kHz.
+    power = 10 ** (-max(voice.tilt_db - prosody.tilt_db, 0.3) / 10)
+    ratio = (1 - power * np.cos(2 * np.pi * 3000 / RATE_HZ)) / (1 - power)
+    fall = ratio - np.sqrt(ratio**2 - 1)
+    sound = _filter(dsp.lfilter([1 - fall], [1, -fall], excitation), formants, voice.bandwidth)
+    # The nose adds a pole, and a zero above it that the open velum makes.
+    radius = np.exp(-np.pi * _NOSE_BANDWIDTH_HZ / RATE_HZ)
+    turns = 2 * np.pi * voice.nasal_hz * np.array((1, 1 + voice.nasality)) / RATE_HZ
+    pole, zero = (np.array((1, -2 * radius * np.cos(turn), radius**2)) for turn in turns)
+    sound = dsp.lfilter(zero * pole.sum() / zero.sum(), pole, sound)
     sound += _friction(utterance, voice, rng) * _samples(10 ** (0.7 * level / 20))
     gain_db, sound = recorded(sound, room, rate_hz=RATE_HZ, walls=walls, rng=rng)
     return Speech(
@@ -84,6 +148,30 @@ def say(
         level_db=level.astype(np.float32),
         gain_db=gain_db,
     )
+
+
+def _contour(utterance: Utterance, voice: Voice, prosody: Prosody, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return pitch in Hz and level in dB over the whole take, both (N,), 200 values a second."""
+    times = np.arange(round(utterance.duration_s * CONTROL_HZ)) / CONTROL_HZ
+    start, end = utterance.syllables_s[0, 0], utterance.syllables_s[-1, 1]
+    share = np.clip((times - start) / (end - start), 0, 1)
+    centers = utterance.syllables_s.mean(axis=1)
+    accents = utterance.stress * np.exp(0.3 * rng.standard_normal(len(centers)))
+    peaks = centers + voice.accent_late_s
+    bumps = np.exp(-0.5 * ((times[:, None] - peaks) / voice.accent_width_s) ** 2) @ accents  # (N,)
+    wander = gaussian_filter1d(rng.standard_normal(len(times)), 8) * 1.2
+    tremor = prosody.tremor_st * np.sin(2 * np.pi * (5.5 * times + rng.random()))
+    semitones = (
+        prosody.pitch_st
+        + voice.f0_range_st * prosody.span * (bumps - 0.4)
+        - (voice.fall_st + prosody.fall_st) * (share - 0.5)
+        + voice.final_st * np.clip(4 * share - 3, 0, 1)
+        + 0.25 * wander
+        + tremor
+    )
+    accent = voice.accent_db * (bumps - 0.4) * prosody.span
+    level = prosody.level_db + accent - voice.fade_db * share**2 + 0.8 * tremor
+    return voice.f0_hz * 2 ** (semitones / 12), level
 
 
 def _samples(control: Array) -> Array:
@@ -133,22 +221,6 @@ def _source(pitch: Array, voice: Voice, prosody: Prosody, rng: np.random.Generat
     return np.asarray(dsp.resample_poly(pulse / 10, 1, 2))
 
 
-def _tilted(sound: Array, fall_db: float) -> Array:
-    """Return the sound through a one-pole low-pass that takes the given dB at 3 kHz."""
-    power = 10 ** (-max(fall_db, 0.3) / 10)
-    ratio = (1 - power * np.cos(2 * np.pi * 3000 / RATE_HZ)) / (1 - power)
-    pole = ratio - np.sqrt(ratio**2 - 1)
-    return np.asarray(dsp.lfilter([1 - pole], [1, -pole], sound))
-
-
-def _through_nose(sound: Array, voice: Voice) -> Array:
-    """Return the sound with a pole of the nose, and a zero above it that the open velum makes."""
-    radius = np.exp(-np.pi * _NOSE_BANDWIDTH_HZ / RATE_HZ)
-    turns = 2 * np.pi * voice.nasal_hz * np.array((1, 1 + voice.nasality)) / RATE_HZ
-    pole, zero = (np.array((1, -2 * radius * np.cos(turn), radius**2)) for turn in turns)
-    return np.asarray(dsp.lfilter(zero * pole.sum() / zero.sum(), pole, sound))
-
-
 def _filter(sound: Array, formants: Array, bandwidth: float) -> Array:
     """Return the sound through five resonators in a row whose frequencies (N, 5) change every step."""
     radius = np.exp(-np.pi * bandwidth * _BANDWIDTHS_HZ / RATE_HZ)
@@ -180,3 +252,28 @@ def _friction(utterance: Utterance, voice: Voice, rng: np.random.Generator) -> A
         swell = np.sin(np.pi * np.linspace(0, 1, len(piece))) ** 0.5
         piece += 0.5 * voice.friction * sound.phone.noise * noise * (falling if sound.phone.burst < 1 else swell)
     return out
+
+
+def recorded(
+    sound: Array, room: Room, *, rate_hz: float, walls: np.random.Generator, rng: np.random.Generator
+) -> tuple[float, Array]:
+    """Return the gain in dB and what the microphone recorded of speech at the mouth (N,), as long; peaks below 0.9.
+
+    **Source**: late reverberation as exponentially falling noise (Moorer 1979, doi:10.2307/3680280).
+    """
+    times = np.arange(int(room.decay_s * rate_hz)) / rate_hz
+    echoes = walls.standard_normal(len(times)) * 10 ** (-3 * times / room.decay_s) * (times > 0.004)
+    echoes *= 10 ** (-room.reverb_db / 20) / np.sqrt(np.sum(echoes**2))
+    echoes[0] += 1  # the voice itself
+    echoes[round(room.desk_ms / 1000 * rate_hz)] += room.desk
+    hz = np.fft.rfftfreq(len(sound), 1 / rate_hz)
+    octaves = np.log2(np.maximum(hz, 20) / 1000)
+    hears_db = room.shelf_db * np.clip(octaves / 4, -0.75, 0.75)
+    hears_db += room.peak_db * np.exp(-0.5 * ((octaves - np.log2(room.peak_hz / 1000)) / 0.35) ** 2)
+    hears_db -= 10 * np.log10(1 + (room.low_hz / np.maximum(hz, 1)) ** 4) + 10 * np.log10(1 + (hz / room.high_hz) ** 8)
+    heard = np.fft.rfft(dsp.fftconvolve(sound, echoes)[: len(sound)]) * 10 ** (hears_db / 20)
+    heard = np.fft.irfft(heard, len(sound))
+    gain_db = room.gain_db + float(rng.normal(0, 1))
+    gain_db = min(gain_db, 20 * np.log10(0.85 / max(float(np.abs(heard).max()), 1e-9)))
+    noise = 10 ** (room.noise_db / 20) * dsp.lfilter([0.7], [1, -0.7], rng.standard_normal(len(sound)))
+    return gain_db, np.clip(heard * 10 ** (gain_db / 20) + noise, -1, 1).astype(np.float32)

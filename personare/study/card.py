@@ -7,7 +7,6 @@ from typing import Any
 
 from personare.core.types import Cohort, Result, Spend
 from personare.data.atomic import write_text
-from personare.study.releases import ModelPlan
 
 __all__ = ["write_card"]
 
@@ -26,7 +25,7 @@ purpose outside the consent under which the recordings were made.
 def write_card(
     path: Path,
     cohort: Cohort,
-    model: ModelPlan,
+    model: Any,
     spends: Sequence[Spend],
     rows: Sequence[Result],
     made: Mapping[str, Any],
@@ -47,8 +46,8 @@ def write_card(
         f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
         f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}.\n"
     )
-    kinds = {"utility": "What it can do", "risk": "What attacks find out"}
-    tables = [_table(title, [r for r in rows if r.kind == kind]) for kind, title in kinds.items()]
+    titles = {False: "What it can do", True: "What attacks find out"}
+    tables = [_table(title, [r for r in rows if r.risk == risk]) for risk, title in titles.items()]
     write_text(path, "\n".join([head, task, "## Privacy\n", _privacy(spends), *tables, _USES]))
 
 
@@ -75,8 +74,8 @@ def _table(title: str, rows: Sequence[Result]) -> str:
         if math.isfinite(row.value):
             ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
             control = f"{row.control:.3f}" if math.isfinite(row.control) else "–"
-            lines.append(f"| {row.measure} | {row.value:.3f} | {ends} | {control} | {row.note} |")
+            lines.append(f"| {row.name} | {row.value:.3f} | {ends} | {control} | {row.reason} |")
         else:
-            absent.setdefault(row.note, []).append(row.measure)
+            absent.setdefault(row.reason, []).append(row.name)
     lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
     return "\n".join(lines).rstrip() + "\n"

@@ -209,7 +209,22 @@ def _privacy(sheet: Sheet) -> dict[str, Any]:
         for s in sheet.spends
     ]
     rows = [
-        {k: getattr(row, k) for k in ("measure", "kind", "attacker", "value", "low", "high", "n", "control", "note")}
+        {
+            k: getattr(row, k)
+            for k in (
+                "question",
+                "method",
+                "figure",
+                "subset",
+                "attacker",
+                "value",
+                "low",
+                "high",
+                "n",
+                "control",
+                "reason",
+            )
+        }
         for row in sheet.rows
     ]
     content: dict[str, Any] = plain(
@@ -219,7 +234,7 @@ def _privacy(sheet: Sheet) -> dict[str, Any]:
             "spends": spends,
             "claim": sheet.claim,
             "measured": rows,
-            "attacked": any(row.kind == "risk" for row in sheet.rows),
+            "attacked": any(row.risk for row in sheet.rows),
             "allowedUse": [_ALLOWED],
             "prohibitedUse": _PROHIBITED,
         }
@@ -229,8 +244,8 @@ def _privacy(sheet: Sheet) -> dict[str, Any]:
 
 def _page(sheet: Sheet) -> str:
     parts = [f"# {sheet.name}\n\n{_description(sheet)}\n\n## What can be claimed\n\n{sheet.claim}\n"]
-    parts += [_table("What it is good for", [r for r in sheet.rows if r.kind == "utility"])]
-    parts += [_table("What attacks find out", [r for r in sheet.rows if r.kind == "risk"])]
+    parts += [_table("What it is good for", [r for r in sheet.rows if not r.risk])]
+    parts += [_table("What attacks find out", [r for r in sheet.rows if r.risk])]
     parts += [
         f"## Limits\n\n{_LIMITS[sheet.kind]}\n\n## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
     ]
@@ -248,5 +263,5 @@ def _table(title: str, rows: Sequence[Result]) -> str:
     for row in rows:
         ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
         value, control = (f"{v:.3f}" if math.isfinite(v) else "–" for v in (row.value, row.control))
-        lines.append(f"| {row.measure} {row.attacker} | {value} | {ends} | {control} | {row.n} | {row.note} |")
+        lines.append(f"| {row.name} {row.attacker} | {value} | {ends} | {control} | {row.n} | {row.reason} |")
     return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from personare.core.errors import PersonareError
-from personare.features import checking
+from personare.features import files
 from personare.features.models import MODELS, find_model
 
 __all__ = ["examine_file", "examine_machine"]
@@ -39,11 +39,11 @@ def examine_machine() -> Iterator[Finding]:
 
 def examine_file(file: Path) -> Iterator[Finding]:
     """Decode a recording from end to end: what is wrong with it, and what is mended when it is used."""
-    for track in checking.tracks(file):
+    for track in files.tracks(file):
         try:
-            checking.check(file, track)
+            files.check(file, track)
             yield "ok", f"{track} of {file}", ""
         except PersonareError as error:
             yield "no", f"{track} of {file}", str(error)
-    for remark in checking.remarks(file):
+    for remark in files.remarks(file):
         yield "note", remark, ""

@@ -14,7 +14,7 @@ from personare.core.types import Array, Batch, Signal
 from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
-from personare.features.track_writing import TrackForm, write_track
+from personare.features.tracks import TrackForm, write_track
 from personare.features.visits import VISITS
 from personare.features.voicing import voiced
 

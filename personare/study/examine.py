@@ -13,17 +13,19 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Cohort, Result, Spend
+from personare.data.atomic import write_json
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder, private_folder, write_json
+from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model
 from personare.evaluate.robustness import judge_robustness
 from personare.learn.accounting import as_one_claim
 from personare.study.admission import open_ledger
-from personare.study.models import Models, ModelWork, load_model
+from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.opening import open_batch
 from personare.study.plan import StudyPlan, load_plan
-from personare.study.releases import ModelPlan
+from personare.study.study import Study
 
 __all__ = ["audit_run", "evaluate_run"]
 
@@ -42,21 +44,23 @@ class _Made:
     spends: tuple[Spend, ...]
     test: tuple[str, ...]
 
-    def work(self) -> ModelWork:
+    def work(self) -> Model:
         """Open what it was made from."""
         return self._of(open_cohort(self.cohort), "training")
 
-    def strangers(self, cohort: Path | None) -> ModelWork:
+    def strangers(self, cohort: Path | None) -> Model:
         """Open people it never met: those of another cohort, or its own that were kept out of training."""
         if cohort is not None:
             return self._of(open_cohort(cohort), "evaluation")
         work = self.work()
         return replace(work, batch=work.batch.take(np.isin(np.array(work.batch.ids), self.test)))
 
-    def _of(self, cohort: Cohort, purpose: str) -> ModelWork:
-        book = open_ledger(self.ledger, cohort.root)
-        models = Models(cohort=cohort, plan=self.plan, run=RunFolder(self.run), ledger=book)
-        return ModelWork(models=models, model=self.model, batch=models.read(cohort, self.model, purpose)[0])
+    def _of(self, cohort: Cohort, purpose: str) -> Model:
+        study = Study(
+            cohort=cohort, plan=self.plan, run=RunFolder(self.run), ledger=open_ledger(self.ledger, cohort.root)
+        )
+        opened = open_batch(cohort, self.model.label, self.model.modalities, study.ledger, purpose=purpose)
+        return Model(study=study, row=self.model, batch=opened.batch)
 
 
 def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> pd.DataFrame:
@@ -81,7 +85,7 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
         batch = _as_known(work.batch, predictor.classes)
         rng, people = generator(made.plan.seed, name, "judge"), work.table.loc[list(batch.ids)]
         own = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
-        rows += [replace(row, release=name, modality="model", detail={}) for row in own]
+        rows += [replace(row, release=name, kind="model", detail={}) for row in own]
         _explain(private_folder(run) / "explanations", name, predictor, batch)
     write_json(run / "evaluation.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(row) for row in rows])
@@ -129,7 +133,7 @@ def audit_run(run: Path, ledger: str | None = None, *, shadows: int = 32, canari
     rows: list[Result] = []
     for made in _models(run, ledger, replace(plan, releases=(), shadows=shadows, membership=every)):
         own = [*made.work().membership(), _audit(made, canaries)]
-        rows += [replace(row, release=made.model.name, modality="model") for row in own]
+        rows += [replace(row, release=made.model.name, kind="model") for row in own]
     write_json(run / "audit.json", [asdict(row) for row in rows])
     return pd.DataFrame([asdict(replace(row, detail={})) for row in rows])
 
@@ -199,7 +203,7 @@ def _models(run: Path, ledger: str | None, plan: StudyPlan) -> list[_Made]:
     """Return the models of a run, and where the recordings are that they were made from."""
     found = []
     for model in plan.models:
-        step = private_folder(run) / "steps" / f"model-{model.name}.json"
+        step = private_folder(run) / "steps" / f"release-{model.name}.json"
         if step.is_file():
             made: Mapping[str, Any] = json.loads(step.read_text(encoding="utf-8"))["result"]
             spends, test = tuple(Spend(**spend) for spend in made["spends"]), tuple(made["test"])

@@ -6,7 +6,7 @@ from dataclasses import replace
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Cohort
 from personare.data.labels import as_number, check_classes, kind_of_label
-from personare.study.plan import StudyPlan
+from personare.study.plan import StudyPlan, kinds
 
 __all__ = ["choose_label", "values_of"]
 
@@ -32,7 +32,7 @@ def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
     """
     of_recordings = sorted({name for r in cohort.recordings for name in r.labels})
     of_people = sorted(set(map(str, cohort.participants)) - set(of_recordings))
-    named = {one.label for ones in (plan.models, plan.representations, plan.synthetic) for one in ones} - {""}
+    named = {row.label for table in kinds() for row in plan.rows(table) if hasattr(row, "label")} - {""}
     asked = plan.label or (named.pop() if len(named) == 1 else "")
     label = asked or _only(cohort, of_recordings, of_people)
     values = values_of(cohort, label)

@@ -111,7 +111,7 @@ def _remove(run: RunFolder, name: str) -> None:
     folders = (run.root / "releases", run.private / "unfinished", run.private / "views")
     for folder in folders:
         shutil.rmtree(folder / name, ignore_errors=True)
-    for kind in ("release", "hide", "observe", "representation", "synthetic", "model", "judge"):
-        run.forget(f"{kind}-{name}")
+    for step in ("release", "hide", "observe", "judge"):
+        run.forget(f"{step}-{name}")
     run.forget(f"judge-releases/{name}")
     _note(run, name).unlink()

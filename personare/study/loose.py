@@ -19,7 +19,7 @@ from personare.anonymize._release import Sources, fit_masks, release_recordings
 from personare.core.errors import DataError
 from personare.core.types import Array, Recording, Release, Withheld
 from personare.data.media import SUFFIXES, track_of
-from personare.features import audio_files, video
+from personare.features import audio, video
 from personare.features.locations import locate_live
 
 if TYPE_CHECKING:
@@ -254,7 +254,7 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: _Work, threads:
     with _sound_watched(shown) if shown and disguise.voice else nullcontext():
         outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
     remarks: list[str] = []
-    for track, mended in (("audio", audio_files.remarks), ("video", video.remarks)):
+    for track, mended in (("audio", audio.remarks), ("video", video.remarks)):
         if track in disguise.modalities and track in sources and outcome.files:
             with suppress(DataError):  # a film without sound
                 remarks += mended(sources[track])
@@ -372,7 +372,7 @@ def _digest(path: Path) -> str:
 
 def _numbered(recordings: Sequence[Recording], sources: Sources) -> dict[str, Recording]:
     """Return the originals by what they are called in the release: a task's or a day's name may be told by nobody."""
-    from personare.data.index import recording_id
+    from personare.data.cohort import recording_id
 
     numbered: dict[str, Recording] = {}
     for subject in sorted({r.subject for r in recordings}):

@@ -11,20 +11,31 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
+import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Array, Batch, Cohort, Withheld
+from personare.core.types import Batch, Cohort, Recording, Withheld
 from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
 from personare.features.batches import Layout, read_batch
-from personare.features.track_writing import TrackForm, form_of
-from personare.features.tracks import Track
+from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
 from personare.study.datasheet import Sheet
 from personare.study.parallel import Workers
 
-__all__ = ["Opened", "Opening", "Written", "building", "content", "open_batch", "part_people"]
+
+def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> pd.DataFrame:
+    """Return what is known about recordings and their people, by recording id.
+
+    ``label``, a column of the participants, is added unless recordings have it.
+    """
+    rows = [{**r.labels, "id": r.id, "subject": r.subject, "session": r.session} for r in recordings]
+    labelled = pd.DataFrame(rows).set_index("id")
+    names = ["sex", "age"] + [label] * bool(label and label not in (*labelled, "sex", "age"))
+    known = cohort.participants.reindex(columns=names)
+    # a label of one of these names would stand for another thing
+    return labelled.drop(columns=known.columns, errors="ignore").join(known, on="subject")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +53,61 @@ class Opened:
     forms: Mapping[str, TrackForm]
     own: bool
     skipped: Sequence[Withheld]
+
+
+def open_batch(
+    cohort: Cohort,
+    label: str,
+    modalities: Sequence[str],
+    ledger: Ledger,
+    *,
+    purpose: str = "training",
+    texts: bool = True,
+    workers: Workers | None = None,
+    known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
+) -> Opened:
+    """Open a cohort's recordings for a purpose that consent must allow; each opening is noted in the ledger.
+
+    Args:
+        cohort: Whose.
+        label: What they are labelled with.
+        modalities: Tracks to read; none: those of ``usual_tracks``.
+        ledger: Notes each opening.
+        purpose: What for.
+        texts: Whether words are among the usual tracks.
+        workers: Who reads films; None: this process.
+        known: Tracks that were read before.
+    """
+    tracks = _tracks(cohort, modalities, texts)
+    recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
+    if not recordings:
+        why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
+        raise DataError(f"No recording of {cohort.name} may be opened for {purpose}: {why}. See consent.tsv.")
+    batch, skipped = read_batch(
+        recordings,
+        sources,
+        label=label,
+        modalities=modalities,
+        participants=cohort.participants,
+        layout=Layout(gaps="indicate"),
+        known=known,
+        **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
+    )
+    forms, arrays = {}, dict(batch.arrays)
+    for name, values in batch.arrays.items():
+        first = batch.ids[int(np.argmax(batch.present[name]))]
+        forms[name] = form_of(sources[first][name])
+        for column, step in forms[name].every.items():
+            # a value that comes once in several rows is held until the next: a course is learned and not its gaps
+            held = arrays[name].copy()
+            held[:, :, column] = values[:, np.arange(values.shape[1]) // step * step, column]
+            arrays[name] = held
+    own = any(label in r.labels for r in recordings)
+    return Opened(batch=replace(batch, arrays=arrays), forms=forms, own=own, skipped=[*refused, *skipped])
+
+
+def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
+    return modalities or usual_tracks((t for r in cohort.recordings for t in r.tracks), texts=texts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,17 +129,7 @@ class Opening:
     def __call__(
         self, label: str, modalities: Sequence[str], *, texts: bool = True, workers: Workers | None = None
     ) -> Opened:
-        """Open the recordings, or return what was opened before.
-
-        Args:
-            label: What they are labelled with.
-            modalities: Tracks to read; none: those of ``usual_tracks``.
-            texts: Whether words are among the usual tracks.
-            workers: Who reads films; None: this process.
-
-        Raises:
-            DataError: Nothing may be opened or read.
-        """
+        """Open the recordings as ``open_batch`` does, or return what was opened before."""
         key = (label, (*sorted(_tracks(self.cohort, modalities, texts)),))
         if key not in self.opened:
             self.opened[key] = open_batch(
@@ -84,90 +140,15 @@ class Opening:
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """A released cohort.
-
-    Attributes:
-        cohort: It.
-        sheet: What its card says: whom it was made of, what that cost, what was measured.
-        skipped: What could not be read or made.
-    """
+    """A released cohort, what its card says (of whom it was made, what that cost), and what could not be made."""
 
     cohort: Cohort
     sheet: Sheet
     skipped: Sequence[Withheld]
 
 
-def open_batch(
-    cohort: Cohort,
-    label: str,
-    modalities: Sequence[str],
-    ledger: Ledger,
-    *,
-    purpose: str = "training",
-    texts: bool = True,
-    workers: Workers | None = None,
-    known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
-) -> Opened:
-    """Open a cohort's recordings.
-
-    Args:
-        cohort: Whose.
-        label: What they are labelled with.
-        modalities: Tracks to read; none: those of ``usual_tracks``.
-        ledger: Notes each opening.
-        purpose: Consent must allow it.
-        texts: Whether words are among the usual tracks.
-        workers: Who reads films; None: this process.
-        known: Tracks that were read before.
-
-    Raises:
-        DataError: Nothing may be opened or read.
-    """
-    tracks = _tracks(cohort, modalities, texts)
-    recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
-    if not recordings:
-        why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
-        raise DataError(f"No recording of {cohort.name} may be opened for {purpose}: {why}. See consent.tsv.")
-    batch, skipped = read_batch(
-        recordings,
-        sources,
-        label=label,
-        modalities=modalities,
-        participants=cohort.participants,
-        layout=Layout(gaps="indicate"),
-        known=known,
-        **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
-    )
-    first = {
-        name: sources[next(i for i, there in zip(batch.ids, batch.present[name], strict=True) if there)][name]
-        for name in batch.arrays
-    }
-    own = any(label in r.labels for r in recordings)
-    forms = {name: form_of(path) for name, path in first.items()}
-    return Opened(batch=_held(batch, forms), forms=forms, own=own, skipped=[*refused, *skipped])
-
-
-def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
-    return modalities or usual_tracks((t for r in cohort.recordings for t in r.tracks), texts=texts)
-
-
-def _held(batch: Batch, forms: Mapping[str, TrackForm]) -> Batch:
-    """Hold a value that comes once in several rows until the next, so that a course is learned and not its gaps."""
-    arrays = dict(batch.arrays)
-    for name, form in forms.items():
-        for column, step in form.every.items():
-            values = arrays[name].copy()
-            values[:, :, column] = values[:, np.arange(values.shape[1]) // step * step, column]
-            arrays[name] = values
-    return replace(batch, arrays=arrays)
-
-
 def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> tuple[Batch, Batch]:
-    """Part a batch into people to learn from and people to judge by.
-
-    Raises:
-        DataError: Nobody would be left to learn from.
-    """
+    """Part a batch into people to learn from and people to judge by."""
     people = np.unique(batch.subjects)
     out = rng.permutation(people)[: round(held_out * len(people))] if held_out else people[:0]
     inside = ~np.isin(batch.subjects, out)
@@ -178,21 +159,16 @@ def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> t
 
 def content(batch: Batch) -> str:
     """Return a hash of all that is learned from, so that changed recordings are learned anew."""
-    arrays = {name: hashlib.sha256(_bytes(values)).hexdigest() for name, values in batch.arrays.items()}
+    arrays = {}
+    for name, values in batch.arrays.items():
+        told = values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
+        arrays[name] = hashlib.sha256(told).hexdigest()
     return fingerprint([batch.ids, batch.classes, batch.labels.tolist(), batch.subjects.tolist(), arrays])
-
-
-def _bytes(values: Array) -> bytes:
-    return values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
 
 
 @contextmanager
 def building(out: Path) -> Iterator[Path]:
-    """Give a folder beside ``out`` that takes its place only when the block ends well.
-
-    Raises:
-        DataError: ``out`` holds something.
-    """
+    """Give a folder beside ``out``, which must hold nothing, that takes its place only when the block ends well."""
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise DataError(f"{out} must be an empty folder or absent, but holds something. Choose another folder.")
     part = out.with_name(f".{out.name}.unfinished")

@@ -4,29 +4,28 @@ import json
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from personare.core.errors import PersonareError, reason
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
-from personare.evaluate.unmeasured import UNEXPECTED, unmeasured
+from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
 from personare.study.needs import lacking_of
-from personare.study.plan import StudyPlan
-from personare.study.releases import Published
+from personare.study.plan import Published, StudyPlan
+from personare.study.study import FIX, Outcome
 
-__all__ = ["Outcome", "measured", "not_made", "read_result", "write"]
+__all__ = ["not_made", "write"]
 
 _EXAMPLES = 3
 _PACKAGES = (
@@ -42,47 +41,7 @@ _PACKAGES = (
 )
 
 
-_FIX = "Do what the message says, then run again; what was made is kept."
 _NUMBERS = ("value", "low", "high", "baseline", "control")
-
-
-@dataclass(kw_only=True)
-class Outcome:
-    """What came of a plan, gathered while it is carried out.
-
-    Attributes:
-        releases: What was made.
-        rows: What was measured.
-        skipped: What did not take part, and why.
-        not_made: What was planned and could not be made.
-        refused: Whether all that could not be made is for the user to mend.
-    """
-
-    releases: list[Release] = field(default_factory=list)
-    rows: list[Result] = field(default_factory=list)
-    skipped: list[Withheld] = field(default_factory=list)
-    not_made: list[Withheld] = field(default_factory=list)
-    refused: bool = True
-
-    def missed(self, name: str, error: Exception) -> None:
-        """Note a release that could not be made."""
-        self.not_made.append(Withheld(item=name, problem=reason(error), fix=_FIX))
-        self.refused &= isinstance(error, PersonareError)
-
-    def add(self, other: "Outcome") -> None:
-        """Take over another one's rows and lists."""
-        self.rows += other.rows
-        self.skipped += [item for item in other.skipped if item not in self.skipped]
-        self.not_made += other.not_made
-        self.refused &= other.refused
-
-
-def measured(measure: str, kind: Literal["utility", "risk"], work: Callable[[], list[Result]]) -> list[Result]:
-    """Return what was measured, or one row that says why it could not be."""
-    try:
-        return work()
-    except Exception as error:
-        return [unmeasured(measure, kind, error)]
 
 
 def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: Outcome, ledger: Ledger) -> None:
@@ -99,8 +58,8 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         ledger: Its last rows are shown.
     """
     out, releases = run.root, outcome.releases
-    torn = {r.measure.partition(".")[0]: r.note for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
-    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=_FIX) for name, note in torn.items())]
+    torn = {r.method: r.reason for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
+    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in torn.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
     pieces = {
@@ -165,7 +124,7 @@ def _without(places: Mapping[str, str], content: Any) -> Any:
 
 def _trained(run: RunFolder, plan: StudyPlan) -> list[dict[str, Any]]:
     """Return how each model was trained; not whom it was judged on, nor where their recordings lie."""
-    steps = [run.private / "steps" / f"model-{model.name}.json" for model in plan.models]
+    steps = [run.private / "steps" / f"release-{model.name}.json" for model in plan.models]
     found = [json.loads(step.read_text(encoding="utf-8")) for step in steps if step.is_file()]
     shown = ("spends", "modalities", "recordings", "people")
     return [
@@ -186,8 +145,8 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
     """Return a published figure with ours, and with ours after retraining."""
 
     def ours(attacker: str) -> Result | None:
-        keys = (figure.release, figure.measure, attacker)
-        return next((r for r in results if (r.release, r.measure, r.attacker) == keys), None)
+        asked = (figure.release, figure.method, figure.figure, attacker)
+        return next((r for r in results if (r.release, r.method, r.figure, r.attacker) == asked), None)
 
     same, after = ours(figure.attacker), ours(figure.retrained) if figure.retrained else None
     return {
@@ -196,7 +155,7 @@ def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
         "ours": same.value if same else None,
         "low": same.low if same else None,
         "high": same.high if same else None,
-        "attacker_note": figure.attacker or (same.note if same else "not measured here"),
+        "attacker_note": figure.attacker or (same.reason if same else "not measured here"),
         "retrained": after.value if after else None,
     }
 
@@ -248,9 +207,3 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of nobody in particular
     last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     return {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last}
-
-
-def read_result(row: Mapping[str, Any]) -> Result:
-    """Return a measured row as a step remembered it; JSON knows no NaN."""
-    values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
-    return Result(**values)

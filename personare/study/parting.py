@@ -8,9 +8,14 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.data.published import as_published
-from personare.data.splits import Split, check_apart, k_folds_with_validation, leaky_random_9_1, unseen_sentences
-from personare.study.releases import ModelPlan
+from personare.data.splits import (
+    Split,
+    as_published,
+    check_apart,
+    k_folds_with_validation,
+    leaky_random_9_1,
+    unseen_sentences,
+)
 
 __all__ = ["Parts", "split_people"]
 
@@ -32,12 +37,12 @@ class Parts:
     test: Batch
 
 
-def split_people(batch: Batch, model: ModelPlan, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
-    """Part a batch by the model's protocol, and check that nobody leaks where nobody should.
+def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
+    """Part a batch by a protocol, and check that nobody leaks where nobody should.
 
     Args:
         batch: Everything.
-        model: Names the protocol.
+        protocol: See ``ModelPlan``.
         table: By recording id; the columns ``sentence`` and ``split`` where a protocol asks for them.
         rng: Which people are where.
 
@@ -45,14 +50,14 @@ def split_people(batch: Batch, model: ModelPlan, table: pd.DataFrame, *, rng: np
         DataError: Too few people, or a label that the protocol needs is missing.
     """
     subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
-    if model.protocol == "leaky_random_9_1":
+    if protocol == "leaky_random_9_1":
         split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
-    elif model.protocol == "unseen_sentences":
-        sentences = _labels(batch, table, "sentence", model.protocol)
+    elif protocol == "unseen_sentences":
+        sentences = _labels(batch, table, "sentence", protocol)
         split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
         check_apart(split, subjects, sentences)
-    elif model.protocol == "published":
-        split = as_published(subjects, _labels(batch, table, "split", model.protocol), _FOLDS, rng=rng)
+    elif protocol == "published":
+        split = as_published(subjects, _labels(batch, table, "split", protocol), _FOLDS, rng=rng)
         check_apart(split, subjects)
     else:
         labels = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))

@@ -3,19 +3,62 @@
 import json
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from personare.anonymize._recordings import Disguise
+from personare.core import registry
 from personare.core.errors import OptionError
 from personare.data.labels import KINDS
 from personare.govern.budget import Budget
-from personare.study.releases import ModelPlan, Published, RepresentationPlan, SyntheticPlan, TransferPlan
 
-__all__ = ["StudyPlan", "as_toml", "for_tracks", "load_plan", "presets", "with_label"]
+_KINDS = "personare.study.kinds"
+_TABLES = ("releases", "representations", "synthetic", "models")
+
+
+def kinds() -> dict[str, Any]:
+    """Return the classes of the kinds of releases by the table of a study file that plans them, in reading order."""
+    return {name: registry.load(_KINDS, name) for name in (*_TABLES, *sorted({*registry.find(_KINDS)} - {*_TABLES}))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferPlan:
+    """Another task that representations are judged by, as they were fitted.
+
+    Attributes:
+        name: Unique in a study.
+        label: What is read.
+        cohort: Folder of another cohort; empty: the study's own, where the label must be another one.
+    """
+
+    name: str
+    label: str
+    cohort: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """A figure that somebody published, and the row of ours that answers it.
+
+    Attributes:
+        row: What was measured.
+        published: The figure as published.
+        release: Our release.
+        method: Our attack, reader or measure.
+        figure: What number of it.
+        attacker: Who looks, as the publication did.
+        retrained: Who looks after retraining; empty where that has no meaning.
+    """
+
+    row: str
+    published: str
+    release: str
+    method: str
+    figure: str
+    attacker: str = ""
+    retrained: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +66,11 @@ class StudyPlan:
     """Which releases are made and how they are judged.
 
     Attributes:
-        releases: One disguise for each release of recordings.
-        models: One for each model that is trained.
+        releases: One disguise for each release of recordings; these four are rows of ``kinds/<name>.py``.
         representations: One for each description of behavior without the person.
         synthetic: One for each cohort of people who do not exist.
+        models: One for each model that is trained.
+        others: Rows of kinds of releases from elsewhere, by table.
         transfer: Other tasks, in this or another cohort, by which representations are judged as they were fitted.
         attacks: Files of ``evaluate/attacks`` to run.
         utilities: Files of ``evaluate/utility`` to run.
@@ -48,10 +92,11 @@ class StudyPlan:
         public: Folder of a cohort whose people's data need no protection, for scaling and description; empty: none.
     """
 
-    releases: tuple[Disguise, ...] = ()
-    models: tuple[ModelPlan, ...] = ()
-    representations: tuple[RepresentationPlan, ...] = ()
-    synthetic: tuple[SyntheticPlan, ...] = ()
+    releases: tuple[Any, ...] = ()
+    representations: tuple[Any, ...] = ()
+    synthetic: tuple[Any, ...] = ()
+    models: tuple[Any, ...] = ()
+    others: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     transfer: tuple[TransferPlan, ...] = ()
     attacks: tuple[str, ...] = ()
     utilities: tuple[str, ...] = ()
@@ -73,9 +118,9 @@ class StudyPlan:
         """Check names and numbers, and give the label to every release that names none."""
         if self.kind and self.kind not in KINDS:
             raise OptionError(f"The kind of the label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
-        for name in ("models", "representations", "synthetic"):
-            own = tuple(replace(one, label=one.label or self.label) for one in getattr(self, name))
-            object.__setattr__(self, name, own)
+        for name in ("representations", "synthetic", "models"):
+            object.__setattr__(self, name, self._labelled(getattr(self, name)))
+        object.__setattr__(self, "others", {name: self._labelled(rows) for name, rows in self.others.items()})
         if self.shadows < 0 or self.shadows % 2:
             raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
         names = self.names
@@ -86,16 +131,18 @@ class StudyPlan:
                 f"given: {', '.join(names) or 'none'}."
             )
 
+    def _labelled(self, rows: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(replace(row, label=row.label or self.label) if hasattr(row, "label") else row for row in rows)
+
+    def rows(self, table: str) -> tuple[Any, ...]:
+        """Return the planned releases of one kind, by its table in a study file."""
+        found: tuple[Any, ...] = getattr(self, table) if table in _TABLES else self.others.get(table, ())
+        return found
+
     @property
     def names(self) -> list[str]:
         """What every release is called."""
-        kinds = (self.releases, self.representations, self.synthetic, self.models)
-        return [one.name for kind in kinds for one in kind]
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """What must be read from each recording."""
-        return tuple(m for m in ("audio", "video") if any(m in release.modalities for release in self.releases))
+        return [row.name for table in (*_TABLES, *self.others) for row in self.rows(table)]
 
 
 def presets() -> list[str]:
@@ -142,9 +189,8 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
     def fits(one: Any) -> bool:
         return {*one.modalities} <= {*tracks}
 
-    kinds = ("releases", "models", "representations", "synthetic")
-    kept: dict[str, Any] = {kind: tuple(one for one in getattr(plan, kind) if fits(one)) for kind in kinds}
-    left = [one.name for kind in kinds for one in getattr(plan, kind) if not fits(one)]
+    kept: dict[str, Any] = {table: tuple(row for row in plan.rows(table) if fits(row)) for table in _TABLES}
+    left = [row.name for table in _TABLES for row in plan.rows(table) if not fits(row)]
     return (replace(plan, **kept) if left and any(kept.values()) else plan), left if any(kept.values()) else []
 
 
@@ -164,6 +210,7 @@ def as_toml(plan: StudyPlan) -> str:
     """Return a plan of models as the study file that asks for it.
 
     Example:
+        >>> from personare.study.kinds.models import ModelPlan
         >>> print(as_toml(StudyPlan(models=(ModelPlan(name="trees", method="forest"),))).split("[[models]]")[1].strip())
         name = "trees"
         method = "forest"
@@ -191,24 +238,19 @@ def _toml(value: Any) -> str:
 
 
 def _plan(said: dict[str, Any]) -> StudyPlan:
-    entries: dict[str, Any] = {
-        "releases": Disguise,
-        "models": ModelPlan,
-        "representations": RepresentationPlan,
-        "synthetic": SyntheticPlan,
-        "transfer": TransferPlan,
-        "published": Published,
-    }
+    entries: dict[str, Any] = {table: kind.row for table, kind in kinds().items() if table in said}
+    entries |= {"transfer": TransferPlan, "published": Published}
     rows: dict[str, Any] = {
         name: tuple(_known(kind, row, f"a [[{name}]] entry") for row in said.pop(name, []))
         for name, kind in entries.items()
     }
+    others = {table: rows.pop(table) for table in [*rows] if table not in (*_TABLES, "transfer", "published")}
     if "budget" in said:
         said["budget"] = _known(Budget, said["budget"], "[budget]")
     lists: dict[str, Any] = {
         name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership", "disclosure") if name in said
     }
-    plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said}, "a study file")
+    plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said, "others": others}, "a study file")
     return plan
 
 

@@ -15,21 +15,21 @@ from personare.core.types import Cohort
 from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
 from personare.report.drawing import COLORS, drawing
+from personare.study.kinds.models import ModelPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml
-from personare.study.releases import ModelPlan
 from personare.study.run import run_study
 
 __all__ = ["reproduce_pamrl"]
 
 _COLUMNS = {
-    "model.accuracy": "Acc",
-    "model.precision_weighted": "Prec",
-    "model.f1_weighted": "F1",
-    "model.recall_weighted": "Recall",
-    "model.uar": "UAR",
-    "model.ece": "ECE",
-    "model.confacc_low": "ConfAcc_Low",
+    "accuracy": "Acc",
+    "precision_weighted": "Prec",
+    "f1_weighted": "F1",
+    "recall_weighted": "Recall",
+    "uar": "UAR",
+    "ece": "ECE",
+    "confacc_low": "ConfAcc_Low",
     "membership": "Membership AUC",
 }
 _PAPER = """\
@@ -130,9 +130,10 @@ def _compared(delta: float, epochs: int | None) -> list[tuple[str, str, dict[str
 
 def _measured(run: Path) -> pd.DataFrame:
     rows = pd.DataFrame(json.loads((run / "results.json").read_text(encoding="utf-8")))
-    areas = rows[rows.measure.str.match(r"membership_\w+\.auc$")]
+    areas = rows[(rows.question == "member") & (rows.figure == "auc")]
     strongest = areas.groupby("release").value.max().rename("membership")
-    values = rows.pivot_table(index="release", columns="measure", values="value", sort=False)
+    values = rows[(rows.method == "model") & (rows.subset == "")]
+    values = values.pivot_table(index="release", columns="figure", values="value", sort=False)
     table = values.join(strongest).reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
     return table.reindex(list(dict.fromkeys(rows.release)))
 

@@ -6,14 +6,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Array, Batch, Spend
-from personare.learn.casting import Cast, check_group
-from personare.learn.effects import complete, root
-from personare.learn.latents import Latents
+from personare.core.types import Array, Batch
+from personare.learn.mixed_effects import MixedEffects, root
+from personare.learn.sampling import Population, RecordingSampler, check_group, complete_rows
 
 __all__ = ["Copula"]
-
-_FEWEST = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +18,7 @@ class Copula:
     """Keep each column's quantiles, and the correlations of all columns in each class.
 
     The simple one, to compare others with: recordings of one made-up person have nothing in common, and there is no
-    privacy. Series go through the same codes as for other generators (``learn.latents``).
+    privacy. Series go through the same codes as for other generators (``learn.row_codes``).
 
     Attributes:
         shrinkage: Share of the correlations of all classes in those of each, in [0, 1].
@@ -41,62 +38,20 @@ class Copula:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "CopulaSampler":
+    ) -> RecordingSampler:
         """Learn from ``train``; see ``core.protocols.Generator``. Validation and ``public`` are not looked at."""
-        check_group(train, fewest=_FEWEST)
-        latents = Latents.of(train)
-        rows = complete(latents.encode(train), train.labels, rng=rng)
-        classes = range(len(train.classes))
-        means = np.stack(
-            [rows[train.labels == c].mean(axis=0) if (train.labels == c).any() else rows.mean(axis=0) for c in classes]
-        )
+        check_group(train, fewest=2)
+        codes, rows = complete_rows(train, rng=rng)
+        parts = [train.labels == c for c in range(len(train.classes))]
+        means = np.stack([(rows[part] if part.any() else rows).mean(axis=0) for part in parts])
         left = rows - means[train.labels]
         pooled = left.T @ left / len(left)
-        roots = []
-        for c in classes:
-            part = left[train.labels == c]
-            own = part.T @ part / max(1, len(part))
-            roots.append(root(self.shrinkage * pooled + (1 - self.shrinkage) * own))
-        return CopulaSampler(latents=latents, means=means, roots=np.stack(roots), cast=Cast.of(train))
+        own = [left[part].T @ left[part] / max(1, part.sum()) for part in parts]
+        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * covariance) for covariance in own])
+        nobody = np.zeros((rows.shape[1], 0))  # no part that one person's recordings share
+        model = MixedEffects(means=means, between=nobody, within=within.swapaxes(1, 2))
+        return RecordingSampler(codes=codes, model=model, population=Population.of(train))
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "CopulaSampler":
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
         """Build again what ``state`` of the sampler returned."""
-        cast, latents = Cast.restore(tensors, about), Latents.restore(tensors, about)
-        return CopulaSampler(latents=latents, means=tensors["means"], roots=tensors["roots"], cast=cast)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CopulaSampler:
-    """A fitted copula.
-
-    Attributes:
-        latents: Codes of the modalities.
-        means: (C, K).
-        roots: (C, K, K) roots of covariances.
-        cast: Classes.
-    """
-
-    latents: Latents
-    means: Array
-    roots: Array
-    cast: Cast
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """Nothing is protected."""
-        return self.cast.spends
-
-    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
-        """Return made-up recordings; see ``core.protocols.Sampler``."""
-        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
-        rows = self.means[chosen]
-        for c in np.unique(chosen):
-            here = chosen == c
-            rows[here] += rng.standard_normal((here.sum(), rows.shape[1])) @ self.roots[c]
-        return self.cast.batch(self.latents.decode(rows, rng=rng), chosen, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        codes, about = self.latents.state()
-        shares, told = self.cast.state()
-        return {**codes, **shares, "means": self.means, "roots": self.roots}, {**about, **told}
+        return RecordingSampler.restore(tensors, about, MixedEffects)

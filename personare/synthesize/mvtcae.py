@@ -1,22 +1,22 @@
 """Makes recordings up with a multimodal variational autoencoder: a product of experts with total correlation."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
-from personare.learn.casting import Cast, check_group
-from personare.learn.latents import Latents
 from personare.learn.loop import seeded
 from personare.learn.privacy import PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
+from personare.learn.row_codes import RowCodes
+from personare.learn.sampling import Population, RecordingSampler, check_group, check_public
 
 __all__ = ["Mvtcae"]
 
@@ -29,7 +29,7 @@ _RECORDINGS = 30  # of one person in a private step
 class Mvtcae:
     """Encode each modality into one shared latent space, multiply what the encoders say, and decode everything from it.
 
-    The baseline the field knows. Modalities go through the same codes as for other generators (``learn.latents``);
+    The baseline the field knows. Modalities go through the same codes as for other generators (``learn.row_codes``);
     encoders and decoders are told the class. A made-up person keeps as much of the latent draw as recordings of one
     person were found to share (the intraclass correlation).
 
@@ -81,39 +81,38 @@ class Mvtcae:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "MvtcaeSampler":
+    ) -> RecordingSampler:
         """Learn from ``train``; see ``core.protocols.Generator``. Validation is not looked at."""
-        check_group(train, fewest=_FEWEST, public=public, private=self.epsilon is not None)
-        known = train if self.epsilon is None or public is None else public
-        latents = Latents.of(known)
+        check_group(train, fewest=_FEWEST)
+        known = train if self.epsilon is None else check_public(train, public)
+        codes = RowCodes.of(known)
+        sizes = {"classes": len(train.classes), "width": self.width, "latent": self.latent}
         with seeded(rng):
-            net = _Network(
-                list(latents.widths.values()), classes=len(train.classes), width=self.width, latent=self.latent
-            )
-            data = _rows(latents, train)
-            spends = self._openly(net, data, rng) if self.epsilon is None else self._privately(net, data, train, rng)
-            shared = _shared(net, _rows(latents, known), known.subjects)
-        return MvtcaeSampler(latents=latents, net=net, shared=shared, cast=Cast.of(known, spends))
+            net = _Network(tuple(codes.widths.values()), **sizes)
+            spends = self._train(net, _tensors(codes, train), train.subjects, rng)
+            shared = _shared(net, _tensors(codes, known), known.subjects)
+        weights = {name: values.numpy() for name, values in net.state_dict().items()}
+        model = LatentModel(widths=net.widths, sizes=sizes, weights=weights, shared=shared)
+        return RecordingSampler(codes=codes, model=model, population=Population.of(known, spends))
 
-    def _loss(self, net: nn.Module, data: Rows) -> Tensor:
-        found: Tensor = net(data["x"], data["there"], data["labels"], self.alpha, self.beta)
-        return found
-
-    def _openly(self, net: nn.Module, data: dict[str, Tensor], rng: np.random.Generator) -> tuple[Spend, ...]:
-        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
-        n = len(data["labels"])
-        for _ in range(self.epochs):
-            for rows in torch.split(torch.from_numpy(rng.permutation(n)), self.batch_size):
-                optimizer.zero_grad()
-                self._loss(net, {name: values[rows] for name, values in data.items()}).mean().backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-        return ()
-
-    def _privately(
-        self, net: nn.Module, data: dict[str, Tensor], train: Batch, rng: np.random.Generator
+    def _train(
+        self, net: "_Network", data: Mapping[str, Tensor], subjects: Array, rng: np.random.Generator
     ) -> tuple[Spend, ...]:
-        assert self.epsilon is not None
-        people, whose = np.unique(train.subjects, return_inverse=True)
+        """Train in place, with epsilon on the batches of a plan; return what it cost."""
+
+        def loss(network: nn.Module, rows: Rows) -> Tensor:
+            lost: Tensor = network(rows["x"], rows["there"], rows["labels"], self.alpha, self.beta)
+            return lost
+
+        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
+        if self.epsilon is None:
+            for _ in range(self.epochs):
+                for part in torch.split(torch.from_numpy(rng.permutation(len(subjects))), self.batch_size):
+                    optimizer.zero_grad()
+                    loss(net, {name: values[part] for name, values in data.items()}).mean().backward()  # type: ignore[no-untyped-call]
+                    optimizer.step()
+            return ()
+        people, whose = np.unique(subjects, return_inverse=True)
         plan = PrivacyPlan(
             epsilon=self.epsilon,
             delta=self.delta,
@@ -122,69 +121,67 @@ class Mvtcae:
             expected_batch=len(people),
             steps=max(1, self.epochs // 2),
         )
-        private = PrivateSteps(network=net, loss=self._loss, clip_norm=self.clip_norm)
-        optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
+        private = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
         for batch in plan.batches(rng):
-            rows, owner = gather(batch.units, whose, cap=_RECORDINGS, rng=rng)
-            chosen = {name: values[torch.from_numpy(rows)] for name, values in data.items()}
-            private.release(batch, chosen, whose=torch.from_numpy(owner))
+            recordings, owner = gather(batch.units, whose, cap=_RECORDINGS, rng=rng)
+            rows = {name: values[torch.from_numpy(recordings)] for name, values in data.items()}
+            private.release(batch, rows, whose=torch.from_numpy(owner))
             optimizer.step()
         return (plan.spend(),)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "MvtcaeSampler":
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
         """Build again what ``state`` of the sampler returned."""
-        cast, latents = Cast.restore(tensors, about), Latents.restore(tensors, about)
-        try:
-            net = _Network(list(latents.widths.values()), classes=len(cast.classes), **json.loads(about["net"]))
-            weights = {n.removeprefix("net."): torch.tensor(v) for n, v in tensors.items() if n.startswith("net.")}
-            net.load_state_dict(weights)
-        except (KeyError, TypeError, RuntimeError, ValueError) as error:
-            raise DataError(f"This is not the state of a generator ({error}): fit it again.") from error
-        return MvtcaeSampler(latents=latents, net=net, shared=tensors["shared"], cast=cast)
+        return RecordingSampler.restore(tensors, about, LatentModel)
 
 
 class _Network(nn.Module):
     """Encoders and decoders of rows; calling it gives the loss of each recording."""
 
-    def __init__(self, widths: list[int], *, classes: int, width: int, latent: int) -> None:
+    def __init__(self, widths: tuple[int, ...], *, classes: int, width: int, latent: int) -> None:
         super().__init__()
-        self.widths, self.classes, self.sizes = widths, classes, {"width": width, "latent": latent}
-        self.encoders = nn.ModuleList(_layers(w + classes, width, 2 * latent) for w in widths)
-        self.decoders = nn.ModuleList(_layers(latent + classes, width, w) for w in widths)
+
+        def layers(into: int, out: int) -> nn.Sequential:
+            hidden = nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+            return nn.Sequential(*hidden, nn.Linear(width, out))
+
+        self.widths, self.classes = widths, classes
+        self.encoders = nn.ModuleList(layers(w + classes, 2 * latent) for w in widths)
+        self.decoders = nn.ModuleList(layers(latent + classes, w) for w in widths)
         self.noise = nn.ParameterList(torch.zeros(w) for w in widths)  # log variances
 
-    def told(self, labels: Tensor) -> Tensor:
-        return nn.functional.one_hot(labels, self.classes).to(torch.float32)
-
-    def experts(self, x: Tensor, there: Tensor, told: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def experts(self, x: Tensor, there: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return means and log variances of each expert, (M, B, Z), and of their product with the prior, (B, Z)."""
-        parts = torch.split(x, self.widths, dim=1)
-        found = [e(torch.cat([p, told], dim=1)) for e, p in zip(self.encoders, parts, strict=True)]
-        mean, spread = torch.stack(found).chunk(2, dim=2)  # (M, B, Z)
+        parts = torch.split(x, list(self.widths), dim=1)
+        encoded = [e(torch.cat([p, one_hot], dim=1)) for e, p in zip(self.encoders, parts, strict=True)]
+        mean, spread = torch.stack(encoded).chunk(2, dim=2)  # (M, B, Z)
         log_variance = _LARGEST_LOG_VARIANCE * torch.tanh(spread / _LARGEST_LOG_VARIANCE)
         precision = torch.exp(-log_variance) * there.T[:, :, None]  # nothing is known of what is missing
         total = 1 + precision.sum(dim=0)
         return mean, log_variance, (precision * mean).sum(dim=0) / total, -torch.log(total)
 
-    def decode(self, z: Tensor, told: Tensor) -> Tensor:
+    def decode(self, z: Tensor, one_hot: Tensor) -> Tensor:
         """Return the means of rows, (B, K)."""
-        return torch.cat([d(torch.cat([z, told], dim=1)) for d in self.decoders], dim=1)
+        return torch.cat([d(torch.cat([z, one_hot], dim=1)) for d in self.decoders], dim=1)
+
+    def log_variances(self) -> Tensor:
+        """Return those of rows around their means, (K,)."""
+        return torch.cat(list(self.noise)).clamp(-5, 5)
 
     def forward(self, x: Tensor, there: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-        told, count = self.told(labels), len(self.widths)
-        means, spreads, mean, spread = self.experts(x, there, told)
+        one_hot, count = _one_hot(labels, self.classes), len(self.widths)
+        means, spreads, mean, spread = self.experts(x, there, one_hot)
         z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
-        noise = torch.cat(list(self.noise)).clamp(-5, 5)
-        errors = 0.5 * ((x - self.decode(z, told)) ** 2 * torch.exp(-noise) + noise)  # (B, K)
-        each = torch.stack([part.sum(dim=1) for part in torch.split(errors, self.widths, dim=1)], dim=1)  # (B, M)
+        noise = self.log_variances()
+        errors = 0.5 * ((x - self.decode(z, one_hot)) ** 2 * torch.exp(-noise) + noise)  # (B, K)
+        each = torch.stack([part.sum(dim=1) for part in torch.split(errors, list(self.widths), dim=1)], dim=1)  # (B, M)
         apart = _divergence(mean, spread, means, spreads).T  # (B, M)
         from_prior = _divergence(mean, spread, torch.zeros_like(mean), torch.zeros_like(spread))
         held = alpha / count * (apart * there).sum(dim=1) + (1 - alpha) * from_prior
         return (count - alpha) / count * (each * there).sum(dim=1) + beta * held
 
 
-def _layers(into: int, width: int, out: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, out))
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    return nn.functional.one_hot(labels, classes).to(torch.float32)
 
 
 def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) -> Tensor:
@@ -193,10 +190,10 @@ def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) ->
     return 0.5 * (ratio - 1 - spread + spread2).sum(dim=-1)
 
 
-def _rows(latents: Latents, batch: Batch) -> dict[str, Tensor]:
-    there = np.stack([batch.present[m] for m in latents.coders], axis=1)
+def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
+    there = np.stack([batch.present[m] for m in codes.modalities], axis=1)
     return {
-        "x": torch.from_numpy(np.nan_to_num(latents.encode(batch)).astype(np.float32)),
+        "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
         "there": torch.from_numpy(there.astype(np.float32)),
         "labels": torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
     }
@@ -205,7 +202,7 @@ def _rows(latents: Latents, batch: Batch) -> dict[str, Tensor]:
 @torch.inference_mode()
 def _shared(net: _Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     """Return (Z,): the share of each latent number's variance that the recordings of one person have in common."""
-    _, _, mean, spread = net.experts(data["x"], data["there"], net.told(data["labels"]))
+    _, _, mean, spread = net.experts(data["x"], data["there"], _one_hot(data["labels"], net.classes))
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
@@ -215,47 +212,35 @@ def _shared(net: _Network, data: Mapping[str, Tensor], subjects: Array) -> Array
     return np.asarray(between / np.maximum(between + within, 1e-12))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MvtcaeSampler:
-    """A fitted autoencoder.
+@dataclass(frozen=True, kw_only=True)
+class LatentModel:
+    """A trained autoencoder, of which sampling needs the decoders.
 
     Attributes:
-        latents: Codes of the modalities.
-        net: Decoders, and encoders that sampling does not need.
+        widths: Numbers of each modality.
+        sizes: Of the network.
+        weights: Of the network.
         shared: (Z,) how much of a latent number stays with a person.
-        cast: Classes and what learning cost.
     """
 
-    latents: Latents
-    net: _Network
+    widths: tuple[int, ...]
+    sizes: Mapping[str, int]
+    weights: Mapping[str, Array]
     shared: Array
-    cast: Cast
 
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """The privacy that fitting cost."""
-        return self.cast.spends
+    @cached_property
+    def _net(self) -> _Network:
+        with torch.device("meta"):  # no weights are drawn
+            net = _Network(self.widths, **self.sizes)
+        net.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()}, assign=True)
+        return net
 
     @torch.inference_mode()
-    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
-        """Return made-up people; see ``core.protocols.Sampler``."""
-        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
-        person = rng.standard_normal((people, len(self.shared)))[whose]
+    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
+        """Return (N, K) rows of made-up people."""
+        person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
         moment = rng.standard_normal((len(whose), len(self.shared)))
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        told = self.net.told(torch.from_numpy(chosen))
-        rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), told).numpy().astype(float)
-        noise = np.concatenate([p.detach().numpy() for p in self.net.noise]).clip(-5, 5)
-        rows += np.exp(noise / 2) * rng.standard_normal(rows.shape)
-        return self.cast.batch(self.latents.decode(rows, rng=rng), chosen, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        codes, about = self.latents.state()
-        shares, told = self.cast.state()
-        weights = {f"net.{name}": values.numpy() for name, values in self.net.state_dict().items()}
-        return {**codes, **shares, **weights, "shared": self.shared}, {
-            **about,
-            **told,
-            "net": json.dumps(self.net.sizes),
-        }
+        one_hot = _one_hot(torch.from_numpy(labels), self._net.classes)
+        rows = self._net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
+        return np.asarray(rows + np.exp(self._net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))

@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch
 from personare.learn.accounting import check_claim
-from personare.learn.casting import Cast, check_group
-from personare.learn.effects import Effects, complete
-from personare.learn.latents import Latents
+from personare.learn.mixed_effects import MixedEffects
 from personare.learn.privacy import PrivacyPlan
-from personare.learn.private_effects import main_directions
+from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
 
 __all__ = ["PrivateEvolution"]
 
@@ -67,135 +65,98 @@ class PrivateEvolution:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "PrivateEvolutionSampler":
+    ) -> RecordingSampler:
         """Let the people of ``train`` vote; see ``core.protocols.Generator``. Validation is not looked at."""
-        check_group(train, fewest=2, public=public, private=True)
-        assert public is not None
-        check_group(public, fewest=_PUBLIC_FEWEST)
-        latents = Latents.of(public)
-        known = complete(latents.encode(public), public.labels, rng=rng)
-        start = Effects.of(known, public.labels, public.subjects, classes=len(public.classes))
-        rows = latents.encode(train)
-        votes = self._votes(np.where(np.isnan(rows), start.means[train.labels], rows), train, start)
-        pool = self._pool(start, rng)
-        people = len(votes)
-        plan = None if self.epsilon is None else self._plan(people, self.epsilon)
-        ballots = plan.batches(rng) if plan else iter([None] * self.rounds)
-        for number, ballot in enumerate(ballots):
-            counts = np.stack([vote(pool) for vote in votes])  # (P, (1 + C) * candidates)
-            # one person changes the two kinds of votes together by no more than the root of 2
-            told = ballot.release(counts, np.sqrt(2)) if ballot else counts.mean(axis=0)
-            noise = plan.noise_multiplier * np.sqrt(2) / people if plan else 0.0
-            chances = _chances(told.reshape(pool.shape[:2]), noise)
+        check_group(train, fewest=2)
+        public = check_public(train, public, fewest=_PUBLIC_FEWEST)
+        codes, known = complete_rows(public, rng=rng)
+        start = MixedEffects.of(known, public)
+        scale, directions = start.main_directions(self.directions)
+        view = directions / scale[:, None]  # (K, R) in which alikeness is measured
+        rows = start.fill(codes.encode(train), train)
+        voters = []
+        for mine in (train.subjects == person for person in np.unique(train.subjects)):
+            labels = train.labels[mine]
+            own = (rows[mine] - start.means[labels]).mean(axis=0)
+            voters.append((own @ view, (rows[mine] - own) @ view, labels))
+        people, plan = len(voters), None
+        if self.epsilon is not None:
+            everybody: dict[str, Any] = {"unit": "person", "units": people, "expected_batch": people}
+            plan = PrivacyPlan(epsilon=self.epsilon, delta=self.delta, steps=self.rounds, **everybody)
+        # one person changes the two kinds of votes together by no more than the root of 2
+        noise = plan.noise_multiplier * np.sqrt(2) / people if plan else 0.0
+        pool = self._candidates(start, rng)
+        for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
+            seen = [part @ view for part in pool]
+            votes = np.stack([_vote(seen, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
+            counts = paid.release(votes, np.sqrt(2)) if paid else votes.mean(axis=0)
+            # what is no more than noise counts nothing; where nothing is, all count
+            clear = np.maximum(counts.reshape(pool.shape[:2]) - 2 * noise, 0)
+            clear = np.where(clear.sum(axis=1, keepdims=True) > 0, clear, 1.0)
+            chances = clear / clear.sum(axis=1, keepdims=True)
             if number < self.rounds - 1:
-                pool = self._next(pool, chances, start, _FURTHER ** (number + 1), rng)
-        spends = (plan.spend(),) if plan else ()
-        return PrivateEvolutionSampler(latents=latents, pool=pool, chances=chances, cast=Cast.of(public, spends))
+                pool = self._varied(pool, chances, start, _FURTHER ** (number + 1), rng)
+        population = Population.of(public, (plan.spend(),) if plan else ())
+        return RecordingSampler(codes=codes, model=Candidates(pool=pool, chances=chances), population=population)
 
-    def _plan(self, people: int, epsilon: float) -> PrivacyPlan:
-        return PrivacyPlan(
-            epsilon=epsilon, delta=self.delta, unit="person", units=people, expected_batch=people, steps=self.rounds
-        )
-
-    def _pool(self, start: Effects, rng: np.random.Generator) -> Array:
+    def _candidates(self, start: MixedEffects, rng: np.random.Generator) -> Array:
         """Return (1 + C, candidates, K): persons' own parts, then recordings of each class."""
-        classes, size = len(start.means), self.candidates
-        people = rng.standard_normal((size, start.person.shape[1])) @ start.person.T
-        moments = [rng.standard_normal((size, start.moment.shape[2])) @ start.moment[c].T for c in range(classes)]
-        return np.stack([people, *(start.means[c] + moment for c, moment in enumerate(moments))])
+        people = rng.standard_normal((self.candidates, start.between.shape[1])) @ start.between.T
+        moments = [rng.standard_normal((self.candidates, within.shape[1])) @ within.T for within in start.within]
+        return np.stack([people, *(mean + moment for mean, moment in zip(start.means, moments, strict=True))])
 
-    def _next(self, pool: Array, chances: Array, start: Effects, width: float, rng: np.random.Generator) -> Array:
+    def _varied(
+        self, pool: Array, chances: Array, start: MixedEffects, width: float, rng: np.random.Generator
+    ) -> Array:
         """Return as many variations of the winners."""
-        fresh = self._pool(start, rng)
+        fresh = self._candidates(start, rng)
         centers = np.concatenate([np.zeros((1, pool.shape[2])), start.means])[:, None]
         parents = np.stack([p[rng.choice(len(p), size=len(p), p=c)] for p, c in zip(pool, chances, strict=True)])
         # a mix that keeps the variance of what is mixed
         keep, new = np.sqrt(1 - _KEPT * width), np.sqrt(_KEPT * width)
         return np.asarray(centers + keep * (parents - centers) + new * (fresh - centers))
 
-    def _votes(self, rows: Array, train: Batch, start: Effects) -> "list[_Voter]":
-        scale, directions = main_directions(start, self.directions)
-        look = directions / scale[:, None]  # (K, R)
-        voters = []
-        for person in np.unique(train.subjects):
-            mine, said = rows[train.subjects == person], train.labels[train.subjects == person]
-            own = (mine - start.means[said]).mean(axis=0)
-            voters.append(_Voter(own=own, rows=mine - own, labels=said, look=look))
-        return voters
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "PrivateEvolutionSampler":
+    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
         """Build again what ``state`` of the sampler returned."""
-        cast, latents = Cast.restore(tensors, about), Latents.restore(tensors, about)
-        return PrivateEvolutionSampler(latents=latents, pool=tensors["pool"], chances=tensors["chances"], cast=cast)
+        return RecordingSampler.restore(tensors, about, Candidates)
+
+
+def _vote(pool: list[Array], own: Array, rows: Array, labels: Array) -> Array:
+    """Return one person's votes (1 + C, candidates): those for persons have length 1, those for recordings too.
+
+    ``own`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, as candidates are looked at.
+    """
+    votes = np.zeros((len(pool), len(pool[0])))
+    votes[0, cdist(own[None], pool[0]).argmin()] = 1
+    for c in np.unique(labels):
+        nearest = cdist(rows[labels == c], pool[1 + c]).argmin(axis=1)
+        np.add.at(votes[1 + c], nearest, 1)
+    votes[1:] /= max(float(np.linalg.norm(votes[1:])), 1e-12)
+    return votes
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Voter:
-    """One private person: own part, recordings without it, and how candidates are looked at."""
-
-    own: Array
-    rows: Array
-    labels: Array
-    look: Array
-
-    def __call__(self, pool: Array) -> Array:
-        """Return votes ((1 + C) * candidates,): those for persons have length 1, those for recordings together too."""
-        votes = np.zeros(pool.shape[:2])
-        votes[0, cdist(self.own[None] @ self.look, pool[0] @ self.look).argmin()] = 1
-        for c in np.unique(self.labels):
-            nearest = cdist(self.rows[self.labels == c] @ self.look, pool[1 + c] @ self.look).argmin(axis=1)
-            np.add.at(votes[1 + c], nearest, 1)
-        votes[1:] /= max(float(np.linalg.norm(votes[1:])), 1e-12)
-        return votes.ravel()
-
-
-def _chances(votes: Array, noise: float) -> Array:
-    """Return (1 + C, candidates) chances: what is no more than noise counts nothing; where nothing is, all count."""
-    clear = np.maximum(votes - 2 * noise, 0)
-    clear = np.where(clear.sum(axis=1, keepdims=True) > 0, clear, 1.0)
-    return np.asarray(clear / clear.sum(axis=1, keepdims=True))
-
-
-@dataclass(frozen=True, kw_only=True)
-class PrivateEvolutionSampler:
+class Candidates:
     """The last candidates and how the votes went.
 
-    Attributes:
-        latents: Codes of the modalities, public.
-        pool: (1 + C, candidates, K) persons' own parts, then recordings of each class.
-        chances: (1 + C, candidates).
-        cast: Classes and what the votes cost.
+    ``pool`` (1 + C, candidates, K) are persons' own parts, then recordings of each class; ``chances`` (1 + C,
+    candidates).
     """
 
-    latents: Latents
     pool: Array
     chances: Array
-    cast: Cast
 
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """The privacy that the votes cost."""
-        return self.cast.spends
-
-    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
-        """Return made-up people; see ``core.protocols.Sampler``. Recordings lie between two candidates."""
-        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
-        rows = self._between(0, people, rng)[whose]
-        for c in np.unique(chosen):
-            rows[chosen == c] += self._between(1 + int(c), int((chosen == c).sum()), rng)
-        return self.cast.batch(self.latents.decode(rows, rng=rng), chosen, whose)
+    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
+        """Return (N, K) rows; each lies between two candidates."""
+        rows = self._between(0, int(whose.max()) + 1, rng)[whose]
+        for c in np.unique(labels):
+            rows[labels == c] += self._between(1 + int(c), int((labels == c).sum()), rng)
+        return rows
 
     def _between(self, kind: int, size: int, rng: np.random.Generator) -> Array:
         """Return (size, K) mixes of two candidates with the variance of one."""
-        first, second = (
-            self.pool[kind][rng.choice(len(self.pool[kind]), size, p=self.chances[kind])] for _ in range(2)
-        )
-        center = self.chances[kind] @ self.pool[kind]
+        pool, chances = self.pool[kind], self.chances[kind]
+        first, second = (pool[rng.choice(len(pool), size, p=chances)] for _ in range(2))
+        center = chances @ pool
         angle = rng.random((size, 1)) * np.pi / 2
         return np.asarray(center + np.cos(angle) * (first - center) + np.sin(angle) * (second - center))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        codes, about = self.latents.state()
-        shares, told = self.cast.state()
-        return {**codes, **shares, "pool": self.pool, "chances": self.chances}, {**about, **told}

@@ -1,21 +1,25 @@
 """Make up patients' histories of visits with a variational graph autoencoder: a path of visits for each person."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import from_state, to_state
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
-from personare.learn.casting import Cast, check_group
+from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
 from personare.learn.loop import one_core, seeded
-from personare.learn.privacy import PrivacyPlan
-from personare.learn.visit_latents import draw_latents, fitted_latents, standard_latents
-from personare.learn.visit_training import Paths, Schooling, calibrate, learn_paths, learn_paths_privately
-from personare.learn.visits import HistoryNet, Shape
+from personare.learn.privacy import PaidBatch, PrivacyPlan
+from personare.learn.private_nets import PrivateSteps, Rows
+from personare.learn.sampling import Population, check_group
 
 __all__ = ["Trajectories"]
 
@@ -23,6 +27,7 @@ _FEWEST = 20
 _HELD = 5  # of so many public people one stops the training
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
 _DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
+_CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,112 +122,167 @@ class Trajectories:
                 f"{len(set(train.subjects))} people. Choose one of each."
             )
         longest = self.longest or rows.shape[1]
-        never = self._rare(rows, columns)
+        # codes that somebody has, but fewer people than ``holders``
+        codes = np.arange(columns.width)[columns.part("code")]
+        holders = rows[..., codes].any(axis=1).sum(axis=0)
+        never = codes[(holders > 0) & (holders < self.holders)]
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
-        data = _paths(rows, train, longest)
+        data = _tensors(rows, train, longest)
+        sizes: dict[str, Any] = {
+            "latent": self.latent,
+            "hidden": self.hidden,
+            "profiles": self.profiles,
+            "dropout": self.dropout,
+        }
+        even = np.full(len(train.classes), 1 / len(train.classes))
+        population = Population(classes=train.classes, priors=even, columns=dict(train.columns))
+        prior = standard_latents(self.latent)
         with seeded(rng), one_core():
-            net = HistoryNet(columns, len(train.classes), self._shape())
+            net = HistoryNet(columns, len(train.classes), **sizes)
             if self.epsilon is None:
-                held = _paths(histories(validation)[0], validation, longest) if len(validation) else data.of(slice(0))
-                cast, prior = Cast.of(train), self._open(net, data, held, rng)
+                held = _tensors(histories(validation)[0], validation, longest) if len(validation) else None
+                population, prior = Population.of(train), self._open(net, data, held, rng)
             else:
-                cast, prior = self._known(net, train, public, longest, rng)
-                gentle = self if public is None else replace(self, learning_rate=_GENTLE * self.learning_rate)
-                cast = replace(cast, spends=(gentle._private(net, data, self.epsilon, rng),))
+                if public is not None:
+                    shown, public_columns = histories(public)
+                    if public_columns != columns or public.classes != train.classes:
+                        raise DataError(
+                            "Public histories must have the columns and classes of the others: read them alike."
+                        )
+                    known = _tensors(shown, public, longest)
+                    out = torch.arange(len(public)) % _HELD == 0
+                    seen, held = ({name: v[part] for name, v in known.items()} for part in (~out, out))
+                    population, prior = Population.of(public), self._open(net, seen, held, rng)
+                plan = PrivacyPlan(
+                    epsilon=self.epsilon,
+                    delta=self.delta,
+                    unit="person",
+                    units=len(train),
+                    expected_batch=min(self.batch_size, len(train)),
+                    steps=self.steps,
+                )
+                self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
+                population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
-                    self._level(net, _paths(histories(public)[0], public, longest), prior, rng)
-        return TrajectorySampler(net=net, cast=cast, prior=prior, longest=longest, never=tuple(int(i) for i in never))
+                    self._calibrate(net, known, prior, rng)
+        weights = {name: values.numpy() for name, values in net.state_dict().items()}
+        return TrajectorySampler(
+            population=population,
+            sizes=sizes,
+            weights=weights,
+            prior=prior,
+            longest=longest,
+            never=tuple(int(i) for i in never),
+        )
 
-    def _open(self, net: HistoryNet, data: Paths, held: Paths, rng: np.random.Generator) -> dict[str, Array]:
+    def _open(self, net: HistoryNet, data: Rows, held: Rows | None, rng: np.random.Generator) -> dict[str, Array]:
         """Train without privacy, until ``held`` are not met any better; return where people's latents come from."""
-        learn_paths(net, data, held, schooling=self._schooling(), rng=rng)
-        prior = fitted_latents(*net.encode(data.rows, data.label), rng=rng)
-        self._level(net, data, prior, rng)
+        self._train(net, data, rng, held=held)
+        prior = fitted_latents(*net.encode(data["rows"], data["label"]), rng=rng)
+        self._calibrate(net, data, prior, rng)
         return prior
 
     @staticmethod
-    def _level(net: HistoryNet, data: Paths, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
-        like = rng.integers(len(data), size=_DRAWN)
-        calibrate(net, data, draw_latents(prior, _DRAWN, rng=rng), data.label[like], rounds=_ROUNDS)
+    def _calibrate(net: HistoryNet, data: Rows, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
+        like = rng.integers(len(data["rows"]), size=_DRAWN)
+        net.calibrate(data["rows"], draw_latents(prior, _DRAWN, rng=rng), data["label"][like], rounds=_ROUNDS)
 
-    def _known(
-        self, net: HistoryNet, train: Batch, public: Batch | None, longest: int, rng: np.random.Generator
-    ) -> tuple[Cast, dict[str, Array]]:
-        """Start from public people, or from constants; return classes, and where people's latents come from."""
-        if public is None:
-            even = np.full(len(train.classes), 1 / len(train.classes))
-            return Cast(classes=train.classes, shares=even, columns=dict(train.columns)), standard_latents(self.latent)
-        rows, columns = histories(public)
-        if columns != net.columns or public.classes != train.classes:
-            raise DataError("Public histories must have the columns and classes of the others: read them alike.")
-        paths = _paths(rows, public, longest)
-        held = np.arange(len(public)) % _HELD == 0
-        seen, held_out = (paths.of(torch.from_numpy(part)) for part in (~held, held))
-        return Cast.of(public), self._open(net, seen, held_out, rng)
+    def _train(
+        self,
+        net: HistoryNet,
+        data: Rows,
+        rng: np.random.Generator,
+        *,
+        held: Rows | None = None,
+        plan: PrivacyPlan | None = None,
+        pace: float = 1.0,
+    ) -> None:
+        """Train in place, and end with the weights under which the people of ``held`` were least surprising.
+
+        **Guarantee**: on the batches of a plan, the weights are (epsilon, delta)-differentially private for one person:
+        a person is one history, and its gradient is cut and noised with those of the others. Nothing stops it early.
+        """
+        optimizer = torch.optim.AdamW(net.parameters(), lr=pace * self.learning_rate, weight_decay=self.weight_decay)
+        warm = max(1, self.steps // 10)
+        schedule = torch.optim.lr_scheduler.LambdaLR(  # up in the first tenth of the steps, then down to 0
+            optimizer,
+            lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / self.steps)))),
+        )
+        looked: list[float] = []
+        best = copy.deepcopy(net.state_dict())
+        watched = _take(held, torch.arange(len(held["rows"]))) if held else {}
+        count = len(data["rows"])
+        batches: Iterator[PaidBatch | Tensor] = islice(_batches(count, self.batch_size, rng), self.steps)
+        if plan:
+            batches = plan.batches(rng, present=count)
+        for step, batch in enumerate(batches):
+            net.train()
+            beta = self.beta * min(1.0, 2 * step / self.steps)  # warming up
+            if isinstance(batch, Tensor):
+                rows = _take(data, batch)
+                optimizer.zero_grad()
+                # by visit, not by person: a prevalence counts visits
+                lost = _losses(net, rows, beta).sum() / rows["rows"][..., 0].sum()
+                lost.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            else:
+                loss = partial(_losses_by_visit, beta=beta)
+                private = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm, chunk=16)
+                private.release(batch, _take(data, torch.from_numpy(batch.units)))
+            optimizer.step()
+            schedule.step()
+            if watched and step % _CHECK_EVERY == _CHECK_EVERY - 1:
+                net.eval()
+                with torch.inference_mode():
+                    looked.append(float(_losses(net, watched, 1.0).sum() / watched["rows"][..., 0].sum()))
+                if looked[-1] <= min(looked):
+                    best = copy.deepcopy(net.state_dict())
+                elif len(looked) - int(np.argmin(looked)) > _PATIENCE:
+                    break
+        if looked:
+            net.load_state_dict(best)
+        net.eval()
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
         """Build again what ``state`` of the sampler returned."""
-        cast = Cast.restore(tensors, about)
-        try:
-            net = HistoryNet(
-                VisitColumns(names=cast.columns[VISITS]), len(cast.classes), Shape(**json.loads(about["shape"]))
-            )
-            weights = {
-                n.removeprefix("net."): torch.from_numpy(v.copy()) for n, v in tensors.items() if n[:4] == "net."
-            }
-            net.load_state_dict(weights)
-            return TrajectorySampler(
-                net=net.eval(),
-                cast=cast,
-                prior={name: tensors[f"prior.{name}"] for name in ("weights", "means", "deviations")},
-                longest=int(about["longest"]),
-                never=tuple(json.loads(about["never"])),
-            )
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DataError(f"This is not the state of trajectories ({error}): fit the generator again.") from error
-
-    def _shape(self) -> Shape:
-        return Shape(latent=self.latent, hidden=self.hidden, profiles=self.profiles, dropout=self.dropout)
-
-    def _schooling(self) -> Schooling:
-        return Schooling(
-            steps=self.steps,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            beta=self.beta,
-        )
-
-    def _rare(self, rows: Array, columns: VisitColumns) -> Array:
-        """Return the columns of codes that somebody has, but fewer people than ``holders``."""
-        codes = np.arange(columns.width)[columns.part("code")]
-        people = rows[..., codes].any(axis=1).sum(axis=0)
-        rare: Array = codes[(people > 0) & (people < self.holders)]
-        return rare
-
-    def _private(self, net: HistoryNet, data: Paths, epsilon: float, rng: np.random.Generator) -> Spend:
-        plan = PrivacyPlan(
-            epsilon=epsilon,
-            delta=self.delta,
-            unit="person",
-            units=len(data),
-            expected_batch=min(self.batch_size, len(data)),
-            steps=self.steps,
-        )
-        return learn_paths_privately(
-            net, data, plan=plan, schooling=self._schooling(), clip_norm=self.clip_norm, rng=rng
-        )
+        sampler: TrajectorySampler = from_state(tensors, about, TrajectorySampler, Population, Spend)
+        return sampler
 
 
-def _paths(rows: Array, batch: Batch, longest: int) -> Paths:
-    """Return histories cut to the longest allowed, as tensors."""
-    cut = rows[:, :longest]
-    return Paths(
-        rows=torch.from_numpy(np.ascontiguousarray(cut)),
-        label=torch.nn.functional.one_hot(torch.from_numpy(batch.labels), len(batch.classes)).float(),
-        open_end=torch.from_numpy((rows[..., 0].sum(axis=1) > longest).astype(np.float32)),
-    )
+def _tensors(rows: Array, batch: Batch, longest: int) -> dict[str, Tensor]:
+    """Return histories cut to the longest allowed, one-hot classes, and 1 where a history was cut, (N,)."""
+    return {
+        "rows": torch.from_numpy(np.ascontiguousarray(rows[:, :longest])),
+        "label": nn.functional.one_hot(torch.from_numpy(batch.labels), len(batch.classes)).float(),
+        "open_end": torch.from_numpy((rows[..., 0].sum(axis=1) > longest).astype(np.float32)),
+    }
+
+
+def _take(data: Rows, which: Tensor) -> dict[str, Tensor]:
+    """Return these people, cut to the longest of them, with the past of every visit."""
+    rows = data["rows"][which]
+    rows = rows[:, : int(rows[..., 0].sum(dim=1).max()) if len(rows) else 1]
+    return {"rows": rows, "past": past_of(rows), "label": data["label"][which], "open_end": data["open_end"][which]}
+
+
+def _losses(net: nn.Module, rows: Rows, beta: float, *, packed: bool = True) -> Tensor:
+    """Return what each person loses, (N,): surprise at the history plus what the latent tells about the person."""
+    assert isinstance(net, HistoryNet)
+    mu, log_var = net.encode(rows["rows"], rows["label"])
+    z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var) if net.training else mu
+    nll = net.nll(rows["rows"], rows["past"], z, rows["label"], open_end=rows["open_end"], packed=packed)
+    return nll + beta * (0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(dim=1))
+
+
+def _losses_by_visit(net: nn.Module, rows: Rows, beta: float) -> Tensor:
+    """Return them by visit of each person, so that the gradient of a long history is in the range of the others."""
+    return _losses(net, rows, beta, packed=False) / rows["rows"][..., 0].sum(dim=1).clamp_min(1)
+
+
+def _batches(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    while True:
+        yield from torch.split(torch.from_numpy(rng.permutation(count)), size)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -230,15 +290,17 @@ class TrajectorySampler:
     """Makes up histories of people who do not exist.
 
     Attributes:
-        net: Draws visits.
-        cast: Classes and columns, and what training cost.
+        population: Classes and columns, and what training cost.
+        sizes: Of the network that draws visits.
+        weights: Of the network.
         prior: Mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
         longest: Most visits.
         never: Columns that are not made up.
     """
 
-    net: HistoryNet
-    cast: Cast
+    population: Population
+    sizes: Mapping[str, Any]
+    weights: Mapping[str, Array]
     prior: Mapping[str, Array]
     longest: int
     never: tuple[int, ...]
@@ -246,25 +308,26 @@ class TrajectorySampler:
     @property
     def spends(self) -> tuple[Spend, ...]:
         """What training cost."""
-        return self.cast.spends
+        return self.population.spends
+
+    @cached_property
+    def net(self) -> HistoryNet:
+        """Draws visits."""
+        columns, classes = VisitColumns(names=self.population.columns[VISITS]), len(self.population.classes)
+        with torch.device("meta"):  # no weights are drawn
+            net = HistoryNet(columns, classes, **self.sizes)
+        net.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()}, assign=True)
+        return net.eval()
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
-        """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number.
-
-        Raises:
-            OptionError: Nobody is asked for, or labels that are none of the classes.
-        """
-        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
+        """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number."""
+        labels, whose = self.population.labels(people, recordings, labels, rng=rng)
         z = draw_latents(self.prior, people, rng=rng)[whose]
-        one_hot = torch.nn.functional.one_hot(torch.from_numpy(chosen), len(self.cast.classes)).float()
+        one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(self.population.classes)).float()
         with seeded(rng), one_core():
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        return self.cast.batch({VISITS: drawn.numpy()}, chosen, whose)
+        return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything that makes the sampler, as arrays and text."""
-        tensors, about = self.cast.state()
-        tensors |= {f"net.{name}": values.numpy() for name, values in self.net.state_dict().items()}
-        tensors |= {f"prior.{name}": values for name, values in self.prior.items()}
-        shape = json.dumps(asdict(self.net.shape))
-        return tensors, about | {"shape": shape, "longest": str(self.longest), "never": json.dumps(self.never)}
+        return to_state(self)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
+from personare.core.state import from_state, to_state
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
-from personare.learn.casting import Cast, check_group
+from personare.learn.sampling import Population, check_group
 
 __all__ = ["VisitChain"]
-
-_FEWEST = 20
-_NAMES = ("transitions", "first", "later")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,104 +43,79 @@ class VisitChain:
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "VisitChainSampler":
-        """Count; see ``core.protocols.Generator``. ``validation`` is not looked at.
-
-        Raises:
-            DataError: Too few people, or rows that are no visits.
-        """
+        """Count; see ``core.protocols.Generator``. ``validation`` is not looked at."""
         rows, columns = histories(train)
-        check_group(train, fewest=_FEWEST)
+        check_group(train, fewest=20)
         kinds = rows[..., columns.part("type")]  # (N, T, A)
-        start, follows, end = kinds[:, 0].sum(0), np.einsum("nta,ntb->ab", kinds[:, :-1], kinds[:, 1:]), _ends(kinds)
-        counts = np.block([[follows, end[:, None]], [start, np.zeros(1)]]) + self.smoothing
+        last = kinds[np.arange(len(kinds)), kinds.any(axis=2).sum(axis=1) - 1].sum(axis=0)  # (A,)
+        follows = np.einsum("nta,ntb->ab", kinds[:, :-1], kinds[:, 1:])
+        counts = np.block([[follows, last[:, None]], [kinds[:, 0].sum(axis=0), np.zeros(1)]]) + self.smoothing
         counts[-1, -1] = 0  # nobody ends before the first visit
         first = rows[..., columns.first] == 1
         later = (rows[..., 0] == 1) & ~first
-        return VisitChainSampler(
-            cast=Cast.of(train),
-            longest=rows.shape[1],
-            tables={
-                "transitions": counts / counts.sum(axis=1, keepdims=True),
-                "first": _by_kind(kinds[first], rows[first]),
-                "later": _by_kind(kinds[later], rows[later]),
-            },
-        )
+        tables = {
+            "transitions": counts / counts.sum(axis=1, keepdims=True),
+            "first": _shares(kinds[first], rows[first]),
+            "later": _shares(kinds[later], rows[later]),
+        }
+        return VisitChainSampler(population=Population.of(train), longest=rows.shape[1], tables=tables)
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "VisitChainSampler":
         """Build again what ``state`` of the sampler returned."""
-        cast = Cast.restore(tensors, about)
-        if not set(_NAMES) <= set(tensors) or not about.get("longest", "").isdigit():
-            raise DataError("This is not the state of a chain of visits: fit the generator again.")
-        return VisitChainSampler(
-            cast=cast, longest=int(about["longest"]), tables={name: tensors[name] for name in _NAMES}
-        )
+        sampler: VisitChainSampler = from_state(tensors, about, VisitChainSampler, Population, Spend)
+        return sampler
 
 
-def _ends(kinds: Array) -> Array:
-    """Return how often each kind of visit was somebody's last, (A,)."""
-    last = kinds.any(axis=2).sum(axis=1) - 1
-    return np.asarray(kinds[np.arange(len(kinds)), last].sum(axis=0))
-
-
-def _by_kind(kinds: Array, visits: Array) -> Array:
+def _shares(kinds: Array, visits: Array) -> Array:
     """Return the share of visits with each column by kind, (A, D); of all visits where a kind was never seen."""
     counts = kinds.sum(axis=0)[:, None]
     everywhere = visits.mean(axis=0) if len(visits) else np.zeros(visits.shape[1])
     return np.asarray(np.where(counts > 0, kinds.T @ visits / np.maximum(counts, 1), everywhere), dtype=np.float64)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class VisitChainSampler:
     """Walks the chain.
 
     Attributes:
-        cast: Classes, on which visits do not depend, and columns.
+        population: Classes, on which visits do not depend, and columns.
         longest: Most visits.
         tables: ``transitions`` (A + 1, A + 1), the last row from the start and the last column to the end; ``first``
             and ``later`` (A, D), shares of each column by kind of visit.
     """
 
-    cast: Cast
+    population: Population
     longest: int
     tables: Mapping[str, Array]
 
     @property
     def spends(self) -> tuple[Spend, ...]:
         """Nothing was protected."""
-        return self.cast.spends
-
-    @property
-    def columns(self) -> VisitColumns:
-        """Of histories."""
-        return VisitColumns(names=self.cast.columns[VISITS])
+        return self.population.spends
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories."""
-        chosen, whose = self.cast.labels(people, recordings, labels, rng=rng)
-        rows = np.zeros((len(whose), self.longest, self.columns.width), np.float32)
+        labels, whose = self.population.labels(people, recordings, labels, rng=rng)
+        columns = VisitColumns(names=self.population.columns[VISITS])
+        rows = np.zeros((len(whose), self.longest, columns.width), np.float32)
         end = len(self.tables["transitions"]) - 1
         going, kind = np.arange(len(whose)), np.full(len(whose), end)
         for t in range(self.longest):
             kind = _drawn(self.tables["transitions"][kind], rng)
             going, kind = going[kind < end], kind[kind < end]
-            rows[going, t] = self._visits(kind, "later" if t else "first", rng)
-        return self.cast.batch({VISITS: rows}, chosen, whose)
-
-    def _visits(self, kind: Array, when: str, rng: np.random.Generator) -> Array:
-        """Return one visit for each kind, (V, D)."""
-        shares = self.tables[when][kind]
-        visits = (rng.random(shares.shape) < shares).astype(np.float32)
-        visits[:, 0] = 1
-        visits[:, self.columns.part("type")] = np.eye(len(self.tables["later"]), dtype=np.float32)[kind]
-        for name in ("length", "gap"):
-            part = self.columns.part(name)
-            visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
-        return visits
+            shares = self.tables["later" if t else "first"][kind]
+            visits = (rng.random(shares.shape) < shares).astype(np.float32)
+            visits[:, 0] = 1
+            visits[:, columns.part("type")] = np.eye(end, dtype=np.float32)[kind]
+            for name in ("length", "gap"):
+                part = columns.part(name)
+                visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
+            rows[going, t] = visits
+        return self.population.batch({VISITS: rows}, labels, whose)
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the shares, and names as text."""
-        tensors, about = self.cast.state()
-        return tensors | dict(self.tables), about | {"longest": str(self.longest)}
+        return to_state(self)
 
 
 def _drawn(shares: Array, rng: np.random.Generator) -> Array:

@@ -6,8 +6,7 @@ from voices import PEOPLE, changed, made_up_voice, named, takes
 
 from personare.anonymize.voice_vocoder import VoiceVocoder
 from personare.features import audio
-from personare.features.acoustics import logmel
-from personare.features.voice_quality import formants
+from personare.features.acoustics import formants, logmel
 
 
 def heard(signal):

@@ -5,6 +5,7 @@ import pytest
 from personare.core import registry
 from personare.core.errors import UnknownMethodError
 from personare.core.types import RISKS
+from personare.data.roles import recorded_as
 
 FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "data.readers")
 FILES = [(folder, name) for folder in FOLDERS for name in registry.find(f"personare.{folder}")]
@@ -28,9 +29,16 @@ def test_every_reader_says_where_its_data_come_from_and_under_which_terms(name):
     assert all(isinstance(getattr(reader, said), str) for said in ("license", "citation", "home"))
 
 
+@pytest.mark.parametrize("name", registry.find("personare.data.readers"))
+def test_every_reader_says_which_consent_its_tracks_need(name):
+    tracks = registry.load("personare.data.readers", name).tracks
+    assert tracks or name == "bids"  # there, the folder itself declares it
+    assert {track: recorded_as(track, tracks) for track in tracks} == tracks
+
+
 @pytest.mark.parametrize("folder", ["attacks", "utility"])
 def test_every_judge_says_what_it_looks_at(folder):
-    from personare.features.views import FACE_VIEWS, VOICE_VIEWS
+    from personare.features.tracks import FACE_VIEWS, VOICE_VIEWS
 
     package = f"personare.evaluate.{folder}"
     for name in registry.find(package):

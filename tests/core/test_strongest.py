@@ -1,4 +1,4 @@
-"""Which row stands for a release: failed attacks do not count, planted people are not real ones."""
+"""One row stands for a release, and the judge, the report and the terminal choose it alike."""
 
 import math
 from dataclasses import replace

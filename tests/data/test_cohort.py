@@ -7,8 +7,7 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.types import Cohort, Recording
-from personare.data.cohort import UNFINISHED, CohortWriter, cohort_kind, open_cohort, recording_id
-from personare.data.index import INDEX
+from personare.data.cohort import INDEX, UNFINISHED, CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.govern.consent import consent_all
 
 
@@ -71,7 +70,7 @@ def test_unchanged_folder_is_read_from_its_index(cohort: Cohort, monkeypatch: py
     def no_scan(_: Path) -> None:
         raise AssertionError("scanned")
 
-    monkeypatch.setattr("personare.data.index.scan", no_scan)
+    monkeypatch.setattr("personare.data.cohort.scan", no_scan)
     assert open_cohort(cohort.root).recordings == cohort.recordings
 
 

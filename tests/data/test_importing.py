@@ -168,7 +168,7 @@ def test_a_full_disk_ends_the_import_and_leaves_nothing(
         to.write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("personare.data.intake.shutil.copyfile", full)
+    monkeypatch.setattr("personare.data.importing.shutil.copyfile", full)
     with pytest.raises(DataError, match="Free the disk"):
         import_cohort(source, tmp_path / "c", reader="emodb")
     assert not (tmp_path / "c").exists()

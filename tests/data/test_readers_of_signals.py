@@ -1,7 +1,8 @@
-"""Signals as people have them: Empatica's folders, and single tables with or without a header."""
+"""Sensors: Empatica's folders, single tables with or without a header, WESAD, and the consent that each track needs."""
 
 import gzip
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ import pytest
 from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.data.importing import import_cohort
+from personare.data.vault import Vault
+from personare.govern.consent import consent_all
+from personare.govern.ledger import Ledger
 
 READERS = "personare.data.readers"
 BEGIN = 1574158612
@@ -163,6 +167,83 @@ def test_a_table_says_whose_signals_they_are(tmp_path):
 def test_windows_are_whole_seconds(reader, bad):
     with pytest.raises(OptionError, match="whole seconds"):
         create(READERS, reader, bad)
+
+
+def wesad(source: Path) -> Path:
+    """Write a file in WESAD's layout: 4 s of baseline, 1 s of nothing, 3 s of stress."""
+    states = np.repeat(np.array([1, 1, 1, 1, 0, 2, 2, 2], np.int32), 700)
+    wrist = {
+        "ACC": np.ones((256, 3)),
+        "BVP": np.arange(512.0)[:, None],
+        "EDA": np.arange(32.0)[:, None],
+        "TEMP": np.ones((8, 1)),
+    }
+    chest = {name: np.zeros((5600, 1), np.float32) for name in ("ECG", "EMG", "EDA", "Temp", "Resp")}
+    content = {
+        "signal": {"wrist": wrist, "chest": {**chest, "ACC": np.zeros((5600, 3))}},
+        "label": states,
+        "subject": "S2",
+    }
+    file = source / "S2/S2.pkl"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(pickle.dumps(content, protocol=2))
+    write(source / "S2/S2_readme.txt", "### Personal information\nAge: 27\nGender: male\n")
+    return file
+
+
+def test_wesad_is_cut_where_the_state_is_one(tmp_path):
+    file = wesad(tmp_path / "s")
+    (file.parent / "S3.pkl").write_bytes(b"cos\nsystem\n(S'touch it_ran'\ntR.")
+    cohort, skipped = import_cohort(
+        tmp_path / "s", tmp_path / "c", reader="wesad", options={"window_s": 2, "step_s": 2}
+    )
+    assert [r.labels["state"] for r in cohort.recordings] == ["baseline", "baseline", "stress"]
+    path = cohort.root / cohort.recordings[1].tracks["eda"]
+    assert np.load(path)[:, 0].tolist() == list(range(8, 16))  # seconds 2 to 4 at 4 Hz
+    assert json.loads(path.with_suffix(".json").read_text())["SamplingFrequency"] == 4
+    assert cohort.participants.loc["02"].tolist() == ["M", 27]
+    items = sorted(w.item for w in skipped)
+    assert "S2/S2.pkl from 4 s" in items
+    assert any("os.system" in w.problem for w in skipped)
+    assert sum("temp" in w.item.lower() for w in skipped) == 2  # its signal ends after 2 s
+    recordings, _, _ = create(READERS, "wesad", {"window_s": 2, "chest": True})(tmp_path / "s")
+    assert {"ecg", "resp", "bvp"} <= set(recordings[0].tracks)
+    with pytest.raises(OptionError, match="whole seconds"):
+        create(READERS, "wesad", {"window_s": 0})
+
+
+@pytest.mark.parametrize("modalities", ["physio", "all", "audio"])
+@pytest.mark.parametrize("again", [False, True])
+def test_tracks_of_the_chest_are_opened_under_consent_to_physio_and_stay_closed_without(tmp_path, modalities, again):
+    wesad(tmp_path / "s")
+    options = {"window_s": 2, "step_s": 2, "chest": True}
+    cohort, _ = import_cohort(tmp_path / "s", tmp_path / "c", reader="wesad", options=options)
+    if again:  # what a cohort declares is taken along by an import of it
+        cohort, _ = import_cohort(cohort.root, tmp_path / "c2", reader="bids")
+    consent = consent_all(["02"], ["evaluation"]).assign(modalities=modalities)
+    consent.to_csv(cohort.root / "consent.tsv", sep="\t", index=False)
+    vault = Vault(cohort, purpose="evaluation", ledger=Ledger(tmp_path / "ledger.sqlite"))
+    for track in ("ecg", "emg", "resp", "chestacc", "chesteda", "chesttemp", "acc", "eda"):
+        opened, refused = vault.admit(cohort.recordings, track)
+        assert bool(opened) == (modalities != "audio") and bool(refused) == (modalities == "audio"), track
+
+
+def test_a_track_that_nobody_declared_needs_its_own_name_in_the_consent(tmp_path):
+    wesad(tmp_path / "s")
+    options = {"window_s": 2, "step_s": 2, "chest": True}
+    cohort, _ = import_cohort(tmp_path / "s", tmp_path / "c", reader="wesad", options=options)
+    description = json.loads((cohort.root / "dataset_description.json").read_text())
+    description["Personare"]["Tracks"] = {"acc": "text"}  # and what a usual name means cannot be declared away
+    (cohort.root / "dataset_description.json").write_text(json.dumps(description))
+    consent_all(["02"], ["evaluation"]).assign(modalities="physio,text").to_csv(
+        cohort.root / "consent.tsv", sep="\t", index=False
+    )
+    vault = Vault(cohort, purpose="evaluation", ledger=Ledger(tmp_path / "ledger.sqlite"))
+    assert not vault.admit(cohort.recordings, "ecg")[0] and vault.admit(cohort.recordings, "eda")[0]
+    consent_all(["02"], ["evaluation"]).assign(modalities="text").to_csv(
+        cohort.root / "consent.tsv", sep="\t", index=False
+    )
+    assert not vault.admit(cohort.recordings, "acc")[0]
 
 
 @pytest.mark.real

@@ -1,15 +1,14 @@
-"""Readers of patients' visits and of WESAD: on tiny copies of the published layouts, and on the real ones."""
+"""Readers of patients' visits: on tiny copies of the published layouts, and on the real ones."""
 
 import gzip
 import json
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.registry import create
 from personare.core.types import Cohort
 from personare.data.importing import import_cohort
@@ -145,49 +144,6 @@ def test_synthea_encounters_are_visits(tmp_path: Path) -> None:
     assert cohort.participants.loc["01", "age"] == 69
     assert [w.item for w in skipped] == ["encounter 4"]
     assert not any("Doe" in path.read_text(errors="replace") for path in cohort.root.rglob("*.tsv"))
-
-
-def wesad(source: Path) -> Path:
-    """Write a file in WESAD's layout: 4 s of baseline, 1 s of nothing, 3 s of stress."""
-    states = np.repeat(np.array([1, 1, 1, 1, 0, 2, 2, 2], np.int32), 700)
-    wrist = {
-        "ACC": np.ones((256, 3)),
-        "BVP": np.arange(512.0)[:, None],
-        "EDA": np.arange(32.0)[:, None],
-        "TEMP": np.ones((8, 1)),
-    }
-    chest = {name: np.zeros((5600, 1), np.float32) for name in ("ECG", "EMG", "EDA", "Temp", "Resp")}
-    content = {
-        "signal": {"wrist": wrist, "chest": {**chest, "ACC": np.zeros((5600, 3))}},
-        "label": states,
-        "subject": "S2",
-    }
-    file = source / "S2/S2.pkl"
-    file.parent.mkdir(parents=True)
-    file.write_bytes(pickle.dumps(content, protocol=2))
-    write(source / "S2/S2_readme.txt", "### Personal information", "Age: 27", "Gender: male")
-    return file
-
-
-def test_wesad_is_cut_where_the_state_is_one(tmp_path: Path) -> None:
-    file = wesad(tmp_path / "s")
-    (file.parent / "S3.pkl").write_bytes(b"cos\nsystem\n(S'touch it_ran'\ntR.")
-    cohort, skipped = import_cohort(
-        tmp_path / "s", tmp_path / "c", reader="wesad", options={"window_s": 2, "step_s": 2}
-    )
-    assert [r.labels["state"] for r in cohort.recordings] == ["baseline", "baseline", "stress"]
-    path = cohort.root / cohort.recordings[1].tracks["eda"]
-    assert np.load(path)[:, 0].tolist() == list(range(8, 16))  # seconds 2 to 4 at 4 Hz
-    assert json.loads(path.with_suffix(".json").read_text())["SamplingFrequency"] == 4
-    assert cohort.participants.loc["02"].tolist() == ["M", 27]
-    items = sorted(w.item for w in skipped)
-    assert "S2/S2.pkl from 4 s" in items
-    assert any("os.system" in w.problem for w in skipped)
-    assert sum("temp" in w.item.lower() for w in skipped) == 2  # its signal ends after 2 s
-    recordings, _, _ = create(READERS, "wesad", {"window_s": 2, "chest": True})(tmp_path / "s")
-    assert {"ecg", "resp", "bvp"} <= set(recordings[0].tracks)
-    with pytest.raises(OptionError, match="whole seconds"):
-        create(READERS, "wesad", {"window_s": 0})
 
 
 @pytest.mark.real

@@ -9,9 +9,8 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.types import Cohort, Withheld
-from personare.data.identifiers import suspicions
 from personare.data.importing import import_cohort
-from personare.data.pseudonyms import numbered, spelling
+from personare.data.pseudonyms import numbered, spelling, suspicions
 from personare.govern.consent import permits, read_consent
 
 Tone = Callable[..., Path]

@@ -6,8 +6,8 @@ from scipy.signal import lfilter
 
 from personare.core.types import Signal
 from personare.features import audio
-from personare.features.functionals import FUNCTIONAL_UNITS
-from personare.features.voice_quality import formants, linear_prediction
+from personare.features.acoustics import formants, linear_prediction
+from personare.features.functionals import FUNCTIONAL_NAMES, FUNCTIONAL_UNITS
 
 RATE = 16000
 
@@ -34,12 +34,12 @@ def vowel(pitch_hz, *, seconds=1.5, formant_hz=(600, 1400, 2500), jitter=0.0, sh
 
 def row(samples):
     values = audio.describe(Signal(values=samples[:, None], rate_hz=RATE), ["functionals"])["functionals"][0]
-    return dict(zip(audio.FUNCTIONAL_NAMES, values.tolist(), strict=True))
+    return dict(zip(FUNCTIONAL_NAMES, values.tolist(), strict=True))
 
 
 def test_every_functional_has_a_name_and_a_unit():
-    assert len(set(audio.FUNCTIONAL_NAMES)) == len(audio.FUNCTIONAL_NAMES) == len(FUNCTIONAL_UNITS)
-    assert all(FUNCTIONAL_UNITS[name] for name in audio.FUNCTIONAL_NAMES)
+    assert len(set(FUNCTIONAL_NAMES)) == len(FUNCTIONAL_NAMES) == len(FUNCTIONAL_UNITS)
+    assert all(FUNCTIONAL_UNITS[name] for name in FUNCTIONAL_NAMES)
 
 
 def test_a_vowel_leaves_nothing_out():

@@ -10,8 +10,7 @@ from personare.core.types import Signal
 from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
 from personare.features import audio, video
-from personare.features.checking import check
-from personare.features.cutting import Cutter
+from personare.features.files import Cutter, check
 
 RATE_HZ = 16000
 

@@ -9,9 +9,8 @@ import pytest
 
 from personare.core.errors import OptionError
 from personare.features import video
-from personare.features._face_search import FaceSearch
 from personare.features.centerface import CenterFace, shrink
-from personare.features.face import FaceLocator, pictures
+from personare.features.face import FaceLocator, FaceSearch, pictures
 
 HEIGHT, WIDTH, SIDE = 144, 192, 32
 ROOM = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 120, (HEIGHT, WIDTH), dtype=np.uint8), (0, 0), 3)

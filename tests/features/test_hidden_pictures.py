@@ -11,7 +11,7 @@ from PIL import Image
 
 from personare.core.errors import DataError
 from personare.features import video
-from personare.features.checking import remarks
+from personare.features.files import remarks
 from personare.features.pictures import read_picture
 
 OPEN, SECRET = (40, 160, 220), (230, 30, 30)  # colors of what is shown and of what is hidden

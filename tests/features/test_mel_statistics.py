@@ -5,9 +5,7 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.features.mel_modulation import harmonics, modulation
-from personare.features.mel_statistics import mel_statistics
-from personare.features.mel_variation import vary_mel
+from personare.features.mel_statistics import harmonics, mel_statistics, modulation, vary_mel
 
 FRAME_HZ = 62.5
 BANDS, FRAMES = 128, 120

@@ -12,7 +12,7 @@ import soundfile
 from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.features import audio, video
-from personare.features.checking import remarks
+from personare.features.files import remarks
 from personare.study.doctor import examine_file
 
 RATE = 16000

@@ -8,7 +8,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
 from personare.features.acoustics import logmel, track_pitch
-from personare.features.audio_files import write
+from personare.features.audio import write
 from personare.features.voicing import mel_of, spoken_frames, voiced
 
 

@@ -5,8 +5,16 @@ import pandas as pd
 import pytest
 
 from personare.core.errors import DataError, PolicyError
-from personare.govern.consent import CONSENT_COLUMNS, check_consent, consent_all, no_consent, permits, read_consent
-from personare.govern.purposes import PURPOSES, check_purposes
+from personare.govern.consent import (
+    CONSENT_COLUMNS,
+    PURPOSES,
+    check_consent,
+    check_purposes,
+    consent_all,
+    no_consent,
+    permits,
+    read_consent,
+)
 
 TODAY = date(2026, 5, 1)
 

@@ -8,12 +8,11 @@ from personare.features.centerface import CenterFace
 from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.simulate.expression import ACTION_UNITS, EMOTIONS, move
 from personare.simulate.face import Painter
-from personare.simulate.geometry import Camera, eye, mouth
+from personare.simulate.geometry import eye, looking, mouth
 from personare.simulate.people import person
 from personare.simulate.scene import draw_scene
 from personare.simulate.sentences import speak
-from personare.simulate.sheet import contact_sheet
-from personare.simulate.take import perform
+from personare.simulate.take import contact_sheet, perform
 
 REST = dict.fromkeys(ACTION_UNITS, 0.0)
 
@@ -84,8 +83,8 @@ def test_a_smile_lifts_the_corners_and_a_blink_shuts_the_eye():
 
 
 def test_turning_the_head_moves_the_nose_more_than_the_ears():
-    straight = Camera.looking(np.zeros(5), center=np.zeros(2), scale=1.0)
-    turned = Camera.looking(np.array((10.0, 0, 0, 0, 0)), center=np.zeros(2), scale=1.0)
+    straight = looking(np.zeros(5), center=np.zeros(2), scale=1.0)
+    turned = looking(np.array((10.0, 0, 0, 0, 0)), center=np.zeros(2), scale=1.0)
     nose, ear = np.array(((0.0, 4.5),)), np.array(((7.5, 0.0),))
     moved = [np.abs(turned(point, lift) - straight(point, lift))[0, 0] for point, lift in ((nose, 2.0), (ear, 0.0))]
     assert moved[0] > 2 * moved[1]

@@ -14,11 +14,9 @@ from personare.evaluate.judging import judge
 from personare.features.acoustics import mfcc
 from personare.features.functionals import FUNCTIONAL_NAMES, functionals
 from personare.simulate.people import person
-from personare.simulate.prosody import intend
-from personare.simulate.room import recorded
 from personare.simulate.sentences import PHONES, SENTENCES, speak
 from personare.simulate.take import perform
-from personare.simulate.voice import RATE_HZ
+from personare.simulate.voice import RATE_HZ, intend, recorded
 
 
 @pytest.mark.parametrize("number", [1, 2, 6])

@@ -10,9 +10,10 @@ import pytest
 from personare.core.errors import OptionError, PersonareError
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan, load_plan, presets
-from personare.study.releases import RepresentationPlan, SyntheticPlan, TransferPlan
+from personare.study.plan import StudyPlan, TransferPlan, load_plan, presets
 from personare.study.run import run_study
 
 SHOWN = RepresentationPlan(
@@ -31,15 +32,19 @@ PLAN = StudyPlan(
 def run(cohort, plan, out):
     ledger = Ledger(cohort.root.parent / "ledger.sqlite")
     run_study(cohort, plan, "", out, workers=Workers(jobs=1, quiet=True), ledger=ledger)
-    return {(row["release"], row["measure"]): row for row in json.loads((out / "results.json").read_text())}, ledger
+    return {
+        (row["release"], f"{row['method']}.{row['figure']}"): row
+        for row in json.loads((out / "results.json").read_text())
+    }, ledger
 
 
 def test_both_kinds_are_made_judged_and_reported(numbers, tmp_path):
     rows, ledger = run(numbers, PLAN, tmp_path / "run")
-    assert rows["shown", "identity.top1"]["modality"] == "representation"
-    assert rows["shown", "transfer.sex of the speaker"]["control"] == 0.5
-    assert rows["people", "synthetic.linear.tstr_uar"]["modality"] == "synthetic"
-    assert {"synthetic_shadow.normal_auc", "synthetic_canaries.normal_auc"} <= {m for r, m in rows if r == "people"}
+    assert rows["shown", "strongest.top1"]["kind"] == "representations"
+    assert rows["shown", "transfer.uar"]["subset"] == "sex of the speaker"
+    assert rows["shown", "transfer.uar"]["control"] == 0.5
+    assert rows["people", "linear.tstr_uar"]["kind"] == "synthetic"
+    assert {"synthetic_shadow_normal.auc", "synthetic_canaries_normal.auc"} <= {m for r, m in rows if r == "people"}
     kinds = {r["name"]: r["kind"] for r in json.loads((tmp_path / "run" / "releases.json").read_text())}
     assert kinds == {"shown": "representations", "people": "synthetic"}
     assert len(open_cohort(tmp_path / "run" / "releases" / "people").recordings) == 12
@@ -71,7 +76,7 @@ def test_what_cannot_be_made_is_said_and_stops_nothing(numbers, tmp_path):
     )
     rows, _ = run(numbers, plan, tmp_path / "run")
     assert {release for release, _ in rows} == {"shown", "others"}
-    assert rows["shown", "transfer.mood"]["value"] is None and "mood" in rows["shown", "transfer.mood"]["note"]
+    assert rows["shown", "transfer.uar"]["value"] is None and "mood" in rows["shown", "transfer.uar"]["reason"]
     skipped = json.loads((tmp_path / "run" / "not_made.json").read_text())
     assert any(item["item"] == "people" and "mood" in item["problem"] for item in skipped)
 

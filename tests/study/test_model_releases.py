@@ -13,12 +13,13 @@ from personare.data.runs import RunFolder
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
-from personare.study.models import Models, ModelWork, load_model
+from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.opening import open_batch
 from personare.study.parallel import Workers
 from personare.study.parting import split_people
 from personare.study.plan import StudyPlan, as_toml, load_plan
-from personare.study.releases import ModelPlan
 from personare.study.run import run_study
+from personare.study.study import Study
 
 HEAD = ModelPlan(
     name="head",
@@ -37,17 +38,17 @@ def run(cohort, plan, out):
 
 
 def work(cohort, plan, model, out):
-    models = Models(cohort=cohort, plan=plan, run=RunFolder(out), ledger=Ledger(cohort.root.parent / "ledger.sqlite"))
-    return ModelWork(models=models, model=model, batch=models.read(cohort, model)[0])
+    study = Study(cohort=cohort, plan=plan, run=RunFolder(out), ledger=Ledger(cohort.root.parent / "ledger.sqlite"))
+    return Model(study=study, row=model, batch=open_batch(cohort, model.label, model.modalities, study.ledger).batch)
 
 
 @pytest.mark.parametrize("model", [HEAD, TREES], ids=lambda m: m.method)
 def test_the_released_file_answers_as_the_model_that_was_trained(numbers, tmp_path, model, monkeypatch):
-    plan, real, fitted = replace(BARE, models=(model,)), ModelWork.fit, []
-    monkeypatch.setattr(ModelWork, "fit", lambda *args: fitted.append(real(*args)) or fitted[-1])
+    plan, real, fitted = replace(BARE, models=(model,)), Model.fit, []
+    monkeypatch.setattr(Model, "fit", lambda *args: fitted.append(real(*args)) or fitted[-1])
     made = work(numbers, plan, model, tmp_path / "run")
-    made.train()
-    restored, said = load_model(tmp_path / "run/releases" / model.name / "model.safetensors")
+    made.train(tmp_path / "made")
+    restored, said = load_model(tmp_path / "made/model.safetensors")
     assert as_toml(replace(plan, models=(said,))) == as_toml(plan)
     np.testing.assert_allclose(restored(made.parts.test), fitted[0](made.parts.test), atol=1e-6)
 
@@ -57,8 +58,8 @@ def test_the_noise_of_a_private_model_does_not_follow_from_the_seed(numbers, tmp
     for out in ("first", "second"):
         for model in (HEAD, TREES):
             made = work(numbers, replace(BARE, models=(model,)), model, tmp_path / out)
-            made.train()
-            restored, _ = load_model(tmp_path / out / "releases" / model.name / "model.safetensors")
+            made.train(tmp_path / out / model.name)
+            restored, _ = load_model(tmp_path / out / model.name / "model.safetensors")
             answers[model.name].append(restored(made.parts.test))
     assert np.array_equal(*answers["trees"])
     assert not np.allclose(*answers["head"])
@@ -99,15 +100,15 @@ def test_a_budget_is_kept_over_runs_and_a_refused_run_leaves_no_model(typed, num
 
 def test_a_killed_run_goes_on_and_trains_nothing_twice(numbers, tmp_path, monkeypatch):
     plan = replace(BARE, models=(TREES, HEAD))
-    calls, real = [], ModelWork.fit
+    calls, real = [], Model.fit
 
     def fit(self, *args):
-        calls.append(self.model.name)
+        calls.append(self.row.name)
         if calls == ["trees", "head"]:
             raise KeyboardInterrupt
         return real(self, *args)
 
-    monkeypatch.setattr(ModelWork, "fit", fit)
+    monkeypatch.setattr(Model, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
         run(numbers, plan, tmp_path / "run")
     run(numbers, plan, tmp_path / "run")
@@ -161,7 +162,7 @@ def test_what_was_planned_and_not_made_is_said_last_and_is_status_3(typed, numbe
 def test_people_are_apart_by_every_protocol_but_the_leaky_one(numbers, tmp_path, protocol):
     model = replace(TREES, protocol=protocol)
     made = work(numbers, replace(BARE, models=(model,)), model, tmp_path / "run")
-    parts = split_people(made.batch, model, made.table, rng=np.random.default_rng(0))
+    parts = split_people(made.batch, model.protocol, made.table, rng=np.random.default_rng(0))
     shared = set(parts.train.subjects) & set(parts.test.subjects)
     assert bool(shared) == (protocol == "leaky_random_9_1")
     if protocol == "unseen_sentences":

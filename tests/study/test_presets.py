@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from personare.core import registry
-from personare.core.types import Cohort
+from personare.core.types import RISKS, Cohort
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.simulate.cohort import simulate_cohort
@@ -75,12 +75,12 @@ def test_all_that_a_preset_plans_is_made_and_judged(people: Cohort, tmp_path: Pa
     rows = json.loads((out / "results.json").read_text())
     for name in plan.names:
         own = [row for row in rows if row["release"] == name]
-        assert any(row["status"] == "ok" and row["kind"] == "utility" for row in own), name
-        risks = [row for row in own if row["kind"] == "risk"]
+        assert any(row["status"] == "ok" and row["question"] not in RISKS for row in own), name
+        risks = [row for row in own if row["question"] in RISKS]
         measured = any(row["status"] != "not_measured" for row in risks)
         # shadow generators would learn from halves of eight people, and need six: that is said, not attacked
         assert measured or (risks and made[name]["kind"] == "synthetic"), name
-        assert all(row["note"] for row in own if row["status"] == "not_measured"), name
-        assert not [row for row in own if "unexpected" in row["note"]], name
+        assert all(row["reason"] for row in own if row["status"] == "not_measured"), name
+        assert not [row for row in own if "unexpected" in row["reason"]], name
     assert (out / "report.html").stat().st_size > 100_000
     assert len(open_cohort(out / "releases" / plan.releases[0].name).recordings) == len(people.recordings)

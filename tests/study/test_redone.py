@@ -17,9 +17,11 @@ from personare.data.runs import private_folder
 from personare.govern.ledger import Ledger
 from personare.simulate.cohort import simulate_cohort
 from personare.study import run as running
+from personare.study.kinds.models import ModelPlan
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
 from personare.study.run import made_up_cohort, run_study
 
 TRACKS = ("eda", "audio")

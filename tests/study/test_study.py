@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from personare.core.errors import DataError, OptionError, PolicyError
-from personare.core.types import Result
+from personare.core.types import RISKS, Result
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.study.parallel import Workers
@@ -35,7 +35,11 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
     rows = json.loads((tmp_path / "run/results.json").read_text())
     assert set(rows[0]) == COLUMNS
     assert {row["release"] for row in rows} == {"original", "noisy", "mcadams"}
-    assert {row["attacker"] for row in rows if row["kind"] == "risk"} >= {"ignorant", "lazy_informed", "semi_informed"}
+    assert {row["attacker"] for row in rows if row["question"] in RISKS} >= {
+        "ignorant",
+        "lazy_informed",
+        "semi_informed",
+    }
     measured = [row for row in rows if row["value"] is not None]
     assert all(row["low"] <= row["value"] <= row["high"] for row in measured if row["low"] is not None)
     assert ledger.verify().ok
@@ -46,8 +50,8 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
 def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, small_plan, tmp_path, monkeypatch):
     study(made_up, small_plan, tmp_path / "run")
     first = (tmp_path / "run/results.json").read_text()
-    monkeypatch.setattr("personare.study.run.anonymize_recording", None)
-    monkeypatch.setattr("personare.study.evidence.voice_views", None)
+    monkeypatch.setattr("personare.study.kinds.releases.anonymize_recording", None)
+    monkeypatch.setattr("personare.features.tracks.voice_views", None)
     study(made_up, small_plan, tmp_path / "run")
     assert (tmp_path / "run/results.json").read_text() == first
 
@@ -90,9 +94,9 @@ def test_a_cohort_of_one_person_is_told_that_naming_needs_two(made_up, small_pla
     )
     study(one, small_plan, tmp_path / "run")
     rows = json.loads((tmp_path / "run/results.json").read_text())
-    risks = [row for row in rows if row["kind"] == "risk"]
+    risks = [row for row in rows if row["question"] in RISKS]
     assert risks
-    assert all(row["value"] is None and row["note"] for row in risks)
+    assert all(row["value"] is None and row["reason"] for row in risks)
 
 
 def test_nothing_is_studied_without_consent(made_up, small_plan, tmp_path):
@@ -161,7 +165,7 @@ def test_dropping_in_a_file_is_enough_to_have_it_listed_configured_and_judged(tm
     assert "voice_reverse" in call("methods")
     call("study", str(made_up.root), "--config", "study.toml", "--out", "run", "--jobs", "1", "--ledger", "l.sqlite")
     rows = json.loads((tmp_path / "run/results.json").read_text())
-    named = [r for r in rows if r["release"] == "backwards" and r["measure"] == "voice_gmm.top1"]
+    named = [r for r in rows if r["release"] == "backwards" and (r["method"], r["figure"]) == ("voice_gmm", "top1")]
     assert named
     assert not any(math.isnan(r["value"]) for r in named if r["value"] is not None)
 

@@ -8,10 +8,10 @@ import pytest
 
 from personare.core.errors import OptionError
 from personare.core.types import Cohort, Recording
+from personare.study.kinds.models import ModelPlan
 from personare.study.labels import choose_label
 from personare.study.needs import lacking_of, private_need
 from personare.study.plan import StudyPlan, load_plan, with_label
-from personare.study.releases import ModelPlan
 from personare.train.private_head import PrivateHead
 
 TREES = ModelPlan(name="trees", method="forest")

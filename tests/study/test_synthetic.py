@@ -20,19 +20,21 @@ from personare.core.errors import DataError, OptionError, PolicyError, UnknownMe
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.data.validate import validate
-from personare.features.checking import check
 from personare.features.expression import BLENDSHAPES
+from personare.features.files import check
 from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
+from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
 from personare.study.opening import Opening, open_batch, part_people
 from personare.study.parallel import Workers
-from personare.study.releases import SyntheticPlan
-from personare.study.synthetic import Synthesis
+from personare.study.plan import StudyPlan
+from personare.study.study import Study
 
 SPEND = Spend(
     unit="person", sampling_rate=1.0, noise_multiplier=9.0, steps=1, epsilon=2.0, delta=1e-3, accountant="pld", units=6
 )
+ROW = {"label": "emotion", "method": "averages", "people": 2, "recordings": 3, "held_out": 0.0}
 FACE = tuple(f"{shape}_{what}" for what in ("mean", "std") for shape in BLENDSHAPES)
 
 
@@ -143,17 +145,14 @@ def averages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
     def made(out: Path | None = None, **plan: Any) -> Any:
-        also = {name: plan.pop(name) for name in ("budget", "public", "judge", "cohort", "seed") if name in plan}
-        chosen = SyntheticPlan(
-            **{"label": "emotion", "method": "averages", "people": 2, "recordings": 3, "held_out": 0.0, **plan}
+        also = {name: plan.pop(name) for name in ("budget", "public", "shadows", "canaries", "seed") if name in plan}
+        real = plan.pop("cohort", people)
+        row = SyntheticPlan(name="people", **{**ROW, **plan})
+        asked = StudyPlan(synthetic=(row,), **{"shadows": 0, "canaries": 0, **also})
+        study = Study(
+            cohort=real, plan=asked, ledger=Ledger(tmp_path / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
         )
-        work = Synthesis(
-            **{"cohort": people, **also},
-            plan=chosen,
-            ledger=Ledger(tmp_path / "ledger.sqlite"),
-            workers=Workers(jobs=1, quiet=True),
-        )
-        return work(out or tmp_path / "out").cohort
+        return write_synthetic(study, row, out or tmp_path / "out").cohort
 
     return made
 
@@ -163,11 +162,14 @@ def finished(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Cohort
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "load", lambda package, name: Averages)
-        plan = SyntheticPlan(label="emotion", method="averages", people=2, recordings=3, held_out=0.0)
-        work = Synthesis(
-            cohort=people, plan=plan, ledger=Ledger(folder / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
+        row = SyntheticPlan(name="people", **ROW)
+        study = Study(
+            cohort=people,
+            plan=StudyPlan(synthetic=(row,), shadows=0, canaries=0),
+            ledger=Ledger(folder / "ledger.sqlite"),
+            workers=Workers(jobs=1, quiet=True),
         )
-        return work(folder / "out").cohort
+        return write_synthetic(study, row, folder / "out").cohort
 
 
 def test_what_is_made_is_a_valid_cohort_with_the_tracks_of_the_original(people, finished):
@@ -238,9 +240,9 @@ def test_the_page_plays_what_lies_beside_it_and_asks_nobody(finished):
 def test_privacy_is_charged_before_anything_is_written_and_refused_past_the_budget(make, people, tmp_path):
     options = {"epsilon": 2.0}
     with pytest.raises(PolicyError, match="budget"):
-        make(options=options, public=people, budget=Budget(epsilon=0.01, delta=1e-2))
+        make(options=options, public=str(people.root), budget=Budget(epsilon=0.01, delta=1e-2))
     assert not (tmp_path / "out").exists()
-    cohort = make(options=options, public=people, budget=Budget(epsilon=20.0, delta=1e-2), media=False)
+    cohort = make(options=options, public=str(people.root), budget=Budget(epsilon=20.0, delta=1e-2), media=False)
     rows = Ledger(tmp_path / "ledger.sqlite").rows()
     assert set(rows[rows.action == "spent"].subject) == {f"{n:02d}" for n in range(1, 7)}
     assert (rows.action == "released").sum() == 1
@@ -248,18 +250,20 @@ def test_privacy_is_charged_before_anything_is_written_and_refused_past_the_budg
     assert (told["privacyUnit"], told["spends"][0]["epsilon"]) == ("person", 2.0)
 
 
-def test_people_kept_out_judge_and_their_figures_are_on_the_card(make):
+def test_people_kept_out_judge_and_their_figures_are_on_the_card(make, monkeypatch):
     seen = {}
 
-    def judge(made: Batch, train: Batch, control: Batch, *, make: object, spends: object) -> list[Result]:
+    def judge(
+        _study: Study, made: Batch, train: Batch, control: Batch, *, make: object, spends: object
+    ) -> list[Result]:
         seen.update(train=set(train.subjects), control=set(control.subjects), made=len(made))
-        return [Result(measure="membership.auc", kind="risk", value=0.5, n=6, control=0.5)]
+        return [Result(question="member", method="membership", figure="auc", value=0.5, n=6, control=0.5)]
 
-    judge.generators = 0
-    cohort = make(held_out=0.34, judge=judge, media=False)
+    monkeypatch.setattr("personare.study.kinds.synthetic.judge", judge)
+    cohort = make(held_out=0.34, media=False)
     assert len(seen["control"]) == 2 and not seen["control"] & seen["train"] and seen["made"] == 6
     told = json.loads((cohort.root / "croissant.json").read_text())["personare:privacy"]
-    assert told["attacked"] is True and told["measured"][0]["measure"] == "membership.auc"
+    assert told["attacked"] is True and told["measured"][0]["method"] == "membership"
 
 
 def test_a_label_of_people_is_theirs_in_the_table(make, people):
@@ -341,7 +345,7 @@ def test_the_noise_of_private_people_does_not_follow_from_the_seed(make, people,
     original = Averages.fit
     monkeypatch.setattr(Averages, "fit", fit)
     for i, options in enumerate(({"epsilon": 2.0}, {"epsilon": 2.0}, {}, {})):
-        make(tmp_path / str(i), options=options, public=people, media=False)
+        make(tmp_path / str(i), options=options, public=str(people.root), media=False)
     assert drawn[0] != drawn[1] and drawn[2] == drawn[3]
 
 

@@ -16,10 +16,13 @@ from personare.core.errors import DataError
 from personare.core.types import Cohort
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
+from personare.report.tables import text_table
 from personare.study import outputs
+from personare.study.kinds.models import ModelPlan
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
-from personare.study.releases import ModelPlan, RepresentationPlan, SyntheticPlan
 from personare.study.run import run_study
 
 PLAN = StudyPlan(
@@ -84,7 +87,7 @@ def study(cohort: Cohort, plan: StudyPlan, out: Path) -> dict[str, str]:
     """Run a study and return what was not made, with the reason."""
     run_study(cohort, plan, "", out, workers=Workers(jobs=1, quiet=True), ledger=Ledger(out.parent / "ledger.sqlite"))
     assert (out / "report.html").stat().st_size > 10_000
-    assert outputs.text_table(out)
+    assert text_table(out)
     return {item.item: item.problem for item in outputs.not_made(out)}
 
 
@@ -126,7 +129,7 @@ def test_a_study_of_few_people_ends_with_a_report(speakers, tmp_path, people, ea
     assert made <= {*PLAN.names} - {*lost}
     assert "blur" in lost, "nobody has a film"
     rows = json.loads((tmp_path / "run/results.json").read_text())
-    assert all(row["note"] for row in rows if row["value"] is None and row["measure"] != "identity.top1")
+    assert all(row["reason"] for row in rows if row["value"] is None and row["method"] != "strongest")
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -155,15 +158,15 @@ def test_what_fails_in_a_way_that_nobody_foresaw_is_said_and_stops_nothing(speak
     rows = json.loads((tmp_path / "run/results.json").read_text())
     assert any(row["release"] == "noisy" and row["value"] is not None for row in rows), "the rest is measured"
     if folder.startswith("evaluate"):
-        statuses = {row["status"] for row in rows if row["measure"].partition(".")[0] == name}
+        statuses = {row["status"] for row in rows if row["method"] == name}
         assert statuses == {"not_measured"}
     assert f"<li>{item}" in (tmp_path / "run/report.html").read_text().partition("<main>")[0]
 
 
 @pytest.mark.parametrize(
     "target",
-    ["report.writer.panels", "report.writer.release_section", "report.writer.answers", "report.writer._ladder_svg",
-     "report.writer.models_table", "study.outputs._recordings", "report.writer._save_sheet"],
+    ["report.writer.panels", "report.writer.release_section", "report.writer.answers", "report.writer._ladder",
+     "report.writer.tables", "report.tables._text", "report.writer._save_sheet"],
 )  # fmt: skip
 def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, monkeypatch, target):
     def torn(*_args: object, **_how: object) -> None:
@@ -172,7 +175,7 @@ def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, m
     monkeypatch.setattr(f"personare.{target}", torn)
     plan = replace(PLAN, releases=PLAN.releases[:1], representations=(), synthetic=(), models=PLAN.models, shadows=0)
     study(speakers(tmp_path / "cohort", people=4), plan, tmp_path / "run")
-    said = (tmp_path / "run/report.html").read_text() + outputs.text_table(tmp_path / "run")
+    said = (tmp_path / "run/report.html").read_text() + text_table(tmp_path / "run")
     assert "could not be made" in said and "IndexError" in said
 
 

@@ -10,7 +10,7 @@ from personare.core import registry
 from personare.core.randomness import generator
 from personare.features import video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
-from personare.study.evidence import locate_live
+from personare.features.locations import locate_live
 
 SMILE = [BLENDSHAPES.index(name) for name in ("mouthSmileLeft", "mouthSmileRight")]
 

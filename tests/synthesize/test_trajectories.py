@@ -97,7 +97,7 @@ def test_guarantee_privacy_costs_what_was_asked(groups: tuple[Batch, Batch, Batc
     made = fitted(50, 1, rng=np.random.default_rng(9))
     assert histories(made)[0].shape[1] == 6
     # nothing but the released gradients: shares of classes and the prior are public constants
-    assert fitted.cast.shares.tolist() == [0.5, 0.5]
+    assert fitted.population.priors.tolist() == [0.5, 0.5]
     assert np.all(fitted.prior["deviations"] == 1)
     assert private.restore(*fitted.state()).spends == fitted.spends
 
@@ -107,8 +107,8 @@ def test_guarantee_under_privacy_the_start_is_the_public_peoples(groups: tuple[B
     private = replace(SMALL, steps=10, epsilon=1.0, longest=6)
     fit = lambda some: private.fit(train, validation=validation, rng=np.random.default_rng(8), public=some)  # noqa: E731
     fitted, alone = fit(replace(public, labels=np.where(np.arange(len(public)) < 6, 0, 1))), fit(None)
-    assert fitted.cast.shares.tolist() == [0.1, 0.9]
-    assert alone.cast.shares.tolist() == [0.5, 0.5]
+    assert fitted.population.priors.tolist() == [0.1, 0.9]
+    assert alone.population.priors.tolist() == [0.5, 0.5]
     assert fitted.spends == alone.spends
     other = replace(public, classes=("ill", "well"))
     with pytest.raises(DataError, match="columns and classes"):

@@ -1,16 +1,12 @@
 """Any BIDS-shaped folder: a cohort of personare, or a BIDS data set with sound, film, physiology or events."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import read_participants
-from personare.data.index import scan
+from personare.data.cohort import read_participants, scan
+from personare.data.reading import Found
 
 __all__ = ["Bids"]
 
@@ -31,16 +27,10 @@ class Bids:
     license: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     home: ClassVar[str] = "https://bids-specification.readthedocs.io"
+    tracks: ClassVar[dict[str, str]] = {}  # what the folder itself declares counts
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the names of the files and the sidecars with labels.
-
-        Returns:
-            Recordings, the participants with the columns they have, and files that do not fit.
-
-        Raises:
-            DataError: There is no such folder, or ``participants.tsv`` cannot be read.
-        """
+    def __call__(self, source: Path) -> Found:
+        """Read the names of the files and the sidecars with labels."""
         if not source.is_dir():
             raise DataError(f"There is no folder {source}. Give the folder that holds sub-01, sub-02 ...")
         recordings, skipped = scan(source)

@@ -1,6 +1,6 @@
 """Depresjon: how much patients with depression and others moved, minute by minute, cut in days."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -9,16 +9,14 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.made import Made, address, numbers, parted, read_table
+from personare.data.reading import Found, Made, address, check_choice, parted, recording
+from personare.data.tables import numbers, read_table
 
 __all__ = ["Depresjon"]
 
-_GROUPS = ("condition", "control")
 _MINUTES = 1440
-_HZ = 1 / 60
 _SEX = {1: "F", 2: "M"}
 
 
@@ -26,9 +24,11 @@ _SEX = {1: "F", 2: "M"}
 class Depresjon:
     """Reads Depresjon: ``{condition,control}/condition_1.csv`` and so on, packed or not, and ``scores.csv``.
 
-    A recording is a whole day from midnight. The files go on after the watch was taken off; ``days`` says how many
-    days count. People are numbered by the time at which their recording starts, so that a pseudonym does not say who
-    is ill. Ages are published as bands of five years; the participants' table has the middle of each.
+    A recording is a whole day from midnight, (1440, 1) counts by minute, with the labels ``depression`` (``condition``
+    or ``control``) and, of patients, ``madrs_start`` and ``madrs_end``. The files go on after the watch was taken off;
+    ``days`` says how many days count. People are numbered by the time at which their recording starts, so that a
+    pseudonym does not say who is ill. Ages are published as bands of five years; the participants' table has the
+    middle of each.
 
     **Guarantee**: every recording has 1,440 minutes; each day that has not, and each file that cannot be used, is
     listed with the reason. On the days on which clocks are changed, the repeated hour is taken once and the hour that
@@ -47,27 +47,19 @@ class Depresjon:
     license: ClassVar[str] = "research and teaching, with citation"
     citation: ClassVar[str] = "Garcia-Ceja et al., ACM Multimedia Systems 2018: 472-477"
     home: ClassVar[str] = "https://datasets.simula.no/depresjon/"
+    tracks: ClassVar[dict[str, str]] = {"activity": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.days not in ("published", "all"):
-            raise OptionError(f"days must be published or all, not {self.days!r}. Choose one of them.")
+        """Check the option."""
+        check_choice("days", self.days, ("published", "all"))
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the times of each file and the scores.
-
-        Returns:
-            Recordings (track ``activity``, (1440, 1) counts by minute; labels ``depression``, ``condition`` or
-            ``control``, and ``madrs_start`` and ``madrs_end`` of patients), the people with sex and age, and days and
-            files that cannot be used.
-
-        Raises:
-            DataError: There is no such folder, or the scores cannot be read.
-        """
-        scores = _scores(source)
+    def __call__(self, source: Path) -> Found:
+        """Read the times of each file and the scores."""
+        table = read_table(source / "scores.csv", ("number",), text=True)
+        scores = {row["number"].strip(): row for row in table.to_dict("records")}
         skipped: list[Withheld] = []
         dates: dict[str, pd.DatetimeIndex] = {}
-        for path in sorted(p for group in _GROUPS for p in (source / group).glob("*.csv*")):
+        for path in sorted(p for group in ("condition", "control") for p in (source / group).glob("*.csv*")):
             file = path.relative_to(source).as_posix()
             try:
                 dates[file] = pd.DatetimeIndex(_activity(path).index)
@@ -77,14 +69,21 @@ class Depresjon:
         people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
             subject, name = f"{number:02d}", Path(file).name.partition(".")[0]
-            score = scores.get(name, {})
-            people[subject] = (_SEX.get(int(score.get("gender") or 0)), _middle(score.get("age", "")))
+            score = {str(key): str(value).strip() for key, value in scores.get(name, {}).items()}
+            ages = [float(end) for end in score.get("age", "").split("-") if end.strip().isdigit()]
+            middle = sum(ages) / len(ages) if ages else float("nan")
+            people[subject] = (_SEX.get(int(score.get("gender") or 0)), middle)
+            madrs = {"madrs_start": score.get("madrs1"), "madrs_end": score.get("madrs2")}
+            labels = {"depression": file.partition("/")[0], **{key: value for key, value in madrs.items() if value}}
             whole, broken = _days(dates[file], file)
             count = int(score.get("days") or 0) if self.days == "published" else 0
-            recordings += [_recording(subject, file, day, score) for day in whole[: count or None]]
+            recordings += [
+                recording(subject, f"day{day.replace('-', '')}", {"activity": address(file, day)}, labels)
+                for day in whole[: count or None]
+            ]
             skipped += broken
-        table = pd.DataFrame.from_dict(people, orient="index", columns=["sex", "age"])
-        return recordings, table.rename_axis("subject"), skipped
+        everybody = pd.DataFrame.from_dict(people, orient="index", columns=["sex", "age"])
+        return recordings, everybody.rename_axis("subject"), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a day of a person's activity."""
@@ -93,25 +92,15 @@ class Depresjon:
         def make(address: str) -> Made:
             file, day = parted(address)
             minutes = pd.date_range(day, periods=_MINUTES, freq="min")
-            values = load(file).reindex(minutes).to_numpy(np.float32)
-            return Made(values=values, about={"SamplingFrequency": _HZ, "Columns": ["activity"], "Units": "counts"})
+            values = load(file).reindex(minutes).to_numpy(np.float32)  # (1440, 1)
+            return Made(values=values, about={"SamplingFrequency": 1 / 60, "Columns": ["activity"], "Units": "counts"})
 
         return make
 
 
-def _scores(source: Path) -> dict[str, dict[str, str]]:
-    table = read_table(source / "scores.csv", text=True)
-    if "number" not in table:
-        raise DataError(f"{source / 'scores.csv'} must have the column number. Get the published one.")
-    rows = [{str(key): str(value).strip() for key, value in row.items()} for row in table.to_dict("records")]
-    return {row["number"]: row for row in rows}
-
-
 def _activity(path: Path) -> pd.DataFrame:
     """Return the column ``activity``, indexed by time."""
-    table = read_table(path)
-    if not {"timestamp", "activity"} <= set(table.columns):
-        raise DataError(f"{path.name} must have the columns timestamp and activity")
+    table = read_table(path, ("timestamp", "activity"))
     times = pd.DatetimeIndex(pd.to_datetime(table["timestamp"], errors="coerce"))
     counts = numbers(table[["activity"]]).set_axis(times, axis=0)
     counts = counts[times.notna() & counts["activity"].notna().to_numpy()]
@@ -133,25 +122,3 @@ def _days(times: pd.DatetimeIndex, file: str) -> tuple[list[str], list[Withheld]
             problem = f"the day has {len(own)} of {_MINUTES} minutes"
             broken.append(Withheld(item=address(file, day), problem=problem, fix="Nothing to do."))
     return whole, broken
-
-
-def _middle(band: str) -> float:
-    """Return the middle of an age band such as 35-39.
-
-    Example:
-        >>> _middle("35-39")
-        37.0
-    """
-    ends = [float(end) for end in band.split("-") if end.strip().isdigit()]
-    return sum(ends) / len(ends) if ends else float("nan")
-
-
-def _recording(subject: str, file: str, day: str, score: dict[str, str]) -> Recording:
-    madrs = {"madrs_start": score.get("madrs1", ""), "madrs_end": score.get("madrs2", "")}
-    return Recording(
-        id=recording_id(subject, "01", f"day{day.replace('-', '')}"),
-        subject=subject,
-        session="01",
-        tracks={"activity": address(file, day)},
-        labels={"depression": file.partition("/")[0], **{key: value for key, value in madrs.items() if value}},
-    )

@@ -1,23 +1,26 @@
 """Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
 
 import os
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
-from personare.data.made import Made
-from personare.data.media import people_table
-from personare.data.tables import read_rows
-from personare.data.windows import Sampled, Span, check_windows, empatica, make_windows, window_recordings
+from personare.data.reading import Found, Made, people_table
+from personare.data.tables import published, read_rows
+from personare.data.windows import (
+    EMPATICA_TRACKS,
+    Sampled,
+    Span,
+    check_windows,
+    empatica,
+    make_windows,
+    window_recordings,
+)
 
 __all__ = ["Empatica"]
-
-_TRACKS = ("acc", "bvp", "eda", "hr", "temp")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,70 +48,55 @@ class Empatica:
     license: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     home: ClassVar[str] = ""
+    tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
 
     def __post_init__(self) -> None:
         """Check the options."""
         check_windows(self.window_s, self.step_s)
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the signals of every session.
-
-        Returns:
-            Recordings (tracks ``acc`` 32 Hz, ``bvp`` 64 Hz, ``eda`` and ``temp`` 4 Hz, ``hr`` 1 Hz), the people, and
-            files left out.
-
-        Raises:
-            DataError: There is no session.
-        """
+    def __call__(self, source: Path) -> Found:
+        """Read the signals of every session."""
+        if not source.is_dir():
+            raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
         skipped: list[Withheld] = []
-        sessions = {folder: signals for folder in _folders(source) if (signals := _signals(source, folder, skipped))}
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        for folder in sorted(Path(folder) for folder, _, _ in os.walk(source)):
+            if signals := _signals(source, folder, skipped):
+                sessions[folder.relative_to(source).as_posix()] = signals
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
         spans = _spans(source, sessions, skipped)
         recordings: list[Recording] = []
         counts: dict[str, int] = {}
         begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
-        for folder in sorted(spans, key=lambda name: begun[name]):
-            subject, labelled = spans[folder]
+        for name in sorted(spans, key=lambda name: begun[name]):
+            subject, labelled = spans[name]
             counts[subject] = counts.get(subject, 0) + 1
             who = (subject, f"{counts[subject]:02d}")
-            windows = list(window_recordings(who, sessions[folder], labelled, self.window_s, self.step_s))
+            windows = list(window_recordings(who, sessions[name], labelled, self.window_s, self.step_s))
             recordings += windows
             if not windows:
                 fix = "Give a smaller window_s, or leave the session out."
                 problem = f"no window of {self.window_s} s fits into it"
-                skipped.append(Withheld(item=folder, problem=problem, fix=fix))
-        return recordings, people_table((r.subject for r in recordings), {}), skipped
+                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+        return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a window of a signal."""
-        return make_windows(lambda file: empatica(source / file))
+        return make_windows(lambda file, _: empatica(source / file))
 
 
-def _folders(source: Path) -> list[str]:
-    if not source.is_dir():
-        raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
-    found = [Path(folder).relative_to(source).as_posix() for folder, _, names in os.walk(source) if _files(names)]
-    return sorted(found)
-
-
-def _files(names: Sequence[str]) -> dict[str, str]:
-    """Return file name by track."""
-    there = {name.lower(): name for name in names}
-    ends = (".csv", ".csv.gz")
-    return {track: there[track + end] for track in _TRACKS for end in ends if track + end in there}
-
-
-def _signals(source: Path, folder: str, skipped: list[Withheld]) -> dict[str, tuple[str, Sampled]]:
-    found: dict[str, tuple[str, Sampled]] = {}
-    for track, name in _files([path.name for path in (source / folder).iterdir()]).items():
-        file = (Path(folder) / name).as_posix()
-        try:
-            found[track] = (file, empatica(source / file))
-        except DataError as error:
-            problem, _, fix = str(error).rpartition(". ")
-            skipped.append(Withheld(item=file, problem=problem, fix=fix))
-    return found
+def _signals(source: Path, folder: Path, skipped: list[Withheld]) -> dict[str, tuple[str, Sampled]]:
+    signals: dict[str, tuple[str, Sampled]] = {}
+    for track in EMPATICA_TRACKS:
+        if path := published(folder, f"{track}.csv"):
+            file = path.relative_to(source).as_posix()
+            try:
+                signals[track] = (file, empatica(path))
+            except DataError as error:
+                problem, _, fix = str(error).rpartition(". ")
+                skipped.append(Withheld(item=file, problem=problem, fix=fix))
+    return signals
 
 
 def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> dict[str, tuple[str, list[Span]]]:
@@ -117,18 +105,18 @@ def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> 
         people = sorted({folder.partition("/")[0] for folder in sessions})
         number = {person: f"{i:02d}" for i, person in enumerate(people, start=1)}
         return {folder: (number[folder.partition("/")[0]], []) for folder in sessions}
-    found: dict[str, tuple[str, list[Span]]] = {}
+    spans: dict[str, tuple[str, list[Span]]] = {}
     for _, row in read_rows(source / "labels.csv", required=("folder", "subject")):
         folder = row["folder"].strip("/")
         if folder not in sessions:
             fix = "Correct the row or leave it out."
             skipped.append(Withheld(item=folder, problem="labels.csv names it, but it holds no session", fix=fix))
             continue
-        subject, spans = found.setdefault(folder, (row["subject"], []))
+        subject, labelled = spans.setdefault(folder, (row["subject"], []))
         if subject != row["subject"]:
             raise DataError(f"labels.csv gives {folder} to two people, {subject} and {row['subject']}. Correct it.")
-        spans.append(Span.of(row, ("folder", "subject")))
-    for folder in sorted(set(sessions) - set(found)):
+        labelled.append(Span.of(row, ("folder", "subject")))
+    for folder in sorted(set(sessions) - set(spans)):
         fix = "Add a row that says whose it is."
         skipped.append(Withheld(item=folder, problem="labels.csv does not name it", fix=fix))
-    return found
+    return spans

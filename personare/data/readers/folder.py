@@ -5,17 +5,16 @@ import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
-
-import pandas as pd
+from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.labels import sex
-from personare.data.media import media_files, people_table, piece_address, track_of
-from personare.data.tables import TABLES, read_rows
+from personare.data.media import media_files, piece_address, track_of
+from personare.data.reading import Found, people_table
+from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
 
@@ -32,6 +31,7 @@ class Folder:
     recording, so that sound and film can be two files; without a task, files that differ in their suffix only do.
     With ``start`` and ``end`` (or ``onset`` and ``duration``), a row is that piece of its file. Recordings without a
     task are numbered (``take01``): file names and labels are left behind, because they often hold people's names.
+    Subjects are what the table calls them, so ids need not be valid yet.
 
     **Guarantee**: every row is a track of a recording or listed with its line; every sound or film file without a row
     is listed; no part of a file is taken twice, or for two people.
@@ -48,20 +48,16 @@ class Folder:
     license: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     home: ClassVar[str] = ""
+    tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the table and compare it with the files; no recording is opened.
-
-        Returns:
-            Recordings in the order of the table, the people with sex and age, and every row or file that cannot be
-            used. Subjects are what the table calls them, so ids need not be valid yet.
-
-        Raises:
-            DataError: There is no such folder or table, or the table is faulty as a whole.
-        """
-        files = media_files(source, tracks=("audio", "video", "picture", "text", "physio"))
-        table = self.table or _table(source)
-        reading = _Reading(table=table, files=files)
+    def __call__(self, source: Path) -> Found:
+        """Read the table and compare it with the files; no recording is opened."""
+        files = media_files(source, tracks=tuple(self.tracks))
+        names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
+        if len(names) > 1 and not self.table:
+            raise DataError(f"{source} holds {' and '.join(names)}. Say which one counts with -o table={names[0]}.")
+        table = self.table or (names[0] if names else "labels.csv")
+        reading = _Reading(table, files)
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
         recordings = list(reading.recordings())
@@ -71,19 +67,11 @@ class Folder:
             if path not in reading.named and track_of(path) in ("audio", "video")
         ]
         skipped = [reading.skipped[line] for line in sorted(reading.skipped)] + without_row
-        return recordings, people_table((r.subject for r in recordings), reading.people), skipped
+        return recordings, people_table(recordings, reading.people), skipped
 
 
-def _table(source: Path) -> str:
-    names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
-    if len(names) > 1:
-        raise DataError(f"{source} holds {' and '.join(names)}. Say which one counts with -o table={names[0]}.")
-    return names[0] if names else "labels.csv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Row:
-    """A row that fits a file."""
+class _Row(NamedTuple):
+    """A row that fits a file, or a part of one in seconds."""
 
     line: int
     path: str
@@ -95,27 +83,18 @@ class _Row:
     sex: str | None
     age: float
 
-    @property
-    def take(self) -> tuple[str, ...]:
-        """What the rows of one recording have in common."""
-        own = self.task or f"/{self.path.rpartition('.')[0]}"  # a task holds no slash
-        return (self.subject, self.session, own, *(str(at) for at in self.part))
 
-
-@dataclass(kw_only=True)
 class _Reading:
     """What has been gathered from the rows so far."""
 
-    table: str
-    files: Sequence[str]
-    named: set[str] = field(default_factory=set)
-    people: dict[str, tuple[str | None, float]] = field(default_factory=dict)
-    skipped: dict[int, Withheld] = field(default_factory=dict)
-    _rows: list[_Row] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Make it quick to look a file up, as it is written and without regard to case."""
-        self._exact = {unicodedata.normalize("NFC", _readable(path)): path for path in self.files}
+    def __init__(self, table: str, files: Sequence[str]) -> None:
+        self.table = table
+        self.named: set[str] = set()
+        self.people: dict[str, tuple[str | None, float]] = {}
+        self.skipped: dict[int, Withheld] = {}
+        self._rows: list[_Row] = []
+        # a file is looked up as it is written, and then without regard to case
+        self._exact = {unicodedata.normalize("NFC", _readable(path)): path for path in files}
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name, path in self._exact.items():
             self._alike[name.casefold()].append(path)
@@ -124,40 +103,46 @@ class _Reading:
         """Take in one row, or note why not."""
         row = {key: unicodedata.normalize("NFC", value) for key, value in given.items()}
         try:
-            path = self._path(row["file"])
+            name = PurePosixPath(row["file"].replace("\\", "/")).as_posix()
+            alike = [self._exact[name]] if name in self._exact else self._alike.get(name.casefold(), [])
+            self.named.update(alike)
+            if len(alike) > 1:
+                raise DataError(f"it may be {' or '.join(alike)}. Write the name with its capitals, as on disk.")
+            if not alike:
+                raise DataError(
+                    "there is no such sound, film, picture, text or physiology file in the folder. Correct the name in "
+                    "the table."
+                )
             if not row["subject"]:
                 raise DataError("the row names no subject. Write whose recording it is.")
-            self._rows.append(_row(line, path, row))
+            part, not_labels = _part(row)
+            if part != _WHOLE and track_of(alike[0]) not in ("audio", "video"):
+                raise DataError("only sound and film can be cut. Leave start and end empty.")
         except DataError as error:
             problem, _, fix = str(error).rpartition(". ")
             self._skip(line, row["file"], problem, fix)
-
-    def _path(self, given: str) -> str:
-        name = PurePosixPath(given.replace("\\", "/")).as_posix()
-        alike = [self._exact[name]] if name in self._exact else self._alike.get(name.casefold(), [])
-        self.named.update(alike)
-        if len(alike) > 1:
-            raise DataError(f"it may be {' or '.join(alike)}. Write the name with its capitals, as on disk.")
-        if not alike:
-            raise DataError(
-                "there is no such sound, film, picture, text or physiology file in the folder. Correct the name in the "
-                "table."
-            )
-        return alike[0]
+            return
+        not_labels |= {"file", "subject", "session", "task", "sex", "age"}
+        labels = {key: value for key, value in row.items() if key not in not_labels and value}
+        session, task = row.get("session") or "01", row.get("task", "")
+        gender, age = sex(row.get("sex", "")), number(row.get("age", ""))
+        self._rows.append(_Row(line, alike[0], row["subject"], session, task, part, labels, gender, age))
 
     def _skip(self, line: int, file: str, problem: str, fix: str) -> None:
         self.skipped.setdefault(line, Withheld(item=f"{self.table} line {line}: {file}", problem=problem, fix=fix))
 
     def recordings(self) -> Iterator[Recording]:
         """Yield the recordings gathered; rows that contradict each other are noted and left out."""
-        self._part_people()
+        self._find_clashes()
         takes: dict[tuple[str, ...], list[_Row]] = {}
         for row in self._rows:
-            if row.line not in self.skipped and self._agrees(row, takes.setdefault(row.take, [])):
-                takes[row.take].append(row)
-        rows = [members[0] for members in takes.values() if members]
-        plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in rows)
-        sessions = _sessions(rows)
+            own = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
+            take = takes.setdefault((row.subject, row.session, own, *map(str, row.part)), [])
+            if row.line not in self.skipped and self._agrees(row, take):
+                take.append(row)
+        firsts = [members[0] for members in takes.values() if members]
+        plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in firsts)
+        sessions = _sessions(firsts)
         counts: Counter[tuple[str, ...]] = Counter()
         for members in filter(None, takes.values()):
             first, session = members[0], sessions[members[0].subject, members[0].session]
@@ -170,11 +155,14 @@ class _Reading:
                 id=f"sub-{first.subject}_ses-{session}_task-{name}",
                 subject=first.subject,
                 session=session,
-                tracks={track_of(row.path): _address(row) for row in members},
+                tracks={
+                    track_of(row.path): row.path if row.part == _WHOLE else piece_address(row.path, *row.part)
+                    for row in members
+                },
                 labels=labels if plain_tasks or not first.task else {"task": first.task, **labels},
             )
 
-    def _part_people(self) -> None:
+    def _find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.
 
         Sound and film of one name count as one file here.
@@ -204,37 +192,19 @@ class _Reading:
         twin = next((other for other in others if track_of(other.path) == track_of(row.path)), None)
         differing = sorted({k for other in others for k, v in other.labels.items() if row.labels.get(k, v) != v})
         own, age = self.people.get(row.subject, (None, float("nan")))
-        agree = "Make the two rows agree."
+        fix = "Make the two rows agree."
         if twin:
             problem = f"this subject, session and task has {track_of(row.path)} already: {twin.path}"
-            self._skip(row.line, row.path, problem, "Give it another task.")
+            fix = "Give it another task."
         elif differing:
-            self._skip(row.line, row.path, f"{', '.join(differing)} differs from the row of the same recording", agree)
+            problem = f"{', '.join(differing)} differs from the row of the same recording"
         elif own and row.sex and own != row.sex:
             problem = f"{row.subject} is {row.sex} here and {own} before, so these may be two people"
-            self._skip(row.line, row.path, problem, agree)
         else:
             self.people[row.subject] = (own or row.sex, age if age == age else row.age)
             return True
+        self._skip(row.line, row.path, problem, fix)
         return False
-
-
-def _row(line: int, path: str, row: Mapping[str, str]) -> _Row:
-    part, spoken_for = _part(row)
-    if part != _WHOLE and track_of(path) not in ("audio", "video"):
-        raise DataError("only sound and film can be cut. Leave start and end empty.")
-    spoken_for |= {"file", "subject", "session", "task", "sex", "age"}
-    return _Row(
-        line=line,
-        path=path,
-        subject=row["subject"],
-        session=row.get("session") or "01",
-        task=row.get("task", ""),
-        part=part,
-        labels={key: value for key, value in row.items() if key not in spoken_for and value},
-        sex=sex(row.get("sex", "")),
-        age=_years(row.get("age", "")),
-    )
 
 
 def _part(row: Mapping[str, str]) -> tuple[tuple[float, float], set[str]]:
@@ -265,7 +235,7 @@ def _seconds(text: str) -> float:
     """Return seconds written as 83.5, 83,5, 1:23.5 or 0:01:23; NaN for anything else."""
     if not re.fullmatch(r"(?:\d+:){0,2}\d+(?:[.,]\d*)?", text):
         return float("nan")
-    parts = [float(part) for part in text.replace(",", ".").split(":")]
+    parts = [number(part) for part in text.split(":")]
     return sum(value * 60.0**power for power, value in enumerate(reversed(parts)))
 
 
@@ -289,14 +259,3 @@ def _readable(path: str) -> str:
     except UnicodeEncodeError:
         return os.fsencode(path).decode("cp1252", "replace")
     return path
-
-
-def _address(row: _Row) -> str:
-    return row.path if row.part == _WHOLE else piece_address(row.path, *row.part)
-
-
-def _years(text: str) -> float:
-    try:
-        return float(text.replace(",", "."))
-    except ValueError:
-        return float("nan")

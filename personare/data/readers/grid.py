@@ -1,22 +1,18 @@
 """GRID: 34 British talkers say six-word commands in front of a camera; no emotion."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-import pandas as pd
-
 from personare.core.errors import OptionError
-from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.media import media_files, not_named, people_table, track_of
+from personare.data.media import media_files, track_of
+from personare.data.reading import Found, clips_by_name, people_table, recording
 
 __all__ = ["Grid"]
 
-_NAME = re.compile(r"^[blps][bgrw][abiw][a-z][z0-9][anps]$")
-_SPEAKER = re.compile(r"^s\d{1,2}$", re.IGNORECASE)
+_NAME = re.compile(r"(?P<speaker>\w+)/(?P<code>[blps][bgrw][abiw][a-z][z0-9][anps])")
+_SPEAKER = re.compile(r"s\d{1,2}", re.IGNORECASE)
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _WORDS = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
@@ -32,7 +28,8 @@ _WORDS = (
 class Grid:
     """Reads GRID: ``s1/bbaf2n.mpg`` and deeper as published (``s1/video/mpg_6000/...``), or flat files.
 
-    The speaker is the nearest folder named ``s1`` ... ``s34``; film and sound of a sentence become one recording.
+    The speaker is the nearest folder named ``s1`` ... ``s34``; film and sound of a sentence become one recording, whose
+    label ``sentence`` is the words in full.
 
     **Guarantee**: every sound or film file is a track of a recording or listed with the reason.
 
@@ -49,48 +46,24 @@ class Grid:
     license: ClassVar[str] = "free for research, with citation"
     citation: ClassVar[str] = "Cooke et al., JASA 120(5): 2421-2424, 2006"
     home: ClassVar[str] = "https://zenodo.org/records/3625687"
+    tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video"}
 
     def __post_init__(self) -> None:
-        """Check the options."""
+        """Check the option."""
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the names of the files under ``source``; nothing is opened.
-
-        Returns:
-            Recordings (tracks ``audio``, ``video``; label ``sentence``, the words in full), the speakers, and files
-            that cannot be used.
-
-        Raises:
-            DataError: There is no such folder.
-        """
-        takes: dict[tuple[str, str], dict[str, str]] = {}
-        skipped: list[Withheld] = []
+    def __call__(self, source: Path) -> Found:
+        """Read the names of the files under ``source``; nothing is opened."""
+        files = []
         for path in media_files(source):
             code = PurePosixPath(path).stem.lower()
-            if _NAME.match(code) is None:
-                skipped.append(not_named(path, "of six letters for six words, such as bbaf2n.mpg"))
-                continue
-            tracks = takes.setdefault((self._speaker(path, code), code), {})
-            first = tracks.setdefault(track_of(path), path)
-            if first != path:
-                skipped.append(Withheld(item=path, problem=f"the same clip is at {first}", fix="Keep one of the two."))
-        recordings = [_recording(subject, code, tracks) for (subject, code), tracks in takes.items()]
-        return recordings, people_table((r.subject for r in recordings), {}), skipped
-
-    def _speaker(self, path: str, code: str) -> str:
-        folders = [part.lower() for part in PurePosixPath(path).parts[:-1] if _SPEAKER.match(part)]
-        alone = f"of{code}" if self.subject == "each" else self.subject
-        return folders[-1] if folders else alone
-
-
-def _recording(subject: str, code: str, tracks: dict[str, str]) -> Recording:
-    words = [table[letter] for table, letter in zip(_WORDS, code, strict=True)]
-    return Recording(
-        id=recording_id(subject, "01", code),
-        subject=subject,
-        session="01",
-        tracks=dict(sorted(tracks.items())),
-        labels={"sentence": " ".join(words)},
-    )
+            folders = [part.lower() for part in PurePosixPath(path).parts[:-1] if _SPEAKER.fullmatch(part)]
+            speaker = folders[-1] if folders else f"of{code}" if self.subject == "each" else self.subject
+            files.append((path, track_of(path), f"{speaker}/{code}"))
+        clips, skipped = clips_by_name(files, _NAME, "of six letters for six words, such as bbaf2n.mpg")
+        recordings = []
+        for said, tracks in clips.values():
+            words = [table[letter] for table, letter in zip(_WORDS, said["code"], strict=True)]
+            recordings.append(recording(said["speaker"], said["code"], tracks, {"sentence": " ".join(words)}))
+        return recordings, people_table(recordings), skipped

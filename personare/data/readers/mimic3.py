@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from personare.data.mimic import CITATION, make_histories, read_people
+from personare.data.mimic import CITATION, make_visits, read_people
 
 __all__ = ["Mimic3"]
 
@@ -22,6 +22,7 @@ class Mimic3:
     license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
     citation: ClassVar[str] = CITATION
     home: ClassVar[str] = "https://physionet.org/content/mimiciii/1.4/"
+    tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
     __call__ = staticmethod(read_people)
-    make = staticmethod(make_histories)
+    make = staticmethod(make_visits)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from personare.data.mimic import make_histories, read_people
+from personare.data.mimic import make_visits, read_people
 
 __all__ = ["Mimic4"]
 
@@ -26,6 +26,7 @@ class Mimic4:
     license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
     citation: ClassVar[str] = "Johnson et al., Scientific Data 10: 1, 2023"
     home: ClassVar[str] = "https://physionet.org/content/mimiciv/"
+    tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
     __call__ = staticmethod(read_people)
-    make = staticmethod(make_histories)
+    make = staticmethod(make_visits)

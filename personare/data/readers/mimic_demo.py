@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from personare.data.mimic import CITATION, make_histories, read_people
+from personare.data.mimic import CITATION, make_visits, read_people
 
 __all__ = ["MimicDemo"]
 
@@ -26,6 +26,7 @@ class MimicDemo:
     license: ClassVar[str] = "ODbL 1.0"
     citation: ClassVar[str] = CITATION
     home: ClassVar[str] = "https://physionet.org/content/mimiciii-demo/1.4/"
+    tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
     __call__ = staticmethod(read_people)
-    make = staticmethod(make_histories)
+    make = staticmethod(make_visits)

@@ -1,6 +1,6 @@
 """Signals as tables: one file of a sensor, or a folder of them, with or without a header, cut in windows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,9 +10,8 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Recording, Withheld
-from personare.data.made import Made, numbers
-from personare.data.media import people_table
-from personare.data.tables import read_rows
+from personare.data.reading import Found, Made, people_table
+from personare.data.tables import numbers, read_rows
 from personare.data.windows import Sampled, Span, check_windows, make_windows, window_recordings
 
 __all__ = ["Signals"]
@@ -26,7 +25,7 @@ _MOST_UNEVEN = 0.01  # of all steps
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """Reads a file of numbers, one row a sample, or every such file of a folder.
+    """Reads a file of numbers, one row a sample, or every such file of a folder, as the track ``physio``.
 
     Columns are separated by commas, semicolons, tabs or blanks, and a comma may stand for the decimal point. A first
     row that is no numbers names them. A column of times (``time``, ``timestamp`` ..., as dates, seconds, or
@@ -50,6 +49,7 @@ class Signals:
     license: ClassVar[str] = ""
     citation: ClassVar[str] = ""
     home: ClassVar[str] = ""
+    tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -57,26 +57,27 @@ class Signals:
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the signals.
-
-        Returns:
-            Recordings (track ``physio``), the people, and files left out.
-
-        Raises:
-            DataError: There is no such file or folder, or its table of labels cannot be used.
-        """
+    def __call__(self, source: Path) -> Found:
+        """Read the signals."""
+        if not source.exists():
+            raise DataError(f"There is no file or folder {source}. Give the signals.")
+        root, rows, files = source.parent, list[dict[str, str]](), [source]
+        if source.is_dir():
+            root = source
+            every = [path for path in source.rglob("*") if path.name.lower().endswith(_TABLES) and path.is_file()]
+            files = [path for path in every if path.name not in _NO_SIGNALS]
+            if (source / "labels.csv").is_file():
+                rows = [row for _, row in read_rows(source / "labels.csv", required=("file", "subject"))]
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
-        rows = _labels(source)
-        for number, name in enumerate(_files(source), start=1):
+        for number, name in enumerate(sorted(path.relative_to(root).as_posix() for path in files), start=1):
             own = [row for row in rows if row["file"] == name]
             subjects = {row["subject"] for row in own}
             try:
                 if rows and len(subjects) != 1:
                     problem = f"to two people, {' and '.join(sorted(subjects))}" if subjects else "to nobody"
                     raise DataError(f"labels.csv gives it {problem}. Correct the table.")
-                signal = self._read(_root(source) / name)
+                signal = self._read(root / name)
                 who = (subjects.pop() if own else f"{number:02d}", f"{number:02d}")
                 spans = [Span.of(row, ("file", "subject")) for row in own]
                 windows = list(window_recordings(who, {"physio": (name, signal)}, spans, self.window_s, self.step_s))
@@ -87,11 +88,12 @@ class Signals:
             except DataError as error:
                 problem, _, fix = str(error).rpartition(". ")
                 skipped.append(Withheld(item=name, problem=problem, fix=fix))
-        return recordings, people_table((r.subject for r in recordings), {}), skipped
+        return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a window of a signal."""
-        return make_windows(lambda file: self._read(_root(source) / file))
+        root = source.parent if source.is_file() else source
+        return make_windows(lambda file, _: self._read(root / file))
 
     def _read(self, path: Path) -> Sampled:
         table = _table(path)
@@ -104,25 +106,6 @@ class Signals:
             raise DataError(f"{path.name} holds no signal beside the times. Leave it out.")
         columns = tuple(str(name).strip() for name in found)
         return Sampled(values=found.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
-
-
-def _root(source: Path) -> Path:
-    return source.parent if source.is_file() else source
-
-
-def _files(source: Path) -> list[str]:
-    if source.is_file():
-        return [source.name]
-    if not source.is_dir():
-        raise DataError(f"There is no file or folder {source}. Give the signals.")
-    every = (path for path in source.rglob("*") if path.name.lower().endswith(_TABLES))
-    return sorted(p.relative_to(source).as_posix() for p in every if p.is_file() and p.name not in _NO_SIGNALS)
-
-
-def _labels(source: Path) -> list[dict[str, str]]:
-    path = source / "labels.csv"
-    there = source.is_dir() and path.is_file()
-    return [row for _, row in read_rows(path, required=("file", "subject"))] if there else []
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -149,11 +132,7 @@ def _is_time(name: str) -> bool:
 
 
 def _clock(times: pd.Series, path: Path) -> tuple[float, float]:
-    """Return the first time in seconds and the rate in Hz.
-
-    Raises:
-        DataError: There are gaps, or the times do not go on.
-    """
+    """Return the first time in seconds and the rate in Hz; refuse gaps, and times that do not go on."""
     seconds = pd.to_numeric(times, errors="coerce").to_numpy(np.float64)
     if np.isnan(seconds).all():
         stamps = pd.to_datetime(times, errors="coerce", utc=True, format="mixed")

@@ -1,35 +1,30 @@
 """Stress-Predict: wrist sensors (Empatica E4) of people under stress tasks and at rest, cut in windows."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from personare.core.errors import DataError
-from personare.core.types import Array, Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.made import Made, address, read_table
-from personare.data.media import people_table
-from personare.data.windows import check_windows, empatica, make_windows
+from personare.core.types import Recording, Withheld
+from personare.data.reading import Found, Made, address, people_table, recording
+from personare.data.tables import published, read_table
+from personare.data.windows import EMPATICA_TRACKS, check_windows, empatica, make_windows, states_of_windows
 
 __all__ = ["StressPredict"]
 
-_LABELS = "hr_rsp_label.csv.gz"
-_COLUMNS = ("Participant", "Time(sec)", "Label")
-_STRESS = MappingProxyType({0: "rest", 1: "stress"})
-_TRACKS = ("acc", "bvp", "eda", "hr", "temp")
+_LABELS = "hr_rsp_label.csv"
+_STRESS = {0: "rest", 1: "stress"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StressPredict:
     """Reads Stress-Predict: ``Raw_data/S02/{ACC,BVP,EDA,HR,TEMP}.csv.gz`` and ``hr_rsp_label.csv.gz``, packed or not.
 
-    A recording is a window in which every second has the same label. Signals keep their own rates. What was written
-    down by second starts the session; a signal that does not reach over a window is listed and is missing there.
+    A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). Signals keep
+    their own rates. What was written down by second starts the session; a signal that does not reach over a window is
+    listed and is missing there.
 
     **Guarantee**: no window crosses a change of the label; each window left out, and each person without labels, is
     listed with the reason.
@@ -49,76 +44,44 @@ class StressPredict:
     license: ClassVar[str] = "MIT"
     citation: ClassVar[str] = "Iqbal et al., Sensors 22(21): 8135, 2022"
     home: ClassVar[str] = "https://github.com/italha-d/Stress-Predict-Dataset"
+    tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
 
     def __post_init__(self) -> None:
         """Check the options."""
         check_windows(self.window_s, self.step_s)
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the labels by second; no signal is opened.
-
-        Returns:
-            Recordings (tracks ``acc`` 32 Hz, ``bvp`` 64 Hz, ``eda`` and ``temp`` 4 Hz, ``hr`` 1 Hz; label ``stress``,
-            ``stress`` or ``rest``), the people, and windows and people left out.
-
-        Raises:
-            DataError: The labels cannot be read, or a column is missing.
-        """
-        table = read_table(_found(source, _LABELS))
-        missing = [column for column in _COLUMNS if column not in table]
-        if missing:
-            raise DataError(f"{_LABELS} must have the columns {', '.join(missing)}. Get the published one.")
+    def __call__(self, source: Path) -> Found:
+        """Read the labels by second; no signal is opened."""
+        columns = ("Participant", "Time(sec)", "Label")
+        table = read_table(published(source, _LABELS) or source / _LABELS, columns)
         recordings: list[Recording] = []
-        skipped = list(_without_labels(source, {int(p) for p in table["Participant"].unique()}))
-        for person, rows in table.groupby("Participant"):
-            files = {track: _relative(source, int(str(person)), track) for track in _TRACKS}
-            seconds, labels = rows["Time(sec)"].to_numpy(np.int64), rows["Label"].to_numpy()
-            for number, start in enumerate(self._starts(seconds), start=1):
-                inside = labels[(seconds >= start) & (seconds < start + self.window_s)]
-                item = f"participant {person}, window {number}"
-                if len(inside) != self.window_s or len(set(inside)) > 1 or inside[0] not in _STRESS:
-                    skipped.append(_mixed(item))
+        labelled = {int(person) for person in table["Participant"].unique()}
+        skipped = [
+            Withheld(item=f"Raw_data/{path.name}", problem=f"{_LABELS} has no rows for it", fix="Nothing to do.")
+            for path in sorted(source.glob("Raw_data/S*"))
+            if path.name[1:].isdigit() and int(path.name[1:]) not in labelled
+        ]
+        for number, rows in table.groupby("Participant"):
+            person = int(str(number))
+            folder = source / f"Raw_data/S{person:02d}"
+            paths = {track: published(folder, f"{track}.csv") for track in EMPATICA_TRACKS}
+            files = {track: path.relative_to(source).as_posix() for track, path in paths.items() if path}
+            seconds = rows["Time(sec)"].to_numpy(np.int64)
+            codes = np.full(seconds[-1] - seconds[0] + 1, -1)  # a second without a row has no label
+            codes[seconds - seconds[0]] = rows["Label"]
+            windows = states_of_windows(codes, 1, _STRESS, self.window_s, self.step_s)
+            for window, (start_s, inside) in enumerate(windows, start=1):
+                if len(inside) > 1 or inside == {""}:
+                    problem, fix = "the label changes or is missing inside it", "Shorter windows lose less."
+                    item = f"participant {person}, window {window}"
+                    skipped.append(Withheld(item=item, problem=problem, fix=fix))
                     continue
-                span = f"{start}+{self.window_s}"
-                tracks = {track: address(file, span) for track, file in files.items() if file}
-                recordings.append(_recording(int(str(person)), number, tracks, _STRESS[int(inside[0])]))
-        return recordings, people_table((r.subject for r in recordings), {}), skipped
-
-    def _starts(self, seconds: Array) -> range:
-        return range(int(seconds[0]), int(seconds[-1]) - self.window_s + 2, int(self.step_s))
+                span = f"{seconds[0] + start_s}+{self.window_s}"
+                tracks = {track: address(file, span) for track, file in files.items()}
+                labels = {"stress": inside.pop()}
+                recordings.append(recording(f"{person:02d}", f"window{window:03d}", tracks, labels))
+        return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a window of a signal."""
-        return make_windows(lambda file: empatica(source / file))
-
-
-def _found(source: Path, name: str) -> Path:
-    """Return a published file, packed or not."""
-    plain = source / name.removesuffix(".gz")
-    return plain if plain.is_file() else source / name
-
-
-def _relative(source: Path, person: int, track: str) -> str:
-    path = _found(source, f"Raw_data/S{person:02d}/{track.upper()}.csv.gz")
-    return path.relative_to(source).as_posix() if path.is_file() else ""
-
-
-def _without_labels(source: Path, known: set[int]) -> Iterator[Withheld]:
-    folders = sorted(path.name for path in source.glob("Raw_data/S*") if path.name[1:].isdigit())
-    for name in folders:
-        if int(name[1:]) not in known:
-            yield Withheld(item=f"Raw_data/{name}", problem=f"{_LABELS} has no rows for it", fix="Nothing to do.")
-
-
-def _mixed(item: str) -> Withheld:
-    return Withheld(item=item, problem="the label changes or is missing inside it", fix="Shorter windows lose less.")
-
-
-def _recording(person: int, number: int, tracks: dict[str, str], stress: str) -> Recording:
-    return Recording(
-        id=recording_id(f"{person:02d}", "01", f"window{number:03d}"),
-        subject=f"{person:02d}",
-        session="01",
-        tracks=tracks,
-        labels={"stress": stress},
-    )
+        return make_windows(lambda file, _: empatica(source / file))

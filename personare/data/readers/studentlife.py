@@ -1,31 +1,22 @@
 """StudentLife as daily aggregates: what phones of students measured in a day, and the stress they reported."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.made import Made, address, made_from_rows, numbers, read_table
-from personare.data.media import people_table
+from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
+from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
 
-_NAME = re.compile(r"^student_?(?P<number>\d+)$")
-_FIRST = 2  # before it stand the date and the student
-_STRESS = ("lowest", "highest")
-_DAY = re.compile(r"^\d{4}-\d\d-\d\d$")
-_LEVELS = MappingProxyType(
-    {
-        1: "a little stressed", 2: "definitely stressed", 3: "stressed out", 4: "feeling good", 5: "feeling great",
-    }
-)  # fmt: skip
+_STRESS = ["lowest", "highest"]
+_LEVELS = {1: "a little stressed", 2: "definitely stressed", 3: "stressed out", 4: "feeling good", 5: "feeling great"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +25,8 @@ class Studentlife:
 
     Reported stress is a code whose numbers are not in the order of stress (1 a little stressed, 2 definitely, 3
     stressed out, 4 feeling good, 5 feeling great), so the published mean of a day is no degree of stress. A day is
-    ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label ``stress``.
+    ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label ``stress``. The
+    label ``level`` is the answer in words, where a day has one.
 
     **Guarantee**: every row is a recording or listed with the reason; a value that is missing stays missing (NaN).
 
@@ -46,46 +38,41 @@ class Studentlife:
     license: ClassVar[str] = "research"
     citation: ClassVar[str] = "Wang et al., UbiComp 2014: 3-14"
     home: ClassVar[str] = "https://studentlife.cs.dartmouth.edu"
+    tracks: ClassVar[dict[str, str]] = {"phone": "phone"}
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the tables.
-
-        Returns:
-            Recordings (track ``phone``, a table of numbers with NaN; labels ``stress``, ``stressed`` or ``well``, and
-            ``level``, the answer in words, each where the day's answers agree), the students, and days and files that
-            cannot be used.
-
-        Raises:
-            DataError: There is no such folder.
-        """
+    def __call__(self, source: Path) -> Found:
+        """Read the tables."""
         if not source.is_dir():
             raise DataError(f"There is no folder {source}. Give the folder that holds student_01.csv and so on.")
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
         for path in sorted(p for p in source.rglob("*.csv*") if not p.name.startswith(".")):
-            file = path.relative_to(source).as_posix()
-            match = _NAME.match(path.name.partition(".")[0])
+            file, named = path.relative_to(source).as_posix(), re.fullmatch(r"student_?(\d+)\.csv(\.gz)?", path.name)
             try:
                 table = _days(path)
             except DataError as error:
                 skipped.append(Withheld(item=file, problem=str(error), fix="Get the file again, or remove it."))
                 continue
-            for row, (day, low, high) in enumerate(zip(*(table[name] for name in ("day", *_STRESS)), strict=True)):
-                problem = _problem(match, str(day), float(low), float(high))
-                if match is None or problem:
-                    skipped.append(Withheld(item=f"{file} row {row}", problem=problem, fix="Nothing to do."))
+            for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
+                if named is None:
+                    problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
+                elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+                    problem = f"{day!r} is no date"
+                elif not 1 <= low <= high <= len(_LEVELS):
+                    problem = "no stress was reported that day"
                 else:
-                    labels = _labels(float(low), float(high))
-                    recordings.append(_recording(int(match["number"]), str(day), address(file, row), labels))
-        return recordings, people_table((r.subject for r in recordings), {}), skipped
+                    labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
+                    if low == high and low.is_integer():
+                        labels["level"] = _LEVELS[int(low)]
+                    task, tracks = f"day{day.replace('-', '')}", {"phone": address(file, row)}
+                    recordings.append(recording(f"{int(named[1]):02d}", task, tracks, labels))
+                    continue
+                skipped.append(Withheld(item=f"{file} row {row}", problem=problem, fix="Nothing to do."))
+        return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what makes a day's track of its row."""
-
-        def load(file: str) -> pd.DataFrame:
-            return _days(source / file).drop(columns=["day", *_STRESS])
-
-        return made_from_rows(load)
+        return made_from_rows(lambda file: _days(source / file).drop(columns=["day", *_STRESS]))
 
 
 def _days(path: Path) -> pd.DataFrame:
@@ -95,31 +82,8 @@ def _days(path: Path) -> pd.DataFrame:
     if columns[-3:] != [("stress_level", name) for name in ("min", "max", "mean")]:
         raise DataError(f"the last columns of {path.name} must be stress_level min, max and mean")
     names = ["day_of_week" if first == "dow" else f"{second}_{first}" for first, second in columns]
-    phone = numbers(table.iloc[:, _FIRST:-3].set_axis(names[_FIRST:-3], axis=1))
-    stress = numbers(table.iloc[:, -3:-1].set_axis(list(_STRESS), axis=1))
+    phone = numbers(table.iloc[:, 2:-3].set_axis(names[2:-3], axis=1))  # the date and the student stand before
+    stress = numbers(table.iloc[:, -3:-1].set_axis(_STRESS, axis=1))
     days = table.iloc[:, :1].astype(str).set_axis(["day"], axis=1)
     whole = pd.concat([days, phone, stress], axis=1)
     return whole[whole["day"] != "time"].reset_index(drop=True)  # pandas wrote the index's name in a row of its own
-
-
-def _problem(match: re.Match[str] | None, day: str, low: float, high: float) -> str:
-    if match is None:
-        return "its file is not named like student_01.csv, so nobody knows whose day it is"
-    if _DAY.match(day) is None:
-        return f"{day!r} is no date"
-    return "" if 1 <= low <= high <= len(_LEVELS) else "no stress was reported that day"
-
-
-def _labels(low: float, high: float) -> dict[str, str]:
-    felt = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
-    return felt | ({"level": _LEVELS[int(low)]} if low == high and low.is_integer() else {})
-
-
-def _recording(student: int, day: str, row: str, labels: dict[str, str]) -> Recording:
-    return Recording(
-        id=recording_id(f"{student:02d}", "01", f"day{day.replace('-', '')}"),
-        subject=f"{student:02d}",
-        session="01",
-        tracks={"phone": row},
-        labels=labels,
-    )

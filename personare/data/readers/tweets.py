@@ -1,27 +1,20 @@
 """Pairs of a photo and a text from Twitter, each with one sentiment: a table beside a folder of pairs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-import pandas as pd
-
 from personare.core.types import Recording, Withheld
-from personare.data.index import recording_id
-from personare.data.made import Made, address, parted
-from personare.data.media import people_table
+from personare.data.reading import Found, Made, make_posts, people_table, post
 from personare.data.tables import read_rows
-from personare.data.texts import read_text, without_addresses
 
 __all__ = ["Tweets"]
-
-_SENTIMENTS = ("negative", "neutral", "positive")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tweets:
-    """Reads a table with the columns ``guid`` and ``tag`` beside photos and texts named by ``guid``.
+    """Reads a table with the columns ``guid`` and ``tag`` (the label ``sentiment``) beside photos and texts of pairs.
 
     Who wrote a pair is not known, so each pair is a person of its own: a split by person is one by pair here, and
     somebody who wrote two pairs may be on both sides. Handles, links and mail addresses inside the texts become
@@ -33,7 +26,7 @@ class Tweets:
 
     Args:
         table: The name of the table.
-        folder: Where photos and texts are.
+        folder: Where photos and texts are, named by ``guid``.
         encoding: How texts are decoded that are not UTF-8.
     """
 
@@ -44,53 +37,28 @@ class Tweets:
     license: ClassVar[str] = "research"
     citation: ClassVar[str] = "Niu et al., MultiMedia Modeling 2016: 15-27"
     home: ClassVar[str] = "https://mcrlab.net/research/mvsa-sentiment-analysis-on-multi-view-social-data/"
+    tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
 
-    def __call__(self, source: Path) -> tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]:
-        """Read the table; no text and no photo is opened.
-
-        Returns:
-            Recordings (tracks ``picture`` and ``text``; label ``sentiment``), a row for each pair's unknown author,
-            and rows that cannot be used.
-
-        Raises:
-            DataError: There is no such table, or a column is missing.
-        """
+    def __call__(self, source: Path) -> Found:
+        """Read the table; no text and no photo is opened."""
         recordings: dict[str, Recording] = {}
         skipped: list[Withheld] = []
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
-            guid, sentiment = row["guid"].removesuffix(".0"), row["tag"].lower()
-            problem = self._problem(source, guid, sentiment) or ("listed before" if guid in recordings else "")
-            if problem:
-                fix = "Correct the row, or remove it."
-                skipped.append(Withheld(item=f"{self.table} line {line}", problem=problem, fix=fix))
+            guid = row["guid"].removesuffix(".0")
+            pair: Recording | str
+            if not (guid.isascii() and guid.isalnum()):
+                pair = f"the guid {guid!r} must be letters and digits"
+            elif guid in recordings:
+                pair = "listed before"
             else:
-                recordings[guid] = self._recording(guid, sentiment)
-        found = list(recordings.values())
-        return found, people_table((r.subject for r in found), {}), skipped
+                pair = post(source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
+            if isinstance(pair, str):
+                item, fix = f"{self.table} line {line}", "Correct the row, or remove it."
+                skipped.append(Withheld(item=item, problem=pair, fix=fix))
+            else:
+                recordings[guid] = pair
+        return list(recordings.values()), people_table(recordings.values()), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what makes a text without addresses of a published one."""
-
-        def make(address: str) -> Made:
-            text = read_text(source / parted(address)[0], otherwise=self.encoding)
-            return Made(values=without_addresses(text))
-
-        return make
-
-    def _problem(self, source: Path, guid: str, sentiment: str) -> str:
-        if not (guid.isascii() and guid.isalnum()):
-            return f"the guid {guid!r} must be letters and digits"
-        if sentiment not in _SENTIMENTS:
-            return f"the sentiment {sentiment!r} is not one of {', '.join(_SENTIMENTS)}"
-        absent = [s for s in ("jpg", "txt") if not (source / self.folder / f"{guid}.{s}").is_file()]
-        return f"there is no file {self.folder}/{guid}.{absent[0]}" if absent else ""
-
-    def _recording(self, guid: str, sentiment: str) -> Recording:
-        subject, stem = f"pair{guid}", f"{self.folder}/{guid}"
-        return Recording(
-            id=recording_id(subject, "01", "post"),
-            subject=subject,
-            session="01",
-            tracks={"picture": f"{stem}.jpg", "text": address(f"{stem}.txt", "text")},
-            labels={"sentiment": sentiment},
-        )
+        return make_posts(source, self.encoding)

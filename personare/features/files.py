@@ -1,23 +1,53 @@
-"""A piece of a sound or a film as a file of its own: sound cut by samples, film by frames."""
+"""A recording's file as it came: which tracks a player finds, whether they can be used, and pieces cut out of it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.data.media import track_of
 from personare.features import audio, video
-from personare.features.audio_files import BLOCK_S
-
-__all__ = ["Cutter"]
+from personare.features._containers import played
+from personare.features.pictures import decoded
 
 _LATE_S = 1.0  # people round the end of a file up to a whole second
 _OUTSIDE = "{} ends before this piece does. Correct its start and end."
 _QUALITY = 17  # H.264 rate factor: the cut is drawn anew and should not be seen to be
+
+
+def tracks(path: Path) -> tuple[str, ...]:
+    """Return which of ``audio`` and ``video`` a player finds in a file; both if none, so that ``check`` says why."""
+    with suppress(av.FFmpegError, OSError, ValueError), av.open(f"file:{path}") as container:
+        return tuple(kind for kind in ("audio", "video") if played(container, kind)) or ("audio", "video")
+    return ("audio", "video")
+
+
+def check(path: Path, track: str) -> None:
+    """Decode one file of a recording from end to end, and refuse what is broken, empty, silent or truncated.
+
+    Other tracks than ``audio``, ``video`` and ``picture`` are not decoded.
+    """
+    decode: dict[str, Callable[[Path], object]] = {"audio": audio.check, "video": video.check, "picture": decoded}
+    if track in decode:
+        decode[track](path)
+
+
+def remarks(path: Path) -> list[str]:
+    """Say what is mended in a recording to make it usable, and what a player hides of it; sentences, for people.
+
+    A file that cannot be used at all has no remarks: ``check`` says why.
+    """
+    said: list[str] = []
+    for track in tracks(path):
+        with suppress(DataError):
+            said += (audio if track == "audio" else video).remarks(path)
+    return said
 
 
 @dataclass
@@ -49,13 +79,13 @@ class _Tape:
                 return
 
 
-def _pictures(source: Path) -> Iterator[tuple[float, Any]]:
+def _frames(source: Path) -> Iterator[tuple[float, Any]]:
     yield from ((time_s, image) for _, time_s, image in video.read(source))
 
 
 def _blocks(source: Path) -> Iterator[tuple[float, Any]]:
-    for block in audio.blocks(source, block_s=BLOCK_S):
-        yield block.start_s + len(block.values) / block.rate_hz, block
+    for block in audio.blocks(source, block_s=audio.BLOCK_S):
+        yield block.start_s + block.duration_s, block
 
 
 @dataclass
@@ -65,40 +95,30 @@ class Cutter:
     **Guarantee**: pieces that touch share no sample and no frame, and together they hold all of both.
     """
 
-    _film: _Tape = field(default_factory=lambda: _Tape(_pictures))
+    _film: _Tape = field(default_factory=lambda: _Tape(_frames))
     _sound: _Tape = field(default_factory=lambda: _Tape(_blocks))
     _last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
     def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:
-        """Cut one piece.
+        """Cut one piece, in seconds from the start of the file.
 
         Args:
             source: A sound or a film.
             target: ``.wav`` for the sound alone, ``.mp4`` for the film with its sound.
-            start_s: Seconds from the start of the file.
-            end_s: Seconds from the start of the file.
+            start_s: Where the piece begins.
+            end_s: Where it ends; outside of the file is an error.
 
         Returns:
             False, and no file, if the sound of a film without sound is asked for.
-
-        Raises:
-            DataError: The piece lies outside of the file, or the file cannot be decoded or written.
         """
         film = video.probe(source) if track_of(source.name) == "video" else None
         sound = self._heard(source, start_s, end_s) if film is None or film.has_sound else None
         if film is None and sound is None:
             raise DataError(_OUTSIDE.format(source.name))
-        if film is not None and target.suffix != ".wav":
-            self._filmed(source, target, (start_s, end_s), film, sound)
-            return True
-        if sound is not None:
-            audio.write(target, sound)
-        return sound is not None
-
-    def _filmed(
-        self, source: Path, target: Path, span_s: tuple[float, float], film: video.VideoInfo, sound: Signal | None
-    ) -> None:
-        start_s, end_s = span_s
+        if film is None or target.suffix == ".wav":
+            if sound is not None:
+                audio.write(target, sound)
+            return sound is not None
         frames = 0
         with video.VideoWriter(
             target,
@@ -116,6 +136,7 @@ class Cutter:
                     frames += 1
             if not frames or end_s > self._film.last_s + 1 / film.rate_hz + _LATE_S:
                 raise DataError(_OUTSIDE.format(source.name))
+        return True
 
     def _heard(self, source: Path, start_s: float, end_s: float) -> Signal | None:
         """Return the piece of a sound; None if the sound ends clearly before the piece does."""

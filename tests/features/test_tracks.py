@@ -7,8 +7,7 @@ import pytest
 from PIL import Image
 
 from personare.core.errors import DataError
-from personare.features.track_writing import TrackForm, form_of, write_track
-from personare.features.tracks import read_track
+from personare.features.tracks import TrackForm, form_of, read_track, write_track
 
 NOTE = {"Synthetic": True}
 

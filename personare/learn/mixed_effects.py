@@ -1,0 +1,292 @@
+"""What a group's recordings are made of, a class, a person and the moment: a linear mixed model, plain or private."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.covariance import ledoit_wolf_shrinkage
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Batch, Spend
+from personare.learn.privacy import PrivacyPlan
+
+_ROUNDS = 5
+_RIDGE = 1e-3
+_MOST_TAKEN = 0.99  # of a person's mean: what is left still tells the classes of people who show one each
+_WORTH = 5  # people whom all recordings together count as, when few people must tell how two columns go together
+_LARGEST_NOISE = 1.0  # of what people differ by: beyond, a direction tells next to nothing
+_FEWEST_SHOW = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedEffects:
+    """Rows are the mean of their class, plus a person's own part, plus what this recording adds; all are normal.
+
+    A person's part is one for all of the person's recordings, over all modalities together: that is what makes the
+    voice, the face and the heart of a made-up person belong together, and stay the same.
+
+    Attributes:
+        means: (C, K) of classes.
+        between: (K, R) a person's part is this times R normal numbers.
+        within: (C, K, S) the same for a recording of each class.
+
+    **Source**: the linear mixed model, N. Laird, J. Ware, "Random-effects models for longitudinal data", Biometrics 38
+    (1982), doi:10.2307/2529876, fitted by moments; class means after W. Fuller, G. Battese, "Transformations for
+    estimation of linear models with nested-error structure", JASA 68 (1973), doi:10.1080/01621459.1973.10481396, with
+    one share for all columns; moments are shrunk as by O. Ledoit, M. Wolf, J. Multivariate Analysis 88 (2004),
+    doi:10.1016/S0047-259X(03)00096-4, to no correlation; that people are shrunk to recordings is ours.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> who, labels = np.repeat(np.arange(30), 20), np.tile([0, 1], 300)
+        >>> rows = rng.standard_normal((600, 2)) + 3 * rng.standard_normal((30, 2))[who] + 5 * labels[:, None]
+        >>> batch = Batch(ids=(), arrays={}, present={}, labels=labels, classes=("calm", "joy"), subjects=who)
+        >>> effects = MixedEffects.of(rows, batch)
+        >>> (effects.means[1] - effects.means[0]).round(0)
+        array([5., 5.])
+        >>> bool(2 < np.sqrt((effects.between**2).sum(axis=1)).mean() < 4)
+        True
+    """
+
+    means: Array
+    between: Array
+    within: Array
+
+    @classmethod
+    def of(cls, rows: Array, batch: Batch) -> "MixedEffects":
+        """Fit to complete rows (N, K) of a batch's recordings; a class that does not occur has the mean of all."""
+        labels, whose = batch.labels, np.unique(batch.subjects, return_inverse=True)[1]
+        means = _class_means(rows, labels, whose, len(batch.classes))
+        left = rows - means[labels]
+        counts = np.bincount(whose)
+        own = _sums(left, whose) / counts[:, None]  # (P, K)
+        moments = (left - own[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))  # as if people were known
+        pooled = _moments(moments)
+        # the share of the correlations of few rows that is noise
+        scale = np.sqrt(np.maximum((moments**2).mean(axis=0), 1e-12))
+        noise = float(ledoit_wolf_shrinkage(moments / scale, assume_centered=True))
+        covariance = _toward(own - own.mean(axis=0), _moments(left)) * len(counts) / max(1, len(counts) - 1)
+        between = root(covariance - pooled * (1 / counts).mean())  # what recordings differ in is partly in a mean
+        # a class has its own covariance as far as its recordings tell it
+        within = []
+        for c in range(len(batch.classes)):
+            part = moments[labels == c]
+            trust = len(part) / (len(part) + rows.shape[1])
+            mixed = trust * _moments(part) + (1 - trust) * pooled
+            within.append(root((1 - noise) * mixed + noise * np.diag(np.diag(mixed))))
+        return cls(means=means, between=between, within=np.stack(within))
+
+    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
+        """Return (N, K) rows of made-up people, of classes ``labels`` (N,), by the people ``whose`` (N,), from 0."""
+        people = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1])) @ self.between.T  # (P, K)
+        rows = self.means[labels] + people[whose]
+        for c in np.unique(labels):
+            chosen = labels == c
+            rows[chosen] += rng.standard_normal((chosen.sum(), self.within.shape[2])) @ self.within[c].T
+        return np.asarray(rows)
+
+    def main_directions(self, most: int) -> tuple[Array, Array]:
+        """Return the deviation of a recording by column, (K,), and orthonormal directions (K, R), classes first."""
+        scale = np.sqrt(np.maximum((self.within**2).sum(axis=2).mean(axis=0), 1e-6))
+        people = self.between / scale[:, None]
+        within = np.mean([moment / scale[:, None] @ (moment / scale[:, None]).T for moment in self.within], axis=0)
+        main = np.linalg.eigh(within + people @ people.T)[1][:, ::-1]
+        offsets = (self.means - self.means.mean(axis=0)) / scale
+        _, strength, span = np.linalg.svd(offsets, full_matrices=False)
+        classes = span[strength > 1e-6 * max(float(strength[0]), 1e-12)]
+        basis = np.linalg.qr(np.concatenate([classes, main.T]).T)[0]
+        return scale, basis[:, : min(most, len(scale))]
+
+    def fill(self, rows: Array, batch: Batch) -> Array:
+        """Put class means where rows are NaN: not a word from anybody else in the batch."""
+        return np.where(np.isnan(rows), self.means[batch.labels], rows)
+
+
+def fit_privately(
+    rows: Array,
+    group: Batch,
+    public_rows: Array,
+    public: Batch,
+    *,
+    epsilon: float,
+    delta: float,
+    directions: int = 16,
+    rng: np.random.Generator,
+) -> tuple[MixedEffects, Spend]:
+    """Fit to public people, then move the means of classes toward those of a private group, by one noised sum.
+
+    Each person gives one row: how far the person's means of all classes together, and of each class beyond that, lie
+    from the public ones, along the directions in which public recordings differ most, in units of what public people
+    differ by. Noise is as long as such a row, so it is told from the public means and not from zero. Private and public
+    means are then weighted by how sure each is: with little epsilon or few people the public ones stay. Everything else
+    (the variances of people and of recordings, and all other directions) is that of the public people: a covariance
+    costs far more.
+
+    **Guarantee**: what comes out is (epsilon, delta)-differentially private for each person of the group.
+
+    Args:
+        rows: (N, K) of the group, NaN where missing.
+        group: Whose they are.
+        public_rows: (M, K), complete.
+        public: Whose those are.
+        epsilon: Bound.
+        delta: Chance that it fails.
+        directions: How many at most; fewer, where noise would be larger than what people differ by.
+        rng: Draws the noise.
+
+    Raises:
+        DataError: So few people that noise would be larger than what people differ by.
+
+    **Source**: the Gaussian mechanism with everybody in the one batch; weights by inverse variances as of
+    R. DerSimonian, N. Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7 (1986),
+    doi:10.1016/0197-2456(86)90046-2: two groups, whose own difference is found from how far apart they are.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> who, labels = np.repeat(np.arange(200), 4), np.tile([0, 1], 400)
+        >>> rows = rng.standard_normal((800, 3)) + labels[:, None] * [2.0, 0, 0]
+        >>> group = Batch(ids=(), arrays={}, present={}, labels=labels, classes=("calm", "joy"), subjects=who)
+        >>> public = replace(group, labels=labels[:80], subjects=who[:80])
+        >>> effects, spend = fit_privately(rows + 0.5, group, rows[:80], public, epsilon=4.0, delta=1e-4, rng=rng)
+        >>> bool((effects.means - MixedEffects.of(rows[:80], public).means).mean(axis=0).min() > 0.3)
+        True
+        >>> spend.epsilon <= 4.0
+        True
+    """
+    effects = MixedEffects.of(public_rows, public)
+    classes, people = len(effects.means), len(np.unique(group.subjects))
+    plan = PrivacyPlan(epsilon=epsilon, delta=delta, unit="person", units=people, expected_batch=people, steps=1)
+    # how many directions the noise leaves something of depends on public numbers alone
+    noise = plan.noise_multiplier * math.sqrt(1 + classes) / people  # of one direction
+    affordable = math.floor((_LARGEST_NOISE / noise) ** 2)
+    if affordable < 1:
+        raise DataError(
+            f"epsilon {epsilon} needs at least {math.ceil(noise * people / _LARGEST_NOISE)} people here, {people} were "
+            "given: with fewer, noise hides what there is. Add people, or take a larger epsilon."
+        )
+    scale, main = effects.main_directions(min(directions, affordable))
+    usual = _by_person(public_rows, public, effects, main / scale[:, None])  # (P, 1 + C, R)
+    count = len(usual)
+    each = np.sqrt([(part**2).mean() * count / (count - 1) for part in (usual[:, :1], usual[:, 1:])])
+    spread = np.repeat(np.maximum(each, 1e-6), [1, classes])[:, None]  # (1 + C, 1)
+    own = _by_person(effects.fill(rows, group), group, effects, main / scale[:, None])
+    sums = (own / spread).reshape(people, -1)
+    clip_norm = math.sqrt(sums.shape[1])
+    noised = next(plan.batches(rng)).release(sums, clip_norm).reshape(len(spread), -1)
+    # Anybody who knows the public people and the noise can do what follows: it costs nothing more.
+    shown = np.maximum((usual != 0).any(axis=2).mean(axis=0), _FEWEST_SHOW)[:, None]  # (1 + C, 1) who has a class
+    unsure = (1 / people + (plan.noise_multiplier * clip_norm / people) ** 2) / shown**2
+    parts = zip(np.split(noised / shown, [1]), np.split(unsure, [1]), strict=True)  # all together, and beyond that
+    moved = np.concatenate([_trusted(part, unsure_part, 1 / count) for part, unsure_part in parts]) * spread
+    means = effects.means + (moved[:1] + moved[1:]) @ main.T * scale
+    return replace(effects, means=means), plan.spend()
+
+
+def _by_person(rows: Array, batch: Batch, public: MixedEffects, directions: Array) -> Array:
+    """Return (P, 1 + C, R): how far each person's classes together, and each beyond that, lie from the public means.
+
+    Of somebody who shows one class only, nothing tells the person from the class: all of it counts as the class's.
+    """
+    offsets = (rows - public.means[batch.labels]) @ directions
+    people, whose = np.unique(batch.subjects, return_inverse=True)
+    classes = len(public.means)
+    totals, counts = np.zeros((len(people), classes, offsets.shape[1])), np.zeros((len(people), classes))
+    np.add.at(totals, (whose, batch.labels), offsets)
+    np.add.at(counts, (whose, batch.labels), 1)
+    means, has = totals / np.maximum(counts, 1)[:, :, None], (counts > 0)[:, :, None]
+    several = has.sum(axis=1, keepdims=True) > 1
+    center = np.where(several, means.sum(axis=1, keepdims=True) / has.sum(axis=1, keepdims=True), 0.0)  # (P, 1, R)
+    return np.concatenate([center, (means - center) * has], axis=1)
+
+
+def _trusted(difference: Array, unsure: Array, unsure_public: float) -> Array:
+    """Shrink private differences from public means by how sure both are, and how far apart the groups turn out."""
+    expected = unsure + unsure_public  # of the square, if the groups were of the same people
+    luck = 2 * math.sqrt(2 / difference.size)  # two deviations of a mean of squares
+    apart = max(0.0, float((difference**2 - expected * (1 + luck)).mean()))
+    return np.asarray(difference * (unsure_public + apart) / (unsure_public + apart + unsure))
+
+
+def root(covariance: Array) -> Array:
+    """Return a symmetric root of the nearest covariance; directions of negative variance are left out."""
+    values, vectors = np.linalg.eigh((covariance + covariance.T) / 2)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T)
+
+
+def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
+    """Fill what is NaN in (N, K) rows of classes (N,) by draws from what the rest of the row tells of it.
+
+    **Source**: A. Dempster, N. Laird, D. Rubin, JRSS B 39 (1977), doi:10.1111/j.2517-6161.1977.tb01600.x (the normal
+    case); the last fill is drawn, so that variances are not too small.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.standard_normal((200, 1)) @ np.ones((1, 2))
+        >>> holes = x.copy()
+        >>> holes[:50, 1] = np.nan
+        >>> bool(abs(complete(holes, np.zeros(200, dtype=int), rng=rng) - x).max() < 0.3)
+        True
+    """
+    missing = np.isnan(rows)
+    if not missing.any():
+        return rows
+    filled = np.where(missing, np.nanmean(rows, axis=0), rows)
+    patterns = np.unique(missing, axis=0)
+    for last in [False] * _ROUNDS + [True]:
+        means = _plain_means(filled, labels, int(labels.max()) + 1)
+        left = filled - means[labels]
+        covariance = _moments(left) + _RIDGE * np.eye(rows.shape[1])
+        for hole in patterns[patterns.any(axis=1)]:
+            chosen = (missing == hole).all(axis=1)
+            slope = np.linalg.solve(covariance[np.ix_(~hole, ~hole)], covariance[np.ix_(~hole, hole)])  # (seen, lost)
+            expected = means[labels[chosen]][:, hole] + left[np.ix_(chosen, ~hole)] @ slope
+            if last:
+                unknown = root(covariance[np.ix_(hole, hole)] - covariance[np.ix_(hole, ~hole)] @ slope)
+                expected = expected + rng.standard_normal(expected.shape) @ unknown
+            filled[np.ix_(chosen, hole)] = expected
+    return filled
+
+
+def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Array:
+    """Return class means (C, K), found within people as far as people differ and give more than one class.
+
+    Of each person's recordings a share of their mean is taken off, all of it if recordings of one person are alike.
+    """
+    counts = np.bincount(whose)
+    left = rows - _plain_means(rows, labels, classes)[labels]
+    own = _sums(left, whose) / counts[:, None]  # (P, K)
+    within = ((left - own[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
+    between = max(float((own**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
+    share = 1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12))  # (P,)
+    share = np.minimum(share, _MOST_TAKEN)
+    which = np.eye(classes)[labels]  # (N, C)
+    asked, told = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (which, rows))
+    means = np.linalg.lstsq(asked, told, rcond=None)[0]
+    means[which.sum(axis=0) == 0] = rows.mean(axis=0)
+    return np.asarray(means)
+
+
+def _plain_means(rows: Array, labels: Array, classes: int) -> Array:
+    return _sums(rows, labels, classes) / np.maximum(np.bincount(labels, minlength=classes), 1)[:, None]
+
+
+def _sums(rows: Array, whose: Array, count: int | None = None) -> Array:
+    total = np.zeros((count or int(whose.max()) + 1, rows.shape[1]))
+    np.add.at(total, whose, rows)
+    return total
+
+
+def _moments(rows: Array) -> Array:
+    return np.asarray(rows.T @ rows / max(1, len(rows)))
+
+
+def _toward(rows: Array, like: Array) -> Array:
+    """Return the covariance of few centered rows, with correlations drawn toward ``like`` the more the fewer there are.
+
+    People are few, recordings are many: where people do not tell how two columns go together, recordings do.
+    """
+    deviation = np.sqrt(np.maximum((rows**2).mean(axis=0), 1e-12))
+    scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
+    target = like / np.outer(scale, scale) * np.outer(deviation, deviation)
+    share = _WORTH / (_WORTH + len(rows))
+    return np.asarray((1 - share) * _moments(rows) + share * target)

@@ -1,0 +1,157 @@
+"""Synthetic people: whom they are drawn from, of which class each recording is, and the batch they come out as."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from personare.core.errors import DataError, OptionError
+from personare.core.state import from_state, to_state
+from personare.core.types import Array, Batch, Spend
+from personare.learn.marginals import Marginals
+from personare.learn.mixed_effects import complete
+from personare.learn.row_codes import ModalityCode, RowCodes
+from personare.learn.texture import Basis, Texture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Population:
+    """What synthetic recordings have in common with the group they are drawn after.
+
+    Attributes:
+        classes: What they may be of.
+        priors: (C,) how often; of the group, or public.
+        columns: Names of the columns by modality.
+        spends: What learning cost.
+
+    Example:
+        >>> population = Population(classes=("calm", "joy"), priors=np.array([0.5, 0.5]), columns={})
+        >>> labels, whose = population.labels(2, 3, None, rng=np.random.default_rng(0))
+        >>> whose.tolist(), len(labels)
+        ([0, 0, 0, 1, 1, 1], 6)
+    """
+
+    classes: tuple[str, ...]
+    priors: Array
+    columns: Mapping[str, tuple[str, ...]]
+    spends: tuple[Spend, ...] = ()
+
+    @classmethod
+    def of(cls, batch: Batch, spends: tuple[Spend, ...] = ()) -> "Population":
+        """Learn how often each class occurs; under differential privacy ``batch`` must be public."""
+        counts = np.bincount(batch.labels, minlength=len(batch.classes))
+        return cls(classes=batch.classes, priors=counts / counts.sum(), columns=dict(batch.columns), spends=spends)
+
+    def labels(
+        self, people: int, recordings: int, labels: Array | None, *, rng: np.random.Generator
+    ) -> tuple[Array, Array]:
+        """Return the classes asked for, or drawn, and which synthetic person each recording is of; both (N,).
+
+        Raises:
+            OptionError: Nobody is asked for, or classes that were not learned.
+        """
+        if people < 1 or recordings < 1:
+            raise OptionError(f"At least one person with one recording can be made up, asked: {people}, {recordings}.")
+        whose = np.repeat(np.arange(people), recordings)
+        if labels is None:
+            return rng.choice(len(self.classes), size=len(whose), p=self.priors), whose
+        asked = np.asarray(labels)
+        learned = np.flatnonzero(self.priors > 0)
+        if asked.shape != whose.shape or asked.dtype.kind not in "iu" or not np.isin(asked, learned).all():
+            raise OptionError(
+                f"labels must be one class for each of the {len(whose)} recordings, a position in {self.classes}, of "
+                f"those that were learned ({', '.join(self.classes[i] for i in learned)}); given shape {asked.shape}, "
+                f"values {np.unique(asked).tolist()[:12]}."
+            )
+        return asked.astype(np.int64), whose
+
+    def batch(self, arrays: Mapping[str, Array], labels: Array, whose: Array) -> Batch:
+        """Return the recordings, everything present."""
+        subjects = np.array([f"synthetic-{person + 1:04d}" for person in whose])
+        take = np.arange(len(whose)) - np.searchsorted(whose, whose) + 1
+        return Batch(
+            ids=tuple(f"{person}-{number:04d}" for person, number in zip(subjects, take, strict=True)),
+            arrays=arrays,
+            present={modality: np.ones(len(whose), dtype=bool) for modality in arrays},
+            labels=labels.astype(np.int64),
+            classes=self.classes,
+            subjects=subjects,
+            columns=self.columns,
+        )
+
+
+class RowModel(Protocol):
+    """What a generator of recordings learned of rows of normal numbers."""
+
+    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
+        """Return (N, K) rows of classes ``labels`` (N,), by the people ``whose`` (N,), counted from 0."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingSampler:
+    """A fitted generator of recordings: classes and people are drawn, then rows, then what rows stand for."""
+
+    codes: RowCodes
+    model: RowModel
+    population: Population
+
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that fitting cost."""
+        return self.population.spends
+
+    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
+        """Return made-up people; see ``core.protocols.Sampler``."""
+        labels, whose = self.population.labels(people, recordings, labels, rng=rng)
+        rows = self.model.draw(labels, whose, rng=rng)
+        return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
+
+    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+        """Return everything as arrays and text."""
+        return to_state(self)
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str], model: type) -> "RecordingSampler":
+        """Build again what ``state`` returned, where ``model`` is the kind of the row model."""
+        parts = (Population, Spend, RowCodes, ModalityCode, Marginals, Texture, Basis)
+        sampler: RecordingSampler = from_state(tensors, about, cls, model, *parts)
+        return sampler
+
+
+def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:
+    """Learn how a batch is coded, and return its rows (N, K), what is missing in them drawn from the rest."""
+    codes = RowCodes.of(batch)
+    return codes, complete(codes.encode(batch), batch.labels, rng=rng)
+
+
+def check_group(train: Batch, *, fewest: int) -> None:
+    """Refuse a group of fewer than ``fewest`` people: too small to make people up from."""
+    people = len(np.unique(train.subjects))
+    if people < fewest:
+        raise DataError(
+            f"This generator needs recordings of at least {fewest} people, {people} were given: with fewer, made-up "
+            "people would be copies. Add people, or choose another generator."
+        )
+
+
+def check_public(train: Batch, public: Batch | None, *, fewest: int = 1) -> Batch:
+    """Return the public recordings that ranges, scaling and directions come from under differential privacy.
+
+    Raises:
+        OptionError: There are none.
+        DataError: They have other classes or modalities than the group, or are of too few people.
+    """
+    if public is None:
+        raise OptionError(
+            "Differential privacy needs public recordings, for ranges, scaling and directions: taken from the people "
+            "to be protected, they would give them away. Give public, or epsilon=None."
+        )
+    if public.classes != train.classes or set(public.arrays) != set(train.arrays):
+        raise DataError(
+            f"Public recordings must have the classes {train.classes} and modalities {sorted(train.arrays)} of the "
+            f"group, they have {public.classes} and {sorted(public.arrays)}."
+        )
+    check_group(public, fewest=fewest)
+    return public

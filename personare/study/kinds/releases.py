@@ -1,0 +1,263 @@
+"""Recordings whose people are hidden: the same clips with another face and another voice."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from personare import __version__
+from personare.anonymize._recordings import Disguise, Locate, Masks, anonymize_recording
+from personare.anonymize._recordings import Outcome as Hidden
+from personare.anonymize._release import fit_masks, release_recordings
+from personare.core import registry
+from personare.core.errors import DataError, reason
+from personare.core.types import Recording, Release, Result, Withheld
+from personare.data.cohort import open_cohort
+from personare.data.runs import fingerprint
+from personare.evaluate.judging import judge
+from personare.evaluate.unmeasured import unmeasured
+from personare.features.locations import Locations, locate_live
+from personare.features.tracks import gather, has_landmarker, observe
+from personare.study.admission import admit
+from personare.study.lineage import ORIGINAL, note_sources
+from personare.study.opening import table
+from personare.study.plan import StudyPlan
+from personare.study.study import Outcome, Study, read_result
+
+__all__ = ["Releases"]
+
+_ATTACKS, _UTILITIES = "personare.evaluate.attacks", "personare.evaluate.utility"
+
+
+@dataclass(frozen=True)
+class Releases:
+    """Hides the people of a cohort once for each disguise, and judges each release against the originals."""
+
+    row = Disguise
+    alone = False
+
+    def __call__(self, study: Study, rows: Sequence[Disguise]) -> Outcome:
+        """Make every release of recordings, one recording a process, and judge several at a time."""
+        outcome = Outcome()
+        try:
+            work = _Hiding.open(study, rows)
+            outcome.skipped += [*work.skipped, *work.observe(ORIGINAL, work.sources)]
+        except Exception as error:
+            for row in rows:
+                outcome.missed(row.name, error)
+            return outcome
+        for row in rows:
+            outcome.attempt(row.name, lambda: Outcome(releases=[work.release(row)]))  # noqa: B023
+        outcome.rows += work.judge(outcome.releases) if outcome.releases else []
+        return outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hiding:
+    """The recordings of a study that are hidden.
+
+    Attributes:
+        study: Whose.
+        recordings: Those that were admitted.
+        sources: Their files, recording -> track -> path.
+        skipped: Those that were not.
+        stamps: What changes when a recording's files do.
+    """
+
+    study: Study
+    recordings: tuple[Recording, ...]
+    sources: Mapping[str, Mapping[str, Path]]
+    skipped: tuple[Withheld, ...]
+    stamps: Mapping[str, str]
+
+    @classmethod
+    def open(cls, study: Study, rows: Sequence[Disguise]) -> "_Hiding":
+        """Ask the vault for every recording of the cohort."""
+        cohort, purpose = study.cohort, study.plan.purpose
+        modalities = [m for m in ("audio", "video") if any(m in row.modalities for row in rows)]
+        recordings, sources, skipped = admit(cohort, modalities, purpose, study.ledger)
+        if not recordings:
+            why = skipped[0].problem if skipped else f"it has no {' or '.join(modalities)}"
+            raise DataError(f"No recording of {cohort.name} can be studied: {why}.")
+        note_sources(study.folder, ORIGINAL, purpose, sources)
+        stamps = {name: _stamp(files) for name, files in sources.items()}
+        return cls(study=study, recordings=recordings, sources=sources, skipped=tuple(skipped), stamps=stamps)
+
+    @cached_property
+    def key(self) -> str:
+        """What releases and figures depend on."""
+        recordings = [asdict(r) for r in self.recordings]
+        return fingerprint([self.stamps, recordings, self.study.plan.seed, has_landmarker()])
+
+    def observe(self, name: str, files: Mapping[str, Mapping[str, Path]]) -> list[Withheld]:
+        """Describe recordings as an attacker sees them; of the originals, find the faces for all releases."""
+        run, views = self.study.folder, _views(self.study.plan)
+        work = partial(
+            observe,
+            folder=run.private / "views" / name,
+            views=views,
+            locations=run.private / "locations",
+            original=name == ORIGINAL,
+        )
+        keys = {
+            recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
+            for recording, tracks in files.items()
+        }
+        items = {recording: (recording, tracks) for recording, tracks in files.items()}
+        steps = run.private / "steps" / f"observe-{name}"
+        seen = self.study.workers.each(f"look at {name}", items, work, steps, keys, _unseen)
+        return [
+            Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
+            for recording, found in sorted(seen)
+            for problem in found["problems"]
+        ]
+
+    def release(self, row: Disguise) -> Release:
+        """Make one release and describe it as an attacker would."""
+        run, purpose = self.study.folder, self.study.plan.purpose
+        root = run.root / "releases" / row.name
+        note_sources(run, row.name, purpose, self.sources)
+        made = run.step(
+            f"release-{row.name}",
+            inputs={"recordings": self.key},
+            options=asdict(row),
+            work=lambda: self._make(row),
+            product=root,
+        )
+        release = Release(**{**made, "root": root, "withheld": tuple(Withheld(**w) for w in made["withheld"])})
+        note_sources(run, row.name, purpose, self.sources)
+        recordings = open_cohort(root).recordings
+        self.observe(row.name, {r.id: {track: root / path for track, path in r.tracks.items()} for r in recordings})
+        return release
+
+    def _make(self, row: Disguise) -> Mapping[str, Any]:
+        run, seed = self.study.folder, self.study.plan.seed
+        locations = run.private / "locations"
+        with run.making(row.name) as part:
+            if not part.exists():
+                run.forget(f"hide-{row.name}")  # what it remembers went with the folder
+            locate = partial(_locate, locations, row.needs_landmarks())
+            masks = fit_masks(row, self.recordings, self.sources, locate, seed)
+
+            def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Hidden]:
+                items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
+                subjects = [(r.id, r.subject) for r in self.recordings]
+                what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
+                found = self.study.workers.each(
+                    row.name,
+                    items,
+                    partial(_hide, locations, seed, row, masks),
+                    run.private / "steps" / f"hide-{row.name}",
+                    dict.fromkeys(items, what),
+                    _unhidden,
+                )
+                for _, told in found:
+                    withheld = tuple(Withheld(**w) for w in told["withheld"])
+                    files = {track: Path(path) for track, path in told["files"].items()}
+                    yield Hidden(**{**told, "withheld": withheld, "files": files})
+
+            release = release_recordings(self.recordings, row, part, hide, labels=(self.study.plan.label,))
+            if not open_cohort(part).recordings:
+                raise DataError(f"No recording could be protected. {release.withheld[0].problem}")
+        self.study.note(row, purpose=self.study.plan.purpose)
+        return asdict(replace(release, root=Path()))
+
+    def judge(self, releases: Sequence[Release]) -> list[Result]:
+        """Return the rows of the originals, then those of each release with the original's figure as baseline."""
+        modalities = sorted({"+".join(release.modalities) for release in releases}, key=len)
+        originals: dict[str, Any] = {f"original {m}": (ORIGINAL, m, self.recordings, []) for m in modalities}
+        baselines = self._judged("judge originals", originals)
+        items = {}
+        for release in releases:
+            modality = "+".join(release.modalities)
+            baseline = [asdict(row) for row in baselines[f"original {modality}"]]
+            items[release.name] = (release.name, modality, open_cohort(release.root).recordings, baseline)
+        judged = self._judged("judge releases", items)
+        # what several modalities' judgements of the originals have in common stands once
+        once = {(r.key, r.modality): r for name in originals for r in baselines[name]}
+        return [*once.values(), *(row for release in releases for row in judged[release.name])]
+
+    def _judged(self, label: str, items: Mapping[str, Any]) -> dict[str, list[Result]]:
+        study = self.study
+        keys = {name: fingerprint([__version__, self.key, study.plan, item]) for name, item in items.items()}
+        found = study.workers.each(
+            label,
+            items,
+            partial(_judge, study.plan, study.cohort, study.folder.private / "views"),
+            study.folder.private / "steps" / label.replace(" ", "-"),
+            keys,
+            partial(_unjudged, study.plan, items),
+        )
+        return {name: [read_result(row) for row in told["rows"]] for name, told in found}
+
+
+def _views(plan: StudyPlan) -> tuple[str, ...]:
+    """Return the views that the plan's attacks and measures read."""
+    named = [(_ATTACKS, name) for name in plan.attacks] + [(_UTILITIES, name) for name in plan.utilities]
+    methods = [registry.load(folder, name) for folder, name in named]
+    return tuple(sorted({view for method in methods for view in getattr(method, "views", ())}))
+
+
+def _judge(plan: StudyPlan, cohort: Any, folder: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
+    name, modality, recordings, baseline = item
+    views = _views(plan)
+    there = {r.id for r in recordings}
+    # a release has few of the labels
+    rows = table(cohort, [r for r in cohort.recordings if r.id in there], plan.label)
+    original = gather(folder / ORIGINAL, rows, views)
+    results = judge(
+        original,
+        original if name == ORIGINAL else gather(folder / name, rows, views),
+        modality=modality,
+        seed=plan.seed,
+        attacks=plan.attacks,
+        utilities=plan.utilities,
+        options=plan.options,
+        label=plan.label or "emotion",
+        label_kind=plan.kind,
+        baseline=[read_result(row) for row in baseline],
+    )
+    return {"rows": [asdict(replace(row, release=name)) for row in results]}
+
+
+def _unjudged(plan: StudyPlan, items: Mapping[str, Any], item: str, error: Exception) -> Mapping[str, Any]:
+    release, modality, *_ = items[item]
+    row = partial(unmeasured, error=error, release=release, modality=modality)
+    rows = [row(name, registry.load(_ATTACKS, name).question) for name in plan.attacks]
+    rows += [row(name, "read") for name in plan.utilities]
+    return {"rows": [asdict(row) for row in rows]}
+
+
+def _stamp(files: Mapping[str, Path]) -> str:
+    """Return what changes when a file does."""
+    known = {track: path.stat() for track, path in sorted(files.items())}
+    return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in known.items()])
+
+
+def _unseen(_recording: str, error: Exception) -> Mapping[str, Any]:
+    return {"views": [], "problems": [reason(error)]}
+
+
+def _unhidden(recording: str, error: Exception) -> Mapping[str, Any]:
+    withheld = {"item": recording, "problem": reason(error), "fix": "Run again, or leave the recording out."}
+    return {"recording": recording, "files": {}, "counts": {}, "withheld": [withheld]}
+
+
+def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
+    """Return what finds the faces of one recording: what was found before, or a new search."""
+    kept = locations / f"{recording.id}.npz"
+    return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
+
+
+def _hide(
+    locations: Path,
+    seed: int,
+    disguise: Disguise,
+    masks: Masks,
+    item: tuple[Recording, Mapping[str, Path], Mapping[str, Path]],
+) -> Mapping[str, Any]:
+    recording, sources, targets = item
+    locate = _locate(locations, disguise.needs_landmarks(), recording)
+    hidden = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    return {**asdict(hidden), "files": {track: str(path) for track, path in hidden.files.items()}}

@@ -1,0 +1,276 @@
+"""Synthetic people: cohorts of people who do not exist, made after one of people who do."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from personare.core import registry
+from personare.core.errors import DataError, OptionError
+from personare.core.protocols import Generator
+from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
+from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.evaluate.exposed import together
+from personare.evaluate.shadow_generators import FitAndSample, judge_canaries
+from personare.evaluate.synthetic import SyntheticJudge
+from personare.evaluate.synthetic_risk import judge_synthetic_risk
+from personare.evaluate.visits import judge_copies, judge_histories
+from personare.features.visits import VISITS
+from personare.learn.accounting import as_one_claim
+from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
+from personare.study.opening import Opened, Written, building, part_people
+from personare.study.preview import write_preview
+from personare.study.study import Outcome, Study, measured, unseeded
+
+__all__ = ["Synthetic"]
+
+_PACKAGE = "personare.synthesize"
+_ENOUGH = 10  # people, of whom one can be spared for watching
+_NOTE = "Synthetic: made up by personare ({method}); nobody said, did or looked like this."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticPlan:
+    """What people are made up.
+
+    Attributes:
+        name: Unique in a study; anything elsewhere.
+        method: A file of ``synthesize``.
+        options: Its options, ``epsilon`` among them.
+        people: How many.
+        recordings: Of each.
+        label: What recordings are made of, such as ``emotion``; empty: the study's.
+        classes: Only these; none: all that the cohort has.
+        modalities: Tracks to learn; none: all but films and events.
+        held_out: Share of the people who are kept out of learning, to measure risk and use by.
+        media: Whether sound and films are made of arrays that have none of their own.
+    """
+
+    method: str
+    name: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    people: int = 50
+    recordings: int = 12
+    label: str = ""
+    classes: Sequence[str] = ()
+    modalities: Sequence[str] = ()
+    held_out: float = 0.2
+    media: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the numbers, and that the method exists and takes its options."""
+        if self.people < 1 or self.recordings < 1:
+            raise OptionError(
+                f"There must be at least one person and one recording of each, not {self.people} and {self.recordings}."
+            )
+        if not 0 <= self.held_out < 1:
+            raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.2.")
+        registry.create(_PACKAGE, self.method, self.options)
+
+    @property
+    def texts(self) -> bool:
+        """Whether the generator makes words; else they are not among the tracks that it learns where none are named."""
+        return bool(getattr(registry.load(_PACKAGE, self.method), "makes_texts", True))
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """Makes each cohort of synthetic people once, and measures who is found in it and what can be learned from it."""
+
+    row = SyntheticPlan
+    slow = True
+
+    def __call__(self, study: Study, rows: Sequence[SyntheticPlan]) -> Outcome:
+        """Make and judge these people."""
+        outcome, plan = Outcome(), study.plan
+        options = {"seed": plan.seed, "shadows": plan.shadows, "canaries": plan.canaries}
+        for row in rows:
+            write = partial(write_synthetic, study, row)
+            outcome.add(study.make_cohort(row, "synthetic", study.opened(row).batch, write, options))
+        return outcome
+
+
+def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
+    """Write a cohort of synthetic people.
+
+    **Guarantee**: until everything is written there is no cohort at ``out``; privacy is charged to the people before
+    anything is written, and refused where their budget does not suffice; noise that hides people does not follow from
+    the seed. Every file, every recording and every person is marked as synthetic, and nothing of the participants'
+    table of real people is taken over.
+
+    Args:
+        study: Whose recordings; its plan names the seed, the public cohort, the budget, and the generators that attack.
+        row: What is made.
+        out: An empty or absent folder.
+
+    Raises:
+        DataError: Nothing to learn from, a class that nobody has, or a folder that is not empty.
+        OptionError: An option that the method does not have or cannot use.
+        PolicyError: Somebody's privacy budget does not suffice.
+    """
+    method: Generator = registry.create(_PACKAGE, row.method, dict(row.options))
+    with building(out) as part:
+        opened = study.opened(row)
+        public = study.public_batch(row.label, tuple(opened.batch.arrays))
+        labels = _wanted(study, row, opened)
+        train, control = part_people(opened.batch, row.held_out, rng=study.rng("held out"))
+
+        def make(some: Batch, rng: np.random.Generator) -> tuple[Batch, tuple[Spend, ...]]:
+            """Learn from these people, and make up others."""
+            private = getattr(method, "epsilon", None) is not None
+            inside, watched = _watched(study, row, private, some)
+            sampler = method.fit(inside, validation=watched, rng=unseeded(private, rng), public=public)
+            return sampler(row.people, row.recordings, rng=rng, labels=labels), sampler.spends
+
+        made, spends = make(train, study.rng(row.method, "fit"))
+        study.charge(spends, train)
+        generators = study.plan.shadows * (2 if study.plan.canaries else 1)
+        with tqdm(desc="generators that attack", total=generators, disable=study.workers.quiet) as bar:
+
+            def again(some: Batch, rng: np.random.Generator) -> Batch:
+                bar.update()
+                return make(some, rng)[0]
+
+            results = judge(study, made, train, control, make=again, spends=spends) if len(control) else []
+        problems = _write(study, row, part, made, opened)
+        sheet = Sheet(
+            name=f"{study.cohort.name}: {row.method}",
+            kind="synthetic",
+            source=study.cohort.name,
+            method=row.method,
+            options=dict(row.options),
+            made_of=(len(set(train.subjects)), len(train)),
+            holds=(len(set(made.subjects)), len(made)),
+            label=row.label,
+            spends=tuple(spends),
+            rows=tuple(results),
+            about=_about(study, row),
+        )
+        write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
+        write_datasheet(part, sheet)
+    study.note(row, spends)
+    return Written(cohort=open_cohort(out), sheet=sheet, skipped=[*opened.skipped, *problems])
+
+
+def judge(
+    study: Study, made: Batch, train: Batch, control: Batch, *, make: FitAndSample, spends: Sequence[Spend] = ()
+) -> list[Result]:
+    """Return use and risks; one row without a figure, and with the reason, for what cannot be measured.
+
+    Args:
+        study: Its plan says how many generators attack (``shadows``) and how many people are planted (``canaries``).
+        made: The synthetic recordings.
+        train: Those they were learned from.
+        control: Those of people whom the generator never met.
+        make: Fits such a generator on some of both and samples as many recordings.
+        spends: The privacy that was paid; draws the bound of membership.
+    """
+    plan = study.plan
+    numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
+    made, train, control = (batch.only(*numbers) for batch in (made, train, control))
+    claim, rng = as_one_claim(spends), study.rng("use")
+    if VISITS in train.arrays:  # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
+        rows = measured("visits", "resemble", lambda: judge_histories(train, control, made, rng=rng))
+        rows += measured("visits", "member", lambda: judge_copies(train, control, made))
+    else:
+        rows = measured("synthetic", "resemble", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
+    attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=plan.shadows)
+    rows += measured(
+        "synthetic_membership", "member", lambda: attack(rng=study.rng("risk"), make=make if plan.shadows else None)
+    )
+    if plan.shadows and plan.canaries:
+        plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=plan.shadows)
+        rows += measured("synthetic_canaries", "member", lambda: plant(count=plan.canaries, rng=study.rng("canaries")))
+    return rows
+
+
+def _watched(study: Study, row: SyntheticPlan, private: bool, train: Batch) -> tuple[Batch, Batch]:
+    """Return who is learned from and who is watched meanwhile: under privacy nobody, of few people the same."""
+    if private:
+        return train, train.take(np.zeros(0, int))
+    if len(np.unique(train.subjects)) < _ENOUGH:
+        return train, train
+    return part_people(train, 1 / _ENOUGH, rng=study.rng(row.method, "watched"))
+
+
+def _wanted(study: Study, row: SyntheticPlan, opened: Opened) -> Array | None:
+    """Return the classes to make, in equal shares: how often each occurs would tell of the people."""
+    classes = opened.batch.classes
+    if unknown := sorted(set(row.classes) - set(classes)):
+        raise DataError(
+            f"Nobody in {study.cohort.name} has the {row.label} {', '.join(unknown)}. Choose from: "
+            f"{', '.join(classes)}."
+        )
+    chosen = row.classes if row.classes or opened.own else classes
+    if not chosen:
+        return None
+    index = np.array([classes.index(name) for name in chosen])
+    turns = np.arange(row.people * row.recordings)
+    turns = turns if opened.own else turns // row.recordings
+    return np.asarray(index[turns % len(index)], dtype=np.int64)
+
+
+def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Opened) -> list[Withheld]:
+    writer = CohortWriter(
+        root, name=f"{study.cohort.name}: {row.method}", kind="synthetic", description=_about(study, row)
+    )
+    how = embodiment_of(made, opened.forms, note=_NOTE.format(method=row.method), media=row.media)
+    named = _named(made, row.label)
+    tasks = {
+        r.id: Task(
+            row=replace(made.take(np.array([i])), ids=(r.id,)),
+            paths={track: writer.path(r, track, suffix) for track, suffix in how.suffixes.items()},
+            how=how,
+            seed=study.plan.seed,
+        )
+        for i, r in enumerate(named)
+    }
+    done = dict(study.workers.run("made-up recordings", tasks, write_recording))
+    for r in named:
+        paths = tasks[r.id].paths
+        tracks = {track: paths[track].relative_to(root).as_posix() for track in done[r.id]["tracks"]}
+        writer.add(replace(r, tracks=tracks, labels=r.labels if opened.own else {"synthetic": "true"}))
+        mark_labels(writer.path(r, "beh", ".json"))
+    people = {  # that they do not exist, and their label where people have it
+        r.subject: {"synthetic": "true"} | ({} if opened.own else {row.label: r.labels[row.label]}) for r in named
+    }
+    writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
+    fix = "Nothing to do, or make the people again with another seed."
+    return [Withheld(item=name, problem=text, fix=fix) for name in done for text in done[name]["problems"]]
+
+
+def _about(study: Study, row: SyntheticPlan) -> dict[str, Any]:
+    source = json.loads((study.cohort.root / "dataset_description.json").read_text(encoding="utf-8-sig"))
+    kept = {key: source[key] for key in ("License", "HowToAcknowledge", "ReferencesAndLinks") if source.get(key)}
+    return {
+        **kept,
+        "Acknowledgements": f"Made up by personare after {study.cohort.name}; nobody in it exists.",
+        "Synthetic": True,
+        "Method": row.method,
+        "Options": dict(row.options),
+    }
+
+
+def _named(made: Batch, label: str) -> list[Recording]:
+    """Return the recordings under names that BIDS allows."""
+    named = []
+    counts: Counter[tuple[str, str]] = Counter()
+    for subject, target in zip(map(str, made.subjects), made.labels, strict=True):
+        person, word = _plain(subject), _plain(made.classes[target])
+        counts[person, word] += 1
+        name = recording_id(person, "01", f"{word}{counts[person, word]:02d}")
+        labels = {label: made.classes[target], "synthetic": "true"}
+        named.append(Recording(id=name, subject=person, session="01", tracks={}, labels=labels))
+    return named
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text if letter.isascii() and letter.isalnum()) or "other"

@@ -1,0 +1,233 @@
+"""What every kind of release is made with: a cohort, a plan, a run; and what came of it."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from time import monotonic
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from personare.core.errors import PersonareError, reason
+from personare.core.randomness import generator
+from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
+from personare.data.cohort import open_cohort
+from personare.data.runs import RunFolder
+from personare.evaluate.unmeasured import Asked, unmeasured
+from personare.govern.budget import charge
+from personare.govern.ledger import Ledger
+from personare.learn.accounting import compose
+from personare.study.lineage import note_batch
+from personare.study.opening import Opened, Opening, Written, content, open_batch
+from personare.study.parallel import Workers
+from personare.study.plan import StudyPlan
+
+FIX = "Do what the message says, then run again; what was made is kept."
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What came of a plan, gathered while it is carried out.
+
+    Attributes:
+        releases: What was made.
+        rows: What was measured.
+        skipped: What did not take part, and why.
+        not_made: What was planned and could not be made.
+        refused: Whether all that could not be made is for the user to mend.
+    """
+
+    releases: list[Release] = field(default_factory=list)
+    rows: list[Result] = field(default_factory=list)
+    skipped: list[Withheld] = field(default_factory=list)
+    not_made: list[Withheld] = field(default_factory=list)
+    refused: bool = True
+
+    def attempt(self, name: str, make: Callable[[], "Outcome"]) -> None:
+        """Add what making a release came to, or note why it cannot be made: one never stops the others."""
+        try:
+            self.add(make())
+        except Exception as error:
+            self.missed(name, error)
+
+    def missed(self, name: str, error: Exception) -> None:
+        """Note a release that could not be made."""
+        self.not_made.append(Withheld(item=name, problem=reason(error), fix=FIX))
+        self.refused &= isinstance(error, PersonareError)
+
+    def add(self, other: "Outcome") -> None:
+        """Take over another one's releases, rows and lists."""
+        self.releases += other.releases
+        self.rows += other.rows
+        self.skipped += [item for item in other.skipped if item not in self.skipped]
+        self.not_made += other.not_made
+        self.refused &= other.refused
+
+
+class Kind(Protocol):
+    """A kind of release: makes every release of it that a study plans, and judges them.
+
+    Class attributes: ``row``, the dataclass of one entry of its table in a study file, with a ``name``, ``modalities``
+    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, and
+    is asked for by itself; False where it keeps all cores busy; ``slow``: True where it is begun before the others.
+    """
+
+    def __call__(self, study: "Study", rows: Sequence[Any]) -> Outcome:
+        """Make and judge these releases; an error of one may end it where it is ``alone``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What a release is made with.
+
+    Attributes:
+        cohort: Whose recordings.
+        plan: What is made, and everything it is judged by.
+        ledger: Notes each opening, each privacy spend and each release.
+        run: The run, which remembers every step; None where a single cohort is written.
+        workers: Who works.
+        shared: The opening of the cohort that all learn from, so that nothing is opened twice; None: this one's own.
+    """
+
+    cohort: Cohort
+    plan: StudyPlan
+    ledger: Ledger
+    run: RunFolder | None = None
+    workers: Workers = field(default_factory=Workers)
+    shared: Opening | None = None
+
+    @cached_property
+    def opening(self) -> Opening:
+        """What opens the cohort for training."""
+        return self.shared or Opening(cohort=self.cohort, ledger=self.ledger)
+
+    @property
+    def folder(self) -> RunFolder:
+        """The run, which must be there."""
+        assert self.run is not None
+        return self.run
+
+    @cached_property
+    def public(self) -> Cohort | None:
+        """Recordings of people whose data need no protection; None where there are none."""
+        return open_cohort(Path(self.plan.public)) if self.plan.public else None
+
+    def public_batch(self, label: str, modalities: Sequence[str]) -> Batch | None:
+        """Open the public recordings."""
+        if self.public is None:
+            return None
+        return open_batch(self.public, label, modalities, self.ledger, workers=self.workers).batch
+
+    def opened(self, row: Any) -> Opened:
+        """Open the recordings that a release learns from."""
+        return self.opening(row.label, row.modalities, texts=getattr(row, "texts", True), workers=self.workers)
+
+    def rng(self, *what: str) -> np.random.Generator:
+        """Return chance that follows from the seed."""
+        return generator(self.plan.seed, *what)
+
+    def charge(self, spends: Sequence[Spend], batch: Batch) -> None:
+        """Charge privacy to these people; refused, before anything is written, where their budget does not suffice."""
+        people, name = Counter(map(str, batch.subjects)), self.cohort.name
+        charge(self.ledger, spends, cohort=name, people=people, budget=self.plan.budget, compose=compose)
+
+    def note(self, row: Any, spends: Sequence[Spend] = (), purpose: str = "training") -> None:
+        """Note in the ledger what was released, and what it cost."""
+        detail = asdict(row) | ({"spends": [asdict(spend) for spend in spends]} if purpose == "training" else {})
+        self.ledger.append("released", [{"cohort": self.cohort.name, "purpose": purpose, "detail": detail}])
+
+    def key(self, batch: Batch) -> dict[str, str]:
+        """Return what everything that is learned from these recordings depends on."""
+        return {"recordings": content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
+
+    def make(
+        self,
+        row: Any,
+        batch: Batch,
+        write: Callable[[Path], Mapping[str, Any]],
+        options: Mapping[str, Any],
+    ) -> tuple[Path, Mapping[str, Any]]:
+        """Make a release of a run in place of an older one, unless it was made before of the same.
+
+        Args:
+            row: What is asked for.
+            batch: What it learns from.
+            write: Fills a folder, and tells in words that JSON can hold what it did.
+            options: Everything else that it depends on.
+
+        Returns:
+            The folder, and what ``write`` told, with ``seconds``.
+        """
+        run, root = self.folder, self.folder.root / "releases" / row.name
+
+        def work() -> Mapping[str, Any]:
+            note_batch(run, row.name, batch)
+            start = monotonic()
+            with run.making(row.name) as part:
+                shutil.rmtree(part, ignore_errors=True)  # of a stopped run
+                told = write(part)
+            return {**told, "seconds": round(monotonic() - start, 1)}
+
+        made = run.step(
+            f"release-{row.name}", inputs=self.key(batch), options={**asdict(row), **options}, work=work, product=root
+        )
+        note_batch(run, row.name, batch)
+        return root, made
+
+    def make_cohort(
+        self,
+        row: Any,
+        kind: Literal["representations", "synthetic"],
+        batch: Batch,
+        write: Callable[[Path], Written],
+        options: Mapping[str, Any],
+    ) -> Outcome:
+        """Make a release of a run that is itself a cohort with a card; see ``make``."""
+
+        def work(folder: Path) -> Mapping[str, Any]:
+            done = write(folder)
+            people, recordings = done.sheet.holds
+            return {
+                "rows": [asdict(result) for result in done.sheet.rows],
+                "counts": {"people": people, "recordings": recordings},
+                "claim": done.sheet.claim,
+                "skipped": [asdict(item) for item in done.skipped],
+            }
+
+        root, made = self.make(row, batch, work, options)
+        modality = "representation" if kind == "representations" else kind
+        release = Release(
+            name=row.name,
+            kind=kind,
+            root=root,
+            modalities=(modality,),
+            methods={modality: row.method},
+            options={row.method: dict(row.options)},
+            counts={**made["counts"], "seconds": made["seconds"]},
+            claim=made["claim"],
+        )
+        rows = [replace(read_result(result), release=row.name, kind=kind) for result in made["rows"]]
+        return Outcome(releases=[release], rows=rows, skipped=[Withheld(**item) for item in made["skipped"]])
+
+
+def read_result(row: Mapping[str, Any]) -> Result:
+    """Return a measured row as a step remembered it; JSON knows no NaN."""
+    values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
+    return Result(**values)
+
+
+def measured(method: str, question: Asked, work: Callable[[], list[Result]], **columns: Any) -> list[Result]:
+    """Return what was measured, or one row that says why it could not be."""
+    try:
+        return work()
+    except Exception as error:
+        return [unmeasured(method, question, error, **columns)]
+
+
+def unseeded(private: bool, rng: np.random.Generator) -> np.random.Generator:
+    """Return the chance that hides people: a seed can be guessed, and whoever knows it can take the noise off."""
+    return np.random.default_rng() if private else rng
