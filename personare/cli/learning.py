@@ -36,7 +36,8 @@ def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20
 def tell_run(out: Path, first: str = "") -> None:
     """Print what a run found and where; what was planned and not made comes last, as exit status 3."""
     from personare.data.runs import private_folder
-    from personare.study.outputs import not_made, text_table
+    from personare.report.tables import text_table
+    from personare.study.outputs import not_made
 
     click.echo(text_table(out))
     click.echo(f"\n{first}Report: {out / 'report.html'}\nNumbers: {out / 'results.json'}")

@@ -151,7 +151,7 @@ def _name_points(axes: Axes, panel: Panel, strokes: Sequence[Stroke]) -> None:
     bounds = (box.x0 + 2, box.y0 + 2, box.x1 - 2, box.y1 - 2)
     centers = place_labels(at, np.array(sizes).reshape(-1, 2), bounds, lines)
     for text, point, center, size in zip(texts, at, centers, sizes, strict=True):
-        text.set_position(to_pixels.inverted().transform(center))
+        text.set_position(tuple(to_pixels.inverted().transform(center)))
         nearest = np.clip(point, center - np.array(size) / 2, center + np.array(size) / 2)
         if np.linalg.norm(nearest - point) >= 13:  # join a name to its point where it could be taken for another's
             (x0, y0), (x1, y1) = to_pixels.inverted().transform([point, nearest])

@@ -54,7 +54,8 @@ def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 def _source(text: str) -> str:
     tree = ast.parse(text)
     pattern = r"^(?:\*\*Sources?\.?:?\*\*[:.]?|Sources?:)\s*(.*?)(?=\n\s*\n|\n\*\*|\Z)"
-    for node in (tree, *(node for node in tree.body if isinstance(node, ast.ClassDef))):
+    documented: list[ast.Module | ast.ClassDef] = [tree, *(n for n in tree.body if isinstance(n, ast.ClassDef))]
+    for node in documented:
         if found := re.search(pattern, ast.get_docstring(node) or "", re.S | re.M):
             return re.sub(r"\s+", " ", inspect.cleandoc(found.group(1)).replace("``", "")).strip()
     return ""

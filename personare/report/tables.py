@@ -80,7 +80,8 @@ def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
         given, kept = _SPECIFIED.get(kind, _SPECIFIED["other"]), f"{record.kept[:1].upper()}{record.kept[1:]}"
         columns = []
         for column in given["columns"]:
-            query = Query(**{k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()})
+            asked: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()}
+            query = Query(**asked)
             tone = "utility" if {"read", "resemble"} & set(query.questions) else "risk"
             defaults = {"by": False, "lead": False, "before": "", "tone": tone, "query": query}
             columns.append({**defaults, **column, "over": column["over"].format(kept=kept)})

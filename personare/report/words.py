@@ -73,7 +73,7 @@ def attacker(name: str) -> str:
 
 def protocol(name: str) -> str:
     """Say how people were parted."""
-    return _WORDS["protocols"].get(name, plain(name) or "protocol not recorded")
+    return str(_WORDS["protocols"].get(name, plain(name) or "protocol not recorded"))
 
 
 def label(release: str, kind: str) -> str:

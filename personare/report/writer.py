@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -26,8 +26,6 @@ from personare.report.tables import Table, tables, to_csv, to_latex
 
 __all__ = ["methods_paragraphs", "write_report"]
 
-_Made = TypeVar("_Made")
-
 
 def write_report(run: Path) -> Path:
     """Tell a study's results in one HTML file that needs no network, and return its path.
@@ -39,7 +37,7 @@ def write_report(run: Path) -> Path:
     record = read_run(run)
     missing = [*record.missing]
 
-    def tried(what: str, instead: _Made, make: Callable[[], _Made]) -> _Made:
+    def tried(what: str, instead: Any, make: Callable[[], Any]) -> Any:
         """A part that cannot be made is said on the page and leaves the others as they are."""
         try:
             return make()

@@ -1,46 +1,31 @@
 """Everything a run folder holds when a study has ended."""
 
 import json
-import math
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from personare.core.strongest import (
-    ANY_KIND,
-    CANARIES,
-    IDENTIFY,
-    IDENTIFY_ALL,
-    LEARNED,
-    MEMBER,
-    MEMBER_PEOPLE,
-    READ,
-    STANDS,
-    Query,
-    group_of,
-)
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
-from personare.evaluate.identification import ATTACKERS
 from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import used_recordings
 from personare.study.needs import lacking_of
 from personare.study.plan import Published, StudyPlan
-from personare.study.study import FIX, Outcome, read_result
+from personare.study.study import FIX, Outcome
 
-__all__ = ["not_made", "text_table", "write"]
+__all__ = ["not_made", "write"]
 
 _EXAMPLES = 3
 _PACKAGES = (
@@ -222,58 +207,3 @@ def _ledger(ledger: Ledger) -> dict[str, Any]:
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of nobody in particular
     last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     return {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last}
-
-
-def text_table(out: Path) -> str:
-    """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
-    rows = [read_result(row) for row in json.loads((out / "results.json").read_text(encoding="utf-8"))]
-    label = json.loads((out / "cohort.json").read_text(encoding="utf-8")).get("label") or "emotion"
-    parts = []
-    for kind in dict.fromkeys(row.kind for row in rows):
-        own = [row for row in rows if row.kind == kind]
-        groups = dict.fromkeys(map(group_of, own))
-        found = {}
-        for release in dict.fromkeys(row.release for row in own):
-            chosen = {
-                name: [row.value for group in groups if (row := query.find(own, release, group))]
-                for name, query in _columns(kind, label).items()
-            }
-            # of all that was released of a person, the larger figure
-            found[release] = {name: max(values, default=math.nan) for name, values in chosen.items()}
-        table = pd.DataFrame.from_dict(found, orient="index").dropna(axis="columns", how="all")
-        digits = 2 if kind == "recordings" else 3
-        nothing = f"Nothing of the {kind} could be measured."
-        parts.append(table.round(digits).to_string(na_rep="-") if table.size else nothing)
-    beside = out / "reference.json"
-    if beside.exists():
-        figures = pd.DataFrame(json.loads(beside.read_text(encoding="utf-8"))).set_index("row")
-        parts.append(f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}")
-    return "\n\n".join(parts) or "Nothing was measured."
-
-
-def _columns(kind: str, label: str) -> dict[str, Query]:
-    """Return the columns of a kind's table, and the rows that stand in them."""
-    together = {"named": "top1", "named, 5 recordings": "top1_5", "named, all recordings": "person_top1"}
-    if kind == "model":
-        figures = {"accuracy": "accuracy", "recall (UAR)": "uar", "calibration error": "ece"}
-        read = STANDS["model"][1]
-        return {
-            **{name: replace(read, figures=(figure,)) for name, figure in figures.items()},
-            "membership AUC": MEMBER,
-            **{name: Query(questions=("identify",), figures=(figure,)) for name, figure in together.items()},
-        }
-    if kind == "synthetic":
-        planted = replace(MEMBER_PEOPLE, methods=CANARIES, without=())
-        return {"learned": LEARNED, "membership AUC": MEMBER_PEOPLE, "canaries AUC": planted}
-    if kind == "representations":
-        named = {name: replace(IDENTIFY, figures=(figure,)) for name, figure in together.items()}
-        return {"recall (UAR)": READ, **named}
-    if kind == "recordings":
-        readers = {f"{label}, fixed": "fixed_reader", f"{label}, retrained": "retrained_reader"}
-        return {
-            **{name: replace(READ, attacker=reader) for name, reader in readers.items()},
-            **{attacker: replace(IDENTIFY, attacker=attacker) for attacker in ATTACKERS},
-            "from 5 recordings": replace(IDENTIFY, figures=("top1_5",)),
-            "from all": IDENTIFY_ALL,
-        }
-    return dict(zip(("found by attacks", "still read"), ANY_KIND, strict=True))

@@ -16,6 +16,7 @@ from personare.core.errors import DataError
 from personare.core.types import Cohort
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
+from personare.report.tables import text_table
 from personare.study import outputs
 from personare.study.kinds.models import ModelPlan
 from personare.study.kinds.representations import RepresentationPlan
@@ -86,7 +87,7 @@ def study(cohort: Cohort, plan: StudyPlan, out: Path) -> dict[str, str]:
     """Run a study and return what was not made, with the reason."""
     run_study(cohort, plan, "", out, workers=Workers(jobs=1, quiet=True), ledger=Ledger(out.parent / "ledger.sqlite"))
     assert (out / "report.html").stat().st_size > 10_000
-    assert outputs.text_table(out)
+    assert text_table(out)
     return {item.item: item.problem for item in outputs.not_made(out)}
 
 
@@ -164,8 +165,8 @@ def test_what_fails_in_a_way_that_nobody_foresaw_is_said_and_stops_nothing(speak
 
 @pytest.mark.parametrize(
     "target",
-    ["report.writer.panels", "report.writer.release_section", "report.writer.answers", "report.writer._ladder_svg",
-     "report.writer.models_table", "study.outputs._recordings", "report.writer._save_sheet"],
+    ["report.writer.panels", "report.writer.release_section", "report.writer.answers", "report.writer._ladder",
+     "report.writer.tables", "report.tables._text", "report.writer._save_sheet"],
 )  # fmt: skip
 def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, monkeypatch, target):
     def torn(*_args: object, **_how: object) -> None:
@@ -174,7 +175,7 @@ def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, m
     monkeypatch.setattr(f"personare.{target}", torn)
     plan = replace(PLAN, releases=PLAN.releases[:1], representations=(), synthetic=(), models=PLAN.models, shadows=0)
     study(speakers(tmp_path / "cohort", people=4), plan, tmp_path / "run")
-    said = (tmp_path / "run/report.html").read_text() + outputs.text_table(tmp_path / "run")
+    said = (tmp_path / "run/report.html").read_text() + text_table(tmp_path / "run")
     assert "could not be made" in said and "IndexError" in said
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from personare.core.types import Result
-from personare.study.outputs import text_table
+from personare.report.tables import text_table
 
 _NAMED = ("identify", "strongest")
 _READ = ("read", "reader", "uar", 0.6, "retrained_reader")
