@@ -30,7 +30,7 @@ from personare.govern.ledger import Ledger
 from personare.learn.accounting import as_one_claim, compose
 from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
-from personare.study.card import write_card
+from personare.study.cards import write_card
 from personare.study.evidence import table
 from personare.study.lineage import note_batch
 from personare.study.needs import MEMBERSHIP, private_need

@@ -21,7 +21,7 @@ from personare.features.track_writing import TrackForm, form_of
 from personare.features.tracks import Track
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
-from personare.study.datasheet import Sheet
+from personare.study.cards import Sheet
 from personare.study.parallel import Workers
 
 __all__ = ["Opened", "Opening", "Written", "building", "content", "open_batch", "part_people"]

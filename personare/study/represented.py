@@ -25,7 +25,7 @@ from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.learn.chaining import Chain
 from personare.learn.checkpoints import save_weights
-from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.cards import Sheet, write_datasheet
 from personare.study.evidence import table
 from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
 from personare.study.outputs import measured

@@ -21,11 +21,10 @@ from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
-from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
 from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
 from personare.study.parallel import Workers
-from personare.study.preview import write_preview
 from personare.study.releases import SyntheticPlan
 from personare.study.synthetic_judge import SyntheticJudging
 
