@@ -16,6 +16,7 @@ from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
+from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.atomic import make_folder
 from personare.data.cohort import open_cohort
@@ -28,7 +29,6 @@ from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import as_one_claim, compose
-from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
 from personare.study.cards import write_card
 from personare.study.evidence import table
@@ -241,5 +241,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
     learner = registry.create("personare.train", model.method, dict(model.options))
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return learner.restore(arrays, about), model
+    return learner.restore(tensors, about), model

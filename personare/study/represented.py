@@ -14,6 +14,7 @@ import torch
 from personare.core.errors import DataError
 from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
+from personare.core.state import save_weights
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.carriers import identity_carriers
@@ -24,7 +25,6 @@ from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.learn.chaining import Chain
-from personare.learn.checkpoints import save_weights
 from personare.study.cards import Sheet, write_datasheet
 from personare.study.evidence import table
 from personare.study.opening import Opened, Opening, Written, building, open_batch, part_people
