@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personare.core.state import load_weights
 from personare.data.runs import private_folder
 from personare.govern.ledger import Ledger
-from personare.learn.checkpoints import load_weights
 
 QUICK = ("-o", "trees=5", "--shadows", "0")
 PRIVATE = ("--method", "private_head", "--epsilon", 1, "--delta", 1e-3, "--unit", "recording", "--shadows", "0")

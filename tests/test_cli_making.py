@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from personare.cli import main
+from personare.core.state import load_weights
 from personare.core.types import Recording
 from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.govern.consent import consent_all
-from personare.learn.checkpoints import load_weights
 
 COLUMNS = [f"level{n}" for n in range(20)]
 

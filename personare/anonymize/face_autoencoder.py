@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.face import pictures
 from personare.features.patching import disc_over
 from personare.learn.autoencoder import Autoencoder, Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
-from personare.learn.checkpoints import load_weights, save_weights
 
 __all__ = ["FaceAutoencoder"]
 
@@ -187,7 +187,7 @@ class FittedFaceAutoencoder:
             raise DataError(f"{path} holds no face_autoencoder: write it with its save.")
         method = FaceAutoencoder(**{name: kinds[name](text) for name, text in options.items()})
         network = method.network(torch.Generator())
-        network.load_state_dict(weights)
+        network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
         return cls(method=method, network=network.eval())
 
 

@@ -148,8 +148,7 @@ def privacy() -> None:
 @click.option("--releases", default=1, show_default=True, help="Sums released of each batch, e.g. one a modality.")
 def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) -> None:
     """Print noise, steps and price by accountant and unit."""
-    from personare.learn.pricing import privacy_table
-    from personare.learn.privacy import PrivacyPlan
+    from personare.learn.privacy import PrivacyPlan, privacy_table
 
     if recordings < people:
         raise OptionError(f"{people} people have at least as many recordings, not {recordings}: count all together.")

@@ -16,8 +16,8 @@ from torch import nn
 from personare.core.types import Array
 from personare.evaluate.people import unit
 from personare.evaluate.reading import Clips, Predict
-from personare.learn.encoders import TableMlp
 from personare.learn.loop import Budget, seeded, train
+from personare.learn.networks import TableMlp
 
 __all__ = ["Centroids", "Neighbors", "Perceptron"]
 

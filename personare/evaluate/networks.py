@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from personare.core.types import Array
 from personare.evaluate.reading import Clips, Predict
-from personare.learn.cnn import SmallCnn
 from personare.learn.loop import Budget, seeded, train
+from personare.learn.networks import SmallCnn
 
 __all__ = ["CnnReader"]
 

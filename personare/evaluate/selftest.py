@@ -56,7 +56,7 @@ def beside(row: Result, unprotected: Result, where: str) -> Result:
         where: What was attacked there, in words.
     """
     row = replace(row, baseline=unprotected.value)
-    if math.isfinite(row.value) and row.figure in choice.AREAS and not unprotected.low > unprotected.control:
+    if math.isfinite(row.value) and row.figure in choice.MEMBER.figures and not unprotected.low > unprotected.control:
         return _doubted(row, f"it does not find who is in {where} either")
     return row
 

@@ -7,12 +7,10 @@ from typing import Protocol
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import from_state, to_state
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
-from personare.learn.marginals import Marginals
 from personare.learn.mixed_effects import complete
-from personare.learn.row_codes import ModalityCode, RowCodes
-from personare.learn.texture import Basis, Texture
+from personare.learn.row_codes import RowCodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,14 +108,22 @@ class RecordingSampler:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything as arrays and text."""
-        return to_state(self)
+        tensors: dict[str, Array] = {}
+        about: dict[str, str] = {}
+        for part in ("codes", "model", "population"):
+            arrays, text = state_of(getattr(self, part))
+            tensors |= {f"{part}.{name}": values for name, values in arrays.items()}
+            about[part] = text["state"]
+        return tensors, about
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str], model: type) -> "RecordingSampler":
-        """Build again what ``state`` returned, where ``model`` is the kind of the row model."""
-        parts = (Population, Spend, RowCodes, ModalityCode, Marginals, Texture, Basis)
-        sampler: RecordingSampler = from_state(tensors, about, cls, model, *parts)
-        return sampler
+        """Build again what ``state`` returned, where ``model`` is the class of the row model."""
+        parts = {}
+        for part, kind in (("codes", RowCodes), ("model", model), ("population", Population)):
+            arrays = {n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")}
+            parts[part] = restored(kind, arrays, {"state": about.get(part, "")})
+        return cls(**parts)
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

@@ -1,13 +1,13 @@
 """Hides every recording in noise before it leaves: local differential privacy with a stated price."""
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of, noise_for
 from personare.learn.standardizing import Standardized, check_people, represented
@@ -59,11 +59,8 @@ class Noise:
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Noised":
         """Build again what ``state`` of the fitted noise returned."""
-        front = Standardized.restore(tensors, about)
-        try:
-            return Noised(front=front, **json.loads(about["noise"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of a noise ({error}): fit it again.") from error
+        noised: Noised = restored(Noised, tensors, about)
+        return noised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +68,7 @@ class Noised:
     """The fitted mechanism.
 
     Attributes:
-        front: How recordings become rows.
+        front: Makes rows of recordings.
         norm: Longest row.
         noise_multiplier: Deviation of the noise over what another recording can change, twice the norm.
         delta: Chance that the bound fails.
@@ -121,6 +118,4 @@ class Noised:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything as arrays and text."""
-        tensors, about = self.front.state()
-        own = {name: asdict(self)[name] for name in ("norm", "noise_multiplier", "delta")}
-        return tensors, {**about, "noise": json.dumps(own)}
+        return state_of(self)

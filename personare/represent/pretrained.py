@@ -1,12 +1,12 @@
 """Describes recordings by a foundation model that others trained on public data; it hides nobody by itself."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.pretrained import describe
 from personare.learn.standardizing import represented
@@ -46,19 +46,13 @@ class Pretrained:
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Embedding":
         """Build again what ``state`` of the embedding returned; the folders must still be there."""
-        try:
-            return Embedding(folders=dict(json.loads(about["folders"])))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of an embedding ({error}): fit it again.") from error
+        embedding: Embedding = restored(Embedding, tensors, about)
+        return embedding
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Frozen models.
-
-    Attributes:
-        folders: By modality.
-    """
+    """Frozen models, by modality."""
 
     folders: Mapping[str, str]
     spends: tuple[Spend, ...] = ()
@@ -81,4 +75,4 @@ class Embedding:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the folders as text; the models stay where they are."""
-        return {}, {"folders": json.dumps(self.folders)}
+        return state_of(self)

@@ -21,7 +21,7 @@ from personare.features.batches import Layout, read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
-from personare.study.datasheet import Sheet
+from personare.study.cards import Sheet
 from personare.study.parallel import Workers
 
 

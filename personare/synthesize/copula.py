@@ -44,10 +44,10 @@ class Copula:
         codes, rows = complete_rows(train, rng=rng)
         parts = [train.labels == c for c in range(len(train.classes))]
         means = np.stack([(rows[part] if part.any() else rows).mean(axis=0) for part in parts])
-        left = rows - means[train.labels]
-        pooled = left.T @ left / len(left)
-        own = [left[part].T @ left[part] / max(1, part.sum()) for part in parts]
-        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * covariance) for covariance in own])
+        residuals = rows - means[train.labels]
+        pooled = residuals.T @ residuals / len(residuals)
+        covariances = [residuals[part].T @ residuals[part] / max(1, part.sum()) for part in parts]
+        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * each) for each in covariances])
         nobody = np.zeros((rows.shape[1], 0))  # no part that one person's recordings share
         model = MixedEffects(means=means, between=nobody, within=within.swapaxes(1, 2))
         return RecordingSampler(codes=codes, model=model, population=Population.of(train))

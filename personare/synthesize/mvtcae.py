@@ -84,16 +84,16 @@ class Mvtcae:
     ) -> RecordingSampler:
         """Learn from ``train``; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=_FEWEST)
-        known = train if self.epsilon is None else check_public(train, public)
-        codes = RowCodes.of(known)
+        source = train if self.epsilon is None else check_public(train, public)
+        codes = RowCodes.of(source)
         sizes = {"classes": len(train.classes), "width": self.width, "latent": self.latent}
         with seeded(rng):
             net = _Network(tuple(codes.widths.values()), **sizes)
             spends = self._train(net, _tensors(codes, train), train.subjects, rng)
-            shared = _shared(net, _tensors(codes, known), known.subjects)
+            shared = _shared(net, _tensors(codes, source), source.subjects)
         weights = {name: values.numpy() for name, values in net.state_dict().items()}
         model = LatentModel(widths=net.widths, sizes=sizes, weights=weights, shared=shared)
-        return RecordingSampler(codes=codes, model=model, population=Population.of(known, spends))
+        return RecordingSampler(codes=codes, model=model, population=Population.of(source, spends))
 
     def _train(
         self, net: "_Network", data: Mapping[str, Tensor], subjects: Array, rng: np.random.Generator
@@ -101,8 +101,8 @@ class Mvtcae:
         """Train in place, with epsilon on the batches of a plan; return what it cost."""
 
         def loss(network: nn.Module, rows: Rows) -> Tensor:
-            lost: Tensor = network(rows["x"], rows["there"], rows["labels"], self.alpha, self.beta)
-            return lost
+            losses: Tensor = network(rows["x"], rows["present"], rows["labels"], self.alpha, self.beta)
+            return losses
 
         optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
         if self.epsilon is None:
@@ -149,13 +149,13 @@ class _Network(nn.Module):
         self.decoders = nn.ModuleList(layers(latent + classes, w) for w in widths)
         self.noise = nn.ParameterList(torch.zeros(w) for w in widths)  # log variances
 
-    def experts(self, x: Tensor, there: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def experts(self, x: Tensor, present: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return means and log variances of each expert, (M, B, Z), and of their product with the prior, (B, Z)."""
         parts = torch.split(x, list(self.widths), dim=1)
         encoded = [e(torch.cat([p, one_hot], dim=1)) for e, p in zip(self.encoders, parts, strict=True)]
         mean, spread = torch.stack(encoded).chunk(2, dim=2)  # (M, B, Z)
         log_variance = _LARGEST_LOG_VARIANCE * torch.tanh(spread / _LARGEST_LOG_VARIANCE)
-        precision = torch.exp(-log_variance) * there.T[:, :, None]  # nothing is known of what is missing
+        precision = torch.exp(-log_variance) * present.T[:, :, None]  # nothing is known of what is missing
         total = 1 + precision.sum(dim=0)
         return mean, log_variance, (precision * mean).sum(dim=0) / total, -torch.log(total)
 
@@ -167,17 +167,17 @@ class _Network(nn.Module):
         """Return those of rows around their means, (K,)."""
         return torch.cat(list(self.noise)).clamp(-5, 5)
 
-    def forward(self, x: Tensor, there: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
         one_hot, count = _one_hot(labels, self.classes), len(self.widths)
-        means, spreads, mean, spread = self.experts(x, there, one_hot)
+        means, spreads, mean, spread = self.experts(x, present, one_hot)
         z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
         noise = self.log_variances()
         errors = 0.5 * ((x - self.decode(z, one_hot)) ** 2 * torch.exp(-noise) + noise)  # (B, K)
-        each = torch.stack([part.sum(dim=1) for part in torch.split(errors, list(self.widths), dim=1)], dim=1)  # (B, M)
-        apart = _divergence(mean, spread, means, spreads).T  # (B, M)
+        errors = torch.stack([part.sum(dim=1) for part in torch.split(errors, list(self.widths), dim=1)], dim=1)
+        from_experts = _divergence(mean, spread, means, spreads).T  # (B, M)
         from_prior = _divergence(mean, spread, torch.zeros_like(mean), torch.zeros_like(spread))
-        held = alpha / count * (apart * there).sum(dim=1) + (1 - alpha) * from_prior
-        return (count - alpha) / count * (each * there).sum(dim=1) + beta * held
+        divergence = alpha / count * (from_experts * present).sum(dim=1) + (1 - alpha) * from_prior
+        return (count - alpha) / count * (errors * present).sum(dim=1) + beta * divergence
 
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
@@ -191,10 +191,10 @@ def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) ->
 
 
 def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
-    there = np.stack([batch.present[m] for m in codes.modalities], axis=1)
+    present = np.stack([batch.present[m] for m in codes.modalities], axis=1)
     return {
         "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
-        "there": torch.from_numpy(there.astype(np.float32)),
+        "present": torch.from_numpy(present.astype(np.float32)),
         "labels": torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
     }
 
@@ -202,13 +202,13 @@ def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
 @torch.inference_mode()
 def _shared(net: _Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     """Return (Z,): the share of each latent number's variance that the recordings of one person have in common."""
-    _, _, mean, spread = net.experts(data["x"], data["there"], _one_hot(data["labels"], net.classes))
+    _, _, mean, spread = net.experts(data["x"], data["present"], _one_hot(data["labels"], net.classes))
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
-    own = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
-    within = ((z - own[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
-    between = np.maximum(own.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
+    means = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
+    within = ((z - means[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
+    between = np.maximum(means.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
     return np.asarray(between / np.maximum(between + within, 1e-12))
 
 

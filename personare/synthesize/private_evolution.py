@@ -69,16 +69,16 @@ class PrivateEvolution:
         """Let the people of ``train`` vote; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=2)
         public = check_public(train, public, fewest=_PUBLIC_FEWEST)
-        codes, known = complete_rows(public, rng=rng)
-        start = MixedEffects.of(known, public)
+        codes, public_rows = complete_rows(public, rng=rng)
+        start = MixedEffects.of(public_rows, public)
         scale, directions = start.main_directions(self.directions)
         view = directions / scale[:, None]  # (K, R) in which alikeness is measured
         rows = start.fill(codes.encode(train), train)
         voters = []
         for mine in (train.subjects == person for person in np.unique(train.subjects)):
             labels = train.labels[mine]
-            own = (rows[mine] - start.means[labels]).mean(axis=0)
-            voters.append((own @ view, (rows[mine] - own) @ view, labels))
+            person = (rows[mine] - start.means[labels]).mean(axis=0)
+            voters.append((person @ view, (rows[mine] - person) @ view, labels))
         people, plan = len(voters), None
         if self.epsilon is not None:
             everybody: dict[str, Any] = {"unit": "person", "units": people, "expected_batch": people}
@@ -87,8 +87,8 @@ class PrivateEvolution:
         noise = plan.noise_multiplier * np.sqrt(2) / people if plan else 0.0
         pool = self._candidates(start, rng)
         for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
-            seen = [part @ view for part in pool]
-            votes = np.stack([_vote(seen, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
+            viewed_pool = [part @ view for part in pool]
+            votes = np.stack([_vote(viewed_pool, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
             counts = paid.release(votes, np.sqrt(2)) if paid else votes.mean(axis=0)
             # what is no more than noise counts nothing; where nothing is, all count
             clear = np.maximum(counts.reshape(pool.shape[:2]) - 2 * noise, 0)
@@ -121,13 +121,13 @@ class PrivateEvolution:
         return RecordingSampler.restore(tensors, about, Candidates)
 
 
-def _vote(pool: list[Array], own: Array, rows: Array, labels: Array) -> Array:
+def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array:
     """Return one person's votes (1 + C, candidates): those for persons have length 1, those for recordings too.
 
-    ``own`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, as candidates are looked at.
+    ``person`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, viewed as candidates are.
     """
     votes = np.zeros((len(pool), len(pool[0])))
-    votes[0, cdist(own[None], pool[0]).argmin()] = 1
+    votes[0, cdist(person[None], pool[0]).argmin()] = 1
     for c in np.unique(labels):
         nearest = cdist(rows[labels == c], pool[1 + c]).argmin(axis=1)
         np.add.at(votes[1 + c], nearest, 1)

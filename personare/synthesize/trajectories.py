@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import from_state, to_state
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
@@ -246,7 +246,7 @@ class Trajectories:
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
         """Build again what ``state`` of the sampler returned."""
-        sampler: TrajectorySampler = from_state(tensors, about, TrajectorySampler, Population, Spend)
+        sampler: TrajectorySampler = restored(TrajectorySampler, tensors, about)
         return sampler
 
 
@@ -330,4 +330,4 @@ class TrajectorySampler:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything that makes the sampler, as arrays and text."""
-        return to_state(self)
+        return state_of(self)

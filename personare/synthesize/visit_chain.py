@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.state import from_state, to_state
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.sampling import Population, check_group
@@ -62,7 +62,7 @@ class VisitChain:
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "VisitChainSampler":
         """Build again what ``state`` of the sampler returned."""
-        sampler: VisitChainSampler = from_state(tensors, about, VisitChainSampler, Population, Spend)
+        sampler: VisitChainSampler = restored(VisitChainSampler, tensors, about)
         return sampler
 
 
@@ -115,7 +115,7 @@ class VisitChainSampler:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the shares, and names as text."""
-        return to_state(self)
+        return state_of(self)
 
 
 def _drawn(shares: Array, rng: np.random.Generator) -> Array:

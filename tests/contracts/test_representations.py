@@ -8,9 +8,9 @@ import pytest
 from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.randomness import generator
+from personare.core.state import load_weights, save_weights
 from personare.core.types import Batch
 from personare.learn.chaining import Chain
-from personare.learn.checkpoints import load_weights, save_weights
 
 PACKAGE = "personare.represent"
 METHODS = list(registry.find(PACKAGE))
@@ -136,14 +136,10 @@ def test_guarantee_is_one_sentence_with_its_limit_and_nothing_changes_it(name, f
 
 @pytest.mark.parametrize("name", METHODS)
 def test_comes_back_from_disk(name, fits, tmp_path):
-    import torch
-
     method, transform = fits(name)
     tensors, about = transform.state()
-    weights = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in tensors.items()}
-    save_weights(tmp_path / "r.safetensors", weights, about)
-    read, told = load_weights(tmp_path / "r.safetensors")
-    again = method.restore({k: v.numpy() for k, v in read.items()}, told)
+    save_weights(tmp_path / "r.safetensors", tensors, about)
+    again = method.restore(*load_weights(tmp_path / "r.safetensors"))
     assert np.allclose(shown(again).arrays["representation"], shown(transform).arrays["representation"], atol=1e-5)
     assert again.guarantee == transform.guarantee
     with pytest.raises(DataError):

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from personare.core.errors import DataError, OptionError
-from personare.learn.descent import Training, class_weights, descend, vary
-from personare.learn.encoders import TableMlp
-from personare.learn.multimodal import Separate, Tensors
-from personare.learn.predicting import restore_network
+from personare.learn.learner import NetworkLearner, class_weights, vary
+from personare.learn.loop import descend
+from personare.learn.multimodal import Encoding, Network, Tensors
+from personare.learn.private_nets import PrivateSteps
 
 
 def data(n=60, seed=0, noise=1.0):
@@ -20,13 +20,14 @@ def data(n=60, seed=0, noise=1.0):
 
 def network():
     torch.manual_seed(0)
-    return Separate([TableMlp(features=4, width=8) for _ in range(2)], width=8, classes=2, shared=True)
+    table = Encoding(kind="table", shape=(4,))
+    return Network({"one": table, "other": table}, "shared", width=8, classes=2)
 
 
 def test_ends_with_the_weights_that_validation_liked_best():
     net, rest = network(), data(40, seed=1, noise=3.0)
-    training = Training(epochs=60, patience=5, learning_rate=0.03)
-    seen = descend(net, data(20, noise=3.0), rest, training=training, rng=np.random.default_rng(0))
+    learner = NetworkLearner(epochs=60, patience=5, learning_rate=0.03)
+    seen = learner.train_openly(net, data(20, noise=3.0), rest, torch.ones(2), rng=np.random.default_rng(0))
     assert len(seen) < 60
     assert len(seen) - int(np.argmin(seen)) > 5
     with torch.inference_mode():
@@ -43,14 +44,15 @@ def test_each_turn_moves_its_own_encoder_and_the_shared_head():
     def look(net, part, turn, gone):
         moved.append([any(p.grad is not None for p in m.parameters()) for m in (*net.encoders, net.heads[0])])
 
-    descend(net, part, part, training=Training(epochs=1), rng=np.random.default_rng(0), adjust=look)
+    learner = NetworkLearner(epochs=1)
+    learner.train_openly(net, part, part, torch.ones(2), rng=np.random.default_rng(0), adjust=look)
     assert moved == [[True, False, True], [False, True, True]]
 
 
 def test_a_hidden_modality_is_never_the_last_one():
     part = data(2000)
     part = Tensors(inputs=part.inputs, present=part.present & (torch.arange(2000) > 99)[:, None], labels=part.labels)
-    left = vary(part, Training(modality_dropout=0.4), np.random.default_rng(0)).present
+    left = vary(part, 0.4, np.random.default_rng(0)).present
     assert not left[:100].any()
     assert left[100:].any(dim=1).all()
     # hidden by itself 0.4 of the time, but shown again in the 0.16 where both were
@@ -64,22 +66,32 @@ def test_stripes_blank_spectrograms_alone():
         present=torch.ones(50, 2, dtype=torch.bool),
         labels=torch.zeros(50).long(),
     )
-    seen = vary(part, Training(masking=0.5), np.random.default_rng(0)).inputs
+    seen = vary(part, 0.1, np.random.default_rng(0), masking=0.5).inputs
     assert 0.1 < float((seen[0] != mel).float().mean()) < 0.6
     assert torch.equal(seen[1], part.inputs[1])
 
 
 def test_class_weights_make_classes_count_the_same():
-    weights = class_weights(torch.tensor([0, 0, 0, 1]), 3)
+    weights = class_weights(np.array([0, 0, 0, 1]), 3)
     assert weights.tolist() == pytest.approx([2 / 3, 2.0, 0.0])
 
 
-@pytest.mark.parametrize("options", [{"width": 0}, {"dropout": 1.0}, {"weight_decay": -1}, {"optimizer": "adagrad"}])
+def test_nothing_looks_at_people_beside_a_private_loop():
+    net, part = network(), data(8)
+    private = PrivateSteps(network=net, loss=lambda net, rows: rows["x"])
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for look in ({"judge": lambda: 0.0}, {"adjust": lambda batch, turn: None}):
+        with pytest.raises(OptionError, match="beside the plan"):
+            descend(net, [[part]], [private], optimizer=optimizer, **look)
+
+
+@pytest.mark.parametrize("options", [{"width": 0}, {"modality_dropout": 1.0}, {"weight_decay": -1}, {"patience": 0}])
 def test_impossible_training_is_refused(options):
     with pytest.raises(OptionError):
-        Training(**options)
+        NetworkLearner(**options)
 
 
 def test_a_state_of_something_else_is_refused():
-    with pytest.raises(DataError, match="not the state of a network"):
-        restore_network({"a": np.zeros(3)}, {"shape": "joined"})
+    for about in ({"shape": "joined"}, {"state": "[]"}, {"state": '{"class": "ForestPredictor"}'}):
+        with pytest.raises(DataError, match="not the state of a NetworkPredictor"):
+            NetworkLearner().restore({"a": np.zeros(3)}, about)

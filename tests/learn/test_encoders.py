@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from personare.core.errors import DataError, MissingModelError, OptionError
-from personare.learn.encoders import choose
-from personare.learn.text import ngrams, tokens
+from personare.learn.describing import ngrams, tokens
+from personare.learn.multimodal import Encoding
 
 RNG = np.random.default_rng(0)
 ARRAYS = {
@@ -23,7 +23,7 @@ KINDS = {"table": "table", "signal": "signal", "spectrogram": "picture", "pictur
 
 @pytest.mark.parametrize("modality", ARRAYS)
 def test_the_shape_decides_and_recordings_do_not_mix(modality):
-    encoding = choose(modality, ARRAYS[modality], NAMED)
+    encoding = Encoding.of(modality, ARRAYS[modality], NAMED)
     assert encoding.kind == KINDS.get(modality, "transformer")
     torch.manual_seed(0)
     net = encoding.network(width=16, dropout=0.2).eval()
@@ -38,25 +38,25 @@ def test_the_shape_decides_and_recordings_do_not_mix(modality):
 
 @pytest.mark.parametrize("modality", ARRAYS)
 def test_no_layer_mixes_people(modality):
-    net = choose(modality, ARRAYS[modality], NAMED).network(width=16, dropout=0.0)
+    net = Encoding.of(modality, ARRAYS[modality], NAMED).network(width=16, dropout=0.0)
     assert not any(isinstance(m, torch.nn.modules.batchnorm._BatchNorm) for m in net.modules())
 
 
 @pytest.mark.parametrize("shape", [(5,), (5, 2, 8, 8), (5, 1, 1, 1, 1)])
 def test_arrays_that_mean_nothing_are_refused(shape):
     with pytest.raises(DataError, match="must be a float array"):
-        choose("face", np.zeros(shape, dtype=np.float32), {})
+        Encoding.of("face", np.zeros(shape, dtype=np.float32), {})
 
 
 @pytest.mark.parametrize("named", ["picture", "magic", "pretrained"])
 def test_encoders_that_do_not_suit_are_refused(named):
     with pytest.raises(OptionError, match="must be one of table, pretrained"):
-        choose("table", ARRAYS["table"], {"table": named})
+        Encoding.of("table", ARRAYS["table"], {"table": named})
 
 
 def test_a_folder_without_a_model_is_told(tmp_path):
     with pytest.raises(MissingModelError, match="must hold a transformers model"):
-        choose("picture", ARRAYS["picture"], {"picture": f"pretrained:{tmp_path}"})
+        Encoding.of("picture", ARRAYS["picture"], {"picture": f"pretrained:{tmp_path}"})
 
 
 def test_hashes_are_public_the_same_everywhere():

@@ -8,8 +8,17 @@ import torch
 from torch import nn
 
 from personare.core.errors import DataError, OptionError
-from personare.learn.heads import Bags, Examples, HeadTraining, fit_heads, predict
-from personare.learn.least_squares import LeastSquares, _tables, _unit_rows, least_squares_heads
+from personare.learn.heads import (
+    Bags,
+    Examples,
+    HeadTraining,
+    LeastSquares,
+    _tables,
+    _unit_rows,
+    fit_heads,
+    least_squares_heads,
+    predict,
+)
 from personare.learn.privacy import PrivacyPlan
 
 N, D, C = 120, 5, 3

@@ -134,7 +134,7 @@ def test_vq_an_attacker_names_at_most_codes_over_people_by_one_recording():
 
 def test_vib_rate_is_the_divergence_of_what_it_draws_and_falls_with_its_price():
     torch.manual_seed(0)
-    net, x = Variational(3, 2, size=2), torch.randn(50, 3)
+    net, x = Variational(3, size=2), torch.randn(50, 3)
     mean, log_variance = net.encode(x).chunk(2, dim=1)
     normal = torch.distributions.Normal(mean, (log_variance.clamp(-8, 4) / 2).exp())
     told = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)

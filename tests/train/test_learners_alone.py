@@ -13,7 +13,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Batch
 from personare.learn.describing import describe_batch
-from personare.learn.multimodal import Joined, Separate, Tensors
+from personare.learn.multimodal import Encoding, Network, Tensors
 from personare.train.forest import Forest
 from personare.train.joint import Joint
 from personare.train.late_fusion import LateFusion
@@ -93,14 +93,17 @@ def test_mla_as_released_weighs_as_its_code_does():
     assert weights["face"] == pytest.approx(0.45)
 
 
-def _two(width=3):
+def _two(shape, width):
     """A network whose encoders give back what they get."""
     torch.manual_seed(0)
-    return Separate([torch.nn.Identity(), torch.nn.Identity()], width=width, classes=2, shared=True)
+    table = Encoding(kind="table", shape=(width,))
+    net = Network({"voice": table, "face": table}, shape, width=width, classes=2)
+    net.encoders = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
+    return net
 
 
 def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
-    net = _two()
+    net = _two("shared", 3)
     data = Tensors(
         inputs=(torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1, 0]])),
         present=torch.ones(1, 2, dtype=torch.bool),
@@ -119,7 +122,7 @@ def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
 
 
 def test_owm_self_takes_out_what_the_modality_itself_spans():
-    net, project = _two(), _Projection(3, own=True)
+    net, project = _two("shared", 3), _Projection(3, own=True)
     data = Tensors(
         inputs=(torch.tensor([[1.0, 0, 0]]), torch.zeros(1, 3)),
         present=torch.tensor([[True, False]]),
@@ -131,10 +134,10 @@ def test_owm_self_takes_out_what_the_modality_itself_spans():
 
 
 def test_ogm_slows_the_modality_that_runs_ahead_alone():
-    net = Joined([torch.nn.Identity(), torch.nn.Identity()], width=2, classes=2)
+    net = _two("joined", 2)
     with torch.no_grad():
-        net.head.weight.copy_(torch.tensor([[4.0, 0, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0]]))  # the second says nothing
-        net.head.bias.zero_()
+        net.head(0).weight.copy_(torch.tensor([[4.0, 0, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0]]))  # the second says nothing
+        net.head(0).bias.zero_()
     x = torch.tensor([[1.0, 0], [0, 1]])
     data = Tensors(inputs=(x, x), present=torch.ones(2, 2, dtype=torch.bool), labels=torch.tensor([0, 1]))
     ahead = 1 / (1 + np.exp(-4)) / 0.5
@@ -218,10 +221,10 @@ def test_learns_well_above_chance_under_privacy(learner):
 def test_scaling_under_privacy_is_not_that_of_private_people():
     options = {"epochs": 1, "width": 8, "epsilon": 1.0, "delta": 1e-3}
     alone = fit(Pamrl(**options)).state()[0]
-    assert not alone["encoders.0.center"].any()
+    assert not alone["net.encoders.0.center"].any()
     public = recordings(2, 10)
     told = fit(Pamrl(**options), public=public).state()[0]
-    assert told["encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
+    assert told["net.encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"alpha": 2.0}, {"uncertainty": "fixed"}, {"epochs": 0}, {"learning_rate": 0.0}])

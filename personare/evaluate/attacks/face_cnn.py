@@ -12,9 +12,8 @@ from personare.core.errors import OptionError
 from personare.core.types import Array
 from personare.evaluate.clips import evenly
 from personare.evaluate.people import EmbeddingEnroller, unit
-from personare.learn.cnn import SmallCnn
 from personare.learn.loop import Budget, seeded, train
-from personare.learn.margin import MarginHead
+from personare.learn.networks import MarginHead, SmallCnn
 
 __all__ = ["FaceCnn"]
 

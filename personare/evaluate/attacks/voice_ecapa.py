@@ -11,9 +11,8 @@ from personare.core.errors import OptionError
 from personare.core.types import Array
 from personare.evaluate.clips import looped
 from personare.evaluate.people import EmbeddingEnroller
-from personare.learn.ecapa import Ecapa
 from personare.learn.loop import Budget, seeded, train
-from personare.learn.margin import MarginHead
+from personare.learn.networks import Ecapa, MarginHead
 
 __all__ = ["VoiceEcapa"]
 

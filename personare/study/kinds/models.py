@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
+from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
 from personare.evaluate.classification import judge_model
@@ -22,9 +22,8 @@ from personare.evaluate.membership import Signals, split_halves
 from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
-from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
-from personare.study.card import write_card
+from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
 from personare.study.opening import table
 from personare.study.parting import Parts, split_people
@@ -140,10 +139,8 @@ class Model:
         predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")))
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = predictor.state()
-        kept = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
-        save_weights(
-            make_folder(folder) / "model.safetensors", kept, {**about, "personare": json.dumps(asdict(self.row))}
-        )
+        said = {**about, "personare": json.dumps(asdict(self.row))}
+        save_weights(make_folder(folder) / "model.safetensors", tensors, said)
         self.study.note(self.row, predictor.spends)
         return {
             "cohort": str(self.study.cohort.root.resolve()),
@@ -233,5 +230,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
     learner = registry.create("personare.train", model.method, dict(model.options))
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return learner.restore(arrays, about), model
+    return learner.restore(tensors, about), model

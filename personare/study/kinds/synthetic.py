@@ -24,10 +24,9 @@ from personare.evaluate.synthetic_risk import judge_synthetic_risk
 from personare.evaluate.visits import judge_copies, judge_histories
 from personare.features.visits import VISITS
 from personare.learn.accounting import as_one_claim
-from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
 from personare.study.opening import Opened, Written, building, part_people
-from personare.study.preview import write_preview
 from personare.study.study import Outcome, Study, measured, unseeded
 
 __all__ = ["Synthetic"]
