@@ -16,29 +16,36 @@ from personare.core.errors import DataError
 from personare.core.types import Array
 
 
-def state_of(fitted: Any) -> tuple[dict[str, Array], dict[str, str]]:
-    """Take a fitted method, a frozen dataclass, apart: its arrays by name, and all else as text.
+def state_of(fitted: Any) -> tuple[Mapping[str, Array], dict[str, str]]:
+    """Take what a method has fitted, a frozen dataclass, apart: its arrays by name, and all else as text.
 
     Its fields hold arrays, numbers, words, sequences and mappings of these, dataclasses, and networks: anything with
     ``settings``, ``arrays()`` and a class method ``built(settings, arrays)``. Fields with a leading underscore stay.
+    A method may bring a ``state()`` of its own.
     """
+    if hasattr(fitted, "state"):
+        own, about = fitted.state()
+        return own, dict(about)
     tensors: dict[str, Array] = {}
     return tensors, {"state": json.dumps(_apart(fitted, "", tensors))}
 
 
-def restored(kind: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
-    """Build again what ``state_of`` took apart.
+def restored(method: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
+    """Build again what a method had fitted and ``state_of`` took apart.
 
-    The file names no code: what is built follows from ``kind`` (a class, or a union of some) and its fields' types.
+    The file names no code: what is built follows from what the method's ``fit`` says it returns, and from the types of
+    its fields; or a method has a ``restore`` of its own.
 
     Raises:
         DataError: The arrays or the text belong to something else.
     """
+    if hasattr(method, "restore"):
+        return method.restore(tensors, about)
     try:
-        return _together(kind, json.loads(about["state"]), tensors)
+        return _together(get_type_hints(method.fit)["return"], json.loads(about["state"]), tensors)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        name = getattr(kind, "__name__", str(kind))
-        raise DataError(f"This is not the state of a {name} of personare ({error}): fit it again.") from error
+        name = type(method).__name__
+        raise DataError(f"This is not the state of what {name} fits ({error}): fit it again.") from error
 
 
 def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:

@@ -328,6 +328,6 @@ class TrajectorySampler:
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
         return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
 
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+    def state(self) -> tuple[Mapping[str, Array], dict[str, str]]:
         """Return everything that makes the sampler, as arrays and text."""
         return state_of(self)

@@ -113,7 +113,7 @@ class VisitChainSampler:
             rows[going, t] = visits
         return self.population.batch({VISITS: rows}, labels, whose)
 
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
+    def state(self) -> tuple[Mapping[str, Array], dict[str, str]]:
         """Return the shares, and names as text."""
         return state_of(self)
 

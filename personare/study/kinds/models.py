@@ -13,7 +13,7 @@ import pandas as pd
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
-from personare.core.state import load_weights, save_weights
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
 from personare.evaluate.classification import judge_model
@@ -138,7 +138,7 @@ class Model:
         private = getattr(self.learner, "epsilon", None) is not None
         predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")))
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
-        tensors, about = predictor.state()
+        tensors, about = state_of(predictor)
         said = {**about, "personare": json.dumps(asdict(self.row))}
         save_weights(make_folder(folder) / "model.safetensors", tensors, said)
         self.study.note(self.row, predictor.spends)
@@ -230,4 +230,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
     learner = registry.create("personare.train", model.method, dict(model.options))
-    return learner.restore(tensors, about), model
+    return restored(learner, tensors, about), model

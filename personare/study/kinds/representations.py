@@ -14,7 +14,7 @@ import pandas as pd
 from personare.core import registry
 from personare.core.errors import OptionError
 from personare.core.protocols import Representation, Transform
-from personare.core.state import save_weights
+from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.roles import usual_tracks
@@ -193,7 +193,7 @@ def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, tran
         for subject, target in zip(shown.subjects, shown.labels, strict=True)
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
-    tensors, state = transform.state()
+    tensors, state = state_of(transform)
     note = {"guarantee": transform.guarantee, "personare": json.dumps(asdict(row))}
     save_weights(root / "transform.safetensors", tensors, {**state, **note})
 
