@@ -370,5 +370,5 @@ def _hide(
 ) -> Mapping[str, Any]:
     recording, sources, targets = item
     locate = _locate(locations, disguise.needs_landmarks(), recording)
-    outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    outcome = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
     return {**asdict(outcome), "files": {track: str(path) for track, path in outcome.files.items()}}
