@@ -1,5 +1,6 @@
 """Rebuilds each face by an autoencoder that only knows other people; a known weak method, kept for comparison."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,7 +10,8 @@ import cv2
 import numpy as np
 import torch
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.face import pictures
@@ -43,18 +45,10 @@ class FaceAutoencoder:
         background: ``keep`` what is around the face, as the paper did, or make it ``plain``.
         policy: Whose randomness a recording gets.
 
-    Raises:
-        OptionError: An option out of its range.
-
     Source:
         Ranade, Agrawal, Kochrekar and Vatsaraj 2024 (USC), "Privacy Preserving Representation Learning for
         Multimodal Behavior Understanding": latent 300, Adam 0.001, mean squared error, batch 64. Changed: trained on
         other people of the cohort instead of FFHQ, convolutional, and at 64 pixels.
-
-    Example:
-        >>> FaceAutoencoder(mask=1.0)
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: mask must be a share from 0 to below 1, it is 1.0.
     """
 
     latent: int = 300
@@ -73,14 +67,7 @@ class FaceAutoencoder:
     fit_on: ClassVar[str] = "others"
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        for name, choices in (("color", ("rgb", "gray")), ("background", ("keep", "plain"))):
-            if getattr(self, name) not in choices:
-                raise OptionError(f"{name} must be {' or '.join(choices)}, it is '{getattr(self, name)}'.")
-        if self.most_crops < 1:
-            raise OptionError(f"most_crops must be at least 1, it is {self.most_crops}.")
-        if self.enlarge < 0:
-            raise OptionError(f"enlarge must not be negative, it is {self.enlarge}.")
+        check_options(self, most_crops=(1, math.inf), enlarge=(0, math.inf))
         self.damage(), self.plan(), self.network(torch.Generator())
 
     def damage(self) -> Damage:
@@ -104,11 +91,7 @@ class FaceAutoencoder:
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
     ) -> "FittedFaceAutoencoder":
-        """Train the network on faces of other people than those it will hide.
-
-        Raises:
-            DataError: No face was found in any recording.
-        """
+        """Train the network on faces of other people than those it will hide."""
         crops = self._crops(background, rng)
         draw = _draw(rng)
         network = self.network(draw)
@@ -138,13 +121,7 @@ class FaceAutoencoder:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedFaceAutoencoder:
-    """A ``FaceAutoencoder`` with a trained network.
-
-    Attributes:
-        method: The options.
-        network: The trained network.
-        losses: Training error at each step.
-    """
+    """A ``FaceAutoencoder`` with a trained network, and the training error at each step."""
 
     method: FaceAutoencoder
     network: Autoencoder = field(repr=False)
@@ -162,12 +139,11 @@ class FittedFaceAutoencoder:
             keep = self.method.background == "keep"
             shown = frame.image.copy() if keep else np.full_like(frame.image, _GROUND)
             for face in frame.faces:
-                disc_over(face.box, enlarge=self.method.enlarge).put(shown, self._rebuild(frame.image, face, draw))
+                cut = self.method.cut(frame.image, face)[None]
+                made = reconstruct(self.network, cut, damage=self.method.damage(), draw=draw)[0]
+                rgb = np.repeat(made, 3, axis=2) if made.shape[2] == 1 else made
+                disc_over(face.box, enlarge=self.method.enlarge).put(shown, rgb)
             yield shown
-
-    def _rebuild(self, image: Array, face: Face, draw: torch.Generator) -> Array:
-        made = reconstruct(self.network, self.method.cut(image, face)[None], damage=self.method.damage(), draw=draw)[0]
-        return np.repeat(made, 3, axis=2) if made.shape[2] == 1 else made
 
     def save(self, path: Path) -> None:
         """Write options and weights to a safetensors file."""
@@ -176,11 +152,7 @@ class FittedFaceAutoencoder:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            DataError: The file is not one.
-        """
+        """Read what ``save`` wrote."""
         weights, options = load_weights(path)
         kinds = {name: type(value) for name, value in asdict(FaceAutoencoder()).items()}
         if set(options) != set(kinds):

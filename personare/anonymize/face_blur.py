@@ -45,7 +45,6 @@ class FaceBlur(FaceMask):
     strength: float = 0.25
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if not 0.02 <= self.strength <= 2:
             raise OptionError(f"strength must be 0.02 to 2 face sizes, not {self.strength}.")

@@ -56,7 +56,6 @@ class FaceLandmarks:
     needs_landmarks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.lines not in ("contours", "mesh", "points"):
             raise OptionError(f"lines must be contours, mesh or points, it is '{self.lines}'.")
         if self.thickness < 1:

@@ -33,7 +33,6 @@ class FacePixelate(FaceMask):
     columns: int = 6
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if not 1 <= self.columns <= 64:
             raise OptionError(f"columns must be 1 to 64, not {self.columns}.")

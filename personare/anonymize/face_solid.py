@@ -32,7 +32,6 @@ class FaceSolid(FaceMask):
     shape: str = "box"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if len(self.color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in self.color):
             raise OptionError(f"color must be three whole numbers 0 to 255, not {self.color}.")

@@ -40,7 +40,6 @@ class FaceMask:
     only: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.shape not in ("ellipse", "box"):
             raise OptionError(f"shape must be ellipse or box, not {self.shape!r}.")
         if not 0 <= self.enlarge <= 3:

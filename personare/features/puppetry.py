@@ -148,7 +148,6 @@ class Puppet:
     sway: float = 0.05
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.size < 32 or self.rate_hz <= 0 or self.sway < 0:
             raise OptionError(
                 f"A film needs a size of 32 pixels or more, a rate above 0 Hz and a sway of 0 or more, given "

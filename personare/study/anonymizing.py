@@ -252,7 +252,7 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: _Work, threads:
     if shown and "video" in targets:
         locate = _watched(locate, sources.get("video"), shown)
     with _sound_watched(shown) if shown and disguise.voice else nullcontext():
-        outcome = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+        outcome = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
     remarks: list[str] = []
     for track, mended in (("audio", audio.remarks), ("video", video.remarks)):
         if track in disguise.modalities and track in sources and outcome.files:

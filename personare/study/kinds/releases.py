@@ -259,5 +259,5 @@ def _hide(
 ) -> Mapping[str, Any]:
     recording, sources, targets = item
     locate = _locate(locations, disguise.needs_landmarks(), recording)
-    hidden = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
     return {**asdict(hidden), "files": {track: str(path) for track, path in hidden.files.items()}}
