@@ -60,17 +60,6 @@ def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> 
     return sorted(path for path in found if track_of(path) in tracks)
 
 
-def member(path: str) -> tuple[str, str]:
-    """Split the address of an array in an ``.npz`` file into file and key; the key is empty for any other file.
-
-    Example:
-        >>> member("mel/1001.npz#1001_DFA_ANG_XX"), member("a#b.wav")
-        (('mel/1001.npz', '1001_DFA_ANG_XX'), ('a#b.wav', ''))
-    """
-    before, found, key = path.rpartition(".npz#")
-    return (f"{before}.npz", key) if found else (path, "")
-
-
 def piece_address(path: str, start_s: float, end_s: float) -> str:
     """Return the address of a piece of a sound or a film (a W3C media fragment), to the microsecond.
 

@@ -18,7 +18,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.atomic import replacing
-from personare.data.cohort import recording_id
+from personare.data.cohort import left_out, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
 
@@ -205,8 +205,7 @@ class Subjects:
                     raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
                 yield replace(recording, id=recording_id(subject, recording.session, task), subject=subject)
             except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=", ".join(recording.tracks.values()), problem=problem, fix=fix))
+                skipped.append(left_out(", ".join(recording.tracks.values()), error))
 
     def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
         """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
@@ -298,7 +297,7 @@ def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[
     for recording in recordings:
         twins = {path: copies[path] for path in recording.tracks.values() if path in copies}
         for path, others in twins.items():
-            problem = f"{', '.join(others)} of another person is the same file, byte by byte"
-            skipped.append(Withheld(item=path, problem=problem, fix="Keep the one that is right."))
+            said = f"{', '.join(others)} of another person is the same file, byte by byte. Keep the one that is right."
+            skipped.append(left_out(path, said))
         if not twins:
             yield recording

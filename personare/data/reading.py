@@ -19,7 +19,7 @@ import pandas as pd
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
-from personare.data.cohort import recording_id
+from personare.data.cohort import left_out, recording_id
 from personare.data.texts import read_text, without_addresses
 
 Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
@@ -84,11 +84,11 @@ def clips_by_name(
         if match is None:
             problem = f"its name does not follow the data set's rule {shape}, so nothing is known about it"
             fix = "Give it its published name, or import it with the reader 'folder' and a table of labels."
-            skipped.append(Withheld(item=path, problem=problem, fix=fix))
+            skipped.append(left_out(path, f"{problem}. {fix}"))
             continue
         first = clips.setdefault(clip, (match, {}))[1].setdefault(track, path)
         if first != path:
-            skipped.append(Withheld(item=path, problem=f"the same clip is at {first}", fix="Keep one of the two."))
+            skipped.append(left_out(path, f"the same clip is at {first}. Keep one of the two."))
     return clips, skipped
 
 

@@ -116,6 +116,14 @@ def _shown(value: Any, number_format: str) -> str:
     return str(value)
 
 
+def read_published(source: Path, name: str, columns: Sequence[str] = (), *, text: bool = False) -> pd.DataFrame:
+    """Return a published table, packed or not; see ``read_table``."""
+    path = published(source, name)
+    if path is None:
+        raise DataError(f"There is no {name} in {source}, packed or not. Give the folder that holds the data set.")
+    return read_table(path, columns, text=text)
+
+
 def published(source: Path, name: str) -> Path | None:
     """Return a published file, packed (``.gz``) or not, its name in small or capital letters; None where it is not."""
     names = {name.lower(), f"{name}.gz".lower()}

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from personare.core.errors import DataError, OptionError
-from personare.data.splits import content_halves, leaky_random, person_folds
+from personare.data.splits import content_halves, person_folds
 
 SIZES = {"01": 12, "02": 3, "03": 7, "04": 7, "05": 1, "06": 9, "07": 4}
 SUBJECTS = {f"{person}-{n}": person for person, size in SIZES.items() for n in range(size)}
@@ -106,11 +106,3 @@ def test_people_with_one_clip_are_left_out_and_named_when_nobody_is_left() -> No
     assert content_halves(table, rng=np.random.default_rng(0))[2] == ["r002"]
     with pytest.raises(DataError, match="one only: B"):
         content_halves(table.iloc[2:], rng=np.random.default_rng(0))
-
-
-def test_leaky_random_has_people_on_both_sides() -> None:
-    folds = leaky_random(list(SUBJECTS), 4, rng=np.random.default_rng(0))
-    assert sorted(i for _, test in folds for i in test) == sorted(SUBJECTS)
-    assert any({SUBJECTS[i] for i in train} & {SUBJECTS[i] for i in test} for train, test in folds)
-    with pytest.raises(OptionError, match="between 2"):
-        leaky_random(["a"], 2, rng=np.random.default_rng(0))

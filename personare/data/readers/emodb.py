@@ -35,8 +35,7 @@ class EmoDb:
 
     **Guarantee**: every sound file is either a recording or listed with the reason.
 
-    **Source**: Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss: A database of German emotional speech. Interspeech
-    2005. doi:10.21437/Interspeech.2005-446. Sex and age of the speakers as its authors publish them.
+    **Source**: Burkhardt et al., Interspeech 2005, doi:10.21437/Interspeech.2005-446; sex and age of the speakers too.
     """
 
     license: ClassVar[str] = "free for research, with citation"

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, people_table
 from personare.data.tables import published, read_rows
 from personare.data.windows import (
@@ -38,8 +39,7 @@ class Empatica:
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
 
     Args:
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     window_s: int = 60
@@ -76,9 +76,10 @@ class Empatica:
             windows = list(window_recordings(who, sessions[name], labelled, self.window_s, self.step_s))
             recordings += windows
             if not windows:
-                fix = "Give a smaller window_s, or leave the session out."
-                problem = f"no window of {self.window_s} s fits into it"
-                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+                said = (
+                    f"no window of {self.window_s} s fits into it. Give a smaller window_s, or leave the session out."
+                )
+                skipped.append(left_out(name, said))
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
@@ -94,8 +95,7 @@ def _signals(source: Path, folder: Path, skipped: list[Withheld]) -> dict[str, t
             try:
                 signals[track] = (file, empatica(path))
             except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=file, problem=problem, fix=fix))
+                skipped.append(left_out(file, error))
     return signals
 
 
@@ -109,14 +109,13 @@ def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> 
     for _, row in read_rows(source / "labels.csv", required=("folder", "subject")):
         folder = row["folder"].strip("/")
         if folder not in sessions:
-            fix = "Correct the row or leave it out."
-            skipped.append(Withheld(item=folder, problem="labels.csv names it, but it holds no session", fix=fix))
+            said = "labels.csv names it, but it holds no session. Correct the row or leave it out."
+            skipped.append(left_out(folder, said))
             continue
         subject, labelled = spans.setdefault(folder, (row["subject"], []))
         if subject != row["subject"]:
             raise DataError(f"labels.csv gives {folder} to two people, {subject} and {row['subject']}. Correct it.")
         labelled.append(Span.of(row, ("folder", "subject")))
     for folder in sorted(set(sessions) - set(spans)):
-        fix = "Add a row that says whose it is."
-        skipped.append(Withheld(item=folder, problem="labels.csv does not name it", fix=fix))
+        skipped.append(left_out(folder, "labels.csv does not name it. Add a row that says whose it is."))
     return spans

@@ -10,6 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, people_table
 from personare.data.tables import numbers, read_rows
 from personare.data.windows import Sampled, Span, check_windows, make_windows, window_recordings
@@ -38,8 +39,7 @@ class Signals:
 
     Args:
         rate_hz: Samples a second of files without a column of times.
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     rate_hz: float = 0.0
@@ -86,8 +86,7 @@ class Signals:
                     raise DataError(f"no window of {self.window_s} s fits into {long_s:g} s. Give a smaller window_s.")
                 recordings += windows
             except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+                skipped.append(left_out(name, error))
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
 from personare.data.tables import numbers, read_table
 
@@ -30,9 +31,8 @@ class Studentlife:
 
     **Guarantee**: every row is a recording or listed with the reason; a value that is missing stays missing (NaN).
 
-    **Source**: Wang, Chen, Chen, Li, Harari, Tignor, Zhou, Ben-Zeev, Campbell: StudentLife. UbiComp 2014.
-    doi:10.1145/2632048.2632054. Daily aggregates in the layout of Shaw, Simsiri, Deznaby, Fiterau, Rahaman:
-    Personalized student stress prediction with deep multitask network, 2019. arXiv:1906.11356.
+    **Source**: Wang et al., StudentLife, UbiComp 2014, doi:10.1145/2632048.2632054; daily aggregates in the layout of
+    Shaw et al. 2019, arXiv:1906.11356.
     """
 
     license: ClassVar[str] = "research"
@@ -51,7 +51,7 @@ class Studentlife:
             try:
                 table = _days(path)
             except DataError as error:
-                skipped.append(Withheld(item=file, problem=str(error), fix="Get the file again, or remove it."))
+                skipped.append(left_out(file, error))
                 continue
             for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
                 if named is None:
@@ -67,7 +67,7 @@ class Studentlife:
                     task, tracks = f"day{day.replace('-', '')}", {"phone": address(file, row)}
                     recordings.append(recording(f"{int(named[1]):02d}", task, tracks, labels))
                     continue
-                skipped.append(Withheld(item=f"{file} row {row}", problem=problem, fix="Nothing to do."))
+                skipped.append(left_out(f"{file} row {row}", f"{problem}. Nothing to do."))
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
