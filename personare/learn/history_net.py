@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from personare.core.types import Array
 from personare.features.visits import VisitColumns
+from personare.learn.networks import SavedNetwork
 
 _FADE = (0.5, 0.9)  # how much of an average is left after one visit
 _SUMS = 2 + len(_FADE)  # over the past: the visit before, what has ever been, averages that fade
@@ -72,7 +73,7 @@ class _Messages(nn.Module):
         return out
 
 
-class HistoryNet(nn.Module):
+class HistoryNet(SavedNetwork):
     """Encodes histories to a latent for each person, and says how likely each visit and each end is.
 
     Args:
@@ -88,6 +89,8 @@ class HistoryNet(nn.Module):
         self, columns: VisitColumns, classes: int, *, latent: int, hidden: int, profiles: int, dropout: float
     ) -> None:
         super().__init__()
+        sizes = {"latent": latent, "hidden": hidden, "profiles": profiles, "dropout": dropout}
+        self.settings = {"columns": columns, "classes": classes, **sizes}
         self.columns, width = columns, columns.width
         self.read = nn.Linear(width, hidden)
         self.messages = nn.ModuleList([_Messages(hidden) for _ in range(2)])
