@@ -282,5 +282,5 @@ def test_beside_recordings_all_kinds_have_their_place(made_run: Path) -> None:
     order = [text.index(f'<section id="{name}">') for name in ("table", "representations", "synthetic", "ladder")]
     assert order == sorted(order)
     assert "1 release · 2 representations · 2 cohorts of synthetic people" in text
-    table = text[text.index('<section id="table">') : text.index('<section id="representation">')]
+    table = text[text.index('<section id="table">') : text.index('<section id="representations">')]
     assert "release-erased" not in table and "release-columns" not in table
