@@ -8,7 +8,7 @@ import pandas as pd
 from personare.core.types import Recording, Result, Spend
 from personare.data.cohort import CohortWriter
 from personare.study.cards import write_card, write_preview
-from personare.study.releases import ModelPlan
+from personare.study.kinds.models import ModelPlan
 
 
 def test_a_table_with_a_missing_value_is_drawn(tmp_path):
@@ -26,8 +26,21 @@ def test_a_table_with_a_missing_value_is_drawn(tmp_path):
 
 def test_a_card_has_a_line_for_every_row_and_what_is_missing_by_its_reason(made_up, tmp_path):
     rows = [
-        Result(measure="loss.auc", kind="risk", attacker="shadow", value=0.5, low=0.4, high=0.6, n=6, control=0.5),
-        *(Result(measure=name, kind="risk", value=np.nan, note="too few people") for name in ("lira.auc", "label.auc")),
+        Result(
+            question="member",
+            method="loss",
+            figure="auc",
+            attacker="shadow",
+            value=0.5,
+            low=0.4,
+            high=0.6,
+            n=6,
+            control=0.5,
+        ),
+        *(
+            Result(question="member", method=name, figure="auc", value=np.nan, reason="too few people")
+            for name in ("lira", "label")
+        ),
     ]
     spend = Spend(
         unit="recording",

@@ -73,7 +73,7 @@ def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
     for said in ("## Intended use", "## Prohibited use", "from face, voice", "outside it", "person_folds"):
         assert said in card
     rows = pd.DataFrame(json.loads((tmp_path / "run/results.json").read_text()))
-    assert set(rows.kind) == {"utility", "risk"}
+    assert set(rows.kind) == {"model"} and set(rows.question) == {"read", "member"}
     assert set(rows.release) == {"head"}
     assert set(ledger.rows()["action"]) == {"opened", "spent", "released"}
     spent = ledger.rows()[ledger.rows()["action"] == "spent"]
