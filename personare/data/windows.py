@@ -1,9 +1,9 @@
 """Long signals of sensors cut in windows of one length, each a recording."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,20 +14,11 @@ from personare.data.reading import Made, address, parted, recording
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """An evenly sampled signal of a session.
-
-    Attributes:
-        values: (T, D) float32.
-        begin_s: Time of the first sample; since 1970, or since the file's start where it tells no date.
-        rate_hz: Samples a second.
-        columns: What the D columns are.
-        unit: Of the values; empty where unknown.
-    """
+class Sampled(NamedTuple):
+    """An evenly sampled signal of a session: (T, D) float32, with the names of its columns."""
 
     values: Array
-    begin_s: float
+    begin_s: float  # of the first sample; since 1970, or since the file's start where it tells no date
     rate_hz: float
     columns: tuple[str, ...]
     unit: str = ""
@@ -63,7 +54,7 @@ def session_recordings(
         table: May be absent.
         column: Its column of sessions, ``file`` or ``folder``.
         sessions: By name, the file and the signal by track.
-        window_s: Length of a window in seconds.
+        window_s: Length of a window.
         step_s: From one window's start to the next one's.
         skipped: What is left out is added here.
     """
@@ -149,12 +140,7 @@ def states_of_windows(
 ) -> Iterator[tuple[int, set[str]]]:
     """Yield the start of each window in seconds, and the states that are in it; "" stands for one that has no name.
 
-    Args:
-        codes: (samples,) whole numbers, the state at each moment.
-        rate_hz: Samples a second.
-        names: The states that count.
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's.
+    ``codes`` (samples,) are whole numbers, the state at each moment.
     """
     for start_s in range(0, len(codes) // rate_hz - window_s + 1, int(step_s)):
         inside = np.unique(codes[start_s * rate_hz : (start_s + window_s) * rate_hz])

@@ -52,7 +52,6 @@ class Signals:
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
