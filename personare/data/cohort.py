@@ -268,8 +268,7 @@ class CohortWriter:
         root: An empty or absent folder, or one that an earlier writer left unfinished.
         name: The data set's name.
         kind: Whether real people can be seen in it, and consent is asked for.
-        description: What else to say in ``dataset_description.json``; ``Tracks`` declares the recording that a track
-            comes from, and with it the consent that it needs.
+        description: What else to say of it; ``Tracks`` declares what a track is recorded as, by which consent is asked.
     """
 
     def __init__(
@@ -289,13 +288,7 @@ class CohortWriter:
         write_text(marker, "This folder is being written. If nothing is running, delete it.\n")
 
     def path(self, recording: Recording | tuple[str, str, str], track: str, suffix: str) -> Path:
-        """Return where to write a track's file; its folder is there.
-
-        Args:
-            recording: The recording, or its subject, session and task.
-            track: ``audio``, ``video``, ``physio``, ``text``, ``events``, or a feature track.
-            suffix: With its dot, e.g. ``.wav`` or ``.tsv.gz``.
-        """
+        """Return where to write a track's file of a recording (or of subject, session and task); its folder is made."""
         own = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
             raise DataError(f"A track must be letters and digits, a suffix start with a dot: {track!r}, {suffix!r}.")

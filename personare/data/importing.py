@@ -36,7 +36,6 @@ Cut = Callable[[Path, Path, float, float], bool]
 
 _NOTE = "import.json"  # what an import notes of itself in the cohort
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
-_LFS = b"version https://git-lfs"
 
 
 def _no_cut(source: Path, _target: Path, _start_s: float, _end_s: float) -> bool:
@@ -130,8 +129,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
             edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
             consent = consent_again(edited, consent, known=known, purposes=added)
         write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
-        left_out = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
-        write_text(place / "skipped.tsv", _tsv(left_out, ("item", "problem", "fix")))
+        told = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
+        write_text(place / "skipped.tsv", _tsv(told, ("item", "problem", "fix")))
         agreed = [*before.get("consent", ()), *consent_purposes]
         write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
         subjects.write_key()
@@ -218,7 +217,7 @@ class _Intake:
     origins: list[tuple[str, str, str]] = field(default_factory=list)  # what was taken in: recording, track, file
     subjects: set[str] = field(default_factory=set)  # people with at least one recording
     _ids: set[str] = field(default_factory=set)
-    _checked: set[str] = field(default_factory=set)
+    _checked: set[Path] = field(default_factory=set)
 
     def take(self, recording: Recording) -> None:
         """Copy the good tracks of a recording; list the others."""
@@ -261,36 +260,37 @@ class _Intake:
         part = piece(path)
         if part is None and "#" in path and not (self.source / path).exists():
             return self._write(recording, track, path)
-        file = part[0] if part else path
-        suffix = {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)
-        to = self.writer.path(recording, track, suffix)
-        with _removed_unless_good(to):
-            _look_at(self.source / file)
-            if not part or file not in self._checked:
-                self._note(file, self.check(self.source / file, track))
-                self._checked.add(file)
+        source = self.source / (part[0] if part else path)
+        with self._file(recording, track, {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)) as to:
+            size = source.stat().st_size
+            if size == 0:
+                raise DataError("the file is empty (0 bytes)")
+            if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
+                raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+            if not part or source not in self._checked:
+                self._note(part[0] if part else path, self.check(source, track))
+                self._checked.add(source)
             if part:
-                self.cut(self.source / file, to, *part[1:])
+                self.cut(source, to, *part[1:])
                 self.check(to, track)
             else:
-                shutil.copyfile(self.source / file, to)
-        _describe_wav(to)
+                shutil.copyfile(source, to)
         return to
 
     def _extract(self, recording: Recording) -> Path | None:
-        to, film = self.writer.path(recording, "audio", ".wav"), recording.tracks["video"]
+        """Take the sound out of a film; return where it lies in the cohort, or nothing where there is none."""
+        film = recording.tracks["video"]
         part = piece(film)
-        with _removed_unless_good(to):
+        with self._file(recording, "audio", ".wav") as to:
             if part:
                 there = self.cut(self.source / part[0], to, *part[1:])
             else:
                 there = self.extract_sound(self.source / film, to)
-            if not there:
+            if there:
+                self._note(film, self.check(to, "audio"))
+            else:
                 to.unlink(missing_ok=True)
-                return None
-            self._note(film, self.check(to, "audio"))
-        _describe_wav(to)
-        return to
+        return to if there else None
 
     def _write(self, recording: Recording, track: str, address: str) -> Path:
         """Write a track that is no file of its own."""
@@ -298,8 +298,7 @@ class _Intake:
             raise DataError(f"there is no file {address}")
         made = self.make(address)
         values = made.values
-        to = self.writer.path(recording, track, ".txt" if isinstance(values, str) else ".npy")
-        with _removed_unless_good(to):
+        with self._file(recording, track, ".txt" if isinstance(values, str) else ".npy") as to:
             if isinstance(values, str):
                 if not values.strip():
                     raise DataError("the text is empty")
@@ -314,36 +313,26 @@ class _Intake:
                 to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
         return to
 
+    @contextmanager
+    def _file(self, recording: Recording, track: str, suffix: str) -> Iterator[Path]:
+        """Give the file of a track; it is removed again where it does not become a good one."""
+        to = self.writer.path(recording, track, suffix)
+        try:
+            yield to
+            if suffix == ".wav" and to.exists():
+                _describe_wav(to)
+        except BaseException:
+            with suppress(OSError):
+                to.unlink(missing_ok=True)
+            raise
+
     def _note(self, item: str, repaired: Sequence[str] | None) -> None:
         for what in repaired or ():
             self.remark(f"{item}: {what}")
 
 
-def _look_at(path: Path) -> None:
-    """Say what is wrong with a file that needs no decoder to see it."""
-    size = path.stat().st_size
-    if size == 0:
-        raise DataError("the file is empty (0 bytes)")
-    with path.open("rb") as file:
-        if size < 1024 and file.read(len(_LFS)) == _LFS:
-            raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
-
-
-@contextmanager
-def _removed_unless_good(path: Path) -> Iterator[None]:
-    """Remove a file that did not become a good track."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise
-
-
 def _describe_wav(path: Path) -> None:
     """Write rate, channels and length beside a WAV file, where its header tells."""
-    if path.suffix != ".wav":
-        return
     try:
         with wave.open(str(path), "rb") as file:
             rate, channels, frames = file.getframerate(), file.getnchannels(), file.getnframes()

@@ -106,12 +106,7 @@ def check_spellings(subjects: Iterable[str]) -> None:
 
 
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one.
-
-    Args:
-        subjects: As the source calls them.
-        key: Numbers given before; they stay, and none is given again.
-        policy: One of ``POLICIES``.
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
 
     Example:
         >>> numbered(["Anna M.", "P01", "Ben"], {}, "names")
@@ -137,11 +132,7 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
 class Subjects:
     """The people of a source: what it calls them, each once, and the number of everybody who has one.
 
-    Args:
-        recordings: As a reader gives them.
-        target: The cohort.
-        policy: One of ``POLICIES``.
-        again: Whether people of this cohort have numbers already.
+    ``policy`` is one of ``POLICIES``; ``again`` says that people of the target have numbers already.
     """
 
     def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
@@ -230,11 +221,8 @@ def _tells(part: str, subject: str) -> bool:
 def suspicions(columns: Mapping[str, Sequence[tuple[str, str]]], subjects: Iterable[str]) -> list[str]:
     """Return a sentence for each column that looks as if it identified people, and for labels written in two ways.
 
-    Values themselves are not repeated, so that the sentences can be shown to anybody.
-
-    Args:
-        columns: By name, the subject and the value of every row that has one.
-        subjects: What people are called; names among them are looked for in all columns.
+    Values themselves are not repeated, so that the sentences can be shown to anybody. A column is the subject and the
+    value of every row that has one; names among ``subjects`` are looked for in all columns.
     """
     names = set().union(*(name_words(subject) for subject in subjects))
     told = []

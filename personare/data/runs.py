@@ -77,7 +77,7 @@ class RunFolder:
             name: The step's name; may hold ``/`` to group steps in folders.
             inputs: What it reads: a hash by name.
             options: Everything else it depends on, the seed among it.
-            work: Does it and returns a summary that JSON can hold (NaN is kept); what an earlier run returned counts.
+            work: Does it and returns a summary that JSON can hold (NaN is kept); that of an earlier run counts.
             product: What it makes; where that is gone, the work is done again.
         """
         path = self._steps / f"{name}.json"

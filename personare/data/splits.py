@@ -65,7 +65,7 @@ def person_folds(
     labels: Mapping[str, str] | None = None,
     rng: np.random.Generator,
 ) -> list[tuple[list[str], list[str]]]:
-    """Split recordings into folds so that a person is either in training or in testing, never in both.
+    """Split recordings into folds, ids to train on and to test on, so that a person is in one of the two only.
 
     **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; folds differ in size as
     little as whole people allow (largest first onto the smallest fold).
@@ -75,9 +75,6 @@ def person_folds(
         folds: How many, at least 2; with fewer people than folds, one fold a person.
         labels: Classes by recording id: people of one class are dealt to different folds, before sizes count.
         rng: Which people share a fold.
-
-    Returns:
-        For each fold, the ids to train on and the ids to test on, sorted.
 
     Example:
         >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
@@ -119,12 +116,8 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
     **Guarantee**: every person of the split is on both sides; no recording is on both sides; where every person has
     two sentences, no person's sentence is on both sides.
 
-    Args:
-        table: Indexed by recording id; column ``subject``, and ``sentence`` and ``emotion`` where known.
-        rng: Which half goes where.
-
-    Returns:
-        Ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
+    The table is indexed by recording id and has ``subject``, and ``sentence`` and ``emotion`` where known. Returned are
+    ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
 
     Example:
         >>> clips = {"subject": ["01", "01", "02"], "sentence": ["x", "y", "x"]}
@@ -266,12 +259,7 @@ def as_published(
     """Split as the authors of a data set did; where they name no validation part, some of their training people are it.
 
     Features that were made with the training part's labels must be judged this way: within it they know the answer.
-
-    Args:
-        subjects: Pseudonym by recording id.
-        parts: ``train``, ``validation`` or ``test`` by recording id.
-        folds: One of so many parts of the training people is watched while the others are learned from.
-        rng: Which people that is.
+    ``parts`` is ``train``, ``validation`` or ``test`` by recording id; the validation part is one of so many ``folds``.
 
     Example:
         >>> who, parts = {"a": "01", "b": "02", "c": "03"}, {"a": "train", "b": "train", "c": "test"}

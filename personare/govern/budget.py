@@ -21,7 +21,6 @@ class Budget:
     delta: float
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.epsilon > 0 or not 0 < self.delta < 1:
             raise OptionError(
                 f"A budget needs an epsilon above 0 and a delta between 0 and 1, given {self.epsilon} and {self.delta}."
@@ -59,8 +58,7 @@ def charge(
         compose: Prices mechanisms together.
 
     Returns:
-        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget. Where somebody's
-        does not suffice, PolicyError is raised and nothing is written.
+        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget.
 
     Example:
         >>> import tempfile

@@ -50,7 +50,6 @@ class Depresjon:
     tracks: ClassVar[dict[str, str]] = {"activity": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("days", self.days, ("published", "all"))
 
     def __call__(self, source: Path) -> Found:

@@ -48,7 +48,6 @@ class Grid:
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 

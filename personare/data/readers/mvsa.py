@@ -46,7 +46,6 @@ class Mvsa:
     tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("labels", self.labels, ("curated", "agree"))
 
     def __call__(self, source: Path) -> Found:

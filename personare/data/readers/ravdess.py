@@ -65,7 +65,6 @@ class Ravdess:
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "acoustics": "audio", "face": "video"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
     def __call__(self, source: Path) -> Found:

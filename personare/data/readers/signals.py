@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Withheld
 from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, people_table
-from personare.data.tables import numbers, read_rows
-from personare.data.windows import Sampled, Span, check_windows, make_windows, window_recordings
+from personare.data.tables import numbers
+from personare.data.windows import Sampled, check_windows, make_windows, session_recordings
 
 __all__ = ["Signals"]
 
@@ -52,7 +52,6 @@ class Signals:
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
@@ -61,32 +60,19 @@ class Signals:
         """Read the signals."""
         if not source.exists():
             raise DataError(f"There is no file or folder {source}. Give the signals.")
-        root, rows, files = source.parent, list[dict[str, str]](), [source]
-        if source.is_dir():
-            root = source
-            every = [path for path in source.rglob("*") if path.name.lower().endswith(_TABLES) and path.is_file()]
-            files = [path for path in every if path.name not in _NO_SIGNALS]
-            if (source / "labels.csv").is_file():
-                rows = [row for _, row in read_rows(source / "labels.csv", required=("file", "subject"))]
-        recordings: list[Recording] = []
+        root, files = (source, list(source.rglob("*"))) if source.is_dir() else (source.parent, [source])
         skipped: list[Withheld] = []
-        for number, name in enumerate(sorted(path.relative_to(root).as_posix() for path in files), start=1):
-            own = [row for row in rows if row["file"] == name]
-            subjects = {row["subject"] for row in own}
-            try:
-                if rows and len(subjects) != 1:
-                    problem = f"to two people, {' and '.join(sorted(subjects))}" if subjects else "to nobody"
-                    raise DataError(f"labels.csv gives it {problem}. Correct the table.")
-                signal = self._read(root / name)
-                who = (subjects.pop() if own else f"{number:02d}", f"{number:02d}")
-                spans = [Span.of(row, ("file", "subject")) for row in own]
-                windows = list(window_recordings(who, {"physio": (name, signal)}, spans, self.window_s, self.step_s))
-                if not windows:
-                    long_s = len(signal.values) / signal.rate_hz
-                    raise DataError(f"no window of {self.window_s} s fits into {long_s:g} s. Give a smaller window_s.")
-                recordings += windows
-            except DataError as error:
-                skipped.append(left_out(name, error))
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        for path in sorted(files):
+            of_numbers = path.name.lower().endswith(_TABLES) and path.name not in _NO_SIGNALS
+            if path.is_file() and (of_numbers or path == source):
+                name = path.relative_to(root).as_posix()
+                try:
+                    sessions[name] = {"physio": (name, self._read(path))}
+                except DataError as error:
+                    skipped.append(left_out(name, error))
+        table = source / "labels.csv"
+        recordings = session_recordings(table, "file", sessions, self.window_s, self.step_s, skipped)
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -45,7 +45,6 @@ class StressPredict:
     tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:

@@ -58,7 +58,6 @@ class Wesad:
     tracks: ClassVar[dict[str, str]] = dict.fromkeys(_SIGNALS, "physio")
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:
