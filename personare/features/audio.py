@@ -4,10 +4,11 @@ One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (s
 file but can be mended is mended, and :func:`remarks` says so.
 """
 
+import itertools
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -71,7 +72,7 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
         yield replace(part, values=part.values / np.float32(loudest))
 
 
-def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+def unscaled_blocks(path: Path, *, block_s: float, repairs: "_Repairs | None" = None) -> Iterator[Signal]:
     """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
@@ -82,7 +83,7 @@ def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
         raise DataError(f"{path} is empty (0 bytes). Copy it again from where it was recorded.")
     waiting: list[Array] = []  # the decoder hands over pieces of any length
     held, start, rate = 0, 0, 1.0
-    for values, rate in _decoded(path, _Repairs()):
+    for values, rate in _decoded(path, repairs or _Repairs()):
         size = max(1, round(block_s * rate))
         waiting.append(values)
         held += len(values)
@@ -253,14 +254,11 @@ def check(path: Path) -> None:
         ...
         personare.core.errors.DataError: nothing.wav does not exist or is not a file. Check the name.
     """
-    samples, loudest, rate = 0, 0.0, 1.0
-    for block in blocks(path, block_s=BLOCK_S):
-        samples, rate = samples + len(block.values), block.rate_hz
-        loudest = max(loudest, float(np.abs(block.values).max()))
-    if shortfall := _shortfall(Path(path), samples / rate):
+    _, length_s, loudest = _heard(Path(path))
+    if shortfall := _shortfall(Path(path), length_s):
         raise DataError(f"{path} {shortfall}")
-    if samples / rate < SHORTEST_S:
-        raise DataError(f"{path} lasts {samples / rate:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
+    if length_s < SHORTEST_S:
+        raise DataError(f"{path} lasts {length_s:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
     if loudest < 10 ** (SILENT_DBFS / 20):
         raise DataError(
             f"{path} is silent (nothing above {SILENT_DBFS:.0f} dBFS). Was the microphone on? Leave it out."
@@ -272,11 +270,8 @@ def remarks(path: Path) -> list[str]:
 
     Sound that cannot be read at all is an error.
     """
-    repairs, samples, loudest, rate_hz = _Repairs(), 0, 0.0, 1.0
-    for values, rate in _decoded(path, repairs):
-        samples, rate_hz = samples + len(values), rate
-        loudest = max(loudest, float(np.abs(values).max(initial=0)))
-    said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), wav_header(path)
+    repairs, length_s, loudest = _heard(path)
+    said, announced_s, header = repairs.sentences(), _announced_s(path), wav_header(path)
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
     if longer or (header is not None and header.is_too_small()):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
@@ -288,6 +283,15 @@ def remarks(path: Path) -> list[str]:
         )
     shortfall = _shortfall(path, length_s)
     return [*said, f"The sound {shortfall}"] if shortfall else said
+
+
+def _heard(path: Path) -> tuple[_Repairs, float, float]:
+    """Decode a file to its end: what was mended, how many seconds there are, and the largest sample."""
+    repairs, length_s, loudest = _Repairs(), 0.0, 0.0
+    for block in unscaled_blocks(path, block_s=BLOCK_S, repairs=repairs):
+        length_s = block.start_s + block.duration_s
+        loudest = max(loudest, float(np.abs(block.values).max()))
+    return repairs, length_s, loudest
 
 
 def _shortfall(path: Path, present_s: float) -> str:
@@ -323,12 +327,31 @@ def _announced_s(path: Path) -> float | None:
 # Writing
 
 
-def write(path: Path, signal: Signal, *, note: str = "") -> None:
+def write(path: Path, signal: Signal, *, rest: Iterable[Signal] = (), note: str = "") -> None:
     """Write a WAV file (16 bit), with ``note`` as the file's own comment, for whoever finds it alone.
 
-    The file appears only when complete; what exceeds [-1, 1] is limited.
+    ``rest`` are further pieces of the sound. The file appears only when complete; what exceeds [-1, 1] is limited.
     """
-    _write_parts(Path(path), signal, iter(()), note)
+    path, name = Path(path), ""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
+        os.close(handle)
+        with soundfile.SoundFile(
+            os.fsencode(name), "w", round(signal.rate_hz), signal.values.shape[1], subtype="PCM_16", format="WAV"
+        ) as file:
+            if note:
+                file.comment = note
+            for part in itertools.chain((signal,), rest):
+                file.write(np.clip(part.values, -1, 1))
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise DataError(
+            f"{path} cannot be written ({_reason(error)}). Is there room, and may you write there?"
+        ) from error
+    finally:
+        if name:
+            Path(name).unlink(missing_ok=True)
 
 
 def extract_sound(video: Path, target_wav: Path) -> bool:
@@ -344,32 +367,8 @@ def extract_sound(video: Path, target_wav: Path) -> bool:
         if "holds no sound" in str(error):
             return False
         raise
-    _write_parts(Path(target_wav), first, parts)
+    write(target_wav, first, rest=parts)
     return True
-
-
-def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = "") -> None:
-    name = ""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
-        os.close(handle)
-        with soundfile.SoundFile(
-            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
-        ) as file:
-            if note:
-                file.comment = note
-            file.write(np.clip(first.values, -1, 1))
-            for part in rest:
-                file.write(np.clip(part.values, -1, 1))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(
-            f"{path} cannot be written ({_reason(error)}). Is there room, and may you write there?"
-        ) from error
-    finally:
-        if name:
-            Path(name).unlink(missing_ok=True)
 
 
 # Rate, channels and loudness
@@ -481,10 +480,6 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
     - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
     - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
     - ``waveform`` (N,): float16 at 16 kHz.
-
-    Example:
-        >>> describe(Signal(values=np.ones((16000, 1)), rate_hz=16000), ["logmel"])["logmel"].shape
-        (101, 64)
     """
     unknown = sorted(set(views) - set(VIEWS))
     if unknown:

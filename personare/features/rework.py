@@ -54,7 +54,12 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
         for start in range(0, len(samples), size):
             if start and len(samples) - start <= fade:
                 break  # the block before has covered this rest
-            new = _at_16_khz(samples[start : start + size + fade], rate_hz, change)
+            part = samples[start : start + size + fade]
+            low = resample(Signal(values=part[:, None], rate_hz=rate_hz), RATE_HZ).values[:, 0]
+            filled = np.pad(low, (0, max(0, math.ceil(SHORTEST_S * RATE_HZ) - len(low))))
+            new = np.nan_to_num(np.asarray(change(filled), np.float32))[: len(low)]
+            back = resample(Signal(values=new[:, None], rate_hz=RATE_HZ), rate_hz).values[: len(part), 0]
+            new = np.pad(back, (0, len(part) - len(back)))
             if start:
                 new[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
             if start + size + fade < len(samples):
@@ -62,11 +67,3 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
             total[start : start + len(new)] += new
             tell(channel * speech.duration_s + min(start + size, len(samples)) / rate_hz, total_s)
     return match_loudness(replace(speech, values=changed), speech)
-
-
-def _at_16_khz(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:
-    low = resample(Signal(values=samples[:, None], rate_hz=rate_hz), RATE_HZ).values[:, 0]
-    filled = np.pad(low, (0, max(0, math.ceil(SHORTEST_S * RATE_HZ) - len(low))))
-    new = np.nan_to_num(np.asarray(change(filled), np.float32))[: len(low)]
-    back = resample(Signal(values=new[:, None], rate_hz=RATE_HZ), rate_hz).values[: len(samples), 0]
-    return np.asarray(np.pad(back, (0, len(samples) - len(back))))

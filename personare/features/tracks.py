@@ -52,19 +52,12 @@ _SIZE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        kind: ``table`` (D,), ``signal`` (T, D), ``spectrogram`` (F, T), ``picture`` (3, H, W) or ``text``.
-        values: The array; whole numbers of a known range keep their type, so that a cohort fits in memory.
-        columns: Names of the columns of a table or a signal, where known.
-        rate_hz: Samples a second of a signal; 0 where there is none.
-    """
-
-    kind: str
-    values: Array | str
-    columns: tuple[str, ...] = ()
-    rate_hz: float = 0.0
+    kind: str  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
+    values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
+    columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
+    rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
 
 
 def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
@@ -205,11 +198,8 @@ def face_views(
 ) -> dict[str, Array]:
     """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
 
-    Args:
-        path: A video.
-        names: Some of ``FACE_VIEWS``.
-        boxes: (frames, 4) pixels; NaN where there is no face.
-        landmarker: Reads the mesh off the picture itself; without one, no ``blendshapes`` and ``landmarks``.
+    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. The mesh is read off the picture itself; without a
+    landmarker there are no ``blendshapes`` and ``landmarks``.
 
     Returns:
         Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
@@ -347,21 +337,14 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackForm:
-    """What the files of a track have in common: their format, nothing of their content.
-
-    Attributes:
-        kind: ``table``, ``signal``, ``spectrogram``, ``picture``, ``text``, ``sound`` or ``film``.
-        suffix: With its dot.
-        about: Rate and units.
-        whole: Values are whole numbers 0 to 255.
-        every: By column of a signal, how many rows apart its values are; in the rows between it has none.
-    """
+    """What the files of a track have in common: their format, nothing of their content."""
 
     kind: Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
-    suffix: str
-    about: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = False
+    suffix: str  # with its dot
+    about: Mapping[str, Any] = field(default_factory=dict)  # rate and units
+    whole: bool = False  # values are whole numbers 0 to 255
     every: Mapping[int, int] = field(default_factory=dict)
+    """By column of a signal, how many rows apart its values are; in the rows between it has none."""
 
 
 def form_of(path: Path) -> TrackForm:
@@ -397,14 +380,8 @@ def write_track(
 ) -> None:
     """Write a track and its sidecar, in which ``note`` is said (and in a picture itself); reading turns it round.
 
-    A column ``NAME_missing`` that ``read_batch`` added is taken out again: where it says so, NAME has no value.
-
-    Args:
-        path: Ends in the form's suffix.
-        values: One row of a batch: (D,), (T, D), (1, F, T), (3, H, W) or a text.
-        form: How; not sound or film.
-        columns: Names of the columns of a table or a signal.
-        note: What is said.
+    ``values`` are one row of a batch: (D,), (T, D), (1, F, T), (3, H, W) or a text. A column ``NAME_missing`` that
+    ``read_batch`` added is taken out again: where it says so, NAME has no value.
     """
     about = {**form.about, **note}
     if form.kind in ("sound", "film"):

@@ -40,25 +40,15 @@ _AHEAD_S = 0.5  # sound is written this far ahead of the picture, so that player
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a video's header says.
+    """What a video's header says."""
 
-    Attributes:
-        width: Pixels, as seen (after rotation).
-        height: Pixels, as seen.
-        rate_hz: Frames a second, averaged over the video.
-        frames: Number of frames, where the header gives one; a few may be hidden by an edit list.
-        duration_s: Length in seconds.
-        has_sound: Whether there is a sound track.
-        pixel_aspect: Width of a pixel over its height; 1 for square pixels.
-    """
-
-    width: int
+    width: int  # pixels, as seen (after rotation)
     height: int
-    rate_hz: float
-    frames: int | None
+    rate_hz: float  # frames a second, averaged over the video
+    frames: int | None  # where the header gives a number; a few may be hidden by an edit list
     duration_s: float
     has_sound: bool
-    pixel_aspect: float = 1.0
+    pixel_aspect: float = 1.0  # width of a pixel over its height
 
 
 def probe(path: Path) -> VideoInfo:
@@ -300,16 +290,7 @@ class VideoWriter:
     removed when the ``with`` block ends in an error. A width or height that is odd is made even by repeating the last
     column or row, because H.264 in its playable form has no odd sizes; positions in the picture stay the same.
 
-    Args:
-        path: Ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
-        width: Of the pictures, pixels.
-        height: Of the pictures, pixels.
-        rate_hz: Frames a second, where ``write`` is given no times.
-        pixel_aspect: Width of a pixel over its height.
-        crf: Constant rate factor of x264: 0 lossless ... 51 worst.
-        preset: x264's preset.
-        threads: Cores to encode with; 0 = all.
-        note: The file's own comment, for whoever finds it alone.
+    The path ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
 
     Example:
         >>> import tempfile
@@ -326,12 +307,12 @@ class VideoWriter:
         *,
         width: int,
         height: int,
-        rate_hz: float,
+        rate_hz: float,  # where ``write`` is given no times
         pixel_aspect: float = 1.0,
-        crf: int = 23,
+        crf: int = 23,  # x264's rate factor: 0 lossless ... 51 worst
         preset: str = "veryfast",
-        threads: int = 0,
-        note: str = "",
+        threads: int = 0,  # 0 = all cores
+        note: str = "",  # the file's own comment, for whoever finds it alone
     ) -> None:
         if path.suffix.lower() not in _CONTAINERS:
             raise OptionError(f"{path.name} must end in {', '.join(_CONTAINERS)}. Choose such a name.")
@@ -400,17 +381,14 @@ class VideoWriter:
                         self._sound.write(until_s=float("inf"))
                     self._container.mux(self._stream.encode())
                 self._container.close()
+                if kind is None and not self._frames:
+                    raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
                 if kind is None:
-                    self._publish()
+                    with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the end shows here
+                        next(written.decode(video=0))
+                    self._temporary.replace(self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
-
-    def _publish(self) -> None:
-        if not self._frames:
-            raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
-        with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the very end shows here
-            next(written.decode(video=0))
-        self._temporary.replace(self._path)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

@@ -17,7 +17,7 @@ from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Recording, Withheld
 from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
-from personare.features.batches import Layout, read_batch
+from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
 from personare.study.admission import admit
@@ -89,9 +89,9 @@ def open_batch(
         label=label,
         modalities=modalities,
         participants=cohort.participants,
-        layout=Layout(gaps="indicate"),
+        gaps="indicate",
         known=known,
-        **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
+        each=partial(workers.run, f"read {cohort.name}") if workers and "video" in tracks else None,
     )
     forms, arrays = {}, dict(batch.arrays)
     for name, values in batch.arrays.items():
