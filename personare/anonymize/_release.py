@@ -34,13 +34,8 @@ def fit_masks(
 
     A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
 
-    Args:
-        disguise: What is to be fitted.
-        recordings: The people to learn from: those to be hidden, or others.
-        sources: The recordings' files.
-        locate_for: Finds the faces of a recording.
-        seed: Everything random follows from it.
-        outside: True if these are other people than those to be hidden.
+    The recordings are of the people to learn from: those to be hidden, or others (``outside``); ``locate_for`` finds
+    the faces of one.
     """
     if disguise.needs_landmarks():
         find_model("face_landmarker")
@@ -109,12 +104,8 @@ def release_recordings(
     **Guarantee**: Nothing of the source enters but the recordings' ids, the hidden sound and pictures, and the labels
     named: no other label, no other track, no column about the people, not the source's name.
 
-    Args:
-        recordings: Those that the vault admitted.
-        disguise: What is done to them.
-        root: The release's folder.
-        hide: Runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores.
-        labels: The labels that leave, where a recording has them.
+    ``hide`` runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores;
+    the recordings are those that the vault admitted.
     """
     import pandas as pd
 

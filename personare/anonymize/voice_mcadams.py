@@ -28,23 +28,17 @@ class VoiceMcadams:
     phi ** alpha with its radius kept; nothing above 8 kHz leaves. It does *not* withstand an attacker who retrains on
     released speech: pitch, rhythm and the fine detail of the envelope still name the person.
 
-    Attributes:
-        alpha: The exponent, from 0.3 to 0.95; None draws it from ``low`` to ``high``.
-        low: Smallest exponent to draw.
-        high: Largest exponent to draw.
-        order: Poles of the envelope, even, from 8 to 32.
-        policy: Whose randomness a recording gets: a new exponent for each recording, for each person, or one for all.
-
     **Source**: J. Patino et al., "Speaker anonymisation using the McAdams coefficient", Interspeech 2021, DOI
     10.21437/Interspeech.2021-1070; baseline B2 of the VoicePrivacy challenges. Our own code, from the description:
     all frames at once; the loudness of the recording is kept where the baseline normalizes the peak.
 
     """
 
-    alpha: float | None = None
+    alpha: float | None = None  # the exponent, 0.3 to 0.95; None draws it from low to high
     low: float = 0.5
     high: float = 0.9
-    order: int = 20
+    order: int = 20  # poles of the envelope, even, 8 to 32
+    # a new exponent for each recording, for each person, or one for all
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:
