@@ -43,10 +43,14 @@ def fit_masks(
     people = sorted({r.subject for r in recordings})
 
     def background(track: str, subjects: set[str]) -> Iterator[tuple[str, Any]]:
-        """Yield (subject, speech) or (subject, located frames) of each recording."""
+        """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
         from personare.features import audio  # what it needs takes longer to import than a film's frames take
 
-        for r in _drawn(recordings, track, seed):
+        drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+        for i in generator(seed, "fit", track).permutation(len(recordings)):
+            drawn.setdefault(recordings[i].subject, []).append(i)
+        for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]]):
+            r = recordings[i]
             if r.subject in subjects and track in sources.get(r.id, {}):
                 path = sources[r.id][track]
                 yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
@@ -81,14 +85,6 @@ def _fitted(
     halves = (people[0::2], people[1::2])
     found = [method.fit(background(set(h)), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)]
     return {person: found[1 - i] for i, half in enumerate(halves) for person in half}
-
-
-def _drawn(recordings: Sequence[Recording], track: str, seed: int) -> list[Recording]:
-    """Draw a bounded number of recordings of each person; the first ones would often share an emotion."""
-    drawn: dict[str, list[int]] = {}
-    for i in generator(seed, "fit", track).permutation(len(recordings)):
-        drawn.setdefault(recordings[i].subject, []).append(i)
-    return [recordings[i] for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]])]
 
 
 def release_recordings(

@@ -55,15 +55,15 @@ class VoiceMcadams:
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech with other resonances; rate, length, channels and loudness are kept."""
         alpha = float(rng.uniform(self.low, self.high)) if self.alpha is None else self.alpha
-        return rework(speech, lambda samples: _shifted(samples, alpha, self.order))
+        window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
 
+        def change(samples: Array) -> Array:
+            frames = sliding_window_view(np.pad(samples, (_HOP, _WINDOW)), _WINDOW)[::_HOP] * window  # (T, 320)
+            poly = linear_prediction(frames, self.order)  # (T, order + 1)
+            moved = _filtered(frames, poly, _moved(poly, alpha)) * window
+            return overlapped(moved, _HOP)[_HOP : _HOP + len(samples)]
 
-def _shifted(samples: Array, alpha: float, order: int) -> Array:
-    """Return (N,) samples with the poles moved, frame by frame, overlapped and added."""
-    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
-    frames = sliding_window_view(np.pad(samples, (_HOP, _WINDOW)), _WINDOW)[::_HOP] * window  # (T, 320)
-    poly = linear_prediction(frames, order)  # (T, order + 1)
-    return overlapped(_filtered(frames, poly, _moved(poly, alpha)) * window, _HOP)[_HOP : _HOP + len(samples)]
+        return rework(speech, change)
 
 
 def _moved(poly: Array, alpha: float) -> Array:
