@@ -146,10 +146,12 @@ def anonymize_recording(
     return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
 
 
-def _chosen(recording: Recording, name: str, masks: Mapping[str, Any], seed: int) -> tuple[Any, np.random.Generator]:
-    """Return what hides this person, and the randomness that its policy gives to the recording."""
+def _chosen(
+    recording: Recording, name: str, options: Mapping[str, Any], masks: Mapping[str, Any], seed: int
+) -> tuple[Any, np.random.Generator]:
+    """Return what hides this person, and the randomness that the policy asked for gives the recording."""
     method = masks[recording.subject if recording.subject in masks else ""]
-    policy = getattr(method, "policy", "recording")
+    policy = options.get("policy", getattr(method, "policy", "recording"))
     owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
     return method, generator(seed, name, owner)
 
@@ -159,7 +161,7 @@ def _spoken(source: Path, recording: Recording, disguise: Disguise, masks: Masks
     from personare.features.audio import read  # what it needs takes longer to import than a film's frames take
 
     speech = read(source)
-    method, rng = _chosen(recording, disguise.voice, masks.voice, seed)
+    method, rng = _chosen(recording, disguise.voice, disguise.voice_options, masks.voice, seed)
     hidden: Signal = method(speech, rng=rng)
     if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
         raise DataError("The protected sound has another length than the original, or values that are not numbers.")
@@ -177,7 +179,7 @@ def _filmed(
         from personare.features.audio import read
 
         sound = read(source) if disguise.keep_sound else _spoken(source, recording, disguise, masks, seed)
-    method, rng = _chosen(recording, disguise.face, masks.face, seed)
+    method, rng = _chosen(recording, disguise.face, disguise.face_options, masks.face, seed)
     done = anonymize_video(source, target, method, subject=recording.subject, rng=rng, locate=locate, sound=sound)
     if not done.faces_seen:
         target.unlink()

@@ -113,11 +113,6 @@ class FittedFaceAutoencoder:
     network: Autoencoder = field(repr=False)
     losses: tuple[float, ...] = ()
 
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
-
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame."""
         draw = _draw(rng)

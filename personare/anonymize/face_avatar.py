@@ -185,11 +185,6 @@ class FittedFaceAvatar:
     people: Mapping[str, Normal] = field(repr=False)
     space: Space | None = field(repr=False)
 
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
-
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a picture for every frame; somebody unknown is treated recording by recording."""
         return self.method.draw(frames, self.people.get(subject), self.space, rng)
