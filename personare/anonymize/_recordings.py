@@ -90,22 +90,15 @@ class Masks:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one recording.
-
-    Attributes:
-        recording: Its id.
-        files: Written file by track.
-        counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``;
-            ``smallest_face_px`` (see ``LocatedFrame``; of several the weakest promise).
-        withheld: What was not written, and why.
-        remarks: What was mended in the original before anything was hidden.
-    """
+    """What became of one recording."""
 
     recording: str
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)  # written, by track
+    # recordings (1 if anything of it was written), frames, frames_covered_whole, seconds; smallest_face_px (see
+    # LocatedFrame; of several the weakest promise)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # what was mended in the original before anything was hidden
 
 
 def counted(outcomes: Iterable[Outcome]) -> dict[str, float]:
@@ -130,14 +123,8 @@ def anonymize_recording(
 ) -> Outcome:
     """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
 
-    Args:
-        recording: Who and what it is.
-        sources: The original's files by track (``audio``, ``video``), already admitted by the vault.
-        targets: Where each track's protected file goes; written whole or not at all.
-        disguise: What is done.
-        masks: The fitted methods.
-        seed: Everything random follows from it.
-        locate: Finds the faces of a video.
+    The original's files by track (``audio``, ``video``) were admitted by the vault; each track's protected file is
+    written whole or not at all.
     """
     files: dict[str, Path] = {}
     counts: dict[str, float] = {}
@@ -153,21 +140,18 @@ def anonymize_recording(
             files[track] = target
         except Exception as error:  # one bad recording never stops a release, and never passes through
             problem = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-            withheld.append(
-                Withheld(
-                    item=f"{recording.id} ({track})",
-                    problem=problem,
-                    fix="Look at the original with `personare doctor FILE`; mend or remove it, then run again.",
-                )
-            )
+            fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
+            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=problem, fix=fix))
     counts["recordings"] = float(bool(files))
     return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
 
 
-def _chosen(recording: Recording, name: str, masks: Mapping[str, Any], seed: int) -> tuple[Any, np.random.Generator]:
-    """Return what hides this person, and the randomness that its policy gives to the recording."""
+def _chosen(
+    recording: Recording, name: str, options: Mapping[str, Any], masks: Mapping[str, Any], seed: int
+) -> tuple[Any, np.random.Generator]:
+    """Return what hides this person, and the randomness that the policy asked for gives the recording."""
     method = masks[recording.subject if recording.subject in masks else ""]
-    policy = getattr(method, "policy", "recording")
+    policy = options.get("policy", getattr(method, "policy", "recording"))
     owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
     return method, generator(seed, name, owner)
 
@@ -177,7 +161,7 @@ def _spoken(source: Path, recording: Recording, disguise: Disguise, masks: Masks
     from personare.features.audio import read  # what it needs takes longer to import than a film's frames take
 
     speech = read(source)
-    method, rng = _chosen(recording, disguise.voice, masks.voice, seed)
+    method, rng = _chosen(recording, disguise.voice, disguise.voice_options, masks.voice, seed)
     hidden: Signal = method(speech, rng=rng)
     if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
         raise DataError("The protected sound has another length than the original, or values that are not numbers.")
@@ -195,7 +179,7 @@ def _filmed(
         from personare.features.audio import read
 
         sound = read(source) if disguise.keep_sound else _spoken(source, recording, disguise, masks, seed)
-    method, rng = _chosen(recording, disguise.face, masks.face, seed)
+    method, rng = _chosen(recording, disguise.face, disguise.face_options, masks.face, seed)
     done = anonymize_video(source, target, method, subject=recording.subject, rng=rng, locate=locate, sound=sound)
     if not done.faces_seen:
         target.unlink()

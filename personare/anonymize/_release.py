@@ -34,13 +34,8 @@ def fit_masks(
 
     A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
 
-    Args:
-        disguise: What is to be fitted.
-        recordings: The people to learn from: those to be hidden, or others.
-        sources: The recordings' files.
-        locate_for: Finds the faces of a recording.
-        seed: Everything random follows from it.
-        outside: True if these are other people than those to be hidden.
+    The recordings are of the people to learn from: those to be hidden, or others (``outside``); ``locate_for`` finds
+    the faces of one.
     """
     if disguise.needs_landmarks():
         find_model("face_landmarker")
@@ -48,10 +43,14 @@ def fit_masks(
     people = sorted({r.subject for r in recordings})
 
     def background(track: str, subjects: set[str]) -> Iterator[tuple[str, Any]]:
-        """Yield (subject, speech) or (subject, located frames) of each recording."""
+        """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
         from personare.features import audio  # what it needs takes longer to import than a film's frames take
 
-        for r in _drawn(recordings, track, seed):
+        drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+        for i in generator(seed, "fit", track).permutation(len(recordings)):
+            drawn.setdefault(recordings[i].subject, []).append(i)
+        for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]]):
+            r = recordings[i]
             if r.subject in subjects and track in sources.get(r.id, {}):
                 path = sources[r.id][track]
                 yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
@@ -88,14 +87,6 @@ def _fitted(
     return {person: found[1 - i] for i, half in enumerate(halves) for person in half}
 
 
-def _drawn(recordings: Sequence[Recording], track: str, seed: int) -> list[Recording]:
-    """Draw a bounded number of recordings of each person; the first ones would often share an emotion."""
-    drawn: dict[str, list[int]] = {}
-    for i in generator(seed, "fit", track).permutation(len(recordings)):
-        drawn.setdefault(recordings[i].subject, []).append(i)
-    return [recordings[i] for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]])]
-
-
 def release_recordings(
     recordings: Sequence[Recording],
     disguise: Disguise,
@@ -109,12 +100,8 @@ def release_recordings(
     **Guarantee**: Nothing of the source enters but the recordings' ids, the hidden sound and pictures, and the labels
     named: no other label, no other track, no column about the people, not the source's name.
 
-    Args:
-        recordings: Those that the vault admitted.
-        disguise: What is done to them.
-        root: The release's folder.
-        hide: Runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores.
-        labels: The labels that leave, where a recording has them.
+    ``hide`` runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores;
+    the recordings are those that the vault admitted.
     """
     import pandas as pd
 

@@ -34,14 +34,7 @@ def anonymize_video(
     all over, whatever the method gave for it. If anything fails, also where the method did not give one new frame of
     the same size for each frame, no file is left under the target's name.
 
-    Args:
-        source: The original video.
-        target: The file to write.
-        method: The face method.
-        subject: The person's pseudonym.
-        rng: The method's randomness.
-        locate: Finds the faces of a video's frames.
-        sound: What the new video is heard saying; None: it is silent.
+    The film is heard saying ``sound``; None: it is silent.
     """
     info = video.probe(source)
     tally = Tally()
@@ -70,20 +63,15 @@ class _Waiting(NamedTuple):
 
 
 class Tally:
-    """Watches frames go into a method and pictures come out of it, and counts what was done to one video.
-
-    Attributes:
-        frames: Frames written, as many as were read.
-        covered_whole: Frames shown as plain gray, because the faces in them could not be vouched for.
-        faces_seen: Frames in which at least one face was seen and treated.
-        seconds: Length of the video in its own time.
-        smallest_face_px: Width of the smallest face that was promised to be found; NaN where nothing was promised.
-    """
+    """Watches frames go into a method and pictures come out of it, and counts what was done to one video."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
-        self.frames = self.covered_whole = self.faces_seen = 0
-        self.seconds, self.smallest_face_px = 0.0, float("nan")
+        self.frames = 0  # written, as many as were read
+        self.covered_whole = 0  # frames shown as plain gray, because the faces in them could not be vouched for
+        self.faces_seen = 0  # frames in which at least one face was seen and treated
+        self.seconds = 0.0  # length of the video in its own time
+        self.smallest_face_px = float("nan")  # width of the smallest face promised to be found; NaN: nothing promised
 
     def watched(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
         """Yield the frames to the method, and remember what must be known of each."""

@@ -31,38 +31,24 @@ class FaceAutoencoder:
     pictures it is shown here (``fit_on = "others"``). That this hides identity is *not* guaranteed: an attacker who
     learns from rebuilt faces of the same people can name them.
 
-    Attributes:
-        latent: Numbers a face is squeezed into.
-        size: Side in pixels of the picture the network sees.
-        color: ``rgb`` or ``gray``.
-        mask: Share of the face's tiles (an eighth of a side of 64 pixels) that is blanked before encoding.
-        noise: Standard deviation of noise added before encoding; black is -1, white 1.
-        steps: Times the network is corrected in training.
-        batch: Pictures a step.
-        learning_rate: Of Adam.
-        most_crops: Training pictures at most, spread evenly over the recordings.
-        enlarge: Share of the face's size by which the covered area reaches beyond it on each side.
-        background: ``keep`` what is around the face, as the paper did, or make it ``plain``.
-        policy: Whose randomness a recording gets.
-
     Source:
         Ranade, Agrawal, Kochrekar and Vatsaraj 2024 (USC), "Privacy Preserving Representation Learning for
         Multimodal Behavior Understanding": latent 300, Adam 0.001, mean squared error, batch 64. Changed: trained on
         other people of the cohort instead of FFHQ, convolutional, and at 64 pixels.
     """
 
-    latent: int = 300
-    size: int = 64
+    latent: int = 300  # numbers a face is squeezed into
+    size: int = 64  # side in pixels of the picture the network sees
     color: Literal["rgb", "gray"] = "rgb"
-    mask: float = 0.25
-    noise: float = 0.1
-    steps: int = 200
-    batch: int = 64
-    learning_rate: float = 0.001
-    most_crops: int = 1500
-    enlarge: float = 0.1
-    background: Literal["keep", "plain"] = "keep"
-    policy: Literal["recording", "person", "common"] = "recording"
+    mask: float = 0.25  # share of the face's tiles (an eighth of a side of 64 pixels) that is blanked before encoding
+    noise: float = 0.1  # standard deviation of noise added before encoding; black is -1, white 1
+    steps: int = 200  # times the network is corrected in training
+    batch: int = 64  # pictures a step
+    learning_rate: float = 0.001  # of Adam
+    most_crops: int = 1500  # training pictures at most, spread evenly over the recordings
+    enlarge: float = 0.1  # share of the face's size by which the covered area reaches beyond it on each side
+    background: Literal["keep", "plain"] = "keep"  # what is around the face, which the paper kept
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     fit_on: ClassVar[str] = "others"
 
@@ -126,11 +112,6 @@ class FittedFaceAutoencoder:
     method: FaceAutoencoder
     network: Autoencoder = field(repr=False)
     losses: tuple[float, ...] = ()
-
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame."""

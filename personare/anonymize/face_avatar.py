@@ -52,23 +52,6 @@ class FaceAvatar:
     the same get the same picture. Where no expression was read for longer than ``gap_s`` the ground alone is shown.
     The expression's course itself is kept on purpose, and may still tell people apart who move unlike others.
 
-    Attributes:
-        smoothing_s: What happens faster is smoothed away (standard deviation of a Gaussian).
-        normalize: ``recording``: the rest position of each recording is subtracted. ``person``: each person's habits
-            (how far and how often each shape moves), learned by ``fit`` from several recordings, are brought to the
-            group's; a held expression survives. Far better in both respects. ``none``: neither.
-        directions: Where fitted: number of directions of expression kept, those that the group as a whole uses
-            most; 0 keeps all.
-        symmetric: Both halves of the face move alike.
-        levels: Number of steps each expression value is rounded to; 0 leaves it as it is.
-        noise: Standard deviation of slow noise, as a share of the group's spread along each direction; where nothing
-            was fitted, of 0.1.
-        gain_noise: Spread of a random strength (log-normal) of brows, eyes, mouth and head, drawn anew each recording.
-        head: Share of the head's turning that is kept; its mean over the recording never is.
-        gap_s: Longest gap in the reading that is bridged.
-        place: ``centre`` of the picture, or ``near`` the person's place, rounded to an eighth of the picture.
-        policy: Whose randomness a recording gets.
-
     Source:
         Expression motion alone names people (arXiv 2510.11223, 2025), which is why it is protected here. The drawing
         and the protection are ours.
@@ -79,17 +62,21 @@ class FaceAvatar:
         [(48, 64, 3)]
     """
 
-    smoothing_s: float = 0.01
+    smoothing_s: float = 0.01  # what happens faster is smoothed away (standard deviation of a Gaussian)
+    # recording: the rest position of each recording is subtracted. person: each person's habits (how far and how often
+    # each shape moves), learned by fit from several recordings, are brought to the group's; a held expression survives:
+    # far better in both respects. none: neither.
     normalize: Literal["none", "recording", "person"] = "person"
-    directions: int = 20
-    symmetric: bool = True
-    levels: int = 0
+    directions: int = 20  # of expression that are kept once fitted, those the whole group uses most; 0 keeps all
+    symmetric: bool = True  # both halves of the face move alike
+    levels: int = 0  # steps each expression value is rounded to; 0 leaves it as it is
+    # standard deviation of slow noise, as a share of the group's spread along each direction; unfitted, of 0.1
     noise: float = 0.05
-    gain_noise: float = 0.0
-    head: float = 0.5
-    gap_s: float = 0.4
-    place: Literal["centre", "near"] = "centre"
-    policy: Literal["recording", "person", "common"] = "recording"
+    gain_noise: float = 0.0  # spread of a random strength (log-normal) of brows, eyes, mouth, head in each recording
+    head: float = 0.5  # share of the head's turning that is kept; its mean over the recording never is
+    gap_s: float = 0.4  # longest gap in the reading that is bridged
+    place: Literal["centre", "near"] = "centre"  # of the picture, or near the person, to an eighth of the picture
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     needs_landmarks: ClassVar[bool] = True
     works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
@@ -197,11 +184,6 @@ class FittedFaceAvatar:
     method: FaceAvatar
     people: Mapping[str, Normal] = field(repr=False)
     space: Space | None = field(repr=False)
-
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a picture for every frame; somebody unknown is treated recording by recording."""

@@ -31,15 +31,12 @@ class FaceAverage:
     has contributed equally; people differ in it by place, size and tilt of the head alone. Hair, clothes, body and
     movements of the head are *not* hidden.
 
-    Attributes:
-        k: Fewest people in a group.
-
     Source:
         Newton, Sweeney and Malin 2005, "Preserving privacy by de-identifying face images",
         doi:10.1109/TKDE.2005.32 (k-same). Changed: averages over people instead of pictures, groups drawn at random.
     """
 
-    k: int = 3
+    k: int = 3  # fewest people in a group
 
     fit_on: ClassVar[str] = "everyone"
     needs_landmarks: ClassVar[bool] = True

@@ -33,12 +33,6 @@ class VoiceCodebook:
     same for all people, so a released recording holds nothing but the order of log2(``size``)-bit symbols and a
     loudness. With ``scope="clip"`` the envelopes are the speaker's own and name the speaker.
 
-    Attributes:
-        size: Number of typical spectra, from 2 to 1024: the dial between privacy and intelligibility.
-        scope: ``shared`` is fitted once on everybody; ``clip`` anew on each recording.
-        rounds: Iterations that find phases fitting the spectra, from 1 to 100.
-        policy: Whose randomness a recording gets.
-
     **Source**: A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal Behavior Understanding"
     (USC, 2024), whose text leaves the scope open; phases by N. Perraudin, P. Balazs, P. Sondergaard, "A fast
     Griffin-Lim algorithm", WASPAA 2013, DOI 10.1109/WASPAA.2013.6701851. Ours: 64 mel bands at 16 kHz every 16 ms,
@@ -51,10 +45,10 @@ class VoiceCodebook:
         (8000, 1)
     """
 
-    size: int = 16
-    scope: Literal["shared", "clip"] = "shared"
-    rounds: int = 16
-    policy: Literal["recording", "person", "common"] = "recording"
+    size: int = 16  # typical spectra, 2 to 1024: the dial between privacy and intelligibility
+    scope: Literal["shared", "clip"] = "shared"  # fitted once on everybody, or anew on each recording
+    rounds: int = 16  # iterations that find phases fitting the spectra, 1 to 100
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     def __post_init__(self) -> None:
         check_options(self, size=(2, 1024), rounds=(1, 100))

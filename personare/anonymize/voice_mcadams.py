@@ -28,23 +28,17 @@ class VoiceMcadams:
     phi ** alpha with its radius kept; nothing above 8 kHz leaves. It does *not* withstand an attacker who retrains on
     released speech: pitch, rhythm and the fine detail of the envelope still name the person.
 
-    Attributes:
-        alpha: The exponent, from 0.3 to 0.95; None draws it from ``low`` to ``high``.
-        low: Smallest exponent to draw.
-        high: Largest exponent to draw.
-        order: Poles of the envelope, even, from 8 to 32.
-        policy: Whose randomness a recording gets: a new exponent for each recording, for each person, or one for all.
-
     **Source**: J. Patino et al., "Speaker anonymisation using the McAdams coefficient", Interspeech 2021, DOI
     10.21437/Interspeech.2021-1070; baseline B2 of the VoicePrivacy challenges. Our own code, from the description:
     all frames at once; the loudness of the recording is kept where the baseline normalizes the peak.
 
     """
 
-    alpha: float | None = None
+    alpha: float | None = None  # the exponent, 0.3 to 0.95; None draws it from low to high
     low: float = 0.5
     high: float = 0.9
-    order: int = 20
+    order: int = 20  # poles of the envelope, even, 8 to 32
+    # a new exponent for each recording, for each person, or one for all
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:
@@ -61,15 +55,15 @@ class VoiceMcadams:
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech with other resonances; rate, length, channels and loudness are kept."""
         alpha = float(rng.uniform(self.low, self.high)) if self.alpha is None else self.alpha
-        return rework(speech, lambda samples: _shifted(samples, alpha, self.order))
+        window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
 
+        def change(samples: Array) -> Array:
+            frames = sliding_window_view(np.pad(samples, (_HOP, _WINDOW)), _WINDOW)[::_HOP] * window  # (T, 320)
+            poly = linear_prediction(frames, self.order)  # (T, order + 1)
+            moved = _filtered(frames, poly, _moved(poly, alpha)) * window
+            return overlapped(moved, _HOP)[_HOP : _HOP + len(samples)]
 
-def _shifted(samples: Array, alpha: float, order: int) -> Array:
-    """Return (N,) samples with the poles moved, frame by frame, overlapped and added."""
-    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
-    frames = sliding_window_view(np.pad(samples, (_HOP, _WINDOW)), _WINDOW)[::_HOP] * window  # (T, 320)
-    poly = linear_prediction(frames, order)  # (T, order + 1)
-    return overlapped(_filtered(frames, poly, _moved(poly, alpha)) * window, _HOP)[_HOP : _HOP + len(samples)]
+        return rework(speech, change)
 
 
 def _moved(poly: Array, alpha: float) -> Array:

@@ -20,10 +20,6 @@ class VoiceNoise:
     **Guarantee**: none about identity. The power of the noise is ``snr_db`` under that of the speech before the sum
     is brought back to the loudness of the recording.
 
-    Attributes:
-        snr_db: Speech over noise in dB, from -20 to 60.
-        policy: Whose randomness a recording gets.
-
     **Source**: tried and dropped by A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal
     Behavior Understanding" (USC, 2024).
 
@@ -33,8 +29,8 @@ class VoiceNoise:
         (1600, 1)
     """
 
-    snr_db: float = 5.0
-    policy: Literal["recording", "person", "common"] = "recording"
+    snr_db: float = 5.0  # speech over noise, -20 to 60
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     def __post_init__(self) -> None:
         check_options(self, snr_db=(-20, 60))

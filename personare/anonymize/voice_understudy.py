@@ -46,13 +46,6 @@ class VoiceUnderstudy:
     something about the person. People it was *not* fitted on are hidden far less: fit it on those to be hidden, on
     all recordings of each.
 
-    Attributes:
-        codes: How many shapes of the spectrum there are, 2 to 256: more is easier to understand and to recognize.
-        erase: How hard differences between people are erased, 0 to 1000; 0 not at all.
-        filler: Spread of the invented speaker put in place of the erased, 0 to 3 times the spread among real people.
-        tempo: Spread of the random change of pace, 0 to 0.6 (as a share, four times a second).
-        policy: Whose randomness a recording gets.
-
     **Source**: erasing as in A. Solomonoff, W. Campbell, I. Boardman, "Advances in channel compensation for SVM speaker
     recognition" (ICASSP 2005) and A. Hatch, S. Kajarekar, A. Stolcke, "Within-class covariance normalization for
     SVM-based speaker recognition" (Interspeech 2006), turned round: there the take is the nuisance, here the person.
@@ -67,11 +60,11 @@ class VoiceUnderstudy:
         (16000, 1)
     """
 
-    codes: int = 8
-    erase: float = 30.0
-    filler: float = 0.5
-    tempo: float = 0.5
-    policy: Literal["recording", "person", "common"] = "recording"
+    codes: int = 8  # shapes of the spectrum, 2 to 256: more is easier to understand and to recognize
+    erase: float = 30.0  # how hard differences between people are erased, 0 (not at all) to 1000
+    filler: float = 0.5  # spread of the speaker put in place of the erased, 0 to 3 times that among real people
+    tempo: float = 0.5  # spread of the random change of pace, 0 to 0.6 (as a share, four times a second)
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     fit_on: ClassVar[str] = "everyone"
 

@@ -29,18 +29,6 @@ class VoiceVocoder:
     drawn at random, whatever they were; nothing above 8 kHz leaves. The movement of pitch, level and envelope around
     those means is kept, and with it what a retrained attacker can use: accent, timing, and much of the person.
 
-    Attributes:
-        pitch_low_hz: Lowest median pitch to draw.
-        pitch_high_hz: Highest median pitch to draw.
-        pitch_range: ``keep`` leaves the width of the pitch movement; ``draw`` multiplies it by the invented
-            speaker's own factor (0.8 to 1.25); ``set`` brings it to the invented speaker's (2 to 4 semitones), and
-            with it loses much of the arousal.
-        pitch_step_semitones: Rounds the pitch to steps of this size, 0 (not at all) to 12.
-        throat: Spread of the vocal tract's length, as a share, 0 to 0.3.
-        timbre_db: Spread of the invented long-term spectrum around that of average speech, 0 to 12 dB.
-        frame_ms: Step of the analysis, 2 to 15 ms.
-        policy: Whose randomness a recording gets: an invented speaker for each recording, each person, or all.
-
     **Source**: analysis and synthesis by WORLD: M. Morise, F. Yokomori, K. Ozawa, "WORLD: a vocoder-based high-quality
     speech synthesis system for real-time applications", IEICE Transactions E99-D (2016), DOI
     10.1587/transinf.2015EDP7457 (DIO, StoneMask, CheapTrick, D4C through pyworld). The invented speaker is ours.
@@ -51,13 +39,16 @@ class VoiceVocoder:
         (8000, 1)
     """
 
-    pitch_low_hz: float = 100.0
-    pitch_high_hz: float = 220.0
+    pitch_low_hz: float = 100.0  # lowest median pitch to draw
+    pitch_high_hz: float = 220.0  # highest
+    # keep leaves the width of the pitch movement; draw multiplies it by the invented speaker's own factor (0.8 to
+    # 1.25); set brings it to the invented speaker's (2 to 4 semitones), and with it loses much of the arousal
     pitch_range: Literal["keep", "draw", "set"] = "draw"
-    pitch_step_semitones: float = 0.0
-    throat: float = 0.2
-    timbre_db: float = 3.0
-    frame_ms: float = 5.0
+    pitch_step_semitones: float = 0.0  # rounds the pitch to steps of this size, 0 (not at all) to 12
+    throat: float = 0.2  # spread of the vocal tract's length, as a share, 0 to 0.3
+    timbre_db: float = 3.0  # spread of the invented long-term spectrum around that of average speech, 0 to 12
+    frame_ms: float = 5.0  # step of the analysis, 2 to 15
+    # an invented speaker for each recording, each person, or all
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:
