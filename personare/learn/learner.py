@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Batch, Spend
+from personare.learn.accounting import check_claim
 from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
 from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
@@ -241,15 +242,13 @@ class PrivateNetworkLearner(NetworkLearner):
 
 def check_privacy(options: Any) -> None:
     """Refuse the options ``epsilon``, ``delta``, ``unit`` and ``clip_norm`` of a learner where they promise nothing."""
-    if options.epsilon is None:
-        return
-    if not options.epsilon > 0 or not 0 < options.delta < 1 or not options.clip_norm > 0:
-        raise OptionError(
-            "epsilon and clip_norm must be above 0 and delta between 0 and 1, they are "
-            f"{options.epsilon}, {options.clip_norm} and {options.delta}."
-        )
-    if options.unit not in ("person", "recording"):
-        raise OptionError(f"unit must be person or recording, it is {options.unit!r}.")
+    if options.epsilon is not None:
+        check_claim(epsilon=options.epsilon, delta=options.delta)
+        if options.unit not in ("person", "recording") or not options.clip_norm > 0:
+            raise OptionError(
+                "unit must be person or recording and clip_norm above 0, they are "
+                f"{options.unit!r} and {options.clip_norm}."
+            )
 
 
 def class_weights(labels: Array, classes: int) -> Tensor:
@@ -316,7 +315,7 @@ class NetworkPredictor:
 
     def logits(self, batch: Batch) -> tuple[Array, Array]:
         """Return logits (N, turns, C), and where they count (N, turns)."""
-        check_arrays(batch)
+        check_arrays(batch, self.encodings)
         logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
         counted = [np.zeros((0, self.net.turns), dtype=bool)]
         for start in range(0, len(batch), _CHUNK):
@@ -353,7 +352,7 @@ class NetworkPredictor:
 
     def represent(self, batch: Batch) -> Array:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
-        check_arrays(batch)
+        check_arrays(batch, self.encodings)
         parts = []
         for chosen in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
             with torch.inference_mode():

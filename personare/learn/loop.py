@@ -122,7 +122,6 @@ class Budget:
 
     steps: int = 200
     learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -151,7 +150,7 @@ def train(
         >>> losses[-1] < 0.1 * losses[0]
         True
     """
-    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay)
+    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=1e-2)
     schedule = OneCycleLR(optimizer, max_lr=budget.learning_rate, total_steps=budget.steps)
     drawn = (batch(rng) for _ in range(budget.steps))
     return descend(

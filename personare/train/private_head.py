@@ -12,9 +12,9 @@ from personare.core.errors import OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import epsilon_of
 from personare.learn.fusion import fit_temperature
-from personare.learn.heads import Examples, HeadTraining, LeastSquares, fit_heads, least_squares_heads, predict
+from personare.learn.heads import Examples, HeadTraining, fit_heads, least_squares_heads, predict
 from personare.learn.learner import check_privacy
-from personare.learn.multimodal import check, check_arrays
+from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
 
@@ -102,7 +102,6 @@ class PrivateHead:
         Returns:
             S models. Each alone is private as asked; together they are not, and are not released.
         """
-        check_arrays(train)
         describe = PublicRows.of(
             train,
             public,
@@ -139,7 +138,7 @@ class PrivateHead:
             heads = fit_heads(examples, plan=plan, options=self.training(), rng=rng)
         else:
             norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
-            heads = least_squares_heads(examples, plan=plan, options=LeastSquares(feature_norm=norm), rng=rng)
+            heads = least_squares_heads(examples, plan=plan, rng=rng, feature_norm=norm)
         return HeadPredictor(
             describe=describe,
             centers=tuple(centers),
@@ -261,7 +260,6 @@ class HeadPredictor:
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        check_arrays(batch)
         parts, present = self.describe(batch)
         features = head_features(parts, present, self.centers)
         likely = predict(self.head[None] / self.temperature, features, link=self.link)[0].astype(float)
