@@ -29,7 +29,8 @@ def state_of(fitted: Any) -> tuple[dict[str, Array], dict[str, str]]:
 def restored(kind: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
     """Build again what ``state_of`` took apart.
 
-    The file names no code: what is built follows from ``kind`` (a class, or a union of some) and its fields' types.
+    The file names no code: what is built follows from ``kind`` (a class, a union of some, or a mapping of names to
+    such) and its fields' types.
 
     Raises:
         DataError: The arrays or the text belong to something else.
@@ -61,6 +62,8 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
 
 def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
     """Return the value of a type that ``_apart`` told of."""
+    if isinstance(kind, Mapping):
+        return {name: _together(part, told[name], tensors) for name, part in kind.items()}
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if told is None:

@@ -108,22 +108,12 @@ class RecordingSampler:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return everything as arrays and text."""
-        tensors: dict[str, Array] = {}
-        about: dict[str, str] = {}
-        for part in ("codes", "model", "population"):
-            arrays, text = state_of(getattr(self, part))
-            tensors |= {f"{part}.{name}": values for name, values in arrays.items()}
-            about[part] = text["state"]
-        return tensors, about
+        return state_of(self)
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str], model: type) -> "RecordingSampler":
         """Build again what ``state`` returned, where ``model`` is the class of the row model."""
-        parts = {}
-        for part, kind in (("codes", RowCodes), ("model", model), ("population", Population)):
-            arrays = {n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")}
-            parts[part] = restored(kind, arrays, {"state": about.get(part, "")})
-        return cls(**parts)
+        return cls(**restored({"codes": RowCodes, "model": model, "population": Population}, tensors, about))
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

@@ -24,7 +24,6 @@ __all__ = ["Trajectories"]
 _FEWEST = 20
 _HELD = 5  # of so many public people one stops the training
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
-_DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 _CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
 
@@ -149,7 +148,7 @@ class Trajectories:
                 self._train(net, known, rng, held=held)
                 population = Population.of(source)
                 prior = fitted_latents(*net.encode(known["rows"], known["label"]), rng=rng)
-                self._calibrate(net, known, prior, rng)
+                net.calibrate(known["rows"], known["label"], prior, rng=rng)
             if self.epsilon is not None:
                 everybody: dict[str, Any] = {"unit": "person", "units": len(train)}
                 batch = min(self.batch_size, len(train))
@@ -159,14 +158,9 @@ class Trajectories:
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
-                    self._calibrate(net, start, prior, rng)
+                    net.calibrate(start["rows"], start["label"], prior, rng=rng)
         never = tuple(int(i) for i in never)
         return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=never)
-
-    @staticmethod
-    def _calibrate(net: HistoryNet, data: Rows, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
-        like = rng.integers(len(data["rows"]), size=_DRAWN)
-        net.calibrate(data["rows"], draw_latents(prior, _DRAWN, rng=rng), data["label"][like], rounds=_ROUNDS)
 
     def _train(
         self,
