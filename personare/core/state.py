@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -16,30 +16,36 @@ from personare.core.errors import DataError
 from personare.core.types import Array
 
 
-def state_of(fitted: Any) -> tuple[dict[str, Array], dict[str, str]]:
-    """Take a fitted method, a frozen dataclass, apart: its arrays by name, and all else as text.
+def state_of(fitted: Any) -> tuple[Mapping[str, Array], dict[str, str]]:
+    """Take what a method has fitted, a frozen dataclass, apart: its arrays by name, and all else as text.
 
     Its fields hold arrays, numbers, words, sequences and mappings of these, dataclasses, and networks: anything with
     ``settings``, ``arrays()`` and a class method ``built(settings, arrays)``. Fields with a leading underscore stay.
+    A method may bring a ``state()`` of its own.
     """
+    if hasattr(fitted, "state"):
+        own, about = fitted.state()
+        return own, dict(about)
     tensors: dict[str, Array] = {}
     return tensors, {"state": json.dumps(_apart(fitted, "", tensors))}
 
 
-def restored(kind: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
-    """Build again what ``state_of`` took apart.
+def restored(method: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
+    """Build again what a method had fitted and ``state_of`` took apart.
 
-    The file names no code: what is built follows from ``kind`` (a class, a union of some, or a mapping of names to
-    such) and its fields' types.
+    The file names no code: what is built follows from what the method's ``fit`` says it returns, and from the types of
+    its fields; or a method has a ``restore`` of its own.
 
     Raises:
         DataError: The arrays or the text belong to something else.
     """
+    if hasattr(method, "restore"):
+        return method.restore(tensors, about)
     try:
-        return _together(kind, json.loads(about["state"]), tensors)
+        return _together(get_type_hints(method.fit)["return"], json.loads(about["state"]), tensors)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        name = getattr(kind, "__name__", str(kind))
-        raise DataError(f"This is not the state of a {name} of personare ({error}): fit it again.") from error
+        name = type(method).__name__
+        raise DataError(f"This is not the state of what {name} fits ({error}): fit it again.") from error
 
 
 def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
@@ -62,8 +68,6 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
 
 def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
     """Return the value of a type that ``_apart`` told of."""
-    if isinstance(kind, Mapping):
-        return {name: _together(part, told[name], tensors) for name, part in kind.items()}
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if told is None:
@@ -71,12 +75,13 @@ def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
         named = told["class"] if isinstance(told, dict) and "class" in told else None
         fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
         return _together(fitting[0], told, tensors)
-    if is_dataclass(kind):
-        if told["class"] != getattr(kind, "__name__", ""):
+    if is_dataclass(origin or kind):
+        own = origin or kind
+        if told["class"] != own.__name__:
             raise ValueError(f"it is of a {told['class']}")
-        hints = get_type_hints(kind)
-        own = {name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"}
-        return kind(**own)  # type: ignore[operator]
+        # of a class with a parameter, such as a sampler of some model, the parameter is the type of such fields
+        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(own).items()}
+        return own(**{name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"})
     if hasattr(kind, "built"):
         hints = get_type_hints(kind.__init__)
         settings = {name: _together(hints[name], part, tensors) for name, part in told["settings"].items()}

@@ -8,6 +8,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Representation, Transform
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 
 
@@ -48,7 +49,7 @@ class Chain:
         links = []
         for i, link in enumerate(self.links):
             own = {n.removeprefix(f"{i}/"): v for n, v in tensors.items() if n.startswith(f"{i}/")}
-            links.append(link.restore(own, texts[i]))
+            links.append(restored(link, own, texts[i]))
         return Chained(links=tuple(links))
 
 
@@ -76,6 +77,6 @@ class Chained:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the arrays of all links, named by their place, and their texts."""
-        parts = [link.state() for link in self.links]
+        parts = [state_of(link) for link in self.links]
         tensors = {f"{i}/{name}": value for i, (own, _) in enumerate(parts) for name, value in own.items()}
-        return tensors, {"links": json.dumps([dict(about) for _, about in parts])}
+        return tensors, {"links": json.dumps([about for _, about in parts])}

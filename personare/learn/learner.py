@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -10,21 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import OptionError
-from personare.core.protocols import Predictor
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
-from personare.learn.multimodal import Encoding, Network, Shape, Tensors, check, check_arrays, prepare
+from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
-from personare.learn.private_nets import Loss, PrivateSteps, Rows
+from personare.learn.private_nets import PrivateSteps, Rows
 
 _CHUNK = 256  # recordings that pass through a network together; bounds the memory
 _CAP = 64  # most recordings of one person in a private step; a constant, so that it tells nothing about anybody
 _DROPOUT = 0.3  # under differential privacy 0: noise does that
 _MASKING = 0.2  # longest share of the frequencies, and of the time, that is blanked in spectrograms
 
-Adjust = Callable[[Network, Tensors, int, float], None]
+Adjust = Callable[[Network, Rows, int, float], None]
 """Changes gradients before a step, given network, mini-batch, turn, and how much of the epoch has gone, in [0, 1)."""
 
 
@@ -66,11 +65,6 @@ class NetworkLearner:
                 f"learning_rate must be above 0 and weight_decay not negative, they are {self.learning_rate} and "
                 f"{self.weight_decay}."
             )
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Predictor:
-        """Build again what ``state`` of the predictor returned."""
-        predictor: NetworkPredictor = restored(NetworkPredictor, tensors, about)
-        return predictor
 
     @property
     def private(self) -> "PrivateNetworkLearner | None":
@@ -120,11 +114,11 @@ class NetworkLearner:
         others = self.calibration(train, validation, public)
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
-        public_data = prepare(public, encodings) if public else data.take(torch.arange(0))
-        others_data = prepare(others, encodings)
         with seeded(rng):
             net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)
-            net.set_scaling(public_data if self.private else data)
+            scaled = data if not self.private else prepare(public, encodings) if public else None
+            if scaled:
+                net.set_scaling(scaled)
             weights = torch.ones(classes)
             if self.class_weights and self.private and not public:
                 raise OptionError(
@@ -135,54 +129,53 @@ class NetworkLearner:
                 weights = class_weights(public.labels if self.private and public else train.labels, classes)
             spends: tuple[Spend, ...] = ()
             if self.private:
-                spends = (self.private.train_privately(net, data, train, weights, rng=rng),)
+                spends = (self.private.train_privately(net, data, train.subjects, weights, rng=rng),)
             else:
-                self.train_openly(net, data, others_data, weights, rng=rng, adjust=adjust)
+                self.train_openly(net, data, prepare(others, encodings), weights, rng=rng, adjust=adjust)
         made = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
         return made.calibrated(others, stacked=stacked)
 
     def train_openly(
         self,
         net: Network,
-        data: Tensors,
-        validation: Tensors,
+        data: Rows,
+        validation: Rows,
         weights: Tensor,
         *,
         rng: np.random.Generator,
         adjust: Adjust | None = None,
     ) -> list[float]:
         """Train in place until other people are read no better; return their loss after each epoch."""
-        count = math.ceil(len(data) / self.batch_size)
+        people, others = len(data["labels"]), len(validation["labels"])
+        count = math.ceil(people / self.batch_size)
         optimizer = self.make_optimizer(net)
 
-        def epochs() -> Iterator[Iterator[tuple[Tensors, float]]]:
+        def epochs() -> Iterator[Iterator[tuple[Rows, float]]]:
             for _ in range(self.epochs):
                 yield (
-                    (vary(data.take(rows), self.modality_dropout, rng), number / count)
-                    for number, rows in enumerate(shuffled(len(data), self.batch_size, rng))
+                    (vary(take(data, chosen), self.modality_dropout, rng), number / count)
+                    for number, chosen in enumerate(shuffled(people, self.batch_size, rng))
                 )
 
-        def loss_of(turn: int) -> Callable[[tuple[Tensors, float]], Tensor]:
-            def loss(batch: tuple[Tensors, float]) -> Tensor:
-                lost = losses(net, batch[0], turn, weights).sum()
-                return lost / max(1, int(net.counted(batch[0].present)[:, turn].sum()))
-
-            return loss
+        def loss(turn: int, batch: tuple[Rows, float]) -> Tensor:
+            counted = net.counted(batch[0]["present"])[:, turn].sum()
+            return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, int(counted))
 
         @torch.inference_mode()
         def judge() -> float:
-            parts = [validation.take(rows) for rows in torch.split(torch.arange(len(validation)), _CHUNK)]
-            total = sum(float(losses(net, part, turn, weights).sum()) for part in parts for turn in range(net.turns))
-            return total / max(1, int(net.counted(validation.present).sum()))
+            parts = [take(validation, chosen) for chosen in torch.split(torch.arange(others), _CHUNK)]
+            turns = [(part, turn) for part in parts for turn in range(net.turns)]
+            total = sum(float(losses(net, part, turn=turn, weights=weights).sum()) for part, turn in turns)
+            return total / max(1, int(net.counted(validation["present"]).sum()))
 
         return descend(
             net,
             epochs(),
-            [loss_of(turn) for turn in range(net.turns)],
+            [partial(loss, turn) for turn in range(net.turns)],
             optimizer=optimizer,
             schedule=warm_cosine(optimizer, self.epochs * count),
             adjust=(lambda batch, turn: adjust(net, batch[0], turn, batch[1])) if adjust else None,
-            judge=judge if len(validation) else None,
+            judge=judge if others else None,
             patience=self.patience,
         )[1]
 
@@ -209,7 +202,7 @@ class PrivateNetworkLearner(NetworkLearner):
         check_privacy(self)
 
     def train_privately(
-        self, net: Network, data: Tensors, train: Batch, weights: Tensor, *, rng: np.random.Generator
+        self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
     ) -> Spend:
         """Train in place on the batches of a plan; nothing stops it early and nobody validates it.
 
@@ -217,9 +210,8 @@ class PrivateNetworkLearner(NetworkLearner):
         it reads with, by gradients cut for each unit and noised as the joint release of all turns.
         """
         assert self.epsilon is not None
-        people, owner = np.unique(train.subjects, return_inverse=True)
-        units = len(people) if self.unit == "person" else len(data)
-        owner = owner if self.unit == "person" else np.arange(len(data))
+        owner = np.unique(subjects, return_inverse=True)[1] if self.unit == "person" else np.arange(len(subjects))
+        units = int(owner.max()) + 1
         expected = min(self.batch_size, units)
         plan = PrivacyPlan(
             epsilon=self.epsilon,
@@ -234,23 +226,14 @@ class PrivateNetworkLearner(NetworkLearner):
         def batches() -> Iterator[tuple[PaidBatch, Rows, Tensor | None]]:
             for batch in plan.batches(rng):
                 chosen, whose = gather(batch.units, owner, cap=_CAP, rng=rng)
-                part = vary(data.take(torch.from_numpy(chosen)), self.modality_dropout, rng)
-                rows = {"present": part.present, "labels": part.labels} | {str(i): x for i, x in enumerate(part.inputs)}
+                rows = vary(take(data, torch.from_numpy(chosen)), self.modality_dropout, rng)
                 yield batch, rows, torch.from_numpy(whose) if self.unit == "person" else None
-
-        def loss_of(turn: int) -> Loss:
-            def loss(net: nn.Module, rows: Rows) -> Tensor:
-                assert isinstance(net, Network)
-                inputs = tuple(rows[str(i)] for i in range(len(rows) - 2))
-                data = Tensors(inputs=inputs, present=rows["present"], labels=rows["labels"])
-                return losses(net, data, turn, weights)
-
-            return loss
 
         turns = []
         for turn in range(net.turns):
             moved = None if net.joined else [*net.encoders[turn].parameters(), *net.head(turn).parameters()]
-            turns.append(PrivateSteps(network=net, loss=loss_of(turn), clip_norm=self.clip_norm, parameters=moved))
+            loss = partial(losses, turn=turn, weights=weights)
+            turns.append(PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm, parameters=moved))
         optimizer = self.make_optimizer(net)
         descend(net, [batches()], turns, optimizer=optimizer, schedule=warm_cosine(optimizer, plan.steps))
         return plan.spend()
@@ -282,24 +265,23 @@ def class_weights(labels: Array, classes: int) -> Tensor:
     return torch.from_numpy(weights.astype(np.float32))
 
 
-def losses(net: Network, data: Tensors, turn: int, weights: Tensor) -> Tensor:
+def losses(net: nn.Module, rows: Rows, *, turn: int, weights: Tensor) -> Tensor:
     """Return what each recording loses in one turn, (B,): weighted cross-entropy, 0 where there is nothing to read."""
-    logits = net(data.inputs, data.present, turn)
-    lost = nn.functional.cross_entropy(logits, data.labels, weight=weights, reduction="none")
-    return lost * net.counted(data.present)[:, turn]
+    assert isinstance(net, Network)
+    lost = nn.functional.cross_entropy(net(rows, turn), rows["labels"], weight=weights, reduction="none")
+    return lost * net.counted(rows["present"])[:, turn]
 
 
-def vary(data: Tensors, modality_dropout: float, rng: np.random.Generator, masking: float = _MASKING) -> Tensors:
+def vary(rows: Rows, modality_dropout: float, rng: np.random.Generator, masking: float = _MASKING) -> Rows:
     """Hide modalities and blank stripes of spectrograms, so that no recording looks the same twice.
 
     **Source:** Neverova et al., ModDrop, TPAMI 2016, doi:10.1109/TPAMI.2015.2461544 (whole modalities); Park et al.,
     SpecAugment, Interspeech 2019, doi:10.21437/Interspeech.2019-2680 (stripes, blanked with the recording's mean).
     """
-    hidden = torch.from_numpy(rng.random(tuple(data.present.shape)) < modality_dropout)
-    left = data.present & ~hidden
-    left = torch.where(left.any(dim=1, keepdim=True), left, data.present)
-    inputs = []
-    for x in data.inputs:
+    varied, present = dict(rows), rows["present"]
+    left = present & ~torch.from_numpy(rng.random(tuple(present.shape)) < modality_dropout)
+    varied["present"] = torch.where(left.any(dim=1, keepdim=True), left, present)
+    for name, x in rows.items():
         for axis in (2, 3) if x.ndim == 4 and x.shape[1] == 1 else ():
             size = x.shape[axis]
             wide = rng.uniform(0, masking * size, (len(x), 1))
@@ -307,9 +289,8 @@ def vary(data: Tensors, modality_dropout: float, rng: np.random.Generator, maski
             place = np.arange(size)[None]
             blank = torch.from_numpy((place >= start) & (place < start + wide))
             blank = blank[:, None, :, None] if axis == 2 else blank[:, None, None, :]
-            x = torch.where(blank, x.mean(dim=(2, 3), keepdim=True), x)
-        inputs.append(x)
-    return Tensors(inputs=tuple(inputs), present=left, labels=data.labels)
+            varied[name] = torch.where(blank, varied[name].mean(dim=(2, 3), keepdim=True), varied[name])
+    return varied
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,11 +320,11 @@ class NetworkPredictor:
         logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
         counted = [np.zeros((0, self.net.turns), dtype=bool)]
         for start in range(0, len(batch), _CHUNK):
-            data = prepare(batch.take(np.arange(start, min(start + _CHUNK, len(batch)))), self.encodings)
+            rows = prepare(batch.take(np.arange(start, min(start + _CHUNK, len(batch)))), self.encodings)
             with torch.inference_mode():
-                turns = [self.net(data.inputs, data.present, turn) for turn in range(self.net.turns)]
+                turns = [self.net(rows, turn) for turn in range(self.net.turns)]
                 logits.append(torch.stack(turns, dim=1).numpy())
-            counted.append(self.net.counted(data.present).numpy())
+            counted.append(self.net.counted(rows["present"]).numpy())
         return np.concatenate(logits), np.concatenate(counted)
 
     def __call__(self, batch: Batch) -> Array:
@@ -374,10 +355,9 @@ class NetworkPredictor:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
         check_arrays(batch)
         parts = []
-        for rows in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
-            data = prepare(batch.take(rows), self.encodings)
+        for chosen in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
             with torch.inference_mode():
-                parts.append(self.net.represent(data.inputs, data.present).numpy())
+                parts.append(self.net.represent(prepare(batch.take(chosen), self.encodings)).numpy())
         return np.concatenate(parts)
 
     def calibrated(self, batch: Batch, *, stacked: bool = False) -> "NetworkPredictor":
@@ -396,10 +376,6 @@ class NetworkPredictor:
             fusion = replace(fusion, rule="fixed", shares=shares)
         last = fit_temperature(np.log(np.maximum(fusion(logits, counted), 1e-12)), labels)
         return replace(self, fusion=replace(fusion, temperature=last))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the weights as arrays, and what is needed to build the network again as text."""
-        return state_of(self)
 
 
 def assemble(alone: Sequence[NetworkPredictor], fusion: Fusion) -> NetworkPredictor:

@@ -13,6 +13,7 @@ from personare.core.types import Array, Batch
 from personare.learn.describing import ngrams, tokens
 from personare.learn.networks import ResidualCnn, SavedNetwork, SignalCnn, SmallTransformer, TableMlp
 from personare.learn.pretrained import describe
+from personare.learn.private_nets import Rows
 
 Kind = Literal["table", "signal", "picture", "ngrams", "transformer", "pretrained"]
 Shape = Literal["separate", "shared", "joined"]
@@ -144,25 +145,11 @@ class Encoding:
         return TableMlp(features=features[self.kind], width=width, dropout=dropout)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Tensors:
-    """Recordings as the networks take them: inputs by modality, (N, ...), what is present, (N, M), and labels, (N,)."""
+def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
+    """Describe a batch: zeros where a modality is missing, whatever the file held there.
 
-    inputs: tuple[Tensor, ...]
-    present: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        """Return how many recordings there are."""
-        return len(self.labels)
-
-    def take(self, rows: Tensor) -> "Tensors":
-        """Return these rows."""
-        return Tensors(inputs=tuple(x[rows] for x in self.inputs), present=self.present[rows], labels=self.labels[rows])
-
-
-def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Tensors:
-    """Describe a batch in the order of ``encodings``: zeros where a modality is missing, whatever the file held there.
+    Returns:
+        ``input MODALITY`` (N, ...) in the order of ``encodings``, ``present`` (N, M) bool, and ``labels`` (N,) int64.
 
     Raises:
         DataError: A modality the model was trained with is not in the batch, or has another shape.
@@ -172,13 +159,18 @@ def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Tensors:
             f"The model was trained with {', '.join(encodings)}, and the batch has no {', '.join(absent)}: give it "
             "with a mask of False where it is missing."
         )
-    inputs = []
+    rows = {}
     masks = [torch.from_numpy(np.ascontiguousarray(batch.present[m])) for m in encodings]
     for (modality, encoding), mask in zip(encodings.items(), masks, strict=True):
         x = encoding.prepare(batch.arrays[modality])
-        inputs.append(torch.where(mask.view(-1, *([1] * (x.ndim - 1))), x, torch.zeros((), dtype=x.dtype)))
+        rows[f"input {modality}"] = torch.where(mask.view(-1, *[1] * (x.ndim - 1)), x, torch.zeros((), dtype=x.dtype))
     labels = torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64))
-    return Tensors(inputs=tuple(inputs), present=torch.stack(masks, dim=1), labels=labels)
+    return {**rows, "present": torch.stack(masks, dim=1), "labels": labels}
+
+
+def take(rows: Rows, chosen: Tensor) -> Rows:
+    """Return these rows."""
+    return {name: values[chosen] for name, values in rows.items()}
 
 
 class Network(SavedNetwork):
@@ -210,29 +202,34 @@ class Network(SavedNetwork):
         assert isinstance(head, nn.Linear)
         return head
 
+    def inputs(self, rows: Rows) -> list[Tensor]:
+        """Return what each encoder reads."""
+        return [rows[f"input {modality}"] for modality in self.encodings]
+
     def counted(self, present: Tensor) -> Tensor:
         """Return (B, turns): where a turn has something to read, of what is present, (B, M)."""
         return present.any(dim=1, keepdim=True) if self.joined else present
 
-    def represent(self, inputs: tuple[Tensor, ...], present: Tensor) -> Tensor:
+    def represent(self, rows: Rows) -> Tensor:
         """Return (B, D): all encodings, zeros where a modality is missing, and, if joined, the mask."""
-        parts = [e(x) * p[:, None] for e, x, p in zip(self.encoders, inputs, present.T, strict=True)]
-        return torch.cat([*parts, present.float()] if self.joined else parts, dim=1)
+        there = zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True)
+        parts = [encoder(x) * present[:, None] for encoder, x, present in there]
+        return torch.cat([*parts, rows["present"].float()] if self.joined else parts, dim=1)
 
-    def forward(self, inputs: tuple[Tensor, ...], present: Tensor, turn: int) -> Tensor:
+    def forward(self, rows: Rows, turn: int) -> Tensor:
         """Return the logits of a turn, (B, C)."""
-        read = self.represent(inputs, present) if self.joined else self.encoders[turn](inputs[turn])
+        read = self.represent(rows) if self.joined else self.encoders[turn](self.inputs(rows)[turn])
         result: Tensor = self.head(turn)(read)
         return result
 
-    def set_scaling(self, data: Tensors) -> None:
-        """Give every encoder that scales features the mean and deviation of ``data``, where the modality is present.
+    def set_scaling(self, rows: Rows) -> None:
+        """Give every encoder that scales features the mean and deviation of rows in which the modality is present.
 
-        Under differential privacy ``data`` must be public: these numbers stay in the model.
+        Under differential privacy they must be public: these numbers stay in the model.
         """
-        for encoder, x, present in zip(self.encoders, data.inputs, data.present.T, strict=True):
+        for encoder, x, present in zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True):
             if isinstance(encoder, (TableMlp, SignalCnn)) and present.any():
-                rows = x[present].flatten(end_dim=-2)  # (rows, features)
-                encoder.center.copy_(rows.mean(dim=0))
-                spread = rows.std(dim=0, correction=0)
+                features = x[present].flatten(end_dim=-2)  # (rows, features)
+                encoder.center.copy_(features.mean(dim=0))
+                spread = features.std(dim=0, correction=0)
                 encoder.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))

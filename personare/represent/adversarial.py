@@ -1,7 +1,6 @@
 """Trains an encoder against an adversary who tries to name the person, while it keeps the labels and the signal."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import OptionError
-from personare.core.state import restored, state_of
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Batch, Spend
 from personare.learn.learner import class_weights
 from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
@@ -127,11 +125,6 @@ class Adversarial:
         )
         return Encoded(front=front, net=net.requires_grad_(False))
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Encoded":
-        """Build again what ``state`` of the encoder returned."""
-        encoder: Encoded = restored(Encoded, tensors, about)
-        return encoder
-
 
 class CodeNet(SavedNetwork):
     """Rows to a code, and from it back to rows and to classes."""
@@ -180,7 +173,3 @@ class Encoded:
         """Return the recordings with one modality ``representation``, (N, size)."""
         with torch.inference_mode():
             return represented(batch, self.net.encode(torch.from_numpy(self.front(batch))).numpy())
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text; decoder and reader come along, the adversary does not."""
-        return state_of(self)

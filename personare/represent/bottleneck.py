@@ -1,7 +1,6 @@
 """Squeezes each recording through a narrow channel that little but the wanted behavior fits through."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from personare.core.errors import OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
@@ -99,11 +97,6 @@ class Bottleneck:
             rate = float(net(x)[1])
         return Blurred(reader=reader, net=net.requires_grad_(False), rate_nats=rate)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Quantized | Blurred":
-        """Build again what ``state`` of the fitted bottleneck returned."""
-        fitted: Quantized | Blurred = restored(Quantized | Blurred, tensors, about)
-        return fitted
-
 
 @dataclass(frozen=True, kw_only=True)
 class LinearReader:
@@ -178,10 +171,6 @@ class Quantized:
         nearest = ((self.book**2).sum(axis=1) - 2 * self.reader(batch) @ self.book.T).argmin(axis=1)
         return represented(batch, self.book[nearest])
 
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        return state_of(self)
-
 
 class Variational(SavedNetwork):
     """Posteriors of the classes to a Gaussian of ``size`` numbers, and that to classes."""
@@ -233,7 +222,3 @@ class Blurred:
         """Return the recordings with one modality ``representation``, (N, size); noise is drawn in every call."""
         with torch.inference_mode(), seeded(rng):
             return represented(batch, self.net.release(torch.from_numpy(self.reader(batch)))[0].numpy())
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        return state_of(self)

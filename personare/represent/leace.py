@@ -1,13 +1,11 @@
 """Erases who speaks from every linear reader's reach, with the least change to the rest."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.standardizing import Standardized, check_people, represented
 
@@ -79,11 +77,6 @@ class Leace:
             )
         return Eraser(front=front, mean=mean, out=color @ kept, into=kept.T @ whiten, complete=kept.shape[1] == size)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Eraser":
-        """Build again what ``state`` of the eraser returned."""
-        eraser: Eraser = restored(Eraser, tensors, about)
-        return eraser
-
 
 @dataclass(frozen=True, kw_only=True)
 class Eraser:
@@ -110,7 +103,3 @@ class Eraser:
         """Return the recordings with one modality ``representation``, (N, D)."""
         rows = self.front(batch)
         return represented(batch, rows - (rows - self.mean) @ self.into.T @ self.out.T)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        return state_of(self)

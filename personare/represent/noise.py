@@ -1,14 +1,12 @@
 """Hides every recording in noise before it leaves: local differential privacy with a stated price."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.state import restored, state_of
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of, noise_for
 from personare.learn.standardizing import Standardized, check_people, represented
 
@@ -56,11 +54,6 @@ class Noise:
         norm = self.norm * math.sqrt(max(1, int(np.count_nonzero(front.scale))))
         multiplier = noise_for(self.epsilon, 1.0, 1, self.delta)
         return Noised(front=front, norm=norm, noise_multiplier=multiplier, delta=self.delta)
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Noised":
-        """Build again what ``state`` of the fitted noise returned."""
-        noised: Noised = restored(Noised, tensors, about)
-        return noised
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +108,3 @@ class Noised:
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         cut = rows * np.minimum(1, self.norm / np.maximum(length, 1e-12))
         return represented(batch, cut + self.sigma * rng.standard_normal(cut.shape))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        return state_of(self)

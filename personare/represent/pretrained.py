@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Batch, Spend
 from personare.learn.pretrained import describe
 from personare.learn.standardizing import represented
 
@@ -44,11 +43,6 @@ class Pretrained:
         fitted(train.take(np.arange(min(2, len(train)))), rng=rng)
         return fitted
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Embedding":
-        """Build again what ``state`` of the embedding returned; the folders must still be there."""
-        embedding: Embedding = restored(Embedding, tensors, about)
-        return embedding
-
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
@@ -72,7 +66,3 @@ class Embedding:
             for m, folder in self.folders.items()
         ]
         return represented(read, np.concatenate(rows, axis=1))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the folders as text; the models stay where they are."""
-        return state_of(self)

@@ -10,13 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.protocols import Predictor
 from personare.core.randomness import generator
-from personare.core.state import load_weights, save_weights
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.atomic import make_folder
 from personare.data.cohort import open_cohort
@@ -136,12 +135,11 @@ class ModelWork:
         rng = self._rng("fit") if getattr(self.learner, "epsilon", None) is None else np.random.default_rng()
         predictor = self.fit(self.learner, parts.train, rng)
         self._charge(predictor.spends)  # refuses before anything is written or seen
-        tensors, about = predictor.state()
-        kept = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
+        tensors, about = state_of(predictor)
         said = {**about, "personare": json.dumps(asdict(self.model))}
         note_batch(self.models.run, self.model.name, self.batch)
         with self.models.run.making(self.model.name) as part:
-            save_weights(make_folder(part) / "model.safetensors", kept, said)
+            save_weights(make_folder(part) / "model.safetensors", tensors, said)
         spends = [asdict(spend) for spend in predictor.spends]
         detail = {**asdict(self.model), "spends": spends}
         note = {"cohort": self.models.cohort.name, "purpose": "training", "detail": detail}
@@ -241,4 +239,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
     learner = registry.create("personare.train", model.method, dict(model.options))
-    return learner.restore(tensors, about), model
+    return restored(learner, tensors, about), model

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from personare.core.errors import DataError
 from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
-from personare.core.state import save_weights
+from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.carriers import identity_carriers
@@ -158,10 +157,9 @@ class Representing:
             labels = {plan.label: shown.classes[shown.labels[i]]} if opened.own else {}
             writer.add(replace(own, tracks=tracks, labels=labels))
         writer.finish(_people(shown, None if opened.own else plan.label))
-        tensors, state = transform.state()
-        weights = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
+        tensors, state = state_of(transform)
         note = {"guarantee": transform.guarantee, "personare": json.dumps(asdict(plan))}
-        save_weights(root / "transform.safetensors", weights, {**state, **note})
+        save_weights(root / "transform.safetensors", tensors, {**state, **note})
 
     def _sheet(
         self, known: Batch, shown: Batch, transform: Transform, found: tuple[Sequence[Spend], Sequence[Result]]

@@ -8,7 +8,6 @@ from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.describing import describe_batch
 from personare.learn.fusion import fit_temperature
@@ -80,11 +79,6 @@ class Forest:
             return raw
         return replace(raw, temperature=fit_temperature(raw.logits(validation), validation.labels))
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "ForestPredictor":
-        """Build again what ``state`` of the predictor returned."""
-        predictor: ForestPredictor = restored(ForestPredictor, tensors, about)
-        return predictor
-
 
 @dataclass(frozen=True, kw_only=True)
 class ForestPredictor:
@@ -134,7 +128,3 @@ class ForestPredictor:
                 place = further
             votes.append(np.asarray(self.nodes["votes"][place].mean(axis=1), dtype=np.float64))
         return np.log(np.concatenate(votes) + 1e-3)  # no class is impossible
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the trees as arrays, and names as text."""
-        return state_of(self)

@@ -11,7 +11,8 @@ from personare.core.errors import OptionError
 from personare.core.types import Batch
 from personare.learn.fusion import Fusion
 from personare.learn.learner import NetworkLearner, NetworkPredictor
-from personare.learn.multimodal import Network, Tensors
+from personare.learn.multimodal import Network
+from personare.learn.private_nets import Rows
 
 __all__ = ["Mla"]
 
@@ -84,14 +85,14 @@ class _Projection:
         self.own = own
         self.p = torch.eye(width)
 
-    def __call__(self, net: Network, data: Tensors, turn: int, gone: float) -> None:
-        present = data.present[:, turn]
+    def __call__(self, net: Network, rows: Rows, turn: int, gone: float) -> None:
+        present = rows["present"][:, turn]
         gradient = net.head(turn).weight.grad
         if gradient is None or not present.any():
             return
         before = self.p
         with torch.no_grad():
-            h = net.encoders[turn](data.inputs[turn][present]).mean(dim=0)
+            h = net.encoders[turn](net.inputs(rows)[turn][present]).mean(dim=0)
             along = self.p @ h  # (width,)
             self.p = self.p - torch.outer(along, along) / (0.1 ** (gone + 1) + h @ along)
             # the paper guards what the previous turn, another modality, has written: P without this turn's features

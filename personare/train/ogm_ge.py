@@ -9,7 +9,8 @@ from torch import Tensor
 from personare.core.errors import OptionError
 from personare.core.types import Batch
 from personare.learn.learner import NetworkLearner, NetworkPredictor
-from personare.learn.multimodal import Network, Tensors
+from personare.learn.multimodal import Network
+from personare.learn.private_nets import Rows
 
 __all__ = ["OgmGe"]
 
@@ -48,8 +49,8 @@ class OgmGe(NetworkLearner):
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
         return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=self._slow)
 
-    def _slow(self, net: Network, data: Tensors, turn: int, gone: float) -> None:
-        for encoder, pace in zip(net.encoders, _paces(net, data, self.alpha), strict=True):
+    def _slow(self, net: Network, rows: Rows, turn: int, gone: float) -> None:
+        for encoder, pace in zip(net.encoders, _paces(net, rows, self.alpha), strict=True):
             for weights in encoder.parameters():
                 if weights.grad is not None and weights.ndim > 1:  # not biases and norms, as published
                     spread = weights.grad.std() if self.noise else torch.zeros(())
@@ -57,13 +58,13 @@ class OgmGe(NetworkLearner):
 
 
 @torch.no_grad()
-def _paces(net: Network, data: Tensors, alpha: float) -> Tensor:
+def _paces(net: Network, rows: Rows, alpha: float) -> Tensor:
     """Return what each encoder's gradient is multiplied with, (M,): below 1 for a modality that explains more."""
     count, width, head = len(net.encoders), net.width, net.head(0)
-    rows = net.represent(data.inputs, data.present)[:, : count * width].reshape(-1, count, width)  # (B, M, width)
-    parts = head.weight[:, : count * width].reshape(-1, count, width)  # (C, M, width)
-    logits = torch.einsum("bmw,cmw->bmc", rows, parts) + head.bias / count
-    right = logits.softmax(dim=2)[torch.arange(len(data)), :, data.labels] * data.present  # (B, M)
+    parts = net.represent(rows)[:, : count * width].reshape(-1, count, width)  # (B, M, width)
+    weights = head.weight[:, : count * width].reshape(-1, count, width)  # (C, M, width)
+    logits = torch.einsum("bmw,cmw->bmc", parts, weights) + head.bias / count
+    right = logits.softmax(dim=2)[torch.arange(len(parts)), :, rows["labels"]] * rows["present"]  # (B, M)
     scores = right.sum(dim=0)
     others = (scores.sum() - scores) / max(1, count - 1)
     ahead = torch.where(others > 0, scores / others.clamp(min=1e-9), 1.0)

@@ -1,6 +1,5 @@
 """Learn what people share, then fit a head to each person from a few recordings; it never leaves the person."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +7,6 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
 
@@ -19,8 +17,8 @@ __all__ = ["Personal"]
 class Personal(PrivateNetworkLearner):
     """Train one joint network on everybody; ``predictor.adapt(batch)`` then fits its last layer to one person.
 
-    **Guarantee:** what ``state`` returns holds the shared network alone, adapted or not. With ``epsilon`` that network
-    is (epsilon, delta)-differentially private for one ``unit``; the personal head is made and kept on the person's side
+    **Guarantee:** what is saved holds the shared network alone, adapted or not. With ``epsilon`` that network is
+    (epsilon, delta)-differentially private for one ``unit``; the personal head is made and kept on the person's side
     and costs nothing.
 
     Attributes:
@@ -49,11 +47,6 @@ class Personal(PrivateNetworkLearner):
         base = self.fit_network(train, validation, public, shape="joined", rng=rng)
         return PersonalPredictor(base=base, pull=self.pull)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "PersonalPredictor":
-        """Build again the shared part, which is all that ``state`` returns."""
-        predictor: PersonalPredictor = restored(PersonalPredictor, tensors, about)
-        return predictor
-
 
 @dataclass(frozen=True, kw_only=True)
 class PersonalPredictor:
@@ -62,12 +55,12 @@ class PersonalPredictor:
     Attributes:
         base: The shared network.
         pull: How strongly a personal head is held to the shared one.
-        head: (D + 1, C) weights of a person's own head, the last row the bias; None: the shared one.
     """
 
     base: NetworkPredictor
     pull: float
-    head: Array | None = None
+    # (D + 1, C) weights, the last row the bias, of a person's own head, which never leaves; None: the shared one
+    _head: Array | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,7 +74,7 @@ class PersonalPredictor:
 
     @property
     def shared_head(self) -> Array:
-        """The head that everybody shares, as ``head``."""
+        """The head that everybody shares, (D + 1, C), the last row the bias."""
         head = self.base.net.head(0)
         return np.vstack([head.weight.detach().numpy().T, head.bias.detach().numpy()]).astype(np.float64)
 
@@ -99,7 +92,7 @@ class PersonalPredictor:
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        head = self.shared_head if self.head is None else self.head
+        head = self.shared_head if self._head is None else self._head
         likely = softmax((self.represent(batch) @ head[:-1] + head[-1]) / self._temperature, axis=1)
         there = np.any([batch.present[m] for m in self.base.encodings], axis=0)
         return np.where(there[:, None], likely, 1 / len(self.classes))
@@ -121,8 +114,4 @@ class PersonalPredictor:
             return float(-(right * logs).sum() + 0.5 * self.pull * np.square(change).sum()), gradient.ravel()
 
         best = minimize(cost, np.zeros(shared.size), jac=True, method="L-BFGS-B")
-        return replace(self, head=shared + best.x.reshape(shared.shape))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the shared network; a personal head is not in it."""
-        return state_of(replace(self, head=None))
+        return replace(self, _head=shared + best.x.reshape(shared.shape))

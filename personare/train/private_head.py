@@ -1,7 +1,7 @@
 """Learn a linear head on a fixed, public description: what differential privacy leaves most of on little data."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from personare.core.errors import OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import epsilon_of
 from personare.learn.fusion import fit_temperature
@@ -117,11 +116,6 @@ class PrivateHead:
             self._head(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
             for rows in inside
         ]
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "HeadPredictor":
-        """Build again what ``state`` of the predictor returned."""
-        predictor: HeadPredictor = restored(HeadPredictor, tensors, about)
-        return predictor
 
     def _head(
         self, train: Batch, describe: PublicRows, parts: list[Array], present: Array, *, rng: np.random.Generator
@@ -295,7 +289,3 @@ class HeadPredictor:
             return self
         scores = np.log(np.maximum(self(validation), 1e-12))
         return replace(self, temperature=self.temperature * fit_temperature(scores, validation.labels))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the numbers as arrays and what they mean as text."""
-        return state_of(self)

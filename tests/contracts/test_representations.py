@@ -8,7 +8,7 @@ import pytest
 from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.core.state import load_weights, save_weights
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Batch
 from personare.learn.chaining import Chain
 
@@ -124,9 +124,9 @@ def test_what_lies_in_a_missing_row_does_not_matter_and_nothing_is_zeros(name, f
 @pytest.mark.parametrize("name", METHODS)
 def test_guarantee_is_one_sentence_with_its_limit_and_nothing_changes_it(name, fits):
     transform = fits(name)[1]
-    before = {k: np.array(v) for k, v in transform.state()[0].items()}
+    before = {k: np.array(v) for k, v in state_of(transform)[0].items()}
     shown(transform)
-    assert all(np.array_equal(before[k], v) for k, v in transform.state()[0].items())
+    assert all(np.array_equal(before[k], v) for k, v in state_of(transform)[0].items())
     assert len(transform.guarantee) > 40
     assert any(word in transform.guarantee for word in ("none", "not", "estimate"))
     assert transform.spends == ()
@@ -137,13 +137,13 @@ def test_guarantee_is_one_sentence_with_its_limit_and_nothing_changes_it(name, f
 @pytest.mark.parametrize("name", METHODS)
 def test_comes_back_from_disk(name, fits, tmp_path):
     method, transform = fits(name)
-    tensors, about = transform.state()
+    tensors, about = state_of(transform)
     save_weights(tmp_path / "r.safetensors", tensors, about)
-    again = method.restore(*load_weights(tmp_path / "r.safetensors"))
+    again = restored(method, *load_weights(tmp_path / "r.safetensors"))
     assert np.allclose(shown(again).arrays["representation"], shown(transform).arrays["representation"], atol=1e-5)
     assert again.guarantee == transform.guarantee
     with pytest.raises(DataError):
-        method.restore({}, {})
+        restored(method, {}, {})
 
 
 @pytest.mark.parametrize("name", METHODS)

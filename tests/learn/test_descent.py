@@ -5,17 +5,19 @@ import pytest
 import torch
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import restored
 from personare.learn.learner import NetworkLearner, class_weights, vary
 from personare.learn.loop import descend
-from personare.learn.multimodal import Encoding, Network, Tensors
+from personare.learn.multimodal import Encoding, Network
 from personare.learn.private_nets import PrivateSteps
+from personare.train.joint import Joint
 
 
 def data(n=60, seed=0, noise=1.0):
     rng = np.random.default_rng(seed)
     labels = torch.arange(n) % 2
     x = torch.from_numpy(noise * rng.standard_normal((n, 4)).astype(np.float32)) + labels[:, None]
-    return Tensors(inputs=(x, -x), present=torch.ones(n, 2, dtype=torch.bool), labels=labels)
+    return {"input one": x, "input other": -x, "present": torch.ones(n, 2, dtype=torch.bool), "labels": labels}
 
 
 def network():
@@ -31,9 +33,7 @@ def test_ends_with_the_weights_that_validation_liked_best():
     assert len(seen) < 60
     assert len(seen) - int(np.argmin(seen)) > 5
     with torch.inference_mode():
-        now = np.mean(
-            [float(torch.nn.functional.cross_entropy(net(rest.inputs, rest.present, t), rest.labels)) for t in (0, 1)]
-        )
+        now = np.mean([float(torch.nn.functional.cross_entropy(net(rest, t), rest["labels"])) for t in (0, 1)])
     assert now == pytest.approx(min(seen), abs=1e-5)
 
 
@@ -51,8 +51,8 @@ def test_each_turn_moves_its_own_encoder_and_the_shared_head():
 
 def test_a_hidden_modality_is_never_the_last_one():
     part = data(2000)
-    part = Tensors(inputs=part.inputs, present=part.present & (torch.arange(2000) > 99)[:, None], labels=part.labels)
-    left = vary(part, 0.4, np.random.default_rng(0)).present
+    part["present"] &= (torch.arange(2000) > 99)[:, None]
+    left = vary(part, 0.4, np.random.default_rng(0))["present"]
     assert not left[:100].any()
     assert left[100:].any(dim=1).all()
     # hidden by itself 0.4 of the time, but shown again in the 0.16 where both were
@@ -61,14 +61,10 @@ def test_a_hidden_modality_is_never_the_last_one():
 
 def test_stripes_blank_spectrograms_alone():
     mel = torch.randn(50, 1, 20, 30)
-    part = Tensors(
-        inputs=(mel, torch.ones(50, 3, 8, 8)),
-        present=torch.ones(50, 2, dtype=torch.bool),
-        labels=torch.zeros(50).long(),
-    )
-    seen = vary(part, 0.1, np.random.default_rng(0), masking=0.5).inputs
-    assert 0.1 < float((seen[0] != mel).float().mean()) < 0.6
-    assert torch.equal(seen[1], part.inputs[1])
+    part = {"input mel": mel, "input face": torch.ones(50, 3, 8, 8), "present": torch.ones(50, 2, dtype=torch.bool)}
+    varied = vary(part, 0.1, np.random.default_rng(0), masking=0.5)
+    assert 0.1 < float((varied["input mel"] != mel).float().mean()) < 0.6
+    assert torch.equal(varied["input face"], part["input face"])
 
 
 def test_class_weights_make_classes_count_the_same():
@@ -93,5 +89,5 @@ def test_impossible_training_is_refused(options):
 
 def test_a_state_of_something_else_is_refused():
     for about in ({"shape": "joined"}, {"state": "[]"}, {"state": '{"class": "ForestPredictor"}'}):
-        with pytest.raises(DataError, match="not the state of a NetworkPredictor"):
-            NetworkLearner().restore({"a": np.zeros(3)}, about)
+        with pytest.raises(DataError, match="not the state of what Joint fits"):
+            restored(Joint(), {"a": np.zeros(3)}, about)
