@@ -188,10 +188,6 @@ class Generator(Protocol):
         """Learn from the people of ``train``; under differential privacy ranges and scaling come from ``public``."""
         ...
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Sampler":
-        """Build again what ``Sampler.state`` returned."""
-        ...
-
 
 class Sampler(Protocol):
     """A fitted generator."""
@@ -210,8 +206,4 @@ class Sampler(Protocol):
             rng: Everything random follows from it.
             labels: (people * recordings,) classes to make; None for those the group has.
         """
-        ...
-
-    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
-        """Return everything that makes the sampler, as arrays and text: no code, no data of people."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -75,12 +75,13 @@ def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
         named = told["class"] if isinstance(told, dict) and "class" in told else None
         fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
         return _together(fitting[0], told, tensors)
-    if is_dataclass(kind):
-        if told["class"] != getattr(kind, "__name__", ""):
+    if is_dataclass(origin or kind):
+        own = origin or kind
+        if told["class"] != own.__name__:
             raise ValueError(f"it is of a {told['class']}")
-        hints = get_type_hints(kind)
-        own = {name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"}
-        return kind(**own)  # type: ignore[operator]
+        # of a class with a parameter, such as a sampler of some model, the parameter is the type of such fields
+        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(own).items()}
+        return own(**{name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"})
     if hasattr(kind, "built"):
         hints = get_type_hints(kind.__init__)
         settings = {name: _together(hints[name], part, tensors) for name, part in told["settings"].items()}

@@ -131,18 +131,8 @@ def fit_privately(
 
     **Guarantee**: what comes out is (epsilon, delta)-differentially private for each person of the group.
 
-    Args:
-        rows: (N, K) of the group, NaN where missing.
-        group: Whose they are.
-        public_rows: (M, K), complete.
-        public: Whose those are.
-        epsilon: Bound.
-        delta: Chance that it fails.
-        directions: How many at most; fewer, where noise would be larger than what people differ by.
-        rng: Draws the noise.
-
-    Raises:
-        DataError: So few people that noise would be larger than what people differ by.
+    Rows of the group (N, K) are NaN where something is missing, public ones (M, K) are complete. Of ``directions`` no
+    more are used than noise leaves something of; where that is none, the group is refused.
 
     **Source**: the Gaussian mechanism with everybody in the one batch; weights by inverse variances as of
     R. DerSimonian, N. Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7 (1986),

@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.learn.mixed_effects import complete
 from personare.learn.row_codes import RowCodes
@@ -87,12 +86,15 @@ class RowModel(Protocol):
         ...
 
 
+Model = TypeVar("Model", bound=RowModel)
+
+
 @dataclass(frozen=True, kw_only=True)
-class RecordingSampler:
+class RecordingSampler(Generic[Model]):
     """A fitted generator of recordings: classes and people are drawn, then rows, then what rows stand for."""
 
     codes: RowCodes
-    model: RowModel
+    model: Model
     population: Population
 
     @property
@@ -105,25 +107,6 @@ class RecordingSampler:
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
         rows = self.model.draw(labels, whose, rng=rng)
         return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        tensors: dict[str, Array] = {}
-        about: dict[str, str] = {}
-        for part in ("codes", "model", "population"):
-            arrays, text = state_of(getattr(self, part))
-            tensors |= {f"{part}.{name}": values for name, values in arrays.items()}
-            about[part] = text["state"]
-        return tensors, about
-
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str], model: type) -> "RecordingSampler":
-        """Build again what ``state`` returned, where ``model`` is the class of the row model."""
-        parts = {}
-        for part, kind in (("codes", RowCodes), ("model", model), ("population", Population)):
-            arrays = {n.removeprefix(f"{part}."): v for n, v in tensors.items() if n.startswith(f"{part}.")}
-            parts[part] = restored(kind, arrays, {"state": about.get(part, "")})
-        return cls(**parts)
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

@@ -106,15 +106,9 @@ def write_card(
     rows: Sequence[Result],
     made: Mapping[str, Any],
 ) -> None:
-    """Write the card of a model, Markdown with a YAML head.
+    """Write the card of a model of a cohort's recordings, Markdown with a YAML head.
 
-    Args:
-        path: The file.
-        cohort: Whose recordings it learned from.
-        model: What was asked for.
-        spends: The privacy that training cost; none: no protection.
-        rows: What was measured.
-        made: ``classes`` and ``modalities`` it knows, ``recordings`` and ``people`` it learned from.
+    ``made`` says ``classes`` and ``modalities`` that it knows, and the ``recordings`` and ``people`` it learned from.
     """
     head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n# {model.name}\n"
     task = (
@@ -127,14 +121,11 @@ def write_card(
         f"Poisson rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps; add or remove one)."
         for s in spends
     ]
-    if spends:
-        privacy.append(
-            "- The claim holds for the weights. The figures below were measured on the people, and are outside it."
-        )
-    else:
-        privacy.append(
-            "**None.** The model may remember people it learned from. Keep it inside the circle of its recordings."
-        )
+    privacy.append(
+        "- The claim holds for the weights. The figures below were measured on the people, and are outside it."
+        if spends
+        else "**None.** The model may remember people it learned from. Keep it inside the circle of its recordings."
+    )
     if any(s.unit == "recording" for s in spends):
         privacy.append("- A claim for one recording is not one for a person who has several of them.")
     parts = [head, task, "## Privacy\n", "\n".join(privacy) + "\n", *_tables(rows, use="What it can do")]
@@ -146,16 +137,9 @@ class Sheet:
     """What is said of a released cohort.
 
     Attributes:
-        name: Its name.
-        kind: What it holds.
         source: The cohort it was made of.
-        method: What made it.
-        options: The method's options.
         made_of: Number of people and of recordings it was learned from.
         holds: Number of people and of recordings in it.
-        label: What recordings are labelled with.
-        spends: The privacy that this cost the people.
-        rows: What was measured, utility and risk.
         guarantee: What the method itself guarantees; empty: nothing more than the privacy spent.
         about: ``dataset_description.json``'s own entries, such as ``License``.
     """
@@ -168,8 +152,8 @@ class Sheet:
     made_of: tuple[int, int]
     holds: tuple[int, int]
     label: str
-    spends: tuple[Spend, ...]
-    rows: tuple[Result, ...] = ()
+    spends: tuple[Spend, ...]  # the privacy that this cost the people
+    rows: tuple[Result, ...] = ()  # what was measured
     guarantee: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
 
@@ -242,12 +226,10 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
         }
     )
     write_json(root / "croissant.json", content)
-    parts = [f"# {sheet.name}\n\n{description}\n\n## What can be claimed\n\n{sheet.claim}\n"]
-    parts += _tables(sheet.rows, use="What it is good for")
-    parts += [
-        f"## Limits\n\n{_LIMITS[sheet.kind]}\n\n## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
-    ]
-    write_text(root / "README.md", "\n".join(parts))
+    head = f"# {sheet.name}\n\n{description}\n\n## What can be claimed\n\n{sheet.claim}\n"
+    uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
+    tables = _tables(sheet.rows, use="What it is good for")
+    write_text(root / "README.md", "\n".join([head, *tables, f"## Limits\n\n{_LIMITS[sheet.kind]}\n", uses]))
 
 
 def _files(mlc: Any, root: Path) -> list[Any]:

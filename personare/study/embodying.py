@@ -30,7 +30,6 @@ class Embodiment:
 
     Attributes:
         forms: What the files of each modality are like.
-        columns: Names of the columns, by modality.
         voice: The modality that is heard; empty: none.
         face: The modality that is shown by the drawn face; empty: none.
         rest: (52,), where the group's faces rest.
@@ -38,7 +37,6 @@ class Embodiment:
     """
 
     forms: Mapping[str, TrackForm]
-    columns: Mapping[str, tuple[str, ...]]
     voice: str
     face: str
     rest: Array
@@ -77,7 +75,7 @@ def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, me
         seen = [name for name, columns in batch.columns.items() if knows_face(columns)]
     voice, face = (names[0] if names else "" for names in (heard, seen))
     rest = rest_of(batch.arrays[face], batch.columns[face]) if face else np.zeros(52)
-    return Embodiment(forms=forms, columns=batch.columns, voice=voice, face=face, rest=rest, note=note)
+    return Embodiment(forms=forms, voice=voice, face=face, rest=rest, note=note)
 
 
 def write_recording(task: Task) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def write_recording(task: Task) -> dict[str, Any]:
         if name == VISITS:
             values = values[values[:, 0] == 1]  # rows of zeros fill up a batch, not a file
         form = _TABLE if film else how.forms[name]
-        write_track(paths[track], values, form, columns=how.columns.get(name, ()), note=note)
+        write_track(paths[track], values, form, columns=row.columns.get(name, ()), note=note)
         tracks.append(track)
     rng = generator(task.seed, row.ids[0], "media")
     voice = None
@@ -116,7 +114,7 @@ def write_recording(task: Task) -> dict[str, Any]:
             tracks.append("audio")
     if how.face in there:
         path, puppet = paths["video"], Puppet()
-        values, columns = row.arrays[how.face][0], how.columns[how.face]
+        values, columns = row.arrays[how.face][0], row.columns[how.face]
         rate = float(how.forms[how.face].about.get("SamplingFrequency") or 0)
         mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
         seconds = voice.duration_s if voice is not None else mute_s

@@ -1,12 +1,11 @@
 """Makes recordings up with a Gaussian copula: the right values in each column and the right ties, but no person."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Array, Batch
+from personare.core.types import Batch
 from personare.learn.mixed_effects import MixedEffects, root
 from personare.learn.sampling import Population, RecordingSampler, check_group, complete_rows
 
@@ -38,7 +37,7 @@ class Copula:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> RecordingSampler[MixedEffects]:
         """Learn from ``train``; see ``core.protocols.Generator``. Validation and ``public`` are not looked at."""
         check_group(train, fewest=2)
         codes, rows = complete_rows(train, rng=rng)
@@ -51,7 +50,3 @@ class Copula:
         nobody = np.zeros((rows.shape[1], 0))  # no part that one person's recordings share
         model = MixedEffects(means=means, between=nobody, within=within.swapaxes(1, 2))
         return RecordingSampler(codes=codes, model=model, population=Population.of(train))
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, MixedEffects)

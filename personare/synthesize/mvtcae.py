@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -82,7 +82,7 @@ class Mvtcae:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> "RecordingSampler[LatentModel]":
         """Learn from ``train``; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=_FEWEST)
         source = train if self.epsilon is None else check_public(train, public)
@@ -112,8 +112,10 @@ class Mvtcae:
             descend(net, epochs, [lambda rows: loss(net, rows).mean()], optimizer=optimizer, longest=math.inf)
             return ()
         people, whose = np.unique(subjects, return_inverse=True)
-        everybody: dict[str, Any] = {"unit": "person", "units": len(people), "expected_batch": len(people)}
-        plan = PrivacyPlan(epsilon=self.epsilon, delta=self.delta, steps=max(1, self.epochs // 2), **everybody)
+        n, steps = len(people), max(1, self.epochs // 2)
+        plan = PrivacyPlan(
+            epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=n, steps=steps
+        )
 
         def batches() -> Iterator[tuple[PaidBatch, Rows, Tensor]]:
             for batch in plan.batches(rng):
@@ -123,10 +125,6 @@ class Mvtcae:
         private = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
         descend(net, [batches()], [private], optimizer=optimizer)
         return (plan.spend(),)
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, LatentModel)
 
 
 class Network(SavedNetwork):

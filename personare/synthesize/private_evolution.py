@@ -1,8 +1,7 @@
 """Makes people up from public ones by votes: each private person votes for the candidates that are most alike."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -65,7 +64,7 @@ class PrivateEvolution:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> "RecordingSampler[Candidates]":
         """Let the people of ``train`` vote; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=2)
         public = check_public(train, public, fewest=_PUBLIC_FEWEST)
@@ -79,12 +78,13 @@ class PrivateEvolution:
             labels = train.labels[mine]
             person = (rows[mine] - start.means[labels]).mean(axis=0)
             voters.append((person @ view, (rows[mine] - person) @ view, labels))
-        people, plan = len(voters), None
+        n, plan = len(voters), None
         if self.epsilon is not None:
-            everybody: dict[str, Any] = {"unit": "person", "units": people, "expected_batch": people}
-            plan = PrivacyPlan(epsilon=self.epsilon, delta=self.delta, steps=self.rounds, **everybody)
+            plan = PrivacyPlan(
+                epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=n, steps=self.rounds
+            )
         # one person changes the two kinds of votes together by no more than the root of 2
-        noise = plan.noise_multiplier * np.sqrt(2) / people if plan else 0.0
+        noise = plan.noise_multiplier * np.sqrt(2) / n if plan else 0.0
         pool = self._candidates(start, rng)
         for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
             viewed_pool = [part @ view for part in pool]
@@ -115,10 +115,6 @@ class PrivateEvolution:
         # a mix that keeps the variance of what is mixed
         keep, new = np.sqrt(1 - _KEPT * width), np.sqrt(_KEPT * width)
         return np.asarray(centers + keep * (parents - centers) + new * (fresh - centers))
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, Candidates)
 
 
 def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array:

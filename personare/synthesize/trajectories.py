@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
@@ -24,7 +23,6 @@ __all__ = ["Trajectories"]
 _FEWEST = 20
 _HELD = 5  # of so many public people one stops the training
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
-_DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 _CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
 
@@ -126,47 +124,43 @@ class Trajectories:
         never = codes[(holders > 0) & (holders < self.holders)]
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
-        data = start = _tensors(rows, train, longest)
+        data = base = _tensors(rows, train, longest)
         even = np.full(len(train.classes), 1 / len(train.classes))
         population = Population(classes=train.classes, priors=even, columns=dict(train.columns))
         prior, held = standard_latents(self.latent), None
-        source = train if self.epsilon is None else public  # whom all but the private steps looks at
+        source = train if self.epsilon is None else public  # whom all but the private steps look at
         if self.epsilon is None and len(validation):
             held = _tensors(histories(validation)[0], validation, longest)
         elif self.epsilon is not None and public is not None:
             public_rows, public_columns = histories(public)
             if public_columns != columns or public.classes != train.classes:
                 raise DataError("Public histories must have the columns and classes of the others: read them alike.")
-            start = _tensors(public_rows, public, longest)
+            everybody, apart = _tensors(public_rows, public, longest), torch.arange(len(public)) % _HELD == 0
+            base, held = ({name: values[part] for name, values in everybody.items()} for part in (~apart, apart))
         sizes = {"latent": self.latent, "hidden": self.hidden, "profiles": self.profiles}
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), **sizes, dropout=self.dropout)
             if source is not None:
-                known = start
-                if source is public:
-                    apart = torch.arange(len(public)) % _HELD == 0
-                    known, held = ({name: values[part] for name, values in start.items()} for part in (~apart, apart))
-                self._train(net, known, rng, held=held)
+                self._train(net, base, rng, held=held)
                 population = Population.of(source)
-                prior = fitted_latents(*net.encode(known["rows"], known["label"]), rng=rng)
-                self._calibrate(net, known, prior, rng)
+                prior = fitted_latents(*net.encode(base["rows"], base["label"]), rng=rng)
+                net.calibrate(base["rows"], base["label"], prior, rng=rng)
             if self.epsilon is not None:
-                everybody: dict[str, Any] = {"unit": "person", "units": len(train)}
-                batch = min(self.batch_size, len(train))
+                n, size = len(train), min(self.batch_size, len(train))
                 plan = PrivacyPlan(
-                    epsilon=self.epsilon, delta=self.delta, steps=self.steps, expected_batch=batch, **everybody
+                    epsilon=self.epsilon,
+                    delta=self.delta,
+                    unit="person",
+                    units=n,
+                    expected_batch=size,
+                    steps=self.steps,
                 )
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
-                    self._calibrate(net, start, prior, rng)
+                    net.calibrate(everybody["rows"], everybody["label"], prior, rng=rng)
         never = tuple(int(i) for i in never)
         return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=never)
-
-    @staticmethod
-    def _calibrate(net: HistoryNet, data: Rows, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
-        like = rng.integers(len(data["rows"]), size=_DRAWN)
-        net.calibrate(data["rows"], draw_latents(prior, _DRAWN, rng=rng), data["label"][like], rounds=_ROUNDS)
 
     def _train(
         self,
@@ -218,11 +212,6 @@ class Trajectories:
             judge=judge if held else None,
             patience=_PATIENCE,
         )
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
-        """Build again what ``state`` of the sampler returned."""
-        sampler: TrajectorySampler = restored(TrajectorySampler, tensors, about)
-        return sampler
 
 
 def _tensors(rows: Array, batch: Batch, longest: int) -> dict[str, Tensor]:
@@ -282,7 +271,3 @@ class TrajectorySampler:
         with seeded(rng), one_core():
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
         return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
-
-    def state(self) -> tuple[Mapping[str, Array], dict[str, str]]:
-        """Return everything that makes the sampler, as arrays and text."""
-        return state_of(self)

@@ -8,6 +8,7 @@ import pytest
 from histories import COLUMNS, LONGEST, people
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.data.importing import import_cohort
 from personare.evaluate.visits import judge_copies, judge_histories
@@ -67,11 +68,11 @@ def test_labels_asked_for_are_made(sampler: TrajectorySampler) -> None:
 
 
 def test_the_same_seed_makes_the_same_people_after_restoring(sampler: TrajectorySampler) -> None:
-    again = SMALL.restore(*sampler.state())
+    again = restored(SMALL, *state_of(sampler))
     one, two = (s(20, 1, rng=np.random.default_rng(5)).arrays["visits"] for s in (sampler, again))
     np.testing.assert_array_equal(one, two)
     with pytest.raises(DataError, match="not the state"):
-        SMALL.restore({}, {})
+        restored(SMALL, {}, {})
 
 
 def test_guarantee_codes_of_few_people_are_left_out(groups: tuple[Batch, Batch, Batch]) -> None:
@@ -99,7 +100,7 @@ def test_guarantee_privacy_costs_what_was_asked(groups: tuple[Batch, Batch, Batc
     # nothing but the released gradients: shares of classes and the prior are public constants
     assert fitted.population.priors.tolist() == [0.5, 0.5]
     assert np.all(fitted.prior["deviations"] == 1)
-    assert private.restore(*fitted.state()).spends == fitted.spends
+    assert restored(private, *state_of(fitted)).spends == fitted.spends
 
 
 def test_guarantee_under_privacy_the_start_is_the_public_peoples(groups: tuple[Batch, Batch, Batch]) -> None:
@@ -147,7 +148,7 @@ def test_the_chain_follows_its_counts(groups: tuple[Batch, Batch, Batch]) -> Non
     made = fitted(2000, 1, rng=np.random.default_rng(1))
     rows, _ = histories(made)
     assert rows[:, 0, 2].mean() == pytest.approx(steps[-1, 1], abs=0.04)
-    again = VisitChain().restore(*fitted.state())(2000, 1, rng=np.random.default_rng(1))
+    again = restored(VisitChain(), *state_of(fitted))(2000, 1, rng=np.random.default_rng(1))
     np.testing.assert_array_equal(again.arrays["visits"], made.arrays["visits"])
 
 
