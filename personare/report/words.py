@@ -138,6 +138,26 @@ def figure(row: Result | None) -> tuple[str, str]:
     return number(row.value, percent=percent), ends
 
 
+def amount(value: Any) -> str:
+    """Write how many or how long.
+
+    Example:
+        >>> amount(8936), amount(31.44)
+        ('8,936', '31.4')
+    """
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def published(value: Any, low: Any = None, high: Any = None) -> str:
+    """Write a published figure, or ours beside it, with its interval if it has one."""
+    if isinstance(value, dict):
+        return published(**value)
+    said = number(float(value)) if isinstance(value, int | float) else str(value or "–")
+    return said if low is None or high is None else f"{said} {interval(low, high)}"
+
+
 def slug(name: str) -> str:
     """Make a name safe as an anchor of the page."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "release"

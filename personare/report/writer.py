@@ -16,7 +16,7 @@ from personare.report.frontier import Panel, panels
 from personare.report.media import embed_examples
 from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import reference_rows, release_section, transfer_matrix
+from personare.report.sections import release_section, transfer_matrix
 from personare.report.selftests import self_tests
 from personare.report.sources import sources_of
 from personare.report.tables import Table, tables, to_csv, to_latex
@@ -71,7 +71,6 @@ def write_report(run: Path) -> Path:
         "kinds": kinds,
         "counted": counted,
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
-        "reference": tried("Published figures", [], lambda: reference_rows(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
         "sources": tried("The sources", [], lambda: sources_of(_used(record))),
         "words": words,
