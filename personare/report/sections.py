@@ -1,4 +1,4 @@
-"""What the page shows of each release, of all tasks and of the published figures, ready for the template."""
+"""What the page shows of each release and of all tasks, ready for the template."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,12 @@ from personare.report.media import Example
 from personare.report.run import RunRecord
 from personare.report.sources import about
 
-__all__ = ["Pictures", "ReleaseSection", "pictures", "reference_rows", "release_section", "transfer_matrix"]
+__all__ = ["Pictures", "pictures", "release_section", "transfer_matrix"]
 
 _PARTS = {"Utility": ("read", "resemble"), "Risk": RISKS, "Cost": ("cost",)}
-_COUNTED = {
-    "model": {"recordings": "recordings learned from", "people": "people learned from"},
-    "representations": {"recordings": "recordings in it", "people": "people in it"},
-}
-_COUNTED["synthetic"] = _COUNTED["representations"]
 _UNSCALED = ("mmd2", "mmd_p", "transitions")  # have no worst end that a picture could begin at; the table has them
 _NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
+_Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,61 +34,40 @@ class Pictures:
     note: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class ReleaseSection:
-    """Everything the page tells about one release.
+def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> dict[str, Any]:
+    """Gather what is known about one release.
 
     ``methods`` are (modality, method, summary, options), ``pivots`` all figures with a line for each measure and a
     column for each attacker or reader, ``confusions`` matrices with the share of each class that was read as another.
     """
-
-    name: str
-    kind: str
-    record: Mapping[str, Any]
-    methods: Sequence[tuple[str, str, str, str]]
-    counts: Sequence[tuple[str, str]]
-    withheld: Sequence[Mapping[str, Any]]
-    pivots: Sequence[Mapping[str, Any]]
-    confusions: Sequence[Mapping[str, Any]]
-    pictures: Sequence[Pictures]
-    claim: str
-    links: Sequence[tuple[str, str]]
-    examples: Sequence[Example]
-
-
-def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> ReleaseSection:
-    """Gather what is known about one release."""
     rows = [r for r in record.results if r.release == name]
     kind, one = record.kind(name), record.release(name)
     counts = dict(one.get("counts") or {})
     if isinstance(one.get("seconds"), int | float):
         counts.setdefault("seconds", one["seconds"])
-    said = _COUNTED.get(kind, {})
+    inside = {"model": " learned from", "recordings": ""}.get(kind, " in it")
     methods = []
     for modality, method in (one.get("methods") or {}).items():
         options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
         part = words.group(modality) if kind == "recordings" else "Method"
         methods.append((part, str(method), about(str(method), kind).summary, options or "as they come"))
-    return ReleaseSection(
-        name=name,
-        kind=kind,
-        record=one,
-        methods=methods,
-        counts=[(said.get(key, words.plain(key)), _counted(value)) for key, value in counts.items()],
-        withheld=[w for w in one.get("withheld") or [] if isinstance(w, dict)],
-        pivots=[made for part, questions in _PARTS.items() if (made := _pivot(part, questions, rows))],
-        confusions=[matrix for row in rows if (matrix := _confusion(row))],
-        pictures=pictures(record, name),
-        claim=str(one.get("claim") or ""),
-        links=[] if kind == "model" else links_of(record.root, name) if kind != "recordings" else [],
-        examples=examples,
-    )
-
-
-def _counted(value: Any) -> str:
-    if not isinstance(value, int | float):
-        return str(value)
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+    return {
+        "name": name,
+        "kind": kind,
+        "record": one,
+        "methods": methods,
+        "counts": [
+            (f"{words.plain(key)}{inside if key in ('recordings', 'people') else ''}", words.amount(value))
+            for key, value in counts.items()
+        ],
+        "withheld": [w for w in one.get("withheld") or [] if isinstance(w, dict)],
+        "pivots": [made for part, questions in _PARTS.items() if (made := _pivot(part, questions, rows))],
+        "confusions": [matrix for row in rows if (matrix := _confusion(row))],
+        "pictures": pictures(record, name),
+        "claim": str(one.get("claim") or ""),
+        "links": [] if kind in ("recordings", "model") else links_of(record.root, name),
+        "examples": examples,
+    }
 
 
 def _pivot(part: str, questions: Sequence[str], rows: Sequence[Result]) -> dict[str, Any]:
@@ -122,61 +97,50 @@ def _confusion(row: Result) -> dict[str, Any]:
 def pictures(record: RunRecord, name: str) -> list[Pictures]:
     """Return the pictures of one release; a heading without pictures says why there are none."""
     rows = [r for r in record.results if r.release == name]
+    finite = [r for r in rows if math.isfinite(r.value)]
+    parts: Mapping[str, list[_Draw]]
     match record.kind(name):
         case "representations":
-            return _told("carriers", _carriers(rows))
+            carried = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
+            spoken = "Parts of the input that carry identity."
+            parts = {"carriers": [("", spoken, partial(plots.draw_carriers, one)) for one in carried[:1]]}
         case "synthetic":
-            likeness = _told("likeness", _likeness(rows)) + _told("membership", _membership(rows))
-            return likeness + _told("disclosure", _disclosure(rows))
+            parts = {"likeness": _likeness(finite), "membership": _members(finite), "disclosure": _disclosure(finite)}
         case "model":
-            return _told("model", [*_curves(rows), *_reliability(rows)])
-    groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
-    return _told("scores", [one for group in groups for one in _scores(record, name, group)])
+            parts = {"model": _model(rows)}
+        case _:
+            groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
+            parts = {"scores": [one for group in groups for one in _scores(record, name, group)]}
+    return [made for part, drawn in parts.items() for made in _drawn(words.PICTURES[part], drawn)]
 
 
-_Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
-
-
-def _told(of: str, drawn: Sequence[_Draw]) -> list[Pictures]:
+def _drawn(said: Mapping[str, str], drawn: Sequence[_Draw]) -> list[Pictures]:
     """Draw what a study recorded; what it recorded in another shape is no reason to have no report."""
-    said, made = words.PICTURES[of], []
+    made = []
     for title, spoken, draw in drawn:
         try:
             made.append((title, to_svg(draw(), title=spoken)))
         except (KeyError, TypeError, ValueError, AttributeError):
             continue
-    if not drawn:
-        return [Pictures(heading=said["heading"], drawn=[], note=said["none"])] if said["none"] else []
-    note = said["note"] if made else "It was recorded in a way that cannot be drawn."
-    return [Pictures(heading=said["heading"], drawn=made, note=note)]
-
-
-def _carriers(rows: Sequence[Result]) -> list[_Draw]:
-    row = next((r for r in rows if r.question == "identify" and r.detail.get("carriers")), None)
-    if row is None:
-        return []
-    return [("", "Parts of the input that carry identity.", partial(plots.draw_carriers, row.detail["carriers"]))]
+    note = said["note"] if made else "It was recorded in a way that cannot be drawn." if drawn else said["none"]
+    return [Pictures(heading=said["heading"], drawn=made, note=note)] if note else []
 
 
 def _likeness(rows: Sequence[Result]) -> list[_Draw]:
-    found = {(r.method, r.figure): r for r in rows if math.isfinite(r.value)}
+    found = {(r.method, r.figure): r for r in rows}
     chosen = [found[key] for key in words.LIKENESS if key in found and key[1] not in _UNSCALED]
     spoken = "Likeness of synthetic people between two anchors."
     return [("", spoken, partial(plots.draw_likeness, chosen))] if chosen else []
 
 
-def _membership(rows: Sequence[Result]) -> list[_Draw]:
-    found = [r for r in rows if r.question == "member" and r.figure == "auc" and math.isfinite(r.value)]
-    if not found:
-        return []
+def _members(rows: Sequence[Result]) -> list[_Draw]:
+    found = [r for r in rows if r.question == "member" and r.figure == "auc"]
     planted = [r for r in found if r.method in CANARIES]
     everybody = [r for r in found if r.method not in CANARIES and not r.subset]
     exposed = [r for r in found if r.method not in CANARIES and r.subset]
-    said = [(words.method(r.method), r) for r in everybody]
-    said += [(f"{words.method(r.method)}, most {r.subset}", r) for r in exposed]
-    said += [(words.method(r.method), r) for r in planted]
-    areas = partial(plots.draw_found, said, label="membership AUC")
-    drawn: list[_Draw] = [("AUC of all attacks", "AUC of membership attacks.", areas)]
+    named = [(words.method(r.method) + (f", most {r.subset}" if r in exposed else ""), r) for r in everybody + exposed]
+    areas = partial(plots.draw_found, named + [(words.method(r.method), r) for r in planted], label="membership AUC")
+    drawn: list[_Draw] = [("AUC of all attacks", "AUC of membership attacks.", areas)] if found else []
     for who, own in (("everybody", everybody), ("planted people", planted)):
         drawn += _roc(own, f"Curves, {who}", who)
     return drawn
@@ -190,33 +154,26 @@ def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
 
 
 def _disclosure(rows: Sequence[Result]) -> list[_Draw]:
-    risks = [r for r in rows if r.risk and math.isfinite(r.value)]
-    parts = {
-        "Beyond what succeeds on others": ([r for r in risks if r.figure == "risk"], "share of what could be more"),
-        "Whom they are nearest to": ([r for r in risks if r.figure in _NEAREST], "share of synthetic recordings"),
-    }
-    return [
-        (title, f"{title}.", partial(plots.draw_found, [(words.measure(r), r) for r in chosen], label=label))
-        for title, (chosen, label) in parts.items()
-        if chosen
-    ]
+    drawn: list[_Draw] = []
+    for title, figures, label in (
+        ("Beyond what succeeds on others", ("risk",), "share of what could be more"),
+        ("Whom they are nearest to", _NEAREST, "share of synthetic recordings"),
+    ):
+        if named := [(words.measure(r), r) for r in rows if r.risk and r.figure in figures]:
+            drawn.append((title, f"{title}.", partial(plots.draw_found, named, label=label)))
+    return drawn
 
 
-def _curves(rows: Sequence[Result]) -> list[_Draw]:
-    """A model's membership attacks, by recording and by person."""
+def _model(rows: Sequence[Result]) -> list[_Draw]:
+    """A model's membership attacks, by recording and by person, and how far it is right when it is sure."""
     drawn: list[_Draw] = []
     for figure, who in (("auc", "recordings"), ("person_auc", "people")):
         own = [r for r in rows if r.question == "member" and r.figure == figure]
         drawn += _roc(own, f"Which {who} it learned from, as attacks tell", who)
+    for row in [r for r in rows if r.figure == "ece" and "reliability" in r.detail][:1]:
+        draw = partial(plots.draw_reliability, row.detail["reliability"])
+        drawn.append(("How sure it is, and how often right", "Reliability diagram of the model.", draw))
     return drawn
-
-
-def _reliability(rows: Sequence[Result]) -> list[_Draw]:
-    row = next((r for r in rows if r.figure == "ece" and "reliability" in r.detail), None)
-    if row is None:
-        return []
-    title, draw = "How sure it is, and how often right", partial(plots.draw_reliability, row.detail["reliability"])
-    return [(title, "Reliability diagram of the model.", draw)]
 
 
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
@@ -224,9 +181,9 @@ def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     rows = [r for r in record.results if group_of(r) == group and r.question == "identify"]
     kept = [r for r in rows if {"mated", "non_mated"} <= set(r.detail)]
     own = [r for r in kept if r.release == name and r.attacker == IDENTIFY.attacker]
-    found = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
     if not own:
         return []
+    found = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
     strongest = IDENTIFY.find(rows, name, group)
     value = strongest.value if strongest else math.nan
     chosen = max(own, key=lambda r: (found.get(r.method) == value, found.get(r.method, -1.0)))
@@ -245,48 +202,15 @@ def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[
 
     Beside a row stands how much of what raw features tell it still tells, in [0, 1].
     """
-    read = [r for r in record.rows("representations") if r.question == "read"]
-    tasks = dict.fromkeys(r.subset for r in read if r.method == "transfer")
-    if not tasks:
-        return [], []
-    rows = {
-        (r.release, r.subset): r for r in read if r.method == "transfer" or (r.method, r.figure) == ("reader", "uar")
-    }
+    read = [r for r in record.rows("representations") if r.question == "read" and r.figure == "uar"]
+    rows = {(r.release, r.subset): r for r in read if r.method in ("reader", "transfer")}
+    tasks = list(dict.fromkeys(task for _, task in rows if task))
     lines = []
-    for name in record.of("representations"):
+    for name in record.of("representations") if tasks else []:
         cells: list[tuple[Result, float] | None] = []
-        for task in ("", *tasks):
-            row = rows.get((name, task))
-            room = row.baseline - row.control if row else 0.0
-            kept = (row.value - row.control) / room if row and room > 0 else math.nan
+        for row in (rows.get((name, task)) for task in ("", *tasks)):
+            room = row.baseline - row.control if row else math.nan
+            kept = (row.value - row.control) / room if row and room > 0 else 0.0
             cells.append((row, min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0) if row else None)
         lines.append((name, cells))
     return ["its own task", *map(words.plain, tasks)], lines
-
-
-def reference_rows(record: RunRecord) -> list[Mapping[str, str]]:
-    """Return published figures beside ours, as text."""
-    return [
-        {
-            "row": str(entry.get("row", "")),
-            "published": _free(entry.get("published")),
-            "ours": _free(entry.get("ours")),
-            "interval": _ends(entry),
-            "note": words.attacker(str(entry.get("attacker_note") or "")),
-            "retrained": _free(entry.get("retrained")),
-        }
-        for entry in record.reference
-    ]
-
-
-def _free(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"{_free(value.get('value'))} {_ends(value)}".strip()
-    if isinstance(value, int | float):
-        return words.number(float(value))
-    return str(value or "–")
-
-
-def _ends(of: Mapping[str, Any]) -> str:
-    low, high = of.get("low"), of.get("high")
-    return "" if low is None or high is None else words.interval(low, high)

@@ -1,7 +1,7 @@
 """Whether each attack finds anything where nothing is protected: if not, its failure elsewhere says nothing."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from personare.core.strongest import group_of, informative
@@ -11,8 +11,9 @@ from personare.report.run import RunRecord
 
 __all__ = ["SelfTest", "self_tests"]
 
-_FIGURES = {"top1": "", "auc": "recordings", "person_auc": "people", "uar": "", "risk": "", "named": "", "nearer": ""}
-"""The figure of an attack that is tested, and of what; rates go with an AUC, and a copy is no guess."""
+_FIGURES = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "")
+"""The figures of attacks that are tested: rates go with an AUC, a copy is no guess; one without has only a reason."""
+_OF = {"auc": "recordings", "person_auc": "people"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,66 +39,49 @@ def self_tests(record: RunRecord) -> dict[str, list[SelfTest]]:
     for kind in record.kinds():
         attacks: dict[tuple[str, str, str], list[Result]] = {}
         for row in record.rows(kind):
-            tested = row.figure in _FIGURES or not row.figure
-            if row.risk and tested and row.method != "strongest" and row.subset != "exposed" and row.unit != "cosine":
+            one = row.figure in _FIGURES and row.method != "strongest" and row.subset != "exposed"
+            if row.risk and one and row.unit != "cosine":
                 attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
-        test = _on_originals if kind == "recordings" else _on_baselines
-        found[kind] = [test(record, key, own) for key, own in sorted(attacks.items())]
-    return {kind: tests for kind, tests in found.items() if tests}
+        if attacks:
+            found[kind] = [_test(record, *key, own) for key, own in sorted(attacks.items())]
+    return found
 
 
-def _name(method: str, subset: str) -> str:
-    return ".".join(filter(None, (method, subset)))
-
-
-def _on_originals(record: RunRecord, key: tuple[str, str, str], own: Sequence[Result]) -> SelfTest:
-    """One failure condemns the attack, whatever the release; a release needs no trial of its own."""
-    original = next((r for r in own if r.release == "original" and math.isfinite(r.value)), None)
-    failed = next((r.reason for r in own if not informative(r)), "")
-    why = failed or ("" if original else next((r.reason for r in own if r.reason), "not recorded"))
-    return SelfTest(
-        attack=_name(*key[1:]),
-        group=key[0],
-        before=" ".join(words.figure(original)) if original else "not recorded",
-        guess=words.share_like(original, original.control) if original else "–",
-        passed=not why,
-        why=why,
-    )
-
-
-def _on_baselines(record: RunRecord, key: tuple[str, str, str], own: Sequence[Result]) -> SelfTest:
-    before: dict[str, list[tuple[float, Result]]] = {}
+def _test(record: RunRecord, group: str, method: str, subset: str, own: Sequence[Result]) -> SelfTest:
+    originals = own[0].kind == "recordings"
+    failed = next((r.reason or "not informative" for r in own if not informative(r)), "")
+    if originals:  # one failure condemns the attack, whatever the release
+        first = [r for r in own if r.release == "original" and math.isfinite(r.value)]
+        own = first[:1] or own[:1]
+    before: dict[str, dict[float, str]] = {}
     reasons: dict[str, dict[str, list[str]]] = {}  # reason -> release -> of what
     for row in own:
-        what = _FIGURES.get(row.figure, "") if row.kind == "model" else ""
-        bare = row.kind == "model" and row.question == "member" and not record.claim(row.release).made
-        value = row.value if bare and not math.isfinite(row.baseline) else row.baseline
-        if math.isfinite(value):
-            before.setdefault(what, []).append((value, row))
-        why = ""
-        if not informative(row):
-            why = row.reason or "not informative"
-        elif not math.isfinite(value):
+        of = _OF.get(row.figure, "") if row.kind == "model" else ""
+        alone = row.kind == "model" and row.question == "member" and not record.claim(row.release).made
+        value = row.value if originals or (alone and not math.isfinite(row.baseline)) else row.baseline
+        if originals and math.isfinite(value):
+            before[of] = {value: " ".join(words.figure(row))}
+        elif math.isfinite(value):
+            before.setdefault(of, {})[value] = words.share_like(row, value)
+        why = failed if originals else "" if informative(row) else row.reason or "not informative"
+        if not why and not math.isfinite(value):
             why = (row.reason if row.status == "not_measured" else "") or "not tried without protection"
-        elif bare and not row.low > row.control:
+        if not why and alone and not row.low > row.control:
             why = "finds nobody, without privacy"
         if why:
-            reasons.setdefault(why, {}).setdefault(row.release, []).append(what)
-    said = []
-    for what, values in before.items():
-        ends = [min(values, key=lambda v: v[0]), max(values, key=lambda v: v[0])]
-        said.append(f"{what} {'–'.join(dict.fromkeys(words.share_like(row, value) for value, row in ends))}".strip())
+            reasons.setdefault(why, {}).setdefault("" if originals else row.release, []).append(of)
+    ranges = {of: dict.fromkeys((said[min(said)], said[max(said)])) for of, said in before.items()}
     return SelfTest(
-        attack=_name(*key[1:]),
-        group=key[0],
-        before=", ".join(said) or "not tried",
+        attack=".".join(filter(None, (method, subset))),
+        group=group,
+        before=", ".join(f"{of} {'–'.join(ends)}".strip() for of, ends in ranges.items()) or "not tried",
         guess=next((words.share_like(r, r.control) for r in own if math.isfinite(r.control)), "–"),
-        passed=sum(len(whats) for who in reasons.values() for whats in who.values()) < len(own),
-        why="; ".join(f"{_whose(who)}: {why}" for why, who in reasons.items()),
+        passed=sum(len(of) for whose in reasons.values() for of in whose.values()) < len(own),
+        why="; ".join(": ".join(filter(None, (_whose(of), why))) for why, of in reasons.items()),
     )
 
 
-def _whose(told: Mapping[str, Sequence[str]]) -> str:
+def _whose(told: dict[str, list[str]]) -> str:
     """Name releases, and what of theirs is meant."""
-    parts = {release: ", ".join(dict.fromkeys(filter(None, whats))) for release, whats in told.items()}
+    parts = {release: ", ".join(dict.fromkeys(filter(None, of))) for release, of in told.items()}
     return ", ".join(f"{release} ({part})" if part else release for release, part in parts.items())

@@ -4,7 +4,6 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from personare.report.run import RunRecord, read_run
 
 __all__ = ["Row", "Table", "tables", "text_table", "to_csv", "to_latex"]
 
-_SPECIFIED = tomllib.loads((resources.files("personare.report") / "tables.toml").read_text(encoding="utf-8"))
+_SPECIFIED = tomllib.loads(words.text("tables.toml"))
 PARTS = ("value", "low", "high", "n", "guess", "measure", "note", "before")
 """What a spreadsheet gets of each figure."""
 

@@ -7,11 +7,18 @@ from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup, escape
+
 from personare.core.types import Result
 
-_WORDS: Mapping[str, Any] = tomllib.loads(
-    (resources.files("personare.report") / "words.toml").read_text(encoding="utf-8")
-)
+
+def text(file: str) -> str:
+    """Return a file of this folder."""
+    return (resources.files("personare.report") / file).read_text(encoding="utf-8")
+
+
+_WORDS: Mapping[str, Any] = tomllib.loads(text("words.toml"))
 FIGURES: Mapping[str, str] = _WORDS["figures"]
 ATTACKERS: Mapping[str, str] = _WORDS["attackers"]
 PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
@@ -131,6 +138,26 @@ def figure(row: Result | None) -> tuple[str, str]:
     return number(row.value, percent=percent), ends
 
 
+def amount(value: Any) -> str:
+    """Write how many or how long.
+
+    Example:
+        >>> amount(8936), amount(31.44)
+        ('8,936', '31.4')
+    """
+    if not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def published(value: Any, low: Any = None, high: Any = None) -> str:
+    """Write a published figure, or ours beside it, with its interval if it has one."""
+    if isinstance(value, dict):
+        return published(**value)
+    said = number(float(value)) if isinstance(value, int | float) else str(value or "–")
+    return said if low is None or high is None else f"{said} {interval(low, high)}"
+
+
 def slug(name: str) -> str:
     """Make a name safe as an anchor of the page."""
     return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-") or "release"
@@ -157,3 +184,20 @@ def listing(items: Sequence[str]) -> str:
         ('a, b and c', '')
     """
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def templates(escaped: bool = True) -> Environment:
+    """Return the templates of this folder, to which these words are known."""
+    strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    made = Environment(loader=FunctionLoader(text), autoescape=escaped, **strict)
+    made.filters |= {"attacker": attacker, "group": group, "measure": measure, "plain": plain}
+    made.filters |= {"spoken": method, "kind": kind_of, "breakable": _breakable}
+    made.filters["headed"] = lambda keys: [(key, plain(key)) for key in keys]
+    made.globals |= {"count": count, "listing": listing, "protocol": protocol}
+    made.globals |= {"attackers": list(ATTACKERS)}
+    return made
+
+
+def _breakable(name: str) -> Markup:
+    """Let a long name be broken after its joints, and nowhere else."""
+    return Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))

@@ -1,15 +1,12 @@
 """Writes the report of a run: one offline HTML file, and tables and pictures for a paper beside it."""
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from personare.core.errors import reason
 from personare.report import words
@@ -19,7 +16,7 @@ from personare.report.frontier import Panel, panels
 from personare.report.media import embed_examples
 from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import reference_rows, release_section, transfer_matrix
+from personare.report.sections import release_section, transfer_matrix
 from personare.report.selftests import self_tests
 from personare.report.sources import sources_of
 from personare.report.tables import Table, tables, to_csv, to_latex
@@ -74,21 +71,22 @@ def write_report(run: Path) -> Path:
         "kinds": kinds,
         "counted": counted,
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
-        "reference": tried("Published figures", [], lambda: reference_rows(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
         "sources": tried("The sources", [], lambda: sources_of(_used(record))),
         "words": words,
-        "style": Markup(_text("style.css")),
-        "script": Markup(_text("page.js")),
+        "style": Markup(words.text("style.css")),
+        "script": Markup(words.text("page.js")),
     }
-    page = _templates().get_template("page.html").render(content | {"run": replace(record, missing=tuple(missing))})
+    page = (
+        words.templates().get_template("page.html").render(content | {"run": replace(record, missing=tuple(missing))})
+    )
     _write(run / "report.html", page)
     return run / "report.html"
 
 
 def methods_paragraphs(record: RunRecord) -> list[str]:
     """Write the methods of a study, ready to be pasted into a paper."""
-    templates = _templates(escaped=False)  # it is escaped where it is put into the page
+    templates = words.templates(escaped=False)  # it is escaped where it is put into the page
     templates.filters["withheld"] = lambda name: len(record.release(name).get("withheld") or [])
     templates.filters["claimed"] = lambda name: record.claim(name).made
     text = templates.get_template("methods.txt").render(record=record)
@@ -136,26 +134,6 @@ def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
             part = run / f".frontier.part.{suffix}"
             figure.savefig(part, dpi=200, metadata={"Date": None} if suffix == "svg" else {})
             part.replace(run / f"frontier.{suffix}")
-
-
-def _templates(escaped: bool = True) -> Environment:
-    strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    made = Environment(loader=FunctionLoader(_text), autoescape=escaped, **strict)
-    made.filters |= {"attacker": words.attacker, "group": words.group, "measure": words.measure, "plain": words.plain}
-    made.filters |= {"spoken": words.method, "kind": words.kind_of, "breakable": _breakable}
-    made.filters["headed"] = lambda keys: [(key, words.plain(key)) for key in keys]
-    made.globals |= {"count": words.count, "listing": words.listing, "protocol": words.protocol}
-    made.globals |= {"attackers": list(words.ATTACKERS)}
-    return made
-
-
-def _breakable(name: str) -> Markup:
-    """Let a long name be broken after its joints, and nowhere else."""
-    return Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
-
-
-def _text(name: str) -> str:
-    return (resources.files("personare.report") / name).read_text(encoding="utf-8")
 
 
 def _write(file: Path, content: str) -> None:

@@ -110,7 +110,7 @@ def test_the_caution_follows_the_interval() -> None:
     [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))), NOTHING)
     [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))), NOTHING)
     assert "still identified more often" in sure.caution
-    assert "no better than guessing" in hopeful.caution and "13 %" in hopeful.caution
+    assert "no better than guessing" in hopeful.caution and "13\u00a0%" in hopeful.caution
 
 
 def test_each_release_stands_in_the_panel_of_what_it_hides(fake_run: Path) -> None:

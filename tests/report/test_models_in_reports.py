@@ -178,12 +178,12 @@ def test_the_title_says_what_was_released(model_page: Path, mixed_run: Path) -> 
 
 def test_a_model_is_shown_by_two_curves_one_reliability_and_its_confusions(model_run: Path) -> None:
     shown = release_section(read_run(model_run), "private", [])
-    [curves] = shown.pictures
+    [curves] = shown["pictures"]
     assert [title.split()[1] for title, _ in curves.drawn] == ["recordings", "people", "sure"]
     assert "the claim allows" in curves.drawn[0][1] and "the claim allows" not in curves.drawn[2][1]
-    [matrix] = shown.confusions
+    [matrix] = shown["confusions"]
     assert (matrix["classes"], matrix["shares"][2]) == (["anger", "joy", "calm"], [0.25, 0.3, 0.45])
-    assert ("recordings learned from", "480") in shown.counts
+    assert ("recordings learned from", "480") in shown["counts"]
 
 
 def test_the_methods_say_what_was_trained_and_how_it_was_attacked(model_run: Path) -> None:

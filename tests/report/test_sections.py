@@ -1,10 +1,12 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from personare.core.types import Result
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import reference_rows, release_section
+from personare.report.sections import release_section
 from personare.report.selftests import self_tests
+from personare.report.writer import write_report
 
 from .fake_run import REFERENCE, write
 
@@ -16,14 +18,14 @@ def record(root: Path, *rows: Result) -> RunRecord:
 
 def test_a_release_is_told_whole(fake_run: Path) -> None:
     section = release_section(read_run(fake_run), "avatar_and_veil", [])
-    assert [modality for modality, *_ in section.methods] == ["Voice", "Face"]
-    assert ("frames covered whole", "41") in section.counts and ("seconds", "31.4") in section.counts
-    assert section.withheld[0]["item"] == "sub-07_ses-01_task-fear02"
-    assert [pivot["part"] for pivot in section.pivots] == ["Utility", "Risk", "Cost"]
+    assert [modality for modality, *_ in section["methods"]] == ["Voice", "Face"]
+    assert ("frames covered whole", "41") in section["counts"] and ("seconds", "31.4") in section["counts"]
+    assert section["withheld"][0]["item"] == "sub-07_ses-01_task-fear02"
+    assert [pivot["part"] for pivot in section["pivots"]] == ["Utility", "Risk", "Cost"]
 
 
 def test_confusion_shares_are_of_the_row(fake_run: Path) -> None:
-    fixed, retrained = release_section(read_run(fake_run), "voice_veil", []).confusions
+    fixed, retrained = release_section(read_run(fake_run), "voice_veil", [])["confusions"]
     assert "fixed reader" in fixed["title"] and "retrained reader" in retrained["title"]
     for counts, shares in zip(retrained["counts"], retrained["shares"], strict=True):
         assert sum(shares) == 1 or abs(sum(shares) - 1) < 1e-9
@@ -31,13 +33,13 @@ def test_confusion_shares_are_of_the_row(fake_run: Path) -> None:
 
 
 def test_scores_are_those_of_the_strongest_attack_before_and_after(fake_run: Path) -> None:
-    [scores] = release_section(read_run(fake_run), "face_blur", []).pictures
+    [scores] = release_section(read_run(fake_run), "face_blur", [])["pictures"]
     titles = [title for title, _ in scores.drawn]
     assert titles == ["Face, face_pixels, on the originals", "Face, face_pixels, on this release, retrained"]
 
 
 def test_a_note_that_holds_for_three_attackers_is_said_once(fake_run: Path) -> None:
-    pivots = release_section(read_run(fake_run), "voice_veil", []).pivots
+    pivots = release_section(read_run(fake_run), "voice_veil", [])["pivots"]
     [risk] = [pivot for pivot in pivots if pivot["part"] == "Risk"]
     whose = {measure: who for measure, who, _ in risk["notes"]}
     assert whose["voice_ecapa.top1"] == "ignorant attacker, lazy-informed attacker, retrained attacker"
@@ -65,12 +67,15 @@ def test_an_attack_that_could_not_run_says_why(tmp_path: Path) -> None:
         reason="no model file",
     )
     [test] = self_tests(record(tmp_path, nan))["recordings"]
-    assert (test.before, test.passed, test.why) == ("not recorded", False, "no model file")
+    assert (test.before, test.passed, test.why) == ("not tried", False, "no model file")
 
 
 def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
     write(tmp_path, "reference", REFERENCE)
-    first, second, third = reference_rows(read_run(tmp_path))
-    assert (first["published"], first["ours"], first["interval"]) == ("0.39", "0.68", "[0.61–0.74]")
-    assert second["retrained"] == "0.91 [0.87–0.95]"
-    assert (third["published"], third["ours"], third["interval"], third["retrained"]) == ("0.052 (mean)", "–", "", "–")
+    text = write_report(tmp_path).read_text(encoding="utf-8")
+    table = text[text.index('<section id="published">') :].partition("</section>")[0]
+    lines = [re.sub(r"<[^>]+>", "|", line) for line in table.splitlines() if 'scope="row"' in line]
+    first, second, third = ([cell for cell in line.split("|") if cell] for line in lines)
+    assert first == ["face emotion, original", "0.39", "0.68", "[0.61–0.74]", "0.68", "off-the-shelf reader"]
+    assert "0.91 [0.87–0.95]" in second
+    assert third == ["R2", "0.052 (mean)", "–", "–", "speaker encoder absent"]
