@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Cohort, Evidence, Recording
+from personare.core.types import Array, Batch, Cohort, Recording
 from personare.features import video
 from personare.features.expression import FaceLandmarker, find_model
 from personare.features.locations import Locations, locate_live
@@ -117,7 +117,7 @@ class _View(Mapping[str, Array]):
         return len(self._load())
 
 
-def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
+def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
     """Return the evidence that ``Observe`` wrote, read view by view when it is first looked at."""
 
     def load(view: str) -> dict[str, Array]:
@@ -128,4 +128,4 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
                     found[name] = arrays[view]
         return found
 
-    return Evidence(table=rows, views={view: _View(partial(load, view)) for view in views})
+    return Batch.of(rows, {view: _View(partial(load, view)) for view in views})

@@ -21,8 +21,7 @@ from personare.data.atomic import make_folder
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder
 from personare.evaluate.classification import judge_model
-from personare.evaluate.exposure import judge_membership
-from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.govern.budget import charge

@@ -16,9 +16,7 @@ from personare.core.protocols import Representation, Transform
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.carriers import identity_carriers
-from personare.evaluate.representations import judge_representation
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.features.track_writing import TrackForm, write_track
 from personare.govern.budget import Budget, charge
 from personare.govern.ledger import Ledger

@@ -6,12 +6,13 @@ from functools import partial
 
 from personare.core.randomness import generator
 from personare.core.types import Batch, Result, Spend
-from personare.evaluate.exposed import together
-from personare.evaluate.shadow_generators import FitAndSample, judge_canaries
-from personare.evaluate.synthetic import SyntheticJudge
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
-from personare.evaluate.visits import judge_copies, judge_histories
-from personare.features.visits import VISITS
+from personare.evaluate.synthetic import (
+    FitAndSample,
+    judge_canaries,
+    judge_synthetic_risk,
+    judge_synthetic_use,
+    together,
+)
 from personare.learn.accounting import as_one_claim
 from personare.study.outputs import measured
 
@@ -52,18 +53,11 @@ class SyntheticJudging:
         numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
         made, train, control = (batch.only(*numbers) for batch in (made, train, control))
         claim, rng = as_one_claim(spends), partial(generator, self.seed)
-        rows = self._use(made, train, control)
+        use = partial(judge_synthetic_use, made, train, control)
+        rows = measured("synthetic", "utility", lambda: use(rng=rng("use")))
         attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=self.shadows)
         rows += measured("synthetic", "risk", lambda: attack(rng=rng("risk"), make=make if self.shadows else None))
         if self.shadows and self.canaries:
             plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=self.shadows)
             rows += measured("synthetic", "risk", lambda: plant(count=self.canaries, rng=rng("canaries")))
         return rows
-
-    def _use(self, made: Batch, train: Batch, control: Batch) -> list[Result]:
-        rng = generator(self.seed, "use")
-        if VISITS not in train.arrays:
-            return measured("synthetic", "utility", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
-        # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
-        rows = measured("synthetic", "utility", lambda: judge_histories(train, control, made, rng=rng))
-        return rows + measured("synthetic", "risk", lambda: judge_copies(train, control, made))

@@ -1,4 +1,4 @@
-"""Which row stands for a release: attacks that failed their self-test do not count, planted people are not real ones."""
+"""Which row stands for a release: attacks that failed their self-test do not count, nor do planted people."""
 
 import math
 
