@@ -18,7 +18,7 @@ from personare.core.randomness import generator
 from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.data.splits import person_folds
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import transfer
 from personare.features.audio import read as read_audio
 from personare.features.batches import read_batch
 from personare.features.mel_statistics import mel_statistics

@@ -19,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personare.core.types import Array, Batch, Evidence, LocatedFrame, Recording, Result, Signal, Spend, Withheld
+from personare.core.types import Array, Batch, LocatedFrame, Recording, Result, Signal, Spend, Withheld
 
 __all__ = [
     "FaceAnonymizer",
@@ -99,7 +99,7 @@ class Utility(Protocol):
     Class attributes: ``modality``, ``views``.
     """
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
         ...
 

@@ -64,14 +64,7 @@ class Roc:
 
 
 def roc(scores: Array, inside: Array) -> Roc:
-    """Return the curve of scores, ties handled exactly.
-
-    Args:
-        scores: (N,) higher = more likely a member; finite.
-        inside: (N,) bool, who is one.
-
-    Raises:
-        DataError: A score is NaN, or there are no members or no others.
+    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly.
 
     Example:
         >>> roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc

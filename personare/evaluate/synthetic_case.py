@@ -1,25 +1,184 @@
 """Synthetic people beside the real ones: the same rows of numbers for all, and who of the real was learned from.
 
 Everything here treats people who were learned from and people who were not in exactly the same way. If a generator
-ignored its data, the two would be exchangeable, and every comparison between them comes out even but for luck.
+ignored its data, the two would be exchangeable, and every comparison between them comes out even but for luck. Attacks
+stand beside two yardsticks: a naive guess, and people whom the generator never met.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from personare.core.errors import DataError
-from personare.core.types import Array, Batch
-from personare.evaluate.described import Described, Scaling, nearest
-from personare.evaluate.exposed import isolation, most_exposed
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.metrics import over_people, wilson, wilson_ends
+from personare.evaluate.unmeasured import Asked
+from personare.features.visits import VISITS, history_rows
+from personare.learn.describing import describe_rows
 
-__all__ = ["FEWEST", "SyntheticCase"]
+__all__ = [
+    "FEWEST",
+    "Described",
+    "Scaling",
+    "SyntheticCase",
+    "closest_rows",
+    "isolation",
+    "most_exposed",
+    "nearest",
+    "no_narrower",
+    "risk_rows",
+    "rows_of",
+    "side_by_side",
+]
 
 FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
 _MOST: Final = 6000  # synthetic recordings looked at
+_CHUNK: Final = 256
+_NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
+_CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """Recordings as rows.
+
+    Attributes:
+        values: (N, D) numbers, standardized; 0 where a modality is missing.
+        people: (N,) int, whose recording it is.
+        labels: (N,) int, index into the real people's classes; -1 for a class they do not have.
+    """
+
+    values: Array
+    people: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        """Return how many recordings there are."""
+        return len(self.people)
+
+    def take(self, rows: Array) -> "Described":
+        """Return these recordings."""
+        return Described(values=self.values[rows], people=self.people[rows], labels=self.labels[rows])
+
+    def thinned(self, each: int, rng: np.random.Generator) -> "Described":
+        """Return at most ``each`` recordings of each person, at random."""
+        order = rng.permutation(len(self))
+        order = order[np.argsort(self.people[order], kind="stable")]
+        _, first = np.unique(self.people[order], return_index=True)
+        place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
+        return self.take(np.sort(order[place < each]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """Means (``center``) and one over deviations (``factor``; 0 of a constant) that bring several sets to one scale."""
+
+    center: Mapping[str, Array]
+    factor: Mapping[str, Array]
+
+    @classmethod
+    def of(cls, batches: Sequence[Batch]) -> "Scaling":
+        """Learn the scale from the recordings in which each modality is present, all sets together."""
+        center, factor = {}, {}
+        for modality in batches[0].arrays:
+            # everybody counts, learned from or not: a scale that only one group made would tell the groups apart
+            rows = np.concatenate([_rows(modality, b.arrays[modality])[b.present[modality]] for b in batches])
+            if not len(rows):
+                raise DataError(f"Nobody has {modality}: leave this modality out.")
+            mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
+            told = spread > _CONSTANT * (np.abs(mean) + 1e-3)
+            center[modality], factor[modality] = mean, np.where(told, 1 / np.where(told, spread, 1), 0)
+        return cls(center=center, factor=factor)
+
+    def __call__(self, batch: Batch) -> Array:
+        """Return (N, D), 0 where a modality is missing."""
+        found = []
+        for modality, mean in self.center.items():
+            described = _rows(modality, batch.arrays[modality])
+            if described.shape[1] != len(mean):
+                raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {described.shape[1]}.")
+            rows = (described - mean) * self.factor[modality]
+            found.append(np.where(batch.present[modality][:, None], rows, 0))
+        values = np.concatenate(found, axis=1)
+        if not np.isfinite(values).all():
+            raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
+        return values
+
+    @property
+    def parts(self) -> dict[str, slice]:
+        """Columns by modality."""
+        ends = np.cumsum([0, *(len(mean) for mean in self.center.values())])
+        return {name: slice(int(a), int(b)) for name, a, b in zip(self.center, ends[:-1], ends[1:], strict=True)}
+
+
+def rows_of(values: Array) -> Array:
+    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole.
+
+    Example:
+        >>> rows_of(np.zeros((300, 50, 3), dtype=np.float32)).shape
+        (300, 15)
+    """
+    if values.dtype.kind == "U" or not len(values):
+        return describe_rows(values)
+    few = max(1, _CHUNK * _NARROW // max(_NARROW, values[0].size))
+    return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
+
+
+def side_by_side(batch: Batch) -> Array:
+    """Return (N, D) descriptions of all modalities, the mean where one is missing."""
+    parts = []
+    for modality, values in batch.arrays.items():
+        rows, present = rows_of(values).astype(float), batch.present[modality]
+        parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
+    return np.concatenate(parts, axis=1)
+
+
+def _rows(modality: str, values: Array) -> Array:
+    """Return the fixed description: of histories by shares of visits, since rows of zeros are none."""
+    return history_rows(values) if modality == VISITS else rows_of(values)
+
+
+def nearest(rows: Described, others: Described) -> Array:
+    """Return each recording's distance to the nearest of others, (N,).
+
+    If these are the very same object, each person's own recordings are left out.
+    """
+    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others.values, others.values)
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        apart = squares - 2 * rows.values[part] @ others.values.T  # (chunk, M), but for what all of a row have
+        if rows is others:
+            apart[rows.people[part, None] == others.people] = np.inf
+        who = apart.argmin(axis=1)
+        exact = np.linalg.norm(rows.values[part] - others.values[who], axis=1)  # so that copies are at 0
+        found[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
+    return found
+
+
+def isolation(alone: Array, people: Array) -> Array:
+    """Return how far each person's recordings are from anybody else's, (P,): the median of the nearest distances.
+
+    Example:
+        >>> isolation(np.array([1.0, 1.0, 8.0, 9.0]), np.array([0, 1, 2, 2])).tolist()
+        [1.0, 1.0, 8.5]
+    """
+    return np.array([np.median(alone[people == p]) for p in range(int(people.max()) + 1)])
+
+
+def most_exposed(alone: Array, share: float = 0.25) -> Array:
+    """Return the positions of a share of (P,) people, at least two: the most isolated, who are the easiest to find.
+
+    Example:
+        >>> most_exposed(np.array([1.0, 5.0, 2.0, 4.0]), 0.5).tolist()
+        [1, 3]
+    """
+    if not 0 < share <= 1:
+        raise OptionError(f"The share of people who count as exposed must be in (0, 1], it is {share}.")
+    return np.argsort(-alone, kind="stable")[: max(2, round(share * len(alone)))]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +190,6 @@ class SyntheticCase:
         real: Recordings of people learned from and of others.
         inside: (P,) bool, which of the P real people the generator learned from.
         alone: (N,) distance of each real recording to the nearest one of any other real person.
-        names: (P,) their pseudonyms.
         parts: Columns by modality.
         exposed_share: Share of either group that counts as the most exposed.
 
@@ -50,7 +208,6 @@ class SyntheticCase:
     real: Described
     inside: Array
     alone: Array
-    names: Array
     parts: Mapping[str, slice]
     exposed_share: float = 0.25
 
@@ -89,7 +246,6 @@ class SyntheticCase:
             real=real,
             alone=nearest(real, real),
             inside=np.isin(names, train.subjects),
-            names=names,
             parts=seen.parts,
         )
 
@@ -97,6 +253,10 @@ class SyntheticCase:
     def unprotected(self) -> "SyntheticCase":
         """The worst release: everything that was learned from, as it is. Attacks that miss it are of no use."""
         return replace(self, synthetic=self.real.take(self.inside[self.real.people]))
+
+    def by_person(self, values: Array) -> Array:
+        """Return the mean of (N,) numbers over each real person's recordings, (P,)."""
+        return np.asarray(np.bincount(self.real.people, weights=values) / np.bincount(self.real.people))
 
     @cached_property
     def exposed(self) -> Array:
@@ -127,3 +287,123 @@ def _check(synthetic: Batch, train: Batch, control: Batch) -> None:
                 f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
                 f"{sorted(batch.arrays)}. Choose some with Batch.only."
             )
+
+
+def no_narrower(row: Result, people: int) -> Result:
+    """Return a share or an area with Wilson's interval where resampling found none because all people were alike.
+
+    ``people`` is how many there are on the smaller side.
+    """
+    if math.isnan(row.value) or row.low < row.high:
+        return row
+    low, high = wilson_ends(row.value, people)
+    return replace(row, low=low, high=high)
+
+
+def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case: SyntheticCase) -> list[Result]:
+    """Return the ``risk`` over all people and over the most exposed.
+
+    The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
+    others (c), as a share of what could be more. It is not cut at 0: below is luck.
+
+    Args:
+        question: What the attack asks.
+        method: The attack.
+        successes: (P,) how often the attack succeeded on each real person, in [0, 1]; NaN where it was not tried.
+        naive: (P,) the same of guessing without the synthetic people.
+        case: Who was learned from, and who is exposed.
+
+    Returns:
+        Two rows; control is 0 (no more than on others). The detail has the shares and their intervals.
+
+    **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
+    interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
+    proportions", Statistics in Medicine 17, 1998 (method 10), over 1 - c.
+    """
+    tried = np.isfinite(successes)
+    rows = []
+    for subset, chosen in (("", tried), ("exposed", tried & case.exposed)):
+        row = Result(question=question, method=method, figure="risk", subset=subset, value=np.nan, better="lower")
+        rows.append(_risk(row, successes, naive, case.inside, chosen))
+    return rows
+
+
+def _risk(row: Result, successes: Array, naive: Array, inside: Array, chosen: Array) -> Result:
+    try:
+        main, control = wilson(successes[chosen & inside]), wilson(successes[chosen & ~inside])
+    except DataError as error:
+        return replace(row, reason=f"not measured: {error}")
+    guess = float(np.mean(naive[chosen & inside]))
+    detail = {"attack": vars(main), "control": vars(control), "naive": guess}
+    said = f"{main.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
+    room = 1 - control.value
+    if room < 1e-9:
+        return replace(row, reason=f"not measured: it succeeds on everybody else too; {said}")
+    gap = main.value - control.value
+    low = gap - np.hypot(main.value - main.low, control.high - control.value)
+    high = gap + np.hypot(main.high - main.value, control.value - control.low)
+    if main.value <= guess:
+        said = f"no better than a naive guess; {said}"
+    return replace(
+        row,
+        value=gap / room,
+        low=float(low / room),
+        high=float(min(1.0, high / room)),
+        n=main.n + control.n,
+        control=0.0,
+        reason=said,
+        detail=detail,
+    )
+
+
+def closest_rows(
+    question: Asked,
+    method: str,
+    figure: str,
+    closeness: Array,
+    case: SyntheticCase,
+    *,
+    reason: str,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Return how often the real person closest to a synthetic recording is one who was learned from.
+
+    Args:
+        question: What the attack asks.
+        method: The attack.
+        figure: Of all real people, and of the recordings that are closest to one of the most exposed. People as close
+            share the recording.
+        closeness: (S, P) of each synthetic recording to each real person; higher = closer.
+        case: Who was learned from, and who is exposed.
+        reason: For the reader.
+        rng: Resamples real people.
+
+    Returns:
+        Two rows; control is the share of those real people who were learned from.
+    """
+    best = closeness >= closeness.max(axis=1, keepdims=True)
+    won = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)  # (P,) synthetic recordings each is closest to
+
+    def ratio(sums: Array) -> Array:
+        return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan))
+
+    rows = []
+    for subset, chosen in (("", np.ones(len(won), dtype=bool)), ("exposed", case.exposed)):
+        sums = np.stack([won * case.inside, won], axis=1)[chosen]
+        found = over_people(sums, np.flatnonzero(chosen), ratio, rng=rng)
+        row = Result(
+            question=question,
+            method=method,
+            figure=figure,
+            subset=subset,
+            value=found.value,
+            low=found.low,
+            high=found.high,
+            n=round(float(sums[:, 1].sum())),
+            control=float(case.inside[chosen].mean()),
+            better="lower",
+            reason=reason,
+        )
+        fewest = min(int(case.inside[chosen].sum()), int((~case.inside[chosen]).sum()))
+        rows.append(no_narrower(row, fewest))
+    return rows

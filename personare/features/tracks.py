@@ -20,7 +20,7 @@ import pandas as pd
 from PIL import Image, PngImagePlugin
 
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Evidence, LocatedFrame
+from personare.core.types import Array, Batch, LocatedFrame
 from personare.data.atomic import replacing, write_json, write_text
 from personare.data.media import track_of
 from personare.data.texts import read_text
@@ -327,9 +327,9 @@ class _View(Mapping[str, Array]):
         return len(self._arrays)
 
 
-def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
+def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
     """Return what ``observe`` wrote of the recordings in a table's index, read view by view when first looked at."""
-    return Evidence(table=rows, views={view: _View(folder, list(rows.index), view) for view in views})
+    return Batch.of(rows, {view: _View(folder, list(rows.index), view) for view in views})
 
 
 # Arrays as files

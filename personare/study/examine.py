@@ -18,8 +18,7 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
-from personare.evaluate.classification import judge_model
-from personare.evaluate.robustness import judge_robustness
+from personare.evaluate.classification import judge_model, judge_robustness
 from personare.learn.accounting import as_one_claim
 from personare.study.admission import open_ledger
 from personare.study.kinds.models import Model, ModelPlan, load_model

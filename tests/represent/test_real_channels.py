@@ -6,8 +6,8 @@ import pytest
 
 from personare.core.randomness import generator
 from personare.core.types import Batch
+from personare.evaluate.classifiers import Discriminant
 from personare.evaluate.representations import name_people, raw_sides
-from personare.evaluate.trainers import Discriminant
 from personare.represent.bottleneck import Bottleneck
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
@@ -43,7 +43,7 @@ def recall(known_rows, known, new_rows, new):
 
 def named(rows, new, table):
     found = name_people(rows, table.loc[list(new.ids)], "linear", Discriminant(), rng=generator(0, "namer"))
-    return {row.measure.rpartition(".")[2]: row.value for row in found}
+    return {row.figure: row.value for row in found}
 
 
 def test_symbols_keep_emotion_and_hardly_name_people(voices):

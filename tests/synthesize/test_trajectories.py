@@ -11,7 +11,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.data.importing import import_cohort
-from personare.evaluate.visits import judge_copies, judge_histories
+from personare.evaluate.utility.visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import histories
 from personare.learn.accounting import epsilon_of
@@ -47,14 +47,14 @@ def test_people_and_what_belongs_together_are_kept(
 ) -> None:
     train, _, test = groups
     rng = np.random.default_rng(3)
-    found = {r.measure: r for r in judge_histories(train, test, sampler(300, 1, rng=rng), rng=rng)}
-    assert found["visits.prevalence"].value > 0.95
-    assert found["visits.co_occurrence"].value > 0.9
-    assert found["visits.next_visit_auc"].value > 0.9 * found["visits.next_visit_auc"].baseline
+    found = {r.figure: r for r in judge_histories(train, test, sampler(300, 1, rng=rng), rng=rng)}
+    assert found["prevalence"].value > 0.95
+    assert found["co_occurrence"].value > 0.9
+    assert found["next_visit_auc"].value > 0.9 * found["next_visit_auc"].baseline
     chain = VisitChain().fit(train, validation=test, rng=rng)
-    plain = {r.measure: r for r in judge_histories(train, test, chain(300, 1, rng=rng), rng=rng)}
+    plain = {r.figure: r for r in judge_histories(train, test, chain(300, 1, rng=rng), rng=rng)}
     # a chain knows no lengths but those that follow from its steps
-    assert found["visits.visits"].value < plain["visits.visits"].value
+    assert found["visits"].value < plain["visits"].value
 
 
 def test_labels_asked_for_are_made(sampler: TrajectorySampler) -> None:
@@ -173,8 +173,8 @@ def test_real_histories_are_met_better_than_by_a_chain(real_data: Path, tmp_path
     auc = {}
     for maker in (Trajectories(), VisitChain()):
         made = maker.fit(train, validation=validation, rng=rng)(150, 1, rng=rng)
-        judged = {r.measure: r for r in judge_histories(train, test, made, rng=rng)}
-        auc[type(maker).__name__] = judged["visits.next_visit_auc"].value
+        judged = {r.figure: r for r in judge_histories(train, test, made, rng=rng)}
+        auc[type(maker).__name__] = judged["next_visit_auc"].value
         back = judge_histories(test, train, made, rng=rng)[0]
         assert back.value > 0.9  # prevalence, against those learned from
     assert auc["Trajectories"] > auc["VisitChain"] + 0.08

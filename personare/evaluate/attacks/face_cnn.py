@@ -10,8 +10,8 @@ import torch
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.evaluate.classifiers import Clips, Cosine, unit
 from personare.evaluate.clips import evenly
-from personare.evaluate.people import EmbeddingEnroller, unit
 from personare.learn.loop import Budget, seeded, train
 from personare.learn.networks import MarginHead, SmallCnn
 
@@ -36,10 +36,6 @@ class FaceCnn:
         width: Channels of the first layer.
 
     **Source**: J. Deng et al., "ArcFace", CVPR 2019 (the margin); the network is ours.
-
-    Example:
-        >>> FaceCnn().views
-        ('crops', 'frames')
     """
 
     question: ClassVar = "identify"
@@ -63,16 +59,8 @@ class FaceCnn:
             )
         Budget(steps=self.steps)
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> EmbeddingEnroller:
-        """Train the network to tell the people of the clips apart.
-
-        Args:
-            clips: (F, H, W, 3) uint8 by recording.
-            subjects: Who is in them.
-            rng: Weights, batches, mirrored and shifted pictures.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
+        """Train the network to tell the people of pictures (F, H, W, 3) uint8 apart."""
         ready = [_ready(clip, self.size) for clip in clips.values()]
         people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
         pictures = np.concatenate(ready)  # (N, 3, size, size)
@@ -96,7 +84,7 @@ class FaceCnn:
                 found = [net(torch.from_numpy((_ready(c, self.size) - mean) / spread)).numpy() for c in asked.values()]
             return np.stack([unit(rows).mean(axis=0) for rows in found])
 
-        return EmbeddingEnroller(embed=embed)
+        return Cosine(embed=embed)
 
 
 def _ready(clip: Array, size: int) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.evaluate.classifiers import Clips, Kernel
 from personare.evaluate.clips import evenly
-from personare.evaluate.people import VectorEnroller
 
 __all__ = ["FacePixels"]
 
@@ -34,10 +34,6 @@ class FacePixels:
     **Source**: T. Ahonen, A. Hadid, M. Pietikäinen, "Face description with local binary patterns", IEEE TPAMI 28(12),
     2006; the retrained attacker after R. McPherson, R. Shokri, V. Shmatikov, "Defeating image obfuscation with deep
     learning", arXiv:1609.00408, 2016. Ours: one kernel classifier with settings chosen on enrollment data.
-
-    Example:
-        >>> FacePixels().views
-        ('crops', 'frames')
     """
 
     question: ClassVar = "identify"
@@ -55,17 +51,9 @@ class FacePixels:
         if self.pictures < 1:
             raise OptionError(f"face_pixels needs pictures of at least 1, given {self.pictures}. Try 6.")
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> VectorEnroller:
-        """Nothing is learned before enrollment.
-
-        Args:
-            clips: (F, H, W, 3) uint8 by recording.
-            subjects: Who is in them.
-            rng: Not used.
-        """
-        return VectorEnroller(describe=self._describe, standardize=True)
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Nothing is learned before enrollment from pictures (F, H, W, 3) uint8."""
+        return Kernel(describe=self._describe, standardize=True)
 
     def _describe(self, clip: Array) -> list[Array]:
         """Return three descriptions: grey pixels, colors, textures."""

@@ -26,10 +26,6 @@ class ShadowModels:
     **Source**: R. Shokri, M. Stronati, C. Song, V. Shmatikov, "Membership inference attacks against machine learning
     models", IEEE S&P 2017 (arXiv 1610.05820). Changed: the shadows are the other models of the audit; logistic
     regression on logarithms instead of a network on probabilities.
-
-    Example:
-        >>> ShadowModels().most
-        20000
     """
 
     question: ClassVar = "member"

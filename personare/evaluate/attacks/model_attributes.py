@@ -8,11 +8,10 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.kinds import kinds_of_people
-from personare.evaluate.reading import Question, measure_reading, read_view
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Kernel
+from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
 from personare.evaluate.selftest import marked
-from personare.evaluate.trainers import Kernel
 from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
@@ -33,10 +32,6 @@ class ModelAttributes:
         fewest: Least people of each kind; with fewer the attribute is not read.
 
     **Source**: ours; kernel classifiers, balanced accuracy, so that guessing is one half.
-
-    Example:
-        >>> ModelAttributes().fewest
-        2
     """
 
     question: ClassVar = "infer"
@@ -63,12 +58,9 @@ class ModelAttributes:
         Args:
             seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
                 ``answers`` (probabilities).
-            raw: (N, D) numbers that describe the recordings before the model.
+            raw: (N, D) numbers that describe the recordings before the model: the baseline.
             table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
             rng: Folds, bootstrap.
-
-        Returns:
-            Risks; the baseline is the same attack on ``raw``, the control guessing.
         """
         rows: list[Result] = []
         for name in ("sex", "age"):
@@ -85,9 +77,9 @@ class ModelAttributes:
             raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
         try:
             known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
-            shown = Evidence(table=known, views={_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
-            question = Question(view=_VIEW, label="attribute", folds=self.folds)
-            reading = read_view(shown, shown, question, Kernel(describe=lambda row: [row]), rng=rng)[0]
+            shown = Batch.of(known, {_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
+            question = Task(view=_VIEW, label="attribute", folds=self.folds)
+            reading = read_view(shown, shown, question, Kernel(), rng=rng)[0]
         except DataError as error:
             return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
         found = measure_reading(reading, method, modality="", rng=rng)[0]

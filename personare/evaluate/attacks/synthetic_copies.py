@@ -7,9 +7,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Result
-from personare.evaluate.control import closest_rows
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
 
 __all__ = ["NearestCopy"]
 
@@ -26,10 +25,6 @@ class NearestCopy:
     **Source**: distance to the closest record, as in use; why it must not be read as privacy: Z. Yao, N. Krčo,
     G. Ganev, Y.-A. de Montjoye, "The DCR delusion", 2025 (arXiv 2505.01524). Changed: people are resampled, as many
     recordings of each are looked at on both sides, and ties count one half.
-
-    Example:
-        >>> NearestCopy().most
-        2000
     """
 
     question: ClassVar = "member"
@@ -44,7 +39,7 @@ class NearestCopy:
         if self.most < 1:
             raise OptionError(f"synthetic_copies needs most of at least 1, given {self.most}.")
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
         rows = rng.permutation(len(case.synthetic))[: self.most]
         distance = _to_people(case.synthetic.values[rows], case)  # (S, P)

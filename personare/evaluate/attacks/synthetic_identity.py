@@ -6,10 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Result
-from personare.evaluate.control import closest_rows
-from personare.evaluate.kernels import learn_classes
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.types import Result, Spend
+from personare.evaluate.classifiers import learn_classes
+from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
 
 __all__ = ["SyntheticIdentity"]
 
@@ -26,10 +25,6 @@ class SyntheticIdentity:
         most: Synthetic recordings looked at.
 
     **Source**: ours; kernel classifiers on standardized vectors, as for prosody.
-
-    Example:
-        >>> SyntheticIdentity().most
-        2000
     """
 
     question: ClassVar = "identify"
@@ -48,12 +43,8 @@ class SyntheticIdentity:
                 f"{self.most}."
             )
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``named``: synthetic recordings taken for somebody who was learned from.
-
-        Raises:
-            DataError: The recognizer does not tell real people apart.
-        """
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
+        """Measure ``named``: synthetic recordings taken for somebody who was learned from."""
         people = len(case.inside)
         known = case.real.thinned(max(2, self.enrolled // people), rng)
         classifier = learn_classes([known.values], [f"{p:08d}" for p in known.people])

@@ -7,9 +7,8 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Result
-from personare.evaluate.control import risk_rows
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["Linkability"]
 
@@ -26,10 +25,6 @@ class Linkability:
         draws: How often one recording of each is drawn.
 
     **Source**: the second criterion of WP216; the attack is ours.
-
-    Example:
-        >>> Linkability().among
-        10
     """
 
     question: ClassVar = "link"
@@ -47,12 +42,8 @@ class Linkability:
                 f"synthetic_linkability needs among of at least 2 and a draw, given {self.among} and {self.draws}."
             )
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``risk``; the naive guess takes anybody.
-
-        Raises:
-            DataError: A single column, which has no halves.
-        """
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
+        """Measure the ``risk``; the naive guess takes anybody."""
         halves = _halves(case, rng)
         among = min(self.among, int(case.inside.sum()), int((~case.inside).sum()))
         right, tried = np.zeros(len(case.inside)), np.zeros(len(case.inside))

@@ -6,9 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Result
-from personare.evaluate.control import risk_rows
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["SinglingOut"]
 
@@ -30,10 +29,6 @@ class SinglingOut:
 
     **Source**: the first criterion of WP216; that a guess must be unlikely to fit: A. Cohen, K. Nissim, "Towards
     formalizing the GDPR's notion of singling out", PNAS 117(15), 2020 (arXiv 1904.06009). The attack is ours.
-
-    Example:
-        >>> SinglingOut().columns
-        16
     """
 
     question: ClassVar = "identify"
@@ -53,7 +48,7 @@ class SinglingOut:
                 f"{self.guesses}, {self.columns} and {self.weight}."
             )
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
         told = case.synthetic.values.std(axis=0) > 0
         made, real = case.synthetic.values[:, told], case.real.values[:, told]

@@ -9,8 +9,8 @@ import torch
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.evaluate.classifiers import Clips, Cosine
 from personare.evaluate.clips import looped
-from personare.evaluate.people import EmbeddingEnroller
 from personare.learn.loop import Budget, seeded, train
 from personare.learn.networks import Ecapa, MarginHead
 
@@ -33,10 +33,6 @@ class VoiceEcapa:
 
     **Source**: B. Desplanques et al., "ECAPA-TDNN", INTERSPEECH 2020; margin 0.2, scale 30 and cosine scoring as the
     VoicePrivacy 2024 attacker; smaller, AdamW with one cycle.
-
-    Example:
-        >>> VoiceEcapa().views
-        ('logmel',)
     """
 
     question: ClassVar = "identify"
@@ -60,16 +56,8 @@ class VoiceEcapa:
             )
         Budget(steps=self.steps)
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> EmbeddingEnroller:
-        """Train the network to tell the people of the clips apart.
-
-        Args:
-            clips: (T, bands) dB by recording.
-            subjects: Who is in them.
-            rng: Weights, chunks.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
+        """Train the network to tell the people of (T, bands) spectrograms in dB apart."""
         ready = [_ready(clip) for clip in clips.values()]
         people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
         frames = round(100 * self.chunk_s)
@@ -85,7 +73,7 @@ class VoiceEcapa:
             head = MarginHead(embedding=96, people=len(people))
             net.add_module("margin_head", head)  # so that both are trained
             train(net, draw, head.loss, budget=Budget(steps=self.steps, learning_rate=2e-3), rng=rng)
-        return EmbeddingEnroller(embed=lambda asked: _embed(net, asked, frames))
+        return Cosine(embed=lambda asked: _embed(net, asked, frames))
 
 
 def _ready(clip: Array) -> Array:

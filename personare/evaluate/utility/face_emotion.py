@@ -1,17 +1,16 @@
 """Reads the emotion from the face: from its motion, and from the picture itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.clips import evenly
-from personare.evaluate.motion import describe_motion
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
-from personare.evaluate.trainers import Discriminant, Kernel, Svm
+from personare.core.errors import OptionError
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Discriminant, Kernel, Svm, Train
+from personare.evaluate.clips import describe_motion, evenly
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotion"]
 
@@ -33,10 +32,6 @@ class FaceEmotion:
 
     **Source**: histograms of oriented gradients after N. Dalal, B. Triggs, CVPR 2005; kernel classifiers and the
     statistics of motion are ours.
-
-    Example:
-        >>> FaceEmotion().views
-        ('blendshapes', 'crops')
     """
 
     modality: ClassVar[str] = "video"
@@ -55,34 +50,19 @@ class FaceEmotion:
                 f"{self.pictures}."
             )
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``blendshapes`` (F, 52), ``crops`` (F, H, W, 3) and the label.
-            released: The same after.
-            rng: Folds, bootstrap.
-        """
-        motion = Question(view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion)
-        adapted = Question(
-            view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion, adapt=True
-        )
-        readers = (
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""
+        pictures = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind)
+        # which tracks move together says more of the person than of the emotion
+        motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
+        readers: tuple[tuple[str, Task, Train], ...] = (
             ("face_emotion_motion", motion, Svm()),
-            ("face_emotion_adapted", adapted, Discriminant()),
-            (
-                "face_emotion_pixels",
-                Question(view="crops", folds=self.folds, label=self.label, kind=self.kind),
-                Kernel(describe=self._pictures),
-            ),
+            ("face_emotion_adapted", replace(motion, adapt=True), Discriminant()),
+            ("face_emotion_pixels", pictures, Kernel(describe=self._pictures)),
         )
         rows: list[Result] = []
-        for name, question, train in readers:
-            try:
-                for reading in read_view(original, released, question, train, rng=rng):
-                    rows += measure_reading(reading, name, modality="video", rng=rng)
-            except DataError as error:
-                rows += unread(name, error, modality="video")
+        for name, task, train in readers:
+            rows += read_and_measure(name, original, released, task, train, modality="video", rng=rng)
         return rows
 
     def _pictures(self, clip: Array) -> list[Array]:
@@ -93,11 +73,6 @@ class FaceEmotion:
         small = np.stack([cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA) for p in grey]).astype(float)
         light = np.concatenate([small.mean(axis=0).ravel(), small.std(axis=0).ravel()])
         return [np.concatenate([gradients.mean(axis=0), gradients.std(axis=0)]), light - light.mean()]
-
-
-def _motion(clip: Array) -> Array:
-    """Geometry and dynamics; which tracks move together says more of the person than of the emotion."""
-    return np.concatenate(describe_motion(clip)[:2])
 
 
 def _gradients(grey: Array) -> Array:

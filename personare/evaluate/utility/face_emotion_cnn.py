@@ -6,11 +6,11 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.errors import OptionError
+from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import evenly
 from personare.evaluate.networks import CnnReader
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
+from personare.evaluate.reading import Task, read_and_measure
 from personare.learn.loop import Budget
 
 __all__ = ["FaceEmotionCnn"]
@@ -32,10 +32,6 @@ class FaceEmotionCnn:
         steps: Batches of training; the same for originals and releases.
 
     **Source**: ours, the role of the 2024 USC pipeline's off-the-shelf reader; trained on this cohort.
-
-    Example:
-        >>> FaceEmotionCnn().views
-        ('crops',)
     """
 
     modality: ClassVar[str] = "video"
@@ -52,21 +48,11 @@ class FaceEmotionCnn:
             raise OptionError(f"face_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
         Budget(steps=self.steps)
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``crops`` (F, H, W, 3) uint8 and the label.
-            released: The same after.
-            rng: Folds, weights, pictures, bootstrap.
-        """
-        question = Question(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(channels=1, varied=_picture, views=_pictures, steps=self.steps)
-        try:
-            readings = read_view(original, released, question, reader, rng=rng)
-        except DataError as error:
-            return unread("face_emotion_cnn", error, modality="video")
-        return [row for r in readings for row in measure_reading(r, "face_emotion_cnn", modality="video", rng=rng)]
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""
+        task = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
+        reader = CnnReader(varied=_picture, views=lambda clip: clip[:, None], steps=self.steps)  # (F, 1, size, size)
+        return read_and_measure("face_emotion_cnn", original, released, task, reader, modality="video", rng=rng)
 
 
 def _ready(clip: Array) -> Array:
@@ -82,7 +68,3 @@ def _picture(clip: Array, rng: np.random.Generator) -> Array:
     picture = clip[int(rng.integers(len(clip)))]
     picture = picture[:, ::-1] if rng.random() < 0.5 else picture
     return np.ascontiguousarray(np.roll(picture, rng.integers(-3, 4, size=2), axis=(0, 1))[None])
-
-
-def _pictures(clip: Array) -> Array:
-    return clip[:, None]  # (F, 1, size, size)

@@ -1,14 +1,14 @@
 """Reads the emotion from the sound of the voice: acoustic functionals by three readers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Evidence, Result
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
-from personare.evaluate.trainers import Discriminant, Forest, Svm
+from personare.core.errors import OptionError
+from personare.core.types import Batch, Result
+from personare.evaluate.classifiers import Discriminant, Forest, Svm, Train
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["VoiceEmotion"]
 
@@ -31,10 +31,6 @@ class VoiceEmotion:
 
     **Source**: functionals and SVM as B. Schuller et al., INTERSPEECH 2009 emotion challenge; random forest as the
     2024 USC pipeline. Own choice: settings, adaptation.
-
-    Example:
-        >>> VoiceEmotion().views
-        ('functionals',)
     """
 
     modality: ClassVar[str] = "audio"
@@ -54,26 +50,15 @@ class VoiceEmotion:
                 f"given {self.folds}, {self.trees} and {self.penalty}."
             )
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``functionals`` (1, D) and the label.
-            released: The same after.
-            rng: Folds, trees, bootstrap.
-        """
-        plain = Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
-        adapted = Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind, adapt=True)
-        readers = (
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``functionals`` (1, D)."""
+        plain = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
+        readers: tuple[tuple[str, Task, Train], ...] = (
             ("voice_emotion_svm", plain, Svm(penalty=self.penalty)),
             ("voice_emotion_rf", plain, Forest(trees=self.trees)),
-            ("voice_emotion_adapted", adapted, Discriminant()),
+            ("voice_emotion_adapted", replace(plain, adapt=True), Discriminant()),
         )
         rows: list[Result] = []
-        for name, question, train in readers:
-            try:
-                for reading in read_view(original, released, question, train, rng=rng):
-                    rows += measure_reading(reading, name, modality="audio", rng=rng)
-            except DataError as error:
-                rows += unread(name, error, modality="audio")
+        for name, task, train in readers:
+            rows += read_and_measure(name, original, released, task, train, modality="audio", rng=rng)
         return rows

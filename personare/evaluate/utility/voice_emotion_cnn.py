@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.errors import OptionError
+from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import looped
 from personare.evaluate.networks import CnnReader
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
+from personare.evaluate.reading import Task, read_and_measure
 from personare.learn.loop import Budget
 
 __all__ = ["VoiceEmotionCnn"]
@@ -30,10 +30,6 @@ class VoiceEmotionCnn:
         steps: Batches of training; the same for originals and releases.
 
     **Source**: ours, the role of the 2024 USC pipeline's neural reader; trained on this cohort instead of another.
-
-    Example:
-        >>> VoiceEmotionCnn().views
-        ('logmel',)
     """
 
     modality: ClassVar[str] = "audio"
@@ -50,21 +46,11 @@ class VoiceEmotionCnn:
             raise OptionError(f"voice_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
         Budget(steps=self.steps)
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``logmel`` (T, bands) dB and the label.
-            released: The same after.
-            rng: Folds, weights, windows, bootstrap.
-        """
-        question = Question(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(channels=1, varied=_window, views=_windows, steps=self.steps)
-        try:
-            readings = read_view(original, released, question, reader, rng=rng)
-        except DataError as error:
-            return unread("voice_emotion_cnn", error, modality="audio")
-        return [row for r in readings for row in measure_reading(r, "voice_emotion_cnn", modality="audio", rng=rng)]
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``logmel`` (T, bands) in dB."""
+        task = Task(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
+        reader = CnnReader(varied=_window, views=_windows, steps=self.steps)
+        return read_and_measure("voice_emotion_cnn", original, released, task, reader, modality="audio", rng=rng)
 
 
 def _ready(clip: Array) -> Array:

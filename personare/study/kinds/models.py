@@ -17,8 +17,7 @@ from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
 from personare.evaluate.classification import judge_model
-from personare.evaluate.exposure import judge_membership
-from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.learn.accounting import as_one_claim

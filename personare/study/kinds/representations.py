@@ -18,9 +18,7 @@ from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.roles import usual_tracks
-from personare.evaluate.carriers import identity_carriers
-from personare.evaluate.representations import judge_representation
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
 from personare.study.cards import Sheet, write_datasheet

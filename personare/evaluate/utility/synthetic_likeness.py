@@ -1,4 +1,7 @@
-"""How near two sets of rows are: shared neighborhoods, kernel means, a classifier that tells them apart, their ties."""
+"""How like real people synthetic ones are: shared neighborhoods, kernel means, what tells them apart, their ties."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -10,25 +13,111 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from personare.core.types import Array
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.metrics import Estimate, mean_over_people
+from personare.evaluate.synthetic_case import rows_of, side_by_side
 
-__all__ = ["correlations_kept", "kernel_distance", "marginal_distance", "neighborhoods", "told_apart"]
+__all__ = ["SyntheticLikeness"]
 
-_MOST = 800  # rows of each set that pairwise distances are taken of
+_MOST = 2000  # recordings of each set in figures over pairs
+_PAIRED = 800  # rows of each set that pairwise distances are taken of
 _PERMUTATIONS = 200
+_LOWER = ("mmd2", "ks", "told_apart_linear", "told_apart_trees")  # is better
+_Rows = tuple[Array, Array]  # and whose they are
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticLikeness:
+    """Compares synthetic people with the real ones learned from and with others.
+
+    Every likeness is measured three times: of the made-up people, of other real people (``baseline``, the best that can
+    be had) and of recordings whose modalities were put together anew at random (``control``, the worst that still has
+    every value right). Only what tells them apart is asked against people whom the generator did not learn from: those
+    it did would be told by what it kept of them.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
+    tracks: ClassVar[tuple[str, ...]] = ()
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
+        """Measure neighborhoods, kernel means, marginals, correlations, and how well the two are told apart."""
+        scale = StandardScaler().fit(side_by_side(original))
+        worst = scale.transform(side_by_side(shuffled(original, rng=rng)))
+
+        def some(batch: Batch, rows: Array) -> _Rows:
+            chosen = rng.permutation(len(rows))[:_MOST]
+            return rows[chosen], batch.subjects[chosen]
+
+        real = some(original, scale.transform(side_by_side(original)))
+        widths = [rows_of(values[:1]).shape[1] for values in released.arrays.values()]
+        parts = np.repeat(np.arange(len(widths)), widths)
+        new = scale.transform(side_by_side(others))
+        sets = {
+            "": some(released, scale.transform(side_by_side(released))),
+            "best": some(others, new),
+            "worst": some(original, worst),
+        }
+        figures = {name: _likeness(real, rows, parts, rng) for name, rows in sets.items()}
+        strangers = some(others, new)
+        for name, (rows, people) in {**sets, "best": real}.items():
+            for kind, auc in told_apart(strangers[0], rows, strangers[1], people).items():
+                figures[name][f"told_apart_{kind}"] = _number(auc, len(rows))
+        return [
+            Result(
+                question="resemble",
+                method="synthetic",
+                figure=figure,
+                value=estimate.value,
+                low=estimate.low,
+                high=estimate.high,
+                n=estimate.n,
+                baseline=figures["best"][figure].value,
+                control=figures["worst"][figure].value,
+                better="lower" if figure in _LOWER else "higher",
+            )
+            for figure, estimate in figures[""].items()
+        ]
+
+
+def shuffled(batch: Batch, *, rng: np.random.Generator) -> Batch:
+    """Return recordings with each modality taken from another at random: nothing belongs together any more."""
+    orders = {m: rng.permutation(len(batch)) for m in batch.arrays}
+    arrays = {m: values[orders[m]] for m, values in batch.arrays.items()}
+    return replace(batch, arrays=arrays, present={m: batch.present[m][orders[m]] for m in batch.arrays})
+
+
+def _likeness(real: _Rows, other: _Rows, parts: Array, rng: np.random.Generator) -> dict[str, Estimate]:
+    """Return every figure of one set beside the real one; intervals over people where it is a mean over recordings."""
+    precision, recall, density, coverage = neighborhoods(real[0], other[0])
+    distance, chance = kernel_distance(real[0], other[0], rng=rng)
+    within, across = correlations_kept(real[0], other[0], parts)
+    alone = {
+        "mmd2": distance,
+        "mmd_p": chance,
+        "ks": marginal_distance(real[0], other[0]),
+        "correlation_within": within,
+        "correlation_across": across,
+    }
+    found = {
+        "precision": mean_over_people(precision.astype(float), other[1], rng=rng),
+        "recall": mean_over_people(recall.astype(float), real[1], rng=rng),
+        "density": mean_over_people(density, other[1], rng=rng),
+        "coverage": mean_over_people(coverage.astype(float), real[1], rng=rng),
+    }
+    return {**found, **{name: _number(value, len(other[0])) for name, value in alone.items()}}
+
+
+def _number(value: float, n: int) -> Estimate:
+    return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
 
 
 def neighborhoods(real: Array, made: Array, *, k: int = 5) -> tuple[Array, Array, Array, Array]:
     """Return whom the neighborhoods of the others hold: a ball around each row reaches its k-th nearest of its own.
 
-    Args:
-        real: (N, D) on a scale where distances mean something.
-        made: (M, D).
-        k: Of neighbors.
-
-    Returns:
-        Precision of each made row (M,), recall of each real row (N,), density of each made row (M,), coverage of each
-        real row (N,): their means are the figures. Density may be above 1.
+    Precision of each (M, D) made row, recall of each (N, D) real row, density of each made row, coverage of each real
+    row: their means are the figures. Density may be above 1.
 
     **Source**: M. Naeem, S. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable fidelity and diversity metrics for generative
     models", ICML 2020, arXiv:2002.09797.
@@ -49,10 +138,7 @@ def neighborhoods(real: Array, made: Array, *, k: int = 5) -> tuple[Array, Array
 def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tuple[float, float]:
     """Return the unbiased squared distance of kernel means and the chance of one as large between two equal groups.
 
-    Args:
-        real: (N, D); as many rows are used as both have, at most 800.
-        made: (M, D).
-        rng: Draws rows and permutations.
+    As many rows are used as both have, at most 800.
 
     **Source**: A. Gretton et al., "A kernel two-sample test", JMLR 13 (2012); width by the median distance.
     Recordings of one person are alike, so the chance is too small where
@@ -64,7 +150,7 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
         >>> kernel_distance(x, y + 1, rng=rng)[1] < 0.01 < kernel_distance(x, y, rng=rng)[1]
         True
     """
-    n = min(len(real), len(made), _MOST)
+    n = min(len(real), len(made), _PAIRED)
     rows = np.concatenate([x[rng.permutation(len(x))[:n]] for x in (real, made)])
     squares = cdist(rows, rows, "sqeuclidean")
     kernel = np.exp(-squares / np.median(squares[squares > 0])) if (squares > 0).any() else np.ones_like(squares)
@@ -80,12 +166,6 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
 
 def told_apart(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
     """Return how well made rows are told from real ones of people not seen before: AUC of two kinds of classifier.
-
-    Args:
-        real: (N, D).
-        made: (M, D).
-        real_people: (N,) nobody is in training and in test.
-        made_people: (M,).
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -123,14 +203,9 @@ def marginal_distance(real: Array, made: Array) -> float:
 def correlations_kept(real: Array, made: Array, parts: Array) -> tuple[float, float]:
     """Return how much of the correlations within and across modalities made rows have, at best 1.
 
-    Args:
-        real: (N, D).
-        made: (M, D).
-        parts: (D,) which modality a column is of.
-
-    Returns:
-        Of pairs of columns within a modality, and across: one less the summed squared error over the summed squares of
-        real correlations, so that no correlation at all gives 0. NaN where there are no such pairs.
+    Of pairs of columns within a modality, and across: one less the summed squared error over the summed squares of real
+    correlations, so that no correlation at all gives 0. NaN where there are no such pairs. ``parts`` (D,) says which
+    modality a column is of.
 
     Example:
         >>> x = np.random.default_rng(0).standard_normal((500, 1)) @ np.ones((1, 2))

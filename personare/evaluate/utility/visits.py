@@ -7,6 +7,7 @@ whose columns were shuffled apart (``control``: every prevalence is right, nothi
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from scipy.stats import rankdata
@@ -14,9 +15,9 @@ from sklearn.linear_model import Ridge
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
-from personare.features.visits import VisitColumns, histories
+from personare.features.visits import VISITS, VisitColumns, histories
 
-__all__ = ["judge_copies", "judge_histories", "shuffled"]
+__all__ = ["Visits"]
 
 _DRAWS = 200
 _FEWEST_POSITIVE = 5  # times a code must occur in the test visits for a curve to be drawn
@@ -57,20 +58,38 @@ class _Figure:
     higher: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Visits:
+    """Compares made-up histories with real ones, and looks for real people among the made-up.
+
+    Each figure stands between two anchors: other real people, and real visits whose columns were shuffled apart.
+
+    **Source**: see ``judge_histories``.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
+    tracks: ClassVar[tuple[str, ...]] = (VISITS,)
+    modality: ClassVar[str] = "synthetic"
+    views: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
+        """Measure what ``judge_histories`` and ``judge_copies`` do."""
+        return [*judge_histories(original, others, released, rng=rng), *judge_copies(original, others, released)]
+
+
 def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Compare made-up histories with those of real people whom the generator never saw.
+
+    ``prevalence`` (correlation of the share of visits with each code), ``prevalence_by_person`` (of people who ever
+    have it), ``co_occurrence`` (correlation over pairs in one visit), ``transitions`` (maximum mean discrepancy of
+    bigrams of visit types), ``visits`` and ``gaps`` (Kolmogorov-Smirnov distance), ``next_visit_auc`` (codes of the
+    next visit foretold by a reader trained on made-up people; the baseline's reader was trained on real ones).
 
     Args:
         train: People the generator learned from: the best anchor, and what a reader trained on real people learns from.
         test: Other people; all figures are about how well they are met.
         made: The made-up people.
         rng: Shuffles, and resamples the people of ``test`` for the intervals.
-
-    Returns:
-        ``prevalence`` (correlation of the share of visits with each code), ``prevalence_by_person`` (of people who ever
-        have it), ``co_occurrence`` (correlation over pairs in one visit), ``transitions`` (maximum mean discrepancy of
-        bigrams of visit types), ``visits`` and ``gaps`` (Kolmogorov-Smirnov distance), ``next_visit_auc`` (codes of the
-        next visit foretold by a reader trained on made-up people; the baseline's reader was trained on real ones).
 
     Raises:
         DataError: The three have different columns, somebody is in ``train`` and ``test``, or rows are no visits.
@@ -87,14 +106,8 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
 def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
     """Look for training people among the made-up ones. Few copies are no proof of safety; many are proof of harm.
 
-    Args:
-        train: People the generator learned from.
-        test: Other people: how near strangers are to somebody of ``train`` anyway.
-        made: The made-up people.
-
-    Returns:
-        ``copies``, the share of made-up histories that are a training person's, visit by visit; and ``near_copies``,
-        the share that is nearer to a training person than 95 % of the people of ``test`` are (its control: 5 %).
+    ``copies``, the share of made-up histories that are a training person's, visit by visit; and ``near_copies``, the
+    share that is nearer to a training person than 95 % of the people of ``test`` are (its control: 5 %).
     """
     real, other, new = _read(train, test, made)
     mine, strangers = _nearest(new, real), _nearest(other, real)
