@@ -24,6 +24,7 @@ FOLDERS = {
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",
     "data.readers": "Readers of data sets",
+    "study.kinds": "Kinds of releases",
 }
 PATH = click.Path(path_type=Path)
 
@@ -266,7 +267,7 @@ def methods() -> None:
     for folder, title in FOLDERS.items():
         click.echo(click.style(f"\n{title}", bold=True))
         for method in registry.find(f"personare.{folder}").values():
-            click.echo(f"  {method.name:<22} {method.summary}")
+            click.echo(f"  {method.name:<22} {method.question and f'[{method.question}] '}{method.summary}")
 
 
 @cli.command()

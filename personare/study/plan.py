@@ -11,6 +11,7 @@ from typing import Any
 
 from personare.core import registry
 from personare.core.errors import OptionError
+from personare.core.types import RISKS
 from personare.data.labels import KINDS
 from personare.govern.budget import Budget
 
@@ -251,6 +252,22 @@ def _plan(said: dict[str, Any]) -> StudyPlan:
         name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership", "disclosure") if name in said
     }
     plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said, "others": others}, "a study file")
+    for where, kind, questions in (
+        ("attacks", "recordings", RISKS),
+        ("membership", "model", ("member",)),
+        ("disclosure", "model", ("identify", "infer")),
+    ):
+        for name in getattr(plan, where):
+            attack = registry.load("personare.evaluate.attacks", name)
+            if kind not in attack.kinds or attack.question not in questions:
+                raise OptionError(
+                    f"{name} asks '{attack.question}' of {' and '.join(attack.kinds)}, and {where} ask "
+                    f"{' or '.join(questions)} of {kind}. Move it, or take another: `personare methods` lists them."
+                )
+    for name in plan.utilities:
+        kinds_measured = getattr(registry.load("personare.evaluate.utility", name), "kinds", ("recordings",))
+        if "recordings" not in kinds_measured:
+            raise OptionError(f"{name} measures {' and '.join(kinds_measured)}, which it does unasked: leave it out.")
     return plan
 
 
