@@ -24,7 +24,10 @@ from personare.data.texts import read_text, without_addresses
 Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
 
-_NOBODY: Mapping[str, tuple[str | None, float]] = MappingProxyType({})
+People = Mapping[str, tuple[str | None, float]]
+"""Sex (``F``, ``M``) and age in years by pseudonym; None and NaN where not known."""
+
+_NOBODY: People = MappingProxyType({})
 
 
 class Made(NamedTuple):
@@ -52,10 +55,8 @@ def recording(
     return Recording(id=name, subject=subject, session=session, tracks=dict(sorted(tracks.items())), labels=labels)
 
 
-def people_table(
-    recordings: Iterable[Recording], known: Mapping[str, tuple[str | None, float]] = _NOBODY
-) -> pd.DataFrame:
-    """Return the participants' table with ``sex`` (``F``/``M``) and ``age`` (years), NaN where not known."""
+def people_table(recordings: Iterable[Recording], known: People = _NOBODY) -> pd.DataFrame:
+    """Return the participants' table, with what is known of everybody in these recordings."""
     people = sorted({recording.subject for recording in recordings})
     rows = [known.get(subject, (None, float("nan"))) for subject in people]
     columns = {"sex": pd.Series([row[0] for row in rows], dtype=object), "age": [row[1] for row in rows]}

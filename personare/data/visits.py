@@ -89,9 +89,9 @@ class Vocabulary(NamedTuple):
         return rows
 
 
-def _bin(bins: Mapping[str, float], days: float) -> str:
-    """Return the bin of a time; what is negative, by mistake, is in the first."""
-    return [name for name, start in bins.items() if start <= max(days, 0)][-1]
+def _bin(bins: Mapping[str, float], value: float) -> str:
+    """Return the last bin that does not start behind a value; what is negative, by mistake, is in the first."""
+    return [name for name, start in bins.items() if start <= max(value, 0)][-1]
 
 
 def histories(
@@ -149,9 +149,8 @@ def _start(table: str, code: str) -> str:
 
 
 def _block(table: str, digits: str) -> str:
-    if not digits.isdigit():
-        return _OTHER
-    return [_OTHER, *(name for name, start in _tables()[table].items() if int(start) <= int(digits))][-1]
+    bins = {_OTHER: 0} | {name: int(start) for name, start in _tables()[table].items()}
+    return _bin(bins, int(digits)) if digits.isdigit() else _OTHER
 
 
 @cache

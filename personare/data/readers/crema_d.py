@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from personare.core.errors import DataError
 from personare.core.types import Withheld
 from personare.data.cohort import left_out
 from personare.data.labels import emotion, sex
-from personare.data.media import media_files, track_of
+from personare.data.media import files_under, media_files, track_of
 from personare.data.reading import Found, Made, address, clips_by_name, made_from_rows, parted, people_table, recording
 from personare.data.tables import number, numbers, published, read_table
 
@@ -54,21 +54,18 @@ class CremaD:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
-        stems = {path: PurePosixPath(path).stem for path in media_files(source)}
-        good = {stem for path, stem in stems.items() if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
-        files = [
-            (path, track_of(path), stem)
-            for path, stem in stems.items()
-            if not (path.lower().endswith(".mp3") and stem in good)
-        ]
+        paths = media_files(source)
+        # MP3 copies count only where there is no other sound
+        good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
+        paths = [path for path in paths if not (path.lower().endswith(".mp3") and Path(path).stem in good)]
+        files = [(path, track_of(path), Path(path).stem) for path in paths]
         broken: list[Withheld] = []
-        for path in sorted(source.rglob("*.npz")):
-            relative = path.relative_to(source).as_posix()
+        for file in files_under(source, ".npz"):
             try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    files += [(address(relative, key), "logmel", key) for key in arrays.files]
+                with np.load(source / file, allow_pickle=False) as arrays:
+                    files += [(address(file, key), "logmel", key) for key in arrays.files]
             except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                broken.append(left_out(relative, f"it cannot be read: {error}. Get the file again."))
+                broken.append(left_out(file, f"it cannot be read: {error}. Get the file again."))
         codes = {felt: code for code, felt in _EMOTIONS.items()}
         acoustics = published(source, _ACOUSTICS)
         for row, about in enumerate(_rows(source, _ACOUSTICS, *_CLIP)):

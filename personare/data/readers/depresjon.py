@@ -12,6 +12,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, address, check_choice, parted, recording
 from personare.data.tables import numbers, read_published, read_table
 
@@ -58,10 +59,11 @@ class Depresjon:
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
         skipped: list[Withheld] = []
         dates: dict[str, pd.DatetimeIndex] = {}
-        for path in sorted(p for group in ("condition", "control") for p in (source / group).glob("*.csv*")):
-            file = path.relative_to(source).as_posix()
+        for file in files_under(source, ".csv", ".csv.gz"):
+            if file.partition("/")[0] not in ("condition", "control"):
+                continue
             try:
-                dates[file] = pd.DatetimeIndex(_activity(path).index)
+                dates[file] = pd.DatetimeIndex(_activity(source / file).index)
             except DataError as error:
                 skipped.append(left_out(file, error))
         recordings: list[Recording] = []

@@ -11,6 +11,7 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Withheld
 from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, people_table
 from personare.data.tables import numbers
 from personare.data.windows import Sampled, check_windows, make_windows, session_recordings
@@ -58,19 +59,14 @@ class Signals:
 
     def __call__(self, source: Path) -> Found:
         """Read the signals."""
-        if not source.exists():
-            raise DataError(f"There is no file or folder {source}. Give the signals.")
-        root, files = (source, list(source.rglob("*"))) if source.is_dir() else (source.parent, [source])
+        root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
         skipped: list[Withheld] = []
         sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
-        for path in sorted(files):
-            of_numbers = path.name.lower().endswith(_TABLES) and path.name not in _NO_SIGNALS
-            if path.is_file() and (of_numbers or path == source):
-                name = path.relative_to(root).as_posix()
-                try:
-                    sessions[name] = {"physio": (name, self._read(path))}
-                except DataError as error:
-                    skipped.append(left_out(name, error))
+        for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
+            try:
+                sessions[name] = {"physio": (name, self._read(root / name))}
+            except DataError as error:
+                skipped.append(left_out(name, error))
         table = source / "labels.csv"
         recordings = session_recordings(table, "file", sessions, self.window_s, self.step_s, skipped)
         return recordings, people_table(recordings), skipped

@@ -11,6 +11,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
 from personare.data.tables import numbers, read_table
 
@@ -42,14 +43,12 @@ class Studentlife:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds student_01.csv and so on.")
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
-        for path in sorted(p for p in source.rglob("*.csv*") if not p.name.startswith(".")):
-            file, named = path.relative_to(source).as_posix(), re.fullmatch(r"student_?(\d+)\.csv(\.gz)?", path.name)
+        for file in files_under(source, ".csv", ".csv.gz"):
+            named = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             try:
-                table = _days(path)
+                table = _days(source / file)
             except DataError as error:
                 skipped.append(left_out(file, error))
                 continue

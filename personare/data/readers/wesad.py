@@ -13,6 +13,7 @@ from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.cohort import left_out
 from personare.data.labels import sex
+from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
 from personare.data.reading import Found, Made, address, people_table, recording
 from personare.data.windows import Sampled, check_windows, make_windows, states_of_windows
@@ -62,14 +63,13 @@ class Wesad:
 
     def __call__(self, source: Path) -> Found:
         """Read the states of every person, a file at a time."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds S2/S2.pkl and so on.")
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
         people: dict[str, tuple[str | None, float]] = {}
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
-        for path in sorted(source.rglob("*.pkl")):
-            file, match = path.relative_to(source).as_posix(), re.fullmatch(r"S(\d+)\.pkl", path.name)
+        for file in files_under(source, ".pkl"):
+            path = source / file
+            match = re.fullmatch(r"S(\d+)\.pkl", path.name)
             try:
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
