@@ -14,7 +14,7 @@ from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features.face import pictures
+from personare.features.face import square
 from personare.features.patching import disc_over
 from personare.learn.autoencoder import Autoencoder, Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
 
@@ -71,7 +71,7 @@ class FaceAutoencoder:
 
     def cut(self, image: Array, face: Face) -> Array:
         """Return (size, size, channels): the square around a face and its surroundings."""
-        picture = pictures([image], [disc_over(face.box, enlarge=self.enlarge).square], size=self.size)[0]
+        picture = square(image, disc_over(face.box, enlarge=self.enlarge).square, size=self.size)
         return picture if self.color == "rgb" else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[..., None]
 
     def fit(

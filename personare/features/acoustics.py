@@ -59,10 +59,10 @@ def logmel(samples: Array, bands: int = 64) -> Array:
     return np.concatenate(parts).astype(np.float32)
 
 
-def mfcc(samples: Array, count: int = 19) -> Array:
-    """Return mel-frequency cepstral coefficients 1 to ``count`` and their slopes, (T, 2 count) float32."""
+def mfcc(samples: Array) -> Array:
+    """Return mel-frequency cepstral coefficients 1 to 19 and their slopes, (T, 38) float32."""
     nepers = logmel(samples, 40) * np.float32(np.log(10) / 10)
-    coefficients = dct(nepers, type=2, norm="ortho", axis=1)[:, 1 : count + 1]
+    coefficients = dct(nepers, type=2, norm="ortho", axis=1)[:, 1:20]
     return np.hstack([coefficients, slopes(coefficients)]).astype(np.float32)
 
 

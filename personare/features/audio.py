@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -149,22 +149,13 @@ def _by_libsndfile(path: Path) -> Any:
 
 
 def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
+    """Yield samples as the decoder hands them over, and their rate."""
     file = _by_libsndfile(path)
-    if file is None:
-        yield from _decoded_by_ffmpeg(path, repairs)
+    if file is not None:
+        with file, suppress(soundfile.LibsndfileError):  # damaged from there on: what came before is kept
+            while len(values := file.read(_PIECE, dtype="float32", always_2d=True)):
+                yield repairs.sane(values), float(file.samplerate)
         return
-    with file:
-        while True:
-            try:
-                values = file.read(_PIECE, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError:  # damaged from here on: keep what came before
-                return
-            if len(values) == 0:
-                return
-            yield repairs.sane(values), float(file.samplerate)
-
-
-def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
     header = wav_header(path)
     too_small = header is not None and header.is_too_small()
     try:
@@ -246,14 +237,7 @@ def _reason(error: Exception) -> str:
 
 
 def check(path: Path) -> None:
-    """Decode a file to its end and say what is wrong with its sound, before anybody relies on it.
-
-    Example:
-        >>> check(Path("nothing.wav"))
-        Traceback (most recent call last):
-        ...
-        personare.core.errors.DataError: nothing.wav does not exist or is not a file. Check the name.
-    """
+    """Decode a file to its end and say what is wrong with its sound, before anybody relies on it."""
     _, length_s, loudest = _heard(Path(path))
     if shortfall := _shortfall(Path(path), length_s):
         raise DataError(f"{path} {shortfall}")
@@ -375,12 +359,7 @@ def extract_sound(video: Path, target_wav: Path) -> bool:
 
 
 def resample(signal: Signal, rate_hz: float) -> Signal:
-    """Return the sound at another number of samples a second (soxr, high quality).
-
-    Example:
-        >>> resample(Signal(values=np.zeros((800, 2), np.float32), rate_hz=8000), 16000).values.shape
-        (1600, 2)
-    """
+    """Return the sound at another number of samples a second (soxr, high quality)."""
     if not rate_hz > 0:
         raise OptionError(f"A rate must be above 0 Hz, {rate_hz} was given.")
     if rate_hz == signal.rate_hz:

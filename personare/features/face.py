@@ -411,18 +411,10 @@ def _strong(found: Array | None, threshold: float) -> Array:
     return np.empty((0, 5)) if found is None else found[found[:, 4] >= threshold]
 
 
-def pictures(images: Iterable[Array], boxes: Iterable[Array | None], *, size: int) -> Array:
-    """Cut squares around boxes (left, top, right, bottom in pixels), (F, size, size, 3) uint8.
-
-    A box may reach beyond its image, which is then continued by its rim; None is the whole image.
-    """
-    cut = []
-    for image, box in zip(images, boxes, strict=True):
-        if box is not None:
-            middle, side = (box[:2] + box[2:4]) / 2, max(1.0, float((box[2:4] - box[:2]).max()))
-            left, top = np.floor(middle - side / 2).astype(int)
-            columns = np.clip(np.arange(left, left + round(side)), 0, image.shape[1] - 1)
-            rows = np.clip(np.arange(top, top + round(side)), 0, image.shape[0] - 1)
-            image = image[np.ix_(rows, columns)]
-        cut.append(shrink(image, (size, size)))
-    return np.stack(cut) if cut else np.empty((0, size, size, 3), np.uint8)
+def square(image: Array, box: Array, *, size: int) -> Array:
+    """Cut a square around a box, (size, size, 3) uint8; beyond the image, its rim goes on."""
+    middle, side = (box[:2] + box[2:4]) / 2, max(1.0, float((box[2:4] - box[:2]).max()))
+    left, top = np.floor(middle - side / 2).astype(int)
+    columns = np.clip(np.arange(left, left + round(side)), 0, image.shape[1] - 1)
+    rows = np.clip(np.arange(top, top + round(side)), 0, image.shape[0] - 1)
+    return shrink(image[np.ix_(rows, columns)], (size, size))

@@ -58,11 +58,6 @@ def find_model(name: str) -> Path:
 
     It comes from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that is
     installed; ``name`` is one in ``MODELS``, or the file name of a model the user brought.
-
-    Example:
-        >>> find_model("no_such_model.onnx")
-        Traceback (most recent call last):
-        personare.core.errors.MissingModelError: The model file no_such_model.onnx is not on this machine...
     """
     model = MODELS.get(name)
     file = model.file if model else name

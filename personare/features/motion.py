@@ -107,12 +107,7 @@ def _seats(tracks: Mapping[int, Mapping[int, Array]]) -> list[dict[int, Array]]:
 
 
 def head_turn(pose: Array) -> Array:
-    """Return yaw, pitch and roll in radians (to the picture's right, down, clockwise) of a (4, 4) pose, y upwards.
-
-    Example:
-        >>> head_turn(np.eye(4)).tolist()
-        [0.0, 0.0, 0.0]
-    """
+    """Return yaw, pitch and roll in radians (to the picture's right, down, clockwise) of a (4, 4) pose, y upwards."""
     flip = np.array([1.0, -1.0, 1.0])
     m = np.asarray(pose, dtype=float)[:3, :3] * flip * flip[:, None]
     angles = [-np.arctan2(m[2, 0], m[2, 2]), np.arcsin(np.clip(-m[2, 1], -1, 1)), -np.arctan2(m[0, 1], m[1, 1])]

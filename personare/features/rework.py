@@ -26,19 +26,12 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     Recordings longer than a minute go minute by minute, with 0.2 s faded into each other, so that what the rule needs
     in memory does not grow with their length. Nothing above 8 kHz is passed on.
 
-    Args:
-        speech: Any rate, any channels.
-        change: Takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
-            returns (N,). It is called once for each minute and channel and must treat them alike.
+    ``change`` takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
+    returns (N,). It is called once for each minute and channel and must treat them alike.
 
     Returns:
         Speech with the shape, rate and level of the given one, nowhere above 0.99. Where the given one is silent
         (below -80 dBFS) it is zero: what nobody can hear is not passed on either.
-
-    Example:
-        >>> tone = Signal(values=np.ones((4410, 2), np.float32) / 2, rate_hz=44100)
-        >>> rework(tone, lambda samples: -samples).values.shape
-        (4410, 2)
     """
     if len(speech.values) == 0:
         raise DataError("A recording without samples cannot be changed. Leave it out.")

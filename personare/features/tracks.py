@@ -26,7 +26,7 @@ from personare.data.media import track_of
 from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
-from personare.features.face import pictures
+from personare.features.face import square
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import PICTURES, read_picture
@@ -182,8 +182,8 @@ class _SmallPictures:
             return
         self._kept["frames"].append(cv2.resize(image, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA))
         if box is not None and not np.isnan(box).any():
-            self._kept["crops"].append(pictures([image], [box], size=_SIZE)[0])
-            self._kept["faces112"].append(pictures([image], [box], size=112)[0])
+            self._kept["crops"].append(square(image, box, size=_SIZE))
+            self._kept["faces112"].append(square(image, box, size=112))
 
     def views(self) -> dict[str, Array]:
         """Return ``crops`` and ``frames`` (F, 64, 64, 3) at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
@@ -268,10 +268,8 @@ def observe(
     faces = locations / f"{name}.npz"
     found: dict[str, Array] = {}
     problems: list[str] = []
-    for track in ("audio", "video"):
+    for track in [track for track in ("audio", "video") if track in files]:
         try:
-            if track not in files:
-                continue
             if track == "audio":
                 found |= voice_views(files[track], views)
             elif original:
@@ -350,12 +348,13 @@ class TrackForm:
 def form_of(path: Path) -> TrackForm:
     """Return the form of a track, from one of its files."""
     kind = track_of(path.name)
-    if kind == "audio":
-        return TrackForm(kind="sound", suffix=".wav")
-    if kind == "video":
-        return TrackForm(kind="film", suffix=".mp4")
-    if kind == "text":
-        return TrackForm(kind="text", suffix=".txt")
+    media = {
+        "audio": TrackForm(kind="sound", suffix=".wav"),
+        "video": TrackForm(kind="film", suffix=".mp4"),
+        "text": TrackForm(kind="text", suffix=".txt"),
+    }
+    if kind in media:
+        return media[kind]
     track = read_track(path, picture=8, landmarker=None)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":

@@ -52,13 +52,7 @@ class VideoInfo:
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read the header and the first frame of a video in any container FFmpeg knows, or of a still picture.
-
-    Example:
-        >>> probe(Path("nobody.mp4"))
-        Traceback (most recent call last):
-        personare.core.errors.DataError: nobody.mp4 does not exist. Check the name.
-    """
+    """Read the header and the first frame of a video in any container FFmpeg knows, or of a still picture."""
     if _is_picture(path):
         height, width = decoded(path).shape[:2]
         return VideoInfo(width=width, height=height, rate_hz=25.0, frames=1, duration_s=0.04, has_sound=False)
@@ -78,7 +72,7 @@ def probe(path: Path) -> VideoInfo:
             frames=stream.frames or None,
             duration_s=duration_s,
             has_sound=bool(played(container, "audio")),
-            pixel_aspect=1 / aspect if _is_sideways(frame) else aspect,
+            pixel_aspect=1 / aspect if _turn(frame)[0] else aspect,
         )
 
 
@@ -263,24 +257,21 @@ def _is_transparent(frame: Any) -> bool:
 def _seen(image: Array, frame: Any, crop: Crop) -> Array:
     """Crop a picture, then turn and mirror it as its container's display matrix says (phones film sideways)."""
     image = image[crop.top : image.shape[0] - crop.bottom, crop.left : image.shape[1] - crop.right]
-    a, b, c, d = _matrix(frame)
-    if _is_sideways(frame):
-        image, a, d = np.swapaxes(image, 0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    sideways, down, across = _turn(frame)
+    if sideways:
+        image = np.swapaxes(image, 0, 1)
+    return np.ascontiguousarray(image[::down, ::across])
 
 
-def _is_sideways(frame: Any) -> bool:
-    """Whether x and y change places."""
-    a, b, _, _ = _matrix(frame)
-    return abs(b) > abs(a)
-
-
-def _matrix(frame: Any) -> tuple[int, int, int, int]:
+def _turn(frame: Any) -> tuple[bool, int, int]:
+    """Return whether x and y change places, and then the steps down and across in which a picture is shown."""
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
-        return 1, 0, 0, 1
+        return False, 1, 1
     a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5].tolist()
-    return a, b, c, d
+    sideways = abs(b) > abs(a)
+    down, across = (b, c) if sideways else (d, a)
+    return sideways, -1 if down < 0 else 1, -1 if across < 0 else 1
 
 
 class VideoWriter:

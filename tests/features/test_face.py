@@ -10,7 +10,7 @@ import pytest
 from personare.core.errors import OptionError
 from personare.features import video
 from personare.features.centerface import CenterFace, shrink
-from personare.features.face import FaceLocator, pictures
+from personare.features.face import FaceLocator, square
 
 HEIGHT, WIDTH, SIDE = 144, 192, 32
 ROOM = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 120, (HEIGHT, WIDTH), dtype=np.uint8), (0, 0), 3)
@@ -315,15 +315,15 @@ def test_options_that_cannot_work_are_refused(options):
         FaceLocator(**options)
 
 
-def test_pictures_are_square_and_go_on_beyond_the_rim():
+def test_a_square_goes_on_beyond_the_rim():
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, 30:] = 200
-    cut = pictures([image, image], [np.array([40, 10, 80, 30]), None], size=16)
-    assert cut.shape == (2, 16, 16, 3)
-    assert (cut[0] == 200).all(), "the right half, continued beyond the picture"
-    assert cut[1][:, 0].max() == 0
-    assert cut[1][:, -1].min() == 200
-    assert pictures([], [], size=16).shape == (0, 16, 16, 3)
+    beyond = square(image, np.array([40, 10, 80, 30]), size=16)
+    assert beyond.shape == (16, 16, 3)
+    assert (beyond == 200).all(), "the right half, continued beyond the picture"
+    across = square(image, np.array([10, 0, 50, 40]), size=16)
+    assert across[:, 0].max() == 0
+    assert across[:, -1].min() == 200
 
 
 def test_centerface_takes_any_size_and_sees_nobody_in_noise():
