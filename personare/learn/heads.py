@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
@@ -70,24 +71,16 @@ class HeadTraining:
         average: The last share of the steps whose weights are averaged; 0 keeps the last.
     """
 
-    steps: int = 100
-    batch: int = 0
-    learning_rate: float = 1.0
-    momentum: float = 0.9
-    clip_norm: float = 1.0
-    average: float = 0.25
+    steps: Count = 100
+    batch: Whole = 0
+    learning_rate: Positive = 1.0
+    momentum: PartShare = 0.9
+    clip_norm: Positive = 1.0
+    average: Share = 0.25
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.steps < 1 or self.batch < 0 or not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise OptionError(
-                "steps must be at least 1, batch not negative, learning_rate and clip_norm above 0; they are "
-                f"{self.steps}, {self.batch}, {self.learning_rate} and {self.clip_norm}."
-            )
-        if not 0 <= self.momentum < 1 or not 0 <= self.average <= 1:
-            raise OptionError(
-                f"momentum must be in [0, 1) and average in [0, 1], they are {self.momentum} and {self.average}."
-            )
+        check_options(self)
 
 
 def fit_heads(
