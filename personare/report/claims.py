@@ -10,10 +10,8 @@ from urllib.parse import quote
 
 from personare.core.types import Spend
 
-__all__ = ["LEAKY", "Claim", "Training", "links_of", "read_cards", "read_training"]
+__all__ = ["Claim", "links_of", "read_cards", "read_training"]
 
-LEAKY = "leaky_random_9_1"
-"""The protocol that judges a model on other recordings of the people it learned from."""
 _BESIDE = (
     ("preview.html", "all of it, to look at"),
     ("README.md", "its card"),
@@ -51,24 +49,6 @@ class Claim:
         return f"ε = {self.epsilon:.3g}, {delta}, for one {self.unit or 'unit that was not recorded'}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How one model was trained, as its training step recorded it, and what it claims."""
-
-    options: Mapping[str, Any]
-    recordings: int | None
-    people: int | None
-    tested: int | None
-    modalities: tuple[str, ...]
-    spends: tuple[Spend, ...]
-    claim: Claim
-
-    @property
-    def leaky(self) -> bool:
-        """Whether it was judged on people it learned from."""
-        return bool(self.options.get("protocol") == LEAKY)
-
-
 def claim_of(spends: Sequence[Mapping[str, Any]]) -> Claim:
     """Return all that was spent as one claim, by composition; one of recordings, if any of it is.
 
@@ -87,30 +67,25 @@ def claim_of(spends: Sequence[Mapping[str, Any]]) -> Claim:
     return Claim(epsilon=epsilon, delta=delta, unit=unit, accountant=str(spends[0].get("accountant", "")))
 
 
-def read_training(run: Path, missing: list[str]) -> dict[str, Training]:
-    """Return how each model was trained, from ``trained.json``; ``missing`` gets a sentence for what cannot be read."""
-    file, found = run / "trained.json", {}
+def read_training(run: Path, missing: list[str]) -> tuple[dict[str, Mapping[str, Any]], dict[str, Claim]]:
+    """Return how each model was trained (``options``, ``result``), from ``trained.json``, and what it claims.
+
+    ``missing`` gets a sentence for what cannot be read.
+    """
+    file, trained, claims = run / "trained.json", {}, {}
     try:
         records = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
     except (OSError, ValueError) as error:
         missing.append(f"trained.json could not be read ({error}).")
-        return {}
+        records = []
     for number, record in enumerate(records, start=1):
         try:
-            options, result = record["options"], record["result"]
-            spends = result["spends"]  # absent is not the same as none: a claim is never guessed
-            found[str(options["name"])] = Training(
-                options=options,
-                recordings=result.get("recordings"),
-                people=result.get("people"),
-                tested=result.get("tested"),
-                modalities=tuple(map(str, result.get("modalities") or options.get("modalities") or ())),
-                spends=tuple(Spend(**spend) for spend in spends),
-                claim=claim_of(spends),
-            )
+            name = str(record["options"]["name"])
+            claims[name] = claim_of(record["result"]["spends"])  # absent is not the same as none: nothing is guessed
+            trained[name] = record
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             missing.append(f"trained.json, entry {number}, could not be read ({type(error).__name__}: {error}).")
-    return found
+    return trained, claims
 
 
 def read_cards(run: Path, releases: Sequence[Mapping[str, Any]], missing: list[str]) -> dict[str, Claim]:

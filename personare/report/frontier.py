@@ -87,7 +87,7 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     if kind == "recordings":  # one that hides face and voice would repeat the voice's point
         made = {n: "+".join(sorted(record.release(n).get("modalities") or group.split("+"))) for n in names}
         names = [n for n in names if made[n] == group] or names
-    leaky = {n for n in names if n in record.trained and record.trained[n].leaky}
+    leaky = set(filter(record.leaky, names))
     for name in names:
         point = _point(record.results, name, kind, group)
         if name in leaky and len(leaky) < len(names):  # one picture cannot hold both

@@ -10,7 +10,7 @@ from typing import Any
 
 from personare.core.errors import DataError
 from personare.core.types import Result
-from personare.report.claims import Claim, Training, read_cards, read_training
+from personare.report.claims import Claim, read_cards, read_training
 from personare.report.words import KINDS
 
 __all__ = ["RunRecord", "read_run"]
@@ -36,8 +36,8 @@ _OPTIONAL = ("reference", "not_made")
 class RunRecord:
     """A run folder as the report sees it: the study's files by name, empty where one is absent.
 
-    ``trained`` is by model, ``claims`` by representation and synthetic cohort; ``missing`` holds one sentence for each
-    piece that is not there or could not be read.
+    ``trained`` is by model, ``claims`` by release, where its card or training tells; ``missing`` holds one sentence for
+    each piece that is not there or could not be read.
     """
 
     root: Path
@@ -50,7 +50,7 @@ class RunRecord:
     versions: Mapping[str, Any]
     examples: Mapping[str, Any]
     reference: Sequence[Mapping[str, Any]]
-    trained: Mapping[str, Training]
+    trained: Mapping[str, Mapping[str, Any]]
     claims: Mapping[str, Claim]
     study: Mapping[str, Any]
     study_text: str
@@ -103,10 +103,16 @@ class RunRecord:
         classes = self.cohort.get("label_kind") in (None, "", "nominal")
         return f"{self.label} {'recall' if classes else 'concordance'}"
 
+    def protocol(self, name: str) -> str:
+        """Return how people were parted to train and judge a model; empty where that is not recorded."""
+        return str(self.trained[name]["options"].get("protocol") or "") if name in self.trained else ""
+
+    def leaky(self, name: str) -> bool:
+        """Whether a model was judged on other recordings of the people it learned from."""
+        return self.protocol(name) == "leaky_random_9_1"
+
     def claim(self, name: str) -> Claim:
         """Return the privacy that a release claims; what was only asked for where neither step nor card says it."""
-        if name in self.trained:
-            return self.trained[name].claim
         if name in self.claims:
             return self.claims[name]
         for chosen in (self.release(name).get("options") or {}).values():
@@ -126,7 +132,8 @@ def read_run(run: Path) -> RunRecord:
     rows = _rows(piece.pop("results"), piece.pop("details"), missing)
     for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    piece |= {"trained": read_training(run, missing), "claims": read_cards(run, piece["releases"], missing)}
+    trained, claims = read_training(run, missing)
+    piece |= {"trained": trained, "claims": claims | read_cards(run, piece["releases"], missing)}
     return RunRecord(root=run, results=rows, study=study, study_text=text, missing=tuple(missing), **piece)
 
 

@@ -112,13 +112,13 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
         spare = {"uar": known.utility, "top1": known.risk, "person_top1": known.together}
         for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
             cells[column["key"]] = cells[column["key"]] or spare.get(column["query"].figures[0])
-    trained, broken = record.trained.get(name), broken_claim(record.results, name)
+    broken = broken_claim(record.results, name)
     return Row(
         release=name,
         group=group,
         method=", ".join(map(str, (record.release(name).get("methods") or {}).values())),
-        protocol=str(trained.options.get("protocol") or "") if trained else "",
-        leaky=trained.leaky if trained else False,
+        protocol=record.protocol(name),
+        leaky=record.leaky(name),
         cells=cells,
         claim=record.claim(name),
         broken=f"{words.name_of(broken)}: {broken.reason}" if broken else "",

@@ -160,3 +160,28 @@ def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         write_report(tmp_path / "gone")
     assert not (tmp_path / "gone").exists()
+
+
+def test_a_kind_of_release_from_another_package_has_its_place(fake_run: Path) -> None:
+    rows = json.loads((fake_run / "results.json").read_text(encoding="utf-8"))
+    read = {"question": "read", "method": "reader", "figure": "uar", "value": 0.6, "baseline": 0.8, "control": 0.2}
+    told = {
+        "question": "identify",
+        "method": "matcher",
+        "figure": "top1",
+        "value": 0.3,
+        "baseline": 0.9,
+        "control": 0.1,
+    }
+    own = [{"release": "drawn", "kind": "sketches", **one} for one in (read, told | {"better": "lower"})]
+    write(fake_run, "results", [*rows, *own])
+    (fake_run / "details.json").unlink()
+    released = json.loads((fake_run / "releases.json").read_text(encoding="utf-8"))
+    made = {"name": "drawn", "kind": "sketches", "modalities": [], "methods": {"sketches": "pencil"}, "options": {}}
+    write(fake_run, "releases", [*released, made])
+    write(fake_run, "cohort", COHORT | {"kind": "identifiable"})
+    text = write_report(fake_run).read_text(encoding="utf-8")
+    assert '<section id="sketches">' in text and 'id="release-drawn"' in text
+    assert "The strongest attack finds 30\u00a0%" in text and "Best trade: sketches" in text
+    assert "matcher" in text[text.index('<section id="self-tests">') : text.index('<section id="skipped">')]
+    assert "drawn,pencil,0.6" in (fake_run / "sketches_table.csv").read_text(encoding="utf-8")
