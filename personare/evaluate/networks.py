@@ -15,8 +15,6 @@ from personare.learn.cnn import SmallCnn
 from personare.learn.encoders import TableMlp
 from personare.learn.loop import Budget, seeded, train
 
-__all__ = ["CnnReader", "Perceptron"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptron:
