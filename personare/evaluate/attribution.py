@@ -18,8 +18,6 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.types import Array, Batch
 
-__all__ = ["integrated_gradients", "modality_shapley", "weights_by_class"]
-
 _MOST: Final = 5  # modalities; each subset is one pass over the recordings
 
 

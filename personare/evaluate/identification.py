@@ -20,8 +20,6 @@ from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification, wilson_ends
 from personare.evaluate.unmeasured import unmeasured
 
-__all__ = ["ATTACKERS", "FIGURES", "Halves", "Trials", "identify", "measure_trials", "naming_rows", "not_measured"]
-
 ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
 Halves = Sequence[tuple[Sequence[str], Sequence[str]]]
 FIGURES: Mapping[str, Literal["higher", "lower"]] = {
@@ -40,25 +38,15 @@ _GROUPS = 20  # random groups of five of each half of a person's recordings
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """What one attacker made of every recording it had to name.
+    """What one attacker made of every recording it had to name."""
 
-    Attributes:
-        attack: Name of the attack's file.
-        attacker: One of ``ATTACKERS``.
-        ids: (N,) recordings.
-        subjects: (N,) who is really in them.
-        people: (P,) everybody enrolled, sorted.
-        scores: (N, P) standardized within each recording; a row of zeros where there was nothing to look at.
-        half: (N,) which half of the recordings it was asked in; the other one was enrolled.
-    """
-
-    attack: str
-    attacker: str
-    ids: tuple[str, ...]
-    subjects: Array
-    people: Array
-    scores: Array
-    half: Array
+    attack: str  # name of the attack's file
+    attacker: str  # one of ``ATTACKERS``
+    ids: tuple[str, ...]  # (N,) recordings
+    subjects: Array  # (N,) who is really in them
+    people: Array  # (P,) everybody enrolled, sorted
+    scores: Array  # (N, P) standardized within each recording; a row of zeros where there was nothing to look at
+    half: Array  # (N,) which half of the recordings it was asked in; the other one was enrolled
 
     @property
     def truth(self) -> Array:
@@ -76,21 +64,10 @@ def identify(
 ) -> list[Trials]:
     """Let an attack name the people of a release as each of the three attackers.
 
-    Args:
-        identifier: The attack. Of several ``views`` each is tried, and enrollment data say how far to believe it.
-        original: The recordings before.
-        released: The same recordings after; the very same object to measure unprotected data.
-        name: The attack's name.
-        halves: (enroll, test) ids, usually both ways round.
-        seed: Of the run.
-
-    Returns:
-        The trials of ``ignorant`` (trained and enrolled on originals), ``lazy_informed`` (trained on originals,
-        enrolled on released), ``semi_informed`` (trained and enrolled on released). On unprotected data the three
-        are one and the same.
-
-    Raises:
-        DataError: Fewer than half of the recordings have any of the views.
+    ``ignorant`` is trained and enrolled on originals, ``lazy_informed`` trained on originals and enrolled on released,
+    ``semi_informed`` trained and enrolled on released recordings. On unprotected data, the very same object twice, the
+    three are one. Of several ``views`` each is tried, and enrollment data say how far to believe it. ``halves`` are
+    (enroll, test) ids, usually both ways round.
     """
     before = {view: usable_clips(original, view) for view in identifier.views}  # type: ignore[attr-defined]
     after = before if released is original else {view: usable_clips(released, view) for view in before}
@@ -247,10 +224,7 @@ def naming_rows(
         replace(
             row,
             figure=figure,
-            value=found[figure].value,
-            low=found[figure].low,
-            high=found[figure].high,
-            n=found[figure].n,
+            **found[figure].columns,
             control=_CONTROLS.get(figure, 1 / len(people)),
             better=FIGURES[figure],
             reason="; ".join(filter(None, (row.reason, few if figure == "top1_5" else ""))),

@@ -5,24 +5,13 @@ Clips of one person are alike, so drawing clips again would make every interval 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
 from personare.core.errors import DataError
 from personare.core.types import Array
-
-__all__ = [
-    "Estimate",
-    "agreement",
-    "mean_over_people",
-    "over_people",
-    "recall_and_accuracy",
-    "top1_credit",
-    "verification",
-    "wilson",
-    "wilson_ends",
-]
 
 DRAWS = 1000
 _Z = float(norm.ppf(0.975))
@@ -38,6 +27,11 @@ class Estimate:
     high: float
     n: int
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What it is in a row of results."""
+        return dict(vars(self))
+
 
 def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
     """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
@@ -51,8 +45,7 @@ def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.ran
 
 
 def _by_person(values: Array, person: Array) -> Array:
-    """Sum rows of the same person: (N, ...) to (P, ...)."""
-    _, index = np.unique(person, return_inverse=True)
+    _, index = np.unique(person, return_inverse=True)  # (N, ...) to sums (P, ...)
     total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
     np.add.at(total, index, values)
     return total
@@ -88,11 +81,9 @@ def over_people(
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:
-    """Return how much of each trial was named right: 1, 0, or a share where people tie for the best score.
+    """Return how much of each trial (N, P) was named right: 1, 0, or a share where people tie for the best score.
 
-    Args:
-        scores: (N, P) higher is more likely.
-        truth: (N,) column of the right person; -1 if that person was not enrolled.
+    ``truth`` (N,) is the column of the right person; -1 if that person was not enrolled.
 
     Example:
         >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
@@ -106,18 +97,10 @@ def top1_credit(scores: Array, truth: Array) -> Array:
 def recall_and_accuracy(
     truth: Array, predicted: Array, person: Array, classes: Array, *, rng: np.random.Generator
 ) -> tuple[Estimate, Estimate, Array]:
-    """Return unweighted average recall, accuracy, and the confusion matrix.
+    """Return unweighted average recall, accuracy, and the (K, K) confusion matrix, rows = truth.
 
-    Args:
-        truth: (N,) class of each clip.
-        predicted: (N,) class read from it; or (N, K) shares, where a tie between two classes is half of each.
-        person: (N,) who is in it.
-        classes: (K,) all classes.
-        rng: Draws the people.
-
-    Returns:
-        The mean of the recalls of classes that occur (people drawn without one of them do not count), the share right,
-        and (K, K) counts, rows = truth.
+    Recall is the mean over classes that occur; people drawn without one of them do not count. ``predicted`` are (N,)
+    classes, or (N, K) shares, where a tie between two classes is half of each.
 
     Example:
         >>> a = np.array(["x", "x", "x", "y"])
@@ -186,16 +169,11 @@ def verification(
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, list[float]]]]:
     """Return how well scores tell "same person" from "other person", over all (enrolled person, trial) pairs.
 
-    Args:
-        scores: (N, P) one score for each trial and enrolled person.
-        truth: (N,) column of the right person; trials with -1 have only non-mated pairs.
-        person: (N,) who is resampled with the trial.
-        rng: Draws the people.
-
-    Returns:
-        ``eer`` (equal error rate), ``dsys`` (linkability: 0 where nothing can be linked, 1 where everything can; from
-        histograms with a bin for every ten mated scores, 2 to 100) and ``tar_far1`` (true accepts at 1 % false
-        accepts); and histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture.
+    ``eer`` (equal error rate), ``dsys`` (linkability: 0 where nothing can be linked, 1 where everything can; from
+    histograms with a bin for every ten mated scores, 2 to 100) and ``tar_far1`` (true accepts at 1 % false accepts);
+    and histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture. ``scores`` are (N, P)
+    of trials and enrolled people, ``truth`` (N,) the column of the right person; trials with -1 have only non-mated
+    pairs.
 
     **Source**: VoicePrivacy evaluation plans 2020 and 2022; M. Gomez-Barrero, J. Galbally, C. Rathgeb, C. Busch,
     "General framework to evaluate unlinkability in biometric template protection systems", IEEE TIFS 13(6), 2018.
@@ -270,7 +248,6 @@ def _tar(far: Array, frr: Array, allowed: float) -> Array:
 
 
 def _linkability(mated: Array, other: Array) -> Array:
-    """Return D_sys with w = 1 from histograms (draws, bins)."""
     p_mated = mated / np.maximum(mated.sum(axis=1, keepdims=True), 1e-12)
     p_other = other / np.maximum(other.sum(axis=1, keepdims=True), 1e-12)
     # 2 LR / (1 + LR) - 1 = (mated - other) / (mated + other), and 1 where other = 0

@@ -14,8 +14,6 @@ from personare.evaluate.classifiers import Clips, Predict, numbered, vectors
 from personare.learn.loop import Budget, seeded, train
 from personare.learn.networks import SmallCnn, TableMlp
 
-__all__ = ["CnnReader", "Perceptron"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptron:

@@ -21,21 +21,6 @@ from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
 from personare.evaluate.unmeasured import unmeasured
 
-__all__ = [
-    "ANSWERS",
-    "READERS",
-    "Reading",
-    "Task",
-    "kinds_of_people",
-    "measure_chosen",
-    "measure_reading",
-    "quality",
-    "read_and_measure",
-    "read_rows",
-    "read_view",
-    "unread",
-]
-
 READERS = ("fixed_reader", "retrained_reader")
 ANSWERS = "answers"
 """In the detail of a reading's first row: the reading, by which the judge chooses among readers."""
@@ -105,7 +90,6 @@ class Task:
     adapt: bool = False
 
     def __post_init__(self) -> None:
-        """Check the kind."""
         if self.kind and self.kind not in KINDS:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
@@ -162,10 +146,6 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     Returns:
         One reading for each of ``READERS``.
-
-    Raises:
-        DataError: Fewer than half of the recordings have the view, there are too few classes or people, or numbers are
-            asked for and the reader knows classes only.
     """
     labels, subjects, kind, reason = _labelled(original, released, task)
     before = usable_clips(original, task.view)
@@ -299,10 +279,7 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
             method=name,
             figure=figure,
             attacker=reading.reader,
-            value=estimate.value,
-            low=estimate.low,
-            high=estimate.high,
-            n=estimate.n,
+            **estimate.columns,
             control=control,
             unit={"ccc": "correlation", "r2": "share of variance", "mae": "steps"}.get(figure, "share"),
             better="lower" if figure == "mae" else "higher",
@@ -385,9 +362,6 @@ def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[s
         table: Rows are recordings; ``subject``, ``sex``, ``age`` (years).
         name: ``sex`` or ``age``; ages become ``older`` and ``younger`` than the median person.
         fewest: Least people of each kind.
-
-    Raises:
-        DataError: Nobody's attribute is known, or one kind has too few people.
 
     Example:
         >>> people = pd.DataFrame({"subject": ["a", "b"], "age": [20, 60]})

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array, Result
 from personare.data.splits import content_halves
 from personare.evaluate.classifiers import Kernel
@@ -26,9 +26,6 @@ class ModelIdentity:
     The same attacker reads what went into the model: where it fails there, it is marked ``not informative``. Halves
     differ in content (sentence, or whatever the recordings repeat) as far as they can.
 
-    Attributes:
-        fewest: Least people.
-
     **Source**: ours; kernel classifiers on standardized vectors, as for prosody.
     """
 
@@ -37,12 +34,10 @@ class ModelIdentity:
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 
-    fewest: int = 2
+    fewest: int = 2  # least people
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.fewest < 2:
-            raise OptionError(f"model_identity needs fewest of at least 2 people, given {self.fewest}.")
+        check_options(self, at_least={"fewest": 2})
 
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator

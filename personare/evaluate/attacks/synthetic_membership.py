@@ -43,7 +43,6 @@ class DensityRatio:
     estimator: Literal["neighbor", "normal"] = "neighbor"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.estimator not in ("neighbor", "normal"):
             raise OptionError(f"estimator must be 'neighbor' or 'normal', given {self.estimator!r}.")
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, KernelClassifier, learn_classes, standardized
 
@@ -30,11 +30,6 @@ class VoiceGmm:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        components: Gaussians in the mixture.
-        relevance: Frames' worth of belief in everybody's mixture when adapting it to a person.
-        stride: Every which frame is used; neighbors (10 ms) are alike.
-
     **Source**: D. Reynolds, T. Quatieri, R. Dunn, "Speaker verification using adapted Gaussian mixture models", Digital
     Signal Processing 10, 2000; W. Campbell, D. Sturim, D. Reynolds, "Support vector machines using GMM supervectors
     for speaker verification", IEEE SPL 13(5), 2006. Ours: kernel ridge regression instead of a support vector
@@ -42,25 +37,15 @@ class VoiceGmm:
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("mfcc",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    components: int = 64
-    relevance: float = 16.0
-    stride: int = 2
+    components: int = 64  # Gaussians in the mixture
+    relevance: float = 16.0  # frames' worth of belief in everybody's mixture when adapting it to a person
+    stride: int = 2  # every which frame is used; neighbors (10 ms) are alike
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.components < 2 or self.stride < 1:
-            raise OptionError(
-                "voice_gmm needs components of at least 2 and a stride of at least 1, "
-                f"given {self.components} and {self.stride}."
-            )
-        if not self.relevance > 0:
-            raise OptionError(f"voice_gmm's relevance must be above 0, given {self.relevance}. Try 16.")
+        check_options(self, at_least={"components": 2, "stride": 1}, above={"relevance": 0})
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Background":
         """Learn everybody's mixture of (T, D) cepstra, with and without each clip's mean."""

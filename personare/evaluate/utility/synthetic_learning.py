@@ -61,10 +61,7 @@ class SyntheticLearning:
                     question="read",
                     method=name,
                     figure=figure,
-                    value=estimate.value,
-                    low=estimate.low,
-                    high=estimate.high,
-                    n=estimate.n,
+                    **estimate.columns,
                     baseline=real.value,
                     control=chance,
                 )
