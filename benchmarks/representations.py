@@ -34,7 +34,7 @@ from personare.represent.adversarial import Adversarial
 from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
 from personare.represent.noise import Noise
-from personare.study.admission import admit
+from personare.study.opening import admit
 from personare.study.opening import table as table_of
 
 FIGURES = (

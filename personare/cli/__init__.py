@@ -76,8 +76,8 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from dataclasses import replace
 
     from personare.data.cohort import open_cohort
-    from personare.study.admission import open_ledger
     from personare.study.needs import lacking_of
+    from personare.study.opening import open_ledger
     from personare.study.parallel import Workers
     from personare.study.plan import for_tracks, load_plan
     from personare.study.run import made_up_cohort, run_study, stages

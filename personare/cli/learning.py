@@ -79,8 +79,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     """Train a model on a COHORT, judge it on people it never met, attack it, and write model, card and report."""
     from personare.core import registry
     from personare.data.cohort import open_cohort
-    from personare.study.admission import open_ledger
     from personare.study.kinds.models import ModelPlan
+    from personare.study.opening import open_ledger
     from personare.study.parallel import Workers
     from personare.study.plan import StudyPlan, as_toml
     from personare.study.run import run_study
@@ -189,7 +189,7 @@ def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) ->
 def reproduce(paper: str, cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Run a PAPER's comparison on a cohort and print its table with ours beside it, as CSV, LaTeX and a picture too."""
     from personare.data.cohort import open_cohort
-    from personare.study.admission import open_ledger
+    from personare.study.opening import open_ledger
     from personare.study.reproduce import reproduce_pamrl
 
     people = open_cohort(cohort)

@@ -36,8 +36,8 @@ _PATH = click.Path(path_type=Path)
 def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
     from personare.data.cohort import open_cohort
-    from personare.study.admission import open_ledger
     from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
+    from personare.study.opening import open_ledger
     from personare.study.parallel import Workers
     from personare.study.plan import StudyPlan
     from personare.study.study import Study
@@ -72,8 +72,8 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
     from personare.data.cohort import open_cohort
-    from personare.study.admission import open_ledger
     from personare.study.kinds.representations import RepresentationPlan, write_representation
+    from personare.study.opening import open_ledger
     from personare.study.plan import StudyPlan
     from personare.study.study import Study
 

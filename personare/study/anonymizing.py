@@ -113,7 +113,7 @@ class _Anonymizing:
     def cohort(self, root: Path, target: Path, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
         from personare.data.cohort import UNFINISHED, open_cohort
-        from personare.study.admission import admit, open_ledger
+        from personare.study.opening import admit, open_ledger
 
         cohort = open_cohort(root)
         there = sorted({label for r in cohort.recordings for label in r.labels})
@@ -211,7 +211,7 @@ class _Anonymizing:
     def _fit(self, recordings: Sequence[Recording], sources: Sources) -> Masks:
         if self.background is not None:
             from personare.data.cohort import open_cohort
-            from personare.study.admission import admit, open_ledger
+            from personare.study.opening import admit, open_ledger
 
             cohort = open_cohort(self.background)
             ledger = open_ledger(None, cohort.root)
