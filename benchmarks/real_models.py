@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from personare.cli.learning import method_options
+from personare.cli.terminal import method_options
 from personare.core import registry
 from personare.core.randomness import generator
 from personare.data.cohort import open_cohort

@@ -10,9 +10,15 @@ UNEXPECTED: Final = "unexpected"  # key of a row's detail: the error is no answe
 Asked = Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
 
 
+def kinds_of(method: Any) -> tuple[str, ...]:
+    """Return the kinds of releases that a method can be asked of: recordings where it does not say."""
+    kinds: tuple[str, ...] = getattr(method, "kinds", ("recordings",))
+    return kinds
+
+
 def answers(method: Any, kind: str) -> bool:
-    """Whether a method can be asked of a kind of release; of recordings where it does not say."""
-    return kind in getattr(method, "kinds", ("recordings",))
+    """Whether a method can be asked of a kind of release."""
+    return kind in kinds_of(method)
 
 
 def unmeasured(method: str, question: Asked, error: Exception, *, figure: str = "", **columns: Any) -> Result:

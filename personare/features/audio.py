@@ -19,7 +19,6 @@ import av
 import numpy as np
 import soundfile
 import soxr
-from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
@@ -429,6 +428,8 @@ def _limited(values: Array, step: int) -> Array:
     if loudest.max() <= CEILING:
         return values
     needed = np.minimum(1.0, CEILING / np.maximum(loudest, CEILING))
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d  # a film without sound need not wait for it
+
     knots = uniform_filter1d(minimum_filter1d(needed, 13, mode="nearest"), 11, mode="nearest")
     middles = (np.arange(len(loudest)) + 0.5) * step
     for at in range(0, len(values), _CHUNK):  # in place, so that an hour needs little more than itself

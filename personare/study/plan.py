@@ -13,6 +13,7 @@ from personare.core import registry
 from personare.core.errors import OptionError
 from personare.core.types import RISKS
 from personare.data.labels import KINDS
+from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
 
 _KINDS = "personare.study.kinds"
@@ -259,15 +260,17 @@ def _plan(said: dict[str, Any]) -> StudyPlan:
     ):
         for name in getattr(plan, where):
             attack = registry.load("personare.evaluate.attacks", name)
-            if kind not in attack.kinds or attack.question not in questions:
+            if not answers(attack, kind) or attack.question not in questions:
                 raise OptionError(
-                    f"{name} asks '{attack.question}' of {' and '.join(attack.kinds)}, and {where} ask "
+                    f"{name} asks '{attack.question}' of {' and '.join(kinds_of(attack))}, and {where} ask "
                     f"{' or '.join(questions)} of {kind}. Move it, or take another: `personare methods` lists them."
                 )
     for name in plan.utilities:
-        kinds_measured = getattr(registry.load("personare.evaluate.utility", name), "kinds", ("recordings",))
-        if "recordings" not in kinds_measured:
-            raise OptionError(f"{name} measures {' and '.join(kinds_measured)}, which it does unasked: leave it out.")
+        measure = registry.load("personare.evaluate.utility", name)
+        if not answers(measure, "recordings"):
+            raise OptionError(
+                f"{name} measures {' and '.join(kinds_of(measure))}, which it does unasked: leave it out."
+            )
     return plan
 
 

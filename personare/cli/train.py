@@ -1,67 +1,16 @@
 """The verbs about models: train, evaluate, audit, price privacy, and reproduce a paper."""
 
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from personare.core.errors import IncompleteError, OptionError, PolicyError
-from personare.core.types import Withheld
-
-__all__ = ["audit", "evaluate", "method_options", "privacy", "reproduce", "tell_incomplete", "tell_run", "train"]
-
-_MOST = 30  # lines about what was not made
-
-_PATH = click.Path(path_type=Path)
-_LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
-
-
-def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20") -> dict[str, Any]:
-    """Read NAME=VALUE; the value is TOML where it can be, text otherwise."""
-    import tomllib
-
-    found: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (equals and name):
-            raise OptionError(f"-o takes {form}, not '{text}'.")
-        try:
-            found[name] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[name] = value
-    return found
-
-
-def tell_run(out: Path, first: str = "") -> None:
-    """Print what a run found and where; what was planned and not made comes last, as exit status 3."""
-    from personare.data.runs import private_folder
-    from personare.report.tables import text_table
-    from personare.study.outputs import not_made
-
-    click.echo(text_table(out))
-    click.echo(f"\n{first}Report: {out / 'report.html'}\nNumbers: {out / 'results.json'}")
-    click.echo(
-        f"{out} may be sent. {private_folder(out).name}, beside it, holds faces and voices as recorded: never send it; "
-        f"remove it with personare purge {out}"
-    )
-    tell_incomplete(not_made(out))
-
-
-def tell_incomplete(items: Sequence[Withheld]) -> None:
-    """Say what was planned and could not be made, and end with exit status 3; nothing where all was.
-
-    Raises:
-        IncompleteError: Something was not.
-    """
-    if items:
-        lines = [f"  {one.item}: {one.problem.rstrip('.')}. {one.fix}" for one in items[:_MOST]]
-        more = [f"  ... and {len(items) - _MOST} more"] if len(items) > _MOST else []
-        raise IncompleteError("\n".join([f"planned and not made ({len(items)}):", *lines, *more]))
+from personare.cli.terminal import LEDGER, PATH, method_options, tell_run
+from personare.core.errors import OptionError, PolicyError
 
 
 @click.command()
-@click.argument("cohort", type=_PATH)
+@click.argument("cohort", type=PATH)
 @click.option("--method", required=True, help="A learner, e.g. private_head; see `personare methods`.")
 @click.option("--label", default="emotion", show_default=True, help="What is learned.")
 @click.option("--modality", "modalities", multiple=True, help="A track to read; default: all but films.")
@@ -69,12 +18,12 @@ def tell_incomplete(items: Sequence[Withheld]) -> None:
 @click.option("--epsilon", type=float, help="Differential privacy: what training may cost; default: none.")
 @click.option("--delta", type=float, help="The chance that this fails; below one over the units.")
 @click.option("--unit", type=click.Choice(["person", "recording"]), help="What is protected.")
-@click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for scaling.")
+@click.option("--public", type=PATH, help="Cohort of people whose data need no protection, for scaling.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
 @click.option("--shadows", default=8, show_default=True, help="Models that attack it; 0 for none.")
-@click.option("--out", type=_PATH, default=Path("runs/model"), show_default=True, help="The run folder.")
+@click.option("--out", type=PATH, default=Path("runs/model"), show_default=True, help="The run folder.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
-@_LEDGER
+@LEDGER
 def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) -> None:
     """Train a model on a COHORT, judge it on people it never met, attack it, and write model, card and report."""
     from personare.core import registry
@@ -99,9 +48,9 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
 
 
 @click.command()
-@click.argument("run", type=_PATH)
-@click.option("--cohort", type=_PATH, help="Other people to judge by; default: those kept out of training.")
-@_LEDGER
+@click.argument("run", type=PATH)
+@click.option("--cohort", type=PATH, help="Other people to judge by; default: those kept out of training.")
+@LEDGER
 def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     """Measure the models of a RUN: accuracy, calibration, by sex and age, with missing and noisy modalities."""
     from personare.data.runs import private_folder
@@ -116,10 +65,10 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
 
 
 @click.command()
-@click.argument("run", type=_PATH)
+@click.argument("run", type=PATH)
 @click.option("--shadows", default=32, show_default=True, help="Models trained alike on halves of the people.")
 @click.option("--canaries", default=500, show_default=True, help="Planted recordings of the one-run audit.")
-@_LEDGER
+@LEDGER
 def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     """Attack the models of a RUN: every membership attack, and a lower bound of the privacy they spent."""
     from personare.study.examine import audit_run
@@ -176,16 +125,16 @@ def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) ->
 
 @click.command()
 @click.argument("paper", type=click.Choice(["pamrl"]))
-@click.option("--cohort", type=_PATH, required=True)
+@click.option("--cohort", type=PATH, required=True)
 @click.option("--label", default="emotion", show_default=True)
 @click.option("--modality", "modalities", multiple=True, help="A track to read; default: all but films.")
-@click.option("--public", type=_PATH, help="Cohort of people whose data need no protection, for scaling.")
+@click.option("--public", type=PATH, help="Cohort of people whose data need no protection, for scaling.")
 @click.option("--protocol", default="leaky_random_9_1", show_default=True, help="The paper's; or person_folds.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--shadows", default=8, show_default=True)
 @click.option("--epochs", type=int, help="Of the networks; default: as many as each has by itself.")
-@click.option("--out", type=_PATH, default=Path("runs/pamrl"), show_default=True)
-@_LEDGER
+@click.option("--out", type=PATH, default=Path("runs/pamrl"), show_default=True)
+@LEDGER
 def reproduce(paper: str, cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Run a PAPER's comparison on a cohort and print its table with ours beside it, as CSV, LaTeX and a picture too."""
     from personare.data.cohort import open_cohort
