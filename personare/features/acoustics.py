@@ -141,22 +141,18 @@ def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     ranked = np.where(peaks, inside - 0.01 * np.log2(lags * _LOWEST_HZ / RATE_HZ), -np.inf)
     best = np.argpartition(-ranked, _CANDIDATES, axis=1)[:, :_CANDIDATES]
     valid = np.isfinite(np.take_along_axis(ranked, best, axis=1))
-    lag, strength = _refined(shape, best + first)
-    pitch = np.where(valid, RATE_HZ / lag, 1.0)
+    # lag and height of each peak by a parabola through three points
+    before, here, after = (np.take_along_axis(shape, best + first + k, axis=1).astype(float) for k in (-1, 0, 1))
+    bend = before - 2 * here + after
+    shift = np.clip(np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1), 0), -0.5, 0.5)
+    strength = np.clip(here - 0.25 * (before - after) * shift, 0, 1)
+    pitch = np.where(valid, RATE_HZ / (best + first + shift), 1.0)
     reward = np.where(valid, strength - 0.01 * np.log2(np.maximum(_LOWEST_HZ / pitch, 1e-3)), -np.inf)
     quiet = np.abs(centred).max(axis=1) / loudest
     unvoiced = 0.45 + np.maximum(0, 2 - quiet / (0.03 / 1.45))
     none = np.zeros((len(frames), 1))
     top = np.max(np.where(valid, strength, 0), axis=1, keepdims=True)
     return np.hstack([none, pitch]), np.hstack([top, strength]), np.hstack([unvoiced[:, None], reward])
-
-
-def _refined(shape: Array, lag: Array) -> tuple[Array, Array]:
-    """Return lag and height of each peak by a parabola through three points."""
-    before, here, after = (np.take_along_axis(shape, lag + k, axis=1).astype(float) for k in (-1, 0, 1))
-    bend = before - 2 * here + after
-    shift = np.clip(np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1), 0), -0.5, 0.5)
-    return lag + shift, np.clip(here - 0.25 * (before - after) * shift, 0, 1)
 
 
 def _cheapest_path(pitch: Array, reward: Array) -> Array:

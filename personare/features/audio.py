@@ -49,14 +49,14 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
     Surround sound is mixed to stereo; sound beyond full scale is turned down as a whole; silence fills pauses of the
     time stamps. ``rate_hz`` None keeps the file's own.
     """
-    parts = list(unscaled_blocks(path, block_s=BLOCK_S))
+    parts = list(unscaled_blocks(path))
     values = np.concatenate([p.values for p in parts])
     values /= np.float32(max(1.0, float(values.max()), -float(values.min())))
     signal = Signal(values=values, rate_hz=parts[0].rate_hz)
     return signal if rate_hz is None else resample(signal, rate_hz)
 
 
-def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+def blocks(path: Path, *, block_s: float = BLOCK_S) -> Iterator[Signal]:
     """Read as :func:`read`, in consecutive pieces of ``block_s``, so that memory does not grow with a file's length.
 
     ``start_s`` says where each begins; the last one may be shorter.
@@ -66,12 +66,12 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
     if file is not None:
         file.close()
     if file is None or file.subtype in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
-        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path, block_s=BLOCK_S)))
+        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path)))
     for part in unscaled_blocks(path, block_s=block_s):
         yield replace(part, values=part.values / np.float32(loudest))
 
 
-def unscaled_blocks(path: Path, *, block_s: float, repairs: "_Repairs | None" = None) -> Iterator[Signal]:
+def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs | None" = None) -> Iterator[Signal]:
     """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
@@ -271,7 +271,7 @@ def remarks(path: Path) -> list[str]:
 def _heard(path: Path) -> tuple[_Repairs, float, float]:
     """Decode a file to its end: what was mended, how many seconds there are, and the largest sample."""
     repairs, length_s, loudest = _Repairs(), 0.0, 0.0
-    for block in unscaled_blocks(path, block_s=BLOCK_S, repairs=repairs):
+    for block in unscaled_blocks(path, repairs=repairs):
         length_s = block.start_s + block.duration_s
         loudest = max(loudest, float(np.abs(block.values).max()))
     return repairs, length_s, loudest
@@ -343,7 +343,7 @@ def extract_sound(video: Path, target_wav: Path) -> bool:
     Returns:
         False (and no file) if the video has no sound track.
     """
-    parts = blocks(video, block_s=BLOCK_S)
+    parts = blocks(video)
     try:
         first = next(parts)
     except DataError as error:

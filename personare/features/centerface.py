@@ -151,12 +151,8 @@ def _any_size(model: bytes) -> bytes:
     The file lists 10 x 3 x 32 x 32 pixels as the one input it takes, and all its weights as further inputs (which
     keeps onnxruntime from simplifying them). ONNX is a protocol buffer, so both are taken out field by field.
     """
-    return b"".join(_length(7, _free(body)) if tag == 7 else raw for tag, raw, body in _fields(model))
-
-
-def _free(graph: bytes) -> bytes:
-    """Drop the weights from the graph's inputs, and the shapes of what is left and of the outputs."""
     kept = []
+    graph = next(body for tag, _, body in _fields(model) if tag == 7)
     for tag, raw, body in _fields(graph):
         if tag in (11, 12):  # input, output: ValueInfoProto(name=1, type=2)
             name, kind = (next(b for t, _, b in _fields(body) if t == part) for part in (1, 2))
@@ -166,7 +162,7 @@ def _free(graph: bytes) -> bytes:
             element = next(r for t, r, _ in _fields(tensor) if t == 1)
             raw = _length(tag, _length(1, name) + _length(2, _length(1, element)))
         kept.append(raw)
-    return b"".join(kept)
+    return b"".join(_length(7, b"".join(kept)) if tag == 7 else raw for tag, raw, _ in _fields(model))
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:

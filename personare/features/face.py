@@ -123,7 +123,9 @@ class FaceLocator:
 
     def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
         """Yield each frame, as ``video.read`` gives them, with its faces, a few frames later."""
-        self._held, self._tracks, self._count, self._looks, self._known = {}, [], 0, 0, None
+        yield from replace(self)._run(frames)  # each film has a search of its own
+
+    def _run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
         position = last_look = -1
         for position, frame in enumerate(frames):
             gray = tracking.small_gray(frame[2], self.smallest_face_px)

@@ -81,7 +81,7 @@ class Cutter:
 
     def __init__(self) -> None:
         self._film = _Tape(lambda path: ((at_s, image) for _, at_s, image in video.read(path)))
-        self._sound = _Tape(lambda path: ((b.start_s + b.duration_s, b) for b in audio.blocks(path, block_s=30.0)))
+        self._sound = _Tape(lambda path: ((b.start_s + b.duration_s, b) for b in audio.blocks(path)))
         self._last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
     def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:

@@ -60,8 +60,13 @@ def mel_statistics(spectrograms: Array) -> Array:
         edges = np.linspace(0, x.shape[1], _BANDS + 1).astype(int)
         bands = np.sort(np.add.reduceat(x, edges[:-1], axis=1) / np.diff(edges)[:, None], axis=2)  # (N, 32, T)
         levels = bands[:, :, [min(round(q * x.shape[2]), x.shape[2] - 1) for q in _LEVELS]].reshape(len(x), -1)
-        parts = [levels, _cepstra(x, weight), _rhythm(level, heard, active), harmonics(x, active)]
-        rows.append(np.concatenate([*parts, modulation(x, active)], axis=1))
+        c = dct(x, axis=1, norm="ortho")[:, :_CEPSTRA] / np.sqrt(x.shape[1] / 2)  # (N, 26, T)
+        mean = np.einsum("nft,nt->nf", c, weight)
+        spread = np.einsum("nft,nt->nf", c**2, weight) - mean**2
+        change = np.einsum("nft,nt->nf", np.abs(c[:, :, 2:] - c[:, :, :-2]), weight[:, 1:-1])
+        cepstra = [mean, np.sqrt(np.maximum(spread, 0)), change]
+        motion = [_rhythm(level, heard, active), harmonics(x, active), modulation(x, active)]
+        rows.append(np.concatenate([levels, *cepstra, *motion], axis=1))
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -76,15 +81,6 @@ def _activity(x: Array) -> tuple[Array, Array, Array]:
     low = low[:, None]
     spoken = np.clip((level - low - 0.35 * (high - low)) / (0.3 * (high - low) + 1e-6), 0, 1)
     return level, heard, spoken * heard
-
-
-def _cepstra(x: Array, weight: Array) -> Array:
-    """Return mean, deviation and mean change of the cepstra where somebody speaks."""
-    c = dct(x, axis=1, norm="ortho")[:, :_CEPSTRA] / np.sqrt(x.shape[1] / 2)  # (N, 26, T)
-    mean = np.einsum("nft,nt->nf", c, weight)
-    spread = np.einsum("nft,nt->nf", c**2, weight) - mean**2
-    change = np.einsum("nft,nt->nf", np.abs(c[:, :, 2:] - c[:, :, :-2]), weight[:, 1:-1])
-    return np.concatenate([mean, np.sqrt(np.maximum(spread, 0)), change], axis=1)
 
 
 def _rhythm(level: Array, heard: Array, active: Array) -> Array:

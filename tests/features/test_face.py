@@ -177,11 +177,25 @@ def test_very_short_videos(count):
 
 
 def test_memory_is_bounded_by_every_and_patience():
-    run = search(every=4, patience=6)
-    most = 0
-    for _ in run((i, i / 25, scene([(20 + i % 100, 40)])) for i in range(300)):
-        most = max(most, len(run._held))
+    given, most = [], 0
+
+    def film():
+        for i in range(300):
+            given.append(i)
+            yield i, i / 25, scene([(20 + i % 100, 40)])
+
+    for released, _ in enumerate(search(every=4, patience=6)(film())):
+        most = max(most, len(given) - released)
     assert most <= 4 + 6 + 1
+
+
+def test_two_films_at_once_are_searched_apart():
+    films = [[scene([(20 + i, top)]) for i in range(30)] for top in (10, 90)]
+    locate = search()
+    together = zip(*(locate((i, i / 25, image) for i, image in enumerate(film)) for film in films), strict=True)
+    for frames, film in zip(zip(*together, strict=True), films, strict=True):
+        boxes, alone = ([[face.box.tolist() for face in f.faces] for f in found] for found in (frames, located(film)))
+        assert boxes == alone
 
 
 def test_nobody_there_is_certain():
