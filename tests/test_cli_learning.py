@@ -154,7 +154,7 @@ def test_numbers_that_are_none_do_not_reach_a_model(typed, numbers, tmp_path, va
     answer = typed("train", numbers.root, *PRIVATE, "--out", run)
     assert answer.status == 0, answer.err
     weights, _ = load_weights(run / "releases/private_head/model.safetensors")
-    assert all(bool(w.isfinite().all()) for w in weights.values() if w.is_floating_point())
+    assert all(np.isfinite(w).all() for w in weights.values() if w.dtype.kind == "f")
     assert rows(run / "results.json")["model.nll"]["value"] is not None
 
 

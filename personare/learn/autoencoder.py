@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array
 from personare.learn.loop import descend, one_core
 
@@ -85,15 +86,12 @@ class Damage:
         noise: Standard deviation of Gaussian noise; pictures lie in [-1, 1].
     """
 
-    mask: float = 0.25
-    noise: float = 0.1
+    mask: PartShare = 0.25
+    noise: NotNegative = 0.1
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if not 0 <= self.mask < 1:
-            raise OptionError(f"mask must be a share from 0 to below 1, it is {self.mask}.")
-        if self.noise < 0:
-            raise OptionError(f"noise must not be negative, it is {self.noise}.")
+        check_options(self)
 
     def __call__(self, pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
         """Return damaged copies of (B, C, size, size) pictures."""
@@ -107,17 +105,13 @@ class Damage:
 class TrainingPlan:
     """How long and how fast (Adam's rate) the network learns, and of how many pictures a step."""
 
-    steps: int = 200
-    batch: int = 64
-    learning_rate: float = 0.001
+    steps: Count = 200
+    batch: Count = 64
+    learning_rate: Positive = 0.001
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0:
-            raise OptionError(
-                "steps and batch must be at least 1 and learning_rate above 0, they are "
-                f"{self.steps}, {self.batch} and {self.learning_rate}."
-            )
+        check_options(self)
 
 
 def train_autoencoder(

@@ -82,11 +82,7 @@ def describe_rows(values: Array) -> Array:
 
 
 def describe_batch(batch: Batch, modalities: tuple[str, ...]) -> Array:
-    """Put the descriptions of modalities side by side, zeros and a bit of 0 where one is missing.
-
-    Raises:
-        DataError: The batch lacks a modality altogether.
-    """
+    """Put the descriptions of modalities side by side, zeros and a bit of 0 where one is missing."""
     if absent := sorted(set(modalities) - set(batch.arrays)):
         raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
     columns = []

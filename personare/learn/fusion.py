@@ -7,13 +7,14 @@ beside it, so fusion after training costs no privacy and does not depend on what
 """
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from personare.core.errors import OptionError
+from personare.core.options import Share, check_options
 from personare.core.types import Array
 
 Rule = Literal["uniform", "fixed", "entropy", "kl", "hybrid"]
@@ -165,7 +166,7 @@ class Fusion:
     """
 
     rule: Rule = "uniform"
-    alpha: float = 0.5
+    alpha: Share = 0.5
     entropy_scale: EntropyScale = "log_classes"
     kl_scale: KlScale = "sum"
     shares: tuple[float, ...] = ()
@@ -175,11 +176,7 @@ class Fusion:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, kind in (("rule", Rule), ("entropy_scale", EntropyScale), ("kl_scale", KlScale), ("pool", Pool)):
-            if getattr(self, name) not in get_args(kind):
-                raise OptionError(f"{name} must be one of {', '.join(get_args(kind))}, it is {getattr(self, name)!r}.")
-        if not 0 <= self.alpha <= 1:
-            raise OptionError(f"alpha must be a share from 0 to 1, it is {self.alpha}.")
+        check_options(self)
         if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
             raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")
 

@@ -15,10 +15,12 @@ import torch
 from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
 _CHUNK = 2**24  # numbers of per-person gradients held at a time
+_SHARE = 0.5  # of the squared sensitivity of least squares given to the outer products; the rest to the class sums
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,6 @@ class Examples:
         classes: How many classes.
         groups: (N,) whose recording it is; needed for plans that protect people.
         inside: (S, N) bool, which recordings each of S heads learns from; None: one head, all of them.
-        cap: Most recordings of one person; public; the first ones. None: all.
     """
 
     features: Array
@@ -39,7 +40,6 @@ class Examples:
     classes: int
     groups: Array | None = None
     inside: Array | None = None
-    cap: int | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -65,41 +65,22 @@ class HeadTraining:
     Attributes:
         steps: How many; a plan brings its own.
         batch: Recordings a step on average, 0 for all; a plan brings its own.
-        optimizer: ``sgd``, ``adam``, or ``adam_bc``, which takes the noise's known part out of Adam's second moment.
         learning_rate: Constant.
-        momentum: Of sgd.
-        l2: Weight decay; costs nothing.
+        momentum: Of the steps.
         clip_norm: Largest gradient of one unit, under a plan; see PrivacyPlan.
         average: The last share of the steps whose weights are averaged; 0 keeps the last.
-        class_weights: One public weight for each class; none: all 1.
-
-    **Source**: Q. Tang, F. Shpilevskiy, M. Lecuyer, "DP-AdamBC", AAAI 2024, arXiv:2312.14334; the second moment is
-    kept above a hundredth of the noise's.
     """
 
-    steps: int = 100
-    batch: int = 0
-    optimizer: Literal["sgd", "adam", "adam_bc"] = "sgd"
-    learning_rate: float = 1.0
-    momentum: float = 0.9
-    l2: float = 0.0
-    clip_norm: float = 1.0
-    average: float = 0.25
-    class_weights: tuple[float, ...] = ()
+    steps: Count = 100
+    batch: Whole = 0
+    learning_rate: Positive = 1.0
+    momentum: PartShare = 0.9
+    clip_norm: Positive = 1.0
+    average: Share = 0.25
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.optimizer not in ("sgd", "adam", "adam_bc"):
-            raise OptionError(f"optimizer must be sgd, adam or adam_bc, it is {self.optimizer!r}.")
-        if self.steps < 1 or self.batch < 0 or self.l2 < 0 or not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise OptionError(
-                "steps must be at least 1, batch and l2 not negative, learning_rate and clip_norm above 0; they are "
-                f"{self.steps}, {self.batch}, {self.l2}, {self.learning_rate} and {self.clip_norm}."
-            )
-        if not 0 <= self.momentum < 1 or not 0 <= self.average <= 1:
-            raise OptionError(
-                f"momentum must be in [0, 1) and average in [0, 1], they are {self.momentum} and {self.average}."
-            )
+        check_options(self)
 
 
 def fit_heads(
@@ -123,15 +104,10 @@ def fit_heads(
         True
     """
     bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
-    if options.class_weights and len(options.class_weights) != examples.classes:
-        raise OptionError(f"class_weights must be {examples.classes}, one for each class, not {options.class_weights}.")
-    if options.class_weights:
-        bags.factor.mul_(torch.tensor(options.class_weights)[bags.labels])
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
     weights = torch.zeros(examples.classes, len(bags.factor), bags.features.shape[2])  # (C, S, D + 1)
-    first, second = torch.zeros_like(weights), torch.zeros_like(weights)  # moments of the gradient
-    noise = plan.noise_multiplier * options.clip_norm / plan.expected_batch if plan else 0.0
+    speed = torch.zeros_like(weights)
     share = min(1.0, options.batch / len(bags.features)) if options.batch else 1.0
     mean_batch = share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]  # (S, 1)
     count, steps = len(bags.features), plan.steps if plan else options.steps
@@ -141,18 +117,8 @@ def fit_heads(
         drawn = np.flatnonzero(rng.random(count) < share) if batch is None else batch.units
         gradient = _gradient(weights, bags.take(drawn), None if batch is None else options.clip_norm)
         gradient = gradient.div_(mean_batch) if batch is None else batch.add_noise(gradient, options.clip_norm)
-        gradient.add_(weights, alpha=options.l2)
-        if options.optimizer == "sgd":
-            first.mul_(options.momentum).add_(gradient)
-            weights.sub_(first, alpha=options.learning_rate)
-        else:
-            first.mul_(0.9).add_(gradient, alpha=0.1)
-            second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-            spread = second / (1 - 0.999 ** (step + 1))
-            if options.optimizer == "adam_bc":
-                spread = (spread - noise**2).clamp_min(1e-2 * noise**2)
-            rate = options.learning_rate / (1 - 0.9 ** (step + 1))
-            weights.addcdiv_(first, spread.sqrt_().add_(1e-8), value=-rate)
+        speed.mul_(options.momentum).add_(gradient)
+        weights.sub_(speed, alpha=options.learning_rate)
         if step >= min(steps - 1, round(steps * (1 - options.average))):
             total, kept = total.add_(weights), kept + 1
     return np.ascontiguousarray((total / kept).permute(1, 2, 0).numpy())
@@ -199,10 +165,8 @@ class Bags:
         order = np.argsort(groups, kind="stable")
         counts = np.bincount(groups)
         place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # which of its bag a sorted row is
-        width = int(min(counts.max(), examples.cap or counts.max()))
-        order, place = order[place < width], place[place < width]
         unit = groups[order]
-        shape = (len(counts), width)
+        shape = (len(counts), int(counts.max()))
         features = torch.zeros(*shape, examples.features.shape[1] + 1)
         features[unit, place, :-1] = torch.from_numpy(examples.features[order].astype(np.float32))
         features[unit, place, -1] = 1
@@ -252,39 +216,27 @@ def _gradient(weights: Tensor, bags: Bags, clip_norm: float | None) -> Tensor:
     return total
 
 
-@dataclass(frozen=True, kw_only=True)
-class LeastSquares:
-    """How heads are solved for. Under a plan these must be constants, not fitted to the people it protects.
-
-    Attributes:
-        feature_norm: Features are cut to this L2 norm; public. In use, cut them too (``clip_rows``).
-        ridge: Added to the diagonal of the mean outer product, in units where features have norm 1.
-        noise_ridge: How many times the noise's largest expected eigenvalue is added as well.
-        share: Part of the squared sensitivity given to the outer products; the rest goes to the class sums.
-    """
-
-    feature_norm: float = 1.0
-    ridge: float = 1e-4
-    noise_ridge: float = 1.0
-    share: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if not 0 < self.feature_norm < math.inf or not 0 < self.share < 1 or not self.ridge > 0 or self.noise_ridge < 0:
-            raise OptionError(
-                "feature_norm and ridge must be above 0, noise_ridge not negative and share between 0 and 1; they are "
-                f"{self.feature_norm}, {self.ridge}, {self.noise_ridge} and {self.share}."
-            )
-
-
 def least_squares_heads(
-    examples: Examples, *, plan: PrivacyPlan | None, options: LeastSquares, rng: np.random.Generator
+    examples: Examples,
+    *,
+    plan: PrivacyPlan | None,
+    rng: np.random.Generator,
+    feature_norm: float = 1.0,
+    ridge: float = 1e-4,
 ) -> Array:
     """Solve for one head for each row of ``inside``; scores estimate the probabilities of the classes.
 
     **Guarantee**: under a plan (one step, everybody in it) each head alone is as private as the plan says: both tables
     are one Gaussian release, in which a unit changes a vector of norm 1 at most. A person counts as the mean of the
     recordings.
+
+    Args:
+        examples: What to learn from.
+        plan: None adds no noise.
+        rng: Draws the noise.
+        feature_norm: Features are cut to this L2 norm; a public constant. In use, cut them too (``clip_rows``).
+        ridge: Added to the diagonal of the mean outer product, in units where features have norm 1; and beside it the
+            noise's largest expected eigenvalue.
 
     Returns:
         Weights (S, D + 1, C), the bias last; ``predict(..., link="linear")`` reads them.
@@ -298,21 +250,23 @@ def least_squares_heads(
         >>> x = rng.standard_normal((400, 2)).astype(np.float32)
         >>> examples = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
         >>> once = PrivacyPlan(epsilon=2, delta=1e-4, unit="recording", units=400, expected_batch=400, steps=1)
-        >>> weights = least_squares_heads(examples, plan=once, options=LeastSquares(), rng=rng)
+        >>> weights = least_squares_heads(examples, plan=once, rng=rng)
         >>> scores = x @ weights[0, :-1] + weights[0, -1]
         >>> bool((scores.argmax(axis=1) == examples.labels).mean() > 0.9)
         True
     """
+    if not 0 < feature_norm < math.inf or not ridge > 0:
+        raise OptionError(f"feature_norm and ridge must be above 0, they are {feature_norm} and {ridge}.")
     if plan is not None and (plan.steps != 1 or plan.expected_batch != plan.units or plan.releases != 1):
         raise OptionError(
             "Least squares look once at everybody: the plan must have steps=1, releases=1 and expected_batch=units, "
             f"it has {plan.steps}, {plan.releases} and {plan.expected_batch} of {plan.units}."
         )
     bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
-    rows = _unit_rows(bags.features, options.feature_norm)  # (R, D + 1), norm 1 at most
+    rows = _unit_rows(bags.features, feature_norm)  # (R, D + 1), norm 1 at most
     targets = torch.nn.functional.one_hot(bags.labels.reshape(-1), examples.classes).to(rows)
     factor = bags.factor.reshape(len(bags.factor), -1)  # (S, R)
-    tables = torch.stack([_tables(rows, targets, each, options.share) for each in factor])  # (S, P + (D + 1) C)
+    tables = torch.stack([_tables(rows, targets, each) for each in factor])  # (S, P + (D + 1) C)
     if plan is not None:
         (batch,) = plan.batches(rng, present=len(bags.features))
         tables = batch.add_noise(tables, 1.0)
@@ -321,19 +275,19 @@ def least_squares_heads(
         tables, noise = tables / factor.sum(dim=1, keepdim=True), 0.0
     width = rows.shape[1]
     upper = torch.triu_indices(width, width)
-    half = torch.where(upper[0] == upper[1], 1.0, 1 / math.sqrt(2)) / math.sqrt(options.share)
+    half = torch.where(upper[0] == upper[1], 1.0, 1 / math.sqrt(2)) / math.sqrt(_SHARE)
     # The largest eigenvalue of a symmetric noise matrix with spread s off the diagonal is near 2 s sqrt(width)
-    ridge = options.ridge + options.noise_ridge * noise * math.sqrt(2 * width / options.share)
+    ridge += noise * math.sqrt(2 * width / _SHARE)
     heads = []
     for table in tables:
         products = table.new_zeros(width, width)
         products[upper[0], upper[1]] = table[: upper.shape[1]] * half
         products[upper[1], upper[0]] = products[upper[0], upper[1]]
-        sums = table[upper.shape[1] :].reshape(width, -1) / math.sqrt(1 - options.share)
+        sums = table[upper.shape[1] :].reshape(width, -1) / math.sqrt(1 - _SHARE)
         values, vectors = torch.linalg.eigh(products)
         heads.append((vectors / (values.clamp_min(0) + ridge)) @ (vectors.T @ sums))  # (D + 1, C)
     solved = torch.stack(heads)  # (S, D + 1, C)
-    solved[:, :-1] /= math.sqrt(2) * options.feature_norm
+    solved[:, :-1] /= math.sqrt(2) * feature_norm
     solved[:, -1] /= math.sqrt(2)
     return np.asarray(solved.float().numpy())
 
@@ -344,11 +298,11 @@ def _unit_rows(features: Tensor, norm: float) -> Tensor:
     return torch.cat([clip_rows(rows[:, :-1], norm) / norm, rows[:, -1:]], dim=1) / math.sqrt(2)
 
 
-def _tables(rows: Tensor, targets: Tensor, factor: Tensor, share: float) -> Tensor:
+def _tables(rows: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
     """Return the outer products' upper half and the class sums as one vector to which a unit adds norm 1 at most."""
     weighted = rows * factor[:, None]
     upper = torch.triu_indices(rows.shape[1], rows.shape[1])
     # Off the diagonal each entry stands for two: sqrt(2) keeps the norm of the whole matrix
     twice = torch.where(upper[0] == upper[1], 1.0, math.sqrt(2))
     products = (weighted.T @ rows)[upper[0], upper[1]] * twice
-    return torch.cat([products * math.sqrt(share), (weighted.T @ targets).flatten() * math.sqrt(1 - share)])
+    return torch.cat([products * math.sqrt(_SHARE), (weighted.T @ targets).flatten() * math.sqrt(1 - _SHARE)])

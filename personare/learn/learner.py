@@ -4,14 +4,16 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from personare.core.errors import OptionError
+from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
+from personare.learn.accounting import check_claim
 from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
 from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
@@ -43,28 +45,19 @@ class NetworkLearner:
         encoders: Encoder by modality, where the shape of the arrays shall not decide; see ``multimodal.Encoding``.
     """
 
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    width: int = 128
-    modality_dropout: float = 0.1
+    epochs: Count = 60
+    batch_size: Count = 32
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 1e-2
+    width: Count = 128
+    modality_dropout: PartShare = 0.1
     class_weights: bool = False
-    patience: int = 12
+    patience: Count = 12
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name in ("epochs", "batch_size", "width", "patience"):
-            if getattr(self, name) < 1:
-                raise OptionError(f"{name} must be at least 1, it is {getattr(self, name)}.")
-        if not 0 <= self.modality_dropout < 1:
-            raise OptionError(f"modality_dropout must be a share from 0 to below 1, it is {self.modality_dropout}.")
-        if not self.learning_rate > 0 or self.weight_decay < 0:
-            raise OptionError(
-                f"learning_rate must be above 0 and weight_decay not negative, they are {self.learning_rate} and "
-                f"{self.weight_decay}."
-            )
+        check_options(self)
 
     @property
     def private(self) -> "PrivateNetworkLearner | None":
@@ -194,12 +187,13 @@ class PrivateNetworkLearner(NetworkLearner):
     epsilon: float | None = None
     delta: float = 1e-5
     unit: Literal["person", "recording"] = "person"
-    clip_norm: float = 1.0
+    clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
         super().__post_init__()
-        check_privacy(self)
+        if self.epsilon is not None:
+            check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def train_privately(
         self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
@@ -237,19 +231,6 @@ class PrivateNetworkLearner(NetworkLearner):
         optimizer = self.make_optimizer(net)
         descend(net, [batches()], turns, optimizer=optimizer, schedule=warm_cosine(optimizer, plan.steps))
         return plan.spend()
-
-
-def check_privacy(options: Any) -> None:
-    """Refuse the options ``epsilon``, ``delta``, ``unit`` and ``clip_norm`` of a learner where they promise nothing."""
-    if options.epsilon is None:
-        return
-    if not options.epsilon > 0 or not 0 < options.delta < 1 or not options.clip_norm > 0:
-        raise OptionError(
-            "epsilon and clip_norm must be above 0 and delta between 0 and 1, they are "
-            f"{options.epsilon}, {options.clip_norm} and {options.delta}."
-        )
-    if options.unit not in ("person", "recording"):
-        raise OptionError(f"unit must be person or recording, it is {options.unit!r}.")
 
 
 def class_weights(labels: Array, classes: int) -> Tensor:
@@ -316,7 +297,7 @@ class NetworkPredictor:
 
     def logits(self, batch: Batch) -> tuple[Array, Array]:
         """Return logits (N, turns, C), and where they count (N, turns)."""
-        check_arrays(batch)
+        check_arrays(batch, self.encodings)
         logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
         counted = [np.zeros((0, self.net.turns), dtype=bool)]
         for start in range(0, len(batch), _CHUNK):
@@ -353,7 +334,7 @@ class NetworkPredictor:
 
     def represent(self, batch: Batch) -> Array:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
-        check_arrays(batch)
+        check_arrays(batch, self.encodings)
         parts = []
         for chosen in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
             with torch.inference_mode():

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from personare.core.errors import OptionError
+from personare.core.options import Positive, Range, check_options
 from personare.learn.private_nets import PrivateSteps
 
 
@@ -120,17 +121,12 @@ def warm_cosine(optimizer: Optimizer, total: int) -> LRScheduler:
 class Budget:
     """How long a network is trained; the same for originals and releases, so that attackers can be compared."""
 
-    steps: int = 200
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
+    steps: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 200
+    learning_rate: Positive = 3e-3
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.steps < 2 or not self.learning_rate > 0:
-            raise OptionError(
-                f"Training needs steps of at least 2 and a learning_rate above 0, given {self.steps} and "
-                f"{self.learning_rate}."
-            )
+        check_options(self)
 
 
 def train(
@@ -151,7 +147,7 @@ def train(
         >>> losses[-1] < 0.1 * losses[0]
         True
     """
-    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=budget.weight_decay)
+    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=1e-2)
     schedule = OneCycleLR(optimizer, max_lr=budget.learning_rate, total_steps=budget.steps)
     drawn = (batch(rng) for _ in range(budget.steps))
     return descend(

@@ -1,6 +1,6 @@
 """Recordings of several modalities, some missing, as a network takes them, and the network that reads classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -53,8 +53,10 @@ def check(train: Batch, validation: Batch) -> None:
         )
 
 
-def check_arrays(batch: Batch) -> None:
-    """Refuse arrays that do not belong together, or hold what is not a number."""
+def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
+    """Refuse arrays that do not belong together, or hold what is not a number; and a batch that lacks a modality."""
+    if absent := sorted(set(modalities) - set(batch.arrays)):
+        raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
     n = len(batch.ids)
     if len(batch.labels) != n or len(batch.subjects) != n or set(batch.present) != set(batch.arrays):
         raise DataError(f"Labels, subjects and masks must be given for all {n} recordings and every modality.")
@@ -150,15 +152,7 @@ def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
 
     Returns:
         ``input MODALITY`` (N, ...) in the order of ``encodings``, ``present`` (N, M) bool, and ``labels`` (N,) int64.
-
-    Raises:
-        DataError: A modality the model was trained with is not in the batch, or has another shape.
     """
-    if absent := sorted(set(encodings) - set(batch.arrays)):
-        raise DataError(
-            f"The model was trained with {', '.join(encodings)}, and the batch has no {', '.join(absent)}: give it "
-            "with a mask of False where it is missing."
-        )
     rows = {}
     masks = [torch.from_numpy(np.ascontiguousarray(batch.present[m])) for m in encodings]
     for (modality, encoding), mask in zip(encodings.items(), masks, strict=True):

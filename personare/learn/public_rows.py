@@ -11,6 +11,7 @@ from personare.core.types import Array, Batch
 from personare.features.mel_statistics import mel_statistics
 from personare.features.mel_variation import vary_mel
 from personare.learn.describing import describe_rows
+from personare.learn.multimodal import check_arrays
 
 _FAR = 6.0  # standard deviations at which a description is cut
 _SHRINKAGE = 0.3  # added to the variances before they are inverted; descriptions are scaled to variance 1
@@ -166,9 +167,8 @@ class PublicRows:
         if self._last and self._last[0][0]() is batch:
             return self._last[0][1]
         parts = []
+        check_arrays(batch, self.maps)
         for modality, learned in self.maps.items():
-            if modality not in batch.arrays:
-                raise DataError(f"The model learned from {modality}, and the batch has none: give it with a mask.")
             values, present = batch.arrays[modality], batch.present[modality]
             if _shape(values) != self.shapes[modality]:
                 raise DataError(

@@ -12,6 +12,7 @@ from personare.learn.describing import describe_rows
 from personare.learn.multimodal import check_arrays
 
 REPRESENTATION = "representation"
+_FAR = 6.0  # deviations
 _CONSTANT = 1e-6  # relative spread under which a column says nothing
 
 
@@ -20,14 +21,13 @@ class Standardized:
     """Describes every modality by a row of numbers, each with mean 0 and deviation 1 among the people learned from.
 
     A modality that is missing gives zeros, the mean. A column that was constant gives zeros for everybody. Numbers
-    further than ``limit`` deviations from the mean are cut, so that no recording can be arbitrarily far from others.
+    further than six deviations from the mean are cut, so that no recording can be arbitrarily far from others.
 
     Attributes:
         shapes: Of one recording's array, by modality.
         widths: How many of the D columns a modality has, in the same order.
         center: (D,) means.
         scale: (D,) factors; 0 for a constant column.
-        limit: Deviations.
 
     Example:
         >>> rows = np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)
@@ -41,7 +41,6 @@ class Standardized:
     widths: tuple[int, ...]
     center: Array
     scale: Array
-    limit: float = 6.0
 
     @classmethod
     def of(cls, batch: Batch) -> "Standardized":
@@ -62,9 +61,7 @@ class Standardized:
 
     def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return (N, D)."""
-        if absent := sorted(set(self.shapes) - set(batch.arrays)):
-            raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
-        check_arrays(batch)
+        check_arrays(batch, self.shapes)
         parts, masks = [], []
         for modality, shape in self.shapes.items():
             values = batch.arrays[modality]
@@ -76,7 +73,7 @@ class Standardized:
             parts.append(describe_rows(values))
             masks.append(np.broadcast_to(batch.present[modality][:, None], parts[-1].shape))
         rows = (np.concatenate(parts, axis=1) - self.center) * self.scale  # (N, D)
-        return np.where(np.concatenate(masks, axis=1), np.clip(rows, -self.limit, self.limit), 0).astype(np.float32)
+        return np.where(np.concatenate(masks, axis=1), np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
 
 
 def represented(batch: Batch, rows: Array) -> Batch:
@@ -86,10 +83,9 @@ def represented(batch: Batch, rows: Array) -> Batch:
     return replace(batch, arrays={REPRESENTATION: shown}, present={REPRESENTATION: present}, columns={})
 
 
-def check_people(train: Batch, *, fewest: int = 2) -> None:
-    """Refuse to learn what a person is from too few of them."""
-    people = len(np.unique(train.subjects))
-    if people < fewest:
+def check_people(train: Batch) -> None:
+    """Refuse to learn what a person is from one of them."""
+    if (people := len(np.unique(train.subjects))) < 2:
         raise DataError(
-            f"A representation is learned from recordings of at least {fewest} people, {people} was given: add people."
+            f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
         )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.errors import OptionError
+from personare.core.options import Count, NotNegative, PartShare, Whole, check_options
 from personare.core.types import Batch, Spend
 from personare.learn.learner import class_weights
 from personare.learn.loop import seeded, train_rows
@@ -52,27 +52,18 @@ class Adversarial:
     """
 
     kind: Literal["reversal", "alternating"] = "alternating"
-    strength: float = 1.0
-    reconstruction: float = 0.1
-    size: int = 8
-    hidden: int = 128
-    dropout: float = 0.5
-    modality_dropout: float = 0.1
-    rounds: int = 3
-    epochs: int = 40
+    strength: NotNegative = 1.0
+    reconstruction: NotNegative = 0.1
+    size: Count = 8
+    hidden: Whole = 128
+    dropout: PartShare = 0.5
+    modality_dropout: PartShare = 0.1
+    rounds: Count = 3
+    epochs: Count = 40
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.kind not in ("reversal", "alternating"):
-            raise OptionError(f"kind must be reversal or alternating, it is {self.kind!r}.")
-        if not self.strength >= 0 or not self.reconstruction >= 0:
-            raise OptionError(
-                f"strength and reconstruction must not be negative: {self.strength}, {self.reconstruction}."
-            )
-        if min(self.size, self.rounds, self.epochs) < 1 or self.hidden < 0:
-            raise OptionError("size, rounds and epochs must be at least 1, and hidden not negative.")
-        if not 0 <= self.dropout < 1 or not 0 <= self.modality_dropout < 1:
-            raise OptionError("dropout and modality_dropout must be shares from 0 to below 1.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

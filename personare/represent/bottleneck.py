@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from personare.core.errors import OptionError
+from personare.core.options import Count, NotNegative, Range, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
@@ -54,20 +54,14 @@ class Bottleneck:
     """
 
     kind: Literal["vq", "vib"] = "vq"
-    codes: int = 32
-    size: int = 6
-    beta: float = 0.01
-    epochs: int = 30
+    codes: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 32
+    size: Count = 6
+    beta: NotNegative = 0.01
+    epochs: Count = 30
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.kind not in ("vq", "vib"):
-            raise OptionError(f"kind must be vq or vib, it is {self.kind!r}.")
-        if self.codes < 2 or self.size < 1 or self.epochs < 1 or not self.beta >= 0:
-            raise OptionError(
-                "codes must be at least 2, size and epochs at least 1 and beta not negative; they are "
-                f"{self.codes}, {self.size}, {self.epochs} and {self.beta}."
-            )
+        check_options(self)
 
     @property
     def bits(self) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Share, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.standardizing import Standardized, check_people, represented
 
@@ -39,13 +40,12 @@ class Leace:
         True
     """
 
-    shrinkage: float = 0.05
+    shrinkage: Share = 0.05
     directions: int | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if not 0 <= self.shrinkage <= 1:
-            raise OptionError(f"shrinkage must be a share from 0 to 1, it is {self.shrinkage}.")
+        check_options(self)
         if self.directions is not None and self.directions < 1:
             raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")
 

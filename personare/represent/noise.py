@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from personare.core.errors import OptionError
+from personare.core.options import Positive, check_options
 from personare.core.types import Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of, noise_for
 from personare.learn.standardizing import Standardized, check_people, represented
@@ -37,13 +38,12 @@ class Noise:
 
     epsilon: float = 8.0
     delta: float = 1e-5
-    norm: float = 1.0
+    norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
         check_claim(epsilon=self.epsilon, delta=self.delta)
-        if not 0 < self.norm < math.inf:
-            raise OptionError(f"norm must be above 0 and finite, it is {self.norm}.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Batch, Spend
+from personare.learn.multimodal import check_arrays
 from personare.learn.pretrained import describe
 from personare.learn.standardizing import represented
 
@@ -58,8 +59,7 @@ class Embedding:
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, D); zeros where a modality is missing."""
-        if absent := sorted(set(self.folders) - set(batch.arrays)):
-            raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
+        check_arrays(batch, self.folders)
         read = batch.only(*self.folders)
         rows = [
             np.where(read.present[m][:, None], describe(read.arrays[m], folder), 0)

@@ -7,7 +7,8 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.describing import describe_batch
 from personare.learn.fusion import fit_temperature
@@ -34,14 +35,13 @@ class Forest:
         2
     """
 
-    trees: int = 300
-    leaf: int = 2
+    trees: Count = 300
+    leaf: Count = 2
     class_weights: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.trees < 1 or self.leaf < 1:
-            raise OptionError(f"trees and leaf must be at least 1, they are {self.trees} and {self.leaf}.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -47,9 +47,6 @@ class LateFusion(PrivateNetworkLearner):
     def __post_init__(self) -> None:
         """Check the options."""
         super().__post_init__()
-        if self.weights not in ("equal", "fixed", "stacked"):
-            raise OptionError(f"weights must be equal, fixed or stacked, it is {self.weights!r}.")
-        Fusion(pool=self.pool)
         if (self.weights == "fixed") != bool(self.shares):
             raise OptionError(
                 f"weights='fixed' goes with shares by modality, given {self.weights!r} and {self.shares}."

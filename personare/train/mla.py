@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from personare.core.errors import OptionError
 from personare.core.types import Batch
 from personare.learn.fusion import Fusion
 from personare.learn.learner import NetworkLearner, NetworkPredictor
@@ -46,14 +45,6 @@ class Mla(NetworkLearner):
     variant: Literal["paper", "code", "owm_self"] = "paper"
     optimizer: Literal["adamw", "sgd"] = "adamw"
     modality_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        super().__post_init__()
-        if self.variant not in ("paper", "code", "owm_self"):
-            raise OptionError(f"variant must be paper, code or owm_self, it is {self.variant!r}.")
-        if self.optimizer not in ("adamw", "sgd"):
-            raise OptionError(f"optimizer must be adamw or sgd, it is {self.optimizer!r}.")
 
     def make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
         """Return what moves the weights."""

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from personare.core.errors import OptionError
+from personare.core.options import NotNegative
 from personare.core.types import Batch
 from personare.learn.learner import NetworkLearner, NetworkPredictor
 from personare.learn.multimodal import Network
@@ -33,15 +33,9 @@ class OgmGe(NetworkLearner):
         True
     """
 
-    alpha: float = 0.3
+    alpha: NotNegative = 0.3
     noise: bool = True
     modality_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        super().__post_init__()
-        if self.alpha < 0:
-            raise OptionError(f"alpha must not be negative, it is {self.alpha}.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import Share
 from personare.core.types import Batch
 from personare.learn.fusion import Fusion
 from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
@@ -44,30 +44,21 @@ class Pamrl(PrivateNetworkLearner):
     """
 
     uncertainty: Literal["hybrid", "entropy", "kl", "uniform"] = "hybrid"
-    alpha: float = 0.5
+    alpha: Share = 0.5
     entropy_scale: Literal["log_classes", "sum", "none"] = "log_classes"
     kl_scale: Literal["sum", "min_max", "none"] = "sum"
     pool: Literal["linear", "log"] = "linear"
     modality_dropout: float = 0.0
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        super().__post_init__()
-        if self.uncertainty not in ("hybrid", "entropy", "kl", "uniform"):
-            raise OptionError(f"uncertainty must be hybrid, entropy, kl or uniform, it is {self.uncertainty!r}.")
-        self._fusion()
-
-    def _fusion(self) -> Fusion:
-        return Fusion(
+    def fit(
+        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
+    ) -> NetworkPredictor:
+        """Learn from the people of ``train``; see ``core.protocols.Learner``."""
+        fusion = Fusion(
             rule=self.uncertainty,
             alpha=self.alpha,
             entropy_scale=self.entropy_scale,
             kl_scale=self.kl_scale,
             pool=self.pool,
         )
-
-    def fit(
-        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> NetworkPredictor:
-        """Learn from the people of ``train``; see ``core.protocols.Learner``."""
-        return self.fit_network(train, validation, public, shape="shared", rng=rng, fusion=self._fusion())
+        return self.fit_network(train, validation, public, shape="shared", rng=rng, fusion=fusion)

@@ -6,7 +6,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import Positive
 from personare.core.types import Array, Batch, Spend
 from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
 
@@ -32,13 +33,7 @@ class Personal(PrivateNetworkLearner):
         True
     """
 
-    pull: float = 3.0
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        super().__post_init__()
-        if not self.pull > 0:
-            raise OptionError(f"pull must be above 0, it is {self.pull}.")
+    pull: Positive = 3.0
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -8,13 +8,12 @@ from typing import Literal, NamedTuple
 import numpy as np
 import torch
 
-from personare.core.errors import OptionError
+from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array, Batch, Spend
-from personare.learn.accounting import epsilon_of
+from personare.learn.accounting import check_claim, epsilon_of
 from personare.learn.fusion import fit_temperature
-from personare.learn.heads import Examples, HeadTraining, LeastSquares, fit_heads, least_squares_heads, predict
-from personare.learn.learner import check_privacy
-from personare.learn.multimodal import check, check_arrays
+from personare.learn.heads import Examples, HeadTraining, fit_heads, least_squares_heads, predict
+from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
 
@@ -62,29 +61,23 @@ class PrivateHead:
     """
 
     solver: Literal["logistic", "least_squares"] = "logistic"
-    components: int = 64
-    discriminants: int = 14
-    copies: int = 4
-    steps: int = 20
-    learning_rate: float = 10.0
-    momentum: float = 0.8
-    clip_norm: float = 0.9
-    average: float = 0.4
+    components: Count = 64
+    discriminants: Whole = 14
+    copies: Whole = 4
+    steps: Count = 20
+    learning_rate: Positive = 10.0
+    momentum: PartShare = 0.8
+    clip_norm: Positive = 0.9
+    average: Share = 0.4
     epsilon: float | None = None
     delta: float = 1e-5
     unit: Literal["person", "recording"] = "person"
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.solver not in ("logistic", "least_squares"):
-            raise OptionError(f"solver must be logistic or least_squares, it is {self.solver!r}.")
-        if self.components < 1 or self.discriminants < 0 or self.copies < 0:
-            raise OptionError(
-                "components must be at least 1, discriminants and copies not negative; they are "
-                f"{self.components}, {self.discriminants} and {self.copies}."
-            )
-        check_privacy(self)
-        self.training()
+        check_options(self)
+        if self.epsilon is not None:
+            check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -102,7 +95,6 @@ class PrivateHead:
         Returns:
             S models. Each alone is private as asked; together they are not, and are not released.
         """
-        check_arrays(train)
         describe = PublicRows.of(
             train,
             public,
@@ -139,7 +131,7 @@ class PrivateHead:
             heads = fit_heads(examples, plan=plan, options=self.training(), rng=rng)
         else:
             norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
-            heads = least_squares_heads(examples, plan=plan, options=LeastSquares(feature_norm=norm), rng=rng)
+            heads = least_squares_heads(examples, plan=plan, rng=rng, feature_norm=norm)
         return HeadPredictor(
             describe=describe,
             centers=tuple(centers),
@@ -261,7 +253,6 @@ class HeadPredictor:
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        check_arrays(batch)
         parts, present = self.describe(batch)
         features = head_features(parts, present, self.centers)
         likely = predict(self.head[None] / self.temperature, features, link=self.link)[0].astype(float)
