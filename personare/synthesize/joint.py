@@ -1,4 +1,4 @@
-"""Makes people up whose voice, face and body belong together: a class, a person and a moment in one space."""
+"""Makes people up whose voice, face and body belong together: a class, a person and a moment in one latent space."""
 
 from dataclasses import dataclass
 from typing import ClassVar

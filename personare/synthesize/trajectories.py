@@ -102,11 +102,7 @@ class Trajectories:
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "TrajectorySampler":
-        """Learn from the people of ``train``; see ``core.protocols.Generator``.
-
-        Raises:
-            DataError: Too few people, several histories of one person, or rows that are no visits.
-        """
+        """Learn from the people of ``train``, one history of each; see ``core.protocols.Generator``."""
         rows, columns = histories(train)
         check_group(train, fewest=_FEWEST)
         if len(set(train.subjects.tolist())) != len(train):
@@ -134,6 +130,11 @@ class Trajectories:
                 raise DataError("Public histories must have the columns and classes of the others: read them alike.")
             everybody, apart = _tensors(public_rows, public, longest), torch.arange(len(public)) % _HELD == 0
             base, held = ({name: values[part] for name, values in everybody.items()} for part in (~apart, apart))
+        plan, n, size = None, len(train), min(self.batch_size, len(train))
+        if self.epsilon is not None:
+            plan = PrivacyPlan(
+                epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=size, steps=self.steps
+            )
         sizes = {"latent": self.latent, "hidden": self.hidden, "profiles": self.profiles}
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), **sizes, dropout=self.dropout)
@@ -142,16 +143,7 @@ class Trajectories:
                 population = Population.of(source)
                 prior = fitted_latents(*net.encode(base["rows"], base["label"]), rng=rng)
                 net.calibrate(base["rows"], base["label"], prior, rng=rng)
-            if self.epsilon is not None:
-                n, size = len(train), min(self.batch_size, len(train))
-                plan = PrivacyPlan(
-                    epsilon=self.epsilon,
-                    delta=self.delta,
-                    unit="person",
-                    units=n,
-                    expected_batch=size,
-                    steps=self.steps,
-                )
+            if plan:
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
