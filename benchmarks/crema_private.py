@@ -21,7 +21,7 @@ from personare.data.readers.crema_d import CremaD
 from personare.data.readers.emodb import EmoDb
 from personare.data.readers.ravdess import Ravdess
 from personare.data.splits import k_folds_with_validation, leaky_random_9_1
-from personare.evaluate.calibration import bin_of, calibration_error, equal_width
+from personare.evaluate.classification import bin_of, calibration_error, equal_width
 from personare.features.mel_statistics import mel_statistics, vary_mel
 from personare.learn.accounting import epsilon_of, noise_for
 from personare.train.private_head import PrivateHead

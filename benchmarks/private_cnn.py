@@ -16,9 +16,9 @@ from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import Tensor, nn
 
+from personare.learn.networks import ResidualCnn
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.private_nets import PrivateSteps, Rows
-from personare.learn.residual import ResidualCnn
 
 _BATCH, _CLASSES, _ROUNDS = 32, 6, 20
 

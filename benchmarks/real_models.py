@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from personare.cli.learning import method_options
+from personare.cli.terminal import method_options
 from personare.core import registry
 from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.evaluate.classification import judge_model
 from personare.govern.ledger import Ledger
+from personare.study.kinds.models import split_people
 from personare.study.opening import open_batch, table
-from personare.study.parting import split_people
 
 _FIGURES = ("accuracy", "uar", "ece", "confacc_low")
 

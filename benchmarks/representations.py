@@ -26,7 +26,7 @@ from personare.core.types import Array, Batch, Result
 from personare.data.cohort import open_cohort
 from personare.data.splits import person_folds
 from personare.evaluate.representations import judge_representation, measure_rows, raw_sides
-from personare.features.batches import Layout, read_batch
+from personare.features.batches import read_batch
 from personare.features.mel_statistics import mel_statistics
 from personare.govern.ledger import Ledger
 from personare.learn.chaining import Chain
@@ -34,7 +34,7 @@ from personare.represent.adversarial import Adversarial
 from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
 from personare.represent.noise import Noise
-from personare.study.admission import admit
+from personare.study.opening import admit
 from personare.study.opening import table as table_of
 
 FIGURES = (
@@ -114,7 +114,7 @@ def read(folder: Path, tracks: list[str], label: str) -> tuple[Batch, pd.DataFra
             label=label,
             modalities=tracks,
             participants=cohort.participants,
-            layout=Layout(gaps="indicate"),
+            gaps="indicate",
         )
     arrays = {m: mel_statistics(x) if x.ndim == 4 and x.shape[1] == 1 else x for m, x in batch.arrays.items()}
     ids = set(batch.ids)

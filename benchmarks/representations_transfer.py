@@ -18,7 +18,7 @@ from personare.core.randomness import generator
 from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.data.splits import person_folds
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import transfer
 from personare.features.audio import read as read_audio
 from personare.features.batches import read_batch
 from personare.features.mel_statistics import mel_statistics
@@ -27,7 +27,7 @@ from personare.govern.ledger import Ledger
 from personare.represent.adversarial import Adversarial
 from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
-from personare.study.admission import admit
+from personare.study.opening import admit
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 FRAMES = 188

@@ -18,7 +18,7 @@ from personare.features.files import check
 from personare.simulate.expression import EMOTIONS
 from personare.simulate.people import person
 from personare.simulate.take import perform
-from personare.study.admission import open_ledger
+from personare.study.opening import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
 from personare.study.run import run_study

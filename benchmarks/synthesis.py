@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from personare.cli.learning import method_options
+from personare.cli.terminal import method_options
 from personare.core import registry
 from personare.core.randomness import generator
 from personare.core.types import Batch

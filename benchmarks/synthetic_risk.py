@@ -23,9 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core import registry
 from personare.core.types import Array, Batch, Result, Spend
-from personare.evaluate.exposed import together
-from personare.evaluate.shadow_generators import judge_canaries, judge_shadows, shadow_signals
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
+from personare.evaluate.synthetic import judge_canaries, judge_shadows, judge_synthetic_risk, shadow_signals, together
 
 PRIVATE = {"epsilon": 8.0, "delta": 1e-3}
 GENERATORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {

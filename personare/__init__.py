@@ -9,7 +9,7 @@ _PUBLIC = {
     "Disguise": "personare.anonymize._recordings",
     "StudyPlan": "personare.study.plan",
     "Workers": "personare.study.parallel",
-    "anonymize_path": "personare.study.loose",
+    "anonymize_path": "personare.study.anonymizing",
     "load_plan": "personare.study.plan",
     "open_cohort": "personare.data.cohort",
     "run_study": "personare.study.run",

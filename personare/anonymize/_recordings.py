@@ -90,68 +90,15 @@ class Masks:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one recording.
-
-    Attributes:
-        recording: Its id.
-        files: Written file by track.
-        counts: ``recordings`` (1 if anything of it was written), ``frames``, ``frames_covered_whole``, ``seconds``;
-            ``smallest_face_px`` (see ``LocatedFrame``; of several the weakest promise).
-        withheld: What was not written, and why.
-        remarks: What was mended in the original before anything was hidden.
-    """
+    """What became of one recording."""
 
     recording: str
-    files: Mapping[str, Path] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)  # written, by track
+    # recordings (1 if anything of it was written), frames, frames_covered_whole, seconds; smallest_face_px (see
+    # LocatedFrame; of several the weakest promise)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-
-def anonymize_recording(
-    recording: Recording,
-    sources: Mapping[str, Path],
-    targets: Mapping[str, Path],
-    disguise: Disguise,
-    masks: Masks,
-    run: tuple[int, Locate],
-) -> Outcome:
-    """Protect the voice and the face of one recording.
-
-    Args:
-        recording: Who and what it is.
-        sources: The original's files by track (``audio``, ``video``), already admitted by the vault.
-        targets: Where each track's protected file goes; written whole or not at all.
-        disguise: What is done.
-        masks: The fitted methods.
-        run: The seed, and what finds the faces of a video.
-
-    Returns:
-        What was written and what was withheld; no exception for a bad recording.
-    """
-    seed, locate = run
-    files: dict[str, Path] = {}
-    counts: dict[str, float] = {}
-    withheld: list[Withheld] = []
-    for track in targets:
-        try:
-            if track == "audio" and "audio" in sources:
-                _voice(
-                    recording,
-                    sources["audio"],
-                    targets["audio"],
-                    masks,
-                    _rng(recording, disguise.voice, masks.voice, seed),
-                )
-            elif track == "video" and "video" in sources:
-                counts |= _face(recording, sources, targets, masks, disguise, (seed, locate))
-            else:
-                raise DataError(f"The recording has no {track}.")
-            files[track] = targets[track]
-        except Exception as error:  # one bad recording never stops a release, and never passes through
-            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=_reason(error), fix=_FIX))
-    counts["recordings"] = float(bool(files))
-    return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
+    remarks: tuple[str, ...] = ()  # what was mended in the original before anything was hidden
 
 
 def counted(outcomes: Iterable[Outcome]) -> dict[str, float]:
@@ -164,32 +111,58 @@ def counted(outcomes: Iterable[Outcome]) -> dict[str, float]:
     return total
 
 
-_FIX = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
+def anonymize_recording(
+    recording: Recording,
+    sources: Mapping[str, Path],
+    targets: Mapping[str, Path],
+    disguise: Disguise,
+    masks: Masks,
+    *,
+    seed: int,
+    locate: Locate,
+) -> Outcome:
+    """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
+
+    The original's files by track (``audio``, ``video``) were admitted by the vault; each track's protected file is
+    written whole or not at all.
+    """
+    files: dict[str, Path] = {}
+    counts: dict[str, float] = {}
+    withheld: list[Withheld] = []
+    for track, target in targets.items():
+        try:
+            if track not in ("audio", "video") or track not in sources:
+                raise DataError(f"The recording has no {track}.")
+            if track == "audio":
+                write(target, _spoken(sources[track], recording, disguise, masks, seed))
+            else:
+                counts |= _filmed(sources[track], target, recording, disguise, masks, seed, locate)
+            files[track] = target
+        except Exception as error:  # one bad recording never stops a release, and never passes through
+            problem = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
+            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=problem, fix=fix))
+    counts["recordings"] = float(bool(files))
+    return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
 
 
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
-
-
-def _method(masks: Mapping[str, Any], subject: str) -> Any:
-    return masks[subject] if subject in masks else masks[""]
-
-
-def _rng(recording: Recording, name: str, masks: Mapping[str, Any], seed: int) -> np.random.Generator:
-    policy = getattr(_method(masks, recording.subject), "policy", "recording")
+def _chosen(
+    recording: Recording, name: str, options: Mapping[str, Any], masks: Mapping[str, Any], seed: int
+) -> tuple[Any, np.random.Generator]:
+    """Return what hides this person, and the randomness that the policy asked for gives the recording."""
+    method = masks[recording.subject if recording.subject in masks else ""]
+    policy = options.get("policy", getattr(method, "policy", "recording"))
     owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-    return generator(seed, name, owner)
+    return method, generator(seed, name, owner)
 
 
-def _voice(recording: Recording, source: Path, target: Path, masks: Masks, rng: np.random.Generator) -> None:
+def _spoken(source: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int) -> Signal:
+    """Return the speech changed, after a check that it really changed."""
     from personare.features.audio import read  # what it needs takes longer to import than a film's frames take
 
-    write(target, _disguised(read(source), _method(masks.voice, recording.subject), rng))
-
-
-def _disguised(speech: Signal, method: VoiceAnonymizer, rng: np.random.Generator) -> Signal:
-    """Change the speech and check that it really changed."""
-    hidden = method(speech, rng=rng)
+    speech = read(source)
+    method, rng = _chosen(recording, disguise.voice, disguise.voice_options, masks.voice, seed)
+    hidden: Signal = method(speech, rng=rng)
     if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
         raise DataError("The protected sound has another length than the original, or values that are not numbers.")
     if speech.values.any() and np.array_equal(hidden.values, speech.values):
@@ -197,46 +170,19 @@ def _disguised(speech: Signal, method: VoiceAnonymizer, rng: np.random.Generator
     return hidden
 
 
-def _face(
-    recording: Recording,
-    sources: Mapping[str, Path],
-    targets: Mapping[str, Path],
-    masks: Masks,
-    disguise: Disguise,
-    run: tuple[int, Locate],
+def _filmed(
+    source: Path, target: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int, locate: Locate
 ) -> dict[str, float]:
-    seed, locate = run
-    outcome = anonymize_video(
-        sources["video"],
-        targets["video"],
-        _method(masks.face, recording.subject),
-        subject=recording.subject,
-        rng=_rng(recording, disguise.face, masks.face, seed),
-        locate=locate,
-        sound=_sound(recording, sources, masks, disguise, seed),
-    )
-    if not outcome.faces_seen:
-        targets["video"].unlink()
+    """Write the film with other faces, and what it may be heard saying; return what was done."""
+    sound = None
+    if (disguise.voice or disguise.keep_sound) and video.probe(source).has_sound:
+        from personare.features.audio import read
+
+        sound = read(source) if disguise.keep_sound else _spoken(source, recording, disguise, masks, seed)
+    method, rng = _chosen(recording, disguise.face, disguise.face_options, masks.face, seed)
+    done = anonymize_video(source, target, method, subject=recording.subject, rng=rng, locate=locate, sound=sound)
+    if not done.faces_seen:
+        target.unlink()
         raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
-    promised = {"smallest_face_px": outcome.smallest_face_px} if outcome.smallest_face_px > 0 else {}
-    return {
-        "frames": outcome.frames,
-        "frames_covered_whole": outcome.covered_whole,
-        "seconds": outcome.seconds,
-        **promised,
-    }
-
-
-def _sound(
-    recording: Recording, sources: Mapping[str, Path], masks: Masks, disguise: Disguise, seed: int
-) -> Signal | None:
-    """Return what the protected video may be heard saying."""
-    if not (disguise.voice or disguise.keep_sound) or not video.probe(sources["video"]).has_sound:
-        return None
-    from personare.features.audio import read
-
-    speech = read(sources["video"])
-    if disguise.keep_sound:
-        return speech
-    method = _method(masks.voice, recording.subject)
-    return _disguised(speech, method, _rng(recording, disguise.voice, masks.voice, seed))
+    counts = {"frames": done.frames, "frames_covered_whole": done.covered_whole, "seconds": done.seconds}
+    return counts | ({"smallest_face_px": done.smallest_face_px} if done.smallest_face_px > 0 else {})

@@ -9,7 +9,7 @@ from typing import Any
 from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, counted
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.core.types import LocatedFrame, Recording, Release, Signal
+from personare.core.types import Recording, Release
 from personare.features import video
 from personare.features.models import find_model
 
@@ -34,51 +34,35 @@ def fit_masks(
 
     A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
 
-    Args:
-        disguise: What is to be fitted.
-        recordings: The people to learn from: those to be hidden, or others.
-        sources: The recordings' files.
-        locate_for: Finds the faces of a recording.
-        seed: Everything random follows from it.
-        outside: True if these are other people than those to be hidden.
-
-    Raises:
-        DataError: Too few people to learn from.
-        MissingModelError: The face method needs the mesh, and its model file is not here.
+    The recordings are of the people to learn from: those to be hidden, or others (``outside``); ``locate_for`` finds
+    the faces of one.
     """
     if disguise.needs_landmarks():
         find_model("face_landmarker")
-    chosen = {track: _some(recordings, track, seed) for track in _FIT_PER_PERSON}
     voice, face = disguise.methods()
+    people = sorted({r.subject for r in recordings})
 
-    def voices(people: set[str]) -> Iterator[tuple[str, Signal]]:
-        from personare.features import audio
+    def background(track: str, subjects: set[str]) -> Iterator[tuple[str, Any]]:
+        """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
+        from personare.features import audio  # what it needs takes longer to import than a film's frames take
 
-        for r in chosen["audio"]:
-            if r.subject in people and "audio" in sources.get(r.id, {}):
-                yield r.subject, audio.read(sources[r.id]["audio"])
+        drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+        for i in generator(seed, "fit", track).permutation(len(recordings)):
+            drawn.setdefault(recordings[i].subject, []).append(i)
+        for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]]):
+            r = recordings[i]
+            if r.subject in subjects and track in sources.get(r.id, {}):
+                path = sources[r.id][track]
+                yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
 
-    def faces(people: set[str]) -> Iterator[tuple[str, Iterable[LocatedFrame]]]:
-        for r in chosen["video"]:
-            if r.subject in people and "video" in sources.get(r.id, {}):
-                yield r.subject, locate_for(r)(video.read(sources[r.id]["video"]))
-
-    fit = partial(_fit, people=sorted({r.subject for r in recordings}), seed=seed, outside=outside)
+    fitted = partial(_fitted, people=people, seed=seed, outside=outside)
     return Masks(
-        voice=fit(voice, disguise.voice, voices) if voice else {},
-        face=fit(face, disguise.face, faces) if face else {},
+        voice=fitted(voice, disguise.voice, partial(background, "audio")) if voice else {},
+        face=fitted(face, disguise.face, partial(background, "video")) if face else {},
     )
 
 
-def _some(recordings: Sequence[Recording], track: str, seed: int) -> list[Recording]:
-    """Draw a bounded number of recordings of each person; the first ones would often share an emotion."""
-    drawn: dict[str, list[int]] = {}
-    for i in generator(seed, "fit", track).permutation(len(recordings)):
-        drawn.setdefault(recordings[i].subject, []).append(i)
-    return [recordings[i] for i in sorted(i for own in drawn.values() for i in own[: _FIT_PER_PERSON[track]])]
-
-
-def _fit(
+def _fitted(
     method: Any,
     name: str,
     background: Callable[[set[str]], Iterator[Any]],
@@ -87,10 +71,9 @@ def _fit(
     seed: int,
     outside: bool,
 ) -> dict[str, Any]:
+    """Return the fitted method by the person it hides."""
     fit_on = getattr(method, "fit_on", "nothing")
-    if fit_on == "nothing":
-        return {"": method}
-    if len(people) < 2 and getattr(method, "works_alone", False):
+    if fit_on == "nothing" or (len(people) < 2 and getattr(method, "works_alone", False)):
         return {"": method}
     if len(people) < 2:
         raise DataError(
@@ -100,8 +83,8 @@ def _fit(
     if fit_on == "everyone" or outside:
         return {"": method.fit(background(set(people)), rng=generator(seed, name, "fit"))}
     halves = (people[0::2], people[1::2])
-    fitted = [method.fit(background(set(h)), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)]
-    return {person: fitted[1 - i] for i, half in enumerate(halves) for person in half}
+    found = [method.fit(background(set(h)), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)]
+    return {person: found[1 - i] for i, half in enumerate(halves) for person in half}
 
 
 def release_recordings(
@@ -117,32 +100,30 @@ def release_recordings(
     **Guarantee**: Nothing of the source enters but the recordings' ids, the hidden sound and pictures, and the labels
     named: no other label, no other track, no column about the people, not the source's name.
 
-    Args:
-        recordings: Those that the vault admitted.
-        disguise: What is done to them.
-        root: The release's folder.
-        hide: Runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores.
-        labels: The labels that leave, where a recording has them.
-
-    Returns:
-        What was made, what was covered and what was withheld.
+    ``hide`` runs ``anonymize_recording`` over (recording, target files) pairs, in any order, on any number of cores;
+    the recordings are those that the vault admitted.
     """
     import pandas as pd
 
     from personare.data.cohort import CohortWriter
 
-    writer = CohortWriter(root, name=disguise.name, kind="release", description=_made_by(disguise))
+    made_by = {"Name": "personare", "Description": "anonymized recordings", **asdict(disguise)}
+    writer = CohortWriter(root, name=disguise.name, kind="release", description={"GeneratedBy": [made_by]})
     suffix = {"audio": ".wav", "video": ".mp4"}
     work = [(r, {track: writer.path(r, track, suffix[track]) for track in disguise.modalities}) for r in recordings]
     by_id = {r.id: r for r in recordings}
     outcomes = sorted(hide(work), key=lambda o: o.recording)
     for outcome in outcomes:
         if outcome.files:
-            tracks = {track: path.relative_to(root).as_posix() for track, path in outcome.files.items()}
-            known = by_id[outcome.recording]
-            leaving = {label: known.labels[label] for label in labels if label in known.labels}
+            original = by_id[outcome.recording]
             writer.add(
-                Recording(id=known.id, subject=known.subject, session=known.session, tracks=tracks, labels=leaving)
+                Recording(
+                    id=original.id,
+                    subject=original.subject,
+                    session=original.session,
+                    tracks={track: path.relative_to(root).as_posix() for track, path in outcome.files.items()},
+                    labels={label: original.labels[label] for label in labels if label in original.labels},
+                )
             )
     people = pd.DataFrame(index=pd.Index(sorted({r.subject for r in recordings}), name="participant_id"))
     writer.finish(people)
@@ -156,7 +137,3 @@ def release_recordings(
         counts=counted(outcomes),
         withheld=tuple(w for o in outcomes for w in o.withheld),
     )
-
-
-def _made_by(disguise: Disguise) -> dict[str, Any]:
-    return {"GeneratedBy": [{"Name": "personare", "Description": "anonymized recordings", **asdict(disguise)}]}

@@ -3,7 +3,6 @@
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,28 +13,9 @@ from personare.core.protocols import FaceAnonymizer
 from personare.core.types import Array, LocatedFrame, Signal
 from personare.features import video
 
-__all__ = ["COVER_LEVEL", "VideoOutcome", "anonymize_video"]
+__all__ = ["COVER_LEVEL", "Tally", "anonymize_video"]
 
 COVER_LEVEL = 128  # gray of a frame that is covered whole; it tells nothing of what was there
-
-
-@dataclass(frozen=True, kw_only=True)
-class VideoOutcome:
-    """What was done to one video.
-
-    Attributes:
-        frames: Frames written, as many as were read.
-        covered_whole: Frames shown as plain gray, because the faces in them could not be vouched for.
-        faces_seen: Frames in which at least one face was seen and treated.
-        smallest_face_px: Width of the smallest face that was promised to be found; NaN where nothing was promised.
-        seconds: Length of the video in its own time.
-    """
-
-    frames: int
-    covered_whole: int
-    faces_seen: int
-    seconds: float
-    smallest_face_px: float = float("nan")
 
 
 def anonymize_video(
@@ -47,30 +27,17 @@ def anonymize_video(
     rng: np.random.Generator,
     locate: Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]],
     sound: Signal | None,
-) -> VideoOutcome:
-    """Write a video in which a method has treated every face.
+) -> "Tally":
+    """Write a video in which a method has treated every face, and say what was done.
 
     **Guarantee**: One frame out for each frame in, shown at the same time. A frame whose faces are uncertain is gray
-    all over, whatever the method gave for it. If anything fails, no file is left under the target's name.
+    all over, whatever the method gave for it. If anything fails, also where the method did not give one new frame of
+    the same size for each frame, no file is left under the target's name.
 
-    Args:
-        source: The original video.
-        target: The file to write.
-        method: The face method.
-        subject: The person's pseudonym.
-        rng: The method's randomness.
-        locate: Finds the faces of a video's frames.
-        sound: What the new video is heard saying; None: it is silent.
-
-    Returns:
-        What was done.
-
-    Raises:
-        DataError: The source cannot be read, the target not written, or the method did not give one new frame of the
-            same size for each frame.
+    The film is heard saying ``sound``; None: it is silent.
     """
     info = video.probe(source)
-    tally = _Tally()
+    tally = Tally()
     with video.VideoWriter(
         target, width=info.width, height=info.height, rate_hz=info.rate_hz, pixel_aspect=info.pixel_aspect
     ) as writer:
@@ -79,14 +46,9 @@ def anonymize_video(
         for image in method(tally.watched(locate(video.read(source))), subject=subject, rng=rng):
             frame = tally.next(image)
             writer.write(image if frame.certain else np.full_like(image, COVER_LEVEL), time_s=frame.time_s)
+            tally.seconds = frame.time_s + 1 / info.rate_hz
         tally.close()
-    return VideoOutcome(
-        frames=tally.done,
-        covered_whole=tally.covered,
-        faces_seen=tally.faces,
-        seconds=tally.last_s + 1 / info.rate_hz,
-        smallest_face_px=tally.smallest_face_px,
-    )
+    return tally
 
 
 class _Waiting(NamedTuple):
@@ -100,16 +62,19 @@ class _Waiting(NamedTuple):
     original: weakref.ref[Array]
 
 
-class _Tally:
-    """Watches frames go into a method and pictures come out of it."""
+class Tally:
+    """Watches frames go into a method and pictures come out of it, and counts what was done to one video."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Waiting] = deque()
-        self.done = self.covered = self.faces = 0
-        self.last_s = 0.0
-        self.smallest_face_px = float("nan")
+        self.frames = 0  # written, as many as were read
+        self.covered_whole = 0  # frames shown as plain gray, because the faces in them could not be vouched for
+        self.faces_seen = 0  # frames in which at least one face was seen and treated
+        self.seconds = 0.0  # length of the video in its own time
+        self.smallest_face_px = float("nan")  # width of the smallest face promised to be found; NaN: nothing promised
 
     def watched(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
+        """Yield the frames to the method, and remember what must be known of each."""
         for frame in frames:
             image = frame.image
             self.smallest_face_px = float(np.fmax(self.smallest_face_px, frame.smallest_face_px))
@@ -121,7 +86,7 @@ class _Tally:
         """Return what is known of the frame that a picture belongs to."""
         if not self._waiting:
             raise DataError(
-                f"The face method gave more pictures than frames (after frame {self.done}); it is at fault."
+                f"The face method gave more pictures than frames (after frame {self.frames}); it is at fault."
             )
         frame = self._waiting.popleft()
         if image.shape != frame.shape or image.dtype != np.uint8:
@@ -129,12 +94,12 @@ class _Tally:
             raise DataError(f"The face method turned a picture {frame.shape} into {given}; it is at fault.")
         if image is frame.original() and frame.has_faces:
             raise DataError(f"The face method passed frame {frame.number} through as it was; it is at fault.")
-        self.done += 1
-        self.covered += not frame.certain
-        self.faces += frame.has_faces
-        self.last_s = frame.time_s
+        self.frames += 1
+        self.covered_whole += not frame.certain
+        self.faces_seen += frame.has_faces
         return frame
 
     def close(self) -> None:
+        """Refuse a film of which the method left out the end."""
         if self._waiting:
             raise DataError(f"The face method left out {len(self._waiting)} frames at the end; it is at fault.")

@@ -1,5 +1,6 @@
 """Rebuilds each face by an autoencoder that only knows other people; a known weak method, kept for comparison."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,12 +10,13 @@ import cv2
 import numpy as np
 import torch
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import check_options
+from personare.core.state import load_weights, save_weights
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features.face import pictures
+from personare.features.face import square
 from personare.features.patching import disc_over
 from personare.learn.autoencoder import Autoencoder, Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
-from personare.learn.checkpoints import load_weights, save_weights
 
 __all__ = ["FaceAutoencoder"]
 
@@ -29,58 +31,29 @@ class FaceAutoencoder:
     pictures it is shown here (``fit_on = "others"``). That this hides identity is *not* guaranteed: an attacker who
     learns from rebuilt faces of the same people can name them.
 
-    Attributes:
-        latent: Numbers a face is squeezed into.
-        size: Side in pixels of the picture the network sees.
-        color: ``rgb`` or ``gray``.
-        mask: Share of the face's tiles (an eighth of a side of 64 pixels) that is blanked before encoding.
-        noise: Standard deviation of noise added before encoding; black is -1, white 1.
-        steps: Times the network is corrected in training.
-        batch: Pictures a step.
-        learning_rate: Of Adam.
-        most_crops: Training pictures at most, spread evenly over the recordings.
-        enlarge: Share of the face's size by which the covered area reaches beyond it on each side.
-        background: ``keep`` what is around the face, as the paper did, or make it ``plain``.
-        policy: Whose randomness a recording gets.
-
-    Raises:
-        OptionError: An option out of its range.
-
     Source:
         Ranade, Agrawal, Kochrekar and Vatsaraj 2024 (USC), "Privacy Preserving Representation Learning for
         Multimodal Behavior Understanding": latent 300, Adam 0.001, mean squared error, batch 64. Changed: trained on
         other people of the cohort instead of FFHQ, convolutional, and at 64 pixels.
-
-    Example:
-        >>> FaceAutoencoder(mask=1.0)
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: mask must be a share from 0 to below 1, it is 1.0.
     """
 
-    latent: int = 300
-    size: int = 64
+    latent: int = 300  # numbers a face is squeezed into
+    size: int = 64  # side in pixels of the picture the network sees
     color: Literal["rgb", "gray"] = "rgb"
-    mask: float = 0.25
-    noise: float = 0.1
-    steps: int = 200
-    batch: int = 64
-    learning_rate: float = 0.001
-    most_crops: int = 1500
-    enlarge: float = 0.1
-    background: Literal["keep", "plain"] = "keep"
-    policy: Literal["recording", "person", "common"] = "recording"
+    mask: float = 0.25  # share of the face's tiles (an eighth of a side of 64 pixels) that is blanked before encoding
+    noise: float = 0.1  # standard deviation of noise added before encoding; black is -1, white 1
+    steps: int = 200  # times the network is corrected in training
+    batch: int = 64  # pictures a step
+    learning_rate: float = 0.001  # of Adam
+    most_crops: int = 1500  # training pictures at most, spread evenly over the recordings
+    enlarge: float = 0.1  # share of the face's size by which the covered area reaches beyond it on each side
+    background: Literal["keep", "plain"] = "keep"  # what is around the face, which the paper kept
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     fit_on: ClassVar[str] = "others"
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        for name, choices in (("color", ("rgb", "gray")), ("background", ("keep", "plain"))):
-            if getattr(self, name) not in choices:
-                raise OptionError(f"{name} must be {' or '.join(choices)}, it is '{getattr(self, name)}'.")
-        if self.most_crops < 1:
-            raise OptionError(f"most_crops must be at least 1, it is {self.most_crops}.")
-        if self.enlarge < 0:
-            raise OptionError(f"enlarge must not be negative, it is {self.enlarge}.")
+        check_options(self, most_crops=(1, math.inf), enlarge=(0, math.inf))
         self.damage(), self.plan(), self.network(torch.Generator())
 
     def damage(self) -> Damage:
@@ -98,17 +71,13 @@ class FaceAutoencoder:
 
     def cut(self, image: Array, face: Face) -> Array:
         """Return (size, size, channels): the square around a face and its surroundings."""
-        picture = pictures([image], [disc_over(face.box, enlarge=self.enlarge).square], size=self.size)[0]
+        picture = square(image, disc_over(face.box, enlarge=self.enlarge).square, size=self.size)
         return picture if self.color == "rgb" else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))[..., None]
 
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
     ) -> "FittedFaceAutoencoder":
-        """Train the network on faces of other people than those it will hide.
-
-        Raises:
-            DataError: No face was found in any recording.
-        """
+        """Train the network on faces of other people than those it will hide."""
         crops = self._crops(background, rng)
         draw = _draw(rng)
         network = self.network(draw)
@@ -138,22 +107,11 @@ class FaceAutoencoder:
 
 @dataclass(frozen=True, kw_only=True)
 class FittedFaceAutoencoder:
-    """A ``FaceAutoencoder`` with a trained network.
-
-    Attributes:
-        method: The options.
-        network: The trained network.
-        losses: Training error at each step.
-    """
+    """A ``FaceAutoencoder`` with a trained network, and the training error at each step."""
 
     method: FaceAutoencoder
     network: Autoencoder = field(repr=False)
     losses: tuple[float, ...] = ()
-
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame."""
@@ -162,12 +120,11 @@ class FittedFaceAutoencoder:
             keep = self.method.background == "keep"
             shown = frame.image.copy() if keep else np.full_like(frame.image, _GROUND)
             for face in frame.faces:
-                disc_over(face.box, enlarge=self.method.enlarge).put(shown, self._rebuild(frame.image, face, draw))
+                cut = self.method.cut(frame.image, face)[None]
+                made = reconstruct(self.network, cut, damage=self.method.damage(), draw=draw)[0]
+                rgb = np.repeat(made, 3, axis=2) if made.shape[2] == 1 else made
+                disc_over(face.box, enlarge=self.method.enlarge).put(shown, rgb)
             yield shown
-
-    def _rebuild(self, image: Array, face: Face, draw: torch.Generator) -> Array:
-        made = reconstruct(self.network, self.method.cut(image, face)[None], damage=self.method.damage(), draw=draw)[0]
-        return np.repeat(made, 3, axis=2) if made.shape[2] == 1 else made
 
     def save(self, path: Path) -> None:
         """Write options and weights to a safetensors file."""
@@ -176,18 +133,14 @@ class FittedFaceAutoencoder:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote.
-
-        Raises:
-            DataError: The file is not one.
-        """
+        """Read what ``save`` wrote."""
         weights, options = load_weights(path)
         kinds = {name: type(value) for name, value in asdict(FaceAutoencoder()).items()}
         if set(options) != set(kinds):
             raise DataError(f"{path} holds no face_autoencoder: write it with its save.")
         method = FaceAutoencoder(**{name: kinds[name](text) for name, text in options.items()})
         network = method.network(torch.Generator())
-        network.load_state_dict(weights)
+        network.load_state_dict({name: torch.from_numpy(values) for name, values in weights.items()})
         return cls(method=method, network=network.eval())
 
 

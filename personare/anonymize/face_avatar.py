@@ -1,13 +1,15 @@
 """Shows a drawn face that is nobody's, moved by the person's expression alone, with what is personal in it removed."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import cv2
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, LocatedFrame
 from personare.features.avatar import BACKGROUND, Avatar, legible
 from personare.features.expression import BLENDSHAPES
@@ -30,6 +32,11 @@ from personare.features.motion import (
 __all__ = ["FaceAvatar"]
 
 _LARGEST = 256  # pixels of the drawing's side: more is scaled up, so that a large picture costs no more
+_REGIONS = ("brow", "eye", "mouth")
+_REGION_OF = [next((i for i, region in enumerate(_REGIONS) if name.startswith(region)), 2) for name in BLENDSHAPES]
+
+Normal = Callable[[Array], Array]
+"""Gives a person's expression (F, 52) the group's habits."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,26 +52,6 @@ class FaceAvatar:
     the same get the same picture. Where no expression was read for longer than ``gap_s`` the ground alone is shown.
     The expression's course itself is kept on purpose, and may still tell people apart who move unlike others.
 
-    Attributes:
-        smoothing_s: What happens faster is smoothed away (standard deviation of a Gaussian).
-        normalize: ``recording``: the rest position of each recording is subtracted. ``person``: each person's habits
-            (how far and how often each shape moves), learned by ``fit`` from several recordings, are brought to the
-            group's; a held expression survives. Far better in both respects. ``none``: neither.
-        directions: Where fitted: number of directions of expression kept, those that the group as a whole uses
-            most; 0 keeps all.
-        symmetric: Both halves of the face move alike.
-        levels: Number of steps each expression value is rounded to; 0 leaves it as it is.
-        noise: Standard deviation of slow noise, as a share of the group's spread along each direction; where nothing
-            was fitted, of 0.1.
-        gain_noise: Spread of a random strength (log-normal) of brows, eyes, mouth and head, drawn anew each recording.
-        head: Share of the head's turning that is kept; its mean over the recording never is.
-        gap_s: Longest gap in the reading that is bridged.
-        place: ``centre`` of the picture, or ``near`` the person's place, rounded to an eighth of the picture.
-        policy: Whose randomness a recording gets.
-
-    Raises:
-        OptionError: An option out of its range.
-
     Source:
         Expression motion alone names people (arXiv 2510.11223, 2025), which is why it is protected here. The drawing
         and the protection are ours.
@@ -75,31 +62,30 @@ class FaceAvatar:
         [(48, 64, 3)]
     """
 
-    smoothing_s: float = 0.01
+    smoothing_s: float = 0.01  # what happens faster is smoothed away (standard deviation of a Gaussian)
+    # recording: the rest position of each recording is subtracted. person: each person's habits (how far and how often
+    # each shape moves), learned by fit from several recordings, are brought to the group's; a held expression survives:
+    # far better in both respects. none: neither.
     normalize: Literal["none", "recording", "person"] = "person"
-    directions: int = 20
-    symmetric: bool = True
-    levels: int = 0
+    directions: int = 20  # of expression that are kept once fitted, those the whole group uses most; 0 keeps all
+    symmetric: bool = True  # both halves of the face move alike
+    levels: int = 0  # steps each expression value is rounded to; 0 leaves it as it is
+    # standard deviation of slow noise, as a share of the group's spread along each direction; unfitted, of 0.1
     noise: float = 0.05
-    gain_noise: float = 0.0
-    head: float = 0.5
-    gap_s: float = 0.4
-    place: Literal["centre", "near"] = "centre"
-    policy: Literal["recording", "person", "common"] = "recording"
+    gain_noise: float = 0.0  # spread of a random strength (log-normal) of brows, eyes, mouth, head in each recording
+    head: float = 0.5  # share of the head's turning that is kept; its mean over the recording never is
+    gap_s: float = 0.4  # longest gap in the reading that is bridged
+    place: Literal["centre", "near"] = "centre"  # of the picture, or near the person, to an eighth of the picture
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     needs_landmarks: ClassVar[bool] = True
     works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
 
     def __post_init__(self) -> None:
-        """Check the options."""
         for name in ("smoothing_s", "noise", "gain_noise", "gap_s", "levels", "directions"):
             if getattr(self, name) < 0:
                 raise OptionError(f"{name} must not be negative, it is {getattr(self, name)}: give 0 to switch it off.")
-        if not 0 <= self.head <= 1:
-            raise OptionError(f"head must be a share from 0 to 1, it is {self.head}.")
-        for name, choices in (("normalize", ("none", "recording", "person")), ("place", ("centre", "near"))):
-            if getattr(self, name) not in choices:
-                raise OptionError(f"{name} must be one of {', '.join(choices)}, it is '{getattr(self, name)}'.")
+        check_options(self, head=(0, 1))
 
     @property
     def fit_on(self) -> str:
@@ -109,15 +95,7 @@ class FaceAvatar:
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
     ) -> "FittedFaceAvatar":
-        """Learn how far and how often each person moves every shape, and which directions the group uses.
-
-        Args:
-            background: (subject, located frames with blendshapes) of each recording.
-            rng: Not used.
-
-        Raises:
-            DataError: Nobody's expression could be read.
-        """
+        """Learn how far and how often each person moves every shape, and which directions the group uses."""
         rows: dict[str, list[Array]] = {}
         for subject, frames in background:
             motion = read_motion(frames)
@@ -127,8 +105,8 @@ class FaceAvatar:
         if not people:
             raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
         common = group_habits(people.values())
-        known = {s: _Known(own=own, common=common) for s, own in people.items()}
-        every = np.concatenate([known[s].normal(r) for s, rs in rows.items() for r in rs if s in known])
+        known = {s: partial(adopt, own=own, common=common) for s, own in people.items()}
+        every = np.concatenate([known[s](r) for s, rs in rows.items() for r in rs if s in known])
         space = learn_space(every, self.directions) if self.directions else None
         return FittedFaceAvatar(method=self, people=known, space=space)
 
@@ -137,13 +115,13 @@ class FaceAvatar:
         return self.draw(frames, None, None, rng)
 
     def draw(
-        self, frames: Iterable[LocatedFrame], person: "_Known | None", space: Space | None, rng: np.random.Generator
+        self, frames: Iterable[LocatedFrame], normal: Normal | None, space: Space | None, rng: np.random.Generator
     ) -> Iterator[Array]:
         """Yield the pictures, given what is known of the person and of the group."""
         motions = read_motions(frames)
         if not len(motions[0].blendshapes):
             return
-        motions = [self.protect(m, None if number else person, space, rng) for number, m in enumerate(motions)]
+        motions = [self.protect(m, None if number else normal, space, rng) for number, m in enumerate(motions)]
         spots = self._spots(motions)
         avatars = [Avatar(size=min(side, _LARGEST), look=look) for look, (_, _, side) in enumerate(spots)]
         drawn = [legible(motion.blendshapes) for motion in motions]
@@ -157,16 +135,24 @@ class FaceAvatar:
                     picture[top : top + side, left : left + side] = face
             yield picture
 
-    def protect(self, motion: Motion, person: "_Known | None", space: Space | None, rng: np.random.Generator) -> Motion:
+    def protect(self, motion: Motion, normal: Normal | None, space: Space | None, rng: np.random.Generator) -> Motion:
         """Return the motion with what is personal in it removed, as the options say."""
         motion = fill_gaps(motion, gap_s=self.gap_s)
         gains = np.exp(self.gain_noise * rng.standard_normal(len(_REGIONS) + 1))
         shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
         turn = smooth(motion.turn, rate_hz=motion.rate_hz, seconds=self.smoothing_s)
         if motion.seen.any():
-            shapes = self._normal(shapes, person) * gains[_REGION_OF]
+            if self.normalize != "none":
+                shapes = normal(shapes) if normal else shapes - habits(shapes)[REST]
+            shapes = shapes * gains[_REGION_OF]
             turn = self.head * gains[-1] * (turn - np.nanmean(turn, axis=0))
-        shapes = self._blurred(shapes, space, motion.rate_hz, rng)
+        # slow noise, in the group's space if there is one
+        columns = len(BLENDSHAPES) if space is None else len(space.axes)
+        noise = wander(len(shapes), columns, rate_hz=motion.rate_hz, seconds=self.smoothing_s, rng=rng)
+        if space is None:
+            shapes = shapes + 0.1 * self.noise * self._plain(noise)
+        else:
+            shapes = space.inside(shapes, self.noise * noise)
         if self.levels:
             shapes = np.round(shapes * self.levels) / self.levels
         return replace(motion, blendshapes=np.clip(shapes, 0, 1), turn=turn)
@@ -174,78 +160,30 @@ class FaceAvatar:
     def _plain(self, blendshapes: Array) -> Array:
         return symmetrize(blendshapes) if self.symmetric else blendshapes
 
-    def _normal(self, shapes: Array, person: "_Known | None") -> Array:
-        if self.normalize == "none":
-            return shapes
-        if person is None:
-            return np.asarray(shapes - habits(shapes)[REST])
-        return person.normal(shapes)
-
-    def _blurred(self, shapes: Array, space: Space | None, rate_hz: float, rng: np.random.Generator) -> Array:
-        """Add slow noise, in the group's space if there is one."""
-        columns = len(BLENDSHAPES) if space is None else len(space.axes)
-        noise = wander(len(shapes), columns, rate_hz=rate_hz, seconds=self.smoothing_s, rng=rng)
-        if space is None:
-            return np.asarray(shapes + 0.1 * self.noise * self._plain(noise))
-        return space.inside(shapes, self.noise * noise)
-
     def _spots(self, motions: list[Motion]) -> list[tuple[int, int, int]]:
         """Return top, left and side in pixels of each drawing: side by side, in the order in which people stand."""
         across = [float(np.nanmedian(m.place[:, 0])) if m.seen.any() else 0.0 for m in motions]
-        seats = np.argsort(np.argsort(across)).tolist()
-        return [self._spot(motion, seat, len(motions)) for motion, seat in zip(motions, seats, strict=True)]
-
-    def _spot(self, motion: Motion, seat: int, seats: int) -> tuple[int, int, int]:
-        height, width = motion.shape
-        side = max(min(height, width // seats), 1)
-        top, left = height - side, (2 * seat + 1) * width // (2 * seats) - (side + 1) // 2
-        if self.place == "near" and motion.seen.any():
-            x, y, tall = np.round(np.nanmedian(motion.place, axis=0) * 8) / 8
-            side = int(np.clip(1.6 * max(tall, 0.125) * height, 16, side))
-            top = int(np.clip(y * height - 0.5 * side, 0, height - side))
-            left = int(np.clip(x * height - 0.5 * side, 0, width - side))
-        return top, left, side
-
-
-_REGIONS = ("brow", "eye", "mouth")
-
-
-def _region(name: str) -> int:
-    return next((i for i, region in enumerate(_REGIONS) if name.startswith(region)), len(_REGIONS) - 1)
-
-
-_REGION_OF = [_region(name) for name in BLENDSHAPES]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Known:
-    """A person's habits of expression and the group's, (21, 52) each."""
-
-    own: Array
-    common: Array
-
-    def normal(self, shapes: Array) -> Array:
-        return adopt(shapes, self.own, self.common)
+        seats, spots = len(motions), []
+        for motion, seat in zip(motions, np.argsort(np.argsort(across)).tolist(), strict=True):
+            height, width = motion.shape
+            side = max(min(height, width // seats), 1)
+            top, left = height - side, (2 * seat + 1) * width // (2 * seats) - (side + 1) // 2
+            if self.place == "near" and motion.seen.any():
+                x, y, tall = np.round(np.nanmedian(motion.place, axis=0) * 8) / 8
+                side = int(np.clip(1.6 * max(tall, 0.125) * height, 16, side))
+                top = int(np.clip(y * height - 0.5 * side, 0, height - side))
+                left = int(np.clip(x * height - 0.5 * side, 0, width - side))
+            spots.append((top, left, side))
+        return spots
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedFaceAvatar:
-    """A ``FaceAvatar`` that knows each person's habits of expression, and how the group moves.
-
-    Attributes:
-        method: The options.
-        people: Habits by person.
-        space: The directions of expression that the group uses; None: all are kept.
-    """
+    """A ``FaceAvatar`` that knows each person's habits of expression, and the directions in which the group moves."""
 
     method: FaceAvatar
-    people: Mapping[str, _Known] = field(repr=False)
+    people: Mapping[str, Normal] = field(repr=False)
     space: Space | None = field(repr=False)
-
-    @property
-    def policy(self) -> str:
-        """Whose randomness a recording gets."""
-        return self.method.policy
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a picture for every frame; somebody unknown is treated recording by recording."""

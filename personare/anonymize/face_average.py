@@ -31,76 +31,48 @@ class FaceAverage:
     has contributed equally; people differ in it by place, size and tilt of the head alone. Hair, clothes, body and
     movements of the head are *not* hidden.
 
-    Attributes:
-        k: Fewest people in a group.
-
-    Raises:
-        OptionError: k below 2.
-
     Source:
         Newton, Sweeney and Malin 2005, "Preserving privacy by de-identifying face images",
         doi:10.1109/TKDE.2005.32 (k-same). Changed: averages over people instead of pictures, groups drawn at random.
-
-    Example:
-        >>> FaceAverage(k=1)
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: k must be at least 2 people, it is 1: one person's average is that person.
     """
 
-    k: int = 3
+    k: int = 3  # fewest people in a group
 
     fit_on: ClassVar[str] = "everyone"
     needs_landmarks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.k < 2:
             raise OptionError(f"k must be at least 2 people, it is {self.k}: one person's average is that person.")
 
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
     ) -> "FittedFaceAverage":
-        """Draw groups and make the average face of each.
-
-        Args:
-            background: (subject, located frames with landmarks) of each recording of everybody to be hidden.
-            rng: Draws the groups.
-
-        Raises:
-            DataError: Fewer than ``k`` people whose faces could be read.
-        """
+        """Draw groups of everybody to be hidden, and make the average face of each."""
         sums: dict[str, Array] = {}
         counts: dict[str, int] = {}
         for subject, frames in background:
-            for picture in (p for frame in frames for p in _aligned(frame)):
-                sums[subject] = sums.get(subject, 0.0) + picture.astype(np.float64)
-                counts[subject] = counts.get(subject, 0) + 1
+            for frame in frames:
+                if (picture := _aligned(frame)) is not None:
+                    sums[subject] = sums.get(subject, 0.0) + picture.astype(np.float64)
+                    counts[subject] = counts.get(subject, 0) + 1
         people = {subject: sums[subject] / counts[subject] for subject in sorted(sums)}
         if len(people) < self.k:
             raise DataError(
                 f"face_average hides people in groups of {self.k}, but a face was read of only {len(people)}: "
                 "give more people, or a smaller k."
             )
-        groups = _groups(list(people), self.k, rng)
-        averages = [_mean([people[s] for s in group]) for group in groups]
-        return FittedFaceAverage(
-            method=self,
-            averages=tuple(averages),
-            group_of={s: g for g, group in enumerate(groups) for s in group},
-        )
+        order = [list(people)[i] for i in rng.permutation(len(people))]
+        count = len(order) // self.k  # groups of at least k: the remainder is spread over them
+        groups = [order[g::count] for g in range(count)]
+        averages = tuple(_mean([people[s] for s in group]) for group in groups)
+        return FittedFaceAverage(averages=averages, group_of={s: g for g, group in enumerate(groups) for s in group})
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Refuse: an average needs people."""
         raise DataError(
             "face_average must be fitted on a group of people first: call fit, or give --background COHORT."
         )
-
-
-def _groups(people: list[str], k: int, rng: np.random.Generator) -> list[list[str]]:
-    """Return random groups of at least k: the remainder is spread over them."""
-    order = [people[i] for i in rng.permutation(len(people))]
-    count = len(order) // k
-    return [order[g::count] for g in range(count)]
 
 
 def _mean(pictures: list[Array]) -> Array:
@@ -122,31 +94,22 @@ def _place(face: Face) -> Disc | None:
     return Disc(x=float(x), y=float(y), radius=_RADIUS * apart, turn=turn)
 
 
-def _aligned(frame: LocatedFrame) -> Iterator[Array]:
-    """Yield the main face of some frames upright, (side, side, 3), eyes always at the same spot."""
+def _aligned(frame: LocatedFrame) -> Array | None:
+    """Return the main face of some frames upright, (side, side, 3), eyes always at the same spot."""
     disc = _place(frame.faces[0]) if frame.faces and frame.index % _EVERY == 0 else None
-    if disc is not None:
-        from_patch = disc.from_patch(_SIDE)
-        yield cv2.warpAffine(
-            frame.image,
-            from_patch,
-            (_SIDE, _SIDE),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
+    if disc is None:
+        return None
+    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    shape = (_SIDE, _SIDE)
+    return np.asarray(
+        cv2.warpAffine(frame.image, disc.from_patch(_SIDE), shape, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class FittedFaceAverage:
-    """A ``FaceAverage`` with its groups.
+    """A ``FaceAverage`` with the uint8 RGB average face of each of its groups, and which group a person is in."""
 
-    Attributes:
-        method: The options.
-        averages: uint8 RGB average face of each group.
-        group_of: Which group a person is in.
-    """
-
-    method: FaceAverage
     averages: tuple[Array, ...] = field(repr=False)
     group_of: Mapping[str, int] = field(repr=False)
 

@@ -26,9 +26,6 @@ class FaceBlur(FaceMask):
     **Guarantee**: Every pixel of the covered area is a Gaussian mean over its surroundings, as wide as ``strength``
     of the face, however large the face is in the picture. That this hides identity is *not* guaranteed.
 
-    Attributes:
-        strength: Standard deviation of the blur as a share of the face's size.
-
     **Source**: R. McPherson, R. Shokri, V. Shmatikov, "Defeating Image Obfuscation with Deep Learning", 2016,
     arXiv:1609.00408, on how little it hides.
 
@@ -42,10 +39,9 @@ class FaceBlur(FaceMask):
         True
     """
 
-    strength: float = 0.25
+    strength: float = 0.25  # standard deviation of the blur as a share of the face's size, 0.02 to 2
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if not 0.02 <= self.strength <= 2:
             raise OptionError(f"strength must be 0.02 to 2 face sizes, not {self.strength}.")

@@ -1,5 +1,6 @@
 """Shows the face's mesh alone, as lines on black: no skin and no hair, but the whole geometry and every movement."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,24 +8,19 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, LocatedFrame
 from personare.features.painting import Color, disc, line
 
 __all__ = ["FaceLandmarks"]
 
-_GRAY = (150, 150, 150)
 _CONTOURS: dict[str, Color] = {
-    "FACE_OVAL": _GRAY,
-    "NOSE": _GRAY,
-    "LEFT_EYEBROW": (250, 190, 90),
-    "RIGHT_EYEBROW": (250, 190, 90),
-    "LEFT_EYE": (120, 220, 250),
-    "RIGHT_EYE": (120, 220, 250),
-    "LEFT_IRIS": (120, 220, 250),
-    "RIGHT_IRIS": (120, 220, 250),
+    "FACE_OVAL": (150, 150, 150), "NOSE": (150, 150, 150),
+    "LEFT_EYEBROW": (250, 190, 90), "RIGHT_EYEBROW": (250, 190, 90),
+    "LEFT_EYE": (120, 220, 250), "RIGHT_EYE": (120, 220, 250),
+    "LEFT_IRIS": (120, 220, 250), "RIGHT_IRIS": (120, 220, 250),
     "LIPS": (250, 120, 130),
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,31 +32,19 @@ class FaceLandmarks:
 
     **Guarantee**: no pixel of the original enters the picture; a face whose mesh was not found is not drawn at all.
 
-    Attributes:
-        lines: ``contours`` (outline, brows, eyes, nose, lips), ``mesh`` (every triangle), or ``points``.
-        thickness: Width of the lines in pixels.
-
     Source:
         The first plan of Ranade, Agrawal, Kochrekar and Vatsaraj 2024 (USC), "Privacy Preserving Representation
         Learning for Multimodal Behavior Understanding": landmarks instead of the face.
-
-    Example:
-        >>> frames = [LocatedFrame(index=0, time_s=0.0, image=np.ones((48, 64, 3), np.uint8), faces=(), certain=True)]
-        >>> [int(f.max()) for f in FaceLandmarks()(frames, subject="01", rng=np.random.default_rng(0))]
-        [0]
     """
 
+    # outline, brows, eyes, nose and lips; every triangle; or points
     lines: Literal["contours", "mesh", "points"] = "contours"
-    thickness: int = 1
+    thickness: int = 1  # of the lines in pixels
 
     needs_landmarks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.lines not in ("contours", "mesh", "points"):
-            raise OptionError(f"lines must be contours, mesh or points, it is '{self.lines}'.")
-        if self.thickness < 1:
-            raise OptionError(f"thickness must be at least 1 pixel, it is {self.thickness}.")
+        check_options(self, thickness=(1, math.inf))
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame."""
@@ -75,7 +59,7 @@ class FaceLandmarks:
         """Draw a mesh (478, 2), in pixels, onto a picture."""
         if self.lines == "points":
             for point in mesh:
-                disc(picture, point, self.thickness, _GRAY)
+                disc(picture, point, self.thickness, (150, 150, 150))
             return
         if self.lines == "mesh":
             line(picture, mesh[_edges("TESSELATION")], (90, 90, 90), self.thickness)

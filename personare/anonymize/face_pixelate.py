@@ -23,17 +23,13 @@ class FacePixelate(FaceMask):
     **Guarantee**: In the covered area each square shows only the mean of its pixels; a face is ``columns`` squares
     wide, however large it is in the picture. That this hides identity is *not* guaranteed.
 
-    Attributes:
-        columns: Squares across the width of a face.
-
     **Source**: R. McPherson, R. Shokri, V. Shmatikov, "Defeating Image Obfuscation with Deep Learning", 2016,
     arXiv:1609.00408, on how little it hides.
     """
 
-    columns: int = 6
+    columns: int = 6  # squares across the width of a face, 1 to 64
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if not 1 <= self.columns <= 64:
             raise OptionError(f"columns must be 1 to 64, not {self.columns}.")

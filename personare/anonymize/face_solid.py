@@ -22,17 +22,13 @@ class FaceSolid(FaceMask):
     **Guarantee**: Inside the covered area, the output does not depend on the input at all: all pixels have the one
     chosen color. The color is fixed, not the mean of what was there, which would tell the skin's color.
 
-    Attributes:
-        color: Red, green, blue, each 0 to 255.
-
     **Source**: In use since television; nothing is taken from anybody.
     """
 
-    color: Sequence[int] = (128, 128, 128)
+    color: Sequence[int] = (128, 128, 128)  # red, green, blue, each 0 to 255
     shape: str = "box"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if len(self.color) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in self.color):
             raise OptionError(f"color must be three whole numbers 0 to 255, not {self.color}.")

@@ -7,17 +7,16 @@ from typing import Literal
 import numpy as np
 from scipy.fft import dct, idct, irfft, rfft
 from scipy.signal import get_window
-from sklearn.cluster import MiniBatchKMeans
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ, framed
-from personare.features.audio import mono, resample
+from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, overlapped, samples_of, typical
 from personare.features.rework import rework
 
 __all__ = ["VoiceCodebook"]
 
-_N_FFT = 1024
 _HOP = 256
 _BANDS = 64
 _CEPSTRA = 20
@@ -34,15 +33,6 @@ class VoiceCodebook:
     same for all people, so a released recording holds nothing but the order of log2(``size``)-bit symbols and a
     loudness. With ``scope="clip"`` the envelopes are the speaker's own and name the speaker.
 
-    Attributes:
-        size: Number of typical spectra, from 2 to 1024: the dial between privacy and intelligibility.
-        scope: ``shared`` is fitted once on everybody; ``clip`` anew on each recording.
-        rounds: Iterations that find phases fitting the spectra, from 1 to 100.
-        policy: Whose randomness a recording gets.
-
-    Raises:
-        OptionError: An option out of range, or ``shared`` called without a codebook.
-
     **Source**: A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal Behavior Understanding"
     (USC, 2024), whose text leaves the scope open; phases by N. Perraudin, P. Balazs, P. Sondergaard, "A fast
     Griffin-Lim algorithm", WASPAA 2013, DOI 10.1109/WASPAA.2013.6701851. Ours: 64 mel bands at 16 kHz every 16 ms,
@@ -55,21 +45,13 @@ class VoiceCodebook:
         (8000, 1)
     """
 
-    size: int = 16
-    scope: Literal["shared", "clip"] = "shared"
-    rounds: int = 16
-    policy: Literal["recording", "person", "common"] = "recording"
+    size: int = 16  # typical spectra, 2 to 1024: the dial between privacy and intelligibility
+    scope: Literal["shared", "clip"] = "shared"  # fitted once on everybody, or anew on each recording
+    rounds: int = 16  # iterations that find phases fitting the spectra, 1 to 100
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if not 2 <= self.size <= 1024:
-            raise OptionError(f"size must lie from 2 to 1024 spectra, {self.size} was given. Choose e.g. 16.")
-        if self.scope not in ("shared", "clip"):
-            raise OptionError(f"scope must be shared or clip, {self.scope!r} was given.")
-        if not 1 <= self.rounds <= 100:
-            raise OptionError(f"rounds must lie from 1 to 100, {self.rounds} was given. Choose e.g. 16.")
-        if self.policy not in ("recording", "person", "common"):
-            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+        check_options(self, size=(2, 1024), rounds=(1, 100))
 
     @property
     def fit_on(self) -> str:
@@ -77,29 +59,22 @@ class VoiceCodebook:
         return "everyone" if self.scope == "shared" else "nothing"
 
     def fit(self, background: Iterable[tuple[str, Signal]], *, rng: np.random.Generator) -> "_Fitted | VoiceCodebook":
-        """Find the typical spectra of many people.
-
-        Args:
-            background: (subject, speech); people count by how much they speak.
-            rng: Chooses frames (at most 200,000) and starts the clustering.
-
-        Returns:
-            What is called on each recording. With ``scope="clip"`` there is nothing to find: the method itself.
-
-        Raises:
-            DataError: No speech, or fewer frames than spectra.
-        """
+        """Find the typical spectra of many people, who count by how much they speak; per clip none are sought."""
         if self.scope == "clip":
             return self
         kept: list[Array] = []
         for _, speech in background:
-            kept.append(_all_cepstra(speech))
+            kept.append(_cepstra(samples_of(speech)))
             if sum(map(len, kept)) > 2 * _MOST_FRAMES:  # thin out, so that memory does not grow with the cohort
-                kept = [_thinned(np.concatenate(kept), _MOST_FRAMES, rng)]
+                kept = [_thinned(np.concatenate(kept), rng)]
         if not kept:
             raise DataError("A shared codebook needs speech to be fitted on, none was given. Pass recordings.")
-        frames = _thinned(np.concatenate(kept), _MOST_FRAMES, rng)
-        return _Fitted(spectra=_clusters(frames, self.size, rng), rounds=self.rounds)
+        frames = _thinned(np.concatenate(kept), rng)
+        if len(frames) < self.size:
+            raise DataError(
+                f"A codebook of {self.size} needs at least as many frames, {len(frames)} were given. Give more speech."
+            )
+        return _Fitted(spectra=typical(frames, self.size, rng), rounds=self.rounds)
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return speech built from the recording's own typical spectra (``scope="clip"`` only)."""
@@ -110,8 +85,8 @@ class VoiceCodebook:
             )
         if len(speech.values) == 0:
             raise DataError("A recording without samples cannot be changed. Leave it out.")
-        frames = _all_cepstra(speech)
-        fitted = _Fitted(spectra=_clusters(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
+        frames = _cepstra(samples_of(speech))
+        fitted = _Fitted(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
         return fitted(speech, rng=rng)
 
 
@@ -127,82 +102,47 @@ class _Fitted:
         seed = int(rng.integers(2**63))  # the same phases for every channel
 
         def change(samples: Array) -> Array:
-            magnitude = _magnitudes(self.spectra)[_nearest(_cepstra(samples), self.spectra)]
+            magnitude = _magnitudes(self.spectra)[nearest(_cepstra(samples), self.spectra)]
             return _sound(magnitude, len(samples), self.rounds, np.random.default_rng(seed))
 
         return rework(speech, change)
 
 
-def _all_cepstra(speech: Signal) -> Array:
-    return _cepstra(resample(mono(speech), RATE_HZ).values[:, 0])
-
-
 def _cepstra(samples: Array) -> Array:
     """Return 20 mel cepstra, the level among them, every 16 ms, (T, 20)."""
-    window = get_window("hann", _N_FFT).astype(np.float32)
-    frames, parts = framed(samples, _N_FFT, hop=_HOP), []
+    window = get_window("hann", N_FFT).astype(np.float32)
+    frames, parts = framed(samples, N_FFT, hop=_HOP), []
+    bank = mel_bands(_BANDS, 0, RATE_HZ / 2)[0].astype(np.float32)  # a flat spectrum has equal energy in each
     for at in range(0, len(frames), 2048):
         power = np.abs(rfft(frames[at : at + 2048] * window)) ** 2
-        parts.append(dct(np.log(power @ _bank() + 1e-7), norm="ortho", axis=1)[:, :_CEPSTRA])
+        parts.append(dct(np.log(power @ bank + 1e-7), norm="ortho", axis=1)[:, :_CEPSTRA])
     return np.concatenate(parts)
-
-
-def _edges() -> Array:
-    """Centers of the bands and their outer neighbors as positions among the bins, (66,)."""
-    mel = np.linspace(0, 2595 * np.log10(1 + RATE_HZ / 2 / 700), _BANDS + 2)
-    return np.asarray(700 * (10 ** (mel / 2595) - 1) * _N_FFT / RATE_HZ)
-
-
-def _bank() -> Array:
-    """Return triangular mel filters of unit area, (513, 64): a flat spectrum has equal energy in each."""
-    edges, bins = _edges(), np.arange(_N_FFT // 2 + 1)[:, None]
-    width = np.maximum(np.diff(edges), 1)  # the lowest bands are narrower than a bin
-    middle = edges[1:-1]
-    bank = np.maximum(0, np.minimum(1 - (middle - bins) / width[:-1], 1 - (bins - middle) / width[1:]))
-    return np.asarray(bank / bank.sum(axis=0), np.float32)
 
 
 def _magnitudes(cepstra: Array) -> Array:
     """Return the magnitude spectra that cepstra stand for, (K, 513)."""
     bands = idct(np.pad(cepstra, ((0, 0), (0, _BANDS - _CEPSTRA))), norm="ortho", axis=1)
-    bins = np.arange(_N_FFT // 2 + 1)
-    return np.stack([np.exp(0.5 * np.interp(bins, _edges()[1:-1], row)) for row in bands]).astype(np.float32)
+    hz, centers = np.arange(BINS) * RATE_HZ / N_FFT, mel_bands(_BANDS, 0, RATE_HZ / 2)[1]
+    return np.stack([np.exp(0.5 * np.interp(hz, centers, row)) for row in bands]).astype(np.float32)
 
 
-def _thinned(frames: Array, most: int, rng: np.random.Generator) -> Array:
-    return frames if len(frames) <= most else frames[rng.choice(len(frames), most, replace=False)]
-
-
-def _clusters(frames: Array, size: int, rng: np.random.Generator) -> Array:
-    if len(frames) < size:
-        raise DataError(
-            f"A codebook of {size} needs at least as many frames, {len(frames)} were given. Give more speech."
-        )
-    found = MiniBatchKMeans(size, n_init=3, batch_size=1024, random_state=int(rng.integers(2**31))).fit(frames)
-    return np.asarray(found.cluster_centers_)
-
-
-def _nearest(frames: Array, spectra: Array) -> Array:
-    return np.asarray((np.square(spectra).sum(axis=1) - 2 * frames @ spectra.T).argmin(axis=1))
+def _thinned(frames: Array, rng: np.random.Generator) -> Array:
+    return frames if len(frames) <= _MOST_FRAMES else frames[rng.choice(len(frames), _MOST_FRAMES, replace=False)]
 
 
 def _sound(magnitude: Array, length: int, rounds: int, rng: np.random.Generator) -> Array:
     """Return (length,) samples whose short-time spectra come close to the magnitudes, (T, 513)."""
-    window = get_window("hann", _N_FFT).astype(np.float32)
+    window = get_window("hann", N_FFT).astype(np.float32)
     phase = np.exp(2j * np.pi * rng.random(magnitude.shape, dtype=np.float32)).astype(np.complex64)
     before = np.zeros_like(phase)
+
+    def sound(spectra: Array) -> Array:
+        # four squared Hann windows that overlap add up to 1.5; the edges of the recording are faded
+        added = overlapped(irfft(spectra, N_FFT) * window, _HOP)
+        return np.asarray(added[N_FFT // 2 : N_FFT // 2 + length] / 1.5)
+
     for _ in range(rounds):
-        again = rfft(framed(_overlapped(magnitude * phase, window, length), _N_FFT, hop=_HOP) * window)
+        again = rfft(framed(sound(magnitude * phase), N_FFT, hop=_HOP) * window)
         ahead = again + _MOMENTUM * (again - before)
         before, phase = again, ahead / (np.abs(ahead) + 1e-12)
-    return _overlapped(magnitude * phase, window, length)
-
-
-def _overlapped(spectra: Array, window: Array, length: int) -> Array:
-    pieces = irfft(spectra, _N_FFT) * window
-    laps = _N_FFT // _HOP
-    total = np.zeros((len(pieces) + laps - 1, _HOP), np.float32)
-    for k in range(laps):
-        total[k : k + len(pieces)] += pieces[:, k * _HOP : (k + 1) * _HOP]
-    # four squared Hann windows that overlap add up to 1.5; the edges of the recording are faded
-    return np.asarray(total.ravel()[_N_FFT // 2 : _N_FFT // 2 + length] / 1.5)
+    return sound(magnitude * phase)

@@ -8,8 +8,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.fft import irfft, rfft
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import linear_prediction
+from personare.features.resynthesis import overlapped
 from personare.features.rework import rework
 
 __all__ = ["VoiceMcadams"]
@@ -26,34 +28,20 @@ class VoiceMcadams:
     phi ** alpha with its radius kept; nothing above 8 kHz leaves. It does *not* withstand an attacker who retrains on
     released speech: pitch, rhythm and the fine detail of the envelope still name the person.
 
-    Attributes:
-        alpha: The exponent, from 0.3 to 0.95; None draws it from ``low`` to ``high``.
-        low: Smallest exponent to draw.
-        high: Largest exponent to draw.
-        order: Poles of the envelope, even, from 8 to 32.
-        policy: Whose randomness a recording gets: a new exponent for each recording, for each person, or one for all.
-
-    Raises:
-        OptionError: An option out of range.
-
     **Source**: J. Patino et al., "Speaker anonymisation using the McAdams coefficient", Interspeech 2021, DOI
     10.21437/Interspeech.2021-1070; baseline B2 of the VoicePrivacy challenges. Our own code, from the description:
     all frames at once; the loudness of the recording is kept where the baseline normalizes the peak.
 
-    Example:
-        >>> speech = Signal(values=np.random.default_rng(0).normal(0, 0.1, (8000, 1)), rate_hz=16000)
-        >>> VoiceMcadams(alpha=0.8)(speech, rng=np.random.default_rng(0)).values.shape
-        (8000, 1)
     """
 
-    alpha: float | None = None
+    alpha: float | None = None  # the exponent, 0.3 to 0.95; None draws it from low to high
     low: float = 0.5
     high: float = 0.9
-    order: int = 20
+    order: int = 20  # poles of the envelope, even, 8 to 32
+    # a new exponent for each recording, for each person, or one for all
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.alpha is not None and not 0.3 <= self.alpha <= 0.95:
             raise OptionError(f"alpha must lie from 0.3 to 0.95 (1 changes nothing), {self.alpha} was given. Try 0.8.")
         if not 0.3 <= self.low < self.high <= 0.95:
@@ -62,27 +50,20 @@ class VoiceMcadams:
             )
         if self.order not in range(8, 33, 2):
             raise OptionError(f"order must be an even number from 8 to 32, {self.order} was given. Try 20.")
-        if self.policy not in ("recording", "person", "common"):
-            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+        check_options(self)
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech with other resonances; rate, length, channels and loudness are kept."""
         alpha = float(rng.uniform(self.low, self.high)) if self.alpha is None else self.alpha
-        return rework(speech, lambda samples: _shifted(samples, alpha, self.order))
+        window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
 
+        def change(samples: Array) -> Array:
+            frames = sliding_window_view(np.pad(samples, (_HOP, _WINDOW)), _WINDOW)[::_HOP] * window  # (T, 320)
+            poly = linear_prediction(frames, self.order)  # (T, order + 1)
+            moved = _filtered(frames, poly, _moved(poly, alpha)) * window
+            return overlapped(moved, _HOP)[_HOP : _HOP + len(samples)]
 
-def _shifted(samples: Array, alpha: float, order: int) -> Array:
-    """Return (N,) samples with the poles moved, frame by frame, overlapped and added."""
-    window = np.sqrt(0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)).astype(np.float32)
-    padded = np.pad(samples, (_HOP, _WINDOW))
-    frames = sliding_window_view(padded, _WINDOW)[::_HOP] * window  # (T, 320)
-    poly = linear_prediction(frames, order)  # (T, order + 1)
-    moved = _moved(poly, alpha)
-    pieces = _filtered(frames, poly, moved) * window
-    total = np.zeros((len(pieces) + 1, _HOP), np.float32)
-    total[:-1] += pieces[:, :_HOP]
-    total[1:] += pieces[:, _HOP:]
-    return np.asarray(total.ravel()[_HOP : _HOP + len(samples)])
+        return rework(speech, change)
 
 
 def _moved(poly: Array, alpha: float) -> Array:

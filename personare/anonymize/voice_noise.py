@@ -5,7 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Signal
 from personare.features.audio import match_loudness
 
@@ -19,13 +20,6 @@ class VoiceNoise:
     **Guarantee**: none about identity. The power of the noise is ``snr_db`` under that of the speech before the sum
     is brought back to the loudness of the recording.
 
-    Attributes:
-        snr_db: Speech over noise in dB, from -20 to 60.
-        policy: Whose randomness a recording gets.
-
-    Raises:
-        OptionError: ``snr_db`` out of range.
-
     **Source**: tried and dropped by A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal
     Behavior Understanding" (USC, 2024).
 
@@ -35,15 +29,11 @@ class VoiceNoise:
         (1600, 1)
     """
 
-    snr_db: float = 5.0
-    policy: Literal["recording", "person", "common"] = "recording"
+    snr_db: float = 5.0  # speech over noise, -20 to 60
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if not -20 <= self.snr_db <= 60:
-            raise OptionError(f"snr_db must lie from -20 to 60 dB, {self.snr_db} was given. Choose e.g. 5.")
-        if self.policy not in ("recording", "person", "common"):
-            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+        check_options(self, snr_db=(-20, 60))
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech under noise, with its rate, length, channels and loudness; silence stays silent."""

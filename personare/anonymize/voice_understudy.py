@@ -1,28 +1,26 @@
 """Has an understudy say it: how people differ on average is erased, how moods move a voice is kept."""
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from scipy.fft import dct, idct
 from scipy.ndimage import median_filter, uniform_filter1d
-from sklearn.cluster import MiniBatchKMeans
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
-from personare.features.audio import mono, resample
+from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, samples_of, spoken, taken_apart, typical
 from personare.features.rework import rework
 
 __all__ = ["VoiceUnderstudy"]
 
 _FRAME_MS = 10.0
-_N_FFT = 1024
-_HZ = np.arange(_N_FFT // 2 + 1) * RATE_HZ / _N_FFT
+_HZ = np.arange(BINS) * RATE_HZ / N_FFT
 _BANDS = 32
+_MEL = (_BANDS, 60, 7800)
 _COLORED = 8  # cepstra whose mean and spread are part of the manner
 _CODED = 11  # cepstra whose movement is coded
 _SLOW_FRAMES = 31  # slower than this is the phrase, quicker the syllable
@@ -48,13 +46,6 @@ class VoiceUnderstudy:
     something about the person. People it was *not* fitted on are hidden far less: fit it on those to be hidden, on
     all recordings of each.
 
-    Attributes:
-        codes: How many shapes of the spectrum there are, 2 to 256: more is easier to understand and to recognize.
-        erase: How hard differences between people are erased, 0 to 1000; 0 not at all.
-        filler: Spread of the invented speaker put in place of the erased, 0 to 3 times the spread among real people.
-        tempo: Spread of the random change of pace, 0 to 0.6 (as a share, four times a second).
-        policy: Whose randomness a recording gets.
-
     **Source**: erasing as in A. Solomonoff, W. Campbell, I. Boardman, "Advances in channel compensation for SVM speaker
     recognition" (ICASSP 2005) and A. Hatch, S. Kajarekar, A. Stolcke, "Within-class covariance normalization for
     SVM-based speaker recognition" (Interspeech 2006), turned round: there the take is the nuisance, here the person.
@@ -69,22 +60,16 @@ class VoiceUnderstudy:
         (16000, 1)
     """
 
-    codes: int = 8
-    erase: float = 30.0
-    filler: float = 0.5
-    tempo: float = 0.5
-    policy: Literal["recording", "person", "common"] = "recording"
+    codes: int = 8  # shapes of the spectrum, 2 to 256: more is easier to understand and to recognize
+    erase: float = 30.0  # how hard differences between people are erased, 0 (not at all) to 1000
+    filler: float = 0.5  # spread of the speaker put in place of the erased, 0 to 3 times that among real people
+    tempo: float = 0.5  # spread of the random change of pace, 0 to 0.6 (as a share, four times a second)
+    policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
     fit_on: ClassVar[str] = "everyone"
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        limits = {"codes": (2, 256), "erase": (0, 1000), "filler": (0, 3), "tempo": (0, 0.6)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise OptionError(f"{name} must lie from {low} to {high}, {getattr(self, name)} was given.")
-        if self.policy not in ("recording", "person", "common"):
-            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+        check_options(self, codes=(2, 256), erase=(0, 1000), filler=(0, 3), tempo=(0, 0.6))
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Refuse: how people differ must be learned first."""
@@ -96,27 +81,26 @@ class VoiceUnderstudy:
         Args:
             background: (subject, speech); the more recordings of each person, the better the person is erased.
             rng: Chooses frames and starts the clustering.
-
-        Returns:
-            What is called on each recording.
         """
-        seen = [(who, _take(_frames(resample(mono(speech), RATE_HZ).values[:, 0]))) for who, speech in background]
-        people = np.array([who for who, _ in seen])
+        seen = [(who, _take(*_frames(samples_of(speech)))) for who, speech in background]
+        people, takes = np.array([who for who, _ in seen]), [take for _, take in seen]
         if len(set(people)) < 2:
             raise DataError(f"It takes two people to learn how people differ, {len(set(people))} given. Give more.")
-        return _fit(self, people, [take for _, take in seen], rng)
+        scale = np.exp(np.mean([np.log(t.spread) for t in takes], axis=0))
+        shapes = np.concatenate([t.shapes[t.spoken] for t in takes]) * scale
+        shapes = shapes[rng.permutation(len(shapes))[:_MOST_FRAMES]]
+        codes = typical(shapes, min(self.codes, len(shapes)), rng) / scale
+        manners = np.array([t.manner for t in takes])
+        manners = np.where(np.isnan(manners), _mean_of_known(manners), manners)
+        mean, keep, fill = _eraser(manners, people, self.erase)
+        color = _mean_of_known(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
+        return _Fitted(options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Frames:
-    pitch: Array  # (T,) log Hz, drawn through where unvoiced
+class _Take(NamedTuple):
+    """A recording split into manner and movement; all movements have spread 1, whatever the manner."""
+
     voiced: Array  # (T,)
-    cepstra: Array  # (T, 32) of the envelope
-
-
-@dataclass(frozen=True)
-class _Take:
-    voiced: Array  # (T,); all movements below have spread 1, whatever the manner
     spoken: Array  # (T,)
     pitch: Array  # (T, 2) phrase and syllable
     level: Array  # (T,)
@@ -139,52 +123,34 @@ class _Fitted:
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the understudy's speech; rate, length, channels and loudness are kept."""
         seed = int(rng.integers(2**63))  # one understudy for all channels
-        return rework(speech, lambda samples: self._speak(_frames(samples), len(samples), np.random.default_rng(seed)))
 
-    def _speak(self, frames: _Frames, length: int, rng: np.random.Generator) -> Array:
-        take = _take(frames)
-        manner = self.mean + np.nan_to_num(take.manner - self.mean) @ self.keep
-        manner += self.options.filler * rng.standard_normal(len(manner)) @ self.fill
-        pitch, level = self._melody(take, manner), self._loudness(take, manner)
-        cepstra = np.column_stack([level * np.sqrt(_BANDS), self._timbre(take, manner)])
-        path = _paced(len(level), self.options.tempo, rng)
-        voiced = take.voiced[np.rint(path).astype(int)]
-        pitch_hz = np.where(voiced, np.exp(_along(pitch[:, None], path)[:, 0]), 0.0)
-        return _sound(pitch_hz, _along(cepstra, path))[:length]
+        def change(samples: Array) -> Array:
+            rng, take = np.random.default_rng(seed), _take(*_frames(samples))
+            manner = self.mean + np.nan_to_num(take.manner - self.mean) @ self.keep
+            manner += self.options.filler * rng.standard_normal(len(manner)) @ self.fill
+            pitch = manner[0] + take.pitch.clip(-3, 3) @ np.exp(manner[1:3].clip(-5, 0))
+            pitch = pitch.clip(np.log(_LOWEST_HZ), np.log(_HIGHEST_HZ))
+            level = take.level.clip(-4, 3) * np.exp(manner[4].clip(-3, 1.5)) + np.where(take.voiced, 0, manner[3])
+            level = uniform_filter1d(np.where(take.spoken, level, -_QUIET), 3)
+            cepstra = np.column_stack([level * np.sqrt(_BANDS), self._timbre(take, manner)])
+            path = _paced(len(level), self.options.tempo, rng)
+            voiced = take.voiced[np.rint(path).astype(int)]
+            pitch_hz = np.where(voiced, np.exp(_along(pitch[:, None], path)[:, 0]), 0.0)
+            return _sound(pitch_hz, _along(cepstra, path))[: len(samples)]
 
-    def _melody(self, take: _Take, manner: Array) -> Array:
-        moves = take.pitch.clip(-3, 3) @ np.exp(manner[1:3].clip(-5, 0))
-        return np.asarray((manner[0] + moves).clip(np.log(_LOWEST_HZ), np.log(_HIGHEST_HZ)))
-
-    def _loudness(self, take: _Take, manner: Array) -> Array:
-        level = take.level.clip(-4, 3) * np.exp(manner[4].clip(-3, 1.5)) + np.where(take.voiced, 0, manner[3])
-        return uniform_filter1d(np.where(take.spoken, level, -_QUIET), 3)
+        return rework(speech, change)
 
     def _timbre(self, take: _Take, manner: Array) -> Array:
         """Return cepstra without the level, (T, 31): a common mean, colored by the manner, and coded movement."""
         color, spread, end = self.color.copy(), self.scale.copy(), 5 + 2 * _COLORED
         color[:, :_COLORED] = manner[5:end].reshape(2, _COLORED)
         spread[:_COLORED] *= (np.exp(manner[end:]) / spread[:_COLORED]).clip(0.4, 2.5)
-        centers = self.codes * self.scale
-        nearest = (np.square(centers).sum(axis=1) - 2 * take.shapes * self.scale @ centers.T).argmin(axis=1)
-        moves = np.where(take.spoken[:, None], self.codes[nearest] * spread, 0)
+        coded = self.codes[nearest(take.shapes * self.scale, self.codes * self.scale)]
+        moves = np.where(take.spoken[:, None], coded * spread, 0)
         share = uniform_filter1d(take.voiced.astype(float), 3)[:, None]
         timbre = share * color[0] + (1 - share) * color[1]
         timbre[:, :_CODED] += uniform_filter1d(moves, 3, axis=0)
         return np.asarray(timbre)
-
-
-def _fit(options: VoiceUnderstudy, people: Array, takes: list[_Take], rng: np.random.Generator) -> _Fitted:
-    scale = np.exp(np.mean([np.log(t.spread) for t in takes], axis=0))
-    shapes = np.concatenate([t.shapes[t.spoken] for t in takes]) * scale
-    shapes = shapes[rng.permutation(len(shapes))[:_MOST_FRAMES]]
-    count, state = min(options.codes, len(shapes)), int(rng.integers(2**31))
-    codes = MiniBatchKMeans(count, n_init=3, batch_size=1024, random_state=state).fit(shapes).cluster_centers_ / scale
-    manners = np.array([t.manner for t in takes])
-    manners = np.where(np.isnan(manners), _mean_of_known(manners), manners)
-    mean, keep, fill = _eraser(manners, people, options.erase)
-    color = _mean_of_known(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
-    return _Fitted(options=options, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color)
 
 
 def _mean_of_known(rows: Array) -> Array:
@@ -209,11 +175,21 @@ def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Arra
     return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio) * (1 - gain))[:, None] * directions
 
 
-def _take(frames: _Frames) -> _Take:
+def _frames(samples: Array) -> tuple[Array, Array, Array]:
+    """Return log pitch in Hz, drawn through where unvoiced, whether voiced, both (T,), and (T, 32) cepstra."""
+    pitch, power = taken_apart(samples, frame_ms=_FRAME_MS, low_hz=_LOWEST_HZ, high_hz=_HIGHEST_HZ)
+    cepstra, voiced = dct(np.log(power @ mel_bands(*_MEL)[0] + 1e-10), norm="ortho", axis=1), pitch > 0
+    if voiced.sum() < _FEW:
+        return np.full(len(pitch), 5.0), np.zeros(len(pitch), bool), cepstra
+    line = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), np.log(pitch[voiced]))
+    return median_filter(line, 3), median_filter(voiced, 5), cepstra
+
+
+def _take(pitch: Array, voiced: Array, cepstra: Array) -> _Take:
     """Split a recording into manner and movement."""
-    level, cepstra = frames.cepstra[:, 0] / np.sqrt(_BANDS), frames.cepstra[:, 1:]
+    level, cepstra = cepstra[:, 0] / np.sqrt(_BANDS), cepstra[:, 1:]
     spoken = level > np.percentile(level, 97) - _QUIET
-    voiced = frames.voiced & spoken
+    voiced = voiced & spoken
     color, loud, shapes, moved = [], [], np.zeros((len(level), _CODED)), np.zeros(len(level))
     for kind in (voiced, spoken & ~voiced):
         known = kind if kind.sum() >= _FEW else spoken
@@ -221,27 +197,30 @@ def _take(frames: _Frames) -> _Take:
         shapes[kind], moved[kind] = (cepstra[kind] - mean)[:, :_CODED], level[kind] - middle
         color.append(mean if known is kind else mean * np.nan)
         loud.append(middle if known is kind else np.nan)
-    mean_pitch = frames.pitch[voiced].mean() if voiced.sum() >= _FEW else np.nan
-    melody = _phrase_and_syllable(frames.pitch - (frames.pitch.mean() if np.isnan(mean_pitch) else mean_pitch))
-    swell = uniform_filter1d(moved, _SLOW_FRAMES, mode="nearest")
+    mean_pitch = pitch[voiced].mean() if voiced.sum() >= _FEW else np.nan
+    line = pitch - (pitch.mean() if np.isnan(mean_pitch) else mean_pitch)
+    phrase = uniform_filter1d(line, _SLOW_FRAMES, mode="nearest")
+    syllable = uniform_filter1d(line - phrase, 5, mode="nearest")  # jitter is in neither
+    melody, swell = np.stack([phrase, syllable], axis=1), uniform_filter1d(moved, _SLOW_FRAMES, mode="nearest")
     spread, pitch_spread = shapes[spoken].std(axis=0) + 0.02, _log_spread(melody, voiced, 0.01)
     level_spread = _log_spread(swell[:, None], spoken, 0.05)
     colors = np.concatenate([c[:_COLORED] for c in color])
     first = np.concatenate([[mean_pitch], pitch_spread, [loud[1] - loud[0]], level_spread])
-    manner = np.concatenate([first, colors, np.log(spread[:_COLORED])])
-    melody, swell = melody / np.exp(np.nan_to_num(pitch_spread)), swell / np.exp(np.nan_to_num(level_spread[0]))
-    return _Take(voiced, spoken, melody, swell, shapes / spread, spread, np.array(color), manner)
+    return _Take(
+        voiced=voiced,
+        spoken=spoken,
+        pitch=melody / np.exp(np.nan_to_num(pitch_spread)),
+        level=swell / np.exp(np.nan_to_num(level_spread[0])),
+        shapes=shapes / spread,
+        spread=spread,
+        color=np.array(color),
+        manner=np.concatenate([first, colors, np.log(spread[:_COLORED])]),
+    )
 
 
 def _log_spread(rows: Array, where: Array, least: float) -> Array:
     few = where.sum() < _FEW
     return np.full(rows.shape[1], np.nan) if few else np.asarray(np.log(rows[where].std(axis=0) + least))
-
-
-def _phrase_and_syllable(line: Array) -> Array:
-    """Return the line's slow and quick part, (T, 2); jitter is in neither."""
-    phrase = uniform_filter1d(line, _SLOW_FRAMES, mode="nearest")
-    return np.stack([phrase, uniform_filter1d(line - phrase, 5, mode="nearest")], axis=1)
 
 
 def _paced(count: int, spread: float, rng: np.random.Generator) -> Array:
@@ -258,42 +237,11 @@ def _along(rows: Array, path: Array) -> Array:
     return np.asarray(rows[low] * (1 - share) + rows[low + 1] * share)
 
 
-@cache
-def _bank() -> tuple[Array, Array]:
-    """Return (513, 32) weights of mel bands that sum to 1, and the bands' centers in Hz."""
-    edges = 700 * (np.geomspace(1 + 60 / 700, 1 + 7800 / 700, _BANDS + 2) - 1)
-    left, center, right, bin_hz = edges[:-2], edges[1:-1], edges[2:], _HZ[:, None]
-    bank = np.maximum(0, np.minimum((bin_hz - left) / (center - left), (right - bin_hz) / (right - center)))
-    return bank / bank.sum(axis=0), center
-
-
-@cache
-def _world() -> Any:
-    with warnings.catch_warnings():  # pyworld imports pkg_resources
-        warnings.simplefilter("ignore")
-        import pyworld
-
-        return pyworld
-
-
-def _frames(samples: Array) -> _Frames:
-    world, sound = _world(), np.ascontiguousarray(samples, dtype=np.float64)
-    coarse, at = world.dio(sound, RATE_HZ, f0_floor=_LOWEST_HZ, f0_ceil=_HIGHEST_HZ, frame_period=_FRAME_MS)
-    pitch = world.stonemask(sound, coarse, at, RATE_HZ)
-    envelope = world.cheaptrick(sound, pitch, at, RATE_HZ, fft_size=_N_FFT)
-    cepstra, voiced = dct(np.log(envelope @ _bank()[0] + 1e-10), norm="ortho", axis=1), pitch > 0
-    if voiced.sum() < _FEW:
-        return _Frames(pitch=np.full(len(pitch), 5.0), voiced=np.zeros(len(pitch), bool), cepstra=cepstra)
-    line = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), np.log(pitch[voiced]))
-    return _Frames(pitch=median_filter(line, 3), voiced=median_filter(voiced, 5), cepstra=cepstra)
-
-
 def _sound(pitch_hz: Array, cepstra: Array) -> Array:
     """Return samples; the breath is everybody's: none below 500 Hz, nearly all of it at the top."""
-    spread_out = np.array(
-        [np.interp(np.log(1 + _HZ / 700), np.log(1 + _bank()[1] / 700), row) for row in np.eye(_BANDS)]
-    )
-    envelope = np.exp((idct(cepstra, norm="ortho", axis=1) @ spread_out - 12).clip(-35, 10))
+    centers, mel = np.log(1 + mel_bands(*_MEL)[1] / 700), np.log(1 + _HZ / 700)
+    spread_out = np.array([np.interp(mel, centers, row) for row in np.eye(_BANDS)])
+    power = np.exp((idct(cepstra, norm="ortho", axis=1) @ spread_out - 12).clip(-35, 10))
     breath_db = -40 + 38 * ((_HZ - 500) / 5000).clip(0, 1) ** 0.7
     breath = np.where((pitch_hz > 0)[:, None], 10 ** (breath_db / 20), 0.9999)
-    return np.asarray(_world().synthesize(pitch_hz, envelope, breath, RATE_HZ, _FRAME_MS), np.float32)
+    return spoken(pitch_hz, power, breath, frame_ms=_FRAME_MS)

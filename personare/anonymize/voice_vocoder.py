@@ -1,23 +1,21 @@
 """Gives the voice the pitch, throat and timbre of somebody who does not exist; how the pitch moves is kept."""
 
-import warnings
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import HOP, RATE_HZ, formants
+from personare.features.resynthesis import BINS, breathiness, spoken, taken_apart
 from personare.features.rework import rework
 
 __all__ = ["VoiceVocoder"]
 
 _LOW_HZ = 65.0
 _HIGH_HZ = 650.0
-_N_FFT = 1024
-_BINS = _N_FFT // 2 + 1
 _RIPPLES = 6
 _TYPICAL_F2_HZ, _TYPICAL_F3_HZ = 1500.0, 2600.0
 
@@ -31,21 +29,6 @@ class VoiceVocoder:
     drawn at random, whatever they were; nothing above 8 kHz leaves. The movement of pitch, level and envelope around
     those means is kept, and with it what a retrained attacker can use: accent, timing, and much of the person.
 
-    Attributes:
-        pitch_low_hz: Lowest median pitch to draw.
-        pitch_high_hz: Highest median pitch to draw.
-        pitch_range: ``keep`` leaves the width of the pitch movement; ``draw`` multiplies it by the invented
-            speaker's own factor (0.8 to 1.25); ``set`` brings it to the invented speaker's (2 to 4 semitones), and
-            with it loses much of the arousal.
-        pitch_step_semitones: Rounds the pitch to steps of this size, 0 (not at all) to 12.
-        throat: Spread of the vocal tract's length, as a share, 0 to 0.3.
-        timbre_db: Spread of the invented long-term spectrum around that of average speech, 0 to 12 dB.
-        frame_ms: Step of the analysis, 2 to 15 ms.
-        policy: Whose randomness a recording gets: an invented speaker for each recording, each person, or all.
-
-    Raises:
-        OptionError: An option out of range.
-
     **Source**: analysis and synthesis by WORLD: M. Morise, F. Yokomori, K. Ozawa, "WORLD: a vocoder-based high-quality
     speech synthesis system for real-time applications", IEICE Transactions E99-D (2016), DOI
     10.1587/transinf.2015EDP7457 (DIO, StoneMask, CheapTrick, D4C through pyworld). The invented speaker is ours.
@@ -56,35 +39,59 @@ class VoiceVocoder:
         (8000, 1)
     """
 
-    pitch_low_hz: float = 100.0
-    pitch_high_hz: float = 220.0
+    pitch_low_hz: float = 100.0  # lowest median pitch to draw
+    pitch_high_hz: float = 220.0  # highest
+    # keep leaves the width of the pitch movement; draw multiplies it by the invented speaker's own factor (0.8 to
+    # 1.25); set brings it to the invented speaker's (2 to 4 semitones), and with it loses much of the arousal
     pitch_range: Literal["keep", "draw", "set"] = "draw"
-    pitch_step_semitones: float = 0.0
-    throat: float = 0.2
-    timbre_db: float = 3.0
-    frame_ms: float = 5.0
+    pitch_step_semitones: float = 0.0  # rounds the pitch to steps of this size, 0 (not at all) to 12
+    throat: float = 0.2  # spread of the vocal tract's length, as a share, 0 to 0.3
+    timbre_db: float = 3.0  # spread of the invented long-term spectrum around that of average speech, 0 to 12
+    frame_ms: float = 5.0  # step of the analysis, 2 to 15
+    # an invented speaker for each recording, each person, or all
     policy: Literal["recording", "person", "common"] = "recording"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not 60 <= self.pitch_low_hz <= self.pitch_high_hz <= 400:
             raise OptionError(
                 "pitch_low_hz and pitch_high_hz must satisfy 60 <= low <= high <= 400, "
                 f"{self.pitch_low_hz} and {self.pitch_high_hz} were given."
             )
-        limits = {"pitch_step_semitones": (0, 12), "throat": (0, 0.3), "timbre_db": (0, 12), "frame_ms": (2, 15)}
-        for name, (low, high) in limits.items():
-            if not low <= getattr(self, name) <= high:
-                raise OptionError(f"{name} must lie from {low} to {high}, {getattr(self, name)} was given.")
-        if self.pitch_range not in ("keep", "draw", "set"):
-            raise OptionError(f"pitch_range must be keep, draw or set, {self.pitch_range!r} was given.")
-        if self.policy not in ("recording", "person", "common"):
-            raise OptionError(f"policy must be recording, person or common, {self.policy!r} was given.")
+        check_options(self, pitch_step_semitones=(0, 12), throat=(0, 0.3), timbre_db=(0, 12), frame_ms=(2, 15))
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech of the invented speaker; rate, length, channels and loudness are kept."""
         speaker = _invented(self, rng)
-        return rework(speech, lambda samples: _spoken_by(speaker, samples, self))
+
+        def change(samples: Array) -> Array:
+            pitch, power = taken_apart(samples, frame_ms=self.frame_ms, low_hz=_LOW_HZ, high_hz=_HIGH_HZ)
+            breath = breathiness(samples, pitch, frame_ms=self.frame_ms)
+            voiced = pitch > 0
+            if voiced.any():  # the mean aperiodicity over voiced frames is the speaker's
+                logarithm = np.log(np.maximum(breath[voiced], 1e-4))
+                breath[voiced] = np.exp(logarithm - logarithm.mean(axis=0) + speaker.breath)
+            envelope = _moved_onto(np.log(power + 1e-12), voiced, speaker, _throat(samples, pitch, self.frame_ms))
+            pitch, breath = self._pitch(pitch, speaker), np.clip(breath, 1e-4, 1 - 1e-9)
+            return spoken(pitch, np.exp(envelope), breath, frame_ms=self.frame_ms)[: len(samples)]
+
+        return rework(speech, change)
+
+    def _pitch(self, pitch: Array, speaker: "_Speaker") -> Array:
+        """Return the pitch on the speaker's median, its movement kept, widened or rounded as the options say."""
+        voiced = pitch > 0
+        if not voiced.any():
+            return pitch
+        semitones = 12 * np.log2(pitch[voiced])
+        moves = semitones - np.median(semitones)
+        if self.pitch_range == "draw":
+            moves = moves * speaker.range_factor
+        if self.pitch_range == "set":
+            moves = moves * (speaker.range_semitones / max(0.5, float(moves.std())))
+        if self.pitch_step_semitones:
+            moves = np.round(moves / self.pitch_step_semitones) * self.pitch_step_semitones
+        new = np.zeros_like(pitch)
+        new[voiced] = np.clip(speaker.pitch_hz * 2 ** (moves / 12), 50, 700)
+        return new
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +107,22 @@ class _Speaker:
     breath: Array  # (513,) log amplitude of the aperiodic share
 
 
+def _nepers(decibels: Array) -> Array:
+    return np.asarray(decibels * np.log(10) / 10)
+
+
 def _invented(options: VoiceVocoder, rng: np.random.Generator) -> _Speaker:
     where = rng.random()
     # high voices come with short throats in most, not all people
     throat = np.exp(options.throat * np.clip(0.6 * (2 * where - 1) + 0.8 * rng.uniform(-1, 1), -1.2, 1.2))
-    hz = np.linspace(0, RATE_HZ / 2, _BINS)
+    hz = np.linspace(0, RATE_HZ / 2, BINS)
+    mel = np.log1p(hz / 700)
+    waves = np.cos(np.pi * np.outer(np.arange(1, _RIPPLES + 1), mel / mel[-1]))
+
+    def ripple() -> Array:
+        """Return a smooth random curve over the mel scale, (513,) dB."""
+        return np.asarray(rng.normal(0, options.timbre_db / np.sqrt(_RIPPLES / 2), _RIPPLES) @ waves)
+
     falling = -9 * np.log2(np.maximum(hz, 500) / 500) - 12 * np.maximum(0, 1 - hz / 90)
     hissing = 6 * np.log2(np.maximum(hz, 400) / 3000).clip(-3, 0.5)
     return _Speaker(
@@ -112,58 +130,17 @@ def _invented(options: VoiceVocoder, rng: np.random.Generator) -> _Speaker:
         range_factor=float(np.exp(rng.uniform(-0.22, 0.22))),
         range_semitones=float(rng.uniform(2, 4)),
         throat=float(throat),
-        voiced=_nepers(falling + _ripple(options.timbre_db, rng)),
-        unvoiced=_nepers(hissing + _ripple(options.timbre_db, rng)),
+        voiced=_nepers(falling + ripple()),
+        unvoiced=_nepers(hissing + ripple()),
         breath=_nepers(np.interp(hz, [0, 1500, 4000, 8000], [-32, -22, -10, -4]) + rng.uniform(-4, 4)) / 2,
-    )
-
-
-def _nepers(decibels: Array) -> Array:
-    return np.asarray(decibels * np.log(10) / 10)
-
-
-def _ripple(spread_db: float, rng: np.random.Generator) -> Array:
-    """Return a smooth random curve over the mel scale, (513,) dB."""
-    mel = np.log1p(np.linspace(0, RATE_HZ / 2, _BINS) / 700)
-    waves = np.cos(np.pi * np.outer(np.arange(1, _RIPPLES + 1), mel / mel[-1]))
-    return np.asarray(rng.normal(0, spread_db / np.sqrt(_RIPPLES / 2), _RIPPLES) @ waves)
-
-
-@cache
-def _world() -> Any:
-    with warnings.catch_warnings():  # pyworld asks pkg_resources for its own version, which warns
-        warnings.simplefilter("ignore")
-        import pyworld
-
-        return pyworld
-
-
-def _spoken_by(speaker: _Speaker, samples: Array, options: VoiceVocoder) -> Array:
-    """Return (N,) samples at 16 kHz with the means replaced."""
-    world, sound = _world(), np.ascontiguousarray(samples, dtype=np.float64)
-    coarse, at = world.dio(sound, RATE_HZ, f0_floor=_LOW_HZ, f0_ceil=_HIGH_HZ, frame_period=options.frame_ms)
-    pitch = world.stonemask(sound, coarse, at, RATE_HZ)
-    envelope = np.log(world.cheaptrick(sound, pitch, at, RATE_HZ, f0_floor=_LOW_HZ, fft_size=_N_FFT) + 1e-12)
-    breath = world.d4c(sound, pitch, at, RATE_HZ, fft_size=_N_FFT)
-    voiced = pitch > 0
-    warp = speaker.throat / _throat(samples, pitch, options.frame_ms)
-    return np.asarray(
-        world.synthesize(
-            _new_pitch(pitch, speaker, options),
-            np.exp(_new_envelope(envelope, voiced, warp, speaker)),
-            _new_breath(breath, voiced, speaker),
-            RATE_HZ,
-            frame_period=options.frame_ms,
-        )[: len(samples)],
-        np.float32,
     )
 
 
 def _throat(samples: Array, pitch: Array, frame_ms: float) -> float:
     """Return how high the formants lie against those of an average speaker (1 = as high)."""
     frames = np.arange(1 + len(samples) // HOP)
-    nearest = np.minimum(np.rint(frames * 1000 * HOP / RATE_HZ / frame_ms).astype(int), len(pitch) - 1)
-    frequency, _ = formants(samples, pitch[nearest] > 0)
+    at = np.minimum(np.rint(frames * 1000 * HOP / RATE_HZ / frame_ms).astype(int), len(pitch) - 1)
+    frequency, _ = formants(samples, pitch[at] > 0)
     second, third = (frequency[np.isfinite(frequency[:, k]), k] for k in (1, 2))
     if len(third) < 10:  # too little voice to tell
         return 1.0
@@ -171,49 +148,16 @@ def _throat(samples: Array, pitch: Array, frame_ms: float) -> float:
     return float(np.exp(np.clip(ratio, -0.25, 0.25)))
 
 
-def _new_pitch(pitch: Array, speaker: _Speaker, options: VoiceVocoder) -> Array:
-    voiced = pitch > 0
-    if not voiced.any():
-        return pitch
-    semitones = 12 * np.log2(pitch[voiced])
-    moves = semitones - np.median(semitones)
-    if options.pitch_range == "draw":
-        moves = moves * speaker.range_factor
-    if options.pitch_range == "set":
-        moves = moves * (speaker.range_semitones / max(0.5, float(moves.std())))
-    if options.pitch_step_semitones:
-        moves = np.round(moves / options.pitch_step_semitones) * options.pitch_step_semitones
-    new = np.zeros_like(pitch)
-    new[voiced] = np.clip(speaker.pitch_hz * 2 ** (moves / 12), 50, 700)
-    return new
-
-
-def _new_envelope(envelope: Array, voiced: Array, warp: float, speaker: _Speaker) -> Array:
-    """Return log power, (T, 513): deviations from the mean stretched along frequency, on another mean."""
-    place = np.minimum(np.arange(_BINS) / warp, _BINS - 1.001)
+def _moved_onto(envelope: Array, voiced: Array, speaker: _Speaker, throat: float) -> Array:
+    """Return log power, (T, 513): deviations from the mean stretched along frequency, on the speaker's mean."""
+    place = np.minimum(np.arange(BINS) / (speaker.throat / throat), BINS - 1.001)
     low, share = place.astype(int), place % 1
     new = np.empty_like(envelope)
     loud = envelope.mean(axis=1) > envelope.mean(axis=1).max() - _nepers(np.array(40.0))
     for kind, curve in ((voiced, speaker.voiced), (~voiced, speaker.unvoiced)):
-        if not kind.any():
-            continue
-        spoken = kind & loud if (kind & loud).any() else kind
-        mean = envelope[spoken].mean(axis=0)
-        moves = envelope[kind] - mean
-        stretched = moves[:, low] * (1 - share) + moves[:, low + 1] * share
-        new[kind] = stretched + curve
+        if kind.any():
+            moves = envelope[kind] - envelope[kind & loud if (kind & loud).any() else kind].mean(axis=0)
+            new[kind] = moves[:, low] * (1 - share) + moves[:, low + 1] * share + curve
     # each frame keeps its power: how the loudness moves is behavior
-    return np.asarray(new + (_power(envelope) - _power(new))[:, None])
-
-
-def _power(envelope: Array) -> Array:
-    return np.asarray(np.log(np.exp(envelope).sum(axis=1)))
-
-
-def _new_breath(breath: Array, voiced: Array, speaker: _Speaker) -> Array:
-    """Return the aperiodic share of amplitude, (T, 513), its mean over voiced frames set."""
-    new = breath.copy()
-    if voiced.any():
-        logarithm = np.log(np.maximum(breath[voiced], 1e-4))
-        new[voiced] = np.exp(logarithm - logarithm.mean(axis=0) + speaker.breath)
-    return np.clip(new, 1e-4, 1 - 1e-9)
+    before, after = (np.log(np.exp(log_power).sum(axis=1)) for log_power in (envelope, new))
+    return np.asarray(new + (before - after)[:, None])

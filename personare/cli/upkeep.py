@@ -21,7 +21,7 @@ def ledger() -> None:
 @click.option("--head", help="The head that you noted elsewhere: shows a cut tail as well.")
 def verify(where: str, head: str | None) -> None:
     """Check that nothing was changed, removed or reordered in the ledger at WHERE (a cohort, a file or a URL)."""
-    from personare.study.admission import open_ledger
+    from personare.study.opening import open_ledger
 
     book = open_ledger(*_book(where))
     checked = book.verify(head=head)
@@ -35,7 +35,7 @@ def verify(where: str, head: str | None) -> None:
 @click.option("--last", default=20, show_default=True)
 def show_ledger(where: str, last: int) -> None:
     """Print the last rows of the ledger at WHERE."""
-    from personare.study.admission import open_ledger
+    from personare.study.opening import open_ledger
 
     click.echo(open_ledger(*_book(where)).rows(limit=last).drop(columns=["prev_hash", "hash"]).to_string(index=False))
 

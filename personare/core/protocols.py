@@ -7,6 +7,10 @@ A method class may also carry these class attributes, read by whoever runs it:
   ``nothing`` (the default: it has no ``fit``).
 - ``works_alone``: True if the method may also be called unfitted, where there is no group of people to fit on.
 - ``needs_landmarks`` (face anonymizers): True if each face must carry landmarks, blendshapes and pose.
+
+What a learner, a representation or a generator has fitted is saved and built again by ``core.state``, from its fields.
+A method whose fields cannot say it all offers ``restore(tensors, about)``, and what it fits ``state()``: arrays and
+text, no code, no data of people.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -15,7 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
-from personare.core.types import Array, Batch, Evidence, LocatedFrame, Recording, Result, Signal, Spend, Withheld
+from personare.core.types import Array, Batch, LocatedFrame, Recording, Result, Signal, Spend, Withheld
 
 __all__ = [
     "FaceAnonymizer",
@@ -95,7 +99,7 @@ class Utility(Protocol):
     Class attributes: ``modality``, ``views``.
     """
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
         ...
 
@@ -120,10 +124,6 @@ class Learner(Protocol):
         """
         ...
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Predictor":
-        """Build again what ``Predictor.state`` returned."""
-        ...
-
 
 class Predictor(Protocol):
     """A trained model. Frozen: calling it changes nothing.
@@ -146,10 +146,6 @@ class Predictor(Protocol):
         """Return (N, C) probabilities; a modality that is missing counts nothing; chance where all are missing."""
         ...
 
-    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
-        """Return everything that makes the model, as arrays and text: no code, no data of people."""
-        ...
-
 
 class Representation(Protocol):
     """Learns to describe behavior without the person."""
@@ -158,10 +154,6 @@ class Representation(Protocol):
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Transform":
         """Learn from training people; labels and subjects of ``train`` say what to keep and what to remove."""
-        ...
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Transform":
-        """Build again what ``Transform.state`` returned."""
         ...
 
 
@@ -182,10 +174,6 @@ class Transform(Protocol):
         """Return the same recordings with one modality ``representation``, (N, D) float32."""
         ...
 
-    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
-        """Return everything that makes the transform, as arrays and text: no code, no data of people."""
-        ...
-
 
 class Generator(Protocol):
     """Learns how a group behaves, so that people can be made up who do not exist.
@@ -198,10 +186,6 @@ class Generator(Protocol):
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Sampler":
         """Learn from the people of ``train``; under differential privacy ranges and scaling come from ``public``."""
-        ...
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Sampler":
-        """Build again what ``Sampler.state`` returned."""
         ...
 
 
@@ -222,8 +206,4 @@ class Sampler(Protocol):
             rng: Everything random follows from it.
             labels: (people * recordings,) classes to make; None for those the group has.
         """
-        ...
-
-    def state(self) -> tuple[Mapping[str, Array], Mapping[str, str]]:
-        """Return everything that makes the sampler, as arrays and text: no code, no data of people."""
         ...

@@ -27,12 +27,14 @@ class Method:
         summary: The first line of its docstring.
         module: Dotted name to import.
         class_name: The one public class.
+        question: What an attack asks (one of ``RISKS``); empty of all others.
     """
 
     name: str
     summary: str
     module: str
     class_name: str
+    question: str = ""
 
 
 def find(package: str) -> dict[str, Method]:
@@ -71,8 +73,16 @@ def _describe(file: Path, module: str, name: str = "") -> Method:
     )
     if len(public) != 1:
         raise OptionError(f"{file} must name exactly one public class in __all__, it names {public}.")
+    said = [
+        ast.literal_eval(line.value)
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and node.name == public[0]
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and line.value and ast.unparse(line.target) == "question"
+    ]
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    return Method(name=name or file.stem, summary=summary, module=module, class_name=public[0])
+    question = said[0] if said else ""
+    return Method(name=name or file.stem, summary=summary, module=module, class_name=public[0], question=question)
 
 
 def load(package: str, name: str) -> Any:

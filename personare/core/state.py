@@ -1,67 +1,127 @@
-"""What was fitted, as arrays and text: nothing that can run, and read back as the types the reader names only."""
+"""A fitted method as arrays and text, and back; on disk one safetensors file. Nothing that can run is kept."""
 
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from personare.core.errors import DataError
 from personare.core.types import Array
 
-__all__ = ["from_state", "to_state"]
 
+def state_of(fitted: Any) -> tuple[Mapping[str, Array], dict[str, str]]:
+    """Take what a method has fitted, a frozen dataclass, apart: its arrays by name, and all else as text.
 
-def to_state(value: Any) -> tuple[dict[str, Array], dict[str, str]]:
-    """Return a frozen dataclass, however nested, as arrays by name and one JSON text of all the rest.
-
-    Example:
-        >>> from personare.core.types import Signal
-        >>> arrays, about = to_state(Signal(values=np.zeros((2, 1)), rate_hz=4.0))
-        >>> list(arrays), from_state(arrays, about, Signal).rate_hz
-        (['values'], 4.0)
+    Its fields hold arrays, numbers, words, sequences and mappings of these, dataclasses, and networks: anything with
+    ``settings``, ``arrays()`` and a class method ``built(settings, arrays)``. Fields with a leading underscore stay.
+    A method may bring a ``state()`` of its own.
     """
-    arrays: dict[str, Array] = {}
-
-    def tree(part: Any, path: str) -> Any:
-        if isinstance(part, np.ndarray):
-            arrays[path] = part.astype(np.int8) if part.dtype == bool else part
-            return {"array": path, "bool": part.dtype == bool}
-        below = f"{path}." if path else ""
-        if is_dataclass(part):
-            found = {f.name: tree(getattr(part, f.name), below + f.name) for f in fields(part) if f.init}
-            return {"type": type(part).__name__, "fields": found}
-        if isinstance(part, Mapping):
-            return {"mapping": {name: tree(inner, below + name) for name, inner in part.items()}}
-        if isinstance(part, tuple):
-            return {"tuple": [tree(inner, f"{below}{i}") for i, inner in enumerate(part)]}
-        return part
-
-    return arrays, {"state": json.dumps(tree(value, ""))}
+    if hasattr(fitted, "state"):
+        own, about = fitted.state()
+        return own, dict(about)
+    tensors: dict[str, Array] = {}
+    return tensors, {"state": json.dumps(_apart(fitted, "", tensors))}
 
 
-def from_state(arrays: Mapping[str, Array], about: Mapping[str, str], *types: type) -> Any:
-    """Build again what ``to_state`` took apart; ``types`` are the dataclasses that may occur in it.
+def restored(method: Any, tensors: Mapping[str, Array], about: Mapping[str, str]) -> Any:
+    """Build again what a method had fitted and ``state_of`` took apart.
+
+    The file names no code: what is built follows from what the method's ``fit`` says it returns, and from the types of
+    its fields; or a method has a ``restore`` of its own.
 
     Raises:
         DataError: The arrays or the text belong to something else.
     """
-    known = {kind.__name__: kind for kind in types}
-
-    def build(node: Any) -> Any:
-        match node:
-            case {"array": path, "bool": flags}:
-                return arrays[path] > 0 if flags else np.asarray(arrays[path])
-            case {"type": name, "fields": found}:
-                return known[name](**{field: build(inner) for field, inner in found.items()})
-            case {"mapping": found}:
-                return {name: build(inner) for name, inner in found.items()}
-            case {"tuple": found}:
-                return tuple(build(inner) for inner in found)
-        return node
-
+    if hasattr(method, "restore"):
+        return method.restore(tensors, about)
     try:
-        return build(json.loads(about["state"]))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"This is not the state of a {types[0].__name__} ({error}): fit it again.") from error
+        return _together(get_type_hints(method.fit)["return"], json.loads(about["state"]), tensors)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        name = type(method).__name__
+        raise DataError(f"This is not the state of what {name} fits ({error}): fit it again.") from error
+
+
+def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
+    """Return what JSON can hold of a value; arrays go to ``tensors`` and leave their name."""
+    if isinstance(value, np.ndarray):
+        tensors[name] = value
+        return name
+    if hasattr(value, "settings"):
+        return {"settings": _apart(value.settings, name, tensors), "arrays": _apart(value.arrays(), name, tensors)}
+    inner = f"{name}." if name else ""
+    if is_dataclass(value):
+        own = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.startswith("_")}
+        return {"class": type(value).__name__, **_apart(own, name, tensors)}
+    if isinstance(value, Mapping):
+        return {key: _apart(part, f"{inner}{key}", tensors) for key, part in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_apart(part, f"{inner}{i}", tensors) for i, part in enumerate(value)]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
+    """Return the value of a type that ``_apart`` told of."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if told is None:
+            return None
+        named = told["class"] if isinstance(told, dict) and "class" in told else None
+        fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
+        return _together(fitting[0], told, tensors)
+    if is_dataclass(origin or kind):
+        own = origin or kind
+        if told["class"] != own.__name__:
+            raise ValueError(f"it is of a {told['class']}")
+        # of a class with a parameter, such as a sampler of some model, the parameter is the type of such fields
+        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(own).items()}
+        return own(**{name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"})
+    if hasattr(kind, "built"):
+        hints = get_type_hints(kind.__init__)
+        settings = {name: _together(hints[name], part, tensors) for name, part in told["settings"].items()}
+        return kind.built(settings, {name: tensors[at] for name, at in told["arrays"].items()})
+    if origin is np.ndarray:
+        return tensors[told]
+    if isinstance(told, dict) and parts:
+        return {key: _together(parts[1], part, tensors) for key, part in told.items()}
+    if isinstance(told, list) and parts:
+        return tuple(_together(parts[0], part, tensors) for part in told)
+    return told
+
+
+def save_weights(path: Path, weights: Mapping[str, Any], about: Mapping[str, str]) -> None:
+    """Write arrays (or tensors of torch) and a description in one step: the file is whole or absent.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights") as folder:
+            new = Path(folder) / path.name
+            save_file({n: np.ascontiguousarray(values) for n, values in weights.items()}, new, metadata=dict(about))
+            new.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be written ({error}): free some space or choose another folder.") from error
+
+
+def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read the arrays and the description that ``save_weights`` wrote.
+
+    Example:
+        >>> load_weights(Path("absent.safetensors"))
+        Traceback (most recent call last):
+        personare.core.errors.DataError: absent.safetensors cannot be read ...
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): it must be a safetensors file written by personare."
+        ) from error

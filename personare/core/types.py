@@ -1,7 +1,8 @@
 """What flows through personare: small frozen records, numpy arrays inside."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,6 @@ __all__ = [
     "Array",
     "Batch",
     "Cohort",
-    "Evidence",
     "Face",
     "LocatedFrame",
     "Recording",
@@ -70,17 +70,20 @@ class Cohort:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Recordings as arrays: row by row the same recordings everywhere.
+    """Recordings as arrays, row by row the same recordings everywhere: what is learned from, and what an attacker sees.
 
     Attributes:
         ids: Recording ids, N of them.
         arrays: By modality, (N, ...) float32, or (N,) str for text. Shapes tell what they are: (N, D) a table,
             (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture. Missing rows are zeros or empty.
+            Recordings of any length are (N,) objects, an array each; see ``of``.
         present: By modality, (N,) bool: False where a recording lacks it.
         labels: (N,) int64, index into ``classes``.
-        classes: What the labels mean, in a fixed order.
+        classes: What the labels mean, in a fixed order; empty where no label was chosen.
         subjects: (N,) str, whose recording it is.
         columns: By modality, what the D columns of a table or a signal are, where known.
+        table: Facts by recording id: ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...) and, where
+            known, ``sex`` and ``age`` (years). Missing is NaN. None where nobody asks for them.
     """
 
     ids: tuple[str, ...]
@@ -90,17 +93,36 @@ class Batch:
     classes: tuple[str, ...]
     subjects: Array
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    table: "pd.DataFrame | None" = None
+
+    @classmethod
+    def of(cls, table: "pd.DataFrame", tracks: Mapping[str, Mapping[str, Array]]) -> "Batch":
+        """Return recordings of any length, as a judge sees the originals or one release.
+
+        Args:
+            table: One row a recording, with ``subject``.
+            tracks: Arrays by track, then by recording id; a recording that lacks a track is absent. Each is read when
+                it is first looked at.
+        """
+        ids = tuple(map(str, table.index))
+        ragged = _Ragged(tracks, lambda clips: _objects([clips.get(i, _NOTHING) for i in ids]))
+        present = _Ragged(tracks, lambda clips: np.array([i in clips for i in ids], dtype=bool))
+        subjects = table["subject"].to_numpy(dtype=str)
+        labels = np.zeros(len(ids), dtype=np.int64)
+        return cls(ids=ids, arrays=ragged, present=present, labels=labels, classes=(), subjects=subjects, table=table)
 
     def __len__(self) -> int:
         """Return how many recordings there are."""
         return len(self.ids)
 
-    def take(self, rows: Array) -> "Batch":
-        """Return these rows, in this order.
+    def clips(self, track: str) -> dict[str, Array]:
+        """Return one track by recording id, of the recordings that have it."""
+        if track not in self.arrays:
+            return {}
+        return {i: self.arrays[track][n] for n, i in enumerate(self.ids) if self.present[track][n]}
 
-        Args:
-            rows: Positions, or (N,) bool.
-        """
+    def take(self, rows: Array) -> "Batch":
+        """Return these rows (positions, or (N,) bool), in this order."""
         positions = np.flatnonzero(rows) if rows.dtype == bool else rows
         return replace(
             self,
@@ -109,6 +131,7 @@ class Batch:
             present={name: values[positions] for name, values in self.present.items()},
             labels=self.labels[positions],
             subjects=self.subjects[positions],
+            table=None if self.table is None else self.table.iloc[positions],
         )
 
     def only(self, *modalities: str) -> "Batch":
@@ -116,6 +139,36 @@ class Batch:
         columns = {name: self.columns[name] for name in modalities if name in self.columns}
         arrays, present = ({name: of[name] for name in modalities} for of in (self.arrays, self.present))
         return replace(self, arrays=arrays, present=present, columns=columns)
+
+
+_NOTHING: Array = np.empty(0)
+
+
+class _Ragged(Mapping[str, Array]):
+    """Tracks of all recordings, each made when it is first asked for: there may be more than fit into memory."""
+
+    def __init__(self, tracks: Mapping[str, Mapping[str, Array]], made: Callable[[Mapping[str, Array]], Array]) -> None:
+        self._names = tuple(tracks)
+        self._made = cache(lambda name: made(tracks[name]))
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._made(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def _objects(clips: Sequence[Array]) -> Array:
+    """Return (N,) arrays of any shape; numpy would put arrays of one shape together."""
+    found = np.empty(len(clips), dtype=object)
+    for n, clip in enumerate(clips):
+        found[n] = clip
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,21 +298,6 @@ class Release:
     counts: Mapping[str, float]
     withheld: tuple[Withheld, ...] = ()
     claim: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evidence:
-    """What a judge may look at: one set of recordings (the originals, or one release) as arrays.
-
-    Attributes:
-        table: Indexed by recording id; columns ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...)
-            and, where known, ``sex`` and ``age``. Missing is NaN.
-        views: Arrays by view name, then by recording id. A recording from which the view could not be read is absent.
-            Views and their shapes are listed in ``features/voice.py`` and ``features/face.py``.
-    """
-
-    table: "pd.DataFrame"
-    views: Mapping[str, Mapping[str, Array]]
 
 
 RISKS = ("identify", "infer", "member", "link")

@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +24,7 @@ from personare.core.errors import DataError
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
-from personare.govern.consent import no_consent
+from personare.govern.consent import no_consent, read_tsv
 
 Kind = Literal["identifiable", "release", "synthetic"]
 
@@ -50,6 +51,17 @@ _NAME = re.compile(
 )
 
 
+def left_out(item: str, said: object) -> Withheld:
+    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do.
+
+    Example:
+        >>> left_out("a.wav", DataError("a.wav is silent. Record it again."))
+        Withheld(item='a.wav', problem='a.wav is silent', fix='Record it again.')
+    """
+    problem, _, fix = str(said).rpartition(". ")
+    return Withheld(item=item, problem=problem or fix, fix=fix if problem else "Get it again, or leave it out.")
+
+
 def recording_id(subject: str, session: str, task: str) -> str:
     """Return the name of a recording, the start of all its file names; each part is letters and digits only.
 
@@ -65,7 +77,7 @@ def recording_id(subject: str, session: str, task: str) -> str:
 
 def open_cohort(root: Path) -> Cohort:
     """Return the cohort in a folder, finished or any BIDS folder; no recording is opened."""
-    name = str(_description(root).get("Name") or root.resolve().name)
+    name = str(read_description(root).get("Name") or root.resolve().name)
     try:
         recordings = _indexed(root)
     except OSError as error:
@@ -75,13 +87,13 @@ def open_cohort(root: Path) -> Cohort:
 
 def cohort_kind(root: Path) -> Kind:
     """Return what a cohort holds; a folder that does not say is taken for identifiable."""
-    kind = _own(_description(root)).get("Kind")
+    kind = _own(read_description(root)).get("Kind")
     return kind if kind in ("release", "synthetic") else "identifiable"
 
 
 def declared_modalities(root: Path) -> dict[str, str]:
     """Return what a cohort declares its tracks to be: the recording that each comes from, by track."""
-    declared = _own(_description(root)).get("Tracks")
+    declared = _own(read_description(root)).get("Tracks")
     return {str(track): str(of) for track, of in declared.items()} if isinstance(declared, dict) else {}
 
 
@@ -90,7 +102,8 @@ def _own(description: Mapping[str, Any]) -> Mapping[str, Any]:
     return own if isinstance(own, dict) else {}
 
 
-def _description(root: Path) -> dict[str, Any]:
+def read_description(root: Path) -> dict[str, Any]:
+    """Return what a finished cohort says of itself."""
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     path = root / DESCRIPTION
@@ -111,16 +124,7 @@ def read_participants(root: Path) -> pd.DataFrame:
     path = root / "participants.tsv"
     if not path.exists():
         return pd.DataFrame(index=pd.Index([], name="subject", dtype=str))
-    try:
-        table = pd.read_csv(
-            path, sep="\t", dtype=str, keep_default_na=False, na_values=["n/a", ""], encoding="utf-8-sig"
-        )
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} must be a table separated by tabs, but cannot be read: {error}. Correct it."
-        ) from error
-    if "participant_id" not in table.columns:
-        raise DataError(f"{path} must have the column participant_id (such as sub-01). Add it.")
+    table = read_tsv(path, ["participant_id"]).replace(["n/a", ""], np.nan)
     table["participant_id"] = table["participant_id"].astype(str).str.removeprefix("sub-")
     if "age" in table.columns:
         table["age"] = pd.to_numeric(table["age"], errors="coerce")
@@ -129,11 +133,19 @@ def read_participants(root: Path) -> pd.DataFrame:
 
 def _indexed(root: Path) -> tuple[Recording, ...]:
     """Return the recordings of a cohort from its index, building it again where it is absent or out of date."""
-    fingerprint = _fingerprint(root)
     try:
         table = pq.read_table(root / INDEX)
-        if (table.schema.metadata or {}).get(b"fingerprint", b"").decode() == fingerprint:
-            return tuple(_from_table(table))
+        if (table.schema.metadata or {}).get(b"fingerprint", b"").decode() == _fingerprint(root):
+            return tuple(
+                Recording(
+                    id=row["id"],
+                    subject=row["subject"],
+                    session=row["session"],
+                    tracks={name[6:]: of for name, of in row.items() if name.startswith("track.") and of is not None},
+                    labels={name[6:]: of for name, of in row.items() if name.startswith("label.") and of is not None},
+                )
+                for row in table.to_pylist()
+            )
     except (OSError, ValueError, KeyError):  # absent, damaged (pyarrow's errors are ValueErrors) or of another shape
         pass
     recordings, _ = scan(root)
@@ -143,34 +155,16 @@ def _indexed(root: Path) -> tuple[Recording, ...]:
 
 
 def _write_index(root: Path, recordings: Sequence[Recording]) -> None:
-    columns: dict[str, list[str | None]] = {
-        "id": [r.id for r in recordings],
-        "subject": [r.subject for r in recordings],
-        "session": [r.session for r in recordings],
-    }
-    for track in sorted({track for r in recordings for track in r.tracks}):
-        columns[f"track.{track}"] = [r.tracks.get(track) for r in recordings]
-    for label in sorted({label for r in recordings for label in r.labels}):
-        columns[f"label.{label}"] = [r.labels.get(label) for r in recordings]
-    table = pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})
+    rows = [
+        {"id": r.id, "subject": r.subject, "session": r.session}
+        | {f"track.{track}": path for track, path in sorted(r.tracks.items())}
+        | {f"label.{label}": value for label, value in sorted(r.labels.items())}
+        for r in recordings
+    ]
+    columns = dict.fromkeys(name for row in rows for name in row)
+    table = pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in columns]))
     with replacing(root / INDEX) as part:
         pq.write_table(table.replace_schema_metadata({"fingerprint": _fingerprint(root)}), part)
-
-
-def _from_table(table: pa.Table) -> Iterator[Recording]:
-    columns: dict[str, list[Any]] = table.to_pydict()
-    tracks, labels = (
-        [(name.removeprefix(kind), values) for name, values in columns.items() if name.startswith(kind)]
-        for kind in ("track.", "label.")
-    )
-    for i, name in enumerate(columns["id"]):
-        yield Recording(
-            id=name,
-            subject=columns["subject"][i],
-            session=columns["session"][i],
-            tracks={track: values[i] for track, values in tracks if values[i] is not None},
-            labels={label: values[i] for label, values in labels if values[i] is not None},
-        )
 
 
 def _files(root: Path) -> Iterator[tuple[str, str]]:
@@ -210,7 +204,7 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
         path, match = f"{folder}/{name}", _NAME.match(name)
         if match is None:
             fix = "Name it like sub-01_ses-01_task-angry01_audio.wav, or move it out of the sub- folders."
-            problems.append(Withheld(item=path, problem="the file's name is not of BIDS shape", fix=fix))
+            problems.append(left_out(path, f"the file's name is not of BIDS shape. {fix}"))
             continue
         if match["track"] in _ABOUT and match["suffix"] == ".tsv":
             continue
@@ -225,7 +219,7 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
             tracks.setdefault(key, {})[match["track"]] = path
             problem = _read_events(root / path, labels.setdefault(key, {})) if name.endswith("_events.tsv") else ""
         if problem:
-            problems.append(Withheld(item=path, problem=problem, fix="Correct or remove the file."))
+            problems.append(left_out(path, f"{problem}. Correct or remove the file."))
     recordings = [
         Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
         for key in sorted(tracks)
@@ -274,16 +268,13 @@ class CohortWriter:
         root: An empty or absent folder, or one that an earlier writer left unfinished.
         name: The data set's name.
         kind: Whether real people can be seen in it, and consent is asked for.
-        description: What else to say in ``dataset_description.json``; ``Tracks`` declares the recording that a track
-            comes from, and with it the consent that it needs.
+        description: What else to say of it; ``Tracks`` declares what a track is recorded as, by which consent is asked.
     """
 
     def __init__(
         self, root: Path, *, name: str, kind: Kind = "identifiable", description: Mapping[str, Any] | None = None
     ) -> None:
-        self.root = root
-        self._name = name
-        self._kind = kind
+        self.root, self._name, self._kind = root, name, kind
         self._description = dict(description or {})
         self._recordings: dict[str, Recording] = {}
         if (root / DESCRIPTION).exists():
@@ -297,13 +288,7 @@ class CohortWriter:
         write_text(marker, "This folder is being written. If nothing is running, delete it.\n")
 
     def path(self, recording: Recording | tuple[str, str, str], track: str, suffix: str) -> Path:
-        """Return where to write a track's file; its folder is there.
-
-        Args:
-            recording: The recording, or its subject, session and task.
-            track: ``audio``, ``video``, ``physio``, ``text``, ``events``, or a feature track.
-            suffix: With its dot, e.g. ``.wav`` or ``.tsv.gz``.
-        """
+        """Return where to write a track's file of a recording (or of subject, session and task); its folder is made."""
         own = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
             raise DataError(f"A track must be letters and digits, a suffix start with a dot: {track!r}, {suffix!r}.")

@@ -7,10 +7,9 @@ import json
 import re
 import shutil
 import wave
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,8 @@ from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
-from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, open_cohort
-from personare.data.labels import emotion
-from personare.data.media import member, piece, suffix_of
+from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, left_out, open_cohort
+from personare.data.media import piece, suffix_of
 from personare.data.pseudonyms import POLICIES, Subjects, without_copies
 from personare.data.reading import Made
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
@@ -38,8 +36,6 @@ Cut = Callable[[Path, Path, float, float], bool]
 
 _NOTE = "import.json"  # what an import notes of itself in the cohort
 _DISK_ERRORS = (errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EFBIG)
-_LFS = b"version https://git-lfs"
-_AGAIN = "Get the file again from where it came from, or remove it."
 
 
 def _no_cut(source: Path, _target: Path, _start_s: float, _end_s: float) -> bool:
@@ -110,16 +106,14 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
             source=source,
             writer=CohortWriter(place, name=name, description=_origin(read, source, reader, options)),
             make=read.make(source) if hasattr(read, "make") else None,
-            known_words=not own,
             check=check,
             extract_sound=extract_sound,
             cut=cut,
             remark=remark,
             skipped=skipped,
         )
-        with closing(intake):
-            for recording in progress(list(subjects.renamed(recordings, skipped))):
-                intake.take(recording)
+        for recording in progress(list(subjects.renamed(recordings, skipped))):
+            intake.take(recording)
         if not intake.subjects:
             first = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
             raise DataError(
@@ -135,8 +129,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
             edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
             consent = consent_again(edited, consent, known=known, purposes=added)
         write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
-        left_out = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
-        write_text(place / "skipped.tsv", _tsv(left_out, ("item", "problem", "fix")))
+        told = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
+        write_text(place / "skipped.tsv", _tsv(told, ("item", "problem", "fix")))
         agreed = [*before.get("consent", ()), *consent_purposes]
         write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
         subjects.write_key()
@@ -208,42 +202,28 @@ def _exchange(place: Path, target: Path) -> Cohort:
     return open_cohort(target)
 
 
+@dataclass(kw_only=True)
 class _Intake:
     """Takes recordings into a cohort one file at a time; a bad file is listed with the reason and stops nothing."""
 
-    def __init__(
-        self,
-        *,
-        source: Path,
-        writer: CohortWriter,
-        make: Callable[[str], Made] | None,
-        known_words: bool,
-        check: Check,
-        extract_sound: Callable[[Path, Path], bool],
-        cut: Cut,
-        remark: Callable[[str], None],
-        skipped: list[Withheld],
-    ) -> None:
-        self.source, self.writer, self.skipped = source, writer, skipped
-        self.origins: list[tuple[str, str, str]] = []  # what was taken in: recording, track, file
-        self.subjects: set[str] = set()  # people with at least one recording
-        self._make, self._check, self._extract_sound, self._cut = make, check, extract_sound, cut
-        self._known_words, self._remark = known_words, remark  # emotions get one word for all published data sets
-        self._ids: set[str] = set()
-        self._checked: set[str] = set()
-        self._arrays: dict[str, Any] = {}  # recordings come in order, so one open file at a time is enough
-
-    def close(self) -> None:
-        """Close the file of arrays that is open, if any."""
-        for arrays in self._arrays.values():
-            arrays.close()
-        self._arrays.clear()
+    source: Path
+    writer: CohortWriter
+    make: Callable[[str], Made] | None
+    check: Check
+    extract_sound: Callable[[Path, Path], bool]
+    cut: Cut
+    remark: Callable[[str], None]
+    skipped: list[Withheld]
+    origins: list[tuple[str, str, str]] = field(default_factory=list)  # what was taken in: recording, track, file
+    subjects: set[str] = field(default_factory=set)  # people with at least one recording
+    _ids: set[str] = field(default_factory=set)
+    _checked: set[Path] = field(default_factory=set)
 
     def take(self, recording: Recording) -> None:
         """Copy the good tracks of a recording; list the others."""
         if recording.id.casefold() in self._ids:  # on many disks Rest and rest are one file
-            problem, fix = "another recording has this id", "Give it another session or task."
-            self.skipped.append(Withheld(item=recording.id, problem=problem, fix=fix))
+            said = "another recording has this id. Give it another session or task."
+            self.skipped.append(left_out(recording.id, said))
             return
         self._ids.add(recording.id.casefold())
         taken: dict[str, str] = {}
@@ -252,11 +232,8 @@ class _Intake:
         if "video" in taken and "audio" not in taken:
             self._attempt(recording, "audio", recording.tracks["video"], taken, of_film=True)
         if taken:
-            labels = dict(recording.labels)
             self.subjects.add(recording.subject)
-            if self._known_words and "emotion" in labels:
-                labels["emotion"] = emotion(labels["emotion"]) or labels["emotion"]
-            self.writer.add(replace(recording, tracks=taken, labels=labels))
+            self.writer.add(replace(recording, tracks=taken))
 
     def _attempt(
         self, recording: Recording, track: str, path: str, taken: dict[str, str], *, of_film: bool = False
@@ -274,60 +251,54 @@ class _Intake:
                     raise DataError(
                         f"{self.writer.root} cannot be written: {fault}. Free the disk and import again."
                     ) from error
-            problem, fix = f"it cannot be read: {type(error).__name__}: {error}", _AGAIN
-            if isinstance(error, DataError):  # ours end with the sentence that says what to do
-                problem, _, fix = str(error).rpartition(". ")
-                problem, fix = (problem, fix) if problem else (fix, _AGAIN)
-            self.skipped.append(Withheld(item=item, problem=problem, fix=fix))
+            again = "Get the file again from where it came from, or remove it."
+            odd = f"it cannot be read: {type(error).__name__}: {error}. {again}"
+            self.skipped.append(left_out(item, error if isinstance(error, DataError) else odd))
 
     def _bring(self, recording: Recording, track: str, path: str) -> Path:
         """Copy, cut or make a track; return where it lies in the cohort."""
         part = piece(path)
         if part is None and "#" in path and not (self.source / path).exists():
             return self._write(recording, track, path)
-        file = part[0] if part else path
-        suffix = {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)
-        to = self.writer.path(recording, track, suffix)
-        with _removed_unless_good(to):
-            _look_at(self.source / file)
-            if not part or file not in self._checked:
-                self._note(file, self._check(self.source / file, track))
-                self._checked.add(file)
+        source = self.source / (part[0] if part else path)
+        with self._file(recording, track, {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)) as to:
+            size = source.stat().st_size
+            if size == 0:
+                raise DataError("the file is empty (0 bytes)")
+            if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
+                raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+            if not part or source not in self._checked:
+                self._note(part[0] if part else path, self.check(source, track))
+                self._checked.add(source)
             if part:
-                self._cut(self.source / file, to, *part[1:])
-                self._check(to, track)
+                self.cut(source, to, *part[1:])
+                self.check(to, track)
             else:
-                shutil.copyfile(self.source / file, to)
-        _describe_wav(to)
+                shutil.copyfile(source, to)
         return to
 
     def _extract(self, recording: Recording) -> Path | None:
-        to, film = self.writer.path(recording, "audio", ".wav"), recording.tracks["video"]
+        """Take the sound out of a film; return where it lies in the cohort, or nothing where there is none."""
+        film = recording.tracks["video"]
         part = piece(film)
-        with _removed_unless_good(to):
+        with self._file(recording, "audio", ".wav") as to:
             if part:
-                there = self._cut(self.source / part[0], to, *part[1:])
+                there = self.cut(self.source / part[0], to, *part[1:])
             else:
-                there = self._extract_sound(self.source / film, to)
-            if not there:
+                there = self.extract_sound(self.source / film, to)
+            if there:
+                self._note(film, self.check(to, "audio"))
+            else:
                 to.unlink(missing_ok=True)
-                return None
-            self._note(film, self._check(to, "audio"))
-        _describe_wav(to)
-        return to
+        return to if there else None
 
     def _write(self, recording: Recording, track: str, address: str) -> Path:
         """Write a track that is no file of its own."""
-        file, key = member(address)
-        if key:
-            made = Made(values=self._array(file, key))
-        elif self._make:
-            made = self._make(address)
-        else:
+        if self.make is None:
             raise DataError(f"there is no file {address}")
+        made = self.make(address)
         values = made.values
-        to = self.writer.path(recording, track, ".txt" if isinstance(values, str) else ".npy")
-        with _removed_unless_good(to):
+        with self._file(recording, track, ".txt" if isinstance(values, str) else ".npy") as to:
             if isinstance(values, str):
                 if not values.strip():
                     raise DataError("the text is empty")
@@ -342,48 +313,26 @@ class _Intake:
                 to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
         return to
 
-    def _array(self, file: str, key: str) -> Any:
-        if file not in self._arrays:
-            self.close()
-            self._arrays[file] = np.load(self.source / file, allow_pickle=False)
+    @contextmanager
+    def _file(self, recording: Recording, track: str, suffix: str) -> Iterator[Path]:
+        """Give the file of a track; it is removed again where it does not become a good one."""
+        to = self.writer.path(recording, track, suffix)
         try:
-            values = self._arrays[file][key]
-        except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"the array {key} of {file} cannot be read: {error}") from error
-        if not values.size or not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
-            raise DataError(f"the array {key} of {file} must hold finite numbers")
-        return values
+            yield to
+            if suffix == ".wav" and to.exists():
+                _describe_wav(to)
+        except BaseException:
+            with suppress(OSError):
+                to.unlink(missing_ok=True)
+            raise
 
     def _note(self, item: str, repaired: Sequence[str] | None) -> None:
         for what in repaired or ():
-            self._remark(f"{item}: {what}")
-
-
-def _look_at(path: Path) -> None:
-    """Say what is wrong with a file that needs no decoder to see it."""
-    size = path.stat().st_size
-    if size == 0:
-        raise DataError("the file is empty (0 bytes)")
-    with path.open("rb") as file:
-        if size < 1024 and file.read(len(_LFS)) == _LFS:
-            raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
-
-
-@contextmanager
-def _removed_unless_good(path: Path) -> Iterator[None]:
-    """Remove a file that did not become a good track."""
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-        raise
+            self.remark(f"{item}: {what}")
 
 
 def _describe_wav(path: Path) -> None:
     """Write rate, channels and length beside a WAV file, where its header tells."""
-    if path.suffix != ".wav":
-        return
     try:
         with wave.open(str(path), "rb") as file:
             rate, channels, frames = file.getframerate(), file.getnchannels(), file.getnframes()

@@ -54,11 +54,7 @@ def as_number(word: str) -> float:
 
 
 def kind_of_label(words: Iterable[str]) -> str:
-    """Tell names of classes from the steps of a scale and from measured numbers.
-
-    Returns:
-        ``nominal``: two values, or any that is no number. ``ordinal``: whole numbers, at most ten apart.
-        ``continuous``: other numbers.
+    """Tell ``nominal`` words (two, or one is no number), ``ordinal`` steps (at most ten) and ``continuous`` numbers.
 
     Example:
         >>> kind_of_label(["0", "1"]), kind_of_label(["1", "3", "5"]), kind_of_label(["-0.5", "0", "0.25"])

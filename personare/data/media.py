@@ -50,6 +50,11 @@ def suffix_of(path: str) -> str:
 
 def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> list[str]:
     """Return the files of these tracks anywhere under a folder, as paths relative to it, sorted."""
+    return [path for path in files_under(source) if track_of(path) in tracks]
+
+
+def files_under(source: Path, *suffixes: str) -> list[str]:
+    """Return the files anywhere under a folder (that end so), as paths relative to it, sorted; none that is hidden."""
     if not source.is_dir():
         raise DataError(f"There is no folder {source}. Give the folder that holds the data set.")
     found = []
@@ -57,18 +62,7 @@ def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> 
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         relative = Path(folder).relative_to(source)
         found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
-    return sorted(path for path in found if track_of(path) in tracks)
-
-
-def member(path: str) -> tuple[str, str]:
-    """Split the address of an array in an ``.npz`` file into file and key; the key is empty for any other file.
-
-    Example:
-        >>> member("mel/1001.npz#1001_DFA_ANG_XX"), member("a#b.wav")
-        (('mel/1001.npz', '1001_DFA_ANG_XX'), ('a#b.wav', ''))
-    """
-    before, found, key = path.rpartition(".npz#")
-    return (f"{before}.npz", key) if found else (path, "")
+    return sorted(path for path in found if not suffixes or path.lower().endswith(suffixes))
 
 
 def piece_address(path: str, start_s: float, end_s: float) -> str:

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from personare.core.errors import DataError
-from personare.core.types import Withheld
+from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.reading import Found, Made, address, people_table, recording
-from personare.data.tables import published, read_table
+from personare.data.tables import published, read_published
 from personare.data.visits import (
     Visit,
     Vocabulary,
@@ -40,9 +39,7 @@ def read_people(source: Path) -> Found:
     """
     stays, good = _stays(source)
     skipped = [
-        Withheld(
-            item=f"admission {stay}", problem="it ends before it begins, or has no type we know", fix="Nothing to do."
-        )
+        left_out(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
         for stay in stays.loc[~good, "hadm_id"]
     ]
     recordings = []
@@ -78,18 +75,16 @@ def make_visits(source: Path) -> Callable[[str], Made]:
     return make_histories(_WORDS_IV if _is_four(source) else _WORDS, read)
 
 
-def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    """Return columns of a published table, which version IV keeps in the folder ``hosp``."""
-    path = published(source, f"{name}.csv") or published(source / "hosp", f"{name}.csv")
-    if path is None:
-        raise DataError(f"There is no {name}.csv in {source}, packed or not. Give the folder that holds the tables.")
-    return read_table(path, columns, text=True)[[*columns]]
+def _table(source: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """Return a published table, which version IV keeps in the folder ``hosp``; no columns: those it has."""
+    folder = source if published(source, f"{name}.csv") else source / "hosp" if (source / "hosp").is_dir() else source
+    table = read_published(folder, f"{name}.csv", columns, text=True)
+    return table[[*columns]] if columns else table
 
 
 def _is_four(source: Path) -> bool:
     """Tell version IV, which gives ages for years of birth, from version III."""
-    path = published(source, "PATIENTS.csv") or published(source / "hosp", "PATIENTS.csv")
-    return path is not None and "anchor_age" in read_table(path, text=True).columns.str.lower()
+    return "anchor_age" in _table(source, "PATIENTS").columns.str.lower()
 
 
 def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:

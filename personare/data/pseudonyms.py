@@ -18,7 +18,7 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
 from personare.data.atomic import replacing
-from personare.data.cohort import recording_id
+from personare.data.cohort import left_out, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
 
@@ -106,12 +106,7 @@ def check_spellings(subjects: Iterable[str]) -> None:
 
 
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one.
-
-    Args:
-        subjects: As the source calls them.
-        key: Numbers given before; they stay, and none is given again.
-        policy: One of ``POLICIES``.
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
 
     Example:
         >>> numbered(["Anna M.", "P01", "Ben"], {}, "names")
@@ -137,11 +132,7 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
 class Subjects:
     """The people of a source: what it calls them, each once, and the number of everybody who has one.
 
-    Args:
-        recordings: As a reader gives them.
-        target: The cohort.
-        policy: One of ``POLICIES``.
-        again: Whether people of this cohort have numbers already.
+    ``policy`` is one of ``POLICIES``; ``again`` says that people of the target have numbers already.
     """
 
     def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
@@ -205,8 +196,7 @@ class Subjects:
                     raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
                 yield replace(recording, id=recording_id(subject, recording.session, task), subject=subject)
             except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=", ".join(recording.tracks.values()), problem=problem, fix=fix))
+                skipped.append(left_out(", ".join(recording.tracks.values()), error))
 
     def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
         """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
@@ -231,11 +221,8 @@ def _tells(part: str, subject: str) -> bool:
 def suspicions(columns: Mapping[str, Sequence[tuple[str, str]]], subjects: Iterable[str]) -> list[str]:
     """Return a sentence for each column that looks as if it identified people, and for labels written in two ways.
 
-    Values themselves are not repeated, so that the sentences can be shown to anybody.
-
-    Args:
-        columns: By name, the subject and the value of every row that has one.
-        subjects: What people are called; names among them are looked for in all columns.
+    Values themselves are not repeated, so that the sentences can be shown to anybody. A column is the subject and the
+    value of every row that has one; names among ``subjects`` are looked for in all columns.
     """
     names = set().union(*(name_words(subject) for subject in subjects))
     told = []
@@ -298,7 +285,7 @@ def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[
     for recording in recordings:
         twins = {path: copies[path] for path in recording.tracks.values() if path in copies}
         for path, others in twins.items():
-            problem = f"{', '.join(others)} of another person is the same file, byte by byte"
-            skipped.append(Withheld(item=path, problem=problem, fix="Keep the one that is right."))
+            said = f"{', '.join(others)} of another person is the same file, byte by byte. Keep the one that is right."
+            skipped.append(left_out(path, said))
         if not twins:
             yield recording

@@ -8,35 +8,36 @@ without names) is addressed as ``FILE#KEY``; ``make(source)`` returns a function
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
-from personare.data.cohort import recording_id
+from personare.data.cohort import left_out, recording_id
 from personare.data.texts import read_text, without_addresses
 
 Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
 
-_NOBODY: Mapping[str, tuple[str | None, float]] = MappingProxyType({})
+People = Mapping[str, tuple[str | None, float]]
+"""Sex (``F``, ``M``) and age in years by pseudonym; None and NaN where not known."""
+
+_NOBODY: People = MappingProxyType({})
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
+class Made(NamedTuple):
     """What the import writes for one track: an array (``.npy``) or a text (``.txt``).
 
     Its sidecar says ``about``: ``Columns``, ``SamplingFrequency`` in Hz, ``Units``.
     """
 
     values: Array | str
-    about: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = MappingProxyType({})
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
@@ -54,10 +55,8 @@ def recording(
     return Recording(id=name, subject=subject, session=session, tracks=dict(sorted(tracks.items())), labels=labels)
 
 
-def people_table(
-    recordings: Iterable[Recording], known: Mapping[str, tuple[str | None, float]] = _NOBODY
-) -> pd.DataFrame:
-    """Return the participants' table with ``sex`` (``F``/``M``) and ``age`` (years), NaN where not known."""
+def people_table(recordings: Iterable[Recording], known: People = _NOBODY) -> pd.DataFrame:
+    """Return the participants' table, with what is known of everybody in these recordings."""
     people = sorted({recording.subject for recording in recordings})
     rows = [known.get(subject, (None, float("nan"))) for subject in people]
     columns = {"sex": pd.Series([row[0] for row in rows], dtype=object), "age": [row[1] for row in rows]}
@@ -71,11 +70,8 @@ def clips_by_name(
 
     Args:
         files: Path, track and name of the clip; of a track's files the first one is taken.
-        pattern: What the name of a clip says.
+        pattern: What the name of a clip says; what it captures and the paths by track are returned by clip.
         shape: The pattern in words.
-
-    Returns:
-        By clip, what its name says and its paths by track; and the files left out.
     """
     clips: dict[str, tuple[re.Match[str], dict[str, str]]] = {}
     skipped: list[Withheld] = []
@@ -84,11 +80,11 @@ def clips_by_name(
         if match is None:
             problem = f"its name does not follow the data set's rule {shape}, so nothing is known about it"
             fix = "Give it its published name, or import it with the reader 'folder' and a table of labels."
-            skipped.append(Withheld(item=path, problem=problem, fix=fix))
+            skipped.append(left_out(path, f"{problem}. {fix}"))
             continue
         first = clips.setdefault(clip, (match, {}))[1].setdefault(track, path)
         if first != path:
-            skipped.append(Withheld(item=path, problem=f"the same clip is at {first}", fix="Keep one of the two."))
+            skipped.append(left_out(path, f"the same clip is at {first}. Keep one of the two."))
     return clips, skipped
 
 
@@ -109,10 +105,7 @@ def parted(address: str) -> tuple[str, str]:
 
 
 def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Callable[[str], Made]:
-    """Return what makes a table track of ``FILE#ROW``, where rows count from 0.
-
-    Args:
-        load: Reads a file into a table of numbers whose columns are named; called once a file, of a few files.
+    """Return what makes a table track of ``FILE#ROW``, where rows count from 0; a few loaded files are held.
 
     Example:
         >>> make = made_from_rows(lambda file: pd.DataFrame({"pitch": [1.0, 2.0]}))
@@ -131,14 +124,7 @@ def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Callable[[str], Made]
 
 
 def post(source: Path, stem: str, number: str, labels: Mapping[str, str]) -> Recording | str:
-    """Return a pair of a photo and a text, whose author is a person of its own; or what is wrong with it.
-
-    Args:
-        source: The data set.
-        stem: The two files, without their suffixes.
-        number: Of the pair.
-        labels: ``sentiment`` and the like; each is one of three words.
-    """
+    """Return a pair of ``stem.jpg`` and ``stem.txt``, which is a person of its own; or what is wrong with it."""
     sentiments = ("negative", "neutral", "positive")
     odd = [word for word in labels.values() if word not in sentiments]
     if odd:

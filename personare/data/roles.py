@@ -18,11 +18,7 @@ _USUAL: Mapping[str, str] = {
 def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the recording that a track comes from, itself if it is one: features identify as their source does.
 
-    Names that mean the same in every cohort cannot be declared to be something else.
-
-    Args:
-        track: Its name.
-        declared: What the cohort declares, as its reader did.
+    The cohort may declare it, as its reader did; but not what names say that mean the same in every cohort.
 
     Example:
         >>> recorded_as("logmel"), recorded_as("ecg", {"ecg": "physio"}), recorded_as("video", {"video": "text"})
@@ -34,9 +30,7 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
 def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...]:
     """Return those of a cohort's tracks that are learned from where none are named.
 
-    Args:
-        tracks: Those there are.
-        texts: Whether words can be learned from; most generators make none.
+    ``texts`` says whether words can be learned from; most generators make none.
 
     Example:
         >>> usual_tracks(["video", "truth", "physio", "audio", "events"])

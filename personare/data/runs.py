@@ -27,15 +27,6 @@ Remove it with: personare purge RUN
 """
 
 
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file's bytes, as an input of a step."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path} must be a file that can be read: {error}. Put it back.") from error
-
-
 def fingerprint(what: Any) -> str:
     """Return a short hash of what JSON can say, the same in every process."""
     return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
@@ -86,7 +77,7 @@ class RunFolder:
             name: The step's name; may hold ``/`` to group steps in folders.
             inputs: What it reads: a hash by name.
             options: Everything else it depends on, the seed among it.
-            work: Does it and returns a summary that JSON can hold (NaN is kept); what an earlier run returned counts.
+            work: Does it and returns a summary that JSON can hold (NaN is kept); that of an earlier run counts.
             product: What it makes; where that is gone, the work is done again.
         """
         path = self._steps / f"{name}.json"

@@ -15,14 +15,9 @@ _DRAWS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Which recordings a learner learns from, which it may look at while it learns, and which judge it.
+    """Which recordings (sorted ids) a learner learns from, which it may look at while it learns, and which judge it.
 
-    Attributes:
-        protocol: The name under which figures made with it are published.
-        train: Recording ids, sorted.
-        validation: Recording ids, sorted; empty where nothing is looked at.
-        test: Recording ids, sorted.
-        left_out: Recordings that would leak from one part into another.
+    ``protocol`` is the name under which figures made with it are published; ``left_out`` would leak between the parts.
     """
 
     protocol: str
@@ -35,10 +30,7 @@ class Split:
 def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[str, str] | None = None) -> None:
     """Check that no recording, and no person, is in two parts of a split, from wherever it comes.
 
-    Args:
-        split: Training, validation and test; none but validation may be empty.
-        subjects: Pseudonym by recording id.
-        sentences: By recording id, where the test must hold other sentences than training and validation.
+    With ``sentences`` (by recording id), the test must also hold other sentences than training and validation.
 
     Example:
         >>> split = Split(protocol="mine", train=("a",), validation=(), test=("b",))
@@ -62,7 +54,7 @@ def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[st
             if both:
                 raise DataError(
                     f"No {what} may be in {one} and {other}, but {len(both)} are, such as {min(both)}: what is learned "
-                    "would leak into what is measured. Split by person, or name the protocol leaky_random."
+                    "would leak into what is measured. Split by person, or name the protocol leaky_random_9_1."
                 )
 
 
@@ -73,7 +65,7 @@ def person_folds(
     labels: Mapping[str, str] | None = None,
     rng: np.random.Generator,
 ) -> list[tuple[list[str], list[str]]]:
-    """Split recordings into folds so that a person is either in training or in testing, never in both.
+    """Split recordings into folds, ids to train on and to test on, so that a person is in one of the two only.
 
     **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; folds differ in size as
     little as whole people allow (largest first onto the smallest fold).
@@ -83,9 +75,6 @@ def person_folds(
         folds: How many, at least 2; with fewer people than folds, one fold a person.
         labels: Classes by recording id: people of one class are dealt to different folds, before sizes count.
         rng: Which people share a fold.
-
-    Returns:
-        For each fold, the ids to train on and the ids to test on, each sorted.
 
     Example:
         >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
@@ -127,12 +116,8 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
     **Guarantee**: every person of the split is on both sides; no recording is on both sides; where every person has
     two sentences, no person's sentence is on both sides.
 
-    Args:
-        table: Indexed by recording id; column ``subject``, and ``sentence`` and ``emotion`` where known.
-        rng: Which half goes where.
-
-    Returns:
-        Ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; each sorted.
+    The table is indexed by recording id and has ``subject``, and ``sentence`` and ``emotion`` where known. Returned are
+    ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
 
     Example:
         >>> clips = {"subject": ["01", "01", "02"], "sentence": ["x", "y", "x"]}
@@ -179,18 +164,6 @@ def _halve_apart(table: pd.DataFrame, content: "pd.Series[str]", rng: np.random.
         half = set(rng.permutation(values)[: len(values) // 2].tolist())
         chosen |= set(map(str, own.index[own.isin(half)]))
     return chosen
-
-
-def leaky_random(ids: Sequence[str], folds: int, *, rng: np.random.Generator) -> list[tuple[list[str], list[str]]]:
-    """Split clips at random, the same people on both sides: only to compare with tables published that way.
-
-    Returns:
-        For each fold (at least 2), the ids to train on and the ids to test on, each sorted.
-    """
-    if not 2 <= folds <= len(ids):
-        raise OptionError(f"Folds must be between 2 and the {len(ids)} recordings, {folds} was given.")
-    parts = np.array_split(rng.permutation(np.array(sorted(ids))), folds)
-    return [(sorted(set(ids) - set(part.tolist())), sorted(part.tolist())) for part in parts]
 
 
 def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation: float = 0.0) -> Split:
@@ -286,12 +259,7 @@ def as_published(
     """Split as the authors of a data set did; where they name no validation part, some of their training people are it.
 
     Features that were made with the training part's labels must be judged this way: within it they know the answer.
-
-    Args:
-        subjects: Pseudonym by recording id.
-        parts: ``train``, ``validation`` or ``test`` by recording id.
-        folds: One of so many parts of the training people is watched while the others are learned from.
-        rng: Which people are watched.
+    ``parts`` is ``train``, ``validation`` or ``test`` by recording id; the validation part is one of so many ``folds``.
 
     Example:
         >>> who, parts = {"a": "01", "b": "02", "c": "03"}, {"a": "train", "b": "train", "c": "test"}

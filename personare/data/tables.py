@@ -116,6 +116,14 @@ def _shown(value: Any, number_format: str) -> str:
     return str(value)
 
 
+def read_published(source: Path, name: str, columns: Sequence[str] = (), *, text: bool = False) -> pd.DataFrame:
+    """Return a published table, packed or not; see ``read_table``."""
+    path = published(source, name)
+    if path is None:
+        raise DataError(f"There is no {name} in {source}, packed or not. Give the folder that holds the data set.")
+    return read_table(path, columns, text=text)
+
+
 def published(source: Path, name: str) -> Path | None:
     """Return a published file, packed (``.gz``) or not, its name in small or capital letters; None where it is not."""
     names = {name.lower(), f"{name}.gz".lower()}
@@ -126,13 +134,9 @@ def published(source: Path, name: str) -> Path | None:
 def read_table(
     path: Path, columns: Sequence[str] = (), *, header: int | list[int] | None = 0, text: bool = False
 ) -> pd.DataFrame:
-    """Return a published table (CSV, packed or not).
+    """Return a published table (CSV, packed or not), whose columns may be written in small or capital letters.
 
-    Args:
-        path: The file.
-        columns: Those it must have; they may be written in small or capital letters there.
-        header: The rows that name the columns; None: no row does.
-        text: Keep everything as it is written; else numbers are read, and what is empty is NaN.
+    With ``text`` everything stays as it is written; else numbers are read, and what is empty is NaN.
     """
     try:
         table = pd.read_csv(path, header=header, dtype=str if text else None, keep_default_na=not text)

@@ -26,21 +26,12 @@ class Vault:
     purpose, modality and day; every path handed out and every refusal is a row of the ledger, written before the
     path is returned; if the ledger cannot be written nothing is handed out. Consent is read again when its file
     changes, so a withdrawal counts from the next opening on. Releases and synthetic cohorts need no consent but are
-    written down too.
-
-    Args:
-        cohort: Whose recordings.
-        purpose: One of ``personare.govern.consent.PURPOSES``.
-        ledger: Where openings are written.
-        today: Which day it is.
+    written down too. The purpose is one of ``personare.govern.consent.PURPOSES``.
     """
 
     def __init__(self, cohort: Cohort, *, purpose: str, ledger: Ledger, today: Callable[[], date] = _today) -> None:
         check_purposes([purpose])
-        self._cohort = cohort
-        self._purpose = purpose
-        self._ledger = ledger
-        self._today = today
+        self._cohort, self._purpose, self._ledger, self._today = cohort, purpose, ledger, today
         self._consent_file = cohort.root / "consent.tsv"
         self._consent_state: tuple[int, ...] = ()
         self._consent = no_consent()

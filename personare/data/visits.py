@@ -7,7 +7,6 @@ batch are told from visits), ``type=...`` (one of them is 1), ``code=...`` (any 
 
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib import resources
@@ -39,14 +38,8 @@ class Visit(NamedTuple):
     codes: frozenset[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Vocabulary:
-    """The words of one data set's visits; the same whoever is in it.
-
-    Attributes:
-        types: Kinds of visits.
-        codes: Code groups, by kind of code.
-    """
+class Vocabulary(NamedTuple):
+    """The words of one data set's visits, the same whoever is in it: kinds of visits, and groups of codes."""
 
     types: tuple[str, ...]
     codes: tuple[str, ...]
@@ -96,20 +89,15 @@ class Vocabulary:
         return rows
 
 
-def _bin(bins: Mapping[str, float], days: float) -> str:
-    """Return the bin of a time; what is negative, by mistake, is in the first."""
-    return [name for name, start in bins.items() if start <= max(days, 0)][-1]
+def _bin(bins: Mapping[str, float], value: float) -> str:
+    """Return the last bin that does not start behind a value; what is negative, by mistake, is in the first."""
+    return [name for name, start in bins.items() if start <= max(value, 0)][-1]
 
 
 def histories(
     stays: Iterable[tuple[str, str, datetime, datetime, str]], codes: Iterable[tuple[str, str]]
 ) -> dict[str, list[Visit]]:
-    """Return the visits of each person.
-
-    Args:
-        stays: Person, key of the stay, start, end and type.
-        codes: Key of a stay and a code group of it.
-    """
+    """Return the visits of each person, of stays (person, key, start, end, type) and codes (key of a stay, group)."""
     found: dict[str, set[str]] = {}
     for stay, code in codes:
         found.setdefault(stay, set()).add(code)
@@ -161,9 +149,8 @@ def _start(table: str, code: str) -> str:
 
 
 def _block(table: str, digits: str) -> str:
-    if not digits.isdigit():
-        return _OTHER
-    return [_OTHER, *(name for name, start in _tables()[table].items() if int(start) <= int(digits))][-1]
+    bins = {_OTHER: 0} | {name: int(start) for name, start in _tables()[table].items()}
+    return _bin(bins, int(digits)) if digits.isdigit() else _OTHER
 
 
 @cache

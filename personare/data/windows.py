@@ -1,32 +1,24 @@
 """Long signals of sensors cut in windows of one length, each a recording."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Recording
+from personare.core.types import Array, Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Made, address, parted, recording
-from personare.data.tables import number, numbers, read_table
+from personare.data.tables import number, numbers, read_rows, read_table
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """An evenly sampled signal of a session.
-
-    Attributes:
-        values: (T, D) float32.
-        begin_s: Time of the first sample; since 1970, or since the file's start where it tells no date.
-        rate_hz: Samples a second.
-        columns: What the D columns are.
-        unit: Of the values; empty where unknown.
-    """
+class Sampled(NamedTuple):
+    """An evenly sampled signal of a session: (T, D) float32, with the names of its columns."""
 
     values: Array
-    begin_s: float
+    begin_s: float  # of the first sample; since 1970, or since the file's start where it tells no date
     rate_hz: float
     columns: tuple[str, ...]
     unit: str = ""
@@ -37,27 +29,6 @@ class Sampled:
         return self.begin_s + len(self.values) / self.rate_hz
 
 
-@dataclass(frozen=True, kw_only=True)
-class Span:
-    """A stretch of a session, in seconds from its start (infinite: to its end), and what it is labelled with."""
-
-    start_s: float = 0.0
-    end_s: float = float("inf")
-    labels: Mapping[str, str]
-
-    @classmethod
-    def of(cls, row: Mapping[str, str], not_labels: Sequence[str]) -> "Span":
-        """Read a row of a table of labels; columns ``start`` and ``end`` in seconds may be missing or empty."""
-        start_s, end_s = number(row.get("start") or "0"), number(row.get("end") or "inf")
-        if not 0 <= start_s < end_s:
-            raise DataError(
-                f"start and end must be seconds from the file's start, start before end, not {row.get('start')!r} and "
-                f"{row.get('end')!r}. Correct the row."
-            )
-        kept = {name: value for name, value in row.items() if value and name not in {*not_labels, "start", "end"}}
-        return cls(start_s=start_s, end_s=end_s, labels=kept)
-
-
 def check_windows(window_s: float, step_s: float) -> None:
     """Refuse windows that are not whole seconds."""
     for name, value in (("window_s", window_s), ("step_s", step_s)):
@@ -65,23 +36,94 @@ def check_windows(window_s: float, step_s: float) -> None:
             raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
 
 
-def window_recordings(
-    who: tuple[str, str], signals: Mapping[str, tuple[str, Sampled]], spans: Sequence[Span], window_s: int, step_s: int
-) -> Iterator[Recording]:
-    """Yield the windows of a session, each with the signals that reach over it; none crosses the end of a label.
+def session_recordings(
+    table: Path,
+    column: str,
+    sessions: Mapping[str, Mapping[str, tuple[str, Sampled]]],
+    window_s: int,
+    step_s: int,
+    skipped: list[Withheld],
+) -> list[Recording]:
+    """Return the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
+
+    The table says whose each session is: columns ``subject`` and, if you like, ``start`` and ``end`` in seconds from
+    the session's start, and labels. Without it each session, or the folder of the first level it lies in, is one
+    person, numbered, since files and folders are named after people. A person's sessions are numbered in their order.
 
     Args:
-        who: The person's pseudonym and the session.
-        signals: File and signal by track.
-        spans: What is labelled; none: nothing is.
-        window_s: Length of a window in seconds.
+        table: May be absent.
+        column: Its column of sessions, ``file`` or ``folder``.
+        sessions: By name, the file and the signal by track.
+        window_s: Length of a window.
         step_s: From one window's start to the next one's.
+        skipped: What is left out is added here.
     """
+    rows = _rows_about(sessions, table, column, skipped)
+    begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
+    recordings: list[Recording] = []
+    counts: dict[str, int] = {}
+    for name in sorted(sessions, key=lambda name: (begun[name], name)):
+        subjects = sorted({row["subject"] for row in rows[name]})
+        try:
+            if not subjects:
+                raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
+            if len(subjects) > 1:
+                raise DataError(f"{table.name} gives it to two people, {' and '.join(subjects)}. Correct the table.")
+            spans = [_span(row, column) for row in rows[name]]
+            counts[subjects[0]] = counts.get(subjects[0], 0) + 1
+            who = (subjects[0], f"{counts[subjects[0]]:02d}")
+            windows = list(_windows(who, sessions[name], spans, window_s, step_s))
+            if not windows:
+                raise DataError(f"no window of {window_s} s fits into it. Give a smaller window_s, or leave it out.")
+        except DataError as error:
+            skipped.append(left_out(name, error))
+        else:
+            recordings += windows
+    return recordings
+
+
+def _rows_about(
+    sessions: Collection[str], table: Path, column: str, skipped: list[Withheld]
+) -> dict[str, list[dict[str, str]]]:
+    """Return the rows about each session; where there is no table, one with a number for the person."""
+    if not table.is_file():
+        person = {name: name.partition("/")[0] if column == "folder" else name for name in sessions}
+        numbers = {of: f"{i:02d}" for i, of in enumerate(sorted(set(person.values())), start=1)}
+        return {name: [{"subject": numbers[of]}] for name, of in person.items()}
+    rows: dict[str, list[dict[str, str]]] = {name: [] for name in sessions}
+    for _, row in read_rows(table, required=(column, "subject")):
+        name = row[column].strip("/")
+        if name in rows:
+            rows[name].append(row)
+        elif name not in {withheld.item for withheld in skipped}:
+            said = f"{table.name} names it, but it holds no session. Correct the row or leave it out."
+            skipped.append(left_out(name, said))
+    return rows
+
+
+def _span(row: Mapping[str, str], column: str) -> tuple[float, float, dict[str, str]]:
+    """Return the stretch of a session that a row is about, in seconds from its start, and its labels."""
+    start_s, end_s = number(row.get("start") or "0"), number(row.get("end") or "inf")
+    if not 0 <= start_s < end_s:
+        raise DataError(
+            f"start and end must be seconds from the session's start, start before end, not {row.get('start')!r} and "
+            f"{row.get('end')!r}. Correct the row."
+        )
+    not_labels = (column, "subject", "start", "end")
+    return start_s, end_s, {name: value for name, value in row.items() if value and name not in not_labels}
+
+
+def _windows(
+    who: tuple[str, str],
+    signals: Mapping[str, tuple[str, Sampled]],
+    spans: Sequence[tuple[float, float, dict[str, str]]],
+    window_s: int,
+    step_s: int,
+) -> Iterator[Recording]:
     begin_s = min(signal.begin_s for _, signal in signals.values())
     end_s = max(signal.end_s for _, signal in signals.values())
-    for span in spans or (Span(labels={}),):
-        first_s, last_s = begin_s + span.start_s, min(end_s, begin_s + span.end_s) - window_s
-        for start_s in np.arange(first_s, last_s + 1e-6, step_s):
+    for start, end, labels in spans:
+        for start_s in np.arange(begin_s + start, min(end_s, begin_s + end) - window_s + 1e-6, step_s):
             tracks = {
                 track: address(file, f"{start_s:.3f}+{window_s}")
                 for track, (file, signal) in signals.items()
@@ -89,9 +131,8 @@ def window_recordings(
                 and start_s + window_s <= signal.end_s + 0.5 / signal.rate_hz
             }
             if tracks:
-                subject, session = who
                 task = f"window{round(start_s - begin_s):06d}"
-                yield recording(subject, task, tracks, span.labels, session=session)
+                yield recording(who[0], task, tracks, labels, session=who[1])
 
 
 def states_of_windows(
@@ -99,12 +140,7 @@ def states_of_windows(
 ) -> Iterator[tuple[int, set[str]]]:
     """Yield the start of each window in seconds, and the states that are in it; "" stands for one that has no name.
 
-    Args:
-        codes: (samples,) whole numbers, the state at each moment.
-        rate_hz: Samples a second.
-        names: The states that count.
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's.
+    ``codes`` (samples,) are whole numbers, the state at each moment.
     """
     for start_s in range(0, len(codes) // rate_hz - window_s + 1, int(step_s)):
         inside = np.unique(codes[start_s * rate_hz : (start_s + window_s) * rate_hz])

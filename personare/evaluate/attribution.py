@@ -12,28 +12,22 @@ from typing import Final
 import numpy as np
 import pandas as pd
 import torch
-from captum.attr import IntegratedGradients
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.types import Array, Batch
 
-__all__ = ["integrated_gradients", "modality_shapley", "weights_by_class"]
-
 _MOST: Final = 5  # modalities; each subset is one pass over the recordings
 
 
 def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple[str, ...]) -> pd.DataFrame:
-    """Return how much each modality counted on average: one row a class, and ``all``.
+    """Return how much each modality counted on average: one row a class, and ``all``; columns are modalities.
 
     Args:
         weights: By modality, (N,) in [0, 1], as ``Predictor.weights`` gives them.
         labels: (N,) classes to sort by: the true ones, or the predicted ones.
-        classes: What they mean.
-
-    Returns:
-        Columns are modalities; NaN for a class without recordings.
+        classes: What they mean; NaN for a class without recordings.
 
     Example:
         >>> weights_by_class({"audio": np.array([0.2, 0.6])}, np.array([0, 1]), ("x", "y"))["audio"].tolist()
@@ -46,7 +40,7 @@ def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple
 
 
 def modality_shapley(predictor: Predictor, batch: Batch, chosen: Array | None = None) -> dict[str, Array]:
-    """Return what each modality adds to the probability of the answer, exactly (Shapley values).
+    """Return what each modality adds to the probability of the answer, exactly (Shapley values), (N,) in [-1, 1].
 
     A modality left out is missing, just as the model met it in training. The values of a recording add up to the
     probability with everything, less that with nothing (chance); a modality that a recording lacks gets 0.
@@ -56,12 +50,6 @@ def modality_shapley(predictor: Predictor, batch: Batch, chosen: Array | None = 
         batch: Recordings, at most five modalities.
         chosen: (N,) classes asked about; None for the model's answers.
 
-    Returns:
-        By modality, (N,) in [-1, 1].
-
-    Raises:
-        OptionError: More than five modalities.
-
     **Source**: L. Shapley, "A value for n-person games", 1953; S. Lundberg, S.-I. Lee, "A unified approach to
     interpreting model predictions", NeurIPS 2017 (arXiv 1705.07874).
     """
@@ -70,27 +58,24 @@ def modality_shapley(predictor: Predictor, batch: Batch, chosen: Array | None = 
         raise OptionError(
             f"Exact attribution takes 1 to {_MOST} modalities, given {len(names)}: choose with batch.only."
         )
+
+    def without(kept: frozenset[str]) -> Batch:
+        arrays = {name: values if name in kept else np.zeros_like(values) for name, values in batch.arrays.items()}
+        present = {name: p if name in kept else np.zeros_like(p) for name, p in batch.present.items()}
+        return replace(batch, arrays=arrays, present=present)
+
     subsets = [frozenset(s) for size in range(len(names) + 1) for s in combinations(names, size)]
-    answers = {subset: predictor(_without(batch, subset)) for subset in subsets}
+    answers = {subset: predictor(without(subset)) for subset in subsets}
     asked = answers[frozenset(names)].argmax(axis=1) if chosen is None else chosen
     worth = {subset: likely[np.arange(len(batch)), asked].astype(float) for subset, likely in answers.items()}
-    return {name: _value(name, worth, len(names)) for name in names}
-
-
-def _value(name: str, worth: Mapping[frozenset[str], Array], n: int) -> Array:
-    total = np.zeros(len(next(iter(worth.values()))))
-    for subset in worth:
-        if name not in subset:
-            share = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
-            total += share * (worth[subset | {name}] - worth[subset])
-    return total
-
-
-def _without(batch: Batch, kept: frozenset[str]) -> Batch:
-    """Return the batch with all other modalities missing."""
-    arrays = {name: values if name in kept else np.zeros_like(values) for name, values in batch.arrays.items()}
-    present = {name: p if name in kept else np.zeros_like(p) for name, p in batch.present.items()}
-    return replace(batch, arrays=arrays, present=present)
+    found = {name: np.zeros(len(batch)) for name in names}
+    n = len(names)
+    for name in names:
+        for subset in worth:
+            if name not in subset:
+                share = factorial(len(subset)) * factorial(n - len(subset) - 1) / factorial(n)
+                found[name] += share * (worth[subset | {name}] - worth[subset])
+    return found
 
 
 def integrated_gradients(
@@ -102,16 +87,13 @@ def integrated_gradients(
         module: Takes the inputs, gives (N, C) scores; differentiable.
         inputs: Tensors (N, ...), floating.
         classes: (N,) int64, which column is asked about.
-        steps: Of the integral; more are more exact.
+        steps: Of the integral (midpoints); more are more exact.
 
     Returns:
         Tensors of the inputs' shapes; summed over a recording, they give its score less that of zeros.
 
-    Raises:
-        DataError: An input that is not floating.
-
     **Source**: M. Sundararajan, A. Taly, Q. Yan, "Axiomatic attribution for deep networks", ICML 2017
-    (arXiv 1703.01365), as captum has it.
+    (arXiv 1703.01365).
 
     Example:
         >>> layer = nn.Linear(2, 1, bias=False)
@@ -125,9 +107,12 @@ def integrated_gradients(
     was = module.training
     module.eval()
     try:
-        found = IntegratedGradients(module).attribute(
-            inputs, target=classes, n_steps=steps, internal_batch_size=max(len(classes), 64)
-        )
+        slopes = [torch.zeros_like(x) for x in inputs]
+        for step in range(steps):
+            some = tuple(((step + 0.5) / steps * x).detach().requires_grad_() for x in inputs)
+            scores = module(*some).gather(1, classes[:, None]).sum()
+            for slope, own in zip(slopes, torch.autograd.grad(scores, some), strict=True):
+                slope += own / steps
     finally:
         module.train(was)
-    return tuple(x.detach().float() for x in found)
+    return tuple((x * slope).detach().float() for x, slope in zip(inputs, slopes, strict=True))

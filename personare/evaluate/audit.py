@@ -11,8 +11,6 @@ from scipy.stats import binom
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
 
-__all__ = ["Guesses", "audit", "canaries", "epsilon_lower_bound", "guess"]
-
 _SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the canaries that are guessed; each is tried, and paid for
 _HIGHEST: Final = 100.0
 
@@ -22,14 +20,7 @@ Fit = Callable[[Array, Array, Array], Array]
 
 @dataclass(frozen=True, kw_only=True)
 class Guesses:
-    """What an auditor found.
-
-    Attributes:
-        made: Guesses, r.
-        right: Of them right, v.
-        epsilon: The claim must be at least this.
-        confidence: With this probability.
-    """
+    """What an auditor found: of r guesses ``made`` v were ``right``, so ``epsilon`` is at least this, so surely."""
 
     made: int
     right: int
@@ -49,9 +40,6 @@ def epsilon_lower_bound(made: int, right: int, *, canaries: int, delta: float, c
         canaries: m, each included with probability 1/2.
         delta: Of the claim.
         confidence: Of the bound.
-
-    Raises:
-        OptionError: Counts that cannot be.
 
     **Source**: T. Steinke, M. Nasr, M. Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023
     (arXiv 2305.08846), theorem 5.2.
@@ -113,34 +101,6 @@ def guess(scores: Array, inside: Array, *, delta: float, confidence: float = 0.9
     return max(found, key=lambda g: g.epsilon)
 
 
-def canaries(m: int, features: int, classes: int, *, norm: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return made-up recordings that a head would remember: random directions with random labels.
-
-    Args:
-        m: How many.
-        features: Columns; directions of more canaries than columns times classes disturb each other.
-        classes: Number of classes.
-        norm: Their length: the clip norm of the features, or many times it to test that clipping happens.
-        rng: Draws them.
-
-    Returns:
-        (m, features) float32 and (m,) int64 labels.
-
-    Example:
-        >>> rows, labels = canaries(3, 8, 2, norm=2.0, rng=np.random.default_rng(0))
-        >>> np.linalg.norm(rows, axis=1).round(3).tolist()
-        [2.0, 2.0, 2.0]
-    """
-    if m < 2 or features < 1 or classes < 2 or not norm > 0:
-        raise OptionError(
-            "Canaries need m of at least 2, a column, two classes and a norm above 0, given "
-            f"{m}, {features}, {classes} and {norm}."
-        )
-    rows = rng.standard_normal((m, features))
-    rows *= norm / np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), rng.integers(classes, size=m)
-
-
 def audit(
     fit: Fit,
     rows: Array,
@@ -164,16 +124,22 @@ def audit(
 
     Returns:
         One row, the figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
-
-    Raises:
-        DataError: Scores that are not one finite number for each canary.
     """
     inside = rng.random(len(rows)) < 0.5
     scores = np.asarray(fit(rows, labels, inside), dtype=float)
     if scores.shape != inside.shape or np.isnan(scores).any():
         raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
     found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
+    said = f"lower bound at {confidence:.0%} confidence, {found.right} of {found.made} guesses right"
     broken = claim is not None and found.epsilon > claim.epsilon
+    if claim is not None and broken:
+        said = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
+    elif claim is not None:
+        said = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"
+    delta, most = claim.delta if claim else 0.0, 2 * (len(rows) // 2)
+    # what so many canaries could show at most: every guess right
+    each = 1 - 0.05 / len(_SHARES)
+    ceiling = epsilon_lower_bound(most, most, canaries=len(rows), delta=delta, confidence=each)
     return Result(
         kind="model",
         question="member",
@@ -186,23 +152,7 @@ def audit(
         control=claim.epsilon if claim else float("nan"),
         unit="epsilon",
         better="lower",
-        reason=_verdict(found, claim),
+        reason=said,
         status="claim_broken" if broken else "ok",
-        detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": _ceiling(rows, claim)},
+        detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": ceiling},
     )
-
-
-def _ceiling(rows: Array, claim: Spend | None) -> float:
-    """Return what so many canaries could show at most: every guess right."""
-    m = 2 * (len(rows) // 2)
-    each = 1 - 0.05 / len(_SHARES)
-    return epsilon_lower_bound(m, m, canaries=len(rows), delta=claim.delta if claim else 0.0, confidence=each)
-
-
-def _verdict(found: Guesses, claim: Spend | None) -> str:
-    said = f"lower bound at {found.confidence:.0%} confidence, {found.right} of {found.made} guesses right"
-    if claim is None:
-        return said
-    if found.epsilon > claim.epsilon:
-        return f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
-    return f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"

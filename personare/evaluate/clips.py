@@ -1,42 +1,82 @@
-"""Which recordings of an evidence can be looked at, and how vectors are taken from them."""
+"""What there is to see in recordings of any length: motion over time, and how like a recording its release is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from scipy.signal import periodogram
 
-from personare.core.types import Array, Evidence
-
-__all__ = ["evenly", "looped", "stacked", "usable_clips", "vectors"]
+from personare.core.errors import DataError
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.metrics import mean_over_people
 
 _SEEN = 0.25  # of a clip's rows; with less there is no face or voice to speak of
+_BANDS = 4
+_TOGETHER = 24  # tracks whose correlations are taken
 
 
-def usable_clips(evidence: Evidence, view: str) -> dict[str, Array]:
-    """Return one view of the recordings in which there is something to see, by recording id.
+def usable_clips(batch: Batch, track: str) -> dict[str, Array]:
+    """Return one track of the recordings in which there is something to see, by recording id.
 
-    A view is missing where the array is absent or empty, or where fewer than a quarter of its rows hold a number.
+    It is missing where the array is absent or empty, or where fewer than a quarter of its rows hold a number.
     """
-    arrays = evidence.views.get(view, {})
-    found = {name: arrays[name] for name in evidence.table.index if name in arrays}
-    return {name: array for name, array in found.items() if _usable(array)}
+
+    def usable(clip: Array) -> bool:
+        if clip.size == 0 or not np.issubdtype(clip.dtype, np.floating):
+            return clip.size > 0
+        return bool(np.isfinite(clip.reshape(len(clip), -1)).any(axis=1).mean() >= _SEEN)
+
+    return {name: clip for name, clip in batch.clips(track).items() if usable(clip)}
 
 
-def _usable(array: Array) -> bool:
-    if array.size == 0:
-        return False
-    if not np.issubdtype(array.dtype, np.floating):
-        return True
-    return bool(np.isfinite(array.reshape(len(array), -1)).any(axis=1).mean() >= _SEEN)
+def shown(original: Batch, released: Batch) -> list[tuple[str, str]]:
+    """Return id and subject of the originals that were released."""
+    there = set(released.ids)
+    return [(i, who) for i, who in zip(original.ids, original.subjects.tolist(), strict=True) if i in there]
 
 
-def vectors(clips: Mapping[str, Array], describe: Callable[[Array], Array]) -> dict[str, Array]:
-    """Return one vector for each clip."""
-    return {name: np.asarray(describe(clip), dtype=float).ravel() for name, clip in clips.items()}
+def measure_pairs(
+    original: Batch,
+    released: Batch,
+    track: str,
+    compare: Callable[[Array, Array], float],
+    *,
+    method: str,
+    figure: str,
+    rng: np.random.Generator,
+) -> Result:
+    """Return the mean correlation of recordings with their own release, people resampled.
 
+    The control is the mean over pairs of a recording and another one's release.
 
-def stacked(clips: Mapping[str, Array], names: Sequence[str]) -> Array:
-    """Return the vectors of named clips as (N, D)."""
-    return np.stack([clips[name] for name in names])
+    Args:
+        original: Recordings before.
+        released: The same after.
+        track: What is compared.
+        compare: Similarity of a clip before and after; NaN where they cannot be compared.
+        method: Of the row.
+        figure: Of the row.
+        rng: Draws mismatched pairs and people.
+    """
+    before, after = usable_clips(original, track), usable_clips(released, track)
+    asked = shown(original, released)
+    both = [(i, who) for i, who in asked if i in before and i in after]
+    found = np.array([compare(before[i], after[i]) for i, _ in both])
+    seen = int(np.isfinite(found).sum())
+    if 2 * seen < len(asked) or not seen:
+        raise DataError(f"only {seen} of {len(asked)} recordings can be compared by their {track}")
+    estimate = mean_over_people(found, np.array([who for _, who in both]), rng=rng)
+    ring = rng.permutation(len(both))  # each is compared with the next one's release
+    turned = [(both[i][0], both[j][0]) for i, j in zip(ring, np.roll(ring, 1), strict=True) if i != j]
+    wrong = [compare(before[i], after[j]) for i, j in turned]
+    return Result(
+        question="read",
+        method=method,
+        figure=figure,
+        **estimate.columns,
+        control=float(np.nanmean(wrong)) if np.isfinite(wrong).any() else float("nan"),
+        unit="correlation",
+        reason=f"{len(asked) - seen} recordings cannot be compared and are left out" if seen < len(asked) else "",
+    )
 
 
 def evenly(rows: Array, count: int) -> Array:
@@ -57,3 +97,34 @@ def looped(rows: Array, least: int) -> Array:
         [0, 1, 2, 0, 1, 2]
     """
     return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows
+
+
+def describe_motion(clip: Array) -> list[Array]:
+    """Return geometry (mean and ends of the range of every track), dynamics (spread, speed, rhythm) and coordination.
+
+    Args:
+        clip: (F, 52) blendshapes or (F, 478, 2) landmarks; rows of NaN where no face was seen.
+
+    Example:
+        >>> [d.shape for d in describe_motion(np.random.default_rng(0).random((30, 52)))]
+        [(156,), (364,), (276,)]
+    """
+    rows = np.asarray(clip, dtype=float).reshape(len(clip), -1)
+    rows = rows[np.isfinite(rows).all(axis=1)]
+    if len(rows) < 2:
+        rows = np.repeat(rows, 2, axis=0) if len(rows) else np.zeros((2, rows.shape[1]))
+    low, high = np.percentile(rows, (10, 90), axis=0)
+    geometry = np.concatenate([rows.mean(axis=0), low, high])
+
+    speed = np.abs(np.diff(rows, axis=0))
+    power = periodogram(rows, axis=0, detrend="constant")[1][1:]
+    rhythm = np.log(np.array([part.sum(axis=0) for part in np.array_split(power, _BANDS)]) + 1e-9)
+    dynamics = np.concatenate([rows.std(axis=0), speed.mean(axis=0), speed.max(axis=0), rhythm.ravel()])
+
+    # of landmarks only a spread of them, so that the vector of their correlations stays small
+    chosen = rows[:, np.linspace(0, rows.shape[1] - 1, min(_TOGETHER, rows.shape[1])).astype(int)]
+    centred = chosen - chosen.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    centred = centred / np.where(length > 1e-6, length, np.inf)
+    coordination = (centred.T @ centred)[np.triu_indices(chosen.shape[1], 1)]
+    return [geometry, dynamics, np.asarray(coordination)]

@@ -1,7 +1,7 @@
-"""Judges a release: every attack and every measure that applies, each beside the same figure on unprotected data."""
+"""Judges a release of recordings: every attack and every measure that applies, each beside originals."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -9,16 +9,12 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
-from personare.core.types import Evidence, Result
+from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.choice import measure_chosen
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
-from personare.evaluate.needs import Need
-from personare.evaluate.reading import ANSWERS, Reading
+from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import unmeasured
-
-__all__ = ["applies", "check_attacks", "judge"]
+from personare.evaluate.unmeasured import answers, unmeasured
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -26,8 +22,8 @@ _Options = Mapping[str, Mapping[str, Any]]
 
 
 def judge(
-    original: Evidence,
-    released: Evidence,
+    original: Batch,
+    released: Batch,
     *,
     modality: str,
     seed: int,
@@ -45,7 +41,7 @@ def judge(
 
     Args:
         original: The recordings before.
-        released: The same recordings after. Evidence equal to ``original`` gives the self-tests and baselines: the
+        released: The same recordings after. A batch equal to ``original`` gives the self-tests and baselines: the
             three attackers are then one.
         modality: What was released: ``audio``, ``video`` or ``audio+video``.
         seed: Everything random follows from it.
@@ -63,43 +59,50 @@ def judge(
 
     Example:
         >>> import pandas as pd
-        >>> nothing = Evidence(table=pd.DataFrame({"subject": []}), views={})
+        >>> nothing = Batch.of(pd.DataFrame({"subject": []}), {})
         >>> judge(nothing, nothing, modality="audio", seed=0, attacks=[], utilities=[])
         []
     """
     unprotected = released is original or _equal(original, released)
     released = original if unprotected else released
     check_attacks(attacks or (), "recordings")
-    chosen = [_chosen(folder, names, modality) for folder, names in ((_ATTACKS, attacks), (_UTILITIES, utilities))]
+    attacks, utilities = (
+        [name for name in (find(folder) if names is None else names) if applies(load(folder, name), modality)]
+        for folder, names in ((_ATTACKS, attacks), (_UTILITIES, utilities))
+    )
     if not unprotected and not baseline:
         baseline = judge(
             original,
             original,
             modality=modality,
             seed=seed,
-            attacks=chosen[0],
-            utilities=chosen[1],
+            attacks=attacks,
+            utilities=utilities,
             options=options,
             label=label,
             label_kind=label_kind,
         )
-    rows = _risks(original, released, (modality, seed), chosen[0], options or {})
+    options = options or {}
+    rows = _risks(original, released, modality, seed, attacks, options) if attacks else []
     rows = marked(rows, rows if unprotected else baseline or ())
     rows += strongest(rows, modality)
-    asked = {name: {"label": label, "kind": label_kind} for name in chosen[1] if _reads_label(name)}
-    given = {name: {**asked.get(name, {}), **(options or {}).get(name, {})} for name in chosen[1]}
-    rows += _utilities(original, released, (modality, seed), given, asked)
+    asked = {"label": label, "kind": label_kind}
+    labelled = {n for n in utilities if {"label", "kind"} <= {f.name for f in fields(load(_UTILITIES, n))}}
+    given = {name: {**(asked if name in labelled else {}), **options.get(name, {})} for name in utilities}
+    rows += _utilities(original, released, modality, seed, given, labelled)
     known = {r.key: r.value for r in (rows if unprotected else baseline or ())}
     name = "original" if unprotected else ""
     return [replace(r, release=name, baseline=known.get(r.key, float("nan"))) for r in rows]
 
 
 def applies(method: Any, modality: str) -> bool:
-    """Whether a method can be used on a release of these modalities.
+    """Whether a method can be used on a release of recordings of these modalities.
 
     A method of one modality needs that one, a method of ``audio+video`` both, a method of ``any`` takes what it gets.
     """
     wanted = str(method.modality)
+    if not answers(method, "recordings"):
+        return False
     return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
 
 
@@ -109,120 +112,139 @@ def check_attacks(names: Sequence[str], kind: str) -> None:
     Args:
         names: Files of ``evaluate/attacks``.
         kind: Of release: ``recordings``, ``representations``, ``synthetic`` or ``model``.
-
-    Raises:
-        OptionError: One of them is about other kinds of release.
     """
     for name in names:
         attack = load(_ATTACKS, name)
-        if kind not in attack.kinds:
+        if not answers(attack, kind):
+            whose = " or ".join(getattr(attack, "kinds", ("recordings",)))
             raise OptionError(
-                f"{name} attacks releases of the kind {' or '.join(attack.kinds)}, not {kind}, and would do nothing "
+                f"{name} attacks releases of the kind {whose}, not {kind}, and would do nothing "
                 "here. In a study, attacks on models are named under membership and disclosure, and those on synthetic "
                 "people are always run."
             )
 
 
-def _chosen(folder: str, names: Sequence[str] | None, modality: str) -> list[str]:
-    wanted = find(folder) if names is None else names
-    return [name for name in wanted if applies(load(folder, name), modality)]
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """How many ``people``, each with so many recordings, something needs, and ``why`` where it is not plain."""
+
+    people: int
+    recordings_per_person: int = 1
+    why: str = ""
+
+    @classmethod
+    def of(cls, method: Any) -> "Need":
+        """Return what a method's class attributes declare.
+
+        Where they are silent: to name people, three with two recordings each; else two people.
+        """
+        naming = getattr(method, "question", "") == "identify"
+        people = getattr(method, "needs_people", 3 if naming else 2)
+        each = getattr(method, "needs_recordings_per_person", 2 if naming else 1)
+        return cls(people=people, recordings_per_person=each)
+
+    def lacking(self, subjects: Array) -> str:
+        """Return why there are too few people, with both numbers; empty where there are enough.
+
+        Args:
+            subjects: (N,) who is in each recording.
+
+        Example:
+            >>> Need(people=3, recordings_per_person=2).lacking(np.array(["a", "a", "b", "c"]))
+            'too few people: 3 people with 2 recordings each needed, 1 there (of 3 people)'
+        """
+        counts = np.unique(np.asarray(subjects, dtype=str), return_counts=True)[1]
+        found = int((counts >= self.recordings_per_person).sum())
+        if found >= self.people:
+            return ""
+        each = f" with {self.recordings_per_person} recordings each" if self.recordings_per_person > 1 else ""
+        of = f" (of {len(counts)} people)" if found < len(counts) else ""
+        return f"too few people: {self.people} people{each}{self.why and f' {self.why}'} needed, {found} there{of}"
 
 
-def _equal(one: Evidence, other: Evidence) -> bool:
-    """Whether two sets of evidence are the same recordings, unchanged."""
-    if not one.table.equals(other.table) or set(one.views) != set(other.views):
+def _equal(one: Batch, other: Batch) -> bool:
+    """Whether two batches are the same recordings, unchanged."""
+    if one.table is None or other.table is None or not one.table.equals(other.table):
         return False
-    return all(
-        set(one.views[view]) == set(other.views[view])
-        and all(_same(array, other.views[view][name]) for name, array in one.views[view].items())
-        for view in one.views
-    )
+    if set(one.arrays) != set(other.arrays):
+        return False
 
+    def same(a: Array, b: Array) -> bool:
+        return a.shape == b.shape and np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.floating))
 
-def _same(one: Any, other: Any) -> bool:
-    return one.shape == other.shape and np.array_equal(one, other, equal_nan=np.issubdtype(one.dtype, np.floating))
-
-
-def _halves(original: Evidence, seed: int) -> tuple[Halves, str]:
-    """Return both directions of the split by content, and what must be said about it."""
-    enroll, test, *left_out = content_halves(original.table, rng=generator(seed, "content halves"))
-    alone = list(left_out[0]) if left_out else []
-    note = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
-    return [(enroll, test), (test, enroll)], note
+    for track in one.arrays:
+        before, after = one.clips(track), other.clips(track)
+        if set(before) != set(after) or not all(same(clip, after[name]) for name, clip in before.items()):
+            return False
+    return True
 
 
 def _risks(
-    original: Evidence, released: Evidence, how: tuple[str, int], names: Sequence[str], options: _Options
+    original: Batch, released: Batch, modality: str, seed: int, names: Sequence[str], options: _Options
 ) -> list[Result]:
-    modality, seed = how
-    if not names:
-        return []
-    subjects = original.table["subject"].to_numpy(dtype=str)
-    lacking = {name: Need.of(load(_ATTACKS, name)).lacking(subjects) for name in names}
+    """Run every attack; those that join what others found come after those others."""
+    attacks = {
+        name: load(_ATTACKS, name) for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit"))
+    }
+    lacking = {name: Need.of(attack).lacking(original.subjects) for name, attack in attacks.items()}
     rows = [
         row
-        for name, why in lacking.items()
-        if why
-        for row in not_measured(load(_ATTACKS, name), name, DataError(why), modality=modality)
+        for name in names
+        if lacking[name]
+        for row in not_measured(attacks[name], name, DataError(lacking[name]), modality=modality)
     ]
-    names = [name for name in names if not lacking[name]]
-    naming = any(hasattr(load(_ATTACKS, name), "fit") for name in names)
-    halves, note = _halves(original, seed) if naming else ([], "")
+    attacks = {name: attack for name, attack in attacks.items() if not lacking[name]}
+    halves: Halves = []
+    reason = ""
+    if any(hasattr(attack, "fit") for attack in attacks.values()):
+        if original.table is None:
+            raise DataError("Naming people needs a table of facts beside their recordings.")
+        enroll, test, alone = content_halves(original.table, rng=generator(seed, "content halves"))
+        halves = [(enroll, test), (test, enroll)]
+        reason = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
     trials: list[Trials] = []
-    # attacks that join what others found come after those others
-    for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+    for name in attacks:
         attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
+        found: list[Trials | Result] = []
         try:
             if hasattr(attack, "fit"):
-                found = identify(attack, original, released, name=name, halves=halves, seed=seed)
-                trials += found
+                named = identify(attack, original, released, name=name, halves=halves, seed=seed)
+                trials += named
                 if hasattr(attack, "compare"):
                     rows += attack.compare(original, released, rng=generator(seed, "compare", name))
+                found += named
             else:
-                found = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
-            rows += _measured(found, modality, generator(seed, "bootstrap", name))
+                found += attack(original, released, trials=trials, rng=generator(seed, "attack", name))
+            rng = generator(seed, "bootstrap", name)
+            measured = [[f] if isinstance(f, Result) else measure_trials(f, modality=modality, rng=rng) for f in found]
+            rows += [replace(row, modality=modality) for part in measured for row in part]
         except Exception as error:
             rows += not_measured(attack, name, error, modality=modality)
-    return [replace(r, reason="; ".join(part for part in (r.reason, note) if part)) for r in rows]
-
-
-def _measured(found: Iterable[Trials | Result], modality: str, rng: np.random.Generator) -> list[Result]:
-    rows: list[Result] = []
-    for one in found:
-        rows += [replace(one, modality=modality)] if isinstance(one, Result) else []
-        rows += measure_trials(one, modality=modality, rng=rng) if isinstance(one, Trials) else []
-    return rows
-
-
-def _reads_label(name: str) -> bool:
-    return {"label", "kind"} <= {f.name for f in fields(load(_UTILITIES, name))}
+    return [replace(r, reason="; ".join(part for part in (r.reason, reason) if part)) for r in rows]
 
 
 def _utilities(
-    original: Evidence, released: Evidence, how: tuple[str, int], options: _Options, reading: Collection[str]
+    original: Batch, released: Batch, modality: str, seed: int, options: _Options, labelled: set[str]
 ) -> list[Result]:
-    """Run every measure; of those in ``reading``, the best is chosen for each person on all others."""
-    modality, seed = how
+    """Run every measure; of those that read the label, the best is chosen for each person on all others."""
     rows: list[Result] = []
     readers: dict[str, dict[str, Reading]] = {}
     for name, chosen in options.items():
         measure = create(_UTILITIES, name, chosen)
         try:
-            if why := Need.of(measure).lacking(original.table["subject"].to_numpy(dtype=str)):
+            if why := Need.of(measure).lacking(original.subjects):
                 raise DataError(why)
             found = measure(original, released, rng=generator(seed, "utility", name))
         except Exception as error:
             found = [unmeasured(name, "read", error)]
         for row in found:
-            answers = row.detail.get(ANSWERS)
-            if answers is not None and name in reading:
-                readers.setdefault(row.attacker, {})[row.method] = answers
-            detail = {key: value for key, value in row.detail.items() if key != ANSWERS}
-            rows.append(replace(row, modality=modality, detail=detail))
+            if name in labelled and ANSWERS in row.detail:
+                readers.setdefault(row.attacker, {})[row.method] = row.detail[ANSWERS]
+        rows += found
     for who, same in readers.items():
         try:
-            found = measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
+            rows += measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
         except Exception as error:
-            found = [unmeasured("reader", "read", error, modality=modality, attacker=who)]
-        rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in found]
-    return rows
+            rows.append(unmeasured("reader", "read", error, attacker=who))
+    shown = [{key: value for key, value in row.detail.items() if key != ANSWERS} for row in rows]
+    return [replace(row, modality=modality, detail=detail) for row, detail in zip(rows, shown, strict=True)]

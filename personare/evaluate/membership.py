@@ -1,22 +1,26 @@
-"""Asks of models whether a recording, or a person, was in their training data: what every membership attack needs.
+"""Were they in it: asks of models whether a recording, or a person, was in their training data.
 
 Many models are trained, each on a random half of one pool. Each in turn is the target; the attacker holds the others
-(shadows) and knows what those were trained on.
+(shadows) and knows what those were trained on. Measured are the area, hits at few false alarms, and how they stand to
+what a privacy claim allows.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 from scipy.stats import trim_mean
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.metrics import Estimate, over_people
+from personare.evaluate.roc import Bound, roc
 
-__all__ = ["Membership", "Scores", "Signals", "attack_people", "attack_recordings", "split_halves"]
+_RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
+_BLOCKS: Final = 150  # people are resampled in at most so many random groups
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,17 +50,13 @@ class Signals:
     population: Array | None = None
 
     def __post_init__(self) -> None:
-        """Check that everything is about the same models and recordings."""
-        models, recordings = self.inside.shape
-        if self.logits.shape[:2] != (models, recordings) or self.inside.dtype != bool:
+        shape, recordings = self.inside.shape, len(self.labels)
+        about = self.logits.shape[:2] == shape and shape[1] == recordings == len(self.subjects)
+        if not about or self.inside.dtype != bool or self.logits.shape[2] < 2:
             raise DataError(
-                f"Signals need logits (models, recordings, classes) and inside (models, recordings) of bool, given "
-                f"{self.logits.shape} and {self.inside.shape} {self.inside.dtype}."
-            )
-        if len(self.labels) != recordings or len(self.subjects) != recordings or self.logits.shape[2] < 2:
-            raise DataError(
-                f"Signals of {recordings} recordings need as many labels and subjects, and at least two classes; given "
-                f"{len(self.labels)}, {len(self.subjects)} and {self.logits.shape[2]}."
+                f"Signals need logits (models, recordings, classes), at least two classes, inside (models, recordings) "
+                f"of bool, and as many labels and subjects; given {self.logits.shape}, {shape} {self.inside.dtype}, "
+                f"{recordings} and {len(self.subjects)}."
             )
         if not np.isfinite(self.logits).all():
             raise DataError(
@@ -109,6 +109,11 @@ class Signals:
         """Return the positions of the other models."""
         return np.delete(np.arange(len(self.inside)), target)
 
+    def take(self, chosen: Array) -> "Signals":
+        """Return the signals of some recordings."""
+        labels, subjects = self.labels[chosen], self.subjects[chosen]
+        return Signals(logits=self.logits[:, chosen], inside=self.inside[:, chosen], labels=labels, subjects=subjects)
+
 
 class Membership(Protocol):
     """A membership attack. It never looks at ``signals.inside[target]``: that is what it must find out."""
@@ -120,35 +125,19 @@ class Membership(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What an attack said about many (model, recording) or (model, person) pairs.
+    """What an attack said about many (model, recording) or (model, person) pairs."""
 
-    Attributes:
-        scores: (K,) higher = more likely inside.
-        inside: (K,) bool, the truth.
-        person: (K,) whom it is about; resampled for intervals.
-    """
-
-    scores: Array
-    inside: Array
-    person: Array
+    scores: Array  # (K,) higher = more likely inside
+    inside: Array  # (K,) bool, the truth
+    person: Array  # (K,) whom it is about; resampled for intervals
 
 
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
-    """Return which model learns from which recording: every unit is in exactly half of the models.
+    """Return which of M models (an even number) learns from which recording, (M, N) bool.
 
-    Every model learns from half of the units too, however few there are. Models do not come as complements of each
-    other: a target's complement would tell what it knows.
-
-    Args:
-        units: (N,) what stays together: recording ids, or subjects to keep each person's recordings together.
-        models: M, even.
-        rng: Draws the halves, for every unit by itself.
-
-    Returns:
-        (M, N) bool.
-
-    Raises:
-        OptionError: An odd number of models.
+    Every unit is in exactly half of the models, and every model learns from half of the units, however few there are.
+    Models do not come as complements of each other: a target's complement would tell what it knows. ``units`` (N,) are
+    what stays together: recording ids, or subjects to keep each person's recordings together.
 
     Example:
         >>> split_halves(np.array(["a", "a", "b"]), 4, rng=np.random.default_rng(0)).sum(axis=0).tolist()
@@ -182,30 +171,136 @@ def attack_recordings(attack: Membership, signals: Signals) -> Scores:
 def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) -> Scores:
     """Return the attack's scores of every person: the mean over the person's recordings.
 
-    Args:
-        attack: A membership attack on recordings.
-        signals: Of models trained on whole people.
-        trim: Share of each person's recordings left out at either end, below one half.
-
-    Raises:
-        DataError: A model was trained on some recordings of a person and not on others.
+    A share ``trim`` of each person's recordings, below one half, is left out at either end.
 
     **Source**: J. Tao, R. Shokri, "Range membership inference attacks", 2024 (arXiv 2408.05131), with all recordings of
     a person as the range.
     """
     asked = signals.asked
     people, index = np.unique(signals.subjects[asked], return_inverse=True)
-    rows: Mapping[int, Array] = {p: np.flatnonzero(index == p) for p in range(len(people))}
+    rows = [np.flatnonzero(index == p) for p in range(len(people))]
     inside = signals.inside[:, asked]
-    mixed = [p for p in rows if (inside[:, rows[p]] != inside[:, rows[p][:1]]).any()]
+    mixed = sum((inside[:, own] != inside[:, own[:1]]).any() for own in rows)
     if mixed:
         raise DataError(
-            f"a person is in a model or not, but {len(mixed)} of {len(people)} people are in one with "
+            f"a person is in a model or not, but {mixed} of {len(people)} people are in one with "
             "some of their recordings only. Draw the halves by subject."
         )
     found = []
     for m in range(len(inside)):
         scores = np.asarray(attack(signals, m))[asked]
-        found.append(np.array([trim_mean(scores[rows[p]], trim) for p in rows]))
-    first = np.array([rows[p][0] for p in rows])
+        found.append(np.array([trim_mean(scores[own], trim) for own in rows]))
+    first = np.array([own[0] for own in rows])
     return Scores(scores=np.concatenate(found), inside=inside[:, first].ravel(), person=np.tile(people, len(found)))
+
+
+def judge_membership(
+    signals: Signals,
+    attacks: Mapping[str, Membership],
+    *,
+    claim: Spend | None = None,
+    trim: float = 0.0,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Measure how well each attack tells what the models learned from, by recording and by person.
+
+    The (model, recording) pairs of all targets make one curve. Intervals of TPR are exact (Clopper-Pearson) and take
+    pairs as independent; intervals of the area resample people. A rate that the non-members cannot resolve (fewer than
+    ten expected) is NaN with the reason.
+
+    Args:
+        signals: What the models answered.
+        attacks: By name, e.g. ``{"membership_lira": LikelihoodRatio()}``.
+        claim: The privacy each model was trained with; draws the bound. A claim for recordings says nothing about
+            people, one for people holds for recordings too.
+        trim: Share of a person's recordings left out at either end of their scores.
+        rng: Bootstrap.
+
+    Returns:
+        For each attack ``auc``, ``tpr_fpr10``, ``tpr_fpr1``, ``tpr_fpr0.1`` and the same of people with ``person_``
+        before. The detail of an area has the points of ``roc`` and, with a claim, of ``bound``.
+
+    Example:
+        >>> s = Signals(logits=np.zeros((2, 2, 2)), inside=np.array([[True, False], [False, True]]),
+        ...     labels=np.array([0, 0]), subjects=np.array(["a", "b"]))
+        >>> judge_membership(s, {"none": lambda s, m: np.zeros(2)}, rng=np.random.default_rng(0))[0].value
+        0.5
+    """
+    rows: list[Result] = []
+    for name, attack in attacks.items():
+        for prefix in ("", "person_"):
+            bounded = claim is not None and (not prefix or claim.unit == "person")
+            bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
+            try:
+                found = attack_people(attack, signals, trim=trim) if prefix else attack_recordings(attack, signals)
+                rows += _measured(name, prefix, found, bound, rng)
+            except DataError as error:
+                figures = (prefix + figure for figure in ("auc", *_RATES))
+                rows += [_row(name, figure, value=float("nan"), reason=str(error)) for figure in figures]
+    return rows
+
+
+def _measured(name: str, prefix: str, found: Scores, bound: Bound | None, rng: np.random.Generator) -> list[Result]:
+    curve = roc(found.scores, found.inside)
+    area = auc_over_people(found, rng=rng)
+    n = len(found.scores)
+    detail: dict[str, Any] = {"roc": curve.points()}
+    if bound is not None:
+        detail["bound"] = bound.points()
+    interval = {"value": area.value, "low": area.low, "high": area.high}
+    rows = [_row(name, f"{prefix}auc", **interval, n=n, control=0.5, detail=detail)]
+    for figure, rate in _RATES.items():
+        columns: dict[str, Any] = {"n": n, "control": rate}
+        if curve.resolves(rate):
+            columns |= dict(zip(("value", "low", "high"), curve.tpr_at(rate), strict=True))
+        else:
+            reason = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
+            columns |= {"value": float("nan"), "reason": reason}
+        rows.append(_row(name, prefix + figure, **columns))
+    if bound is None:
+        return rows
+    limits = [bound.auc, *(float(bound.tpr(np.array([rate]))[0]) for rate in _RATES.values())]
+    return [row if np.isnan(row.value) else against(limit, row, bound) for limit, row in zip(limits, rows, strict=True)]
+
+
+def against(limit: float, row: Result, bound: Bound) -> Result:
+    """Hold a figure against the most that a privacy claim allows."""
+    said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
+    if not row.low > limit:
+        return replace(row, reason=said, status="ok")
+    return replace(row, reason=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
+
+
+def _row(name: str, figure: str, **columns: Any) -> Result:
+    return Result(
+        kind="model", question="member", method=name, figure=figure, attacker="shadow", better="lower", **columns
+    )
+
+
+def auc_over_people(found: Scores, *, rng: np.random.Generator) -> Estimate:
+    """Return the area under the curve, people resampled: a pair of two people counts as often as both were drawn."""
+    people, index = np.unique(found.person, return_inverse=True)
+    block = rng.permutation(len(people))[index] % _BLOCKS
+    wins = _wins(found.scores, found.inside, block)  # (G, G)
+    groups = len(wins)
+    members = np.bincount(block[found.inside], minlength=groups)
+    others = np.bincount(block[~found.inside], minlength=groups)
+
+    def area(drawn: Array) -> Array:
+        pairs = np.maximum((drawn @ members) * (drawn @ others), 1e-12)
+        return np.asarray(np.einsum("dg,gh,dh->d", drawn, wins, drawn, optimize=True) / pairs)
+
+    estimate = over_people(np.eye(groups), np.arange(groups), area, rng=rng)
+    return replace(estimate, n=len(found.scores))
+
+
+def _wins(scores: Array, inside: Array, block: Array) -> Array:
+    """Return how often members of each group outscore others of each group; ties count one half."""
+    groups = int(block.max()) + 1
+    wins = np.zeros((groups, groups))
+    other = scores[~inside]
+    for g in range(groups):
+        own = np.sort(scores[inside & (block == g)])
+        above = len(own) - (np.searchsorted(own, other, "left") + np.searchsorted(own, other, "right")) / 2
+        wins[g] = np.bincount(block[~inside], weights=above, minlength=groups)
+    return wins

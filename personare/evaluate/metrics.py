@@ -5,43 +5,32 @@ Clips of one person are alike, so drawing clips again would make every interval 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from scipy.stats import norm
 
+from personare.core.errors import DataError
 from personare.core.types import Array
 
-__all__ = [
-    "Estimate",
-    "agreement",
-    "d_sys",
-    "equal_error_rate",
-    "mean_over_people",
-    "over_people",
-    "recall_and_accuracy",
-    "top1_credit",
-    "true_accepts",
-    "verification",
-]
-
 DRAWS = 1000
+_Z = float(norm.ppf(0.975))
 _GRID = 2000  # thresholds looked at; with fewer different scores, every score is one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A number and its 95 % interval.
-
-    Attributes:
-        value: The number on everybody.
-        low: 2.5 % quantile over draws of people; NaN with fewer than two people.
-        high: 97.5 % quantile.
-        n: Recordings behind it.
-    """
+    """A number on everybody, its 95 % interval (NaN with fewer than two people), and the recordings behind it."""
 
     value: float
     low: float
     high: float
     n: int
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What it is in a row of results."""
+        return dict(vars(self))
 
 
 def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
@@ -56,20 +45,14 @@ def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.ran
 
 
 def _by_person(values: Array, person: Array) -> Array:
-    """Sum rows of the same person: (N, ...) to (P, ...)."""
-    _, index = np.unique(person, return_inverse=True)
+    _, index = np.unique(person, return_inverse=True)  # (N, ...) to sums (P, ...)
     total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
     np.add.at(total, index, values)
     return total
 
 
 def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
-    """Return the mean over clips, with people resampled.
-
-    Args:
-        values: (N,) a number for each clip; NaN is left out.
-        person: (N,) who is in it.
-        rng: Draws the people.
+    """Return the mean over clips, with people resampled; NaN is left out.
 
     Example:
         >>> mean_over_people(np.array([1.0, 0.0]), np.array(["a", "b"]), rng=np.random.default_rng(0)).value
@@ -86,11 +69,7 @@ def over_people(
 ) -> Estimate:
     """Return a figure that follows from sums over recordings, with people resampled.
 
-    Args:
-        values: (N, K) what is added up.
-        person: (N,) who is in it.
-        figure: Sums (draws, K) in, (draws,) figures out.
-        rng: Draws the people.
+    ``values`` (N, K) are added up; ``figure`` takes the sums (draws, K) and gives (draws,).
 
     Example:
         >>> over_people(np.array([[1.0], [3.0]]), np.array(["a", "b"]), lambda s: s[:, 0],
@@ -102,11 +81,9 @@ def over_people(
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:
-    """Return how much of each trial was named right: 1, 0, or a share where people tie for the best score.
+    """Return how much of each trial (N, P) was named right: 1, 0, or a share where people tie for the best score.
 
-    Args:
-        scores: (N, P) higher is more likely.
-        truth: (N,) column of the right person; -1 if that person was not enrolled.
+    ``truth`` (N,) is the column of the right person; -1 if that person was not enrolled.
 
     Example:
         >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
@@ -120,18 +97,10 @@ def top1_credit(scores: Array, truth: Array) -> Array:
 def recall_and_accuracy(
     truth: Array, predicted: Array, person: Array, classes: Array, *, rng: np.random.Generator
 ) -> tuple[Estimate, Estimate, Array]:
-    """Return unweighted average recall, accuracy, and the confusion matrix.
+    """Return unweighted average recall, accuracy, and the (K, K) confusion matrix, rows = truth.
 
-    Args:
-        truth: (N,) class of each clip.
-        predicted: (N,) class read from it; or (N, K) shares, where a tie between two classes is half of each.
-        person: (N,) who is in it.
-        classes: (K,) all classes.
-        rng: Draws the people.
-
-    Returns:
-        The mean of the recalls of classes that occur (people drawn without one of them do not count), the share right,
-        and (K, K) counts, rows = truth.
+    Recall is the mean over classes that occur; people drawn without one of them do not count. ``predicted`` are (N,)
+    classes, or (N, K) shares, where a tie between two classes is half of each.
 
     Example:
         >>> a = np.array(["x", "x", "x", "y"])
@@ -157,18 +126,10 @@ def recall_and_accuracy(
 
 
 def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Generator) -> dict[str, Estimate]:
-    """Return how well numbers are told, with people resampled.
+    """Return how well (N,) numbers are told, with people resampled.
 
-    Args:
-        truth: (N,) numbers.
-        told: (N,) what a reader said of each clip.
-        person: (N,) who is in it.
-        rng: Draws the people.
-
-    Returns:
-        ``ccc``, the concordance correlation: 1 where every number is right, 0 where nothing is known; of whole numbers
-        it is the kappa with quadratic weights. ``r2``, the share of the variance explained. ``mae``, the mean absolute
-        error.
+    ``ccc``, the concordance correlation: 1 where every number is right, 0 where nothing is known; of whole numbers it
+    is the kappa with quadratic weights. ``r2``, the share of the variance explained. ``mae``, the mean absolute error.
 
     **Source**: L. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45(1), 1989.
 
@@ -208,15 +169,11 @@ def verification(
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, list[float]]]]:
     """Return how well scores tell "same person" from "other person", over all (enrolled person, trial) pairs.
 
-    Args:
-        scores: (N, P) one score for each trial and enrolled person.
-        truth: (N,) column of the right person; trials with -1 have only non-mated pairs.
-        person: (N,) who is resampled with the trial.
-        rng: Draws the people.
-
-    Returns:
-        ``eer`` (equal error rate), ``dsys`` (linkability) and ``tar_far1`` (true accepts at 1 % false accepts); and
-        histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture.
+    ``eer`` (equal error rate), ``dsys`` (linkability: 0 where nothing can be linked, 1 where everything can; from
+    histograms with a bin for every ten mated scores, 2 to 100) and ``tar_far1`` (true accepts at 1 % false accepts);
+    and histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture. ``scores`` are (N, P)
+    of trials and enrolled people, ``truth`` (N,) the column of the right person; trials with -1 have only non-mated
+    pairs.
 
     **Source**: VoicePrivacy evaluation plans 2020 and 2022; M. Gomez-Barrero, J. Galbally, C. Rathgeb, C. Busch,
     "General framework to evaluate unlinkability in biometric template protection systems", IEEE TIFS 13(6), 2018.
@@ -291,7 +248,6 @@ def _tar(far: Array, frr: Array, allowed: float) -> Array:
 
 
 def _linkability(mated: Array, other: Array) -> Array:
-    """D_sys with w = 1 from histograms (draws, bins)."""
     p_mated = mated / np.maximum(mated.sum(axis=1, keepdims=True), 1e-12)
     p_other = other / np.maximum(other.sum(axis=1, keepdims=True), 1e-12)
     # 2 LR / (1 + LR) - 1 = (mated - other) / (mated + other), and 1 where other = 0
@@ -299,40 +255,39 @@ def _linkability(mated: Array, other: Array) -> Array:
     return np.asarray((local * p_mated).sum(axis=1))
 
 
-def _curves(mated: Array, other: Array) -> _Pairs:
-    scores = np.concatenate([mated, other])[:, None]
-    same = (np.arange(len(scores)) < len(mated))[:, None]
-    return _Pairs.of(scores, same, np.zeros(len(scores)))
+def wilson(successes: Array) -> Estimate:
+    """Return the mean of successes in [0, 1], one for each person, with Wilson's interval.
 
+    Where a person's success is a share of several attempts, people differ less than by tossing a coin each: they count
+    as many tosses as their mean varies like, never fewer than there are people.
 
-def equal_error_rate(mated: Array, non_mated: Array) -> float:
-    """Return the rate at which false accepts and false rejects are equal, interpolated between thresholds.
-
-    Example:
-        >>> equal_error_rate(np.array([2.0, 4.0]), np.array([1.0, 3.0]))
-        0.5
-    """
-    return float(_eer(*_curves(mated, non_mated).rates(np.ones((1, 1))))[0])
-
-
-def true_accepts(mated: Array, non_mated: Array, *, false_accepts: float = 0.01) -> float:
-    """Return the largest share of mated pairs accepted while at most ``false_accepts`` of the others are.
+    **Source**: E. Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22, 1927,
+    doi:10.1080/01621459.1927.10502953; the effective number as for clustered samples: E. Korn, B. Graubard,
+    "Confidence intervals for proportions with small expected number of positive counts estimated from survey data",
+    Survey Methodology 24, 1998.
 
     Example:
-        >>> true_accepts(np.array([2.0, 4.0]), np.array([1.0, 3.0]))
-        0.5
+        >>> found = wilson(np.array([1.0, 1.0, 0.0, 0.0]))
+        >>> found.value, round(found.low, 4), round(found.high, 4)
+        (0.5, 0.15, 0.85)
     """
-    return float(_tar(*_curves(mated, non_mated).rates(np.ones((1, 1))), false_accepts)[0])
+    people = len(successes)
+    if not people:
+        raise DataError("A share needs at least one person, none was given.")
+    value = float(np.mean(successes))
+    varies = float(np.var(successes, ddof=1)) / people if people > 1 else 0.0
+    n = max(people, value * (1 - value) / varies) if varies > 0 else people
+    low, high = wilson_ends(value, n)
+    return Estimate(value=value, low=low, high=high, n=people)
 
 
-def d_sys(mated: Array, non_mated: Array) -> float:
-    """Return the linkability of scores: 0 where nothing can be linked, 1 where everything can.
-
-    Histograms have a bin for every ten mated scores, at least 2 and at most 100.
+def wilson_ends(value: float, n: float) -> tuple[float, float]:
+    """Return Wilson's 95 % interval of a share found in n independent trials.
 
     Example:
-        >>> d_sys(np.ones(20), np.zeros(20))
-        1.0
+        >>> [round(end, 3) for end in wilson_ends(1.0, 10)]
+        [0.722, 1.0]
     """
-    pairs = _curves(mated, non_mated)
-    return float(_linkability(pairs.mated_bins, pairs.other_bins)[0])
+    middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+    half = _Z / (1 + _Z**2 / n) * float(np.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)))
+    return max(0.0, middle - half), min(1.0, middle + half)

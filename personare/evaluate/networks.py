@@ -1,4 +1,4 @@
-"""Small convolutional readers of behavior, as two measures need them."""
+"""Small networks on the shelf of classifiers: what reads pictures and spectrograms, and a perceptron."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,43 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from scipy.special import softmax
+from torch import nn
 from torch.nn import functional
 
 from personare.core.types import Array
-from personare.evaluate.reading import Clips, Predict
-from personare.learn.cnn import SmallCnn
+from personare.evaluate.classifiers import Clips, Predict, numbered, vectors
 from personare.learn.loop import Budget, seeded, train
+from personare.learn.networks import SmallCnn, TableMlp
 
-__all__ = ["CnnReader"]
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptron:
+    """A small network with one hidden layer of ``width``."""
+
+    width: int = 64
+    steps: int = 200
+
+    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+        """Train on vectors (D,) by recording."""
+        classes, number = numbered(clips, labels)
+        rows, target = torch.from_numpy(vectors(clips)).float(), torch.from_numpy(number)
+        with seeded(rng):
+            table = TableMlp(features=rows.shape[1], width=self.width, dropout=0.3)
+            net = nn.Sequential(table, nn.Linear(self.width, len(classes)))
+            table.center.copy_(rows.mean(dim=0))
+            table.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
+
+            def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+                chosen = torch.from_numpy(rng.integers(len(rows), size=64))
+                return rows[chosen], target[chosen]
+
+            train(net, draw, functional.cross_entropy, budget=Budget(steps=self.steps), rng=rng)
+
+        def predict(asked: Clips) -> Array:
+            with torch.inference_mode():
+                return np.asarray(softmax(net(torch.from_numpy(vectors(asked)).float()).numpy(), axis=1))
+
+        return classes, predict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,35 +50,31 @@ class CnnReader:
     """Trains a small network on random views of clips and averages what it says of a clip's views.
 
     Attributes:
-        channels: Of a view.
-        varied: A prepared clip and a generator in, one random view (channels, H, W) out.
-        views: A prepared clip in, the views (V, channels, H, W) that are averaged out.
-        steps: Batches of training; the same for originals and releases.
-        batch: Views a batch.
-        width: Channels of the first layer.
+        varied: A prepared clip and a generator in, one random view (1, H, W) out.
+        views: A prepared clip in, the views (V, 1, H, W) that are averaged out.
+        steps: Batches of 32 views; the same for originals and releases.
     """
 
-    channels: int
     varied: Callable[[Array, np.random.Generator], Array]
     views: Callable[[Array], Array]
     steps: int
-    batch: int = 32
-    width: int = 16
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Train on prepared clips by recording."""
-        classes, target = np.unique([labels[i] for i in clips], return_inverse=True)
+        classes, target = numbered(clips, labels)
         arrays = list(clips.values())
         by_class = [np.flatnonzero(target == c) for c in range(len(classes))]
 
         def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            which = rng.integers(len(classes), size=self.batch)  # classes, not clips: rare ones count as much
+            which = rng.integers(len(classes), size=32)  # classes, not clips: rare ones count as much
             chosen = [self.varied(arrays[int(rng.choice(by_class[c]))], rng) for c in which]
             return torch.from_numpy(np.stack(chosen)), torch.from_numpy(which)
 
+        def loss(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return functional.cross_entropy(scores, target, label_smoothing=0.1)
+
         with seeded(rng):
-            net = SmallCnn(channels=self.channels, outputs=len(classes), width=self.width)
-            loss = _smoothed
+            net = SmallCnn(channels=1, outputs=len(classes), width=16)
             train(net, draw, loss, budget=Budget(steps=self.steps), rng=rng)
 
         def predict(asked: Clips) -> Array:
@@ -58,7 +83,3 @@ class CnnReader:
             return np.asarray(softmax(np.stack(found), axis=1))
 
         return classes, predict
-
-
-def _smoothed(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    return functional.cross_entropy(scores, target, label_smoothing=0.1)

@@ -1,9 +1,10 @@
-"""Readers of behavior and of attributes: trained on some people, asked about others.
+"""What behavior is still read, and which attributes: trained on some people, asked about others.
 
 Every label is read twice: by a reader trained on originals (what a release does to programs people already have) and by
 one trained on the release (what is left in it).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,43 +13,21 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.types import Array, Batch, Result
 from personare.data.labels import KINDS, as_number, check_classes, kind_of_label
 from personare.data.splits import person_folds
+from personare.evaluate.classifiers import Clips, Train
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
 from personare.evaluate.unmeasured import unmeasured
 
-__all__ = [
-    "ANSWERS",
-    "FEWEST_PEOPLE",
-    "FEWEST_RECORDINGS",
-    "READERS",
-    "Clips",
-    "Question",
-    "Reading",
-    "Target",
-    "Train",
-    "labelled",
-    "measure_reading",
-    "read",
-    "read_view",
-    "unread",
-]
-
 READERS = ("fixed_reader", "retrained_reader")
 ANSWERS = "answers"
 """In the detail of a reading's first row: the reading, by which the judge chooses among readers."""
-FEWEST_PEOPLE = 2  # of a class: one to learn it from, one to read it from
-FEWEST_RECORDINGS = 4  # of a class: with fewer, its recall is the toss of a coin
+_FEWEST_PEOPLE = 2  # of a class: one to learn it from, one to read it from
+_FEWEST_RECORDINGS = 4  # of a class: with fewer, its recall is the toss of a coin
 _FEW_PEOPLE = 8  # up to here every person is a fold
-
-Clips = Mapping[str, Array]
-Predict = Callable[[Clips], Array]
-Train = Callable[[Clips, Mapping[str, str], np.random.Generator], tuple[Array, Predict]]
-"""Clips, their labels and a generator in; the classes (K,) and what gives (N, K) probabilities of new clips out.
-
-One that has ``regress`` (clips, numbers and a generator in; what gives (N,) numbers out) reads numbers too."""
+_CHOSEN_IN = 8  # groups of people, for each of whom a reader is chosen on all others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +44,7 @@ class Reading:
             that was read; the mean of those learned from where there was nothing.
         missing: How many recordings had nothing to look at.
         kind: Of the label; see ``personare.data.labels``.
-        note: What was left out.
+        reason: What was left out, and why.
     """
 
     reader: str
@@ -76,7 +55,7 @@ class Reading:
     likely: Array
     missing: int
     kind: str = "nominal"
-    note: str = ""
+    reason: str = ""
 
     def told(self) -> Array:
         """Return (N, K) how much of each class was told: a tie is a share of each, so that no guess is a lucky one.
@@ -91,73 +70,7 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is to be read from each recording.
-
-    Attributes:
-        labels: By recording; numbers, unless the label is nominal.
-        subjects: Who is in it.
-        kind: Of the label.
-        note: Which classes were left out.
-    """
-
-    labels: "pd.Series[Any]"
-    subjects: "pd.Series[str]"
-    kind: str
-    note: str = ""
-
-
-def labelled(original: Evidence, released: Evidence, label: str, kind: str = "") -> Target:
-    """Return a label of the released recordings that have it.
-
-    **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
-
-    Args:
-        original: Its table has the labels.
-        released: Its table says which recordings count.
-        label: A column.
-        kind: One of ``KINDS``; empty to tell from the values.
-
-    Raises:
-        DataError: No two classes have enough people and recordings, or numbers are asked for and there are none.
-    """
-    table = original.table.loc[[i for i in original.table.index if i in set(released.table.index)]]
-    if label not in table:
-        raise DataError(f"the recordings carry no {label}")
-    known = table[label].dropna().astype(str)
-    known = known[known != ""]
-    subjects = table["subject"].astype(str).loc[known.index]
-    kind = kind or kind_of_label(known)
-    if kind == "nominal":
-        check_classes(known, label)
-        return _with_classes(known, subjects, label)
-    numbers = known.map(as_number)
-    if numbers.isna().any():
-        word = known[numbers.isna()].iloc[0]
-        raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
-    if numbers.nunique() < 2 or subjects.nunique() < 3:
-        raise DataError(
-            f"too few people: to read {label} as a number takes 3 people and different values, there are "
-            f"{subjects.nunique()} people and {numbers.nunique()} values"
-        )
-    return Target(labels=numbers, subjects=subjects, kind=kind)
-
-
-def _with_classes(known: "pd.Series[str]", subjects: "pd.Series[str]", label: str) -> Target:
-    counts, people = known.value_counts(), subjects.groupby(known).nunique()
-    said = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
-    few = [c for c in said if counts[c] < FEWEST_RECORDINGS or people[c] < FEWEST_PEOPLE]
-    needs = f"at least {FEWEST_PEOPLE} people and {FEWEST_RECORDINGS} recordings"
-    if len(said) - len(few) < 2:
-        there = ", ".join(said.values()) or f"none with a {label}"
-        raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
-    kept = known[~known.isin(few)]
-    note = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
-    return Target(labels=kept, subjects=subjects.loc[kept.index], kind="nominal", note=note)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
+class Task:
     """What is read, and from what.
 
     Attributes:
@@ -177,36 +90,102 @@ class Question:
     adapt: bool = False
 
     def __post_init__(self) -> None:
-        """Check the kind."""
         if self.kind and self.kind not in KINDS:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
 
-def read_view(
-    original: Evidence, released: Evidence, question: Question, train: Train, *, rng: np.random.Generator
-) -> list[Reading]:
-    """Read a label from one view. See ``read``.
+def _labelled(original: Batch, released: Batch, task: Task) -> tuple["pd.Series[Any]", "pd.Series[str]", str, str]:
+    """Return labels (numbers, unless nominal) and subjects of the released recordings that have one, kind and reason.
 
-    Raises:
-        DataError: Fewer than half of the recordings have the view, or there are too few classes or people.
+    **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
     """
-    target = labelled(original, released, question.label, question.kind)
-    before = usable_clips(original, question.view)
-    after = before if released is original else usable_clips(released, question.view)
+    label, kind, facts = task.label, task.kind, original.table
+    if facts is None or label not in facts:
+        raise DataError(f"the recordings carry no {label}")
+    shown = set(released.ids)
+    table = facts.loc[[i for i in original.ids if i in shown]]
+    known = table[label].dropna().astype(str)
+    known = known[known != ""]
+    subjects = table["subject"].astype(str).loc[known.index]
+    kind = kind or kind_of_label(known)
+    if kind == "nominal":
+        check_classes(known, label)
+        counts, people = known.value_counts(), subjects.groupby(known).nunique()
+        said = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
+        few = [c for c in said if counts[c] < _FEWEST_RECORDINGS or people[c] < _FEWEST_PEOPLE]
+        needs = f"at least {_FEWEST_PEOPLE} people and {_FEWEST_RECORDINGS} recordings"
+        if len(said) - len(few) < 2:
+            there = ", ".join(said.values()) or f"none with a {label}"
+            raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
+        kept = known[~known.isin(few)]
+        reason = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
+        return kept, subjects.loc[kept.index], kind, reason
+    numbers = known.map(as_number)
+    if numbers.isna().any():
+        word = known[numbers.isna()].iloc[0]
+        raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
+    if numbers.nunique() < 2 or subjects.nunique() < 3:
+        raise DataError(
+            f"too few people: to read {label} as a number takes 3 people and different values, there are "
+            f"{subjects.nunique()} people and {numbers.nunique()} values"
+        )
+    return numbers, subjects, kind, ""
+
+
+def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng: np.random.Generator) -> list[Reading]:
+    """Train on the originals or the release of some people, and read the release of the others.
+
+    **Guarantee**: no reader was trained on the person that it reads; every class was learned from other people.
+
+    Args:
+        original: The recordings before, with what is known about them.
+        released: The same after; the very same object for unprotected data, where both readers are one.
+        task: What is read, from which view.
+        train: Trains a reader.
+        rng: Folds, readers.
+
+    Returns:
+        One reading for each of ``READERS``.
+    """
+    labels, subjects, kind, reason = _labelled(original, released, task)
+    before = usable_clips(original, task.view)
+    after = before if released is original else usable_clips(released, task.view)
     for clips, what in ((before, "originals"), (after, "released recordings")):
-        seen = sum(i in clips for i in target.labels.index)
-        if 2 * seen < len(target.labels):
-            raise DataError(f"{question.view} is there in only {seen} of {len(target.labels)} {what}")
-    first = _prepared(before, target.subjects, question)
-    second = first if after is before else _prepared(after, target.subjects, question)
-    return read(first, second, target, train, folds=question.folds, rng=rng)
+        seen = sum(i in clips for i in labels.index)
+        if 2 * seen < len(labels):
+            raise DataError(f"{task.view} is there in only {seen} of {len(labels)} {what}")
+    first = _prepared(before, subjects, task)
+    second = first if after is before else _prepared(after, subjects, task)
+    if kind != "nominal" and not hasattr(train, "regress"):
+        raise DataError(f"this reader knows classes only, and the label is {kind}")
+    parts = _folds(labels, subjects, kind, task.folds, rng)
+    classes = np.array([])
+    if kind != "continuous":
+        classes = np.unique(labels.to_numpy(dtype=str if kind == "nominal" else float))
+    found: list[Reading] = []
+    for reader, learn_from in zip(READERS, (first, second), strict=True):
+        if found and second is first:
+            return [*found, replace(found[0], reader=reader)]
+        reading = Reading(
+            reader=reader,
+            ids=tuple(map(str, labels.index)),
+            subjects=subjects.to_numpy(dtype=str),
+            truth=labels.to_numpy(dtype=str if kind == "nominal" else float),
+            classes=classes,
+            likely=_answers(learn_from, second, labels, classes, kind == "nominal", parts, train, rng),
+            missing=sum(i not in second for i in labels.index),
+            kind=kind,
+            reason=reason,
+        )
+        found.append(reading)
+    return found
 
 
-def _prepared(clips: Clips, subjects: "pd.Series[str]", question: Question) -> Clips:
+def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
     found = {i: clips[i] for i in subjects.index if i in clips}
-    if question.describe is not None:
-        found = {i: np.asarray(question.describe(clip)) for i, clip in found.items()}
-    if not question.adapt:
+    if task.describe is not None:
+        found = {i: np.asarray(task.describe(clip)) for i, clip in found.items()}
+    if not task.adapt:
         return found
     ready: dict[str, Array] = {}
     for person in sorted(set(subjects)):
@@ -220,61 +199,31 @@ def _prepared(clips: Clips, subjects: "pd.Series[str]", question: Question) -> C
     return ready
 
 
-def read(
-    before: Clips, after: Clips, target: Target, train: Train, *, folds: int, rng: np.random.Generator
-) -> list[Reading]:
-    """Train on the originals or the release of some people, and read the release of the others.
-
-    **Guarantee**: no reader was trained on the person that it reads; every class was learned from other people.
-
-    Args:
-        before: Original clips by recording id.
-        after: Released clips; the very same mapping for unprotected data, where both readers are one.
-        target: What is to be read.
-        train: Trains a reader.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        rng: Randomness.
-
-    Returns:
-        One reading for each of ``READERS``.
-
-    Raises:
-        DataError: Numbers are asked for, and the reader knows classes only.
-    """
-    if target.kind != "nominal" and not hasattr(train, "regress"):
-        raise DataError(f"this reader knows classes only, and the label is {target.kind}")
-    parts = _folds(target, folds, rng)
-    fixed = _reading("fixed_reader", (before, after), target, parts, train, rng)
-    if after is before:
-        return [fixed, replace(fixed, reader="retrained_reader")]
-    return [fixed, _reading("retrained_reader", (after, after), target, parts, train, rng)]
-
-
-def _folds(target: Target, folds: int, rng: np.random.Generator) -> list[tuple[list[str], list[str]]]:
-    people = {str(i): str(s) for i, s in target.subjects.items()}
-    labels = {str(i): str(c) for i, c in target.labels.items()} if target.kind == "nominal" else None
+def _folds(
+    labels: "pd.Series[Any]", subjects: "pd.Series[str]", kind: str, folds: int, rng: np.random.Generator
+) -> list[tuple[list[str], list[str]]]:
+    people = {str(i): str(s) for i, s in subjects.items()}
+    named = {str(i): str(c) for i, c in labels.items()} if kind == "nominal" else None
     count = len(set(people.values()))
-    parts = person_folds(people, count if count <= _FEW_PEOPLE else folds, labels=labels, rng=rng)
-    if labels and any({labels[i] for i in asked} - {labels[i] for i in learned} for learned, asked in parts):
+    parts = person_folds(people, count if count <= _FEW_PEOPLE else folds, labels=named, rng=rng)
+    if named and any({named[i] for i in asked} - {named[i] for i in learned} for learned, asked in parts):
         # all people of a class came into one fold: each person alone, some of the class are always learned from
         return person_folds(people, count, rng=rng)
     return parts
 
 
-def _reading(
-    reader: str,
-    clips: tuple[Clips, Clips],
-    target: Target,
+def _answers(
+    learn_from: Clips,
+    ask: Clips,
+    labels: "pd.Series[Any]",
+    classes: Array,
+    nominal: bool,
     parts: Sequence[tuple[list[str], list[str]]],
     train: Train,
     rng: np.random.Generator,
-) -> Reading:
-    learn_from, ask = clips
-    labels, ids = target.labels, [str(i) for i in target.labels.index]
-    nominal = target.kind == "nominal"
-    classes = (
-        np.unique(labels.to_numpy(dtype=str if nominal else float)) if target.kind != "continuous" else np.array([])
-    )
+) -> Array:
+    """Return ``likely`` of a reading: each fold is read by a model of all others."""
+    ids = [str(i) for i in labels.index]
     likely = np.full((len(ids), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(ids), 1))
     place = {i: n for n, i in enumerate(ids)}
     for learned, asked in parts:
@@ -292,17 +241,14 @@ def _reading(
         else:
             regress: Any = train.regress  # type: ignore[attr-defined]
             likely[rows, 0] = regress(known, np.array([labels[i] for i in known], dtype=float), rng)(seen)
-    return Reading(
-        reader=reader,
-        ids=tuple(ids),
-        subjects=target.subjects.to_numpy(dtype=str),
-        truth=labels.to_numpy(dtype=str if nominal else float),
-        classes=classes,
-        likely=likely,
-        missing=sum(i not in ask for i in ids),
-        kind=target.kind,
-        note=target.note,
-    )
+    return likely
+
+
+def read_rows(train: Train, rows: Array, labels: Array, asked: Array, rng: np.random.Generator) -> Array:
+    """Return the class of each of (M, D) ``asked`` rows, by a reader of (N, D) rows and their labels."""
+    clips, others = ({str(i): row for i, row in enumerate(part.astype(float))} for part in (rows, asked))
+    classes, predict = train(clips, {str(i): str(k) for i, k in enumerate(labels)}, rng)
+    return np.asarray(classes[predict(others).argmax(axis=1)].astype(labels.dtype))
 
 
 def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.random.Generator) -> list[Result]:
@@ -313,7 +259,6 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
     concordance is the kappa with quadratic weights).
     """
     missing = f"{reading.missing} recordings without anything to look at count as guesses" if reading.missing else ""
-    note = "; ".join(filter(None, (missing, reading.note)))
     told: list[tuple[str, Estimate, float, dict[str, Any]]]
     if reading.kind == "nominal":
         uar, accuracy, confusion = recall_and_accuracy(
@@ -334,24 +279,104 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
             method=name,
             figure=figure,
             attacker=reading.reader,
-            value=estimate.value,
-            low=estimate.low,
-            high=estimate.high,
-            n=estimate.n,
+            **estimate.columns,
             control=control,
             unit={"ccc": "correlation", "r2": "share of variance", "mae": "steps"}.get(figure, "share"),
             better="lower" if figure == "mae" else "higher",
-            reason=note,
+            reason="; ".join(filter(None, (missing, reading.reason))),
             detail=extra,
         )
         for figure, estimate, control, extra in told
     ]
 
 
-def unread(name: str, error: Exception, *, modality: str, figures: Sequence[str] = ("uar", "accuracy")) -> list[Result]:
+def read_and_measure(
+    name: str,
+    original: Batch,
+    released: Batch,
+    task: Task,
+    train: Train,
+    *,
+    modality: str,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Return how well both readers read, see ``read_view``; rows that say why where none can."""
+    try:
+        readings = read_view(original, released, task, train, rng=rng)
+    except DataError as error:
+        return unread(name, error, modality=modality)
+    return [row for reading in readings for row in measure_reading(reading, name, modality=modality, rng=rng)]
+
+
+def unread(name: str, error: Exception, *, modality: str) -> list[Result]:
     """Return rows without a value for a reader that could not be used."""
     return [
         unmeasured(name, "read", error, figure=figure, modality=modality, attacker=reader)
         for reader in READERS
-        for figure in figures
+        for figure in ("uar", "accuracy")
     ]
+
+
+def quality(reading: Reading, rows: Array) -> float:
+    """Return the recall averaged over classes, or the concordance of numbers, on some of the recordings."""
+    truth, told = reading.truth[rows], reading.told()[rows]
+    if reading.kind == "nominal":
+        right = ((truth[:, None] == reading.classes) * told).sum(axis=1)
+        return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
+    apart = truth.var() + told.var() + (truth.mean() - told.mean()) ** 2
+    return float(2 * np.mean((truth - truth.mean()) * (told - told.mean())) / max(apart, 1e-12))
+
+
+def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.random.Generator) -> list[Result]:
+    """Return the figures of ``reader``: of several of one label, the one chosen for each group of people on all others.
+
+    The best of several readers on the very recordings it is shown on would be too good: part of it is luck.
+    """
+    first = next(iter(readings.values()))
+    ids = [i for i in first.ids if all(i in r.ids for r in readings.values())]
+    same = {}
+    for name, reading in readings.items():
+        place = {i: n for n, i in enumerate(reading.ids)}
+        rows = np.array([place[i] for i in ids])
+        kept = {part: getattr(reading, part)[rows] for part in ("subjects", "truth", "likely")}
+        same[name] = replace(reading, ids=tuple(ids), **kept)
+    some = next(iter(same.values()))
+    likely, used = some.likely.copy(), Counter[str]()
+    subjects = dict(zip(ids, some.subjects.tolist(), strict=True))
+    for others, own in person_folds(subjects, min(_CHOSEN_IN, len(set(subjects.values()))), rng=rng):
+        learn, ask = np.isin(ids, others), np.isin(ids, own)
+        best = max(same, key=lambda name: quality(same[name], learn))
+        likely[ask] = same[best].likely[ask]
+        used[best] += 1
+    said = ", ".join(f"{name} ({n} of {used.total()})" for name, n in used.most_common())
+    chosen = replace(some, likely=likely, missing=min(r.missing for r in same.values()))
+    reason = f"each group of people is read by the reader that reads all others best: {said}"
+    measured = measure_reading(chosen, "reader", modality=modality, rng=rng)
+    return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in measured]
+
+
+def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
+    """Return ``sex`` or ``age`` of each recording as one of two kinds of people; missing stays missing.
+
+    Args:
+        table: Rows are recordings; ``subject``, ``sex``, ``age`` (years).
+        name: ``sex`` or ``age``; ages become ``older`` and ``younger`` than the median person.
+        fewest: Least people of each kind.
+
+    Example:
+        >>> people = pd.DataFrame({"subject": ["a", "b"], "age": [20, 60]})
+        >>> kinds_of_people(people, "age", 1).tolist()
+        ['younger', 'older']
+    """
+    if name not in table or table[name].isna().all():
+        raise DataError(f"nobody's {name} is known")
+    values = table[name]
+    if name == "age":
+        years = pd.to_numeric(values, errors="coerce")
+        middle = years.groupby(table["subject"]).first().median()
+        values = years.map(lambda a: "older" if a > middle else "younger", na_action="ignore")
+    people = values.groupby(table["subject"]).first().value_counts()
+    if len(people) < 2 or people.min() < fewest:
+        there = ", ".join(f"{count} {kind}" for kind, count in people.items())
+        raise DataError(f"{name} needs at least {fewest} people of two kinds, there are {there}")
+    return values.astype(object)

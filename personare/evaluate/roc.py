@@ -10,8 +10,6 @@ from scipy.stats import beta
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
 
-__all__ = ["Bound", "Roc", "clopper_pearson", "roc"]
-
 _EXPECTED: Final = 10  # false alarms that a rate must let expect before it can be told from others
 
 
@@ -64,14 +62,7 @@ class Roc:
 
 
 def roc(scores: Array, inside: Array) -> Roc:
-    """Return the curve of scores, ties handled exactly.
-
-    Args:
-        scores: (N,) higher = more likely a member; finite.
-        inside: (N,) bool, who is one.
-
-    Raises:
-        DataError: A score is NaN, or there are no members or no others.
+    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly.
 
     Example:
         >>> roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc
@@ -116,10 +107,6 @@ class Bound:
     **Guarantee**: an (epsilon, delta)-private model lies under it, for every attack and every threshold; a curve
     clearly above shows that the claim does not hold.
 
-    Attributes:
-        epsilon: The claim.
-        delta: The chance that it fails.
-
     **Source**: P. Kairouz, S. Oh, P. Viswanath, "The composition theorem for differential privacy", ICML 2015.
 
     Example:
@@ -127,11 +114,10 @@ class Bound:
         0.0272
     """
 
-    epsilon: float
-    delta: float
+    epsilon: float  # the claim
+    delta: float  # the chance that it fails
 
     def __post_init__(self) -> None:
-        """Check the claim."""
         if not self.epsilon >= 0 or not 0 <= self.delta < 1:
             raise OptionError(
                 f"A claim needs epsilon of at least 0 and delta in [0, 1), given {self.epsilon} and {self.delta}."

@@ -1,4 +1,4 @@
-"""Which attacks may be believed, and which of those is the strongest.
+"""Which attacks may be believed.
 
 An attack that cannot name people on unprotected recordings says nothing about protected ones: a broken attacker looks
 just like privacy.
@@ -11,8 +11,6 @@ from dataclasses import replace
 from personare.core import strongest as choice
 from personare.core.types import Result
 from personare.evaluate.identification import ATTACKERS, FIGURES
-
-__all__ = ["beside", "marked", "needed", "strongest"]
 
 
 def needed(control: float) -> float:
@@ -29,49 +27,40 @@ def needed(control: float) -> float:
 
 
 def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
-    """Return the rows, not informative where their attack failed on unprotected data; the reason says why.
-
-    Args:
-        rows: Risks of a release.
-        baseline: Risks of the originals.
-    """
+    """Return risks of a release, not informative where their attack failed on the originals; the reason says why."""
     failed = {attack: _failure(attack, baseline) for attack in {_attack(r) for r in rows}}
     return [_doubted(row, why) if (why := failed[_attack(row)]) else row for row in rows]
-
-
-def _doubted(row: Result, why: str) -> Result:
-    if row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
-        return row
-    return replace(
-        row, status="not_informative", reason=f"not informative: {why}" + f"; {row.reason}" * bool(row.reason)
-    )
 
 
 def beside(row: Result, unprotected: Result, where: str) -> Result:
     """Put a membership attack on what is not protected beside its row, and mark the row where even that finds nobody.
 
-    Args:
-        row: A figure of the attack on a release.
-        unprotected: The same figure where nothing protects.
-        where: What was attacked there, in words.
+    ``unprotected`` is the same figure where nothing protects, ``where`` what was attacked there, in words.
     """
     row = replace(row, baseline=unprotected.value)
-    if math.isfinite(row.value) and row.figure in choice.AREAS and not unprotected.low > unprotected.control:
+    if math.isfinite(row.value) and row.figure in choice.MEMBER.figures and not unprotected.low > unprotected.control:
         return _doubted(row, f"it does not find who is in {where} either")
     return row
 
 
+def _doubted(row: Result, why: str) -> Result:
+    if row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
+        return row
+    reason = f"not informative: {why}" + (f"; {row.reason}" if row.reason else "")
+    return replace(row, status="not_informative", reason=reason)
+
+
 def _attack(row: Result) -> tuple[str, ...]:
-    """Return what is tested together: an identity attack with all its figures, an attribute by itself."""
+    """Return what is tested together: an attack that names people with all its figures, any other figure by itself."""
     named = row.question == "identify" and row.figure in FIGURES
     return (row.method,) if named else (row.method, row.figure, row.subset)
 
 
 def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
     own = [r for r in baseline if _attack(r) == attack]
-    tested = [r for r in own if r.figure == "top1"] or own
     if any(r.unit == "cosine" for r in own):
         return ""  # a similarity claims nothing that could fail
+    tested = [r for r in own if r.figure == "top1"] or own
     row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
     if row is None or not math.isfinite(row.value):
         return "it could not be tested on unprotected data"

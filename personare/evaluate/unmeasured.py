@@ -6,10 +6,19 @@ from typing import Any, Final, Literal
 from personare.core.errors import PersonareError, reason
 from personare.core.types import RISKS, Result
 
-__all__ = ["UNEXPECTED", "Asked", "unmeasured", "without_figure"]
-
 UNEXPECTED: Final = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
 Asked = Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
+
+
+def kinds_of(method: Any) -> tuple[str, ...]:
+    """Return the kinds of releases that a method can be asked of: recordings where it does not say."""
+    kinds: tuple[str, ...] = getattr(method, "kinds", ("recordings",))
+    return kinds
+
+
+def answers(method: Any, kind: str) -> bool:
+    """Whether a method can be asked of a kind of release."""
+    return kind in kinds_of(method)
 
 
 def unmeasured(method: str, question: Asked, error: Exception, *, figure: str = "", **columns: Any) -> Result:

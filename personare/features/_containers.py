@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import av
+import numpy as np
+
+from personare.core.types import Array
 
 _DEFAULT = av.stream.Disposition.default
 _COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -61,7 +64,8 @@ def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) ->
     """
     crop = Crop()
     if is_mp4(container):
-        aperture = next((c for i, c in _clean_apertures(path) if i == stream.id), None)
+        content = np.memmap(path, mode="r")  # its pictures are skipped, not read
+        aperture = next((c for i, c in _clean_apertures(content) if i == stream.id), None)
         if aperture:  # eight numbers, four fractions; of a row or column that is cut in part all is cut off
             wide, high, right, down = (n / d if d else 0.0 for n, d in zip(aperture[::2], aperture[1::2], strict=True))
             left, top = (width - wide) / 2 + right, (height - high) / 2 + down
@@ -76,46 +80,36 @@ def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) ->
     return crop if fits else Crop()
 
 
-def _clean_apertures(path: Path) -> Iterator[tuple[int, tuple[int, ...]]]:
+def _clean_apertures(content: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield track id and clean aperture of each track of an MP4 or MOV file that has one."""
-    for track in _inside(_movie(path), b"trak"):
-        header = next(_inside(track, b"tkhd"), b"")
+    for track in _inside(content, b"moov", b"trak"):
+        header = next(_inside(track, b"tkhd"), np.empty(0, np.uint8)).tobytes()
         at = 20 if header[:1] == b"\1" else 12
         for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
             for _, entry in _boxes(table[8:]):
                 for aperture in _inside(entry[_ENTRY:], b"clap"):
                     if len(aperture) >= 32 and len(header) >= at + 4:
-                        yield struct.unpack_from(">I", header, at)[0], struct.unpack(">IIIIiIiI", aperture[:32])
+                        numbers = struct.unpack(">IIIIiIiI", aperture[:32].tobytes())
+                        yield struct.unpack_from(">I", header, at)[0], numbers
 
 
-def _movie(path: Path) -> bytes:
-    """Return the content of the box that describes the tracks; pictures are skipped, not read."""
-    with path.open("rb") as file:
-        while len(head := file.read(8)) == 8:
-            size, used = int.from_bytes(head[:4], "big"), 8
-            if size == 1:
-                size, used = int.from_bytes(file.read(8), "big"), 16
-            if head[4:] == b"moov":
-                return file.read(size - used if size else -1)
-            if size < used:
-                break
-            file.seek(size - used, 1)
-    return b""
-
-
-def _inside(content: bytes, *names: bytes) -> Iterator[bytes]:
+def _inside(content: Array, *names: bytes) -> Iterator[Array]:
     for name, inner in _boxes(content):
         if name == names[0]:
             yield from _inside(inner, *names[1:]) if names[1:] else [inner]
 
 
-def _boxes(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _boxes(content: Array) -> Iterator[tuple[bytes, Array]]:
     at = 0
     while at + 8 <= len(content):
-        size = int.from_bytes(content[at : at + 4], "big") or len(content) - at
-        if size < 8:  # a box above 4 GB holds pictures, not descriptions
+        head = content[at : at + 16].tobytes()
+        size, used = int.from_bytes(head[:4], "big"), 8
+        if size == 1:  # above 4 GB
+            size, used = int.from_bytes(head[8:], "big"), 16
+        size = size or len(content) - at
+        if size < used:
             return
-        yield content[at + 4 : at + 8], content[at + 8 : at + size]
+        yield head[4:8], content[at + used : at + size]
         at += size
 
 

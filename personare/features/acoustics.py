@@ -42,15 +42,15 @@ def power_spectra(samples: Array) -> Iterator[Array]:
 @cache
 def mel_bank(bands: int) -> Array:
     """Return triangular mel filters from 50 to 8000 Hz, (513, bands)."""
-    edges = np.linspace(_mel(50.0), _mel(8000.0), bands + 2)
-    at = _mel(np.fft.rfftfreq(N_FFT, 1 / RATE_HZ))[:, None]
-    rising = (at - edges[:-2]) / np.diff(edges)[:-1]
-    falling = (edges[2:] - at) / np.diff(edges)[1:]
-    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+    low, high, at = (2595 * np.log10(1 + hz / 700) for hz in (50.0, 8000.0, np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)))
+    return triangles(np.linspace(low, high, bands + 2), at).astype(np.float32)
 
 
-def _mel(frequency_hz: "float | Array") -> Array:
-    return np.asarray(2595 * np.log10(1 + np.asarray(frequency_hz) / 700))
+def triangles(edges: Array, at: Array) -> Array:
+    """Return filters (len(at), len(edges) - 2), each rising from one edge to the next and falling to the one after."""
+    rising = (at[:, None] - edges[:-2]) / np.diff(edges)[:-1]
+    falling = (edges[2:] - at[:, None]) / np.diff(edges)[1:]
+    return np.maximum(0, np.minimum(rising, falling))
 
 
 def logmel(samples: Array, bands: int = 64) -> Array:
@@ -59,15 +59,16 @@ def logmel(samples: Array, bands: int = 64) -> Array:
     return np.concatenate(parts).astype(np.float32)
 
 
-def mfcc(samples: Array, count: int = 19) -> Array:
-    """Return mel-frequency cepstral coefficients 1 to ``count`` and their slopes, (T, 2 count) float32."""
+def mfcc(samples: Array) -> Array:
+    """Return mel-frequency cepstral coefficients 1 to 19 and their slopes, (T, 38) float32."""
     nepers = logmel(samples, 40) * np.float32(np.log(10) / 10)
-    coefficients = dct(nepers, type=2, norm="ortho", axis=1)[:, 1 : count + 1]
+    coefficients = dct(nepers, type=2, norm="ortho", axis=1)[:, 1:20]
     return np.hstack([coefficients, slopes(coefficients)]).astype(np.float32)
 
 
-def slopes(rows: Array, reach: int = 2) -> Array:
-    """Return each column's regression slope over ``2 reach + 1`` frames, same shape."""
+def slopes(rows: Array) -> Array:
+    """Return each column's regression slope over five frames, same shape."""
+    reach = 2
     padded = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
     size = len(rows)
     total = sum(
@@ -89,8 +90,6 @@ def track_pitch(samples: Array) -> tuple[Array, Array]:
 
     The autocorrelation of Hann frames of 40 ms divided by that of the window gives candidates; the cheapest path
     through them (voiced or not, no needless octave jumps) is the contour.
-
-    Takes (N,) samples at 16 kHz.
 
     Returns:
         Pitch in Hz, (T,), NaN where unvoiced; periodicity in [0, 1), (T,): share of the energy that repeats.
@@ -132,15 +131,22 @@ def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     """Return pitch, periodicity and reward of candidates, each (T, 1 + K); column 0 is "unvoiced" with pitch 0."""
     centred = frames - frames.mean(axis=1, keepdims=True)
     first, last = int(RATE_HZ / _HIGHEST_HZ), int(RATE_HZ / _LOWEST_HZ) + 1
-    shape = _autocorrelation(centred, last + 1)
+    window = get_window("hann", _PITCH_WINDOW).astype(np.float32)
+    own = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: last + 2]
+    raw = irfft(np.abs(rfft(centred * window, N_FFT)) ** 2, N_FFT)[:, : last + 2]
+    shape = np.asarray(raw / (raw[:, :1] + 1e-9) / (own / own[0]), np.float32)  # (T, lags) autocorrelation
     inside = shape[:, first : last + 1]
     peaks = (inside > shape[:, first - 1 : last]) & (inside >= shape[:, first + 1 : last + 2]) & (inside > 0.2)
     lags = np.arange(first, last + 1)
     ranked = np.where(peaks, inside - 0.01 * np.log2(lags * _LOWEST_HZ / RATE_HZ), -np.inf)
     best = np.argpartition(-ranked, _CANDIDATES, axis=1)[:, :_CANDIDATES]
     valid = np.isfinite(np.take_along_axis(ranked, best, axis=1))
-    lag, strength = _refined(shape, best + first)
-    pitch = np.where(valid, RATE_HZ / lag, 1.0)
+    # lag and height of each peak by a parabola through three points
+    before, here, after = (np.take_along_axis(shape, best + first + k, axis=1).astype(float) for k in (-1, 0, 1))
+    bend = before - 2 * here + after
+    shift = np.clip(np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1), 0), -0.5, 0.5)
+    strength = np.clip(here - 0.25 * (before - after) * shift, 0, 1)
+    pitch = np.where(valid, RATE_HZ / (best + first + shift), 1.0)
     reward = np.where(valid, strength - 0.01 * np.log2(np.maximum(_LOWEST_HZ / pitch, 1e-3)), -np.inf)
     quiet = np.abs(centred).max(axis=1) / loudest
     unvoiced = 0.45 + np.maximum(0, 2 - quiet / (0.03 / 1.45))
@@ -149,28 +155,17 @@ def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     return np.hstack([none, pitch]), np.hstack([top, strength]), np.hstack([unvoiced[:, None], reward])
 
 
-def _autocorrelation(frames: Array, lags: int) -> Array:
-    window = get_window("hann", _PITCH_WINDOW).astype(np.float32)
-    own = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: lags + 1]
-    raw = irfft(np.abs(rfft(frames * window, N_FFT)) ** 2, N_FFT)[:, : lags + 1]
-    return np.asarray(raw / (raw[:, :1] + 1e-9) / (own / own[0]), np.float32)
-
-
-def _refined(shape: Array, lag: Array) -> tuple[Array, Array]:
-    """Return lag and height of each peak by a parabola through three points."""
-    before, here, after = (np.take_along_axis(shape, lag + k, axis=1).astype(float) for k in (-1, 0, 1))
-    bend = before - 2 * here + after
-    shift = np.clip(np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1), 0), -0.5, 0.5)
-    return lag + shift, np.clip(here - 0.25 * (before - after) * shift, 0, 1)
-
-
 def _cheapest_path(pitch: Array, reward: Array) -> Array:
     """Return which candidate each frame takes: rewards minus costs of octave jumps and of switching the voice."""
     total, back = reward[0], np.zeros(pitch.shape, np.int8)
     columns = np.arange(pitch.shape[1])
     for at in range(1, len(pitch), _CHUNK):
-        cost = _costs(pitch[at - 1 : at + _CHUNK])
-        for t, cost_now in enumerate(cost, start=at):
+        part = pitch[at - 1 : at + _CHUNK]
+        octaves, voiced = np.log2(np.maximum(part, 1.0)), part > 0
+        jump = 0.35 * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
+        both = voiced[:-1, :, None] & voiced[1:, None, :]
+        switch = 0.14 * (voiced[:-1, :, None] != voiced[1:, None, :])
+        for t, cost_now in enumerate(np.where(both, jump, switch), start=at):  # (from, to)
             options = total[:, None] - cost_now
             back[t] = options.argmax(axis=0)
             total = options[back[t], columns] + reward[t]
@@ -179,16 +174,6 @@ def _cheapest_path(pitch: Array, reward: Array) -> Array:
     for t in range(len(pitch) - 1, 0, -1):
         path[t - 1] = back[t, path[t]]
     return path
-
-
-def _costs(pitch: Array) -> Array:
-    """Return what it costs to go from each candidate of a frame to each of the next, (T - 1, from, to)."""
-    octaves = np.log2(np.maximum(pitch, 1.0))
-    voiced = pitch > 0
-    jump = 0.35 * np.abs(octaves[:-1, :, None] - octaves[1:, None, :])
-    both = voiced[:-1, :, None] & voiced[1:, None, :]
-    switch = 0.14 * (voiced[:-1, :, None] != voiced[1:, None, :])
-    return np.asarray(np.where(both, jump, switch))
 
 
 def linear_prediction(frames: Array, order: int, *, floor: float = 1e-6) -> Array:

@@ -4,11 +4,12 @@ One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (s
 file but can be mended is mended, and :func:`remarks` says so.
 """
 
+import itertools
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,6 @@ import av
 import numpy as np
 import soundfile
 import soxr
-from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
@@ -49,14 +49,14 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
     Surround sound is mixed to stereo; sound beyond full scale is turned down as a whole; silence fills pauses of the
     time stamps. ``rate_hz`` None keeps the file's own.
     """
-    parts = list(unscaled_blocks(path, block_s=BLOCK_S))
+    parts = list(unscaled_blocks(path))
     values = np.concatenate([p.values for p in parts])
     values /= np.float32(max(1.0, float(values.max()), -float(values.min())))
     signal = Signal(values=values, rate_hz=parts[0].rate_hz)
     return signal if rate_hz is None else resample(signal, rate_hz)
 
 
-def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+def blocks(path: Path, *, block_s: float = BLOCK_S) -> Iterator[Signal]:
     """Read as :func:`read`, in consecutive pieces of ``block_s``, so that memory does not grow with a file's length.
 
     ``start_s`` says where each begins; the last one may be shorter.
@@ -66,12 +66,12 @@ def blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
     if file is not None:
         file.close()
     if file is None or file.subtype in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
-        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path, block_s=BLOCK_S)))
+        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path)))
     for part in unscaled_blocks(path, block_s=block_s):
         yield replace(part, values=part.values / np.float32(loudest))
 
 
-def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
+def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs | None" = None) -> Iterator[Signal]:
     """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
@@ -82,7 +82,7 @@ def unscaled_blocks(path: Path, *, block_s: float) -> Iterator[Signal]:
         raise DataError(f"{path} is empty (0 bytes). Copy it again from where it was recorded.")
     waiting: list[Array] = []  # the decoder hands over pieces of any length
     held, start, rate = 0, 0, 1.0
-    for values, rate in _decoded(path, _Repairs()):
+    for values, rate in _decoded(path, repairs or _Repairs()):
         size = max(1, round(block_s * rate))
         waiting.append(values)
         held += len(values)
@@ -148,22 +148,13 @@ def _by_libsndfile(path: Path) -> Any:
 
 
 def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
+    """Yield samples as the decoder hands them over, and their rate."""
     file = _by_libsndfile(path)
-    if file is None:
-        yield from _decoded_by_ffmpeg(path, repairs)
+    if file is not None:
+        with file, suppress(soundfile.LibsndfileError):  # damaged from there on: what came before is kept
+            while len(values := file.read(_PIECE, dtype="float32", always_2d=True)):
+                yield repairs.sane(values), float(file.samplerate)
         return
-    with file:
-        while True:
-            try:
-                values = file.read(_PIECE, dtype="float32", always_2d=True)
-            except soundfile.LibsndfileError:  # damaged from here on: keep what came before
-                return
-            if len(values) == 0:
-                return
-            yield repairs.sane(values), float(file.samplerate)
-
-
-def _decoded_by_ffmpeg(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
     header = wav_header(path)
     too_small = header is not None and header.is_too_small()
     try:
@@ -245,22 +236,12 @@ def _reason(error: Exception) -> str:
 
 
 def check(path: Path) -> None:
-    """Decode a file to its end and say what is wrong with its sound, before anybody relies on it.
-
-    Example:
-        >>> check(Path("nothing.wav"))
-        Traceback (most recent call last):
-        ...
-        personare.core.errors.DataError: nothing.wav does not exist or is not a file. Check the name.
-    """
-    samples, loudest, rate = 0, 0.0, 1.0
-    for block in blocks(path, block_s=BLOCK_S):
-        samples, rate = samples + len(block.values), block.rate_hz
-        loudest = max(loudest, float(np.abs(block.values).max()))
-    if shortfall := _shortfall(Path(path), samples / rate):
+    """Decode a file to its end and say what is wrong with its sound, before anybody relies on it."""
+    _, length_s, loudest = _heard(Path(path))
+    if shortfall := _shortfall(Path(path), length_s):
         raise DataError(f"{path} {shortfall}")
-    if samples / rate < SHORTEST_S:
-        raise DataError(f"{path} lasts {samples / rate:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
+    if length_s < SHORTEST_S:
+        raise DataError(f"{path} lasts {length_s:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
     if loudest < 10 ** (SILENT_DBFS / 20):
         raise DataError(
             f"{path} is silent (nothing above {SILENT_DBFS:.0f} dBFS). Was the microphone on? Leave it out."
@@ -272,11 +253,8 @@ def remarks(path: Path) -> list[str]:
 
     Sound that cannot be read at all is an error.
     """
-    repairs, samples, loudest, rate_hz = _Repairs(), 0, 0.0, 1.0
-    for values, rate in _decoded(path, repairs):
-        samples, rate_hz = samples + len(values), rate
-        loudest = max(loudest, float(np.abs(values).max(initial=0)))
-    said, length_s, announced_s, header = repairs.sentences(), samples / rate_hz, _announced_s(path), wav_header(path)
+    repairs, length_s, loudest = _heard(path)
+    said, announced_s, header = repairs.sentences(), _announced_s(path), wav_header(path)
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
     if longer or (header is not None and header.is_too_small()):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
@@ -288,6 +266,15 @@ def remarks(path: Path) -> list[str]:
         )
     shortfall = _shortfall(path, length_s)
     return [*said, f"The sound {shortfall}"] if shortfall else said
+
+
+def _heard(path: Path) -> tuple[_Repairs, float, float]:
+    """Decode a file to its end: what was mended, how many seconds there are, and the largest sample."""
+    repairs, length_s, loudest = _Repairs(), 0.0, 0.0
+    for block in unscaled_blocks(path, repairs=repairs):
+        length_s = block.start_s + block.duration_s
+        loudest = max(loudest, float(np.abs(block.values).max()))
+    return repairs, length_s, loudest
 
 
 def _shortfall(path: Path, present_s: float) -> str:
@@ -323,43 +310,21 @@ def _announced_s(path: Path) -> float | None:
 # Writing
 
 
-def write(path: Path, signal: Signal, *, note: str = "") -> None:
+def write(path: Path, signal: Signal, *, rest: Iterable[Signal] = (), note: str = "") -> None:
     """Write a WAV file (16 bit), with ``note`` as the file's own comment, for whoever finds it alone.
 
-    The file appears only when complete; what exceeds [-1, 1] is limited.
+    ``rest`` are further pieces of the sound. The file appears only when complete; what exceeds [-1, 1] is limited.
     """
-    _write_parts(Path(path), signal, iter(()), note)
-
-
-def extract_sound(video: Path, target_wav: Path) -> bool:
-    """Write the sound track of a video to a WAV file of the same rate and channels, piece by piece.
-
-    Returns:
-        False (and no file) if the video has no sound track.
-    """
-    parts = blocks(video, block_s=BLOCK_S)
-    try:
-        first = next(parts)
-    except DataError as error:
-        if "holds no sound" in str(error):
-            return False
-        raise
-    _write_parts(Path(target_wav), first, parts)
-    return True
-
-
-def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = "") -> None:
-    name = ""
+    path, name = Path(path), ""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
         os.close(handle)
         with soundfile.SoundFile(
-            os.fsencode(name), "w", round(first.rate_hz), first.values.shape[1], subtype="PCM_16", format="WAV"
+            os.fsencode(name), "w", round(signal.rate_hz), signal.values.shape[1], subtype="PCM_16", format="WAV"
         ) as file:
             if note:
                 file.comment = note
-            file.write(np.clip(first.values, -1, 1))
-            for part in rest:
+            for part in itertools.chain((signal,), rest):
                 file.write(np.clip(part.values, -1, 1))
         Path(name).chmod(0o644)
         Path(name).replace(path)
@@ -372,16 +337,28 @@ def _write_parts(path: Path, first: Signal, rest: Iterator[Signal], note: str = 
             Path(name).unlink(missing_ok=True)
 
 
+def extract_sound(video: Path, target_wav: Path) -> bool:
+    """Write the sound track of a video to a WAV file of the same rate and channels, piece by piece.
+
+    Returns:
+        False (and no file) if the video has no sound track.
+    """
+    parts = blocks(video)
+    try:
+        first = next(parts)
+    except DataError as error:
+        if "holds no sound" in str(error):
+            return False
+        raise
+    write(target_wav, first, rest=parts)
+    return True
+
+
 # Rate, channels and loudness
 
 
 def resample(signal: Signal, rate_hz: float) -> Signal:
-    """Return the sound at another number of samples a second (soxr, high quality).
-
-    Example:
-        >>> resample(Signal(values=np.zeros((800, 2), np.float32), rate_hz=8000), 16000).values.shape
-        (1600, 2)
-    """
+    """Return the sound at another number of samples a second (soxr, high quality)."""
     if not rate_hz > 0:
         raise OptionError(f"A rate must be above 0 Hz, {rate_hz} was given.")
     if rate_hz == signal.rate_hz:
@@ -451,6 +428,8 @@ def _limited(values: Array, step: int) -> Array:
     if loudest.max() <= CEILING:
         return values
     needed = np.minimum(1.0, CEILING / np.maximum(loudest, CEILING))
+    from scipy.ndimage import minimum_filter1d, uniform_filter1d  # a film without sound need not wait for it
+
     knots = uniform_filter1d(minimum_filter1d(needed, 13, mode="nearest"), 11, mode="nearest")
     middles = (np.arange(len(loudest)) + 0.5) * step
     for at in range(0, len(values), _CHUNK):  # in place, so that an hour needs little more than itself
@@ -481,10 +460,6 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
     - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
     - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
     - ``waveform`` (N,): float16 at 16 kHz.
-
-    Example:
-        >>> describe(Signal(values=np.ones((16000, 1)), rate_hz=16000), ["logmel"])["logmel"].shape
-        (101, 64)
     """
     unknown = sorted(set(views) - set(VIEWS))
     if unknown:

@@ -14,7 +14,7 @@ import numpy as np
 
 from personare.core.types import Array
 from personare.features.expression import BLENDSHAPES
-from personare.features.painting import Camera, Color, curve, disc, fill, line, turned
+from personare.features.painting import Camera, Color, blobs, curve, disc, fill, line, turned
 
 __all__ = ["BACKGROUND", "LOOKS", "Avatar", "legible"]
 
@@ -54,11 +54,9 @@ class Avatar:
     look: int = 0
 
     def draw(self, blendshapes: Array, turn: Array) -> Array:
-        """Return a uint8 RGB picture (size, size, 3).
+        """Return a uint8 RGB picture (size, size, 3) of (52,) ``BLENDSHAPES`` and a (3,) turn of the head.
 
-        Args:
-            blendshapes: (52,) in ``BLENDSHAPES`` order.
-            turn: (3,) yaw, pitch, roll in radians: to the picture's right, down, clockwise.
+        The turn is yaw, pitch, roll in radians: to the picture's right, down, clockwise.
         """
         moved = dict(zip(BLENDSHAPES, np.clip(np.asarray(blendshapes, dtype=float), 0, 1).tolist(), strict=True))
         hair, shirt = LOOKS[self.look % len(LOOKS)]
@@ -86,15 +84,10 @@ def _gains() -> Array:
 
 
 def legible(blendshapes: Array) -> Array:
-    """Return what to draw so that a reader of faces sees the given expression; a drawing is read otherwise than skin.
+    """Return what to draw, (F, 52), so that a reader of faces sees the given deviations from rest; NaN rows stay NaN.
 
-    The gains were measured on the drawing itself (``benchmarks/face_avatar_gains.py``); no person was involved.
-
-    Args:
-        blendshapes: (F, 52) deviations from rest.
-
-    Returns:
-        (F, 52) in [0, 1]; NaN rows stay NaN.
+    A drawing is read otherwise than skin. The gains were measured on the drawing itself
+    (``benchmarks/face_avatar_gains.py``); no person was involved.
     """
     return np.asarray(np.clip(blendshapes @ _gains().T, 0, 1))
 
@@ -119,53 +112,43 @@ def _body(size: int, cloth: Color) -> Array:
 @lru_cache(maxsize=4)
 def _shade(size: int) -> Array:
     """Return soft light and shadow on the face, (size, size) uint8, 200 = unchanged."""
-    y, x = np.mgrid[:size, :size].astype(np.float32) / np.float32(0.19 * size)
-    x, y = x - 0.5 / 0.19, y - 0.44 / 0.19
-    light = np.full((size, size), 200.0)
-    for height, px, py, wide, tall in (  # mirrored where px is not 0
-        (14, 0, -0.45, 0.8, 0.4),  # forehead
-        (12, 0.68, 0.62, 0.4, 0.35),  # cheeks
-        (22, 0, 0.35, 0.09, 0.4),  # bridge of the nose
-        (16, 0, 0.66, 0.13, 0.1),  # its tip
-        (10, 0, 1.72, 0.25, 0.14),  # chin
-        (-26, 0.3, 0.02, 0.16, 0.2),  # beside the eyes
-        (-20, 0, 0.86, 0.3, 0.07),  # below the nose
-        (-30, 1.15, 0.9, 0.3, 1.0),  # sides of the jaw
-        (-24, 0, 1.52, 0.3, 0.06),  # below the lip
-        (-14, 0.2, 0.45, 0.08, 0.35),  # beside the nose
-    ):
-        for side in (-1, 1) if px else (1,):
-            light += height * np.exp(-(((x - side * px) / wide) ** 2) - ((y - py) / tall) ** 2)
+    scale = np.float32(0.19 * size)
+    x = (np.arange(size, dtype=np.float32)[None, :] - 0.5 * size) / scale
+    y = (np.arange(size, dtype=np.float32)[:, None] - 0.44 * size) / scale
+    light = blobs(
+        x,
+        y,
+        (0, -0.45, 0.8, 0.4, 14),  # forehead
+        (0.68, 0.62, 0.4, 0.35, 12),  # cheeks
+        (0, 0.35, 0.09, 0.4, 22),  # bridge of the nose
+        (0, 0.66, 0.13, 0.1, 16),  # its tip
+        (0, 1.72, 0.25, 0.14, 10),  # chin
+        (0.3, 0.02, 0.16, 0.2, -26),  # beside the eyes
+        (0, 0.86, 0.3, 0.07, -20),  # below the nose
+        (1.15, 0.9, 0.3, 1.0, -30),  # sides of the jaw
+        (0, 1.52, 0.3, 0.06, -24),  # below the lip
+        (0.2, 0.45, 0.08, 0.35, -14),  # beside the nose
+    )
     # The face alone is shaded, not what is behind it.
     inside = np.exp(-(((x / 1.2) ** 2 + ((y - 0.5) / 1.75) ** 2) ** 6))
-    return np.asarray(np.clip(200 + inside * (light - 200), 0, 255).astype(np.uint8))
-
-
-def _both_sides(half: list[tuple[float, float]]) -> Array:
-    """Return points that end in the middle of the face, and their mirror images back."""
-    right = np.array(half)
-    return np.concatenate([right, right[-2::-1] * (-1, 1)])
+    return np.asarray(np.clip(200 + inside * light, 0, 255).astype(np.uint8))
 
 
 def _draw_head(image: Array, camera: Camera, moved: Moved, hair: Color) -> None:
     chin = 1.93 + 0.42 * moved["jawOpen"] - 0.05 * moved["mouthShrugLower"]
     slide = 0.18 * (moved["jawLeft"] - moved["jawRight"])
     puff = 0.08 * moved["cheekPuff"]
-    back = _both_sides([(-1.28, 0.75), (-1.36, -0.3), (-0.95, -1.25), (0, -1.6)])
+    back = [(-1.28, 0.75), (-1.36, -0.3), (-0.95, -1.25), (0, -1.6), (0.95, -1.25), (1.36, -0.3), (1.28, 0.75)]
     fill(image, camera(curve(back), depth=-0.1), hair)
     ear = curve([(1.1, -0.05), (1.26, -0.1), (1.24, 0.35), (1.1, 0.55)], closed=True)
     for side in (-1, 1):
         fill(image, camera(ear * (side, 1), depth=0.0), _FOLD)
-    jaw = [
-        (1.12, 0.2),
-        (1.08 + puff, 0.8),
-        (0.86 + slide + puff, 1.38 + 0.3 * (chin - 1.93)),
-        (0.45 + slide, chin - 0.16),
-    ]
+    corner = (0.86 + slide + puff, 1.38 + 0.3 * (chin - 1.93))
+    jaw = [(1.12, 0.2), (1.08 + puff, 0.8), corner, (0.45 + slide, chin - 0.16)]
     left = [(-x + 2 * slide * (y > 1.2), y) for x, y in jaw[::-1]]
     outline = [(0, -1.0), (0.7, -0.85), (1.05, -0.3), *jaw, (slide, chin), *left, (-1.05, -0.3), (-0.7, -0.85)]
     fill(image, camera(curve(outline, closed=True)), _SKIN)
-    front = _both_sides([(-1.2, 0.1), (-1.24, -0.5), (-0.9, -1.15), (0, -1.5)])
+    front = [(-1.2, 0.1), (-1.24, -0.5), (-0.9, -1.15), (0, -1.5), (0.9, -1.15), (1.24, -0.5), (1.2, 0.1)]
     fringe = [(1.02, -0.35), (0.75, -0.72), (0.1, -0.92), (-0.5, -0.78), (-1.0, -0.3)]
     fill(image, camera(curve([*front, *fringe], closed=True)), hair)
 

@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -21,39 +19,9 @@ from personare.features.tracks import Track, read_track
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Layout:
-    """How recordings of different length, size and completeness become arrays of one shape.
-
-    Attributes:
-        frames: Steps of a signal or a spectrogram; shorter ones are filled with zeros at their end, longer ones cut.
-            None: as many as the longest one has.
-        picture: Side of a picture in pixels.
-        gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
-            a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
-            from other people, so that no private mean slips into anybody's row.
-    """
-
-    frames: int | None = None
-    picture: int = 64
-    gaps: str = "refuse"
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.gaps not in ("refuse", "indicate"):
-            raise OptionError(f"gaps must be refuse or indicate, not {self.gaps!r}. Choose one of them.")
-        for name, value in (("frames", self.frames), ("picture", self.picture)):
-            if value is not None and value < 1:
-                raise OptionError(f"{name} must be at least 1, not {value}. Give e.g. 64.")
-
-
-_AS_IT_COMES = Layout()
+_PICTURE = 64  # side in pixels
 Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, Any]]]
 """Does the same work on each item, in any order and any process; yields its name and what came of it."""
-
-
-def _in_turn(items: Mapping[str, Any], work: Callable[[Any], Any]) -> Iterable[tuple[str, Any]]:
-    return ((name, work(item)) for name, item in items.items())
 
 
 def read_batch(
@@ -63,8 +31,9 @@ def read_batch(
     label: str,
     modalities: Sequence[str] = (),
     participants: pd.DataFrame | None = None,
-    layout: Layout = _AS_IT_COMES,
-    each: Each = _in_turn,
+    frames: int | None = None,
+    gaps: str = "refuse",
+    each: Each | None = None,
     known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
 ) -> tuple[Batch, list[Withheld]]:
     """Decode recordings that were let out of the vault into arrays.
@@ -79,13 +48,21 @@ def read_batch(
         label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
         modalities: Tracks to read; none: those of ``usual_tracks``.
         participants: Indexed by pseudonym; for labels that people have, not recordings.
-        layout: Shapes and gaps.
-        each: Who reads; films take seconds each.
+        frames: Steps of a signal or a spectrogram; shorter ones are filled with zeros at their end, longer ones cut.
+            None: as many as the longest one has.
+        gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
+            a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
+            from other people, so that no private mean slips into anybody's row.
+        each: Who reads, for films take seconds each; None: this process.
         known: Tracks by recording and name that were read before, and are not read again.
 
     Returns:
         The batch (classes in alphabetical order) and what is not in it.
     """
+    if gaps not in ("refuse", "indicate"):
+        raise OptionError(f"gaps must be refuse or indicate, not {gaps!r}. Choose one of them.")
+    if frames is not None and frames < 1:
+        raise OptionError(f"frames must be at least 1, not {frames}. Give e.g. 64.")
     targets = _targets(recordings, label, participants)
     labelled = [r for r in recordings if r.id in targets]
     skipped = [
@@ -101,7 +78,7 @@ def read_batch(
         files = {name: sources[r.id][name] for name in names if name in sources.get(r.id, {})}
         tracks[r.id] = {name: known[r.id][name] for name in files if name in known.get(r.id, {})}
         items[r.id] = (r.id, {name: path for name, path in files.items() if name not in tracks[r.id]})
-    done = dict(each(items, partial(_read, layout.picture)))
+    done = dict(each(items, _read)) if each else {name: _read(item) for name, item in items.items()}
     for r in labelled:
         read, broken = done[r.id]
         tracks[r.id] |= read
@@ -110,7 +87,7 @@ def read_batch(
     stacked: dict[str, tuple[Array, tuple[str, ...]]] = {}
     for name in names:
         try:
-            stacked[name] = _stack(name, [tracks[r.id].get(name) for r in labelled], layout)
+            stacked[name] = _stack(name, [tracks[r.id].get(name) for r in labelled], frames, gaps)
         except DataError as error:
             if modalities:
                 raise
@@ -158,7 +135,7 @@ def _targets(recordings: Sequence[Recording], label: str, participants: pd.DataF
     return targets
 
 
-def _read(picture: int, item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[Withheld]]:
+def _read(item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[Withheld]]:
     """Return one recording's tracks, and those that cannot be read; runs in any process."""
     recording, paths = item
     read: dict[str, Track] = {}
@@ -167,14 +144,14 @@ def _read(picture: int, item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str,
         landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
         for name, path in paths.items():
             try:
-                read[name] = read_track(path, picture=picture, landmarker=landmarker)
+                read[name] = read_track(path, picture=_PICTURE, landmarker=landmarker)
             except Exception as error:  # a file that nobody foresaw is one recording's fault
                 problem, _, fix = reason(error).rpartition(". ")
                 broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))
     return read, broken
 
 
-def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[Array, tuple[str, ...]]:
+def _stack(name: str, tracks: Sequence[Track | None], frames: int | None, gaps: str) -> tuple[Array, tuple[str, ...]]:
     """Return the tracks of a modality as one array, and the names of its columns."""
     there = [track for track in tracks if track is not None]
     if not there:
@@ -188,7 +165,7 @@ def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[A
     time = {"signal": 0, "spectrogram": 1}.get(kind)
     shape = list(_same(name, "size", [tuple(n for axis, n in enumerate(s) if axis != time) for s in shapes]))
     if time is not None:
-        shape.insert(time, layout.frames or max(s[time] for s in shapes))
+        shape.insert(time, frames or max(s[time] for s in shapes))
     values = np.zeros((len(tracks), *shape), np.float32)
     for row, track in zip(values, tracks, strict=True):
         if track is not None:
@@ -196,7 +173,7 @@ def _stack(name: str, tracks: Sequence[Track | None], layout: Layout) -> tuple[A
             # whole numbers of a fixed range are brought to [0, 1] by a constant, so nobody's data decide it
             scale = np.float32(255 if part.dtype == np.uint8 else 1)
             np.divide(part, scale, out=row[tuple(slice(n) for n in part.shape)], casting="same_kind")
-    values, columns = _without_gaps(name, values, columns, layout.gaps)
+    values, columns = _without_gaps(name, values, columns, gaps)
     return (values[:, None] if kind == "spectrogram" else values), columns  # (N, 1, F, T) for spectrograms
 
 

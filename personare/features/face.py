@@ -23,112 +23,6 @@ _GROWTH = 0.03  # of the face's size, by which a held box grows on each side wit
 _RIM = 0.15  # of the face's size: nearer to the picture's rim it may be leaving
 
 
-@dataclass(frozen=True, kw_only=True)
-class FaceLocator:
-    """Find the faces of a video, looking at every n-th frame and following them between.
-
-    **Guarantee**: One located frame for each given one, in order. A face that the detector finds at an n-th frame is
-    covered in all frames around it: positions between two looks are interpolated and compared with the picture; where
-    they disagree, where a face appears or goes, where something new is seen, or where a scene changes, the detector
-    looks at more frames, down to each one. Before a face is first seen and after it is last seen, its place is held for
-    ``patience`` frames. Where a face that was seen clearly is lost inside the picture, the frame is not ``certain``.
-    Wherever a frame shows anything that was not there when the detector last looked closely, it looks there again, at
-    a size at which a face of ``smallest_face_px`` is seen: at every n-th frame, and at each frame between two looks
-    that shows something neither of them does. ``certain`` with no faces means that it saw nobody. A face too large for
-    the picture is looked for too; once lost, frames are uncertain until a face is seen there again, the scene is cut,
-    or the picture looks as before. Heads turned away, and faces of fewer pixels, are not promised.
-
-    At most ``every + patience + 1`` frames are held in memory, however long the video is.
-
-    Attributes:
-        every: The detector looks at every n-th frame.
-        threshold: Score from which a detection is a new face.
-        keep_threshold: Score from which it is a face that was there before.
-        smallest_face_px: Width of the smallest face that is promised to be found, pixels of the video.
-        short_side: Size at which the detector looks at a whole picture, pixels of the shorter side.
-        patience: Frames for which a lost face's place is held.
-        margin: Share of its size by which each box is enlarged on each side.
-        threads: Cores for the detector.
-
-    Example:
-        >>> frames = ((i, i / 25, np.full((96, 128, 3), 90, np.uint8)) for i in range(3))
-        >>> [(frame.index, frame.faces, frame.certain) for frame in FaceLocator()(frames)]
-        [(0, (), True), (1, (), True), (2, (), True)]
-    """
-
-    every: int = 5
-    threshold: float = 0.3
-    keep_threshold: float = 0.12
-    smallest_face_px: int = 30
-    short_side: int = 256
-    patience: int = 10
-    margin: float = 0.08
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.every < 1 or self.patience < 0:
-            raise OptionError(f"every must be at least 1 and patience 0, not {self.every} and {self.patience}.")
-        if not 0 < self.keep_threshold <= self.threshold < 1:
-            given = f"{self.keep_threshold} and {self.threshold}"
-            raise OptionError(f"Thresholds must be 0 < keep_threshold <= threshold < 1, not {given}.")
-        if not 0 <= self.margin <= 2:
-            raise OptionError(f"margin must be 0 to 2 face sizes, not {self.margin}.")
-        if self.smallest_face_px < SURE_PX / 2:
-            least = SURE_PX // 2
-            raise OptionError(f"smallest_face_px must be at least {least} pixels, not {self.smallest_face_px}.")
-        CenterFace(short_side=self.short_side, threads=self.threads)
-
-    def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
-        """Yield each frame, as ``video.read`` gives them, with its faces, a few frames later."""
-        search = FaceSearch(
-            near=self._near,
-            close=partial(
-                closely, short_side=7 * self.short_side // 4, smallest_px=self.smallest_face_px, threads=self.threads
-            ),
-            smallest_px=self.smallest_face_px,
-            thresholds=(self.threshold, self.keep_threshold),
-            every=self.every,
-            patience=self.patience,
-            margin=self.margin,
-        )
-        yield from search.run(frames)
-
-    def _near(self, image: Array, threshold: float) -> Array:
-        """Return the faces in a picture, also one that fills it."""
-        inside = CenterFace(short_side=self.short_side, threads=self.threads)(image, threshold)
-        large = inside[inside[:, 4] >= 0.5, :4]
-        if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
-            return inside  # beside such a face none fills the picture
-        both = np.concatenate([inside, filling(image, threshold, threads=self.threads)])
-        return both[best(both)]
-
-
-def pictures(images: Iterable[Array], boxes: Iterable[Array | None], *, size: int) -> Array:
-    """Cut squares around boxes (left, top, right, bottom in pixels), (F, size, size, 3) uint8.
-
-    A box may reach beyond its image, which is then continued by its rim; None is the whole image.
-
-    Example:
-        >>> pictures([np.zeros((48, 64, 3), np.uint8)], [np.array([10, 10, 30, 40])], size=8).shape
-        (1, 8, 8, 3)
-    """
-    cut = [_square(image, box, size) for image, box in zip(images, boxes, strict=True)]
-    return np.stack(cut) if cut else np.empty((0, size, size, 3), np.uint8)
-
-
-def _square(image: Array, box: Array | None, size: int) -> Array:
-    if box is None:
-        return shrink(image, (size, size))
-    middle, side = (box[:2] + box[2:4]) / 2, max(1.0, float((box[2:4] - box[:2]).max()))
-    left, top = np.floor(middle - side / 2).astype(int)
-    side = round(side)
-    height, width = image.shape[:2]
-    columns = np.clip(np.arange(left, left + side), 0, width - 1)
-    rows = np.clip(np.arange(top, top + side), 0, height - 1)
-    return shrink(image[np.ix_(rows, columns)], (size, size))
-
-
 @dataclass(kw_only=True)
 class _Track:
     """One face through time: where it was last found, and where it is held since."""
@@ -170,40 +64,72 @@ class _Held:
         self.faces[track.number] = face
 
 
-@dataclass(kw_only=True)
-class FaceSearch:
-    """Takes frames in order, decides where to look, and releases frames once nothing can change them any more.
+Detector = Callable[[Array, float], Array]
+"""Takes a picture, uint8 RGB (height, width, 3), and the lowest score; gives (N, 5) boxes and scores, best first."""
 
-    Attributes:
-        near: The detector for every look: picture, lowest score.
-        close: The detector at a size at which the smallest face is seen: picture, lowest score, and the rectangle
-            (4,) that is looked at.
-        smallest_px: Width of that face.
-        thresholds: Scores of a new face, and of one that was there before.
-        every: Frames between two looks.
-        patience: Frames for which a lost face's place is held.
-        margin: Share by which each released box is enlarged.
+
+@dataclass(kw_only=True)
+class FaceLocator:
+    """Find the faces of a video, looking at every n-th frame and following them between.
+
+    **Guarantee**: One located frame for each given one, in order. A face that the detector finds at an n-th frame is
+    covered in all frames around it: positions between two looks are interpolated and compared with the picture; where
+    they disagree, where a face appears or goes, where something new is seen, or where a scene changes, the detector
+    looks at more frames, down to each one. Before a face is first seen and after it is last seen, its place is held for
+    ``patience`` frames. Where a face that was seen clearly is lost inside the picture, the frame is not ``certain``.
+    Wherever a frame shows anything that was not there when the detector last looked closely, it looks there again, at
+    a size at which a face of ``smallest_face_px`` is seen: at every n-th frame, and at each frame between two looks
+    that shows something neither of them does. ``certain`` with no faces means that it saw nobody. A face too large for
+    the picture is looked for too; once lost, frames are uncertain until a face is seen there again, the scene is cut,
+    or the picture looks as before. Heads turned away, and faces of fewer pixels, are not promised.
+
+    At most ``every + patience + 1`` frames are held in memory, however long the video is.
+
+    Example:
+        >>> frames = ((i, i / 25, np.full((96, 128, 3), 90, np.uint8)) for i in range(3))
+        >>> [(frame.index, frame.faces, frame.certain) for frame in FaceLocator()(frames)]
+        [(0, (), True), (1, (), True), (2, (), True)]
     """
 
-    near: Callable[[Array, float], Array]
-    close: Callable[[Array, float, Array], Array]
-    smallest_px: float
-    thresholds: tuple[float, float]
-    every: int
-    patience: int
-    margin: float
-    _held: dict[int, _Held] = field(default_factory=dict)
-    _tracks: list[_Track] = field(default_factory=list)
-    _count: int = 0
-    _looks: int = 0
-    _known: Array | None = None  # what each place looked like when it was last looked at closely
+    every: int = 5  # frames between two looks
+    threshold: float = 0.3  # score from which a detection is a new face
+    keep_threshold: float = 0.12  # score from which it is a face that was there before
+    smallest_face_px: int = 30  # width of the smallest face that is promised to be found, pixels of the video
+    short_side: int = 256  # size at which the detector looks at a whole picture, pixels of the shorter side
+    patience: int = 10  # frames for which a lost face's place is held
+    margin: float = 0.08  # share of its size by which each box is enlarged on each side
+    threads: int = 1  # cores for the detector
+    near: Detector | None = None  # for every look; None: CenterFace
+    close: Callable[[Array, float, Array], Array] | None = None  # sees the smallest face inside of a rectangle (4,)
+    _held: dict[int, _Held] = field(default_factory=dict, init=False)
+    _tracks: list[_Track] = field(default_factory=list, init=False)
+    _count: int = field(default=0, init=False)
+    _looks: int = field(default=0, init=False)
+    _known: Array | None = field(default=None, init=False)  # what each place looked like when last looked at closely
 
-    def run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
-        """Yield each frame with its faces, a few frames later."""
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.every < 1 or self.patience < 0:
+            raise OptionError(f"every must be at least 1 and patience 0, not {self.every} and {self.patience}.")
+        if not 0 < self.keep_threshold <= self.threshold < 1:
+            given = f"{self.keep_threshold} and {self.threshold}"
+            raise OptionError(f"Thresholds must be 0 < keep_threshold <= threshold < 1, not {given}.")
+        if not 0 <= self.margin <= 2:
+            raise OptionError(f"margin must be 0 to 2 face sizes, not {self.margin}.")
+        if self.smallest_face_px < SURE_PX / 2:
+            least = SURE_PX // 2
+            raise OptionError(f"smallest_face_px must be at least {least} pixels, not {self.smallest_face_px}.")
+        CenterFace(short_side=self.short_side, threads=self.threads)
+
+    def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
+        """Yield each frame, as ``video.read`` gives them, with its faces, a few frames later."""
+        yield from replace(self)._run(frames)  # each film has a search of its own
+
+    def _run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
         position = last_look = -1
         for position, frame in enumerate(frames):
-            gray = tracking.small_gray(frame[2], self.smallest_px)
-            coarse = tracking.coarse(gray, self.smallest_px * gray.shape[1] / frame[2].shape[1])
+            gray = tracking.small_gray(frame[2], self.smallest_face_px)
+            coarse = tracking.coarse(gray, self.smallest_face_px * gray.shape[1] / frame[2].shape[1])
             self._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
             if position % self.every == 0:
                 self._advance(last_look, position)
@@ -226,7 +152,7 @@ class FaceSearch:
                 image=image,
                 faces=tuple(faces),
                 certain=held.certain,
-                smallest_face_px=self.smallest_px,
+                smallest_face_px=self.smallest_face_px,
             )
 
     def _advance(self, start: int, end: int) -> None:
@@ -251,13 +177,22 @@ class FaceSearch:
     def _look(self, held: _Held) -> Array:
         """Look at the whole of a frame, and closely at what was not looked at closely when it looked the same."""
         if held.looked is None:
-            held.looked = self.near(held.frame[2], self.thresholds[1])
+            held.looked = (self.near or self._near)(held.frame[2], self.keep_threshold)
             unknown = np.ones_like(held.coarse)
             if self._known is not None:  # what is known, and a face that will be covered, is not looked at again
                 changed = tracking.changed(held.coarse, self._known)
-                unknown = self._without(changed, _strong(held.looked, self.thresholds[0]), held)
+                unknown = self._without(changed, _strong(held.looked, self.threshold), held)
             self._look_close(held, self._regions(held, unknown))
         return held.looked
+
+    def _near(self, image: Array, threshold: float) -> Array:
+        """Return the faces in a picture, also one that fills it."""
+        inside = CenterFace(short_side=self.short_side, threads=self.threads)(image, threshold)
+        large = inside[inside[:, 4] >= 0.5, :4]
+        if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
+            return inside  # beside such a face none fills the picture
+        both = np.concatenate([inside, filling(image, threshold, threads=self.threads)])
+        return both[best(both)]
 
     def _without(self, mask: Array, boxes: Array, held: _Held) -> Array:
         """Clear a mask where boxes will be covered."""
@@ -269,7 +204,7 @@ class FaceSearch:
 
     def _regions(self, held: _Held, mask: Array) -> Array:
         """Return the rectangles to look at, large enough for faces that are too small for a look at the whole."""
-        margin = max(1.5 * self.smallest_px, _MARGIN * min(held.frame[2].shape[:2]))
+        margin = max(1.5 * self.smallest_face_px, _MARGIN * min(held.frame[2].shape[:2]))
         return tracking.regions(mask, held.scale(mask), margin)
 
     def _look_close(self, held: _Held, regions: Array) -> None:
@@ -289,8 +224,11 @@ class FaceSearch:
         return bool(area > held.rectangle[2:].prod() / 2)
 
     def _closely(self, held: _Held, regions: Array) -> list[Array]:
+        """Return the faces in rectangles of a frame, looked at in a size at which the smallest one is seen."""
+        short_side, smallest_px = 7 * self.short_side // 4, self.smallest_face_px
+        close = self.close or partial(closely, short_side=short_side, smallest_px=smallest_px, threads=self.threads)
         limit = np.tile(held.rectangle[2:], 2)
-        return [self.close(held.frame[2], self.thresholds[1], np.clip(region, 0, limit)) for region in regions]
+        return [close(held.frame[2], self.keep_threshold, np.clip(region, 0, limit)) for region in regions]
 
     def _look_for(self, held: _Held, boxes: Array) -> Array:
         """Look at a frame in which faces are expected near the boxes: closely where one is missing."""
@@ -324,7 +262,7 @@ class FaceSearch:
         pairs = tracking.matches(self._places(), found)
         lost = any(track.frame < start for track in self._tracks) or len(pairs) < len(self._tracks)
         met = {column for _, column in pairs}
-        fresh = any(row[4] >= self.thresholds[0] for column, row in enumerate(found) if column not in met)
+        fresh = any(row[4] >= self.threshold for column, row in enumerate(found) if column not in met)
         if lost or fresh:
             return None
         paths = {}
@@ -367,7 +305,7 @@ class FaceSearch:
         regions = self._regions(held, new & tracking.changed(held.coarse, after.coarse))
         if self._is_most(held, regions):
             return True
-        found = _strong(np.concatenate([np.empty((0, 5)), *self._closely(held, regions)]), self.thresholds[0])
+        found = _strong(np.concatenate([np.empty((0, 5)), *self._closely(held, regions)]), self.threshold)
         return any(shared(row[None], faces).max(initial=0) < 0.3 for row in found)
 
     # Faces
@@ -387,7 +325,7 @@ class FaceSearch:
             if row not in pairs and not self._hold(track, end):
                 self._tracks.remove(track)
         for column, row in enumerate(found):
-            if column not in met and row[4] >= self.thresholds[0]:
+            if column not in met and row[4] >= self.threshold:
                 self._begin(end, row)
 
     def _cut(self, before: int, after: int) -> bool:
@@ -446,7 +384,7 @@ class FaceSearch:
             growing = filling or _size(track.box) > _GROWING * track.usual
             near = _RIM * (cover[2:] - cover[:2])
             at_rim = bool((cover[:2] < near).any() or (cover[2:] > held.rectangle[2:] - near).any())
-            seen = shared(cover[None], _strong(held.looked, self.thresholds[0])).max(initial=0) > 0.3
+            seen = shared(cover[None], _strong(held.looked, self.threshold)).max(initial=0) > 0.3
             if not (at_rim and not growing) and not seen:  # it neither left nor is it on a face that is seen
                 held.certain = False
         held.show(track, cover)
@@ -473,3 +411,12 @@ def _size(box: Array) -> float:
 def _strong(found: Array | None, threshold: float) -> Array:
     """Return the rows that count as faces on their own."""
     return np.empty((0, 5)) if found is None else found[found[:, 4] >= threshold]
+
+
+def square(image: Array, box: Array, *, size: int) -> Array:
+    """Cut a square around a box, (size, size, 3) uint8; beyond the image, its rim goes on."""
+    middle, side = (box[:2] + box[2:4]) / 2, max(1.0, float((box[2:4] - box[:2]).max()))
+    left, top = np.floor(middle - side / 2).astype(int)
+    columns = np.clip(np.arange(left, left + round(side)), 0, image.shape[1] - 1)
+    rows = np.clip(np.arange(top, top + round(side)), 0, image.shape[0] - 1)
+    return shrink(image[np.ix_(rows, columns)], (size, size))

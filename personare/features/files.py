@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,26 +49,21 @@ def remarks(path: Path) -> list[str]:
     return said
 
 
-@dataclass
 class _Tape:
-    """Plays a file on from where the last piece ended, so that pieces in order of time cost one pass.
+    """Plays a file on from where the last piece ended, so that pieces in order of time cost one pass."""
 
-    Attributes:
-        play: Yields what a file holds, each with the time in seconds at which it ends.
-        last_s: When what was played last ended.
-    """
-
-    play: Callable[[Path], Iterator[tuple[float, Any]]]
-    last_s: float = 0.0
-    _source: Path | None = None
-    _until_s: float = 0.0
-    _items: Iterator[tuple[float, Any]] = field(default_factory=lambda: iter(()))
-    _held: tuple[float, Any] | None = None
+    def __init__(self, play: Callable[[Path], Iterator[tuple[float, Any]]]) -> None:
+        self._play = play  # yields what a file holds, each with the second it ends at
+        self.last_s = 0.0  # when what was played last ended
+        self._source: Path | None = None
+        self._until_s = 0.0
+        self._items: Iterator[tuple[float, Any]] = iter(())
+        self._held: tuple[float, Any] | None = None
 
     def span(self, source: Path, start_s: float, end_s: float) -> Iterator[tuple[float, Any]]:
         """Yield whatever may belong to the span; the last item is kept, for the next span may begin in it."""
         if source != self._source or start_s < self._until_s:
-            self._source, self._items, self._held = source, self.play(source), None
+            self._source, self._items, self._held = source, self._play(source), None
         self._until_s = end_s
         while (item := self._held or next(self._items, None)) is not None:
             self.last_s = item[0]
@@ -79,37 +73,22 @@ class _Tape:
                 return
 
 
-def _frames(source: Path) -> Iterator[tuple[float, Any]]:
-    yield from ((time_s, image) for _, time_s, image in video.read(source))
-
-
-def _blocks(source: Path) -> Iterator[tuple[float, Any]]:
-    for block in audio.blocks(source, block_s=audio.BLOCK_S):
-        yield block.start_s + block.duration_s, block
-
-
-@dataclass
 class Cutter:
     """Writes the piece of a recording from ``start_s`` up to, not including, ``end_s``; the source stays as it is.
 
     **Guarantee**: pieces that touch share no sample and no frame, and together they hold all of both.
     """
 
-    _film: _Tape = field(default_factory=lambda: _Tape(_frames))
-    _sound: _Tape = field(default_factory=lambda: _Tape(_blocks))
-    _last: tuple[tuple[Path, float, float], Signal | None] | None = None
+    def __init__(self) -> None:
+        self._film = _Tape(lambda path: ((at_s, image) for _, at_s, image in video.read(path)))
+        self._sound = _Tape(lambda path: ((b.start_s + b.duration_s, b) for b in audio.blocks(path)))
+        self._last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
     def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:
-        """Cut one piece, in seconds from the start of the file.
+        """Cut one piece out of a sound or a film, in seconds from the start of the file.
 
-        Args:
-            source: A sound or a film.
-            target: ``.wav`` for the sound alone, ``.mp4`` for the film with its sound.
-            start_s: Where the piece begins.
-            end_s: Where it ends; outside of the file is an error.
-
-        Returns:
-            False, and no file, if the sound of a film without sound is asked for.
+        The target ends in ``.wav`` for the sound alone, in ``.mp4`` for a film with its sound. False, and no file, if
+        the sound of a film without sound is asked for.
         """
         film = video.probe(source) if track_of(source.name) == "video" else None
         sound = self._heard(source, start_s, end_s) if film is None or film.has_sound else None

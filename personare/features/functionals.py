@@ -66,11 +66,6 @@ def functionals(samples: Array) -> Array:
     """Return one row of acoustic functionals of speech (N,) at 16 kHz, (1, D) float32 in order of ``FUNCTIONAL_NAMES``.
 
     NaN where it cannot be had, e.g. pitch where nothing is voiced.
-
-    Example:
-        >>> row = functionals(np.zeros(1600))
-        >>> row.shape[1] == len(FUNCTIONAL_NAMES)
-        True
     """
     pitch_hz, periodicity = track_pitch(samples)
     voiced = np.isfinite(pitch_hz)
@@ -169,7 +164,22 @@ def _of_loudness(loudness: Array, energy: Array, spoken: Array) -> dict[str, flo
 
 
 def _of_quality(samples: Array, pitch_hz: Array, periodicity: Array, harmonics: Array) -> dict[str, float]:
-    jitter, shimmer = perturbation(samples, pitch_hz)
+    jitters, shimmers = [np.zeros(0)], [np.zeros(0)]  # how unlike each glottal cycle is to the one before it
+    voiced = runs(np.isfinite(pitch_hz)) if len(samples) >= 64 else []
+    if voiced:
+        smooth = sosfiltfilt(butter(2, 1000, fs=RATE_HZ, output="sos").astype(np.float32), samples)
+    for first, last in voiced:
+        at = _cycles(smooth, pitch_hz, first, last)
+        if len(at) > 3:
+            inside = np.clip(at, 1, len(smooth) - 2)  # the peaks lie between the samples: a parabola
+            before, here, after = smooth[inside - 1], smooth[inside], smooth[inside + 1]
+            bend = before - 2 * here + after
+            shift = np.where(np.abs(bend) > 1e-12, 0.5 * (before - after) / np.where(bend == 0, 1, bend), 0)
+            length, height = np.diff(inside + shift.clip(-1, 1)), np.abs(smooth[at]) + 1e-6
+            jitters.append(np.abs(np.diff(length)) / length.mean())
+            shimmers.append(np.abs(20 * np.log10(height[1:] / height[:-1])))
+    jitter, shimmer = np.concatenate(jitters), np.concatenate(shimmers)
+    jitter, shimmer = jitter[jitter < 0.2], shimmer[shimmer < 12]
     share = np.clip(np.where(np.isfinite(pitch_hz), periodicity, np.nan), 1e-3, 0.9999)
     hnr = 10 * np.log10(share / (1 - share))
     return {
@@ -203,30 +213,6 @@ def _of_rhythm(voiced: Array, loudness: Array) -> dict[str, float]:
         "loudness_peaks": len(peaks) / seconds,
         "modulation_slow": slow, "modulation_syllable": syllable, "modulation_fast": fast,
     }  # fmt: skip
-
-
-def perturbation(samples: Array, pitch_hz: Array) -> tuple[Array, Array]:
-    """Return how unlike each glottal cycle is to the one before it.
-
-    Returns:
-        Jitter, (C,): change of the cycle's length as a share of it; shimmer, (C,): change of its peak in dB.
-    """
-    if len(samples) < 64 or not np.isfinite(pitch_hz).any():
-        return np.zeros(0), np.zeros(0)
-    smooth = sosfiltfilt(butter(2, 1000, fs=RATE_HZ, output="sos").astype(np.float32), samples)
-    jitter, shimmer = [np.zeros(0)], [np.zeros(0)]
-    for first, last in runs(np.isfinite(pitch_hz)):
-        at = _cycles(smooth, pitch_hz, first, last)
-        if len(at) > 3:
-            inside = np.clip(at, 1, len(smooth) - 2)  # the peaks lie between the samples: a parabola
-            before, here, after = smooth[inside - 1], smooth[inside], smooth[inside + 1]
-            bend = before - 2 * here + after
-            shift = np.where(np.abs(bend) > 1e-12, 0.5 * (before - after) / np.where(bend == 0, 1, bend), 0)
-            length, height = np.diff(inside + shift.clip(-1, 1)), np.abs(smooth[at]) + 1e-6
-            jitter.append(np.abs(np.diff(length)) / length.mean())
-            shimmer.append(np.abs(20 * np.log10(height[1:] / height[:-1])))
-    together_jitter, together_shimmer = np.concatenate(jitter), np.concatenate(shimmer)
-    return together_jitter[together_jitter < 0.2], together_shimmer[together_shimmer < 12]
 
 
 def _cycles(smooth: Array, pitch_hz: Array, first: int, last: int) -> Array:
@@ -270,6 +256,14 @@ def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
         khz = (inside - inside.mean()) / 1000
         return np.asarray(between(level, low, high) @ khz / (khz @ khz))
 
+    def harmonics(level: Array, pitch_hz: Array) -> Array:
+        """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
+        pitch, near = np.nan_to_num(pitch_hz, nan=100.0), np.arange(-1, 2)
+        rows, step = np.arange(len(level))[:, None], RATE_HZ / N_FFT
+        first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
+        third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
+        return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)
+
     for power in power_spectra(samples):
         level = 10 * np.log10(power + 1e-10)
         rows.append(
@@ -279,19 +273,8 @@ def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
                 tilt(level, 0, 500),
                 tilt(level, 500, 1500),
                 power @ frequency / (power.sum(axis=1) + 1e-10),
-                _harmonics(level, pitch_hz[at : at + len(level)]),
+                harmonics(level, pitch_hz[at : at + len(level)]),
             ])
         )  # fmt: skip
         at += len(level)
     return np.concatenate(rows)
-
-
-def _harmonics(level: Array, pitch_hz: Array) -> Array:
-    """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
-    step = RATE_HZ / N_FFT
-    pitch = np.nan_to_num(pitch_hz, nan=100.0)
-    rows = np.arange(len(level))[:, None]
-    near = np.arange(-1, 2)
-    first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
-    third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
-    return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)

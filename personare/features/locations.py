@@ -29,29 +29,18 @@ def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool, threa
 
 @dataclass(frozen=True, kw_only=True)
 class Locations:
-    """The faces of every frame of one video, without the pictures. It identifies people: it never leaves the run.
+    """The faces of every frame of one video, without the pictures. It identifies people: it never leaves the run."""
 
-    Attributes:
-        frame: (F,) frame number of each face.
-        box: (F, 4) pixels.
-        score: (F,) confidence.
-        track: (F,) number of the face in the video.
-        landmarks: (F, 478, 3); rows of NaN where the mesh was not found.
-        blendshapes: (F, 52).
-        pose: (F, 4, 4).
-        certain: (frames,) False where the frame must be covered whole.
-        smallest_face_px: (1,) width of the smallest face that was promised to be found.
-    """
-
-    frame: Array
-    box: Array
-    score: Array
-    track: Array
-    landmarks: Array
-    blendshapes: Array
-    pose: Array
-    certain: Array
+    frame: Array  # (F,) frame number of each face
+    box: Array  # (F, 4) pixels
+    score: Array  # (F,) confidence
+    track: Array  # (F,) number of the face in the video
+    landmarks: Array  # (F, 478, 3); rows of NaN where the mesh was not found
+    blendshapes: Array  # (F, 52)
+    pose: Array  # (F, 4, 4)
+    certain: Array  # (frames,) False where the frame must be covered whole
     smallest_face_px: Array = field(default_factory=lambda: np.full(1, np.nan))
+    """(1,) width of the smallest face that was promised to be found."""
 
     @classmethod
     def of(cls, frames: Iterable[LocatedFrame]) -> "Locations":

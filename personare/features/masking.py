@@ -25,22 +25,17 @@ _PART_MARGIN = 0.25
 class FaceMask:
     """Treats the pixels of every face, frame by frame; nothing is random, and everybody is treated alike.
 
-    Attributes:
-        shape: ``ellipse`` or ``box``.
-        enlarge: Share of the face's size by which the covered area reaches beyond it on each side. An ellipse covers
-            the whole box from 0.21 on.
-        keep: Left untouched: ``brows``, ``eyes``, ``nose``, ``mouth`` of each face, or rectangles of the frame such as
-            ``0,0,0.5,1`` (left, top, right, bottom as shares of its width and height).
-        only: Written in the same way: nothing else is treated. What is kept or not chosen stays identifiable.
+    A region is one of ``brows``, ``eyes``, ``nose``, ``mouth`` of each face, or a rectangle of the frame such as
+    ``0,0,0.5,1`` (left, top, right, bottom as shares of its width and height). What is kept, or not
+    chosen, stays identifiable.
     """
 
-    shape: str = "ellipse"
-    enlarge: float = 0.3
-    keep: Sequence[str] = ()
-    only: Sequence[str] = ()
+    shape: str = "ellipse"  # or box
+    enlarge: float = 0.3  # share of the face's size by which it reaches further; an ellipse covers the box from 0.21
+    keep: Sequence[str] = ()  # regions left untouched
+    only: Sequence[str] = ()  # regions that alone are treated; none: everything
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.shape not in ("ellipse", "box"):
             raise OptionError(f"shape must be ellipse or box, not {self.shape!r}.")
         if not 0 <= self.enlarge <= 3:

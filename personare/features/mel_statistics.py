@@ -46,11 +46,6 @@ def mel_statistics(spectrograms: Array) -> Array:
 
     **Source**: 2-D modulation energies in the spirit of T. Chi, P. Ru, S. Shamma, JASA 2005, doi:10.1121/1.1945807, in
     place of learned layers as F. Tramer and D. Boneh do with scattering, ICLR 2021, arXiv:2011.11660.
-
-    Example:
-        >>> noise = np.random.default_rng(0).random((2, 1, 128, 60), dtype=np.float32)
-        >>> mel_statistics(noise).shape[0]
-        2
     """
     shape = spectrograms.shape
     if len(shape) != 4 or shape[1] != 1 or shape[2] < _BANDS or shape[3] < 8:
@@ -62,8 +57,16 @@ def mel_statistics(spectrograms: Array) -> Array:
         x = spectrograms[at : at + _CHUNK, 0].astype(np.float32)  # (N, F, T)
         level, heard, active = _activity(x)
         weight = active / (active.sum(axis=1, keepdims=True) + 1e-6)  # (N, T)
-        parts = [_levels(x), _cepstra(x, weight), _rhythm(level, heard, active), harmonics(x, active)]
-        rows.append(np.concatenate([*parts, modulation(x, active)], axis=1))
+        edges = np.linspace(0, x.shape[1], _BANDS + 1).astype(int)
+        bands = np.sort(np.add.reduceat(x, edges[:-1], axis=1) / np.diff(edges)[:, None], axis=2)  # (N, 32, T)
+        levels = bands[:, :, [min(round(q * x.shape[2]), x.shape[2] - 1) for q in _LEVELS]].reshape(len(x), -1)
+        c = dct(x, axis=1, norm="ortho")[:, :_CEPSTRA] / np.sqrt(x.shape[1] / 2)  # (N, 26, T)
+        mean = np.einsum("nft,nt->nf", c, weight)
+        spread = np.einsum("nft,nt->nf", c**2, weight) - mean**2
+        change = np.einsum("nft,nt->nf", np.abs(c[:, :, 2:] - c[:, :, :-2]), weight[:, 1:-1])
+        cepstra = [mean, np.sqrt(np.maximum(spread, 0)), change]
+        motion = [_rhythm(level, heard, active), harmonics(x, active), modulation(x, active)]
+        rows.append(np.concatenate([levels, *cepstra, *motion], axis=1))
     return np.concatenate(rows).astype(np.float32)
 
 
@@ -78,22 +81,6 @@ def _activity(x: Array) -> tuple[Array, Array, Array]:
     low = low[:, None]
     spoken = np.clip((level - low - 0.35 * (high - low)) / (0.3 * (high - low) + 1e-6), 0, 1)
     return level, heard, spoken * heard
-
-
-def _levels(x: Array) -> Array:
-    edges = np.linspace(0, x.shape[1], _BANDS + 1).astype(int)
-    bands = np.sort(np.add.reduceat(x, edges[:-1], axis=1) / np.diff(edges)[:, None], axis=2)  # (N, 32, T)
-    at = [min(round(q * x.shape[2]), x.shape[2] - 1) for q in _LEVELS]
-    return np.asarray(bands[:, :, at].reshape(len(x), -1))
-
-
-def _cepstra(x: Array, weight: Array) -> Array:
-    """Return mean, deviation and mean change of the cepstra where somebody speaks."""
-    c = dct(x, axis=1, norm="ortho")[:, :_CEPSTRA] / np.sqrt(x.shape[1] / 2)  # (N, 26, T)
-    mean = np.einsum("nft,nt->nf", c, weight)
-    spread = np.einsum("nft,nt->nf", c**2, weight) - mean**2
-    change = np.einsum("nft,nt->nf", np.abs(c[:, :, 2:] - c[:, :, :-2]), weight[:, 1:-1])
-    return np.concatenate([mean, np.sqrt(np.maximum(spread, 0)), change], axis=1)
 
 
 def _rhythm(level: Array, heard: Array, active: Array) -> Array:
@@ -122,18 +109,16 @@ def _rhythm(level: Array, heard: Array, active: Array) -> Array:
 def harmonics(x: Array, active: Array) -> Array:
     """Return how much of each pitch there is, and how it moves.
 
-    Args:
-        x: (N, F, T) log-mel, 0 to 1.
-        active: (N, T) how surely somebody speaks.
-
-    Returns:
-        (N, 92): combs' mean answer, share of time by pitch, level and movement.
-
-    Example:
-        >>> harmonics(np.zeros((1, 128, 20)), np.ones((1, 20))).shape
-        (1, 92)
+    Takes (N, F, T) log-mel, 0 to 1, and how surely somebody speaks, (N, T). Gives (N, 92): combs' mean answer, share of
+    time by pitch, level and movement.
     """
-    comb = _combs(x.shape[1])  # (P, F')
+    mel = np.arange(1, x.shape[1] + 1) * _TOP_MEL / (x.shape[1] + 1)
+    hz = np.where(mel < 15, mel * _HZ_A_MEL, 1000 * 6.4 ** ((mel - 15) / 27))
+    harmonic = hz[hz < _COMB_HZ] / _PITCHES_HZ[:, None]  # a wave over the low bands, peaks on each pitch's harmonics
+    comb = np.where(harmonic > 0.4, np.cos(2 * np.pi * harmonic) / np.sqrt(np.maximum(harmonic, 0.5)), 0)
+    comb -= comb.mean(axis=1, keepdims=True)
+    comb = np.asarray(comb / np.linalg.norm(comb, axis=1, keepdims=True), np.float32)  # (P, F')
+
     padded = np.pad(x, ((0, 0), (_SMOOTHING // 2 + 1, _SMOOTHING // 2), (0, 0)), mode="edge")
     total = np.cumsum(padded, axis=1)
     smooth = (total[:, _SMOOTHING:] - total[:, :-_SMOOTHING]) / _SMOOTHING  # running means over the bands
@@ -148,16 +133,6 @@ def harmonics(x: Array, active: Array) -> Array:
     octave = np.einsum("p,npt->nt", np.log2(_PITCHES_HZ / 100), certain)
     extra = np.stack([(best * spoken).sum(axis=1), voiced.sum(axis=1) / (active.sum(axis=1) + 1e-6)], axis=1)
     return np.concatenate([np.einsum("npt,nt->np", answer, spoken), histogram, _movement(octave, sung), extra], axis=1)
-
-
-def _combs(bands: int) -> Array:
-    """Return a wave over the bands below 1.3 kHz for each pitch, peaks on its harmonics."""
-    mel = np.arange(1, bands + 1) * _TOP_MEL / (bands + 1)
-    hz = np.where(mel < 15, mel * _HZ_A_MEL, 1000 * 6.4 ** ((mel - 15) / 27))
-    harmonic = hz[hz < _COMB_HZ] / _PITCHES_HZ[:, None]
-    comb = np.where(harmonic > 0.4, np.cos(2 * np.pi * harmonic) / np.sqrt(np.maximum(harmonic, 0.5)), 0)
-    comb -= comb.mean(axis=1, keepdims=True)
-    return np.asarray(comb / np.linalg.norm(comb, axis=1, keepdims=True), np.float32)
 
 
 def _movement(octave: Array, weight: Array) -> Array:
@@ -183,16 +158,8 @@ def _movement(octave: Array, weight: Array) -> Array:
 def modulation(x: Array, active: Array) -> Array:
     """Return the energy of ripples by rate, scale, direction and region of frequency.
 
-    Args:
-        x: (N, F, T) log-mel, 0 to 1.
-        active: (N, T) how surely somebody speaks.
-
-    Returns:
-        (N, 488) amplitudes: 6 scales, 5 rates upwards and downwards and what stands still, 8 regions.
-
-    Example:
-        >>> modulation(np.zeros((1, 128, 20)), np.ones((1, 20))).shape
-        (1, 488)
+    Takes what ``harmonics`` takes. Gives (N, 488) amplitudes: 6 scales, 5 rates upwards and downwards and what stands
+    still, 8 regions.
     """
     bands, frames = x.shape[1], x.shape[2] + 36
     padded = bands + bands // 4
@@ -226,12 +193,8 @@ def vary_mel(spectrograms: Array, *, rng: np.random.Generator) -> Array:
 
     Few recordings of public people then stand for many rooms and voices, which is what fitting a scaling needs.
 
-    Args:
-        spectrograms: (N, 1, F, T), 0 to 1 over 80 dB, lowest band first, padding of zeros at the end.
-        rng: Everything is drawn from it.
-
-    Returns:
-        The same shape, float32; the loudest point is 1, padding stays 0.
+    They are (N, 1, F, T), 0 to 1 over 80 dB, lowest band first, padding of zeros at the end, before and after; the
+    loudest point is then 1, and padding still 0.
 
     Example:
         >>> tone = np.zeros((1, 1, 40, 20), dtype=np.float32)
@@ -242,7 +205,11 @@ def vary_mel(spectrograms: Array, *, rng: np.random.Generator) -> Array:
     """
     out = np.zeros(spectrograms.shape, np.float32)
     for row, one in zip(out, spectrograms, strict=True):
-        x = _warped(one[0].astype(np.float32), rng.uniform(0.87, 1.15), rng.uniform(0.85, 1.2))
+        x = one[0].astype(np.float32)
+        last, end = x.shape[0] - 1, x.shape[1] - 1
+        x = _interpolated(x, np.minimum(np.arange(last + 1) / rng.uniform(0.87, 1.15), last))  # higher or lower
+        frames = np.arange(end + 1) * rng.uniform(0.85, 1.2)  # faster or slower; what is past the end is silence
+        x = np.where(frames <= end, _interpolated(x.T, np.minimum(frames, end)).T, 0)
         row[0] = x
         heard = x.max(axis=0) > 0
         if not heard.any():
@@ -261,14 +228,6 @@ def _bumps(bands: int, size_db: float, rng: np.random.Generator) -> Array:
     """Return a smooth random curve of about this deviation."""
     curve = gaussian_filter1d(rng.standard_normal(bands), bands / 12)
     return np.asarray(size_db * curve / (curve.std() + 1e-6))
-
-
-def _warped(x: Array, higher: float, faster: float) -> Array:
-    """Stretch the frequencies and the time; what is past the end is silence."""
-    bands, frames = np.arange(x.shape[0]) / higher, np.arange(x.shape[1]) * faster
-    moved = _interpolated(x, np.minimum(bands, x.shape[0] - 1))
-    paced = _interpolated(moved.T, np.minimum(frames, x.shape[1] - 1)).T
-    return np.asarray(np.where(frames <= x.shape[1] - 1, paced, 0))
 
 
 def _interpolated(x: Array, at: Array) -> Array:

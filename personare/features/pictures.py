@@ -68,10 +68,8 @@ def to_srgb(coded: Array, transfer: int, primaries: int) -> Array:
 
     **Source**: ITU-R BT.2100-2 (PQ, HLG and its display), BT.2408 (white at 203 cd/m2), IEC 61966-2-1.
 
-    Args:
-        coded: (H, W, 3) uint16, red, green, blue as they are stored.
-        transfer: How light was coded, as FFmpeg numbers it; other curves than PQ and HLG are taken as that of sRGB.
-        primaries: Of the colors, as FFmpeg numbers them.
+    ``coded`` is (H, W, 3) uint16, as stored; ``transfer`` and ``primaries`` are as FFmpeg numbers them. Other curves
+    than PQ and HLG are taken as that of sRGB.
     """
     light = _light(transfer)[coded]  # (H, W, 3), 1 is white
     if transfer == ColorTrc.ARIB_STD_B67:
@@ -79,7 +77,9 @@ def to_srgb(coded: Array, transfer: int, primaries: int) -> Array:
     unnamed = transfer in HDR and primaries == ColorPrimaries.UNSPECIFIED
     matrix = _BT2020 if unnamed else WIDE.get(primaries, np.eye(3).tolist())
     light = cv2.transform(light, np.array(matrix, np.float32)).reshape(coded.shape)
-    return np.asarray(_screen()[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.uint16)])
+    even = np.linspace(0, 1, _STEPS + 1)
+    code = np.where(even <= 0.0031308, 12.92 * even, 1.055 * even ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(255 * code).astype(np.uint8)[(np.clip(light, 0, 1) * _STEPS + 0.5).astype(np.uint16)])
 
 
 @cache
@@ -95,11 +95,3 @@ def _light(transfer: int) -> Array:
     else:
         light = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4)
     return np.asarray(light, np.float32)
-
-
-@cache
-def _screen() -> Array:
-    """Return sRGB codes of light from 0 to 1 in even steps, uint8."""
-    light = np.linspace(0, 1, _STEPS + 1)
-    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(np.rint(255 * code), np.uint8)

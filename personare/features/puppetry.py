@@ -18,36 +18,24 @@ from personare.features.video import VideoWriter
 
 __all__ = ["Puppet", "course_of", "knows_face", "rest_of"]
 
-# What a coder of faces calls an action unit, and which shapes of the drawing do it (Ekman and Friesen's FACS).
-_UNITS: Final[Mapping[str, tuple[str, ...]]] = {
-    "AU01": ("browInnerUp",),
-    "AU02": ("browOuterUpLeft", "browOuterUpRight"),
-    "AU04": ("browDownLeft", "browDownRight"),
-    "AU05": ("eyeWideLeft", "eyeWideRight"),
-    "AU06": ("cheekSquintLeft", "cheekSquintRight"),
-    "AU07": ("eyeSquintLeft", "eyeSquintRight"),
-    "AU09": ("noseSneerLeft", "noseSneerRight"),
-    "AU10": ("mouthUpperUpLeft", "mouthUpperUpRight"),
-    "AU12": ("mouthSmileLeft", "mouthSmileRight"),
-    "AU14": ("mouthDimpleLeft", "mouthDimpleRight"),
-    "AU15": ("mouthFrownLeft", "mouthFrownRight"),
-    "AU17": ("mouthShrugLower",),
-    "AU18": ("mouthPucker",),
-    "AU20": ("mouthStretchLeft", "mouthStretchRight"),
-    "AU23": ("mouthPressLeft", "mouthPressRight"),
-    "AU24": ("mouthRollUpper",),
-    "AU25": ("mouthLowerDownLeft", "mouthLowerDownRight"),
-    "AU26": ("jawOpen",),
-    "AU28": ("mouthRollLower",),
-    "AU43": ("eyeBlinkLeft", "eyeBlinkRight"),
-}
+# What a coder of faces calls an action unit, and which shapes of the drawing do it, on one or both sides (Ekman and
+# Friesen's FACS).
+_UNITS: Final[Mapping[str, str]] = {
+    "AU01": "browInnerUp", "AU02": "browOuterUp", "AU04": "browDown", "AU05": "eyeWide", "AU06": "cheekSquint",
+    "AU07": "eyeSquint", "AU09": "noseSneer", "AU10": "mouthUpperUp", "AU12": "mouthSmile", "AU14": "mouthDimple",
+    "AU15": "mouthFrown", "AU17": "mouthShrugLower", "AU18": "mouthPucker", "AU20": "mouthStretch",
+    "AU23": "mouthPress", "AU24": "mouthRollUpper", "AU25": "mouthLowerDown", "AU26": "jawOpen",
+    "AU28": "mouthRollLower", "AU43": "eyeBlink",
+}  # fmt: skip
 _SPOKEN: Final = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel")
 _SLOW_S = 0.25  # how slowly an expression changes
 _BLINK_S = 0.08
 
 
-def _shapes_of(name: str) -> tuple[str, ...]:
-    return (name,) if name in BLENDSHAPES else _UNITS.get(name, ())
+def _shapes_of(name: str) -> list[str]:
+    if name in BLENDSHAPES:
+        return [name]
+    return [shape for side in ("", "Left", "Right") if (shape := _UNITS.get(name, "") + side) in BLENDSHAPES]
 
 
 def knows_face(columns: Sequence[str]) -> bool:
@@ -114,14 +102,10 @@ def course_of(
 
 
 def rest_of(values: Array, columns: Sequence[str]) -> Array:
-    """Return where each shape rests, over a group's recordings: readers of faces see half a frown in a still face.
+    """Return where each shape rests over a group, (52,): readers of faces see half a frown in a still face.
 
-    Args:
-        values: (N, D) statistics, by ``columns`` as in :func:`course_of`; or (N, T, D), courses.
-        columns: What the D are.
-
-    Returns:
-        (52,) in ``BLENDSHAPES`` order: half of the recordings lie below it.
+    Half of the recordings lie below it. Values are (N, D) statistics, by ``columns`` as in :func:`course_of`; or
+    (N, T, D), courses.
     """
     means = values.mean(axis=1) if values.ndim == 3 else values  # (N, D)
     rest = np.zeros(len(BLENDSHAPES))
@@ -137,10 +121,7 @@ def rest_of(values: Array, columns: Sequence[str]) -> Array:
 class Puppet:
     """The drawn face, filmed.
 
-    Attributes:
-        size: Side of the square picture in pixels.
-        rate_hz: Frames a second.
-        sway: How far the head turns to and fro, radians.
+    Its head turns to and fro as far as ``sway``, in radians.
     """
 
     size: int = 192
@@ -148,7 +129,6 @@ class Puppet:
     sway: float = 0.05
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.size < 32 or self.rate_hz <= 0 or self.sway < 0:
             raise OptionError(
                 f"A film needs a size of 32 pixels or more, a rate above 0 Hz and a sway of 0 or more, given "

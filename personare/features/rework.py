@@ -26,19 +26,12 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     Recordings longer than a minute go minute by minute, with 0.2 s faded into each other, so that what the rule needs
     in memory does not grow with their length. Nothing above 8 kHz is passed on.
 
-    Args:
-        speech: Any rate, any channels.
-        change: Takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
-            returns (N,). It is called once for each minute and channel and must treat them alike.
+    ``change`` takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
+    returns (N,). It is called once for each minute and channel and must treat them alike.
 
     Returns:
         Speech with the shape, rate and level of the given one, nowhere above 0.99. Where the given one is silent
         (below -80 dBFS) it is zero: what nobody can hear is not passed on either.
-
-    Example:
-        >>> tone = Signal(values=np.ones((4410, 2), np.float32) / 2, rate_hz=44100)
-        >>> rework(tone, lambda samples: -samples).values.shape
-        (4410, 2)
     """
     if len(speech.values) == 0:
         raise DataError("A recording without samples cannot be changed. Leave it out.")
@@ -54,7 +47,12 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
         for start in range(0, len(samples), size):
             if start and len(samples) - start <= fade:
                 break  # the block before has covered this rest
-            new = _at_16_khz(samples[start : start + size + fade], rate_hz, change)
+            part = samples[start : start + size + fade]
+            low = resample(Signal(values=part[:, None], rate_hz=rate_hz), RATE_HZ).values[:, 0]
+            filled = np.pad(low, (0, max(0, math.ceil(SHORTEST_S * RATE_HZ) - len(low))))
+            new = np.nan_to_num(np.asarray(change(filled), np.float32))[: len(low)]
+            back = resample(Signal(values=new[:, None], rate_hz=RATE_HZ), rate_hz).values[: len(part), 0]
+            new = np.pad(back, (0, len(part) - len(back)))
             if start:
                 new[:fade] *= np.linspace(0, 1, fade, dtype=np.float32)
             if start + size + fade < len(samples):
@@ -62,11 +60,3 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
             total[start : start + len(new)] += new
             tell(channel * speech.duration_s + min(start + size, len(samples)) / rate_hz, total_s)
     return match_loudness(replace(speech, values=changed), speech)
-
-
-def _at_16_khz(samples: Array, rate_hz: float, change: Callable[[Array], Array]) -> Array:
-    low = resample(Signal(values=samples[:, None], rate_hz=rate_hz), RATE_HZ).values[:, 0]
-    filled = np.pad(low, (0, max(0, math.ceil(SHORTEST_S * RATE_HZ) - len(low))))
-    new = np.nan_to_num(np.asarray(change(filled), np.float32))[: len(low)]
-    back = resample(Signal(values=new[:, None], rate_hz=RATE_HZ), rate_hz).values[: len(samples), 0]
-    return np.asarray(np.pad(back, (0, len(samples) - len(back))))

@@ -20,13 +20,13 @@ import pandas as pd
 from PIL import Image, PngImagePlugin
 
 from personare.core.errors import DataError, MissingModelError
-from personare.core.types import Array, Evidence, LocatedFrame
+from personare.core.types import Array, Batch, LocatedFrame
 from personare.data.atomic import replacing, write_json, write_text
 from personare.data.media import track_of
 from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
-from personare.features.face import pictures
+from personare.features.face import square
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import PICTURES, read_picture
@@ -52,19 +52,12 @@ _SIZE = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """What a file holds.
+    """What a file holds."""
 
-    Attributes:
-        kind: ``table`` (D,), ``signal`` (T, D), ``spectrogram`` (F, T), ``picture`` (3, H, W) or ``text``.
-        values: The array; whole numbers of a known range keep their type, so that a cohort fits in memory.
-        columns: Names of the columns of a table or a signal, where known.
-        rate_hz: Samples a second of a signal; 0 where there is none.
-    """
-
-    kind: str
-    values: Array | str
-    columns: tuple[str, ...] = ()
-    rate_hz: float = 0.0
+    kind: str  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
+    values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
+    columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
+    rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
 
 
 def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
@@ -189,8 +182,8 @@ class _SmallPictures:
             return
         self._kept["frames"].append(cv2.resize(image, (_SIZE, _SIZE), interpolation=cv2.INTER_AREA))
         if box is not None and not np.isnan(box).any():
-            self._kept["crops"].append(pictures([image], [box], size=_SIZE)[0])
-            self._kept["faces112"].append(pictures([image], [box], size=112)[0])
+            self._kept["crops"].append(square(image, box, size=_SIZE))
+            self._kept["faces112"].append(square(image, box, size=112))
 
     def views(self) -> dict[str, Array]:
         """Return ``crops`` and ``frames`` (F, 64, 64, 3) at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
@@ -205,11 +198,8 @@ def face_views(
 ) -> dict[str, Array]:
     """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
 
-    Args:
-        path: A video.
-        names: Some of ``FACE_VIEWS``.
-        boxes: (frames, 4) pixels; NaN where there is no face.
-        landmarker: Reads the mesh off the picture itself; without one, no ``blendshapes`` and ``landmarks``.
+    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. The mesh is read off the picture itself; without a
+    landmarker there are no ``blendshapes`` and ``landmarks``.
 
     Returns:
         Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
@@ -278,10 +268,8 @@ def observe(
     faces = locations / f"{name}.npz"
     found: dict[str, Array] = {}
     problems: list[str] = []
-    for track in ("audio", "video"):
+    for track in [track for track in ("audio", "video") if track in files]:
         try:
-            if track not in files:
-                continue
             if track == "audio":
                 found |= voice_views(files[track], views)
             elif original:
@@ -337,9 +325,9 @@ class _View(Mapping[str, Array]):
         return len(self._arrays)
 
 
-def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
+def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
     """Return what ``observe`` wrote of the recordings in a table's index, read view by view when first looked at."""
-    return Evidence(table=rows, views={view: _View(folder, list(rows.index), view) for view in views})
+    return Batch.of(rows, {view: _View(folder, list(rows.index), view) for view in views})
 
 
 # Arrays as files
@@ -347,32 +335,26 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Evidence:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackForm:
-    """What the files of a track have in common: their format, nothing of their content.
-
-    Attributes:
-        kind: ``table``, ``signal``, ``spectrogram``, ``picture``, ``text``, ``sound`` or ``film``.
-        suffix: With its dot.
-        about: Rate and units.
-        whole: Values are whole numbers 0 to 255.
-        every: By column of a signal, how many rows apart its values are; in the rows between it has none.
-    """
+    """What the files of a track have in common: their format, nothing of their content."""
 
     kind: Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
-    suffix: str
-    about: Mapping[str, Any] = field(default_factory=dict)
-    whole: bool = False
+    suffix: str  # with its dot
+    about: Mapping[str, Any] = field(default_factory=dict)  # rate and units
+    whole: bool = False  # values are whole numbers 0 to 255
     every: Mapping[int, int] = field(default_factory=dict)
+    """By column of a signal, how many rows apart its values are; in the rows between it has none."""
 
 
 def form_of(path: Path) -> TrackForm:
     """Return the form of a track, from one of its files."""
     kind = track_of(path.name)
-    if kind == "audio":
-        return TrackForm(kind="sound", suffix=".wav")
-    if kind == "video":
-        return TrackForm(kind="film", suffix=".mp4")
-    if kind == "text":
-        return TrackForm(kind="text", suffix=".txt")
+    media = {
+        "audio": TrackForm(kind="sound", suffix=".wav"),
+        "video": TrackForm(kind="film", suffix=".mp4"),
+        "text": TrackForm(kind="text", suffix=".txt"),
+    }
+    if kind in media:
+        return media[kind]
     track = read_track(path, picture=8, landmarker=None)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
@@ -397,14 +379,8 @@ def write_track(
 ) -> None:
     """Write a track and its sidecar, in which ``note`` is said (and in a picture itself); reading turns it round.
 
-    A column ``NAME_missing`` that ``read_batch`` added is taken out again: where it says so, NAME has no value.
-
-    Args:
-        path: Ends in the form's suffix.
-        values: One row of a batch: (D,), (T, D), (1, F, T), (3, H, W) or a text.
-        form: How; not sound or film.
-        columns: Names of the columns of a table or a signal.
-        note: What is said.
+    ``values`` are one row of a batch: (D,), (T, D), (1, F, T), (3, H, W) or a text. A column ``NAME_missing`` that
+    ``read_batch`` added is taken out again: where it says so, NAME has no value.
     """
     about = {**form.about, **note}
     if form.kind in ("sound", "film"):

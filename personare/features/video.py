@@ -40,35 +40,19 @@ _AHEAD_S = 0.5  # sound is written this far ahead of the picture, so that player
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a video's header says.
+    """What a video's header says."""
 
-    Attributes:
-        width: Pixels, as seen (after rotation).
-        height: Pixels, as seen.
-        rate_hz: Frames a second, averaged over the video.
-        frames: Number of frames, where the header gives one; a few may be hidden by an edit list.
-        duration_s: Length in seconds.
-        has_sound: Whether there is a sound track.
-        pixel_aspect: Width of a pixel over its height; 1 for square pixels.
-    """
-
-    width: int
+    width: int  # pixels, as seen (after rotation)
     height: int
-    rate_hz: float
-    frames: int | None
+    rate_hz: float  # frames a second, averaged over the video
+    frames: int | None  # where the header gives a number; a few may be hidden by an edit list
     duration_s: float
     has_sound: bool
-    pixel_aspect: float = 1.0
+    pixel_aspect: float = 1.0  # width of a pixel over its height
 
 
 def probe(path: Path) -> VideoInfo:
-    """Read the header and the first frame of a video in any container FFmpeg knows, or of a still picture.
-
-    Example:
-        >>> probe(Path("nobody.mp4"))
-        Traceback (most recent call last):
-        personare.core.errors.DataError: nobody.mp4 does not exist. Check the name.
-    """
+    """Read the header and the first frame of a video in any container FFmpeg knows, or of a still picture."""
     if _is_picture(path):
         height, width = decoded(path).shape[:2]
         return VideoInfo(width=width, height=height, rate_hz=25.0, frames=1, duration_s=0.04, has_sound=False)
@@ -88,7 +72,7 @@ def probe(path: Path) -> VideoInfo:
             frames=stream.frames or None,
             duration_s=duration_s,
             has_sound=bool(played(container, "audio")),
-            pixel_aspect=1 / aspect if _is_sideways(frame) else aspect,
+            pixel_aspect=1 / aspect if _turn(frame)[0] else aspect,
         )
 
 
@@ -273,24 +257,21 @@ def _is_transparent(frame: Any) -> bool:
 def _seen(image: Array, frame: Any, crop: Crop) -> Array:
     """Crop a picture, then turn and mirror it as its container's display matrix says (phones film sideways)."""
     image = image[crop.top : image.shape[0] - crop.bottom, crop.left : image.shape[1] - crop.right]
-    a, b, c, d = _matrix(frame)
-    if _is_sideways(frame):
-        image, a, d = np.swapaxes(image, 0, 1), c, b
-    return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+    sideways, down, across = _turn(frame)
+    if sideways:
+        image = np.swapaxes(image, 0, 1)
+    return np.ascontiguousarray(image[::down, ::across])
 
 
-def _is_sideways(frame: Any) -> bool:
-    """Whether x and y change places."""
-    a, b, _, _ = _matrix(frame)
-    return abs(b) > abs(a)
-
-
-def _matrix(frame: Any) -> tuple[int, int, int, int]:
+def _turn(frame: Any) -> tuple[bool, int, int]:
+    """Return whether x and y change places, and then the steps down and across in which a picture is shown."""
     side_data = frame.side_data.get("DISPLAYMATRIX")
     if side_data is None:
-        return 1, 0, 0, 1
+        return False, 1, 1
     a, b, _, c, d = np.frombuffer(bytes(side_data), dtype=np.int32)[:5].tolist()
-    return a, b, c, d
+    sideways = abs(b) > abs(a)
+    down, across = (b, c) if sideways else (d, a)
+    return sideways, -1 if down < 0 else 1, -1 if across < 0 else 1
 
 
 class VideoWriter:
@@ -300,16 +281,7 @@ class VideoWriter:
     removed when the ``with`` block ends in an error. A width or height that is odd is made even by repeating the last
     column or row, because H.264 in its playable form has no odd sizes; positions in the picture stay the same.
 
-    Args:
-        path: Ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
-        width: Of the pictures, pixels.
-        height: Of the pictures, pixels.
-        rate_hz: Frames a second, where ``write`` is given no times.
-        pixel_aspect: Width of a pixel over its height.
-        crf: Constant rate factor of x264: 0 lossless ... 51 worst.
-        preset: x264's preset.
-        threads: Cores to encode with; 0 = all.
-        note: The file's own comment, for whoever finds it alone.
+    The path ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
 
     Example:
         >>> import tempfile
@@ -326,12 +298,12 @@ class VideoWriter:
         *,
         width: int,
         height: int,
-        rate_hz: float,
+        rate_hz: float,  # where ``write`` is given no times
         pixel_aspect: float = 1.0,
-        crf: int = 23,
+        crf: int = 23,  # x264's rate factor: 0 lossless ... 51 worst
         preset: str = "veryfast",
-        threads: int = 0,
-        note: str = "",
+        threads: int = 0,  # 0 = all cores
+        note: str = "",  # the file's own comment, for whoever finds it alone
     ) -> None:
         if path.suffix.lower() not in _CONTAINERS:
             raise OptionError(f"{path.name} must end in {', '.join(_CONTAINERS)}. Choose such a name.")
@@ -400,17 +372,14 @@ class VideoWriter:
                         self._sound.write(until_s=float("inf"))
                     self._container.mux(self._stream.encode())
                 self._container.close()
+                if kind is None and not self._frames:
+                    raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
                 if kind is None:
-                    self._publish()
+                    with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the end shows here
+                        next(written.decode(video=0))
+                    self._temporary.replace(self._path)
         finally:
             self._temporary.unlink(missing_ok=True)
-
-    def _publish(self) -> None:
-        if not self._frames:
-            raise DataError(f"{self._path.name} got no picture, so it was not written. Check the source.")
-        with av.open(f"file:{self._temporary}") as written:  # a disk that filled up at the very end shows here
-            next(written.decode(video=0))
-        self._temporary.replace(self._path)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:

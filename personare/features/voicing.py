@@ -10,7 +10,7 @@ from scipy.signal import get_window
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
-from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank
+from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank, triangles
 
 _UNMIXING = 40  # updates of the power spectrum; more changes nothing that can be heard
 _MOMENTUM = 0.99
@@ -36,20 +36,10 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     dB), and 128, as data sets publish them (frames of 64 ms, every 16 ms, decibels scaled clip by clip to [0, 1]; they
     are taken to span 80 dB, and come out at the level of speech). Silence at the end is cut off.
 
-    Args:
-        mel: (bands, T) in [0, 1], lowest band first.
-        rng: Gives the phases to begin with.
-        iterations: Of the search for phases that fit together.
-
-    Returns:
-        One channel at 16 kHz, within [-1, 1].
+    Takes (bands, T) in [0, 1], lowest band first; gives one channel at 16 kHz, within [-1, 1].
 
     **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
-
-    Example:
-        >>> voiced(np.full((64, 51), 0.6), rng=np.random.default_rng(0)).values.shape
-        (8000, 1)
     """
     if iterations < 1:
         raise OptionError(f"iterations must be at least 1, not {iterations}. Give e.g. 32.")
@@ -63,7 +53,15 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     power = bank @ bands / reach  # (513, T)
     for _ in range(_UNMIXING):  # lowers the Kullback-Leibler divergence, which counts quiet bands like loud ones
         power *= bank @ (bands / (bank.T @ power + _TINY)) / reach
-    samples = _phased(np.sqrt(power / (kind.gain or 1.0)).T, kind, rng, iterations)
+    size = np.sqrt(power / (kind.gain or 1.0)).T  # (T, 513)
+    guess = np.exp(2j * np.pi * rng.random(size.shape))
+    before = np.zeros_like(guess)
+    for _ in range(iterations):
+        heard = _spectra(_overlapped(size * guess, kind), kind)
+        guess = heard - _MOMENTUM / (1 + _MOMENTUM) * before
+        guess /= np.abs(guess) + _TINY
+        before = heard
+    samples = _overlapped(size * guess, kind)
     if kind.gain is None:
         samples *= _LOUDNESS / max(float(np.sqrt(np.mean(samples**2))), _TINY)
     samples /= max(1.0, float(np.abs(samples).max()) / 0.99)
@@ -77,12 +75,7 @@ def spoken_frames(mel: Array) -> int:
 
 
 def mel_of(samples: Array, bands: int) -> Array:
-    """Return the log-mel spectrogram in [0, 1] of samples (N,) that :func:`voiced` turns round, (64 or 128 bands, T).
-
-    Example:
-        >>> mel_of(np.ones(16000), 128).shape
-        (128, 63)
-    """
+    """Return the log-mel spectrogram (64 or 128 bands, T), 0 to 1, of samples (N,) that :func:`voiced` turns round."""
     kind = _kind(np.zeros((bands, 2)))
     power = np.abs(_spectra(samples, kind)) ** 2 @ kind.bank(bands)  # (T, bands)
     top = float(power.max()) if kind.gain is None else 1 / kind.gain
@@ -97,18 +90,6 @@ def _kind(mel: Array) -> _Mel:
     if not np.isfinite(mel).all():
         raise DataError("A spectrogram to be heard must hold numbers only. Replace what is missing or infinite.")
     return _KINDS[len(mel)]
-
-
-def _phased(size: Array, kind: _Mel, rng: np.random.Generator, iterations: int) -> Array:
-    """Return samples whose spectra have about this size, (T, 513)."""
-    guess = np.exp(2j * np.pi * rng.random(size.shape))
-    before = np.zeros_like(guess)
-    for _ in range(iterations):
-        heard = _spectra(_overlapped(size * guess, kind), kind)
-        guess = heard - _MOMENTUM / (1 + _MOMENTUM) * before
-        guess /= np.abs(guess) + _TINY
-        before = heard
-    return _overlapped(size * guess, kind)
 
 
 def _spectra(samples: Array, kind: _Mel) -> Array:
@@ -146,9 +127,7 @@ def _slaney_bank(bands: int) -> Array:
     top = knee + np.log(RATE_HZ / 2 / (knee * per_mel)) / step
     mel = np.linspace(0, top, bands + 2)
     edges = np.where(mel < knee, mel * per_mel, knee * per_mel * np.exp(step * (mel - knee)))
-    at = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)[:, None]
-    rising, falling = (at - edges[:-2]) / np.diff(edges)[:-1], (edges[2:] - at) / np.diff(edges)[1:]
-    return np.asarray(np.maximum(0, np.minimum(rising, falling)) * 2 / (edges[2:] - edges[:-2]))
+    return np.asarray(triangles(edges, np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)) * 2 / (edges[2:] - edges[:-2]))
 
 
 _OWN_GAIN = 4 / (N_FFT * float(np.square(get_window("hann", WINDOW)).sum()))

@@ -1,21 +1,16 @@
 """What privacy each person has been charged over all runs, and the refusal of a run that would go past the budget."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import NamedTuple
 
 from personare.core.errors import DataError, OptionError, PolicyError
 from personare.core.types import Spend
 from personare.govern.ledger import Ledger
 
-
-class Composer(Protocol):
-    """Prices everything that touched one person together; ``learn.accounting.compose`` is one."""
-
-    def __call__(self, spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> float:
-        """Return the epsilon, at ``delta``, for a person with so many recordings in each run."""
-        ...
+Composer = Callable[..., float]
+"""Prices everything that touched one person together, as ``learn.accounting.compose(spends, delta, recordings=1)``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,19 +21,17 @@ class Budget:
     delta: float
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.epsilon > 0 or not 0 < self.delta < 1:
             raise OptionError(
                 f"A budget needs an epsilon above 0 and a delta between 0 and 1, given {self.epsilon} and {self.delta}."
             )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """What one run took of one person: the mechanisms, and how many of the person's recordings were in it."""
 
     spends: tuple[Spend, ...]
-    recordings: int = 1
+    recordings: int
 
 
 def charge(
@@ -65,8 +58,7 @@ def charge(
         compose: Prices mechanisms together.
 
     Returns:
-        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget. Where somebody's
-        does not suffice, PolicyError is raised and nothing is written.
+        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget.
 
     Example:
         >>> import tempfile
@@ -87,17 +79,25 @@ def charge(
     if min(people.values()) < 1:
         raise DataError("Everybody in a run has at least one recording; leave out the people who have none.")
     new = {name: Charge(spends=tuple(spends), recordings=count) for name, count in people.items()}
-    earlier = charges(ledger, cohort) if budget else {}
-    accounts = {name: (*earlier.get(name, ()), own) for name, own in new.items()}
-    total = _priced(accounts, budget.delta, compose) if budget else {}
-    over = {name: epsilon for name, epsilon in total.items() if budget and not epsilon <= budget.epsilon}
-    if budget and over:
-        name, worst = max(over.items(), key=lambda item: item[1])
-        raise PolicyError(
-            f"The privacy budget of {len(over)} of {len(people)} people in {cohort} does not suffice: with this run, "
-            f"{name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is allowed. "
-            "Train with more noise or fewer steps, leave these people out, or ask them for more in study.toml."
-        )
+    total: dict[str, float] = {}
+    if budget:
+        earlier = charges(ledger, cohort)
+        prices: dict[tuple[tuple[Spend, ...], int], float] = {}  # people with equal accounts are priced once
+        for name, own in new.items():
+            account = (*earlier.get(name, ()), own)
+            key = tuple(s for c in account for s in c.spends), max(c.recordings for c in account)
+            if key not in prices:
+                prices[key] = compose(key[0], budget.delta, recordings=key[1])
+            total[name] = prices[key]
+        over = {name: epsilon for name, epsilon in total.items() if not epsilon <= budget.epsilon}
+        if over:
+            name, worst = max(over.items(), key=lambda item: item[1])
+            raise PolicyError(
+                f"The privacy budget of {len(over)} of {len(people)} people in {cohort} does not suffice: with this "
+                f"run, {name} would have cost epsilon {worst:.3g} at delta {budget.delta:g}, and {budget.epsilon:g} is "
+                "allowed. Train with more noise or fewer steps, leave these people out, or ask them for more in "
+                "study.toml."
+            )
     kept = [asdict(spend) for spend in spends]
     rows = [
         {"cohort": cohort, "subject": name, "purpose": "training", "spends": kept, "recordings": own.recordings}
@@ -119,15 +119,3 @@ def charges(ledger: Ledger, cohort: str) -> dict[str, tuple[Charge, ...]]:
         own = Charge(spends=tuple(Spend(**spend) for spend in detail["spends"]), recordings=detail["recordings"])
         found[subject] = (*found.get(subject, ()), own)
     return found
-
-
-def _priced(accounts: Mapping[str, tuple[Charge, ...]], delta: float, compose: Composer) -> dict[str, float]:
-    """Price each person's account; people with equal accounts are priced once."""
-    prices: dict[tuple[tuple[Spend, ...], int], float] = {}
-    total = {}
-    for name, account in accounts.items():
-        key = tuple(s for c in account for s in c.spends), max(c.recordings for c in account)
-        if key not in prices:
-            prices[key] = compose(key[0], delta, recordings=key[1])
-        total[name] = prices[key]
-    return total

@@ -6,42 +6,37 @@ modalities it covers (lists separated by commas, or ``all`` for every modality),
 The purposes decide; the scope says in a term other systems understand how the consent was worded.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
 
 import pandas as pd
 
 from personare.core.errors import DataError, PolicyError
 from personare.core.types import Withheld
 
-PURPOSES: Mapping[str, str] = MappingProxyType(
-    {
-        "anonymization": "read the originals to make a protected release of them",
-        "evaluation": "read the originals to measure what a release keeps and what it gives away",
-        "research": "study behavior in the originals themselves, inside the circle of people who may see them",
-        "sharing": "hand originals to somebody named in the consent",
-        "training": "train a model on the originals",
-    }
-)
+PURPOSES = {
+    "anonymization": "read the originals to make a protected release of them",
+    "evaluation": "read the originals to measure what a release keeps and what it gives away",
+    "research": "study behavior in the originals themselves, inside the circle of people who may see them",
+    "sharing": "hand originals to somebody named in the consent",
+    "training": "train a model on the originals",
+}
 """What recordings may be opened for, and what it means: a closed list, so that none can be made up on the spot."""
 
 CONSENT_COLUMNS = ("subject", "scope", "purposes", "modalities", "retention_until", "withdrawn_at")
 
-SCOPES: Mapping[str, str] = MappingProxyType(
-    {
-        "DUO:0000004": "no restriction",
-        "DUO:0000006": "health, medical or biomedical research",
-        "DUO:0000007": "disease specific research",
-        "DUO:0000011": "population origins or ancestry research only",
-        "DUO:0000018": "not for profit, non-commercial use only",
-        "DUO:0000042": "general research use",
-        "DUO:0000043": "clinical care use",
-        "DUO:0000045": "not for profit organisation use only",
-        "DUO:0000046": "non-commercial use only",
-    }
-)
+SCOPES = {
+    "DUO:0000004": "no restriction",
+    "DUO:0000006": "health, medical or biomedical research",
+    "DUO:0000007": "disease specific research",
+    "DUO:0000011": "population origins or ancestry research only",
+    "DUO:0000018": "not for profit, non-commercial use only",
+    "DUO:0000042": "general research use",
+    "DUO:0000043": "clinical care use",
+    "DUO:0000045": "not for profit organisation use only",
+    "DUO:0000046": "non-commercial use only",
+}
 """Known scopes and what they mean."""
 
 _FIX = "Correct the row in consent.tsv, or remove it: without a valid row the person's recordings stay closed."
@@ -102,17 +97,25 @@ def consent_again(
     return pd.concat([edited, added, agreed], ignore_index=True).drop_duplicates(ignore_index=True)
 
 
+def read_tsv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Return a table separated by tabs as text, with at least these columns."""
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} must be a table separated by tabs, but cannot be read: {error}. Correct it."
+        ) from error
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(f"{path} must have the columns {', '.join(columns)}; add {', '.join(missing)}.")
+    return table
+
+
 def read_consent(path: Path) -> pd.DataFrame:
     """Read ``consent.tsv`` as text; a file that does not exist is a table without rows."""
     if not path.exists():
         return no_consent()
-    try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be a table separated by tabs, but cannot be read: {error}. {_FIX}") from error
-    missing = [name for name in CONSENT_COLUMNS if name not in table.columns]
-    if missing:
-        raise DataError(f"{path} must have the columns {', '.join(CONSENT_COLUMNS)}; add {', '.join(missing)}.")
+    table = read_tsv(path, CONSENT_COLUMNS)
     for name in table.columns:
         table[name] = table[name].str.strip().replace("n/a", "")
     table["subject"] = table["subject"].str.removeprefix("sub-")
@@ -128,17 +131,14 @@ def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, to
     own = consent[consent["subject"] == subject]
     if own.empty:
         return f"there is no consent of subject {subject}"
-    covering = [
-        row
-        for row in own.to_dict("records")
-        if purpose in _listed(row["purposes"]) and {"all", modality} & _listed(row["modalities"])
-    ]
+    rows = own.astype(str).to_dict("records")
+    covering = [r for r in rows if purpose in _listed(r["purposes"]) and {"all", modality} & _listed(r["modalities"])]
     if not covering:
         return f"subject {subject} did not consent to {purpose} with {modality}"
-    withdrawn = [str(row["withdrawn_at"]) for row in covering if row["withdrawn_at"]]
+    withdrawn = [row["withdrawn_at"] for row in covering if row["withdrawn_at"]]
     if withdrawn:
         return f"subject {subject} withdrew consent ({withdrawn[0]})"
-    ended = [_ended(str(row["retention_until"]), today) for row in covering]
+    ended = [_ended(row["retention_until"], today) for row in covering]
     return "" if "" in ended else f"the consent of subject {subject} {ended[0]}"
 
 
@@ -159,7 +159,9 @@ def _ended(until: str, today: date) -> str:
 def check_consent(consent: pd.DataFrame) -> list[Withheld]:
     """List every row that does not say what it must, with the fix."""
     found = []
-    for line, row in enumerate(consent.to_dict("records"), start=2):  # line 1 holds the names of the columns
+    for line, row in enumerate(
+        consent.astype(str).to_dict("records"), start=2
+    ):  # line 1 holds the names of the columns
         purposes = _listed(row["purposes"])
         unknown = sorted(purposes - set(PURPOSES))
         problems = {

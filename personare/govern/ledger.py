@@ -81,20 +81,17 @@ class Ledger:
     """
 
     def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _now) -> None:
-        text = str(url_or_path)
-        self._address = text
+        self._address = text = str(url_or_path)
         self._file = None if "://" in text else Path(text)
-        self._who = who
-        self._clock = clock
+        self._who, self._clock = who, clock
         try:
             url = sa.make_url(text) if self._file is None else sa.URL.create("sqlite", database=text)
-            self._sqlite = url.get_backend_name() == "sqlite"
             # NullPool: no connection outlives its use, so nothing stays open and a fork inherits nothing.
-            options = {"timeout": _PATIENCE_S} if self._sqlite else {}
+            options = {"timeout": _PATIENCE_S} if url.get_backend_name() == "sqlite" else {}
             self._engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=options)
         except (SQLAlchemyError, ImportError) as error:
             raise DataError(f"The ledger {text} must be a file or a database URL: {error}.") from error
-        if self._sqlite:
+        if url.get_backend_name() == "sqlite":
             _take_over_transactions(self._engine)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -20,8 +20,6 @@ from scipy.stats import binom
 from personare.core.errors import OptionError
 from personare.core.types import Spend
 
-__all__ = ["Accountant", "as_one_claim", "check_claim", "compose", "epsilon_of", "noise_for", "person_epsilon"]
-
 Accountant = Literal["pld", "prv"]
 
 _GRID = 5e-4  # step of the privacy loss; rounding is upwards, and costs below 0.1 % of epsilon
@@ -45,9 +43,6 @@ def epsilon_of(
         delta: Chance that the bound fails.
         accountant: ``pld`` (Google's dp-accounting) or ``prv`` (Opacus).
 
-    Raises:
-        OptionError: A number out of its range.
-
     **Source**: Y. Doroshenko et al., "Connect the Dots", PETS 2022, arXiv:2207.04380; S. Gopi, Y. T. Lee,
     L. Wutschitz, "Numerical Composition of Differential Privacy", NeurIPS 2021, arXiv:2106.02848.
 
@@ -57,17 +52,13 @@ def epsilon_of(
     """
     check_claim(delta=delta, accountant=accountant)
     _check_mechanism(noise_multiplier, sampling_rate, steps)
-    price = _prv if accountant == "prv" else _pld
-    return price(float(noise_multiplier), float(sampling_rate), int(steps), float(delta))
+    return _epsilon(float(noise_multiplier), float(sampling_rate), int(steps), float(delta), accountant)
 
 
 def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float, accountant: Accountant = "pld") -> float:
     """Return the smallest noise multiplier, to about 1 in 1000, whose cost is at most ``epsilon``.
 
     **Guarantee**: ``epsilon_of`` of the result, with the same arguments, does not exceed ``epsilon``.
-
-    Raises:
-        OptionError: A number out of its range.
 
     Example:
         >>> sigma = noise_for(1.0, 0.1, 100, 1e-5)
@@ -84,16 +75,6 @@ def person_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, de
 
     **Guarantee**: an upper bound, exact up to rounding if in the worst case all of a person's recordings pull the
     model the same way. Each is drawn on its own, so a step may hold any number of them.
-
-    Args:
-        noise_multiplier: Of a mechanism that protects one recording.
-        sampling_rate: Chance of each recording to be in a step.
-        steps: How many.
-        delta: Chance that the bound fails.
-        recordings: How many recordings the person has.
-
-    Raises:
-        OptionError: A number out of its range.
 
     **Source**: Z. Charles et al., "Fine-Tuning Large Language Models with User-Level Differential Privacy", 2024,
     arXiv:2407.07737 (mixtures of Gaussians).
@@ -120,9 +101,6 @@ def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> fl
         spends: Mechanisms; the epsilons stated in them are not looked at.
         delta: Chance that the bound on all of them together fails.
         recordings: How many recordings the person has in each run that protects single recordings.
-
-    Raises:
-        OptionError: A number out of its range.
 
     Example:
         >>> once = Spend(unit="person", sampling_rate=1.0, noise_multiplier=10.0, steps=4, epsilon=0.9, delta=1e-3,
@@ -155,11 +133,7 @@ def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
 
 
 def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") -> None:
-    """Refuse an epsilon, a delta or an accountant that can be no claim.
-
-    Raises:
-        OptionError: Says which.
-    """
+    """Refuse an epsilon, a delta or an accountant that can be no claim."""
     if not 0 < epsilon <= _LARGEST:
         raise OptionError(
             f"epsilon must be above 0 and at most {_LARGEST}, it is {epsilon}: from 10 on it promises next to nothing. "
@@ -183,24 +157,21 @@ def _check_mechanism(noise_multiplier: float, sampling_rate: float, steps: int) 
 
 
 @cache
-def _pld(noise_multiplier: float, sampling_rate: float, steps: int, delta: float) -> float:
-    if sampling_rate == 1:
+def _epsilon(noise_multiplier: float, rate: float, steps: int, delta: float, accountant: Accountant) -> float:
+    if accountant == "pld" and rate == 1:
         return float(gaussian_mechanism.get_epsilon_gaussian(noise_multiplier / math.sqrt(steps), delta))
-    mechanism = (noise_multiplier, sampling_rate, steps, 1)
-    return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
-
-
-@cache
-def _prv(noise_multiplier: float, sampling_rate: float, steps: int, delta: float) -> float:
-    if sampling_rate == 1:  # one release of everybody with less noise is the same, and Opacus needs a rate below 1
-        noise_multiplier, sampling_rate, steps = noise_multiplier / math.sqrt(steps), math.nextafter(1, 0), 1
-    accountant = PRVAccountant()
-    accountant.history = [(noise_multiplier, sampling_rate, steps)]
+    if accountant == "pld":
+        mechanism = (noise_multiplier, rate, steps, 1)
+        return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
+    if rate == 1:  # one release of everybody with less noise is the same, and Opacus needs a rate below 1
+        noise_multiplier, rate, steps = noise_multiplier / math.sqrt(steps), math.nextafter(1, 0), 1
+    prv = PRVAccountant()
+    prv.history = [(noise_multiplier, rate, steps)]
     with warnings.catch_warnings():  # Opacus asks RDP for the width of its grid only; a wide one does no harm
         warnings.simplefilter("ignore", UserWarning)
         with np.errstate(all="ignore"):
-            first = float(accountant.get_epsilon(delta))
-            return min(first, float(accountant.get_epsilon(delta, eps_error=0.01 * first))) if first < 1 else first
+            first = float(prv.get_epsilon(delta))
+            return min(first, float(prv.get_epsilon(delta, eps_error=0.01 * first))) if first < 1 else first
 
 
 def _grid(noise_multiplier: float, rate: float, steps: int, recordings: int) -> float:

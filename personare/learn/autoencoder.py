@@ -1,5 +1,6 @@
-"""A small autoencoder of square pictures, and the loop that trains it to undo masking and noise."""
+"""A small autoencoder of square pictures, trained to undo masking and noise."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,10 +9,9 @@ import torch
 from torch import nn
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array
-from personare.learn.loop import one_core
-
-__all__ = ["Autoencoder", "Damage", "TrainingPlan", "fresh", "reconstruct", "train_autoencoder"]
+from personare.learn.loop import descend, one_core
 
 
 class Autoencoder(nn.Module):
@@ -29,28 +29,27 @@ class Autoencoder(nn.Module):
             raise OptionError(f"size must be a multiple of 8 and at least 16 pixels, it is {size}.")
         if channels not in (1, 3) or latent < 1:
             raise OptionError(f"channels must be 1 or 3 and latent at least 1, they are {channels} and {latent}.")
-        side, widths = size // 8, (16, 32, 64)
+        side = size // 8
         self.down = nn.Sequential(
-            nn.Conv2d(channels, widths[0], 4, stride=2, padding=1),
+            nn.Conv2d(channels, 16, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(widths[0], widths[1], 4, stride=2, padding=1),
+            nn.Conv2d(16, 32, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(widths[1], widths[2], 4, stride=2, padding=1),
+            nn.Conv2d(32, 64, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
             nn.Flatten(),
-            nn.Linear(widths[2] * side * side, latent),
+            nn.Linear(64 * side * side, latent),
         )
         self.up = nn.Sequential(
-            nn.Linear(latent, widths[2] * side * side),
+            nn.Linear(latent, 64 * side * side),
             nn.LeakyReLU(0.1),
-            nn.Unflatten(1, (widths[2], side, side)),
-            nn.ConvTranspose2d(widths[2], widths[1], 4, stride=2, padding=1),
+            nn.Unflatten(1, (64, side, side)),
+            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
-            nn.ConvTranspose2d(widths[1], widths[0], 4, stride=2, padding=1),
+            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
             nn.LeakyReLU(0.1),
-            nn.ConvTranspose2d(widths[0], channels, 4, stride=2, padding=1),
+            nn.ConvTranspose2d(16, channels, 4, stride=2, padding=1),
         )
-
         self.mean = nn.Parameter(torch.zeros(channels, size, size))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
@@ -87,15 +86,12 @@ class Damage:
         noise: Standard deviation of Gaussian noise; pictures lie in [-1, 1].
     """
 
-    mask: float = 0.25
-    noise: float = 0.1
+    mask: PartShare = 0.25
+    noise: NotNegative = 0.1
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if not 0 <= self.mask < 1:
-            raise OptionError(f"mask must be a share from 0 to below 1, it is {self.mask}.")
-        if self.noise < 0:
-            raise OptionError(f"noise must not be negative, it is {self.noise}.")
+        check_options(self)
 
     def __call__(self, pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
         """Return damaged copies of (B, C, size, size) pictures."""
@@ -107,73 +103,46 @@ class Damage:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingPlan:
-    """How long and how fast the network learns.
+    """How long and how fast (Adam's rate) the network learns, and of how many pictures a step."""
 
-    Attributes:
-        steps: Times it is corrected.
-        batch: Pictures a step.
-        learning_rate: Of Adam.
-    """
-
-    steps: int = 200
-    batch: int = 64
-    learning_rate: float = 0.001
+    steps: Count = 200
+    batch: Count = 64
+    learning_rate: Positive = 0.001
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.steps < 1 or self.batch < 1 or self.learning_rate <= 0:
-            raise OptionError(
-                "steps and batch must be at least 1 and learning_rate above 0, they are "
-                f"{self.steps}, {self.batch} and {self.learning_rate}."
-            )
+        check_options(self)
 
 
 def train_autoencoder(
     network: Autoencoder, pictures: Array, *, damage: Damage, plan: TrainingPlan, draw: torch.Generator
 ) -> list[float]:
-    """Teach a network to give back whole pictures from damaged ones.
-
-    Args:
-        network: Trained in place.
-        pictures: (N, size, size, C) uint8.
-        damage: What is done to each picture before it is shown.
-        plan: How it is trained.
-        draw: Source of order, masks and noise.
+    """Teach a network in place to give back whole (N, size, size, C) uint8 pictures from damaged ones.
 
     Returns:
         Mean squared error at each step, in units where pictures lie in [-1, 1].
-
-    Raises:
-        DataError: There is no picture.
     """
     if not len(pictures):
         raise DataError("There is no picture to train an autoencoder on: no face was found in any recording.")
     whole = to_tensor(pictures)
     with torch.no_grad():
         network.mean.copy_(whole.mean(dim=0))
+
+    def batches() -> Iterator[torch.Tensor]:
+        """Go through all pictures in a new order again and again."""
+        left = torch.empty(0, dtype=torch.long)
+        for _ in range(plan.steps):
+            while len(left) < min(plan.batch, len(whole)):
+                left = torch.cat([left, torch.randperm(len(whole), generator=draw)])
+            yield whole[left[: plan.batch]]  # (B, C, size, size)
+            left = left[plan.batch :]
+
+    def loss(target: torch.Tensor) -> torch.Tensor:
+        return nn.functional.mse_loss(network(damage(target, draw)), target)
+
     optimizer = torch.optim.Adam(network.parameters(), lr=plan.learning_rate)
-    losses: list[float] = []
     with one_core():
-        network.train()
-        for chosen in _batches(len(whole), plan, draw):
-            target = whole[chosen]  # (B, C, size, size)
-            loss = nn.functional.mse_loss(network(damage(target, draw)), target)
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            losses.append(loss.item())
-        network.eval()
-    return losses
-
-
-def _batches(count: int, plan: TrainingPlan, draw: torch.Generator) -> Iterator[torch.Tensor]:
-    """Yield the pictures of each step, going through all of them in a new order again and again."""
-    left = torch.empty(0, dtype=torch.long)
-    for _ in range(plan.steps):
-        while len(left) < min(plan.batch, count):
-            left = torch.cat([left, torch.randperm(count, generator=draw)])
-        yield left[: plan.batch]
-        left = left[plan.batch :]
+        return descend(network, [batches()], [loss], optimizer=optimizer, longest=math.inf)[0]
 
 
 def reconstruct(network: Autoencoder, pictures: Array, *, damage: Damage, draw: torch.Generator) -> Array:

@@ -8,9 +8,8 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Representation, Transform
+from personare.core.state import restored, state_of
 from personare.core.types import Array, Batch, Spend
-
-__all__ = ["Chain", "Chained"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +18,6 @@ class Chain:
 
     **Guarantee**: that of every link about what it is given, if no later link looks at the recordings again; what an
     earlier link has lost, a later one cannot bring back.
-
-    Attributes:
-        links: In order, at least one.
     """
 
     links: Sequence[Representation]
@@ -43,31 +39,23 @@ class Chain:
         return Chained(links=tuple(fitted))
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Chained":
-        """Build again what ``Chained.state`` returned.
-
-        Raises:
-            DataError: It belongs to another chain.
-        """
+        """Build again what ``Chained.state`` returned."""
         try:
-            told = json.loads(about["links"])
+            texts = json.loads(about["links"])
         except (KeyError, ValueError) as error:
             raise DataError(f"This is not the state of a chain ({error}): fit it again.") from error
-        if len(told) != len(self.links):
-            raise DataError(f"The chain that was saved has {len(told)} links, this one {len(self.links)}.")
+        if len(texts) != len(self.links):
+            raise DataError(f"The chain that was saved has {len(texts)} links, this one {len(self.links)}.")
         links = []
         for i, link in enumerate(self.links):
             own = {n.removeprefix(f"{i}/"): v for n, v in tensors.items() if n.startswith(f"{i}/")}
-            links.append(link.restore(own, told[i]))
+            links.append(restored(link, own, texts[i]))
         return Chained(links=tuple(links))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chained:
-    """Fitted representations in a row.
-
-    Attributes:
-        links: In order.
-    """
+    """Fitted representations in a row."""
 
     links: tuple[Transform, ...]
 
@@ -89,6 +77,6 @@ class Chained:
 
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the arrays of all links, named by their place, and their texts."""
-        parts = [link.state() for link in self.links]
+        parts = [state_of(link) for link in self.links]
         tensors = {f"{i}/{name}": value for i, (own, _) in enumerate(parts) for name, value in own.items()}
-        return tensors, {"links": json.dumps([dict(about) for _, about in parts])}
+        return tensors, {"links": json.dumps([about for _, about in parts])}

@@ -1,15 +1,54 @@
-"""A fixed description of any modality by a row of numbers, for learners that take tables: nothing in it is learned."""
+"""Any modality as a row of numbers by fixed arithmetic and public hashing: nothing here is learned from anybody."""
+
+import re
+from collections.abc import Sequence
 
 import numpy as np
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.utils import murmurhash3_32
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
-from personare.learn.text import ngrams
 
-__all__ = ["describe_batch", "describe_rows"]
+_TEXT_BUCKETS = 512
+_GRID = 6  # pictures are described by the mean color and the spread of 6 x 6 fields
+_WORD = re.compile(r"\w+|[^\w\s]")  # no vocabulary is learned, so none can betray who said a rare word
 
-TEXT_BUCKETS = 512
-GRID = 6  # pictures are described by the mean color and the spread of 6 x 6 fields
+
+def ngrams(texts: Sequence[str], *, buckets: int) -> Array:
+    """Count words and pairs (half of the buckets), and pieces of two to four characters (the other), by a public hash.
+
+    Returns:
+        (N, buckets) float32, each half of length 1 (L2); zeros for an empty text.
+
+    Example:
+        >>> ngrams(["so happy", ""], buckets=64).shape
+        (2, 64)
+    """
+    if not texts:
+        return np.zeros((0, buckets), dtype=np.float32)
+    kinds = (
+        HashingVectorizer(n_features=buckets // 2, ngram_range=(1, 2), token_pattern=_WORD.pattern),
+        HashingVectorizer(n_features=buckets // 2, ngram_range=(2, 4), analyzer="char_wb"),
+    )
+    return np.hstack([kind.transform(list(texts)).toarray() for kind in kinds]).astype(np.float32)
+
+
+def tokens(texts: Sequence[str], *, buckets: int, length: int) -> Array:
+    """Number the first ``length`` words of each text by a public hash.
+
+    Returns:
+        (N, length) int64 in 1 to ``buckets``; 0 where the text has ended.
+
+    Example:
+        >>> tokens(["no no"], buckets=100, length=3)[0].tolist()[2]
+        0
+    """
+    numbers = np.zeros((len(texts), length), dtype=np.int64)
+    for row, text in enumerate(texts):
+        words = _WORD.findall(text.lower())[:length]
+        numbers[row, : len(words)] = [murmurhash3_32(word, positive=True) % buckets + 1 for word in words]
+    return numbers
 
 
 def describe_rows(values: Array) -> Array:
@@ -28,31 +67,22 @@ def describe_rows(values: Array) -> Array:
         (2, 15)
     """
     if values.dtype.kind == "U":
-        return ngrams(values.tolist(), buckets=TEXT_BUCKETS)
+        return ngrams(values.tolist(), buckets=_TEXT_BUCKETS)
     if values.ndim == 2:
         return values.astype(np.float32)
-    if values.ndim == 3:
-        return _over_time(values)
-    if values.shape[1] == 1:
-        return _over_time(values[:, 0].swapaxes(1, 2))
-    fields = [f for row in np.array_split(values, GRID, axis=2) for f in np.array_split(row, GRID, axis=3) if f.size]
-    found = [part for f in fields for part in (f.mean(axis=(2, 3)), f.std(axis=(2, 3)))]
-    return np.concatenate(found, axis=1).astype(np.float32)
-
-
-def _over_time(x: Array) -> Array:
-    """Describe (N, T, D) by five numbers a channel, (N, 5 D)."""
-    steps = np.abs(np.diff(x, axis=1, append=x[:, -1:])).mean(axis=1)
-    parts = (x.mean(axis=1), x.std(axis=1), x.min(axis=1), x.max(axis=1), steps)
+    if values.ndim == 3 or values.shape[1] == 1:
+        x = values if values.ndim == 3 else values[:, 0].swapaxes(1, 2)  # (N, T, D)
+        steps = np.abs(np.diff(x, axis=1, append=x[:, -1:])).mean(axis=1)
+        parts = [x.mean(axis=1), x.std(axis=1), x.min(axis=1), x.max(axis=1), steps]
+    else:
+        bands = np.array_split(values, _GRID, axis=2)
+        fields = [field for band in bands for field in np.array_split(band, _GRID, axis=3) if field.size]
+        parts = [part for field in fields for part in (field.mean(axis=(2, 3)), field.std(axis=(2, 3)))]
     return np.concatenate(parts, axis=1).astype(np.float32)
 
 
 def describe_batch(batch: Batch, modalities: tuple[str, ...]) -> Array:
-    """Put the descriptions of modalities side by side, zeros and a bit of 0 where one is missing.
-
-    Raises:
-        DataError: The batch lacks a modality altogether.
-    """
+    """Put the descriptions of modalities side by side, zeros and a bit of 0 where one is missing."""
     if absent := sorted(set(modalities) - set(batch.arrays)):
         raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
     columns = []

@@ -1,12 +1,12 @@
-"""How the opinions of several modalities become one: weights for each recording, in plain numpy.
+"""How the posteriors of several modalities become one: weights for each recording, in plain numpy.
 
-Opinions are probabilities (N, M, C) of N recordings by M modalities over C classes, and ``present`` (N, M) says which
+Posteriors are probabilities (N, M, C) of N recordings by M modalities over C classes, and ``present`` (N, M) says which
 modality was there. A modality that is missing weighs exactly 0; where one alone is left it weighs exactly 1; where all
 are missing the weights are 0 and the answer is chance. Every weight looks at its own recording alone, never at others
 beside it, so fusion after training costs no privacy and does not depend on what else is in a batch.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,9 +14,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import log_softmax, softmax
 
 from personare.core.errors import OptionError
+from personare.core.options import Share, check_options
 from personare.core.types import Array
-
-__all__ = ["Fusion", "divergence", "entropy", "fit_temperature", "hybrid_uncertainty", "stacked_shares", "weigh"]
 
 Rule = Literal["uniform", "fixed", "entropy", "kl", "hybrid"]
 EntropyScale = Literal["log_classes", "sum", "none"]
@@ -25,26 +24,26 @@ Pool = Literal["linear", "log"]
 _TINY = 1e-12
 
 
-def entropy(opinions: Array) -> Array:
-    """Return how undecided each opinion is, (N, M) in nats, from (N, M, C) probabilities.
+def entropy(posteriors: Array) -> Array:
+    """Return the entropy of each posterior, (N, M) in nats.
 
     Example:
         >>> entropy(np.array([[[0.5, 0.5], [1.0, 0.0]]])).round(3).tolist()
         [[0.693, 0.0]]
     """
-    return np.asarray(-np.einsum("nmc,nmc->nm", opinions, np.log(np.maximum(opinions, _TINY))) + 0.0)
+    return np.asarray(-np.einsum("nmc,nmc->nm", posteriors, np.log(np.maximum(posteriors, _TINY))) + 0.0)
 
 
-def divergence(opinions: Array, present: Array) -> Array:
-    """Return how far each opinion is from the others that are present: the sum over n of KL(p_m || p_n), (N, M) nats.
+def divergence(posteriors: Array, present: Array) -> Array:
+    """Return how far each posterior is from the others that are present: the sum over n of KL(p_m || p_n), (N, M) nats.
 
     Example:
         >>> both = np.array([[True, True]])
         >>> divergence(np.array([[[0.5, 0.5], [0.9, 0.1]]]), both).round(3).tolist()
         [[0.511, 0.368]]
     """
-    logs = np.log(np.maximum(opinions, _TINY))
-    crossed = opinions @ logs.swapaxes(1, 2)  # (N, M, M): sum over c of p_m log p_n
+    logs = np.log(np.maximum(posteriors, _TINY))
+    crossed = posteriors @ logs.swapaxes(1, 2)  # (N, M, M): sum over c of p_m log p_n
     own = np.diagonal(crossed, axis1=1, axis2=2)[:, :, None]
     apart = np.maximum(own - crossed, 0) * present[:, None, :] * present[:, :, None]
     return np.asarray(apart.sum(axis=2))
@@ -55,24 +54,18 @@ def _share(values: Array, present: Array) -> Array:
     return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), _TINY))
 
 
-def _min_max(values: Array, present: Array) -> Array:
-    low = np.where(present, values, np.inf).min(axis=1, keepdims=True)
-    high = np.where(present, values, -np.inf).max(axis=1, keepdims=True)
-    return np.asarray(np.where(present, (values - low) / np.maximum(high - low, _TINY), 0.0))
-
-
 def hybrid_uncertainty(
-    opinions: Array,
+    posteriors: Array,
     present: Array,
     *,
     alpha: float = 0.5,
     entropy_scale: EntropyScale = "log_classes",
     kl_scale: KlScale = "sum",
 ) -> Array:
-    """Return PAMRL's uncertainty of each opinion: alpha times its entropy plus (1 - alpha) times its divergence.
+    """Return PAMRL's uncertainty of each posterior: alpha times its entropy plus (1 - alpha) times its divergence.
 
     Args:
-        opinions: (N, M, C) probabilities.
+        posteriors: (N, M, C).
         present: (N, M) bool.
         alpha: Share of the entropy in [0, 1].
         entropy_scale: Entropy over ``log_classes``, over the ``sum`` of all modalities, or as it is (``none``).
@@ -84,16 +77,18 @@ def hybrid_uncertainty(
     **Source:** Sun et al., Applied Sciences 2025, 15, 5229. The paper leaves the normalizations open, so each is an
     option; ours is per recording, never over a data set, so that it costs no privacy.
     """
-    undecided, apart = entropy(opinions), divergence(opinions, present)
+    spread, apart = entropy(posteriors), divergence(posteriors, present)
     if entropy_scale == "log_classes":
-        undecided = undecided / np.log(opinions.shape[2])
+        spread = spread / np.log(posteriors.shape[2])
     elif entropy_scale == "sum":
-        undecided = _share(undecided, present)
+        spread = _share(spread, present)
     if kl_scale == "sum":
         apart = _share(apart, present)
     elif kl_scale == "min_max":
-        apart = _min_max(apart, present)
-    return np.asarray(alpha * undecided + (1 - alpha) * apart)
+        low = np.where(present, apart, np.inf).min(axis=1, keepdims=True)
+        high = np.where(present, apart, -np.inf).max(axis=1, keepdims=True)
+        apart = np.where(present, (apart - low) / np.maximum(high - low, _TINY), 0.0)
+    return np.asarray(alpha * spread + (1 - alpha) * apart)
 
 
 def weigh(uncertainty: Array, present: Array) -> Array:
@@ -109,14 +104,9 @@ def weigh(uncertainty: Array, present: Array) -> Array:
 
 
 def fit_temperature(logits: Array, labels: Array) -> float:
-    """Return the temperature by which logits must be divided to be best calibrated (lowest negative log-likelihood).
+    """Return the temperature in [0.05, 20] under which (N, C) logits explain (N,) labels best; 1 where there are none.
 
-    Args:
-        logits: (N, C), of recordings that training did not see.
-        labels: (N,) int.
-
-    Returns:
-        A factor in [0.05, 20]; 1 where there is nothing to fit it on.
+    They must be of recordings that training did not see.
 
     **Source:** Guo et al., ICML 2017, arXiv:1706.04599.
 
@@ -132,26 +122,22 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     def cost(log_temperature: float) -> float:
         return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
-    found = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-4})
-    return float(np.exp(found.x))
+    best = minimize_scalar(cost, bounds=(np.log(0.05), np.log(20)), method="bounded", options={"xatol": 1e-4})
+    return float(np.exp(best.x))
 
 
-def stacked_shares(opinions: Array, present: Array, labels: Array, pool: Pool = "linear") -> tuple[float, ...]:
-    """Return the fixed share of each modality under which the pooled opinions explain the labels best.
+def stacked_shares(posteriors: Array, present: Array, labels: Array, pool: Pool = "linear") -> tuple[float, ...]:
+    """Return the fixed share of each modality under which the pooled posteriors explain the labels best.
 
-    Args:
-        opinions: (N, M, C) of people that training did not see.
-        present: (N, M).
-        labels: (N,) int.
-        pool: How they are pooled; see ``Fusion``.
+    They must be of people that training did not see.
 
     **Source:** D. H. Wolpert, Stacked generalization, Neural Networks 1992, doi:10.1016/S0893-6080(05)80023-1; shares
     are positive and sum to 1, so that a missing modality can be left out.
     """
-    modalities, rows = int(opinions.shape[1]), np.arange(len(labels))
+    modalities, rows = int(posteriors.shape[1]), np.arange(len(labels))
     if modalities == 1 or not present.any():
         return (1 / modalities,) * modalities
-    logits = np.log(np.maximum(opinions, _TINY))
+    logits = np.log(np.maximum(posteriors, _TINY))
 
     def cost(free: Array) -> float:
         pooled = Fusion(rule="fixed", shares=tuple(softmax(free)), pool=pool)(logits, present)
@@ -163,15 +149,13 @@ def stacked_shares(opinions: Array, present: Array, labels: Array, pool: Pool = 
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """One opinion out of several, recording by recording.
+    """One posterior out of several, recording by recording.
 
     Attributes:
         rule: ``uniform``, ``fixed`` (by ``shares``), or by uncertainty: ``entropy``, ``kl``, ``hybrid``.
-        alpha: Share of the entropy in ``hybrid``.
-        entropy_scale: See ``hybrid_uncertainty``.
-        kl_scale: See ``hybrid_uncertainty``.
+        alpha: This, ``entropy_scale`` and ``kl_scale``: see ``hybrid_uncertainty``.
         shares: By modality, for ``fixed``; they are scaled to sum to 1 over the modalities present.
-        pool: Opinions are averaged as probabilities (``linear``) or as logarithms (``log``).
+        pool: Posteriors are averaged as probabilities (``linear``) or as logarithms (``log``).
         temperatures: By modality, of its logits; empty for 1.
         temperature: Of the answer.
 
@@ -182,50 +166,46 @@ class Fusion:
     """
 
     rule: Rule = "uniform"
-    alpha: float = 0.5
+    alpha: Share = 0.5
     entropy_scale: EntropyScale = "log_classes"
     kl_scale: KlScale = "sum"
     shares: tuple[float, ...] = ()
     pool: Pool = "linear"
-    temperatures: tuple[float, ...] = field(default=())
+    temperatures: tuple[float, ...] = ()
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
-        for name, known in (
-            ("rule", ("uniform", "fixed", "entropy", "kl", "hybrid")),
-            ("entropy_scale", ("log_classes", "sum", "none")),
-            ("kl_scale", ("sum", "min_max", "none")),
-            ("pool", ("linear", "log")),
-        ):
-            if getattr(self, name) not in known:
-                raise OptionError(f"{name} must be one of {', '.join(known)}, it is {getattr(self, name)!r}.")
-        if not 0 <= self.alpha <= 1:
-            raise OptionError(f"alpha must be a share from 0 to 1, it is {self.alpha}.")
+        check_options(self)
         if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
             raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")
 
-    def opinions(self, logits: Array) -> Array:
+    def posteriors(self, logits: Array) -> Array:
         """Return (N, M, C) probabilities of (N, M, C) logits, each modality at its temperature."""
         scale = np.reshape(self.temperatures or (1.0,), (1, -1, 1))
         return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / scale, axis=2))
 
-    def weights(self, opinions: Array, present: Array) -> Array:
+    def weights(self, posteriors: Array, present: Array) -> Array:
         """Return how much each modality counts, (N, M); each row sums to 1, or to 0 where nothing is present."""
         if self.rule in ("uniform", "fixed"):
-            shares = self.shares if self.rule == "fixed" else (1.0,) * opinions.shape[1]
+            shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
             return _share(np.broadcast_to(np.array(shares), present.shape), present)
-        alpha = {"entropy": 1.0, "kl": 0.0}.get(self.rule, self.alpha)
-        options = {"entropy_scale": self.entropy_scale, "kl_scale": self.kl_scale}
-        return weigh(hybrid_uncertainty(opinions, present, alpha=alpha, **options), present)  # type: ignore[arg-type]
+        uncertainty = hybrid_uncertainty(
+            posteriors,
+            present,
+            alpha={"entropy": 1.0, "kl": 0.0}.get(self.rule, self.alpha),
+            entropy_scale=self.entropy_scale,
+            kl_scale=self.kl_scale,
+        )
+        return weigh(uncertainty, present)
 
     def __call__(self, logits: Array, present: Array) -> Array:
         """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""
-        opinions = self.opinions(logits)
-        weights = self.weights(opinions, present)[:, :, None]
+        posteriors = self.posteriors(logits)
+        weights = self.weights(posteriors, present)[:, :, None]
         if self.pool == "linear":
-            pooled = np.log((weights * opinions).sum(axis=1) + _TINY)
+            pooled = np.log((weights * posteriors).sum(axis=1) + _TINY)
         else:
-            pooled = (weights * np.log(np.maximum(opinions, _TINY))).sum(axis=1)
+            pooled = (weights * np.log(np.maximum(posteriors, _TINY))).sum(axis=1)
         fused = softmax(pooled / self.temperature, axis=1)
         return np.asarray(np.where(present.any(axis=1, keepdims=True), fused, 1 / logits.shape[2]))

@@ -1,11 +1,13 @@
-"""Linear softmax heads on fixed features, many at once, privately or not, with gradients clipped in closed form.
+"""Linear heads on fixed features, many at once, privately or not: by clipped gradients, or by noised least squares.
 
 The gradient of one recording is an outer product, so its norm is the product of two norms and needs no per-sample
 gradient in memory. Heads that differ in whom they learn from (shadow heads) share every matrix product.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 import numpy as np
@@ -13,12 +15,12 @@ import torch
 from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array
-from personare.learn.privacy import PaidBatch, PrivacyPlan
-
-__all__ = ["Examples", "HeadTraining", "fit_heads", "predict"]
+from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
 _CHUNK = 2**24  # numbers of per-person gradients held at a time
+_SHARE = 0.5  # of the squared sensitivity of least squares given to the outer products; the rest to the class sums
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,10 +33,6 @@ class Examples:
         classes: How many classes.
         groups: (N,) whose recording it is; needed for plans that protect people.
         inside: (S, N) bool, which recordings each of S heads learns from; None: one head, all of them.
-        cap: Most recordings of one person; public; the first ones. None: all.
-
-    Raises:
-        DataError: Shapes that do not fit, or no recording.
     """
 
     features: Array
@@ -42,7 +40,6 @@ class Examples:
     classes: int
     groups: Array | None = None
     inside: Array | None = None
-    cap: int | None = None
 
     def __post_init__(self) -> None:
         """Check the shapes."""
@@ -68,91 +65,60 @@ class HeadTraining:
     Attributes:
         steps: How many; a plan brings its own.
         batch: Recordings a step on average, 0 for all; a plan brings its own.
-        optimizer: ``sgd``, ``adam``, or ``adam_bc``, which takes the noise's known part out of Adam's second moment.
         learning_rate: Constant.
-        momentum: Of sgd.
-        l2: Weight decay; costs nothing.
+        momentum: Of the steps.
         clip_norm: Largest gradient of one unit, under a plan; see PrivacyPlan.
         average: The last share of the steps whose weights are averaged; 0 keeps the last.
-        class_weights: One public weight for each class; none: all 1.
-
-    Raises:
-        OptionError: A number out of its range.
-
-    **Source**: Q. Tang, F. Shpilevskiy, M. Lecuyer, "DP-AdamBC", AAAI 2024, arXiv:2312.14334; the second moment is
-    kept above a hundredth of the noise's.
     """
 
-    steps: int = 100
-    batch: int = 0
-    optimizer: Literal["sgd", "adam", "adam_bc"] = "sgd"
-    learning_rate: float = 1.0
-    momentum: float = 0.9
-    l2: float = 0.0
-    clip_norm: float = 1.0
-    average: float = 0.25
-    class_weights: tuple[float, ...] = ()
+    steps: Count = 100
+    batch: Whole = 0
+    learning_rate: Positive = 1.0
+    momentum: PartShare = 0.9
+    clip_norm: Positive = 1.0
+    average: Share = 0.25
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.optimizer not in ("sgd", "adam", "adam_bc"):
-            raise OptionError(f"optimizer must be sgd, adam or adam_bc, it is {self.optimizer!r}.")
-        if self.steps < 1 or self.batch < 0 or self.l2 < 0 or not self.learning_rate > 0 or not self.clip_norm > 0:
-            raise OptionError(
-                "steps must be at least 1, batch and l2 not negative, learning_rate and clip_norm above 0; they are "
-                f"{self.steps}, {self.batch}, {self.l2}, {self.learning_rate} and {self.clip_norm}."
-            )
-        if not 0 <= self.momentum < 1 or not 0 <= self.average <= 1:
-            raise OptionError(
-                f"momentum must be in [0, 1) and average in [0, 1], they are {self.momentum} and {self.average}."
-            )
+        check_options(self)
 
 
 def fit_heads(
     examples: Examples, *, plan: PrivacyPlan | None, options: HeadTraining, rng: np.random.Generator
 ) -> Array:
-    """Train one head for each row of ``inside``, all together.
+    """Train one softmax head for each row of ``inside``, all together; None for a plan trains without protection.
 
     **Guarantee**: under a plan each head *alone* is as private as the plan says. Several heads of the same people cost
     as much as so many runs: shadow heads are for attacks and are not released. All heads draw the same units in a
     step, each adds its own noise.
 
-    Args:
-        examples: What to learn from.
-        plan: What is protected; None trains without protection, noise or clipping.
-        options: How.
-        rng: Draws batches and noise.
-
     Returns:
         Weights (S, D + 1, C), the bias last.
-
-    Raises:
-        DataError: The plan protects people and ``groups`` is missing.
-        OptionError: The plan pays for other than one sum of each batch.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x = rng.standard_normal((200, 2)).astype(np.float32)
-        >>> seen = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
-        >>> weights = fit_heads(seen, plan=None, options=HeadTraining(), rng=rng)
-        >>> bool((predict(weights, x)[0].argmax(axis=1) == seen.labels).mean() > 0.95)
+        >>> examples = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
+        >>> weights = fit_heads(examples, plan=None, options=HeadTraining(), rng=rng)
+        >>> bool((predict(weights, x)[0].argmax(axis=1) == examples.labels).mean() > 0.95)
         True
     """
     bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
-    if options.class_weights and len(options.class_weights) != examples.classes:
-        raise OptionError(f"class_weights must be {examples.classes}, one for each class, not {options.class_weights}.")
-    if options.class_weights:
-        bags.factor.mul_(torch.tensor(options.class_weights)[bags.labels])
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
     weights = torch.zeros(examples.classes, len(bags.factor), bags.features.shape[2])  # (C, S, D + 1)
-    descent = _Descent(options, plan, like=weights)
-    steps = plan.steps if plan else options.steps
+    speed = torch.zeros_like(weights)
+    share = min(1.0, options.batch / len(bags.features)) if options.batch else 1.0
+    mean_batch = share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]  # (S, 1)
+    count, steps = len(bags.features), plan.steps if plan else options.steps
+    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=count) if plan else repeat(None, steps)
     total, kept = torch.zeros_like(weights), 0
-    for step, (some, batch) in enumerate(_steps(bags, plan, options, rng)):
-        gradient = _gradient(weights, some, options.clip_norm if batch else None)
-        gradient = batch.add_noise(gradient, options.clip_norm) if batch else gradient.div_(_mean_batch(bags, options))
-        descent.step(weights, gradient.add_(weights, alpha=options.l2))
+    for step, batch in enumerate(paid):
+        drawn = np.flatnonzero(rng.random(count) < share) if batch is None else batch.units
+        gradient = _gradient(weights, bags.take(drawn), None if batch is None else options.clip_norm)
+        gradient = gradient.div_(mean_batch) if batch is None else batch.add_noise(gradient, options.clip_norm)
+        speed.mul_(options.momentum).add_(gradient)
+        weights.sub_(speed, alpha=options.learning_rate)
         if step >= min(steps - 1, round(steps * (1 - options.average))):
             total, kept = total.add_(weights), kept + 1
     return np.ascontiguousarray((total / kept).permute(1, 2, 0).numpy())
@@ -199,10 +165,8 @@ class Bags:
         order = np.argsort(groups, kind="stable")
         counts = np.bincount(groups)
         place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # which of its bag a sorted row is
-        width = int(min(counts.max(), examples.cap or counts.max()))
-        order, place = order[place < width], place[place < width]
         unit = groups[order]
-        shape = (len(counts), width)
+        shape = (len(counts), int(counts.max()))
         features = torch.zeros(*shape, examples.features.shape[1] + 1)
         features[unit, place, :-1] = torch.from_numpy(examples.features[order].astype(np.float32))
         features[unit, place, -1] = 1
@@ -225,48 +189,6 @@ class Bags:
         return Bags(features=self.features[rows], labels=self.labels[rows], factor=self.factor[:, rows])
 
 
-class _Descent:
-    """Turns gradients into steps; sees nothing of the data but the (noised) gradients."""
-
-    def __init__(self, options: HeadTraining, plan: PrivacyPlan | None, *, like: Tensor) -> None:
-        self.options, self.count = options, 0
-        self.noise = plan.noise_multiplier * options.clip_norm / plan.expected_batch if plan else 0.0
-        self.first, self.second = torch.zeros_like(like), torch.zeros_like(like)
-
-    def step(self, weights: Tensor, gradient: Tensor) -> None:
-        self.count += 1
-        rate = self.options.learning_rate
-        if self.options.optimizer == "sgd":
-            self.first.mul_(self.options.momentum).add_(gradient)
-            weights.sub_(self.first, alpha=rate)
-            return
-        self.first.mul_(0.9).add_(gradient, alpha=0.1)
-        self.second.mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-        spread = self.second / (1 - 0.999**self.count)
-        if self.options.optimizer == "adam_bc":
-            spread = (spread - self.noise**2).clamp_min(1e-2 * self.noise**2)
-        weights.addcdiv_(self.first, spread.sqrt_().add_(1e-8), value=-rate / (1 - 0.9**self.count))
-
-
-def _mean_batch(bags: Bags, options: HeadTraining) -> Tensor:
-    """Return how many recordings a step of each head holds on average, (S, 1); not for plans."""
-    share = min(1.0, options.batch / len(bags.features)) if options.batch else 1.0
-    return share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]
-
-
-def _steps(
-    bags: Bags, plan: PrivacyPlan | None, options: HeadTraining, rng: np.random.Generator
-) -> Iterator[tuple[Bags, PaidBatch | None]]:
-    count = len(bags.features)
-    if plan is not None:
-        for batch in plan.batches(rng, present=count):
-            yield bags.take(batch.units), batch
-        return
-    rate = min(1.0, options.batch / count) if options.batch else 1.0
-    for _ in range(options.steps):
-        yield bags.take(np.flatnonzero(rng.random(count) < rate)), None
-
-
 def _gradient(weights: Tensor, bags: Bags, clip_norm: float | None) -> Tensor:
     """Return the gradient (C, S, D + 1) summed over bags, each cut to ``clip_norm`` if there is one."""
     classes, heads, width = weights.shape
@@ -279,21 +201,108 @@ def _gradient(weights: Tensor, bags: Bags, clip_norm: float | None) -> Tensor:
         norm = rest.square().sum(dim=0).mul_(rows.square().sum(dim=1)).sqrt_().mul_(factor)  # of the outer product
         factor = factor * (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1)
     rest.mul_(factor)
-    if clip_norm is not None and bags.features.shape[1] > 1:
-        return _clipped_bags(rest.reshape(classes, heads, *bags.labels.shape), bags.features, clip_norm)
-    return (rest.reshape(classes * heads, -1) @ rows).reshape(weights.shape)
-
-
-def _clipped_bags(rest: Tensor, features: Tensor, clip_norm: float) -> Tensor:
-    """Sum the gradients of people, each cut to the norm, a few people at a time so that memory stays bounded."""
-    classes, heads, people, _ = rest.shape
-    width = features.shape[2]
-    by_person = rest.permute(2, 0, 1, 3).reshape(people, classes * heads, -1)  # (U, C S, K)
+    if clip_norm is None or bags.features.shape[1] == 1:
+        return (rest.reshape(classes * heads, -1) @ rows).reshape(weights.shape)
+    # People are summed up and cut a few at a time, so that memory stays bounded
+    people = len(bags.features)
+    by_person = rest.reshape(classes * heads, people, -1).transpose(0, 1).contiguous()  # (U, C S, K)
     total = rest.new_zeros(classes, heads, width)
     size = max(1, _CHUNK // (classes * heads * width))
-    for first in range(0, people, size):
-        some = slice(first, first + size)
-        each = torch.bmm(by_person[some], features[some]).reshape(-1, classes, heads, width)  # (U', C, S, D + 1)
-        norm = each.square().sum(dim=(1, 3)).sqrt_()  # (U, S)
+    for start in range(0, people, size):
+        some = slice(start, start + size)
+        each = torch.bmm(by_person[some], bags.features[some]).reshape(-1, classes, heads, width)  # (U', C, S, D + 1)
+        norm = each.square().sum(dim=(1, 3)).sqrt_()  # (U', S)
         total += torch.einsum("ucsd,us->csd", each, (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1))
     return total
+
+
+def least_squares_heads(
+    examples: Examples,
+    *,
+    plan: PrivacyPlan | None,
+    rng: np.random.Generator,
+    feature_norm: float = 1.0,
+    ridge: float = 1e-4,
+) -> Array:
+    """Solve for one head for each row of ``inside``; scores estimate the probabilities of the classes.
+
+    **Guarantee**: under a plan (one step, everybody in it) each head alone is as private as the plan says: both tables
+    are one Gaussian release, in which a unit changes a vector of norm 1 at most. A person counts as the mean of the
+    recordings.
+
+    Args:
+        examples: What to learn from.
+        plan: None adds no noise.
+        rng: Draws the noise.
+        feature_norm: Features are cut to this L2 norm; a public constant. In use, cut them too (``clip_rows``).
+        ridge: Added to the diagonal of the mean outer product, in units where features have norm 1; and beside it the
+            noise's largest expected eigenvalue.
+
+    Returns:
+        Weights (S, D + 1, C), the bias last; ``predict(..., link="linear")`` reads them.
+
+    **Source**: noised sufficient statistics, as in H. Mehta, W. Krichene, A. Thakurta, A. Kurakin, A. Cutkosky,
+    "Differentially Private Image Classification from Features", TMLR 2023, arXiv:2211.13403 (DP least
+    squares); our ridge follows from the noise, and eigenvalues that noise made negative are set to 0.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.standard_normal((400, 2)).astype(np.float32)
+        >>> examples = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
+        >>> once = PrivacyPlan(epsilon=2, delta=1e-4, unit="recording", units=400, expected_batch=400, steps=1)
+        >>> weights = least_squares_heads(examples, plan=once, rng=rng)
+        >>> scores = x @ weights[0, :-1] + weights[0, -1]
+        >>> bool((scores.argmax(axis=1) == examples.labels).mean() > 0.9)
+        True
+    """
+    if not 0 < feature_norm < math.inf or not ridge > 0:
+        raise OptionError(f"feature_norm and ridge must be above 0, they are {feature_norm} and {ridge}.")
+    if plan is not None and (plan.steps != 1 or plan.expected_batch != plan.units or plan.releases != 1):
+        raise OptionError(
+            "Least squares look once at everybody: the plan must have steps=1, releases=1 and expected_batch=units, "
+            f"it has {plan.steps}, {plan.releases} and {plan.expected_batch} of {plan.units}."
+        )
+    bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
+    rows = _unit_rows(bags.features, feature_norm)  # (R, D + 1), norm 1 at most
+    targets = torch.nn.functional.one_hot(bags.labels.reshape(-1), examples.classes).to(rows)
+    factor = bags.factor.reshape(len(bags.factor), -1)  # (S, R)
+    tables = torch.stack([_tables(rows, targets, each) for each in factor])  # (S, P + (D + 1) C)
+    if plan is not None:
+        (batch,) = plan.batches(rng, present=len(bags.features))
+        tables = batch.add_noise(tables, 1.0)
+        noise = plan.noise_multiplier / plan.expected_batch
+    else:
+        tables, noise = tables / factor.sum(dim=1, keepdim=True), 0.0
+    width = rows.shape[1]
+    upper = torch.triu_indices(width, width)
+    half = torch.where(upper[0] == upper[1], 1.0, 1 / math.sqrt(2)) / math.sqrt(_SHARE)
+    # The largest eigenvalue of a symmetric noise matrix with spread s off the diagonal is near 2 s sqrt(width)
+    ridge += noise * math.sqrt(2 * width / _SHARE)
+    heads = []
+    for table in tables:
+        products = table.new_zeros(width, width)
+        products[upper[0], upper[1]] = table[: upper.shape[1]] * half
+        products[upper[1], upper[0]] = products[upper[0], upper[1]]
+        sums = table[upper.shape[1] :].reshape(width, -1) / math.sqrt(1 - _SHARE)
+        values, vectors = torch.linalg.eigh(products)
+        heads.append((vectors / (values.clamp_min(0) + ridge)) @ (vectors.T @ sums))  # (D + 1, C)
+    solved = torch.stack(heads)  # (S, D + 1, C)
+    solved[:, :-1] /= math.sqrt(2) * feature_norm
+    solved[:, -1] /= math.sqrt(2)
+    return np.asarray(solved.float().numpy())
+
+
+def _unit_rows(features: Tensor, norm: float) -> Tensor:
+    """Return rows of norm 1 at most: half of the square for the features, half for the constant."""
+    rows = features.reshape(-1, features.shape[2]).double()
+    return torch.cat([clip_rows(rows[:, :-1], norm) / norm, rows[:, -1:]], dim=1) / math.sqrt(2)
+
+
+def _tables(rows: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
+    """Return the outer products' upper half and the class sums as one vector to which a unit adds norm 1 at most."""
+    weighted = rows * factor[:, None]
+    upper = torch.triu_indices(rows.shape[1], rows.shape[1])
+    # Off the diagonal each entry stands for two: sqrt(2) keeps the norm of the whole matrix
+    twice = torch.where(upper[0] == upper[1], 1.0, math.sqrt(2))
+    products = (weighted.T @ rows)[upper[0], upper[1]] * twice
+    return torch.cat([products * math.sqrt(_SHARE), (weighted.T @ targets).flatten() * math.sqrt(1 - _SHARE)])

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from personare.core.types import Array
 from personare.features.visits import VisitColumns
+from personare.learn.networks import SavedNetwork
 
 _FADE = (0.5, 0.9)  # how much of an average is left after one visit
 _SUMS = 2 + len(_FADE)  # over the past: the visit before, what has ever been, averages that fade
@@ -24,6 +25,7 @@ _MIXTURE_PARTS = 4  # of the latents, at most
 _PEOPLE = 20  # for each part, at least
 _LEAST_VARIANCE = 0.05  # of a part, so that none sits on one person
 _DRAWS = 5  # of each person's latent
+_CALIBRATION_PEOPLE, _CALIBRATION_ROUNDS = 400, 9  # who are drawn, and how often
 
 
 def past_of(rows: Tensor) -> Tensor:
@@ -72,22 +74,18 @@ class _Messages(nn.Module):
         return out
 
 
-class HistoryNet(nn.Module):
+class HistoryNet(SavedNetwork):
     """Encodes histories to a latent for each person, and says how likely each visit and each end is.
 
-    Args:
-        columns: Of histories.
-        classes: How many.
-        latent: Numbers that tell one person from another.
-        hidden: Width of its layers.
-        profiles: Kinds of visits that the mixture knows.
-        dropout: Share of what the decoder reads that is hidden in training.
+    ``profiles`` are the kinds of visits that the mixture knows, ``dropout`` hides what the decoder reads in training.
     """
 
     def __init__(
         self, columns: VisitColumns, classes: int, *, latent: int, hidden: int, profiles: int, dropout: float
     ) -> None:
         super().__init__()
+        sizes = {"latent": latent, "hidden": hidden, "profiles": profiles, "dropout": dropout}
+        self.settings = {"columns": columns, "classes": classes, **sizes}
         self.columns, width = columns, columns.width
         self.read = nn.Linear(width, hidden)
         self.messages = nn.ModuleList([_Messages(hidden) for _ in range(2)])
@@ -133,15 +131,10 @@ class HistoryNet(nn.Module):
     def nll(
         self, rows: Tensor, past: Tensor, z: Tensor, label: Tensor, *, open_end: Tensor, packed: bool = True
     ) -> Tensor:
-        """Return the negative log-likelihood of each history, (N,).
+        """Return the negative log-likelihood of each history (N, T, D) with its past, latent and class, (N,).
 
-        Args:
-            rows: (N, T, D).
-            past: (N, T + 1, 4 D + 2), from ``past_of``.
-            z: (N, L).
-            label: (N, C).
-            open_end: (N,) 1 where the history was cut, so that its end is not known.
-            packed: Leave out what is no visit: faster, but not possible inside ``torch.func.vmap``.
+        ``open_end`` (N,) is 1 where the history was cut, so that its end is not known. ``packed`` leaves out what is no
+        visit: faster, but not possible inside ``torch.func.vmap``.
         """
         people, steps = past.shape[:2]
         visits = torch.cat([rows, torch.zeros_like(rows[:, :1])], dim=1)  # (N, T + 1, D)
@@ -200,25 +193,22 @@ class HistoryNet(nn.Module):
         return rows
 
     @torch.inference_mode()
-    def calibrate(self, rows: Tensor, latents: Tensor, label: Tensor, *, rounds: int) -> None:
+    def calibrate(self, rows: Tensor, label: Tensor, mixture: Mapping[str, Array], *, rng: np.random.Generator) -> None:
         """Shift the constants in place until freely drawn people have as many visits and codes as histories have.
 
         Each visit is learned after real visits, but drawn after drawn ones: small faults add up on the way. The shifts
         undo this for every column's share of visits, and for the mean number of visits. Torch's random state draws.
-
-        Args:
-            rows: (N, T, D) of the people learned from; not under differential privacy.
-            latents: (M, L) as people are going to be drawn.
-            label: (M, C) one-hot classes of these.
-            rounds: How often to draw and to shift.
+        ``rows`` (N, T, D) and ``label`` (N, C) are of people who need no protection, ``mixture`` is that of latents.
         """
+        like = rng.integers(len(rows), size=_CALIBRATION_PEOPLE)
+        latents, label = draw_latents(mixture, _CALIBRATION_PEOPLE, rng=rng), label[like]
 
         def shares(visits: Tensor) -> Tensor:  # of visits with each column, (D,), never 0 or 1
             return (visits.sum(dim=(0, 1)) + 0.5) / (visits[..., 0].sum() + 1)
 
         real, codes = shares(rows), self.columns.part("code")
         tried: list[tuple[float, dict[str, Tensor]]] = []
-        for turn in range(rounds):
+        for turn in range(_CALIBRATION_ROUNDS):
             drawn = self.draw(latents, label, longest=rows.shape[1])
             made = shares(drawn)
             longer = drawn[..., 0].sum(dim=1).mean() / rows[..., 0].sum(dim=1).mean()

@@ -1,42 +1,21 @@
-"""The training loop of the small networks: draw a batch, step, stop after a fixed budget."""
+"""The training loop of every network: a batch, a loss, a gradient, a step; in private, gradients that a plan pays."""
 
-from collections.abc import Callable, Iterator
+import copy
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from personare.core.errors import OptionError
-
-__all__ = ["Budget", "one_core", "seeded", "train"]
-
-Batch = Callable[[np.random.Generator], tuple[Tensor, Tensor]]
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How long a network is trained; the same for originals and releases, so that attackers can be compared.
-
-    Attributes:
-        steps: Batches.
-        learning_rate: Its highest value; it rises and falls once (one cycle).
-        weight_decay: Of AdamW.
-    """
-
-    steps: int = 200
-    learning_rate: float = 3e-3
-    weight_decay: float = 1e-2
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.steps < 2 or not self.learning_rate > 0:
-            raise OptionError(
-                f"Training needs steps of at least 2 and a learning_rate above 0, given {self.steps} and "
-                f"{self.learning_rate}."
-            )
+from personare.core.options import Positive, Range, check_options
+from personare.learn.private_nets import PrivateSteps
 
 
 @contextmanager
@@ -58,18 +37,107 @@ def one_core() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def train(model: nn.Module, batch: Batch, loss: Loss, *, budget: Budget, rng: np.random.Generator) -> list[float]:
-    """Train a model in place and leave it in evaluation mode.
+def descend(
+    net: nn.Module,
+    epochs: Iterable[Iterable[Any]],
+    losses: Sequence[Callable[[Any], Tensor] | PrivateSteps],
+    *,
+    optimizer: Optimizer,
+    schedule: LRScheduler | None = None,
+    adjust: Callable[[Any, int], None] | None = None,
+    longest: float = 5.0,
+    judge: Callable[[], float] | None = None,
+    patience: float = math.inf,
+) -> tuple[list[float], list[float]]:
+    """Train a network in place and leave it in evaluation mode.
+
+    **Guarantee**: where losses are ``PrivateSteps``, gradients are cut for each unit and noised, and nothing else looks
+    at the people: whoever would stop by their loss, or change a gradient by their numbers, is refused.
 
     Args:
-        model: Its parameters are trained.
-        batch: Draws inputs and targets.
-        loss: Of the model's output and the targets.
-        budget: How long.
-        rng: Draws the batches.
+        net: Its parameters are trained.
+        epochs: The batches of each epoch, drawn one by one.
+        losses: One for each turn; every batch is stepped on in every turn. Of a batch one number; or ``PrivateSteps``,
+            and then a batch is what their ``release`` takes: a paid batch, its rows, and whose each is.
+        optimizer: Moves the parameters.
+        schedule: Changes its rate after every batch.
+        adjust: Changes gradients before a step, given batch and turn.
+        longest: Gradients are cut to this norm.
+        judge: Called after every epoch, lower is better: the best weights are kept. None: the last.
+        patience: Epochs without a better judgment before training stops.
 
     Returns:
-        The loss of every step.
+        The loss of every step that was not private, and the judgments.
+    """
+    if any(isinstance(loss, PrivateSteps) for loss in losses) and (judge or adjust):
+        raise OptionError("Under differential privacy nothing may look at people beside the plan's own batches.")
+    best = net.state_dict()  # the weights themselves: without a judge the last ones stay
+    lost: list[float] = []
+    judged: list[float] = []
+    for batches in epochs:
+        net.train()
+        for batch in batches:
+            for turn, loss in enumerate(losses):
+                if isinstance(loss, PrivateSteps):
+                    paid, rows, whose = batch
+                    loss.release(paid, rows, whose=whose)
+                else:
+                    optimizer.zero_grad()
+                    value = loss(batch)
+                    value.backward()  # type: ignore[no-untyped-call]
+                    if adjust:
+                        adjust(batch, turn)
+                    nn.utils.clip_grad_norm_(net.parameters(), longest)
+                    lost.append(float(value.detach()))
+                optimizer.step()
+            if schedule:
+                schedule.step()
+        net.eval()
+        if judge:
+            judged.append(judge())
+            best = copy.deepcopy(net.state_dict()) if judged[-1] <= min(judged) else best
+            if len(judged) - int(np.argmin(judged)) > patience:
+                break
+    net.load_state_dict(best)
+    return lost, judged
+
+
+def shuffled(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
+    """Yield the positions of ``count`` recordings in a new order, ``size`` at a time."""
+    order = torch.from_numpy(rng.permutation(count))
+    return (order[start : start + size] for start in range(0, count, size))
+
+
+def warm_cosine(optimizer: Optimizer, total: int) -> LRScheduler:
+    """Let the rate rise over the first tenth of all steps and fall as a cosine."""
+    warm = max(1, total // 10)
+    return LambdaLR(
+        optimizer,
+        lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / total))),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How long a network is trained; the same for originals and releases, so that attackers can be compared."""
+
+    steps: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 200
+    learning_rate: Positive = 3e-3
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_options(self)
+
+
+def train(
+    model: nn.Module,
+    batch: Callable[[np.random.Generator], tuple[Tensor, Tensor]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    budget: Budget,
+    rng: np.random.Generator,
+) -> list[float]:
+    """Train a model in place on drawn inputs and targets, the rate rising and falling once; return every step's loss.
 
     Example:
         >>> line = nn.Linear(1, 1)
@@ -79,20 +147,42 @@ def train(model: nn.Module, batch: Batch, loss: Loss, *, budget: Budget, rng: np
         >>> losses[-1] < 0.1 * losses[0]
         True
     """
-    trained = list(model.parameters())
-    # foreach/fused kernels gain nothing on such small networks
-    steps = torch.optim.AdamW(trained, lr=budget.learning_rate, weight_decay=budget.weight_decay)
-    pace = torch.optim.lr_scheduler.OneCycleLR(steps, max_lr=budget.learning_rate, total_steps=budget.steps)
-    losses = []
-    model.train()
-    for _ in range(budget.steps):
-        x, target = batch(rng)
-        steps.zero_grad()
-        value = loss(model(x), target)
-        value.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(trained, 5.0)
-        steps.step()
-        pace.step()
-        losses.append(float(value.detach()))
-    model.eval()
-    return losses
+    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=1e-2)
+    schedule = OneCycleLR(optimizer, max_lr=budget.learning_rate, total_steps=budget.steps)
+    drawn = (batch(rng) for _ in range(budget.steps))
+    return descend(
+        model, [drawn], [lambda pair: loss(model(pair[0]), pair[1])], optimizer=optimizer, schedule=schedule
+    )[0]
+
+
+def train_rows(
+    net: nn.Module,
+    count: int,
+    loss: Callable[[Tensor, float], Tensor],
+    *,
+    epochs: int,
+    rng: np.random.Generator,
+    learning_rate: float = 1e-3,
+    judge: Callable[[], float] | None = None,
+) -> None:
+    """Train a network in place on ``count`` recordings, 64 a step, the rate falling as a cosine.
+
+    Args:
+        net: Its parameters are trained.
+        count: How many recordings there are.
+        loss: Of the positions of a step's recordings, and of how much of the training has gone, in [0, 1).
+        epochs: Passes over the recordings.
+        rng: Order, dropout and noise follow from it.
+        learning_rate: At the start.
+        judge: See ``descend``.
+    """
+    optimizer = AdamW(net.parameters(), lr=learning_rate, weight_decay=1e-2)
+    schedule = CosineAnnealingLR(optimizer, epochs)
+
+    def batches() -> Iterator[Iterator[tuple[Tensor, float]]]:
+        for epoch in range(epochs):
+            yield ((rows, epoch / epochs) for rows in shuffled(count, 64, rng) if len(rows) > 1)
+            schedule.step()
+
+    with seeded(rng):
+        descend(net, batches(), [lambda batch: loss(*batch)], optimizer=optimizer, judge=judge)

@@ -22,8 +22,8 @@ class Marginals:
     """Maps each column to a normal one through its quantiles (normal scores), and back.
 
     Values beyond the outermost quantiles kept are cut to them, so that nobody's extreme comes out again. A constant
-    column gives zeros, and comes back as the constant. ``grid`` (Q, D) are the quantiles kept; ``levels`` (D,) says
-    which columns have a few levels only.
+    column gives zeros, and comes back as the constant. ``grid`` (Q, D) are the quantiles kept; ``levels`` (D,) is 1
+    where a column has a few levels only.
 
     Example:
         >>> rows = np.random.default_rng(0).exponential(size=(500, 1))
@@ -42,7 +42,7 @@ class Marginals:
         grid = np.quantile(rows.astype(float), _SHARES, axis=0)  # (Q, D)
         levels = np.array([len(np.unique(column)) < _FEW for column in rows.T], dtype=bool)
         grid[:, levels] = np.quantile(rows[:, levels].astype(float), _SHARES, axis=0, method="nearest")
-        return cls(grid=grid, levels=levels)
+        return cls(grid=grid, levels=levels.astype(np.int8))
 
     def encode(self, rows: Array) -> Array:
         """Return (N, D) normal numbers; a value that many share stands for the middle of its share."""

@@ -57,15 +57,22 @@ class MixedEffects:
         """Fit to complete rows (N, K) of a batch's recordings; a class that does not occur has the mean of all."""
         labels, whose = batch.labels, np.unique(batch.subjects, return_inverse=True)[1]
         means = _class_means(rows, labels, whose, len(batch.classes))
-        left = rows - means[labels]
+        residuals = rows - means[labels]
         counts = np.bincount(whose)
-        own = _sums(left, whose) / counts[:, None]  # (P, K)
-        moments = (left - own[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))  # as if people were known
+        people = _sums(residuals, whose) / counts[:, None]  # (P, K)
+        # residuals of people's means, as large as if these were known
+        moments = (residuals - people[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))
         pooled = _moments(moments)
         # the share of the correlations of few rows that is noise
         scale = np.sqrt(np.maximum((moments**2).mean(axis=0), 1e-12))
         noise = float(ledoit_wolf_shrinkage(moments / scale, assume_centered=True))
-        covariance = _toward(own - own.mean(axis=0), _moments(left)) * len(counts) / max(1, len(counts) - 1)
+        # People are few, recordings are many: where people do not tell how two columns go together, recordings do.
+        centered, like = people - people.mean(axis=0), _moments(residuals)
+        deviation = np.sqrt(np.maximum((centered**2).mean(axis=0), 1e-12))
+        like_scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
+        target = like / np.outer(like_scale, like_scale) * np.outer(deviation, deviation)
+        share = _WORTH / (_WORTH + len(people))
+        covariance = ((1 - share) * _moments(centered) + share * target) * len(people) / max(1, len(people) - 1)
         between = root(covariance - pooled * (1 / counts).mean())  # what recordings differ in is partly in a mean
         # a class has its own covariance as far as its recordings tell it
         within = []
@@ -81,8 +88,8 @@ class MixedEffects:
         people = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1])) @ self.between.T  # (P, K)
         rows = self.means[labels] + people[whose]
         for c in np.unique(labels):
-            chosen = labels == c
-            rows[chosen] += rng.standard_normal((chosen.sum(), self.within.shape[2])) @ self.within[c].T
+            of_class = labels == c
+            rows[of_class] += rng.standard_normal((of_class.sum(), self.within.shape[2])) @ self.within[c].T
         return np.asarray(rows)
 
     def main_directions(self, most: int) -> tuple[Array, Array]:
@@ -124,18 +131,8 @@ def fit_privately(
 
     **Guarantee**: what comes out is (epsilon, delta)-differentially private for each person of the group.
 
-    Args:
-        rows: (N, K) of the group, NaN where missing.
-        group: Whose they are.
-        public_rows: (M, K), complete.
-        public: Whose those are.
-        epsilon: Bound.
-        delta: Chance that it fails.
-        directions: How many at most; fewer, where noise would be larger than what people differ by.
-        rng: Draws the noise.
-
-    Raises:
-        DataError: So few people that noise would be larger than what people differ by.
+    Rows of the group (N, K) are NaN where something is missing, public ones (M, K) are complete. Of ``directions`` no
+    more are used than noise leaves something of; where that is none, the group is refused.
 
     **Source**: the Gaussian mechanism with everybody in the one batch; weights by inverse variances as of
     R. DerSimonian, N. Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7 (1986),
@@ -165,20 +162,21 @@ def fit_privately(
             "given: with fewer, noise hides what there is. Add people, or take a larger epsilon."
         )
     scale, main = effects.main_directions(min(directions, affordable))
-    usual = _by_person(public_rows, public, effects, main / scale[:, None])  # (P, 1 + C, R)
-    count = len(usual)
-    each = np.sqrt([(part**2).mean() * count / (count - 1) for part in (usual[:, :1], usual[:, 1:])])
-    spread = np.repeat(np.maximum(each, 1e-6), [1, classes])[:, None]  # (1 + C, 1)
-    own = _by_person(effects.fill(rows, group), group, effects, main / scale[:, None])
-    sums = (own / spread).reshape(people, -1)
-    clip_norm = math.sqrt(sums.shape[1])
-    noised = next(plan.batches(rng)).release(sums, clip_norm).reshape(len(spread), -1)
+    public_offsets = _by_person(public_rows, public, effects, main / scale[:, None])  # (P, 1 + C, R)
+    count = len(public_offsets)
+    squares = [(part**2).mean() * count / (count - 1) for part in np.split(public_offsets, [1], axis=1)]
+    spread = np.repeat(np.maximum(np.sqrt(squares), 1e-6), [1, classes])[:, None]  # (1 + C, 1)
+    offsets = _by_person(effects.fill(rows, group), group, effects, main / scale[:, None])
+    offsets = (offsets / spread).reshape(people, -1)
+    clip_norm = math.sqrt(offsets.shape[1])
+    total = next(plan.batches(rng)).release(offsets, clip_norm).reshape(len(spread), -1)
     # Anybody who knows the public people and the noise can do what follows: it costs nothing more.
-    shown = np.maximum((usual != 0).any(axis=2).mean(axis=0), _FEWEST_SHOW)[:, None]  # (1 + C, 1) who has a class
-    unsure = (1 / people + (plan.noise_multiplier * clip_norm / people) ** 2) / shown**2
-    parts = zip(np.split(noised / shown, [1]), np.split(unsure, [1]), strict=True)  # all together, and beyond that
-    moved = np.concatenate([_trusted(part, unsure_part, 1 / count) for part, unsure_part in parts]) * spread
-    means = effects.means + (moved[:1] + moved[1:]) @ main.T * scale
+    shares = (public_offsets != 0).any(axis=2).mean(axis=0)[:, None]  # (1 + C, 1) of people who show a class
+    shares = np.maximum(shares, _FEWEST_SHOW)
+    variance = (1 / people + (plan.noise_multiplier * clip_norm / people) ** 2) / shares**2
+    parts = zip(np.split(total / shares, [1]), np.split(variance, [1]), strict=True)  # all together, and beyond that
+    shift = np.concatenate([_trusted(part, variance, 1 / count) for part, variance in parts]) * spread
+    means = effects.means + (shift[:1] + shift[1:]) @ main.T * scale
     return replace(effects, means=means), plan.spend()
 
 
@@ -199,12 +197,12 @@ def _by_person(rows: Array, batch: Batch, public: MixedEffects, directions: Arra
     return np.concatenate([center, (means - center) * has], axis=1)
 
 
-def _trusted(difference: Array, unsure: Array, unsure_public: float) -> Array:
+def _trusted(difference: Array, variance: Array, public_variance: float) -> Array:
     """Shrink private differences from public means by how sure both are, and how far apart the groups turn out."""
-    expected = unsure + unsure_public  # of the square, if the groups were of the same people
+    expected = variance + public_variance  # of the square, if the groups were of the same people
     luck = 2 * math.sqrt(2 / difference.size)  # two deviations of a mean of squares
-    apart = max(0.0, float((difference**2 - expected * (1 + luck)).mean()))
-    return np.asarray(difference * (unsure_public + apart) / (unsure_public + apart + unsure))
+    distance = max(0.0, float((difference**2 - expected * (1 + luck)).mean()))
+    return np.asarray(difference * (public_variance + distance) / (public_variance + distance + variance))
 
 
 def root(covariance: Array) -> Array:
@@ -234,16 +232,16 @@ def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
     patterns = np.unique(missing, axis=0)
     for last in [False] * _ROUNDS + [True]:
         means = _plain_means(filled, labels, int(labels.max()) + 1)
-        left = filled - means[labels]
-        covariance = _moments(left) + _RIDGE * np.eye(rows.shape[1])
+        residuals = filled - means[labels]
+        covariance = _moments(residuals) + _RIDGE * np.eye(rows.shape[1])
         for hole in patterns[patterns.any(axis=1)]:
-            chosen = (missing == hole).all(axis=1)
+            affected = (missing == hole).all(axis=1)
             slope = np.linalg.solve(covariance[np.ix_(~hole, ~hole)], covariance[np.ix_(~hole, hole)])  # (seen, lost)
-            expected = means[labels[chosen]][:, hole] + left[np.ix_(chosen, ~hole)] @ slope
+            expected = means[labels[affected]][:, hole] + residuals[np.ix_(affected, ~hole)] @ slope
             if last:
                 unknown = root(covariance[np.ix_(hole, hole)] - covariance[np.ix_(hole, ~hole)] @ slope)
                 expected = expected + rng.standard_normal(expected.shape) @ unknown
-            filled[np.ix_(chosen, hole)] = expected
+            filled[np.ix_(affected, hole)] = expected
     return filled
 
 
@@ -253,16 +251,15 @@ def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Arra
     Of each person's recordings a share of their mean is taken off, all of it if recordings of one person are alike.
     """
     counts = np.bincount(whose)
-    left = rows - _plain_means(rows, labels, classes)[labels]
-    own = _sums(left, whose) / counts[:, None]  # (P, K)
-    within = ((left - own[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
-    between = max(float((own**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
-    share = 1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12))  # (P,)
-    share = np.minimum(share, _MOST_TAKEN)
-    which = np.eye(classes)[labels]  # (N, C)
-    asked, told = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (which, rows))
-    means = np.linalg.lstsq(asked, told, rcond=None)[0]
-    means[which.sum(axis=0) == 0] = rows.mean(axis=0)
+    residuals = rows - _plain_means(rows, labels, classes)[labels]
+    people = _sums(residuals, whose) / counts[:, None]  # (P, K)
+    within = ((residuals - people[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
+    between = max(float((people**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
+    share = np.minimum(1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12)), _MOST_TAKEN)  # (P,)
+    one_hot = np.eye(classes)[labels]  # (N, C)
+    design, target = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (one_hot, rows))
+    means = np.linalg.lstsq(design, target, rcond=None)[0]
+    means[one_hot.sum(axis=0) == 0] = rows.mean(axis=0)
     return np.asarray(means)
 
 
@@ -278,15 +275,3 @@ def _sums(rows: Array, whose: Array, count: int | None = None) -> Array:
 
 def _moments(rows: Array) -> Array:
     return np.asarray(rows.T @ rows / max(1, len(rows)))
-
-
-def _toward(rows: Array, like: Array) -> Array:
-    """Return the covariance of few centered rows, with correlations drawn toward ``like`` the more the fewer there are.
-
-    People are few, recordings are many: where people do not tell how two columns go together, recordings do.
-    """
-    deviation = np.sqrt(np.maximum((rows**2).mean(axis=0), 1e-12))
-    scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
-    target = like / np.outer(scale, scale) * np.outer(deviation, deviation)
-    share = _WORTH / (_WORTH + len(rows))
-    return np.asarray((1 - share) * _moments(rows) + share * target)

@@ -1,30 +1,24 @@
-"""What learners of several modalities share: checked tensors with a mask of what is missing, and networks over them."""
+"""Recordings of several modalities, some missing, as a network takes them, and the network that reads classes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch
-from personare.learn.encoders import Encoding, TableMlp
-from personare.learn.signals import SignalCnn
+from personare.learn.describing import ngrams, tokens
+from personare.learn.networks import ResidualCnn, SavedNetwork, SignalCnn, SmallTransformer, TableMlp
+from personare.learn.pretrained import describe
+from personare.learn.private_nets import Rows
 
-__all__ = [
-    "Joined",
-    "Network",
-    "Separate",
-    "Tensors",
-    "build",
-    "check",
-    "check_arrays",
-    "opinions",
-    "prepare",
-    "set_scaling",
-]
+Kind = Literal["table", "signal", "picture", "ngrams", "transformer", "pretrained"]
+Shape = Literal["separate", "shared", "joined"]
+_BUCKETS = 4096  # of n-grams, and of words
+_WORDS = 64
 
 
 def check(train: Batch, validation: Batch) -> None:
@@ -59,12 +53,10 @@ def check(train: Batch, validation: Batch) -> None:
         )
 
 
-def check_arrays(batch: Batch) -> None:
-    """Refuse arrays that do not belong together, or hold what is not a number.
-
-    Raises:
-        DataError: Which modality, and what to do.
-    """
+def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
+    """Refuse arrays that do not belong together, or hold what is not a number; and a batch that lacks a modality."""
+    if absent := sorted(set(modalities) - set(batch.arrays)):
+        raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
     n = len(batch.ids)
     if len(batch.labels) != n or len(batch.subjects) != n or set(batch.present) != set(batch.arrays):
         raise DataError(f"Labels, subjects and masks must be given for all {n} recordings and every modality.")
@@ -86,153 +78,152 @@ def check_arrays(batch: Batch) -> None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tensors:
-    """Recordings as the networks take them.
+class Encoding:
+    """How one modality is read: a fixed public description first, then a network that learns.
 
     Attributes:
-        inputs: By modality, (N, ...).
-        present: (N, M) bool.
-        labels: (N,) int64.
+        kind: ``table``, ``signal``, ``picture`` (spectrograms too), ``ngrams``, ``transformer`` or ``pretrained``.
+        shape: Of one recording's array; empty for text.
+        folder: Of a pretrained model.
+        described: How many numbers a pretrained model describes a recording with.
     """
 
-    inputs: tuple[Tensor, ...]
-    present: Tensor
-    labels: Tensor
+    kind: Kind
+    shape: tuple[int, ...]
+    folder: str = ""
+    described: int = 0
 
-    def __len__(self) -> int:
-        """Return how many recordings there are."""
-        return len(self.labels)
+    @classmethod
+    def of(cls, modality: str, values: Array, named: Mapping[str, str]) -> "Encoding":
+        """Choose by the shape of the (N, ...) array, or as ``named`` by modality: a kind, or ``pretrained:FOLDER``.
 
-    def take(self, rows: Tensor) -> "Tensors":
-        """Return these rows."""
-        return Tensors(inputs=tuple(x[rows] for x in self.inputs), present=self.present[rows], labels=self.labels[rows])
+        Example:
+            >>> Encoding.of("face", np.zeros((5, 3, 32, 32), dtype=np.float32), {}).kind
+            'picture'
+        """
+        floats = values.dtype.kind == "f" and (values.ndim < 4 or values.shape[1] in (1, 3))
+        natural = "ngrams" if values.dtype.kind == "U" and values.ndim == 1 else ""
+        natural = natural or {2: "table", 3: "signal", 4: "picture"}.get(values.ndim if floats else 0, "")
+        if not natural:
+            raise DataError(
+                f"{modality} must be a float array (N, features), (N, time, channels), (N, 1, frequency, time) or "
+                f"(N, 3, height, width), or text (N,), it is {values.dtype} {values.shape}."
+            )
+        kind, _, folder = named.get(modality, natural).partition(":")
+        fitting = (natural, "pretrained") + (("transformer",) if natural == "ngrams" else ())
+        if kind not in get_args(Kind) or kind not in fitting or (kind == "pretrained") != bool(folder):
+            raise OptionError(
+                f"The encoder of {modality} must be one of {', '.join(fitting)} for its arrays (with a folder, as in "
+                f"pretrained:FOLDER), it is {named.get(modality)!r}."
+            )
+        shape = tuple(int(n) for n in values.shape[1:])
+        described = describe(values[:1], folder).shape[1] if folder else 0
+        return cls(kind=kind, shape=shape, folder=folder, described=described)  # type: ignore[arg-type]
+
+    def prepare(self, values: Array) -> Tensor:
+        """Return what the network takes of N recordings' arrays; nothing in here is learned."""
+        if tuple(values.shape[1:]) != self.shape:
+            raise DataError(
+                f"Recordings must have the shape {self.shape} that the model has learned from, they have "
+                f"{tuple(values.shape[1:])}: describe them as the recordings of training."
+            )
+        if self.kind == "ngrams":
+            return torch.from_numpy(ngrams(values.tolist(), buckets=_BUCKETS))
+        if self.kind == "transformer":
+            return torch.from_numpy(tokens(values.tolist(), buckets=_BUCKETS, length=_WORDS))
+        if self.kind == "pretrained":
+            return torch.from_numpy(describe(values, self.folder))
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+
+    def network(self, *, width: int, dropout: float) -> nn.Module:
+        """Return a fresh network that makes ``width`` numbers of what ``prepare`` returns."""
+        if self.kind == "signal":
+            return SignalCnn(channels=self.shape[1], width=width, dropout=dropout)
+        if self.kind == "picture":
+            return ResidualCnn(channels=self.shape[0], width=width, dropout=dropout)
+        if self.kind == "transformer":
+            return SmallTransformer(buckets=_BUCKETS, length=_WORDS, width=width)
+        features = {"table": self.shape[0] if self.shape else 0, "ngrams": _BUCKETS, "pretrained": self.described}
+        return TableMlp(features=features[self.kind], width=width, dropout=dropout)
 
 
-def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Tensors:
-    """Describe a batch; the order of modalities is that of ``encodings``.
+def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
+    """Describe a batch: zeros where a modality is missing, whatever the file held there.
 
-    Raises:
-        DataError: A modality the model was trained with is not in the batch, or has another shape.
+    Returns:
+        ``input MODALITY`` (N, ...) in the order of ``encodings``, ``present`` (N, M) bool, and ``labels`` (N,) int64.
     """
-    if absent := sorted(set(encodings) - set(batch.arrays)):
-        raise DataError(
-            f"The model was trained with {', '.join(encodings)}, and the batch has no {', '.join(absent)}: give it "
-            "with a mask of False where it is missing."
-        )
+    rows = {}
     masks = [torch.from_numpy(np.ascontiguousarray(batch.present[m])) for m in encodings]
-    return Tensors(
-        inputs=tuple(
-            _blank(encoding.prepare(batch.arrays[m]), mask)
-            for (m, encoding), mask in zip(encodings.items(), masks, strict=True)
-        ),
-        present=torch.stack(masks, dim=1),  # (N, M)
-        labels=torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
-    )
+    for (modality, encoding), mask in zip(encodings.items(), masks, strict=True):
+        x = encoding.prepare(batch.arrays[modality])
+        rows[f"input {modality}"] = torch.where(mask.view(-1, *[1] * (x.ndim - 1)), x, torch.zeros((), dtype=x.dtype))
+    labels = torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64))
+    return {**rows, "present": torch.stack(masks, dim=1), "labels": labels}
 
 
-def _blank(x: Tensor, present: Tensor) -> Tensor:
-    """Put zeros where the modality is missing, whatever the file held there."""
-    mask = present.view(-1, *([1] * (x.ndim - 1)))
-    return torch.where(mask, x, torch.zeros((), dtype=x.dtype))
+def take(rows: Rows, chosen: Tensor) -> Rows:
+    """Return these rows."""
+    return {name: values[chosen] for name, values in rows.items()}
 
 
-class Separate(nn.Module):
-    """One opinion for each modality: an encoder each, and a head each or one head that all share.
+class Network(SavedNetwork):
+    """An encoder for each modality, and heads that read the classes in turns.
 
-    Args:
-        encoders: One for each modality, all of the same width.
-        width: Numbers an encoder makes.
-        classes: How many.
-        shared: One head for all.
+    ``joined``: one turn, one head over all encodings side by side, with zeros and a mask bit where one is missing.
+    ``separate``: a turn and a head for each modality. ``shared``: a turn each, through one head.
     """
 
-    def __init__(self, encoders: list[nn.Module], *, width: int, classes: int, shared: bool) -> None:
+    def __init__(
+        self, encodings: Mapping[str, Encoding], shape: Shape, width: int, classes: int, dropout: float = 0.0
+    ) -> None:
         super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        self.heads = nn.ModuleList(nn.Linear(width, classes) for _ in range(1 if shared else len(encoders)))
-        self.turns = len(encoders)
+        self.settings: dict[str, Any] = {
+            "encodings": dict(encodings),
+            "shape": shape,
+            "width": width,
+            "classes": classes,
+        }
+        self.encodings, self.width, self.joined = encodings, width, shape == "joined"
+        self.encoders = nn.ModuleList(e.network(width=width, dropout=dropout) for e in encodings.values())
+        self.turns = 1 if self.joined else len(encodings)
+        read = len(encodings) * (width + 1) if self.joined else width
+        self.heads = nn.ModuleList(nn.Linear(read, classes) for _ in range(1 if shape == "shared" else self.turns))
 
     def head(self, turn: int) -> nn.Linear:
-        """Return the head that reads modality ``turn``."""
-        found = self.heads[turn if len(self.heads) > 1 else 0]
-        assert isinstance(found, nn.Linear)
-        return found
+        """Return the head of a turn."""
+        head = self.heads[turn if len(self.heads) > 1 else 0]
+        assert isinstance(head, nn.Linear)
+        return head
+
+    def inputs(self, rows: Rows) -> list[Tensor]:
+        """Return what each encoder reads."""
+        return [rows[f"input {modality}"] for modality in self.encodings]
 
     def counted(self, present: Tensor) -> Tensor:
-        """Return (B, turns): where there is an opinion."""
-        return present
+        """Return (B, turns): where a turn has something to read, of what is present, (B, M)."""
+        return present.any(dim=1, keepdim=True) if self.joined else present
 
-    def represent(self, data: Tensors) -> Tensor:
-        """Return (B, M * width): what the heads read, zeros where a modality is missing."""
-        found = [e(x) * p[:, None] for e, x, p in zip(self.encoders, data.inputs, data.present.T, strict=True)]
-        return torch.cat(found, dim=1)
+    def represent(self, rows: Rows) -> Tensor:
+        """Return (B, D): all encodings, zeros where a modality is missing, and, if joined, the mask."""
+        there = zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True)
+        parts = [encoder(x) * present[:, None] for encoder, x, present in there]
+        return torch.cat([*parts, rows["present"].float()] if self.joined else parts, dim=1)
 
-    def forward(self, inputs: tuple[Tensor, ...], present: Tensor, turn: int) -> Tensor:
-        """Return the logits (B, C) of one modality."""
-        result: Tensor = self.head(turn)(self.encoders[turn](inputs[turn]))
+    def forward(self, rows: Rows, turn: int) -> Tensor:
+        """Return the logits of a turn, (B, C)."""
+        read = self.represent(rows) if self.joined else self.encoders[turn](self.inputs(rows)[turn])
+        result: Tensor = self.head(turn)(read)
         return result
 
+    def set_scaling(self, rows: Rows) -> None:
+        """Give every encoder that scales features the mean and deviation of rows in which the modality is present.
 
-class Joined(nn.Module):
-    """One opinion of all modalities: their encodings side by side, zeros and a mask bit where one is missing.
-
-    Args:
-        encoders: One for each modality, all of the same width.
-        width: Numbers an encoder makes.
-        classes: How many.
-    """
-
-    turns = 1
-
-    def __init__(self, encoders: list[nn.Module], *, width: int, classes: int) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-        self.head = nn.Linear(len(encoders) * (width + 1), classes)
-
-    def counted(self, present: Tensor) -> Tensor:
-        """Return (B, 1): where anything is present."""
-        return present.any(dim=1, keepdim=True)
-
-    def represent(self, data: Tensors) -> Tensor:
-        """Return (B, M * (width + 1)): what the head reads."""
-        found = [e(x) * p[:, None] for e, x, p in zip(self.encoders, data.inputs, data.present.T, strict=True)]
-        return torch.cat([*found, data.present.float()], dim=1)
-
-    def forward(self, inputs: tuple[Tensor, ...], present: Tensor, turn: int) -> Tensor:
-        """Return the logits (B, C)."""
-        data = Tensors(inputs=inputs, present=present, labels=present[:, 0])
-        result: Tensor = self.head(self.represent(data))
-        return result
-
-
-Network = Separate | Joined
-Shape = Literal["separate", "shared", "joined"]
-
-
-def build(shape: Shape, encodings: Mapping[str, Encoding], *, width: int, dropout: float, classes: int) -> Network:
-    """Return a fresh network; its weights come from torch's own randomness (see ``loop.seeded``)."""
-    encoders = [encoding.network(width=width, dropout=dropout) for encoding in encodings.values()]
-    if shape == "joined":
-        return Joined(encoders, width=width, classes=classes)
-    return Separate(encoders, width=width, classes=classes, shared=shape == "shared")
-
-
-def set_scaling(net: Network, data: Tensors) -> None:
-    """Give every encoder that scales features the mean and deviation of ``data``, where the modality is present.
-
-    Under differential privacy ``data`` must be public: these numbers stay in the model.
-    """
-    for encoder, x, present in zip(net.encoders, data.inputs, data.present.T, strict=True):
-        if isinstance(encoder, (TableMlp, SignalCnn)) and present.any():
-            seen = x[present].flatten(end_dim=-2)  # (rows, features)
-            encoder.center.copy_(seen.mean(dim=0))
-            spread = seen.std(dim=0, correction=0)
-            encoder.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
-
-
-@torch.inference_mode()
-def opinions(net: Network, data: Tensors) -> tuple[Array, Array]:
-    """Return logits (N, turns, C) and where they count (N, turns)."""
-    net.eval()
-    found = torch.stack([net(data.inputs, data.present, turn) for turn in range(net.turns)], dim=1)
-    return found.numpy(), net.counted(data.present).numpy()
+        Under differential privacy they must be public: these numbers stay in the model.
+        """
+        for encoder, x, present in zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True):
+            if isinstance(encoder, (TableMlp, SignalCnn)) and present.any():
+                features = x[present].flatten(end_dim=-2)  # (rows, features)
+                encoder.center.copy_(features.mean(dim=0))
+                spread = features.std(dim=0, correction=0)
+                encoder.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))

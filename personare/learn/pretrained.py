@@ -13,8 +13,6 @@ from torch import Tensor
 from personare.core.errors import MissingModelError, OptionError
 from personare.core.types import Array
 
-__all__ = ["describe"]
-
 _ROWS = 16  # recordings that pass through the model together; bounds the memory
 
 
@@ -32,22 +30,37 @@ def describe(values: Array, folder: str) -> Array:
 
     Returns:
         (N, D) float32, each row of length 1 (L2).
-
-    Raises:
-        OptionError: transformers is not installed, or the model does not take this modality.
-        MissingModelError: The folder holds no such model.
     """
     if importlib.util.find_spec("transformers") is None:
         raise OptionError("Pretrained encoders need transformers: pip install 'personare[pretrained]'.")
     if not (Path(folder) / "config.json").is_file():
         raise MissingModelError(f"{folder} must hold a transformers model (config.json and weights); it does not.")
-    model, prepare = _open(folder, values)
-    parts = [_read(model, prepare(values[i : i + _ROWS])) for i in range(0, len(values), _ROWS)]
-    return np.concatenate(parts) if parts else np.zeros((0, 2 * model.config.hidden_size), dtype=np.float32)
+    from transformers import AutoModel
+
+    with _silent():
+        try:
+            model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+        except (OSError, ValueError) as error:
+            raise MissingModelError(f"{folder} cannot be read as a transformers model: {error}") from error
+    if getattr(model.config, "is_encoder_decoder", False):
+        model = model.get_encoder()
+    else:  # of a model of pictures and text, the half that reads this modality
+        model = getattr(model, "text_model" if values.dtype.kind == "U" else "vision_model", model)
+    model, prepare = model.eval(), _preparation(model, folder, values)
+    parts = [np.zeros((0, 2 * model.config.hidden_size), dtype=np.float32)]
+    for first in range(0, len(values), _ROWS):
+        inputs = prepare(values[first : first + _ROWS])
+        with torch.inference_mode():
+            layer = model(**inputs).last_hidden_state  # (B, L, D)
+        mask = inputs.get("attention_mask", torch.ones(layer.shape[:2]))[:, :, None].float()
+        mean = (layer * mask).sum(dim=1) / mask.sum(dim=1)
+        spread = (((layer - mean[:, None]) ** 2 * mask).sum(dim=1) / mask.sum(dim=1)).sqrt()
+        parts.append(torch.nn.functional.normalize(torch.cat([mean, spread], dim=1), dim=1).numpy())  # (B, 2 D)
+    return np.concatenate(parts)
 
 
 @contextmanager
-def _offline() -> Iterator[None]:
+def _silent() -> Iterator[None]:
     """Keep transformers silent: its progress bars and reports belong in nobody's study."""
     from transformers.utils import logging
 
@@ -61,35 +74,16 @@ def _offline() -> Iterator[None]:
         logging.enable_progress_bar()
 
 
-def _open(folder: str, values: Array) -> tuple[Any, Callable[[Array], dict[str, Tensor]]]:
-    from transformers import AutoModel
-
-    with _offline():
-        try:
-            model = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise MissingModelError(f"{folder} cannot be read as a transformers model: {error}") from error
-    model = _half(model, values).eval()
-    return model, _preparation(model, folder, values)
-
-
-def _half(model: Any, values: Array) -> Any:
-    """Return the part that reads this modality: one half of a model of pictures and text, or the encoder alone."""
-    if getattr(model.config, "is_encoder_decoder", False):
-        return model.get_encoder()
-    return getattr(model, "text_model" if values.dtype.kind == "U" else "vision_model", model)
-
-
 def _preparation(model: Any, folder: str, values: Array) -> Callable[[Array], dict[str, Tensor]]:
+    """Return what makes the model's inputs of some rows of values."""
     expected = getattr(model, "main_input_name", "input_ids")
-    if values.dtype.kind == "U":
-        if expected == "input_ids":
-            return _tokenizer(folder)
-    elif values.ndim == 3 and values.shape[2] == 1 and expected == "input_values":
+    if values.dtype.kind == "U" and expected == "input_ids":
+        return _tokenizer(folder)
+    if values.ndim == 3 and values.shape[2] == 1 and expected == "input_values":
         return lambda rows: {"input_values": _each(torch.from_numpy(rows[:, :, 0]).float())}
-    elif values.ndim == 4 and values.shape[1] == 3 and expected == "pixel_values":
+    if values.ndim == 4 and values.shape[1] == 3 and expected == "pixel_values":
         return lambda rows: {"pixel_values": _picture(rows, int(model.config.image_size))}
-    elif values.ndim == 4 and values.shape[1] == 1 and expected in ("input_values", "input_features"):
+    if values.ndim == 4 and values.shape[1] == 1 and expected in ("input_values", "input_features"):
         return lambda rows: {expected: _spectrogram(rows, model.config)}
     raise OptionError(
         f"The model in {folder} takes {expected}, which cannot be made of arrays {values.dtype} {values.shape}: choose "
@@ -105,11 +99,8 @@ def _tokenizer(folder: str) -> Callable[[Array], dict[str, Tensor]]:
     except (OSError, ValueError) as error:
         raise MissingModelError(f"{folder} must hold the tokenizer of its model: {error}") from error
     most = min(128, int(tokenizer.model_max_length))
-
-    def prepare(rows: Array) -> dict[str, Tensor]:
-        return dict(tokenizer(rows.tolist(), padding=True, truncation=True, max_length=most, return_tensors="pt"))
-
-    return prepare
+    options = {"padding": True, "truncation": True, "max_length": most, "return_tensors": "pt"}
+    return lambda rows: dict(tokenizer(rows.tolist(), **options))
 
 
 def _each(x: Tensor) -> Tensor:
@@ -133,13 +124,3 @@ def _spectrogram(rows: Array, config: Any) -> Tensor:
     x = _each(x)[:, 0, :, :frames]  # (B, F, T)
     x = torch.nn.functional.pad(x, (0, frames - x.shape[2]))
     return x if getattr(config, "model_type", "") == "whisper" else x.transpose(1, 2)
-
-
-def _read(model: Any, inputs: dict[str, Tensor]) -> Array:
-    with torch.inference_mode():
-        layer = model(**inputs).last_hidden_state  # (B, L, D)
-    seen = inputs.get("attention_mask", torch.ones(layer.shape[:2]))[:, :, None].float()
-    mean = (layer * seen).sum(dim=1) / seen.sum(dim=1)
-    spread = (((layer - mean[:, None]) ** 2 * seen).sum(dim=1) / seen.sum(dim=1)).sqrt()
-    found = torch.cat([mean, spread], dim=1)  # (B, 2 D)
-    return np.asarray(torch.nn.functional.normalize(found, dim=1).numpy())

@@ -7,9 +7,9 @@ release a model, draw the seed from the operating system (``np.random.default_rn
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, overload
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -17,9 +17,7 @@ from torch import Tensor
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Spend
-from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
-
-__all__ = ["PaidBatch", "PrivacyPlan", "clip_rows", "gather", "person_means"]
+from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for, person_epsilon
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +38,6 @@ class PrivacyPlan:
         steps: How many batches.
         releases: Sums released of each batch (say, one by modality). They count as the joint release they are: each
             gets sqrt(releases) times the noise.
-
-    Raises:
-        OptionError: A number that can be no claim, or a batch larger than the data.
 
     **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
     The divisor and the rate are public constants (cf. Opacus issues 571 and 819).
@@ -91,16 +86,11 @@ class PrivacyPlan:
     @property
     def noise_multiplier(self) -> float:
         """Standard deviation of each released sum's noise over its clip norm."""
-        return self._joint_noise * math.sqrt(self.releases)
-
-    @property
-    def _joint_noise(self) -> float:
-        """The same over what one unit can change in all sums of a batch together."""
-        return noise_for(self.epsilon, self.sampling_rate, self.steps, self.delta)
+        return noise_for(self.epsilon, self.sampling_rate, self.steps, self.delta) * math.sqrt(self.releases)
 
     def spend(self, accountant: Accountant = "pld") -> Spend:
-        """Return what one loop over the batches costs."""
-        joint = self._joint_noise
+        """Return what one loop costs; its noise is over what one unit can change in all sums of a batch together."""
+        joint = noise_for(self.epsilon, self.sampling_rate, self.steps, self.delta)
         return Spend(
             unit=self.unit,
             sampling_rate=self.sampling_rate,
@@ -128,15 +118,9 @@ class PrivacyPlan:
 
 @dataclass(kw_only=True, eq=False)
 class PaidBatch:
-    """The units of one step, and the right to release as many sums over them as the plan has paid for.
+    """The (B,) units of one step, and the right to release as many sums over them as the plan has paid for.
 
     Made by ``PrivacyPlan.batches`` alone.
-
-    Attributes:
-        units: (B,) positions of the units drawn.
-        plan: What pays.
-        noise_multiplier: Of each release.
-        rng: Draws the noise.
     """
 
     units: Array
@@ -160,9 +144,6 @@ class PaidBatch:
 
         Returns:
             (D,) of the kind given.
-
-        Raises:
-            OptionError: More sums than the plan has paid for, or another number of rows than units drawn.
         """
         if len(rows) != len(self.units):
             raise OptionError(
@@ -174,11 +155,7 @@ class PaidBatch:
         return total if isinstance(rows, Tensor) else total.numpy()
 
     def add_noise(self, total: Tensor, clip_norm: float) -> Tensor:
-        """Return a sum of any shape, each unit's part already cut to ``clip_norm``, noised and over the expected batch.
-
-        Raises:
-            OptionError: More sums than the plan has paid for.
-        """
+        """Return a sum of any shape, each unit's part already cut to the norm, noised and over the expected batch."""
         if not 0 < clip_norm < math.inf:
             raise OptionError(f"clip_norm must be above 0 and finite, it is {clip_norm}.")
         if self._released >= self.plan.releases:
@@ -194,11 +171,7 @@ class PaidBatch:
 
 
 def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
-    """Cut each row to a norm, and make rows zero that hold anything that is no number.
-
-    Args:
-        rows: (B, D).
-        clip_norm: Largest L2 norm that is kept.
+    """Cut each (B, D) row to an L2 norm, and make rows zero that hold anything that is no number.
 
     Example:
         >>> clip_rows(torch.tensor([[3.0, 4.0], [float("nan"), 1.0], [0.3, 0.4]]), 1.0)
@@ -213,40 +186,25 @@ def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
 
 
 def gather(units: Array, owner: Array, *, cap: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the recordings of the people drawn, at most ``cap`` of each, chosen at random.
+    """Return the recordings of the (B,) people drawn, at most ``cap`` (public) of each, chosen at random.
 
-    Args:
-        units: (B,) people drawn.
-        owner: (N,) whose recording it is, as a position among all people.
-        cap: Most recordings of one person; public.
-        rng: Chooses where there are more.
-
-    Returns:
-        Rows of the recordings, (R,), and to which of the B people each belongs, (R,).
+    Of (N,) owners, each a position among all people; rows (R,), and to which of the B people each belongs, (R,).
 
     Example:
         >>> rows, whose = gather(np.array([2, 0]), np.array([0, 1, 2, 2]), cap=5, rng=np.random.default_rng(0))
         >>> rows.tolist(), whose.tolist()
         ([2, 3, 0], [0, 0, 1])
     """
-    found = []
+    each = []
     for unit in units:
         rows = np.flatnonzero(owner == unit)
-        found.append(np.sort(rng.choice(rows, cap, replace=False)) if len(rows) > cap else rows)
-    whose = np.repeat(np.arange(len(units)), [len(rows) for rows in found])
-    return np.concatenate([np.empty(0, dtype=np.int64), *found]), whose
+        each.append(np.sort(rng.choice(rows, cap, replace=False)) if len(rows) > cap else rows)
+    whose = np.repeat(np.arange(len(units)), [len(rows) for rows in each])
+    return np.concatenate([np.empty(0, dtype=np.int64), *each]), whose
 
 
 def person_means(rows: Tensor, whose: Tensor, people: int) -> Tensor:
-    """Return the mean of each person's recordings, zero where there is none.
-
-    Args:
-        rows: (R, ...) one row for each recording.
-        whose: (R,) to which of the people it belongs.
-        people: How many people, B.
-
-    Returns:
-        (B, ...).
+    """Return (B, ...), the mean of each person's (R, ...) rows, zero where there is none.
 
     Example:
         >>> person_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3).flatten()
@@ -255,3 +213,37 @@ def person_means(rows: Tensor, whose: Tensor, people: int) -> Tensor:
     total = rows.new_zeros((people, *rows.shape[1:])).index_add(0, whose, rows)
     count = torch.bincount(whose, minlength=people).clamp_min(1).to(rows)
     return total / count.reshape(-1, *(1 for _ in rows.shape[1:]))
+
+
+class Price(NamedTuple):
+    """What a plan costs a unit: one ``recording``, or a ``person`` with so many ``recordings`` (0: any number)."""
+
+    unit: str
+    recordings: int
+    epsilon: float
+    delta: float
+    accountant: str
+
+
+def privacy_table(plan: PrivacyPlan, *, recordings: Sequence[int] = (2, 5, 10, 20)) -> tuple[Price, ...]:
+    """Price a plan before anything is trained: by both accountants, and for people with several recordings.
+
+    **Guarantee**: every row is an upper bound. A plan for people needs no further rows: it holds for any number of
+    recordings, and for each of them.
+
+    Example:
+        >>> plan = PrivacyPlan(epsilon=1, delta=1e-5, unit="recording", units=6698, expected_batch=6698, steps=50)
+        >>> for row in privacy_table(plan, recordings=(20,)):
+        ...     print(row.unit, row.recordings, round(row.epsilon, 1), row.accountant)
+        recording 1 1.0 pld
+        recording 1 1.0 prv
+        person 20 36.5 pld
+    """
+    spends = [plan.spend("pld"), plan.spend("prv")]
+    rows = [Price(s.unit, 1 if s.unit == "recording" else 0, s.epsilon, s.delta, s.accountant) for s in spends]
+    if plan.unit == "recording":
+        once = spends[0]
+        for count in recordings:
+            epsilon = person_epsilon(once.noise_multiplier, once.sampling_rate, once.steps, plan.delta, count)
+            rows.append(Price("person", count, epsilon, plan.delta, "pld"))
+    return tuple(rows)

@@ -16,8 +16,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from personare.core.errors import OptionError
 from personare.learn.privacy import PaidBatch
 
-__all__ = ["Loss", "PrivateSteps", "Rows"]
-
 Rows = Mapping[str, Tensor]
 """Inputs, masks and labels by name, each with the recordings in its first dimension."""
 
@@ -38,10 +36,8 @@ class PrivateSteps:
         network: Trained; must be without BatchNorm.
         loss: Of each recording.
         clip_norm: Largest gradient of one unit (L2) in each release.
+        parameters: Those to move; the others get no gradient. None: all that require one.
         chunk: Recordings whose gradients are held at a time, where each is a unit; people are done one by one.
-
-    Raises:
-        OptionError: The network has layers that mix people.
 
     **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
 
@@ -64,10 +60,11 @@ class PrivateSteps:
     network: nn.Module
     loss: Loss
     clip_norm: float = 1.0
+    parameters: Sequence[nn.Parameter] | None = None
     chunk: int = 32
 
     def __post_init__(self) -> None:
-        """Check the network."""
+        """Refuse what mixes people, and parameters that are not the network's."""
         if not self.clip_norm > 0 or self.chunk < 1:
             raise OptionError(f"clip_norm must be above 0 and chunk at least 1: {self.clip_norm} and {self.chunk}.")
         for name, layer in self.network.named_modules():
@@ -76,29 +73,29 @@ class PrivateSteps:
                     f"{name or 'The network'} is {type(layer).__name__}, which mixes people: no private training is "
                     "possible with it. Use GroupNorm or LayerNorm."
                 )
+        if not self.moved or (self.parameters is not None and len(self.moved) != len(self.parameters)):
+            raise OptionError("Parameters to move must be of this network, require gradients, and be at least one.")
 
-    def release(
-        self,
-        batch: PaidBatch,
-        rows: Rows,
-        *,
-        whose: Tensor | None = None,
-        parameters: Sequence[nn.Parameter] | None = None,
-    ) -> None:
+    @property
+    def moved(self) -> dict[str, nn.Parameter]:
+        """The parameters that get a gradient, by name."""
+        wanted = None if self.parameters is None else {id(p) for p in self.parameters}
+        named = self.network.named_parameters()
+        return {name: p for name, p in named if p.requires_grad and (wanted is None or id(p) in wanted)}
+
+    def release(self, batch: PaidBatch, rows: Rows, *, whose: Tensor | None = None) -> None:
         """Set ``.grad`` of the parameters from one released sum; one of those the batch has paid for.
 
         Args:
-            batch: Whose turn it is.
+            batch: The units drawn, and what pays.
             rows: The recordings drawn: one for each unit, or any number with ``whose``.
             whose: (R,) to which unit of the batch each recording belongs (``privacy.gather``); a person counts as the
                 mean of the recordings.
-            parameters: Those to move; the others get no gradient. None: all that require one.
 
         Raises:
             OptionError: More sums than paid for, or recordings that do not match the units drawn.
         """
-        chosen = self._chosen(parameters)
-        units = len(batch.units)
+        moved, units = self.moved, len(batch.units)
         owner = torch.arange(units) if whose is None else whose
         given = {len(values) for values in rows.values()}
         if given != {len(owner)} or (len(owner) and int(owner.max()) >= units):
@@ -106,57 +103,44 @@ class PrivateSteps:
                 f"{units} units were drawn with {len(owner)} recordings, which need one row everywhere and a unit they "
                 f"belong to; the rows given are {sorted(given)}."
             )
-        total = [torch.zeros_like(p) for p in chosen.values()]
-        for each in self._alone(rows, chosen) if whose is None else self._people(rows, owner, units, chosen):
-            for into, values in zip(total, _clipped(each, self.clip_norm), strict=True):
-                into += values
+        total = [torch.zeros_like(p) for p in moved.values()]
+        for each in self._recordings(rows, moved) if whose is None else self._people(rows, owner, units, moved):
+            # one unit's gradient is cut over all parameters together, and dropped where it is not finite
+            square = torch.stack([g.flatten(1).square().sum(dim=1) for g in each]).sum(dim=0)  # (U,)
+            good = torch.isfinite(square)
+            scale = torch.where(good, self.clip_norm / square.sqrt().clamp_min(self.clip_norm), 0.0)
+            for into, g in zip(total, each, strict=True):
+                finite = g if good.all() else torch.where(good.reshape(-1, *(1 for _ in g.shape[1:])), g, 0.0)
+                into += torch.tensordot(scale.to(g), finite, dims=1)
         flat = batch.add_noise(torch.cat([values.flatten() for values in total]), self.clip_norm)
         for p in self.network.parameters():
             p.grad = None
-        pieces = torch.split(flat, [p.numel() for p in chosen.values()])  # type: ignore[no-untyped-call]
-        for p, values in zip(chosen.values(), pieces, strict=True):
+        pieces = torch.split(flat, [p.numel() for p in moved.values()])  # type: ignore[no-untyped-call]
+        for p, values in zip(moved.values(), pieces, strict=True):
             p.grad = values.reshape(p.shape)
 
-    def _chosen(self, parameters: Sequence[nn.Parameter] | None) -> dict[str, nn.Parameter]:
-        wanted = None if parameters is None else {id(p) for p in parameters}
-        named = self.network.named_parameters()
-        chosen = {name: p for name, p in named if p.requires_grad and (wanted is None or id(p) in wanted)}
-        if not chosen or (wanted is not None and len(chosen) != len(wanted)):
-            raise OptionError("Parameters to move must be of this network, require gradients, and be at least one.")
-        return chosen
-
-    def _alone(self, rows: Rows, chosen: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+    def _recordings(self, rows: Rows, moved: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
         """Yield gradients (U, ...) of some recordings at a time, each computed from itself alone."""
-        moved = {f"network.{name}": p.detach() for name, p in chosen.items()}
-        one = _Alone(self.network, self.loss)
+        weights = {f"network.{name}": p.detach() for name, p in moved.items()}
+        one = _One(self.network, self.loss)
         gradients = vmap(grad(lambda p, row: functional_call(one, p, (row,))), (None, 0), randomness="different")
         for first in range(0, len(next(iter(rows.values()))), self.chunk):
             part = {name: values[first : first + self.chunk] for name, values in rows.items()}
             with sdpa_kernel(SDPBackend.MATH):  # the fused attentions cannot be vectorized over recordings
-                found = gradients(moved, part)
-            yield [found[name] for name in moved]
+                each = gradients(weights, part)
+            yield [each[name] for name in weights]
 
-    def _people(self, rows: Rows, owner: Tensor, units: int, chosen: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
+    def _people(self, rows: Rows, owner: Tensor, units: int, moved: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
         """Yield gradients (1, ...) of one person at a time: the mean loss of the recordings needs no more than that."""
         for unit in range(units):
             part = torch.nonzero(owner == unit)[:, 0]
             if len(part):
                 lost = self.loss(self.network, {name: values[part] for name, values in rows.items()}).mean()
-                found = torch.autograd.grad(lost, list(chosen.values()), allow_unused=True, materialize_grads=True)
-                yield [g[None] for g in found]
+                each = torch.autograd.grad(lost, list(moved.values()), allow_unused=True, materialize_grads=True)
+                yield [g[None] for g in each]
 
 
-def _clipped(each: list[Tensor], clip_norm: float) -> list[Tensor]:
-    """Return the sum of units' gradients (U, ...), each cut to the norm over all parameters; zero where not finite."""
-    square = torch.stack([g.flatten(1).square().sum(dim=1) for g in each]).sum(dim=0)  # (U,)
-    good = torch.isfinite(square)
-    scale = torch.where(good, clip_norm / square.sqrt().clamp_min(clip_norm), 0.0)
-    if not good.all():
-        each = [torch.where(good.reshape(-1, *(1 for _ in g.shape[1:])), g, 0.0) for g in each]
-    return [torch.tensordot(scale.to(g), g, dims=1) for g in each]
-
-
-class _Alone(nn.Module):
+class _One(nn.Module):
     """The loss of one recording, as a module whose parameters can be exchanged."""
 
     def __init__(self, network: nn.Module, loss: Loss) -> None:

@@ -10,12 +10,96 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 from personare.features.mel_statistics import mel_statistics, vary_mel
 from personare.learn.describing import describe_rows
-from personare.learn.public_map import PublicMap
+from personare.learn.multimodal import check_arrays
 
-__all__ = ["PublicRows", "describe_public"]
-
+_FAR = 6.0  # standard deviations at which a description is cut
+_SHRINKAGE = 0.3  # added to the variances before they are inverted; descriptions are scaled to variance 1
+_WEIGHT = 0.3  # of the directions that part classes, beside the principal ones
 _LOUDEST = 1.0 + 1e-6
 _FEWEST_BANDS, _FEWEST_FRAMES = 32, 8
+
+
+def unit_rows(rows: Array) -> Array:
+    """Give each row length 1, float32; a row of zeros stays."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return np.asarray(rows / np.maximum(length, 1e-9), np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicMap:
+    """Scales a description, turns it into few directions and gives it length 1.
+
+    **Guarantee**: applied to somebody, it tells nothing of anybody but the public people it was fitted to.
+
+    Attributes:
+        center: (K,) subtracted.
+        spread: (K,) divided by.
+        matrix: (K, D) directions.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> rows = rng.standard_normal((60, 5))
+        >>> learned = PublicMap.of(rows, labels=np.arange(60) % 2, subjects=np.arange(60) % 3, components=3)
+        >>> learned(rows).shape, round(float(np.linalg.norm(learned(rows)[0])), 3)
+        ((60, 4), 1.0)
+    """
+
+    center: Array
+    spread: Array
+    matrix: Array
+
+    @classmethod
+    def of(
+        cls, rows: Array, *, labels: Array, subjects: Array, components: int, discriminants: int = 14
+    ) -> "PublicMap":
+        """Fit scaling, principal directions and those that part classes to public people.
+
+        Args:
+            rows: (N, K) descriptions of public people.
+            labels: (N,) what they do; any classes, not only those to be learned later.
+            subjects: (N,) who they are: a person's own mean is taken out before classes are told apart.
+            components: Principal directions, half whitened; as many as there are if there are fewer.
+            discriminants: Directions that part classes; at most one less than there are classes.
+
+        **Source**: linear discriminants with shrinkage, R. A. Fisher 1936, J. H. Friedman 1989,
+        doi:10.1080/01621459.1989.10478752; half whitening is ours.
+        """
+        if len(rows) < 10:
+            raise DataError(f"Scaling needs at least 10 public recordings, given {len(rows)}: add some, or give none.")
+        center, spread = rows.mean(axis=0), rows.std(axis=0)
+        spread = np.where(spread > 1e-6, spread, 1.0)
+        scaled = np.clip((rows - center) / spread, -_FAR, _FAR)
+
+        def even(matrix: Array) -> Array:
+            """Scale directions together so that projections have variance 1 on average."""
+            return np.asarray(matrix / max(float((scaled @ matrix).std()), 1e-9))
+
+        values, vectors = np.linalg.eigh(np.cov(scaled.T).reshape(scaled.shape[1], -1))
+        kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1][:components]
+        matrix = even(vectors[:, kept] * values[kept] ** -0.25)
+        own = scaled.astype(float)
+        for person in np.unique(subjects):
+            own[subjects == person] -= scaled[subjects == person].mean(axis=0)
+        means = np.stack([own[labels == c].mean(axis=0) for c in np.unique(labels)])  # (C, K)
+        if count := min(discriminants, len(means) - 1):
+            root = vectors * np.sqrt(1 / (np.maximum(values, 0) + _SHRINKAGE))
+            parting = even(root @ np.linalg.svd(means @ root, full_matrices=False)[2][:count].T)
+            matrix = np.concatenate([_WEIGHT * np.sqrt(len(kept) / count) * parting, matrix], axis=1)
+        return cls(center=center, spread=spread, matrix=matrix)
+
+    @classmethod
+    def fixed(cls, size: int) -> "PublicMap":
+        """Return the map of constants that is used where nobody is public: every number counts as it is."""
+        return cls(center=np.zeros(size), spread=np.ones(size), matrix=np.eye(size))
+
+    def __call__(self, rows: Array) -> Array:
+        """Return (N, D) float32 rows of length 1 for (N, K) descriptions."""
+        if rows.shape[1] != len(self.center):
+            raise DataError(
+                f"The model was made for descriptions of {len(self.center)} numbers, given {rows.shape[1]}: describe "
+                "the recordings as in training."
+            )
+        return unit_rows(np.clip((rows - self.center) / self.spread, -_FAR, _FAR) @ self.matrix)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +108,7 @@ class PublicRows:
 
     Attributes:
         maps: By modality, in the order of the rows.
-        shapes: What each modality's arrays must look like; None where length may differ.
+        shapes: What each modality's arrays must look like; lengths of signals and spectrograms may differ.
     """
 
     maps: Mapping[str, PublicMap]
@@ -50,7 +134,7 @@ class PublicRows:
             public: People whose data need no protection.
             components: See ``PublicMap.of``.
             discriminants: See ``PublicMap.of``.
-            copies: How often public spectrograms are varied, beside as they are.
+            copies: How often public spectrograms (from 0 to 1) are varied, beside as they are.
             rng: Varies them.
         """
         maps = {}
@@ -60,12 +144,14 @@ class PublicRows:
                 maps[modality] = PublicMap.fixed(describe_public(values[:1]).shape[1])
                 continue
             kept = public.take(there)
-            rows = _with_copies(kept.arrays[modality], copies, rng)
-            again = len(rows) // len(kept)
+            given = kept.arrays[modality]
+            rows = [describe_public(given)]
+            if given.ndim == 4 and given.shape[1] == 1 and given.min() >= 0 and given.max() <= _LOUDEST:
+                rows += [describe_public(vary_mel(given, rng=rng)) for _ in range(copies)]
             maps[modality] = PublicMap.of(
-                rows,
-                labels=np.tile(kept.labels, again),
-                subjects=np.tile(kept.subjects, again),
+                np.concatenate(rows),
+                labels=np.tile(kept.labels, len(rows)),
+                subjects=np.tile(kept.subjects, len(rows)),
                 components=components,
                 discriminants=discriminants,
             )
@@ -79,40 +165,28 @@ class PublicRows:
         """
         if self._last and self._last[0][0]() is batch:
             return self._last[0][1]
-        found = [self._rows(batch, modality) for modality in self.maps], self._mask(batch)
-        self._last[:] = [(ref(batch), found)]
-        return found
-
-    def _mask(self, batch: Batch) -> Array:
-        return np.stack([batch.present[m] for m in self.maps], axis=1)
-
-    def _rows(self, batch: Batch, modality: str) -> Array:
-        if modality not in batch.arrays:
-            raise DataError(f"The model learned from {modality}, and the batch has none: give it with a mask.")
-        values, present, learned = batch.arrays[modality], batch.present[modality], self.maps[modality]
-        if _shape(values) != self.shapes[modality]:
-            raise DataError(
-                f"{modality} must be as learned from, {self.shapes[modality]}, given {_shape(values)}: read the "
-                "recordings as in training."
-            )
-        rows = np.zeros((len(values), learned.matrix.shape[1]), np.float32)
-        if present.any():
-            rows[present] = learned(describe_public(values[present]))
-        return rows
+        parts = []
+        check_arrays(batch, self.maps)
+        for modality, learned in self.maps.items():
+            values, present = batch.arrays[modality], batch.present[modality]
+            if _shape(values) != self.shapes[modality]:
+                raise DataError(
+                    f"{modality} must be as learned from, {self.shapes[modality]}, given {_shape(values)}: read the "
+                    "recordings as in training."
+                )
+            rows = np.zeros((len(values), learned.matrix.shape[1]), np.float32)
+            if present.any():
+                rows[present] = learned(describe_public(values[present]))
+            parts.append(rows)
+        described = parts, np.stack([batch.present[m] for m in self.maps], axis=1)
+        self._last[:] = [(ref(batch), described)]
+        return described
 
 
 def describe_public(values: Array) -> Array:
     """Describe arrays of a modality by fixed arithmetic: ``mel_statistics`` of spectrograms, else ``describe_rows``."""
     large = values.ndim == 4 and values.shape[2] >= _FEWEST_BANDS and values.shape[3] >= _FEWEST_FRAMES
     return mel_statistics(values) if large and values.shape[1] == 1 else describe_rows(values)
-
-
-def _with_copies(values: Array, copies: int, rng: np.random.Generator) -> Array:
-    """Describe arrays, and spectrograms from 0 to 1 also as they might have been."""
-    rows = [describe_public(values)]
-    if values.ndim == 4 and values.shape[1] == 1 and values.min() >= 0 and values.max() <= _LOUDEST:
-        rows += [describe_public(vary_mel(values, rng=rng)) for _ in range(copies)]
-    return np.concatenate(rows)
 
 
 def _shape(values: Array) -> str:

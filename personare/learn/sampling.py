@@ -2,17 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import from_state, to_state
 from personare.core.types import Array, Batch, Spend
-from personare.learn.marginals import Marginals
 from personare.learn.mixed_effects import complete
-from personare.learn.row_codes import ModalityCode, RowCodes
-from personare.learn.texture import Basis, Texture
+from personare.learn.row_codes import RowCodes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +86,15 @@ class RowModel(Protocol):
         ...
 
 
+Model = TypeVar("Model", bound=RowModel)
+
+
 @dataclass(frozen=True, kw_only=True)
-class RecordingSampler:
+class RecordingSampler(Generic[Model]):
     """A fitted generator of recordings: classes and people are drawn, then rows, then what rows stand for."""
 
     codes: RowCodes
-    model: RowModel
+    model: Model
     population: Population
 
     @property
@@ -107,17 +107,6 @@ class RecordingSampler:
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
         rows = self.model.draw(labels, whose, rng=rng)
         return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        return to_state(self)
-
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str], model: type) -> "RecordingSampler":
-        """Build again what ``state`` returned, where ``model`` is the kind of the row model."""
-        parts = (Population, Spend, RowCodes, ModalityCode, Marginals, Texture, Basis)
-        sampler: RecordingSampler = from_state(tensors, about, cls, model, *parts)
-        return sampler
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

@@ -1,6 +1,5 @@
 """The fixed front of every representation: recordings as rows of standardized numbers, and back into a batch."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -12,9 +11,8 @@ from personare.core.types import Array, Batch
 from personare.learn.describing import describe_rows
 from personare.learn.multimodal import check_arrays
 
-__all__ = ["REPRESENTATION", "Standardized", "check_people", "represented"]
-
 REPRESENTATION = "representation"
+_FAR = 6.0  # deviations
 _CONSTANT = 1e-6  # relative spread under which a column says nothing
 
 
@@ -23,14 +21,13 @@ class Standardized:
     """Describes every modality by a row of numbers, each with mean 0 and deviation 1 among the people learned from.
 
     A modality that is missing gives zeros, the mean. A column that was constant gives zeros for everybody. Numbers
-    further than ``limit`` deviations from the mean are cut, so that no recording can be arbitrarily far from others.
+    further than six deviations from the mean are cut, so that no recording can be arbitrarily far from others.
 
     Attributes:
         shapes: Of one recording's array, by modality.
         widths: How many of the D columns a modality has, in the same order.
         center: (D,) means.
         scale: (D,) factors; 0 for a constant column.
-        limit: Deviations.
 
     Example:
         >>> rows = np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)
@@ -44,15 +41,10 @@ class Standardized:
     widths: tuple[int, ...]
     center: Array
     scale: Array
-    limit: float = 6.0
 
     @classmethod
     def of(cls, batch: Batch) -> "Standardized":
-        """Learn means and deviations from the recordings in which each modality is present.
-
-        Raises:
-            DataError: A modality that nobody has, or arrays that hold what is no number.
-        """
+        """Learn means and deviations from the recordings in which each modality is present."""
         check_arrays(batch)
         centers, scales = [], []
         for modality, values in batch.arrays.items():
@@ -60,22 +52,16 @@ class Standardized:
                 raise DataError(f"{modality} is absent from all {len(batch)} recordings: leave this modality out.")
             rows = describe_rows(values[batch.present[modality]]).astype(float)
             center, spread = rows.mean(axis=0), rows.std(axis=0)
-            told = spread > _CONSTANT * (np.abs(center) + 1e-3)
+            varied = spread > _CONSTANT * (np.abs(center) + 1e-3)
             centers.append(center)
-            scales.append(np.where(told, 1 / np.where(told, spread, 1), 0))
+            scales.append(np.where(varied, 1 / np.where(varied, spread, 1), 0))
         shapes = {m: tuple(int(n) for n in values.shape[1:]) for m, values in batch.arrays.items()}
         widths = tuple(len(center) for center in centers)
         return cls(shapes=shapes, widths=widths, center=np.concatenate(centers), scale=np.concatenate(scales))
 
     def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
-        """Return (N, D).
-
-        Raises:
-            DataError: A modality that was learned from is not in the batch, or has another shape.
-        """
-        if absent := sorted(set(self.shapes) - set(batch.arrays)):
-            raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
-        check_arrays(batch)
+        """Return (N, D)."""
+        check_arrays(batch, self.shapes)
         parts, masks = [], []
         for modality, shape in self.shapes.items():
             values = batch.arrays[modality]
@@ -87,26 +73,7 @@ class Standardized:
             parts.append(describe_rows(values))
             masks.append(np.broadcast_to(batch.present[modality][:, None], parts[-1].shape))
         rows = (np.concatenate(parts, axis=1) - self.center) * self.scale  # (N, D)
-        return np.where(np.concatenate(masks, axis=1), np.clip(rows, -self.limit, self.limit), 0).astype(np.float32)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the numbers as arrays, the shapes and the limit as text."""
-        about = {"shapes": json.dumps(self.shapes), "widths": json.dumps(self.widths), "limit": repr(self.limit)}
-        return {"center": self.center, "scale": self.scale}, about
-
-    @classmethod
-    def restore(cls, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Standardized":
-        """Build again what ``state`` returned.
-
-        Raises:
-            DataError: The arrays or the text belong to something else.
-        """
-        try:
-            shapes = {m: tuple(shape) for m, shape in json.loads(about["shapes"]).items()}
-            widths, limit = tuple(json.loads(about["widths"])), float(about["limit"])
-            return cls(shapes=shapes, widths=widths, center=tensors["center"], scale=tensors["scale"], limit=limit)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"This is not the state of a representation ({error}): fit it again.") from error
+        return np.where(np.concatenate(masks, axis=1), np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
 
 
 def represented(batch: Batch, rows: Array) -> Batch:
@@ -116,14 +83,9 @@ def represented(batch: Batch, rows: Array) -> Batch:
     return replace(batch, arrays={REPRESENTATION: shown}, present={REPRESENTATION: present}, columns={})
 
 
-def check_people(train: Batch, *, fewest: int = 2) -> None:
-    """Refuse to learn what a person is from too few of them.
-
-    Raises:
-        DataError: Fewer people than ``fewest``, with the number needed.
-    """
-    people = len(np.unique(train.subjects))
-    if people < fewest:
+def check_people(train: Batch) -> None:
+    """Refuse to learn what a person is from one of them."""
+    if (people := len(np.unique(train.subjects))) < 2:
         raise DataError(
-            f"A representation is learned from recordings of at least {fewest} people, {people} was given: add people."
+            f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
         )

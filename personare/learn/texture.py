@@ -105,20 +105,20 @@ class Texture:
         fill, scale = np.median(series[:, -1], axis=0), np.maximum(deviation, 1e-6)
         statistics = [_split(part, scale, fill)[2] for part in _chunks(series)]
         some = series[:: -(-len(series) // _MODELLED)]
-        pattern, heard, _ = _split(some, scale, fill)
-        values = Marginals.of(_thinned(pattern[heard]))
-        normal = _normal(values, pattern, heard).reshape(len(some), -1)
+        pattern, mask, _ = _split(some, scale, fill)
+        values = Marginals.of(_thinned(pattern[mask]))
+        normal = _normal(values, pattern, mask).reshape(len(some), -1)
         shapes = Basis.of(normal, most=_SHAPES)
-        left = np.where(heard[:, :, None], (normal - shapes.decode(shapes.encode(normal))).reshape(pattern.shape), 0)
-        colors = Basis.of(left[heard], most=_COLORS)
-        colored = np.where(heard[:, :, None], colors.encode(left), 0)  # (N, T, R)
+        rest = np.where(mask[:, :, None], (normal - shapes.decode(shapes.encode(normal))).reshape(pattern.shape), 0)
+        colors = Basis.of(rest[mask], most=_COLORS)
+        colored = np.where(mask[:, :, None], colors.encode(rest), 0)  # (N, T, R)
         return cls(
             values=values,
             statistics=Basis.of(np.concatenate(statistics), most=_STATISTICS),
             shapes=shapes,
             colors=colors,
-            power=(np.abs(rfft(colored, axis=1)) ** 2).mean(axis=0) / heard.sum(axis=1).mean(),
-            rest=(left[heard] - colors.decode(colors.encode(left[heard]))).std(axis=0),
+            power=(np.abs(rfft(colored, axis=1)) ** 2).mean(axis=0) / mask.sum(axis=1).mean(),
+            rest=(rest[mask] - colors.decode(colors.encode(rest[mask]))).std(axis=0),
             bounds=np.quantile(_thinned(some.reshape(-1, len(fill))), (0.001, 0.999), axis=0),
             scale=scale,
             fill=fill,
@@ -128,9 +128,9 @@ class Texture:
         """Return (N, K): the length as a share, coordinates of statistics, then of shapes."""
         rows = []
         for part in _chunks(series):
-            pattern, heard, statistics = _split(part, self.scale, self.fill)
-            normal = _normal(self.values, pattern, heard).reshape(len(pattern), -1)
-            parts = [heard.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
+            pattern, mask, statistics = _split(part, self.scale, self.fill)
+            normal = _normal(self.values, pattern, mask).reshape(len(pattern), -1)
+            parts = [mask.mean(axis=1)[:, None], self.statistics.encode(statistics), self.shapes.encode(normal)]
             rows.append(np.concatenate(parts, axis=1))
         return np.concatenate(rows)
 
@@ -145,7 +145,7 @@ class Texture:
     def _decode(self, numbers: Array, t: int, rng: np.random.Generator) -> Array:
         n, d, cut = len(numbers), len(self.scale), 1 + len(self.statistics.rows)
         level, spread, step = np.split(self.statistics.decode(numbers[:, 1:cut]), 3, axis=1)  # (N, D) each
-        heard = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
+        mask = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
         shape = self.shapes.decode(numbers[:, cut:]).reshape(-1, t, d).astype(np.float32)
         # noise with the power of each color over frequencies, and white noise beside it
         waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
@@ -155,13 +155,13 @@ class Texture:
         noise += colored.reshape(noise.shape)
         pattern = self.values.decode_many((shape + noise).reshape(-1, d)).reshape(shape.shape)
         # what is drawn gets the steps, the mean and the deviation that its numbers say
-        pattern = _smooth(pattern, heard, np.exp(step - spread))
-        pattern = (pattern - _mean(pattern, heard)[:, None]) * heard[:, :, None]
-        pattern /= np.maximum(np.sqrt(_mean(pattern**2, heard)), 1e-6)[:, None]
+        pattern = _smooth(pattern, mask, np.exp(step - spread))
+        pattern = (pattern - _mean(pattern, mask)[:, None]) * mask[:, :, None]
+        pattern /= np.maximum(np.sqrt(_mean(pattern**2, mask)), 1e-6)[:, None]
         size = np.maximum(np.exp(spread) - _TINY, 0) * self.scale
         series = (level * self.scale)[:, None].astype(np.float32) + size[:, None].astype(np.float32) * pattern
         lowest, highest, fill = (x.astype(np.float32) for x in (*self.bounds, self.fill))
-        return np.asarray(np.where(heard[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
+        return np.asarray(np.where(mask[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
 
 
 def _chunks(rows: Array) -> Iterator[Array]:
@@ -177,43 +177,43 @@ def _split(series: Array, scale: Array, fill: Array) -> tuple[Array, Array, Arra
     """Return patterns (N, T, D) of mean 0 and deviation 1, where they are (N, T), and statistics (N, 3 D)."""
     differs = (series != fill.astype(series.dtype)).any(axis=2)  # (N, T)
     length = series.shape[1] - differs[:, ::-1].argmax(axis=1) * differs.any(axis=1)
-    heard = np.arange(series.shape[1]) < np.maximum(length, 2)[:, None]
+    mask = np.arange(series.shape[1]) < np.maximum(length, 2)[:, None]
     scaled = series / scale.astype(series.dtype)
-    level = _mean(scaled, heard)
-    pattern = (scaled - level[:, None]) * heard[:, :, None]
-    spread = np.sqrt(_mean(pattern**2, heard))
-    step = np.sqrt(_squared_steps(pattern, heard))
+    level = _mean(scaled, mask)
+    pattern = (scaled - level[:, None]) * mask[:, :, None]
+    spread = np.sqrt(_mean(pattern**2, mask))
+    step = np.sqrt(_squared_steps(pattern, mask))
     pattern /= np.maximum(spread, 1e-6)[:, None]
-    return pattern, heard, np.concatenate([level, np.log(spread + _TINY), np.log(step + _TINY)], axis=1)
+    return pattern, mask, np.concatenate([level, np.log(spread + _TINY), np.log(step + _TINY)], axis=1)
 
 
-def _mean(values: Array, heard: Array) -> Array:
-    """Return the mean over the time that is heard, (N, D)."""
-    weight = (heard / heard.sum(axis=1, keepdims=True)).astype(values.dtype)
+def _mean(values: Array, mask: Array) -> Array:
+    """Return the mean over the time that has signal, (N, D)."""
+    weight = (mask / mask.sum(axis=1, keepdims=True)).astype(values.dtype)
     return np.asarray(np.einsum("ntd,nt->nd", values, weight))
 
 
-def _squared_steps(values: Array, heard: Array) -> Array:
+def _squared_steps(values: Array, mask: Array) -> Array:
     """Return the mean squared step, (N, D)."""
-    return _mean(np.diff(values, axis=1) ** 2, heard[:, 1:])
+    return _mean(np.diff(values, axis=1) ** 2, mask[:, 1:])
 
 
-def _normal(values: Marginals, pattern: Array, heard: Array) -> Array:
+def _normal(values: Marginals, pattern: Array, mask: Array) -> Array:
     normal = values.encode_many(pattern.reshape(-1, pattern.shape[2])).reshape(pattern.shape)
-    return np.where(heard[:, :, None], normal, 0)
+    return np.where(mask[:, :, None], normal, 0)
 
 
-def _smooth(pattern: Array, heard: Array, wanted: Array) -> Array:
-    """Mix a pattern with its moving average of three until its steps over its deviation are as wanted, (N, D)."""
+def _smooth(pattern: Array, mask: Array, target: Array) -> Array:
+    """Mix a pattern with its moving average of three until its steps over its deviation are as target, (N, D)."""
 
     def roughness(values: Array) -> Array:
-        variance = _mean(values**2, heard) - _mean(values, heard) ** 2
-        return np.asarray(np.sqrt(_squared_steps(values, heard) / np.maximum(variance, 1e-12)))
+        variance = _mean(values**2, mask) - _mean(values, mask) ** 2
+        return np.asarray(np.sqrt(_squared_steps(values, mask) / np.maximum(variance, 1e-12)))
 
     for _ in range(2):
         around = pattern.copy()
         around[:, 1:-1] = (pattern[:, :-2] + pattern[:, 1:-1] + pattern[:, 2:]) / 3
         now, then = roughness(pattern), roughness(around)
-        share = np.clip((now - wanted) / np.maximum(now - then, 1e-6), -0.5, 1)
+        share = np.clip((now - target) / np.maximum(now - then, 1e-6), -0.5, 1)
         pattern = pattern + share[:, None] * (around - pattern)
     return pattern

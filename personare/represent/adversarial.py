@@ -1,8 +1,6 @@
 """Trains an encoder against an adversary who tries to name the person, while it keeps the labels and the signal."""
 
-import json
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Spend
-from personare.learn.latent import Descent, layers, load_arrays, tell_apart
-from personare.learn.loop import seeded
+from personare.core.options import Count, NotNegative, PartShare, Whole, check_options
+from personare.core.types import Batch, Spend
+from personare.learn.learner import class_weights
+from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
+from personare.learn.networks import SavedNetwork, layers
 from personare.learn.standardizing import Standardized, check_people, represented
 
 __all__ = ["Adversarial"]
@@ -53,27 +52,18 @@ class Adversarial:
     """
 
     kind: Literal["reversal", "alternating"] = "alternating"
-    strength: float = 1.0
-    reconstruction: float = 0.1
-    size: int = 8
-    hidden: int = 128
-    dropout: float = 0.5
-    modality_dropout: float = 0.1
-    rounds: int = 3
-    epochs: int = 40
+    strength: NotNegative = 1.0
+    reconstruction: NotNegative = 0.1
+    size: Count = 8
+    hidden: Whole = 128
+    dropout: PartShare = 0.5
+    modality_dropout: PartShare = 0.1
+    rounds: Count = 3
+    epochs: Count = 40
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.kind not in ("reversal", "alternating"):
-            raise OptionError(f"kind must be reversal or alternating, it is {self.kind!r}.")
-        if not self.strength >= 0 or not self.reconstruction >= 0:
-            raise OptionError(
-                f"strength and reconstruction must not be negative: {self.strength}, {self.reconstruction}."
-            )
-        if min(self.size, self.rounds, self.epochs) < 1 or self.hidden < 0:
-            raise OptionError("size, rounds and epochs must be at least 1, and hidden not negative.")
-        if not 0 <= self.dropout < 1 or not 0 <= self.modality_dropout < 1:
-            raise OptionError("dropout and modality_dropout must be shares from 0 to below 1.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -86,44 +76,48 @@ class Adversarial:
         with seeded(rng):
             net = CodeNet(front.center.size, len(train.classes), size=self.size, hidden=self.hidden, drop=self.dropout)
             adversary = layers(self.size, self.hidden or 64, len(people))
-        game = _Game(
-            method=self,
-            net=net,
-            adversary=adversary,
-            data=(torch.from_numpy(front(train)), torch.from_numpy(train.labels), torch.from_numpy(whose)),
-            weights=tell_apart(train.labels, len(train.classes)),
-            widths=front.widths,
-        )
-        watched = torch.from_numpy(front(validation)), torch.from_numpy(validation.labels)
+        catch_up = torch.optim.AdamW(adversary.parameters(), lr=1e-3)
+        x, labels, owner = torch.from_numpy(front(train)), torch.from_numpy(train.labels), torch.from_numpy(whose)
+        weights, widths = class_weights(train.labels, len(train.classes)), torch.tensor(front.widths)
 
+        def loss(rows: Tensor, gone: float) -> Tensor:
+            hidden = torch.rand(len(rows), len(widths)) < self.modality_dropout  # (B, M)
+            hidden &= ~hidden.all(dim=1, keepdim=True)
+            code = net.encode(x[rows].masked_fill(hidden.repeat_interleave(widths, dim=1), 0))  # (B, size)
+            read = nn.functional.cross_entropy(net.read(code), labels[rows], weights)
+            kept = read + self.reconstruction * nn.functional.mse_loss(net.decoder(code), x[rows])
+            if self.kind == "reversal":  # one loss of both, whose gradient is reversed before it reaches the encoder
+                ramp = 2 / (1 + math.exp(-10 * gone)) - 1
+                named = adversary(_Reverse.apply(code, self.strength * ramp))  # type: ignore[no-untyped-call]
+                return kept + nn.functional.cross_entropy(named, owner[rows])
+            for _ in range(self.rounds):  # the adversary catches up before the encoder evades it
+                catch_up.zero_grad()
+                nn.functional.cross_entropy(adversary(code.detach()), owner[rows]).backward()  # type: ignore[no-untyped-call]
+                catch_up.step()
+            uneven = -nn.functional.log_softmax(adversary(code), dim=1).mean()
+            return kept + self.strength * uneven
+
+        others, right = torch.from_numpy(front(validation)), torch.from_numpy(validation.labels)
+        judged: list[float] = []
+
+        @torch.inference_mode()
         def judge() -> float:
-            with torch.inference_mode():
-                return float(nn.functional.cross_entropy(net.read(net.encode(watched[0])), watched[1]))
+            judged.append(float(nn.functional.cross_entropy(net.read(net.encode(others)), right)))
+            # the first epochs, before the adversary has learned anything, look best: only the last third may be kept
+            return judged[-1] if len(judged) > min(2 * self.epochs // 3, self.epochs - 1) else math.inf
 
-        # the first epochs, before the adversary has learned anything, look best: only the last third may be kept
-        Descent(epochs=self.epochs)(
+        train_rows(
             nn.ModuleList([net, adversary] if self.kind == "reversal" else [net]),
             len(train),
-            game.reversal if self.kind == "reversal" else game.alternating(),
+            loss,
+            epochs=self.epochs,
             rng=rng,
             judge=judge if len(validation) else None,
-            since=2 * self.epochs // 3,
         )
         return Encoded(front=front, net=net.requires_grad_(False))
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Encoded":
-        """Build again what ``state`` of the encoder returned."""
-        front = Standardized.restore(tensors, about)
-        try:
-            with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten
-                net = CodeNet(**json.loads(about["net"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of an encoder ({error}): fit it again.") from error
-        load_arrays(net, tensors)
-        return Encoded(front=front, net=net)
 
-
-class CodeNet(nn.Module):
+class CodeNet(SavedNetwork):
     """Rows to a code, and from it back to rows and to classes."""
 
     def __init__(self, features: int, classes: int, *, size: int, hidden: int, drop: float) -> None:
@@ -132,8 +126,7 @@ class CodeNet(nn.Module):
         self.encoder = layers(features, *between, size, dropout=drop)
         self.decoder = layers(size, *between, features)
         self.read = nn.Linear(size, classes)
-        self.told: dict[str, Any] = {"features": features, "classes": classes}
-        self.told |= {"size": size, "hidden": hidden, "drop": drop}
+        self.settings = {"features": features, "classes": classes, "size": size, "hidden": hidden, "drop": drop}
 
     def encode(self, x: Tensor) -> Tensor:
         """Return (B, size)."""
@@ -154,60 +147,9 @@ class _Reverse(torch.autograd.Function):
         return -ctx.factor * gradients[0], None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Game:
-    """The encoder and its adversary over the recordings of training: rows, labels, and whose they are."""
-
-    method: Adversarial
-    net: CodeNet
-    adversary: nn.Module
-    data: tuple[Tensor, Tensor, Tensor]
-    weights: Tensor
-    widths: tuple[int, ...]
-
-    def reversal(self, chosen: Tensor, gone: float) -> Tensor:
-        """Return the loss of both: the adversary's gradient is reversed before it reaches the encoder."""
-        code, kept = self._kept(chosen)
-        ramp = 2 / (1 + math.exp(-10 * gone)) - 1
-        reversed_code = _Reverse.apply(code, self.method.strength * ramp)  # type: ignore[no-untyped-call]
-        named = self.adversary(reversed_code)
-        return kept + nn.functional.cross_entropy(named, self.data[2][chosen])
-
-    def alternating(self) -> Callable[[Tensor, float], Tensor]:
-        """Return the loss of the encoder alone, before which the adversary catches up."""
-        steps = torch.optim.AdamW(self.adversary.parameters(), lr=1e-3)
-
-        def loss(chosen: Tensor, gone: float) -> Tensor:
-            code, kept = self._kept(chosen)
-            for _ in range(self.method.rounds):
-                steps.zero_grad()
-                named = self.adversary(code.detach())
-                nn.functional.cross_entropy(named, self.data[2][chosen]).backward()  # type: ignore[no-untyped-call]
-                steps.step()
-            uneven = -nn.functional.log_softmax(self.adversary(code), dim=1).mean()
-            return kept + self.method.strength * uneven
-
-        return loss
-
-    def _kept(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Return codes (B, size) with modalities hidden at random, and how badly labels and rows are read from them."""
-        rows, labels = self.data[0][chosen], self.data[1][chosen]
-        hidden = torch.rand(len(rows), len(self.widths)) < self.method.modality_dropout  # (B, M)
-        hidden &= ~hidden.all(dim=1, keepdim=True)
-        code = self.net.encode(rows.masked_fill(hidden.repeat_interleave(torch.tensor(self.widths), dim=1), 0))
-        read = nn.functional.cross_entropy(self.net.read(code), labels, self.weights)
-        rebuilt = nn.functional.mse_loss(self.net.decoder(code), rows)
-        return code, read + self.method.reconstruction * rebuilt
-
-
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """The fitted encoder.
-
-    Attributes:
-        front: How recordings become rows.
-        net: The network, never changed again.
-    """
+    """The fitted encoder, never changed again, and the front that makes rows of recordings."""
 
     front: Standardized
     net: CodeNet
@@ -222,9 +164,3 @@ class Encoded:
         """Return the recordings with one modality ``representation``, (N, size)."""
         with torch.inference_mode():
             return represented(batch, self.net.encode(torch.from_numpy(self.front(batch))).numpy())
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text; decoder and reader come along, the adversary does not."""
-        tensors, about = self.front.state()
-        own = {f"net.{name}": values.numpy().copy() for name, values in self.net.state_dict().items()}
-        return {**tensors, **own}, {**about, "net": json.dumps(self.net.told)}

@@ -1,24 +1,27 @@
 """Squeezes each recording through a narrow channel that little but the wanted behavior fits through."""
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from scipy.special import softmax
 from sklearn.cluster import KMeans
+from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, NotNegative, Range, check_options
 from personare.core.types import Array, Batch, Spend
-from personare.learn.latent import Descent, layers, load_arrays
-from personare.learn.loop import seeded
-from personare.learn.standardizing import represented
-from personare.learn.task_opinions import TaskOpinions
+from personare.learn.loop import seeded, train_rows
+from personare.learn.multimodal import check
+from personare.learn.networks import SavedNetwork, layers
+from personare.learn.standardizing import Standardized, check_people, represented
 
 __all__ = ["Bottleneck"]
+
+_PENALTIES = (1e-3, 3e-3, 1e-2, 3e-2)  # inverse; chosen by other people
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ class Bottleneck:
 
     **Source**: A. Alemi, I. Fischer, J. Dillon, K. Murphy, "Deep variational information bottleneck", ICLR 2017,
     arXiv:1612.00410. Quantization in the manner of A. van den Oord, O. Vinyals, K. Kavukcuoglu, "Neural discrete
-    representation learning", NeurIPS 2017, arXiv:1711.00937, but of the opinions of a linear reader, by k-means: with
+    representation learning", NeurIPS 2017, arXiv:1711.00937, but of the posteriors of a linear reader, by k-means: with
     few people a network through which codebook and encoder are learned together reads emotion worse.
 
     Example:
@@ -51,20 +54,14 @@ class Bottleneck:
     """
 
     kind: Literal["vq", "vib"] = "vq"
-    codes: int = 32
-    size: int = 6
-    beta: float = 0.01
-    epochs: int = 30
+    codes: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 32
+    size: Count = 6
+    beta: NotNegative = 0.01
+    epochs: Count = 30
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.kind not in ("vq", "vib"):
-            raise OptionError(f"kind must be vq or vib, it is {self.kind!r}.")
-        if self.codes < 2 or self.size < 1 or self.epochs < 1 or not self.beta >= 0:
-            raise OptionError(
-                "codes must be at least 2, size and epochs at least 1 and beta not negative; they are "
-                f"{self.codes}, {self.size}, {self.epochs} and {self.beta}."
-            )
+        check_options(self)
 
     @property
     def bits(self) -> float:
@@ -75,53 +72,77 @@ class Bottleneck:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Quantized | Blurred":
         """Learn from labels; validation chooses the penalty. See ``core.protocols.Representation``."""
-        opinions = TaskOpinions.of(train, validation)
-        seen = opinions(train)
-        if self.kind == "vib":
-            return self._blur(opinions, seen, train, rng)
-        codes = min(self.codes, len(np.unique(seen, axis=0)))
-        means = KMeans(codes, n_init=4, random_state=int(rng.integers(2**31))).fit(seen)
-        return Quantized(opinions=opinions, book=means.cluster_centers_.astype(np.float32))
-
-    def _blur(self, opinions: TaskOpinions, seen: Array, train: Batch, rng: np.random.Generator) -> "Blurred":
-        x, labels = torch.from_numpy(seen), torch.from_numpy(train.labels)
+        reader = LinearReader.of(train, validation)
+        posteriors = reader(train)
+        if self.kind == "vq":
+            codes = min(self.codes, len(np.unique(posteriors, axis=0)))
+            means = KMeans(codes, n_init=4, random_state=int(rng.integers(2**31))).fit(posteriors)
+            return Quantized(reader=reader, book=means.cluster_centers_.astype(np.float32))
+        x, labels = torch.from_numpy(posteriors), torch.from_numpy(train.labels)
         with seeded(rng):
-            net = Variational(seen.shape[1], len(train.classes), size=self.size)
+            net = Variational(len(train.classes), size=self.size)
 
-        def loss(chosen: Tensor, gone: float) -> Tensor:
-            answers, rate = net(x[chosen])
-            return torch.add(nn.functional.cross_entropy(answers, labels[chosen]), rate, alpha=self.beta)
+        def loss(rows: Tensor, gone: float) -> Tensor:
+            answers, rate = net(x[rows])
+            return torch.add(nn.functional.cross_entropy(answers, labels[rows]), rate, alpha=self.beta)
 
-        Descent(epochs=self.epochs, learning_rate=3e-3)(net, len(x), loss, rng=rng)
+        train_rows(net, len(x), loss, epochs=self.epochs, rng=rng, learning_rate=3e-3)
         with torch.inference_mode(), seeded(rng):
             rate = float(net(x)[1])
-        return Blurred(opinions=opinions, net=net.requires_grad_(False), rate_nats=rate)
+        return Blurred(reader=reader, net=net.requires_grad_(False), rate_nats=rate)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Quantized | Blurred":
-        """Build again what ``state`` of the fitted bottleneck returned."""
-        opinions = TaskOpinions.restore(tensors, about)
-        try:
-            if about["kind"] == "vq":
-                return Quantized(opinions=opinions, book=tensors["book"])
-            sizes = json.loads(about["sizes"])
-            with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten
-                net = Variational(sizes["opinions"], sizes["classes"], size=sizes["size"])
-            load_arrays(net, tensors)
-            return Blurred(opinions=opinions, net=net, rate_nats=float(about["rate_nats"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of a bottleneck ({error}): fit it again.") from error
+
+@dataclass(frozen=True, kw_only=True)
+class LinearReader:
+    """Recordings as the probabilities of the classes, by logistic regression: what the channel is allowed to see.
+
+    What a reader is sure of is nearly the same number for everybody; logits would still tell how each person is sure.
+
+    Attributes:
+        front: Makes rows of recordings.
+        weights: (D, C).
+        bias: (C,).
+    """
+
+    front: Standardized
+    weights: Array
+    bias: Array
+
+    @classmethod
+    def of(cls, train: Batch, validation: Batch) -> "LinearReader":
+        """Learn to read the labels; ``validation``, where there is any, chooses the penalty and then teaches too."""
+        check_people(train)
+        check(train, validation if len(validation) else train.take(np.zeros(0, dtype=int)))
+        front = Standardized.of(train)
+        rows = front(train).astype(float)
+
+        def recall(reader: LogisticRegression) -> float:
+            right = reader.predict(front(validation)) == validation.labels
+            return float(np.mean([right[validation.labels == c].mean() for c in np.unique(validation.labels)]))
+
+        readers = [
+            LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000).fit(rows, train.labels)
+            for penalty in (_PENALTIES if len(validation) else _PENALTIES[-2:-1])
+        ]
+        best = readers[0]
+        if len(validation):
+            best = max(readers, key=recall)
+            best.fit(np.concatenate([rows, front(validation)]), np.concatenate([train.labels, validation.labels]))
+        weights, bias = best.coef_.T, best.intercept_
+        if weights.shape[1] == 1:  # of two classes the second one's are given, against none for the first
+            weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
+        return cls(front=front, weights=weights, bias=bias)
+
+    def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """Return (N, C) probabilities."""
+        return np.asarray(softmax(self.front(batch) @ self.weights + self.bias, axis=1), dtype=np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Quantized:
-    """The fitted channel of symbols.
+    """The fitted channel: a linear reader, and (codes, C) what the symbols stand for."""
 
-    Attributes:
-        opinions: The linear reader in front.
-        book: (codes, C) what the symbols stand for.
-    """
-
-    opinions: TaskOpinions
+    reader: LinearReader
     book: Array
     spends: tuple[Spend, ...] = ()
 
@@ -140,25 +161,19 @@ class Quantized:
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, C): the nearest symbol."""
-        opinions = self.opinions(batch)
-        # |o - b|^2 without |o|^2, which is the same for every symbol
-        nearest = ((self.book**2).sum(axis=1) - 2 * opinions @ self.book.T).argmin(axis=1)
+        # |p - b|^2 without |p|^2, which is the same for every symbol
+        nearest = ((self.book**2).sum(axis=1) - 2 * self.reader(batch) @ self.book.T).argmin(axis=1)
         return represented(batch, self.book[nearest])
 
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        tensors, about = self.opinions.state()
-        return {**tensors, "book": self.book}, {**about, "kind": "vq"}
 
+class Variational(SavedNetwork):
+    """Posteriors of the classes to a Gaussian of ``size`` numbers, and that to classes."""
 
-class Variational(nn.Module):
-    """Opinions to a Gaussian of ``size`` numbers, and that to classes."""
-
-    def __init__(self, opinions: int, classes: int, *, size: int) -> None:
+    def __init__(self, classes: int, *, size: int) -> None:
         super().__init__()
-        self.encode = layers(opinions, 32, 2 * size)
+        self.encode = layers(classes, 32, 2 * size)
         self.read = nn.Linear(size, classes)
-        self.sizes = {"opinions": opinions, "classes": classes, "size": size}
+        self.settings = {"classes": classes, "size": size}
 
     def release(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, size), drawn, and the rate of each row in nats: without the noise it would be no bound."""
@@ -178,12 +193,12 @@ class Blurred:
     """The fitted noisy channel.
 
     Attributes:
-        opinions: The linear reader in front.
+        reader: The linear reader in front.
         net: The network, never changed again.
         rate_nats: Mean bound on the information of a row, over the recordings of training.
     """
 
-    opinions: TaskOpinions
+    reader: LinearReader
     net: Variational
     rate_nats: float
     spends: tuple[Spend, ...] = ()
@@ -200,11 +215,4 @@ class Blurred:
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, size); noise is drawn in every call."""
         with torch.inference_mode(), seeded(rng):
-            return represented(batch, self.net.release(torch.from_numpy(self.opinions(batch)))[0].numpy())
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        tensors, about = self.opinions.state()
-        own = {f"net.{name}": values.numpy().copy() for name, values in self.net.state_dict().items()}
-        told = {"kind": "vib", "rate_nats": repr(self.rate_nats), "sizes": json.dumps(self.net.sizes)}
-        return {**tensors, **own}, {**about, **told}
+            return represented(batch, self.net.release(torch.from_numpy(self.reader(batch)))[0].numpy())

@@ -1,12 +1,12 @@
 """Erases who speaks from every linear reader's reach, with the least change to the rest."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import eigh
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Share, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.standardizing import Standardized, check_people, represented
 
@@ -40,13 +40,12 @@ class Leace:
         True
     """
 
-    shrinkage: float = 0.05
+    shrinkage: Share = 0.05
     directions: int | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if not 0 <= self.shrinkage <= 1:
-            raise OptionError(f"shrinkage must be a share from 0 to 1, it is {self.shrinkage}.")
+        check_options(self)
         if self.directions is not None and self.directions < 1:
             raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")
 
@@ -60,54 +59,28 @@ class Leace:
         people, whose = np.unique(train.subjects, return_inverse=True)
         mean = rows.mean(axis=0)
         concept = (whose[:, None] == np.arange(len(people))) - np.bincount(whose) / len(whose)  # (N, P)
-        whiten, color = _whitening(np.cov(rows, rowvar=False, bias=True).reshape(len(mean), -1), self.shrinkage)
-        basis, found = _directions(whiten @ (rows - mean).T @ concept / len(rows))
-        kept = basis[:, : self.directions]
-        if kept.shape[1] >= (left := int(np.linalg.matrix_rank(rows - mean))):
+        covariance = np.cov(rows, rowvar=False, bias=True).reshape(len(mean), -1)  # (D, D)
+        round_one = np.eye(len(mean)) * np.trace(covariance) / len(mean)
+        values, vectors = eigh((1 - self.shrinkage) * covariance + self.shrinkage * round_one)
+        there = values > 1e-10 * max(values[-1], 1e-300)
+        root = np.sqrt(np.where(there, values, 1))
+        # what makes the (shrunk) covariance round, and its inverse, (D, D)
+        whiten, color = (vectors * (there / root)) @ vectors.T, (vectors * (there * root)) @ vectors.T
+        # an orthonormal basis of the directions in which people differ, the strongest first
+        left, strength, _ = np.linalg.svd(whiten @ (rows - mean).T @ concept / len(rows), full_matrices=False)
+        size = int((strength > 1e-8 * max(float(strength[0]), 1e-300)).sum())
+        kept = left[:, : size if self.directions is None else min(size, self.directions)]
+        if kept.shape[1] >= (rank := int(np.linalg.matrix_rank(rows - mean))):
             raise DataError(
-                f"{len(people)} people differ in {found} directions, and the recordings have only {left}: nothing "
+                f"{len(people)} people differ in {size} directions, and the recordings have only {rank}: nothing "
                 "would be left. Describe recordings by more numbers, or set directions lower."
             )
-        return Eraser(front=front, mean=mean, out=color @ kept, into=kept.T @ whiten, complete=kept.shape[1] == found)
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Eraser":
-        """Build again what ``state`` of the eraser returned."""
-        front = Standardized.restore(tensors, about)
-        try:
-            mean, out, into = (np.asarray(tensors[name]) for name in ("mean", "out", "into"))
-            return Eraser(front=front, mean=mean, out=out, into=into, complete=about["complete"] == "True")
-        except KeyError as error:
-            raise DataError(f"This is not the state of an eraser, it lacks {error}: fit it again.") from error
-
-
-def _whitening(covariance: Array, shrinkage: float) -> tuple[Array, Array]:
-    """Return the matrix that makes the (shrunk) covariance round, and its inverse, both (D, D)."""
-    width = len(covariance)
-    covariance = (1 - shrinkage) * covariance + shrinkage * np.eye(width) * np.trace(covariance) / width
-    values, vectors = eigh(covariance)
-    there = values > 1e-10 * max(values[-1], 1e-300)
-    root = np.sqrt(np.where(there, values, 1))
-    return (vectors * (there / root)) @ vectors.T, (vectors * (there * root)) @ vectors.T
-
-
-def _directions(shared: Array) -> tuple[Array, int]:
-    """Return an orthonormal basis of the columns of (D, P), strongest first, and its size."""
-    left, strength, _ = np.linalg.svd(shared, full_matrices=False)
-    size = int((strength > 1e-8 * max(float(strength[0]), 1e-300)).sum())
-    return left[:, :size], size
+        return Eraser(front=front, mean=mean, out=color @ kept, into=kept.T @ whiten, complete=kept.shape[1] == size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Eraser:
-    """The fitted projection ``x - out @ into @ (x - mean)``.
-
-    Attributes:
-        front: How recordings become rows.
-        mean: (D,).
-        out: (D, R).
-        into: (R, D).
-        complete: All directions are erased.
-    """
+    """The fitted projection ``x - out @ into @ (x - mean)``: of R directions, all of them where it is ``complete``."""
 
     front: Standardized
     mean: Array
@@ -130,9 +103,3 @@ class Eraser:
         """Return the recordings with one modality ``representation``, (N, D)."""
         rows = self.front(batch)
         return represented(batch, rows - (rows - self.mean) @ self.into.T @ self.out.T)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        tensors, about = self.front.state()
-        own = {"mean": self.mean, "out": self.out, "into": self.into}
-        return {**tensors, **own}, {**about, "complete": str(self.complete)}

@@ -1,14 +1,13 @@
 """Hides every recording in noise before it leaves: local differential privacy with a stated price."""
 
-import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Spend
+from personare.core.errors import OptionError
+from personare.core.options import Positive, check_options
+from personare.core.types import Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of, noise_for
 from personare.learn.standardizing import Standardized, check_people, represented
 
@@ -39,13 +38,12 @@ class Noise:
 
     epsilon: float = 8.0
     delta: float = 1e-5
-    norm: float = 1.0
+    norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
         check_claim(epsilon=self.epsilon, delta=self.delta)
-        if not 0 < self.norm < math.inf:
-            raise OptionError(f"norm must be above 0 and finite, it is {self.norm}.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -57,21 +55,13 @@ class Noise:
         multiplier = noise_for(self.epsilon, 1.0, 1, self.delta)
         return Noised(front=front, norm=norm, noise_multiplier=multiplier, delta=self.delta)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Noised":
-        """Build again what ``state`` of the fitted noise returned."""
-        front = Standardized.restore(tensors, about)
-        try:
-            return Noised(front=front, **json.loads(about["noise"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of a noise ({error}): fit it again.") from error
-
 
 @dataclass(frozen=True, kw_only=True)
 class Noised:
     """The fitted mechanism.
 
     Attributes:
-        front: How recordings become rows.
+        front: Makes rows of recordings.
         norm: Longest row.
         noise_multiplier: Deviation of the noise over what another recording can change, twice the norm.
         delta: Chance that the bound fails.
@@ -118,9 +108,3 @@ class Noised:
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         cut = rows * np.minimum(1, self.norm / np.maximum(length, 1e-12))
         return represented(batch, cut + self.sigma * rng.standard_normal(cut.shape))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything as arrays and text."""
-        tensors, about = self.front.state()
-        own = {name: asdict(self)[name] for name in ("norm", "noise_multiplier", "delta")}
-        return tensors, {**about, "noise": json.dumps(own)}

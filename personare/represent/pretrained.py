@@ -1,13 +1,13 @@
 """Describes recordings by a foundation model that others trained on public data; it hides nobody by itself."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Spend
+from personare.core.errors import OptionError
+from personare.core.types import Batch, Spend
+from personare.learn.multimodal import check_arrays
 from personare.learn.pretrained import describe
 from personare.learn.standardizing import represented
 
@@ -44,21 +44,10 @@ class Pretrained:
         fitted(train.take(np.arange(min(2, len(train)))), rng=rng)
         return fitted
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Embedding":
-        """Build again what ``state`` of the embedding returned; the folders must still be there."""
-        try:
-            return Embedding(folders=dict(json.loads(about["folders"])))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(f"This is not the state of an embedding ({error}): fit it again.") from error
-
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """Frozen models.
-
-    Attributes:
-        folders: By modality.
-    """
+    """Frozen models, by modality."""
 
     folders: Mapping[str, str]
     spends: tuple[Spend, ...] = ()
@@ -70,15 +59,10 @@ class Embedding:
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, D); zeros where a modality is missing."""
-        if absent := sorted(set(self.folders) - set(batch.arrays)):
-            raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
+        check_arrays(batch, self.folders)
         read = batch.only(*self.folders)
         rows = [
             np.where(read.present[m][:, None], describe(read.arrays[m], folder), 0)
             for m, folder in self.folders.items()
         ]
         return represented(read, np.concatenate(rows, axis=1))
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the folders as text; the models stay where they are."""
-        return {}, {"folders": json.dumps(self.folders)}

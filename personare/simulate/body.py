@@ -18,18 +18,11 @@ _AROUSAL = {"neutral": 0.05, "happiness": 0.5, "sadness": 0.25, "anger": 0.8, "f
 
 @dataclass(frozen=True, kw_only=True)
 class Physio:
-    """What sensors on the body recorded, from four seconds before the take to eight after it.
+    """What sensors on the body recorded, from four seconds before the take to eight after it."""
 
-    Attributes:
-        values: (N, 2) in the order of ``COLUMNS``, four rows a second; the heart rate comes once a second and is NaN in
-            the rows between.
-        arousal: How strongly the body was moved, about 0 to 1.
-        responses_s: (R,) times at which the skin began to answer.
-    """
-
-    values: Array
-    arousal: float
-    responses_s: Array
+    values: Array  # (N, 2) in the order of COLUMNS, four rows a second; the heart rate once a second, NaN between
+    arousal: float  # how strongly the body was moved, about 0 to 1
+    responses_s: Array  # (R,) times at which the skin began to answer
 
 
 def feel(emotion: str, body: Body, *, strength: float, duration_s: float, rng: np.random.Generator) -> Physio:

@@ -41,21 +41,13 @@ _BOW = {"neutral": 0.0, "happiness": -1.0, "sadness": 4.0, "anger": 2.0, "fear":
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """What a face does in one recording, frame by frame.
+    """What a face does in one recording, frame by frame."""
 
-    Attributes:
-        actions: (F, 15) intensity of each of ``ACTION_UNITS``, 0 to 1, speech included.
-        round: (F,) rounding of the lips by speech.
-        pose: (F, 5) head pose in the order of ``POSE``; positive yaw turns to the picture's right, positive pitch down.
-        gaze: (F, 2) where the eyes look, right and down, 1 for the edge of the eye.
-        strength: How strongly the emotion was shown, 1 for the person's full expression.
-    """
-
-    actions: Array
-    round: Array
-    pose: Array
-    gaze: Array
-    strength: float
+    actions: Array  # (F, 15) intensity of each of ACTION_UNITS, 0 to 1, speech included
+    round: Array  # (F,) rounding of the lips by speech
+    pose: Array  # (F, 5) in the order of POSE; positive yaw turns to the picture's right, positive pitch down
+    gaze: Array  # (F, 2) where the eyes look, right and down, 1 for the edge of the eye
+    strength: float  # how strongly the emotion was shown, 1 for the person's full expression
 
 
 def move(

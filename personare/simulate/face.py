@@ -23,12 +23,8 @@ class Painter:
     ) -> None:
         """Prepare what stays the same in one recording.
 
-        Args:
-            person: Whom to paint.
-            scene: Where.
-            size: Side of the picture in pixels.
-            own: Freckles, moles and strands: the same generator gives the same person.
-            take: Things on the wall and the grain of the camera.
+        From ``own`` come freckles, moles and strands: the same generator gives the same person. From ``take`` come the
+        things on the wall and the grain of the camera.
         """
         self._face, self._style, self._scene, self._size = person.face, person.style, scene, size
         self._scale = size / 192 * 6.1 * scene.distance

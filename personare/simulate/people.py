@@ -236,11 +236,7 @@ class Person:
 
 
 def person(seed: int, number: int) -> Person:
-    """Invent a person, the same for the same seed and number whatever else is made.
-
-    Args:
-        seed: The cohort's seed.
-        number: 1 for the first person; also the pseudonym.
+    """Invent a person, the same for the same seed and number (1 for the first) whatever else is made.
 
     Example:
         >>> person(0, 7) == person(0, 7), person(0, 1).subject
@@ -271,12 +267,7 @@ def person(seed: int, number: int) -> Person:
 
 
 def traits(people: tuple[Person, ...]) -> dict[str, list[object]]:
-    """Return everything that makes the people who they are as columns of a table, one row a person.
-
-    Example:
-        >>> traits((person(0, 1), person(0, 2)))["participant_id"]
-        ['sub-01', 'sub-02']
-    """
+    """Return everything that makes the people who they are as columns of a table, one row a person."""
     columns: dict[str, list[object]] = {"participant_id": [f"sub-{p.subject}" for p in people]}
     for each in people:
         for part in ("face", "voice", "room", "body", "style"):

@@ -13,23 +13,14 @@ __all__ = ["Scene", "draw_scene", "paint_wall"]
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What surrounds the person in one recording; it changes from take to take, so it names nobody.
-
-    Attributes:
-        wall_rgb: Color of the background.
-        clothes_rgb: Color of the clothes.
-        light: Side the light comes from, -1 left to 1 right.
-        exposure: Factor of all brightness.
-        distance: Factor of the head's size, 1 for the usual distance.
-        offset: Where the head is beside the middle, right and down, as a share of the picture.
-    """
+    """What surrounds the person in one recording; it changes from take to take, so it names nobody."""
 
     wall_rgb: Color
     clothes_rgb: Color
-    light: float
-    exposure: float
-    distance: float
-    offset: tuple[float, float]
+    light: float  # side the light comes from, -1 left to 1 right
+    exposure: float  # factor of all brightness
+    distance: float  # factor of the head's size, 1 for the usual distance
+    offset: tuple[float, float]  # where the head is beside the middle, right and down, as a share of the picture
 
 
 def draw_scene(rng: np.random.Generator) -> Scene:

@@ -1,6 +1,7 @@
 """What the made-up people say: short English sentences as sounds, with their timing and the mouth they need."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,29 +14,17 @@ __all__ = ["PHONES", "SENTENCES", "Phone", "Sentence", "Sound", "Utterance", "sp
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
-    """One speech sound.
+    """One speech sound."""
 
-    Attributes:
-        formants: First three formants (Hz) of a 17.5 cm tract.
-        seconds: Usual length.
-        voice: Amplitude of the voice, 1 for an open vowel.
-        noise: Amplitude of friction or burst noise.
-        band_hz: Center and half width of that noise.
-        burst: Share of the sound's end that sounds; the rest is a closure. 1 for sounds that are not stops.
-        jaw: How far the jaw opens, 0 to 1.
-        lips: How far the lips part, 0 to 1; 0 presses them together.
-        round: How much the lips round, 0 to 1.
-    """
-
-    formants: tuple[float, float, float]
-    seconds: float
-    voice: float = 1.0
-    noise: float = 0.0
-    band_hz: tuple[float, float] = (3000.0, 1500.0)
-    burst: float = 1.0
-    jaw: float = 0.1
-    lips: float = 0.5
-    round: float = 0.0
+    formants: tuple[float, float, float]  # the first three, in Hz, of a 17.5 cm tract
+    seconds: float  # usual length
+    voice: float = 1.0  # amplitude of the voice, 1 for an open vowel
+    noise: float = 0.0  # amplitude of friction or burst noise
+    band_hz: tuple[float, float] = (3000.0, 1500.0)  # center and half width of that noise
+    burst: float = 1.0  # share of the sound's end that sounds, the rest is a closure; 1 for sounds that are not stops
+    jaw: float = 0.1  # how far it opens, 0 to 1
+    lips: float = 0.5  # how far they part, 0 to 1; 0 presses them together
+    round: float = 0.0  # how much the lips round, 0 to 1
 
 
 PHONES: dict[str, Phone] = {
@@ -65,17 +54,13 @@ PHONES: dict[str, Phone] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """A line of text, the sounds of each syllable (keys of ``PHONES``), and how much each is accented, 0 to 1.
-
-    The first phrase ends with syllable number ``phrase``.
-    """
+class Sentence(NamedTuple):
+    """A line of text and how it is said."""
 
     text: str
-    phrase: int
-    syllables: tuple[str, ...]
-    stress: tuple[float, ...]
+    phrase: int  # the first phrase ends with this syllable
+    syllables: tuple[str, ...]  # the sounds of each, keys of PHONES
+    stress: tuple[float, ...]  # how much each is accented, 0 to 1
 
 
 SENTENCES: dict[str, Sentence] = {
@@ -106,8 +91,7 @@ SENTENCES: dict[str, Sentence] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Sound:
+class Sound(NamedTuple):
     """One sound at its place in time."""
 
     phone: Phone
@@ -117,21 +101,13 @@ class Sound:
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """A sentence as it was said.
-
-    Attributes:
-        text: The words.
-        sounds: In order, without gaps.
-        syllables_s: (syllables, 2) start and end.
-        stress: (syllables,) 0 to 1.
-        duration_s: With the silence before and after.
-    """
+    """A sentence as it was said."""
 
     text: str
-    sounds: tuple[Sound, ...]
-    syllables_s: Array
-    stress: Array
-    duration_s: float
+    sounds: tuple[Sound, ...]  # in order, without gaps
+    syllables_s: Array  # (syllables, 2) start and end
+    stress: Array  # (syllables,) 0 to 1
+    duration_s: float  # with the silence before and after
 
     def mouth(self, times_s: Array) -> Array:
         """Return (times, 3): jaw, lips and rounding that speech asks for; before and after it the mouth is at rest."""
@@ -145,14 +121,7 @@ class Utterance:
 
 
 def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Generator) -> Utterance:
-    """Time the sounds of one of ``SENTENCES``: the person's own rate times ``rate``, every length a little varied.
-
-    Example:
-        >>> from personare.simulate.people import person
-        >>> said = speak("S1", voice=person(0, 1).voice, rng=np.random.default_rng(0))
-        >>> len(said.syllables_s), bool(1.2 < said.duration_s < 2.4)
-        (9, True)
-    """
+    """Time the sounds of one of ``SENTENCES``: the person's own rate times ``rate``, every length a little varied."""
     if sentence not in SENTENCES:
         raise OptionError(f"There is no sentence '{sentence}'. Choose one of: {', '.join(SENTENCES)}.")
     said = SENTENCES[sentence]
@@ -165,12 +134,12 @@ def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Gene
             phone = PHONES[symbol]
             stretch = 1 + voice.lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
             length = phone.seconds * stretch * float(np.exp(0.08 * rng.standard_normal())) / (1.15 * voice.rate * rate)
-            sounds.append(Sound(phone=phone, start_s=clock, end_s=clock + length))
+            sounds.append(Sound(phone, clock, clock + length))
             clock += length
         syllables.append((start, clock))
         if place + 1 == said.phrase and voice.pause_s > 0:
             length = voice.pause_s / rate * float(np.exp(0.2 * rng.standard_normal()))
-            sounds.append(Sound(phone=PHONES["_"], start_s=clock, end_s=clock + length))
+            sounds.append(Sound(PHONES["_"], clock, clock + length))
             clock += length
     return Utterance(
         text=said.text,

@@ -3,6 +3,7 @@
 import numpy as np
 
 from personare.core.types import Array
+from personare.features.painting import blobs
 from personare.simulate.people import Face
 
 __all__ = ["BOUNDS_CM", "paint_skin"]
@@ -11,24 +12,20 @@ BOUNDS_CM = (-9.5, -13.5, 9.5, 16.0)  # left, top, right, bottom of the skin's p
 
 
 def paint_skin(face: Face, *, scale: float, light: float, rng: np.random.Generator) -> Array:
-    """Return the skin's picture, uint8 RGB, over ``BOUNDS_CM``.
+    """Return the skin's picture, uint8 RGB, over ``BOUNDS_CM``, ``scale`` pixels a centimetre.
 
-    Args:
-        face: Whose skin.
-        scale: Pixels a centimetre.
-        light: Side the light comes from, -1 left to 1 right.
-        rng: Where the freckles are: the same generator gives a person the same skin.
+    The light comes from -1 left to 1 right; the same ``rng`` gives a person the same freckles.
     """
     left, top, right, bottom = BOUNDS_CM
     x = np.linspace(left, right, round((right - left) * scale), dtype=np.float32)[None, :]
     y = np.linspace(top, bottom, round((bottom - top) * scale), dtype=np.float32)[:, None]
     brightness = _relief(face, x, y, light)
     cheek = (face.eye_distance_cm / 2 + 0.8, 3.6, 2.0, 1.5, 0.5)
-    red = _blobs(x, y, cheek, (0, face.nose_length_cm - 0.3, 1.1, 0.9, 0.35), (0, face.chin_cm - 1.2, 1.5, 1.0, 0.2))
+    red = blobs(x, y, cheek, (0, face.nose_length_cm - 0.3, 1.1, 0.9, 0.35), (0, face.chin_cm - 1.2, 1.5, 1.0, 0.2))
     dark = _freckles(face, x, y, rng)
     if face.stubble > 0:
-        beard = _blobs(x, y, (0, face.chin_cm - 0.8, 4.2, 2.0, 1.0), (4.6, 6.5, 1.7, 3.5, 0.9))
-        moustache = _blobs(x, y, (0, face.mouth_cm - 1.2, 2.2, 0.5, 0.9))
+        beard = blobs(x, y, (0, face.chin_cm - 0.8, 4.2, 2.0, 1.0), (4.6, 6.5, 1.7, 3.5, 0.9))
+        moustache = blobs(x, y, (0, face.mouth_cm - 1.2, 2.2, 0.5, 0.9))
         dark = np.asarray(np.clip(beard + moustache, 0, 1) * 0.9 * face.stubble, dtype=np.float32) + dark
     color = np.array(face.skin_rgb, dtype=np.float32) * brightness[..., None]  # (H, W, 3)
     color *= 1 - dark[..., None] * np.array((0.5, 0.6, 0.6), dtype=np.float32)
@@ -36,21 +33,11 @@ def paint_skin(face: Face, *, scale: float, light: float, rng: np.random.Generat
     return np.clip(color, 0, 255).astype(np.uint8)
 
 
-def _blobs(x: Array, y: Array, *blobs: tuple[float, float, float, float, float]) -> Array:
-    """Return the sum of soft blobs given as x, y, half width, half height (cm) and height; mirrored where x > 0."""
-    total = np.zeros((y.shape[0], x.shape[1]), dtype=np.float32)
-    for center_x, center_y, wide, tall, height in blobs:
-        rows = np.exp(-(((y - center_y) / tall) ** 2))
-        for side in (-1, 1) if center_x else (1,):
-            total += height * rows * np.exp(-(((x - side * center_x) / wide) ** 2))
-    return total
-
-
 def _relief(face: Face, x: Array, y: Array, light: float) -> Array:
     """Return brightness (H, W), 1 for the skin's own color."""
     half, eyes, tip = face.width_cm / 2, face.eye_distance_cm / 2, face.nose_length_cm
     edge = np.clip(np.abs(x) / half, 0, 1.2) ** 4 + 0.6 * np.clip((y - 3) / (face.chin_cm - 3), 0, 1.4) ** 4
-    relief = _blobs(
+    relief = blobs(
         x,
         y,
         (0, -5.5, 5.0, 2.6, 0.07),  # forehead

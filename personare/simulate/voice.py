@@ -26,31 +26,18 @@ _NEUTRAL_HZ = (500.0, 1500.0, 2500.0)  # the other three, where no sound is shap
 
 @dataclass(frozen=True, kw_only=True)
 class Prosody:
-    """What one take does with a voice.
+    """What one take does with a voice."""
 
-    Attributes:
-        pitch_st: Semitones above the person's mean pitch.
-        span: Factor of the size of accents.
-        fall_st: How far the pitch falls from the first to the last syllable.
-        rate: Factor of the speaking rate.
-        level_db: Louder than usual by this.
-        tilt_db: Brighter than usual by this at 3 kHz.
-        tremor_st: Size of a 5.5 Hz tremor.
-        breath: Breath noise on top of the person's own.
-        rough: Jitter and shimmer on top of the person's own, as a factor of cycle noise.
-        spread: Factor of the formants: above 1 for spread lips.
-    """
-
-    pitch_st: float = 0.0
-    span: float = 1.0
-    fall_st: float = 2.0
-    rate: float = 1.0
-    level_db: float = 0.0
-    tilt_db: float = 0.0
-    tremor_st: float = 0.0
-    breath: float = 0.0
-    rough: float = 0.0
-    spread: float = 1.0
+    pitch_st: float = 0.0  # semitones above the person's mean pitch
+    span: float = 1.0  # factor of the size of accents
+    fall_st: float = 2.0  # how far the pitch falls from the first to the last syllable
+    rate: float = 1.0  # factor of the speaking rate
+    level_db: float = 0.0  # louder than usual by this
+    tilt_db: float = 0.0  # brighter than usual by this at 3 kHz
+    tremor_st: float = 0.0  # size of a 5.5 Hz tremor
+    breath: float = 0.0  # noise on top of the person's own
+    rough: float = 0.0  # jitter and shimmer on top of the person's own, as a factor of cycle noise
+    spread: float = 1.0  # factor of the formants: above 1 for spread lips
 
 
 # Directions after the reviews of Scherer (2003, doi:10.1016/S0167-6393(02)00084-5) and Juslin and Laukka (2003,
@@ -70,13 +57,7 @@ _TAKE_NOISE = Prosody(
 
 
 def intend(emotion: str, *, strength: float, rng: np.random.Generator) -> Prosody:
-    """Decide how one take of an emotion sounds, shown more or less strongly (1: fully).
-
-    Example:
-        >>> sad = intend("sadness", strength=1.0, rng=np.random.default_rng(0))
-        >>> sad.rate < 1 and sad.level_db < 0
-        True
-    """
+    """Decide how one take of an emotion sounds, shown more or less strongly (1: fully)."""
     check_emotion(emotion)
     rest, feeling = vars(Prosody()), vars(_FEELINGS[emotion])
     values = {
@@ -89,21 +70,13 @@ def intend(emotion: str, *, strength: float, rng: np.random.Generator) -> Prosod
 
 @dataclass(frozen=True, kw_only=True)
 class Speech:
-    """A spoken sentence and what was set to make it.
+    """A spoken sentence and what was set to make it, 200 values a second."""
 
-    Attributes:
-        sound: Mono, 16 kHz.
-        f0_hz: (N,) pitch, 200 values a second; NaN where there is no voice.
-        formants_hz: (N, 5).
-        level_db: (N,) intended level beside the usual one.
-        gain_db: The microphone's gain.
-    """
-
-    sound: Signal
-    f0_hz: Array
-    formants_hz: Array
-    level_db: Array
-    gain_db: float
+    sound: Signal  # mono, 16 kHz
+    f0_hz: Array  # (N,), NaN where there is no voice
+    formants_hz: Array  # (N, 5)
+    level_db: Array  # (N,) intended level beside the usual one
+    gain_db: float  # of the microphone
 
 
 def say(

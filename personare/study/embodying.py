@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.randomness import generator
-from personare.core.types import Array, Batch, Signal
+from personare.core.types import Array, Batch
 from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
@@ -18,11 +18,8 @@ from personare.features.tracks import TrackForm, write_track
 from personare.features.visits import VISITS
 from personare.features.voicing import voiced
 
-__all__ = ["EXPRESSION", "Embodiment", "Task", "embodiment_of", "mark_labels", "write_recording"]
-
-EXPRESSION = "expression"
-"""The track of the statistics that a film was drawn from."""
-
+_EXPRESSION = "expression"  # the track of the statistics that a film was drawn from
+_TABLE = TrackForm(kind="table", suffix=".npy")
 _HEARD = (64, 128)  # numbers of bands of which sound can be made
 _MUTE_S = 4.0  # how long a film without sound is
 
@@ -33,45 +30,30 @@ class Embodiment:
 
     Attributes:
         forms: What the files of each modality are like.
-        columns: Names of the columns, by modality.
         voice: The modality that is heard; empty: none.
         face: The modality that is shown by the drawn face; empty: none.
         rest: (52,), where the group's faces rest.
         note: Said by every file of itself.
-        puppet: Films the drawn face.
     """
 
     forms: Mapping[str, TrackForm]
-    columns: Mapping[str, tuple[str, ...]]
     voice: str
     face: str
     rest: Array
     note: str
-    puppet: Puppet = field(default_factory=Puppet)
 
     @property
     def suffixes(self) -> dict[str, str]:
         """The suffix of every track that a recording may get."""
-        numbers = {name: form.suffix for name, form in self.forms.items() if form.kind not in ("sound", "film")}
-        expression = {EXPRESSION: ".npy"} if self._filmed else {}
-        seen = {"video": ".mp4"} if self.face else {}
-        return numbers | expression | seen | ({"audio": ".wav"} if self.voice else {})
-
-    @property
-    def _filmed(self) -> bool:
-        return bool(self.face) and self.forms[self.face].kind == "film"
+        found = {name: form.suffix for name, form in self.forms.items() if form.kind not in ("sound", "film")}
+        if self.face and self.forms[self.face].kind == "film":
+            found[_EXPRESSION] = _TABLE.suffix
+        return found | ({"video": ".mp4"} if self.face else {}) | ({"audio": ".wav"} if self.voice else {})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One recording to write.
-
-    Attributes:
-        row: A batch of this one recording.
-        paths: Where each track goes.
-        how: How.
-        seed: Everything random follows from it and the recording's name.
-    """
+    """One recording to write: a batch of it alone, where each track goes, how; all that is random follows from seed."""
 
     row: Batch
     paths: Mapping[str, Path]
@@ -82,91 +64,67 @@ class Task:
 def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, media: bool = True) -> Embodiment:
     """Choose what is heard and what is seen of a made-up cohort.
 
-    Args:
-        batch: The cohort.
-        forms: What the files of each modality are like.
-        note: Said by every file of itself.
-        media: False: only what takes no sound and no film for a file of its own.
+    Without ``media``, only what takes no sound and no film for a file of its own.
     """
     heard = [name for name, form in forms.items() if form.kind == "sound"]
-    if media and not heard:
-        heard = [name for name, values in batch.arrays.items() if values.ndim == 4 and _can_be_heard(values)]
     seen = [name for name, form in forms.items() if form.kind == "film"]
+    if media and not heard:
+        shapes = {name: values.shape[1:] for name, values in batch.arrays.items()}
+        heard = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and shape[1] in _HEARD]
     if media and not seen:
         seen = [name for name, columns in batch.columns.items() if knows_face(columns)]
-    face = seen[0] if seen else ""
+    voice, face = (names[0] if names else "" for names in (heard, seen))
     rest = rest_of(batch.arrays[face], batch.columns[face]) if face else np.zeros(52)
-    voice = heard[0] if heard else ""
-    return Embodiment(forms=forms, columns=batch.columns, voice=voice, face=face, rest=rest, note=note)
-
-
-def _can_be_heard(values: Array) -> bool:
-    return values.shape[1] == 1 and values.shape[2] in _HEARD
+    return Embodiment(forms=forms, voice=voice, face=face, rest=rest, note=note)
 
 
 def write_recording(task: Task) -> dict[str, Any]:
     """Write every track of one made-up recording; runs in a worker.
 
-    Returns:
-        ``tracks``, those written, and ``problems``, a sentence for each that could not be.
+    Returns ``tracks``, those written, and ``problems``, a sentence for each that could not be.
     """
-    row, how = task.row, task.how
+    row, how, paths = task.row, task.how, task.paths
+    note = {"Synthetic": True, "Description": how.note}
     there = [name for name in row.arrays if row.present[name][0]]
     tracks: list[str] = []
     problems: list[str] = []
-    for name in there:
-        form, track = how.forms[name], EXPRESSION if how.forms[name].kind == "film" else name
-        if form.kind == "sound":
-            continue  # made below
-        form = TrackForm(kind="table", suffix=".npy") if form.kind == "film" else form
-        columns = how.columns.get(name, ())
-        values = row.arrays[name][0]
+    for name in (name for name in there if how.forms[name].kind != "sound"):  # sound is made below
+        film = how.forms[name].kind == "film"
+        values, track = row.arrays[name][0], _EXPRESSION if film else name
         if name == VISITS:
             values = values[values[:, 0] == 1]  # rows of zeros fill up a batch, not a file
-        write_track(task.paths[track], values, form, columns=columns, note=_note(how))
+        form = _TABLE if film else how.forms[name]
+        write_track(paths[track], values, form, columns=row.columns.get(name, ()), note=note)
         tracks.append(track)
     rng = generator(task.seed, row.ids[0], "media")
-    voice = _said(task, rng, problems) if how.voice in there else None
-    if voice is not None:
-        tracks.append("audio")
+    voice = None
+    if how.voice in there:
+        path = paths["audio"]
+        try:
+            voice = voiced(row.arrays[how.voice][0, 0], rng=rng)  # (F, T)
+            audio.write(path, voice, note=how.note)
+            audio.check(path)
+        except DataError as error:  # a generator may make silence; that is a recording without sound
+            voice = None
+            path.unlink(missing_ok=True)
+            problems.append(str(error).replace(str(path.parent), "").lstrip("/"))
+        else:
+            about = {"SamplingFrequency": int(voice.rate_hz), "Channels": 1, "Duration": round(voice.duration_s, 4)}
+            write_json(path.with_suffix(".json"), about | note)
+            tracks.append("audio")
     if how.face in there:
-        _show(task, voice, rng)
+        path, puppet = paths["video"], Puppet()
+        values, columns = row.arrays[how.face][0], row.columns[how.face]
+        rate = float(how.forms[how.face].about.get("SamplingFrequency") or 0)
+        mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
+        seconds = voice.duration_s if voice is not None else mute_s
+        course = course_of(values, columns, seconds=seconds, rate_hz=puppet.rate_hz, voice=voice, rng=rng)
+        puppet.film(path, course, how.rest, voice=voice, note=how.note, rng=rng)
+        write_json(path.with_suffix(".json"), {"FrameRate": puppet.rate_hz} | note)
         tracks.append("video")
     return {"tracks": sorted(set(tracks)), "problems": problems}
 
 
-def _note(how: Embodiment) -> dict[str, Any]:
-    return {"Synthetic": True, "Description": how.note}
-
-
-def _said(task: Task, rng: np.random.Generator, problems: list[str]) -> Signal | None:
-    mel = task.row.arrays[task.how.voice][0, 0]  # (F, T)
-    path = task.paths["audio"]
-    try:
-        sound = voiced(mel, rng=rng)
-        audio.write(path, sound, note=task.how.note)
-        audio.check(path)
-    except DataError as error:  # a generator may make silence; that is a recording without sound
-        path.unlink(missing_ok=True)
-        problems.append(str(error).replace(str(path.parent), "").lstrip("/"))
-        return None
-    about = {"SamplingFrequency": int(sound.rate_hz), "Channels": 1, "Duration": round(sound.duration_s, 4)}
-    write_json(path.with_suffix(".json"), about | _note(task.how))
-    return sound
-
-
-def _show(task: Task, voice: Signal | None, rng: np.random.Generator) -> None:
-    how, path = task.how, task.paths["video"]
-    values, columns = task.row.arrays[how.face][0], how.columns[how.face]
-    rate = float(how.forms[how.face].about.get("SamplingFrequency") or 0)
-    mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
-    seconds = voice.duration_s if voice is not None else mute_s
-    course = course_of(values, columns, seconds=seconds, rate_hz=how.puppet.rate_hz, voice=voice, rng=rng)
-    how.puppet.film(path, course, how.rest, voice=voice, note=how.note, rng=rng)
-    write_json(path.with_suffix(".json"), {"FrameRate": how.puppet.rate_hz} | _note(how))
-
-
 def mark_labels(path: Path) -> None:
     """Say in the file of a recording's labels that nobody was recorded."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    write_json(path, content | {"Synthetic": True})
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"Synthetic": True})

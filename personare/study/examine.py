@@ -18,12 +18,10 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
-from personare.evaluate.classification import judge_model
-from personare.evaluate.robustness import judge_robustness
+from personare.evaluate.classification import judge_model, judge_robustness
 from personare.learn.accounting import as_one_claim
-from personare.study.admission import open_ledger
 from personare.study.kinds.models import Model, ModelPlan, load_model
-from personare.study.opening import open_batch
+from personare.study.opening import open_batch, open_ledger
 from personare.study.plan import StudyPlan, load_plan
 from personare.study.study import Study
 
@@ -69,7 +67,7 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
     Args:
         run: A folder made by ``personare train`` or ``personare study``.
         cohort: Other people to judge by; None for the people that were kept out of training.
-        ledger: Notes what is opened; see ``admission.open_ledger``.
+        ledger: Notes what is opened; see ``opening.open_ledger``.
 
     Returns:
         The rows, also in ``evaluation.json`` of the run and, for single answers, ``explanations/<model>.csv`` of its
@@ -118,7 +116,7 @@ def audit_run(run: Path, ledger: str | None = None, *, shadows: int = 32, canari
 
     Args:
         run: A folder made by ``personare train`` or ``personare study``.
-        ledger: Notes what is opened; see ``admission.open_ledger``.
+        ledger: Notes what is opened; see ``opening.open_ledger``.
         shadows: Models trained alike on halves of the training people.
         canaries: Mislabeled recordings of people kept out of training, each trained on with a chance of one half.
 

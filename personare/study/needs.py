@@ -8,7 +8,7 @@ import numpy as np
 
 from personare.core import registry
 from personare.core.types import Cohort
-from personare.evaluate.needs import Need
+from personare.evaluate.judging import Need
 from personare.learn.accounting import noise_for
 from personare.study.plan import StudyPlan
 

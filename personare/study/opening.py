@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,12 +18,36 @@ from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Recording, Withheld
 from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
-from personare.features.batches import Layout, read_batch
+from personare.data.vault import Vault
+from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
-from personare.study.admission import admit
-from personare.study.datasheet import Sheet
+from personare.study.cards import Sheet
 from personare.study.parallel import Workers
+
+
+def admit(
+    cohort: Cohort, tracks: Sequence[str], purpose: str, ledger: Ledger
+) -> tuple[tuple[Recording, ...], dict[str, dict[str, Path]], list[Withheld]]:
+    """Ask the vault for every recording of a cohort; each opening and each refusal is a row of the ledger.
+
+    Returns:
+        The recordings that may be opened, their files by recording and track, and what was refused.
+    """
+    vault = Vault(cohort, purpose=purpose, ledger=ledger)
+    sources: dict[str, dict[str, Path]] = {}
+    refused: list[Withheld] = []
+    for track in tracks:
+        opened, withheld = vault.admit([r for r in cohort.recordings if track in r.tracks], track)
+        refused += withheld
+        for name, path in opened.items():
+            sources.setdefault(name, {})[track] = path
+    return tuple(r for r in cohort.recordings if r.id in sources), sources, refused
+
+
+def open_ledger(given: str | None, folder: Path) -> Ledger:
+    """Open the ledger that was named, that ``PERSONARE_LEDGER`` names, or ``ledger.sqlite`` in a folder."""
+    return Ledger(given or os.environ.get("PERSONARE_LEDGER") or folder / "ledger.sqlite")
 
 
 def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> pd.DataFrame:
@@ -89,9 +114,9 @@ def open_batch(
         label=label,
         modalities=modalities,
         participants=cohort.participants,
-        layout=Layout(gaps="indicate"),
+        gaps="indicate",
         known=known,
-        **({"each": partial(workers.run, f"read {cohort.name}")} if workers and "video" in tracks else {}),
+        each=partial(workers.run, f"read {cohort.name}") if workers and "video" in tracks else None,
     )
     forms, arrays = {}, dict(batch.arrays)
     for name, values in batch.arrays.items():

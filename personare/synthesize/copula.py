@@ -1,12 +1,11 @@
 """Makes recordings up with a Gaussian copula: the right values in each column and the right ties, but no person."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Array, Batch
+from personare.core.types import Batch
 from personare.learn.mixed_effects import MixedEffects, root
 from personare.learn.sampling import Population, RecordingSampler, check_group, complete_rows
 
@@ -38,20 +37,16 @@ class Copula:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> RecordingSampler[MixedEffects]:
         """Learn from ``train``; see ``core.protocols.Generator``. Validation and ``public`` are not looked at."""
         check_group(train, fewest=2)
         codes, rows = complete_rows(train, rng=rng)
         parts = [train.labels == c for c in range(len(train.classes))]
         means = np.stack([(rows[part] if part.any() else rows).mean(axis=0) for part in parts])
-        left = rows - means[train.labels]
-        pooled = left.T @ left / len(left)
-        own = [left[part].T @ left[part] / max(1, part.sum()) for part in parts]
-        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * covariance) for covariance in own])
+        residuals = rows - means[train.labels]
+        pooled = residuals.T @ residuals / len(residuals)
+        covariances = [residuals[part].T @ residuals[part] / max(1, part.sum()) for part in parts]
+        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * each) for each in covariances])
         nobody = np.zeros((rows.shape[1], 0))  # no part that one person's recordings share
         model = MixedEffects(means=means, between=nobody, within=within.swapaxes(1, 2))
         return RecordingSampler(codes=codes, model=model, population=Population.of(train))
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, MixedEffects)

@@ -1,6 +1,5 @@
 """Makes people up whose voice, face and body belong together: a class, a person and a moment in one space."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -66,7 +65,7 @@ class Joint:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> RecordingSampler[MixedEffects]:
         """Learn from the people of ``train``; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=_FEWEST)
         if self.epsilon is not None:
@@ -83,10 +82,6 @@ class Joint:
             check_group(train, fewest=_FEWEST)
             codes, rows = complete_rows(train, rng=rng)  # the codes must not tell of those left out either
         return RecordingSampler(codes=codes, model=MixedEffects.of(rows, train), population=Population.of(train))
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, MixedEffects)
 
 
 def _far(rows: Array, batch: Batch) -> Array:

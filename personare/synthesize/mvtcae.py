@@ -1,8 +1,8 @@
 """Makes recordings up with a multimodal variational autoencoder: a product of experts with total correlation."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from personare.core.errors import OptionError
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
-from personare.learn.loop import seeded
-from personare.learn.privacy import PrivacyPlan, gather
+from personare.learn.loop import descend, seeded, shuffled
+from personare.learn.networks import SavedNetwork
+from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
 from personare.learn.row_codes import RowCodes
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public
@@ -81,60 +82,52 @@ class Mvtcae:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> "RecordingSampler[LatentModel]":
         """Learn from ``train``; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=_FEWEST)
-        known = train if self.epsilon is None else check_public(train, public)
-        codes = RowCodes.of(known)
-        sizes = {"classes": len(train.classes), "width": self.width, "latent": self.latent}
+        source = train if self.epsilon is None else check_public(train, public)
+        codes = RowCodes.of(source)
         with seeded(rng):
-            net = _Network(tuple(codes.widths.values()), **sizes)
+            net = Network(
+                tuple(codes.widths.values()), classes=len(train.classes), width=self.width, latent=self.latent
+            )
             spends = self._train(net, _tensors(codes, train), train.subjects, rng)
-            shared = _shared(net, _tensors(codes, known), known.subjects)
-        weights = {name: values.numpy() for name, values in net.state_dict().items()}
-        model = LatentModel(widths=net.widths, sizes=sizes, weights=weights, shared=shared)
-        return RecordingSampler(codes=codes, model=model, population=Population.of(known, spends))
+            shared = _shared(net, _tensors(codes, source), source.subjects)
+        model = LatentModel(net=net, shared=shared)
+        return RecordingSampler(codes=codes, model=model, population=Population.of(source, spends))
 
-    def _train(
-        self, net: "_Network", data: Mapping[str, Tensor], subjects: Array, rng: np.random.Generator
-    ) -> tuple[Spend, ...]:
+    def _train(self, net: "Network", data: Rows, subjects: Array, rng: np.random.Generator) -> tuple[Spend, ...]:
         """Train in place, with epsilon on the batches of a plan; return what it cost."""
 
         def loss(network: nn.Module, rows: Rows) -> Tensor:
-            lost: Tensor = network(rows["x"], rows["there"], rows["labels"], self.alpha, self.beta)
-            return lost
+            losses: Tensor = network(rows["x"], rows["present"], rows["labels"], self.alpha, self.beta)
+            return losses
+
+        def take(rows: Tensor) -> Rows:
+            return {name: values[rows] for name, values in data.items()}
 
         optimizer = torch.optim.Adam(net.parameters(), lr=self.learning_rate)
         if self.epsilon is None:
-            for _ in range(self.epochs):
-                for part in torch.split(torch.from_numpy(rng.permutation(len(subjects))), self.batch_size):
-                    optimizer.zero_grad()
-                    loss(net, {name: values[part] for name, values in data.items()}).mean().backward()  # type: ignore[no-untyped-call]
-                    optimizer.step()
+            epochs = (map(take, shuffled(len(subjects), self.batch_size, rng)) for _ in range(self.epochs))
+            descend(net, epochs, [lambda rows: loss(net, rows).mean()], optimizer=optimizer, longest=math.inf)
             return ()
         people, whose = np.unique(subjects, return_inverse=True)
+        n, steps = len(people), max(1, self.epochs // 2)
         plan = PrivacyPlan(
-            epsilon=self.epsilon,
-            delta=self.delta,
-            unit="person",
-            units=len(people),
-            expected_batch=len(people),
-            steps=max(1, self.epochs // 2),
+            epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=n, steps=steps
         )
+
+        def batches() -> Iterator[tuple[PaidBatch, Rows, Tensor]]:
+            for batch in plan.batches(rng):
+                recordings, owner = gather(batch.units, whose, cap=_RECORDINGS, rng=rng)
+                yield batch, take(torch.from_numpy(recordings)), torch.from_numpy(owner)
+
         private = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
-        for batch in plan.batches(rng):
-            recordings, owner = gather(batch.units, whose, cap=_RECORDINGS, rng=rng)
-            rows = {name: values[torch.from_numpy(recordings)] for name, values in data.items()}
-            private.release(batch, rows, whose=torch.from_numpy(owner))
-            optimizer.step()
+        descend(net, [batches()], [private], optimizer=optimizer)
         return (plan.spend(),)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, LatentModel)
 
-
-class _Network(nn.Module):
+class Network(SavedNetwork):
     """Encoders and decoders of rows; calling it gives the loss of each recording."""
 
     def __init__(self, widths: tuple[int, ...], *, classes: int, width: int, latent: int) -> None:
@@ -144,18 +137,19 @@ class _Network(nn.Module):
             hidden = nn.Linear(into, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
             return nn.Sequential(*hidden, nn.Linear(width, out))
 
-        self.widths, self.classes = widths, classes
+        self.settings = {"widths": widths, "classes": classes, "width": width, "latent": latent}
+        self.widths, self.classes = list(widths), classes
         self.encoders = nn.ModuleList(layers(w + classes, 2 * latent) for w in widths)
         self.decoders = nn.ModuleList(layers(latent + classes, w) for w in widths)
         self.noise = nn.ParameterList(torch.zeros(w) for w in widths)  # log variances
 
-    def experts(self, x: Tensor, there: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def experts(self, x: Tensor, present: Tensor, one_hot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return means and log variances of each expert, (M, B, Z), and of their product with the prior, (B, Z)."""
-        parts = torch.split(x, list(self.widths), dim=1)
+        parts = torch.split(x, self.widths, dim=1)
         encoded = [e(torch.cat([p, one_hot], dim=1)) for e, p in zip(self.encoders, parts, strict=True)]
         mean, spread = torch.stack(encoded).chunk(2, dim=2)  # (M, B, Z)
         log_variance = _LARGEST_LOG_VARIANCE * torch.tanh(spread / _LARGEST_LOG_VARIANCE)
-        precision = torch.exp(-log_variance) * there.T[:, :, None]  # nothing is known of what is missing
+        precision = torch.exp(-log_variance) * present.T[:, :, None]  # nothing is known of what is missing
         total = 1 + precision.sum(dim=0)
         return mean, log_variance, (precision * mean).sum(dim=0) / total, -torch.log(total)
 
@@ -167,17 +161,17 @@ class _Network(nn.Module):
         """Return those of rows around their means, (K,)."""
         return torch.cat(list(self.noise)).clamp(-5, 5)
 
-    def forward(self, x: Tensor, there: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
+    def forward(self, x: Tensor, present: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
         one_hot, count = _one_hot(labels, self.classes), len(self.widths)
-        means, spreads, mean, spread = self.experts(x, there, one_hot)
+        means, spreads, mean, spread = self.experts(x, present, one_hot)
         z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
         noise = self.log_variances()
         errors = 0.5 * ((x - self.decode(z, one_hot)) ** 2 * torch.exp(-noise) + noise)  # (B, K)
-        each = torch.stack([part.sum(dim=1) for part in torch.split(errors, list(self.widths), dim=1)], dim=1)  # (B, M)
-        apart = _divergence(mean, spread, means, spreads).T  # (B, M)
+        errors = torch.stack([part.sum(dim=1) for part in torch.split(errors, self.widths, dim=1)], dim=1)
+        from_experts = _divergence(mean, spread, means, spreads).T  # (B, M)
         from_prior = _divergence(mean, spread, torch.zeros_like(mean), torch.zeros_like(spread))
-        held = alpha / count * (apart * there).sum(dim=1) + (1 - alpha) * from_prior
-        return (count - alpha) / count * (each * there).sum(dim=1) + beta * held
+        divergence = alpha / count * (from_experts * present).sum(dim=1) + (1 - alpha) * from_prior
+        return (count - alpha) / count * (errors * present).sum(dim=1) + beta * divergence
 
 
 def _one_hot(labels: Tensor, classes: int) -> Tensor:
@@ -191,49 +185,33 @@ def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) ->
 
 
 def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
-    there = np.stack([batch.present[m] for m in codes.modalities], axis=1)
+    present = np.stack([batch.present[m] for m in codes.modalities], axis=1)
     return {
         "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
-        "there": torch.from_numpy(there.astype(np.float32)),
+        "present": torch.from_numpy(present.astype(np.float32)),
         "labels": torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
     }
 
 
 @torch.inference_mode()
-def _shared(net: _Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
+def _shared(net: Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     """Return (Z,): the share of each latent number's variance that the recordings of one person have in common."""
-    _, _, mean, spread = net.experts(data["x"], data["there"], _one_hot(data["labels"], net.classes))
+    _, _, mean, spread = net.experts(data["x"], data["present"], _one_hot(data["labels"], net.classes))
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
-    own = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
-    within = ((z - own[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
-    between = np.maximum(own.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
+    means = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
+    within = ((z - means[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
+    between = np.maximum(means.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
     return np.asarray(between / np.maximum(between + within, 1e-12))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatentModel:
-    """A trained autoencoder, of which sampling needs the decoders.
+    """A trained autoencoder, of which sampling needs the decoders; ``shared`` (Z,) of a latent stays with a person."""
 
-    Attributes:
-        widths: Numbers of each modality.
-        sizes: Of the network.
-        weights: Of the network.
-        shared: (Z,) how much of a latent number stays with a person.
-    """
-
-    widths: tuple[int, ...]
-    sizes: Mapping[str, int]
-    weights: Mapping[str, Array]
+    net: Network
     shared: Array
-
-    @cached_property
-    def _net(self) -> _Network:
-        with torch.device("meta"):  # no weights are drawn
-            net = _Network(self.widths, **self.sizes)
-        net.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()}, assign=True)
-        return net
 
     @torch.inference_mode()
     def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
@@ -241,6 +219,6 @@ class LatentModel:
         person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
         moment = rng.standard_normal((len(whose), len(self.shared)))
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = _one_hot(torch.from_numpy(labels), self._net.classes)
-        rows = self._net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
-        return np.asarray(rows + np.exp(self._net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))
+        one_hot = _one_hot(torch.from_numpy(labels), self.net.classes)
+        rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
+        return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))

@@ -1,8 +1,7 @@
 """Makes people up from public ones by votes: each private person votes for the candidates that are most alike."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -65,30 +64,31 @@ class PrivateEvolution:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> RecordingSampler:
+    ) -> "RecordingSampler[Candidates]":
         """Let the people of ``train`` vote; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=2)
         public = check_public(train, public, fewest=_PUBLIC_FEWEST)
-        codes, known = complete_rows(public, rng=rng)
-        start = MixedEffects.of(known, public)
+        codes, public_rows = complete_rows(public, rng=rng)
+        start = MixedEffects.of(public_rows, public)
         scale, directions = start.main_directions(self.directions)
         view = directions / scale[:, None]  # (K, R) in which alikeness is measured
         rows = start.fill(codes.encode(train), train)
         voters = []
         for mine in (train.subjects == person for person in np.unique(train.subjects)):
             labels = train.labels[mine]
-            own = (rows[mine] - start.means[labels]).mean(axis=0)
-            voters.append((own @ view, (rows[mine] - own) @ view, labels))
-        people, plan = len(voters), None
+            person = (rows[mine] - start.means[labels]).mean(axis=0)
+            voters.append((person @ view, (rows[mine] - person) @ view, labels))
+        n, plan = len(voters), None
         if self.epsilon is not None:
-            everybody: dict[str, Any] = {"unit": "person", "units": people, "expected_batch": people}
-            plan = PrivacyPlan(epsilon=self.epsilon, delta=self.delta, steps=self.rounds, **everybody)
+            plan = PrivacyPlan(
+                epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=n, steps=self.rounds
+            )
         # one person changes the two kinds of votes together by no more than the root of 2
-        noise = plan.noise_multiplier * np.sqrt(2) / people if plan else 0.0
+        noise = plan.noise_multiplier * np.sqrt(2) / n if plan else 0.0
         pool = self._candidates(start, rng)
         for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
-            seen = [part @ view for part in pool]
-            votes = np.stack([_vote(seen, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
+            viewed_pool = [part @ view for part in pool]
+            votes = np.stack([_vote(viewed_pool, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
             counts = paid.release(votes, np.sqrt(2)) if paid else votes.mean(axis=0)
             # what is no more than noise counts nothing; where nothing is, all count
             clear = np.maximum(counts.reshape(pool.shape[:2]) - 2 * noise, 0)
@@ -116,18 +116,14 @@ class PrivateEvolution:
         keep, new = np.sqrt(1 - _KEPT * width), np.sqrt(_KEPT * width)
         return np.asarray(centers + keep * (parents - centers) + new * (fresh - centers))
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> RecordingSampler:
-        """Build again what ``state`` of the sampler returned."""
-        return RecordingSampler.restore(tensors, about, Candidates)
 
-
-def _vote(pool: list[Array], own: Array, rows: Array, labels: Array) -> Array:
+def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array:
     """Return one person's votes (1 + C, candidates): those for persons have length 1, those for recordings too.
 
-    ``own`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, as candidates are looked at.
+    ``person`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, viewed as candidates are.
     """
     votes = np.zeros((len(pool), len(pool[0])))
-    votes[0, cdist(own[None], pool[0]).argmin()] = 1
+    votes[0, cdist(person[None], pool[0]).argmin()] = 1
     for c in np.unique(labels):
         nearest = cdist(rows[labels == c], pool[1 + c]).argmin(axis=1)
         np.add.at(votes[1 + c], nearest, 1)

@@ -1,10 +1,8 @@
 """Make up patients' histories of visits with a variational graph autoencoder: a path of visits for each person."""
 
-import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -12,12 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.state import from_state, to_state
 from personare.core.types import Array, Batch, Spend
-from personare.features.visits import VISITS, VisitColumns, histories
+from personare.features.visits import VISITS, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
-from personare.learn.loop import one_core, seeded
-from personare.learn.privacy import PaidBatch, PrivacyPlan
+from personare.learn.loop import descend, one_core, seeded, shuffled, warm_cosine
+from personare.learn.privacy import PrivacyPlan
 from personare.learn.private_nets import PrivateSteps, Rows
 from personare.learn.sampling import Population, check_group
 
@@ -26,7 +23,6 @@ __all__ = ["Trajectories"]
 _FEWEST = 20
 _HELD = 5  # of so many public people one stops the training
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
-_DRAWN, _ROUNDS = 400, 9  # people drawn to calibrate, and how often
 _CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
 
@@ -128,65 +124,43 @@ class Trajectories:
         never = codes[(holders > 0) & (holders < self.holders)]
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
-        data = _tensors(rows, train, longest)
-        sizes: dict[str, Any] = {
-            "latent": self.latent,
-            "hidden": self.hidden,
-            "profiles": self.profiles,
-            "dropout": self.dropout,
-        }
+        data = base = _tensors(rows, train, longest)
         even = np.full(len(train.classes), 1 / len(train.classes))
         population = Population(classes=train.classes, priors=even, columns=dict(train.columns))
-        prior = standard_latents(self.latent)
+        prior, held = standard_latents(self.latent), None
+        source = train if self.epsilon is None else public  # whom all but the private steps look at
+        if self.epsilon is None and len(validation):
+            held = _tensors(histories(validation)[0], validation, longest)
+        elif self.epsilon is not None and public is not None:
+            public_rows, public_columns = histories(public)
+            if public_columns != columns or public.classes != train.classes:
+                raise DataError("Public histories must have the columns and classes of the others: read them alike.")
+            everybody, apart = _tensors(public_rows, public, longest), torch.arange(len(public)) % _HELD == 0
+            base, held = ({name: values[part] for name, values in everybody.items()} for part in (~apart, apart))
+        sizes = {"latent": self.latent, "hidden": self.hidden, "profiles": self.profiles}
         with seeded(rng), one_core():
-            net = HistoryNet(columns, len(train.classes), **sizes)
-            if self.epsilon is None:
-                held = _tensors(histories(validation)[0], validation, longest) if len(validation) else None
-                population, prior = Population.of(train), self._open(net, data, held, rng)
-            else:
-                if public is not None:
-                    shown, public_columns = histories(public)
-                    if public_columns != columns or public.classes != train.classes:
-                        raise DataError(
-                            "Public histories must have the columns and classes of the others: read them alike."
-                        )
-                    known = _tensors(shown, public, longest)
-                    out = torch.arange(len(public)) % _HELD == 0
-                    seen, held = ({name: v[part] for name, v in known.items()} for part in (~out, out))
-                    population, prior = Population.of(public), self._open(net, seen, held, rng)
+            net = HistoryNet(columns, len(train.classes), **sizes, dropout=self.dropout)
+            if source is not None:
+                self._train(net, base, rng, held=held)
+                population = Population.of(source)
+                prior = fitted_latents(*net.encode(base["rows"], base["label"]), rng=rng)
+                net.calibrate(base["rows"], base["label"], prior, rng=rng)
+            if self.epsilon is not None:
+                n, size = len(train), min(self.batch_size, len(train))
                 plan = PrivacyPlan(
                     epsilon=self.epsilon,
                     delta=self.delta,
                     unit="person",
-                    units=len(train),
-                    expected_batch=min(self.batch_size, len(train)),
+                    units=n,
+                    expected_batch=size,
                     steps=self.steps,
                 )
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
-                    self._calibrate(net, known, prior, rng)
-        weights = {name: values.numpy() for name, values in net.state_dict().items()}
-        return TrajectorySampler(
-            population=population,
-            sizes=sizes,
-            weights=weights,
-            prior=prior,
-            longest=longest,
-            never=tuple(int(i) for i in never),
-        )
-
-    def _open(self, net: HistoryNet, data: Rows, held: Rows | None, rng: np.random.Generator) -> dict[str, Array]:
-        """Train without privacy, until ``held`` are not met any better; return where people's latents come from."""
-        self._train(net, data, rng, held=held)
-        prior = fitted_latents(*net.encode(data["rows"], data["label"]), rng=rng)
-        self._calibrate(net, data, prior, rng)
-        return prior
-
-    @staticmethod
-    def _calibrate(net: HistoryNet, data: Rows, prior: Mapping[str, Array], rng: np.random.Generator) -> None:
-        like = rng.integers(len(data["rows"]), size=_DRAWN)
-        net.calibrate(data["rows"], draw_latents(prior, _DRAWN, rng=rng), data["label"][like], rounds=_ROUNDS)
+                    net.calibrate(everybody["rows"], everybody["label"], prior, rng=rng)
+        never = tuple(int(i) for i in never)
+        return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=never)
 
     def _train(
         self,
@@ -203,51 +177,41 @@ class Trajectories:
         **Guarantee**: on the batches of a plan, the weights are (epsilon, delta)-differentially private for one person:
         a person is one history, and its gradient is cut and noised with those of the others. Nothing stops it early.
         """
-        optimizer = torch.optim.AdamW(net.parameters(), lr=pace * self.learning_rate, weight_decay=self.weight_decay)
-        warm = max(1, self.steps // 10)
-        schedule = torch.optim.lr_scheduler.LambdaLR(  # up in the first tenth of the steps, then down to 0
-            optimizer,
-            lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + float(np.cos(np.pi * min(1.0, step / self.steps)))),
-        )
-        looked: list[float] = []
-        best = copy.deepcopy(net.state_dict())
-        watched = _take(held, torch.arange(len(held["rows"]))) if held else {}
-        count = len(data["rows"])
-        batches: Iterator[PaidBatch | Tensor] = islice(_batches(count, self.batch_size, rng), self.steps)
-        if plan:
-            batches = plan.batches(rng, present=count)
-        for step, batch in enumerate(batches):
-            net.train()
-            beta = self.beta * min(1.0, 2 * step / self.steps)  # warming up
-            if isinstance(batch, Tensor):
-                rows = _take(data, batch)
-                optimizer.zero_grad()
-                # by visit, not by person: a prevalence counts visits
-                lost = _losses(net, rows, beta).sum() / rows["rows"][..., 0].sum()
-                lost.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            else:
-                loss = partial(_losses_by_visit, beta=beta)
-                private = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm, chunk=16)
-                private.release(batch, _take(data, torch.from_numpy(batch.units)))
-            optimizer.step()
-            schedule.step()
-            if watched and step % _CHECK_EVERY == _CHECK_EVERY - 1:
-                net.eval()
-                with torch.inference_mode():
-                    looked.append(float(_losses(net, watched, 1.0).sum() / watched["rows"][..., 0].sum()))
-                if looked[-1] <= min(looked):
-                    best = copy.deepcopy(net.state_dict())
-                elif len(looked) - int(np.argmin(looked)) > _PATIENCE:
-                    break
-        if looked:
-            net.load_state_dict(best)
-        net.eval()
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "TrajectorySampler":
-        """Build again what ``state`` of the sampler returned."""
-        sampler: TrajectorySampler = from_state(tensors, about, TrajectorySampler, Population, Spend)
-        return sampler
+        def by_visit(rows: Rows) -> Tensor:  # not by person: a prevalence counts visits
+            return _losses(net, rows).sum() / rows["rows"][..., 0].sum()
+
+        def by_visit_of_each(net: nn.Module, rows: Rows) -> Tensor:  # so that a long history's gradient is no longer
+            return _losses(net, rows, packed=False) / rows["rows"][..., 0].sum(dim=1).clamp_min(1)
+
+        @torch.inference_mode()
+        def judge() -> float:
+            return float(by_visit(watched))
+
+        watched = _take(held, torch.arange(len(held["rows"])), 1.0) if held else {}
+        count = len(data["rows"])
+        betas = [self.beta * min(1.0, 2 * step / self.steps) for step in range(self.steps)]  # warming up
+        batches: Iterator[Any]
+        if plan:
+            paid = zip(plan.batches(rng, present=count), betas, strict=True)
+            batches = ((batch, _take(data, torch.from_numpy(batch.units), beta), None) for batch, beta in paid)
+        else:
+            passes = (shuffled(count, self.batch_size, rng) for _ in betas)
+            batches = (
+                _take(data, which, beta) for beta, which in zip(betas, chain.from_iterable(passes), strict=False)
+            )
+        private = PrivateSteps(network=net, loss=by_visit_of_each, clip_norm=self.clip_norm, chunk=16)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=pace * self.learning_rate, weight_decay=self.weight_decay)
+        descend(
+            net,
+            (islice(batches, _CHECK_EVERY) for _ in betas[::_CHECK_EVERY]),
+            [private if plan else by_visit],
+            optimizer=optimizer,
+            schedule=warm_cosine(optimizer, self.steps),
+            longest=1.0,
+            judge=judge if held else None,
+            patience=_PATIENCE,
+        )
 
 
 def _tensors(rows: Array, batch: Batch, longest: int) -> dict[str, Tensor]:
@@ -259,48 +223,37 @@ def _tensors(rows: Array, batch: Batch, longest: int) -> dict[str, Tensor]:
     }
 
 
-def _take(data: Rows, which: Tensor) -> dict[str, Tensor]:
-    """Return these people, cut to the longest of them, with the past of every visit."""
+def _take(data: Rows, which: Tensor, beta: float) -> Rows:
+    """Return these people, cut to the longest of them, with the past of every visit and the weight of divergences."""
     rows = data["rows"][which]
     rows = rows[:, : int(rows[..., 0].sum(dim=1).max()) if len(rows) else 1]
-    return {"rows": rows, "past": past_of(rows), "label": data["label"][which], "open_end": data["open_end"][which]}
+    batch = {"label": data["label"][which], "open_end": data["open_end"][which]}
+    return {"rows": rows, "past": past_of(rows), "beta": torch.full((len(rows),), beta), **batch}
 
 
-def _losses(net: nn.Module, rows: Rows, beta: float, *, packed: bool = True) -> Tensor:
+def _losses(net: nn.Module, rows: Rows, *, packed: bool = True) -> Tensor:
     """Return what each person loses, (N,): surprise at the history plus what the latent tells about the person."""
     assert isinstance(net, HistoryNet)
     mu, log_var = net.encode(rows["rows"], rows["label"])
     z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var) if net.training else mu
     nll = net.nll(rows["rows"], rows["past"], z, rows["label"], open_end=rows["open_end"], packed=packed)
-    return nll + beta * (0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(dim=1))
+    return nll + rows["beta"] * (0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(dim=1))
 
 
-def _losses_by_visit(net: nn.Module, rows: Rows, beta: float) -> Tensor:
-    """Return them by visit of each person, so that the gradient of a long history is in the range of the others."""
-    return _losses(net, rows, beta, packed=False) / rows["rows"][..., 0].sum(dim=1).clamp_min(1)
-
-
-def _batches(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    while True:
-        yield from torch.split(torch.from_numpy(rng.permutation(count)), size)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True)
 class TrajectorySampler:
     """Makes up histories of people who do not exist.
 
     Attributes:
         population: Classes and columns, and what training cost.
-        sizes: Of the network that draws visits.
-        weights: Of the network.
+        net: Draws visits.
         prior: Mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
         longest: Most visits.
         never: Columns that are not made up.
     """
 
     population: Population
-    sizes: Mapping[str, Any]
-    weights: Mapping[str, Array]
+    net: HistoryNet
     prior: Mapping[str, Array]
     longest: int
     never: tuple[int, ...]
@@ -310,15 +263,6 @@ class TrajectorySampler:
         """What training cost."""
         return self.population.spends
 
-    @cached_property
-    def net(self) -> HistoryNet:
-        """Draws visits."""
-        columns, classes = VisitColumns(names=self.population.columns[VISITS]), len(self.population.classes)
-        with torch.device("meta"):  # no weights are drawn
-            net = HistoryNet(columns, classes, **self.sizes)
-        net.load_state_dict({name: torch.tensor(values) for name, values in self.weights.items()}, assign=True)
-        return net.eval()
-
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number."""
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
@@ -327,7 +271,3 @@ class TrajectorySampler:
         with seeded(rng), one_core():
             drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
         return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return everything that makes the sampler, as arrays and text."""
-        return to_state(self)

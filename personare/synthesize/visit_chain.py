@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.state import from_state, to_state
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.sampling import Population, check_group
@@ -60,11 +59,6 @@ class VisitChain:
         }
         return VisitChainSampler(population=Population.of(train), longest=rows.shape[1], tables=tables)
 
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "VisitChainSampler":
-        """Build again what ``state`` of the sampler returned."""
-        sampler: VisitChainSampler = from_state(tensors, about, VisitChainSampler, Population, Spend)
-        return sampler
-
 
 def _shares(kinds: Array, visits: Array) -> Array:
     """Return the share of visits with each column by kind, (A, D); of all visits where a kind was never seen."""
@@ -112,10 +106,6 @@ class VisitChainSampler:
                 visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
             rows[going, t] = visits
         return self.population.batch({VISITS: rows}, labels, whose)
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the shares, and names as text."""
-        return to_state(self)
 
 
 def _drawn(shares: Array, rng: np.random.Generator) -> Array:

@@ -1,6 +1,5 @@
 """Grow a random forest on fixed descriptions of all modalities: fast, without a network, hard to beat on tables."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,7 +7,8 @@ import numpy as np
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.describing import describe_batch
 from personare.learn.fusion import fit_temperature
@@ -35,14 +35,13 @@ class Forest:
         2
     """
 
-    trees: int = 300
-    leaf: int = 2
+    trees: Count = 300
+    leaf: Count = 2
     class_weights: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.trees < 1 or self.leaf < 1:
-            raise OptionError(f"trees and leaf must be at least 1, they are {self.trees} and {self.leaf}.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -57,45 +56,28 @@ class Forest:
             random_state=int(rng.integers(2**31)),
         )
         forest.fit(describe_batch(train, modalities), train.labels)
+        # all trees are laid into one row of nodes; a leaf points to itself
+        parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "left", "right", "votes")}
+        roots, start = [], 0
+        for tree in (estimator.tree_ for estimator in forest.estimators_):
+            leaf, own = tree.children_left < 0, start + np.arange(tree.node_count)
+            votes = np.zeros((tree.node_count, len(train.classes)), dtype=np.float32)
+            votes[:, forest.classes_] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
+            parts["feature"].append(np.where(leaf, 0, tree.feature).astype(np.int32))
+            parts["threshold"].append(tree.threshold)
+            parts["left"].append(np.where(leaf, own, start + tree.children_left).astype(np.int32))
+            parts["right"].append(np.where(leaf, own, start + tree.children_right).astype(np.int32))
+            parts["votes"].append(votes)
+            roots.append(start)
+            start += tree.node_count
+        nodes = {name: np.concatenate(values) for name, values in parts.items()}
+        nodes["roots"] = np.array(roots, dtype=np.int32)
         raw = ForestPredictor(
-            modalities=modalities,
-            columns=forest.n_features_in_,
-            classes=train.classes,
-            nodes=_nodes(forest, len(train.classes)),
+            modalities=modalities, columns=int(forest.n_features_in_), classes=train.classes, nodes=nodes
         )
         if not len(validation):
             return raw
         return replace(raw, temperature=fit_temperature(raw.logits(validation), validation.labels))
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "ForestPredictor":
-        """Build again what ``state`` of the predictor returned."""
-        if set(tensors) != {"feature", "threshold", "left", "right", "votes", "roots"} or "modalities" not in about:
-            raise DataError("This is not the state of a forest of personare: train the model again.")
-        return ForestPredictor(
-            modalities=tuple(json.loads(about["modalities"])),
-            columns=int(about["columns"]),
-            classes=tuple(json.loads(about["classes"])),
-            nodes=dict(tensors),
-            temperature=float(about["temperature"]),
-        )
-
-
-def _nodes(forest: RandomForestClassifier, classes: int) -> dict[str, Array]:
-    """Lay all trees into one row of nodes; a leaf points to itself."""
-    parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "left", "right", "votes")}
-    roots, start = [], 0
-    for tree in (estimator.tree_ for estimator in forest.estimators_):
-        leaf, own = tree.children_left < 0, start + np.arange(tree.node_count)
-        votes = np.zeros((tree.node_count, classes), dtype=np.float32)
-        votes[:, forest.classes_] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
-        parts["feature"].append(np.where(leaf, 0, tree.feature).astype(np.int32))
-        parts["threshold"].append(tree.threshold)
-        parts["left"].append(np.where(leaf, own, start + tree.children_left).astype(np.int32))
-        parts["right"].append(np.where(leaf, own, start + tree.children_right).astype(np.int32))
-        parts["votes"].append(votes)
-        roots.append(start)
-        start += tree.node_count
-    return {name: np.concatenate(values) for name, values in parts.items()} | {"roots": np.array(roots, dtype=np.int32)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +90,7 @@ class ForestPredictor:
         classes: What the columns mean.
         nodes: Of all trees: ``feature``, ``threshold``, ``left``, ``right``, ``votes`` (nodes, C), and the ``roots``.
         temperature: Of the logarithm of the votes.
+        spends: Nothing was protected.
     """
 
     modalities: tuple[str, ...]
@@ -115,47 +98,33 @@ class ForestPredictor:
     classes: tuple[str, ...]
     nodes: Mapping[str, Array]
     temperature: float = 1.0
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """Nothing was protected."""
-        return ()
+    spends: tuple[Spend, ...] = ()
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        found = softmax(self.logits(batch) / self.temperature, axis=1)
-        seen = np.any([batch.present[m] for m in self.modalities], axis=0)
-        return np.where(seen[:, None], found, 1 / len(self.classes))
+        likely = softmax(self.logits(batch) / self.temperature, axis=1)
+        there = np.any([batch.present[m] for m in self.modalities], axis=0)
+        return np.where(there[:, None], likely, 1 / len(self.classes))
 
     def logits(self, batch: Batch) -> Array:
         """Return the logarithm of the trees' mean vote, (N, C), before it is calibrated."""
         check_arrays(batch)
-        rows = describe_batch(batch, self.modalities)
-        if rows.shape[1] != self.columns:
+        described = describe_batch(batch, self.modalities)
+        if described.shape[1] != self.columns:
             raise DataError(
-                f"Recordings must be described by the {self.columns} numbers learned from, not {rows.shape[1]}: "
+                f"Recordings must be described by the {self.columns} numbers learned from, not {described.shape[1]}: "
                 "describe them as the recordings of training."
             )
-        parts = [self._votes(rows[start : start + 1024]) for start in range(0, len(rows), 1024)]
-        return np.log(np.concatenate([np.zeros((0, len(self.classes))), *parts]) + 1e-3)  # no class is impossible
-
-    def _votes(self, rows: Array) -> Array:
-        """Walk every recording down every tree at once, (N, C)."""
-        every = np.arange(len(rows))[:, None]
-        place = np.tile(self.nodes["roots"], (len(rows), 1))  # (N, trees)
-        while True:
-            right = rows[every, self.nodes["feature"][place]] > self.nodes["threshold"][place]
-            further = np.where(right, self.nodes["right"][place], self.nodes["left"][place])
-            if np.array_equal(further, place):
-                return np.asarray(self.nodes["votes"][place].mean(axis=1), dtype=np.float64)
-            place = further
-
-    def state(self) -> tuple[dict[str, Array], dict[str, str]]:
-        """Return the trees as arrays, and names as text."""
-        about = {
-            "modalities": json.dumps(self.modalities),
-            "classes": json.dumps(self.classes),
-            "columns": str(self.columns),
-            "temperature": repr(self.temperature),
-        }
-        return dict(self.nodes), about
+        votes = [np.zeros((0, len(self.classes)))]
+        for start in range(0, len(described), 1024):
+            rows = described[start : start + 1024]
+            every = np.arange(len(rows))[:, None]
+            place = np.tile(self.nodes["roots"], (len(rows), 1))  # (N, trees)
+            while True:  # every recording walks down every tree at once
+                right = rows[every, self.nodes["feature"][place]] > self.nodes["threshold"][place]
+                further = np.where(right, self.nodes["right"][place], self.nodes["left"][place])
+                if np.array_equal(further, place):
+                    break
+                place = further
+            votes.append(np.asarray(self.nodes["votes"][place].mean(axis=1), dtype=np.float64))
+        return np.log(np.concatenate(votes) + 1e-3)  # no class is impossible

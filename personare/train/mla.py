@@ -1,20 +1,17 @@
 """Learn from modalities in turn under one head, kept from forgetting each other (MLA): as released, and as written."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
-from personare.core.errors import OptionError
-from personare.core.types import Array, Batch
-from personare.learn.descent import Training
+from personare.core.types import Batch
 from personare.learn.fusion import Fusion
-from personare.learn.lesson import Lesson
-from personare.learn.multimodal import Network, Separate, Tensors
-from personare.learn.predicting import NetworkPredictor, restore_network
+from personare.learn.learner import NetworkLearner, NetworkPredictor
+from personare.learn.multimodal import Network
+from personare.learn.private_nets import Rows
 
 __all__ = ["Mla"]
 
@@ -22,7 +19,7 @@ _SHARES = {2: (0.55, 0.45), 3: (0.35, 0.25, 0.40)}  # of the released code, in i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mla:
+class Mla(NetworkLearner):
     """Train an encoder for each modality in turn through a head that all share; fuse the logits.
 
     Not offered with differential privacy: its projection is made of the mean features of private recordings, which
@@ -35,8 +32,6 @@ class Mla:
             and fixed shares 0.55 / 0.45 (three modalities: 0.35 / 0.25 / 0.40; other numbers: equal).
         optimizer: ``adamw``, or ``sgd`` with momentum 0.9 as published (learning_rate 1e-3, weight_decay 1e-4, 100
             epochs).
-        epochs: This and what follows to ``patience``: see ``learn.descent.Training``.
-        encoders: Encoder by modality, where the shape of the arrays shall not decide; see ``learn.encoders.choose``.
 
     **Source:** Zhang, Yoon, Bansal, Yao, CVPR 2024, arXiv:2311.10707; projection: Zeng et al., Nature Machine
     Intelligence 2019, doi:10.1038/s42256-019-0080-x. Ours: entropy per recording (the code takes it over the batch),
@@ -49,37 +44,26 @@ class Mla:
 
     variant: Literal["paper", "code", "owm_self"] = "paper"
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    epochs: int = 60
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-2
-    width: int = 128
     modality_dropout: float = 0.0
-    class_weights: bool = False
-    patience: int = 12
-    encoders: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Check the options."""
-        Training.of(self)
-        if self.variant not in ("paper", "code", "owm_self"):
-            raise OptionError(f"variant must be paper, code or owm_self, it is {self.variant!r}.")
+    def make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Return what moves the weights."""
+        if self.optimizer == "adamw":
+            return super().make_optimizer(net)
+        return torch.optim.SGD(net.parameters(), self.learning_rate, momentum=0.9, weight_decay=self.weight_decay)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> NetworkPredictor:
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
-        lesson = Lesson.of(self, train, validation, public)
+        people = (train, validation, public)
         if self.variant == "code":
             shares = _SHARES.get(len(train.arrays), (1.0,) * len(train.arrays))
-            return lesson.fit("shared", fusion=Fusion(rule="fixed", shares=shares, pool="log"), rng=rng)
+            fusion = Fusion(rule="fixed", shares=shares, pool="log")
+            return self.fit_network(*people, shape="shared", rng=rng, fusion=fusion)
         adjust = _Projection(self.width, own=self.variant == "owm_self")
         fusion = Fusion(rule="entropy", entropy_scale="none", pool="log")
-        return lesson.fit("shared", fusion=fusion, rng=rng, adjust=adjust)
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> NetworkPredictor:
-        """Build again what ``state`` of the predictor returned."""
-        return restore_network(tensors, about)
+        return self.fit_network(*people, shape="shared", rng=rng, fusion=fusion, adjust=adjust)
 
 
 class _Projection:
@@ -92,18 +76,15 @@ class _Projection:
         self.own = own
         self.p = torch.eye(width)
 
-    def __call__(self, net: Network, data: Tensors, turn: int, gone: float) -> None:
-        assert isinstance(net, Separate)
-        seen = data.present[:, turn]
+    def __call__(self, net: Network, rows: Rows, turn: int, gone: float) -> None:
+        present = rows["present"][:, turn]
         gradient = net.head(turn).weight.grad
-        if gradient is None or not seen.any():
+        if gradient is None or not present.any():
             return
         before = self.p
         with torch.no_grad():
-            self._grow(net.encoders[turn](data.inputs[turn][seen]).mean(dim=0), 0.1 ** (gone + 1))
+            h = net.encoders[turn](net.inputs(rows)[turn][present]).mean(dim=0)
+            along = self.p @ h  # (width,)
+            self.p = self.p - torch.outer(along, along) / (0.1 ** (gone + 1) + h @ along)
             # the paper guards what the previous turn, another modality, has written: P without this turn's features
             gradient.copy_(gradient @ (self.p if self.own else before))
-
-    def _grow(self, h: Tensor, alpha: float) -> None:
-        along = self.p @ h  # (width,)
-        self.p = self.p - torch.outer(along, along) / (alpha + h @ along)

@@ -1,28 +1,28 @@
 """Learn a linear head on a fixed, public description: what differential privacy leaves most of on little data."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
-from personare.core.errors import OptionError
-from personare.core.types import Array, Batch
-from personare.learn.accounting import epsilon_of
-from personare.learn.head_predictor import LENGTH, MASK, HeadPredictor, head_features
-from personare.learn.heads import Examples, HeadTraining, fit_heads
-from personare.learn.least_squares import LeastSquares, least_squares_heads
-from personare.learn.lesson import Privacy
-from personare.learn.multimodal import check, check_arrays
+from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
+from personare.core.types import Array, Batch, Spend
+from personare.learn.accounting import check_claim, epsilon_of
+from personare.learn.fusion import fit_temperature
+from personare.learn.heads import Examples, HeadTraining, fit_heads, least_squares_heads, predict
+from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
-from personare.learn.public_rows import PublicRows
+from personare.learn.public_rows import PublicRows, unit_rows
 
 __all__ = ["PrivateHead"]
 
 _WORTH = 0.35  # longest noise under which a mean is worth its price; people differ from public ones by about 0.7
 _OPEN_STEPS = 20  # without privacy steps cost nothing: so many times more of them
+_LENGTH = 8.0  # of the rows a head reads: the constant beside them is 1, and small, so takes little of a clipped step
+_MASK = 0.25  # what a bit that says that a modality is there counts, where a row counts 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,67 +61,41 @@ class PrivateHead:
     """
 
     solver: Literal["logistic", "least_squares"] = "logistic"
-    components: int = 64
-    discriminants: int = 14
-    copies: int = 4
-    steps: int = 20
-    learning_rate: float = 10.0
-    momentum: float = 0.8
-    clip_norm: float = 0.9
-    average: float = 0.4
+    components: Count = 64
+    discriminants: Whole = 14
+    copies: Whole = 4
+    steps: Count = 20
+    learning_rate: Positive = 10.0
+    momentum: PartShare = 0.8
+    clip_norm: Positive = 0.9
+    average: Share = 0.4
     epsilon: float | None = None
     delta: float = 1e-5
     unit: Literal["person", "recording"] = "person"
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.solver not in ("logistic", "least_squares"):
-            raise OptionError(f"solver must be logistic or least_squares, it is {self.solver!r}.")
-        if self.components < 1 or self.discriminants < 0 or self.copies < 0:
-            raise OptionError(
-                "components must be at least 1, discriminants and copies not negative; they are "
-                f"{self.components}, {self.discriminants} and {self.copies}."
-            )
-        Privacy.of(self)
-        self._training()
+        check_options(self)
+        if self.epsilon is not None:
+            check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "HeadPredictor":
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
         check(train, validation)
-        describe = self._description(train, public, rng)
-        made = self._head(train, describe, *describe(train), rng=rng)
+        made = self.fit_many(train, np.ones((1, len(train)), dtype=bool), rng=rng, public=public)[0]
         return made if self.epsilon is not None else made.calibrated(validation)
 
     def fit_many(
         self, train: Batch, inside: Array, *, rng: np.random.Generator, public: Batch | None = None
     ) -> "list[HeadPredictor]":
-        """Learn one model from each choice of recordings, describing them once: shadow models for attacks.
-
-        Args:
-            train: All recordings.
-            inside: (S, N) bool, what each model learns from.
-            rng: Everything random follows from it.
-            public: See ``core.protocols.Learner``.
+        """Learn one model from each (S, N) choice of recordings, describing them once: shadow models for attacks.
 
         Returns:
             S models. Each alone is private as asked; together they are not, and are not released.
         """
-        check_arrays(train)
-        describe = self._description(train, public, rng)
-        parts, present = describe(train)
-        return [
-            self._head(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
-            for rows in inside
-        ]
-
-    def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "HeadPredictor":
-        """Build again what ``state`` of the predictor returned."""
-        return HeadPredictor.restore(tensors, about)
-
-    def _description(self, train: Batch, public: Batch | None, rng: np.random.Generator) -> PublicRows:
-        return PublicRows.of(
+        describe = PublicRows.of(
             train,
             public,
             components=self.components,
@@ -129,15 +103,23 @@ class PrivateHead:
             copies=self.copies,
             rng=rng,
         )
+        parts, present = describe(train)
+        return [
+            self._head(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
+            for rows in inside
+        ]
 
     def _head(
         self, train: Batch, describe: PublicRows, parts: list[Array], present: Array, *, rng: np.random.Generator
     ) -> "HeadPredictor":
         groups = np.unique(train.subjects, return_inverse=True)[1]
         units = int(groups.max()) + 1 if self.unit == "person" else len(train)
-        plans = None if self.epsilon is None else self._plans(units, sum(p.shape[1] + 1 for p in parts), len(parts))
+        plans = None if self.epsilon is None else self.plans(units, sum(p.shape[1] + 1 for p in parts), len(parts))
         owner = groups if self.unit == "person" else np.arange(len(train))
-        centers = _centers(parts, present, owner, None if plans is None else plans.mean, plans is None, rng)
+        if plans and plans.mean is None:
+            centers = [np.zeros(part.shape[1]) for part in parts]
+        else:
+            centers = _centers(parts, present, owner, plans.mean if plans else None, rng)
         examples = Examples(
             features=head_features(parts, present, centers),
             labels=train.labels,
@@ -146,30 +128,31 @@ class PrivateHead:
         )
         plan = plans.head if plans else None
         if self.solver == "logistic":
-            found = fit_heads(examples, plan=plan, options=self._training(), rng=rng)
+            heads = fit_heads(examples, plan=plan, options=self.training(), rng=rng)
         else:
-            norm = LENGTH * math.sqrt(1 + MASK**2 * (len(parts) > 1))
-            found = least_squares_heads(examples, plan=plan, options=LeastSquares(feature_norm=norm), rng=rng)
+            norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
+            heads = least_squares_heads(examples, plan=plan, rng=rng, feature_norm=norm)
         return HeadPredictor(
             describe=describe,
-            centers=centers,
-            head=found[0],
+            centers=tuple(centers),
+            head=heads[0],
             classes=train.classes,
             link="softmax" if self.solver == "logistic" else "linear",
-            temperature=_moderation(plan, self._training()) if plan and self.solver == "logistic" else 1.0,
+            temperature=moderation(plan, self.training()) if plan and self.solver == "logistic" else 1.0,
             spends=(plans.whole.spend(),) if plans else (),
         )
 
-    def _training(self) -> HeadTraining:
+    def training(self) -> HeadTraining:
+        """Return how the logistic head is trained on rows of the length it reads."""
         return HeadTraining(
             steps=self.steps if self.epsilon is not None else _OPEN_STEPS * self.steps,
-            learning_rate=self.learning_rate / LENGTH**2,
+            learning_rate=self.learning_rate / _LENGTH**2,
             momentum=self.momentum,
-            clip_norm=self.clip_norm * LENGTH,
+            clip_norm=self.clip_norm * _LENGTH,
             average=self.average,
         )
 
-    def _plans(self, units: int, width: int, modalities: int) -> "_Plans":
+    def plans(self, units: int, width: int, modalities: int) -> "Plans":
         """Split the budget between the mean and the head, as one plan of equal releases of everybody."""
         steps = self.steps if self.solver == "logistic" else 1
         plan = PrivacyPlan(
@@ -183,26 +166,23 @@ class PrivateHead:
         noise = plan.noise_multiplier / units * math.sqrt(2 * modalities * width)
         if self.solver != "logistic" or noise > _WORTH:
             alone = replace(plan, steps=steps)
-            return _Plans(whole=alone, head=alone, mean=None)
+            return Plans(whole=alone, head=alone, mean=None)
         # Gaussian sums of everybody add up exactly, so parts of the plan with its noise cost the plan together
-        head, mean = (replace(plan, steps=n, epsilon=_price(plan, n)) for n in (steps, 1))
-        return _Plans(whole=plan, head=head, mean=mean)
+        head, mean = (
+            replace(plan, steps=n, epsilon=epsilon_of(plan.noise_multiplier, 1.0, n, plan.delta)) for n in (steps, 1)
+        )
+        return Plans(whole=plan, head=head, mean=mean)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plans:
-    """What the mean and the head may cost, and both together."""
+class Plans(NamedTuple):
+    """What the head and the mean (None: left out) may cost, and both together."""
 
     whole: PrivacyPlan
     head: PrivacyPlan
     mean: PrivacyPlan | None
 
 
-def _price(plan: PrivacyPlan, steps: int) -> float:
-    return epsilon_of(plan.noise_multiplier, 1.0, steps, plan.delta)
-
-
-def _moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
+def moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
     """Return the temperature that makes answers as unsure as the noise in the weights makes their scores.
 
     How much noise a weight ends with follows from the plan, so this costs nothing; what the data pull back of it is
@@ -217,21 +197,14 @@ def _moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
         weights -= training.learning_rate * speed
         total += weights if step >= first else 0
     noise = plan.noise_multiplier * training.clip_norm / plan.expected_batch
-    spread = noise * float(np.linalg.norm(total)) / (plan.steps - first) * LENGTH
+    spread = noise * float(np.linalg.norm(total)) / (plan.steps - first) * _LENGTH
     return math.sqrt(1 + math.pi / 8 * spread**2)
 
 
 def _centers(
-    parts: Sequence[Array],
-    present: Array,
-    owner: Array,
-    plan: PrivacyPlan | None,
-    free: bool,
-    rng: np.random.Generator,
+    parts: Sequence[Array], present: Array, owner: Array, plan: PrivacyPlan | None, rng: np.random.Generator
 ) -> list[Array]:
-    """Return the mean row of each modality over everybody who has it: noised under a plan, exact if that is free."""
-    if plan is None and not free:
-        return [np.zeros(part.shape[1]) for part in parts]
+    """Return the mean row of each modality over everybody who has it: noised under a plan, else exact."""
     rows = np.concatenate([*parts, present], axis=1) / math.sqrt(2 * len(parts))  # length 1 at most
     units = person_means(torch.from_numpy(rows), torch.from_numpy(owner), int(owner.max()) + 1)  # (U, D)
     if plan is None:
@@ -243,3 +216,67 @@ def _centers(
     sums = np.split(mean[: -len(parts)], np.cumsum([part.shape[1] for part in parts])[:-1])
     # Where a modality is rare its mean is mostly noise: it is then drawn to zero
     return [s / max(float(share), 0.1 / math.sqrt(2 * len(parts))) for s, share in zip(sums, there, strict=True)]
+
+
+def head_features(parts: Sequence[Array], present: Array, centers: Sequence[Array]) -> Array:
+    """Return rows moved by the means and of one length, and, of several modalities, bits of what is there."""
+    share = _LENGTH / math.sqrt(len(parts))
+    moved = [
+        unit_rows(part - center) * there[:, None] * share
+        for part, center, there in zip(parts, centers, present.T, strict=True)
+    ]
+    bits = [_MASK * share * present] if len(parts) > 1 else []
+    return np.concatenate([*moved, *bits], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadPredictor:
+    """A linear head and the public description that it reads.
+
+    Attributes:
+        describe: Makes rows of recordings.
+        centers: What is subtracted from them, by modality.
+        head: (D + 1, C), the last row the bias.
+        classes: What the columns mean.
+        link: ``softmax`` of scores, or ``linear`` scores that estimate probabilities.
+        temperature: Of the softmax.
+        spends: The privacy that training cost.
+    """
+
+    describe: PublicRows
+    centers: tuple[Array, ...]
+    head: Array
+    classes: tuple[str, ...]
+    link: Literal["softmax", "linear"]
+    temperature: float = 1.0
+    spends: tuple[Spend, ...] = ()
+
+    def __call__(self, batch: Batch) -> Array:
+        """Return (N, C) probabilities; chance where all modalities are missing."""
+        parts, present = self.describe(batch)
+        features = head_features(parts, present, self.centers)
+        likely = predict(self.head[None] / self.temperature, features, link=self.link)[0].astype(float)
+        likely /= likely.sum(axis=1, keepdims=True)
+        return np.where(present.any(axis=1, keepdims=True), likely, 1 / len(self.classes))
+
+    def represent(self, batch: Batch) -> Array:
+        """Return (N, D): what the head reads."""
+        return head_features(*self.describe(batch), self.centers)
+
+    def weights(self, batch: Batch) -> dict[str, Array]:
+        """Return the share of each modality in how far the scores are apart, by modality, (N,)."""
+        parts, present = self.describe(batch)
+        rows = head_features(parts, present, self.centers)
+        ends = np.cumsum([part.shape[1] for part in parts])
+        spans = [slice(end - part.shape[1], end) for end, part in zip(ends, parts, strict=True)]
+        apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
+        apart = (apart + 1e-9) * present
+        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1e-12)
+        return {m: apart[:, i] for i, m in enumerate(self.describe.maps)}
+
+    def calibrated(self, validation: Batch) -> "HeadPredictor":
+        """Return the same with a temperature fitted to people it did not learn from."""
+        if not len(validation) or self.link != "softmax":
+            return self
+        scores = np.log(np.maximum(self(validation), 1e-12))
+        return replace(self, temperature=self.temperature * fit_temperature(scores, validation.labels))

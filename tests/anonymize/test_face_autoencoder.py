@@ -77,7 +77,7 @@ def test_saved_and_loaded_it_does_the_same(fitted, tmp_path):
 
 
 def test_another_file_is_refused(tmp_path):
-    from personare.learn.checkpoints import save_weights
+    from personare.core.state import save_weights
 
     save_weights(tmp_path / "w.safetensors", {}, {"a": "1"})
     with pytest.raises(DataError, match="no face_autoencoder"):

@@ -9,13 +9,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from personare.anonymize._recordings import Disguise
+from personare.anonymize._recordings import Disguise, Masks, anonymize_recording
 from personare.core.errors import DataError
 from personare.core.types import Recording, Signal
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.features import audio
 from personare.govern.consent import consent_all
-from personare.study.loose import anonymize_path, key_of
+from personare.study.anonymizing import anonymize_path, key_of
 from personare.study.parallel import Workers
 
 SECRETS = {
@@ -100,3 +100,25 @@ def test_a_label_that_nobody_has_is_refused(cohort, tmp_path):
     with pytest.raises(DataError, match=r"There is no label moood.*mood"):
         anonymize_path(cohort, tmp_path / "out", DISGUISE, labels=("moood",))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("policy", ["recording", "person", "common"])
+def test_a_fitted_method_keeps_the_policy_that_was_asked_for(tmp_path, policy):
+    """Whoever fits a method need not carry its policy along: the option says whose randomness a recording gets."""
+    drawn = {}
+
+    def fitted(speech, *, rng):
+        drawn[len(drawn)] = rng.random()
+        return Signal(values=speech.values / 2, rate_hz=speech.rate_hz)
+
+    source = tmp_path / "a.wav"
+    audio.write(source, Signal(values=np.full((800, 1), 0.1, np.float32), rate_hz=16000))
+    disguise = Disguise(name="mask", voice="voice_codebook", voice_options={"policy": policy})
+    for number, subject in enumerate(("01", "01", "02")):
+        recording = Recording(id=str(number), subject=subject, session="01", tracks={})
+        masks, target = Masks(voice={"": fitted}), tmp_path / f"{number}.wav"
+        outcome = anonymize_recording(
+            recording, {"audio": source}, {"audio": target}, disguise, masks, seed=0, locate=lambda frames: iter(())
+        )
+        assert outcome.files and not outcome.withheld
+    assert (drawn[0] == drawn[1], drawn[0] == drawn[2]) == (policy != "recording", policy == "common")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from voices import changed, made_up_voice, named, takes
 
-from personare.anonymize.voice_codebook import VoiceCodebook, _cepstra, _magnitudes, _nearest
+from personare.anonymize.voice_codebook import VoiceCodebook, _cepstra, _magnitudes
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
+from personare.features.resynthesis import nearest
 
 
 def fitted(**options):
@@ -55,7 +56,7 @@ def test_guarantee_the_sound_is_spelled_with_the_codebook():
     new = hide(voice, rng=np.random.default_rng(0))
     gain = np.log(np.mean(voice.values**2) / np.mean(new.values**2))
     heard, spectra = _cepstra(new.values[:, 0]), hide.spectra
-    written = spectra[_nearest(_cepstra(voice.values[:, 0]), spectra)]
+    written = spectra[nearest(_cepstra(voice.values[:, 0]), spectra)]
     # what is heard lies at the spelled spectra (up to overlap of frames and one gain), not at the speaker's own
     offset = (heard - written)[:, :1].mean() + gain
     away = np.linalg.norm((heard - written)[:, 1:], axis=1)

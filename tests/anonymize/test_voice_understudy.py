@@ -64,11 +64,11 @@ def test_guarantee_the_pitch_of_people_meets_and_that_of_takes_stays(background)
 def test_guarantee_the_spectrum_moves_among_the_codes(background):
     hide = VoiceUnderstudy(codes=4).fit(background, rng=np.random.default_rng(0))
     assert hide.codes.shape == (4, 11)
-    take = _take(_frames(background[0][1].values[:, 0]))
+    take = _take(*_frames(background[0][1].values[:, 0]))
     timbre = hide._timbre(take, hide.mean)
     inside = take.spoken & np.roll(take.spoken, 1) & np.roll(take.spoken, -1) & np.roll(take.spoken, 2)
     fine = timbre[inside][:, 11:]  # beyond the coded cepstra there is nothing but two common means
-    own = _frames(background[0][1].values[:, 0]).cepstra[inside][:, 12:]
+    own = _frames(background[0][1].values[:, 0])[2][inside][:, 12:]
     assert fine.std(axis=0).mean() < 0.5 * own.std(axis=0).mean()
 
 

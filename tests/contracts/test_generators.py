@@ -8,6 +8,7 @@ import pytest
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
+from personare.core.state import restored, state_of
 from personare.core.types import Batch
 
 PACKAGE = "personare.synthesize"
@@ -156,16 +157,16 @@ def test_the_same_randomness_makes_the_same_people_and_other_randomness_others(n
 @pytest.mark.parametrize("name", ALL)
 def test_a_sampler_comes_back_from_arrays_and_text(name, samplers):
     method, sampler = samplers(name)
-    tensors, about = sampler.state()
+    tensors, about = state_of(sampler)
     assert all(isinstance(v, np.ndarray) and v.dtype.kind in "fi" for v in tensors.values())
     assert all(isinstance(v, str) for v in about.values())
-    back = method.restore(tensors, about)
+    back = restored(method, tensors, about)
     before, after = (s(3, 4, rng=generator(0, "draw")) for s in (sampler, back))
     for modality in before.arrays:
         assert np.allclose(before.arrays[modality], after.arrays[modality], atol=1e-5)
     assert back.spends == sampler.spends
     with pytest.raises(DataError, match="not the state"):
-        method.restore({}, {})
+        restored(method, {}, {})
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -8,6 +8,7 @@ import pytest
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
+from personare.core.state import restored, state_of
 from personare.core.types import Batch
 
 PACKAGE = "personare.train"
@@ -101,9 +102,9 @@ def test_weights_sum_to_one_and_a_modality_left_alone_has_all(name, models):
 @pytest.mark.parametrize("name", LEARNERS)
 def test_comes_back_from_its_state(name, models):
     learner, predict = models(name)
-    tensors, about = predict.state()
+    tensors, about = state_of(predict)
     assert all(isinstance(value, str) for value in about.values())
-    again = learner.restore({k: np.array(v) for k, v in tensors.items()}, dict(about))
+    again = restored(learner, {k: np.array(v) for k, v in tensors.items()}, about)
     assert np.allclose(again(NEW), predict(NEW), atol=1e-6)
     assert again.classes == CLASSES
     assert again.spends == predict.spends

@@ -8,9 +8,9 @@ import pytest
 from personare.core import registry
 from personare.core.errors import DataError
 from personare.core.randomness import generator
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Batch
 from personare.learn.chaining import Chain
-from personare.learn.checkpoints import load_weights, save_weights
 
 PACKAGE = "personare.represent"
 METHODS = list(registry.find(PACKAGE))
@@ -124,9 +124,9 @@ def test_what_lies_in_a_missing_row_does_not_matter_and_nothing_is_zeros(name, f
 @pytest.mark.parametrize("name", METHODS)
 def test_guarantee_is_one_sentence_with_its_limit_and_nothing_changes_it(name, fits):
     transform = fits(name)[1]
-    before = {k: np.array(v) for k, v in transform.state()[0].items()}
+    before = {k: np.array(v) for k, v in state_of(transform)[0].items()}
     shown(transform)
-    assert all(np.array_equal(before[k], v) for k, v in transform.state()[0].items())
+    assert all(np.array_equal(before[k], v) for k, v in state_of(transform)[0].items())
     assert len(transform.guarantee) > 40
     assert any(word in transform.guarantee for word in ("none", "not", "estimate"))
     assert transform.spends == ()
@@ -136,18 +136,14 @@ def test_guarantee_is_one_sentence_with_its_limit_and_nothing_changes_it(name, f
 
 @pytest.mark.parametrize("name", METHODS)
 def test_comes_back_from_disk(name, fits, tmp_path):
-    import torch
-
     method, transform = fits(name)
-    tensors, about = transform.state()
-    weights = {k: torch.from_numpy(np.ascontiguousarray(v)) for k, v in tensors.items()}
-    save_weights(tmp_path / "r.safetensors", weights, about)
-    read, told = load_weights(tmp_path / "r.safetensors")
-    again = method.restore({k: v.numpy() for k, v in read.items()}, told)
+    tensors, about = state_of(transform)
+    save_weights(tmp_path / "r.safetensors", tensors, about)
+    again = restored(method, *load_weights(tmp_path / "r.safetensors"))
     assert np.allclose(shown(again).arrays["representation"], shown(transform).arrays["representation"], atol=1e-5)
     assert again.guarantee == transform.guarantee
     with pytest.raises(DataError):
-        method.restore({}, {})
+        restored(method, {}, {})
 
 
 @pytest.mark.parametrize("name", METHODS)

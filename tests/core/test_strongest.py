@@ -1,4 +1,4 @@
-"""One row stands for a release, and the judge, the report and the terminal choose it alike."""
+"""Which row stands for a release: attacks that failed their self-test do not count, nor do planted people."""
 
 import math
 from dataclasses import replace

@@ -88,7 +88,7 @@ def test_a_table_says_whose_sessions_they_are_and_what_happened(tmp_path):
     assert "no window of 30 s" in told["d"]
     write(source / "labels.csv", "folder,subject\na,P1\na,P2\n")
     with pytest.raises(DataError, match="two people"):
-        create(READERS, "empatica", {})(source)
+        import_cohort(source, tmp_path / "c2", reader="empatica")
 
 
 def test_a_folder_without_a_session_says_what_one_is(tmp_path):

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from personare.core.errors import DataError
-from personare.data.atomic import replacing
-from personare.data.runs import RunFolder, file_hash, private_folder, write_json
+from personare.data.atomic import replacing, write_json
+from personare.data.runs import RunFolder, private_folder
 
 
 class Work:
@@ -171,10 +171,3 @@ def test_json_is_readable_by_every_program(tmp_path: Path) -> None:
     assert content["array"] == [0, 1, 2]
     assert content["set"] == ["a", "b"]
     assert content["flag"] is True
-
-
-def test_a_file_hash_is_that_of_its_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_hash(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(DataError, match="Put it back"):
-        file_hash(tmp_path / "b")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from personare.core.types import Evidence
+from personare.core.types import Batch
 
 EMOTIONS = ("anger", "happiness", "sadness")
 SENTENCES = ("DFA", "IEO")
@@ -14,8 +14,8 @@ SENTENCES = ("DFA", "IEO")
 
 def planted(
     *, identity: float = 2.0, emotion: float = 2.0, people: int = 8, seed: int = 0, shift: int = 0, noise: int = 0
-) -> Evidence:
-    """Evidence of people who look and sound like themselves as far as ``identity``, and feel as far as ``emotion``.
+) -> Batch:
+    """Batch of people who look and sound like themselves as far as ``identity``, and feel as far as ``emotion``.
 
     With ``shift``, everybody sounds and looks like the person ``shift`` places on. ``noise`` changes the noise alone.
     """
@@ -44,7 +44,7 @@ def planted(
                 me, mood = identity * persons[(p + shift) % people], emotion * feelings[e]
                 for view, array in _views(me, mood, courses[s], rng).items():
                     views[view][name] = array
-    return Evidence(table=pd.DataFrame(rows).set_index("id"), views=views)
+    return Batch.of(pd.DataFrame(rows).set_index("id"), views)
 
 
 def _views(me, mood, course, rng):
@@ -70,18 +70,18 @@ def _views(me, mood, course, rng):
 
 
 @pytest.fixture(scope="session")
-def plant() -> Callable[..., Evidence]:
+def plant() -> Callable[..., Batch]:
     """Makes evidence; see ``planted``."""
     return planted
 
 
 @pytest.fixture(scope="session")
-def people() -> Evidence:
+def people() -> Batch:
     """Eight people who can be named and whose emotion can be read."""
     return planted()
 
 
 @pytest.fixture(scope="session")
-def nobody() -> Evidence:
+def nobody() -> Batch:
     """The same recordings with nothing left of the people in them."""
     return planted(identity=0.0, noise=7)

@@ -8,8 +8,7 @@ from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.evaluate.calibration import equal_mass
-from personare.evaluate.classification import judge_model
+from personare.evaluate.classification import equal_mass, judge_model
 
 
 def asked(labels, classes=3, people=None):

@@ -7,8 +7,8 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from personare.core.types import Array
-from personare.evaluate.densities import normal_density
-from personare.evaluate.described import Described, nearest, rows_of
+from personare.evaluate.synthetic import normal_density
+from personare.evaluate.synthetic_case import Described, nearest, rows_of
 from personare.learn.describing import describe_rows
 
 

@@ -5,19 +5,18 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from naming import title
+from naming import title, tracks
 
 from personare.core.errors import DataError
-from personare.core.types import Evidence
+from personare.core.types import Batch, Result
 from personare.data.splits import content_halves
 from personare.evaluate.identification import (
     ATTACKERS,
     FIGURES,
     Trials,
-    few_recordings,
     identify,
     measure_trials,
-    named_together,
+    naming_rows,
     not_measured,
 )
 from personare.evaluate.unmeasured import UNEXPECTED
@@ -94,9 +93,9 @@ def test_without_identity_the_interval_covers_chance(plant):
 
 def test_each_attacker_knows_what_its_name_says(people, plant):
     released = plant(noise=3)
-    for views in released.views.values():
-        for name in views:
-            views[name] = views[name] + 100 if views[name].dtype != np.uint8 else views[name]
+    for clips in released.arrays.values():
+        for n, clip in enumerate(clips):
+            clips[n] = clip + 100 if clip.dtype != np.uint8 else clip
     trials, diary = _run(people, released)
     enroll, test = _halves(people)[0]
     told = [(what, "released" if mean > 50 else "original") for what, _, mean in diary[: len(diary) // 2]]
@@ -117,11 +116,11 @@ def test_a_swap_of_voices_fools_the_ignorant_attacker_only(people, plant):
 
 
 def test_recordings_without_the_view_are_guesses(people):
-    kept = dict(people.views["functionals"])
+    kept = dict(people.clips("functionals"))
     gone = [i for i in kept if i.endswith("anger_DFA")]
     for name in gone:
         kept[name] = np.full_like(kept[name], np.nan)
-    released = Evidence(table=people.table, views={"functionals": kept})
+    released = Batch.of(people.table, {"functionals": kept})
     trials, _ = _run(people, released)
     assert trials[2].missing == len(gone)
     row = _top1(trials[2])
@@ -135,20 +134,20 @@ def _named(trials, gone):
 
 
 def test_a_view_missing_in_most_recordings_is_no_figure(people):
-    few = dict(list(people.views["functionals"].items())[:5])
+    few = dict(list(people.clips("functionals").items())[:5])
     with pytest.raises(DataError, match="at least half"):
-        _run(people, Evidence(table=people.table, views={"functionals": few}))
+        _run(people, Batch.of(people.table, {"functionals": few}))
 
 
 def test_withheld_recordings_are_not_tested(people):
     table = people.table.iloc[4:]
-    trials, _ = _run(people, Evidence(table=table, views=people.views))
+    trials, _ = _run(people, Batch.of(table, tracks(people)))
     assert sorted(trials[0].ids) == sorted(table.index)
 
 
 def test_of_several_views_the_better_counts_more(people, plant):
-    views = dict(people.views) | {"noise": plant(identity=0.0, emotion=0.0, noise=5).views["functionals"]}
-    evidence = Evidence(table=people.table, views=views)
+    views = tracks(people) | {"noise": plant(identity=0.0, emotion=0.0, noise=5).clips("functionals")}
+    evidence = Batch.of(people.table, views)
     both, _ = _run(evidence, evidence, views=("noise", "functionals"))
     alone, _ = _run(evidence, evidence, views=("functionals",))
     assert _top1(both[2]).value >= _top1(alone[2]).value - 0.05
@@ -166,6 +165,12 @@ def test_what_was_not_measured_is_nan_with_a_reason():
     assert not any(UNEXPECTED in r.detail for r in rows)
     foreseen_by_nobody = not_measured(Nearest, "motion", KeyError("jaw"), modality="video")
     assert all(r.detail == {UNEXPECTED: "KeyError"} for r in foreseen_by_nobody)
+
+
+def _measured(scores, subjects, half, seed=0):
+    row = Result(question="identify", method="x", figure="", value=np.nan)
+    rows = naming_rows(row, scores, np.unique(subjects), subjects, half, rng=np.random.default_rng(seed))
+    return {row.figure: row for row in rows}
 
 
 # One person "a" and one "b", each alone in a half: (own score minus the other's) of each recording of "a".
@@ -188,13 +193,11 @@ def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five
     scores = np.array([[gap, 0] for gap in gaps] + [[0, 9]] * 5, dtype=float)
     truth = np.array([0] * len(gaps) + [1] * 5)
     subjects = np.array(["a", "b"])[truth]
-    draws = [
-        named_together(scores, truth, subjects, np.zeros(len(truth)), rng=np.random.default_rng(k)) for k in range(30)
-    ]
+    draws = [_measured(scores, subjects, np.zeros(len(truth)), seed=k) for k in range(30)]
     rows = measure_trials(
         Trials(
             attack="x", attacker="ignorant", ids=tuple(map(str, truth)), subjects=subjects, people=np.array(["a", "b"]),
-            scores=scores, half=np.zeros(len(truth)), missing=0,
+            scores=scores, half=np.zeros(len(truth)),
         ),
         modality="audio", rng=np.random.default_rng(0),
     )  # fmt: skip
@@ -217,19 +220,18 @@ def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five
 def test_too_few_recordings_for_five_are_said_and_not_counted(sizes, counted, said):
     who = np.repeat(list(sizes), list(sizes.values()))
     truth = np.unique(who, return_inverse=True)[1]
-    found = named_together(np.eye(2)[truth], truth, who, np.zeros(len(who)), rng=np.random.default_rng(0))
+    found = _measured(np.eye(2)[truth], who, np.zeros(len(who)))
     assert (found["top1_5"].n, found["person_top1"].n) == (counted, 2)
     assert np.isnan(found["top1_5"].value) == (counted == 0)
-    assert few_recordings(found).startswith(said) and bool(said) == bool(few_recordings(found))
+    assert found["top1_5"].reason.startswith(said) and bool(said) == bool(found["top1_5"].reason)
 
 
 @pytest.mark.parametrize(("people", "limit"), [(2, 0.658), (5, 0.434), (14, 0.215)])
 @pytest.mark.parametrize("named", [True, False])
 def test_that_all_or_nobody_is_named_is_no_certainty_of_few_people(people, limit, named):
     # Wilson's interval of none of n: from 0 to z^2 / (n + z^2), z = 1.96
-    truth = np.arange(people)
     scores = np.eye(people) if named else np.roll(np.eye(people), 1, axis=1)
-    found = named_together(scores, truth, truth.astype(str), np.zeros(people), rng=np.random.default_rng(0))
+    found = _measured(scores, np.array([f"{p:02d}" for p in range(people)]), np.zeros(people))
     ends = (found["person_top1"].low, found["person_top1"].high)
     assert ends == pytest.approx((1 - limit, 1.0) if named else (0.0, limit), abs=1e-3)
 
@@ -237,8 +239,7 @@ def test_that_all_or_nobody_is_named_is_no_certainty_of_few_people(people, limit
 def test_halves_are_not_added_up():
     # in the first half "a" is taken for "b" by far, in the second it is named: half of what there is
     scores = np.array([[0, 9], [1, 0], [0, 1], [0, 1]], dtype=float)
-    truth, half = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    found = named_together(scores, truth, np.array(["a", "a", "b", "b"]), half, rng=np.random.default_rng(0))
+    found = _measured(scores, np.array(["a", "a", "b", "b"]), np.array([0, 1, 0, 1]))
     assert found["person_top1"].value == 0.75 and found["person_top1"].n == 4
 
 

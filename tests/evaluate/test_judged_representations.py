@@ -10,9 +10,7 @@ from naming import title
 from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Batch
-from personare.evaluate.carriers import identity_carriers
-from personare.evaluate.representations import judge_representation
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.learn.standardizing import Standardized, represented
 
 

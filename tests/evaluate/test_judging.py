@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naming import title
+from naming import title, tracks
 
 from personare.core.errors import OptionError, UnknownMethodError
-from personare.core.types import Evidence, Result
+from personare.core.types import Batch, Result
 from personare.evaluate.judging import applies, check_attacks, judge
 from personare.evaluate.selftest import marked, needed, strongest
 
@@ -48,7 +48,7 @@ def test_the_retrained_attacker_sees_what_the_ignorant_misses(people, plant, bef
 
 
 def test_unprotected_data_are_recognized_even_as_a_copy(people, before):
-    copy = Evidence(table=people.table.copy(), views={v: dict(a) for v, a in people.views.items()})
+    copy = Batch.of(people.table.copy(), {v: dict(a) for v, a in tracks(people).items()})
     assert [r.value for r in _judge(people, copy, baseline=[])] == pytest.approx([r.value for r in before], nan_ok=True)
     assert {r.release for r in before} == {"original"}
     same = [find(before, "strongest.top1", a).value for a in ("ignorant", "lazy_informed", "semi_informed")]
@@ -83,7 +83,7 @@ def test_every_row_carries_an_interval_a_control_and_n(before):
 
 
 def test_a_missing_view_is_nan_with_a_reason(people):
-    blind = Evidence(table=people.table, views={k: v for k, v in people.views.items() if k != "functionals"})
+    blind = Batch.of(people.table, {k: v for k, v in tracks(people).items() if k != "functionals"})
     rows = _judge(people, blind)
     for measure, who in (("voice_prosody.top1", "semi_informed"), ("voice_emotion_svm.uar", "retrained_reader")):
         assert math.isnan(find(rows, measure, who).value)
@@ -99,7 +99,7 @@ def test_a_person_alone_cannot_be_told_from_others(plant):
 
 def test_a_subject_with_one_clip_is_said(people):
     table = people.table.iloc[5:]  # the first person keeps one recording
-    few = Evidence(table=table, views=people.views)
+    few = Batch.of(table, tracks(people))
     rows = _judge(few, few, attacks=["voice_prosody"], utilities=[])
     assert "single recording" in find(rows, "voice_prosody.top1").reason
     assert find(rows, "voice_prosody.top1").n == 42
@@ -107,7 +107,7 @@ def test_a_subject_with_one_clip_is_said(people):
 
 def test_people_with_one_clip_each_cannot_be_attacked(people):
     table = people.table.groupby("subject").head(1)
-    one = Evidence(table=table, views=people.views)
+    one = Batch.of(table, tracks(people))
     rows = _judge(one, one, attacks=["voice_prosody"], utilities=[])
     assert all(math.isnan(r.value) and "with 2 recordings each needed, 0 there (of 8 people)" in r.reason for r in rows)
 

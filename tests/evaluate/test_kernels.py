@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from personare.evaluate.kernels import learn_classes
+from personare.evaluate.classifiers import learn_classes
 
 
 def test_it_learns_a_straight_border():

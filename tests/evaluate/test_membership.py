@@ -11,8 +11,15 @@ from scipy.stats import norm
 from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.core.types import Spend
-from personare.evaluate.exposure import auc_over_people, judge_membership
-from personare.evaluate.membership import Scores, Signals, attack_people, attack_recordings, split_halves
+from personare.evaluate.membership import (
+    Scores,
+    Signals,
+    attack_people,
+    attack_recordings,
+    auc_over_people,
+    judge_membership,
+    split_halves,
+)
 from personare.evaluate.roc import roc
 from personare.learn.privacy import PrivacyPlan
 

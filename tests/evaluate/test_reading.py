@@ -2,17 +2,18 @@
 
 import numpy as np
 import pytest
+from naming import tracks
 
 from personare.core.errors import DataError
-from personare.core.types import Evidence
-from personare.evaluate.reading import READERS, Question, measure_reading, read_view
-from personare.evaluate.trainers import Discriminant, Forest, Kernel, Svm
+from personare.core.types import Batch
+from personare.evaluate.classifiers import Kernel, discriminant, forest, svm
+from personare.evaluate.reading import READERS, Task, measure_reading, read_view
 
-QUESTION = Question(view="functionals")
+QUESTION = Task(view="functionals")
 TRAINERS = {
-    "svm": Svm(),
-    "rf": Forest(trees=50),
-    "lda": Discriminant(),
+    "svm": svm(),
+    "rf": forest(50),
+    "lda": discriminant(),
     "kernel": Kernel(describe=lambda c: [c.ravel()]),
 }
 
@@ -46,16 +47,16 @@ def test_no_reader_was_trained_on_the_person_it_reads(people):
 
         return np.unique(list(labels.values())), predict
 
-    read_view(people, people, Question(view="functionals", folds=3), spy, rng=rng())
+    read_view(people, people, Task(view="functionals", folds=3), spy, rng=rng())
     assert len(told) == 8, "up to eight people, each is a fold"
     assert all(not learned & asked for learned, asked in told)
     assert set.union(*(asked for _, asked in told)) == set(people.table["subject"])
 
 
 def test_the_fixed_reader_learned_from_originals_the_other_from_the_release(people):
-    flipped = {i: -clip for i, clip in people.views["functionals"].items()}
-    released = Evidence(table=people.table, views={"functionals": flipped})
-    fixed, retrained = read_view(people, released, QUESTION, Svm(), rng=rng())
+    flipped = {i: -clip for i, clip in people.clips("functionals").items()}
+    released = Batch.of(people.table, {"functionals": flipped})
+    fixed, retrained = read_view(people, released, QUESTION, svm(), rng=rng())
     assert (fixed.reader, retrained.reader) == READERS
     assert uar(fixed).value < 0.3
     assert uar(retrained).value > 0.85
@@ -63,45 +64,43 @@ def test_the_fixed_reader_learned_from_originals_the_other_from_the_release(peop
 
 def test_adapting_removes_what_is_a_persons_own(plant):
     loud = plant(identity=12.0)
-    adapted = Question(view="functionals", adapt=True)
-    plain, used_to = (uar(read_view(loud, loud, q, Discriminant(), rng=rng())[0]).value for q in (QUESTION, adapted))
+    adapted = Task(view="functionals", adapt=True)
+    plain, used_to = (uar(read_view(loud, loud, q, discriminant(), rng=rng())[0]).value for q in (QUESTION, adapted))
     assert used_to > 0.9
     assert used_to >= plain
 
 
 def test_missing_recordings_are_guesses_and_said(people):
-    some = dict(people.views["functionals"])
+    some = dict(people.clips("functionals"))
     for name in list(some)[:10]:
         del some[name]
-    reading = read_view(people, Evidence(table=people.table, views={"functionals": some}), QUESTION, Svm(), rng=rng())[
-        1
-    ]
+    reading = read_view(people, Batch.of(people.table, {"functionals": some}), QUESTION, svm(), rng=rng())[1]
     assert reading.missing == 10
     assert "10 recordings" in uar(reading).reason
 
 
 def test_too_little_is_said(people):
-    few = Evidence(table=people.table, views={"functionals": dict(list(people.views["functionals"].items())[:3])})
+    few = Batch.of(people.table, {"functionals": dict(list(people.clips("functionals").items())[:3])})
     with pytest.raises(DataError, match="only 3 of 48"):
-        read_view(people, few, QUESTION, Svm(), rng=rng())
-    unlabelled = Evidence(table=people.table.drop(columns="emotion"), views=people.views)
+        read_view(people, few, QUESTION, svm(), rng=rng())
+    unlabelled = Batch.of(people.table.drop(columns="emotion"), tracks(people))
     with pytest.raises(DataError, match="no emotion"):
-        read_view(unlabelled, unlabelled, QUESTION, Svm(), rng=rng())
-    alone = Evidence(table=people.table.head(6), views=people.views)
+        read_view(unlabelled, unlabelled, QUESTION, svm(), rng=rng())
+    alone = Batch.of(people.table.head(6), tracks(people))
     with pytest.raises(DataError, match=r"too few people .*anger \(recordings: 2, people: 1\)"):
-        read_view(alone, alone, QUESTION, Svm(), rng=rng())
+        read_view(alone, alone, QUESTION, svm(), rng=rng())
 
 
 def test_recordings_without_a_label_are_left_out(people):
     table = people.table.copy()
     table.loc[table.index[:6], "emotion"] = np.nan
-    some = Evidence(table=table, views=people.views)
-    assert len(read_view(some, some, QUESTION, Svm(), rng=rng())[0].ids) == 42
+    some = Batch.of(table, tracks(people))
+    assert len(read_view(some, some, QUESTION, svm(), rng=rng())[0].ids) == 42
 
 
 @pytest.mark.parametrize("name", TRAINERS)
 def test_labels_that_look_like_numbers_are_names(name, people):
     numbers = {"anger": "01", "happiness": "2", "sadness": "10"}
     table = people.table.assign(emotion=people.table["emotion"].map(numbers))
-    named = Evidence(table=table, views=people.views)
+    named = Batch.of(table, tracks(people))
     assert uar(read_view(named, named, QUESTION, TRAINERS[name], rng=rng())[0]).value > 0.85

@@ -12,8 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from personare.core.registry import create
 from personare.core.types import Batch
 from personare.evaluate.classification import judge_model
-from personare.evaluate.exposure import judge_membership
-from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.learn.heads import Examples, HeadTraining, fit_heads, predict
 
 pytestmark = pytest.mark.real

@@ -6,7 +6,7 @@ import pytest
 from naming import title
 
 from personare.core.types import Batch
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
+from personare.evaluate.synthetic import judge_synthetic_risk
 
 pytestmark = pytest.mark.real
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from naming import title
 
-from personare.core.types import Evidence
+from personare.core.types import Batch
 from personare.evaluate.judging import judge
 from personare.features import audio
 
@@ -21,7 +21,7 @@ def emodb(real_data):
         rows.append({"id": name, "subject": name[:2], "emotion": EMOTIONS[name[5]], "sentence": name[2:5]})
         for view, array in audio.describe(audio.read(file), list(views)).items():
             views[view][name] = array
-    return Evidence(table=pd.DataFrame(rows).set_index("id"), views=views)
+    return Batch.of(pd.DataFrame(rows).set_index("id"), views)
 
 
 @pytest.mark.real
@@ -50,8 +50,8 @@ def test_voices_are_named_and_emotions_are_read_on_originals(emodb):
 def test_a_changed_voice_fools_the_ignorant_attacker_and_not_the_one_who_retrains(emodb):
     # everybody's spectrum is turned in the same way: nothing is hidden from who learns the new voices
     turn = np.linalg.qr(np.random.default_rng(0).standard_normal((38, 38)))[0]
-    turned = {i: (clip @ turn).astype(np.float32) for i, clip in emodb.views["mfcc"].items()}
-    released = Evidence(table=emodb.table, views={"mfcc": turned})
+    turned = {i: (clip @ turn).astype(np.float32) for i, clip in emodb.clips("mfcc").items()}
+    released = Batch.of(emodb.table, {"mfcc": turned})
     rows = judge(emodb, released, modality="audio", seed=0, attacks=["voice_gmm"], utilities=[])
     value = {r.attacker: r.value for r in rows if title(r) == "voice_gmm.top1"}
     assert value["ignorant"] < 0.5

@@ -12,7 +12,7 @@ from torch import nn
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Batch
 from personare.evaluate.attribution import integrated_gradients, modality_shapley, weights_by_class
-from personare.evaluate.robustness import judge_robustness, with_missing, with_noise
+from personare.evaluate.classification import judge_robustness, with_missing, with_noise
 
 
 def rng():

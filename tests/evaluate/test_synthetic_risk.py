@@ -9,12 +9,17 @@ from made_generators import averaged, batch, blind, group, memorized, one_shot, 
 from naming import title
 
 from personare.core.errors import DataError, OptionError
-from personare.evaluate.control import wilson
-from personare.evaluate.described import Described, nearest
-from personare.evaluate.exposed import canary_people, most_exposed
+from personare.evaluate.metrics import wilson
 from personare.evaluate.roc import Bound
-from personare.evaluate.shadow_generators import judge_canaries, judge_shadows, shadow_signals
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
+from personare.evaluate.synthetic import (
+    canary_people,
+    judge_canaries,
+    judge_shadows,
+    judge_synthetic_risk,
+    most_exposed,
+    shadow_signals,
+)
+from personare.evaluate.synthetic_case import Described, nearest
 
 TRAIN, CONTROL = group(16), group(16, first=100)
 

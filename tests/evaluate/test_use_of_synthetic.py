@@ -8,8 +8,8 @@ from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.evaluate.closeness import correlations_kept, kernel_distance, neighborhoods
-from personare.evaluate.synthetic import SyntheticJudge, shuffled
+from personare.evaluate.synthetic import judge_synthetic_use
+from personare.evaluate.utility.synthetic_likeness import correlations_kept, kernel_distance, neighborhoods, shuffled
 
 
 def group(seed: int, people: int = 15, each: int = 12) -> Batch:
@@ -29,9 +29,12 @@ def group(seed: int, people: int = 15, each: int = 12) -> Batch:
     )
 
 
+def use(made, test=None):
+    return judge_synthetic_use(made, group(0), test or group(1), rng=np.random.default_rng(0))
+
+
 @pytest.fixture(scope="module")
 def judged():
-    judge = SyntheticJudge(train=group(0), test=group(1))
     made = group(2)
     noise = {m: np.random.default_rng(3).standard_normal(x.shape).astype(np.float32) for m, x in made.arrays.items()}
     kinds = {
@@ -40,10 +43,7 @@ def judged():
         "noise": replace(made, arrays=noise),
         "copies": group(0),
     }
-    return {
-        name: {title(row).removeprefix("synthetic."): row for row in judge(batch, rng=np.random.default_rng(0))}
-        for name, batch in kinds.items()
-    }
+    return {name: {title(row).removeprefix("synthetic."): row for row in use(batch)} for name, batch in kinds.items()}
 
 
 def test_people_of_the_same_kind_teach_as_much_as_real_ones_and_noise_nothing(judged):
@@ -102,6 +102,6 @@ def test_correlations_by_hand():
 
 def test_people_in_both_and_other_modalities_are_refused():
     with pytest.raises(DataError, match="in training and in test"):
-        SyntheticJudge(train=group(0), test=group(0))
+        use(group(2), test=group(0))
     with pytest.raises(DataError, match="classes and modalities"):
-        SyntheticJudge(train=group(0), test=group(1))(group(2).only("voice"), rng=np.random.default_rng(0))
+        use(group(2).only("voice"))

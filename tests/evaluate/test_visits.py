@@ -8,9 +8,8 @@ from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.evaluate.exposed import canary_people
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
-from personare.evaluate.visits import judge_copies, judge_histories, shuffled
+from personare.evaluate.synthetic import canary_people, judge_synthetic_risk
+from personare.evaluate.utility.visits import judge_copies, judge_histories, shuffled
 from personare.features.visits import histories
 
 COLUMNS = (

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from personare.evaluate.warping import warped_distances
+from personare.evaluate.utility.sentence import warped_distances
 
 
 def _slow(a, b):

@@ -16,10 +16,10 @@ from personare.core.types import Batch, Recording, Signal
 from personare.data.importing import import_cohort
 from personare.data.splits import check_apart, k_folds_with_validation
 from personare.features import audio
-from personare.features.batches import Layout, read_batch
+from personare.features.batches import read_batch
 from personare.features.tracks import Track, read_track
 from personare.govern.ledger import Ledger
-from personare.study.admission import admit
+from personare.study.opening import admit
 
 Sources = dict[str, dict[str, Path]]
 
@@ -123,7 +123,7 @@ def test_signals_and_spectrograms_are_filled_and_cut_at_their_end(people: list[R
     assert batch.arrays["bvp"].sum(axis=1).ravel().tolist() == [2, 4, 3]
     assert batch.arrays["logmel"].shape == (3, 1, 5, 4)
     assert batch.arrays["logmel"][0, 0, 0].tolist() == [1, 1, 0, 0]  # uint8 is brought to 0..1 by a constant
-    short, _ = read_batch(people, sources, label="emotion", layout=Layout(frames=3))
+    short, _ = read_batch(people, sources, label="emotion", frames=3)
     assert short.arrays["bvp"][:, :, 0].tolist() == [[1, 1, 0], [1, 1, 1], [1, 1, 1]]
     assert short.arrays["logmel"].shape == (3, 1, 5, 3)
 
@@ -135,8 +135,8 @@ def test_pictures_are_colour_in_0_to_1(people: list[Recording], tmp_path: Path) 
     for r in people:
         cv2.imwrite(str(tmp_path / f"{r.id}.png"), blue)
         sources[r.id] = {"picture": tmp_path / f"{r.id}.png"}
-    batch, _ = read_batch(people, sources, label="emotion", layout=Layout(picture=4))
-    assert batch.arrays["picture"].shape == (3, 3, 4, 4)
+    batch, _ = read_batch(people, sources, label="emotion")
+    assert batch.arrays["picture"].shape == (3, 3, 64, 64)
     assert batch.arrays["picture"].mean(axis=(0, 2, 3)).tolist() == [0, 0, 1]
 
 
@@ -183,7 +183,7 @@ def test_gaps_are_refused_or_told_and_never_filled_from_other_people(people: lis
     array(tables["a2"]["voice"], np.float32([np.nan, 4]), Columns=["f0", "f1"])
     with pytest.raises(DataError, match=r"1 of 3 voice tracks .*missing.*gaps=indicate"):
         read_batch(people, tables, label="emotion")
-    batch, _ = read_batch(people, tables, label="emotion", layout=Layout(gaps="indicate"))
+    batch, _ = read_batch(people, tables, label="emotion", gaps="indicate")
     assert batch.columns["voice"] == ("f0", "f1", "f0_missing")
     assert batch.arrays["voice"].tolist() == [[1, 2, 0], [0, 4, 1], [5, 6, 0]]
 
@@ -221,9 +221,9 @@ def test_what_cannot_become_a_batch_says_why(people: list[Recording], tables: So
     array(tables["b1"]["voice"], np.float32([1, 2]), Columns=["f1", "f0"])
     with pytest.raises(DataError, match="same columns"):
         read_batch(people, tables, label="emotion")
-    for bad in ({"gaps": "mean"}, {"frames": 0}, {"picture": 0}):
+    for bad in ({"gaps": "mean"}, {"frames": 0}):
         with pytest.raises(OptionError):
-            Layout(**bad)  # type: ignore[arg-type]
+            read_batch(people, tables, label="emotion", **bad)  # type: ignore[arg-type]
 
 
 @pytest.mark.real
@@ -272,7 +272,7 @@ def test_voice_and_face_of_a_batch_belong_to_one_performance(real_data: Path, tm
         (source / name).symlink_to(real_data / "ravdess" / name)
     cohort, _ = import_cohort(source, tmp_path / "c", reader="ravdess")
     sources = {r.id: {track: cohort.root / path for track, path in r.tracks.items()} for r in cohort.recordings}
-    batch, _ = read_batch(cohort.recordings, sources, label="emotion", layout=Layout(gaps="indicate"))
+    batch, _ = read_batch(cohort.recordings, sources, label="emotion", gaps="indicate")
     face = read_emotion(batch, batch.arrays["face"])
     both = read_emotion(batch, np.concatenate([batch.arrays["face"], batch.arrays["acoustics"]], axis=1))
     mixed = np.random.default_rng(0).permutation(len(batch))

@@ -10,7 +10,7 @@ import pytest
 from personare.core.errors import OptionError
 from personare.features import video
 from personare.features.centerface import CenterFace, shrink
-from personare.features.face import FaceLocator, FaceSearch, pictures
+from personare.features.face import FaceLocator, square
 
 HEIGHT, WIDTH, SIDE = 144, 192, 32
 ROOM = cv2.GaussianBlur(np.random.default_rng(1).integers(0, 120, (HEIGHT, WIDTH), dtype=np.uint8), (0, 0), 3)
@@ -54,13 +54,13 @@ class Finder:
 
 def search(finder=None, **options):
     finder = finder or Finder()
-    settings = {"thresholds": (0.3, 0.1), "every": 5, "patience": 10, "margin": 0.05, **options}
-    return FaceSearch(near=finder, close=finder, smallest_px=SIDE, **settings)
+    settings = {"keep_threshold": 0.1, "margin": 0.05, **options}
+    return FaceLocator(near=finder, close=finder, smallest_face_px=SIDE, **settings)
 
 
 def located(images, finder=None, **options):
     frames = ((index, index / 25, image) for index, image in enumerate(images))
-    return list(search(finder, **options).run(frames))
+    return list(search(finder, **options)(frames))
 
 
 def uncovered(box, faces, shape=(HEIGHT, WIDTH)):
@@ -177,11 +177,25 @@ def test_very_short_videos(count):
 
 
 def test_memory_is_bounded_by_every_and_patience():
-    run = search(every=4, patience=6)
-    most = 0
-    for _ in run.run((i, i / 25, scene([(20 + i % 100, 40)])) for i in range(300)):
-        most = max(most, len(run._held))
+    given, most = [], 0
+
+    def film():
+        for i in range(300):
+            given.append(i)
+            yield i, i / 25, scene([(20 + i % 100, 40)])
+
+    for released, _ in enumerate(search(every=4, patience=6)(film())):
+        most = max(most, len(given) - released)
     assert most <= 4 + 6 + 1
+
+
+def test_two_films_at_once_are_searched_apart():
+    films = [[scene([(20 + i, top)]) for i in range(30)] for top in (10, 90)]
+    locate = search()
+    together = zip(*(locate((i, i / 25, image) for i, image in enumerate(film)) for film in films), strict=True)
+    for frames, film in zip(zip(*together, strict=True), films, strict=True):
+        boxes, alone = ([[face.box.tolist() for face in f.faces] for f in found] for found in (frames, located(film)))
+        assert boxes == alone
 
 
 def test_nobody_there_is_certain():
@@ -196,7 +210,7 @@ def test_the_larger_look_finds_small_faces_where_the_first_finds_nobody():
 
     run = search()
     run.near = Nobody()
-    frames = list(run.run((i, i / 25, scene([(40 + i, 60)])) for i in range(30)))
+    frames = list(run((i, i / 25, scene([(40 + i, 60)])) for i in range(30)))
     assert all(frame.faces for frame in frames)
     assert_nobody_is_shown(frames)
 
@@ -242,10 +256,10 @@ def test_guarantee_the_smallest_face_is_found_whenever_and_wherever_it_comes(sha
     rng = np.random.default_rng([*shape, front, cut])
     frames = list(crowd(rng, (shape[0] // 3, shape[1] // 3), small=small // 3, front=front, cut=cut))
     large_only, every_size = Sighted(60 if front else 1000), Sighted(small // 3)
-    options = {"thresholds": (0.3, 0.1), "every": 5, "patience": 10, "margin": 0.05, "smallest_px": small // 3}
-    assert_nobody_is_shown(FaceSearch(near=large_only, close=every_size, **options).run(iter(frames)))
+    options = {"keep_threshold": 0.1, "margin": 0.05, "smallest_face_px": small // 3}
+    assert_nobody_is_shown(FaceLocator(near=large_only, close=every_size, **options)(iter(frames)))
     with pytest.raises(AssertionError, match="a face is shown"):
-        assert_nobody_is_shown(FaceSearch(near=large_only, close=large_only, **options).run(iter(frames)))
+        assert_nobody_is_shown(FaceLocator(near=large_only, close=large_only, **options)(iter(frames)))
 
 
 @pytest.mark.parametrize("move", ["nothing", "light", "one pixel"])
@@ -264,7 +278,7 @@ def test_what_is_no_change_is_not_looked_at_again(move):
         images = [np.roll(image, i % 2, axis=1) for i, image in enumerate(images)]
     frames = search()
     frames.close = Watched(1)
-    assert all(frame.certain for frame in frames.run((i, i / 25, image) for i, image in enumerate(images)))
+    assert all(frame.certain for frame in frames((i, i / 25, image) for i, image in enumerate(images)))
     assert len(looks) == 1, "only the first frame"
 
 
@@ -315,15 +329,15 @@ def test_options_that_cannot_work_are_refused(options):
         FaceLocator(**options)
 
 
-def test_pictures_are_square_and_go_on_beyond_the_rim():
+def test_a_square_goes_on_beyond_the_rim():
     image = np.zeros((40, 60, 3), np.uint8)
     image[:, 30:] = 200
-    cut = pictures([image, image], [np.array([40, 10, 80, 30]), None], size=16)
-    assert cut.shape == (2, 16, 16, 3)
-    assert (cut[0] == 200).all(), "the right half, continued beyond the picture"
-    assert cut[1][:, 0].max() == 0
-    assert cut[1][:, -1].min() == 200
-    assert pictures([], [], size=16).shape == (0, 16, 16, 3)
+    beyond = square(image, np.array([40, 10, 80, 30]), size=16)
+    assert beyond.shape == (16, 16, 3)
+    assert (beyond == 200).all(), "the right half, continued beyond the picture"
+    across = square(image, np.array([10, 0, 50, 40]), size=16)
+    assert across[:, 0].max() == 0
+    assert across[:, -1].min() == 200
 
 
 def test_centerface_takes_any_size_and_sees_nobody_in_noise():

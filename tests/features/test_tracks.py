@@ -3,11 +3,15 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from personare.core.errors import DataError
-from personare.features.tracks import TrackForm, form_of, read_track, write_track
+from personare.core.types import Signal
+from personare.features import audio, video
+from personare.features.locations import Locations
+from personare.features.tracks import TrackForm, form_of, gather, observe, observed_tracks, read_track, write_track
 
 NOTE = {"Synthetic": True}
 
@@ -73,3 +77,40 @@ def test_sound_is_no_array(tmp_path):
     assert form_of(tmp_path / "a.wav").kind == "sound"
     with pytest.raises(DataError, match="Make sound or film"):
         write_track(tmp_path / "a.wav", np.zeros(3), TrackForm(kind="sound", suffix=".wav"), columns=(), note=NOTE)
+
+
+def test_a_film_is_decoded_once_to_find_faces_and_to_keep_what_is_judged(tmp_path, monkeypatch):
+    path, rng = tmp_path / "a.mp4", np.random.default_rng(0)
+    with video.VideoWriter(path, width=96, height=80, rate_hz=25) as writer:
+        for _ in range(13):
+            writer.write(rng.integers(0, 255, (80, 96, 3), dtype=np.uint8))
+    decoded, read = [], video.read
+    monkeypatch.setattr(video, "read", lambda path: decoded.append(path) or read(path))
+    for kind, original in (("original", True), ("hidden", False)):
+        seen = observe(
+            ("a", {"video": path}),
+            folder=tmp_path / kind,
+            views=("crops", "frames"),
+            locations=tmp_path / "locations",
+            original=original,
+        )
+        assert seen == {"views": ["frames"], "problems": []}, "nobody is in it"
+    assert decoded == [path, path]
+    assert Locations.load(tmp_path / "locations/a.npz").certain.shape == (13,)
+    rows = pd.DataFrame({"subject": ["s"]}, index=["a"])
+    before, after = (gather(tmp_path / kind, rows, ["frames", "crops"]).views for kind in ("original", "hidden"))
+    assert before["frames"]["a"].shape == (5, 64, 64, 3) and not before["crops"]
+    np.testing.assert_array_equal(before["frames"]["a"], after["frames"]["a"])
+
+
+def test_what_was_observed_is_the_track_that_would_be_read(tmp_path):
+    path = tmp_path / "a.wav"
+    tone = 0.1 * np.sin(np.arange(8000) / 5)
+    audio.write(path, Signal(values=tone[:, None].astype(np.float32), rate_hz=16000))
+    how = {"folder": tmp_path / "views", "locations": tmp_path / "locations", "original": True}
+    assert observe(("a", {"audio": path}), views=("logmel",), **how) == {"views": ["logmel"], "problems": []}
+    (tmp_path / "b.wav").write_bytes(b"")
+    assert "0 bytes" in observe(("b", {"audio": tmp_path / "b.wav"}), views=("logmel",), **how)["problems"][0]
+    known = observed_tracks(tmp_path / "views")
+    assert list(known) == ["a"] and list(known["a"]) == ["audio"]
+    np.testing.assert_array_equal(known["a"]["audio"].values, read_track(path, picture=8, landmarker=None).values)

@@ -8,8 +8,7 @@ from dp_accounting import gaussian_mechanism
 from personare.core.errors import OptionError
 from personare.core.types import Spend
 from personare.learn.accounting import compose, epsilon_of, noise_for, person_epsilon
-from personare.learn.pricing import plan_for, privacy_table
-from personare.learn.privacy import PrivacyPlan
+from personare.learn.privacy import PrivacyPlan, privacy_table
 
 # (sampling rate, noise, steps): epsilon at delta 1e-5, measured with dp-accounting 0.6.0 and Opacus 1.6.0
 PINNED = {(0.01, 1.0, 1000): (1.828, 1.838), (0.01, 1.0, 10_000): (6.188, 6.198), (0.1, 2.0, 500): (5.555, 5.566)}
@@ -107,9 +106,7 @@ def test_tiny_noise_is_priced_without_exhausting_memory():
 
 
 def test_the_table_prices_a_plan_before_training_for_recordings_and_people():
-    plan = PrivacyPlan(epsilon=1, delta=1e-5, unit="recording", units=6698, expected_batch=670, steps=1)
-    plan = plan_for(plan, epochs=5)
-    assert plan.steps == 50
+    plan = PrivacyPlan(epsilon=1, delta=1e-5, unit="recording", units=6698, expected_batch=670, steps=50)
     rows = privacy_table(plan, recordings=(1, 8))
     assert [(r.unit, r.recordings, r.accountant) for r in rows] == [
         ("recording", 1, "pld"),

@@ -4,7 +4,6 @@ import torch
 
 from personare.core.errors import DataError, OptionError
 from personare.learn.autoencoder import Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
-from personare.learn.checkpoints import load_weights, save_weights
 
 
 def blobs(count, seed=0):
@@ -60,20 +59,3 @@ def test_nothing_to_learn_from():
 def test_a_network_that_cannot_be(size, channels, latent):
     with pytest.raises(OptionError):
         fresh(size=size, channels=channels, latent=latent, draw=torch.Generator())
-
-
-def test_weights_come_back_as_they_were(tmp_path):
-    path = tmp_path / "w.safetensors"
-    save_weights(path, {"a": torch.arange(4.0)}, {"size": "16"})
-    weights, about = load_weights(path)
-    assert torch.equal(weights["a"], torch.arange(4.0))
-    assert about == {"size": "16"}
-    assert [f.name for f in tmp_path.iterdir()] == ["w.safetensors"]
-
-
-def test_weights_that_cannot_be_read_or_written(tmp_path):
-    (tmp_path / "bad.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="cannot be read"):
-        load_weights(tmp_path / "bad.safetensors")
-    with pytest.raises(DataError, match="cannot be written"):
-        save_weights(tmp_path / "absent" / "w.safetensors", {"a": torch.zeros(1)}, {})

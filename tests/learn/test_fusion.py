@@ -1,4 +1,4 @@
-"""Weights of opinions against answers worked by hand."""
+"""Weights of posteriors against answers worked by hand."""
 
 import numpy as np
 import pytest
@@ -42,7 +42,7 @@ def test_hybrid_uncertainty_by_hand():
     assert hybrid_uncertainty(both, BOTH, alpha=1, entropy_scale="none")[0] == pytest.approx(h, abs=1e-5)
 
 
-def test_a_missing_opinion_is_not_asked_by_the_others():
+def test_a_missing_posterior_is_not_asked_by_the_others():
     three = np.array([[SURE, TORN, [0.01, 0.99]]])
     present = np.array([[True, True, False]])
     assert divergence(three, present)[0, :2] == pytest.approx(divergence(three[:, :2], BOTH)[0])
@@ -55,11 +55,11 @@ def test_one_modality_left_weighs_exactly_one_and_none_left_is_chance(rule, pool
     logits = np.random.default_rng(0).normal(size=(4, 2, 3)) * 3
     present = np.array([[True, False], [False, True], [False, False], [True, True]])
     made = fusion(rule, pool=pool)
-    weights = made.weights(made.opinions(logits), present)
+    weights = made.weights(made.posteriors(logits), present)
     assert weights[:3].tolist() == [[1, 0], [0, 1], [0, 0]]
     assert weights[3].sum() == pytest.approx(1)
     found = made(logits, present)
-    assert found[0] == pytest.approx(made.opinions(logits)[0, 0], abs=1e-9)
+    assert found[0] == pytest.approx(made.posteriors(logits)[0, 0], abs=1e-9)
     assert found[2] == pytest.approx([1 / 3] * 3)
 
 
@@ -71,7 +71,7 @@ def test_a_recording_is_weighed_by_itself_whatever_stands_beside_it(rule):
     assert np.allclose(whole[7:9], fusion(rule)(logits[7:9], present[7:9]), atol=1e-12)
 
 
-def test_the_surer_opinion_weighs_more():
+def test_the_surer_posterior_weighs_more():
     weights = Fusion(rule="entropy").weights(np.array([[SURE, TORN]]), BOTH)
     assert weights[0, 0] > 0.5
     assert weigh(np.array([[0.0, np.log(3)]]), BOTH)[0] == pytest.approx([0.75, 0.25])
@@ -88,8 +88,8 @@ def test_stacking_finds_the_modality_that_knows():
     labels = rng.integers(2, size=400)
     right = np.where(rng.random(400) < 0.9, labels, 1 - labels)
     knows = np.where(np.arange(2) == right[:, None], 0.85, 0.15)
-    opinions = np.stack([knows, np.full((400, 2), 0.5)], axis=1)
-    shares = stacked_shares(opinions, np.ones((400, 2), dtype=bool), labels)
+    posteriors = np.stack([knows, np.full((400, 2), 0.5)], axis=1)
+    shares = stacked_shares(posteriors, np.ones((400, 2), dtype=bool), labels)
     assert shares[0] > 0.9
     assert sum(shares) == pytest.approx(1)
 

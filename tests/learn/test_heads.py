@@ -8,8 +8,16 @@ import torch
 from torch import nn
 
 from personare.core.errors import DataError, OptionError
-from personare.learn.heads import Bags, Examples, HeadTraining, fit_heads, predict
-from personare.learn.least_squares import LeastSquares, _tables, _unit_rows, least_squares_heads
+from personare.learn.heads import (
+    Bags,
+    Examples,
+    HeadTraining,
+    _tables,
+    _unit_rows,
+    fit_heads,
+    least_squares_heads,
+    predict,
+)
 from personare.learn.privacy import PrivacyPlan
 
 N, D, C = 120, 5, 3
@@ -60,7 +68,7 @@ def test_the_closed_form_is_the_sum_of_clipped_gradients(unit):
 
 def test_shadow_heads_together_are_those_one_after_another():
     inside = np.random.default_rng(3).random((4, N)) < 0.5
-    options = HeadTraining(steps=30, learning_rate=0.1, l2=1e-3)
+    options = HeadTraining(steps=30, learning_rate=0.1)
     together = _fit(_examples(inside=inside), None, options)
     alone = [_fit(_examples(inside=row[None]), None, options)[0] for row in inside]
     assert together.shape == (4, D + 1, C)
@@ -87,11 +95,9 @@ def test_one_more_unit_moves_a_step_by_no_more_than_the_clip_norm_over_the_const
     assert np.linalg.norm(wild - without) > 0.1 / plan.expected_batch
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adam_bc"])
-def test_a_private_head_learns_and_less_noise_learns_more(optimizer):
+def test_a_private_head_learns_and_less_noise_learns_more():
     seen, new = _examples(n=3000), _examples(n=500)
-    rate = 0.5 if optimizer == "sgd" else 0.05
-    options = HeadTraining(optimizer=optimizer, learning_rate=rate, clip_norm=1.0)
+    options = HeadTraining(learning_rate=0.5, clip_norm=1.0)
 
     def accuracy(epsilon):
         plan = _plan("recording", 3000, epsilon=epsilon, steps=40)
@@ -108,20 +114,9 @@ def test_sampling_is_the_plans():
     assert np.abs(heads).min() > 0
 
 
-def test_class_weights_and_cap_reach_the_gradient():
-    examples = _examples()
-    heavy = _fit(examples, None, replace(ONE_STEP, steps=1, class_weights=(1.0, 1.0, 10.0)))[0]
-    light = _fit(examples, None, replace(ONE_STEP, steps=1))[0]
-    assert heavy[-1].argmax() == 2 and heavy[-1, 2] > light[-1, 2]
-    plan = _plan("person", 12)
-    assert not np.allclose(_fit(replace(examples, cap=2), plan), _fit(examples, plan))
-
-
 def test_least_squares_without_noise_are_ridge_regression():
     examples = _examples()
-    got = least_squares_heads(
-        examples, plan=None, options=LeastSquares(feature_norm=100.0, ridge=1e-9), rng=np.random.default_rng(0)
-    )[0]
+    got = least_squares_heads(examples, plan=None, feature_norm=100.0, ridge=1e-9, rng=np.random.default_rng(0))[0]
     x = np.hstack([examples.features, np.ones((N, 1))])
     known = np.linalg.lstsq(x, np.eye(C)[examples.labels], rcond=None)[0]
     assert np.allclose(got, known, atol=1e-2)
@@ -134,14 +129,13 @@ def test_least_squares_noise_is_joint_and_one_unit_changes_the_tables_by_norm_on
     rows = _unit_rows(bags.features, 1.0)
     targets = torch.eye(C, dtype=rows.dtype)[bags.labels.reshape(-1)]
     width = bags.labels.shape[1]
-    for share in (0.2, 0.5):
-        norms = []
-        for first in range(0, len(rows), width):
-            factor = torch.zeros(len(rows), dtype=rows.dtype)
-            factor[first : first + width] = bags.factor[0].reshape(-1)[first : first + width]
-            norms.append(float(_tables(rows, targets, factor, share).norm()))
-        assert max(norms) <= 1 + 1e-9
-        assert max(norms) > 0.5 or unit == "person"
+    norms = []
+    for first in range(0, len(rows), width):
+        factor = torch.zeros(len(rows), dtype=rows.dtype)
+        factor[first : first + width] = bags.factor[0].reshape(-1)[first : first + width]
+        norms.append(float(_tables(rows, targets, factor).norm()))
+    assert max(norms) <= 1 + 1e-9
+    assert max(norms) > 0.5 or unit == "person"
 
 
 def test_private_least_squares_learn():
@@ -149,8 +143,7 @@ def test_private_least_squares_learn():
     for unit, units, epsilon, least in (("recording", 3000, 0.5, 0.85), ("person", 300, 4.0, 0.8)):
         plan = _plan(unit, units, epsilon=epsilon, delta=1e-5)
         examples = replace(seen, groups=np.arange(3000) % 300)
-        options = LeastSquares(feature_norm=5.0)
-        heads = least_squares_heads(examples, plan=plan, options=options, rng=np.random.default_rng(0))
+        heads = least_squares_heads(examples, plan=plan, feature_norm=5.0, rng=np.random.default_rng(0))
         shares = predict(heads, new.features, link="linear")
         assert np.allclose(shares.sum(axis=2), 1)
         assert (shares[0].argmax(axis=1) == new.labels).mean() > least
@@ -162,17 +155,13 @@ def test_what_cannot_be_trained_is_refused():
         _fit(replace(examples, groups=None), _plan("person", 12))
     with pytest.raises(OptionError, match="one sum"):
         _fit(examples, _plan("recording", N, releases=2))
-    with pytest.raises(OptionError, match="class_weights"):
-        _fit(examples, None, replace(ONE_STEP, class_weights=(1.0,)))
     with pytest.raises(OptionError, match="once at everybody"):
-        least_squares_heads(
-            examples, plan=_plan("recording", N, steps=2), options=LeastSquares(), rng=np.random.default_rng(0)
-        )
+        least_squares_heads(examples, plan=_plan("recording", N, steps=2), rng=np.random.default_rng(0))
     for change in ({"labels": np.full(N, C)}, {"features": np.zeros(N, np.float32)}, {"inside": np.ones((2, 3), bool)}):
         with pytest.raises(DataError):
             _examples(**change)
-    for option in ({"optimizer": "lbfgs"}, {"learning_rate": 0.0}, {"momentum": 1.0}, {"clip_norm": 0.0}):
+    for option in ({"learning_rate": 0.0}, {"momentum": 1.0}, {"clip_norm": 0.0}):
         with pytest.raises(OptionError):
             HeadTraining(**option)
-    with pytest.raises(OptionError):
-        LeastSquares(share=1.0)
+    with pytest.raises(OptionError, match="feature_norm"):
+        least_squares_heads(examples, plan=None, feature_norm=0.0, rng=np.random.default_rng(0))

@@ -6,10 +6,8 @@ import torch
 from torch import nn
 
 from personare.core.errors import OptionError
-from personare.learn.cnn import SmallCnn
-from personare.learn.ecapa import Ecapa
 from personare.learn.loop import Budget, seeded, train
-from personare.learn.margin import MarginHead
+from personare.learn.networks import Ecapa, MarginHead, SmallCnn
 
 
 def _stripes(rng):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from personare.core.errors import MissingModelError, OptionError
-from personare.learn.encoders import choose
+from personare.learn.multimodal import Encoding
 from personare.learn.pretrained import describe
 
 transformers = pytest.importorskip("transformers")
@@ -78,7 +78,7 @@ def test_describes_each_recording_by_itself(family, tmp_path):
 
 def test_serves_as_an_encoder(tmp_path):
     folder = saved(vit, tmp_path)
-    encoding = choose("face", PICTURES, {"face": f"pretrained:{folder}"})
+    encoding = Encoding.of("face", PICTURES, {"face": f"pretrained:{folder}"})
     assert (encoding.kind, encoding.described) == ("pretrained", 32)
     assert encoding.network(width=8, dropout=0.0)(encoding.prepare(PICTURES)).shape == (3, 8)
 

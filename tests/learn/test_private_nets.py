@@ -7,10 +7,9 @@ from opacus.grad_sample import GradSampleModule
 from torch import nn
 
 from personare.core.errors import OptionError
-from personare.learn.cnn import SmallCnn
+from personare.learn.networks import ResidualCnn, SmallCnn
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 from personare.learn.private_nets import PrivateSteps
-from personare.learn.residual import ResidualCnn
 
 
 class TwoEncoders(nn.Module):
@@ -108,13 +107,16 @@ def test_a_missing_modality_has_no_gradient_and_no_say_in_the_noise():
 
 def test_turns_move_their_own_parameters_and_each_is_paid_for():
     net, rows, batch = _net(), _rows(5), _batch(5, noise=1.0, releases=2)
-    private = PrivateSteps(network=net, loss=_loss)
-    private.release(batch, rows, parameters=[*net.a.parameters(), *net.head.parameters()])
+    one, other = (
+        PrivateSteps(network=net, loss=_loss, parameters=[*encoder.parameters(), *net.head.parameters()])
+        for encoder in (net.a, net.b)
+    )
+    one.release(batch, rows)
     assert net.b.weight.grad is None and net.a.weight.grad is not None
-    private.release(batch, rows, parameters=[*net.b.parameters(), *net.head.parameters()])
+    other.release(batch, rows)
     assert net.a.weight.grad is None and net.b.weight.grad is not None
     with pytest.raises(OptionError, match="pays for 2"):
-        private.release(batch, rows)
+        one.release(batch, rows)
 
 
 def test_a_broken_recording_is_dropped_and_leaves_the_others_as_they_were():
@@ -146,7 +148,7 @@ def test_rows_that_were_not_drawn_are_refused():
         with pytest.raises(OptionError, match="units were drawn"):
             private.release(_batch(5), rows, whose=whose)
     with pytest.raises(OptionError, match="of this network"):
-        private.release(_batch(5), _rows(5), parameters=list(_net().parameters()))
+        PrivateSteps(network=_net(), loss=_loss, parameters=list(_net().parameters()))
 
 
 def test_a_private_residual_network_learns_from_a_plan():

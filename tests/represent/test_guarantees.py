@@ -10,6 +10,7 @@ from sklearn.svm import SVC
 
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
+from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.learn.accounting import epsilon_of
 from personare.learn.chaining import Chain
@@ -134,7 +135,7 @@ def test_vq_an_attacker_names_at_most_codes_over_people_by_one_recording():
 
 def test_vib_rate_is_the_divergence_of_what_it_draws_and_falls_with_its_price():
     torch.manual_seed(0)
-    net, x = Variational(3, 2, size=2), torch.randn(50, 3)
+    net, x = Variational(3, size=2), torch.randn(50, 3)
     mean, log_variance = net.encode(x).chunk(2, dim=1)
     normal = torch.distributions.Normal(mean, (log_variance.clamp(-8, 4) / 2).exp())
     told = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
@@ -147,7 +148,7 @@ def test_vib_draws_anew_with_every_call_and_repeats_with_the_same_generator():
     blurred = fit(Bottleneck(kind="vib", epochs=3), people(0))
     assert not np.array_equal(show(blurred, people(1), 1), show(blurred, people(1), 2))
     assert np.array_equal(show(blurred, people(1), 1), show(blurred, people(1), 1))
-    again = Bottleneck(kind="vib").restore(*blurred.state())
+    again = restored(Bottleneck(kind="vib"), *state_of(blurred))
     assert np.allclose(show(again, people(1)), show(blurred, people(1)), atol=1e-5)
 
 
@@ -171,7 +172,7 @@ def test_an_adversary_makes_the_code_tell_less_about_the_person(kind, strength):
 def test_the_adversary_is_not_part_of_what_is_kept():
     encoded = fit(Adversarial(epochs=2, size=3, hidden=8), people(0))
     assert isinstance(encoded.net, CodeNet)
-    assert not [name for name in encoded.state()[0] if "adversary" in name]
+    assert not [name for name in state_of(encoded)[0] if "adversary" in name]
     assert not any(p.requires_grad for p in encoded.net.parameters())
 
 

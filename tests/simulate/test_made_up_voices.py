@@ -9,7 +9,7 @@ import pyworld
 
 from personare.anonymize.voice_noise import VoiceNoise
 from personare.core.errors import OptionError
-from personare.core.types import Evidence
+from personare.core.types import Batch
 from personare.evaluate.judging import judge
 from personare.features.acoustics import mfcc
 from personare.features.functionals import FUNCTIONAL_NAMES, functionals
@@ -149,10 +149,10 @@ def test_noise_alone_hides_nobody(takes):
     def evidence(sounds):
         views = {"_".join(key): mfcc(sound.values[:, 0]) for key, sound in sounds.items()}
         columns = ["subject", "emotion", "sentence"]
-        return Evidence(table=pd.DataFrame(list(sounds), index=list(views), columns=columns), views={"mfcc": views})
+        return Batch.of(pd.DataFrame(list(sounds), index=list(views), columns=columns), {"mfcc": views})
 
     noisy = {key: VoiceNoise()(sound, rng=np.random.default_rng(k)) for k, (key, sound) in enumerate(takes.items())}
     rows = judge(evidence(takes), evidence(noisy), modality="audio", seed=0, attacks=["voice_gmm"], utilities=[])
-    named = {row.attacker: row for row in rows if row.measure == "identity.top1"}
+    named = {row.attacker: row for row in rows if (row.method, row.figure) == ("strongest", "top1")}
     assert named["semi_informed"].value > 0.5  # guessing names one in six
     assert named["semi_informed"].baseline > 0.8

@@ -109,3 +109,19 @@ def test_unknown_methods_and_options_are_refused_before_anything_is_done(tmp_pat
         said.write_text(f'[[{kind}]]\nname = "a"\n{line}'.replace("METHOD", method))
         with pytest.raises(PersonareError, match=error):
             load_plan(config=said)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ('attacks = ["membership_lira"]', "membership_lira asks 'member' of model"),
+        ('membership = ["voice_gmm"]', "voice_gmm asks 'identify' of recordings"),
+        ('utilities = ["synthetic_learning"]', "synthetic_learning measures synthetic"),
+        ('disclosure = ["synthetic_copies"]', "synthetic_copies asks 'member' of synthetic"),
+    ],
+)
+def test_an_attack_of_another_question_is_refused_and_not_passed_over(tmp_path, line, told):
+    said = tmp_path / "study.toml"
+    said.write_text(f'{line}\n[[models]]\nname = "a"\nmethod = "forest"\n')
+    with pytest.raises(OptionError, match=told):
+        load_plan(config=said)

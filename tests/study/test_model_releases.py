@@ -13,10 +13,9 @@ from personare.data.runs import RunFolder
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
-from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.kinds.models import Model, ModelPlan, load_model, split_people
 from personare.study.opening import open_batch
 from personare.study.parallel import Workers
-from personare.study.parting import split_people
 from personare.study.plan import StudyPlan, as_toml, load_plan
 from personare.study.run import run_study
 from personare.study.study import Study
@@ -73,7 +72,7 @@ def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
     for said in ("## Intended use", "## Prohibited use", "from face, voice", "outside it", "person_folds"):
         assert said in card
     rows = pd.DataFrame(json.loads((tmp_path / "run/results.json").read_text()))
-    assert set(rows.kind) == {"utility", "risk"}
+    assert set(rows.kind) == {"model"} and set(rows.question) == {"read", "member"}
     assert set(rows.release) == {"head"}
     assert set(ledger.rows()["action"]) == {"opened", "spent", "released"}
     spent = ledger.rows()[ledger.rows()["action"] == "spent"]

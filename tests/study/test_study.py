@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,10 @@ def test_after_an_interrupt_the_same_command_goes_on(speakers, small_plan, tmp_p
     words = ["study", cohort.root, "--config", small_plan, "--out", tmp_path / "run", "--jobs", "1"]
     command = [sys.executable, "-m", "personare", *map(str, words)]
     first = tmp_path / "run.private/steps" / stage
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # also where whoever runs the tests ignores the key
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2], preexec_fn=heard
+    ) as process:
         while not list(first.glob("*.json")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.01)

@@ -12,7 +12,7 @@ from made_generators import group
 
 from personare.core import registry
 from personare.evaluate.roc import Bound
-from personare.evaluate.shadow_generators import judge_canaries
+from personare.evaluate.synthetic import judge_canaries
 
 PUBLIC = group(12, first=500)
 
@@ -25,7 +25,7 @@ def generate(name, options, train, rng):
 def found(name, options, claim=None):
     make = partial(generate, name, options)
     rows = judge_canaries(group(32), make, count=8, strength=0.6, models=12, claim=claim, rng=np.random.default_rng(1))
-    return {row.measure: row for row in rows if row.measure.endswith("auc")}
+    return {row.method: row for row in rows if row.figure == "auc"}
 
 
 @pytest.mark.parametrize("name", ["copula", "joint"])
@@ -44,4 +44,4 @@ def test_canaries_stay_under_the_bound_with_privacy():
     for row in found("joint", options, claim).values():
         assert row.low < bound
         assert row.value < 0.75
-        assert "ABOVE" not in row.note
+        assert "ABOVE" not in row.reason

@@ -8,10 +8,11 @@ import pytest
 from histories import COLUMNS, LONGEST, people
 
 from personare.core.errors import DataError, OptionError
+from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.data.importing import import_cohort
-from personare.evaluate.visits import judge_copies, judge_histories
-from personare.features.batches import Layout, read_batch
+from personare.evaluate.utility.visits import judge_copies, judge_histories
+from personare.features.batches import read_batch
 from personare.features.visits import histories
 from personare.learn.accounting import epsilon_of
 from personare.synthesize.trajectories import Trajectories, TrajectorySampler
@@ -46,14 +47,14 @@ def test_people_and_what_belongs_together_are_kept(
 ) -> None:
     train, _, test = groups
     rng = np.random.default_rng(3)
-    found = {r.measure: r for r in judge_histories(train, test, sampler(300, 1, rng=rng), rng=rng)}
-    assert found["visits.prevalence"].value > 0.95
-    assert found["visits.co_occurrence"].value > 0.9
-    assert found["visits.next_visit_auc"].value > 0.9 * found["visits.next_visit_auc"].baseline
+    found = {r.figure: r for r in judge_histories(train, test, sampler(300, 1, rng=rng), rng=rng)}
+    assert found["prevalence"].value > 0.95
+    assert found["co_occurrence"].value > 0.9
+    assert found["next_visit_auc"].value > 0.9 * found["next_visit_auc"].baseline
     chain = VisitChain().fit(train, validation=test, rng=rng)
-    plain = {r.measure: r for r in judge_histories(train, test, chain(300, 1, rng=rng), rng=rng)}
+    plain = {r.figure: r for r in judge_histories(train, test, chain(300, 1, rng=rng), rng=rng)}
     # a chain knows no lengths but those that follow from its steps
-    assert found["visits.visits"].value < plain["visits.visits"].value
+    assert found["visits"].value < plain["visits"].value
 
 
 def test_labels_asked_for_are_made(sampler: TrajectorySampler) -> None:
@@ -67,11 +68,11 @@ def test_labels_asked_for_are_made(sampler: TrajectorySampler) -> None:
 
 
 def test_the_same_seed_makes_the_same_people_after_restoring(sampler: TrajectorySampler) -> None:
-    again = SMALL.restore(*sampler.state())
+    again = restored(SMALL, *state_of(sampler))
     one, two = (s(20, 1, rng=np.random.default_rng(5)).arrays["visits"] for s in (sampler, again))
     np.testing.assert_array_equal(one, two)
     with pytest.raises(DataError, match="not the state"):
-        SMALL.restore({}, {})
+        restored(SMALL, {}, {})
 
 
 def test_guarantee_codes_of_few_people_are_left_out(groups: tuple[Batch, Batch, Batch]) -> None:
@@ -99,7 +100,7 @@ def test_guarantee_privacy_costs_what_was_asked(groups: tuple[Batch, Batch, Batc
     # nothing but the released gradients: shares of classes and the prior are public constants
     assert fitted.population.priors.tolist() == [0.5, 0.5]
     assert np.all(fitted.prior["deviations"] == 1)
-    assert private.restore(*fitted.state()).spends == fitted.spends
+    assert restored(private, *state_of(fitted)).spends == fitted.spends
 
 
 def test_guarantee_under_privacy_the_start_is_the_public_peoples(groups: tuple[Batch, Batch, Batch]) -> None:
@@ -147,7 +148,7 @@ def test_the_chain_follows_its_counts(groups: tuple[Batch, Batch, Batch]) -> Non
     made = fitted(2000, 1, rng=np.random.default_rng(1))
     rows, _ = histories(made)
     assert rows[:, 0, 2].mean() == pytest.approx(steps[-1, 1], abs=0.04)
-    again = VisitChain().restore(*fitted.state())(2000, 1, rng=np.random.default_rng(1))
+    again = restored(VisitChain(), *state_of(fitted))(2000, 1, rng=np.random.default_rng(1))
     np.testing.assert_array_equal(again.arrays["visits"], made.arrays["visits"])
 
 
@@ -166,16 +167,14 @@ def test_real_histories_are_met_better_than_by_a_chain(real_data: Path, tmp_path
     cohort, _ = import_cohort(real_data / "synthea", tmp_path / "c", reader="synthea")
     sources = {r.id: {"visits": cohort.root / r.tracks["visits"]} for r in cohort.recordings}
     # 20 visits are enough to see who stays ill, and fast
-    batch, _ = read_batch(
-        cohort.recordings, sources, label="mortality", modalities=("visits",), layout=Layout(frames=20)
-    )
+    batch, _ = read_batch(cohort.recordings, sources, label="mortality", modalities=("visits",), frames=20)
     rng = np.random.default_rng(0)
     train, validation, test = (batch.take(part) for part in np.split(rng.permutation(59), [30, 39]))
     auc = {}
     for maker in (Trajectories(), VisitChain()):
         made = maker.fit(train, validation=validation, rng=rng)(150, 1, rng=rng)
-        judged = {r.measure: r for r in judge_histories(train, test, made, rng=rng)}
-        auc[type(maker).__name__] = judged["visits.next_visit_auc"].value
+        judged = {r.figure: r for r in judge_histories(train, test, made, rng=rng)}
+        auc[type(maker).__name__] = judged["next_visit_auc"].value
         back = judge_histories(test, train, made, rng=rng)[0]
         assert back.value > 0.9  # prevalence, against those learned from
     assert auc["Trajectories"] > auc["VisitChain"] + 0.08

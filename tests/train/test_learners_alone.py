@@ -11,9 +11,10 @@ from sklearn.ensemble import RandomForestClassifier
 
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
+from personare.core.state import state_of
 from personare.core.types import Batch
 from personare.learn.describing import describe_batch
-from personare.learn.multimodal import Joined, Separate, Tensors
+from personare.learn.multimodal import Encoding, Network
 from personare.train.forest import Forest
 from personare.train.joint import Joint
 from personare.train.late_fusion import LateFusion
@@ -93,19 +94,22 @@ def test_mla_as_released_weighs_as_its_code_does():
     assert weights["face"] == pytest.approx(0.45)
 
 
-def _two(width=3):
+def _two(shape, width):
     """A network whose encoders give back what they get."""
     torch.manual_seed(0)
-    return Separate([torch.nn.Identity(), torch.nn.Identity()], width=width, classes=2, shared=True)
+    table = Encoding(kind="table", shape=(width,))
+    net = Network({"voice": table, "face": table}, shape, width=width, classes=2)
+    net.encoders = torch.nn.ModuleList([torch.nn.Identity(), torch.nn.Identity()])
+    return net
 
 
 def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
-    net = _two()
-    data = Tensors(
-        inputs=(torch.tensor([[1.0, 0, 0]]), torch.tensor([[0.0, 1, 0]])),
-        present=torch.ones(1, 2, dtype=torch.bool),
-        labels=torch.zeros(1, dtype=torch.long),
-    )
+    net = _two("shared", 3)
+    data = {
+        "input voice": torch.tensor([[1.0, 0, 0]]),
+        "input face": torch.tensor([[0.0, 1, 0]]),
+        "present": torch.ones(1, 2, dtype=torch.bool),
+    }
     project = _Projection(3, own=False)
     gradient = torch.ones(2, 3)
     net.head(0).weight.grad = gradient.clone()
@@ -119,24 +123,25 @@ def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
 
 
 def test_owm_self_takes_out_what_the_modality_itself_spans():
-    net, project = _two(), _Projection(3, own=True)
-    data = Tensors(
-        inputs=(torch.tensor([[1.0, 0, 0]]), torch.zeros(1, 3)),
-        present=torch.tensor([[True, False]]),
-        labels=torch.zeros(1, dtype=torch.long),
-    )
+    net, project = _two("shared", 3), _Projection(3, own=True)
+    data = {
+        "input voice": torch.tensor([[1.0, 0, 0]]),
+        "input face": torch.zeros(1, 3),
+        "present": torch.tensor([[True, False]]),
+    }
     net.head(0).weight.grad = torch.ones(2, 3)
     project(net, data, 0, 0.0)
     assert net.head(0).weight.grad[0].tolist() == pytest.approx([0.1 / 1.1, 1, 1])
 
 
 def test_ogm_slows_the_modality_that_runs_ahead_alone():
-    net = Joined([torch.nn.Identity(), torch.nn.Identity()], width=2, classes=2)
+    net = _two("joined", 2)
     with torch.no_grad():
-        net.head.weight.copy_(torch.tensor([[4.0, 0, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0]]))  # the second says nothing
-        net.head.bias.zero_()
+        net.head(0).weight.copy_(torch.tensor([[4.0, 0, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0]]))  # the second says nothing
+        net.head(0).bias.zero_()
     x = torch.tensor([[1.0, 0], [0, 1]])
-    data = Tensors(inputs=(x, x), present=torch.ones(2, 2, dtype=torch.bool), labels=torch.tensor([0, 1]))
+    present = torch.ones(2, 2, dtype=torch.bool)
+    data = {"input voice": x, "input face": x, "present": present, "labels": torch.tensor([0, 1])}
     ahead = 1 / (1 + np.exp(-4)) / 0.5
     assert _paces(net, data, 0.3).tolist() == pytest.approx([1 - np.tanh(0.3 * ahead), 1.0], abs=1e-6)
 
@@ -160,7 +165,7 @@ def test_a_personal_head_reads_its_person_better_and_never_leaves():
     own = made.adapt(few)
     assert right(made, rest) < 0.3
     assert right(own, rest) > 0.8
-    shared, adapted = made.state(), own.state()
+    shared, adapted = state_of(made), state_of(own)
     assert shared[1] == adapted[1]
     assert all(np.array_equal(shared[0][name], adapted[0][name]) for name in shared[0])
 
@@ -217,11 +222,11 @@ def test_learns_well_above_chance_under_privacy(learner):
 
 def test_scaling_under_privacy_is_not_that_of_private_people():
     options = {"epochs": 1, "width": 8, "epsilon": 1.0, "delta": 1e-3}
-    alone = fit(Pamrl(**options)).state()[0]
-    assert not alone["encoders.0.center"].any()
+    alone = state_of(fit(Pamrl(**options)))[0]
+    assert not alone["net.encoders.0.center"].any()
     public = recordings(2, 10)
-    told = fit(Pamrl(**options), public=public).state()[0]
-    assert told["encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
+    told = state_of(fit(Pamrl(**options), public=public))[0]
+    assert told["net.encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"alpha": 2.0}, {"uncertainty": "fixed"}, {"epochs": 0}, {"learning_rate": 0.0}])

@@ -13,11 +13,9 @@ from personare.core.types import Batch
 from personare.data.readers.crema_d import CremaD
 from personare.data.splits import leaky_random_9_1
 from personare.learn.accounting import compose, epsilon_of
-from personare.learn.head_predictor import LENGTH
 from personare.learn.heads import Examples, fit_heads
 from personare.learn.privacy import PaidBatch
-from personare.learn.public_map import PublicMap
-from personare.learn.public_rows import PublicRows
+from personare.learn.public_rows import PublicMap, PublicRows
 from personare.train import private_head
 from personare.train.private_head import PrivateHead
 
@@ -49,7 +47,7 @@ def test_a_smaller_epsilon_means_more_noise():
 
 
 def test_guarantee_the_mean_and_the_head_together_cost_epsilon():
-    plans = PrivateHead(epsilon=1.0, delta=1e-5, unit="recording")._plans(3000, 79, 1)
+    plans = PrivateHead(epsilon=1.0, delta=1e-5, unit="recording").plans(3000, 79, 1)
     assert plans.mean is not None
     parts = [plans.mean.spend(), plans.head.spend()]
     assert (plans.mean.steps, plans.head.steps, plans.whole.steps) == (1, 20, 21)
@@ -61,7 +59,7 @@ def test_guarantee_the_mean_and_the_head_together_cost_epsilon():
 
 def test_a_mean_that_noise_would_hide_is_not_paid_for():
     learner = PrivateHead(epsilon=1.0, delta=1e-3)
-    plans = learner._plans(30, 79, 1)
+    plans = learner.plans(30, 79, 1)
     assert plans.mean is None
     assert plans.head == plans.whole
     assert plans.whole.steps == learner.steps
@@ -92,25 +90,21 @@ def test_guarantee_the_description_comes_from_public_people_alone():
     options = {"components": 4, "discriminants": 2, "copies": 0}
     one, two = (PublicRows.of(t, PUBLIC, **options, rng=generator(0, "d")) for t in (TRAIN, other))
     for m, found in one.maps.items():
-        assert all(np.array_equal(found.state()[k], two.maps[m].state()[k]) for k in found.state())
+        assert all(np.array_equal(value, getattr(two.maps[m], name)) for name, value in vars(found).items())
     nobody, again = (PublicRows.of(t, None, **options, rng=generator(0, "d")) for t in (TRAIN, other))
-    assert all(
-        starmap(
-            np.array_equal,
-            zip(nobody.maps["voice"].state().values(), again.maps["voice"].state().values(), strict=True),
-        )
-    )
+    pairs = zip(vars(nobody.maps["voice"]).values(), vars(again.maps["voice"]).values(), strict=True)
+    assert all(starmap(np.array_equal, pairs))
     assert np.array_equal(nobody.maps["voice"].matrix, np.eye(5))
 
 
 @pytest.mark.parametrize(("steps", "momentum", "average"), [(1, 0.8, 0.4), (20, 0.8, 0.4), (12, 0.0, 1.0)])
 def test_answers_are_softened_by_the_noise_that_weights_really_have(steps, momentum, average):
     learner = PrivateHead(epsilon=2.0, delta=1e-4, unit="recording", steps=steps, momentum=momentum, average=average)
-    training, plan = learner._training(), learner._plans(500, 100, 1).head
+    training, plan = learner.training(), learner.plans(500, 100, 1).head
     nothing = Examples(features=np.zeros((500, 800), np.float32), labels=np.arange(500) % 3, classes=3)
     weights = fit_heads(nothing, plan=plan, options=training, rng=generator(0, "noise"))[0, :-1]  # noise and no more
-    expected = np.sqrt(1 + np.pi / 8 * (LENGTH * weights.std()) ** 2)
-    assert private_head._moderation(plan, training) == pytest.approx(expected, rel=0.05)
+    expected = np.sqrt(1 + np.pi / 8 * (private_head._LENGTH * weights.std()) ** 2)
+    assert private_head.moderation(plan, training) == pytest.approx(expected, rel=0.05)
 
 
 def test_an_answer_made_of_noise_is_no_longer_sure():

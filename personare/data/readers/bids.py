@@ -20,8 +20,7 @@ class Bids:
     **Guarantee**: every file under ``sub-*`` is a track, a sidecar, a table about recordings (``scans.tsv``), or listed
     with the reason.
 
-    **Source**: Gorgolewski et al.: The brain imaging data structure. Scientific Data 3, 2016.
-    doi:10.1038/sdata.2016.44. Labels in ``_beh.json`` are ours.
+    **Source**: Gorgolewski et al., Scientific Data 3, 2016, doi:10.1038/sdata.2016.44; ``_beh.json`` is ours.
     """
 
     license: ClassVar[str] = ""

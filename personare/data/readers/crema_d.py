@@ -4,16 +4,19 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
+from personare.core.errors import DataError
 from personare.core.types import Withheld
+from personare.data.cohort import left_out
 from personare.data.labels import emotion, sex
-from personare.data.media import media_files, track_of
-from personare.data.reading import Found, Made, address, clips_by_name, made_from_rows, people_table, recording
+from personare.data.media import files_under, media_files, track_of
+from personare.data.reading import Found, Made, address, clips_by_name, made_from_rows, parted, people_table, recording
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -41,8 +44,7 @@ class CremaD:
     **Guarantee**: every sound or film file, every spectrogram and every row of statistics is a track of a recording or
     listed with the reason.
 
-    **Source**: Cao, Cooper, Keutmann, Gur, Nenkova, Verma: CREMA-D: Crowd-sourced emotional multimodal actors dataset.
-    IEEE Transactions on Affective Computing 5(4), 2014. doi:10.1109/TAFFC.2014.2336244.
+    **Source**: Cao et al., IEEE Transactions on Affective Computing 5(4), 2014, doi:10.1109/TAFFC.2014.2336244.
     """
 
     license: ClassVar[str] = "ODbL 1.0"
@@ -52,21 +54,18 @@ class CremaD:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
-        stems = {path: PurePosixPath(path).stem for path in media_files(source)}
-        good = {stem for path, stem in stems.items() if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
-        files = [
-            (path, track_of(path), stem)
-            for path, stem in stems.items()
-            if not (path.lower().endswith(".mp3") and stem in good)
-        ]
+        paths = media_files(source)
+        # MP3 copies count only where there is no other sound
+        good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
+        paths = [path for path in paths if not (path.lower().endswith(".mp3") and Path(path).stem in good)]
+        files = [(path, track_of(path), Path(path).stem) for path in paths]
         broken: list[Withheld] = []
-        for path in sorted(source.rglob("*.npz")):
-            relative = path.relative_to(source).as_posix()
+        for file in files_under(source, ".npz"):
             try:
-                with np.load(path, allow_pickle=False) as arrays:
-                    files += [(f"{relative}#{key}", "logmel", key) for key in arrays.files]
+                with np.load(source / file, allow_pickle=False) as arrays:
+                    files += [(address(file, key), "logmel", key) for key in arrays.files]
             except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                broken.append(Withheld(item=relative, problem=f"it cannot be read: {error}", fix="Get the file again."))
+                broken.append(left_out(file, f"it cannot be read: {error}. Get the file again."))
         codes = {felt: code for code, felt in _EMOTIONS.items()}
         acoustics = published(source, _ACOUSTICS)
         for row, about in enumerate(_rows(source, _ACOUSTICS, *_CLIP)):
@@ -93,14 +92,29 @@ class CremaD:
         return recordings, people_table(recordings, known), [*broken, *skipped]
 
     def make(self, source: Path) -> Callable[[str], Made]:
-        """Return what makes the acoustics of a clip of their row."""
+        """Return what makes the spectrogram of a clip of its array, and its acoustics of their row."""
 
         def load(file: str) -> pd.DataFrame:
             table = read_table(source / file)
             index = [name for name in table.columns if name.startswith("Unnamed")]
             return numbers(table.drop(columns=[*index, *_CLIP, "sample_rate"], errors="ignore"))
 
-        return made_from_rows(load)
+        rows = made_from_rows(load)
+        opened = lru_cache(maxsize=1)(lambda file: np.load(source / file, allow_pickle=False))
+
+        def make(address: str) -> Made:
+            file, key = parted(address)
+            if not file.endswith(".npz"):
+                return rows(address)
+            try:
+                values = opened(file)[key]
+            except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise DataError(f"the array {key} of {file} cannot be read: {error}. Get the file again.") from error
+            if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
+                raise DataError(f"the array {key} of {file} must hold finite numbers. Get the file again.")
+            return Made(values=values)
+
+        return make
 
 
 def _vote(letters: str) -> str:

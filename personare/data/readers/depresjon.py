@@ -11,8 +11,10 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, address, check_choice, parted, recording
-from personare.data.tables import numbers, read_table
+from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
 
@@ -34,8 +36,7 @@ class Depresjon:
     listed with the reason. On the days on which clocks are changed, the repeated hour is taken once and the hour that
     never was is missing (NaN).
 
-    **Source**: Garcia-Ceja, Riegler, Jakobsen, Tørresen, Nordgreen, Oedegaard, Fasmer: Depresjon: a motor activity
-    database of depression episodes in unipolar and bipolar patients. MMSys 2018. doi:10.1145/3204949.3208125.
+    **Source**: Garcia-Ceja et al., Depresjon, MMSys 2018, doi:10.1145/3204949.3208125.
 
     Args:
         days: ``published`` takes the first whole days of each person, as many as ``scores.csv`` says; ``all`` takes
@@ -50,21 +51,21 @@ class Depresjon:
     tracks: ClassVar[dict[str, str]] = {"activity": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("days", self.days, ("published", "all"))
 
     def __call__(self, source: Path) -> Found:
         """Read the times of each file and the scores."""
-        table = read_table(source / "scores.csv", ("number",), text=True)
+        table = read_published(source, "scores.csv", ("number",), text=True)
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
         skipped: list[Withheld] = []
         dates: dict[str, pd.DatetimeIndex] = {}
-        for path in sorted(p for group in ("condition", "control") for p in (source / group).glob("*.csv*")):
-            file = path.relative_to(source).as_posix()
+        for file in files_under(source, ".csv", ".csv.gz"):
+            if file.partition("/")[0] not in ("condition", "control"):
+                continue
             try:
-                dates[file] = pd.DatetimeIndex(_activity(path).index)
+                dates[file] = pd.DatetimeIndex(_activity(source / file).index)
             except DataError as error:
-                skipped.append(Withheld(item=file, problem=str(error), fix="Get the file again, or remove it."))
+                skipped.append(left_out(file, error))
         recordings: list[Recording] = []
         people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
@@ -119,6 +120,6 @@ def _days(times: pd.DatetimeIndex, file: str) -> tuple[list[str], list[Withheld]
         if len(own) == _MINUTES or forward:
             whole.append(str(day))
         else:
-            problem = f"the day has {len(own)} of {_MINUTES} minutes"
-            broken.append(Withheld(item=address(file, day), problem=problem, fix="Nothing to do."))
+            said = f"the day has {len(own)} of {_MINUTES} minutes. Nothing to do."
+            broken.append(left_out(address(file, day), said))
     return whole, broken

@@ -1,13 +1,12 @@
 """EmoDB, the Berlin database of emotional speech: 10 German actors, 10 sentences, 7 emotions, sound only."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from personare.data.media import media_files
-from personare.data.reading import Found, clips_by_name, people_table, recording
+from personare.data.reading import Found, People, clips_by_name, people_table, recording
 
 __all__ = ["EmoDb"]
 
@@ -21,7 +20,7 @@ _EMOTIONS = {
     "T": "sadness",
     "N": "neutral",
 }
-_SPEAKERS: Mapping[str, tuple[str | None, float]] = {
+_SPEAKERS: People = {
     "03": ("M", 31), "08": ("F", 34), "09": ("F", 21), "10": ("M", 32), "11": ("M", 26),
     "12": ("M", 30), "13": ("F", 32), "14": ("F", 35), "15": ("M", 25), "16": ("F", 31),
 }  # fmt: skip
@@ -35,8 +34,7 @@ class EmoDb:
 
     **Guarantee**: every sound file is either a recording or listed with the reason.
 
-    **Source**: Burkhardt, Paeschke, Rolfes, Sendlmeier, Weiss: A database of German emotional speech. Interspeech
-    2005. doi:10.21437/Interspeech.2005-446. Sex and age of the speakers as its authors publish them.
+    **Source**: Burkhardt et al., Interspeech 2005, doi:10.21437/Interspeech.2005-446; sex and age of the speakers too.
     """
 
     license: ClassVar[str] = "free for research, with citation"

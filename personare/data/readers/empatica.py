@@ -1,24 +1,17 @@
 """Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, people_table
-from personare.data.tables import published, read_rows
-from personare.data.windows import (
-    EMPATICA_TRACKS,
-    Sampled,
-    Span,
-    check_windows,
-    empatica,
-    make_windows,
-    window_recordings,
-)
+from personare.data.tables import published
+from personare.data.windows import EMPATICA_TRACKS, Sampled, check_windows, empatica, make_windows, session_recordings
 
 __all__ = ["Empatica"]
 
@@ -38,8 +31,7 @@ class Empatica:
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
 
     Args:
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     window_s: int = 60
@@ -51,7 +43,6 @@ class Empatica:
     tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:
@@ -61,62 +52,20 @@ class Empatica:
         skipped: list[Withheld] = []
         sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for folder in sorted(Path(folder) for folder, _, _ in os.walk(source)):
-            if signals := _signals(source, folder, skipped):
-                sessions[folder.relative_to(source).as_posix()] = signals
+            for track in EMPATICA_TRACKS:
+                if path := published(folder, f"{track}.csv"):
+                    file = path.relative_to(source).as_posix()
+                    try:
+                        name = folder.relative_to(source).as_posix()
+                        sessions.setdefault(name, {})[track] = (file, empatica(path))
+                    except DataError as error:
+                        skipped.append(left_out(file, error))
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
-        spans = _spans(source, sessions, skipped)
-        recordings: list[Recording] = []
-        counts: dict[str, int] = {}
-        begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
-        for name in sorted(spans, key=lambda name: begun[name]):
-            subject, labelled = spans[name]
-            counts[subject] = counts.get(subject, 0) + 1
-            who = (subject, f"{counts[subject]:02d}")
-            windows = list(window_recordings(who, sessions[name], labelled, self.window_s, self.step_s))
-            recordings += windows
-            if not windows:
-                fix = "Give a smaller window_s, or leave the session out."
-                problem = f"no window of {self.window_s} s fits into it"
-                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+        table = source / "labels.csv"
+        recordings = session_recordings(table, "folder", sessions, self.window_s, self.step_s, skipped)
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what cuts a window of a signal."""
         return make_windows(lambda file, _: empatica(source / file))
-
-
-def _signals(source: Path, folder: Path, skipped: list[Withheld]) -> dict[str, tuple[str, Sampled]]:
-    signals: dict[str, tuple[str, Sampled]] = {}
-    for track in EMPATICA_TRACKS:
-        if path := published(folder, f"{track}.csv"):
-            file = path.relative_to(source).as_posix()
-            try:
-                signals[track] = (file, empatica(path))
-            except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=file, problem=problem, fix=fix))
-    return signals
-
-
-def _spans(source: Path, sessions: Collection[str], skipped: list[Withheld]) -> dict[str, tuple[str, list[Span]]]:
-    """Return whose each session is and what is labelled in it."""
-    if not (source / "labels.csv").is_file():
-        people = sorted({folder.partition("/")[0] for folder in sessions})
-        number = {person: f"{i:02d}" for i, person in enumerate(people, start=1)}
-        return {folder: (number[folder.partition("/")[0]], []) for folder in sessions}
-    spans: dict[str, tuple[str, list[Span]]] = {}
-    for _, row in read_rows(source / "labels.csv", required=("folder", "subject")):
-        folder = row["folder"].strip("/")
-        if folder not in sessions:
-            fix = "Correct the row or leave it out."
-            skipped.append(Withheld(item=folder, problem="labels.csv names it, but it holds no session", fix=fix))
-            continue
-        subject, labelled = spans.setdefault(folder, (row["subject"], []))
-        if subject != row["subject"]:
-            raise DataError(f"labels.csv gives {folder} to two people, {subject} and {row['subject']}. Correct it.")
-        labelled.append(Span.of(row, ("folder", "subject")))
-    for folder in sorted(set(sessions) - set(spans)):
-        fix = "Add a row that says whose it is."
-        skipped.append(Withheld(item=folder, problem="labels.csv does not name it", fix=fix))
-    return spans

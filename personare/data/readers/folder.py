@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
 from personare.data.reading import Found, people_table
@@ -62,7 +63,7 @@ class Folder:
             reading.take(line, row)
         recordings = list(reading.recordings())
         without_row = [
-            Withheld(item=path, problem=f"{table} has no row for it", fix="Add a row, or remove the file.")
+            left_out(path, f"{table} has no row for it. Add a row, or remove the file.")
             for path in files
             if path not in reading.named and track_of(path) in ("audio", "video")
         ]
@@ -119,8 +120,7 @@ class _Reading:
             if part != _WHOLE and track_of(alike[0]) not in ("audio", "video"):
                 raise DataError("only sound and film can be cut. Leave start and end empty.")
         except DataError as error:
-            problem, _, fix = str(error).rpartition(". ")
-            self._skip(line, row["file"], problem, fix)
+            self._skip(line, row["file"], error)
             return
         not_labels |= {"file", "subject", "session", "task", "sex", "age"}
         labels = {key: value for key, value in row.items() if key not in not_labels and value}
@@ -128,8 +128,8 @@ class _Reading:
         gender, age = sex(row.get("sex", "")), number(row.get("age", ""))
         self._rows.append(_Row(line, alike[0], row["subject"], session, task, part, labels, gender, age))
 
-    def _skip(self, line: int, file: str, problem: str, fix: str) -> None:
-        self.skipped.setdefault(line, Withheld(item=f"{self.table} line {line}: {file}", problem=problem, fix=fix))
+    def _skip(self, line: int, file: str, said: object) -> None:
+        self.skipped.setdefault(line, left_out(f"{self.table} line {line}: {file}", said))
 
     def recordings(self) -> Iterator[Recording]:
         """Yield the recordings gathered; rows that contradict each other are noted and left out."""
@@ -182,10 +182,11 @@ class _Reading:
         if row.subject != later.subject:
             for one, other in ((row, later), (later, row)):
                 problem = f"line {other.line} gives {other.path} to {other.subject}, this line to {one.subject}"
-                self._skip(one.line, one.path, problem, _ONE_FILE)
+                self._skip(one.line, one.path, f"{problem}. {_ONE_FILE}")
         elif row.path == later.path:
             first, second = sorted((row, later), key=lambda one: one.line)
-            self._skip(second.line, second.path, f"line {first.line} has this part of the file already", _ONE_FILE)
+            said = f"line {first.line} has this part of the file already. {_ONE_FILE}"
+            self._skip(second.line, second.path, said)
 
     def _agrees(self, row: _Row, others: Sequence[_Row]) -> bool:
         """Whether a row fits the other rows of its recording and its person; if not, it is noted."""
@@ -203,7 +204,7 @@ class _Reading:
         else:
             self.people[row.subject] = (own or row.sex, age if age == age else row.age)
             return True
-        self._skip(row.line, row.path, problem, fix)
+        self._skip(row.line, row.path, f"{problem}. {fix}")
         return False
 
 

@@ -33,8 +33,7 @@ class Grid:
 
     **Guarantee**: every sound or film file is a track of a recording or listed with the reason.
 
-    **Source**: Cooke, Barker, Cunningham, Shao: An audio-visual corpus for speech perception and automatic speech
-    recognition. JASA 120(5), 2006. doi:10.1121/1.2229005.
+    **Source**: Cooke et al., JASA 120(5), 2006, doi:10.1121/1.2229005.
 
     Args:
         subject: Whose the files without a speaker's folder are: a pseudonym; ``each`` makes every such clip a person
@@ -49,7 +48,6 @@ class Grid:
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 

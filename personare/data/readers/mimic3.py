@@ -15,8 +15,7 @@ class Mimic3:
     **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
     is in the data.
 
-    **Source**: Johnson, Pollard, Shen, Lehman, Feng, Ghassemi, Moody, Szolovits, Celi, Mark: MIMIC-III, a freely
-    accessible critical care database. Scientific Data 3, 2016. doi:10.1038/sdata.2016.35.
+    **Source**: Johnson et al., MIMIC-III, Scientific Data 3, 2016, doi:10.1038/sdata.2016.35.
     """
 
     license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"

@@ -18,9 +18,7 @@ class Mimic4:
     **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
     is in the data.
 
-    **Source**: Johnson, Bulgarelli, Shen, Gayles, Shammout, Horng, Pollard, Hao, Moody, Gow, Lehman, Celi, Mark:
-    MIMIC-IV, a freely accessible electronic health record dataset. Scientific Data 10, 2023.
-    doi:10.1038/s41597-022-01899-x.
+    **Source**: Johnson et al., MIMIC-IV, Scientific Data 10, 2023, doi:10.1038/s41597-022-01899-x.
     """
 
     license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, address, made_from_rows, parted, people_table, recording
 from personare.data.tables import read_table
 
@@ -30,9 +31,8 @@ class Mosi:
 
     **Guarantee**: every row is a recording or listed with the reason; tables that are not aligned are not read.
 
-    **Source**: Zadeh, Zellers, Pincus, Morency: Multimodal sentiment intensity analysis in videos. IEEE Intelligent
-    Systems 31(6), 2016. doi:10.1109/MIS.2016.94. Features per utterance, split and two classes as in Poria et al.,
-    Context-dependent sentiment analysis in user-generated videos, ACL 2017. doi:10.18653/v1/P17-1081.
+    **Source**: Zadeh et al., IEEE Intelligent Systems 31(6), 2016, doi:10.1109/MIS.2016.94; features, split and two
+    classes as in Poria et al., ACL 2017, doi:10.18653/v1/P17-1081.
     """
 
     license: ClassVar[str] = "academic research"
@@ -42,7 +42,7 @@ class Mosi:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        said = read_table(source / _WORDS, header=None)
+        spoken = read_table(source / _WORDS, header=None)
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
         for split in ("train", "test"):
@@ -56,12 +56,11 @@ class Mosi:
                     f"The {split} tables must hold the same utterances row by row; rows: {told}. Get them again."
                 )
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
-                if not (0 <= utterance < len(said) and said.iloc[int(utterance), 3] == sentiment):
-                    problem = "its transcript is missing or has another sentiment"
-                    fix = "Get text table and transcripts of one edition."
-                    skipped.append(Withheld(item=address(files["text"], row), problem=problem, fix=fix))
+                if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
+                    problem = "its transcript is missing or has another sentiment. Get tables of one edition."
+                    skipped.append(left_out(address(files["text"], row), problem))
                     continue
-                name, _, video, _ = said.iloc[int(utterance), :4]
+                name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])
                 tracks = {_TRACKS[modality]: address(file, row) for modality, file in files.items()}
                 tracks["text"] = address(_WORDS, int(utterance))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, check_choice, make_posts, people_table, post
 
 __all__ = ["Mvsa"]
@@ -27,10 +28,8 @@ class Mvsa:
 
     **Guarantee**: every row is a recording or listed with the reason; no handle and no link is taken in.
 
-    **Source**: Niu, Zhu, Pang, El Saddik: Sentiment analysis on multi-view social data. MMM 2016.
-    doi:10.1007/978-3-319-27674-8_2. The rule ``curated``: Xu, Mao: MultiSentiNet, CIKM 2017,
-    doi:10.1145/3132847.3133142; the rule ``agree``: Zhang et al.: Provable dynamic fusion for low-quality multimodal
-    data, ICML 2023, arXiv:2306.02050.
+    **Source**: Niu et al., MMM 2016, doi:10.1007/978-3-319-27674-8_2; the rule ``curated``: Xu and Mao, MultiSentiNet,
+    CIKM 2017, doi:10.1145/3132847.3133142; the rule ``agree``: Zhang et al., ICML 2023, arXiv:2306.02050.
 
     Args:
         labels: ``curated`` leaves out pairs of a positive and a negative sentiment, and lets neutral yield to the other
@@ -47,7 +46,6 @@ class Mvsa:
     tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("labels", self.labels, ("curated", "agree"))
 
     def __call__(self, source: Path) -> Found:
@@ -64,31 +62,29 @@ class Mvsa:
         for line, row in enumerate(lines[1:], start=2):
             if not row.strip():
                 continue
-            taken = self._take(source, row.strip().lower(), recordings)
-            if taken:
-                problem, fix = taken
-                skipped.append(Withheld(item=f"{_TABLE} line {line}", problem=problem, fix=fix))
+            if problem := self._take(source, row.strip().lower(), recordings):
+                skipped.append(left_out(f"{_TABLE} line {line}", problem))
         return list(recordings.values()), people_table(recordings.values()), skipped
 
-    def _take(self, source: Path, row: str, recordings: dict[str, Recording]) -> tuple[str, str] | None:
+    def _take(self, source: Path, row: str, recordings: dict[str, Recording]) -> str:
         """Add the pair of a row; or return what is wrong with it, and what to do."""
         fix = "Correct the row, or get the data again."
         match = _ROW.fullmatch(row)
         if match is None:
-            return "it does not follow the rule ID<tab>text,image", fix
+            return f"it does not follow the rule ID<tab>text,image. {fix}"
         text, image = match["text"], match["image"]
         others = {text, image} - {"neutral"} or {"neutral"}
         agree = text == image if self.labels == "agree" else len(others) == 1
         labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
         pair = post(source, f"data/{match['id']}", match["id"], labels)
         if isinstance(pair, str):
-            return pair, fix
+            return f"{pair}. {fix}"
         if pair.subject in recordings:
-            return "the pair was listed before", fix
+            return f"the pair was listed before. {fix}"
         if not agree:
-            return f"text and photo disagree ({text}, {image})", f"Nothing to do: labels={self.labels}."
+            return f"text and photo disagree ({text}, {image}). Nothing to do: labels={self.labels}."
         recordings[pair.subject] = pair
-        return None
+        return ""
 
     def make(self, source: Path) -> Callable[[str], Made]:
         """Return what makes a text without addresses of a published one."""

@@ -9,6 +9,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.types import Withheld
+from personare.data.cohort import left_out
 from personare.data.media import media_files, track_of
 from personare.data.reading import (
     Found,
@@ -50,8 +51,7 @@ class Ravdess:
     **Guarantee**: every sound or film file and every row of statistics is a track of a recording or listed
     with the reason.
 
-    **Source**: Livingstone, Russo: The Ryerson Audio-Visual Database of Emotional Speech and Song. PLoS ONE 13(5),
-    2018. doi:10.1371/journal.pone.0196391.
+    **Source**: Livingstone and Russo, PLoS ONE 13(5), 2018, doi:10.1371/journal.pone.0196391.
 
     Args:
         channel: ``speech``, ``song`` or ``both``; what is not asked for is left out without being listed.
@@ -65,7 +65,6 @@ class Ravdess:
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "acoustics": "audio", "face": "video"}
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
     def __call__(self, source: Path) -> Found:
@@ -81,11 +80,9 @@ class Ravdess:
             film = films.setdefault(clip, path) if track == "video" and track_of(path) == "video" else path
             if clip and track_of(path) != track:
                 problem = f"its name says {track}, its suffix does not"
-                fix = "Let sound files start with 03-, films with 01- or 02-."
-                odd.append(Withheld(item=path, problem=problem, fix=fix))
+                odd.append(left_out(path, f"{problem}. Let sound start with 03-, films with 01- or 02-."))
             elif clip and Path(film).stem != Path(path).stem:
-                problem = f"its picture is that of {film}, which has sound too"
-                odd.append(Withheld(item=path, problem=problem, fix="Nothing to do."))
+                odd.append(left_out(path, f"its picture is that of {film}, which has sound too. Nothing to do."))
             else:
                 files.append((path, track, clip))
         for track, name in _TABLES.items():

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Withheld
+from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, people_table
-from personare.data.tables import numbers, read_rows
-from personare.data.windows import Sampled, Span, check_windows, make_windows, window_recordings
+from personare.data.tables import numbers
+from personare.data.windows import Sampled, check_windows, make_windows, session_recordings
 
 __all__ = ["Signals"]
 
@@ -38,8 +40,7 @@ class Signals:
 
     Args:
         rate_hz: Samples a second of files without a column of times.
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     rate_hz: float = 0.0
@@ -52,42 +53,22 @@ class Signals:
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
     def __call__(self, source: Path) -> Found:
         """Read the signals."""
-        if not source.exists():
-            raise DataError(f"There is no file or folder {source}. Give the signals.")
-        root, rows, files = source.parent, list[dict[str, str]](), [source]
-        if source.is_dir():
-            root = source
-            every = [path for path in source.rglob("*") if path.name.lower().endswith(_TABLES) and path.is_file()]
-            files = [path for path in every if path.name not in _NO_SIGNALS]
-            if (source / "labels.csv").is_file():
-                rows = [row for _, row in read_rows(source / "labels.csv", required=("file", "subject"))]
-        recordings: list[Recording] = []
+        root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
         skipped: list[Withheld] = []
-        for number, name in enumerate(sorted(path.relative_to(root).as_posix() for path in files), start=1):
-            own = [row for row in rows if row["file"] == name]
-            subjects = {row["subject"] for row in own}
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
             try:
-                if rows and len(subjects) != 1:
-                    problem = f"to two people, {' and '.join(sorted(subjects))}" if subjects else "to nobody"
-                    raise DataError(f"labels.csv gives it {problem}. Correct the table.")
-                signal = self._read(root / name)
-                who = (subjects.pop() if own else f"{number:02d}", f"{number:02d}")
-                spans = [Span.of(row, ("file", "subject")) for row in own]
-                windows = list(window_recordings(who, {"physio": (name, signal)}, spans, self.window_s, self.step_s))
-                if not windows:
-                    long_s = len(signal.values) / signal.rate_hz
-                    raise DataError(f"no window of {self.window_s} s fits into {long_s:g} s. Give a smaller window_s.")
-                recordings += windows
+                sessions[name] = {"physio": (name, self._read(root / name))}
             except DataError as error:
-                problem, _, fix = str(error).rpartition(". ")
-                skipped.append(Withheld(item=name, problem=problem, fix=fix))
+                skipped.append(left_out(name, error))
+        table = source / "labels.csv"
+        recordings = session_recordings(table, "file", sessions, self.window_s, self.step_s, skipped)
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Recording, Withheld
+from personare.core.types import Recording
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, address, people_table, recording
-from personare.data.tables import published, read_table
+from personare.data.tables import published, read_published
 from personare.data.windows import EMPATICA_TRACKS, check_windows, empatica, make_windows, states_of_windows
 
 __all__ = ["StressPredict"]
@@ -29,13 +30,10 @@ class StressPredict:
     **Guarantee**: no window crosses a change of the label; each window left out, and each person without labels, is
     listed with the reason.
 
-    **Source**: Iqbal, Simpkin, Roshan, Glynn, Killilea, Walsh, Molloy, Ganly, Ryman, Coen, Elahi, Wijns, Shahzad:
-    Stress monitoring using wearable sensors: a pilot study and Stress-Predict dataset. Sensors 22(21):8135, 2022.
-    doi:10.3390/s22218135.
+    **Source**: Iqbal et al., Sensors 22(21): 8135, 2022, doi:10.3390/s22218135.
 
     Args:
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's; under ``window_s`` windows overlap.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     window_s: int = 60
@@ -47,17 +45,16 @@ class StressPredict:
     tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:
         """Read the labels by second; no signal is opened."""
         columns = ("Participant", "Time(sec)", "Label")
-        table = read_table(published(source, _LABELS) or source / _LABELS, columns)
+        table = read_published(source, _LABELS, columns)
         recordings: list[Recording] = []
         labelled = {int(person) for person in table["Participant"].unique()}
         skipped = [
-            Withheld(item=f"Raw_data/{path.name}", problem=f"{_LABELS} has no rows for it", fix="Nothing to do.")
+            left_out(f"Raw_data/{path.name}", f"{_LABELS} has no rows for it. Nothing to do.")
             for path in sorted(source.glob("Raw_data/S*"))
             if path.name[1:].isdigit() and int(path.name[1:]) not in labelled
         ]
@@ -71,15 +68,14 @@ class StressPredict:
             codes[seconds - seconds[0]] = rows["Label"]
             windows = states_of_windows(codes, 1, _STRESS, self.window_s, self.step_s)
             for window, (start_s, inside) in enumerate(windows, start=1):
-                if len(inside) > 1 or inside == {""}:
-                    problem, fix = "the label changes or is missing inside it", "Shorter windows lose less."
-                    item = f"participant {person}, window {window}"
-                    skipped.append(Withheld(item=item, problem=problem, fix=fix))
+                stress = inside.pop()
+                if inside or not stress:
+                    said = "the label changes or is missing inside it. Shorter windows lose less."
+                    skipped.append(left_out(f"participant {person}, window {window}", said))
                     continue
                 span = f"{seconds[0] + start_s}+{self.window_s}"
                 tracks = {track: address(file, span) for track, file in files.items()}
-                labels = {"stress": inside.pop()}
-                recordings.append(recording(f"{person:02d}", f"window{window:03d}", tracks, labels))
+                recordings.append(recording(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress}))
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -10,6 +10,8 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
+from personare.data.media import files_under
 from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
 from personare.data.tables import numbers, read_table
 
@@ -30,9 +32,8 @@ class Studentlife:
 
     **Guarantee**: every row is a recording or listed with the reason; a value that is missing stays missing (NaN).
 
-    **Source**: Wang, Chen, Chen, Li, Harari, Tignor, Zhou, Ben-Zeev, Campbell: StudentLife. UbiComp 2014.
-    doi:10.1145/2632048.2632054. Daily aggregates in the layout of Shaw, Simsiri, Deznaby, Fiterau, Rahaman:
-    Personalized student stress prediction with deep multitask network, 2019. arXiv:1906.11356.
+    **Source**: Wang et al., StudentLife, UbiComp 2014, doi:10.1145/2632048.2632054; daily aggregates in the layout of
+    Shaw et al. 2019, arXiv:1906.11356.
     """
 
     license: ClassVar[str] = "research"
@@ -42,16 +43,14 @@ class Studentlife:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds student_01.csv and so on.")
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
-        for path in sorted(p for p in source.rglob("*.csv*") if not p.name.startswith(".")):
-            file, named = path.relative_to(source).as_posix(), re.fullmatch(r"student_?(\d+)\.csv(\.gz)?", path.name)
+        for file in files_under(source, ".csv", ".csv.gz"):
+            named = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             try:
-                table = _days(path)
+                table = _days(source / file)
             except DataError as error:
-                skipped.append(Withheld(item=file, problem=str(error), fix="Get the file again, or remove it."))
+                skipped.append(left_out(file, error))
                 continue
             for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
                 if named is None:
@@ -67,7 +66,7 @@ class Studentlife:
                     task, tracks = f"day{day.replace('-', '')}", {"phone": address(file, row)}
                     recordings.append(recording(f"{int(named[1]):02d}", task, tracks, labels))
                     continue
-                skipped.append(Withheld(item=f"{file} row {row}", problem=problem, fix="Nothing to do."))
+                skipped.append(left_out(f"{file} row {row}", f"{problem}. Nothing to do."))
         return recordings, people_table(recordings), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -1,16 +1,17 @@
 """Synthea: made-up patients of a public simulator, with all their visits to care."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
-from personare.core.types import Recording, Withheld
+from personare.core.types import Recording
+from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.reading import Found, Made, address, people_table, recording
-from personare.data.tables import published, read_table
+from personare.data.tables import read_published
 from personare.data.visits import Visit, Vocabulary, histories, make_histories, word_group
 
 __all__ = ["Synthea"]
@@ -20,8 +21,8 @@ _WORDS = Vocabulary.of(
      "wellness"),
     {"condition": "conditions", "procedure": "procedures", "drug": "drugs"},
 )  # fmt: skip
-_CODES = (("conditions", "condition", "conditions"), ("procedures", "procedure", "procedures"),
-          ("medications", "drug", "drugs"))  # fmt: skip
+_CODES = (("conditions.csv", "condition", "conditions"), ("procedures.csv", "procedure", "procedures"),
+          ("medications.csv", "drug", "drugs"))  # fmt: skip
 """Tables with what was found, done and given: the file, the kind of code, the table of groups."""
 
 
@@ -36,9 +37,7 @@ class Synthea:
     **Guarantee**: every encounter is a visit of a history or listed with the reason; the vocabulary does not depend on
     who is in the data.
 
-    **Source**: Walonoski, Kramer, Nichols, Quina, Moesel, Hall, Duffett, Dube, Gallagher, McLachlan: Synthea: An
-    approach, method, and software mechanism for generating synthetic patients and the synthetic electronic health care
-    record. JAMIA 25(3), 2018. doi:10.1093/jamia/ocx079. Groups of codes by words are ours.
+    **Source**: Walonoski et al., Synthea, JAMIA 25(3), 2018, doi:10.1093/jamia/ocx079. Groups of codes are ours.
     """
 
     license: ClassVar[str] = "Apache-2.0"
@@ -50,22 +49,23 @@ class Synthea:
         """Read the encounters; ages are those at the last one."""
         visits, good = _encounters(source)
         skipped = [
-            Withheld(item=f"encounter {name}", problem="it has no time or no kind we know", fix="Nothing to do.")
+            left_out(f"encounter {name}", "it has no time or no kind we know. Nothing to do.")
             for name in visits.loc[~good, "Id"]
         ]
         last = visits[good].groupby("PATIENT")["START"].max()
         patients = sorted(last.index)
         width = max(2, len(str(len(patients))))
         numbers = {patient: f"{i:0{width}d}" for i, patient in enumerate(patients, start=1)}
-        found = _table(source, "conditions", ("PATIENT", "DESCRIPTION"))
+        found = read_published(source, "conditions.csv", ("PATIENT", "DESCRIPTION"), text=True)
         group = found["DESCRIPTION"].map(lambda text: word_group("conditions", text))
         ill = {name: set(found.loc[group == name, "PATIENT"]) for name in ("hypertension", "obesity")}
         recordings: list[Recording] = []
         people = {}
-        columns = ("Id", "BIRTHDATE", "DEATHDATE", "GENDER")
-        for patient, born, died, gender in _table(source, "patients", columns).itertuples(index=False):
+        columns = ["Id", "BIRTHDATE", "DEATHDATE", "GENDER"]
+        table = read_published(source, "patients.csv", columns, text=True)[columns]
+        for patient, born, died, gender in table.itertuples(index=False):
             if patient not in numbers:
-                skipped.append(Withheld(item=f"patient {patient}", problem="no visit is known", fix="Nothing to do."))
+                skipped.append(left_out(f"patient {patient}", "no visit is known. Nothing to do."))
                 continue
             labels = {name: "yes" if patient in them else "no" for name, them in ill.items()}
             labels["mortality"] = "died" if died else "survived"
@@ -93,14 +93,10 @@ class Synthea:
         return make_histories(_WORDS, read)
 
 
-def _table(source: Path, name: str, columns: Sequence[str]) -> pd.DataFrame:
-    path = published(source, f"{name}.csv") or source / f"{name}.csv"
-    return read_table(path, columns, text=True)[[*columns]]
-
-
 def _encounters(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     """Return the encounters, and which of them can be used."""
-    table = _table(source, "encounters", ("Id", "START", "STOP", "PATIENT", "ENCOUNTERCLASS"))
+    columns = ("Id", "START", "STOP", "PATIENT", "ENCOUNTERCLASS")
+    table = read_published(source, "encounters.csv", columns, text=True)
     for name in ("START", "STOP"):
         table[name] = pd.to_datetime(table[name], errors="coerce", utc=True)
     return table, table["START"].notna() & table["STOP"].notna() & table["ENCOUNTERCLASS"].isin(_WORDS.types)
@@ -109,5 +105,6 @@ def _encounters(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
 def _codes(source: Path) -> Iterator[tuple[str, str]]:
     """Yield encounter and code group of everything written down."""
     for file, kind, groups in _CODES:
-        for encounter, text in _table(source, file, ("ENCOUNTER", "DESCRIPTION")).itertuples(index=False):
+        table = read_published(source, file, ("ENCOUNTER", "DESCRIPTION"), text=True)
+        for encounter, text in zip(table["ENCOUNTER"], table["DESCRIPTION"], strict=True):
             yield encounter, f"{kind}.{word_group(groups, text)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.reading import Found, Made, make_posts, people_table, post
 from personare.data.tables import read_rows
 
@@ -53,8 +54,7 @@ class Tweets:
             else:
                 pair = post(source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
             if isinstance(pair, str):
-                item, fix = f"{self.table} line {line}", "Correct the row, or remove it."
-                skipped.append(Withheld(item=item, problem=pair, fix=fix))
+                skipped.append(left_out(f"{self.table} line {line}", f"{pair}. Correct the row, or remove it."))
             else:
                 recordings[guid] = pair
         return list(recordings.values()), people_table(recordings.values()), skipped

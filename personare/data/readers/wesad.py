@@ -11,7 +11,9 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Recording, Withheld
+from personare.data.cohort import left_out
 from personare.data.labels import sex
+from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
 from personare.data.reading import Found, Made, address, people_table, recording
 from personare.data.windows import Sampled, check_windows, make_windows, states_of_windows
@@ -40,12 +42,10 @@ class Wesad:
     **Guarantee**: no window crosses a change of the state; each one of a known state that is left out, and each file
     that cannot be read, is listed with the reason.
 
-    **Source**: Schmidt, Reiss, Duerichen, Marberger, Van Laerhoven: Introducing WESAD, a multimodal dataset for
-    wearable stress and affect detection. ICMI 2018. doi:10.1145/3242969.3242985.
+    **Source**: Schmidt et al., Introducing WESAD, ICMI 2018, doi:10.1145/3242969.3242985.
 
     Args:
-        window_s: Length of a window in seconds.
-        step_s: From one window's start to the next one's.
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
         chest: Also take the chest's six signals, 700 Hz each.
     """
 
@@ -59,41 +59,37 @@ class Wesad:
     tracks: ClassVar[dict[str, str]] = dict.fromkeys(_SIGNALS, "physio")
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:
         """Read the states of every person, a file at a time."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds S2/S2.pkl and so on.")
         recordings: list[Recording] = []
         skipped: list[Withheld] = []
         people: dict[str, tuple[str | None, float]] = {}
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
-        for path in sorted(source.rglob("*.pkl")):
-            file, match = path.relative_to(source).as_posix(), re.fullmatch(r"S(\d+)\.pkl", path.name)
+        for file in files_under(source, ".pkl"):
+            path = source / file
+            match = re.fullmatch(r"S(\d+)\.pkl", path.name)
             try:
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
-                    raise DataError(f"{path.name} must have a row of whole numbers called label. Get the published one")
+                    raise DataError(f"{path.name} must have whole numbers called label. Get the published one.")
             except DataError as error:
-                skipped.append(Withheld(item=file, problem=str(error), fix="Get the file again, or remove it."))
+                skipped.append(left_out(file, error))
                 continue
             if match is None:
-                skipped.append(Withheld(item=file, problem="it is not named like S2.pkl", fix="Give it its own name."))
+                skipped.append(left_out(file, "it is not named like S2.pkl. Give it its own name."))
                 continue
             subject = f"{int(match[1]):02d}"
             people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
             for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
-                if inside == {""}:
-                    continue
-                if len(inside) > 1:
-                    problem, fix = "the state changes inside it", "Shorter windows lose less."
-                    skipped.append(Withheld(item=f"{file} from {start_s} s", problem=problem, fix=fix))
-                    continue
                 state = inside.pop()
-                tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
-                recordings.append(recording(subject, f"{state}{start_s:05d}", tracks, {"state": state}))
+                if inside:
+                    said = "the state changes inside it. Shorter windows lose less."
+                    skipped.append(left_out(f"{file} from {start_s} s", said))
+                elif state:
+                    tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
+                    recordings.append(recording(subject, f"{state}{start_s:05d}", tracks, {"state": state}))
         return recordings, people_table(recordings, people), skipped
 
     def make(self, source: Path) -> Callable[[str], Made]:

@@ -6,14 +6,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.clips import evenly
+from personare.core.errors import DataError, check_options
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Kernel
+from personare.evaluate.clips import describe_motion, evenly
 from personare.evaluate.identification import Trials
-from personare.evaluate.kinds import kinds_of_people
-from personare.evaluate.motion import describe_motion
-from personare.evaluate.reading import READERS, Question, Reading, measure_reading, read_view
-from personare.evaluate.trainers import Kernel
+from personare.evaluate.reading import READERS, Reading, Task, kinds_of_people, measure_reading, read_view
 from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Attributes"]
@@ -30,43 +28,23 @@ class Attributes:
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
 
-    Attributes:
-        folds: In how many groups people are left out; up to eight people, each alone.
-        fewest: Least people of each kind; with fewer the attribute is not read.
-
     **Source**: ours; balanced accuracy, so that guessing is one half.
-
-    Example:
-        >>> Attributes().fewest
-        2
     """
 
     question: ClassVar = "infer"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ("functionals", "crops", "landmarks")
 
-    folds: int = 6
-    fewest: int = 2
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    fewest: int = 2  # least people of each kind; with fewer the attribute is not read
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.fewest < 1:
-            raise OptionError(
-                f"attributes needs folds of at least 2 and fewest of at least 1, given {self.folds} and {self.fewest}."
-            )
+        check_options(self, at_least={"folds": 2, "fewest": 1})
 
     def __call__(
-        self, original: Evidence, released: Evidence, *, trials: Sequence[Trials], rng: np.random.Generator
+        self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator
     ) -> list[Result]:
-        """Measure the recall of ``sex`` and ``age``.
-
-        Args:
-            original: Recordings before; ``sex`` and ``age`` (years) in the table.
-            released: The same after.
-            trials: Not used.
-            rng: Folds, bootstrap.
-        """
+        """Measure the recall of ``sex`` and ``age`` (years), columns of the table of ``original``."""
         rows: list[Result] = []
         for name in ("sex", "age"):
             try:
@@ -76,15 +54,16 @@ class Attributes:
                 rows += [replace(row, attacker=attacker) for attacker in _ATTACKERS.values()]
         return rows
 
-    def _attribute(self, original: Evidence, released: Evidence, name: str, rng: np.random.Generator) -> list[Result]:
-        known = kinds_of_people(original.table, name, self.fewest)
-        before = Evidence(table=original.table.assign(attribute=known), views=original.views)
+    def _attribute(self, original: Batch, released: Batch, name: str, rng: np.random.Generator) -> list[Result]:
+        if (table := original.table) is None:
+            raise DataError(f"nobody's {name} is known")
+        before = replace(original, table=table.assign(attribute=kinds_of_people(table, name, self.fewest)))
         after = before if released is original else released
         seed = int(rng.integers(2**31))
         found: dict[str, list[Reading]] = {reader: [] for reader in READERS}
         reasons = []
         for view, describe in _DESCRIBE.items():
-            question = Question(view=view, label="attribute", folds=self.folds)
+            question = Task(view=view, label="attribute", folds=self.folds)
             try:  # the same folds for every view
                 readings = read_view(
                     before, after, question, Kernel(describe=describe), rng=np.random.default_rng(seed)

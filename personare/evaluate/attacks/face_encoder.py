@@ -11,7 +11,7 @@ import onnxruntime
 
 from personare.core.errors import MissingModelError, OptionError
 from personare.core.types import Array
-from personare.evaluate.people import VectorEnroller, unit
+from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.features.models import find_model
 
 __all__ = ["FaceEncoder"]
@@ -29,43 +29,24 @@ class FaceEncoder:
     Attributes:
         model: An ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out.
 
-    Raises:
-        MissingModelError: There is no such file, or it wants something else.
-
     **Source**: the input convention of the MobileFaceNet and ArcFace families; no file comes with personare.
-
-    Example:
-        >>> FaceEncoder().views
-        ('faces112',)
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("faces112",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     model: str = "mobilefacenet.onnx"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.model:
             raise OptionError("face_encoder's model must be an ONNX file or its name, given an empty text.")
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> VectorEnroller:
-        """Load the network; nothing is learned before enrollment.
-
-        Args:
-            clips: (F, 112, 112, 3) uint8 by recording.
-            subjects: Not used.
-            rng: Not used.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Load the network for faces (F, 112, 112, 3) uint8; nothing is learned before enrollment."""
         encode = _encoder(Path(self.model) if Path(self.model).is_file() else find_model(self.model))
-        return VectorEnroller(describe=lambda clip: [_vector(clip, encode)], standardize=False)
+        return Kernel(describe=lambda clip: [_vector(clip, encode)], standardize=False)
 
 
 def _encoder(path: Path) -> Callable[[Array], Array]:

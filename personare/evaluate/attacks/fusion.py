@@ -1,16 +1,17 @@
 """Names the person from everything at once: voice, picture and motion attacks joined at the level of their scores."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence
+from personare.core.errors import DataError, check_options
+from personare.core.types import Array, Batch
 from personare.data.splits import person_folds
+from personare.evaluate.classifiers import standardized
 from personare.evaluate.identification import ATTACKERS, Trials
 
 __all__ = ["Fusion"]
@@ -25,48 +26,23 @@ class Fusion:
 
     **Guarantee**: no trial of a person has a part in the weights with which that person is named.
 
-    Attributes:
-        folds: In how many groups the people are left out.
-
     **Source**: score-level fusion by logistic regression as usual in speaker verification (N. Brümmer et al., IEEE
     TASLP 15(7), 2007); the split by person and the sign constraint are ours.
-
-    Example:
-        >>> Fusion().folds
-        5
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ()
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    folds: int = 5
+    folds: int = 5  # in how many groups the people are left out
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"fusion needs folds of at least 2, given {self.folds}. Try 5.")
+        check_options(self, at_least={"folds": 2})
 
     def __call__(
-        self, original: Evidence, released: Evidence, *, trials: Sequence[Trials], rng: np.random.Generator
+        self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator
     ) -> list[Trials]:
-        """Join the trials of each attacker.
-
-        Args:
-            original: Not used.
-            released: Not used.
-            trials: Of all attacks that name people.
-            rng: Which people are left out together.
-
-        Returns:
-            Trials of a joint attack.
-
-        Raises:
-            DataError: Fewer than two attacks could be run.
-        """
+        """Join the trials of each attacker; nothing else is looked at."""
         groups = [[t for t in trials if t.attacker == attacker] for attacker in ATTACKERS]
         if min(len(group) for group in groups) < 2:
             raise DataError("fusion needs at least two attacks that name people and could be run")
@@ -83,18 +59,7 @@ def _joined(group: Sequence[Trials], folds: Sequence[tuple[Sequence[str], Sequen
         practice, asked = np.isin(first.ids, train), np.isin(first.ids, test)
         weights = _weights(scores[:, practice], first.truth[practice])
         joint[asked] = np.tensordot(weights, scores[:, asked], axes=1)
-    spread = joint.std(axis=1, keepdims=True)
-    joint = (joint - joint.mean(axis=1, keepdims=True)) / np.where(spread > 1e-12, spread, np.inf)
-    return Trials(
-        attack="fusion",
-        attacker=first.attacker,
-        ids=first.ids,
-        subjects=first.subjects,
-        people=first.people,
-        scores=joint,
-        half=first.half,
-        missing=int((joint == 0).all(axis=1).sum()),
-    )
+    return replace(first, attack="fusion", scores=standardized(joint))
 
 
 def _weights(scores: Array, truth: Array) -> Array:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import norm
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array
 from personare.evaluate.membership import Signals
 
@@ -44,11 +44,7 @@ class LikelihoodRatio:
     pooled_below: int = 32
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.pooled_below < 2:
-            raise OptionError(
-                f"pooled_below must be at least 2 (a variance needs two models), given {self.pooled_below}."
-            )
+        check_options(self, at_least={"pooled_below": 2})
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logarithm of the ratio, or the z-score, (N,)."""

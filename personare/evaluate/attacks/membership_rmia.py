@@ -48,7 +48,6 @@ class RobustMembership:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.gamma < 1 or not 0 <= self.offline_a <= 1 or not self.temperature > 0:
             raise OptionError(
                 "RMIA needs gamma of at least 1, offline_a in [0, 1] and a temperature above 0, given "

@@ -7,12 +7,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.kinds import kinds_of_people
-from personare.evaluate.reading import Question, measure_reading, read_view
+from personare.core.errors import DataError, check_options
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Kernel
+from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
 from personare.evaluate.selftest import marked
-from personare.evaluate.trainers import Kernel
 from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
@@ -28,15 +27,7 @@ class ModelAttributes:
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
 
-    Attributes:
-        folds: In how many groups people are left out; up to eight people, each alone.
-        fewest: Least people of each kind; with fewer the attribute is not read.
-
     **Source**: ours; kernel classifiers, balanced accuracy, so that guessing is one half.
-
-    Example:
-        >>> ModelAttributes().fewest
-        2
     """
 
     question: ClassVar = "infer"
@@ -44,16 +35,11 @@ class ModelAttributes:
     modality: ClassVar[str] = "model"
     views: ClassVar[tuple[str, ...]] = ()
 
-    folds: int = 6
-    fewest: int = 2
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    fewest: int = 2  # least people of each kind; with fewer the attribute is not read
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.fewest < 1:
-            raise OptionError(
-                "model_attributes needs folds of at least 2 and fewest of at least 1, given "
-                f"{self.folds} and {self.fewest}."
-            )
+        check_options(self, at_least={"folds": 2, "fewest": 1})
 
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
@@ -63,12 +49,9 @@ class ModelAttributes:
         Args:
             seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
                 ``answers`` (probabilities).
-            raw: (N, D) numbers that describe the recordings before the model.
+            raw: (N, D) numbers that describe the recordings before the model: the baseline.
             table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
             rng: Folds, bootstrap.
-
-        Returns:
-            Risks; the baseline is the same attack on ``raw``, the control guessing.
         """
         rows: list[Result] = []
         for name in ("sex", "age"):
@@ -85,9 +68,9 @@ class ModelAttributes:
             raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
         try:
             known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
-            shown = Evidence(table=known, views={_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
-            question = Question(view=_VIEW, label="attribute", folds=self.folds)
-            reading = read_view(shown, shown, question, Kernel(describe=lambda row: [row]), rng=rng)[0]
+            shown = Batch.of(known, {_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
+            question = Task(view=_VIEW, label="attribute", folds=self.folds)
+            reading = read_view(shown, shown, question, Kernel(), rng=rng)[0]
         except DataError as error:
             return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
         found = measure_reading(reading, method, modality="", rng=rng)[0]

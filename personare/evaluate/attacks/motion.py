@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Array
-from personare.evaluate.motion import describe_motion
-from personare.evaluate.people import VectorEnroller
+from personare.evaluate.classifiers import Clips, Kernel
+from personare.evaluate.clips import describe_motion
 
 __all__ = ["Motion"]
 
@@ -23,28 +22,13 @@ class Motion:
 
     **Source**: the threat after "expression and jaw motion alone name people" (arXiv:2510.11223, 2025); the
     statistics and the kernel classifier are ours.
-
-    Example:
-        >>> Motion().views
-        ('blendshapes', 'landmarks')
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "landmarks")
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> VectorEnroller:
-        """Nothing is learned before enrollment.
-
-        Args:
-            clips: (F, 52) blendshapes or (F, 478, 2) landmarks by recording.
-            subjects: Who is in them.
-            rng: Not used.
-        """
-        return VectorEnroller(describe=describe_motion)
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Nothing is learned before enrollment from (F, 52) blendshapes or (F, 478, 2) landmarks."""
+        return Kernel(describe=describe_motion)

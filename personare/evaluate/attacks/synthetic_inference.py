@@ -6,10 +6,9 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import OptionError
-from personare.core.types import Array, Result
-from personare.evaluate.control import risk_rows
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.errors import check_options
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["AttributeInference"]
 
@@ -23,15 +22,7 @@ class AttributeInference:
     What is true of people in general is guessed of people who were not learned from as well; only what is guessed
     better counts. The naive guess is always the same: the value that is most frequent among the synthetic recordings.
 
-    Attributes:
-        secrets: Most columns that are guessed, drawn at random.
-        tolerance: A number is guessed if it is off by at most so many of the cohort's standard deviations.
-
     **Source**: the third criterion of WP216; the attack is ours.
-
-    Example:
-        >>> AttributeInference().tolerance
-        0.1
     """
 
     question: ClassVar = "infer"
@@ -39,18 +30,13 @@ class AttributeInference:
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
-    secrets: int = 12
-    tolerance: float = 0.1
+    secrets: int = 12  # most columns that are guessed, drawn at random
+    tolerance: float = 0.1  # A number is guessed if it is off by at most so many of the cohort's standard deviations
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.secrets < 1 or not self.tolerance > 0:
-            raise OptionError(
-                "synthetic_inference needs secrets of at least 1 and a tolerance above 0, given "
-                f"{self.secrets} and {self.tolerance}."
-            )
+        check_options(self, at_least={"secrets": 1}, above={"tolerance": 0})
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""
         told = np.flatnonzero(case.real.values.std(axis=0) > 0)
         columns = rng.choice(told, min(self.secrets, len(told)), replace=False)
@@ -59,14 +45,12 @@ class AttributeInference:
         if len(np.unique(case.real.labels)) > 1:
             usual = np.bincount(np.maximum(case.synthetic.labels, 0)).argmax()
             naive = case.real.labels == usual
-            rows += risk_rows(
-                "infer", "synthetic_inference_label", _by_person(labels, case), _by_person(naive, case), case
-            )
+            rows += risk_rows("infer", "synthetic_inference_label", case.by_person(labels), case.by_person(naive), case)
         if len(columns) and case.real.values.shape[1] > 1:
             constant = [self._usual(case.synthetic.values[:, c]) for c in columns]
             naive = (np.abs(case.real.values[:, columns] - constant) <= self.tolerance).mean(axis=1)
             rows += risk_rows(
-                "infer", "synthetic_inference_values", _by_person(values, case), _by_person(naive, case), case
+                "infer", "synthetic_inference_values", case.by_person(values), case.by_person(naive), case
             )
         return rows
 
@@ -89,7 +73,3 @@ class AttributeInference:
         known = np.sort(column)
         within = np.searchsorted(known, known + 2 * self.tolerance, "right") - np.arange(len(known))
         return float(known[within.argmax()] + self.tolerance)
-
-
-def _by_person(successes: Array, case: SyntheticCase) -> Array:
-    return np.asarray(np.bincount(case.real.people, weights=successes) / np.bincount(case.real.people))

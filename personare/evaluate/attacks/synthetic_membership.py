@@ -7,10 +7,8 @@ import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Result, Spend
-from personare.evaluate.densities import normal_density
-from personare.evaluate.described import nearest
-from personare.evaluate.shadow_generators import judge_people
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.evaluate.synthetic import judge_people, normal_density
+from personare.evaluate.synthetic_case import SyntheticCase, nearest
 
 __all__ = ["DensityRatio"]
 
@@ -35,10 +33,6 @@ class DensityRatio:
     **Source**: B. van Breugel, H. Sun, Z. Qian, M. van der Schaar, "Membership inference attacks against synthetic
     data through overfitting detection", AISTATS 2023 (arXiv 2302.12580). Changed: people instead of records, nearest
     neighbors instead of kernels or flows, everybody else as the reference.
-
-    Example:
-        >>> DensityRatio().estimator
-        'neighbor'
     """
 
     question: ClassVar = "member"
@@ -49,29 +43,18 @@ class DensityRatio:
     estimator: Literal["neighbor", "normal"] = "neighbor"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.estimator not in ("neighbor", "normal"):
             raise OptionError(f"estimator must be 'neighbor' or 'normal', given {self.estimator!r}.")
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
-        """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over all people and the most exposed.
-
-        Args:
-            case: The release and the real people.
-            rng: Groups, bootstrap.
-            claim: The privacy the generator was trained with; draws the bound.
-        """
-        ratio = _neighbor(case) if self.estimator == "neighbor" else _normal(case, rng)
-        counts = np.bincount(case.real.people)
-        scores = np.bincount(case.real.people, weights=ratio) / counts  # (P,)
+        """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the most exposed."""
+        if self.estimator == "neighbor":  # the constant of the dimension and of the set's size is the same for all
+            own = nearest(case.real, case.synthetic)
+            ratio = np.log(np.maximum(case.alone, _TINY)) - np.log(np.maximum(own, _TINY))
+        else:
+            ratio = _normal(case, rng)
         name = f"synthetic_membership_{self.estimator}"
-        return judge_people(name, scores, case.inside, case.exposed, claim=claim, rng=rng)
-
-
-def _neighbor(case: SyntheticCase) -> Array:
-    """Return (N,) log ratios; the constant of the dimension and of the set's size is the same for all."""
-    own = nearest(case.real, case.synthetic)
-    return np.asarray(np.log(np.maximum(case.alone, _TINY)) - np.log(np.maximum(own, _TINY)))
+        return judge_people(name, case.by_person(ratio), case.inside, case.exposed, claim=claim, rng=rng)
 
 
 def _normal(case: SyntheticCase, rng: np.random.Generator) -> Array:

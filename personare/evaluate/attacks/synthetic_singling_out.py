@@ -6,9 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.types import Array, Result
-from personare.evaluate.control import risk_rows
-from personare.evaluate.synthetic_case import SyntheticCase
+from personare.core.types import Array, Result, Spend
+from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["SinglingOut"]
 
@@ -23,17 +22,8 @@ class SinglingOut:
     ``weight`` were the columns independent: what guesses fit by luck, people who were not learned from show. The naive
     guess takes each column's value from another synthetic recording.
 
-    Attributes:
-        guesses: How many.
-        columns: Most columns in a guess.
-        weight: How unlikely a guess is to fit.
-
     **Source**: the first criterion of WP216; that a guess must be unlikely to fit: A. Cohen, K. Nissim, "Towards
     formalizing the GDPR's notion of singling out", PNAS 117(15), 2020 (arXiv 1904.06009). The attack is ours.
-
-    Example:
-        >>> SinglingOut().columns
-        16
     """
 
     question: ClassVar = "identify"
@@ -41,19 +31,18 @@ class SinglingOut:
     modality: ClassVar[str] = "synthetic"
     views: ClassVar[tuple[str, ...]] = ()
 
-    guesses: int = 300
-    columns: int = 16
-    weight: float = 1e-10
+    guesses: int = 300  # how many
+    columns: int = 16  # most columns in a guess
+    weight: float = 1e-10  # how unlikely a guess is to fit
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.guesses < 1 or self.columns < 1 or not 0 < self.weight < 1:
             raise OptionError(
                 "synthetic_singling_out needs guesses and columns of at least 1 and weight in (0, 1), given "
                 f"{self.guesses}, {self.columns} and {self.weight}."
             )
 
-    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
+    def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
         told = case.synthetic.values.std(axis=0) > 0
         made, real = case.synthetic.values[:, told], case.real.values[:, told]

@@ -9,11 +9,10 @@ import torch
 
 from personare.core.errors import OptionError
 from personare.core.types import Array
+from personare.evaluate.classifiers import Clips, Cosine
 from personare.evaluate.clips import looped
-from personare.evaluate.people import EmbeddingEnroller
-from personare.learn.ecapa import Ecapa
 from personare.learn.loop import Budget, seeded, train
-from personare.learn.margin import MarginHead
+from personare.learn.networks import Ecapa, MarginHead
 
 __all__ = ["VoiceEcapa"]
 
@@ -26,34 +25,20 @@ class VoiceEcapa:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        steps: Batches of training; the same for originals and releases.
-        batch: Chunks a batch.
-        chunk_s: Length of a chunk, seconds.
-        channels: Width of the network, a multiple of 8.
-
     **Source**: B. Desplanques et al., "ECAPA-TDNN", INTERSPEECH 2020; margin 0.2, scale 30 and cosine scoring as the
     VoicePrivacy 2024 attacker; smaller, AdamW with one cycle.
-
-    Example:
-        >>> VoiceEcapa().views
-        ('logmel',)
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    steps: int = 250
-    batch: int = 24
-    chunk_s: float = 1.2
-    channels: int = 64
+    steps: int = 250  # batches of training; the same for originals and releases
+    batch: int = 24  # chunks a batch
+    chunk_s: float = 1.2  # length of a chunk, seconds
+    channels: int = 64  # width of the network, a multiple of 8
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.batch < 2 or self.channels % 8 or self.channels < 8 or not self.chunk_s >= 0.2:
             raise OptionError(
                 "voice_ecapa needs a batch of at least 2, channels that are a multiple of 8 and a chunk_s of at least "
@@ -61,16 +46,8 @@ class VoiceEcapa:
             )
         Budget(steps=self.steps)
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> EmbeddingEnroller:
-        """Train the network to tell the people of the clips apart.
-
-        Args:
-            clips: (T, bands) dB by recording.
-            subjects: Who is in them.
-            rng: Weights, chunks.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
+        """Train the network to tell the people of (T, bands) spectrograms in dB apart."""
         ready = [_ready(clip) for clip in clips.values()]
         people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
         frames = round(100 * self.chunk_s)
@@ -86,7 +63,7 @@ class VoiceEcapa:
             head = MarginHead(embedding=96, people=len(people))
             net.add_module("margin_head", head)  # so that both are trained
             train(net, draw, head.loss, budget=Budget(steps=self.steps, learning_rate=2e-3), rng=rng)
-        return EmbeddingEnroller(embed=lambda asked: _embed(net, asked, frames))
+        return Cosine(embed=lambda asked: _embed(net, asked, frames))
 
 
 def _ready(clip: Array) -> Array:

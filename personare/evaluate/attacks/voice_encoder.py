@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import MissingModelError
-from personare.core.types import Array, Evidence, Result
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Clips, Kernel, unit
 from personare.evaluate.clips import looped, usable_clips
 from personare.evaluate.metrics import mean_over_people
-from personare.evaluate.people import VectorEnroller, unit
 
 __all__ = ["VoiceEncoder"]
 
@@ -26,61 +26,36 @@ class VoiceEncoder:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Raises:
-        MissingModelError: The package is not installed.
-
     **Source**: Resemblyzer (Resemble AI), a generalized end-to-end speaker encoder (L. Wan et al., ICASSP 2018).
-
-    Example:
-        >>> VoiceEncoder().views
-        ('waveform',)
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("waveform",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> VectorEnroller:
-        """Load the network; nothing is learned before enrollment.
-
-        Args:
-            clips: (N,) samples at 16 kHz by recording.
-            subjects: Not used.
-            rng: Not used.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Load the network for (N,) samples at 16 kHz; nothing is learned before enrollment."""
         encode = _encoder()
-        return VectorEnroller(describe=lambda clip: [encode(clip)], standardize=False)
+        return Kernel(describe=lambda clip: [encode(clip)], standardize=False)
 
-    def compare(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Return ``r1`` and ``r2``.
-
-        Args:
-            original: Recordings before, with ``waveform`` and ``emotion``.
-            released: The same after.
-            rng: Bootstrap.
-        """
+    def compare(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Return ``r1`` and ``r2``, cosine similarities; ``original`` has the ``emotion``."""
         encode = _encoder()
         after = {i: encode(clip) for i, clip in usable_clips(released, "waveform").items()}
         before = after
         if released is not original:
             before = {i: encode(clip) for i, clip in usable_clips(original, "waveform").items()}
-        table = original.table.assign(emotion=original.table.get("emotion", ""))
-        ids = [i for i in table.index if i in before and i in after]
-        people = table.loc[ids, "subject"].astype(str).to_numpy()
-        mood = table.loc[ids, "emotion"].astype(str).to_numpy()
-        r1 = [
-            np.mean(s) if len(s) else np.nan
-            for k, i in enumerate(ids)
-            for s in [
-                [float(after[i] @ after[j]) for m, j in enumerate(ids) if people[m] == people[k] and mood[m] != mood[k]]
-            ]
-        ]
+        moods = [""] * len(original)
+        if original.table is not None and "emotion" in original.table:
+            moods = original.table["emotion"].astype(str).tolist()
+        there = np.array([i in before and i in after for i in original.ids], dtype=bool)
+        ids = [i for i, seen in zip(original.ids, there, strict=True) if seen]
+        people, mood = original.subjects[there], np.array(moods, dtype=str)[there]
+        r1 = []
+        for i, person, felt in zip(ids, people, mood, strict=True):
+            others = [ids[m] for m in np.flatnonzero((people == person) & (mood != felt))]
+            r1.append(np.mean([float(after[i] @ after[j]) for j in others]) if others else np.nan)
         r2 = [float(before[i] @ after[i]) for i in ids]
         return [_row(name, np.array(v, dtype=float), people, rng) for name, v in (("r1", r1), ("r2", r2))]
 
@@ -108,10 +83,7 @@ def _row(name: str, values: Array, people: Array, rng: np.random.Generator) -> R
         question="link",
         method="voice_encoder",
         figure=name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        **found.columns,
         unit="cosine",
         better="lower",
         reason="" if found.n else "not measured: it takes several emotions of a person",

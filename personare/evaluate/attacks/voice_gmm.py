@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array
-from personare.evaluate.kernels import KernelClassifier, learn_classes
+from personare.evaluate.classifiers import Clips, KernelClassifier, learn_classes, standardized
 
 __all__ = ["VoiceGmm"]
 
@@ -30,52 +30,25 @@ class VoiceGmm:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        components: Gaussians in the mixture.
-        relevance: Frames' worth of belief in everybody's mixture when adapting it to a person.
-        stride: Every which frame is used; neighbors (10 ms) are alike.
-
     **Source**: D. Reynolds, T. Quatieri, R. Dunn, "Speaker verification using adapted Gaussian mixture models", Digital
     Signal Processing 10, 2000; W. Campbell, D. Sturim, D. Reynolds, "Support vector machines using GMM supervectors
     for speaker verification", IEEE SPL 13(5), 2006. Ours: kernel ridge regression instead of a support vector
     machine, linear scoring, and the choice of normalization on enrollment data.
-
-    Example:
-        >>> VoiceGmm(components=8).views
-        ('mfcc',)
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("mfcc",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    components: int = 64
-    relevance: float = 16.0
-    stride: int = 2
+    components: int = 64  # Gaussians in the mixture
+    relevance: float = 16.0  # frames' worth of belief in everybody's mixture when adapting it to a person
+    stride: int = 2  # every which frame is used; neighbors (10 ms) are alike
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.components < 2 or self.stride < 1:
-            raise OptionError(
-                "voice_gmm needs components of at least 2 and a stride of at least 1, "
-                f"given {self.components} and {self.stride}."
-            )
-        if not self.relevance > 0:
-            raise OptionError(f"voice_gmm's relevance must be above 0, given {self.relevance}. Try 16.")
+        check_options(self, at_least={"components": 2, "stride": 1}, above={"relevance": 0})
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> "_Background":
-        """Learn everybody's mixture, with and without each clip's mean.
-
-        Args:
-            clips: (T, D) cepstra by recording.
-            subjects: Not used: the background is everybody's.
-            rng: Where the mixtures start.
-        """
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Background":
+        """Learn everybody's mixture of (T, D) cepstra, with and without each clip's mean."""
         return _Background(
             options=self,
             mixtures=tuple(
@@ -146,7 +119,7 @@ class _Background:
             for centred, mixture in zip((False, True), self.mixtures, strict=True)
         ]
 
-    def descriptions(self, clips: Mapping[str, Array], found: list[list[_Statistics]]) -> list[Array]:
+    def descriptions(self, clips: Clips, found: list[list[_Statistics]]) -> list[Array]:
         """Return adapted means under both mixtures, (N, C * D) each, and what means alone cannot say, (N, 2 C + 2 D).
 
         If people sound so different that each has Gaussians of their own, the adapted means of all are everybody's
@@ -158,9 +131,7 @@ class _Background:
         plain = np.stack([np.concatenate([r.mean(axis=0), r.std(axis=0)]) for r in rows])
         return [*vectors, np.hstack([shares, plain])]
 
-    def enroll(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> "_Speakers":
+    def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Speakers":
         """Adapt the mixtures to each person."""
         found = [self.statistics(clip) for clip in clips.values()]
         labels = np.array([subjects[name] for name in clips])
@@ -169,14 +140,9 @@ class _Background:
             learn_classes([rows], labels.tolist(), standardize=k == 2, radial=k == 2)
             for k, rows in enumerate(descriptions)
         ]
+        owned = [[clip for clip, who in zip(found, labels, strict=True) if who == p] for p in np.unique(labels)]
         shifts = [
-            np.stack(
-                [
-                    self._shift(m, [f[k] for f, who in zip(found, labels, strict=True) if who == p])
-                    for p in np.unique(labels)
-                ]
-            )
-            for k, m in enumerate(self.mixtures)
+            np.stack([self._shift(m, [clip[k] for clip in own]) for own in owned]) for k, m in enumerate(self.mixtures)
         ]
         return _Speakers(background=self, classifiers=classifiers, shifts=shifts)
 
@@ -198,20 +164,15 @@ class _Speakers:
     classifiers: list[KernelClassifier]
     shifts: list[Array]
 
-    def __call__(self, clips: Mapping[str, Array]) -> Array:
+    def __call__(self, clips: Clips) -> Array:
         """Score clips against everybody enrolled; what named left-out enrollment clips better counts more."""
         found = [self.background.statistics(clip) for clip in clips.values()]
         descriptions = self.background.descriptions(clips, found)
         total = np.zeros((len(found), len(self.classifiers[0].classes)))
         for k, (classifier, rows) in enumerate(zip(self.classifiers, descriptions, strict=True)):
             belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
-            total += belief * _standardized(classifier([rows]))
+            total += belief * standardized(classifier([rows]))
             if k < len(self.shifts):
                 ratio = [self.shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in found]
-                total += belief * _standardized(np.stack(ratio))
+                total += belief * standardized(np.stack(ratio))
         return total
-
-
-def _standardized(scores: Array) -> Array:
-    spread = scores.std(axis=1, keepdims=True)
-    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 1e-12, spread, np.inf))

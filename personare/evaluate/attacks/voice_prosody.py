@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Array
-from personare.evaluate.people import VectorEnroller
+from personare.evaluate.classifiers import Clips, Kernel
 
 __all__ = ["VoiceProsody"]
 
@@ -20,32 +19,13 @@ class VoiceProsody:
 
     **Source**: functionals as in ``features/functionals.py``; kernel ridge regression with settings chosen by leaving
     enrollment clips out.
-
-    Example:
-        >>> VoiceProsody().views
-        ('functionals',)
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
-    def fit(
-        self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator
-    ) -> VectorEnroller:
-        """Nothing is learned before enrollment: the functionals are what they are.
-
-        Args:
-            clips: (1, D) functionals by recording.
-            subjects: Who is in them.
-            rng: Not used.
-        """
-        return VectorEnroller(describe=_describe)
-
-
-def _describe(clip: Array) -> list[Array]:
-    return [np.asarray(clip[0], dtype=float)]
+    def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
+        """Nothing is learned before enrollment from (1, D) functionals: they are what they are."""
+        return Kernel(describe=lambda clip: [np.asarray(clip[0], dtype=float)])

@@ -6,9 +6,9 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.clips import measure_pairs, shown
 from personare.evaluate.metrics import mean_over_people
-from personare.evaluate.pairs import measure_pairs
 from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Expression"]
@@ -25,35 +25,21 @@ class Expression:
 
     **Guarantee**: a recording without a face to compare is left out and counted in the reason, never taken as 0.
 
-    Attributes:
-        moving: Least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts.
-
     **Source**: correlation of face motion in time as used to judge video anonymizers (e.g. BLANKET, 2025); the
     selection of blendshapes is ours.
-
-    Example:
-        >>> Expression().views
-        ('blendshapes',)
     """
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes",)
 
-    moving: float = 0.03
+    moving: float = 0.03  # least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not 0 < self.moving < 1:
             raise OptionError(f"expression's moving must be between 0 and 1, given {self.moving}. Try 0.03.")
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``correlation`` and ``face_seen``.
-
-        Args:
-            original: Recordings before, with ``blendshapes`` (F, 52), rows of NaN where no face is seen.
-            released: The same after.
-            rng: Mismatched pairs, bootstrap.
-        """
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``correlation`` and ``face_seen`` of ``blendshapes`` (F, 52), rows of NaN where no face is seen."""
         try:
             kept = measure_pairs(
                 original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
@@ -64,7 +50,7 @@ class Expression:
 
     def _correlation(self, before: Array, after: Array) -> float:
         length = min(len(before), len(after))
-        a, b = (rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)] for rows in (before, after))
+        a, b = (rows[_places(rows, length)] for rows in (before, after))
         seen = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
         if seen.sum() < _FEWEST:
             return float("nan")
@@ -79,25 +65,21 @@ class Expression:
         return float(np.where(still, 0, together).mean())
 
 
-def _seen(original: Evidence, released: Evidence, rng: np.random.Generator) -> Result:
+def _seen(original: Batch, released: Batch, rng: np.random.Generator) -> Result:
     """Share of frames with a face in the original in which the release still shows one."""
-    before, after = original.views.get("blendshapes", {}), released.views.get("blendshapes", {})
-    asked = [i for i in original.table.index if i in set(released.table.index) and i in before and i in after]
-    shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i in asked])
+    before, after = original.clips("blendshapes"), released.clips("blendshapes")
+    asked = [(i, who) for i, who in shown(original, released) if i in before and i in after]
+    shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i, _ in asked])
     if not np.isfinite(shares).any():
         why = DataError("no face could be read in the originals")
         return unmeasured("expression", "read", why, figure="face_seen", modality="video")
-    subjects = original.table.loc[asked, "subject"].astype(str).to_numpy()
-    found = mean_over_people(shares, subjects, rng=rng)
+    found = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
     return Result(
         modality="video",
         question="read",
         method="expression",
         figure="face_seen",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        **found.columns,
     )
 
 
@@ -105,8 +87,10 @@ def _share(before: Array, after: Array) -> float:
     length = min(len(before), len(after))
     if length == 0:
         return float("nan")
-    a, b = (
-        np.isfinite(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)]).all(axis=1)
-        for rows in (before, after)
-    )
+    a, b = (np.isfinite(rows[_places(rows, length)]).all(axis=1) for rows in (before, after))
     return float((a & b).sum() / a.sum()) if a.any() else float("nan")
+
+
+def _places(rows: Array, length: int) -> Array:
+    """Return ``length`` frames spread evenly over a clip."""
+    return np.round(np.linspace(0, len(rows) - 1, length)).astype(int)

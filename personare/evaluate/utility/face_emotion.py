@@ -1,17 +1,16 @@
 """Reads the emotion from the face: from its motion, and from the picture itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.clips import evenly
-from personare.evaluate.motion import describe_motion
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
-from personare.evaluate.trainers import Discriminant, Kernel, Svm
+from personare.core.errors import check_options
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Kernel, Train, discriminant, svm
+from personare.evaluate.clips import describe_motion, evenly
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotion"]
 
@@ -25,64 +24,34 @@ class FaceEmotion:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        pictures: How many of a clip's pictures are looked at.
-
     **Source**: histograms of oriented gradients after N. Dalal, B. Triggs, CVPR 2005; kernel classifiers and the
     statistics of motion are ours.
-
-    Example:
-        >>> FaceEmotion().views
-        ('blendshapes', 'crops')
     """
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "crops")
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    pictures: int = 6
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    pictures: int = 6  # how many of a clip's pictures are looked at
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.pictures < 1:
-            raise OptionError(
-                f"face_emotion needs folds of at least 2 and pictures of at least 1, given {self.folds} and "
-                f"{self.pictures}."
-            )
+        check_options(self, at_least={"folds": 2, "pictures": 1})
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``blendshapes`` (F, 52), ``crops`` (F, H, W, 3) and the label.
-            released: The same after.
-            rng: Folds, bootstrap.
-        """
-        motion = Question(view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion)
-        adapted = Question(
-            view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion, adapt=True
-        )
-        readers = (
-            ("face_emotion_motion", motion, Svm()),
-            ("face_emotion_adapted", adapted, Discriminant()),
-            (
-                "face_emotion_pixels",
-                Question(view="crops", folds=self.folds, label=self.label, kind=self.kind),
-                Kernel(describe=self._pictures),
-            ),
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""
+        pictures = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind)
+        # which tracks move together says more of the person than of the emotion
+        motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
+        readers: tuple[tuple[str, Task, Train], ...] = (
+            ("face_emotion_motion", motion, svm()),
+            ("face_emotion_adapted", replace(motion, adapt=True), discriminant()),
+            ("face_emotion_pixels", pictures, Kernel(describe=self._pictures)),
         )
         rows: list[Result] = []
-        for name, question, train in readers:
-            try:
-                for reading in read_view(original, released, question, train, rng=rng):
-                    rows += measure_reading(reading, name, modality="video", rng=rng)
-            except DataError as error:
-                rows += unread(name, error, modality="video")
+        for name, task, train in readers:
+            rows += read_and_measure(name, original, released, task, train, modality="video", rng=rng)
         return rows
 
     def _pictures(self, clip: Array) -> list[Array]:
@@ -93,11 +62,6 @@ class FaceEmotion:
         small = np.stack([cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA) for p in grey]).astype(float)
         light = np.concatenate([small.mean(axis=0).ravel(), small.std(axis=0).ravel()])
         return [np.concatenate([gradients.mean(axis=0), gradients.std(axis=0)]), light - light.mean()]
-
-
-def _motion(clip: Array) -> Array:
-    """Geometry and dynamics; which tracks move together says more of the person than of the emotion."""
-    return np.concatenate(describe_motion(clip)[:2])
 
 
 def _gradients(grey: Array) -> Array:

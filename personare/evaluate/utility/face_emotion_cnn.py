@@ -6,12 +6,11 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.errors import check_options
+from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import evenly
 from personare.evaluate.networks import CnnReader
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
-from personare.learn.loop import Budget
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotionCnn"]
 
@@ -25,48 +24,25 @@ class FaceEmotionCnn:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        steps: Batches of training; the same for originals and releases.
-
     **Source**: ours, the role of the 2024 USC pipeline's off-the-shelf reader; trained on this cohort.
-
-    Example:
-        >>> FaceEmotionCnn().views
-        ('crops',)
     """
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops",)
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 4
-    steps: int = 200
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 4  # in how many groups people are left out; up to eight people, each alone
+    steps: int = 200  # batches of training; the same for originals and releases
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"face_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
-        Budget(steps=self.steps)
+        check_options(self, at_least={"folds": 2, "steps": 2})
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``crops`` (F, H, W, 3) uint8 and the label.
-            released: The same after.
-            rng: Folds, weights, pictures, bootstrap.
-        """
-        question = Question(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(channels=1, varied=_picture, views=_pictures, steps=self.steps)
-        try:
-            readings = read_view(original, released, question, reader, rng=rng)
-        except DataError as error:
-            return unread("face_emotion_cnn", error, modality="video")
-        return [row for r in readings for row in measure_reading(r, "face_emotion_cnn", modality="video", rng=rng)]
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""
+        task = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
+        reader = CnnReader(varied=_picture, views=lambda clip: clip[:, None], steps=self.steps)  # (F, 1, size, size)
+        return read_and_measure("face_emotion_cnn", original, released, task, reader, modality="video", rng=rng)
 
 
 def _ready(clip: Array) -> Array:
@@ -82,7 +58,3 @@ def _picture(clip: Array, rng: np.random.Generator) -> Array:
     picture = clip[int(rng.integers(len(clip)))]
     picture = picture[:, ::-1] if rng.random() < 0.5 else picture
     return np.ascontiguousarray(np.roll(picture, rng.integers(-3, 4, size=2), axis=(0, 1))[None])
-
-
-def _pictures(clip: Array) -> Array:
-    return clip[:, None]  # (F, 1, size, size)

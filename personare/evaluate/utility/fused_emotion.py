@@ -1,18 +1,16 @@
 """Reads the emotion from face and voice together: the fixed 60-40 vote, and weights learned on other people."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.types import Array, Batch, Result
 from personare.data.splits import person_folds
-from personare.evaluate.choice import quality
-from personare.evaluate.motion import describe_motion
-from personare.evaluate.reading import Question, Reading, measure_reading, read_view, unread
-from personare.evaluate.trainers import Svm
+from personare.evaluate.classifiers import svm
+from personare.evaluate.clips import describe_motion
+from personare.evaluate.reading import Reading, Task, measure_reading, quality, read_view, unread
 
 __all__ = ["FusedEmotion"]
 
@@ -28,54 +26,37 @@ class FusedEmotion:
 
     **Guarantee**: no reader was trained on the person that it reads, and no weight was learned on that person's clips.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        face_share: Weight of the face in the fixed vote.
-
     **Source**: late fusion as in the 2024 USC pipeline, whose text does not say which channel has the 60 %.
-
-    Example:
-        >>> FusedEmotion().face_share
-        0.6
     """
 
     modality: ClassVar[str] = "audio+video"
     views: ClassVar[tuple[str, ...]] = ("functionals", "blendshapes")
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    face_share: float = 0.6
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    face_share: float = 0.6  # weight of the face in the fixed vote
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.folds < 2 or not 0 <= self.face_share <= 1:
             raise OptionError(
                 "fused_emotion needs folds of at least 2 and a face_share between 0 and 1, "
                 f"given {self.folds} and {self.face_share}."
             )
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``functionals``, ``blendshapes`` and the label.
-            released: The same after.
-            rng: Folds, bootstrap.
-        """
-        questions: Mapping[str, Question] = {
-            "voice": Question(view="functionals", folds=self.folds, label=self.label, kind=self.kind),
-            "face": Question(view="blendshapes", folds=self.folds, label=self.label, kind=self.kind, describe=_motion),
-        }
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``functionals`` (1, D) and ``blendshapes`` (F, 52)."""
+        voice_task = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
+        face_task = replace(
+            voice_task, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2])
+        )
         names = ("fused_emotion_60_40", "fused_emotion_stacked")
         try:
-            found = {channel: read_view(original, released, q, Svm(), rng=rng) for channel, q in questions.items()}
+            voices, faces = (read_view(original, released, t, svm(), rng=rng) for t in (voice_task, face_task))
         except DataError as error:
             return [row for name in names for row in unread(name, error, modality="audio+video")]
         rows: list[Result] = []
-        for voice, face in zip(found["voice"], found["face"], strict=True):
+        for voice, face in zip(voices, faces, strict=True):
             fixed = np.full(len(voice.ids), self.face_share)
             for name, share in zip(names, (fixed, self._stacked(voice, face, rng)), strict=True):
                 joint = share[:, None] * face.likely + (1 - share[:, None]) * voice.likely
@@ -93,8 +74,3 @@ class FusedEmotion:
             best = np.flatnonzero(np.array(found) >= max(found) - 1e-9)
             shares[ask] = _WEIGHTS[best].mean()  # a plateau's middle is less of an accident than its edge
         return shares
-
-
-def _motion(clip: Array) -> Array:
-    parts: Sequence[Array] = describe_motion(clip)[:2]
-    return np.concatenate(parts)

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.pairs import measure_pairs
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.clips import measure_pairs
 from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["Prosody"]
@@ -25,35 +25,21 @@ class Prosody:
 
     **Guarantee**: a recording without a melody to compare is left out and counted in the reason, never taken as 0.
 
-    Attributes:
-        lag_s: Largest shift tried, either way.
-
     **Source**: pitch correlation of the VoicePrivacy evaluation plans 2020 and 2022; our pitch tracker, and one shift
     for both contours.
-
-    Example:
-        >>> Prosody().views
-        ('prosody',)
     """
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("prosody",)
 
-    lag_s: float = 0.1
+    lag_s: float = 0.1  # largest shift tried, either way
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not 0 <= self.lag_s <= 1:
             raise OptionError(f"prosody's lag_s must be from 0 to 1 second, given {self.lag_s}. Try 0.1.")
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure both correlations.
-
-        Args:
-            original: Recordings before, with ``prosody`` (T, 2): pitch in Hz and level in dB, every 10 ms.
-            released: The same after.
-            rng: Mismatched pairs, bootstrap.
-        """
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure both correlations of ``prosody`` (T, 2): pitch in Hz and level in dB, every 10 ms."""
         figures: Mapping[str, Callable[[Array, Array], float]] = {
             "rho_f0": lambda a, b: self._correlation(a, b, 0),
             "rho_level": lambda a, b: self._correlation(a, b, 1),

@@ -1,6 +1,6 @@
 """Reads which sentence was said: where sentences repeat, this stands in for the word error rate."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,10 +9,10 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
-from personare.evaluate.reading import Clips, Predict, Question, measure_reading, read_view, unread
-from personare.evaluate.warping import warped_distances
+from personare.core.errors import check_options
+from personare.core.types import Array, Batch, Result
+from personare.evaluate.classifiers import Clips, Predict
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["Sentence"]
 
@@ -33,41 +33,22 @@ class Sentence:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        folds: In how many groups people are left out; up to eight people, each alone.
-
     **Source**: H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE TASSP
     26(1), 1978; as a stand-in for word errors ours. It says nothing of sentences that nobody else said.
-
-    Example:
-        >>> Sentence().views
-        ('logmel',)
     """
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
 
-    folds: int = 6
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"sentence needs folds of at least 2, given {self.folds}. Try 6.")
+        check_options(self, at_least={"folds": 2})
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure recall and accuracy of both kinds of reader.
-
-        Args:
-            original: Recordings before, with ``logmel`` (T, 64) dB and ``sentence``.
-            released: The same after.
-            rng: Folds, bootstrap.
-        """
-        question = Question(view="logmel", label="sentence", folds=self.folds, describe=_course)
-        try:
-            readings = read_view(original, released, question, _learn, rng=rng)
-        except DataError as error:
-            return unread("sentence", error, modality="audio")
-        return [row for r in readings for row in measure_reading(r, "sentence", modality="audio", rng=rng)]
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``logmel`` (T, 64) in dB."""
+        task = Task(view="logmel", label="sentence", folds=self.folds, describe=_course)
+        return read_and_measure("sentence", original, released, task, _learn, modality="audio", rng=rng)
 
 
 def _course(clip: Array) -> Array:
@@ -97,3 +78,49 @@ def _learn(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) ->
         return np.asarray(softmax(np.array(rows), axis=1))
 
     return classes, predict
+
+
+def warped_distances(clip: Array, templates: Sequence[Array]) -> Array:
+    """Return how far a clip (T, D) is from each of M templates (their own T, D) when both may be stretched.
+
+    (M,) mean Euclidean distance along the best path, steps of one in either or both directions.
+
+    Example:
+        >>> a = np.array([[0.0], [1.0], [2.0]])
+        >>> warped_distances(a, [np.repeat(a, 3, axis=0), a + 6]).round(1).tolist()
+        [0.0, 4.3]
+    """
+    lengths = np.array([len(t) for t in templates])
+    padded = np.zeros((len(templates), lengths.max(), clip.shape[1]))
+    for row, template in zip(padded, templates, strict=True):
+        row[: len(template)] = template
+    square = (clip**2).sum(axis=1)[:, None] + (padded**2).sum(axis=2)[:, None]  # (M, T, S)
+    local = np.sqrt(np.maximum(square - 2 * np.einsum("td,msd->mts", clip, padded, optimize=True), 0))
+    total = _accumulated(local)
+    return np.asarray(total[np.arange(len(templates)), lengths - 1] / (len(clip) + lengths))
+
+
+def _accumulated(local: Array) -> Array:
+    """Return the cost of the best path to the clip's last row, for each template column, (M, S)."""
+    count, rows, columns = local.shape
+    # diagonals of constant row + column depend on the two before them only: all pairs advance together
+    last = np.full((count, rows), np.inf)
+    before = np.full((count, rows), np.inf)
+    end = np.full((count, columns), np.inf)
+    for diagonal in range(rows + columns - 1):
+        first, stop = max(0, diagonal - columns + 1), min(rows, diagonal + 1)
+        index = np.arange(first, stop)
+        here = local[:, index, diagonal - index]
+        if diagonal == 0:
+            reach = np.zeros((count, 1))
+        else:
+            up = last[:, np.maximum(index - 1, 0)] + np.where(index > 0, 0, np.inf)
+            slant = before[:, np.maximum(index - 1, 0)] + np.where(index > 0, 0, np.inf)
+            # a slanted step passes two cells' worth of time, so it costs twice
+            reach = np.minimum(np.minimum(up, last[:, index]), slant + here)
+        now = np.full((count, rows), np.inf)
+        now[:, index] = here + reach
+        if stop == rows:
+            end[:, diagonal - rows + 1] = now[:, rows - 1]
+        before, last = last, now
+    return end

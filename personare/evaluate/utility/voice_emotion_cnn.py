@@ -5,12 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Evidence, Result
+from personare.core.errors import check_options
+from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import looped
 from personare.evaluate.networks import CnnReader
-from personare.evaluate.reading import Question, measure_reading, read_view, unread
-from personare.learn.loop import Budget
+from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["VoiceEmotionCnn"]
 
@@ -23,48 +22,25 @@ class VoiceEmotionCnn:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        steps: Batches of training; the same for originals and releases.
-
     **Source**: ours, the role of the 2024 USC pipeline's neural reader; trained on this cohort instead of another.
-
-    Example:
-        >>> VoiceEmotionCnn().views
-        ('logmel',)
     """
 
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 4
-    steps: int = 200
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 4  # in how many groups people are left out; up to eight people, each alone
+    steps: int = 200  # batches of training; the same for originals and releases
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"voice_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
-        Budget(steps=self.steps)
+        check_options(self, at_least={"folds": 2, "steps": 2})
 
-    def __call__(self, original: Evidence, released: Evidence, *, rng: np.random.Generator) -> list[Result]:
-        """Measure what both kinds of reader read: recall and accuracy; of numbers, their concordance.
-
-        Args:
-            original: Recordings before, with ``logmel`` (T, bands) dB and the label.
-            released: The same after.
-            rng: Folds, weights, windows, bootstrap.
-        """
-        question = Question(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(channels=1, varied=_window, views=_windows, steps=self.steps)
-        try:
-            readings = read_view(original, released, question, reader, rng=rng)
-        except DataError as error:
-            return unread("voice_emotion_cnn", error, modality="audio")
-        return [row for r in readings for row in measure_reading(r, "voice_emotion_cnn", modality="audio", rng=rng)]
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure what both kinds of reader read in ``logmel`` (T, bands) in dB."""
+        task = Task(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
+        reader = CnnReader(varied=_window, views=_windows, steps=self.steps)
+        return read_and_measure("voice_emotion_cnn", original, released, task, reader, modality="audio", rng=rng)
 
 
 def _ready(clip: Array) -> Array:

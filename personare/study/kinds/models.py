@@ -9,28 +9,34 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
+from personare.data.splits import (
+    as_published,
+    check_apart,
+    k_folds_with_validation,
+    leaky_random_9_1,
+    unseen_sentences,
+)
 from personare.evaluate.classification import judge_model
-from personare.evaluate.exposure import judge_membership
-from personare.evaluate.membership import Signals, split_halves
+from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
-from personare.learn.checkpoints import load_weights, save_weights
 from personare.learn.describing import describe_batch
-from personare.study.card import write_card
+from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
 from personare.study.opening import table
-from personare.study.parting import Parts, split_people
 from personare.study.study import Outcome, Study, measured, read_result, unseeded
 
 __all__ = ["Models"]
+
+_FOLDS = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,52 @@ class Models:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A batch by a protocol: what is learned from, what may be looked at meanwhile, what judges."""
+
+    train: Batch
+    validation: Batch
+    test: Batch
+
+
+def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
+    """Part a batch by a protocol (see ``ModelPlan``), and check that nobody leaks where nobody should.
+
+    ``table`` has the columns ``sentence`` and ``split``, by recording id, where a protocol asks for them.
+
+    Raises:
+        DataError: Too few people, or a label that the protocol needs is missing.
+    """
+    subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
+
+    def labels(name: str) -> dict[str, str]:
+        if name not in table or table.loc[list(batch.ids), name].isna().any():
+            raise DataError(
+                f"The protocol {protocol} needs the label '{name}' of every recording. Add it, or use another."
+            )
+        return dict(zip(batch.ids, table.loc[list(batch.ids), name].astype(str), strict=True))
+
+    if protocol == "leaky_random_9_1":
+        split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
+    elif protocol == "unseen_sentences":
+        split = unseen_sentences(subjects, labels("sentence"), _FOLDS, rng=rng)[0]
+        check_apart(split, subjects, labels("sentence"))
+    elif protocol == "published":
+        split = as_published(subjects, labels("split"), _FOLDS, rng=rng)
+        check_apart(split, subjects)
+    else:
+        classes = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))
+        split = k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
+        check_apart(split, subjects)
+    row = {name: i for i, name in enumerate(batch.ids)}
+
+    def part(ids: Sequence[str]) -> Batch:
+        return batch.take(np.array([row[name] for name in ids], dtype=int))
+
+    return Parts(train=part(split.train), validation=part(split.validation), test=part(split.test))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """One model of a study.
 
@@ -139,11 +191,9 @@ class Model:
         private = getattr(self.learner, "epsilon", None) is not None
         predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")))
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
-        tensors, about = predictor.state()
-        kept = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
-        save_weights(
-            make_folder(folder) / "model.safetensors", kept, {**about, "personare": json.dumps(asdict(self.row))}
-        )
+        tensors, about = state_of(predictor)
+        said = {**about, "personare": json.dumps(asdict(self.row))}
+        save_weights(make_folder(folder) / "model.safetensors", tensors, said)
         self.study.note(self.row, predictor.spends)
         return {
             "cohort": str(self.study.cohort.root.resolve()),
@@ -233,5 +283,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
     learner = registry.create("personare.train", model.method, dict(model.options))
-    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
-    return learner.restore(arrays, about), model
+    return restored(learner, tensors, about), model

@@ -19,9 +19,8 @@ from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
 from personare.features.locations import Locations, locate_live
 from personare.features.tracks import gather, has_landmarker, observe
-from personare.study.admission import admit
 from personare.study.lineage import ORIGINAL, note_sources
-from personare.study.opening import table
+from personare.study.opening import admit, table
 from personare.study.plan import StudyPlan
 from personare.study.study import Outcome, Study, read_result
 
@@ -259,5 +258,5 @@ def _hide(
 ) -> Mapping[str, Any]:
     recording, sources, targets = item
     locate = _locate(locations, disguise.needs_landmarks(), recording)
-    hidden = anonymize_recording(recording, sources, targets, disguise, masks, (seed, locate))
+    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
     return {**asdict(hidden), "files": {track: str(path) for track, path in hidden.files.items()}}

@@ -10,21 +10,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from personare.core import registry
 from personare.core.errors import OptionError
 from personare.core.protocols import Representation, Transform
+from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.roles import usual_tracks
-from personare.evaluate.carriers import identity_carriers
-from personare.evaluate.representations import judge_representation
-from personare.evaluate.transfer import transfer
+from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
-from personare.learn.checkpoints import save_weights
-from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.cards import Sheet, write_datasheet
 from personare.study.opening import Opening, Written, building, part_people, table
 from personare.study.plan import TransferPlan
 from personare.study.study import Outcome, Study, measured, unseeded
@@ -194,10 +191,9 @@ def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, tran
         for subject, target in zip(shown.subjects, shown.labels, strict=True)
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
-    tensors, state = transform.state()
-    weights = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in tensors.items()}
+    tensors, state = state_of(transform)
     note = {"guarantee": transform.guarantee, "personare": json.dumps(asdict(row))}
-    save_weights(root / "transform.safetensors", weights, {**state, **note})
+    save_weights(root / "transform.safetensors", tensors, {**state, **note})
 
 
 def _renamed(ids: Sequence[str], cohort: Cohort, rng: np.random.Generator) -> list[Recording]:

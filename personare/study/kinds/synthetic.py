@@ -17,17 +17,17 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.exposed import together
-from personare.evaluate.shadow_generators import FitAndSample, judge_canaries
-from personare.evaluate.synthetic import SyntheticJudge
-from personare.evaluate.synthetic_risk import judge_synthetic_risk
-from personare.evaluate.visits import judge_copies, judge_histories
-from personare.features.visits import VISITS
+from personare.evaluate.synthetic import (
+    FitAndSample,
+    judge_canaries,
+    judge_synthetic_risk,
+    judge_synthetic_use,
+    together,
+)
 from personare.learn.accounting import as_one_claim
-from personare.study.datasheet import Sheet, write_datasheet
+from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
 from personare.study.opening import Opened, Written, building, part_people
-from personare.study.preview import write_preview
 from personare.study.study import Outcome, Study, measured, unseeded
 
 __all__ = ["Synthetic"]
@@ -176,12 +176,8 @@ def judge(
     plan = study.plan
     numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
     made, train, control = (batch.only(*numbers) for batch in (made, train, control))
-    claim, rng = as_one_claim(spends), study.rng("use")
-    if VISITS in train.arrays:  # a history is no signal: means and spectra of its rows of 0 and 1 say nothing
-        rows = measured("visits", "resemble", lambda: judge_histories(train, control, made, rng=rng))
-        rows += measured("visits", "member", lambda: judge_copies(train, control, made))
-    else:
-        rows = measured("synthetic", "resemble", lambda: SyntheticJudge(train=train, test=control)(made, rng=rng))
+    claim, use = as_one_claim(spends), partial(judge_synthetic_use, made, train, control)
+    rows = measured("synthetic", "resemble", lambda: use(rng=study.rng("use")))
     attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=plan.shadows)
     rows += measured(
         "synthetic_membership", "member", lambda: attack(rng=study.rng("risk"), make=make if plan.shadows else None)

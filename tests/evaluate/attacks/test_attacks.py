@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from naming import title
+from naming import title, tracks
 
 from personare.core.errors import DataError, MissingModelError, OptionError
 from personare.core.registry import create, find
-from personare.core.types import Evidence
+from personare.core.types import Batch
 from personare.data.splits import content_halves
 from personare.evaluate.identification import identify, measure_trials
 
@@ -48,7 +48,7 @@ def test_the_retrained_attacker_sees_through_a_swap(name, people, plant):
 @pytest.mark.parametrize("name", QUICK)
 def test_a_score_depends_on_that_recording_alone(name, people):
     attack = create(FOLDER, name, QUICK[name])
-    clips = dict(list(people.views[attack.views[0]].items()))
+    clips = dict(list(people.clips(attack.views[0]).items()))
     subjects = people.table["subject"].to_dict()
     known = dict(list(clips.items())[::2])
     who = {i: subjects[i] for i in known}
@@ -104,7 +104,8 @@ def test_fusion_needs_two(people):
 def test_sex_is_read_before_and_not_after(plant):
     original = plant(people=12)
     for name, row in original.table.iterrows():
-        original.views["functionals"][name] = original.views["functionals"][name] + 4 * (row["sex"] == "F")
+        place = original.ids.index(name)
+        original.arrays["functionals"][place] = original.arrays["functionals"][place] + 4 * (row["sex"] == "F")
     released = plant(people=12, identity=0.0, noise=9)
     attack = create(FOLDER, "attributes")
 
@@ -120,7 +121,7 @@ def test_sex_is_read_before_and_not_after(plant):
 
 def test_unknown_attributes_are_nan_with_a_reason(people):
     table = people.table.drop(columns=["age"]).assign(sex="F")
-    bare = Evidence(table=table, views=people.views)
+    bare = Batch.of(table, tracks(people))
     rows = create(FOLDER, "attributes")(bare, bare, trials=[], rng=np.random.default_rng(0))
     assert len(rows) == 4
     assert all(np.isnan(r.value) and "not measured" in r.reason for r in rows)
@@ -151,7 +152,7 @@ def test_the_speaker_encoder_names_people_and_gives_r1_and_r2(monkeypatch, peopl
         name: (np.sin(np.arange(400) * (0.1 + 0.3 * int(name[4:6]))) + 0.1).astype(np.float16)
         for name in people.table.index
     }
-    voices = Evidence(table=people.table, views={"waveform": tones})
+    voices = Batch.of(people.table, {"waveform": tones})
     assert top1("voice_encoder", voices, voices)["semi_informed"].value == 1.0
     attack = create(FOLDER, "voice_encoder")
     r1, r2 = attack.compare(voices, voices, rng=np.random.default_rng(0))

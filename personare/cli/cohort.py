@@ -1,0 +1,107 @@
+"""The verbs about cohorts: import, simulate, validate."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from personare.cli.terminal import PATH, line, method_options
+
+
+@click.command("import")
+@click.argument("source", type=PATH)
+@click.argument("cohort", type=PATH)
+@click.option("--reader", required=True, help="How SOURCE is laid out; see `personare methods`.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the reader.")
+@click.option(
+    "--consent-all",
+    multiple=True,
+    metavar="PURPOSE[,PURPOSE]",
+    help="Note that everybody agreed to these purposes: study needs evaluation and training, anonymize anonymization.",
+)
+@click.option(
+    "--pseudonyms",
+    type=click.Choice(["names", "all", "none"]),
+    default="names",
+    show_default=True,
+    help="Who gets a number: people called by a name and not a code, everybody, or nobody. The key lies beside COHORT.",
+)
+def import_(
+    source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...], pseudonyms: str
+) -> None:
+    """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
+    from personare.data.importing import import_cohort
+    from personare.features.audio import extract_sound
+    from personare.features.files import Cutter, check, remarks
+    from personare.study.parallel import Workers
+
+    def examine(path: Path, track: str) -> list[str]:
+        check(path, track)
+        return remarks(path) if track in ("audio", "video") else []
+
+    notes: list[str] = []
+    purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
+    made, skipped = import_cohort(
+        source,
+        cohort,
+        reader=reader,
+        options=method_options(options),
+        consent_purposes=purposes,
+        pseudonyms=pseudonyms,
+        check=examine,
+        extract_sound=extract_sound,
+        cut=Cutter(),
+        progress=Workers().bar("import"),
+        remark=notes.append,
+    )
+    for sentence in notes:
+        click.echo(f"note: {sentence}", err=True)
+    for item in skipped:
+        click.echo(f"skipped {line(item)}", err=True)
+    people = len({r.subject for r in made.recordings})
+    click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
+    _tell_consent(cohort)
+
+
+def _tell_consent(cohort: Path) -> None:
+    """Say which of the usual verbs consent does not allow yet, and how to note it."""
+    from personare.govern.consent import read_consent
+
+    noted = {
+        purpose.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for purpose in text.split(",")
+    }
+    needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
+    missing = [purpose for purpose in needed if purpose not in noted]
+    if missing:
+        verbs = ", ".join(f"{purpose} (for {needed[purpose]})" for purpose in missing)
+        click.echo(
+            f"Nobody's consent is noted yet to {verbs}: fill consent.tsv, or, where everybody agreed, give the same "
+            f"command again with --consent-all {','.join(missing)}."
+        )
+
+
+@click.command()
+@click.argument("cohort", type=PATH)
+@click.option("--people", type=int, default=12, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--jobs", type=int, default=-1, show_default=True)
+def simulate(cohort: Path, people: int, seed: int, jobs: int) -> None:
+    """Make up people who do not exist, with faces, voices and what was set."""
+    from personare.simulate.cohort import simulate_cohort
+    from personare.study.parallel import Workers
+
+    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=Workers().bar("make up people"))
+    click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} made-up people.")
+
+
+@click.command()
+@click.argument("cohort", type=PATH)
+def validate(cohort: Path) -> None:
+    """List every problem of a COHORT folder, with the file and the fix."""
+    from personare.data.validate import validate as problems_of
+    from personare.features.files import check
+
+    problems = problems_of(cohort, check=check)
+    click.echo("\n".join([*map(line, problems), f"{len(problems)} problems."]))
+    if problems:
+        sys.exit(2)

@@ -1,0 +1,64 @@
+"""What verbs read from the command line and tell on the terminal, the same way everywhere."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from personare.core.errors import IncompleteError, OptionError
+from personare.core.types import Withheld
+
+_MOST = 30  # lines about what was not made
+
+PATH = click.Path(path_type=Path)
+LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+
+
+def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20") -> dict[str, Any]:
+    """Read NAME=VALUE; the value is TOML where it can be, text otherwise."""
+    import tomllib
+
+    found: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (equals and name):
+            raise OptionError(f"-o takes {form}, not '{text}'.")
+        try:
+            found[name] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name] = value
+    return found
+
+
+def line(item: Withheld) -> str:
+    """Return what is told of a file or a recording that did not go through."""
+    text = f"{item.item}: {item.problem.rstrip('.')}. {item.fix}"
+    return text.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text
+
+
+def tell_run(out: Path, first: str = "") -> None:
+    """Print what a run found and where; what was planned and not made comes last, as exit status 3."""
+    from personare.data.runs import private_folder
+    from personare.report.tables import text_table
+    from personare.study.outputs import not_made
+
+    click.echo(text_table(out))
+    click.echo(f"\n{first}Report: {out / 'report.html'}\nNumbers: {out / 'results.json'}")
+    click.echo(
+        f"{out} may be sent. {private_folder(out).name}, beside it, holds faces and voices as recorded: never send it; "
+        f"remove it with personare purge {out}"
+    )
+    tell_incomplete(not_made(out))
+
+
+def tell_incomplete(items: Sequence[Withheld]) -> None:
+    """Say what was planned and could not be made, and end with exit status 3; nothing where all was.
+
+    Raises:
+        IncompleteError: Something was not.
+    """
+    if items:
+        lines = [f"  {one.item}: {one.problem.rstrip('.')}. {one.fix}" for one in items[:_MOST]]
+        more = [f"  ... and {len(items) - _MOST} more"] if len(items) > _MOST else []
+        raise IncompleteError("\n".join([f"planned and not made ({len(items)}):", *lines, *more]))

@@ -1,0 +1,49 @@
+"""Ranges of options, declared as their types: ``epochs: Count = 60``."""
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from personare.core.errors import OptionError
+
+
+class Range(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+Count = Annotated[int, Range("at least 1", lambda value: value >= 1)]
+Whole = Annotated[int, Range("not negative", lambda value: value >= 0)]
+Positive = Annotated[float, Range("above 0 and finite", lambda value: 0 < value < math.inf)]
+NotNegative = Annotated[float, Range("finite and not negative", lambda value: 0 <= value < math.inf)]
+Share = Annotated[float, Range("a share from 0 to 1", lambda value: 0 <= value <= 1)]
+PartShare = Annotated[float, Range("a share from 0 to below 1", lambda value: 0 <= value < 1)]
+
+
+def check_options(options: Any, **ranges: tuple[float, float]) -> None:
+    """Refuse a dataclass whose values are not what its fields' types declare, or lie out of the ranges given.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass
+        ... class Blur:
+        ...     size: Count = 3
+        ...     kind: Literal["box", "gauss"] = "box"
+        >>> check_options(Blur(size=0))
+        Traceback (most recent call last):
+        personare.core.errors.OptionError: size must be at least 1, it is 0.
+    """
+    for name, kind in get_type_hints(type(options), include_extras=True).items():
+        value, words = getattr(options, name), get_args(kind) if get_origin(kind) is Literal else ()
+        for part in getattr(kind, "__metadata__", ()):
+            if not part.holds(value):
+                raise OptionError(f"{name} must be {part.words}, it is {value!r}.")
+        if words and value not in words:
+            raise OptionError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, it is {value!r}.")
+    for name, (low, high) in ranges.items():
+        value = getattr(options, name)
+        if not low <= value <= high:
+            limits = f"be at least {low:g}" if math.isinf(high) else f"lie from {low:g} to {high:g}"
+            raise OptionError(f"{name} must {limits}, it is {value!r}.")

@@ -1,0 +1,329 @@
+"""The one shelf of classifiers: what reads behavior and attributes, and what names people, from vectors of clips.
+
+Each is called with clips by recording id, their labels and a generator, and returns the classes and what gives (N, K)
+probabilities of new clips. One that has ``regress`` reads numbers too; one that has ``enroll`` scores new clips against
+enrolled people. Networks are in ``networks.py``.
+"""
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.spatial.distance import cdist
+from scipy.special import softmax
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import RidgeCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC, SVR
+
+from personare.core.protocols import Scorer
+from personare.core.types import Array
+
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+# A constant column. Centering rows and targets instead would tell each left-out clip its own class: without a constant
+# the rows' mean has no length in the kernel, and with a small ridge that direction rules the leave-one-out formula.
+_BIAS = 1.0
+_CHOSEN_ON = 600  # clips looked at when choosing; all are used afterwards
+
+Clips = Mapping[str, Array]
+Predict = Callable[[Clips], Array]
+Train = Callable[[Clips, Mapping[str, str], np.random.Generator], tuple[Array, Predict]]
+
+
+def unit(rows: Array) -> Array:
+    """Return rows of length 1."""
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
+
+
+def standardized(scores: Array) -> Array:
+    """Return the scores of each clip, (N, K), with mean 0 and spread 1; zeros where all are alike."""
+    spread = scores.std(axis=1, keepdims=True)
+    return np.asarray((scores - scores.mean(axis=1, keepdims=True)) / np.where(spread > 1e-12, spread, np.inf))
+
+
+def vectors(clips: Clips) -> Array:
+    """Return (N, D) vectors of clips."""
+    return np.stack([np.asarray(clip, dtype=float).ravel() for clip in clips.values()])
+
+
+def numbered(clips: Clips, labels: Mapping[str, str]) -> tuple[Array, Array]:
+    """Return the classes and each clip's number: scikit-learn takes names that look like numbers for numbers."""
+    classes, number = np.unique([labels[i] for i in clips], return_inverse=True)
+    return classes, number
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Space:
+    """One description of the clips as a kernel, scaled so that a training clip has about unit length."""
+
+    train: Array  # (N, D), standardized
+    mean: Array
+    scale: Array
+    width: float  # of the radial kernel; 0 = linear
+    norm: float
+
+    @classmethod
+    def of(cls, rows: Array, *, radial: bool, standardize: bool) -> "_Space":
+        seen = np.isfinite(rows)
+        count = np.maximum(seen.sum(axis=0), 1)
+        mean = np.where(seen, rows, 0).sum(axis=0) / count
+        spread = np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / count)
+        scale = spread if standardize else np.ones(rows.shape[1])
+        scale = np.where(spread > 1e-9, scale, np.inf)  # a constant says nothing
+        train = np.nan_to_num((rows - mean) / scale)
+        length = float(np.mean((train**2).sum(axis=1))) or 1.0
+        return cls(train=train, mean=mean, scale=scale, width=length if radial else 0.0, norm=length)
+
+    def against(self, rows: Array) -> Array:
+        """Return the kernel of (M, D) rows against the training clips, (M, N)."""
+        ready = np.nan_to_num((rows - self.mean) / self.scale)
+        if self.width:
+            return np.asarray(np.exp(-cdist(ready, self.train, "sqeuclidean") / self.width))
+        return np.asarray(ready @ self.train.T / self.norm)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelClassifier:
+    """Scores clips against the classes it learned."""
+
+    classes: Array  # (K,) sorted
+    spaces: tuple[tuple[int, _Space], ...]  # the kernels it uses, each with the number of the description that it reads
+    weights: Array  # (N, K) of the training clips
+    loo_accuracy: float  # share of the training clips named right by classifiers that had not learned from them
+
+    def __call__(self, descriptions: Sequence[Array]) -> Array:
+        """Return (M, K) scores of clips, higher = more likely, from descriptions as given for learning."""
+        kernel = sum((space.against(descriptions[which]) for which, space in self.spaces), start=np.zeros(()))
+        return np.asarray((kernel / len(self.spaces) + _BIAS) @ self.weights)
+
+
+def learn_classes(
+    descriptions: Sequence[Array], labels: Sequence[str], *, standardize: bool = True, radial: bool = True
+) -> KernelClassifier:
+    """Learn to tell classes (people, emotions) apart from one or more descriptions of the same clips, (N, D) each.
+
+    Kernel ridge regression on one-hot classes is as good as a support vector machine here (measured on GMM supervectors
+    of EmoDB and RAVDESS), and its leave-one-out predictions cost nothing: the kernel, the ridge and the description (or
+    all of them together) are those that name the training clips best when each is left out. NaN counts as the mean.
+
+    Example:
+        >>> read = learn_classes([np.array([[0.0], [0.1], [1.0], [1.1]])], ["a", "a", "b", "b"])
+        >>> read([np.array([[0.0], [1.0]])]).argmax(axis=1).tolist()
+        [0, 1]
+    """
+    classes, index = np.unique(np.asarray(labels), return_inverse=True)
+    target = (index[:, None] == np.arange(len(classes))) - 1 / len(classes)
+    singles = [
+        (which, _Space.of(rows, radial=r, standardize=standardize))
+        for which, rows in enumerate(descriptions)
+        for r in ((False, True) if radial else (False,))
+    ]
+    candidates: list[tuple[tuple[int, _Space], ...]] = [(space,) for space in singles]
+    if len(descriptions) > 1:  # all descriptions together, once linear and once radial
+        step = 2 if radial else 1
+        candidates += [tuple(singles[k::step]) for k in range(step)]
+    order = np.argsort(index, kind="stable")
+    kept = order[:: max(1, int(np.ceil(len(order) / _CHOSEN_ON)))]  # the same share of every class
+    scored = [_best_ridge(_gram(c, descriptions)[np.ix_(kept, kept)], target[kept], index[kept]) for c in candidates]
+    best = int(np.argmax([quality for quality, _ in scored]))
+    gram = _gram(candidates[best], descriptions)
+    factor = cho_factor(gram + scored[best][1] * np.eye(len(gram)), lower=True)
+    weights = cho_solve(factor, target)
+    loo = target - weights / np.diag(cho_solve(factor, np.eye(len(gram))))[:, None]
+    return KernelClassifier(
+        classes=classes,
+        spaces=candidates[best],
+        weights=weights,
+        loo_accuracy=float(np.mean(loo.argmax(axis=1) == index)),
+    )
+
+
+def _gram(spaces: tuple[tuple[int, _Space], ...], descriptions: Sequence[Array]) -> Array:
+    parts = [space.against(descriptions[which]) for which, space in spaces]
+    return np.asarray(sum(parts[1:], start=parts[0]) / len(parts) + _BIAS)
+
+
+def _best_ridge(gram: Array, target: Array, index: Array) -> tuple[float, float]:
+    """Return how well left-out clips are named with the best ridge, and that ridge."""
+    values, basis = np.linalg.eigh(gram)
+    found = []
+    for ridge in _RIDGES:
+        inverse = (basis / (np.maximum(values, 0) + ridge)) @ basis.T
+        loo = target - inverse @ target / np.diag(inverse)[:, None]
+        right = loo.argmax(axis=1) == index
+        # the squared error breaks ties between settings that name the same clips
+        found.append((float(right.mean() - 0.05 * np.mean((target - loo) ** 2)), ridge))
+    return max(found)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned:
+    """A reader of scikit-learn's: how its classifier is made, and its counterpart for numbers."""
+
+    classifier: Callable[[np.random.Generator], Any]
+    regressor: Callable[[np.random.Generator], Any]
+    scaled: bool = True  # whether the classifier gets standardized columns
+
+    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+        """Train on vectors (D,) by recording."""
+        scaler = [StandardScaler()] if self.scaled else []
+        model: Any = make_pipeline(SimpleImputer(keep_empty_features=True), *scaler, self.classifier(rng))
+        classes, number = numbered(clips, labels)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # of a class; its covariance is shrunk
+            model.fit(vectors(clips), number)
+
+        def predict(asked: Clips) -> Array:
+            if hasattr(model, "predict_proba"):
+                return np.asarray(model.predict_proba(vectors(asked)))
+            decided = model.decision_function(vectors(asked))
+            return np.asarray(softmax(np.stack([-decided, decided], axis=1) if decided.ndim == 1 else decided, axis=1))
+
+        return classes, predict
+
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
+        """Train on vectors (D,) by recording, and (N,) numbers, both standardized."""
+        mean, spread = numbers.mean(), numbers.std() or 1.0
+        model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), self.regressor(rng))
+        model.fit(vectors(clips), (numbers - mean) / spread)
+        return lambda asked: np.asarray(mean + spread * model.predict(vectors(asked)))
+
+
+def svm(penalty: float = 3.0) -> Learned:
+    """A support vector machine with a radial kernel; ``penalty`` is its C."""
+    return Learned(
+        classifier=lambda rng: SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
+        regressor=lambda rng: SVR(C=penalty),
+    )
+
+
+def discriminant() -> Learned:
+    """Linear discriminant analysis, its covariance shrunk: good with few clips. Numbers: ridge regression."""
+    return Learned(
+        classifier=lambda rng: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3),
+        regressor=lambda rng: RidgeCV(np.logspace(-1, 5, 13)),  # its strength by leaving out one clip after the other
+    )
+
+
+def forest(trees: int = 300) -> Learned:
+    """A random forest."""
+    return Learned(
+        classifier=lambda rng: RandomForestClassifier(
+            trees, class_weight="balanced", random_state=int(rng.integers(2**31))
+        ),
+        regressor=lambda rng: RandomForestRegressor(trees, random_state=int(rng.integers(2**31))),
+        scaled=False,
+    )
+
+
+def neighbors(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+    """Ask the 15 nearest recordings, each weighing more the nearer it is."""
+    classes, number = numbered(clips, labels)
+    nearest = KNeighborsClassifier(min(15, len(clips)), weights="distance")
+    model = make_pipeline(StandardScaler(), nearest).fit(vectors(clips), number)
+    return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Centroids:
+    """Learns from other people what makes people differ, and compares recordings there with the mean of each person.
+
+    A linear discriminant space, and cosine in it: what embeddings of voices and faces were long compared with.
+    """
+
+    rows: Array  # (N, D) of the other people
+    subjects: Array  # (N,) who they are
+
+    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+        """Average the vectors (D,) of each person."""
+        _, others = np.unique(self.subjects, return_inverse=True)
+        space = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Only one sample available")  # of a person; covariances are shrunk
+            space.fit(np.asarray(self.rows, dtype=float) + 1e-6 * rng.standard_normal(self.rows.shape), others)
+        classes, number = numbered(clips, labels)
+        found = space.transform(vectors(clips))
+        people = unit(np.stack([found[number == p].mean(axis=0) for p in range(len(classes))]))
+        return classes, lambda asked: np.asarray(softmax(20 * unit(space.transform(vectors(asked))) @ people.T, axis=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """Enrolls people by the mean direction of their embeddings; ``embed`` takes clips and gives (N, D)."""
+
+    embed: Predict
+
+    def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
+        """Average each person's clips; scores are cosines."""
+        found = unit(self.embed(clips))
+        labels = np.array([subjects[name] for name in clips])
+        people = unit(np.stack([found[labels == p].mean(axis=0) for p in np.unique(labels)]))  # (P, D)
+        return lambda asked: np.asarray(unit(self.embed(asked)) @ people.T)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips.
+
+    Attributes:
+        describe: One clip in, one or more vectors out; called once for a clip.
+        standardize: Whether columns get unit variance.
+    """
+
+    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]
+    standardize: bool = True
+
+    def __post_init__(self) -> None:
+        """Remember what was described; the clip is kept beside it, so that its ``id`` stays its own."""
+        object.__setattr__(self, "_known", {})
+
+    def _described(self, clips: Clips) -> list[Array]:
+        known: dict[int, tuple[Array, Sequence[Array]]] = self._known  # type: ignore[attr-defined]
+        for clip in clips.values():
+            if id(clip) not in known:
+                known[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(known[id(c)][1] for c in clips.values()), strict=True)]
+
+    def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
+        """Return a classifier of each description and how far it is believed."""
+        names = [labels[i] for i in clips]
+        models = [learn_classes([rows], names, standardize=self.standardize) for rows in self._described(clips)]
+        return [(m, max(m.loo_accuracy - 1 / len(m.classes), 1e-3) ** 2) for m in models]
+
+    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+        """Train on clips by recording."""
+        models = self._learned(clips, labels)
+
+        def predict(asked: Clips) -> Array:
+            each = [b * m([rows]) for (m, b), rows in zip(models, self._described(asked), strict=True)]
+            joint = sum(each, start=np.zeros(()))
+            # scores are near 0..1 for one class; sharpened, they spread like probabilities
+            return np.asarray(softmax(6.0 * joint / sum(b for _, b in models), axis=1))
+
+        return models[0][0].classes, predict
+
+    def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
+        """Learn everybody in the clips."""
+        models = self._learned(clips, subjects)
+
+        def score(asked: Clips) -> Array:
+            each = [b * standardized(m([rows])) for (m, b), rows in zip(models, self._described(asked), strict=True)]
+            return np.asarray(sum(each[1:], start=each[0]))
+
+        return score
+
+    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
+        """Train a ridge regression on all descriptions side by side, and (N,) numbers."""
+
+        def joined(some: Clips) -> Clips:
+            return dict(zip(some, np.concatenate(self._described(some), axis=1), strict=True))
+
+        predict = discriminant().regress(joined(clips), numbers, rng)
+        return lambda asked: predict(joined(asked))

@@ -1,0 +1,370 @@
+"""What learners of several modalities share: their options, how a network is fitted, and the predictor it becomes."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from personare.core.errors import OptionError
+from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
+from personare.core.types import Array, Batch, Spend
+from personare.learn.accounting import check_claim
+from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
+from personare.learn.loop import descend, seeded, shuffled, warm_cosine
+from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
+from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
+from personare.learn.private_nets import PrivateSteps, Rows
+
+_CHUNK = 256  # recordings that pass through a network together; bounds the memory
+_CAP = 64  # most recordings of one person in a private step; a constant, so that it tells nothing about anybody
+_DROPOUT = 0.3  # under differential privacy 0: noise does that
+_MASKING = 0.2  # longest share of the frequencies, and of the time, that is blanked in spectrograms
+
+Adjust = Callable[[Network, Rows, int, float], None]
+"""Changes gradients before a step, given network, mini-batch, turn, and how much of the epoch has gone, in [0, 1)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkLearner:
+    """The options that all learners of networks share.
+
+    Attributes:
+        epochs: Most passes over the recordings; under differential privacy, exactly so many on average.
+        batch_size: Recordings a step; under differential privacy, the expected number of units.
+        learning_rate: Its highest value; it rises over the first tenth and falls as a cosine.
+        weight_decay: Of the optimizer.
+        width: Numbers that describe a modality.
+        modality_dropout: Chance of each modality to be hidden in a step, where another one remains.
+        class_weights: Rare classes count more, each as much in total.
+        patience: Epochs without a better validation loss before training stops; the best weights are kept.
+        encoders: Encoder by modality, where the shape of the arrays shall not decide; see ``multimodal.Encoding``.
+    """
+
+    epochs: Count = 60
+    batch_size: Count = 32
+    learning_rate: Positive = 2e-3
+    weight_decay: NotNegative = 1e-2
+    width: Count = 128
+    modality_dropout: PartShare = 0.1
+    class_weights: bool = False
+    patience: Count = 12
+    encoders: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        check_options(self)
+
+    @property
+    def private(self) -> "PrivateNetworkLearner | None":
+        """These options where they ask for differential privacy, else None."""
+        return self if isinstance(self, PrivateNetworkLearner) and self.epsilon is not None else None
+
+    def calibration(self, train: Batch, validation: Batch, public: Batch | None) -> Batch:
+        """Return who may be looked at to calibrate: validation people, under differential privacy only public ones."""
+        if not self.private:
+            return validation
+        return public if public else train.take(np.arange(0))
+
+    def make_optimizer(self, net: nn.Module) -> torch.optim.Optimizer:
+        """Return what moves the weights."""
+        return torch.optim.AdamW(net.parameters(), lr=self.learning_rate, weight_decay=self.weight_decay)
+
+    def fit_network(
+        self,
+        train: Batch,
+        validation: Batch,
+        public: Batch | None,
+        *,
+        shape: Shape,
+        rng: np.random.Generator,
+        only: str = "",
+        fusion: Fusion | None = None,
+        adjust: Adjust | None = None,
+        stacked: bool = False,
+    ) -> "NetworkPredictor":
+        """Train a network on checked recordings, and calibrate it.
+
+        Args:
+            train: Recordings to learn from.
+            validation: Other people's, which stop the training; not looked at under differential privacy.
+            public: Recordings that need no protection; None where there are none.
+            shape: Of the network; see ``multimodal.Network``.
+            rng: Everything random follows from it.
+            only: One modality to learn from alone.
+            fusion: How the posteriors of several turns become one.
+            adjust: Changes gradients before a step; not under differential privacy.
+            stacked: Fit fixed shares of the turns too.
+        """
+        check(train, validation)
+        if only:
+            train, validation = train.only(only), validation.only(only)
+            public = public.only(only) if public else None
+        others = self.calibration(train, validation, public)
+        encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
+        data, classes = prepare(train, encodings), len(train.classes)
+        with seeded(rng):
+            net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)
+            scaled = data if not self.private else prepare(public, encodings) if public else None
+            if scaled:
+                net.set_scaling(scaled)
+            weights = torch.ones(classes)
+            if self.class_weights and self.private and not public:
+                raise OptionError(
+                    "Class weights under differential privacy are counted on public recordings, and there are none: "
+                    "give public ones or leave class_weights out."
+                )
+            if self.class_weights:
+                weights = class_weights(public.labels if self.private and public else train.labels, classes)
+            spends: tuple[Spend, ...] = ()
+            if self.private:
+                spends = (self.private.train_privately(net, data, train.subjects, weights, rng=rng),)
+            else:
+                self.train_openly(net, data, prepare(others, encodings), weights, rng=rng, adjust=adjust)
+        made = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
+        return made.calibrated(others, stacked=stacked)
+
+    def train_openly(
+        self,
+        net: Network,
+        data: Rows,
+        validation: Rows,
+        weights: Tensor,
+        *,
+        rng: np.random.Generator,
+        adjust: Adjust | None = None,
+    ) -> list[float]:
+        """Train in place until other people are read no better; return their loss after each epoch."""
+        people, others = len(data["labels"]), len(validation["labels"])
+        count = math.ceil(people / self.batch_size)
+        optimizer = self.make_optimizer(net)
+
+        def epochs() -> Iterator[Iterator[tuple[Rows, float]]]:
+            for _ in range(self.epochs):
+                yield (
+                    (vary(take(data, chosen), self.modality_dropout, rng), number / count)
+                    for number, chosen in enumerate(shuffled(people, self.batch_size, rng))
+                )
+
+        def loss(turn: int, batch: tuple[Rows, float]) -> Tensor:
+            counted = net.counted(batch[0]["present"])[:, turn].sum()
+            return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, int(counted))
+
+        @torch.inference_mode()
+        def judge() -> float:
+            parts = [take(validation, chosen) for chosen in torch.split(torch.arange(others), _CHUNK)]
+            turns = [(part, turn) for part in parts for turn in range(net.turns)]
+            total = sum(float(losses(net, part, turn=turn, weights=weights).sum()) for part, turn in turns)
+            return total / max(1, int(net.counted(validation["present"]).sum()))
+
+        return descend(
+            net,
+            epochs(),
+            [partial(loss, turn) for turn in range(net.turns)],
+            optimizer=optimizer,
+            schedule=warm_cosine(optimizer, self.epochs * count),
+            adjust=(lambda batch, turn: adjust(net, batch[0], turn, batch[1])) if adjust else None,
+            judge=judge if others else None,
+            patience=self.patience,
+        )[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrivateNetworkLearner(NetworkLearner):
+    """The options of learners that can train with differential privacy.
+
+    Attributes:
+        epsilon: Privacy bound; None trains in the open.
+        delta: The chance that it fails, below 1 / units.
+        unit: What is protected: all recordings of a ``person``, or one ``recording``.
+        clip_norm: Longest gradient of one unit in one turn.
+    """
+
+    epsilon: float | None = None
+    delta: float = 1e-5
+    unit: Literal["person", "recording"] = "person"
+    clip_norm: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        super().__post_init__()
+        if self.epsilon is not None:
+            check_claim(epsilon=self.epsilon, delta=self.delta)
+
+    def train_privately(
+        self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
+    ) -> Spend:
+        """Train in place on the batches of a plan; nothing stops it early and nobody validates it.
+
+        **Guarantee:** the weights are (epsilon, delta)-differentially private for one unit: every turn moves only what
+        it reads with, by gradients cut for each unit and noised as the joint release of all turns.
+        """
+        assert self.epsilon is not None
+        owner = np.unique(subjects, return_inverse=True)[1] if self.unit == "person" else np.arange(len(subjects))
+        units = int(owner.max()) + 1
+        expected = min(self.batch_size, units)
+        plan = PrivacyPlan(
+            epsilon=self.epsilon,
+            delta=self.delta,
+            unit=self.unit,
+            units=units,
+            expected_batch=expected,
+            steps=max(1, round(self.epochs * units / expected)),
+            releases=net.turns,
+        )
+
+        def batches() -> Iterator[tuple[PaidBatch, Rows, Tensor | None]]:
+            for batch in plan.batches(rng):
+                chosen, whose = gather(batch.units, owner, cap=_CAP, rng=rng)
+                rows = vary(take(data, torch.from_numpy(chosen)), self.modality_dropout, rng)
+                yield batch, rows, torch.from_numpy(whose) if self.unit == "person" else None
+
+        turns = []
+        for turn in range(net.turns):
+            moved = None if net.joined else [*net.encoders[turn].parameters(), *net.head(turn).parameters()]
+            loss = partial(losses, turn=turn, weights=weights)
+            turns.append(PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm, parameters=moved))
+        optimizer = self.make_optimizer(net)
+        descend(net, [batches()], turns, optimizer=optimizer, schedule=warm_cosine(optimizer, plan.steps))
+        return plan.spend()
+
+
+def class_weights(labels: Array, classes: int) -> Tensor:
+    """Return a weight for each class, (C,), under which all classes that occur count the same in total.
+
+    Example:
+        >>> class_weights(np.array([0, 0, 0, 1]), 3).tolist()
+        [0.6666666865348816, 2.0, 0.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    there = counts > 0
+    weights = np.where(there, len(labels) / np.maximum(counts, 1) / max(1, there.sum()), 0)
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def losses(net: nn.Module, rows: Rows, *, turn: int, weights: Tensor) -> Tensor:
+    """Return what each recording loses in one turn, (B,): weighted cross-entropy, 0 where there is nothing to read."""
+    assert isinstance(net, Network)
+    lost = nn.functional.cross_entropy(net(rows, turn), rows["labels"], weight=weights, reduction="none")
+    return lost * net.counted(rows["present"])[:, turn]
+
+
+def vary(rows: Rows, modality_dropout: float, rng: np.random.Generator, masking: float = _MASKING) -> Rows:
+    """Hide modalities and blank stripes of spectrograms, so that no recording looks the same twice.
+
+    **Source:** Neverova et al., ModDrop, TPAMI 2016, doi:10.1109/TPAMI.2015.2461544 (whole modalities); Park et al.,
+    SpecAugment, Interspeech 2019, doi:10.21437/Interspeech.2019-2680 (stripes, blanked with the recording's mean).
+    """
+    varied, present = dict(rows), rows["present"]
+    left = present & ~torch.from_numpy(rng.random(tuple(present.shape)) < modality_dropout)
+    varied["present"] = torch.where(left.any(dim=1, keepdim=True), left, present)
+    for name, x in rows.items():
+        for axis in (2, 3) if x.ndim == 4 and x.shape[1] == 1 else ():
+            size = x.shape[axis]
+            wide = rng.uniform(0, masking * size, (len(x), 1))
+            start = rng.uniform(0, size - wide)
+            place = np.arange(size)[None]
+            blank = torch.from_numpy((place >= start) & (place < start + wide))
+            blank = blank[:, None, :, None] if axis == 2 else blank[:, None, None, :]
+            varied[name] = torch.where(blank, varied[name].mean(dim=(2, 3), keepdim=True), varied[name])
+    return varied
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPredictor:
+    """A trained network, never changed again: reads classes from recordings with any modality missing.
+
+    Attributes:
+        net: The network.
+        classes: What the columns mean.
+        fusion: How the posteriors of its turns become one.
+        spends: The privacy that training cost.
+    """
+
+    net: Network
+    classes: tuple[str, ...]
+    fusion: Fusion
+    spends: tuple[Spend, ...] = ()
+
+    @property
+    def encodings(self) -> Mapping[str, Encoding]:
+        """How each modality is read, in the network's order."""
+        return self.net.encodings
+
+    def logits(self, batch: Batch) -> tuple[Array, Array]:
+        """Return logits (N, turns, C), and where they count (N, turns)."""
+        check_arrays(batch, self.encodings)
+        logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
+        counted = [np.zeros((0, self.net.turns), dtype=bool)]
+        for start in range(0, len(batch), _CHUNK):
+            rows = prepare(batch.take(np.arange(start, min(start + _CHUNK, len(batch)))), self.encodings)
+            with torch.inference_mode():
+                turns = [self.net(rows, turn) for turn in range(self.net.turns)]
+                logits.append(torch.stack(turns, dim=1).numpy())
+            counted.append(self.net.counted(rows["present"]).numpy())
+        return np.concatenate(logits), np.concatenate(counted)
+
+    def __call__(self, batch: Batch) -> Array:
+        """Return (N, C) probabilities; chance where all modalities are missing."""
+        return self.fusion(*self.logits(batch))
+
+    def weights(self, batch: Batch) -> dict[str, Array]:
+        """Return how much each modality counted in each recording, by modality, (N,) in [0, 1].
+
+        Of posteriors that are fused, their weight. Of a network that reads all together, how much the answer changes
+        when the modality is hidden, as a share of all such changes.
+        """
+        if self.net.joined:
+            whole = self(batch)
+            present = np.stack([batch.present[m] for m in self.encodings], axis=1)  # (N, M)
+            changes = np.zeros(present.shape)
+            for i, hidden in enumerate(self.encodings):
+                gone = {m: p & (m != hidden) for m, p in batch.present.items()}
+                changes[:, i] = np.abs(self(replace(batch, present=gone)) - whole).sum(axis=1) + 1e-9
+            changes = changes * present
+            shares = changes / np.maximum(changes.sum(axis=1, keepdims=True), 1e-12)
+        else:
+            logits, counted = self.logits(batch)
+            shares = self.fusion.weights(self.fusion.posteriors(logits), counted)
+        return {m: shares[:, i] for i, m in enumerate(self.encodings)}
+
+    def represent(self, batch: Batch) -> Array:
+        """Return (N, D): what the classes are read from, zeros where a modality is missing."""
+        check_arrays(batch, self.encodings)
+        parts = []
+        for chosen in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
+            with torch.inference_mode():
+                parts.append(self.net.represent(prepare(batch.take(chosen), self.encodings)).numpy())
+        return np.concatenate(parts)
+
+    def calibrated(self, batch: Batch, *, stacked: bool = False) -> "NetworkPredictor":
+        """Return the same predictor with temperatures (and shares) fitted on people it was not trained on.
+
+        Under differential privacy ``batch`` must be public. Nothing changes where it is empty.
+        """
+        if not len(batch):
+            return self
+        logits, counted = self.logits(batch)
+        labels = batch.labels
+        each = tuple(fit_temperature(logits[there, k], labels[there]) for k, there in enumerate(counted.T))
+        fusion = replace(self.fusion, temperatures=each, temperature=1.0)
+        if stacked:
+            shares = stacked_shares(fusion.posteriors(logits), counted, labels, fusion.pool)
+            fusion = replace(fusion, rule="fixed", shares=shares)
+        last = fit_temperature(np.log(np.maximum(fusion(logits, counted), 1e-12)), labels)
+        return replace(self, fusion=replace(fusion, temperature=last))
+
+
+def assemble(alone: Sequence[NetworkPredictor], fusion: Fusion) -> NetworkPredictor:
+    """Return one predictor made of several that were trained on a modality each."""
+    first = alone[0]
+    encodings = {m: encoding for predictor in alone for m, encoding in predictor.encodings.items()}
+    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
+        net = Network(encodings, "separate", first.net.width, len(first.classes))
+    net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in alone)
+    net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in alone)
+    return replace(first, net=net.eval(), fusion=fusion)

@@ -1,0 +1,335 @@
+"""The networks: what reads a table, a signal, a picture, words or a voice, small enough for one core.
+
+Where a network may be trained in private nothing in it mixes recordings: GroupNorm and LayerNorm, never BatchNorm.
+"""
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from personare.core.types import Array
+
+
+class SavedNetwork(nn.Module):
+    """A network that ``core.state`` takes apart: ``settings`` are what it was built with, by name."""
+
+    settings: dict[str, Any]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the weights by name."""
+        return {name: tensor.numpy().copy() for name, tensor in self.state_dict().items()}
+
+    @classmethod
+    def built(cls, settings: Mapping[str, Any], arrays: Mapping[str, Array]) -> Self:
+        """Build it again, for use only."""
+        with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten: torch's own draws stay as they were
+            net = cls(**settings)
+        net.load_state_dict({name: torch.from_numpy(np.array(values)) for name, values in arrays.items()})
+        return net.eval().requires_grad_(False)
+
+
+def layers(*sizes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Return linear layers of these sizes with a normalized ReLU between them.
+
+    Example:
+        >>> layers(10, 32, 4)(torch.zeros(2, 10)).shape
+        torch.Size([2, 4])
+    """
+    parts: list[nn.Module] = [nn.Dropout(dropout / 2)]
+    for ins, outs in pairwise(sizes[:-1]):
+        parts += [nn.Linear(ins, outs), nn.LayerNorm(outs), nn.ReLU(), nn.Dropout(dropout)]
+    return nn.Sequential(*parts, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class TableMlp(nn.Module):
+    """Scaled features through one hidden layer; a second one reads RAVDESS tables no better.
+
+    The scaling is a fixed part of the network, given from outside: ``asinh((x - center) / scale)`` is nearly the
+    standardized feature where it is small and its logarithm where it is large, so it also serves unscaled features.
+
+    Example:
+        >>> TableMlp(features=10, width=32)(torch.zeros(2, 10)).shape
+        torch.Size([2, 32])
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, *, features: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+        self.body = nn.Sequential(
+            nn.Dropout(dropout / 2),
+            nn.Linear(features, width),
+            nn.LayerNorm(width),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width) of (B, features)."""
+        result: Tensor = self.body(torch.asinh((x - self.center) / self.scale))
+        return result
+
+
+class SignalCnn(nn.Module):
+    """Channels scaled as in ``TableMlp``, three strided convolutions, mean and maximum over time, one linear layer.
+
+    Example:
+        >>> SignalCnn(channels=4, width=32)(torch.zeros(2, 100, 4)).shape
+        torch.Size([2, 32])
+    """
+
+    center: Tensor
+    scale: Tensor
+
+    def __init__(self, *, channels: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        parts: list[nn.Module] = []
+        for before, after in pairwise((channels, 32, 48, 64)):
+            parts += [nn.Conv1d(before, after, 5, stride=2, padding=2), nn.GroupNorm(after // 8, after), nn.ReLU()]
+        self.body = nn.Sequential(*parts)
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, width), nn.LayerNorm(width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width) of (B, T, channels)."""
+        scaled = torch.asinh((x - self.center) / self.scale)
+        y = self.body(scaled.transpose(1, 2))  # (B, 64, T / 8)
+        result: Tensor = self.out(torch.cat([y.mean(dim=2), y.amax(dim=2)], dim=1))  # of (B, 128)
+        return result
+
+
+def standardize_each(x: Tensor) -> Tensor:
+    """Return every recording with mean 0 and deviation 1 of its own, so that no number about other people is needed."""
+    axes = tuple(range(1, x.ndim))
+    centered = x - x.mean(dim=axes, keepdim=True)
+    return centered / (centered.square().mean(dim=axes, keepdim=True).sqrt() + 1e-3)
+
+
+def _norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(max(1, channels // 8), channels)
+
+
+class _ResidualBlock(nn.Module):
+    """Two convolutions beside a shortcut."""
+
+    def __init__(self, before: int, after: int, *, stride: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
+            _norm(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, padding=1, bias=False),
+            _norm(after),
+        )
+        self.shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class ResidualCnn(nn.Module):
+    """Spectrograms (1 channel) and pictures (3): three residual blocks over a strided stem, mean and maximum, linear.
+
+    **Source:** He et al., CVPR 2016, doi:10.1109/CVPR.2016.90, made small; Wu and He, ECCV 2018, arXiv:1803.08494.
+
+    Example:
+        >>> ResidualCnn(channels=1, width=32)(torch.zeros(2, 1, 40, 51)).shape
+        torch.Size([2, 32])
+    """
+
+    def __init__(self, *, channels: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, 16, 5, stride=2, padding=2, bias=False),
+            _norm(16),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+            _ResidualBlock(16, 24, stride=2),
+            _ResidualBlock(24, 48, stride=2),
+            _ResidualBlock(48, 64, stride=2),
+        )
+        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, width), nn.LayerNorm(width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width) of (B, channels, H, W)."""
+        y = self.body(standardize_each(x))  # (B, 64, H / 32, W / 32)
+        result: Tensor = self.out(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))  # of (B, 128)
+        return result
+
+
+class _AttentionLayer(nn.Module):
+    """Attention, then two linear layers, each beside a shortcut; linear layers whose gradient can be had by person."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.before_attention, self.before_rest = nn.LayerNorm(size), nn.LayerNorm(size)
+        self.query, self.key, self.value, self.out = (nn.Linear(size, size) for _ in range(4))
+        self.rest = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        b, length, size = x.shape
+        y = self.before_attention(x)
+        query, key, value = (
+            part(y).view(b, length, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value)
+        )  # (B, heads, L, size / heads)
+        y = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
+        x = x + self.out(y.transpose(1, 2).reshape(b, length, size))
+        result: Tensor = x + self.rest(self.before_rest(x))
+        return result
+
+
+class SmallTransformer(nn.Module):
+    """Two layers of attention over word buckets (0 is the end) and positions, mean over the words.
+
+    **Source:** Vaswani et al., NeurIPS 2017, arXiv:1706.03762; LayerNorm first, as Xiong et al., ICML 2020,
+    arXiv:2002.04745.
+
+    Example:
+        >>> SmallTransformer(buckets=50, length=8, width=32)(torch.ones(2, 8, dtype=torch.long)).shape
+        torch.Size([2, 32])
+    """
+
+    def __init__(self, *, buckets: int, length: int, width: int, size: int = 48) -> None:
+        super().__init__()
+        self.words, self.places = nn.Embedding(buckets + 1, size), nn.Embedding(length, size)
+        self.layers = nn.ModuleList(_AttentionLayer(size, heads=4) for _ in range(2))
+        self.out = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, width), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, width) of (B, L) bucket numbers."""
+        places = torch.arange(x.shape[1]).expand_as(x)
+        first = torch.zeros_like(x, dtype=torch.bool)
+        first[:, 0] = True
+        mask = (x > 0) | first  # (B, L): an empty text still has one place, or attention would divide by 0
+        y = self.words(x) + self.places(places)  # (B, L, size)
+        for layer in self.layers:
+            y = layer(y, mask)
+        mean = (y * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)  # (B, size)
+        result: Tensor = self.out(mean)
+        return result
+
+
+class SmallCnn(nn.Module):
+    """Four strided convolution blocks, mean and maximum over what is left, one linear layer; BatchNorm, for attackers.
+
+    Example:
+        >>> SmallCnn(channels=3, outputs=7)(torch.zeros(2, 3, 48, 48)).shape
+        torch.Size([2, 7])
+    """
+
+    def __init__(self, *, channels: int, outputs: int, width: int = 16, dropout: float = 0.2) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+                for a, b in pairwise((channels, width, 2 * width, 4 * width, 4 * width))
+            )
+        )
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(8 * width, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, outputs) of (B, channels, H, W)."""
+        y = self.body(x)  # (B, 4 width, H / 16, W / 16)
+        result: Tensor = self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))  # of (B, 8 width)
+        return result
+
+
+def _tdnn(a: int, b: int, *, kernel: int, dilation: int) -> nn.Sequential:
+    padding = dilation * (kernel - 1) // 2
+    return nn.Sequential(nn.Conv1d(a, b, kernel, dilation=dilation, padding=padding), nn.ReLU(), nn.BatchNorm1d(b))
+
+
+class _Res2Block(nn.Module):
+    """Res2Net of four groups between two pointwise layers, squeeze and excitation, residual."""
+
+    def __init__(self, channels: int, dilation: int, groups: int = 4) -> None:
+        super().__init__()
+        part = channels // groups
+        self.before = _tdnn(channels, channels, kernel=1, dilation=1)
+        self.parts = nn.ModuleList(_tdnn(part, part, kernel=3, dilation=dilation) for _ in range(groups - 1))
+        self.after = _tdnn(channels, channels, kernel=1, dilation=1)
+        self.gate = nn.Sequential(
+            nn.Conv1d(channels, channels // 4, 1), nn.ReLU(), nn.Conv1d(channels // 4, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the same shape, (B, C, T)."""
+        pieces = torch.chunk(self.before(x), len(self.parts) + 1, dim=1)
+        done = [pieces[0]]
+        for part, piece in zip(self.parts, pieces[1:], strict=True):
+            done.append(part(piece + done[-1] if len(done) > 1 else piece))
+        y = self.after(torch.cat(done, dim=1))
+        result: Tensor = x + y * self.gate(y.mean(dim=2, keepdim=True))
+        return result
+
+
+class Ecapa(nn.Module):
+    """The field's speaker encoder, made small: three SE-Res2Net blocks of growing dilation, pooled by attention.
+
+    **Source**: B. Desplanques, J. Thienpondt, K. Demuynck, "ECAPA-TDNN", INTERSPEECH 2020; written anew with fewer
+    channels (the challenge's has 512) and no global context in the attention.
+
+    Example:
+        >>> Ecapa(bands=64, channels=32)(torch.zeros(2, 64, 100)).shape
+        torch.Size([2, 96])
+    """
+
+    def __init__(self, *, bands: int, channels: int = 96, embedding: int = 96) -> None:
+        super().__init__()
+        self.first = _tdnn(bands, channels, kernel=5, dilation=1)
+        self.blocks = nn.ModuleList(_Res2Block(channels, dilation) for dilation in (2, 3, 4))
+        self.join = nn.Sequential(nn.Conv1d(3 * channels, 2 * channels, 1), nn.ReLU())
+        self.attention = nn.Sequential(
+            nn.Conv1d(2 * channels, channels // 2, 1), nn.Tanh(), nn.Conv1d(channels // 2, 2 * channels, 1)
+        )
+        self.norm = nn.BatchNorm1d(4 * channels)
+        self.last = nn.Linear(4 * channels, embedding)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, embedding) of (B, bands, T)."""
+        x = self.first(x)  # (B, C, T)
+        outs = []
+        for block in self.blocks:
+            x = block(x)
+            outs.append(x)
+        x = self.join(torch.cat(outs, dim=1))  # (B, 2 C, T)
+        weight = functional.softmax(self.attention(x), dim=2)
+        mean = (weight * x).sum(dim=2)  # (B, 2 C)
+        spread = ((weight * x**2).sum(dim=2) - mean**2).clamp_min(1e-4).sqrt()
+        result: Tensor = self.last(self.norm(torch.cat([mean, spread], dim=1)))
+        return result
+
+
+class MarginHead(nn.Module):
+    """Additive angular margin softmax: embeddings of one person are pulled together, others pushed away by an angle.
+
+    **Source**: J. Deng, J. Guo, N. Xue, S. Zafeiriou, "ArcFace", CVPR 2019; margin 0.2 and scale 30 as in the
+    VoicePrivacy 2024 attacker.
+
+    Example:
+        >>> head = MarginHead(embedding=4, people=3)
+        >>> float(head.loss(torch.ones(2, 4), torch.tensor([0, 1])).detach()) > 0
+        True
+    """
+
+    def __init__(self, *, embedding: int, people: int, margin: float = 0.2, scale: float = 30.0) -> None:
+        super().__init__()
+        self.directions = nn.Parameter(torch.randn(people, embedding) / embedding**0.5)
+        self.margin, self.scale = margin, scale
+
+    def loss(self, embeddings: Tensor, people: Tensor) -> Tensor:
+        """Return the cross-entropy with the right person's angle made ``margin`` wider."""
+        cosine = functional.linear(functional.normalize(embeddings), functional.normalize(self.directions))  # (B, P)
+        angle = torch.arccos(cosine.clamp(-1 + 1e-6, 1 - 1e-6))
+        wider = torch.cos(angle + self.margin * functional.one_hot(people, cosine.shape[1]))
+        return functional.cross_entropy(self.scale * wider, people)

@@ -1,0 +1,351 @@
+"""The card of a release: what it is, what it cost the people behind it, what was measured, what it may be used for.
+
+A model has a page of Markdown. A cohort has one too, beside a Croissant file of the same and, where its people do not
+exist, a page on which they can be seen and heard.
+"""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import pyarrow.parquet as pq
+from jinja2 import Environment, StrictUndefined
+
+from personare.core.errors import DataError
+from personare.core.types import Array, Cohort, Recording, Result, Spend
+from personare.data.atomic import plain, write_json, write_text
+from personare.features.tracks import Track, read_track
+from personare.features.visits import VisitColumns, told_visits
+
+_MEDIA_TYPES = {
+    ".npy": "application/x-npy",
+    ".wav": "audio/wav",
+    ".mp4": "video/mp4",
+    ".txt": "text/plain",
+    ".gz": "application/gzip",
+    ".png": "image/png",
+}
+_ALLOWED = (
+    "Research on behavior in groups, teaching, and testing software, by those whom the consent of the people behind it "
+    "names."
+)
+_PROHIBITED = (
+    "Deciding about single people; looking for the people behind it; reading emotions at work or in education "
+    "(EU AI Act, Art. 5(1)(f)); passing made-up recordings off as real ones."
+)
+_LIMITS = {
+    "synthetic": "People who were not in the original, or were rare in it, are hardly in this either. What was not "
+    "learned is not there: check any finding on real people before it is believed.",
+    "representations": "A representation keeps what its readers were shown and loses other behavior. What its "
+    "guarantee does not name may still be in it.",
+}
+_USES_OF_MODELS = """\
+## Intended use
+
+Research on behavior in groups of people who agreed to it, by those whom their consent names.
+
+## Prohibited use
+
+Deciding about single people; reading emotions at work or in education (EU AI Act, Art. 5(1)(f)); naming people; any
+purpose outside the consent under which the recordings were made.
+"""
+_COLUMNS = (  # of a row, for machines
+    "question", "method", "figure", "subset", "attacker", "value", "low", "high", "n", "control", "reason",
+)  # fmt: skip
+_HEADINGS = ("measure", "value", "95 %", "guessing, or the worst", "n", "reason")  # of a table, for people
+
+_PEOPLE, _RECORDINGS = 3, 4  # shown on a preview, and of each
+_LARGEST = 400_000  # bytes of a file put into the page; a larger one is played from beside it
+_LINES, _POINTS = 4, 400  # of a signal that are drawn, and of each
+
+
+def _cells(row: Result) -> dict[str, str]:
+    """Return what a card's table says of a row."""
+    value, low, high, control = (
+        f"{v:.3f}" if math.isfinite(v) else "–" for v in (row.value, row.low, row.high, row.control)
+    )
+    ends = f"{low}–{high}" if math.isfinite(row.low) else "–"
+    name = f"{row.name} {row.attacker}".strip()
+    return dict(zip(_HEADINGS, (name, value, ends, control, str(row.n), row.reason), strict=True))
+
+
+def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
+    """Return what was measured, use before risk; what has no figure is named below a table, by its reason."""
+    tables = []
+    for title, risk in ((use, False), ("What attacks find out", True)):
+        part = [row for row in rows if row.risk == risk]
+        if not part:
+            tables.append(f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n")
+            continue
+        lines = [f"## {title}\n", f"| {' | '.join(_HEADINGS)} |", "|---" * len(_HEADINGS) + "|"]
+        absent: dict[str, list[str]] = {}
+        for row in part:
+            cells = _cells(row)
+            if math.isfinite(row.value):
+                lines.append(f"| {' | '.join(cells.values())} |")
+            else:
+                absent.setdefault(cells["reason"], []).append(cells["measure"])
+        lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
+        tables.append("\n".join(lines).rstrip() + "\n")
+    return tables
+
+
+def write_card(
+    path: Path,
+    cohort: Cohort,
+    model: Any,
+    spends: Sequence[Spend],
+    rows: Sequence[Result],
+    made: Mapping[str, Any],
+) -> None:
+    """Write the card of a model of a cohort's recordings, Markdown with a YAML head.
+
+    ``made`` says ``classes`` and ``modalities`` that it knows, and the ``recordings`` and ``people`` it learned from.
+    """
+    head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n# {model.name}\n"
+    task = (
+        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(made['modalities'])}. "
+        f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
+        f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}.\n"
+    )
+    privacy = [
+        f"- ε = {s.epsilon:.3g} at δ = {s.delta:.1e} for one **{s.unit}** (of {s.units}; accountant {s.accountant}; "
+        f"Poisson rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps; add or remove one)."
+        for s in spends
+    ]
+    privacy.append(
+        "- The claim holds for the weights. The figures below were measured on the people, and are outside it."
+        if spends
+        else "**None.** The model may remember people it learned from. Keep it inside the circle of its recordings."
+    )
+    if any(s.unit == "recording" for s in spends):
+        privacy.append("- A claim for one recording is not one for a person who has several of them.")
+    parts = [head, task, "## Privacy\n", "\n".join(privacy) + "\n", *_tables(rows, use="What it can do")]
+    write_text(path, "\n".join([*parts, _USES_OF_MODELS]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """What is said of a released cohort.
+
+    Attributes:
+        source: The cohort it was made of.
+        made_of: Number of people and of recordings it was learned from.
+        holds: Number of people and of recordings in it.
+        guarantee: What the method itself guarantees; empty: nothing more than the privacy spent.
+        about: ``dataset_description.json``'s own entries, such as ``License``.
+    """
+
+    name: str
+    kind: Literal["synthetic", "representations"]
+    source: str
+    method: str
+    options: Mapping[str, Any]
+    made_of: tuple[int, int]
+    holds: tuple[int, int]
+    label: str
+    spends: tuple[Spend, ...]  # the privacy that this cost the people
+    rows: tuple[Result, ...] = ()  # what was measured
+    guarantee: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def claim(self) -> str:
+        """What may be claimed about the people it was made of, in a sentence or two."""
+        if self.spends:
+            spent = []
+            for s in self.spends:
+                # a group with and without one of many, or any recording in place of a single one
+                among = f" of {s.units} (add or remove one)" if s.units > 1 else " alone (whichever it was)"
+                price = f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e}"
+                spent.append(f"{price} for one {s.unit}{among}, accountant {s.accountant}")
+            return f"Differentially private: {'; '.join(spent)}. {self.guarantee}".strip()
+        return self.guarantee or (
+            "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
+            "from. What the attacks on its card did not find, others may."
+        )
+
+
+def write_datasheet(root: Path, sheet: Sheet) -> None:
+    """Write ``croissant.json`` and ``README.md`` into a finished cohort, whose tables and index are there.
+
+    **Source**: Croissant 1.1 and its responsible-AI extension (MLCommons); what they have no word for, privacy and
+    attacks, is under ``personare:privacy``.
+    """
+    import mlcroissant as mlc
+
+    synthetic = sheet.kind == "synthetic"
+    what = "Synthetic people, none of whom exists," if synthetic else "Representations of people"
+    description = (
+        f"{what} made by personare ({sheet.method}) after {sheet.source}: {sheet.holds[1]} recordings of "
+        f"{sheet.holds[0]} people."
+    )
+    metadata = mlc.Metadata(
+        name=sheet.name,
+        description=description,
+        conforms_to=["http://mlcommons.org/croissant/1.1", "http://mlcommons.org/croissant/RAI/1.0"],
+        cite_as=str(sheet.about.get("HowToAcknowledge", "")) or None,
+        license=[str(sheet.about.get("License") or "as the consent of the people behind it says")],
+        url=f"urn:personare:{sheet.kind}",
+        version="1.0.0",
+        distribution=_files(mlc, root),
+        record_sets=_records(mlc, root),
+        data_collection=f"Computed from {sheet.made_of[1]} recordings of {sheet.made_of[0]} people of {sheet.source}, "
+        "who consented to training. Nobody was recorded for it.",
+        data_collection_type=["Others"],
+        data_manipulation_protocol=f"personare, method {sheet.method}, options {dict(sheet.options)}.",
+        machine_annotation_tools=[f"personare {sheet.method}"] if synthetic else [],
+        data_biases=[f"What {sheet.source} is biased in, this is too, and rare people more so."],
+        data_limitations=[_LIMITS[sheet.kind]],
+        data_use_cases=[_ALLOWED],
+        data_social_impact=f"Prohibited: {_PROHIBITED}",
+        personal_sensitive_information=[sheet.claim],
+        data_release_maintenance_plan="Made again without a person who withdraws, where that is asked for.",
+    )
+    content = json.loads(json.dumps(metadata.to_json(), default=str))
+    content["@context"]["personare"] = "urn:personare:"
+    priced = ("unit", "epsilon", "delta", "accountant", "units")
+    content["personare:privacy"] = plain(
+        {
+            "synthetic": synthetic,
+            "privacyUnit": sheet.spends[0].unit if sheet.spends else "none",
+            "spends": [{name: getattr(spend, name) for name in priced} for spend in sheet.spends],
+            "claim": sheet.claim,
+            "measured": [{name: getattr(row, name) for name in _COLUMNS} for row in sheet.rows],
+            "attacked": any(row.risk for row in sheet.rows),
+            "allowedUse": [_ALLOWED],
+            "prohibitedUse": _PROHIBITED,
+        }
+    )
+    write_json(root / "croissant.json", content)
+    head = f"# {sheet.name}\n\n{description}\n\n## What can be claimed\n\n{sheet.claim}\n"
+    uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
+    tables = _tables(sheet.rows, use="What it is good for")
+    write_text(root / "README.md", "\n".join([head, *tables, f"## Limits\n\n{_LIMITS[sheet.kind]}\n", uses]))
+
+
+def _files(mlc: Any, root: Path) -> list[Any]:
+    files = []
+    for name, file, form in (
+        ("participants", "participants.tsv", "text/tab-separated-values"),
+        ("index", "index.parquet", "application/x-parquet"),
+    ):
+        checksum = hashlib.sha256((root / file).read_bytes()).hexdigest()
+        files.append(mlc.FileObject(id=name, name=name, content_url=file, encoding_formats=[form], sha256=checksum))
+    for suffix in sorted({path.suffix for path in root.glob("sub-*/**/*") if path.suffix in _MEDIA_TYPES}):
+        name, form = f"files-{suffix[1:]}", _MEDIA_TYPES[suffix]
+        files.append(mlc.FileSet(id=name, name=name, includes=[f"sub-*/**/*{suffix}"], encoding_formats=[form]))
+    return files
+
+
+def _records(mlc: Any, root: Path) -> list[Any]:
+    fields = []
+    for name in pq.read_schema(root / "index.parquet").names:
+        what, _, own = name.partition(".")
+        told = {"track": f"Path of the file with {own}", "label": f"The recording's {own}"}
+        fields.append(
+            mlc.Field(
+                id=f"recordings/{name}",
+                name=f"recordings/{name}",
+                description=told.get(what, f"The recording's {what}"),
+                data_types=[mlc.DataType.TEXT],
+                source=mlc.Source(file_object="index", extract=mlc.Extract(column=name)),
+            )
+        )
+    return [mlc.RecordSet(id="recordings", name="recordings", key=["recordings/id"], fields=fields)]
+
+
+def write_preview(root: Path, cohort: Cohort, *, label: str, told: str) -> None:
+    """Write ``preview.html`` into a finished cohort: a few people, a few recordings of each, and what can be claimed.
+
+    The page makes no request but for files beside it. It is for cohorts of people who do not exist: whoever holds it
+    sees and hears what is in the cohort. ``label`` is shown over each recording; those of different labels come first.
+    """
+    cards = []
+    for subject in sorted({r.subject for r in cohort.recordings})[:_PEOPLE]:
+        turns: dict[str, int] = {}
+        own = []
+        for r in (r for r in cohort.recordings if r.subject == subject):
+            target = r.labels.get(label, "")
+            turns[target] = turns.get(target, 0) + 1
+            own.append((turns[target], target, r.id, r))
+        shown = [_seen(root, r, label) for *_, r in sorted(own, key=lambda turn: turn[:3])[:_RECORDINGS]]
+        cards.append({"subject": subject, "recordings": shown})
+    template = resources.files("personare.study").joinpath("preview.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    total = (len({r.subject for r in cohort.recordings}), len(cohort.recordings))
+    page = environment.from_string(template).render(name=cohort.name, people=cards, told=told, total=total)
+    write_text(root / "preview.html", page)
+
+
+def _seen(root: Path, recording: Recording, label: str) -> Mapping[str, object]:
+    """Return a recording as players of its files, pictures of its signals, texts and visits."""
+    media, pictures, texts, visits = [], [], [], []
+    for track, relative in sorted(recording.tracks.items()):
+        path = root / relative
+        if path.suffix in (".wav", ".mp4"):
+            # A film carries its sound: it is not shown a second time.
+            if track != "audio" or "video" not in recording.tracks:
+                form = _MEDIA_TYPES[path.suffix]
+                source = relative if path.stat().st_size > _LARGEST else _inline(path.read_bytes(), form)
+                media.append({"kind": form.split("/")[0], "source": source})
+            continue
+        try:
+            read = read_track(path, picture=96, landmarker=None)
+        except DataError:
+            continue  # nothing that a picture could be made of
+        if read.kind == "text":
+            texts.append(str(read.values))
+        elif track == "visits":
+            visits = told_visits(np.asarray(read.values), VisitColumns(names=read.columns))
+        else:
+            pictures.append({"track": track, **_picture(read)})
+    shown = {"media": media, "pictures": pictures, "texts": texts, "visits": visits}
+    return {"id": recording.id, "label": recording.labels.get(label, ""), **shown}
+
+
+def _inline(content: bytes, form: str) -> str:
+    return f"data:{form};base64,{base64.b64encode(content).decode()}"
+
+
+def _picture(read: Track) -> Mapping[str, object]:
+    """Return a track as a picture (``image``) or as drawn lines (``lines``, in a box of 400 by 100)."""
+    values = np.asarray(read.values)
+    if read.kind in ("spectrogram", "picture"):
+        if read.kind == "spectrogram":
+            level = np.clip((values - values.min()) / max(float(np.ptp(values)), 1e-9) * 255, 0, 255).astype(np.uint8)
+            image = cv2.applyColorMap(np.ascontiguousarray(level[::-1]), cv2.COLORMAP_MAGMA)
+        else:
+            image = np.ascontiguousarray(values.transpose(1, 2, 0)[..., ::-1])
+        return {"image": _inline(cv2.imencode(".png", image)[1].tobytes(), "image/png"), "lines": []}
+    if read.kind == "signal":
+        seconds = f"{len(values) / read.rate_hz:.3g} s" if read.rate_hz else f"{len(values)} steps"
+        names = read.columns or tuple(f"{n + 1}" for n in range(values.shape[1]))
+        lines = [_line(column, name, seconds) for column, name in zip(values.T, names, strict=True)]
+        return {"image": "", "lines": lines[:_LINES]}
+    # Values of different units at one height each: sign and order of size can be seen.
+    known = np.nan_to_num(values)  # what a recording has no value of stands at 0
+    heights = np.sign(known) * np.log1p(np.abs(known))
+    heights = heights / max(float(np.abs(heights).max()), 1e-9) * 46
+    path = "".join(f"M{400 * (i + 0.5) / len(values):.1f} 50v{-v:.1f}" for i, v in enumerate(heights))
+    width = f"{max(360 / len(values), 0.5):.2f}"
+    return {"image": "", "lines": [{"path": path, "told": f"{len(values)} values", "width": width}]}
+
+
+def _line(column: Array, name: str, seconds: str) -> Mapping[str, str]:
+    there = np.flatnonzero(np.isfinite(column))
+    there = there[:: max(1, len(there) // _POINTS)]
+    if not len(there):
+        return {"path": "", "told": f"{name}: nothing", "width": "1"}
+    low, high = float(column[there].min()), float(column[there].max())
+    heights = 96 - 92 * (column[there] - low) / max(high - low, 1e-9)
+    points = " ".join(f"{400 * at / len(column):.1f},{y:.1f}" for at, y in zip(there, heights, strict=True))
+    return {"path": f"M{points}", "told": f"{name}: {low:.3g} to {high:.3g} in {seconds}", "width": "1.2"}
