@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from personare.core.strongest import Query, baseline
 from personare.core.types import Result
 from personare.report import words
-from personare.report.frontier import Panel, Point, before, best, gain
+from personare.report.frontier import Panel, before, best, gain
 from personare.report.run import RunRecord
 
 __all__ = ["Answer", "answers", "change"]
@@ -36,7 +36,11 @@ def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
 def _answer(panel: Panel, record: RunRecord) -> Answer:
     others = [p for p in panel.points if not p.original]
     gains = [(gain(panel, p), p) for p in others]
-    chosen = _best_model(panel.points) if panel.kind == "model" else best(panel)
+    chosen = best(panel)
+    if panel.kind == "model":  # what recalls most of those whose members are not told from others, else the safest
+        hidden = [p for p in others if p.risk.low <= p.risk.control]
+        safest = min(others, key=lambda p: p.risk.value, default=None)
+        chosen = max(hidden, key=lambda p: p.utility.value, default=safest)
     name = chosen.release if chosen and not record.simulated else ""
     shown, shown_whole = (
         Query(questions=("identify",), figures=(figure,)).find(record.results, name, panel.group)
@@ -72,14 +76,6 @@ def _answer(panel: Panel, record: RunRecord) -> Answer:
         sentence=_unbroken(sentence),
         caution=_unbroken(" ".join(caution)),
     )
-
-
-def _best_model(points: Sequence[Point]) -> Point | None:
-    """Choose the model that recalls most among those whose members are not told from others, else the safest."""
-    hidden = [p for p in points if p.risk.low <= p.risk.control]
-    if hidden:
-        return max(hidden, key=lambda p: p.utility.value)
-    return min(points, key=lambda p: p.risk.value, default=None)
 
 
 def _unbroken(sentence: str) -> str:

@@ -50,7 +50,7 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
     for modality, method in (one.get("methods") or {}).items():
         options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
         part = words.group(modality) if kind == "recordings" else "Method"
-        methods.append((part, str(method), about(str(method), kind).summary, options or "as they come"))
+        methods.append((part, str(method), about(str(method), kind)[0], options or "as they come"))
     return {
         "name": name,
         "kind": kind,

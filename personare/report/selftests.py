@@ -71,17 +71,15 @@ def _test(record: RunRecord, group: str, method: str, subset: str, own: Sequence
         if why:
             reasons.setdefault(why, {}).setdefault("" if originals else row.release, []).append(of)
     ranges = {of: dict.fromkeys((said[min(said)], said[max(said)])) for of, said in before.items()}
+    whose: dict[str, list[str]] = {}
+    for why, releases in reasons.items():
+        parts = {release: ", ".join(dict.fromkeys(filter(None, of))) for release, of in releases.items()}
+        whose[why] = [f"{release} ({part})" if part else release for release, part in parts.items() if release]
     return SelfTest(
         attack=".".join(filter(None, (method, subset))),
         group=group,
         before=", ".join(f"{of} {'–'.join(ends)}".strip() for of, ends in ranges.items()) or "not tried",
         guess=next((words.share_like(r, r.control) for r in own if math.isfinite(r.control)), "–"),
         passed=sum(len(of) for whose in reasons.values() for of in whose.values()) < len(own),
-        why="; ".join(": ".join(filter(None, (_whose(of), why))) for why, of in reasons.items()),
+        why="; ".join(": ".join(filter(None, (", ".join(whose[why]), why))) for why in reasons),
     )
-
-
-def _whose(told: dict[str, list[str]]) -> str:
-    """Name releases, and what of theirs is meant."""
-    parts = {release: ", ".join(dict.fromkeys(filter(None, of))) for release, of in told.items()}
-    return ", ".join(f"{release} ({part})" if part else release for release, part in parts.items())

@@ -5,25 +5,16 @@ import importlib.util
 import inspect
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from personare.core.errors import PersonareError
 from personare.core.registry import find
 
-__all__ = ["About", "about", "sources_of"]
+__all__ = ["about", "sources_of"]
 
 _FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "train")
 _OF = {"representations": "represent", "synthetic": "synthesize", "model": "train"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class About:
-    """A method's own words; empty where it says nothing, or is not on this machine."""
-
-    summary: str = ""
-    source: str = ""
 
 
 @cache
@@ -35,19 +26,19 @@ def _known(folder: str) -> dict[str, tuple[str, str]]:
 
 
 @cache
-def about(name: str, kind: str = "") -> About:
-    """Return what a method says of itself; ``kind`` of what it makes tells methods of one name apart."""
+def about(name: str, kind: str = "") -> tuple[str, str]:
+    """Return a method's summary and source, empty where it has none; ``kind`` tells methods of one name apart."""
     folders = [_OF[kind]] if kind in _OF else _FOLDERS
     summary, module = next((_known(folder)[name] for folder in folders if name in _known(folder)), ("", ""))
     spec = importlib.util.find_spec(module) if module else None
     if spec is None or spec.origin is None:
-        return About()
-    return About(summary=summary, source=_source(Path(spec.origin).read_text(encoding="utf-8")))
+        return "", ""
+    return summary, _source(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return (method, source) of those methods, each with what it makes, that state one: each once, sorted."""
-    stated = dict.fromkeys((name, about(name, kind).source) for name, kind in sorted(set(methods)))
+    stated = dict.fromkeys((name, about(name, kind)[1]) for name, kind in sorted(set(methods)))
     return [(name, source) for name, source in stated if source]
 
 

@@ -86,20 +86,19 @@ def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
             columns.append({**defaults, **column, "over": column["over"].format(kept=kept)})
         shown = [p for p in drawn if p.kind == kind]
         if kind == "recordings":
-            rows = [_row(record, panel, name, kind, columns) for panel in shown for name in _names(record, panel)]
+            rows = []
+            for panel in shown:
+                inside = {p.release for p in panel.drawn} | {name for name, _ in panel.absent}
+                names = [name for name in ("original", *record.names()) if name in inside]
+                rows += [_row(record, panel, name, kind, columns) for name in names]
         else:
-            panel = next(iter(shown), None)
-            rows = [_row(record, panel, name, kind, columns) for name in record.of(kind)]
+            only = next(iter(shown), None)
+            rows = [_row(record, only, name, kind, columns) for name in record.of(kind)]
         if rows:
             said = {"intro": given["intro"].format(kept=kept), "file": given["file"].format(kind=kind)}
             beneath, own = given["beneath"], tuple(rows)
             made.append(Table(kind=kind, columns=tuple(columns), rows=own, beneath=beneath, **said))
     return made
-
-
-def _names(record: RunRecord, panel: Panel) -> list[str]:
-    shown = {p.release for p in panel.drawn} | {name for name, _ in panel.absent}
-    return ["original"] * ("original" in shown) + [name for name in record.names() if name in shown]
 
 
 def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: Sequence[Mapping[str, Any]]) -> Row:
@@ -193,7 +192,10 @@ def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     record = read_run(out)
     parts = [_tried(_text, table) for table in tables(record, panels(record))]
-    return "\n\n".join(parts + ([_tried(_published, record)] if record.reference else [])) or "Nothing was measured."
+    if record.reference:
+        figures = pd.DataFrame(list(record.reference)).set_index("row").round(3)
+        parts.append(_tried(lambda rows: f"Published beside ours:\n{rows.to_string(na_rep='-')}", figures))
+    return "\n\n".join(parts) or "Nothing was measured."
 
 
 def _tried(said: Callable[[Any], str], of: Any) -> str:
@@ -213,8 +215,3 @@ def _text(table: Table) -> str:
         frame = pd.DataFrame(values, index=[row.release for row in rows], columns=heads)
         parts.append(f"{title or words.group(table.kind)}\n{frame.round(3).to_string(na_rep='-')}")
     return "\n\n".join(parts)
-
-
-def _published(record: RunRecord) -> str:
-    figures = pd.DataFrame(list(record.reference)).set_index("row")
-    return f"Published beside ours:\n{figures.round(3).to_string(na_rep='-')}"

@@ -191,13 +191,10 @@ def templates(escaped: bool = True) -> Environment:
     strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     made = Environment(loader=FunctionLoader(text), autoescape=escaped, **strict)
     made.filters |= {"attacker": attacker, "group": group, "measure": measure, "plain": plain}
-    made.filters |= {"spoken": method, "kind": kind_of, "breakable": _breakable}
+    made.filters |= {"spoken": method, "kind": kind_of}
+    # a long name is broken after its joints, and nowhere else
+    made.filters["breakable"] = lambda name: Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
     made.filters["headed"] = lambda keys: [(key, plain(key)) for key in keys]
     made.globals |= {"count": count, "listing": listing, "protocol": protocol}
     made.globals |= {"attackers": list(ATTACKERS)}
     return made
-
-
-def _breakable(name: str) -> Markup:
-    """Let a long name be broken after its joints, and nowhere else."""
-    return Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))

@@ -45,7 +45,9 @@ def write_report(run: Path) -> Path:
     drawn = tried("The frontier", [], lambda: panels(record))
     placed = [panel for panel in drawn if panel.drawn]
     made = tried("The tables", [], lambda: tables(record, drawn))
-    tried("The tables beside the page", None, lambda: _write_tables(run, made))
+    for table in made:
+        tried(f"{table.file}.csv", None, partial(_write, run / f"{table.file}.csv", partial(to_csv, table)))
+        tried(f"{table.file}.tex", None, partial(_write, run / f"{table.file}.tex", partial(to_latex, table)))
     if placed:
         tried("The picture beside the page", None, lambda: _save_sheet(run, placed))
     examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(run, record.examples))
@@ -77,10 +79,8 @@ def write_report(run: Path) -> Path:
         "style": Markup(words.text("style.css")),
         "script": Markup(words.text("page.js")),
     }
-    page = (
-        words.templates().get_template("page.html").render(content | {"run": replace(record, missing=tuple(missing))})
-    )
-    _write(run / "report.html", page)
+    content["run"] = replace(record, missing=tuple(missing))
+    _write(run / "report.html", partial(words.templates().get_template("page.html").render, content))
     return run / "report.html"
 
 
@@ -91,12 +91,6 @@ def methods_paragraphs(record: RunRecord) -> list[str]:
     templates.filters["claimed"] = lambda name: record.claim(name).made
     text = templates.get_template("methods.txt").render(record=record)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-
-
-def _write_tables(run: Path, made: Sequence[Table]) -> None:
-    for table in made:
-        _write(run / f"{table.file}.csv", to_csv(table))
-        _write(run / f"{table.file}.tex", to_latex(table))
 
 
 def _used(record: RunRecord) -> list[tuple[str, str]]:
@@ -136,7 +130,7 @@ def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
             part.replace(run / f"frontier.{suffix}")
 
 
-def _write(file: Path, content: str) -> None:
+def _write(file: Path, make: Callable[[], str]) -> None:
     part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content.encode())
+    part.write_bytes(make().encode())
     part.replace(file)

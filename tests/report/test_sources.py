@@ -33,5 +33,5 @@ def test_no_source_is_no_source() -> None:
 
 
 def test_one_name_of_two_kinds_is_told_of_the_kind_that_was_made() -> None:
-    assert "made" in sources.about("joint", "synthetic").summary.lower() or sources.about("joint", "synthetic").source
+    assert any(sources.about("joint", "synthetic"))
     assert sources.about("joint", "synthetic") != sources.about("joint", "model")
