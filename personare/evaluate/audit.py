@@ -11,8 +11,6 @@ from scipy.stats import binom
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
 
-__all__ = ["Guesses", "audit", "epsilon_lower_bound", "guess"]
-
 _SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the canaries that are guessed; each is tried, and paid for
 _HIGHEST: Final = 100.0
 
@@ -126,9 +124,6 @@ def audit(
 
     Returns:
         One row, the figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
-
-    Raises:
-        DataError: Scores that are not one finite number for each canary.
     """
     inside = rng.random(len(rows)) < 0.5
     scores = np.asarray(fit(rows, labels, inside), dtype=float)

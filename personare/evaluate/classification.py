@@ -3,9 +3,10 @@
 Also how it bears missing modalities and noise.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -16,45 +17,26 @@ from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import over_people
 from personare.evaluate.unmeasured import without_figure
 
-__all__ = [
-    "Answers",
-    "bin_of",
-    "calibration_error",
-    "equal_mass",
-    "equal_width",
-    "judge_model",
-    "judge_robustness",
-    "with_missing",
-    "with_noise",
-]
-
 _BINS: Final = 15
 _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, where it is not that frequent
 _AGES: Final = (30, 45)
 _LOW: Final = 0.5
 _DISTURBED: Final = ("accuracy", "uar", "ece")  # figures of a model on disturbed recordings
+_SAME: Final = {"recall_weighted": "the same as accuracy", "recall_macro": "the same as uar"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What a model said, and what was true.
+class _Answers:
+    """What a model said, and what was true."""
 
-    Attributes:
-        likely: (N, C) probabilities.
-        truth: (N,) int.
-        predicted: (N,) the likeliest class, ties broken by chance.
-        subjects: (N,) who is resampled.
-        classes: Names of the columns.
-    """
-
-    likely: Array
-    truth: Array
-    predicted: Array
-    subjects: Array
+    likely: Array  # (N, C) probabilities
+    truth: Array  # (N,) int
+    predicted: Array  # (N,) the likeliest class, ties broken by chance
+    subjects: Array  # (N,) who is resampled
     classes: tuple[str, ...]
 
     @classmethod
-    def of(cls, probabilities: Array, batch: Batch, *, rng: np.random.Generator) -> "Answers":
+    def of(cls, probabilities: Array, batch: Batch, rng: np.random.Generator) -> "_Answers":
         """Check probabilities and choose classes."""
         if probabilities.shape != (len(batch), len(batch.classes)) or not len(batch):
             raise DataError(
@@ -65,12 +47,9 @@ class Answers:
         if not np.isfinite(likely).all() or likely.min() < -1e-6 or np.abs(likely.sum(axis=1) - 1).max() > 1e-3:
             raise DataError("Probabilities must be finite, at least 0, and add up to 1 for each recording.")
         best = likely >= likely.max(axis=1, keepdims=True)
+        predicted = (best * rng.random(best.shape)).argmax(axis=1)
         return cls(
-            likely=likely,
-            truth=batch.labels,
-            predicted=(best * rng.random(best.shape)).argmax(axis=1),
-            subjects=batch.subjects,
-            classes=batch.classes,
+            likely=likely, truth=batch.labels, predicted=predicted, subjects=batch.subjects, classes=batch.classes
         )
 
     @property
@@ -80,15 +59,16 @@ class Answers:
 
     @property
     def right(self) -> Array:
-        """(N,) bool."""
-        return np.asarray(self.predicted == self.truth)
+        """(N,) 1 or 0."""
+        return np.asarray(self.predicted == self.truth).astype(float)
 
+    @property
     def hits(self) -> Array:
-        """Return the confusion matrix of each recording, (N, C * C), rows = truth."""
+        """(N, C * C) the confusion matrix of each recording, rows = truth."""
         k = len(self.classes)
         return np.asarray(np.eye(k * k)[self.truth * k + self.predicted])
 
-    def take(self, rows: Array) -> "Answers":
+    def take(self, rows: Array) -> "_Answers":
         """Return some recordings' answers."""
         parts = {name: getattr(self, name)[rows] for name in ("likely", "truth", "predicted", "subjects")}
         return replace(self, **parts)
@@ -97,23 +77,18 @@ class Answers:
 def judge_model(
     probabilities: Array, batch: Batch, table: pd.DataFrame | None, *, rng: np.random.Generator
 ) -> list[Result]:
-    """Measure accuracy, recall, precision, F1, calibration, and recall by sex and age.
+    """Measure accuracy, recall, precision, F1, calibration, and recall by sex and age, as the method ``model``.
 
     Weighted recall is accuracy (the weights cancel the class sizes): both rows are given, and are equal. ``uar`` is
-    macro recall over the classes that occur. A class that is never predicted has precision 0.
+    macro recall over the classes that occur. A class that is never predicted has precision 0. The detail of
+    ``accuracy`` has the confusion matrix, that of calibration errors the reliability diagrams. A bootstrap makes
+    calibration errors a little larger than they are; so are intervals.
 
     Args:
         probabilities: (N, C), columns as ``batch.classes``.
         batch: What was asked.
         table: Rows as in ``batch``, columns ``sex`` and ``age`` (years) where known; None where nothing is.
         rng: Bootstrap over people, ties.
-
-    Returns:
-        Rows of the method ``model``. The detail of ``accuracy`` has the confusion matrix, that of calibration errors
-        the reliability diagrams. A bootstrap makes calibration errors a little larger than they are; so are intervals.
-
-    Raises:
-        DataError: Probabilities that are none.
 
     Example:
         >>> one = Batch(ids=("a", "b"), arrays={}, present={}, labels=np.array([0, 1]), classes=("x", "y"),
@@ -122,14 +97,31 @@ def judge_model(
         >>> {r.figure: r.value for r in rows}["accuracy"]
         0.5
     """
-    said = Answers.of(probabilities, batch, rng=rng)
-    more = [*_averages(said, rng), _low_confidence(said, rng), _collapse(said, rng)]
-    rows = _overall(said, rng) + _of_classes(more, said)
+    said = _Answers.of(probabilities, batch, rng)
+    k, more = len(said.classes), []
+    for i, rate in enumerate(("precision", "recall", "f1")):
+        for kind, mean in (("macro", _macro), ("weighted", _weighted)):
+            figure = f"{rate}_{kind}"
+            row = _row(figure, said, said.hits, partial(_averaged, k, i, mean), rng)
+            more.append(replace(row, reason=_SAME.get(figure, "")))
+    low = said.confidence <= _LOW
+    if low.any():
+        more.append(_mean("confacc_low", said.take(low), said.take(low).right, rng))
+    else:
+        why = f"no answer has a confidence of at most {_LOW}"
+        more.append(replace(more[-1], figure="confacc_low", value=np.nan, low=np.nan, high=np.nan, n=0, reason=why))
+    # the share of recordings that get the commonest answer: near 1, the model has learned nothing else
+    told, true = (np.bincount(v, minlength=k) / len(said.truth) for v in (said.predicted, said.truth))
+    top = int(told.argmax())
+    row = _mean("largest_class", said, said.predicted == top, rng, control=true[top], better="lower")
+    collapsed = told[top] > max(_COLLAPSED, true[top])
+    reason = f"collapsed: nearly every recording is called {said.classes[top]}" if collapsed else ""
+    more.append(replace(row, reason=reason))
+    rows = _of_classes(_overall(said, rng) + more, said)
     for name, group in ({} if table is None else _groups(table, len(said.truth))).items():
         part = said.take(group)
-        row = _row("uar", part.hits(), part, _uar(len(part.classes)), rng)
-        row = replace(row, subset=name, reason=f"{len(np.unique(part.subjects))} people")
-        rows += _of_classes([row], part)
+        row = _row("uar", part, part.hits, partial(_averaged, k, 1, _macro), rng)
+        rows += _of_classes([replace(row, subset=name, reason=f"{len(np.unique(part.subjects))} people")], part)
     return rows
 
 
@@ -153,46 +145,49 @@ def judge_robustness(
     Returns:
         Rows of the method ``robustness``: ``accuracy``, ``uar`` and ``ece`` of subsets such as ``audio_missing50`` and
         ``audio_snr10db``; the undisturbed figure is the baseline.
-
-    Raises:
-        OptionError: A share outside [0, 1].
     """
 
     def judged(batch: Batch, name: str) -> list[Result]:
-        found = _overall(Answers.of(predictor(batch), batch, rng=rng), rng)
+        said = _Answers.of(predictor(batch), batch, rng)
+        found = _of_classes(_overall(said, rng), said)
         # the confusion matrix and the diagrams of every disturbance would fill the report
         return [replace(r, method="robustness", subset=name, detail={}) for r in found if r.figure in _DISTURBED]
 
+    def disturbed() -> Iterator[tuple[str, Batch]]:
+        for modality, values in batch.arrays.items():
+            for share in missing:
+                yield f"{modality}_missing{share * 100:.0f}", with_missing(batch, modality, share, rng=rng)
+            for ratio in snr_db if values.dtype.kind == "f" else ():
+                yield f"{modality}_snr{ratio:.0f}db", with_noise(batch, modality, ratio, rng=rng)
+
     whole = {r.figure: r.value for r in judged(batch, "")}
-    rows: list[Result] = []
-    for name, disturbed in _disturbed(batch, missing, snr_db, rng):
-        rows += judged(disturbed, name)
+    rows = [row for name, some in disturbed() for row in judged(some, name)]
     return [replace(r, baseline=whole[r.figure]) for r in rows]
 
 
-def _overall(said: Answers, rng: np.random.Generator) -> list[Result]:
+def _overall(said: _Answers, rng: np.random.Generator) -> list[Result]:
     """Return accuracy, unweighted average recall and the calibration errors, likelihood and Brier score."""
-    confidence, right, k = said.confidence, said.right.astype(float), len(said.classes)
+    confidence, right, k = said.confidence, said.right, len(said.classes)
     counts = np.bincount(said.truth, minlength=k)
-    confusion = said.hits().sum(axis=0).reshape(k, k).astype(int)
+    confusion = said.hits.sum(axis=0).reshape(k, k).astype(int)
     true = np.maximum(said.likely[np.arange(len(right)), said.truth], 1e-12)
     off = ((said.likely - np.eye(k)[said.truth]) ** 2).sum(axis=1)
-    accuracy = _mean("accuracy", right, said, rng, control=counts.max() / counts.sum())
+    accuracy = _mean("accuracy", said, right, rng, control=counts.max() / counts.sum())
     rows = [
         replace(accuracy, detail={"classes": list(said.classes), "confusion": confusion.tolist()}),
-        _row("uar", said.hits(), said, _uar(k), rng, control=1 / int((counts > 0).sum())),
-        _mean("brier", off, said, rng, better="lower", unit="squared error", control=1 - 1 / k),
-        _mean("nll", -np.log(true), said, rng, better="lower", unit="nats", control=np.log(k)),
+        _row("uar", said, said.hits, partial(_averaged, k, 1, _macro), rng, control=1 / int((counts > 0).sum())),
+        _mean("brier", said, off, rng, better="lower", unit="squared error", control=1 - 1 / k),
+        _mean("nll", said, -np.log(true), rng, better="lower", unit="nats", control=np.log(k)),
     ]
     for figure, edges in (("ece", equal_width(_BINS)), ("ece_equal_mass", equal_mass(confidence, _BINS))):
         where = np.eye(len(edges) + 1)[bin_of(confidence, edges)]  # (N, B)
         parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
-        drawn = _row(figure, parts.reshape(len(right), -1), said, _ece, rng, better="lower")
-        rows.append(replace(drawn, detail={"reliability": _reliability(confidence, said.right, edges)}))
-    return _of_classes(rows, said)
+        drawn = _row(figure, said, parts.reshape(len(right), -1), _ece, rng, better="lower")
+        rows.append(replace(drawn, detail={"reliability": _reliability(parts.sum(axis=0))}))
+    return rows
 
 
-def _of_classes(rows: list[Result], said: Answers) -> list[Result]:
+def _of_classes(rows: list[Result], said: _Answers) -> list[Result]:
     """Keep figures only where people of two classes were asked about: of one, always saying it would be perfect."""
     shown = np.unique(said.truth)
     if len(shown) > 1:
@@ -201,20 +196,12 @@ def _of_classes(rows: list[Result], said: Answers) -> list[Result]:
     return [without_figure(row, why) for row in rows]
 
 
-def _ece(sums: Array) -> Array:
-    return calibration_error(sums.reshape(len(sums), -1, 3))
-
-
-def _rates(sums: Array, k: int) -> tuple[Array, Array, Array, Array]:
-    """Return precision, recall, F1 and the number of each class, (draws, C), from confusion matrices."""
+def _averaged(k: int, which: int, mean: Callable[[Array, Array], Array], sums: Array) -> Array:
+    """Return the mean over k classes of precision (0), recall (1) or F1 (2), (draws,), from confusion matrices."""
     confusion = sums.reshape(-1, k, k)
     hit, true, told = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
-    f1 = 2 * hit / np.maximum(true + told, 1e-12)
-    return hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), f1, true
-
-
-def _uar(k: int) -> Callable[[Array], Array]:
-    return lambda sums: _macro(_rates(sums, k)[1], _rates(sums, k)[3])
+    rates = (hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + told, 1e-12))
+    return mean(rates[which], true)
 
 
 def _macro(rate: Array, true: Array) -> Array:
@@ -226,40 +213,8 @@ def _weighted(rate: Array, true: Array) -> Array:
     return np.asarray((rate * true).sum(axis=1) / np.maximum(true.sum(axis=1), 1e-12))
 
 
-def _averages(said: Answers, rng: np.random.Generator) -> list[Result]:
-    k, rows = len(said.classes), []
-    same = {"recall_weighted": "the same as accuracy", "recall_macro": "the same as uar"}
-    for i, rate in enumerate(("precision", "recall", "f1")):
-        for kind, mean in (("macro", _macro), ("weighted", _weighted)):
-
-            def figure(sums: Array, i: int = i, mean: Callable[[Array, Array], Array] = mean) -> Array:
-                found = _rates(sums, k)
-                return mean(found[i], found[3])
-
-            row = _row(f"{rate}_{kind}", said.hits(), said, figure, rng)
-            rows.append(replace(row, reason=same.get(row.figure, "")))
-    return rows
-
-
-def _low_confidence(said: Answers, rng: np.random.Generator) -> Result:
-    low = said.confidence <= _LOW
-    if not low.any():
-        why = f"no answer has a confidence of at most {_LOW}"
-        return Result(
-            kind="model", question="read", method="model", figure="confacc_low", value=float("nan"), reason=why
-        )
-    return _mean("confacc_low", said.take(low).right.astype(float), said.take(low), rng)
-
-
-def _collapse(said: Answers, rng: np.random.Generator) -> Result:
-    """Return the share of recordings that get the commonest answer; near 1, the model has learned nothing else."""
-    k = len(said.classes)
-    told, true = (np.bincount(v, minlength=k) / len(said.truth) for v in (said.predicted, said.truth))
-    top = int(told.argmax())
-    row = _mean("largest_class", (said.predicted == top).astype(float), said, rng, control=true[top], better="lower")
-    collapsed = told[top] > max(_COLLAPSED, true[top])
-    reason = f"collapsed: nearly every recording is called {said.classes[top]}" if collapsed else ""
-    return replace(row, reason=reason)
+def _ece(sums: Array) -> Array:
+    return calibration_error(sums.reshape(len(sums), -1, 3))
 
 
 def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
@@ -279,36 +234,21 @@ def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-def _mean(figure: str, values: Array, said: Answers, rng: np.random.Generator, **columns: Any) -> Result:
+def _mean(figure: str, said: _Answers, values: Array, rng: np.random.Generator, **columns: Any) -> Result:
     sums = np.stack([values, np.ones(len(values))], axis=1)
-    return _row(figure, sums, said, lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng, **columns)
+    return _row(figure, said, sums, lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng, **columns)
 
 
 def _row(
     figure: str,
+    said: _Answers,
     values: Array,
-    said: Answers,
     of_sums: Callable[[Array], Array],
     rng: np.random.Generator,
-    *,
-    control: float = float("nan"),
-    unit: str = "share",
-    better: Literal["higher", "lower"] = "higher",
+    **columns: Any,
 ) -> Result:
     found = over_people(values, said.subjects, of_sums, rng=rng)
-    return Result(
-        kind="model",
-        question="read",
-        method="model",
-        figure=figure,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        control=float(control),
-        unit=unit,
-        better=better,
-    )
+    return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
 
 
 def equal_width(bins: int = _BINS) -> Array:
@@ -345,23 +285,14 @@ def calibration_error(sums: Array) -> Array:
     return np.asarray(gaps / np.maximum(sums[..., 0].sum(axis=-1), 1e-12))
 
 
-def _reliability(confidence: Array, right: Array, edges: Array) -> dict[str, list[float]]:
+def _reliability(sums: Array) -> dict[str, list[float]]:
     """Return the data of a reliability diagram: for each bin that holds answers their confidence, accuracy, number."""
-    index = bin_of(confidence, edges)
-    count = np.bincount(index, minlength=len(edges) + 1).astype(float)
-    seen = count > 0
-    mean, share = (np.bincount(index, weights=v, minlength=len(count))[seen] / count[seen] for v in (confidence, right))
-    return {"confidence": mean.tolist(), "accuracy": share.tolist(), "count": count[seen].tolist()}
-
-
-def _disturbed(
-    batch: Batch, missing: Sequence[float], snr_db: Sequence[float], rng: np.random.Generator
-) -> Iterator[tuple[str, Batch]]:
-    for modality, values in batch.arrays.items():
-        for share in missing:
-            yield f"{modality}_missing{share * 100:.0f}", with_missing(batch, modality, share, rng=rng)
-        for ratio in snr_db if values.dtype.kind == "f" else ():
-            yield f"{modality}_snr{ratio:.0f}db", with_noise(batch, modality, ratio, rng=rng)
+    count, confidence, right = sums[sums[:, 0] > 0].T  # (B, 3) as of ``calibration_error``
+    return {
+        "confidence": (confidence / count).tolist(),
+        "accuracy": (right / count).tolist(),
+        "count": count.tolist(),
+    }
 
 
 def with_missing(batch: Batch, modality: str, share: float, *, rng: np.random.Generator) -> Batch:
@@ -399,5 +330,5 @@ def with_noise(batch: Batch, modality: str, snr_db: float, *, rng: np.random.Gen
 
 
 def _changed(batch: Batch, modality: str, values: Array, present: Array) -> Batch:
-    arrays: Mapping[str, Array] = {**batch.arrays, modality: values}
-    return replace(batch, arrays=arrays, present={**batch.present, modality: present})
+    arrays, there = {**batch.arrays, modality: values}, {**batch.present, modality: present}
+    return replace(batch, arrays=arrays, present=there)

@@ -7,7 +7,7 @@ enrolled people. Networks are in ``networks.py``.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,25 +25,6 @@ from sklearn.svm import SVC, SVR
 
 from personare.core.protocols import Scorer
 from personare.core.types import Array
-
-__all__ = [
-    "Centroids",
-    "Clips",
-    "Cosine",
-    "Discriminant",
-    "Forest",
-    "Kernel",
-    "KernelClassifier",
-    "Neighbors",
-    "Predict",
-    "Svm",
-    "Train",
-    "learn_classes",
-    "numbered",
-    "standardized",
-    "unit",
-    "vectors",
-]
 
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 # A constant column. Centering rows and targets instead would tell each left-out clip its own class: without a constant
@@ -110,19 +91,12 @@ class _Space:
 
 @dataclass(frozen=True, kw_only=True)
 class KernelClassifier:
-    """Scores clips against the classes it learned.
+    """Scores clips against the classes it learned."""
 
-    Attributes:
-        classes: (K,) sorted.
-        spaces: The kernels it uses, each with the number of the description that it reads.
-        weights: (N, K) of the training clips.
-        loo_accuracy: Share of the training clips named right by classifiers that had not learned from them.
-    """
-
-    classes: Array
-    spaces: tuple[tuple[int, _Space], ...]
-    weights: Array
-    loo_accuracy: float
+    classes: Array  # (K,) sorted
+    spaces: tuple[tuple[int, _Space], ...]  # the kernels it uses, each with the number of the description that it reads
+    weights: Array  # (N, K) of the training clips
+    loo_accuracy: float  # share of the training clips named right by classifiers that had not learned from them
 
     def __call__(self, descriptions: Sequence[Array]) -> Array:
         """Return (M, K) scores of clips, higher = more likely, from descriptions as given for learning."""
@@ -189,93 +163,72 @@ def _best_ridge(gram: Array, target: Array, index: Array) -> tuple[float, float]
     return max(found)
 
 
-def _regressed(model: Any, clips: Clips, numbers: Array) -> Predict:
-    """Fit on standardized vectors and numbers."""
-    mean, spread = numbers.mean(), numbers.std() or 1.0
-    whole = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), model)
-    whole.fit(vectors(clips), (numbers - mean) / spread)
-    return lambda asked: np.asarray(mean + spread * whole.predict(vectors(asked)))
-
-
 @dataclass(frozen=True, kw_only=True)
-class Svm:
-    """A support vector machine with a radial kernel on standardized vectors; ``penalty`` is its C."""
+class Learned:
+    """A reader of scikit-learn's: how its classifier is made, and its counterpart for numbers."""
 
-    penalty: float = 3.0
+    classifier: Callable[[np.random.Generator], Any]
+    regressor: Callable[[np.random.Generator], Any]
+    scaled: bool = True  # whether the classifier gets standardized columns
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Train on vectors (D,) by recording."""
-        machine = SVC(C=self.penalty, class_weight="balanced", decision_function_shape="ovr")
-        model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), machine)
-        classes, number = numbered(clips, labels)
-        model.fit(vectors(clips), number)
-
-        def predict(asked: Clips) -> Array:
-            decided = model.decision_function(vectors(asked))
-            two = np.stack([-decided, decided], axis=1) if decided.ndim == 1 else decided
-            return np.asarray(softmax(two, axis=1))
-
-        return classes, predict
-
-    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
-        """Train on vectors (D,) by recording, and (N,) numbers."""
-        return _regressed(SVR(C=self.penalty), clips, numbers)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Discriminant:
-    """Linear discriminant analysis, a share ``shrinkage`` of its covariance replaced: good with few clips."""
-
-    shrinkage: float = 0.3
-
-    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
-        """Train on vectors (D,) by recording."""
-        lda = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=self.shrinkage)
-        model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), lda)
+        scaler = [StandardScaler()] if self.scaled else []
+        model: Any = make_pipeline(SimpleImputer(keep_empty_features=True), *scaler, self.classifier(rng))
         classes, number = numbered(clips, labels)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Only one sample available")  # of a class; its covariance is shrunk
             model.fit(vectors(clips), number)
-        return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
+
+        def predict(asked: Clips) -> Array:
+            if hasattr(model, "predict_proba"):
+                return np.asarray(model.predict_proba(vectors(asked)))
+            decided = model.decision_function(vectors(asked))
+            return np.asarray(softmax(np.stack([-decided, decided], axis=1) if decided.ndim == 1 else decided, axis=1))
+
+        return classes, predict
 
     def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
-        """Train a ridge regression, its strength by leaving out one clip after the other, on (N,) numbers."""
-        return _regressed(RidgeCV(np.logspace(-1, 5, 13)), clips, numbers)
+        """Train on vectors (D,) by recording, and (N,) numbers, both standardized."""
+        mean, spread = numbers.mean(), numbers.std() or 1.0
+        model = make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), self.regressor(rng))
+        model.fit(vectors(clips), (numbers - mean) / spread)
+        return lambda asked: np.asarray(mean + spread * model.predict(vectors(asked)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Forest:
-    """A random forest of so many ``trees``."""
-
-    trees: int = 300
-
-    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
-        """Train on vectors (D,) by recording."""
-        seed = int(rng.integers(2**31))
-        trees: Any = RandomForestClassifier(self.trees, class_weight="balanced", random_state=seed)
-        model = make_pipeline(SimpleImputer(keep_empty_features=True), trees)
-        classes, number = numbered(clips, labels)
-        model.fit(vectors(clips), number)
-        return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
-
-    def regress(self, clips: Clips, numbers: Array, rng: np.random.Generator) -> Predict:
-        """Train on vectors (D,) by recording, and (N,) numbers."""
-        trees = RandomForestRegressor(self.trees, random_state=int(rng.integers(2**31)))
-        return _regressed(trees, clips, numbers)
+def svm(penalty: float = 3.0) -> Learned:
+    """A support vector machine with a radial kernel; ``penalty`` is its C."""
+    return Learned(
+        classifier=lambda rng: SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
+        regressor=lambda rng: SVR(C=penalty),
+    )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Neighbors:
-    """Asks the ``count`` nearest recordings, each weighing more the nearer it is."""
+def discriminant() -> Learned:
+    """Linear discriminant analysis, its covariance shrunk: good with few clips. Numbers: ridge regression."""
+    return Learned(
+        classifier=lambda rng: LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.3),
+        regressor=lambda rng: RidgeCV(np.logspace(-1, 5, 13)),  # its strength by leaving out one clip after the other
+    )
 
-    count: int = 15
 
-    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
-        """Remember vectors (D,) by recording."""
-        classes, number = numbered(clips, labels)
-        nearest = KNeighborsClassifier(min(self.count, len(clips)), weights="distance")
-        model = make_pipeline(StandardScaler(), nearest).fit(vectors(clips), number)
-        return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
+def forest(trees: int = 300) -> Learned:
+    """A random forest."""
+    return Learned(
+        classifier=lambda rng: RandomForestClassifier(
+            trees, class_weight="balanced", random_state=int(rng.integers(2**31))
+        ),
+        regressor=lambda rng: RandomForestRegressor(trees, random_state=int(rng.integers(2**31))),
+        scaled=False,
+    )
+
+
+def neighbors(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
+    """Ask the 15 nearest recordings, each weighing more the nearer it is."""
+    classes, number = numbered(clips, labels)
+    nearest = KNeighborsClassifier(min(15, len(clips)), weights="distance")
+    model = make_pipeline(StandardScaler(), nearest).fit(vectors(clips), number)
+    return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -283,14 +236,10 @@ class Centroids:
     """Learns from other people what makes people differ, and compares recordings there with the mean of each person.
 
     A linear discriminant space, and cosine in it: what embeddings of voices and faces were long compared with.
-
-    Attributes:
-        rows: (N, D) of the other people.
-        subjects: (N,) who they are.
     """
 
-    rows: Array
-    subjects: Array
+    rows: Array  # (N, D) of the other people
+    subjects: Array  # (N,) who they are
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Average the vectors (D,) of each person."""
@@ -321,26 +270,18 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips.
+    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips."""
 
-    Attributes:
-        describe: One clip in, one or more vectors out; called once for a clip.
-        standardize: Whether columns get unit variance.
-    """
-
-    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]
-    standardize: bool = True
-
-    def __post_init__(self) -> None:
-        """Remember what was described; the clip is kept beside it, so that its ``id`` stays its own."""
-        object.__setattr__(self, "_known", {})
+    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]  # one or more vectors; called once for a clip
+    standardize: bool = True  # whether columns get unit variance
+    # what was described; the clip is kept beside it, so that its id stays its own
+    known: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
 
     def _described(self, clips: Clips) -> list[Array]:
-        known: dict[int, tuple[Array, Sequence[Array]]] = self._known  # type: ignore[attr-defined]
         for clip in clips.values():
-            if id(clip) not in known:
-                known[id(clip)] = (clip, self.describe(clip))
-        return [np.stack(rows) for rows in zip(*(known[id(c)][1] for c in clips.values()), strict=True)]
+            if id(clip) not in self.known:
+                self.known[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(self.known[id(c)][1] for c in clips.values()), strict=True)]
 
     def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
         """Return a classifier of each description and how far it is believed."""
@@ -376,5 +317,5 @@ class Kernel:
         def joined(some: Clips) -> Clips:
             return dict(zip(some, np.concatenate(self._described(some), axis=1), strict=True))
 
-        predict = Discriminant().regress(joined(clips), numbers, rng)
+        predict = discriminant().regress(joined(clips), numbers, rng)
         return lambda asked: predict(joined(asked))

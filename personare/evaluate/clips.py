@@ -9,8 +9,6 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import mean_over_people
 
-__all__ = ["describe_motion", "evenly", "looped", "measure_pairs", "shown", "usable_clips"]
-
 _SEEN = 0.25  # of a clip's rows; with less there is no face or voice to speak of
 _BANDS = 4
 _TOGETHER = 24  # tracks whose correlations are taken
@@ -58,9 +56,6 @@ def measure_pairs(
         method: Of the row.
         figure: Of the row.
         rng: Draws mismatched pairs and people.
-
-    Raises:
-        DataError: Fewer than half of the recordings can be compared.
     """
     before, after = usable_clips(original, track), usable_clips(released, track)
     asked = shown(original, released)
@@ -77,10 +72,7 @@ def measure_pairs(
         question="read",
         method=method,
         figure=figure,
-        value=estimate.value,
-        low=estimate.low,
-        high=estimate.high,
-        n=estimate.n,
+        **estimate.columns,
         control=float(np.nanmean(wrong)) if np.isfinite(wrong).any() else float("nan"),
         unit="correlation",
         reason=f"{len(asked) - seen} recordings cannot be compared and are left out" if seen < len(asked) else "",

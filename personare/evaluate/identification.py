@@ -5,22 +5,21 @@ then the other way round, so that every recording is named once. A person is als
 and from all of them: who holds several knows more than one of them tells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.protocols import Enroller, Identifier
+from personare.core.protocols import Enroller, Identifier, Scorer
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, standardized
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification, wilson_ends
 from personare.evaluate.unmeasured import unmeasured
-
-__all__ = ["ATTACKERS", "FIGURES", "Halves", "Trials", "identify", "measure_trials", "naming_rows", "not_measured"]
 
 ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
 Halves = Sequence[tuple[Sequence[str], Sequence[str]]]
@@ -40,25 +39,15 @@ _GROUPS = 20  # random groups of five of each half of a person's recordings
 
 @dataclass(frozen=True, kw_only=True)
 class Trials:
-    """What one attacker made of every recording it had to name.
+    """What one attacker made of every recording it had to name."""
 
-    Attributes:
-        attack: Name of the attack's file.
-        attacker: One of ``ATTACKERS``.
-        ids: (N,) recordings.
-        subjects: (N,) who is really in them.
-        people: (P,) everybody enrolled, sorted.
-        scores: (N, P) standardized within each recording; a row of zeros where there was nothing to look at.
-        half: (N,) which half of the recordings it was asked in; the other one was enrolled.
-    """
-
-    attack: str
-    attacker: str
-    ids: tuple[str, ...]
-    subjects: Array
-    people: Array
-    scores: Array
-    half: Array
+    attack: str  # name of the attack's file
+    attacker: str  # one of ``ATTACKERS``
+    ids: tuple[str, ...]  # (N,) recordings
+    subjects: Array  # (N,) who is really in them
+    people: Array  # (P,) everybody enrolled, sorted
+    scores: Array  # (N, P) standardized within each recording; a row of zeros where there was nothing to look at
+    half: Array  # (N,) which half of the recordings it was asked in; the other one was enrolled
 
     @property
     def truth(self) -> Array:
@@ -76,21 +65,10 @@ def identify(
 ) -> list[Trials]:
     """Let an attack name the people of a release as each of the three attackers.
 
-    Args:
-        identifier: The attack. Of several ``views`` each is tried, and enrollment data say how far to believe it.
-        original: The recordings before.
-        released: The same recordings after; the very same object to measure unprotected data.
-        name: The attack's name.
-        halves: (enroll, test) ids, usually both ways round.
-        seed: Of the run.
-
-    Returns:
-        The trials of ``ignorant`` (trained and enrolled on originals), ``lazy_informed`` (trained on originals,
-        enrolled on released), ``semi_informed`` (trained and enrolled on released). On unprotected data the three
-        are one and the same.
-
-    Raises:
-        DataError: Fewer than half of the recordings have any of the views.
+    ``ignorant`` is trained and enrolled on originals, ``lazy_informed`` trained on originals and enrolled on released,
+    ``semi_informed`` trained and enrolled on released recordings. On unprotected data, the very same object twice, the
+    three are one. Of several ``views`` each is tried, and enrollment data say how far to believe it. ``halves`` are
+    (enroll, test) ids, usually both ways round.
     """
     before = {view: usable_clips(original, view) for view in identifier.views}  # type: ignore[attr-defined]
     after = before if released is original else {view: usable_clips(released, view) for view in before}
@@ -197,6 +175,37 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
     return naming_rows(row, trials.scores, trials.people, trials.subjects, trials.half, rng=rng)
 
 
+def name_rows(
+    row: Result,
+    values: Array,
+    table: pd.DataFrame,
+    halves: Halves,
+    enroll: Callable[[Clips, Mapping[str, str]], Scorer],
+    *,
+    figures: Sequence[str],
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Enroll everybody by (N, D) numbers of one half of their recordings, and name them in the other; both ways round.
+
+    Args:
+        row: The columns that all rows have.
+        values: (N, D) of the recordings.
+        table: N rows by recording id; ``subject``.
+        halves: As of ``identify``; everybody is in both.
+        enroll: Learns the people of some vectors; what it returns scores others.
+        figures: See ``naming_rows``.
+        rng: See ``naming_rows``.
+    """
+    if values.ndim != 2 or len(values) != len(table):
+        raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
+    clips = dict(zip(table.index, values.astype(float), strict=True))
+    subjects = {str(i): str(who) for i, who in table["subject"].items()}
+    scores = [enroll(_some(clips, known), subjects)(_some(clips, asked)) for known, asked in halves]
+    who = np.array([subjects[i] for _, asked in halves for i in asked])
+    half = np.repeat(np.arange(len(halves)), [len(asked) for _, asked in halves])
+    return naming_rows(row, np.concatenate(scores), np.unique(who), who, half, figures=figures, rng=rng)
+
+
 def naming_rows(
     row: Result,
     scores: Array,
@@ -247,10 +256,7 @@ def naming_rows(
         replace(
             row,
             figure=figure,
-            value=found[figure].value,
-            low=found[figure].low,
-            high=found[figure].high,
-            n=found[figure].n,
+            **found[figure].columns,
             control=_CONTROLS.get(figure, 1 / len(people)),
             better=FIGURES[figure],
             reason="; ".join(filter(None, (row.reason, few if figure == "top1_5" else ""))),

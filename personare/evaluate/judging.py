@@ -14,9 +14,7 @@ from personare.data.splits import content_halves
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import unmeasured
-
-__all__ = ["Need", "applies", "check_attacks", "judge"]
+from personare.evaluate.unmeasured import answers, unmeasured
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -102,9 +100,9 @@ def applies(method: Any, modality: str) -> bool:
 
     A method of one modality needs that one, a method of ``audio+video`` both, a method of ``any`` takes what it gets.
     """
-    if "recordings" not in getattr(method, "kinds", ("recordings",)):
-        return False
     wanted = str(method.modality)
+    if not answers(method, "recordings"):
+        return False
     return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
 
 
@@ -114,15 +112,13 @@ def check_attacks(names: Sequence[str], kind: str) -> None:
     Args:
         names: Files of ``evaluate/attacks``.
         kind: Of release: ``recordings``, ``representations``, ``synthetic`` or ``model``.
-
-    Raises:
-        OptionError: One of them is about other kinds of release.
     """
     for name in names:
         attack = load(_ATTACKS, name)
-        if kind not in attack.kinds:
+        if not answers(attack, kind):
+            whose = " or ".join(getattr(attack, "kinds", ("recordings",)))
             raise OptionError(
-                f"{name} attacks releases of the kind {' or '.join(attack.kinds)}, not {kind}, and would do nothing "
+                f"{name} attacks releases of the kind {whose}, not {kind}, and would do nothing "
                 "here. In a study, attacks on models are named under membership and disclosure, and those on synthetic "
                 "people are always run."
             )
@@ -138,9 +134,14 @@ class Need:
 
     @classmethod
     def of(cls, method: Any) -> "Need":
-        """Return what a method's class attributes declare; two people with a recording each where they are silent."""
-        people = getattr(method, "needs_people", 2)
-        return cls(people=people, recordings_per_person=getattr(method, "needs_recordings_per_person", 1))
+        """Return what a method's class attributes declare.
+
+        Where they are silent: to name people, three with two recordings each; else two people.
+        """
+        naming = getattr(method, "question", "") == "identify"
+        people = getattr(method, "needs_people", 3 if naming else 2)
+        each = getattr(method, "needs_recordings_per_person", 2 if naming else 1)
+        return cls(people=people, recordings_per_person=each)
 
     def lacking(self, subjects: Array) -> str:
         """Return why there are too few people, with both numbers; empty where there are enough.

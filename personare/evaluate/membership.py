@@ -19,18 +19,6 @@ from personare.core.types import Array, Result, Spend
 from personare.evaluate.metrics import Estimate, over_people
 from personare.evaluate.roc import Bound, roc
 
-__all__ = [
-    "Membership",
-    "Scores",
-    "Signals",
-    "against",
-    "attack_people",
-    "attack_recordings",
-    "auc_over_people",
-    "judge_membership",
-    "split_halves",
-]
-
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
 _BLOCKS: Final = 150  # people are resampled in at most so many random groups
 
@@ -38,14 +26,6 @@ _BLOCKS: Final = 150  # people are resampled in at most so many random groups
 @dataclass(frozen=True, kw_only=True)
 class Signals:
     """What models answered about one pool of recordings, and which of them each model had learned from.
-
-    Attributes:
-        logits: (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``).
-        inside: (M, N) bool, whether a model was trained on a recording.
-        labels: (N,) int, the true classes.
-        subjects: (N,) whose recording it is.
-        population: (N,) bool, recordings that no model saw and that the attacker knows as such; they are looked at,
-            never scored. None where there are none.
 
     Example:
         >>> shape = np.zeros((4, 6, 2))
@@ -55,24 +35,20 @@ class Signals:
         (4, 6)
     """
 
-    logits: Array
-    inside: Array
-    labels: Array
-    subjects: Array
-    population: Array | None = None
+    logits: Array  # (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``)
+    inside: Array  # (M, N) bool, whether a model was trained on a recording
+    labels: Array  # (N,) int, the true classes
+    subjects: Array  # (N,) whose recording it is
+    population: Array | None = None  # (N,) bool, known to be in no model: looked at, never scored
 
     def __post_init__(self) -> None:
-        """Check that everything is about the same models and recordings."""
-        models, recordings = self.inside.shape
-        if self.logits.shape[:2] != (models, recordings) or self.inside.dtype != bool:
+        shape, recordings = self.inside.shape, len(self.labels)
+        about = self.logits.shape[:2] == shape and shape[1] == recordings == len(self.subjects)
+        if not about or self.inside.dtype != bool or self.logits.shape[2] < 2:
             raise DataError(
-                f"Signals need logits (models, recordings, classes) and inside (models, recordings) of bool, given "
-                f"{self.logits.shape} and {self.inside.shape} {self.inside.dtype}."
-            )
-        if len(self.labels) != recordings or len(self.subjects) != recordings or self.logits.shape[2] < 2:
-            raise DataError(
-                f"Signals of {recordings} recordings need as many labels and subjects, and at least two classes; given "
-                f"{len(self.labels)}, {len(self.subjects)} and {self.logits.shape[2]}."
+                f"Signals need logits (models, recordings, classes), at least two classes, inside (models, recordings) "
+                f"of bool, and as many labels and subjects; given {self.logits.shape}, {shape} {self.inside.dtype}, "
+                f"{recordings} and {len(self.subjects)}."
             )
         if not np.isfinite(self.logits).all():
             raise DataError(
@@ -141,29 +117,19 @@ class Membership(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """What an attack said about many (model, recording) or (model, person) pairs.
+    """What an attack said about many (model, recording) or (model, person) pairs."""
 
-    Attributes:
-        scores: (K,) higher = more likely inside.
-        inside: (K,) bool, the truth.
-        person: (K,) whom it is about; resampled for intervals.
-    """
-
-    scores: Array
-    inside: Array
-    person: Array
+    scores: Array  # (K,) higher = more likely inside
+    inside: Array  # (K,) bool, the truth
+    person: Array  # (K,) whom it is about; resampled for intervals
 
 
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
-    """Return which model learns from which recording, (M, N) bool: every unit is in exactly half of the models.
+    """Return which of M models (an even number) learns from which recording, (M, N) bool.
 
-    Every model learns from half of the units too, however few there are. Models do not come as complements of each
-    other: a target's complement would tell what it knows.
-
-    Args:
-        units: (N,) what stays together: recording ids, or subjects to keep each person's recordings together.
-        models: M, even.
-        rng: Draws the halves, for every unit by itself.
+    Every unit is in exactly half of the models, and every model learns from half of the units, however few there are.
+    Models do not come as complements of each other: a target's complement would tell what it knows. ``units`` (N,) are
+    what stays together: recording ids, or subjects to keep each person's recordings together.
 
     Example:
         >>> split_halves(np.array(["a", "a", "b"]), 4, rng=np.random.default_rng(0)).sum(axis=0).tolist()
@@ -197,13 +163,7 @@ def attack_recordings(attack: Membership, signals: Signals) -> Scores:
 def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) -> Scores:
     """Return the attack's scores of every person: the mean over the person's recordings.
 
-    Args:
-        attack: A membership attack on recordings.
-        signals: Of models trained on whole people.
-        trim: Share of each person's recordings left out at either end, below one half.
-
-    Raises:
-        DataError: A model was trained on some recordings of a person and not on others.
+    A share ``trim`` of each person's recordings, below one half, is left out at either end.
 
     **Source**: J. Tao, R. Shokri, "Range membership inference attacks", 2024 (arXiv 2408.05131), with all recordings of
     a person as the range.
@@ -310,12 +270,7 @@ def _row(name: str, figure: str, **columns: Any) -> Result:
 
 
 def auc_over_people(found: Scores, *, rng: np.random.Generator) -> Estimate:
-    """Return the area under the curve, people resampled: a pair of two people counts as often as both were drawn.
-
-    Args:
-        found: Scores, truth, and whom each is about.
-        rng: Groups people (at most 150 groups) and draws them.
-    """
+    """Return the area under the curve, people resampled: a pair of two people counts as often as both were drawn."""
     people, index = np.unique(found.person, return_inverse=True)
     block = rng.permutation(len(people))[index] % _BLOCKS
     wins = _wins(found.scores, found.inside, block)  # (G, G)

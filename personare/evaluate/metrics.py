@@ -5,24 +5,13 @@ Clips of one person are alike, so drawing clips again would make every interval 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
 from personare.core.errors import DataError
 from personare.core.types import Array
-
-__all__ = [
-    "Estimate",
-    "agreement",
-    "mean_over_people",
-    "over_people",
-    "recall_and_accuracy",
-    "top1_credit",
-    "verification",
-    "wilson",
-    "wilson_ends",
-]
 
 DRAWS = 1000
 _Z = float(norm.ppf(0.975))
@@ -38,6 +27,11 @@ class Estimate:
     high: float
     n: int
 
+    @property
+    def columns(self) -> dict[str, Any]:
+        """What it is in a row of results."""
+        return dict(vars(self))
+
 
 def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
     """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
@@ -51,8 +45,7 @@ def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.ran
 
 
 def _by_person(values: Array, person: Array) -> Array:
-    """Sum rows of the same person: (N, ...) to (P, ...)."""
-    _, index = np.unique(person, return_inverse=True)
+    _, index = np.unique(person, return_inverse=True)  # (N, ...) to sums (P, ...)
     total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
     np.add.at(total, index, values)
     return total
@@ -88,11 +81,9 @@ def over_people(
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:
-    """Return how much of each trial was named right: 1, 0, or a share where people tie for the best score.
+    """Return how much of each trial (N, P) was named right: 1, 0, or a share where people tie for the best score.
 
-    Args:
-        scores: (N, P) higher is more likely.
-        truth: (N,) column of the right person; -1 if that person was not enrolled.
+    ``truth`` (N,) is the column of the right person; -1 if that person was not enrolled.
 
     Example:
         >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
@@ -106,18 +97,10 @@ def top1_credit(scores: Array, truth: Array) -> Array:
 def recall_and_accuracy(
     truth: Array, predicted: Array, person: Array, classes: Array, *, rng: np.random.Generator
 ) -> tuple[Estimate, Estimate, Array]:
-    """Return unweighted average recall, accuracy, and the confusion matrix.
+    """Return unweighted average recall, accuracy, and the (K, K) confusion matrix, rows = truth.
 
-    Args:
-        truth: (N,) class of each clip.
-        predicted: (N,) class read from it; or (N, K) shares, where a tie between two classes is half of each.
-        person: (N,) who is in it.
-        classes: (K,) all classes.
-        rng: Draws the people.
-
-    Returns:
-        The mean of the recalls of classes that occur (people drawn without one of them do not count), the share right,
-        and (K, K) counts, rows = truth.
+    Recall is the mean over classes that occur; people drawn without one of them do not count. ``predicted`` are (N,)
+    classes, or (N, K) shares, where a tie between two classes is half of each.
 
     Example:
         >>> a = np.array(["x", "x", "x", "y"])
@@ -186,74 +169,49 @@ def verification(
 ) -> tuple[dict[str, Estimate], dict[str, dict[str, list[float]]]]:
     """Return how well scores tell "same person" from "other person", over all (enrolled person, trial) pairs.
 
-    Args:
-        scores: (N, P) one score for each trial and enrolled person.
-        truth: (N,) column of the right person; trials with -1 have only non-mated pairs.
-        person: (N,) who is resampled with the trial.
-        rng: Draws the people.
-
-    Returns:
-        ``eer`` (equal error rate), ``dsys`` (linkability: 0 where nothing can be linked, 1 where everything can; from
-        histograms with a bin for every ten mated scores, 2 to 100) and ``tar_far1`` (true accepts at 1 % false
-        accepts); and histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture.
+    ``eer`` (equal error rate), ``dsys`` (linkability: 0 where nothing can be linked, 1 where everything can; from
+    histograms with a bin for every ten mated scores, 2 to 100) and ``tar_far1`` (true accepts at 1 % false accepts);
+    and histograms ``mated`` and ``non_mated``, each with ``edges`` and ``counts``, for a picture. ``scores`` are (N, P)
+    of trials and enrolled people, ``truth`` (N,) the column of the right person; trials with -1 have only non-mated
+    pairs.
 
     **Source**: VoicePrivacy evaluation plans 2020 and 2022; M. Gomez-Barrero, J. Galbally, C. Rathgeb, C. Busch,
     "General framework to evaluate unlinkability in biometric template protection systems", IEEE TIFS 13(6), 2018.
     """
     same = truth[:, None] == np.arange(scores.shape[1])
-    n_people = len(np.unique(person))
-    pairs = _Pairs.of(scores, same, person)
-    figures: dict[str, Callable[[Array], Array]] = {
-        "eer": lambda w: _eer(*pairs.rates(w)),
-        "tar_far1": lambda w: _tar(*pairs.rates(w), 0.01),
-        "dsys": lambda w: _linkability(w @ pairs.mated_bins, w @ pairs.other_bins),
-    }
-    found = {name: _estimate(figure, n_people, len(scores), rng) for name, figure in figures.items()}
-    bins = {"mated": pairs.mated_bins, "non_mated": pairs.other_bins}
-    edges = pairs.edges.tolist()
-    return found, {name: {"edges": edges, "counts": b.sum(axis=0).tolist()} for name, b in bins.items()}
+    every = np.unique(scores)
+    grid = every if len(every) <= _GRID else np.quantile(every, np.linspace(0, 1, _GRID))
+    n_bins = int(np.clip(same.sum() // 10, 2, 100))
+    edges = np.linspace(every[0], every[-1] if every[-1] > every[0] else every[0] + 1, n_bins + 1)
+    people, index = np.unique(person, return_inverse=True)
+    rows = [index == p for p in range(len(people))]
 
+    def over(values: Array) -> Array:
+        # the last threshold lies above every score: nobody is accepted
+        return np.append(len(values) - np.searchsorted(np.sort(values), grid), 0).astype(float)
 
-@dataclass(frozen=True, kw_only=True)
-class _Pairs:
-    """Counts for each person, from which every figure follows for any weighting of people."""
+    # counts for each person, from which every figure follows for any weighting of people
+    mated, other = [scores[r][same[r]] for r in rows], [scores[r][~same[r]] for r in rows]
+    mated_over, other_over = (np.stack([over(v) for v in part]) for part in (mated, other))  # (P, G)
+    bins = [np.stack([np.histogram(v, edges)[0].astype(float) for v in part]) for part in (mated, other)]  # (P, B)
 
-    mated_over: Array  # (P, G) mated pairs at or above each threshold
-    other_over: Array
-    mated_bins: Array  # (P, B) histogram for D_sys
-    other_bins: Array
-    edges: Array
-
-    @classmethod
-    def of(cls, scores: Array, same: Array, person: Array) -> "_Pairs":
-        every = np.unique(scores)
-        grid = every if len(every) <= _GRID else np.quantile(every, np.linspace(0, 1, _GRID))
-        n_bins = int(np.clip(same.sum() // 10, 2, 100))
-        edges = np.linspace(every[0], every[-1] if every[-1] > every[0] else every[0] + 1, n_bins + 1)
-        _, index = np.unique(person, return_inverse=True)
-        rows = [index == p for p in range(index.max() + 1)]
-
-        def over(values: Array) -> Array:
-            # the last threshold lies above every score: nobody is accepted
-            return np.append(len(values) - np.searchsorted(np.sort(values), grid), 0).astype(float)
-
-        def bins(values: Array) -> Array:
-            return np.histogram(values, edges)[0].astype(float)
-
-        mated = [scores[r][same[r]] for r in rows]
-        other = [scores[r][~same[r]] for r in rows]
-        return cls(
-            mated_over=np.stack([over(v) for v in mated]),
-            other_over=np.stack([over(v) for v in other]),
-            mated_bins=np.stack([bins(v) for v in mated]),
-            other_bins=np.stack([bins(v) for v in other]),
-            edges=edges,
-        )
-
-    def rates(self, weights: Array) -> tuple[Array, Array]:
+    def rates(weights: Array) -> tuple[Array, Array]:
         """Return false accepts and false rejects, each (draws, thresholds)."""
-        mated, other = weights @ self.mated_over, weights @ self.other_over
-        return other / np.maximum(other[:, :1], 1e-12), 1 - mated / np.maximum(mated[:, :1], 1e-12)
+        accepted, wrong = weights @ mated_over, weights @ other_over
+        return wrong / np.maximum(wrong[:, :1], 1e-12), 1 - accepted / np.maximum(accepted[:, :1], 1e-12)
+
+    def true_accepts(weights: Array) -> Array:
+        far, frr = rates(weights)
+        return np.asarray(np.where(far <= 0.01 + 1e-12, 1 - frr, 0).max(axis=1))
+
+    figures: dict[str, Callable[[Array], Array]] = {
+        "eer": lambda w: _eer(*rates(w)),
+        "tar_far1": true_accepts,
+        "dsys": lambda w: _linkability(w @ bins[0], w @ bins[1]),
+    }
+    found = {name: _estimate(figure, len(people), len(scores), rng) for name, figure in figures.items()}
+    kinds = zip(("mated", "non_mated"), bins, strict=True)
+    return found, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
 
 
 def _eer(far: Array, frr: Array) -> Array:
@@ -265,12 +223,7 @@ def _eer(far: Array, frr: Array) -> Array:
     return np.asarray(far[rows, before] + share * (far[rows, after] - far[rows, before]))
 
 
-def _tar(far: Array, frr: Array, allowed: float) -> Array:
-    return np.asarray(np.where(far <= allowed + 1e-12, 1 - frr, 0).max(axis=1))
-
-
 def _linkability(mated: Array, other: Array) -> Array:
-    """Return D_sys with w = 1 from histograms (draws, bins)."""
     p_mated = mated / np.maximum(mated.sum(axis=1, keepdims=True), 1e-12)
     p_other = other / np.maximum(other.sum(axis=1, keepdims=True), 1e-12)
     # 2 LR / (1 + LR) - 1 = (mated - other) / (mated + other), and 1 where other = 0

@@ -7,19 +7,17 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.protocols import Transform
+from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classifiers import Centroids, Discriminant, Kernel, Neighbors, Svm, Train, learn_classes
-from personare.evaluate.identification import naming_rows
+from personare.evaluate.classifiers import Centroids, Clips, Kernel, Train, discriminant, learn_classes, neighbors, svm
+from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy, top1_credit
 from personare.evaluate.networks import Perceptron
 from personare.evaluate.reading import kinds_of_people, read_rows
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.unmeasured import Asked, unmeasured, without_figure
 from personare.learn.standardizing import REPRESENTATION, Standardized
-
-__all__ = ["Sides", "identity_carriers", "judge_representation", "measure_rows", "name_people", "raw_sides", "transfer"]
 
 _FIGURES = ("top1", "top1_5", "person_top1", "eer", "tar_far1")
 
@@ -58,9 +56,6 @@ def judge_representation(
         Of behavior the methods ``reader_<name>`` and ``reader`` (the one that reads held-out known people best); risks
         of ``naming_<name>`` and ``strongest`` (that can be believed), by single recordings, five of them (``top1_5``)
         and all of a person's (``person_top1``); of ``attributes`` sex and age.
-
-    Raises:
-        DataError: Fewer than two new people with two recordings each, or known people among the new.
     """
     if shared := sorted(set(known.subjects) & set(new.subjects)):
         raise DataError(
@@ -95,8 +90,8 @@ def measure_rows(
     rows = _read_behavior(shown, known, new, rng)
     namers: Mapping[str, Train] = {
         "kernel": Kernel(),
-        "svm": Svm(),
-        "neighbors": Neighbors(),
+        "svm": svm(),
+        "neighbors": neighbors,
         "mlp": Perceptron(),
         "centroids": Centroids(rows=shown.known, subjects=known.subjects),
     }
@@ -109,7 +104,7 @@ def _read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Genera
     """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out known people."""
     people = rng.permutation(np.unique(known.subjects))
     held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
-    readers: Mapping[str, Train] = {"linear": Discriminant(), "kernel": Kernel(), "mlp": Perceptron()}
+    readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": Perceptron()}
     every, asked = np.arange(len(new.classes)), known.labels[held]
     rows, quality = [], []
     for name, reader in readers.items():
@@ -137,16 +132,13 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
         rng: Attacker, bootstrap; the halves are the same for the same table.
     """
     enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
-    clips = dict(zip(table.index, rows.astype(float), strict=True))
-    subjects = table["subject"].astype(str).to_dict()
-    scores, who = [], []
-    for first, second in ((enroll, test), (test, enroll)):  # everybody is in both
-        people, predict = namer({i: clips[i] for i in first}, {i: subjects[i] for i in first}, rng)
-        scores.append(np.log(predict({i: clips[i] for i in second}) + 1e-9))
-        who.append([subjects[i] for i in second])
     row = Result(question="identify", method=f"naming_{name}", figure="", attacker="semi_informed", value=np.nan)
-    half = np.repeat([0, 1], [len(part) for part in scores])
-    return naming_rows(row, np.concatenate(scores), people, np.concatenate(who), half, figures=_FIGURES, rng=rng)
+
+    def learn(clips: Clips, subjects: Mapping[str, str]) -> Scorer:
+        _, predict = namer(clips, subjects, rng)
+        return lambda asked: np.log(predict(asked) + 1e-9)
+
+    return name_rows(row, rows, table, [(enroll, test), (test, enroll)], learn, figures=_FIGURES, rng=rng)
 
 
 def _attribute(
@@ -162,7 +154,7 @@ def _attribute(
     except DataError as error:
         return unmeasured("attributes", "infer", error, figure="uar", subset=what)
     found = []
-    for reader in (Discriminant(), Kernel()):
+    for reader in (discriminant(), Kernel()):
         told = read_rows(reader, shown.known[seen], ours[seen].astype(str), shown.new[asked], rng)
         truth, classes = theirs[asked].astype(str), np.unique(ours[seen].astype(str))
         found.append(recall_and_accuracy(truth, told, new.subjects[asked], classes, rng=rng)[0])
@@ -177,10 +169,7 @@ def _row(question: Asked, method: str, figure: str, found: Estimate, *, control:
         method=method,
         figure=figure,
         attacker="retrained_reader" if read else "semi_informed",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        **found.columns,
         control=control,
         better="higher" if read else "lower",
     )

@@ -10,24 +10,15 @@ from scipy.stats import beta
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
 
-__all__ = ["Bound", "Roc", "clopper_pearson", "roc"]
-
 _EXPECTED: Final = 10  # false alarms that a rate must let expect before it can be told from others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """Shares of members and of others whose score reaches each threshold.
+    """Shares of members and of others whose score reaches each threshold; scores that are equal pass together."""
 
-    Attributes:
-        false_alarms: (K,) others accepted, a count, rising from 0; scores that are equal pass together.
-        hits: (K,) members accepted.
-        others: How many others there are.
-        members: How many members.
-    """
-
-    false_alarms: Array = field(repr=False)
-    hits: Array = field(repr=False)
+    false_alarms: Array = field(repr=False)  # (K,) others accepted, a count, rising from 0
+    hits: Array = field(repr=False)  # (K,) members accepted
     others: int
     members: int
 
@@ -109,10 +100,6 @@ class Bound:
     **Guarantee**: an (epsilon, delta)-private model lies under it, for every attack and every threshold; a curve
     clearly above shows that the claim does not hold.
 
-    Attributes:
-        epsilon: The claim.
-        delta: The chance that it fails.
-
     **Source**: P. Kairouz, S. Oh, P. Viswanath, "The composition theorem for differential privacy", ICML 2015.
 
     Example:
@@ -120,11 +107,10 @@ class Bound:
         0.0272
     """
 
-    epsilon: float
-    delta: float
+    epsilon: float  # the claim
+    delta: float  # the chance that it fails
 
     def __post_init__(self) -> None:
-        """Check the claim."""
         if not self.epsilon >= 0 or not 0 <= self.delta < 1:
             raise OptionError(
                 f"A claim needs epsilon of at least 0 and delta in [0, 1), given {self.epsilon} and {self.delta}."

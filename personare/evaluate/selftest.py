@@ -12,8 +12,6 @@ from personare.core import strongest as choice
 from personare.core.types import Result
 from personare.evaluate.identification import ATTACKERS, FIGURES
 
-__all__ = ["beside", "marked", "needed", "strongest"]
-
 
 def needed(control: float) -> float:
     """Return what the lower end of an attack's top-1 on originals must exceed.
@@ -37,10 +35,7 @@ def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
 def beside(row: Result, unprotected: Result, where: str) -> Result:
     """Put a membership attack on what is not protected beside its row, and mark the row where even that finds nobody.
 
-    Args:
-        row: A figure of the attack on a release.
-        unprotected: The same figure where nothing protects.
-        where: What was attacked there, in words.
+    ``unprotected`` is the same figure where nothing protects, ``where`` what was attacked there, in words.
     """
     row = replace(row, baseline=unprotected.value)
     if math.isfinite(row.value) and row.figure in choice.AREAS and not unprotected.low > unprotected.control:

@@ -19,7 +19,6 @@ from personare.evaluate.membership import Membership, Signals, against, judge_me
 from personare.evaluate.roc import Bound, roc
 from personare.evaluate.selftest import beside, marked
 from personare.evaluate.synthetic_case import (
-    Described,
     Scaling,
     SyntheticCase,
     isolation,
@@ -27,22 +26,8 @@ from personare.evaluate.synthetic_case import (
     nearest,
     no_narrower,
 )
-from personare.evaluate.unmeasured import unmeasured
+from personare.evaluate.unmeasured import answers, unmeasured
 from personare.features.visits import VISITS, VisitColumns
-
-__all__ = [
-    "FitAndSample",
-    "as_they_are",
-    "canary_people",
-    "judge_canaries",
-    "judge_people",
-    "judge_shadows",
-    "judge_synthetic_risk",
-    "judge_synthetic_use",
-    "normal_density",
-    "shadow_signals",
-    "together",
-]
 
 FitAndSample = Callable[[Batch, np.random.Generator], Batch]
 """Recordings of some of the people, and randomness in; a generator learned from them, and synthetic people out."""
@@ -76,9 +61,6 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
         train: The real people learned from.
         test: Other real people.
         rng: Draws, bootstrap.
-
-    Raises:
-        DataError: Too few recordings, people in both groups, made-up recordings of other classes or modalities.
     """
     if both := sorted(set(train.subjects) & set(test.subjects)):
         raise DataError(f"{len(both)} people are in training and in test, e.g. {both[0]}: split the cohort by person.")
@@ -91,10 +73,10 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
                 f"has {len(batch)} of {len(np.unique(batch.subjects))}. Make or keep out more people."
             )
     measures = {name: load(_UTILITIES, name) for name in find(_UTILITIES)}
-    measures = {name: m for name, m in measures.items() if "synthetic" in getattr(m, "kinds", ())}
-    own = [name for name, m in measures.items() if m.tracks and {*m.tracks} <= {*train.arrays}]
+    measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
+    own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
-    for name in own or [name for name, m in measures.items() if not m.tracks]:
+    for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         try:
             rows += measures[name]()(train, made, others=test, rng=rng)
         except DataError as error:
@@ -126,16 +108,10 @@ def judge_synthetic_risk(
         claim: The privacy the generator was trained with; draws the bound of membership.
         make: Fits a generator on some of the people of both groups and samples; None: no shadows.
         models: How many shadow generators, even.
-
-    Returns:
-        Risks. An attack that cannot be run is one row of NaN with the reason.
-
-    Raises:
-        DataError: Too few people, somebody in both groups, other modalities.
     """
     case = SyntheticCase.of(synthetic, train, control, rng=rng)
     known = {name for name, _ in _RUN}
-    others = [name for name in find(_ATTACKS) if name not in known and "synthetic" in load(_ATTACKS, name).kinds]
+    others = [name for name in find(_ATTACKS) if name not in known and answers(load(_ATTACKS, name), "synthetic")]
     rows: list[Result] = []
     for name, options in (*_RUN, *((name, {}) for name in others)):
         seed = int(rng.integers(2**31))  # the same draws on the release and on the worst one
@@ -173,32 +149,23 @@ def shadow_signals(
 ) -> tuple[dict[str, Signals], Array]:
     """Fit a generator on each of many halves of the people, and describe everybody by how near its samples come.
 
-    Args:
-        pool: Everybody; each is in exactly half of the generators.
-        make: Fits and samples.
-        models: How many generators, even.
-        rng: Halves, and the randomness of each generator.
+    Everybody is in exactly half of the generators, whose number is even.
 
     Returns:
         Signals of whole people, by what is looked at: ``neighbor``, minus the logarithm of the distance to the nearest
         synthetic recording, and ``normal``, the log-density under a normal distribution of the synthetic recordings;
         both are the mean over a person's recordings. And how isolated each person is, (P,).
 
-    Raises:
-        OptionError: An odd number of models.
-
     **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
     2022 (arXiv 2011.07018), with densities of the person's own recordings as features.
     """
     names, people = np.unique(pool.subjects, return_inverse=True)
     scale = Scaling.of((pool,))
-    real = Described(values=scale(pool), people=people, labels=pool.labels).thinned(_EACH, rng)
+    real = scale(pool).thinned(_EACH, rng)
     inside = split_halves(names, models, rng=rng)
     found: dict[str, list[Array]] = {"neighbor": [], "normal": []}
     for half in inside:
-        sampled = make(pool.take(half[people]), rng)
-        whose = np.unique(sampled.subjects, return_inverse=True)[1]
-        made = Described(values=scale(sampled), people=whose, labels=sampled.labels)
+        made = scale(make(pool.take(half[people]), rng))
         near = -np.log(np.maximum(nearest(real, made), _TINY))
         for what, values in (("neighbor", near), ("normal", normal_density(made.values)(real.values))):
             found[what].append(np.bincount(real.people, weights=values) / np.bincount(real.people))
@@ -216,11 +183,7 @@ def judge_shadows(
 ) -> list[Result]:
     """Measure ``auc`` and ``tpr_fpr10`` of LiRA as ``synthetic_shadow_<what>``, over everybody and the most exposed.
 
-    Args:
-        signals: Of ``shadow_signals``.
-        alone: (P,) how isolated each person is.
-        claim: The privacy every generator was trained with; draws the bound.
-        rng: Bootstrap.
+    ``signals`` and ``alone`` are those of ``shadow_signals``; the privacy of every generator, ``claim``, bounds them.
     """
     exposed = np.isin(np.arange(len(alone)), most_exposed(alone))
     rows = []
@@ -239,8 +202,8 @@ def _by_lira(name: str, subset: str, signals: Signals, claim: Spend | None, rng:
 
 def _widened(area: Result, signals: Signals, attack: Membership, claim: Spend | None) -> Result:
     """Return an area whose interval also holds the luck of the generators drawn, not only of the people."""
-    if not np.isfinite(area.value):
-        return area  # it was not measured, and its reason says why
+    if np.isnan(area.value):
+        return area
     each = [roc(attack(signals, m), half).auc for m, half in enumerate(signals.inside) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
@@ -366,16 +329,10 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
     unusual. Histories of visits stay histories: codes drawn once are put into, or left out of, that part of the visits.
 
     Args:
-        batch: The cohort; no text.
-        count: How many people are added, ``canary-0001`` and so on.
+        batch: The cohort; no text, which has no range.
+        count: How many people are added after the others, ``canary-0001`` and so on.
         strength: The part of the way, in (0, 1].
         rng: Draws whose recordings they take over and where they are moved.
-
-    Returns:
-        The batch with the canaries' recordings after the others.
-
-    Raises:
-        DataError: Text, which has no range.
 
     Example:
         >>> rows = np.arange(6, dtype=np.float32).reshape(3, 2)

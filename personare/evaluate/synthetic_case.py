@@ -5,7 +5,6 @@ ignored its data, the two would be exchangeable, and every comparison between th
 stand beside two yardsticks: a naive guess, and people whom the generator never met.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,22 +19,8 @@ from personare.evaluate.unmeasured import Asked
 from personare.features.visits import VISITS, history_rows
 from personare.learn.describing import describe_rows
 
-__all__ = [
-    "FEWEST",
-    "Described",
-    "Scaling",
-    "SyntheticCase",
-    "closest_rows",
-    "isolation",
-    "most_exposed",
-    "nearest",
-    "no_narrower",
-    "risk_rows",
-    "rows_of",
-    "side_by_side",
-]
-
-FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
+_FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
+_EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
 _CHUNK: Final = 256
 _NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
@@ -44,20 +29,13 @@ _CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
 
 @dataclass(frozen=True, kw_only=True)
 class Described:
-    """Recordings as rows.
+    """Recordings as rows of standardized numbers."""
 
-    Attributes:
-        values: (N, D) numbers, standardized; 0 where a modality is missing.
-        people: (N,) int, whose recording it is.
-        labels: (N,) int, index into the real people's classes; -1 for a class they do not have.
-    """
-
-    values: Array
-    people: Array
-    labels: Array
+    values: Array  # (N, D), 0 where a modality is missing
+    people: Array  # (N,) int, whose recording it is
+    labels: Array  # (N,) int, index into the real people's classes; -1 for a class they do not have
 
     def __len__(self) -> int:
-        """Return how many recordings there are."""
         return len(self.people)
 
     def take(self, rows: Array) -> "Described":
@@ -75,10 +53,10 @@ class Described:
 
 @dataclass(frozen=True, kw_only=True)
 class Scaling:
-    """Means (``center``) and one over deviations (``factor``; 0 of a constant) that bring several sets to one scale."""
+    """Brings recordings of several sets to one scale, modality by modality."""
 
-    center: Mapping[str, Array]
-    factor: Mapping[str, Array]
+    center: Mapping[str, Array]  # (D,) means
+    factor: Mapping[str, Array]  # (D,) one over deviations; 0 for a constant column
 
     @classmethod
     def of(cls, batches: Sequence[Batch]) -> "Scaling":
@@ -94,8 +72,8 @@ class Scaling:
             center[modality], factor[modality] = mean, np.where(told, 1 / np.where(told, spread, 1), 0)
         return cls(center=center, factor=factor)
 
-    def __call__(self, batch: Batch) -> Array:
-        """Return (N, D), 0 where a modality is missing."""
+    def __call__(self, batch: Batch) -> Described:
+        """Describe recordings; classes are numbered as they are in this batch."""
         found = []
         for modality, mean in self.center.items():
             described = _rows(modality, batch.arrays[modality])
@@ -106,13 +84,14 @@ class Scaling:
         values = np.concatenate(found, axis=1)
         if not np.isfinite(values).all():
             raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
-        return values
+        people = np.unique(batch.subjects, return_inverse=True)[1]
+        return Described(values=values, people=people, labels=batch.labels)
 
     @property
-    def parts(self) -> dict[str, slice]:
-        """Columns by modality."""
-        ends = np.cumsum([0, *(len(mean) for mean in self.center.values())])
-        return {name: slice(int(a), int(b)) for name, a, b in zip(self.center, ends[:-1], ends[1:], strict=True)}
+    def parts(self) -> list[Array]:
+        """Positions of the columns of each modality."""
+        ends = np.cumsum([len(mean) for mean in self.center.values()])
+        return np.split(np.arange(ends[-1]), ends[:-1])
 
 
 def rows_of(values: Array) -> Array:
@@ -128,6 +107,11 @@ def rows_of(values: Array) -> Array:
     return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
 
 
+def _rows(modality: str, values: Array) -> Array:
+    """Return the fixed description: of histories by shares of visits, since rows of zeros are none."""
+    return history_rows(values) if modality == VISITS else rows_of(values)
+
+
 def side_by_side(batch: Batch) -> Array:
     """Return (N, D) descriptions of all modalities, the mean where one is missing."""
     parts = []
@@ -135,11 +119,6 @@ def side_by_side(batch: Batch) -> Array:
         rows, present = rows_of(values).astype(float), batch.present[modality]
         parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
     return np.concatenate(parts, axis=1)
-
-
-def _rows(modality: str, values: Array) -> Array:
-    """Return the fixed description: of histories by shares of visits, since rows of zeros are none."""
-    return history_rows(values) if modality == VISITS else rows_of(values)
 
 
 def nearest(rows: Described, others: Described) -> Array:
@@ -183,15 +162,7 @@ def most_exposed(alone: Array, share: float = 0.25) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCase:
-    """What attacks on synthetic people are about.
-
-    Attributes:
-        synthetic: The recordings released.
-        real: Recordings of people learned from and of others.
-        inside: (P,) bool, which of the P real people the generator learned from.
-        alone: (N,) distance of each real recording to the nearest one of any other real person.
-        parts: Columns by modality.
-        exposed_share: Share of either group that counts as the most exposed.
+    """What attacks on synthetic people look at.
 
     Example:
         >>> def some(name, shift):
@@ -204,49 +175,52 @@ class SyntheticCase:
         ((40, 3), 5, 4)
     """
 
-    synthetic: Described
-    real: Described
-    inside: Array
-    alone: Array
-    parts: Mapping[str, slice]
-    exposed_share: float = 0.25
+    synthetic: Described  # the recordings released
+    real: Described  # of people learned from and of others
+    inside: Array  # (P,) bool, which of the P real people the generator learned from
+    alone: Array  # (N,) distance of each real recording to the nearest one of any other real person
+    parts: Sequence[Array]  # positions of the columns of each modality
 
     @classmethod
-    def of(
-        cls, synthetic: Batch, train: Batch, control: Batch, *, each: int = 60, rng: np.random.Generator
-    ) -> "SyntheticCase":
+    def of(cls, synthetic: Batch, train: Batch, control: Batch, *, rng: np.random.Generator) -> "SyntheticCase":
         """Describe all recordings in the same way, scaled by all real people together.
 
         Args:
-            synthetic: The release.
-            train: People whom the generator learned from.
-            control: Other people of the same cohort.
-            each: Most recordings looked at of one real person; of synthetic ones at most 6000 in all.
+            synthetic: The release; at most 6000 recordings are looked at.
+            train: People whom the generator learned from; at most 60 recordings of each are looked at.
+            control: Other people of the same cohort, alike.
             rng: Chooses where there are more.
-
-        Raises:
-            DataError: Too few people, somebody in both groups, other modalities or other classes.
         """
-        _check(synthetic, train, control)
-        seen = Scaling.of((train, control))
+        counts = [len(np.unique(batch.subjects)) for batch in (train, control)]
+        if min(counts) < _FEWEST or not len(synthetic):
+            raise DataError(
+                f"Attacks on synthetic people need at least {_FEWEST} real people who were learned from, {_FEWEST} "
+                f"others, and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
+            )
+        if both := {*train.subjects} & {*control.subjects}:
+            raise DataError(f"A person was learned from or not, but {len(both)} are in both groups: split by person.")
+        for batch in (control, synthetic):
+            if {*batch.arrays} != {*train.arrays}:
+                raise DataError(
+                    f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
+                    f"{sorted(batch.arrays)}. Choose some with Batch.only."
+                )
+        scale = Scaling.of((train, control))
         names, people = np.unique(np.concatenate([train.subjects, control.subjects]), return_inverse=True)
-        made = Described(
-            values=seen(synthetic),
-            people=np.unique(synthetic.subjects, return_inverse=True)[1],
-            labels=_same_classes(synthetic, train.classes),
+        made, first, second = (
+            _with_classes(scale(batch), batch, train.classes) for batch in (synthetic, train, control)
         )
         real = Described(
-            values=np.concatenate([seen(train), seen(control)]),
+            values=np.concatenate([first.values, second.values]),
             people=people,
-            labels=np.concatenate([train.labels, _same_classes(control, train.classes)]),
-        )
-        real = real.thinned(each, rng)
+            labels=np.concatenate([first.labels, second.labels]),
+        ).thinned(_EACH, rng)
         return cls(
             synthetic=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
             real=real,
             alone=nearest(real, real),
             inside=np.isin(names, train.subjects),
-            parts=seen.parts,
+            parts=scale.parts,
         )
 
     @property
@@ -260,33 +234,16 @@ class SyntheticCase:
 
     @cached_property
     def exposed(self) -> Array:
-        """(P,) bool, the most isolated people of either group, as many of both as their share says."""
+        """(P,) bool, the most isolated people of either group, the same share of both."""
         apart, found = isolation(self.alone, self.real.people), np.zeros(len(self.inside), dtype=bool)
         for group in (self.inside, ~self.inside):
-            found[np.flatnonzero(group)[most_exposed(apart[group], self.exposed_share)]] = True
+            found[np.flatnonzero(group)[most_exposed(apart[group])]] = True
         return found
 
 
-def _same_classes(batch: Batch, classes: tuple[str, ...]) -> Array:
-    known = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
-    return np.asarray(known[batch.labels])
-
-
-def _check(synthetic: Batch, train: Batch, control: Batch) -> None:
-    counts = [len(np.unique(batch.subjects)) for batch in (train, control)]
-    if min(counts) < FEWEST or not len(synthetic):
-        raise DataError(
-            f"Attacks on synthetic people need at least {FEWEST} real people who were learned from, {FEWEST} others, "
-            f"and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
-        )
-    if both := sorted({*train.subjects} & {*control.subjects}):
-        raise DataError(f"A person was learned from or not, but {len(both)} are in both groups: split by person.")
-    for batch in (control, synthetic):
-        if {*batch.arrays} != {*train.arrays}:
-            raise DataError(
-                f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
-                f"{sorted(batch.arrays)}. Choose some with Batch.only."
-            )
+def _with_classes(rows: Described, batch: Batch, classes: tuple[str, ...]) -> Described:
+    number = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
+    return replace(rows, labels=number[rows.labels])
 
 
 def no_narrower(row: Result, people: int) -> Result:
@@ -294,7 +251,7 @@ def no_narrower(row: Result, people: int) -> Result:
 
     ``people`` is how many there are on the smaller side.
     """
-    if math.isnan(row.value) or row.low < row.high:
+    if np.isnan(row.value) or row.low < row.high:
         return row
     low, high = wilson_ends(row.value, people)
     return replace(row, low=low, high=high)
@@ -304,7 +261,8 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
     """Return the ``risk`` over all people and over the most exposed.
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
-    others (c), as a share of what could be more. It is not cut at 0: below is luck.
+    others (c), as a share of what could be more. It is not cut at 0: below is luck. The control is 0; the detail has
+    the shares and their intervals.
 
     Args:
         question: What the attack asks.
@@ -312,9 +270,6 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
         successes: (P,) how often the attack succeeded on each real person, in [0, 1]; NaN where it was not tried.
         naive: (P,) the same of guessing without the synthetic people.
         case: Who was learned from, and who is exposed.
-
-    Returns:
-        Two rows; control is 0 (no more than on others). The detail has the shares and their intervals.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
     interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
@@ -333,17 +288,13 @@ def _risk(row: Result, successes: Array, naive: Array, inside: Array, chosen: Ar
         main, control = wilson(successes[chosen & inside]), wilson(successes[chosen & ~inside])
     except DataError as error:
         return replace(row, reason=f"not measured: {error}")
-    guess = float(np.mean(naive[chosen & inside]))
-    detail = {"attack": vars(main), "control": vars(control), "naive": guess}
+    guess, room = float(np.mean(naive[chosen & inside])), 1 - control.value
     said = f"{main.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
-    room = 1 - control.value
     if room < 1e-9:
         return replace(row, reason=f"not measured: it succeeds on everybody else too; {said}")
     gap = main.value - control.value
     low = gap - np.hypot(main.value - main.low, control.high - control.value)
     high = gap + np.hypot(main.high - main.value, control.value - control.low)
-    if main.value <= guess:
-        said = f"no better than a naive guess; {said}"
     return replace(
         row,
         value=gap / room,
@@ -351,35 +302,22 @@ def _risk(row: Result, successes: Array, naive: Array, inside: Array, chosen: Ar
         high=float(min(1.0, high / room)),
         n=main.n + control.n,
         control=0.0,
-        reason=said,
-        detail=detail,
+        reason=f"no better than a naive guess; {said}" if main.value <= guess else said,
+        detail={"attack": vars(main), "control": vars(control), "naive": guess},
     )
 
 
-def closest_rows(
-    question: Asked,
-    method: str,
-    figure: str,
-    closeness: Array,
-    case: SyntheticCase,
-    *,
-    reason: str,
-    rng: np.random.Generator,
-) -> list[Result]:
+def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
     """Return how often the real person closest to a synthetic recording is one who was learned from.
 
+    Over all real people, and over the recordings that are closest to one of the most exposed. People as close share the
+    recording; the control is the share of those real people who were learned from.
+
     Args:
-        question: What the attack asks.
-        method: The attack.
-        figure: Of all real people, and of the recordings that are closest to one of the most exposed. People as close
-            share the recording.
+        row: The columns that both rows have.
         closeness: (S, P) of each synthetic recording to each real person; higher = closer.
         case: Who was learned from, and who is exposed.
-        reason: For the reader.
         rng: Resamples real people.
-
-    Returns:
-        Two rows; control is the share of those real people who were learned from.
     """
     best = closeness >= closeness.max(axis=1, keepdims=True)
     won = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)  # (P,) synthetic recordings each is closest to
@@ -391,19 +329,8 @@ def closest_rows(
     for subset, chosen in (("", np.ones(len(won), dtype=bool)), ("exposed", case.exposed)):
         sums = np.stack([won * case.inside, won], axis=1)[chosen]
         found = over_people(sums, np.flatnonzero(chosen), ratio, rng=rng)
-        row = Result(
-            question=question,
-            method=method,
-            figure=figure,
-            subset=subset,
-            value=found.value,
-            low=found.low,
-            high=found.high,
-            n=round(float(sums[:, 1].sum())),
-            control=float(case.inside[chosen].mean()),
-            better="lower",
-            reason=reason,
-        )
-        fewest = min(int(case.inside[chosen].sum()), int((~case.inside[chosen]).sum()))
-        rows.append(no_narrower(row, fewest))
+        found = replace(found, n=round(float(sums[:, 1].sum())))
+        control, inside = float(case.inside[chosen].mean()), int(case.inside[chosen].sum())
+        own = replace(row, subset=subset, **found.columns, control=control, better="lower")
+        rows.append(no_narrower(own, min(inside, int(chosen.sum()) - inside)))
     return rows

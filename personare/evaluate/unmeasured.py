@@ -6,10 +6,13 @@ from typing import Any, Final, Literal
 from personare.core.errors import PersonareError, reason
 from personare.core.types import RISKS, Result
 
-__all__ = ["UNEXPECTED", "Asked", "unmeasured", "without_figure"]
-
 UNEXPECTED: Final = "unexpected"  # key of a row's detail: the error is no answer that anybody foresaw
 Asked = Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
+
+
+def answers(method: Any, kind: str) -> bool:
+    """Whether a method can be asked of a kind of release; of recordings where it does not say."""
+    return kind in getattr(method, "kinds", ("recordings",))
 
 
 def unmeasured(method: str, question: Asked, error: Exception, *, figure: str = "", **columns: Any) -> Result:

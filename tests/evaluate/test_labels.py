@@ -12,7 +12,7 @@ from personare.core.types import Batch
 from personare.data.labels import check_classes, kind_of_label
 from personare.data.splits import k_folds_with_validation, person_folds
 from personare.evaluate.classification import judge_model
-from personare.evaluate.classifiers import Discriminant, Forest, Kernel, Svm
+from personare.evaluate.classifiers import Kernel, discriminant, forest, svm
 from personare.evaluate.judging import Need, judge
 from personare.evaluate.metrics import agreement, recall_and_accuracy
 from personare.evaluate.reading import Reading, Task, measure_chosen, measure_reading, read_view
@@ -83,7 +83,7 @@ def test_the_concordance_of_steps_is_the_kappa_with_quadratic_weights():
     assert found == pytest.approx(cohen_kappa_score(truth, told, weights="quadratic"))
 
 
-@pytest.mark.parametrize("train", [Svm(), Forest(trees=50), Discriminant(), Kernel(describe=lambda c: [c.ravel()])])
+@pytest.mark.parametrize("train", [svm(), forest(50), discriminant(), Kernel(describe=lambda c: [c.ravel()])])
 @pytest.mark.parametrize(
     ("labels", "figures"),
     [
@@ -117,12 +117,12 @@ def test_numbers_are_read_as_numbers_where_they_are_told_and_not_where_not(train
 def test_a_class_that_cannot_be_in_train_and_test_is_no_reading(labels):
     evidence = numbered(labels, name="mood", told=0.0)
     with pytest.raises(DataError, match=r"too few people or recordings.*angry"):
-        read_view(evidence, evidence, Task(view="functionals", label="mood"), Svm(), rng=rng())
+        read_view(evidence, evidence, Task(view="functionals", label="mood"), svm(), rng=rng())
 
 
 def test_a_rare_class_is_left_out_and_said():
     evidence = numbered(["calm", "calm", "angry", "angry", "angry"] * 9 + ["bored"], name="mood")
-    reading = read_view(evidence, evidence, Task(view="functionals", label="mood"), Svm(), rng=rng())[0]
+    reading = read_view(evidence, evidence, Task(view="functionals", label="mood"), svm(), rng=rng())[0]
     row = measure_reading(reading, "x", modality="", rng=rng())[0]
     assert reading.classes.tolist() == ["angry", "calm"] and "bored (recordings: 1, people: 1)" in row.reason
 

@@ -6,14 +6,14 @@ from naming import tracks
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
-from personare.evaluate.classifiers import Discriminant, Forest, Kernel, Svm
+from personare.evaluate.classifiers import Kernel, discriminant, forest, svm
 from personare.evaluate.reading import READERS, Task, measure_reading, read_view
 
 QUESTION = Task(view="functionals")
 TRAINERS = {
-    "svm": Svm(),
-    "rf": Forest(trees=50),
-    "lda": Discriminant(),
+    "svm": svm(),
+    "rf": forest(50),
+    "lda": discriminant(),
     "kernel": Kernel(describe=lambda c: [c.ravel()]),
 }
 
@@ -56,7 +56,7 @@ def test_no_reader_was_trained_on_the_person_it_reads(people):
 def test_the_fixed_reader_learned_from_originals_the_other_from_the_release(people):
     flipped = {i: -clip for i, clip in people.clips("functionals").items()}
     released = Batch.of(people.table, {"functionals": flipped})
-    fixed, retrained = read_view(people, released, QUESTION, Svm(), rng=rng())
+    fixed, retrained = read_view(people, released, QUESTION, svm(), rng=rng())
     assert (fixed.reader, retrained.reader) == READERS
     assert uar(fixed).value < 0.3
     assert uar(retrained).value > 0.85
@@ -65,7 +65,7 @@ def test_the_fixed_reader_learned_from_originals_the_other_from_the_release(peop
 def test_adapting_removes_what_is_a_persons_own(plant):
     loud = plant(identity=12.0)
     adapted = Task(view="functionals", adapt=True)
-    plain, used_to = (uar(read_view(loud, loud, q, Discriminant(), rng=rng())[0]).value for q in (QUESTION, adapted))
+    plain, used_to = (uar(read_view(loud, loud, q, discriminant(), rng=rng())[0]).value for q in (QUESTION, adapted))
     assert used_to > 0.9
     assert used_to >= plain
 
@@ -74,7 +74,7 @@ def test_missing_recordings_are_guesses_and_said(people):
     some = dict(people.clips("functionals"))
     for name in list(some)[:10]:
         del some[name]
-    reading = read_view(people, Batch.of(people.table, {"functionals": some}), QUESTION, Svm(), rng=rng())[1]
+    reading = read_view(people, Batch.of(people.table, {"functionals": some}), QUESTION, svm(), rng=rng())[1]
     assert reading.missing == 10
     assert "10 recordings" in uar(reading).reason
 
@@ -82,20 +82,20 @@ def test_missing_recordings_are_guesses_and_said(people):
 def test_too_little_is_said(people):
     few = Batch.of(people.table, {"functionals": dict(list(people.clips("functionals").items())[:3])})
     with pytest.raises(DataError, match="only 3 of 48"):
-        read_view(people, few, QUESTION, Svm(), rng=rng())
+        read_view(people, few, QUESTION, svm(), rng=rng())
     unlabelled = Batch.of(people.table.drop(columns="emotion"), tracks(people))
     with pytest.raises(DataError, match="no emotion"):
-        read_view(unlabelled, unlabelled, QUESTION, Svm(), rng=rng())
+        read_view(unlabelled, unlabelled, QUESTION, svm(), rng=rng())
     alone = Batch.of(people.table.head(6), tracks(people))
     with pytest.raises(DataError, match=r"too few people .*anger \(recordings: 2, people: 1\)"):
-        read_view(alone, alone, QUESTION, Svm(), rng=rng())
+        read_view(alone, alone, QUESTION, svm(), rng=rng())
 
 
 def test_recordings_without_a_label_are_left_out(people):
     table = people.table.copy()
     table.loc[table.index[:6], "emotion"] = np.nan
     some = Batch.of(table, tracks(people))
-    assert len(read_view(some, some, QUESTION, Svm(), rng=rng())[0].ids) == 42
+    assert len(read_view(some, some, QUESTION, svm(), rng=rng())[0].ids) == 42
 
 
 @pytest.mark.parametrize("name", TRAINERS)

@@ -6,7 +6,7 @@ import pytest
 
 from personare.core.randomness import generator
 from personare.core.types import Batch
-from personare.evaluate.classifiers import Discriminant
+from personare.evaluate.classifiers import discriminant
 from personare.evaluate.representations import name_people, raw_sides
 from personare.represent.bottleneck import Bottleneck
 
@@ -36,13 +36,13 @@ def voices(real_data):
 
 def recall(known_rows, known, new_rows, new):
     clips = {str(i): row for i, row in enumerate(known_rows.astype(float))}
-    classes, predict = Discriminant()(clips, {i: str(known.labels[int(i)]) for i in clips}, generator(0, "reader"))
+    classes, predict = discriminant()(clips, {i: str(known.labels[int(i)]) for i in clips}, generator(0, "reader"))
     read = classes[predict({str(i): row for i, row in enumerate(new_rows.astype(float))}).argmax(axis=1)].astype(int)
     return np.mean([(read == k)[new.labels == k].mean() for k in np.unique(new.labels)])
 
 
 def named(rows, new, table):
-    found = name_people(rows, table.loc[list(new.ids)], "linear", Discriminant(), rng=generator(0, "namer"))
+    found = name_people(rows, table.loc[list(new.ids)], "linear", discriminant(), rng=generator(0, "namer"))
     return {row.figure: row.value for row in found}
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.clips import describe_motion, evenly
@@ -28,27 +28,18 @@ class Attributes:
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
 
-    Attributes:
-        folds: In how many groups people are left out; up to eight people, each alone.
-        fewest: Least people of each kind; with fewer the attribute is not read.
-
     **Source**: ours; balanced accuracy, so that guessing is one half.
     """
 
     question: ClassVar = "infer"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
     views: ClassVar[tuple[str, ...]] = ("functionals", "crops", "landmarks")
 
-    folds: int = 6
-    fewest: int = 2
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    fewest: int = 2  # least people of each kind; with fewer the attribute is not read
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.fewest < 1:
-            raise OptionError(
-                f"attributes needs folds of at least 2 and fewest of at least 1, given {self.folds} and {self.fewest}."
-            )
+        check_options(self, at_least={"folds": 2, "fewest": 1})
 
     def __call__(
         self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator

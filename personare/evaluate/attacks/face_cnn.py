@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, unit
 from personare.evaluate.clips import evenly
@@ -30,35 +30,20 @@ class FaceCnn:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        steps: Batches of training; the same for originals and releases.
-        batch: Pictures a batch.
-        size: Side of the pictures, pixels.
-        width: Channels of the first layer.
-
     **Source**: J. Deng et al., "ArcFace", CVPR 2019 (the margin); the network is ours.
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    steps: int = 250
-    batch: int = 32
-    size: int = 48
-    width: int = 16
+    steps: int = 250  # batches of training; the same for originals and releases
+    batch: int = 32  # pictures a batch
+    size: int = 48  # side of the pictures, pixels
+    width: int = 16  # channels of the first layer
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.batch < 2 or self.size < 16 or self.width < 1:
-            raise OptionError(
-                "face_cnn needs a batch of at least 2, a size of at least 16 and a width of at least 1, "
-                f"given {self.batch}, {self.size} and {self.width}."
-            )
-        Budget(steps=self.steps)
+        check_options(self, at_least={"steps": 2, "batch": 2, "size": 16, "width": 1})
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of pictures (F, H, W, 3) uint8 apart."""

@@ -26,27 +26,18 @@ class FaceEncoder:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        model: An ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out.
-
-    Raises:
-        MissingModelError: There is no such file, or it wants something else.
-
     **Source**: the input convention of the MobileFaceNet and ArcFace families; no file comes with personare.
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("faces112",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
+    # an ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out
     model: str = "mobilefacenet.onnx"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.model:
             raise OptionError("face_encoder's model must be an ONNX file or its name, given an empty text.")
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel
 from personare.evaluate.clips import evenly
@@ -28,28 +28,20 @@ class FacePixels:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        pictures: How many of a clip's pictures are looked at.
-
     **Source**: T. Ahonen, A. Hadid, M. Pietikäinen, "Face description with local binary patterns", IEEE TPAMI 28(12),
     2006; the retrained attacker after R. McPherson, R. Shokri, V. Shmatikov, "Defeating image obfuscation with deep
     learning", arXiv:1609.00408, 2016. Ours: one kernel classifier with settings chosen on enrollment data.
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops", "frames")
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
-    pictures: int = 6
+    pictures: int = 6  # how many of a clip's pictures are looked at
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.pictures < 1:
-            raise OptionError(f"face_pixels needs pictures of at least 1, given {self.pictures}. Try 6.")
+        check_options(self, at_least={"pictures": 1})
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment from pictures (F, H, W, 3) uint8."""

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array, Batch
 from personare.data.splits import person_folds
 from personare.evaluate.classifiers import standardized
@@ -26,26 +26,17 @@ class Fusion:
 
     **Guarantee**: no trial of a person has a part in the weights with which that person is named.
 
-    Attributes:
-        folds: In how many groups the people are left out.
-
     **Source**: score-level fusion by logistic regression as usual in speaker verification (N. Brümmer et al., IEEE
     TASLP 15(7), 2007); the split by person and the sign constraint are ours.
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "any"
-    views: ClassVar[tuple[str, ...]] = ()
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    folds: int = 5
+    folds: int = 5  # in how many groups the people are left out
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"fusion needs folds of at least 2, given {self.folds}. Try 5.")
+        check_options(self, at_least={"folds": 2})
 
     def __call__(
         self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator

@@ -20,15 +20,11 @@ class LossQuantile:
     (attack R) with the same recording under the shadow models that never met it. Shares are few where comparisons are
     few: the mean difference of the losses orders recordings of the same share.
 
-    Attributes:
-        compare: ``population`` or ``reference``.
-
     **Source**: J. Ye, A. Maddi, S. K. Murakonda, V. Bindschaedler, R. Shokri, "Enhanced membership inference attacks
     against machine learning models", CCS 2022 (arXiv 2111.09679). Changed: equal shares are ordered by the calibrated
     loss of Watson et al. (ICLR 2022); without a known population, the pool itself, half of it members, stands in.
 
     Example:
-        >>> import numpy as np
         >>> s = Signals(logits=np.array([[[2.0, 0.0]], [[1.0, 0.0]]]), inside=np.array([[True], [False]]),
         ...     labels=np.array([0]), subjects=np.array(["a"]))
         >>> bool(LossQuantile(compare="reference")(s, 0)[0] > 1)
@@ -37,13 +33,10 @@ class LossQuantile:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    compare: Literal["population", "reference"] = "reference"
+    compare: Literal["population", "reference"] = "reference"  # ``population`` or ``reference``
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.compare not in ("population", "reference"):
             raise OptionError(f"compare must be 'population' or 'reference', given {self.compare!r}.")
 

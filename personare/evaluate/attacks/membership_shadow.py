@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array
 from personare.evaluate.membership import Signals
 
@@ -20,9 +20,6 @@ class ShadowModels:
 
     It sees the logarithms of the probabilities: the true class first, the others sorted.
 
-    Attributes:
-        most: Predictions a class's classifier is trained on at most, evenly taken.
-
     **Source**: R. Shokri, M. Stronati, C. Song, V. Shmatikov, "Membership inference attacks against machine learning
     models", IEEE S&P 2017 (arXiv 1610.05820). Changed: the shadows are the other models of the audit; logistic
     regression on logarithms instead of a network on probabilities.
@@ -30,15 +27,11 @@ class ShadowModels:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    most: int = 20_000
+    most: int = 20_000  # predictions a class's classifier is trained on at most, evenly taken
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.most < 10:
-            raise OptionError(f"most must be at least 10, given {self.most}.")
+        check_options(self, at_least={"most": 10})
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logit of membership, (N,)."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
 
@@ -19,9 +19,6 @@ _SAME = 1e-6  # standard deviations: rounding
 class NearestCopy:
     """Measures memorization. It is no test of safety: much can be given away without a copy.
 
-    Attributes:
-        most: Synthetic recordings looked at.
-
     **Source**: distance to the closest record, as in use; why it must not be read as privacy: Z. Yao, N. Krčo,
     G. Ganev, Y.-A. de Montjoye, "The DCR delusion", 2025 (arXiv 2505.01524). Changed: people are resampled, as many
     recordings of each are looked at on both sides, and ties count one half.
@@ -29,22 +26,19 @@ class NearestCopy:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    most: int = 2000
+    most: int = 2000  # synthetic recordings looked at
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.most < 1:
-            raise OptionError(f"synthetic_copies needs most of at least 1, given {self.most}.")
+        check_options(self, at_least={"most": 1})
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
         rows = rng.permutation(len(case.synthetic))[: self.most]
         distance = _to_people(case.synthetic.values[rows], case)  # (S, P)
         reason = "memorization, never safety: an even share does not say that nobody can be found"
-        found = closest_rows("member", "synthetic_copies", "nearer", -distance, case, reason=reason, rng=rng)
+        row = Result(question="member", method="synthetic_copies", figure="nearer", value=np.nan, reason=reason)
+        found = closest_rows(row, -distance, case, rng=rng)
         exact = distance[:, case.inside].min(axis=1) <= _SAME
         return [
             *found,

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Result, Spend
 from personare.evaluate.classifiers import learn_classes
 from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
@@ -20,28 +20,17 @@ class SyntheticIdentity:
     The recognizer is the one that names people by prosody in real recordings. It enrolls people learned from and
     others alike.
 
-    Attributes:
-        enrolled: Most real recordings enrolled, in all; as many of each person.
-        most: Synthetic recordings looked at.
-
     **Source**: ours; kernel classifiers on standardized vectors, as for prosody.
     """
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    enrolled: int = 1200
-    most: int = 2000
+    enrolled: int = 1200  # most real recordings enrolled, in all; as many of each person
+    most: int = 2000  # synthetic recordings looked at
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.enrolled < 2 or self.most < 1:
-            raise OptionError(
-                f"synthetic_identity needs enrolled of at least 2 and most of at least 1, given {self.enrolled} and "
-                f"{self.most}."
-            )
+        check_options(self, at_least={"enrolled": 2, "most": 1})
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``named``: synthetic recordings taken for somebody who was learned from."""
@@ -56,4 +45,5 @@ class SyntheticIdentity:
         rows = rng.permutation(len(case.synthetic))[: self.most]
         scores = classifier([case.synthetic.values[rows]])  # (S, P); people in sorted order
         reason = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
-        return closest_rows("identify", "synthetic_identity", "named", scores, case, reason=reason, rng=rng)
+        row = Result(question="identify", method="synthetic_identity", figure="named", value=np.nan, reason=reason)
+        return closest_rows(row, scores, case, rng=rng)

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
@@ -22,28 +22,17 @@ class AttributeInference:
     What is true of people in general is guessed of people who were not learned from as well; only what is guessed
     better counts. The naive guess is always the same: the value that is most frequent among the synthetic recordings.
 
-    Attributes:
-        secrets: Most columns that are guessed, drawn at random.
-        tolerance: A number is guessed if it is off by at most so many of the cohort's standard deviations.
-
     **Source**: the third criterion of WP216; the attack is ours.
     """
 
     question: ClassVar = "infer"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    secrets: int = 12
-    tolerance: float = 0.1
+    secrets: int = 12  # most columns that are guessed, drawn at random
+    tolerance: float = 0.1  # A number is guessed if it is off by at most so many of the cohort's standard deviations
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.secrets < 1 or not self.tolerance > 0:
-            raise OptionError(
-                "synthetic_inference needs secrets of at least 1 and a tolerance above 0, given "
-                f"{self.secrets} and {self.tolerance}."
-            )
+        check_options(self, at_least={"secrets": 1}, above={"tolerance": 0})
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
@@ -20,27 +20,17 @@ class Linkability:
     The halves are two modalities; with one modality alone, two random halves of its columns. How well halves of people
     who were not learned from are joined is what the synthetic people teach about people in general.
 
-    Attributes:
-        among: Most people to choose from.
-        draws: How often one recording of each is drawn.
-
     **Source**: the second criterion of WP216; the attack is ours.
     """
 
     question: ClassVar = "link"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    among: int = 10
-    draws: int = 30
+    among: int = 10  # most people to choose from
+    draws: int = 30  # how often one recording of each is drawn
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.among < 2 or self.draws < 1:
-            raise OptionError(
-                f"synthetic_linkability needs among of at least 2 and a draw, given {self.among} and {self.draws}."
-            )
+        check_options(self, at_least={"among": 2, "draws": 1})
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure the ``risk``; the naive guess takes anybody."""
@@ -59,11 +49,11 @@ class Linkability:
 
 def _halves(case: SyntheticCase, rng: np.random.Generator) -> tuple[Array, Array]:
     """Return the columns of two modalities (the first against all others), or two halves of the only one's."""
-    columns, parts = np.arange(case.real.values.shape[1]), list(case.parts.values())
+    columns = np.arange(case.real.values.shape[1])
     if len(columns) < 2:
         raise DataError("Linking needs two halves of a recording, but it has one column.")
-    if len(parts) > 1:
-        return columns[parts[0]], np.delete(columns, columns[parts[0]])
+    if len(case.parts) > 1:
+        return case.parts[0], np.delete(columns, case.parts[0])
     mixed = rng.permutation(columns)
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
 

@@ -22,26 +22,18 @@ class SinglingOut:
     ``weight`` were the columns independent: what guesses fit by luck, people who were not learned from show. The naive
     guess takes each column's value from another synthetic recording.
 
-    Attributes:
-        guesses: How many.
-        columns: Most columns in a guess.
-        weight: How unlikely a guess is to fit.
-
     **Source**: the first criterion of WP216; that a guess must be unlikely to fit: A. Cohen, K. Nissim, "Towards
     formalizing the GDPR's notion of singling out", PNAS 117(15), 2020 (arXiv 1904.06009). The attack is ours.
     """
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    guesses: int = 300
-    columns: int = 16
-    weight: float = 1e-10
+    guesses: int = 300  # how many
+    columns: int = 16  # most columns in a guess
+    weight: float = 1e-10  # how unlikely a guess is to fit
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.guesses < 1 or self.columns < 1 or not 0 < self.weight < 1:
             raise OptionError(
                 "synthetic_singling_out needs guesses and columns of at least 1 and weight in (0, 1), given "

@@ -26,30 +26,20 @@ class VoiceEcapa:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        steps: Batches of training; the same for originals and releases.
-        batch: Chunks a batch.
-        chunk_s: Length of a chunk, seconds.
-        channels: Width of the network, a multiple of 8.
-
     **Source**: B. Desplanques et al., "ECAPA-TDNN", INTERSPEECH 2020; margin 0.2, scale 30 and cosine scoring as the
     VoicePrivacy 2024 attacker; smaller, AdamW with one cycle.
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
 
-    steps: int = 250
-    batch: int = 24
-    chunk_s: float = 1.2
-    channels: int = 64
+    steps: int = 250  # batches of training; the same for originals and releases
+    batch: int = 24  # chunks a batch
+    chunk_s: float = 1.2  # length of a chunk, seconds
+    channels: int = 64  # width of the network, a multiple of 8
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.batch < 2 or self.channels % 8 or self.channels < 8 or not self.chunk_s >= 0.2:
             raise OptionError(
                 "voice_ecapa needs a batch of at least 2, channels that are a multiple of 8 and a chunk_s of at least "

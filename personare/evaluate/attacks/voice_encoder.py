@@ -26,18 +26,12 @@ class VoiceEncoder:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Raises:
-        MissingModelError: The package is not installed.
-
     **Source**: Resemblyzer (Resemble AI), a generalized end-to-end speaker encoder (L. Wan et al., ICASSP 2018).
     """
 
     question: ClassVar = "identify"
-    kinds: ClassVar[tuple[str, ...]] = ("recordings",)
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("waveform",)
-    needs_people: ClassVar[int] = 3
-    needs_recordings_per_person: ClassVar[int] = 2
     learns: ClassVar[bool] = False
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
@@ -89,10 +83,7 @@ def _row(name: str, values: Array, people: Array, rng: np.random.Generator) -> R
         question="link",
         method="voice_encoder",
         figure=name,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        **found.columns,
         unit="cosine",
         better="lower",
         reason="" if found.n else "not measured: it takes several emotions of a person",

@@ -25,9 +25,6 @@ class Expression:
 
     **Guarantee**: a recording without a face to compare is left out and counted in the reason, never taken as 0.
 
-    Attributes:
-        moving: Least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts.
-
     **Source**: correlation of face motion in time as used to judge video anonymizers (e.g. BLANKET, 2025); the
     selection of blendshapes is ours.
     """
@@ -35,10 +32,9 @@ class Expression:
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes",)
 
-    moving: float = 0.03
+    moving: float = 0.03  # least standard deviation over a clip of a blendshape (scores from 0 to 1) that counts
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not 0 < self.moving < 1:
             raise OptionError(f"expression's moving must be between 0 and 1, given {self.moving}. Try 0.03.")
 
@@ -83,10 +79,7 @@ def _seen(original: Batch, released: Batch, rng: np.random.Generator) -> Result:
         question="read",
         method="expression",
         figure="face_seen",
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
+        **found.columns,
     )
 
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.classifiers import Discriminant, Kernel, Svm, Train
+from personare.evaluate.classifiers import Kernel, Train, discriminant, svm
 from personare.evaluate.clips import describe_motion, evenly
 from personare.evaluate.reading import Task, read_and_measure
 
@@ -24,12 +24,6 @@ class FaceEmotion:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        pictures: How many of a clip's pictures are looked at.
-
     **Source**: histograms of oriented gradients after N. Dalal, B. Triggs, CVPR 2005; kernel classifiers and the
     statistics of motion are ours.
     """
@@ -37,18 +31,13 @@ class FaceEmotion:
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("blendshapes", "crops")
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    pictures: int = 6
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    pictures: int = 6  # how many of a clip's pictures are looked at
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.pictures < 1:
-            raise OptionError(
-                f"face_emotion needs folds of at least 2 and pictures of at least 1, given {self.folds} and "
-                f"{self.pictures}."
-            )
+        check_options(self, at_least={"folds": 2, "pictures": 1})
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""
@@ -56,8 +45,8 @@ class FaceEmotion:
         # which tracks move together says more of the person than of the emotion
         motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
         readers: tuple[tuple[str, Task, Train], ...] = (
-            ("face_emotion_motion", motion, Svm()),
-            ("face_emotion_adapted", replace(motion, adapt=True), Discriminant()),
+            ("face_emotion_motion", motion, svm()),
+            ("face_emotion_adapted", replace(motion, adapt=True), discriminant()),
             ("face_emotion_pixels", pictures, Kernel(describe=self._pictures)),
         )
         rows: list[Result] = []

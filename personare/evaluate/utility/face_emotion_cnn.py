@@ -6,12 +6,11 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import evenly
 from personare.evaluate.networks import CnnReader
 from personare.evaluate.reading import Task, read_and_measure
-from personare.learn.loop import Budget
 
 __all__ = ["FaceEmotionCnn"]
 
@@ -25,28 +24,19 @@ class FaceEmotionCnn:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        steps: Batches of training; the same for originals and releases.
-
     **Source**: ours, the role of the 2024 USC pipeline's off-the-shelf reader; trained on this cohort.
     """
 
     modality: ClassVar[str] = "video"
     views: ClassVar[tuple[str, ...]] = ("crops",)
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 4
-    steps: int = 200
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 4  # in how many groups people are left out; up to eight people, each alone
+    steps: int = 200  # batches of training; the same for originals and releases
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"face_emotion_cnn needs folds of at least 2, given {self.folds}. Try 4.")
-        Budget(steps=self.steps)
+        check_options(self, at_least={"folds": 2, "steps": 2})
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""

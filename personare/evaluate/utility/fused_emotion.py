@@ -8,7 +8,7 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import person_folds
-from personare.evaluate.classifiers import Svm
+from personare.evaluate.classifiers import svm
 from personare.evaluate.clips import describe_motion
 from personare.evaluate.reading import Reading, Task, measure_reading, quality, read_view, unread
 
@@ -26,25 +26,18 @@ class FusedEmotion:
 
     **Guarantee**: no reader was trained on the person that it reads, and no weight was learned on that person's clips.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        face_share: Weight of the face in the fixed vote.
-
     **Source**: late fusion as in the 2024 USC pipeline, whose text does not say which channel has the 60 %.
     """
 
     modality: ClassVar[str] = "audio+video"
     views: ClassVar[tuple[str, ...]] = ("functionals", "blendshapes")
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    face_share: float = 0.6
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    face_share: float = 0.6  # weight of the face in the fixed vote
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if self.folds < 2 or not 0 <= self.face_share <= 1:
             raise OptionError(
                 "fused_emotion needs folds of at least 2 and a face_share between 0 and 1, "
@@ -59,7 +52,7 @@ class FusedEmotion:
         )
         names = ("fused_emotion_60_40", "fused_emotion_stacked")
         try:
-            voices, faces = (read_view(original, released, t, Svm(), rng=rng) for t in (voice_task, face_task))
+            voices, faces = (read_view(original, released, t, svm(), rng=rng) for t in (voice_task, face_task))
         except DataError as error:
             return [row for name in names for row in unread(name, error, modality="audio+video")]
         rows: list[Result] = []

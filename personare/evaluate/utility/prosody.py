@@ -25,9 +25,6 @@ class Prosody:
 
     **Guarantee**: a recording without a melody to compare is left out and counted in the reason, never taken as 0.
 
-    Attributes:
-        lag_s: Largest shift tried, either way.
-
     **Source**: pitch correlation of the VoicePrivacy evaluation plans 2020 and 2022; our pitch tracker, and one shift
     for both contours.
     """
@@ -35,10 +32,9 @@ class Prosody:
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("prosody",)
 
-    lag_s: float = 0.1
+    lag_s: float = 0.1  # largest shift tried, either way
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not 0 <= self.lag_s <= 1:
             raise OptionError(f"prosody's lag_s must be from 0 to 1 second, given {self.lag_s}. Try 0.1.")
 

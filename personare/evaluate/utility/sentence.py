@@ -9,7 +9,7 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, Predict
 from personare.evaluate.reading import Task, read_and_measure
@@ -33,9 +33,6 @@ class Sentence:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        folds: In how many groups people are left out; up to eight people, each alone.
-
     **Source**: H. Sakoe, S. Chiba, "Dynamic programming algorithm optimization for spoken word recognition", IEEE TASSP
     26(1), 1978; as a stand-in for word errors ours. It says nothing of sentences that nobody else said.
     """
@@ -43,12 +40,10 @@ class Sentence:
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("logmel",)
 
-    folds: int = 6
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2:
-            raise OptionError(f"sentence needs folds of at least 2, given {self.folds}. Try 6.")
+        check_options(self, at_least={"folds": 2})
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, 64) in dB."""

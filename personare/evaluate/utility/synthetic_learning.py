@@ -33,9 +33,6 @@ class SyntheticLearning:
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = ()
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure as the methods ``linear`` and ``forest``; the baseline learned from real people."""
@@ -61,10 +58,7 @@ class SyntheticLearning:
                     question="read",
                     method=name,
                     figure=figure,
-                    value=estimate.value,
-                    low=estimate.low,
-                    high=estimate.high,
-                    n=estimate.n,
+                    **estimate.columns,
                     baseline=real.value,
                     control=chance,
                 )

@@ -37,9 +37,6 @@ class SyntheticLikeness:
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = ()
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure neighborhoods, kernel means, marginals, correlations, and how well the two are told apart."""
@@ -69,10 +66,7 @@ class SyntheticLikeness:
                 question="resemble",
                 method="synthetic",
                 figure=figure,
-                value=estimate.value,
-                low=estimate.low,
-                high=estimate.high,
-                n=estimate.n,
+                **estimate.columns,
                 baseline=figures["best"][figure].value,
                 control=figures["worst"][figure].value,
                 better="lower" if figure in _LOWER else "higher",

@@ -4,7 +4,7 @@ Each figure stands between two anchors: other real people (``baseline``, the bes
 whose columns were shuffled apart (``control``: every prevalence is right, nothing belongs together any more).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
@@ -27,10 +27,25 @@ _NEAR = 0.05  # share of other people who count as near their nearest training p
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Histories:
-    """Some people's visits, (N, T, D), and what the columns are."""
+class Visits:
+    """Compares made-up histories with real ones, and looks for real people among the made-up.
 
-    rows: Array
+    **Source**: see ``judge_histories``.
+    """
+
+    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
+    tracks: ClassVar[tuple[str, ...]] = (VISITS,)
+
+    def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
+        """Measure what ``judge_histories`` and ``judge_copies`` do."""
+        return [*judge_histories(original, others, released, rng=rng), *judge_copies(original, others, released)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Histories:
+    """Some people's visits, and what the columns are."""
+
+    rows: Array  # (N, T, D)
     columns: VisitColumns
 
     @cached_property
@@ -49,34 +64,6 @@ class _Histories:
         return _Histories(rows=self.rows[people], columns=self.columns)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Figure:
-    """What is counted in either set of people, once, and how the two are compared."""
-
-    of: Callable[[_Histories], Array]
-    compare: Callable[[Array, Array], float]
-    higher: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Visits:
-    """Compares made-up histories with real ones, and looks for real people among the made-up.
-
-    Each figure stands between two anchors: other real people, and real visits whose columns were shuffled apart.
-
-    **Source**: see ``judge_histories``.
-    """
-
-    kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = (VISITS,)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
-
-    def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
-        """Measure what ``judge_histories`` and ``judge_copies`` do."""
-        return [*judge_histories(original, others, released, rng=rng), *judge_copies(original, others, released)]
-
-
 def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Compare made-up histories with those of real people whom the generator never saw.
 
@@ -91,16 +78,22 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
         made: The made-up people.
         rng: Shuffles, and resamples the people of ``test`` for the intervals.
 
-    Raises:
-        DataError: The three have different columns, somebody is in ``train`` and ``test``, or rows are no visits.
-
     **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
     discrepancy after A. Gretton et al., JMLR 13, 2012.
     """
     real, other, new = _read(train, test, made)
     apart = _Histories(rows=shuffled(real.rows, real.columns, rng=rng), columns=real.columns)
-    rows = [_row(name, figure, (new, real, apart), other, rng=rng) for name, figure in _FIGURES.items()]
-    return [*rows, _next_visit((new, real, apart), other, rng=rng)]
+    sets, people, rows = (new, real, apart), len(other.rows), []
+    row = Result(kind="synthetic", modality="visits", question="resemble", method="visits", figure="", value=np.nan)
+    for figure, (of, compare) in _FIGURES.items():
+        value, best, worst = (compare(of(part), of(other)) for part in sets)
+        ours = of(new)
+        resampled = (of(other.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
+        low, high = _interval([compare(ours, drawn) for drawn in resampled])
+        better, unit = ("higher", "correlation") if compare is _correlation else ("lower", "distance")
+        found = replace(row, figure=figure, value=value, low=low, high=high, n=people, baseline=best, control=worst)
+        rows.append(replace(found, unit=unit, better=better))  # type: ignore[arg-type]
+    return [*rows, _next_visit(sets, other, row, rng)]
 
 
 def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
@@ -111,7 +104,7 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
     """
     real, other, new = _read(train, test, made)
     mine, strangers = _nearest(new, real), _nearest(other, real)
-    limit = float(np.quantile(strangers, _NEAR))
+    limit, nan = float(np.quantile(strangers, _NEAR)), float("nan")
     exact = Result(
         kind="synthetic",
         modality="visits",
@@ -124,14 +117,8 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
         better="lower",
         reason="memorization, not safety: a membership attack can succeed without any copy",
     )
-    near = replace(
-        exact,
-        figure="near_copies",
-        value=float((mine < limit).mean()),
-        baseline=float("nan"),
-        control=float((strangers < limit).mean()),
-    )
-    return [exact, near]
+    near, control = float((mine < limit).mean()), float((strangers < limit).mean())
+    return [exact, replace(exact, figure="near_copies", value=near, baseline=nan, control=control)]
 
 
 def shuffled(rows: Array, columns: VisitColumns, *, rng: np.random.Generator) -> Array:
@@ -166,23 +153,7 @@ def _read(*batches: Batch) -> list[_Histories]:
     return found
 
 
-def _row(
-    name: str, figure: _Figure, sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *,
-    rng: np.random.Generator,
-) -> Result:  # fmt: skip
-    made, real, apart = (figure.of(part) for part in sets)
-    people, seen = len(test.rows), figure.of(test)
-    resampled = (figure.of(test.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
-    low, high = _interval([figure.compare(made, drawn) for drawn in resampled])
-    return Result(
-        kind="synthetic", modality="visits", question="resemble", method="visits", figure=name,
-        value=figure.compare(made, seen),
-        low=low, high=high, n=people, baseline=figure.compare(real, seen), control=figure.compare(apart, seen),
-        unit="correlation" if figure.higher else "distance", better="higher" if figure.higher else "lower",
-    )  # fmt: skip
-
-
-def _interval(draws: list[float]) -> tuple[float, float]:
+def _interval(draws: Sequence[float]) -> tuple[float, float]:
     """Return the 95 % interval of the draws that have a figure; NaN if none has."""
     there = np.array(draws)[np.isfinite(draws)]
     return (float(np.quantile(there, 0.025)), float(np.quantile(there, 0.975))) if len(there) else (np.nan, np.nan)
@@ -196,12 +167,8 @@ def _correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(a[some], b[some])[0, 1])
 
 
-def _prevalence(part: _Histories) -> Array:
-    return np.asarray(part.part("code").mean(axis=0))
-
-
-def _by_person(part: _Histories) -> Array:
-    return np.asarray(part.rows[..., part.columns.part("code")].any(axis=1).mean(axis=0))
+def _apart(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).max())
 
 
 def _co_occurrence(part: _Histories) -> Array:
@@ -225,15 +192,14 @@ def _bigrams(part: _Histories) -> Array:
 
 def _discrepancy(a: Array, b: Array) -> float:
     """Return the squared maximum mean discrepancy of rows, without bias."""
-    squares = _squares(b, b)
-    width = float(np.median(squares[np.triu_indices(len(b), 1)])) or 1.0
-    kernel = [np.exp(-_squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
+
+    def squares(a: Array, b: Array) -> Array:
+        return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0))
+
+    width = float(np.median(squares(b, b)[np.triu_indices(len(b), 1)])) or 1.0
+    kernel = [np.exp(-squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
     own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernel[:2]]
     return float(sum(own) - 2 * kernel[2].mean())
-
-
-def _squares(a: Array, b: Array) -> Array:
-    return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0))
 
 
 def _lengths(part: _Histories) -> Array:
@@ -249,17 +215,14 @@ def _gaps(part: _Histories) -> Array:
     return np.asarray(np.cumsum(counts) / max(1, counts.sum()))
 
 
-def _apart(a: Array, b: Array) -> float:
-    return float(np.abs(a - b).max())
-
-
-_FIGURES = {
-    "prevalence": _Figure(of=_prevalence, compare=_correlation, higher=True),
-    "prevalence_by_person": _Figure(of=_by_person, compare=_correlation, higher=True),
-    "co_occurrence": _Figure(of=_co_occurrence, compare=_correlation, higher=True),
-    "transitions": _Figure(of=_bigrams, compare=_discrepancy),
-    "visits": _Figure(of=_lengths, compare=_apart),
-    "gaps": _Figure(of=_gaps, compare=_apart),
+# What is counted in either set of people, once, and how the two are compared.
+_FIGURES: dict[str, tuple[Callable[[_Histories], Array], Callable[[Array, Array], float]]] = {
+    "prevalence": (lambda h: np.asarray(h.part("code").mean(axis=0)), _correlation),
+    "prevalence_by_person": (lambda h: h.rows[..., h.columns.part("code")].any(axis=1).mean(axis=0), _correlation),
+    "co_occurrence": (_co_occurrence, _correlation),
+    "transitions": (_bigrams, _discrepancy),
+    "visits": (_lengths, _apart),
+    "gaps": (_gaps, _apart),
 }
 
 
@@ -276,33 +239,26 @@ def _questions(part: _Histories) -> tuple[Array, Array, Array]:
     return np.concatenate(known), np.concatenate(asked), np.concatenate(whose)
 
 
-def _next_visit(
-    sets: tuple[_Histories, _Histories, _Histories], test: _Histories, *, rng: np.random.Generator
-) -> Result:
+def _next_visit(sets: Sequence[_Histories], test: _Histories, row: Result, rng: np.random.Generator) -> Result:
+    """Foretell codes of the next visit by ridge regression on what other people's pasts say."""
+    row = replace(row, question="read", figure="next_visit_auc", unit="auc")
     known, asked, whose = _questions(test)
     codes = np.flatnonzero((asked.sum(axis=0) >= _FEWEST_POSITIVE) & (asked.mean(axis=0) < 1))
     if not len(codes):
-        return Result(kind="synthetic", modality="visits", question="read", method="visits", figure="next_visit_auc",
-                      value=float("nan"), unit="auc",
-                      reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")  # fmt: skip
-    asked, people = asked[:, codes], len(test.rows)
-    scores = [_foretold(part, known, codes) for part in sets]
-    draws = [_auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
-             for _ in range(_DRAWS)]  # fmt: skip
+        return replace(row, reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")
+    asked, people, scores = asked[:, codes], len(test.rows), []
+    for part in sets:
+        past, next_codes, _ = _questions(part)
+        scores.append(np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known)))
+    draws = [
+        _auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
+        for _ in range(_DRAWS)
+    ]
     low, high = _interval(draws)
     value, best, worst = (_auc(s, asked, np.ones(len(asked))) for s in scores)
-    return Result(
-        kind="synthetic", modality="visits", question="read", method="visits", figure="next_visit_auc",
-        attacker="retrained_reader",
-        value=value, low=low, high=high, n=people, baseline=best, control=worst,
-        unit="auc", reason=f"mean over {len(codes)} codes, {len(asked)} visits",
-    )  # fmt: skip
-
-
-def _foretold(learn_from: _Histories, known: Array, codes: Array) -> Array:
-    """Return scores of codes in the next visits, (V, C), by ridge regression on what other people's pasts say."""
-    past, next_codes, _ = _questions(learn_from)
-    return np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known))
+    said = f"mean over {len(codes)} codes, {len(asked)} visits"
+    found = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=said)
+    return replace(found, attacker="retrained_reader")
 
 
 def _auc(scores: Array, asked: Array, weight: Array) -> float:

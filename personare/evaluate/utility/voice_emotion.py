@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.errors import check_options
 from personare.core.types import Batch, Result
-from personare.evaluate.classifiers import Discriminant, Forest, Svm, Train
+from personare.evaluate.classifiers import Train, discriminant, forest, svm
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["VoiceEmotion"]
@@ -22,13 +22,6 @@ class VoiceEmotion:
 
     **Guarantee**: no reader was trained on the person that it reads.
 
-    Attributes:
-        label: What is read: a column of the table.
-        kind: ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        penalty: C of the support vector machine.
-        trees: Trees of the forest.
-
     **Source**: functionals and SVM as B. Schuller et al., INTERSPEECH 2009 emotion challenge; random forest as the
     2024 USC pipeline. Own choice: settings, adaptation.
     """
@@ -36,27 +29,22 @@ class VoiceEmotion:
     modality: ClassVar[str] = "audio"
     views: ClassVar[tuple[str, ...]] = ("functionals",)
 
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    penalty: float = 3.0
-    trees: int = 100
+    label: str = "emotion"  # what is read: a column of the table
+    kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
+    folds: int = 6  # in how many groups people are left out; up to eight people, each alone
+    penalty: float = 3.0  # C of the support vector machine
+    trees: int = 100  # trees of the forest
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.folds < 2 or self.trees < 1 or not self.penalty > 0:
-            raise OptionError(
-                "voice_emotion needs folds of at least 2, trees of at least 1 and a penalty above 0, "
-                f"given {self.folds}, {self.trees} and {self.penalty}."
-            )
+        check_options(self, at_least={"folds": 2, "trees": 1}, above={"penalty": 0})
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D)."""
         plain = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
         readers: tuple[tuple[str, Task, Train], ...] = (
-            ("voice_emotion_svm", plain, Svm(penalty=self.penalty)),
-            ("voice_emotion_rf", plain, Forest(trees=self.trees)),
-            ("voice_emotion_adapted", replace(plain, adapt=True), Discriminant()),
+            ("voice_emotion_svm", plain, svm(self.penalty)),
+            ("voice_emotion_rf", plain, forest(self.trees)),
+            ("voice_emotion_adapted", replace(plain, adapt=True), discriminant()),
         )
         rows: list[Result] = []
         for name, task, train in readers:
