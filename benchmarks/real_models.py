@@ -59,7 +59,7 @@ def main() -> None:
             learner = registry.create("personare.train", method, method_options(tuple(asked.option)))
             fitted = learner.fit(parts.train, validation=parts.validation, rng=rng)
             judged = judge_model(fitted(parts.test), parts.test, rows.loc[list(parts.test.ids)], rng=rng)
-            values = {row.measure.removeprefix("model."): row.value for row in judged}
+            values = {row.figure: row.value for row in judged if not row.subset}
             found.append([values[name] for name in _FIGURES])
         told = " | ".join(_interval(np.array(column, float)) for column in zip(*found, strict=True))
         print(f"| {method} | {' + '.join(batch.arrays)} | {told} |", flush=True)

@@ -20,12 +20,12 @@ from personare.study.run import run_study
 COLUMNS = {
     ("emotion", "fixed_reader"): "emotion, fixed reader",
     ("emotion", "retrained_reader"): "emotion, retrained reader",
-    ("identity.top1", "ignorant"): "named, ignorant",
-    ("identity.top1", "lazy_informed"): "named, lazy-informed",
-    ("identity.top1", "semi_informed"): "named, **retrained**",
-    ("identity.top1_5", "semi_informed"): "from five",
-    ("identity.person_top1", "semi_informed"): "from all",
-    ("identity.eer", "semi_informed"): "EER, retrained",
+    ("strongest.top1", "ignorant"): "named, ignorant",
+    ("strongest.top1", "lazy_informed"): "named, lazy-informed",
+    ("strongest.top1", "semi_informed"): "named, **retrained**",
+    ("strongest.top1_5", "semi_informed"): "from five",
+    ("strongest.person_top1", "semi_informed"): "from all",
+    ("strongest.eer", "semi_informed"): "EER, retrained",
     ("sentence.uar", "retrained_reader"): "sentence, retrained",
     ("prosody.rho_f0", ""): "rho F0",
 }
@@ -51,7 +51,7 @@ def study(source: Path, work: Path) -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame) -> str:
-    """Return one Markdown line a release; emotion is the best reader's recall."""
+    """Return one Markdown line a release; emotion is the recall of the reader chosen on other people."""
     lines = ["| release | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for release, own in rows.groupby("release", sort=False):
         cells = [_cell(own, measure, attacker) for measure, attacker in COLUMNS]
@@ -60,8 +60,8 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _cell(rows: pd.DataFrame, measure: str, attacker: str) -> str:
-    emotion = rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")
-    found = rows[(emotion if measure == "emotion" else rows.measure == measure) & (rows.attacker == attacker)]
+    method, _, figure = ("reader.uar" if measure == "emotion" else measure).partition(".")
+    found = rows[(rows.method == method) & (rows.figure == figure) & (rows.attacker == attacker)]
     if found.value.isna().all():
         return "–"
     best = found.loc[found.value.idxmax()]

@@ -37,7 +37,14 @@ from personare.represent.noise import Noise
 from personare.study.admission import admit
 from personare.study.evidence import table as table_of
 
-FIGURES = ("reader.uar", "identity.top1", "identity.person_top1", "identity.eer", "attribute.sex", "attribute.age")
+FIGURES = (
+    "reader.uar",
+    "strongest.top1",
+    "strongest.person_top1",
+    "strongest.eer",
+    "attributes.uar.sex",
+    "attributes.uar.age",
+)
 
 
 def methods() -> dict[str, Representation]:
@@ -77,11 +84,11 @@ def main() -> None:
     for part, (known, validation, new) in enumerate(parts(batch, asked.seeds)):
         everybody = _joined(known, validation, batch)
         raw = measure_rows(raw_sides(everybody, new), everybody, new, table, rng=generator(part, "judge"))
-        plain = [row for row in raw if row.measure.startswith("naming_")]
+        plain = [row for row in raw if row.method.startswith("naming_")]
         _note(found, "raw features", raw)
-        strongest = {f: [r.value for r in plain if r.measure.endswith(f".{f}")] for f in ("top1", "person_top1", "eer")}
+        strongest = {f: [r.value for r in plain if r.figure == f] for f in ("top1", "person_top1", "eer")}
         for figure, values in strongest.items():
-            found["raw features"][f"identity.{figure}"].append(min(values) if figure == "eer" else max(values))
+            found["raw features"][f"strongest.{figure}"].append(min(values) if figure == "eer" else max(values))
         for name, method in methods().items():
             if asked.only and name not in asked.only:
                 continue
@@ -135,7 +142,7 @@ def _joined(known: Batch, validation: Batch, batch: Batch) -> Batch:
 
 def _note(found: dict[str, dict[str, list[float]]], name: str, rows: list[Result]) -> None:
     for row in rows:
-        found[name][row.measure].append(row.value)
+        found[name][".".join(filter(None, (row.method, row.figure, row.subset)))].append(row.value)
 
 
 def _keep(at: Path, found: dict[str, dict[str, list[float]]]) -> None:

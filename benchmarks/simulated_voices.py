@@ -80,8 +80,8 @@ def figures(cohort: Cohort, out: Path) -> pd.DataFrame:
     )
     run_study(cohort, plan, text, out, workers=Workers(quiet=True), ledger=open_ledger(None, cohort.root))
     rows = pd.read_parquet(out / "results.parquet")
-    named = rows[(rows.measure == "identity.top1") & (rows.attacker == "semi_informed")]
-    recall = rows[rows.measure.str.contains("emotion") & rows.measure.str.endswith(".uar")]
+    named = rows[(rows.method == "strongest") & (rows.figure == "top1") & (rows.attacker == "semi_informed")]
+    recall = rows[(rows.question == "read") & (rows.figure == "uar")]
     columns = {"named": named.set_index("release").value}
     for reader in READERS:
         columns[reader] = recall[recall.attacker == reader].groupby("release").value.max()

@@ -45,17 +45,17 @@ FRONTIER: Mapping[str, tuple[str, Mapping[str, Any], bool]] = {  # and whether i
     "mvtcae": ("mvtcae", {"epochs": 60}, False),
 }
 SHOWN = (
-    "synthetic_membership.neighbor_auc",
-    "synthetic_membership.normal_auc",
-    "synthetic_shadow.neighbor_auc",
-    "synthetic_shadow.normal_auc",
-    "synthetic_shadow.normal_exposed_auc",
-    "synthetic_canaries.neighbor_auc",
-    "synthetic_canaries.normal_auc",
-    "synthetic_singling_out.people_risk",
-    "synthetic_linkability.halves_risk",
-    "synthetic_inference.label_risk",
-    "synthetic_inference.values_risk",
+    "synthetic_membership_neighbor.auc",
+    "synthetic_membership_normal.auc",
+    "synthetic_shadow_neighbor.auc",
+    "synthetic_shadow_normal.auc",
+    "synthetic_shadow_normal.auc.exposed",
+    "synthetic_canaries_neighbor.auc",
+    "synthetic_canaries_normal.auc",
+    "synthetic_singling_out.risk",
+    "synthetic_linkability.risk",
+    "synthetic_inference_label.risk",
+    "synthetic_inference_values.risk",
     "synthetic_copies.nearer",
     "synthetic_identity.named",
 )
@@ -108,7 +108,7 @@ def measured(name: str, groups: tuple[Batch, Batch, Batch]) -> list[Result]:
 
 
 def _cell(row: Result) -> str:
-    return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" + (" (!)" if "ABOVE" in row.note else "")
+    return f"{row.value:.2f} [{row.low:.2f}, {row.high:.2f}]" + (" (!)" if row.status == "claim_broken" else "")
 
 
 def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[float]:
@@ -128,9 +128,11 @@ def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[flo
     pool = together([train, control])
     shadows = judge_shadows(*shadow_signals(pool, make, rng=rng), rng=rng)
     planted = judge_canaries(pool, make, strength=0.5, rng=rng)
-    risk = {row.measure: row.value for row in shadows + planted}
-    kinds = ("shadow.neighbor", "shadow.normal", "shadow.normal_exposed", "canaries.neighbor", "canaries.normal")
-    return [*map(float, shares), *(risk[f"synthetic_{kind}_auc"] for kind in kinds)]
+    risk = {
+        ".".join(filter(None, (row.method, row.subset))): row.value for row in shadows + planted if row.figure == "auc"
+    }
+    kinds = ("shadow_neighbor", "shadow_normal", "shadow_normal.exposed", "canaries_neighbor", "canaries_normal")
+    return [*map(float, shares), *(risk[f"synthetic_{kind}"] for kind in kinds)]
 
 
 def share(real: Batch, made: Batch, others: Batch) -> list[float]:
@@ -174,7 +176,10 @@ def main() -> None:
         return
     for name in asked.names or ["copies of public people", "copies with noise 0.5", *GENERATORS]:
         start = time.perf_counter()
-        found = {row.measure: row for row in measured(name, parted(every, 0))}
+        found = {
+            ".".join(filter(None, (row.method, row.figure, row.subset))): row
+            for row in measured(name, parted(every, 0))
+        }
         print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
         for measure in SHOWN:
             print(f"| {measure} | {_cell(found[measure])} | {found[measure].control:.2f} |", flush=True)
