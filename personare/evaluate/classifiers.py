@@ -7,7 +7,7 @@ enrolled people. Networks are in ``networks.py``.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -270,26 +270,18 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips.
+    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips."""
 
-    Attributes:
-        describe: One clip in, one or more vectors out; called once for a clip.
-        standardize: Whether columns get unit variance.
-    """
-
-    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]
-    standardize: bool = True
-
-    def __post_init__(self) -> None:
-        """Remember what was described; the clip is kept beside it, so that its ``id`` stays its own."""
-        object.__setattr__(self, "_known", {})
+    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]  # one or more vectors; called once for a clip
+    standardize: bool = True  # whether columns get unit variance
+    # what was described; the clip is kept beside it, so that its id stays its own
+    known: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
 
     def _described(self, clips: Clips) -> list[Array]:
-        known: dict[int, tuple[Array, Sequence[Array]]] = self._known  # type: ignore[attr-defined]
         for clip in clips.values():
-            if id(clip) not in known:
-                known[id(clip)] = (clip, self.describe(clip))
-        return [np.stack(rows) for rows in zip(*(known[id(c)][1] for c in clips.values()), strict=True)]
+            if id(clip) not in self.known:
+                self.known[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(self.known[id(c)][1] for c in clips.values()), strict=True)]
 
     def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
         """Return a classifier of each description and how far it is believed."""

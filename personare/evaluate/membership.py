@@ -27,14 +27,6 @@ _BLOCKS: Final = 150  # people are resampled in at most so many random groups
 class Signals:
     """What models answered about one pool of recordings, and which of them each model had learned from.
 
-    Attributes:
-        logits: (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``).
-        inside: (M, N) bool, whether a model was trained on a recording.
-        labels: (N,) int, the true classes.
-        subjects: (N,) whose recording it is.
-        population: (N,) bool, recordings that no model saw and that the attacker knows as such; they are looked at,
-            never scored. None where there are none.
-
     Example:
         >>> shape = np.zeros((4, 6, 2))
         >>> halves = split_halves(np.arange(6), 4, rng=np.random.default_rng(0))
@@ -43,11 +35,11 @@ class Signals:
         (4, 6)
     """
 
-    logits: Array
-    inside: Array
-    labels: Array
-    subjects: Array
-    population: Array | None = None
+    logits: Array  # (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``)
+    inside: Array  # (M, N) bool, whether a model was trained on a recording
+    labels: Array  # (N,) int, the true classes
+    subjects: Array  # (N,) whose recording it is
+    population: Array | None = None  # (N,) bool, known to be in no model: looked at, never scored
 
     def __post_init__(self) -> None:
         shape, recordings = self.inside.shape, len(self.labels)

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.protocols import Transform
+from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classifiers import Centroids, Kernel, Train, discriminant, learn_classes, neighbors, svm
-from personare.evaluate.identification import naming_rows
+from personare.evaluate.classifiers import Centroids, Clips, Kernel, Train, discriminant, learn_classes, neighbors, svm
+from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy, top1_credit
 from personare.evaluate.networks import Perceptron
 from personare.evaluate.reading import kinds_of_people, read_rows
@@ -132,16 +132,13 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
         rng: Attacker, bootstrap; the halves are the same for the same table.
     """
     enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
-    clips = dict(zip(table.index, rows.astype(float), strict=True))
-    subjects = table["subject"].astype(str).to_dict()
-    scores, who = [], []
-    for first, second in ((enroll, test), (test, enroll)):  # everybody is in both
-        people, predict = namer({i: clips[i] for i in first}, {i: subjects[i] for i in first}, rng)
-        scores.append(np.log(predict({i: clips[i] for i in second}) + 1e-9))
-        who.append([subjects[i] for i in second])
     row = Result(question="identify", method=f"naming_{name}", figure="", attacker="semi_informed", value=np.nan)
-    half = np.repeat([0, 1], [len(part) for part in scores])
-    return naming_rows(row, np.concatenate(scores), people, np.concatenate(who), half, figures=_FIGURES, rng=rng)
+
+    def learn(clips: Clips, subjects: Mapping[str, str]) -> Scorer:
+        _, predict = namer(clips, subjects, rng)
+        return lambda asked: np.log(predict(asked) + 1e-9)
+
+    return name_rows(row, rows, table, [(enroll, test), (test, enroll)], learn, figures=_FIGURES, rng=rng)
 
 
 def _attribute(

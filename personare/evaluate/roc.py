@@ -15,17 +15,10 @@ _EXPECTED: Final = 10  # false alarms that a rate must let expect before it can 
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """Shares of members and of others whose score reaches each threshold.
+    """Shares of members and of others whose score reaches each threshold; scores that are equal pass together."""
 
-    Attributes:
-        false_alarms: (K,) others accepted, a count, rising from 0; scores that are equal pass together.
-        hits: (K,) members accepted.
-        others: How many others there are.
-        members: How many members.
-    """
-
-    false_alarms: Array = field(repr=False)
-    hits: Array = field(repr=False)
+    false_alarms: Array = field(repr=False)  # (K,) others accepted, a count, rising from 0
+    hits: Array = field(repr=False)  # (K,) members accepted
     others: int
     members: int
 

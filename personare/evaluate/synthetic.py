@@ -74,9 +74,9 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
             )
     measures = {name: load(_UTILITIES, name) for name in find(_UTILITIES)}
     measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
-    own = [name for name, m in measures.items() if m.tracks and {*m.tracks} <= {*train.arrays}]
+    own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
-    for name in own or [name for name, m in measures.items() if not m.tracks]:
+    for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         try:
             rows += measures[name]()(train, made, others=test, rng=rng)
         except DataError as error:

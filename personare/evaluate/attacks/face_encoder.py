@@ -26,9 +26,6 @@ class FaceEncoder:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        model: An ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out.
-
     **Source**: the input convention of the MobileFaceNet and ArcFace families; no file comes with personare.
     """
 
@@ -37,6 +34,7 @@ class FaceEncoder:
     views: ClassVar[tuple[str, ...]] = ("faces112",)
     learns: ClassVar[bool] = False
 
+    # an ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out
     model: str = "mobilefacenet.onnx"
 
     def __post_init__(self) -> None:

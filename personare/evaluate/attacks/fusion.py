@@ -32,7 +32,6 @@ class Fusion:
 
     question: ClassVar = "identify"
     modality: ClassVar[str] = "any"
-    views: ClassVar[tuple[str, ...]] = ()
 
     folds: int = 5  # in how many groups the people are left out
 

@@ -27,8 +27,6 @@ class ShadowModels:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     most: int = 20_000  # predictions a class's classifier is trained on at most, evenly taken
 

@@ -26,8 +26,6 @@ class NearestCopy:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     most: int = 2000  # synthetic recordings looked at
 

@@ -25,8 +25,6 @@ class SyntheticIdentity:
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     enrolled: int = 1200  # most real recordings enrolled, in all; as many of each person
     most: int = 2000  # synthetic recordings looked at

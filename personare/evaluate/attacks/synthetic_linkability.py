@@ -25,8 +25,6 @@ class Linkability:
 
     question: ClassVar = "link"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     among: int = 10  # most people to choose from
     draws: int = 30  # how often one recording of each is drawn
