@@ -14,7 +14,7 @@ import numpy as np
 
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch
-from personare.data.index import index_recordings
+from personare.data.cohort import index_recordings
 from personare.evaluate.utility.visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import VISITS
