@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from sklearn.cluster import MiniBatchKMeans
 
 from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
@@ -86,6 +85,8 @@ def overlapped(frames: Array, hop: int) -> Array:
 
 def typical(frames: Array, count: int, rng: np.random.Generator) -> Array:
     """Return (count, D) frames that stand for (N, D) ones, by mini-batch k-means."""
+    from sklearn.cluster import MiniBatchKMeans  # slow to import, and only two methods have use for it
+
     state = int(rng.integers(2**31))
     return np.asarray(
         MiniBatchKMeans(count, n_init=3, batch_size=1024, random_state=state).fit(frames).cluster_centers_
