@@ -13,16 +13,16 @@ def check_options(options: Any, **ranges: tuple[float, float]) -> None:
 
     Example:
         >>> from dataclasses import make_dataclass
-        >>> check_options(make_dataclass("Noise", [("snr_db", float)])(100), snr_db=(-20, 60))
+        >>> check_options(make_dataclass("Noise", [("snr_db", float, 5.0)])(100), snr_db=(-20, 60))
         Traceback (most recent call last):
-        personare.core.errors.OptionError: snr_db must lie from -20 to 60, 100 was given.
+        personare.core.errors.OptionError: snr_db must lie from -20 to 60, 100 was given. It is usually 5.0.
     """
     for name, kind in get_type_hints(type(options)).items():
         words, value = get_args(kind) if get_origin(kind) is Literal else (), getattr(options, name)
         if words and value not in words:
             raise OptionError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, {value!r} was given.")
     for name, (low, high) in ranges.items():
-        value = getattr(options, name)
+        value, usual = getattr(options, name), getattr(type(options), name)
         if not low <= value <= high:
             limits = f"be at least {low:g}" if math.isinf(high) else f"lie from {low:g} to {high:g}"
-            raise OptionError(f"{name} must {limits}, {value} was given.")
+            raise OptionError(f"{name} must {limits}, {value} was given. It is usually {usual}.")
