@@ -22,7 +22,8 @@ def check_options(options: Any, **ranges: tuple[float, float]) -> None:
         if words and value not in words:
             raise OptionError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, {value!r} was given.")
     for name, (low, high) in ranges.items():
-        value, usual = getattr(options, name), getattr(type(options), name)
+        value = getattr(options, name)
         if not low <= value <= high:
             limits = f"be at least {low:g}" if math.isinf(high) else f"lie from {low:g} to {high:g}"
-            raise OptionError(f"{name} must {limits}, {value} was given. It is usually {usual}.")
+            usual = f" It is usually {getattr(type(options), name)}." if hasattr(type(options), name) else ""
+            raise OptionError(f"{name} must {limits}, {value} was given.{usual}")
