@@ -50,7 +50,7 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray):
         tensors[name] = value
         return name
-    if hasattr(value, "settings"):
+    if hasattr(value, "built"):
         return {"settings": _apart(value.settings, name, tensors), "arrays": _apart(value.arrays(), name, tensors)}
     inner = f"{name}." if name else ""
     if is_dataclass(value):
