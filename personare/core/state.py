@@ -35,9 +35,6 @@ def restored(method: Any, tensors: Mapping[str, Array], about: Mapping[str, str]
 
     The file names no code: what is built follows from what the method's ``fit`` says it returns, and from the types of
     its fields; or a method has a ``restore`` of its own.
-
-    Raises:
-        DataError: The arrays or the text belong to something else.
     """
     if hasattr(method, "restore"):
         return method.restore(tensors, about)
@@ -53,7 +50,7 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray):
         tensors[name] = value
         return name
-    if hasattr(value, "settings"):
+    if hasattr(value, "built"):
         return {"settings": _apart(value.settings, name, tensors), "arrays": _apart(value.arrays(), name, tensors)}
     inner = f"{name}." if name else ""
     if is_dataclass(value):
@@ -96,11 +93,7 @@ def _together(kind: Any, node: Any, tensors: Mapping[str, Array]) -> Any:
 
 
 def save_weights(path: Path, weights: Mapping[str, Any], about: Mapping[str, str]) -> None:
-    """Write arrays (or tensors of torch) and a description in one step: the file is whole or absent.
-
-    Raises:
-        DataError: It cannot be written.
-    """
+    """Write arrays (or tensors of torch) and a description in one step: the file is whole or absent."""
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights") as folder:
             new = Path(folder) / path.name

@@ -90,7 +90,6 @@ class Damage:
     noise: NotNegative = 0.1
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def __call__(self, pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
@@ -110,7 +109,6 @@ class TrainingPlan:
     learning_rate: Positive = 0.001
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 

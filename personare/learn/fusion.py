@@ -175,7 +175,6 @@ class Fusion:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
             raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")

@@ -42,7 +42,6 @@ class Examples:
     inside: Array | None = None
 
     def __post_init__(self) -> None:
-        """Check the shapes."""
         n = len(self.features)
         if self.features.ndim != 2 or not n or self.labels.shape != (n,):
             raise DataError(
@@ -79,7 +78,6 @@ class HeadTraining:
     average: Share = 0.25
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 

@@ -56,7 +56,6 @@ class NetworkLearner:
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     @property
@@ -87,18 +86,10 @@ class NetworkLearner:
         adjust: Adjust | None = None,
         stacked: bool = False,
     ) -> "NetworkPredictor":
-        """Train a network on checked recordings, and calibrate it.
+        """Train a network of a ``shape`` on all modalities, or ``only`` one, and calibrate it.
 
-        Args:
-            train: Recordings to learn from.
-            validation: Other people's, which stop the training; not looked at under differential privacy.
-            public: Recordings that need no protection; None where there are none.
-            shape: Of the network; see ``multimodal.Network``.
-            rng: Everything random follows from it.
-            only: One modality to learn from alone.
-            fusion: How the posteriors of several turns become one.
-            adjust: Changes gradients before a step; not under differential privacy.
-            stacked: Fit fixed shares of the turns too.
+        ``fusion`` makes one posterior of those of several turns, ``stacked`` with shares fitted in calibration;
+        ``adjust`` may change gradients where there is no differential privacy. For the rest see ``protocols.Learner``.
         """
         check(train, validation)
         if only:
@@ -190,7 +181,6 @@ class PrivateNetworkLearner(NetworkLearner):
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)

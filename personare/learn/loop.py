@@ -125,7 +125,6 @@ class Budget:
     learning_rate: Positive = 3e-3
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 

@@ -158,11 +158,7 @@ class PublicRows:
         return cls(maps=maps, shapes={m: _shape(values) for m, values in train.arrays.items()})
 
     def __call__(self, batch: Batch) -> tuple[list[Array], Array]:
-        """Return rows of length 1 by modality, (N, D) each, zeros where it is missing, and the mask (N, M).
-
-        Raises:
-            DataError: A modality is not in the batch, or has another shape than the model learned from.
-        """
+        """Return rows of length 1 by modality, (N, D) each, zeros where it is missing, and the mask (N, M)."""
         if self._last and self._last[0][0]() is batch:
             return self._last[0][1]
         parts = []

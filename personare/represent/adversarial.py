@@ -45,10 +45,6 @@ class Adversarial:
     **Source**: Y. Ganin, V. Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015,
     arXiv:1409.7495 (reversal, and its slow start); B. Srivastava, A. Bellet, M. Tommasi, E. Vincent,
     "Privacy-preserving adversarial representation learning in ASR", Interspeech 2019, arXiv:1911.04913.
-
-    Example:
-        >>> Adversarial(strength=2.0).kind
-        'alternating'
     """
 
     kind: Literal["reversal", "alternating"] = "alternating"
@@ -62,7 +58,6 @@ class Adversarial:
     epochs: Count = 40
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def fit(

@@ -60,7 +60,6 @@ class Bottleneck:
     epochs: Count = 30
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     @property

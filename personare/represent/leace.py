@@ -34,17 +34,12 @@ class Leace:
     **Source**: N. Belrose, D. Schneider-Joseph, S. Ravfogel, R. Cotterell, E. Raff, S. Biderman, "LEACE: Perfect
     linear concept erasure in closed form", NeurIPS 2023, arXiv:2306.03819. Shrinkage and the choice of the strongest
     directions are ours.
-
-    Example:
-        >>> Leace(shrinkage=0.1).directions is None
-        True
     """
 
     shrinkage: Share = 0.05
     directions: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.directions is not None and self.directions < 1:
             raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")

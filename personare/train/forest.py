@@ -29,10 +29,6 @@ class Forest:
         class_weights: Rare classes count more, each as much in total.
 
     **Source:** L. Breiman, Machine Learning 2001, doi:10.1023/A:1010933404324, as scikit-learn has it.
-
-    Example:
-        >>> Forest(trees=50).leaf
-        2
     """
 
     trees: Count = 300
@@ -40,7 +36,6 @@ class Forest:
     class_weights: bool = False
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def fit(

@@ -45,7 +45,6 @@ class LateFusion(PrivateNetworkLearner):
     shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if (self.weights == "fixed") != bool(self.shares):
             raise OptionError(

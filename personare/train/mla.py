@@ -36,10 +36,6 @@ class Mla(NetworkLearner):
     **Source:** Zhang, Yoon, Bansal, Yao, CVPR 2024, arXiv:2311.10707; projection: Zeng et al., Nature Machine
     Intelligence 2019, doi:10.1038/s42256-019-0080-x. Ours: entropy per recording (the code takes it over the batch),
     P symmetric and not rescaled, GroupNorm, early stopping on validation people.
-
-    Example:
-        >>> Mla(variant="code").variant
-        'code'
     """
 
     variant: Literal["paper", "code", "owm_self"] = "paper"

@@ -27,10 +27,6 @@ class OgmGe(NetworkLearner):
 
     **Source:** Peng, Wei, Deng, Wang, Hu, CVPR 2022, arXiv:2203.15332. For more than two modalities each is compared
     with the mean of the others; all weights of an encoder are slowed, not convolutions alone.
-
-    Example:
-        >>> OgmGe(alpha=0.3).noise
-        True
     """
 
     alpha: NotNegative = 0.3

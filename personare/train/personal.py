@@ -27,10 +27,6 @@ class Personal(PrivateNetworkLearner):
 
     **Source:** Jain et al., Differentially private model personalization, NeurIPS 2021. Ours: the head is a logistic
     regression drawn towards the shared head (maximum a posteriori).
-
-    Example:
-        >>> Personal(pull=3.0).epsilon is None
-        True
     """
 
     pull: Positive = 3.0

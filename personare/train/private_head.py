@@ -54,10 +54,6 @@ class PrivateHead:
     **Source:** F. Tramer, D. Boneh, ICLR 2021, arXiv:2011.11660 (fixed features and a linear head); the paid mean, and
     directions learned from varied public people, are ours, and so are
     answers softened by the known noise.
-
-    Example:
-        >>> PrivateHead(epsilon=1.0, unit="recording").steps
-        20
     """
 
     solver: Literal["logistic", "least_squares"] = "logistic"
@@ -74,7 +70,6 @@ class PrivateHead:
     unit: Literal["person", "recording"] = "person"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
@@ -211,7 +206,7 @@ def _centers(
         mean = units.mean(dim=0).numpy()
     else:
         (batch,) = plan.batches(rng, present=len(units))
-        mean = batch.release(units, 1.0).numpy()
+        mean = batch.release(units.numpy(), 1.0)
     presence = mean[-len(parts) :]
     sums = np.split(mean[: -len(parts)], np.cumsum([part.shape[1] for part in parts])[:-1])
     # Where a modality is rare its mean is mostly noise: it is then drawn to zero

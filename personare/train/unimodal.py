@@ -21,10 +21,6 @@ class Unimodal(PrivateNetworkLearner):
 
     Attributes:
         modality: Which; empty for the one with the best recall (mean over classes) on validation people.
-
-    Example:
-        >>> Unimodal(modality="audio", epochs=5).modality
-        'audio'
     """
 
     modality: str = ""
