@@ -200,7 +200,7 @@ class Network(SavedNetwork):
         """Return what each encoder reads."""
         return [rows[f"input {modality}"] for modality in self.encodings]
 
-    def counted(self, present: Tensor) -> Tensor:
+    def turn_mask(self, present: Tensor) -> Tensor:
         """Return (B, turns): where a turn has something to read, of what is present, (B, M)."""
         return present.any(dim=1, keepdim=True) if self.joined else present
 
