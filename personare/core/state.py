@@ -73,12 +73,12 @@ def _together(kind: Any, node: Any, tensors: Mapping[str, Array]) -> Any:
         fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
         return _together(fitting[0], node, tensors)
     if is_dataclass(origin or kind):
-        made = origin or kind
-        if node["class"] != made.__name__:
+        cls = origin or kind
+        if node["class"] != cls.__name__:
             raise ValueError(f"it is of a {node['class']}")
         # of a class with a parameter, such as a sampler of some model, the parameter is the type of such fields
-        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(made).items()}
-        return made(**{name: _together(hints[name], part, tensors) for name, part in node.items() if name != "class"})
+        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(cls).items()}
+        return cls(**{name: _together(hints[name], part, tensors) for name, part in node.items() if name != "class"})
     if hasattr(kind, "built"):
         hints = get_type_hints(kind.__init__)
         settings = {name: _together(hints[name], part, tensors) for name, part in node["settings"].items()}
