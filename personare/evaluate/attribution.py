@@ -37,16 +37,11 @@ def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple
     return pd.concat([by_class, table.mean().to_frame("all").T])
 
 
-def modality_shapley(predictor: Predictor, batch: Batch, chosen: Array | None = None) -> dict[str, Array]:
+def modality_shapley(predictor: Predictor, batch: Batch) -> dict[str, Array]:
     """Return what each modality adds to the probability of the answer, exactly (Shapley values), (N,) in [-1, 1].
 
     A modality left out is missing, just as the model met it in training. The values of a recording add up to the
     probability with everything, less that with nothing (chance); a modality that a recording lacks gets 0.
-
-    Args:
-        predictor: The model.
-        batch: Recordings, at most five modalities.
-        chosen: (N,) classes asked about; None for the model's answers.
 
     **Source**: L. Shapley, "A value for n-person games", 1953; S. Lundberg, S.-I. Lee, "A unified approach to
     interpreting model predictions", NeurIPS 2017 (arXiv 1705.07874).
@@ -64,7 +59,7 @@ def modality_shapley(predictor: Predictor, batch: Batch, chosen: Array | None = 
 
     subsets = [frozenset(s) for size in range(len(names) + 1) for s in combinations(names, size)]
     answers = {subset: predictor(without(subset)) for subset in subsets}
-    asked = answers[frozenset(names)].argmax(axis=1) if chosen is None else chosen
+    asked = answers[frozenset(names)].argmax(axis=1)
     worth = {subset: likely[np.arange(len(batch)), asked].astype(float) for subset, likely in answers.items()}
     found = {name: np.zeros(len(batch)) for name in names}
     n = len(names)

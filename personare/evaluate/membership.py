@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
-from scipy.stats import trim_mean
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
@@ -160,10 +159,8 @@ def attack_recordings(attack: Membership, signals: Signals) -> Scores:
     )
 
 
-def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) -> Scores:
+def attack_people(attack: Membership, signals: Signals) -> Scores:
     """Return the attack's scores of every person: the mean over the person's recordings.
-
-    A share ``trim`` of each person's recordings, below one half, is left out at either end.
 
     **Source**: J. Tao, R. Shokri, "Range membership inference attacks", 2024 (arXiv 2408.05131), with all recordings of
     a person as the range.
@@ -181,7 +178,7 @@ def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) ->
     found = []
     for m in range(len(inside)):
         scores = np.asarray(attack(signals, m))[asked]
-        found.append(np.array([trim_mean(scores[own], trim) for own in rows]))
+        found.append(np.array([scores[own].mean() for own in rows]))
     first = np.array([own[0] for own in rows])
     return Scores(scores=np.concatenate(found), inside=inside[:, first].ravel(), person=np.tile(people, len(found)))
 
@@ -191,7 +188,6 @@ def judge_membership(
     attacks: Mapping[str, Membership],
     *,
     claim: Spend | None = None,
-    trim: float = 0.0,
     rng: np.random.Generator,
 ) -> list[Result]:
     """Measure how well each attack tells what the models learned from, by recording and by person.
@@ -205,7 +201,6 @@ def judge_membership(
         attacks: By name, e.g. ``{"membership_lira": LikelihoodRatio()}``.
         claim: The privacy each model was trained with; draws the bound. A claim for recordings says nothing about
             people, one for people holds for recordings too.
-        trim: Share of a person's recordings left out at either end of their scores.
         rng: Bootstrap.
 
     Returns:
@@ -224,7 +219,7 @@ def judge_membership(
             bounded = claim is not None and (not prefix or claim.unit == "person")
             bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
             try:
-                found = attack_people(attack, signals, trim=trim) if prefix else attack_recordings(attack, signals)
+                found = attack_people(attack, signals) if prefix else attack_recordings(attack, signals)
                 rows += _measured(name, prefix, found, bound, rng)
             except DataError as error:
                 figures = (prefix + figure for figure in ("auc", *_RATES))

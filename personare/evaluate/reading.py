@@ -115,15 +115,7 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     **Guarantee**: no reader was trained on the person that it reads; every class was learned from other people.
 
-    Args:
-        original: The recordings before, with what is known about them.
-        released: The same after; the very same object for unprotected data, where both readers are one.
-        task: What is read, from which view.
-        train: Trains a reader.
-        rng: Folds, readers.
-
-    Returns:
-        One reading for each of ``READERS``.
+    One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
     labels, subjects, kind, reason = _labelled(original, released, task)
     before = usable_clips(original, task.view)
@@ -336,10 +328,7 @@ def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.ra
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
     """Return ``sex`` or ``age`` of each recording as one of two kinds of people; missing stays missing.
 
-    Args:
-        table: Rows are recordings; ``subject``, ``sex``, ``age`` (years).
-        name: ``sex`` or ``age``; ages become ``older`` and ``younger`` than the median person.
-        fewest: Least people of each kind.
+    Ages (years) become ``older`` and ``younger`` than the median person; each kind needs the ``fewest`` people.
 
     Example:
         >>> people = pd.DataFrame({"subject": ["a", "b"], "age": [20, 60]})

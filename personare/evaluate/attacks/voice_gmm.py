@@ -143,7 +143,7 @@ class _Background:
         found = [self.statistics(clip) for clip in clips.values()]
         labels = np.array([subjects[name] for name in clips])
         classifiers = [
-            learn_classes([rows], labels.tolist(), standardize=k == 2, radial=k == 2)
+            learn_classes(rows, labels.tolist(), standardize=k == 2, radial=k == 2)
             for k, rows in enumerate(self.descriptions(clips, found))
         ]
         shifts = []
@@ -160,7 +160,7 @@ class _Background:
             total = np.zeros((len(told), len(classifiers[0].classes)))
             for k, (classifier, rows) in enumerate(zip(classifiers, self.descriptions(asked, told), strict=True)):
                 belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
-                total += belief * standardized(classifier([rows]))
+                total += belief * standardized(classifier(rows))
                 if k < len(shifts):
                     ratio = [shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in told]
                     total += belief * standardized(np.stack(ratio))
