@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
+from importlib import resources
 from typing import Any, cast
 
 import matplotlib
@@ -13,19 +14,16 @@ from matplotlib.figure import Figure
 
 __all__ = ["COLORS", "drawing", "to_svg"]
 
-# Blue and vermilion stay apart for color-blind readers; every difference is also one of shape or fill.
-COLORS: Mapping[str, str] = {
-    "ink": "#1b2430",
-    "muted": "#5f6b78",
-    "faint": "#d9dee4",
-    "paper": "#fdfdfc",
-    "utility": "#0b6a94",
-    "risk": "#b8420b",
-    "risk-mid": "#dc8450",
-    "risk-soft": "#f2c6a8",
-    "front": "#14508c",
-}
-"""Roles and their light-theme colors; inside the page each role is a CSS variable that follows the theme."""
+COLORS: Mapping[str, str] = dict(
+    re.findall(
+        r"--([\w-]+):(#[0-9a-f]{6})",
+        (resources.files("personare.report") / "style.css").read_text(encoding="utf-8").partition("}")[0],
+    )
+)
+"""Roles and their colors in the light theme, as ``style.css`` names them; inside the page each follows the theme.
+
+Blue and vermilion stay apart for color-blind readers; every difference is also one of shape or fill.
+"""
 _STYLE: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
