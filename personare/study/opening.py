@@ -14,6 +14,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Cohort, Withheld
+from personare.data.cohort import declared_modalities
 from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
 from personare.features.batches import Layout, read_batch
@@ -148,7 +149,8 @@ def open_batch(
 
 
 def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
-    return modalities or usual_tracks((t for r in cohort.recordings for t in r.tracks), texts=texts)
+    there = (track for recording in cohort.recordings for track in recording.tracks)
+    return modalities or usual_tracks(there, texts=texts, declared=declared_modalities(cohort.root))
 
 
 def _held(batch: Batch, forms: Mapping[str, TrackForm]) -> Batch:
