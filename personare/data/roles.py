@@ -3,12 +3,7 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-_NOT_LEARNED_FROM = (
-    "events",  # labels
-    "truth",  # what the simulator set: whoever learns from it learns what nobody could have recorded
-    "video",  # seconds a film: read where asked for by name
-)
-_RECORDED = ("audio", "events", "physio", "picture", "text", "video")
+_RECORDED = ("audio", "events", "physio", "picture", "text", "truth", "video")
 _USUAL: Mapping[str, str] = {
     "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
     "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
@@ -27,13 +22,17 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
     return track if track in _RECORDED else _USUAL.get(track) or declared.get(track, track)
 
 
-def usual_tracks(tracks: Iterable[str], *, texts: bool = True) -> tuple[str, ...]:
+def usual_tracks(
+    tracks: Iterable[str], *, texts: bool = True, declared: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, ...]:
     """Return those of a cohort's tracks that are learned from where none are named.
 
-    ``texts`` says whether words can be learned from; most generators make none.
+    No labels (``events``, and what is declared to be such); nothing that the simulator set (``truth``), which nobody
+    could have recorded; no film, which takes seconds to read; words only where ``texts`` can be learned from.
 
     Example:
-        >>> usual_tracks(["video", "truth", "physio", "audio", "events"])
+        >>> usual_tracks(["video", "truth", "physio", "audio", "events", "markers"], declared={"markers": "events"})
         ('audio', 'physio')
     """
-    return tuple(sorted({*tracks} - {*_NOT_LEARNED_FROM, *(() if texts else ("text",))}))
+    left_out = {"video"} if texts else {"video", "text"}
+    return tuple(sorted(t for t in {*tracks} - left_out if recorded_as(t, declared) not in ("events", "truth")))

@@ -83,11 +83,8 @@ def consent_again(
     **Guarantee**: whatever was written into the table, or removed from it, stays so; nobody's withdrawal is undone, and
     a withdrawal that is stated anew is added.
 
-    Args:
-        edited: The table as it is in the cohort.
-        stated: What the source says now, with a consent for everybody where one was given for all.
-        known: People the cohort had before; a row of theirs that is missing was removed on purpose.
-        purposes: What everybody is said to agree to for the first time.
+    ``edited`` is the table in the cohort, ``stated`` what the source says now. A missing row of people ``known`` before
+    was removed on purpose; ``purposes`` are those that everybody is said to agree to for the first time.
     """
     known = known | set(edited["subject"])
     withdrew = set(edited.loc[edited["withdrawn_at"] != "", "subject"])

@@ -64,12 +64,7 @@ class Ledger:
 
     **Guarantee**: rows are only ever added; all rows of one call appear together or not at all; several processes may
     write at once; ``verify`` finds every change, removal, insertion or move of a row that has a row after it, and with
-    a noted ``head`` also rows cut off the end.
-
-    Args:
-        url_or_path: A file, or a database URL that SQLAlchemy understands.
-        who: Who opens; written in every row that does not say otherwise.
-        clock: What time it is, with a time zone.
+    a noted ``head`` also rows cut off the end. ``who`` is written in every row that does not say otherwise.
 
     Example:
         >>> import tempfile
@@ -100,12 +95,10 @@ class Ledger:
         return partial(Ledger, who=self._who, clock=self._clock), (address,)
 
     def append(self, action: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows in one transaction, all or none.
+        """Add rows in one transaction, all or none, of what happened: ``opened``, ``refused``, ``released`` ...
 
-        Args:
-            action: What happened: ``opened``, ``refused``, ``released`` ...
-            rows: Any of ``who``, ``cohort``, ``subject``, ``recording``, ``track``, ``purpose``, ``detail`` (a
-                mapping); every other key goes into ``detail``.
+        A row has any of ``who``, ``cohort``, ``subject``, ``recording``, ``track``, ``purpose`` and ``detail`` (a
+        mapping); every other key goes into ``detail``.
         """
         if not rows:
             return

@@ -16,6 +16,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Recording, Withheld
+from personare.data.cohort import declared_modalities
 from personare.data.roles import usual_tracks
 from personare.data.runs import fingerprint
 from personare.data.vault import Vault
@@ -132,7 +133,8 @@ def open_batch(
 
 
 def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
-    return modalities or usual_tracks((t for r in cohort.recordings for t in r.tracks), texts=texts)
+    there = (track for recording in cohort.recordings for track in recording.tracks)
+    return modalities or usual_tracks(there, texts=texts, declared=declared_modalities(cohort.root))
 
 
 @dataclass(frozen=True, kw_only=True)
