@@ -97,7 +97,7 @@ def save_weights(path: Path, weights: Mapping[str, Any], about: Mapping[str, str
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights") as folder:
             new = Path(folder) / path.name
-            save_file({n: np.ascontiguousarray(values) for n, values in weights.items()}, new, metadata=dict(about))
+            save_file({n: np.asarray(values, order="C") for n, values in weights.items()}, new, metadata=dict(about))
             new.replace(path)
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be written ({error}): free some space or choose another folder.") from error

@@ -93,9 +93,10 @@ def test_a_method_may_know_better():
 
 def test_weights_come_back_as_they_were(tmp_path):
     path = tmp_path / "w.safetensors"
-    save_weights(path, {"a": np.arange(4.0)[::2]}, {"size": "16"})
+    save_weights(path, {"a": np.arange(4.0)[::2], "b": np.array(7)}, {"size": "16"})
     weights, about = load_weights(path)
     assert np.array_equal(weights["a"], [0.0, 2.0])
+    assert weights["b"].shape == () and weights["b"] == 7
     assert about == {"size": "16"}
     assert [f.name for f in tmp_path.iterdir()] == ["w.safetensors"]
 
