@@ -17,8 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 from personare.core.types import Recording
-from personare.data.cohort import CohortWriter, recording_id
-from personare.data.index import INDEX
+from personare.data.cohort import INDEX, CohortWriter, recording_id
 from personare.data.labels import EMOTIONS
 
 LIMIT_S = 1.0

@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch
-from personare.data.index import index_recordings
+from personare.data.cohort import index_recordings
 from personare.features.batches import read_batch
 from personare.features.functionals import functionals
 from personare.simulate.expression import EMOTIONS

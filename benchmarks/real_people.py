@@ -51,7 +51,7 @@ def study(source: Path, work: Path) -> pd.DataFrame:
 
 
 def table(rows: pd.DataFrame) -> str:
-    """Return one Markdown line a release; emotion is the best reader's recall."""
+    """Return one Markdown line a release; emotion is the recall of the reader chosen on other people."""
     lines = ["| release | " + " | ".join(COLUMNS.values()) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for release, own in rows.groupby("release", sort=False):
         cells = [_cell(own, measure, attacker) for measure, attacker in COLUMNS]
@@ -60,10 +60,8 @@ def table(rows: pd.DataFrame) -> str:
 
 
 def _cell(rows: pd.DataFrame, measure: str, attacker: str) -> str:
-    emotion = rows.method.str.contains("emotion") & (rows.figure == "uar")
-    found = rows[
-        (emotion if measure == "emotion" else rows.method + "." + rows.figure == measure) & (rows.attacker == attacker)
-    ]
+    method, _, figure = ("reader.uar" if measure == "emotion" else measure).partition(".")
+    found = rows[(rows.method == method) & (rows.figure == figure) & (rows.attacker == attacker)]
     if found.value.isna().all():
         return "–"
     best = found.loc[found.value.idxmax()]

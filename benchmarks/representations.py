@@ -42,8 +42,8 @@ FIGURES = (
     "strongest.top1",
     "strongest.person_top1",
     "strongest.eer",
-    "attributes.uar (sex)",
-    "attributes.uar (age)",
+    "attributes.uar.sex",
+    "attributes.uar.age",
 )
 
 
@@ -142,7 +142,7 @@ def _joined(known: Batch, validation: Batch, batch: Batch) -> Batch:
 
 def _note(found: dict[str, dict[str, list[float]]], name: str, rows: list[Result]) -> None:
     for row in rows:
-        found[name][row.name].append(row.value)
+        found[name][".".join(filter(None, (row.method, row.figure, row.subset)))].append(row.value)
 
 
 def _keep(at: Path, found: dict[str, dict[str, list[float]]]) -> None:

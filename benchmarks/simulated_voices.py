@@ -81,7 +81,7 @@ def figures(cohort: Cohort, out: Path) -> pd.DataFrame:
     run_study(cohort, plan, text, out, workers=Workers(quiet=True), ledger=open_ledger(None, cohort.root))
     rows = pd.read_parquet(out / "results.parquet")
     named = rows[(rows.method == "strongest") & (rows.figure == "top1") & (rows.attacker == "semi_informed")]
-    recall = rows[rows.method.str.contains("emotion") & (rows.figure == "uar")]
+    recall = rows[(rows.question == "read") & (rows.figure == "uar")]
     columns = {"named": named.set_index("release").value}
     for reader in READERS:
         columns[reader] = recall[recall.attacker == reader].groupby("release").value.max()

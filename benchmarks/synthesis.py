@@ -21,7 +21,7 @@ from personare.core import registry
 from personare.core.randomness import generator
 from personare.core.types import Batch
 from personare.data.cohort import open_cohort
-from personare.evaluate.synthetic import SyntheticJudge
+from personare.evaluate.synthetic import judge_synthetic_use
 from personare.govern.ledger import Ledger
 from personare.study.opening import open_batch
 
@@ -90,8 +90,8 @@ def _measure(
     fitted = time.perf_counter()
     made = sampler(*size, rng=rng)
     seconds = [fitted - start, time.perf_counter() - fitted]
-    found = SyntheticJudge(train=train, test=test)(made, rng=rng)
-    rows = {row.name.removeprefix("synthetic."): row for row in found}
+    found = judge_synthetic_use(made, train, test, rng=rng)
+    rows = {row.figure if row.method == "synthetic" else f"{row.method}.{row.figure}": row for row in found}
     print(name, *(f"{figure} {rows[figure].value:.3f}" for figure in _FIGURES), flush=True)
     unknown = [float("nan")] * 2
     best, worst = ([*unknown, *(getattr(rows[f], side) for f in _FIGURES)] for side in ("baseline", "control"))

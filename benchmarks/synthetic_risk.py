@@ -49,7 +49,7 @@ SHOWN = (
     "synthetic_membership_normal.auc",
     "synthetic_shadow_neighbor.auc",
     "synthetic_shadow_normal.auc",
-    "synthetic_shadow_normal.auc (exposed)",
+    "synthetic_shadow_normal.auc.exposed",
     "synthetic_canaries_neighbor.auc",
     "synthetic_canaries_normal.auc",
     "synthetic_singling_out.risk",
@@ -128,16 +128,11 @@ def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[flo
     pool = together([train, control])
     shadows = judge_shadows(*shadow_signals(pool, make, rng=rng), rng=rng)
     planted = judge_canaries(pool, make, strength=0.5, rng=rng)
-    risk = {row.name: row.value for row in shadows + planted}
-    shadows, canaries = "synthetic_shadow", "synthetic_canaries"
-    asked = (
-        f"{shadows}_neighbor.auc",
-        f"{shadows}_normal.auc",
-        f"{shadows}_normal.auc (exposed)",
-        f"{canaries}_neighbor.auc",
-        f"{canaries}_normal.auc",
-    )
-    return [*map(float, shares), *(risk[name] for name in asked)]
+    risk = {
+        ".".join(filter(None, (row.method, row.subset))): row.value for row in shadows + planted if row.figure == "auc"
+    }
+    kinds = ("shadow_neighbor", "shadow_normal", "shadow_normal.exposed", "canaries_neighbor", "canaries_normal")
+    return [*map(float, shares), *(risk[f"synthetic_{kind}"] for kind in kinds)]
 
 
 def share(real: Batch, made: Batch, others: Batch) -> list[float]:
@@ -181,7 +176,10 @@ def main() -> None:
         return
     for name in asked.names or ["copies of public people", "copies with noise 0.5", *GENERATORS]:
         start = time.perf_counter()
-        found = {row.name: row for row in measured(name, parted(every, 0))}
+        found = {
+            ".".join(filter(None, (row.method, row.figure, row.subset))): row
+            for row in measured(name, parted(every, 0))
+        }
         print(f"\n{name} ({time.perf_counter() - start:.0f} s)")
         for measure in SHOWN:
             print(f"| {measure} | {_cell(found[measure])} | {found[measure].control:.2f} |", flush=True)

@@ -14,7 +14,7 @@ import numpy as np
 
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch
-from personare.data.index import index_recordings
+from personare.data.cohort import index_recordings
 from personare.evaluate.utility.visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import VISITS
@@ -47,7 +47,7 @@ def main() -> None:
         for name, maker in makers.items():
             for measure, figures in _measure(batch, maker, options.people, seed).items():
                 found[name, measure].append(figures)
-            made, real, _ = found[name, "visits.next_visit_auc"][-1]
+            made, real, _ = found[name, "next_visit_auc"][-1]
             print(f"split {seed}, {name}: next-visit AUC {made:.3f} ({made / real:.1%} of real)", flush=True)
     print("| method | figure | value | low | high | other real people | shuffled |\n|---|---|---|---|---|---|---|")
     for (name, measure), rows in found.items():
@@ -79,10 +79,10 @@ def _measure(batch: Batch, maker: Generator, people: int, seed: int) -> dict[str
     results = [*judge_histories(train, test, made, rng=rng), *judge_copies(train, test, made)]
     # the field also gives the correlation with those learned from: what is left is what the method itself loses
     learned = judge_histories(test, train, made, rng=rng)[0]
-    figures = {r.name: (r.value, r.baseline, r.control) for r in results}
+    figures = {r.figure: (r.value, r.baseline, r.control) for r in results}
     nan = float("nan")
     return figures | {
-        "visits.prevalence against training": (learned.value, nan, nan),
+        "prevalence against training": (learned.value, nan, nan),
         "fit, s": (fitted - start, nan, nan),
         "10,000 visits, s": ((drawn - fitted) / visits * 10_000, nan, nan),
     }

@@ -20,6 +20,7 @@ from personare.anonymize.voice_noise import VoiceNoise
 from personare.anonymize.voice_vocoder import VoiceVocoder
 from personare.core.types import Array, Signal
 from personare.features import audio
+from personare.features.functionals import VIEWS
 
 RATE_HZ = 16000
 SECONDS = 60.0
@@ -69,7 +70,7 @@ def jobs(speech: Signal) -> dict[str, tuple[float | None, Callable[[], object]]]
         "voice_vocoder, 10 ms": (None, run(VoiceVocoder(frame_ms=10))),
         "voice_noise": (None, run(VoiceNoise())),
         "voice_mcadams, 48 kHz stereo": (None, run(VoiceMcadams(), stereo)),
-        **{f"describe {view}": (None, partial(audio.describe, speech, [view])) for view in audio.VIEWS},
+        **{f"describe {view}": (None, partial(audio.describe, speech, [view])) for view in VIEWS},
     }
 
 

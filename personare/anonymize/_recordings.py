@@ -25,23 +25,14 @@ Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
 
 @dataclass(frozen=True, kw_only=True)
 class Disguise:
-    """What one release does to voice and face: plain data, as it stands in a study file.
-
-    Attributes:
-        name: The release's name.
-        voice: An anonymizer of voices, e.g. ``voice_mcadams``; empty: no sound is released.
-        face: An anonymizer of faces, e.g. ``face_blur``; empty: no picture is released.
-        voice_options: Options of the voice method.
-        face_options: Options of the face method.
-        keep_sound: Carry the *original* sound over into the protected video. The voice then stays identifiable.
-    """
+    """What one release does to voice and face: plain data, as it stands in a study file."""
 
     name: str
-    voice: str = ""
-    face: str = ""
+    voice: str = ""  # an anonymizer of voices, e.g. voice_mcadams; empty: no sound is released
+    face: str = ""  # an anonymizer of faces, e.g. face_blur; empty: no picture is released
     voice_options: Mapping[str, Any] = field(default_factory=dict)
     face_options: Mapping[str, Any] = field(default_factory=dict)
-    keep_sound: bool = False
+    keep_sound: bool = False  # carry the *original* sound over into the video: the voice then stays identifiable
 
     def __post_init__(self) -> None:
         """Check that something is hidden, and that each method exists and takes its options."""

@@ -1,5 +1,6 @@
 """Shows a drawn face that is nobody's, moved by the person's expression alone, with what is personal in it removed."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -8,7 +9,7 @@ from typing import ClassVar, Literal
 import cv2
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.types import Array, LocatedFrame
 from personare.features.avatar import BACKGROUND, Avatar, legible
@@ -82,10 +83,8 @@ class FaceAvatar:
     works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
 
     def __post_init__(self) -> None:
-        for name in ("smoothing_s", "noise", "gain_noise", "gap_s", "levels", "directions"):
-            if getattr(self, name) < 0:
-                raise OptionError(f"{name} must not be negative, it is {getattr(self, name)}: give 0 to switch it off.")
-        check_options(self, head=(0, 1))
+        at_least_0 = ("smoothing_s", "noise", "gain_noise", "gap_s", "levels", "directions")  # 0 switches it off
+        check_options(self, head=(0, 1), **dict.fromkeys(at_least_0, (0, math.inf)))
 
     @property
     def fit_on(self) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Face
 from personare.features.centerface import shrink
 from personare.features.masking import FaceMask
@@ -43,8 +43,7 @@ class FaceBlur(FaceMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0.02 <= self.strength <= 2:
-            raise OptionError(f"strength must be 0.02 to 2 face sizes, not {self.strength}.")
+        check_options(self, strength=(0.02, 2))
 
     def treat(self, area: Array, face: Face) -> Array:
         """Return the pixels blurred: small where few pixels are enough, and large again."""

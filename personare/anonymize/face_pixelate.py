@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Face
 from personare.features.masking import FaceMask
 
@@ -31,8 +31,7 @@ class FacePixelate(FaceMask):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 1 <= self.columns <= 64:
-            raise OptionError(f"columns must be 1 to 64, not {self.columns}.")
+        check_options(self, columns=(1, 64))
 
     def treat(self, area: Array, face: Face) -> Array:
         """Return the pixels as a mosaic."""

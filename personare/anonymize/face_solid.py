@@ -5,6 +5,7 @@ Nothing of the face is left: not its color, not its expression. Its place, its s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -26,7 +27,7 @@ class FaceSolid(FaceMask):
     """
 
     color: Sequence[int] = (128, 128, 128)  # red, green, blue, each 0 to 255
-    shape: str = "box"
+    shape: Literal["ellipse", "box"] = "box"
 
     def __post_init__(self) -> None:
         super().__post_init__()

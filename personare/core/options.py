@@ -46,4 +46,5 @@ def check_options(options: Any, **ranges: tuple[float, float]) -> None:
         value = getattr(options, name)
         if not low <= value <= high:
             limits = f"be at least {low:g}" if math.isinf(high) else f"lie from {low:g} to {high:g}"
-            raise OptionError(f"{name} must {limits}, it is {value!r}.")
+            usual = f" It is usually {getattr(type(options), name)}." if hasattr(type(options), name) else ""
+            raise OptionError(f"{name} must {limits}, it is {value!r}.{usual}")

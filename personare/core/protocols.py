@@ -62,7 +62,7 @@ class FaceAnonymizer(Protocol):
 class Reader(Protocol):
     """Reads the layout in which a data set is published.
 
-    May offer ``make(source) -> Callable[[str], Made]`` for tracks that are no files of their own (``data/made.py``).
+    May offer ``make(source) -> Callable[[str], Made]`` for tracks that are no files of their own (``data/reading.py``).
     """
 
     def __call__(self, source: Path) -> "tuple[Sequence[Recording], object, Sequence[Withheld]]":

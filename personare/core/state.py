@@ -24,8 +24,8 @@ def state_of(fitted: Any) -> tuple[Mapping[str, Array], dict[str, str]]:
     A method may bring a ``state()`` of its own.
     """
     if hasattr(fitted, "state"):
-        own, about = fitted.state()
-        return own, dict(about)
+        arrays, about = fitted.state()
+        return arrays, dict(about)
     tensors: dict[str, Array] = {}
     return tensors, {"state": json.dumps(_apart(fitted, "", tensors))}
 
@@ -35,9 +35,6 @@ def restored(method: Any, tensors: Mapping[str, Array], about: Mapping[str, str]
 
     The file names no code: what is built follows from what the method's ``fit`` says it returns, and from the types of
     its fields; or a method has a ``restore`` of its own.
-
-    Raises:
-        DataError: The arrays or the text belong to something else.
     """
     if hasattr(method, "restore"):
         return method.restore(tensors, about)
@@ -53,12 +50,12 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     if isinstance(value, np.ndarray):
         tensors[name] = value
         return name
-    if hasattr(value, "settings"):
+    if hasattr(value, "built"):
         return {"settings": _apart(value.settings, name, tensors), "arrays": _apart(value.arrays(), name, tensors)}
     inner = f"{name}." if name else ""
     if is_dataclass(value):
-        own = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.startswith("_")}
-        return {"class": type(value).__name__, **_apart(own, name, tensors)}
+        values = {f.name: getattr(value, f.name) for f in fields(value) if not f.name.startswith("_")}
+        return {"class": type(value).__name__, **_apart(values, name, tensors)}
     if isinstance(value, Mapping):
         return {key: _apart(part, f"{inner}{key}", tensors) for key, part in value.items()}
     if isinstance(value, (tuple, list)):
@@ -66,41 +63,37 @@ def _apart(value: Any, name: str, tensors: dict[str, Array]) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _together(kind: Any, told: Any, tensors: Mapping[str, Array]) -> Any:
+def _together(kind: Any, node: Any, tensors: Mapping[str, Array]) -> Any:
     """Return the value of a type that ``_apart`` told of."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
-        if told is None:
+        if node is None:
             return None
-        named = told["class"] if isinstance(told, dict) and "class" in told else None
+        named = node["class"] if isinstance(node, dict) and "class" in node else None
         fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
-        return _together(fitting[0], told, tensors)
+        return _together(fitting[0], node, tensors)
     if is_dataclass(origin or kind):
-        own = origin or kind
-        if told["class"] != own.__name__:
-            raise ValueError(f"it is of a {told['class']}")
+        cls = origin or kind
+        if node["class"] != cls.__name__:
+            raise ValueError(f"it is of a {node['class']}")
         # of a class with a parameter, such as a sampler of some model, the parameter is the type of such fields
-        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(own).items()}
-        return own(**{name: _together(hints[name], part, tensors) for name, part in told.items() if name != "class"})
+        hints = {name: parts[0] if isinstance(hint, TypeVar) else hint for name, hint in get_type_hints(cls).items()}
+        return cls(**{name: _together(hints[name], part, tensors) for name, part in node.items() if name != "class"})
     if hasattr(kind, "built"):
         hints = get_type_hints(kind.__init__)
-        settings = {name: _together(hints[name], part, tensors) for name, part in told["settings"].items()}
-        return kind.built(settings, {name: tensors[at] for name, at in told["arrays"].items()})
+        settings = {name: _together(hints[name], part, tensors) for name, part in node["settings"].items()}
+        return kind.built(settings, {name: tensors[at] for name, at in node["arrays"].items()})
     if origin is np.ndarray:
-        return tensors[told]
-    if isinstance(told, dict) and parts:
-        return {key: _together(parts[1], part, tensors) for key, part in told.items()}
-    if isinstance(told, list) and parts:
-        return tuple(_together(parts[0], part, tensors) for part in told)
-    return told
+        return tensors[node]
+    if isinstance(node, dict) and parts:
+        return {key: _together(parts[1], part, tensors) for key, part in node.items()}
+    if isinstance(node, list) and parts:
+        return tuple(_together(parts[0], part, tensors) for part in node)
+    return node
 
 
 def save_weights(path: Path, weights: Mapping[str, Any], about: Mapping[str, str]) -> None:
-    """Write arrays (or tensors of torch) and a description in one step: the file is whole or absent.
-
-    Raises:
-        DataError: It cannot be written.
-    """
+    """Write arrays (or tensors of torch) and a description in one step: the file is whole or absent."""
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".weights") as folder:
             new = Path(folder) / path.name

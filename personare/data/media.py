@@ -19,9 +19,11 @@ SUFFIXES = {
 }  # fmt: skip
 """What is read as sound or film, by the end of its name: one list for every verb."""
 
+PICTURES = (".jpg", ".jpeg", ".png", ".pgm", ".bmp", ".webp", ".tif", ".tiff")
+
 _TRACKS = {
     **SUFFIXES,
-    "picture": (".jpg", ".jpeg", ".png", ".pgm", ".bmp"),
+    "picture": PICTURES,
     "text": (".txt",),
     "physio": (".tsv.gz",),
 }

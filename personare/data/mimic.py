@@ -77,7 +77,7 @@ def make_visits(source: Path) -> Callable[[str], Made]:
 
 def _table(source: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
     """Return a published table, which version IV keeps in the folder ``hosp``; no columns: those it has."""
-    folder = source if published(source, f"{name}.csv") else source / "hosp" if (source / "hosp").is_dir() else source
+    folder = source if published(source, f"{name}.csv") or not (source / "hosp").is_dir() else source / "hosp"
     table = read_published(folder, f"{name}.csv", columns, text=True)
     return table[[*columns]] if columns else table
 

@@ -88,8 +88,8 @@ def _rows_about(
     """Return the rows about each session; where there is no table, one with a number for the person."""
     if not table.is_file():
         person = {name: name.partition("/")[0] if column == "folder" else name for name in sessions}
-        numbers = {of: f"{i:02d}" for i, of in enumerate(sorted(set(person.values())), start=1)}
-        return {name: [{"subject": numbers[of]}] for name, of in person.items()}
+        code = {of: f"{i:02d}" for i, of in enumerate(sorted(set(person.values())), start=1)}
+        return {name: [{"subject": code[of]}] for name, of in person.items()}
     rows: dict[str, list[dict[str, str]]] = {name: [] for name in sessions}
     for _, row in read_rows(table, required=(column, "subject")):
         name = row[column].strip("/")

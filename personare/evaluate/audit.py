@@ -34,12 +34,7 @@ def epsilon_lower_bound(made: int, right: int, *, canaries: int, delta: float, c
     **Guarantee**: for an (epsilon, delta)-private mechanism the bound exceeds epsilon with a probability of at most
     1 - confidence, if how many guesses are made does not depend on the truth.
 
-    Args:
-        made: r guesses; abstaining is free.
-        right: v of them right.
-        canaries: m, each included with probability 1/2.
-        delta: Of the claim.
-        confidence: Of the bound.
+    Of m ``canaries``, each included with probability 1/2, r were guessed (abstaining is free), v of them right.
 
     **Source**: T. Steinke, M. Nasr, M. Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023
     (arXiv 2305.08846), theorem 5.2.
@@ -82,12 +77,7 @@ def guess(scores: Array, inside: Array, *, delta: float, confidence: float = 0.9
     **Guarantee**: the numbers of guesses are fixed shares of the canaries, and each is tested at a confidence of
     1 - (1 - confidence) / tries (Bonferroni): choosing the best does not raise the error.
 
-    Args:
-        scores: (m,) higher = more likely in.
-        inside: (m,) bool, the truth.
-        delta: Of the claim.
-        confidence: Of the bound.
-        rng: Breaks ties.
+    ``scores`` (m,) are higher for what is more likely in, ``inside`` is the truth, ``delta`` that of the claim.
     """
     order = np.lexsort((rng.random(len(scores)), scores))
     most = len(scores) // 2
@@ -123,7 +113,7 @@ def audit(
         rng: Draws who is included, and breaks ties. The training must not see it.
 
     Returns:
-        One row, the figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
+        The figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
     """
     inside = rng.random(len(rows)) < 0.5
     scores = np.asarray(fit(rows, labels, inside), dtype=float)

@@ -7,7 +7,7 @@ enrolled people. Networks are in ``networks.py``.
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,60 +94,42 @@ class KernelClassifier:
     """Scores clips against the classes it learned."""
 
     classes: Array  # (K,) sorted
-    spaces: tuple[tuple[int, _Space], ...]  # the kernels it uses, each with the number of the description that it reads
+    space: _Space
     weights: Array  # (N, K) of the training clips
     loo_accuracy: float  # share of the training clips named right by classifiers that had not learned from them
 
-    def __call__(self, descriptions: Sequence[Array]) -> Array:
-        """Return (M, K) scores of clips, higher = more likely, from descriptions as given for learning."""
-        kernel = sum((space.against(descriptions[which]) for which, space in self.spaces), start=np.zeros(()))
-        return np.asarray((kernel / len(self.spaces) + _BIAS) @ self.weights)
+    def __call__(self, rows: Array) -> Array:
+        """Return (M, K) scores of (M, D) clips, higher = more likely."""
+        return np.asarray((self.space.against(rows) + _BIAS) @ self.weights)
 
 
 def learn_classes(
-    descriptions: Sequence[Array], labels: Sequence[str], *, standardize: bool = True, radial: bool = True
+    rows: Array, labels: Sequence[str], *, standardize: bool = True, radial: bool = True
 ) -> KernelClassifier:
-    """Learn to tell classes (people, emotions) apart from one or more descriptions of the same clips, (N, D) each.
+    """Learn to tell classes (people, emotions) apart from one description of clips, (N, D); NaN counts as the mean.
 
     Kernel ridge regression on one-hot classes is as good as a support vector machine here (measured on GMM supervectors
-    of EmoDB and RAVDESS), and its leave-one-out predictions cost nothing: the kernel, the ridge and the description (or
-    all of them together) are those that name the training clips best when each is left out. NaN counts as the mean.
+    of EmoDB and RAVDESS), and its leave-one-out predictions cost nothing: the kernel (linear or radial) and the ridge
+    are those that name the training clips best when each is left out.
 
     Example:
-        >>> read = learn_classes([np.array([[0.0], [0.1], [1.0], [1.1]])], ["a", "a", "b", "b"])
-        >>> read([np.array([[0.0], [1.0]])]).argmax(axis=1).tolist()
+        >>> read = learn_classes(np.array([[0.0], [0.1], [1.0], [1.1]]), ["a", "a", "b", "b"])
+        >>> read(np.array([[0.0], [1.0]])).argmax(axis=1).tolist()
         [0, 1]
     """
     classes, index = np.unique(np.asarray(labels), return_inverse=True)
     target = (index[:, None] == np.arange(len(classes))) - 1 / len(classes)
-    singles = [
-        (which, _Space.of(rows, radial=r, standardize=standardize))
-        for which, rows in enumerate(descriptions)
-        for r in ((False, True) if radial else (False,))
-    ]
-    candidates: list[tuple[tuple[int, _Space], ...]] = [(space,) for space in singles]
-    if len(descriptions) > 1:  # all descriptions together, once linear and once radial
-        step = 2 if radial else 1
-        candidates += [tuple(singles[k::step]) for k in range(step)]
+    spaces = [_Space.of(rows, radial=r, standardize=standardize) for r in ((False, True) if radial else (False,))]
+    grams = [space.against(rows) + _BIAS for space in spaces]
     order = np.argsort(index, kind="stable")
     kept = order[:: max(1, int(np.ceil(len(order) / _CHOSEN_ON)))]  # the same share of every class
-    scored = [_best_ridge(_gram(c, descriptions)[np.ix_(kept, kept)], target[kept], index[kept]) for c in candidates]
+    scored = [_best_ridge(gram[np.ix_(kept, kept)], target[kept], index[kept]) for gram in grams]
     best = int(np.argmax([quality for quality, _ in scored]))
-    gram = _gram(candidates[best], descriptions)
-    factor = cho_factor(gram + scored[best][1] * np.eye(len(gram)), lower=True)
+    factor = cho_factor(grams[best] + scored[best][1] * np.eye(len(rows)), lower=True)
     weights = cho_solve(factor, target)
-    loo = target - weights / np.diag(cho_solve(factor, np.eye(len(gram))))[:, None]
-    return KernelClassifier(
-        classes=classes,
-        spaces=candidates[best],
-        weights=weights,
-        loo_accuracy=float(np.mean(loo.argmax(axis=1) == index)),
-    )
-
-
-def _gram(spaces: tuple[tuple[int, _Space], ...], descriptions: Sequence[Array]) -> Array:
-    parts = [space.against(descriptions[which]) for which, space in spaces]
-    return np.asarray(sum(parts[1:], start=parts[0]) / len(parts) + _BIAS)
+    loo = target - weights / np.diag(cho_solve(factor, np.eye(len(rows))))[:, None]
+    right = float(np.mean(loo.argmax(axis=1) == index))
+    return KernelClassifier(classes=classes, space=spaces[best], weights=weights, loo_accuracy=right)
 
 
 def _best_ridge(gram: Array, target: Array, index: Array) -> tuple[float, float]:
@@ -270,31 +252,23 @@ class Cosine:
 
 @dataclass(frozen=True, kw_only=True)
 class Kernel:
-    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips.
+    """Kernel classifiers on several descriptions of a clip, each believed as far as it named left-out clips."""
 
-    Attributes:
-        describe: One clip in, one or more vectors out; called once for a clip.
-        standardize: Whether columns get unit variance.
-    """
-
-    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]
-    standardize: bool = True
-
-    def __post_init__(self) -> None:
-        """Remember what was described; the clip is kept beside it, so that its ``id`` stays its own."""
-        object.__setattr__(self, "_known", {})
+    describe: Callable[[Array], Sequence[Array]] = lambda row: [row]  # one or more vectors; called once for a clip
+    standardize: bool = True  # whether columns get unit variance
+    # what was described; the clip is kept beside it, so that its id stays its own
+    known: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
 
     def _described(self, clips: Clips) -> list[Array]:
-        known: dict[int, tuple[Array, Sequence[Array]]] = self._known  # type: ignore[attr-defined]
         for clip in clips.values():
-            if id(clip) not in known:
-                known[id(clip)] = (clip, self.describe(clip))
-        return [np.stack(rows) for rows in zip(*(known[id(c)][1] for c in clips.values()), strict=True)]
+            if id(clip) not in self.known:
+                self.known[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(self.known[id(c)][1] for c in clips.values()), strict=True)]
 
     def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
         """Return a classifier of each description and how far it is believed."""
         names = [labels[i] for i in clips]
-        models = [learn_classes([rows], names, standardize=self.standardize) for rows in self._described(clips)]
+        models = [learn_classes(rows, names, standardize=self.standardize) for rows in self._described(clips)]
         return [(m, max(m.loo_accuracy - 1 / len(m.classes), 1e-3) ** 2) for m in models]
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
@@ -302,7 +276,7 @@ class Kernel:
         models = self._learned(clips, labels)
 
         def predict(asked: Clips) -> Array:
-            each = [b * m([rows]) for (m, b), rows in zip(models, self._described(asked), strict=True)]
+            each = [b * m(rows) for (m, b), rows in zip(models, self._described(asked), strict=True)]
             joint = sum(each, start=np.zeros(()))
             # scores are near 0..1 for one class; sharpened, they spread like probabilities
             return np.asarray(softmax(6.0 * joint / sum(b for _, b in models), axis=1))
@@ -314,7 +288,7 @@ class Kernel:
         models = self._learned(clips, subjects)
 
         def score(asked: Clips) -> Array:
-            each = [b * standardized(m([rows])) for (m, b), rows in zip(models, self._described(asked), strict=True)]
+            each = [b * standardized(m(rows)) for (m, b), rows in zip(models, self._described(asked), strict=True)]
             return np.asarray(sum(each[1:], start=each[0]))
 
         return score

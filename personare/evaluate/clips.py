@@ -46,16 +46,8 @@ def measure_pairs(
 ) -> Result:
     """Return the mean correlation of recordings with their own release, people resampled.
 
-    The control is the mean over pairs of a recording and another one's release.
-
-    Args:
-        original: Recordings before.
-        released: The same after.
-        track: What is compared.
-        compare: Similarity of a clip before and after; NaN where they cannot be compared.
-        method: Of the row.
-        figure: Of the row.
-        rng: Draws mismatched pairs and people.
+    The control is the mean over pairs of a recording and another one's release. ``compare`` gives the similarity of a
+    clip before and after, NaN where they cannot be compared.
     """
     before, after = usable_clips(original, track), usable_clips(released, track)
     asked = shown(original, released)

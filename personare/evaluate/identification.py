@@ -5,14 +5,15 @@ then the other way round, so that every recording is named once. A person is als
 and from all of them: who holds several knows more than one of them tells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.protocols import Enroller, Identifier
+from personare.core.protocols import Enroller, Identifier, Scorer
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, standardized
@@ -172,6 +173,37 @@ def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -
         reason=said,
     )
     return naming_rows(row, trials.scores, trials.people, trials.subjects, trials.half, rng=rng)
+
+
+def name_rows(
+    row: Result,
+    values: Array,
+    table: pd.DataFrame,
+    halves: Halves,
+    enroll: Callable[[Clips, Mapping[str, str]], Scorer],
+    *,
+    figures: Sequence[str],
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Enroll everybody by (N, D) numbers of one half of their recordings, and name them in the other; both ways round.
+
+    Args:
+        row: The columns that all rows have.
+        values: (N, D) of the recordings.
+        table: N rows by recording id; ``subject``.
+        halves: As of ``identify``; everybody is in both.
+        enroll: Learns the people of some vectors; what it returns scores others.
+        figures: See ``naming_rows``.
+        rng: See ``naming_rows``.
+    """
+    if values.ndim != 2 or len(values) != len(table):
+        raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
+    clips = dict(zip(table.index, values.astype(float), strict=True))
+    subjects = {str(i): str(who) for i, who in table["subject"].items()}
+    scores = [enroll(_some(clips, known), subjects)(_some(clips, asked)) for known, asked in halves]
+    who = np.array([subjects[i] for _, asked in halves for i in asked])
+    half = np.repeat(np.arange(len(halves)), [len(asked) for _, asked in halves])
+    return naming_rows(row, np.concatenate(scores), np.unique(who), who, half, figures=figures, rng=rng)
 
 
 def naming_rows(

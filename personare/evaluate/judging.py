@@ -109,9 +109,7 @@ def applies(method: Any, modality: str) -> bool:
 def check_attacks(names: Sequence[str], kind: str) -> None:
     """Refuse attacks that cannot be made on a kind of release: named there, they would silently do nothing.
 
-    Args:
-        names: Files of ``evaluate/attacks``.
-        kind: Of release: ``recordings``, ``representations``, ``synthetic`` or ``model``.
+    ``kind`` is ``recordings``, ``representations``, ``synthetic`` or ``model``.
     """
     for name in names:
         attack = load(_ATTACKS, name)
@@ -144,10 +142,7 @@ class Need:
         return cls(people=people, recordings_per_person=each)
 
     def lacking(self, subjects: Array) -> str:
-        """Return why there are too few people, with both numbers; empty where there are enough.
-
-        Args:
-            subjects: (N,) who is in each recording.
+        """Return why there are too few people among (N,) subjects of recordings; empty where there are enough.
 
         Example:
             >>> Need(people=3, recordings_per_person=2).lacking(np.array(["a", "a", "b", "c"]))

@@ -12,7 +12,6 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
-from scipy.stats import trim_mean
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
@@ -27,14 +26,6 @@ _BLOCKS: Final = 150  # people are resampled in at most so many random groups
 class Signals:
     """What models answered about one pool of recordings, and which of them each model had learned from.
 
-    Attributes:
-        logits: (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``).
-        inside: (M, N) bool, whether a model was trained on a recording.
-        labels: (N,) int, the true classes.
-        subjects: (N,) whose recording it is.
-        population: (N,) bool, recordings that no model saw and that the attacker knows as such; they are looked at,
-            never scored. None where there are none.
-
     Example:
         >>> shape = np.zeros((4, 6, 2))
         >>> halves = split_halves(np.arange(6), 4, rng=np.random.default_rng(0))
@@ -43,11 +34,11 @@ class Signals:
         (4, 6)
     """
 
-    logits: Array
-    inside: Array
-    labels: Array
-    subjects: Array
-    population: Array | None = None
+    logits: Array  # (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``)
+    inside: Array  # (M, N) bool, whether a model was trained on a recording
+    labels: Array  # (N,) int, the true classes
+    subjects: Array  # (N,) whose recording it is
+    population: Array | None = None  # (N,) bool, known to be in no model: looked at, never scored
 
     def __post_init__(self) -> None:
         shape, recordings = self.inside.shape, len(self.labels)
@@ -168,10 +159,8 @@ def attack_recordings(attack: Membership, signals: Signals) -> Scores:
     )
 
 
-def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) -> Scores:
+def attack_people(attack: Membership, signals: Signals) -> Scores:
     """Return the attack's scores of every person: the mean over the person's recordings.
-
-    A share ``trim`` of each person's recordings, below one half, is left out at either end.
 
     **Source**: J. Tao, R. Shokri, "Range membership inference attacks", 2024 (arXiv 2408.05131), with all recordings of
     a person as the range.
@@ -189,7 +178,7 @@ def attack_people(attack: Membership, signals: Signals, *, trim: float = 0.0) ->
     found = []
     for m in range(len(inside)):
         scores = np.asarray(attack(signals, m))[asked]
-        found.append(np.array([trim_mean(scores[own], trim) for own in rows]))
+        found.append(np.array([scores[own].mean() for own in rows]))
     first = np.array([own[0] for own in rows])
     return Scores(scores=np.concatenate(found), inside=inside[:, first].ravel(), person=np.tile(people, len(found)))
 
@@ -199,7 +188,6 @@ def judge_membership(
     attacks: Mapping[str, Membership],
     *,
     claim: Spend | None = None,
-    trim: float = 0.0,
     rng: np.random.Generator,
 ) -> list[Result]:
     """Measure how well each attack tells what the models learned from, by recording and by person.
@@ -213,7 +201,6 @@ def judge_membership(
         attacks: By name, e.g. ``{"membership_lira": LikelihoodRatio()}``.
         claim: The privacy each model was trained with; draws the bound. A claim for recordings says nothing about
             people, one for people holds for recordings too.
-        trim: Share of a person's recordings left out at either end of their scores.
         rng: Bootstrap.
 
     Returns:
@@ -232,7 +219,7 @@ def judge_membership(
             bounded = claim is not None and (not prefix or claim.unit == "person")
             bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
             try:
-                found = attack_people(attack, signals, trim=trim) if prefix else attack_recordings(attack, signals)
+                found = attack_people(attack, signals) if prefix else attack_recordings(attack, signals)
                 rows += _measured(name, prefix, found, bound, rng)
             except DataError as error:
                 figures = (prefix + figure for figure in ("auc", *_RATES))

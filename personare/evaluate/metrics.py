@@ -179,59 +179,39 @@ def verification(
     "General framework to evaluate unlinkability in biometric template protection systems", IEEE TIFS 13(6), 2018.
     """
     same = truth[:, None] == np.arange(scores.shape[1])
-    n_people = len(np.unique(person))
-    pairs = _Pairs.of(scores, same, person)
-    figures: dict[str, Callable[[Array], Array]] = {
-        "eer": lambda w: _eer(*pairs.rates(w)),
-        "tar_far1": lambda w: _tar(*pairs.rates(w), 0.01),
-        "dsys": lambda w: _linkability(w @ pairs.mated_bins, w @ pairs.other_bins),
-    }
-    found = {name: _estimate(figure, n_people, len(scores), rng) for name, figure in figures.items()}
-    bins = {"mated": pairs.mated_bins, "non_mated": pairs.other_bins}
-    edges = pairs.edges.tolist()
-    return found, {name: {"edges": edges, "counts": b.sum(axis=0).tolist()} for name, b in bins.items()}
+    every = np.unique(scores)
+    grid = every if len(every) <= _GRID else np.quantile(every, np.linspace(0, 1, _GRID))
+    n_bins = int(np.clip(same.sum() // 10, 2, 100))
+    edges = np.linspace(every[0], every[-1] if every[-1] > every[0] else every[0] + 1, n_bins + 1)
+    people, index = np.unique(person, return_inverse=True)
+    rows = [index == p for p in range(len(people))]
 
+    def over(values: Array) -> Array:
+        # the last threshold lies above every score: nobody is accepted
+        return np.append(len(values) - np.searchsorted(np.sort(values), grid), 0).astype(float)
 
-@dataclass(frozen=True, kw_only=True)
-class _Pairs:
-    """Counts for each person, from which every figure follows for any weighting of people."""
+    # counts for each person, from which every figure follows for any weighting of people
+    mated, other = [scores[r][same[r]] for r in rows], [scores[r][~same[r]] for r in rows]
+    mated_over, other_over = (np.stack([over(v) for v in part]) for part in (mated, other))  # (P, G)
+    bins = [np.stack([np.histogram(v, edges)[0].astype(float) for v in part]) for part in (mated, other)]  # (P, B)
 
-    mated_over: Array  # (P, G) mated pairs at or above each threshold
-    other_over: Array
-    mated_bins: Array  # (P, B) histogram for D_sys
-    other_bins: Array
-    edges: Array
-
-    @classmethod
-    def of(cls, scores: Array, same: Array, person: Array) -> "_Pairs":
-        every = np.unique(scores)
-        grid = every if len(every) <= _GRID else np.quantile(every, np.linspace(0, 1, _GRID))
-        n_bins = int(np.clip(same.sum() // 10, 2, 100))
-        edges = np.linspace(every[0], every[-1] if every[-1] > every[0] else every[0] + 1, n_bins + 1)
-        _, index = np.unique(person, return_inverse=True)
-        rows = [index == p for p in range(index.max() + 1)]
-
-        def over(values: Array) -> Array:
-            # the last threshold lies above every score: nobody is accepted
-            return np.append(len(values) - np.searchsorted(np.sort(values), grid), 0).astype(float)
-
-        def bins(values: Array) -> Array:
-            return np.histogram(values, edges)[0].astype(float)
-
-        mated = [scores[r][same[r]] for r in rows]
-        other = [scores[r][~same[r]] for r in rows]
-        return cls(
-            mated_over=np.stack([over(v) for v in mated]),
-            other_over=np.stack([over(v) for v in other]),
-            mated_bins=np.stack([bins(v) for v in mated]),
-            other_bins=np.stack([bins(v) for v in other]),
-            edges=edges,
-        )
-
-    def rates(self, weights: Array) -> tuple[Array, Array]:
+    def rates(weights: Array) -> tuple[Array, Array]:
         """Return false accepts and false rejects, each (draws, thresholds)."""
-        mated, other = weights @ self.mated_over, weights @ self.other_over
-        return other / np.maximum(other[:, :1], 1e-12), 1 - mated / np.maximum(mated[:, :1], 1e-12)
+        accepted, wrong = weights @ mated_over, weights @ other_over
+        return wrong / np.maximum(wrong[:, :1], 1e-12), 1 - accepted / np.maximum(accepted[:, :1], 1e-12)
+
+    def true_accepts(weights: Array) -> Array:
+        far, frr = rates(weights)
+        return np.asarray(np.where(far <= 0.01 + 1e-12, 1 - frr, 0).max(axis=1))
+
+    figures: dict[str, Callable[[Array], Array]] = {
+        "eer": lambda w: _eer(*rates(w)),
+        "tar_far1": true_accepts,
+        "dsys": lambda w: _linkability(w @ bins[0], w @ bins[1]),
+    }
+    found = {name: _estimate(figure, len(people), len(scores), rng) for name, figure in figures.items()}
+    kinds = zip(("mated", "non_mated"), bins, strict=True)
+    return found, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
 
 
 def _eer(far: Array, frr: Array) -> Array:
@@ -241,10 +221,6 @@ def _eer(far: Array, frr: Array) -> Array:
     step = gap[rows, before] - gap[rows, after]
     share = np.where(step > 0, gap[rows, before] / np.where(step > 0, step, 1), 0)
     return np.asarray(far[rows, before] + share * (far[rows, after] - far[rows, before]))
-
-
-def _tar(far: Array, frr: Array, allowed: float) -> Array:
-    return np.asarray(np.where(far <= allowed + 1e-12, 1 - frr, 0).max(axis=1))
 
 
 def _linkability(mated: Array, other: Array) -> Array:

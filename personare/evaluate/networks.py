@@ -47,17 +47,11 @@ class Perceptron:
 
 @dataclass(frozen=True, kw_only=True)
 class CnnReader:
-    """Trains a small network on random views of clips and averages what it says of a clip's views.
+    """Trains a small network on random views of clips and averages what it says of a clip's views."""
 
-    Attributes:
-        varied: A prepared clip and a generator in, one random view (1, H, W) out.
-        views: A prepared clip in, the views (V, 1, H, W) that are averaged out.
-        steps: Batches of 32 views; the same for originals and releases.
-    """
-
-    varied: Callable[[Array, np.random.Generator], Array]
-    views: Callable[[Array], Array]
-    steps: int
+    varied: Callable[[Array, np.random.Generator], Array]  # a prepared clip in, one random view (1, H, W) out
+    views: Callable[[Array], Array]  # a prepared clip in, the views (V, 1, H, W) that are averaged out
+    steps: int  # batches of 32 views; the same for originals and releases
 
     def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         """Train on prepared clips by recording."""

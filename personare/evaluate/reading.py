@@ -32,30 +32,17 @@ _CHOSEN_IN = 8  # groups of people, for each of whom a reader is chosen on all o
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What one reader made of every recording, each read by a model that never met the person.
+    """What one reader made of every recording, each read by a model that never met the person."""
 
-    Attributes:
-        reader: One of ``READERS``.
-        ids: (N,) recordings.
-        subjects: (N,) who is in them.
-        truth: (N,) what was meant; numbers, where numbers are read.
-        classes: (K,) sorted; the steps of an ordinal label; empty for a continuous one.
-        likely: (N, K) probabilities; the same for all classes where there was nothing to look at. (N, 1) the number
-            that was read; the mean of those learned from where there was nothing.
-        missing: How many recordings had nothing to look at.
-        kind: Of the label; see ``personare.data.labels``.
-        reason: What was left out, and why.
-    """
-
-    reader: str
-    ids: tuple[str, ...]
-    subjects: Array
-    truth: Array
-    classes: Array
-    likely: Array
-    missing: int
-    kind: str = "nominal"
-    reason: str = ""
+    reader: str  # one of READERS
+    ids: tuple[str, ...]  # N recordings
+    subjects: Array  # (N,) who is in them
+    truth: Array  # (N,) what was meant; numbers, where numbers are read
+    classes: Array  # (K,) sorted; the steps of an ordinal label; empty for a continuous one
+    likely: Array  # (N, K) probabilities, or (N, 1) the number that was read; of nothing to look at, a plain guess
+    missing: int  # recordings that had nothing to look at
+    kind: str = "nominal"  # of the label; see ``personare.data.labels``
+    reason: str = ""  # what was left out, and why
 
     def told(self) -> Array:
         """Return (N, K) how much of each class was told: a tie is a share of each, so that no guess is a lucky one.
@@ -71,23 +58,14 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What is read, and from what.
-
-    Attributes:
-        view: Name of the view.
-        label: Column of the table.
-        kind: Of the label; empty to tell from its values.
-        folds: In how many groups people are left out; up to eight people, each alone.
-        describe: Turns a clip into what the reader learns from; None for the clip itself.
-        adapt: Whether each person's vectors are standardized over that person's own clips, without their labels.
-    """
+    """What is read, and from what."""
 
     view: str
-    label: str = "emotion"
-    kind: str = ""
-    folds: int = 6
-    describe: Callable[[Array], Array] | None = None
-    adapt: bool = False
+    label: str = "emotion"  # column of the table
+    kind: str = ""  # of the label; empty to tell from its values
+    folds: int = 6  # groups in which people are left out; up to eight people, each alone
+    describe: Callable[[Array], Array] | None = None  # turns a clip into what is learned from; None: the clip itself
+    adapt: bool = False  # whether each person's vectors are standardized over that person's clips, without their labels
 
     def __post_init__(self) -> None:
         if self.kind and self.kind not in KINDS:
@@ -137,15 +115,7 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     **Guarantee**: no reader was trained on the person that it reads; every class was learned from other people.
 
-    Args:
-        original: The recordings before, with what is known about them.
-        released: The same after; the very same object for unprotected data, where both readers are one.
-        task: What is read, from which view.
-        train: Trains a reader.
-        rng: Folds, readers.
-
-    Returns:
-        One reading for each of ``READERS``.
+    One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
     labels, subjects, kind, reason = _labelled(original, released, task)
     before = usable_clips(original, task.view)
@@ -358,10 +328,7 @@ def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.ra
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
     """Return ``sex`` or ``age`` of each recording as one of two kinds of people; missing stays missing.
 
-    Args:
-        table: Rows are recordings; ``subject``, ``sex``, ``age`` (years).
-        name: ``sex`` or ``age``; ages become ``older`` and ``younger`` than the median person.
-        fewest: Least people of each kind.
+    Ages (years) become ``older`` and ``younger`` than the median person; each kind needs the ``fewest`` people.
 
     Example:
         >>> people = pd.DataFrame({"subject": ["a", "b"], "age": [20, 60]})

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.protocols import Transform
+from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classifiers import Centroids, Kernel, Train, discriminant, learn_classes, neighbors, svm
-from personare.evaluate.identification import naming_rows
+from personare.evaluate.classifiers import Centroids, Clips, Kernel, Train, discriminant, learn_classes, neighbors, svm
+from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy, top1_credit
 from personare.evaluate.networks import Perceptron
 from personare.evaluate.reading import kinds_of_people, read_rows
@@ -124,24 +124,17 @@ def _read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Genera
 def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rng: np.random.Generator) -> list[Result]:
     """Enroll everybody with one half of their recordings and name them in the other; then the other way round.
 
-    Args:
-        rows: (N, D) of the recordings.
-        table: N rows by recording id; ``subject``, ``sentence`` where known.
-        name: Of the attacker.
-        namer: The attacker.
-        rng: Attacker, bootstrap; the halves are the same for the same table.
+    ``table`` has N rows by recording id with ``subject`` and, where known, ``sentence``; for the same table the halves
+    are the same.
     """
     enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
-    clips = dict(zip(table.index, rows.astype(float), strict=True))
-    subjects = table["subject"].astype(str).to_dict()
-    scores, who = [], []
-    for first, second in ((enroll, test), (test, enroll)):  # everybody is in both
-        people, predict = namer({i: clips[i] for i in first}, {i: subjects[i] for i in first}, rng)
-        scores.append(np.log(predict({i: clips[i] for i in second}) + 1e-9))
-        who.append([subjects[i] for i in second])
     row = Result(question="identify", method=f"naming_{name}", figure="", attacker="semi_informed", value=np.nan)
-    half = np.repeat([0, 1], [len(part) for part in scores])
-    return naming_rows(row, np.concatenate(scores), people, np.concatenate(who), half, figures=_FIGURES, rng=rng)
+
+    def learn(clips: Clips, subjects: Mapping[str, str]) -> Scorer:
+        _, predict = namer(clips, subjects, rng)
+        return lambda asked: np.log(predict(asked) + 1e-9)
+
+    return name_rows(row, rows, table, [(enroll, test), (test, enroll)], learn, figures=_FIGURES, rng=rng)
 
 
 def _attribute(
@@ -185,15 +178,14 @@ def transfer(
 
     The representation stays as it was fitted; only the reader is trained anew, on known people of the task's cohort.
 
+    Rows have the task as ``subset`` and ``FITTED -> TASK`` as ``release``; the baseline is the same reader on raw
+    features of the task, the control guessing.
+
     Args:
         fitted: By the name of what they were fitted to.
         tasks: By name, known people and new ones, with the modalities that were fitted to, in the same shapes. No
             representation may have been fitted to the new ones.
         rng: Readers, noise, bootstrap.
-
-    Returns:
-        Rows of the method ``transfer``, the task as ``subset``; ``release`` is ``FITTED -> TASK``, the baseline is the
-        same reader on raw features of the task, the control guessing.
     """
     rows = []
     for task, (known, new) in tasks.items():
@@ -238,14 +230,14 @@ def identity_carriers(
     def shown(batch: Batch) -> Array:
         return np.asarray(transform(batch, rng=np.random.default_rng(seed)).arrays[REPRESENTATION], dtype=float)
 
-    attacker = learn_classes([shown(known)], [str(s) for s in known.subjects])
+    attacker = learn_classes(shown(known), [str(s) for s in known.subjects])
     truth = np.searchsorted(attacker.classes, asked.subjects.astype(str))
-    before = top1_credit(attacker([shown(asked)]), truth)
+    before = top1_credit(attacker(shown(asked)), truth)
     rows = []
     for modality, name, part in _parts(new, most):
         values = asked.arrays[modality].copy()
         values[part] = values[rng.permutation(len(values))][part]
-        after = top1_credit(attacker([shown(replace(asked, arrays={**asked.arrays, modality: values}))]), truth)
+        after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: values}))), truth)
         found = mean_over_people(before - after, asked.subjects, rng=rng)
         rows.append((modality, name, found.value, found.low, found.high, float(before.mean())))
     drops = pd.DataFrame(rows, columns=["modality", "columns", "drop", "low", "high", "named"])

@@ -10,22 +10,16 @@ from scipy.stats import beta
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
 
+_SHOWN: Final = 200
 _EXPECTED: Final = 10  # false alarms that a rate must let expect before it can be told from others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """Shares of members and of others whose score reaches each threshold.
+    """Shares of members and of others whose score reaches each threshold; scores that are equal pass together."""
 
-    Attributes:
-        false_alarms: (K,) others accepted, a count, rising from 0; scores that are equal pass together.
-        hits: (K,) members accepted.
-        others: How many others there are.
-        members: How many members.
-    """
-
-    false_alarms: Array = field(repr=False)
-    hits: Array = field(repr=False)
+    false_alarms: Array = field(repr=False)  # (K,) others accepted, a count, rising from 0
+    hits: Array = field(repr=False)  # (K,) members accepted
     others: int
     members: int
 
@@ -53,10 +47,10 @@ class Roc:
         """Whether there are others enough to speak of this false positive rate: at least ten are expected."""
         return self.others * rate >= _EXPECTED - 1e-9
 
-    def points(self, most: int = 200) -> dict[str, list[float]]:
-        """Return ``fpr`` and ``tpr`` for a picture: at most so many points, dense where few are accepted."""
+    def points(self) -> dict[str, list[float]]:
+        """Return ``fpr`` and ``tpr`` for a picture: at most 200 points, dense where few are accepted."""
         last = len(self.hits) - 1
-        kept = np.unique(np.append(0, np.geomspace(1, max(last, 1), min(most - 1, max(last, 1))).astype(int)))
+        kept = np.unique(np.append(0, np.geomspace(1, max(last, 1), min(_SHOWN - 1, max(last, 1))).astype(int)))
         kept = np.unique(np.append(kept[kept <= last], last))
         return {"fpr": self.fpr[kept].tolist(), "tpr": self.tpr[kept].tolist()}
 
@@ -84,8 +78,8 @@ def roc(scores: Array, inside: Array) -> Roc:
     )
 
 
-def clopper_pearson(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the exact two-sided interval of a share.
+def clopper_pearson(count: int, n: int) -> tuple[float, float]:
+    """Return the exact two-sided 95 % interval of a share.
 
     **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
     binomial", Biometrika 26, 1934.
@@ -94,9 +88,8 @@ def clopper_pearson(count: int, n: int, confidence: float = 0.95) -> tuple[float
         >>> [round(end, 4) for end in clopper_pearson(0, 10)]
         [0.0, 0.3085]
     """
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else float(beta.ppf(tail, count, n - count + 1))
-    high = 1.0 if count == n else float(beta.ppf(1 - tail, count + 1, n - count))
+    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, n - count + 1))
+    high = 1.0 if count == n else float(beta.ppf(0.975, count + 1, n - count))
     return low, high
 
 

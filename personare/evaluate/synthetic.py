@@ -74,9 +74,9 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
             )
     measures = {name: load(_UTILITIES, name) for name in find(_UTILITIES)}
     measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
-    own = [name for name, m in measures.items() if m.tracks and {*m.tracks} <= {*train.arrays}]
+    own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
-    for name in own or [name for name, m in measures.items() if not m.tracks]:
+    for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         try:
             rows += measures[name]()(train, made, others=test, rng=rng)
         except DataError as error:
@@ -230,6 +230,9 @@ def judge_canaries(
     A generator that remembers must show them, or the test says nothing; a private one may show no more than its claim
     allows, and these are the people for whom that is hardest.
 
+    Rows are of ``synthetic_canaries_<what>``, as of ``judge_shadows``; the baseline is the same attack where the
+    recordings are released as they are.
+
     Args:
         pool: Real people, all of whom are learned from as well, each in half of the generators.
         make: Fits and samples.
@@ -238,10 +241,6 @@ def judge_canaries(
         models: How many generators, even.
         claim: The privacy every generator was trained with; draws the bound.
         rng: Canaries, halves, generators.
-
-    Returns:
-        ``auc`` and ``tpr_fpr10`` of ``synthetic_canaries_<what>``, as of ``judge_shadows``; the baseline is the same
-        attack where the recordings are released as they are.
     """
     planted = canary_people(pool, count, strength=strength, rng=rng)
     chosen = np.isin(np.unique(planted.subjects), np.setdiff1d(planted.subjects, pool.subjects))
@@ -260,13 +259,8 @@ def judge_people(
 ) -> list[Result]:
     """Measure how well scores of people tell who one generator learned from, over everybody and the most exposed.
 
-    Args:
-        name: Of the attack.
-        scores: (P,) higher = more likely learned from.
-        inside: (P,) bool, the truth.
-        exposed: (P,) bool.
-        claim: The generator's privacy; draws the bound.
-        rng: Bootstrap.
+    ``scores`` (P,) are higher where somebody was more likely learned from, ``inside`` is the truth; the generator's
+    privacy, ``claim``, draws the bound.
     """
     rows = []
     for subset, chosen in (("", np.ones(len(inside), dtype=bool)), ("exposed", exposed)):
@@ -324,15 +318,10 @@ def normal_density(rows: Array) -> Callable[[Array], Array]:
 def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.random.Generator) -> Batch:
     """Return a batch with people planted in it who are extreme, and yet no number of theirs is out of range.
 
-    Each takes over the recordings of a real person, and every channel of theirs is moved a part of the way to the
-    cohort's largest or smallest value of that channel, drawn once for each canary: only together are the numbers
-    unusual. Histories of visits stay histories: codes drawn once are put into, or left out of, that part of the visits.
-
-    Args:
-        batch: The cohort; no text, which has no range.
-        count: How many people are added after the others, ``canary-0001`` and so on.
-        strength: The part of the way, in (0, 1].
-        rng: Draws whose recordings they take over and where they are moved.
+    Each takes over the recordings of a real person, and every channel of theirs is moved a part (``strength``, up to 1)
+    of the way to the cohort's largest or smallest value of that channel, drawn once for each canary: only together are
+    the numbers unusual. Histories of visits stay histories: codes drawn once are put into, or left out of, that part of
+    the visits.
 
     Example:
         >>> rows = np.arange(6, dtype=np.float32).reshape(3, 2)

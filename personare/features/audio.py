@@ -8,7 +8,7 @@ import itertools
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -22,9 +22,7 @@ import soxr
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
-from personare.features import acoustics
 from personare.features._containers import begin_s, is_mp4, played, wav_header
-from personare.features.functionals import functionals
 
 BLOCK_S = 30.0
 SILENT_DBFS = -80.0
@@ -437,34 +435,3 @@ def _limited(values: Array, step: int) -> Array:
         part *= np.interp(np.arange(at, at + len(part)), middles, knots)[:, None].astype(np.float32)
         np.clip(part, -CEILING, CEILING, out=part)
     return values
-
-
-# Numbers
-
-
-VIEWS: Mapping[str, Callable[[Array], Array]] = {
-    "mfcc": acoustics.mfcc,
-    "logmel": acoustics.logmel,
-    "prosody": acoustics.prosody,
-    "functionals": functionals,
-    "waveform": lambda samples: samples.astype(np.float16),
-}
-"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
-
-
-def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
-    """Describe speech as numbers, after mixing it to one channel at 16 kHz; frames are 10 ms apart, T is their number.
-
-    - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
-    - ``logmel`` (T, 64): energy in 64 mel bands, dB.
-    - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
-    - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
-    - ``waveform`` (N,): float16 at 16 kHz.
-    """
-    unknown = sorted(set(views) - set(VIEWS))
-    if unknown:
-        raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")
-    if len(signal.values) == 0:
-        raise DataError("A sound without samples cannot be described. Leave the recording out.")
-    samples = resample(mono(signal), acoustics.RATE_HZ).values[:, 0]
-    return {view: VIEWS[view](samples) for view in views}

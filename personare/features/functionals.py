@@ -5,7 +5,7 @@ voice research and affective computing", IEEE Transactions on Affective Computin
 10.1109/TAFFC.2015.2457417; all of it is computed by our own code, and rhythm and modulation are added.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -13,8 +13,22 @@ from scipy.fft import dct
 from scipy.ndimage import uniform_filter1d
 from scipy.signal import butter, find_peaks, sosfiltfilt
 
-from personare.core.types import Array
-from personare.features.acoustics import HOP, N_FFT, RATE_HZ, formants, logmel, power_spectra, runs, slopes, track_pitch
+from personare.core.errors import DataError, OptionError
+from personare.core.types import Array, Signal
+from personare.features.acoustics import (
+    HOP,
+    N_FFT,
+    RATE_HZ,
+    formants,
+    logmel,
+    mfcc,
+    power_spectra,
+    prosody,
+    runs,
+    slopes,
+    track_pitch,
+)
+from personare.features.audio import mono, resample
 
 _FRAMES_A_SECOND = RATE_HZ / HOP
 _CEPSTRA: Final = 12
@@ -278,3 +292,31 @@ def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
         )  # fmt: skip
         at += len(level)
     return np.concatenate(rows)
+
+
+VIEWS: Mapping[str, Callable[[Array], Array]] = {
+    "mfcc": mfcc,
+    "logmel": logmel,
+    "prosody": prosody,
+    "functionals": functionals,
+    "waveform": lambda samples: samples.astype(np.float16),
+}
+"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
+
+
+def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
+    """Describe speech as numbers, after mixing it to one channel at 16 kHz; frames are 10 ms apart, T is their number.
+
+    - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
+    - ``logmel`` (T, 64): energy in 64 mel bands, dB.
+    - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
+    - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
+    - ``waveform`` (N,): float16 at 16 kHz.
+    """
+    unknown = sorted(set(views) - set(VIEWS))
+    if unknown:
+        raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")
+    if len(signal.values) == 0:
+        raise DataError("A sound without samples cannot be described. Leave the recording out.")
+    samples = resample(mono(signal), RATE_HZ).values[:, 0]
+    return {view: VIEWS[view](samples) for view in views}

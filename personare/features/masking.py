@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.tracking import enlarge
 
@@ -26,20 +28,17 @@ class FaceMask:
     """Treats the pixels of every face, frame by frame; nothing is random, and everybody is treated alike.
 
     A region is one of ``brows``, ``eyes``, ``nose``, ``mouth`` of each face, or a rectangle of the frame such as
-    ``0,0,0.5,1`` (left, top, right, bottom as shares of its width and height). What is kept, or not
-    chosen, stays identifiable.
+    ``0,0,0.5,1`` (left, top, right, bottom as shares of its width and height). What is kept, or not chosen, stays
+    identifiable.
     """
 
-    shape: str = "ellipse"  # or box
+    shape: Literal["ellipse", "box"] = "ellipse"
     enlarge: float = 0.3  # share of the face's size by which it reaches further; an ellipse covers the box from 0.21
     keep: Sequence[str] = ()  # regions left untouched
     only: Sequence[str] = ()  # regions that alone are treated; none: everything
 
     def __post_init__(self) -> None:
-        if self.shape not in ("ellipse", "box"):
-            raise OptionError(f"shape must be ellipse or box, not {self.shape!r}.")
-        if not 0 <= self.enlarge <= 3:
-            raise OptionError(f"enlarge must be 0 to 3 face sizes, not {self.enlarge}.")
+        check_options(self, enlarge=(0, 3))
         for name, regions in (("keep", self.keep), ("only", self.only)):
             if isinstance(regions, str):
                 raise OptionError(f"{name} must be a list of regions, not the text {regions!r}. Put it in a list.")

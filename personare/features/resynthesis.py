@@ -85,7 +85,7 @@ def overlapped(frames: Array, hop: int) -> Array:
 
 def typical(frames: Array, count: int, rng: np.random.Generator) -> Array:
     """Return (count, D) frames that stand for (N, D) ones, by mini-batch k-means."""
-    from sklearn.cluster import MiniBatchKMeans  # heavy, and most methods need it not
+    from sklearn.cluster import MiniBatchKMeans  # slow to import, and only two methods have use for it
 
     state = int(rng.integers(2**31))
     return np.asarray(

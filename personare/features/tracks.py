@@ -27,6 +27,7 @@ from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
 from personare.features.face import square
+from personare.features.functionals import describe
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import PICTURES, read_picture
@@ -161,9 +162,9 @@ def has_landmarker() -> bool:
 
 
 def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
-    """Describe the sound of one recording, from the sound alone; shapes as ``audio.describe`` gives them."""
+    """Describe the sound of one recording, from the sound alone; shapes as ``functionals.describe`` gives them."""
     first = next(iter(audio.blocks(path, block_s=_LONGEST_S)))
-    return audio.describe(first, [name for name in names if name in VOICE_VIEWS])
+    return describe(first, [name for name in names if name in VOICE_VIEWS])
 
 
 class _SmallPictures:

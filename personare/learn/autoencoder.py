@@ -90,15 +90,14 @@ class Damage:
     noise: NotNegative = 0.1
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def __call__(self, pictures: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
         """Return damaged copies of (B, C, size, size) pictures."""
         noisy = pictures + self.noise * torch.randn(pictures.shape, generator=draw)
         tiles = [pictures.shape[0], 1, pictures.shape[2] // 8, pictures.shape[3] // 8]
-        kept = (torch.rand(tiles, generator=draw) >= self.mask).float()
-        return noisy * kept.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
+        mask = (torch.rand(tiles, generator=draw) >= self.mask).float()
+        return noisy * mask.repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +109,6 @@ class TrainingPlan:
     learning_rate: Positive = 0.001
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 
@@ -130,12 +128,12 @@ def train_autoencoder(
 
     def batches() -> Iterator[torch.Tensor]:
         """Go through all pictures in a new order again and again."""
-        left = torch.empty(0, dtype=torch.long)
+        waiting = torch.empty(0, dtype=torch.long)
         for _ in range(plan.steps):
-            while len(left) < min(plan.batch, len(whole)):
-                left = torch.cat([left, torch.randperm(len(whole), generator=draw)])
-            yield whole[left[: plan.batch]]  # (B, C, size, size)
-            left = left[plan.batch :]
+            while len(waiting) < min(plan.batch, len(whole)):
+                waiting = torch.cat([waiting, torch.randperm(len(whole), generator=draw)])
+            yield whole[waiting[: plan.batch]]  # (B, C, size, size)
+            waiting = waiting[plan.batch :]
 
     def loss(target: torch.Tensor) -> torch.Tensor:
         return nn.functional.mse_loss(network(damage(target, draw)), target)
@@ -148,8 +146,8 @@ def train_autoencoder(
 def reconstruct(network: Autoencoder, pictures: Array, *, damage: Damage, draw: torch.Generator) -> Array:
     """Damage (N, size, size, C) uint8 pictures and return what the network makes of them, of the same shape."""
     with torch.inference_mode(), one_core():
-        made = network(damage(to_tensor(pictures), draw))
-    steps = torch.clamp((made + 1) * 127.5, 0, 255).round().to(torch.uint8)
+        rebuilt = network(damage(to_tensor(pictures), draw))
+    steps = torch.clamp((rebuilt + 1) * 127.5, 0, 255).round().to(torch.uint8)
     return np.asarray(steps.permute(0, 2, 3, 1).contiguous().numpy())
 
 

@@ -23,7 +23,6 @@ class Chain:
     links: Sequence[Representation]
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.links:
             raise OptionError("A chain needs at least one representation.")
 

@@ -45,13 +45,13 @@ def divergence(posteriors: Array, present: Array) -> Array:
     logs = np.log(np.maximum(posteriors, _TINY))
     crossed = posteriors @ logs.swapaxes(1, 2)  # (N, M, M): sum over c of p_m log p_n
     own = np.diagonal(crossed, axis1=1, axis2=2)[:, :, None]
-    apart = np.maximum(own - crossed, 0) * present[:, None, :] * present[:, :, None]
-    return np.asarray(apart.sum(axis=2))
+    divergences = np.maximum(own - crossed, 0) * present[:, None, :] * present[:, :, None]
+    return np.asarray(divergences.sum(axis=2))
 
 
 def _share(values: Array, present: Array) -> Array:
-    kept = values * present
-    return np.asarray(kept / np.maximum(kept.sum(axis=1, keepdims=True), _TINY))
+    masked = values * present
+    return np.asarray(masked / np.maximum(masked.sum(axis=1, keepdims=True), _TINY))
 
 
 def hybrid_uncertainty(
@@ -77,18 +77,18 @@ def hybrid_uncertainty(
     **Source:** Sun et al., Applied Sciences 2025, 15, 5229. The paper leaves the normalizations open, so each is an
     option; ours is per recording, never over a data set, so that it costs no privacy.
     """
-    spread, apart = entropy(posteriors), divergence(posteriors, present)
+    spread, divergences = entropy(posteriors), divergence(posteriors, present)
     if entropy_scale == "log_classes":
         spread = spread / np.log(posteriors.shape[2])
     elif entropy_scale == "sum":
         spread = _share(spread, present)
     if kl_scale == "sum":
-        apart = _share(apart, present)
+        divergences = _share(divergences, present)
     elif kl_scale == "min_max":
-        low = np.where(present, apart, np.inf).min(axis=1, keepdims=True)
-        high = np.where(present, apart, -np.inf).max(axis=1, keepdims=True)
-        apart = np.where(present, (apart - low) / np.maximum(high - low, _TINY), 0.0)
-    return np.asarray(alpha * spread + (1 - alpha) * apart)
+        low = np.where(present, divergences, np.inf).min(axis=1, keepdims=True)
+        high = np.where(present, divergences, -np.inf).max(axis=1, keepdims=True)
+        divergences = np.where(present, (divergences - low) / np.maximum(high - low, _TINY), 0.0)
+    return np.asarray(alpha * spread + (1 - alpha) * divergences)
 
 
 def weigh(uncertainty: Array, present: Array) -> Array:
@@ -175,7 +175,6 @@ class Fusion:
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
             raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")

@@ -42,7 +42,6 @@ class Examples:
     inside: Array | None = None
 
     def __post_init__(self) -> None:
-        """Check the shapes."""
         n = len(self.features)
         if self.features.ndim != 2 or not n or self.labels.shape != (n,):
             raise DataError(
@@ -79,7 +78,6 @@ class HeadTraining:
     average: Share = 0.25
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 
@@ -112,7 +110,7 @@ def fit_heads(
     mean_batch = share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]  # (S, 1)
     count, steps = len(bags.features), plan.steps if plan else options.steps
     paid: Iterator[PaidBatch | None] = plan.batches(rng, present=count) if plan else repeat(None, steps)
-    total, kept = torch.zeros_like(weights), 0
+    total, count_averaged = torch.zeros_like(weights), 0
     for step, batch in enumerate(paid):
         drawn = np.flatnonzero(rng.random(count) < share) if batch is None else batch.units
         gradient = _gradient(weights, bags.take(drawn), None if batch is None else options.clip_norm)
@@ -120,8 +118,8 @@ def fit_heads(
         speed.mul_(options.momentum).add_(gradient)
         weights.sub_(speed, alpha=options.learning_rate)
         if step >= min(steps - 1, round(steps * (1 - options.average))):
-            total, kept = total.add_(weights), kept + 1
-    return np.ascontiguousarray((total / kept).permute(1, 2, 0).numpy())
+            total, count_averaged = total.add_(weights), count_averaged + 1
+    return np.ascontiguousarray((total / count_averaged).permute(1, 2, 0).numpy())
 
 
 def predict(weights: Array, features: Array, *, link: Literal["softmax", "linear"] = "softmax") -> Array:
@@ -209,8 +207,8 @@ def _gradient(weights: Tensor, bags: Bags, clip_norm: float | None) -> Tensor:
     total = rest.new_zeros(classes, heads, width)
     size = max(1, _CHUNK // (classes * heads * width))
     for start in range(0, people, size):
-        some = slice(start, start + size)
-        each = torch.bmm(by_person[some], bags.features[some]).reshape(-1, classes, heads, width)  # (U', C, S, D + 1)
+        chunk = slice(start, start + size)
+        each = torch.bmm(by_person[chunk], bags.features[chunk]).reshape(-1, classes, heads, width)  # (U', C, S, D + 1)
         norm = each.square().sum(dim=(1, 3)).sqrt_()  # (U', S)
         total += torch.einsum("ucsd,us->csd", each, (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1))
     return total

@@ -56,7 +56,6 @@ class NetworkLearner:
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     @property
@@ -64,7 +63,7 @@ class NetworkLearner:
         """These options where they ask for differential privacy, else None."""
         return self if isinstance(self, PrivateNetworkLearner) and self.epsilon is not None else None
 
-    def calibration(self, train: Batch, validation: Batch, public: Batch | None) -> Batch:
+    def calibration_batch(self, train: Batch, validation: Batch, public: Batch | None) -> Batch:
         """Return who may be looked at to calibrate: validation people, under differential privacy only public ones."""
         if not self.private:
             return validation
@@ -87,24 +86,16 @@ class NetworkLearner:
         adjust: Adjust | None = None,
         stacked: bool = False,
     ) -> "NetworkPredictor":
-        """Train a network on checked recordings, and calibrate it.
+        """Train a network of a ``shape`` on all modalities, or ``only`` one, and calibrate it.
 
-        Args:
-            train: Recordings to learn from.
-            validation: Other people's, which stop the training; not looked at under differential privacy.
-            public: Recordings that need no protection; None where there are none.
-            shape: Of the network; see ``multimodal.Network``.
-            rng: Everything random follows from it.
-            only: One modality to learn from alone.
-            fusion: How the posteriors of several turns become one.
-            adjust: Changes gradients before a step; not under differential privacy.
-            stacked: Fit fixed shares of the turns too.
+        ``fusion`` makes one posterior of those of several turns, ``stacked`` with shares fitted in calibration;
+        ``adjust`` may change gradients where there is no differential privacy. For the rest see ``protocols.Learner``.
         """
         check(train, validation)
         if only:
             train, validation = train.only(only), validation.only(only)
             public = public.only(only) if public else None
-        others = self.calibration(train, validation, public)
+        calibration = self.calibration_batch(train, validation, public)
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
         with seeded(rng):
@@ -124,9 +115,9 @@ class NetworkLearner:
             if self.private:
                 spends = (self.private.train_privately(net, data, train.subjects, weights, rng=rng),)
             else:
-                self.train_openly(net, data, prepare(others, encodings), weights, rng=rng, adjust=adjust)
-        made = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
-        return made.calibrated(others, stacked=stacked)
+                self.train_openly(net, data, prepare(calibration, encodings), weights, rng=rng, adjust=adjust)
+        predictor = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
+        return predictor.calibrated(calibration, stacked=stacked)
 
     def train_openly(
         self,
@@ -139,27 +130,27 @@ class NetworkLearner:
         adjust: Adjust | None = None,
     ) -> list[float]:
         """Train in place until other people are read no better; return their loss after each epoch."""
-        people, others = len(data["labels"]), len(validation["labels"])
-        count = math.ceil(people / self.batch_size)
+        size, validation_size = len(data["labels"]), len(validation["labels"])
+        count = math.ceil(size / self.batch_size)
         optimizer = self.make_optimizer(net)
 
         def epochs() -> Iterator[Iterator[tuple[Rows, float]]]:
             for _ in range(self.epochs):
                 yield (
-                    (vary(take(data, chosen), self.modality_dropout, rng), number / count)
-                    for number, chosen in enumerate(shuffled(people, self.batch_size, rng))
+                    (vary(take(data, positions), self.modality_dropout, rng), number / count)
+                    for number, positions in enumerate(shuffled(size, self.batch_size, rng))
                 )
 
         def loss(turn: int, batch: tuple[Rows, float]) -> Tensor:
-            counted = net.counted(batch[0]["present"])[:, turn].sum()
-            return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, int(counted))
+            count_read = int(net.turn_mask(batch[0]["present"])[:, turn].sum())
+            return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, count_read)
 
         @torch.inference_mode()
         def judge() -> float:
-            parts = [take(validation, chosen) for chosen in torch.split(torch.arange(others), _CHUNK)]
+            parts = [take(validation, positions) for positions in torch.split(torch.arange(validation_size), _CHUNK)]
             turns = [(part, turn) for part in parts for turn in range(net.turns)]
             total = sum(float(losses(net, part, turn=turn, weights=weights).sum()) for part, turn in turns)
-            return total / max(1, int(net.counted(validation["present"]).sum()))
+            return total / max(1, int(net.turn_mask(validation["present"]).sum()))
 
         return descend(
             net,
@@ -168,7 +159,7 @@ class NetworkLearner:
             optimizer=optimizer,
             schedule=warm_cosine(optimizer, self.epochs * count),
             adjust=(lambda batch, turn: adjust(net, batch[0], turn, batch[1])) if adjust else None,
-            judge=judge if others else None,
+            judge=judge if validation_size else None,
             patience=self.patience,
         )[1]
 
@@ -190,7 +181,6 @@ class PrivateNetworkLearner(NetworkLearner):
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
@@ -219,8 +209,8 @@ class PrivateNetworkLearner(NetworkLearner):
 
         def batches() -> Iterator[tuple[PaidBatch, Rows, Tensor | None]]:
             for batch in plan.batches(rng):
-                chosen, whose = gather(batch.units, owner, cap=_CAP, rng=rng)
-                rows = vary(take(data, torch.from_numpy(chosen)), self.modality_dropout, rng)
+                positions, whose = gather(batch.units, owner, cap=_CAP, rng=rng)
+                rows = vary(take(data, torch.from_numpy(positions)), self.modality_dropout, rng)
                 yield batch, rows, torch.from_numpy(whose) if self.unit == "person" else None
 
         turns = []
@@ -241,16 +231,15 @@ def class_weights(labels: Array, classes: int) -> Tensor:
         [0.6666666865348816, 2.0, 0.0]
     """
     counts = np.bincount(labels, minlength=classes)
-    there = counts > 0
-    weights = np.where(there, len(labels) / np.maximum(counts, 1) / max(1, there.sum()), 0)
+    weights = np.where(counts > 0, len(labels) / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 0)
     return torch.from_numpy(weights.astype(np.float32))
 
 
 def losses(net: nn.Module, rows: Rows, *, turn: int, weights: Tensor) -> Tensor:
     """Return what each recording loses in one turn, (B,): weighted cross-entropy, 0 where there is nothing to read."""
     assert isinstance(net, Network)
-    lost = nn.functional.cross_entropy(net(rows, turn), rows["labels"], weight=weights, reduction="none")
-    return lost * net.counted(rows["present"])[:, turn]
+    loss_each = nn.functional.cross_entropy(net(rows, turn), rows["labels"], weight=weights, reduction="none")
+    return loss_each * net.turn_mask(rows["present"])[:, turn]
 
 
 def vary(rows: Rows, modality_dropout: float, rng: np.random.Generator, masking: float = _MASKING) -> Rows:
@@ -296,17 +285,17 @@ class NetworkPredictor:
         return self.net.encodings
 
     def logits(self, batch: Batch) -> tuple[Array, Array]:
-        """Return logits (N, turns, C), and where they count (N, turns)."""
+        """Return logits (N, turns, C), and where there was something to read, (N, turns)."""
         check_arrays(batch, self.encodings)
         logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
-        counted = [np.zeros((0, self.net.turns), dtype=bool)]
+        mask = [np.zeros((0, self.net.turns), dtype=bool)]
         for start in range(0, len(batch), _CHUNK):
             rows = prepare(batch.take(np.arange(start, min(start + _CHUNK, len(batch)))), self.encodings)
             with torch.inference_mode():
                 turns = [self.net(rows, turn) for turn in range(self.net.turns)]
                 logits.append(torch.stack(turns, dim=1).numpy())
-            counted.append(self.net.counted(rows["present"]).numpy())
-        return np.concatenate(logits), np.concatenate(counted)
+            mask.append(self.net.turn_mask(rows["present"]).numpy())
+        return np.concatenate(logits), np.concatenate(mask)
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
@@ -323,22 +312,22 @@ class NetworkPredictor:
             present = np.stack([batch.present[m] for m in self.encodings], axis=1)  # (N, M)
             changes = np.zeros(present.shape)
             for i, hidden in enumerate(self.encodings):
-                gone = {m: p & (m != hidden) for m, p in batch.present.items()}
-                changes[:, i] = np.abs(self(replace(batch, present=gone)) - whole).sum(axis=1) + 1e-9
+                rest = {m: p & (m != hidden) for m, p in batch.present.items()}
+                changes[:, i] = np.abs(self(replace(batch, present=rest)) - whole).sum(axis=1) + 1e-9
             changes = changes * present
             shares = changes / np.maximum(changes.sum(axis=1, keepdims=True), 1e-12)
         else:
-            logits, counted = self.logits(batch)
-            shares = self.fusion.weights(self.fusion.posteriors(logits), counted)
+            logits, mask = self.logits(batch)
+            shares = self.fusion.weights(self.fusion.posteriors(logits), mask)
         return {m: shares[:, i] for i, m in enumerate(self.encodings)}
 
     def represent(self, batch: Batch) -> Array:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
         check_arrays(batch, self.encodings)
         parts = []
-        for chosen in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
+        for positions in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
             with torch.inference_mode():
-                parts.append(self.net.represent(prepare(batch.take(chosen), self.encodings)).numpy())
+                parts.append(self.net.represent(prepare(batch.take(positions), self.encodings)).numpy())
         return np.concatenate(parts)
 
     def calibrated(self, batch: Batch, *, stacked: bool = False) -> "NetworkPredictor":
@@ -348,23 +337,23 @@ class NetworkPredictor:
         """
         if not len(batch):
             return self
-        logits, counted = self.logits(batch)
+        logits, mask = self.logits(batch)
         labels = batch.labels
-        each = tuple(fit_temperature(logits[there, k], labels[there]) for k, there in enumerate(counted.T))
+        each = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
         fusion = replace(self.fusion, temperatures=each, temperature=1.0)
         if stacked:
-            shares = stacked_shares(fusion.posteriors(logits), counted, labels, fusion.pool)
+            shares = stacked_shares(fusion.posteriors(logits), mask, labels, fusion.pool)
             fusion = replace(fusion, rule="fixed", shares=shares)
-        last = fit_temperature(np.log(np.maximum(fusion(logits, counted), 1e-12)), labels)
+        last = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
         return replace(self, fusion=replace(fusion, temperature=last))
 
 
-def assemble(alone: Sequence[NetworkPredictor], fusion: Fusion) -> NetworkPredictor:
+def assemble(predictors: Sequence[NetworkPredictor], fusion: Fusion) -> NetworkPredictor:
     """Return one predictor made of several that were trained on a modality each."""
-    first = alone[0]
-    encodings = {m: encoding for predictor in alone for m, encoding in predictor.encodings.items()}
+    first = predictors[0]
+    encodings = {m: encoding for predictor in predictors for m, encoding in predictor.encodings.items()}
     with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
         net = Network(encodings, "separate", first.net.width, len(first.classes))
-    net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in alone)
-    net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in alone)
+    net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in predictors)
+    net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in predictors)
     return replace(first, net=net.eval(), fusion=fusion)

@@ -72,15 +72,15 @@ def descend(
     if any(isinstance(loss, PrivateSteps) for loss in losses) and (judge or adjust):
         raise OptionError("Under differential privacy nothing may look at people beside the plan's own batches.")
     best = net.state_dict()  # the weights themselves: without a judge the last ones stay
-    lost: list[float] = []
-    judged: list[float] = []
+    step_losses: list[float] = []
+    judgments: list[float] = []
     for batches in epochs:
         net.train()
         for batch in batches:
             for turn, loss in enumerate(losses):
                 if isinstance(loss, PrivateSteps):
-                    paid, rows, whose = batch
-                    loss.release(paid, rows, whose=whose)
+                    paid_batch, rows, whose = batch
+                    loss.release(paid_batch, rows, whose=whose)
                 else:
                     optimizer.zero_grad()
                     value = loss(batch)
@@ -88,18 +88,18 @@ def descend(
                     if adjust:
                         adjust(batch, turn)
                     nn.utils.clip_grad_norm_(net.parameters(), longest)
-                    lost.append(float(value.detach()))
+                    step_losses.append(float(value.detach()))
                 optimizer.step()
             if schedule:
                 schedule.step()
         net.eval()
         if judge:
-            judged.append(judge())
-            best = copy.deepcopy(net.state_dict()) if judged[-1] <= min(judged) else best
-            if len(judged) - int(np.argmin(judged)) > patience:
+            judgments.append(judge())
+            best = copy.deepcopy(net.state_dict()) if judgments[-1] <= min(judgments) else best
+            if len(judgments) - int(np.argmin(judgments)) > patience:
                 break
     net.load_state_dict(best)
-    return lost, judged
+    return step_losses, judgments
 
 
 def shuffled(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -125,7 +125,6 @@ class Budget:
     learning_rate: Positive = 3e-3
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
 
@@ -149,9 +148,9 @@ def train(
     """
     optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=1e-2)
     schedule = OneCycleLR(optimizer, max_lr=budget.learning_rate, total_steps=budget.steps)
-    drawn = (batch(rng) for _ in range(budget.steps))
+    draws = (batch(rng) for _ in range(budget.steps))
     return descend(
-        model, [drawn], [lambda pair: loss(model(pair[0]), pair[1])], optimizer=optimizer, schedule=schedule
+        model, [draws], [lambda pair: loss(model(pair[0]), pair[1])], optimizer=optimizer, schedule=schedule
     )[0]
 
 

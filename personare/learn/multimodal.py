@@ -22,12 +22,7 @@ _WORDS = 64
 
 
 def check(train: Batch, validation: Batch) -> None:
-    """Refuse recordings from which nothing sound can be learned.
-
-    Raises:
-        DataError: One class or one person alone, a modality that nobody has, features that are not numbers, other
-            modalities or classes in validation, or the same recordings in both.
-    """
+    """Refuse recordings from which nothing sound can be learned."""
     check_arrays(train)
     check_arrays(validation)
     if len(np.unique(train.labels)) < 2:
@@ -200,7 +195,7 @@ class Network(SavedNetwork):
         """Return what each encoder reads."""
         return [rows[f"input {modality}"] for modality in self.encodings]
 
-    def counted(self, present: Tensor) -> Tensor:
+    def turn_mask(self, present: Tensor) -> Tensor:
         """Return (B, turns): where a turn has something to read, of what is present, (B, M)."""
         return present.any(dim=1, keepdim=True) if self.joined else present
 

@@ -1,8 +1,7 @@
 """Frozen features of a model that others have trained on public data, from a local folder and without the network."""
 
 import importlib.util
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,18 @@ def describe(values: Array, folder: str) -> Array:
     if not (Path(folder) / "config.json").is_file():
         raise MissingModelError(f"{folder} must hold a transformers model (config.json and weights); it does not.")
     from transformers import AutoModel
+    from transformers.utils import logging
 
-    with _silent():
-        try:
-            model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
-        except (OSError, ValueError) as error:
-            raise MissingModelError(f"{folder} cannot be read as a transformers model: {error}") from error
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # its progress bars and reports belong in nobody's study
+    logging.disable_progress_bar()
+    try:
+        model: Any = AutoModel.from_pretrained(folder, local_files_only=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise MissingModelError(f"{folder} cannot be read as a transformers model: {error}") from error
+    finally:
+        logging.set_verbosity(before)
+        logging.enable_progress_bar()
     if getattr(model.config, "is_encoder_decoder", False):
         model = model.get_encoder()
     else:  # of a model of pictures and text, the half that reads this modality
@@ -59,26 +64,19 @@ def describe(values: Array, folder: str) -> Array:
     return np.concatenate(parts)
 
 
-@contextmanager
-def _silent() -> Iterator[None]:
-    """Keep transformers silent: its progress bars and reports belong in nobody's study."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        logging.enable_progress_bar()
-
-
 def _preparation(model: Any, folder: str, values: Array) -> Callable[[Array], dict[str, Tensor]]:
     """Return what makes the model's inputs of some rows of values."""
     expected = getattr(model, "main_input_name", "input_ids")
     if values.dtype.kind == "U" and expected == "input_ids":
-        return _tokenizer(folder)
+        from transformers import AutoTokenizer
+
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except (OSError, ValueError) as error:
+            raise MissingModelError(f"{folder} must hold the tokenizer of its model: {error}") from error
+        most = min(128, int(tokenizer.model_max_length))
+        options = {"padding": True, "truncation": True, "max_length": most, "return_tensors": "pt"}
+        return lambda rows: dict(tokenizer(rows.tolist(), **options))
     if values.ndim == 3 and values.shape[2] == 1 and expected == "input_values":
         return lambda rows: {"input_values": _each(torch.from_numpy(rows[:, :, 0]).float())}
     if values.ndim == 4 and values.shape[1] == 3 and expected == "pixel_values":
@@ -89,18 +87,6 @@ def _preparation(model: Any, folder: str, values: Array) -> Callable[[Array], di
         f"The model in {folder} takes {expected}, which cannot be made of arrays {values.dtype} {values.shape}: choose "
         "a model of this modality."
     )
-
-
-def _tokenizer(folder: str) -> Callable[[Array], dict[str, Tensor]]:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise MissingModelError(f"{folder} must hold the tokenizer of its model: {error}") from error
-    most = min(128, int(tokenizer.model_max_length))
-    options = {"padding": True, "truncation": True, "max_length": most, "return_tensors": "pt"}
-    return lambda rows: dict(tokenizer(rows.tolist(), **options))
 
 
 def _each(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ release a model, draw the seed from the operating system (``np.random.default_rn
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, overload
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -62,7 +62,6 @@ class PrivacyPlan:
     releases: int = 1
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_claim(epsilon=self.epsilon, delta=self.delta)
         if self.unit not in ("person", "recording"):
             raise OptionError(f"unit must be person or recording, it is {self.unit!r}.")
@@ -129,30 +128,18 @@ class PaidBatch:
     rng: np.random.Generator
     _released: int = field(default=0, init=False)
 
-    @overload
-    def release(self, rows: Array, clip_norm: float) -> Array: ...
+    def release(self, rows: Array, clip_norm: float) -> Array:
+        """Return (D,), the noised sum of (B, D) rows over the expected batch.
 
-    @overload
-    def release(self, rows: Tensor, clip_norm: float) -> Tensor: ...
-
-    def release(self, rows: Array | Tensor, clip_norm: float) -> Array | Tensor:
-        """Return the noised sum of the units' rows over the expected batch.
-
-        Args:
-            rows: (B, D) one row for each unit drawn, zeros where it has nothing to give; each is cut to ``clip_norm``.
-            clip_norm: The most one unit can change the sum (L2).
-
-        Returns:
-            (D,) of the kind given.
+        There is one row for each unit drawn, zeros where it has nothing to give; each is cut to ``clip_norm``, the most
+        that one unit can change the sum (L2).
         """
         if len(rows) != len(self.units):
             raise OptionError(
                 f"A release needs a row for each of the {len(self.units)} {self.plan.unit}s drawn, given {len(rows)}: "
                 "add up the recordings of a person first (person_means), and give zeros where one has nothing."
             )
-        tensor = torch.as_tensor(rows)
-        total = self.add_noise(clip_rows(tensor, clip_norm).sum(dim=0), clip_norm)  # (D,)
-        return total if isinstance(rows, Tensor) else total.numpy()
+        return self.add_noise(clip_rows(torch.from_numpy(rows), clip_norm).sum(dim=0), clip_norm).numpy()
 
     def add_noise(self, total: Tensor, clip_norm: float) -> Tensor:
         """Return a sum of any shape, each unit's part already cut to the norm, noised and over the expected batch."""

@@ -91,9 +91,6 @@ class PrivateSteps:
             rows: The recordings drawn: one for each unit, or any number with ``whose``.
             whose: (R,) to which unit of the batch each recording belongs (``privacy.gather``); a person counts as the
                 mean of the recordings.
-
-        Raises:
-            OptionError: More sums than paid for, or recordings that do not match the units drawn.
         """
         moved, units = self.moved, len(batch.units)
         owner = torch.arange(units) if whose is None else whose

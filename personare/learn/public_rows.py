@@ -75,16 +75,16 @@ class PublicMap:
             return np.asarray(matrix / max(float((scaled @ matrix).std()), 1e-9))
 
         values, vectors = np.linalg.eigh(np.cov(scaled.T).reshape(scaled.shape[1], -1))
-        kept = np.flatnonzero(values > 1e-6 * values[-1])[::-1][:components]
-        matrix = even(vectors[:, kept] * values[kept] ** -0.25)
-        own = scaled.astype(float)
+        principal = np.flatnonzero(values > 1e-6 * values[-1])[::-1][:components]
+        matrix = even(vectors[:, principal] * values[principal] ** -0.25)
+        centered = scaled.astype(float)
         for person in np.unique(subjects):
-            own[subjects == person] -= scaled[subjects == person].mean(axis=0)
-        means = np.stack([own[labels == c].mean(axis=0) for c in np.unique(labels)])  # (C, K)
+            centered[subjects == person] -= scaled[subjects == person].mean(axis=0)
+        means = np.stack([centered[labels == c].mean(axis=0) for c in np.unique(labels)])  # (C, K)
         if count := min(discriminants, len(means) - 1):
             root = vectors * np.sqrt(1 / (np.maximum(values, 0) + _SHRINKAGE))
-            parting = even(root @ np.linalg.svd(means @ root, full_matrices=False)[2][:count].T)
-            matrix = np.concatenate([_WEIGHT * np.sqrt(len(kept) / count) * parting, matrix], axis=1)
+            discriminant = even(root @ np.linalg.svd(means @ root, full_matrices=False)[2][:count].T)
+            matrix = np.concatenate([_WEIGHT * np.sqrt(len(principal) / count) * discriminant, matrix], axis=1)
         return cls(center=center, spread=spread, matrix=matrix)
 
     @classmethod
@@ -139,44 +139,40 @@ class PublicRows:
         """
         maps = {}
         for modality, values in train.arrays.items():
-            there = public.present[modality] if public and modality in public.arrays else np.zeros(0, dtype=bool)
-            if public is None or not there.any():
+            mask = public.present[modality] if public and modality in public.arrays else np.zeros(0, dtype=bool)
+            if public is None or not mask.any():
                 maps[modality] = PublicMap.fixed(describe_public(values[:1]).shape[1])
                 continue
-            kept = public.take(there)
-            given = kept.arrays[modality]
-            rows = [describe_public(given)]
-            if given.ndim == 4 and given.shape[1] == 1 and given.min() >= 0 and given.max() <= _LOUDEST:
-                rows += [describe_public(vary_mel(given, rng=rng)) for _ in range(copies)]
+            people = public.take(mask)
+            spectra = people.arrays[modality]
+            rows = [describe_public(spectra)]
+            if spectra.ndim == 4 and spectra.shape[1] == 1 and spectra.min() >= 0 and spectra.max() <= _LOUDEST:
+                rows += [describe_public(vary_mel(spectra, rng=rng)) for _ in range(copies)]
             maps[modality] = PublicMap.of(
                 np.concatenate(rows),
-                labels=np.tile(kept.labels, len(rows)),
-                subjects=np.tile(kept.subjects, len(rows)),
+                labels=np.tile(people.labels, len(rows)),
+                subjects=np.tile(people.subjects, len(rows)),
                 components=components,
                 discriminants=discriminants,
             )
         return cls(maps=maps, shapes={m: _shape(values) for m, values in train.arrays.items()})
 
     def __call__(self, batch: Batch) -> tuple[list[Array], Array]:
-        """Return rows of length 1 by modality, (N, D) each, zeros where it is missing, and the mask (N, M).
-
-        Raises:
-            DataError: A modality is not in the batch, or has another shape than the model learned from.
-        """
+        """Return rows of length 1 by modality, (N, D) each, zeros where it is missing, and the mask (N, M)."""
         if self._last and self._last[0][0]() is batch:
             return self._last[0][1]
         parts = []
         check_arrays(batch, self.maps)
-        for modality, learned in self.maps.items():
+        for modality, transform in self.maps.items():
             values, present = batch.arrays[modality], batch.present[modality]
             if _shape(values) != self.shapes[modality]:
                 raise DataError(
                     f"{modality} must be as learned from, {self.shapes[modality]}, given {_shape(values)}: read the "
                     "recordings as in training."
                 )
-            rows = np.zeros((len(values), learned.matrix.shape[1]), np.float32)
+            rows = np.zeros((len(values), transform.matrix.shape[1]), np.float32)
             if present.any():
-                rows[present] = learned(describe_public(values[present]))
+                rows[present] = transform(describe_public(values[present]))
             parts.append(rows)
         described = parts, np.stack([batch.present[m] for m in self.maps], axis=1)
         self._last[:] = [(ref(batch), described)]

@@ -89,11 +89,7 @@ class RowCodes:
 
     @classmethod
     def of(cls, batch: Batch) -> "RowCodes":
-        """Learn from the recordings in which each modality is present.
-
-        Raises:
-            DataError: Text, or a modality that too few recordings have.
-        """
+        """Learn from the recordings in which each modality is present; text, and what few have, is refused."""
         check_arrays(batch)
         if not batch.arrays:
             raise DataError("A generator needs at least one modality, none was given: name the tracks to learn from.")
@@ -114,11 +110,7 @@ class RowCodes:
         return {modality: code.normal.grid.shape[1] for modality, code in self.modalities.items()}
 
     def encode(self, batch: Batch) -> Array:
-        """Return (N, K) rows; NaN where a modality is missing.
-
-        Raises:
-            DataError: A modality that was learned from is not in the batch, or has another shape.
-        """
+        """Return (N, K) rows; NaN where a modality is missing."""
         parts = []
         for modality, code in self.modalities.items():
             if modality not in batch.arrays or tuple(batch.arrays[modality].shape[1:]) != code.shape:

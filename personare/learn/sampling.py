@@ -43,11 +43,7 @@ class Population:
     def labels(
         self, people: int, recordings: int, labels: Array | None, *, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """Return the classes asked for, or drawn, and which synthetic person each recording is of; both (N,).
-
-        Raises:
-            OptionError: Nobody is asked for, or classes that were not learned.
-        """
+        """Return the classes asked for, or drawn, and which synthetic person each recording is of; both (N,)."""
         if people < 1 or recordings < 1:
             raise OptionError(f"At least one person with one recording can be made up, asked: {people}, {recordings}.")
         whose = np.repeat(np.arange(people), recordings)
@@ -126,12 +122,7 @@ def check_group(train: Batch, *, fewest: int) -> None:
 
 
 def check_public(train: Batch, public: Batch | None, *, fewest: int = 1) -> Batch:
-    """Return the public recordings that ranges, scaling and directions come from under differential privacy.
-
-    Raises:
-        OptionError: There are none.
-        DataError: They have other classes or modalities than the group, or are of too few people.
-    """
+    """Return the public recordings that ranges, scaling and directions come from under differential privacy."""
     if public is None:
         raise OptionError(
             "Differential privacy needs public recordings, for ranges, scaling and directions: taken from the people "

@@ -45,10 +45,6 @@ class Adversarial:
     **Source**: Y. Ganin, V. Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015,
     arXiv:1409.7495 (reversal, and its slow start); B. Srivastava, A. Bellet, M. Tommasi, E. Vincent,
     "Privacy-preserving adversarial representation learning in ASR", Interspeech 2019, arXiv:1911.04913.
-
-    Example:
-        >>> Adversarial(strength=2.0).kind
-        'alternating'
     """
 
     kind: Literal["reversal", "alternating"] = "alternating"
@@ -62,7 +58,6 @@ class Adversarial:
     epochs: Count = 40
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def fit(
@@ -80,31 +75,33 @@ class Adversarial:
         x, labels, owner = torch.from_numpy(front(train)), torch.from_numpy(train.labels), torch.from_numpy(whose)
         weights, widths = class_weights(train.labels, len(train.classes)), torch.tensor(front.widths)
 
-        def loss(rows: Tensor, gone: float) -> Tensor:
+        def loss(rows: Tensor, progress: float) -> Tensor:
             hidden = torch.rand(len(rows), len(widths)) < self.modality_dropout  # (B, M)
             hidden &= ~hidden.all(dim=1, keepdim=True)
             code = net.encode(x[rows].masked_fill(hidden.repeat_interleave(widths, dim=1), 0))  # (B, size)
             read = nn.functional.cross_entropy(net.read(code), labels[rows], weights)
-            kept = read + self.reconstruction * nn.functional.mse_loss(net.decoder(code), x[rows])
+            task_loss = read + self.reconstruction * nn.functional.mse_loss(net.decoder(code), x[rows])
             if self.kind == "reversal":  # one loss of both, whose gradient is reversed before it reaches the encoder
-                ramp = 2 / (1 + math.exp(-10 * gone)) - 1
-                named = adversary(_Reverse.apply(code, self.strength * ramp))  # type: ignore[no-untyped-call]
-                return kept + nn.functional.cross_entropy(named, owner[rows])
+                ramp = 2 / (1 + math.exp(-10 * progress)) - 1
+                identity_logits = adversary(_Reverse.apply(code, self.strength * ramp))  # type: ignore[no-untyped-call]
+                return task_loss + nn.functional.cross_entropy(identity_logits, owner[rows])
             for _ in range(self.rounds):  # the adversary catches up before the encoder evades it
                 catch_up.zero_grad()
                 nn.functional.cross_entropy(adversary(code.detach()), owner[rows]).backward()  # type: ignore[no-untyped-call]
                 catch_up.step()
             uneven = -nn.functional.log_softmax(adversary(code), dim=1).mean()
-            return kept + self.strength * uneven
+            return task_loss + self.strength * uneven
 
-        others, right = torch.from_numpy(front(validation)), torch.from_numpy(validation.labels)
-        judged: list[float] = []
+        rows_validation, labels_validation = torch.from_numpy(front(validation)), torch.from_numpy(validation.labels)
+        judgments: list[float] = []
 
         @torch.inference_mode()
         def judge() -> float:
-            judged.append(float(nn.functional.cross_entropy(net.read(net.encode(others)), right)))
+            judgments.append(
+                float(nn.functional.cross_entropy(net.read(net.encode(rows_validation)), labels_validation))
+            )
             # the first epochs, before the adversary has learned anything, look best: only the last third may be kept
-            return judged[-1] if len(judged) > min(2 * self.epochs // 3, self.epochs - 1) else math.inf
+            return judgments[-1] if len(judgments) > min(2 * self.epochs // 3, self.epochs - 1) else math.inf
 
         train_rows(
             nn.ModuleList([net, adversary] if self.kind == "reversal" else [net]),

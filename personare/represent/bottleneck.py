@@ -60,7 +60,6 @@ class Bottleneck:
     epochs: Count = 30
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     @property
@@ -82,7 +81,7 @@ class Bottleneck:
         with seeded(rng):
             net = Variational(len(train.classes), size=self.size)
 
-        def loss(rows: Tensor, gone: float) -> Tensor:
+        def loss(rows: Tensor, progress: float) -> Tensor:
             answers, rate = net(x[rows])
             return torch.add(nn.functional.cross_entropy(answers, labels[rows]), rate, alpha=self.beta)
 
@@ -117,8 +116,8 @@ class LinearReader:
         rows = front(train).astype(float)
 
         def recall(reader: LogisticRegression) -> float:
-            right = reader.predict(front(validation)) == validation.labels
-            return float(np.mean([right[validation.labels == c].mean() for c in np.unique(validation.labels)]))
+            correct = reader.predict(front(validation)) == validation.labels
+            return float(np.mean([correct[validation.labels == c].mean() for c in np.unique(validation.labels)]))
 
         readers = [
             LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000).fit(rows, train.labels)
@@ -179,13 +178,13 @@ class Variational(SavedNetwork):
         """Return (B, size), drawn, and the rate of each row in nats: without the noise it would be no bound."""
         mean, log_variance = self.encode(x).chunk(2, dim=1)
         log_variance = log_variance.clamp(-8, 4)
-        drawn = mean + (log_variance / 2).exp() * torch.randn(mean.shape)
-        return drawn, 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
+        sample = mean + (log_variance / 2).exp() * torch.randn(mean.shape)
+        return sample, 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits (B, C), and the mean rate."""
-        drawn, rate = self.release(x)
-        return self.read(drawn), rate.mean()
+        sample, rate = self.release(x)
+        return self.read(sample), rate.mean()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,17 +34,12 @@ class Leace:
     **Source**: N. Belrose, D. Schneider-Joseph, S. Ravfogel, R. Cotterell, E. Raff, S. Biderman, "LEACE: Perfect
     linear concept erasure in closed form", NeurIPS 2023, arXiv:2306.03819. Shrinkage and the choice of the strongest
     directions are ours.
-
-    Example:
-        >>> Leace(shrinkage=0.1).directions is None
-        True
     """
 
     shrinkage: Share = 0.05
     directions: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.directions is not None and self.directions < 1:
             raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")
@@ -62,20 +57,20 @@ class Leace:
         covariance = np.cov(rows, rowvar=False, bias=True).reshape(len(mean), -1)  # (D, D)
         round_one = np.eye(len(mean)) * np.trace(covariance) / len(mean)
         values, vectors = eigh((1 - self.shrinkage) * covariance + self.shrinkage * round_one)
-        there = values > 1e-10 * max(values[-1], 1e-300)
-        root = np.sqrt(np.where(there, values, 1))
+        mask = values > 1e-10 * max(values[-1], 1e-300)
+        root = np.sqrt(np.where(mask, values, 1))
         # what makes the (shrunk) covariance round, and its inverse, (D, D)
-        whiten, color = (vectors * (there / root)) @ vectors.T, (vectors * (there * root)) @ vectors.T
+        whiten, color = (vectors * (mask / root)) @ vectors.T, (vectors * (mask * root)) @ vectors.T
         # an orthonormal basis of the directions in which people differ, the strongest first
         left, strength, _ = np.linalg.svd(whiten @ (rows - mean).T @ concept / len(rows), full_matrices=False)
         size = int((strength > 1e-8 * max(float(strength[0]), 1e-300)).sum())
-        kept = left[:, : size if self.directions is None else min(size, self.directions)]
-        if kept.shape[1] >= (rank := int(np.linalg.matrix_rank(rows - mean))):
+        basis = left[:, : size if self.directions is None else min(size, self.directions)]
+        if basis.shape[1] >= (rank := int(np.linalg.matrix_rank(rows - mean))):
             raise DataError(
                 f"{len(people)} people differ in {size} directions, and the recordings have only {rank}: nothing "
                 "would be left. Describe recordings by more numbers, or set directions lower."
             )
-        return Eraser(front=front, mean=mean, out=color @ kept, into=kept.T @ whiten, complete=kept.shape[1] == size)
+        return Eraser(front=front, mean=mean, out=color @ basis, into=basis.T @ whiten, complete=basis.shape[1] == size)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,10 +30,6 @@ class Noise:
 
     **Source**: B. Balle, Y.-X. Wang, "Improving the Gaussian mechanism for differential privacy", ICML 2018,
     arXiv:1805.06530; the sensitivity is twice the norm, as any recording may stand in for any other.
-
-    Example:
-        >>> Noise(epsilon=4.0).delta
-        1e-05
     """
 
     epsilon: float = 8.0
@@ -41,7 +37,6 @@ class Noise:
     norm: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_claim(epsilon=self.epsilon, delta=self.delta)
         check_options(self)
 

@@ -23,16 +23,11 @@ class Pretrained:
 
     Attributes:
         folders: Folder of a local transformers model by modality; other modalities are left out.
-
-    Example:
-        >>> Pretrained(folders={"text": "models/bert"}).folders
-        {'text': 'models/bert'}
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options."""
         if not self.folders or not all(self.folders.values()):
             raise OptionError("folders must name the folder of a transformers model for at least one modality.")
 

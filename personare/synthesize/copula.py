@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from personare.core.options import Share, check_options
 from personare.core.types import Batch
 from personare.learn.mixed_effects import MixedEffects, root
 from personare.learn.sampling import Population, RecordingSampler, check_group, complete_rows
@@ -20,7 +21,7 @@ class Copula:
     privacy. Series go through the same codes as for other generators (``learn.row_codes``).
 
     Attributes:
-        shrinkage: Share of the correlations of all classes in those of each, in [0, 1].
+        shrinkage: Share of the correlations of all classes in those of each.
 
     **Source**: R. Nelsen, "An introduction to copulas", Springer 2006, doi:10.1007/0-387-28678-0; as a synthesizer
     N. Patki, R. Wedge, K. Veeramachaneni, "The synthetic data vault", DSAA 2016, doi:10.1109/DSAA.2016.49 (the idea;
@@ -33,7 +34,11 @@ class Copula:
 
     makes_texts: ClassVar[bool] = False
 
-    shrinkage: float = 0.5
+    shrinkage: Share = 0.5
+
+    def __post_init__(self) -> None:
+        """Check the option."""
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

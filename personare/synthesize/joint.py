@@ -1,4 +1,4 @@
-"""Makes people up whose voice, face and body belong together: a class, a person and a moment in one space."""
+"""Makes people up whose voice, face and body belong together: a class, a person and a moment in one latent space."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import OptionError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Batch
 from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects, fit_privately
@@ -49,19 +50,18 @@ class Joint:
 
     epsilon: float | None = None
     delta: float = 1e-5
-    directions: int = 16
+    directions: Count = 16
     hold_out: bool = False
 
     def __post_init__(self) -> None:
         """Check the options."""
+        check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
             if self.hold_out:
                 raise OptionError(
                     "Who is rare must not be looked for under differential privacy, which bounds everybody."
                 )
-        if self.directions < 1:
-            raise OptionError(f"directions must be at least 1, it is {self.directions}.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.errors import OptionError
+from personare.core.options import Count, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
 from personare.learn.loop import descend, seeded, shuffled
@@ -60,23 +60,20 @@ class Mvtcae:
 
     makes_texts: ClassVar[bool] = False
 
-    epochs: int = 200
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    width: int = 128
-    latent: int = 16
-    alpha: float = 0.8
-    beta: float = 1.0
+    epochs: Count = 200
+    batch_size: Count = 128
+    learning_rate: Positive = 2e-3
+    width: Count = 128
+    latent: Count = 16
+    alpha: PartShare = 0.8
+    beta: Positive = 1.0
     epsilon: float | None = None
     delta: float = 1e-5
-    clip_norm: float = 1.0
+    clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if min(self.epochs, self.batch_size, self.width, self.latent) < 1 or not self.learning_rate > 0:
-            raise OptionError("epochs, batch_size, width and latent must be at least 1, learning_rate above 0.")
-        if not 0 <= self.alpha < 1 or not self.beta > 0:
-            raise OptionError(f"alpha must be in [0, 1) and beta above 0, they are {self.alpha} and {self.beta}.")
+        check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
 

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.errors import OptionError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Batch
 from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects
@@ -50,15 +51,16 @@ class PrivateEvolution:
     makes_texts: ClassVar[bool] = False
 
     candidates: int = 60
-    rounds: int = 4
-    directions: int = 16
+    rounds: Count = 4
+    directions: Count = 16
     epsilon: float | None = None
     delta: float = 1e-5
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.candidates < 2 or self.rounds < 1 or self.directions < 1:
-            raise OptionError("candidates must be at least 2, rounds and directions at least 1.")
+        check_options(self)
+        if self.candidates < 2:
+            raise OptionError(f"candidates must be at least 2, it is {self.candidates}.")
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
@@ -71,29 +72,25 @@ class Trajectories:
     """
 
     longest: int | None = None
-    latent: int = 8
-    hidden: int = 64
-    profiles: int = 8
-    dropout: float = 0.2
-    beta: float = 0.5
-    steps: int = 400
-    batch_size: int = 16
-    learning_rate: float = 5e-3
-    weight_decay: float = 1e-2
-    holders: int = 1
+    latent: Count = 8
+    hidden: Count = 64
+    profiles: Count = 8
+    dropout: PartShare = 0.2
+    beta: NotNegative = 0.5
+    steps: Count = 400
+    batch_size: Count = 16
+    learning_rate: Positive = 5e-3
+    weight_decay: NotNegative = 1e-2
+    holders: Count = 1
     epsilon: float | None = None
     delta: float = 1e-3
-    clip_norm: float = 1.0
+    clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         """Check the options."""
-        sizes = ("latent", "hidden", "profiles", "steps", "batch_size", "holders")
-        if wrong := [name for name in sizes if getattr(self, name) < 1]:
-            raise OptionError(f"{', '.join(wrong)} must be at least 1.")
+        check_options(self)
         if self.longest is not None and self.longest < 2:
             raise OptionError(f"longest must be at least 2 visits, it is {self.longest}.")
-        if not 0 <= self.dropout < 1 or self.beta < 0 or not self.learning_rate > 0:
-            raise OptionError("dropout must be in [0, 1), beta at least 0 and learning_rate above 0.")
         if self.epsilon is not None and self.longest is None:
             raise OptionError(
                 "Under differential privacy longest must be given, a public number of visits: the longest history of "
@@ -105,11 +102,7 @@ class Trajectories:
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "TrajectorySampler":
-        """Learn from the people of ``train``; see ``core.protocols.Generator``.
-
-        Raises:
-            DataError: Too few people, several histories of one person, or rows that are no visits.
-        """
+        """Learn from the people of ``train``, one history of each; see ``core.protocols.Generator``."""
         rows, columns = histories(train)
         check_group(train, fewest=_FEWEST)
         if len(set(train.subjects.tolist())) != len(train):
@@ -137,6 +130,11 @@ class Trajectories:
                 raise DataError("Public histories must have the columns and classes of the others: read them alike.")
             everybody, apart = _tensors(public_rows, public, longest), torch.arange(len(public)) % _HELD == 0
             base, held = ({name: values[part] for name, values in everybody.items()} for part in (~apart, apart))
+        plan, n, size = None, len(train), min(self.batch_size, len(train))
+        if self.epsilon is not None:
+            plan = PrivacyPlan(
+                epsilon=self.epsilon, delta=self.delta, unit="person", units=n, expected_batch=size, steps=self.steps
+            )
         sizes = {"latent": self.latent, "hidden": self.hidden, "profiles": self.profiles}
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), **sizes, dropout=self.dropout)
@@ -145,16 +143,7 @@ class Trajectories:
                 population = Population.of(source)
                 prior = fitted_latents(*net.encode(base["rows"], base["label"]), rng=rng)
                 net.calibrate(base["rows"], base["label"], prior, rng=rng)
-            if self.epsilon is not None:
-                n, size = len(train), min(self.batch_size, len(train))
-                plan = PrivacyPlan(
-                    epsilon=self.epsilon,
-                    delta=self.delta,
-                    unit="person",
-                    units=n,
-                    expected_batch=size,
-                    steps=self.steps,
-                )
+            if plan:
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing

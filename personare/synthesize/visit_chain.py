@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import NotNegative, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, VisitColumns, histories
 from personare.learn.sampling import Population, check_group
@@ -32,12 +32,11 @@ class VisitChain:
         0.1
     """
 
-    smoothing: float = 0.1
+    smoothing: NotNegative = 0.1
 
     def __post_init__(self) -> None:
         """Check the option."""
-        if not self.smoothing >= 0:
-            raise OptionError(f"smoothing must be at least 0, it is {self.smoothing}.")
+        check_options(self)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -29,10 +29,6 @@ class Forest:
         class_weights: Rare classes count more, each as much in total.
 
     **Source:** L. Breiman, Machine Learning 2001, doi:10.1023/A:1010933404324, as scikit-learn has it.
-
-    Example:
-        >>> Forest(trees=50).leaf
-        2
     """
 
     trees: Count = 300
@@ -40,7 +36,6 @@ class Forest:
     class_weights: bool = False
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
 
     def fit(
@@ -60,13 +55,13 @@ class Forest:
         parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "left", "right", "votes")}
         roots, start = [], 0
         for tree in (estimator.tree_ for estimator in forest.estimators_):
-            leaf, own = tree.children_left < 0, start + np.arange(tree.node_count)
+            leaf, position = tree.children_left < 0, start + np.arange(tree.node_count)
             votes = np.zeros((tree.node_count, len(train.classes)), dtype=np.float32)
             votes[:, forest.classes_] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
             parts["feature"].append(np.where(leaf, 0, tree.feature).astype(np.int32))
             parts["threshold"].append(tree.threshold)
-            parts["left"].append(np.where(leaf, own, start + tree.children_left).astype(np.int32))
-            parts["right"].append(np.where(leaf, own, start + tree.children_right).astype(np.int32))
+            parts["left"].append(np.where(leaf, position, start + tree.children_left).astype(np.int32))
+            parts["right"].append(np.where(leaf, position, start + tree.children_right).astype(np.int32))
             parts["votes"].append(votes)
             roots.append(start)
             start += tree.node_count
@@ -102,9 +97,9 @@ class ForestPredictor:
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        likely = softmax(self.logits(batch) / self.temperature, axis=1)
-        there = np.any([batch.present[m] for m in self.modalities], axis=0)
-        return np.where(there[:, None], likely, 1 / len(self.classes))
+        probabilities = softmax(self.logits(batch) / self.temperature, axis=1)
+        mask = np.any([batch.present[m] for m in self.modalities], axis=0)
+        return np.where(mask[:, None], probabilities, 1 / len(self.classes))
 
     def logits(self, batch: Batch) -> Array:
         """Return the logarithm of the trees' mean vote, (N, C), before it is calibrated."""
@@ -122,9 +117,9 @@ class ForestPredictor:
             place = np.tile(self.nodes["roots"], (len(rows), 1))  # (N, trees)
             while True:  # every recording walks down every tree at once
                 right = rows[every, self.nodes["feature"][place]] > self.nodes["threshold"][place]
-                further = np.where(right, self.nodes["right"][place], self.nodes["left"][place])
-                if np.array_equal(further, place):
+                following = np.where(right, self.nodes["right"][place], self.nodes["left"][place])
+                if np.array_equal(following, place):
                     break
-                place = further
+                place = following
             votes.append(np.asarray(self.nodes["votes"][place].mean(axis=1), dtype=np.float64))
         return np.log(np.concatenate(votes) + 1e-3)  # no class is impossible

@@ -16,10 +16,6 @@ class Joint(PrivateNetworkLearner):
 
     **Guarantee:** with ``epsilon``, the model is (epsilon, delta)-differentially private for one ``unit``; scaling and
     calibration then come from ``public`` recordings or constants, and ``validation`` is not looked at.
-
-    Example:
-        >>> Joint(epochs=5).epsilon is None
-        True
     """
 
     def fit(

@@ -45,7 +45,6 @@ class LateFusion(PrivateNetworkLearner):
     shares: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options."""
         super().__post_init__()
         if (self.weights == "fixed") != bool(self.shares):
             raise OptionError(
@@ -62,11 +61,11 @@ class LateFusion(PrivateNetworkLearner):
             if set(self.shares) != set(train.arrays):
                 raise OptionError(f"shares must name {', '.join(train.arrays)}, they name {', '.join(self.shares)}.")
             fusion = Fusion(rule="fixed", pool=self.pool, shares=tuple(self.shares[m] for m in train.arrays))
-        others = self.calibration(train, validation, public)
-        if stacked and not len(others):
+        calibration = self.calibration_batch(train, validation, public)
+        if stacked and not len(calibration):
             raise OptionError("Stacked weights are fitted on validation people (public ones under epsilon): give some.")
         people = (train, validation, public)
         if self.private:
             return self.fit_network(*people, shape="separate", rng=rng, fusion=fusion, stacked=stacked)
-        alone = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
-        return assemble(alone, fusion).calibrated(others, stacked=stacked)
+        predictors = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
+        return assemble(predictors, fusion).calibrated(calibration, stacked=stacked)

@@ -36,10 +36,6 @@ class Mla(NetworkLearner):
     **Source:** Zhang, Yoon, Bansal, Yao, CVPR 2024, arXiv:2311.10707; projection: Zeng et al., Nature Machine
     Intelligence 2019, doi:10.1038/s42256-019-0080-x. Ours: entropy per recording (the code takes it over the batch),
     P symmetric and not rescaled, GroupNorm, early stopping on validation people.
-
-    Example:
-        >>> Mla(variant="code").variant
-        'code'
     """
 
     variant: Literal["paper", "code", "owm_self"] = "paper"
@@ -76,7 +72,7 @@ class _Projection:
         self.own = own
         self.p = torch.eye(width)
 
-    def __call__(self, net: Network, rows: Rows, turn: int, gone: float) -> None:
+    def __call__(self, net: Network, rows: Rows, turn: int, progress: float) -> None:
         present = rows["present"][:, turn]
         gradient = net.head(turn).weight.grad
         if gradient is None or not present.any():
@@ -85,6 +81,6 @@ class _Projection:
         with torch.no_grad():
             h = net.encoders[turn](net.inputs(rows)[turn][present]).mean(dim=0)
             along = self.p @ h  # (width,)
-            self.p = self.p - torch.outer(along, along) / (0.1 ** (gone + 1) + h @ along)
+            self.p = self.p - torch.outer(along, along) / (0.1 ** (progress + 1) + h @ along)
             # the paper guards what the previous turn, another modality, has written: P without this turn's features
             gradient.copy_(gradient @ (self.p if self.own else before))

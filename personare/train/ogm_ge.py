@@ -27,10 +27,6 @@ class OgmGe(NetworkLearner):
 
     **Source:** Peng, Wei, Deng, Wang, Hu, CVPR 2022, arXiv:2203.15332. For more than two modalities each is compared
     with the mean of the others; all weights of an encoder are slowed, not convolutions alone.
-
-    Example:
-        >>> OgmGe(alpha=0.3).noise
-        True
     """
 
     alpha: NotNegative = 0.3
@@ -43,7 +39,7 @@ class OgmGe(NetworkLearner):
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
         return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=self._slow)
 
-    def _slow(self, net: Network, rows: Rows, turn: int, gone: float) -> None:
+    def _slow(self, net: Network, rows: Rows, turn: int, progress: float) -> None:
         for encoder, pace in zip(net.encoders, _paces(net, rows, self.alpha), strict=True):
             for weights in encoder.parameters():
                 if weights.grad is not None and weights.ndim > 1:  # not biases and norms, as published
@@ -58,8 +54,8 @@ def _paces(net: Network, rows: Rows, alpha: float) -> Tensor:
     parts = net.represent(rows)[:, : count * width].reshape(-1, count, width)  # (B, M, width)
     weights = head.weight[:, : count * width].reshape(-1, count, width)  # (C, M, width)
     logits = torch.einsum("bmw,cmw->bmc", parts, weights) + head.bias / count
-    right = logits.softmax(dim=2)[torch.arange(len(parts)), :, rows["labels"]] * rows["present"]  # (B, M)
-    scores = right.sum(dim=0)
-    others = (scores.sum() - scores) / max(1, count - 1)
-    ahead = torch.where(others > 0, scores / others.clamp(min=1e-9), 1.0)
+    likelihood = logits.softmax(dim=2)[torch.arange(len(parts)), :, rows["labels"]] * rows["present"]  # (B, M)
+    scores = likelihood.sum(dim=0)
+    rivals = (scores.sum() - scores) / max(1, count - 1)
+    ahead = torch.where(rivals > 0, scores / rivals.clamp(min=1e-9), 1.0)
     return torch.where(ahead > 1, 1 - torch.tanh(alpha * ahead), 1.0)

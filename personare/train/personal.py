@@ -27,10 +27,6 @@ class Personal(PrivateNetworkLearner):
 
     **Source:** Jain et al., Differentially private model personalization, NeurIPS 2021. Ours: the head is a logistic
     regression drawn towards the shared head (maximum a posteriori).
-
-    Example:
-        >>> Personal(pull=3.0).epsilon is None
-        True
     """
 
     pull: Positive = 3.0
@@ -88,9 +84,9 @@ class PersonalPredictor:
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
         head = self.shared_head if self._head is None else self._head
-        likely = softmax((self.represent(batch) @ head[:-1] + head[-1]) / self._temperature, axis=1)
-        there = np.any([batch.present[m] for m in self.base.encodings], axis=0)
-        return np.where(there[:, None], likely, 1 / len(self.classes))
+        probabilities = softmax((self.represent(batch) @ head[:-1] + head[-1]) / self._temperature, axis=1)
+        mask = np.any([batch.present[m] for m in self.base.encodings], axis=0)
+        return np.where(mask[:, None], probabilities, 1 / len(self.classes))
 
     def adapt(self, batch: Batch) -> "PersonalPredictor":
         """Return the predictor of one person, its head fitted to a few of their labelled recordings."""
@@ -99,14 +95,14 @@ class PersonalPredictor:
                 f"A personal head is fitted to recordings of one person, given those of {len(set(batch.subjects))}."
             )
         rows = np.hstack([self.represent(batch), np.ones((len(batch), 1))]).astype(np.float64)
-        right = np.eye(len(self.classes))[batch.labels]
+        targets = np.eye(len(self.classes))[batch.labels]
         shared, scale = self.shared_head, self._temperature
 
         def cost(flat: Array) -> tuple[float, Array]:
             change = flat.reshape(shared.shape)
             logs = log_softmax(rows @ (shared + change) / scale, axis=1)
-            gradient = rows.T @ (np.exp(logs) - right) / scale + self.pull * change
-            return float(-(right * logs).sum() + 0.5 * self.pull * np.square(change).sum()), gradient.ravel()
+            gradient = rows.T @ (np.exp(logs) - targets) / scale + self.pull * change
+            return float(-(targets * logs).sum() + 0.5 * self.pull * np.square(change).sum()), gradient.ravel()
 
         best = minimize(cost, np.zeros(shared.size), jac=True, method="L-BFGS-B")
         return replace(self, _head=shared + best.x.reshape(shared.shape))

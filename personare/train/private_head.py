@@ -54,10 +54,6 @@ class PrivateHead:
     **Source:** F. Tramer, D. Boneh, ICLR 2021, arXiv:2011.11660 (fixed features and a linear head); the paid mean, and
     directions learned from varied public people, are ours, and so are
     answers softened by the known noise.
-
-    Example:
-        >>> PrivateHead(epsilon=1.0, unit="recording").steps
-        20
     """
 
     solver: Literal["logistic", "least_squares"] = "logistic"
@@ -74,7 +70,6 @@ class PrivateHead:
     unit: Literal["person", "recording"] = "person"
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)
@@ -84,8 +79,8 @@ class PrivateHead:
     ) -> "HeadPredictor":
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
         check(train, validation)
-        made = self.fit_many(train, np.ones((1, len(train)), dtype=bool), rng=rng, public=public)[0]
-        return made if self.epsilon is not None else made.calibrated(validation)
+        predictor = self.fit_many(train, np.ones((1, len(train)), dtype=bool), rng=rng, public=public)[0]
+        return predictor if self.epsilon is not None else predictor.calibrated(validation)
 
     def fit_many(
         self, train: Batch, inside: Array, *, rng: np.random.Generator, public: Batch | None = None
@@ -211,22 +206,22 @@ def _centers(
         mean = units.mean(dim=0).numpy()
     else:
         (batch,) = plan.batches(rng, present=len(units))
-        mean = batch.release(units, 1.0).numpy()
-    there = mean[-len(parts) :]
+        mean = batch.release(units.numpy(), 1.0)
+    presence = mean[-len(parts) :]
     sums = np.split(mean[: -len(parts)], np.cumsum([part.shape[1] for part in parts])[:-1])
     # Where a modality is rare its mean is mostly noise: it is then drawn to zero
-    return [s / max(float(share), 0.1 / math.sqrt(2 * len(parts))) for s, share in zip(sums, there, strict=True)]
+    return [s / max(float(share), 0.1 / math.sqrt(2 * len(parts))) for s, share in zip(sums, presence, strict=True)]
 
 
 def head_features(parts: Sequence[Array], present: Array, centers: Sequence[Array]) -> Array:
     """Return rows moved by the means and of one length, and, of several modalities, bits of what is there."""
     share = _LENGTH / math.sqrt(len(parts))
-    moved = [
-        unit_rows(part - center) * there[:, None] * share
-        for part, center, there in zip(parts, centers, present.T, strict=True)
+    centered = [
+        unit_rows(part - center) * mask[:, None] * share
+        for part, center, mask in zip(parts, centers, present.T, strict=True)
     ]
     bits = [_MASK * share * present] if len(parts) > 1 else []
-    return np.concatenate([*moved, *bits], axis=1).astype(np.float32)
+    return np.concatenate([*centered, *bits], axis=1).astype(np.float32)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,10 +264,10 @@ class HeadPredictor:
         rows = head_features(parts, present, self.centers)
         ends = np.cumsum([part.shape[1] for part in parts])
         spans = [slice(end - part.shape[1], end) for end, part in zip(ends, parts, strict=True)]
-        apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
-        apart = (apart + 1e-9) * present
-        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1e-12)
-        return {m: apart[:, i] for i, m in enumerate(self.describe.maps)}
+        spans_apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
+        spans_apart = (spans_apart + 1e-9) * present
+        spans_apart /= np.maximum(spans_apart.sum(axis=1, keepdims=True), 1e-12)
+        return {m: spans_apart[:, i] for i, m in enumerate(self.describe.maps)}
 
     def calibrated(self, validation: Batch) -> "HeadPredictor":
         """Return the same with a temperature fitted to people it did not learn from."""

@@ -21,10 +21,6 @@ class Unimodal(PrivateNetworkLearner):
 
     Attributes:
         modality: Which; empty for the one with the best recall (mean over classes) on validation people.
-
-    Example:
-        >>> Unimodal(modality="audio", epochs=5).modality
-        'audio'
     """
 
     modality: str = ""
@@ -43,10 +39,10 @@ class Unimodal(PrivateNetworkLearner):
                 "under differential privacy."
             )
         people = (train, validation, public)
-        made = [self.fit_network(*people, shape="separate", rng=rng, only=name) for name in names]
+        predictors = [self.fit_network(*people, shape="separate", rng=rng, only=name) for name in names]
 
         def recall(predictor: NetworkPredictor) -> float:
-            right = predictor(validation).argmax(axis=1) == validation.labels
-            return float(np.mean([right[validation.labels == c].mean() for c in np.unique(validation.labels)]))
+            correct = predictor(validation).argmax(axis=1) == validation.labels
+            return float(np.mean([correct[validation.labels == c].mean() for c in np.unique(validation.labels)]))
 
-        return made[0] if len(made) == 1 else max(made, key=recall)
+        return predictors[0] if len(predictors) == 1 else max(predictors, key=recall)

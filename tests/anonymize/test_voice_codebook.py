@@ -9,7 +9,7 @@ from voices import changed, made_up_voice, named, takes
 from personare.anonymize.voice_codebook import VoiceCodebook, _cepstra, _magnitudes
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
-from personare.features import audio
+from personare.features.functionals import describe
 from personare.features.resynthesis import nearest
 
 
@@ -68,7 +68,7 @@ def test_guarantee_the_sound_is_spelled_with_the_codebook():
 def test_guarantee_pitch_is_not_used():
     voice = made_up_voice(1)
     before, after = (
-        np.isfinite(audio.describe(s, ["prosody"])["prosody"][:, 0]).mean()
+        np.isfinite(describe(s, ["prosody"])["prosody"][:, 0]).mean()
         for s in (voice, fitted()(voice, rng=np.random.default_rng(0)))
     )
     assert before > 0.5
@@ -77,10 +77,10 @@ def test_guarantee_pitch_is_not_used():
 
 def test_a_larger_codebook_keeps_more():
     voice = made_up_voice(2, 5)
-    original = audio.describe(voice, ["mfcc"])["mfcc"][:, :12]
+    original = describe(voice, ["mfcc"])["mfcc"][:, :12]
     errors = []
     for size in (2, 64):
-        new = audio.describe(fitted(size=size)(voice, rng=np.random.default_rng(0)), ["mfcc"])["mfcc"][:, :12]
+        new = describe(fitted(size=size)(voice, rng=np.random.default_rng(0)), ["mfcc"])["mfcc"][:, :12]
         errors.append(np.median(np.linalg.norm(new - original, axis=1)))
     assert errors[1] < 0.8 * errors[0]
 

@@ -8,6 +8,7 @@ from voices import changed, made_up_voice, named, takes
 from personare.anonymize.voice_mcadams import VoiceMcadams
 from personare.core.types import Signal
 from personare.features import audio
+from personare.features.functionals import describe
 
 
 def ringing(hertz, rate_hz=16000):
@@ -39,7 +40,7 @@ def test_guarantee_nothing_above_8_khz_leaves():
 def test_pitch_and_timing_stay():
     voice = made_up_voice(seconds=2)
     new = VoiceMcadams(alpha=0.8)(voice, rng=np.random.default_rng(0))
-    before, after = (audio.describe(s, ["prosody"])["prosody"] for s in (voice, new))
+    before, after = (describe(s, ["prosody"])["prosody"] for s in (voice, new))
     both = np.isfinite(before[:, 0]) & np.isfinite(after[:, 0])
     assert both.mean() > 0.4
     assert np.median(after[both, 0] / before[both, 0]) == pytest.approx(1, abs=0.02)

@@ -8,10 +8,11 @@ from personare.anonymize.voice_understudy import VoiceUnderstudy, _eraser, _fram
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
+from personare.features.functionals import describe
 
 
 def pitch(speech: Signal) -> float:
-    return float(np.nanmedian(audio.describe(speech, ["prosody"])["prosody"][:, 0]))
+    return float(np.nanmedian(describe(speech, ["prosody"])["prosody"][:, 0]))
 
 
 @pytest.fixture(scope="module")

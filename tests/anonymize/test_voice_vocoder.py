@@ -5,12 +5,12 @@ import pytest
 from voices import PEOPLE, changed, made_up_voice, named, takes
 
 from personare.anonymize.voice_vocoder import VoiceVocoder
-from personare.features import audio
 from personare.features.acoustics import formants, logmel
+from personare.features.functionals import describe
 
 
 def heard(signal):
-    views = audio.describe(signal, ["prosody"])["prosody"]
+    views = describe(signal, ["prosody"])["prosody"]
     return views[:, 0], views[:, 1]
 
 

@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
 from personare.core.types import Signal
-from personare.features import audio
+from personare.features.functionals import describe
 
 RATE_HZ = 16000
 VOWELS_HZ = ((750, 1250, 2500), (300, 2200, 2900), (350, 800, 2400), (500, 1700, 2500), (600, 1000, 2500))
@@ -58,7 +58,7 @@ def named(
 
 
 def _cepstra(speech: Signal) -> np.ndarray:
-    views = audio.describe(speech, ["mfcc", "prosody"])
+    views = describe(speech, ["mfcc", "prosody"])
     level = views["prosody"][:, 1]
     return views["mfcc"][level > level.max() - 40].astype(float)
 

@@ -54,7 +54,7 @@ def test_members_score_higher(name):
 def test_it_names_its_source(name):
     method = registry.load(FOLDER, name)
     assert "**Source**" in inspect.getdoc(method)
-    assert method.modality == "model"
+    assert method.kinds == ("model",)
 
 
 OPTIONS = [(name, {}) for name in NAMES] + [

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import pytest
@@ -106,3 +106,22 @@ def test_weights_that_cannot_be_read_or_written(tmp_path):
         load_weights(tmp_path / "bad.safetensors")
     with pytest.raises(DataError, match="cannot be written"):
         save_weights(tmp_path / "absent" / "w.safetensors", {"a": np.zeros(1)}, {})
+
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True)
+class Sampler(Generic[Model]):
+    model: Model
+    count: int
+
+
+def test_a_class_with_a_parameter_is_built_with_it():
+    class Generator:
+        def fit(self) -> Sampler[Scale]: ...
+
+    fitted = Sampler(model=Scale(2.0), count=3)
+    assert restored(Generator(), *state_of(fitted)) == fitted
+    with pytest.raises(DataError, match="Other"):
+        restored(Generator(), *state_of(Other(("a",))))

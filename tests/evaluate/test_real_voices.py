@@ -8,6 +8,7 @@ from naming import title
 from personare.core.types import Batch
 from personare.evaluate.judging import judge
 from personare.features import audio
+from personare.features.functionals import describe
 
 EMOTIONS = dict(W="anger", L="boredom", N="neutral", F="happiness", A="fear", T="sadness", E="disgust")
 
@@ -19,7 +20,7 @@ def emodb(real_data):
     for file in sorted((real_data / "emodb").glob("*.flac"))[::2]:
         name = file.stem
         rows.append({"id": name, "subject": name[:2], "emotion": EMOTIONS[name[5]], "sentence": name[2:5]})
-        for view, array in audio.describe(audio.read(file), list(views)).items():
+        for view, array in describe(audio.read(file), list(views)).items():
             views[view][name] = array
     return Batch.of(pd.DataFrame(rows).set_index("id"), views)
 

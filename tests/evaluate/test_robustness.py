@@ -4,14 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import torch
 from naming import title
 from scipy.special import softmax
-from torch import nn
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Batch
-from personare.evaluate.attribution import integrated_gradients, modality_shapley, weights_by_class
+from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.classification import judge_robustness, with_missing, with_noise
 
 
@@ -116,18 +114,6 @@ def test_too_many_modalities_are_told():
     crowd = Batch(ids=one.ids, arrays=many, present=seen, labels=one.labels, classes=one.classes, subjects=one.subjects)
     with pytest.raises(OptionError, match="1 to 5"):
         modality_shapley(Listens(), crowd)
-
-
-def test_integrated_gradients_add_up_to_the_difference_of_the_scores():
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
-    rows, asked = torch.randn(5, 4), torch.tensor([0, 1, 2, 0, 1])
-    (found,) = integrated_gradients(net, (rows,), asked, steps=100)
-    gap = (net(rows) - net(torch.zeros(1, 4)))[torch.arange(5), asked]
-    assert torch.allclose(found.sum(dim=1), gap, atol=1e-3)
-    assert net.training
-    with pytest.raises(DataError, match="floating"):
-        integrated_gradients(net, (torch.ones(2, 4, dtype=torch.long),), torch.zeros(2, dtype=torch.long))
 
 
 def test_weights_by_class_by_hand():

@@ -11,7 +11,7 @@ import soundfile
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
-from personare.features.functionals import FUNCTIONAL_NAMES
+from personare.features.functionals import FUNCTIONAL_NAMES, VIEWS, describe
 
 
 def sine(seconds=1.0, rate_hz=16000, channels=1):
@@ -259,7 +259,7 @@ def test_matching_silence_gives_silence():
 
 @pytest.mark.parametrize(("rate_hz", "seconds"), [(8000, 1.0), (44100, 0.1), (96000, 2.5), (16000, 0.06)])
 def test_views_have_their_shapes(rate_hz, seconds):
-    views = audio.describe(tone(rate_hz=rate_hz, seconds=seconds, channels=2), list(audio.VIEWS))
+    views = describe(tone(rate_hz=rate_hz, seconds=seconds, channels=2), list(VIEWS))
     frames = 1 + round(seconds * 16000) // 160
     assert views["mfcc"].shape == (frames, 38)
     assert views["logmel"].shape == (frames, 64)
@@ -273,7 +273,7 @@ def test_views_have_their_shapes(rate_hz, seconds):
 
 @pytest.mark.parametrize("size", [1, 50, 1600, 16000])
 def test_silence_is_described_without_complaint(size):
-    views = audio.describe(Signal(values=np.zeros((size, 1), np.float32), rate_hz=16000), list(audio.VIEWS))
+    views = describe(Signal(values=np.zeros((size, 1), np.float32), rate_hz=16000), list(VIEWS))
     assert np.isnan(views["prosody"][:, 0]).all()
     assert views["logmel"].max() == pytest.approx(-100)
     row = dict(zip(FUNCTIONAL_NAMES, views["functionals"][0], strict=True))
@@ -282,7 +282,7 @@ def test_silence_is_described_without_complaint(size):
 
 
 def test_prosody_is_pitch_in_hertz_and_level_in_decibels():
-    prosody = audio.describe(tone(150, seconds=1.5), ["prosody"])["prosody"]
+    prosody = describe(tone(150, seconds=1.5), ["prosody"])["prosody"]
     assert np.nanmedian(prosody[:, 0]) == pytest.approx(150, rel=0.005)
     assert np.median(prosody[:, 1]) == pytest.approx(20 * np.log10(rms(tone(150).values)), abs=0.5)
 
@@ -290,21 +290,21 @@ def test_prosody_is_pitch_in_hertz_and_level_in_decibels():
 def test_a_full_scale_tone_is_near_zero_decibels():
     time_s = np.arange(16000) / 16000
     full = Signal(values=np.sin(2 * np.pi * 2000 * time_s)[:, None].astype(np.float32), rate_hz=16000)
-    assert audio.describe(full, ["logmel"])["logmel"].max() == pytest.approx(0, abs=1)
+    assert describe(full, ["logmel"])["logmel"].max() == pytest.approx(0, abs=1)
 
 
 def test_cepstra_do_not_depend_on_the_level():
     noise = np.random.default_rng(0).normal(0, 0.2, (16000, 1)).astype(np.float32)
     loud, quiet = (Signal(values=noise * gain, rate_hz=16000) for gain in (1, 0.1))
-    views = [audio.describe(signal, ["mfcc"])["mfcc"][10:-10] for signal in (loud, quiet)]
+    views = [describe(signal, ["mfcc"])["mfcc"][10:-10] for signal in (loud, quiet)]
     assert views[0] == pytest.approx(views[1], abs=0.05)
 
 
 def test_an_unknown_view_is_named():
     with pytest.raises(OptionError, match="no view pitchiness"):
-        audio.describe(tone(), ["pitchiness"])
+        describe(tone(), ["pitchiness"])
 
 
 def test_no_samples_cannot_be_described():
     with pytest.raises(DataError, match="without samples"):
-        audio.describe(Signal(values=np.zeros((0, 1), np.float32), rate_hz=16000), ["mfcc"])
+        describe(Signal(values=np.zeros((0, 1), np.float32), rate_hz=16000), ["mfcc"])

@@ -5,9 +5,8 @@ import pytest
 from scipy.signal import lfilter
 
 from personare.core.types import Signal
-from personare.features import audio
 from personare.features.acoustics import formants, linear_prediction
-from personare.features.functionals import FUNCTIONAL_NAMES, FUNCTIONAL_UNITS
+from personare.features.functionals import FUNCTIONAL_NAMES, FUNCTIONAL_UNITS, describe
 
 RATE = 16000
 
@@ -33,7 +32,7 @@ def vowel(pitch_hz, *, seconds=1.5, formant_hz=(600, 1400, 2500), jitter=0.0, sh
 
 
 def row(samples):
-    values = audio.describe(Signal(values=samples[:, None], rate_hz=RATE), ["functionals"])["functionals"][0]
+    values = describe(Signal(values=samples[:, None], rate_hz=RATE), ["functionals"])["functionals"][0]
     return dict(zip(FUNCTIONAL_NAMES, values.tolist(), strict=True))
 
 

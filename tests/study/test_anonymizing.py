@@ -142,11 +142,11 @@ def test_an_interrupted_folder_is_finished_by_the_same_call_only(tmp_path, monke
     real = loose.anonymize_recording
     calls: list[str] = []
 
-    def stops(recording, *rest):
+    def stops(recording, *rest, **how):
         calls.append(recording.id)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(recording, *rest)
+        return real(recording, *rest, **how)
 
     monkeypatch.setattr(loose, "anonymize_recording", stops)
     with pytest.raises(KeyboardInterrupt):

@@ -63,11 +63,11 @@ def test_a_killed_study_goes_on_where_it_stopped(made_up, small_plan, tmp_path, 
 
     real, calls = run.anonymize_recording, []
 
-    def dies(*args):
+    def dies(*args, **how):
         calls.append(args[0].id)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **how)
 
     monkeypatch.setattr(run, "anonymize_recording", dies)
     with pytest.raises(KeyboardInterrupt):

@@ -74,15 +74,16 @@ class CremaD:
             files.append((address(acoustics.name if acoustics else "", row), "acoustics", clip))
         clips, skipped = clips_by_name(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX")
         voted = {row["FileName"]: row for row in _rows(source, "summaryTable.csv", "FileName", *_VOTES)}
+        named = {code[0]: felt for code, felt in _EMOTIONS.items()}
         recordings = []
         for clip in sorted(clips):
             said, tracks = clips[clip]
             level = said["level"]
             labels = {"emotion": _EMOTIONS[said["emotion"]], "sentence": said["sentence"]}
             labels["intensity"] = _LEVELS.get(level, level)
-            for column, label in _VOTES.items():
-                if vote := _vote(voted.get(clip, {}).get(column, "")):
-                    labels[label] = vote
+            for column, label in _VOTES.items():  # A:D becomes anger:disgust
+                votes = [named[letter] for letter in voted.get(clip, {}).get(column, "").split(":") if letter in named]
+                labels |= {label: ":".join(votes)} if votes else {}
             task = f"{said['sentence']}{said['emotion']}{level}"
             recordings.append(recording(said["actor"], task, tracks, labels))
         known = {
@@ -115,12 +116,6 @@ class CremaD:
             return Made(values=values)
 
         return make
-
-
-def _vote(letters: str) -> str:
-    """Return what the crowd voted for, ``A:D`` as ``anger:disgust``."""
-    named = {code[0]: felt for code, felt in _EMOTIONS.items()}
-    return ":".join(named[letter] for letter in letters.split(":") if letter in named)
 
 
 def _rows(source: Path, name: str, *columns: str) -> list[dict[str, str]]:

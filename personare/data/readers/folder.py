@@ -175,18 +175,15 @@ class _Reading:
             for later in sorted(rows, key=lambda row: (row.part, row.line)):
                 running = [row for row in running if row.part[1] > later.part[0]]
                 for row in running:
-                    self._clash(row, later)
+                    first, second = sorted((row, later), key=lambda one: one.line)
+                    if row.subject != later.subject:
+                        for one, other in ((first, second), (second, first)):
+                            problem = f"line {other.line} gives {other.path} to {other.subject}, this line to"
+                            self._skip(one.line, one.path, f"{problem} {one.subject}. {_ONE_FILE}")
+                    elif row.path == later.path:
+                        said = f"line {first.line} has this part of the file already. {_ONE_FILE}"
+                        self._skip(second.line, second.path, said)
                 running.append(later)
-
-    def _clash(self, row: _Row, later: _Row) -> None:
-        if row.subject != later.subject:
-            for one, other in ((row, later), (later, row)):
-                problem = f"line {other.line} gives {other.path} to {other.subject}, this line to {one.subject}"
-                self._skip(one.line, one.path, f"{problem}. {_ONE_FILE}")
-        elif row.path == later.path:
-            first, second = sorted((row, later), key=lambda one: one.line)
-            said = f"line {first.line} has this part of the file already. {_ONE_FILE}"
-            self._skip(second.line, second.path, said)
 
     def _agrees(self, row: _Row, others: Sequence[_Row]) -> bool:
         """Whether a row fits the other rows of its recording and its person; if not, it is noted."""

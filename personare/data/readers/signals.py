@@ -1,5 +1,6 @@
 """Signals as tables: one file of a sensor, or a folder of them, with or without a header, cut in windows."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,8 @@ class Signals:
 
     def _read(self, path: Path) -> Sampled:
         table = _table(path)
-        times = [name for name in table if _is_time(str(name))]
+        lower = {name: str(name).strip().lower() for name in table}
+        times = [name for name, word in lower.items() if word in _TIMES or re.match(r"(t|time|timestamp)[_ ]", word)]
         begin_s, rate_hz = _clock(table[times[0]], path) if times else (0.0, float(self.rate_hz))
         if not rate_hz:
             raise DataError(f"{path.name} has no column of times. Give its samples a second with -o rate_hz=64.")
@@ -105,11 +107,6 @@ def _table(path: Path) -> pd.DataFrame:
     if first.notna().any():
         return table.rename(columns=lambda number: f"channel{number + 1}")
     return table.iloc[1:].set_axis([str(name) for name in table.iloc[0]], axis=1)
-
-
-def _is_time(name: str) -> bool:
-    lower = name.strip().lower()
-    return lower in _TIMES or lower.partition("_")[0].partition(" ")[0] in ("t", "time", "timestamp")
 
 
 def _clock(times: pd.Series, path: Path) -> tuple[float, float]:

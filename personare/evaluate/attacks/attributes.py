@@ -64,10 +64,9 @@ class Attributes:
         reasons = []
         for view, describe in _DESCRIBE.items():
             question = Task(view=view, label="attribute", folds=self.folds)
-            try:  # the same folds for every view
-                readings = read_view(
-                    before, after, question, Kernel(describe=describe), rng=np.random.default_rng(seed)
-                )
+            same = np.random.default_rng(seed)  # the same folds for every view
+            try:
+                readings = read_view(before, after, question, Kernel(describe=describe), rng=same)
             except DataError as error:
                 reasons.append(str(error))
                 continue
@@ -75,24 +74,18 @@ class Attributes:
                 found[reading.reader].append(reading)
         if not found[READERS[0]]:
             raise DataError("; ".join(dict.fromkeys(reasons)))
-        return [_measured(name, readings, rng) for readings in found.values()]
-
-
-def _pictures(clip: Array) -> list[Array]:
-    pictures = evenly(clip, 4)[:, ::4, ::4].astype(float)
-    return [pictures.mean(axis=0).ravel()]
+        rows = []
+        for reader, readings in found.items():
+            joint = np.mean([r.likely for r in readings], axis=0)
+            reading = replace(readings[0], likely=joint, missing=min(r.missing for r in readings))
+            row = measure_reading(reading, "attributes", modality="", rng=rng)[0]
+            columns = {"subset": name, "attacker": _ATTACKERS[reader], "better": "lower", "detail": {}}
+            rows.append(replace(row, question="infer", **columns))  # type: ignore[arg-type]
+        return rows
 
 
 _DESCRIBE: Mapping[str, Callable[[Array], Sequence[Array]]] = {
     "functionals": lambda clip: [clip[0]],
-    "crops": _pictures,
+    "crops": lambda clip: [evenly(clip, 4)[:, ::4, ::4].astype(float).mean(axis=0).ravel()],
     "landmarks": lambda clip: describe_motion(clip)[:1],
 }
-
-
-def _measured(name: str, readings: Sequence[Reading], rng: np.random.Generator) -> Result:
-    joint = np.mean([r.likely for r in readings], axis=0)
-    reading = replace(readings[0], likely=joint, missing=min(r.missing for r in readings))
-    row = measure_reading(reading, "attributes", modality="", rng=rng)[0]
-    attacker = _ATTACKERS[reading.reader]
-    return replace(row, question="infer", subset=name, attacker=attacker, better="lower", detail={})

@@ -64,7 +64,7 @@ class FaceCnn:
             net.add_module("margin_head", head)  # so that both are trained
             train(net, draw, head.loss, budget=Budget(steps=self.steps), rng=rng)
 
-        def embed(asked: Mapping[str, Array]) -> Array:
+        def embed(asked: Clips) -> Array:
             with torch.no_grad():
                 found = [net(torch.from_numpy((_ready(c, self.size) - mean) / spread)).numpy() for c in asked.values()]
             return np.stack([unit(rows).mean(axis=0) for rows in found])

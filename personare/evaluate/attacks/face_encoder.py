@@ -26,9 +26,6 @@ class FaceEncoder:
 
     **Guarantee**: what it says of a recording depends on that recording and on what was enrolled, not on other tests.
 
-    Attributes:
-        model: An ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out.
-
     **Source**: the input convention of the MobileFaceNet and ArcFace families; no file comes with personare.
     """
 
@@ -37,6 +34,7 @@ class FaceEncoder:
     views: ClassVar[tuple[str, ...]] = ("faces112",)
     learns: ClassVar[bool] = False
 
+    # an ONNX file, or its name in the models folder: 112 x 112 RGB in, (x - 127.5) / 128, one vector out
     model: str = "mobilefacenet.onnx"
 
     def __post_init__(self) -> None:
@@ -46,7 +44,14 @@ class FaceEncoder:
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for faces (F, 112, 112, 3) uint8; nothing is learned before enrollment."""
         encode = _encoder(Path(self.model) if Path(self.model).is_file() else find_model(self.model))
-        return Kernel(describe=lambda clip: [_vector(clip, encode)], standardize=False)
+
+        def describe(clip: Array) -> list[Array]:
+            """Return the mean direction of a clip's faces and their mirror images."""
+            faces = np.stack([cv2.resize(p, (112, 112), interpolation=cv2.INTER_AREA) for p in clip])
+            mirrored = np.ascontiguousarray(faces[:, :, ::-1])
+            return [unit(encode(faces).mean(axis=0) + encode(mirrored).mean(axis=0))]
+
+        return Kernel(describe=describe, standardize=False)
 
 
 def _encoder(path: Path) -> Callable[[Array], Array]:
@@ -62,16 +67,9 @@ def _encoder(path: Path) -> Callable[[Array], Array]:
         raise MissingModelError(f"{path} must take 112 x 112 pictures with 3 channels, it takes {wanted.shape}.")
 
     def encode(pictures: Array) -> Array:
-        ready = ((pictures.astype(np.float32) - 127.5) / 128).transpose(
-            (0, 3, 1, 2) if channels_first else (0, 1, 2, 3)
-        )
+        ready = (pictures.astype(np.float32) - 127.5) / 128
+        ready = ready.transpose(0, 3, 1, 2) if channels_first else ready
         found = [session.run(None, {wanted.name: one[None]})[0].reshape(-1) for one in ready]
         return unit(np.stack(found))
 
     return encode
-
-
-def _vector(clip: Array, encode: Callable[[Array], Array]) -> Array:
-    """Mean direction of a clip's faces and their mirror images."""
-    faces = np.stack([cv2.resize(p, (112, 112), interpolation=cv2.INTER_AREA) for p in clip])
-    return unit(encode(faces).mean(axis=0) + encode(np.ascontiguousarray(faces[:, :, ::-1])).mean(axis=0))

@@ -32,7 +32,6 @@ class Fusion:
 
     question: ClassVar = "identify"
     modality: ClassVar[str] = "any"
-    views: ClassVar[tuple[str, ...]] = ()
 
     folds: int = 5  # in how many groups the people are left out
 
@@ -48,18 +47,16 @@ class Fusion:
             raise DataError("fusion needs at least two attacks that name people and could be run")
         subjects = dict(zip(groups[0][0].ids, groups[0][0].subjects.tolist(), strict=True))
         folds = person_folds(subjects, self.folds, rng=rng)
-        return [_joined(group, folds) for group in groups]
-
-
-def _joined(group: Sequence[Trials], folds: Sequence[tuple[Sequence[str], Sequence[str]]]) -> Trials:
-    first = group[0]
-    scores = np.stack([t.scores for t in group])  # (K, N, P)
-    joint = np.zeros_like(first.scores)
-    for train, test in folds:
-        practice, asked = np.isin(first.ids, train), np.isin(first.ids, test)
-        weights = _weights(scores[:, practice], first.truth[practice])
-        joint[asked] = np.tensordot(weights, scores[:, asked], axes=1)
-    return replace(first, attack="fusion", scores=standardized(joint))
+        joined = []
+        for first, *rest in groups:
+            scores = np.stack([t.scores for t in (first, *rest)])  # (K, N, P)
+            joint = np.zeros_like(first.scores)
+            for train, test in folds:
+                practice, asked = np.isin(first.ids, train), np.isin(first.ids, test)
+                weights = _weights(scores[:, practice], first.truth[practice])
+                joint[asked] = np.tensordot(weights, scores[:, asked], axes=1)
+            joined.append(replace(first, attack="fusion", scores=standardized(joint)))
+        return joined
 
 
 def _weights(scores: Array, truth: Array) -> Array:

@@ -17,16 +17,13 @@ __all__ = ["LikelihoodRatio"]
 class LikelihoodRatio:
     """LiRA: a Gaussian over shadow models with the recording, another over those without; score by their ratio.
 
-    Attributes:
-        online: Use both Gaussians; False only the one without (z-score), as an attacker must who cannot train shadows
-            on the recordings asked about.
-        pooled_below: With fewer shadow models than this on a side, one variance serves all recordings.
+    Offline (``online`` false) only the Gaussian without is used (z-score), as an attacker must who cannot train shadows
+    on the recordings asked about.
 
     **Source**: N. Carlini, S. Chien, M. Nasr, S. Song, A. Terzis, F. Tramèr, "Membership inference attacks from first
     principles", IEEE S&P 2022 (arXiv 2112.03570). The pooled variance is divided by its degrees of freedom.
 
     Example:
-        >>> import numpy as np
         >>> x = np.array([3.0, 3.1, 2.9, 0.0, 0.1, -0.1])
         >>> s = Signals(logits=np.stack([x, np.zeros(6)], axis=1)[:, None], inside=(x > 1)[:, None],
         ...     labels=np.array([0]), subjects=np.array(["a"]))
@@ -37,11 +34,9 @@ class LikelihoodRatio:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     online: bool = True
-    pooled_below: int = 32
+    pooled_below: int = 32  # with fewer shadow models than this on a side, one variance serves all recordings
 
     def __post_init__(self) -> None:
         check_options(self, at_least={"pooled_below": 2})

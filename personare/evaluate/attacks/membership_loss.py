@@ -27,8 +27,6 @@ class LossThreshold:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return minus the loss, (N,)."""

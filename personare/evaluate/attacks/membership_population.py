@@ -25,7 +25,6 @@ class LossQuantile:
     loss of Watson et al. (ICLR 2022); without a known population, the pool itself, half of it members, stands in.
 
     Example:
-        >>> import numpy as np
         >>> s = Signals(logits=np.array([[[2.0, 0.0]], [[1.0, 0.0]]]), inside=np.array([[True], [False]]),
         ...     labels=np.array([0]), subjects=np.array(["a"]))
         >>> bool(LossQuantile(compare="reference")(s, 0)[0] > 1)
@@ -34,8 +33,6 @@ class LossQuantile:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     compare: Literal["population", "reference"] = "reference"  # ``population`` or ``reference``
 

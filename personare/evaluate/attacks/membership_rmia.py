@@ -20,17 +20,12 @@ class RobustMembership:
     Works with few shadow models, offline with one. z runs over the known population, or over the pool where there is
     none.
 
-    Attributes:
-        online: p is the mean over shadow models with and without the recording; False only without.
-        gamma: At least 1.
-        offline_a: In [0, 1]: offline, p = ((1 + a) p_out + (1 - a)) / 2 guesses what models with the recording say.
-        temperature: Of the softmax, above 0.
+    Offline, p = ((1 + a) p_out + (1 - a)) / 2 guesses what models with the recording would say.
 
     **Source**: S. Zarifzadeh, P. Liu, R. Shokri, "Low-cost high-power membership inference attacks", ICML 2024
     (arXiv 2312.03262).
 
     Example:
-        >>> import numpy as np
         >>> s = Signals(logits=np.array([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
         ...     inside=np.array([[True, False], [False, False]]), labels=np.zeros(2, int), subjects=np.arange(2))
         >>> RobustMembership(online=False, gamma=1.2)(s, 0).tolist()
@@ -39,13 +34,11 @@ class RobustMembership:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
-    online: bool = True
-    gamma: float = 1.0
-    offline_a: float = 0.3
-    temperature: float = 1.0
+    online: bool = True  # p is the mean over shadow models with and without the recording; False: only without
+    gamma: float = 1.0  # at least 1
+    offline_a: float = 0.3  # in [0, 1]
+    temperature: float = 1.0  # of the softmax
 
     def __post_init__(self) -> None:
         if self.gamma < 1 or not 0 <= self.offline_a <= 1 or not self.temperature > 0:

@@ -27,8 +27,6 @@ class ShadowModels:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     most: int = 20_000  # predictions a class's classifier is trained on at most, evenly taken
 
@@ -41,7 +39,9 @@ class ShadowModels:
         scores = np.zeros(len(signals.labels))
         for label in np.unique(signals.labels):
             rows = signals.labels == label
-            seen = _sorted(signals.log_probabilities[:, rows], int(label))  # (M, n, C)
+            told = signals.log_probabilities[:, rows]  # (M, n, C)
+            rest = np.sort(np.delete(told, label, axis=2), axis=2)[:, :, ::-1]
+            seen = np.concatenate([told[:, :, label : label + 1], rest], axis=2)
             shown = seen[others].reshape(-1, seen.shape[2])
             truth, weight = _balanced(signals.inside[np.ix_(others, rows)])
             # an odd step, or it could meet the same models again and again
@@ -64,8 +64,3 @@ def _balanced(inside: Array) -> tuple[Array, Array]:
     share = np.where(inside, 1 / np.maximum(n, 1), 1 / np.maximum(len(inside) - n, 1))
     weight = share * ((n > 0) & (n < len(inside)))
     return inside.ravel(), (weight * len(inside) / 2).ravel()
-
-
-def _sorted(log_probabilities: Array, label: int) -> Array:
-    rest = np.sort(np.delete(log_probabilities, label, axis=2), axis=2)[:, :, ::-1]
-    return np.concatenate([log_probabilities[:, :, label : label + 1], rest], axis=2)

@@ -32,8 +32,6 @@ class ModelAttributes:
 
     question: ClassVar = "infer"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     folds: int = 6  # in how many groups people are left out; up to eight people, each alone
     fewest: int = 2  # least people of each kind; with fewer the attribute is not read

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from personare.core.errors import DataError, check_options
 from personare.core.types import Array, Result
 from personare.data.splits import content_halves
 from personare.evaluate.classifiers import Kernel
-from personare.evaluate.identification import naming_rows
+from personare.evaluate.identification import name_rows
 from personare.evaluate.selftest import marked
 
 __all__ = ["ModelIdentity"]
@@ -31,8 +32,6 @@ class ModelIdentity:
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("model",)
-    modality: ClassVar[str] = "model"
-    views: ClassVar[tuple[str, ...]] = ()
 
     fewest: int = 2  # least people
 
@@ -56,28 +55,14 @@ class ModelIdentity:
             raise DataError(
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
-        halves = [(enroll, test), (test, enroll)]
-        before = _named(raw, table, halves, rng)
+        halves, attacker = [(enroll, test), (test, enroll)], Kernel()
+        learn = partial(attacker.enroll, rng=rng)
+        row = Result(kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan)
+        before = name_rows(row, raw, table, halves, learn, figures=_FIGURES, rng=rng)
         rows: list[Result] = []
         for what, values in seen.items():
-            method = f"model_identity_{what}"
-            own = [replace(row, method=method) for row in _named(values, table, halves, rng)]
-            raws = [replace(row, method=method) for row in before]
+            row = replace(row, method=f"model_identity_{what}")
+            own = name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
+            raws = [replace(b, method=row.method) for b in before]
             rows += marked([replace(r, baseline=b.value) for r, b in zip(own, raws, strict=True)], raws)
         return rows
-
-
-def _named(
-    values: Array, table: pd.DataFrame, halves: list[tuple[list[str], list[str]]], rng: np.random.Generator
-) -> list[Result]:
-    if values.ndim != 2 or len(values) != len(table):
-        raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
-    clips = dict(zip(table.index, values.astype(float), strict=True))
-    subjects, attacker, scores = table["subject"].astype(str), Kernel(), []
-    for known, asked in halves:  # everybody is in both
-        named = attacker.enroll({i: clips[i] for i in known}, {i: subjects[i] for i in known}, rng=rng)
-        scores.append(named({i: clips[i] for i in asked}))
-    who = subjects.loc[[i for _, asked in halves for i in asked]].to_numpy(dtype=str)
-    half = np.repeat(np.arange(len(halves)), [len(asked) for _, asked in halves])
-    row = Result(kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan)
-    return naming_rows(row, np.concatenate(scores), np.unique(who), who, half, figures=_FIGURES, rng=rng)

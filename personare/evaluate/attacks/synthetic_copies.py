@@ -1,13 +1,13 @@
 """Looks for synthetic recordings that are copies: closer to somebody who was learned from than to anybody else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.errors import check_options
-from personare.core.types import Array, Result, Spend
+from personare.core.types import Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
 
 __all__ = ["NearestCopy"]
@@ -26,8 +26,6 @@ class NearestCopy:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     most: int = 2000  # synthetic recordings looked at
 
@@ -37,29 +35,14 @@ class NearestCopy:
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
         rows = rng.permutation(len(case.synthetic))[: self.most]
-        distance = _to_people(case.synthetic.values[rows], case)  # (S, P)
+        order = np.argsort(case.real.people, kind="stable")
+        firsts = np.searchsorted(case.real.people[order], np.arange(len(case.inside)))
+        parts = np.array_split(case.synthetic.values[rows], max(1, len(rows) // 256))
+        apart = [np.minimum.reduceat(cdist(part, case.real.values[order]), firsts, axis=1) for part in parts]
+        distance = np.concatenate(apart)  # (S, P) to the nearest recording of each real person
         reason = "memorization, never safety: an even share does not say that nobody can be found"
         row = Result(question="member", method="synthetic_copies", figure="nearer", value=np.nan, reason=reason)
-        found = closest_rows(row, -distance, case, rng=rng)
-        exact = distance[:, case.inside].min(axis=1) <= _SAME
-        return [
-            *found,
-            Result(
-                question="member",
-                method="synthetic_copies",
-                figure="exact",
-                value=float(exact.mean()),
-                n=len(rows),
-                control=float((distance[:, ~case.inside].min(axis=1) <= _SAME).mean()),
-                better="lower",
-                reason=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
-            ),
-        ]
-
-
-def _to_people(rows: Array, case: SyntheticCase) -> Array:
-    """Return each recording's distance to the nearest one of each real person, (S, P)."""
-    order = np.argsort(case.real.people, kind="stable")
-    firsts = np.searchsorted(case.real.people[order], np.arange(len(case.inside)))
-    apart = [cdist(part, case.real.values[order]) for part in np.array_split(rows, max(1, len(rows) // 256))]
-    return np.concatenate([np.minimum.reduceat(part, firsts, axis=1) for part in apart])
+        exact, other = (distance[:, side].min(axis=1) <= _SAME for side in (case.inside, ~case.inside))
+        said = f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged"
+        copied = replace(row, figure="exact", value=float(exact.mean()), n=len(rows), better="lower", reason=said)
+        return [*closest_rows(row, -distance, case, rng=rng), replace(copied, control=float(other.mean()))]

@@ -25,8 +25,6 @@ class SyntheticIdentity:
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     enrolled: int = 1200  # most real recordings enrolled, in all; as many of each person
     most: int = 2000  # synthetic recordings looked at
@@ -38,14 +36,14 @@ class SyntheticIdentity:
         """Measure ``named``: synthetic recordings taken for somebody who was learned from."""
         people = len(case.inside)
         known = case.real.thinned(max(2, self.enrolled // people), rng)
-        classifier = learn_classes([known.values], [f"{p:08d}" for p in known.people])
+        classifier = learn_classes(known.values, [f"{p:08d}" for p in known.people])
         if classifier.loo_accuracy <= 2 / people:
             raise DataError(
                 f"the recognizer names {classifier.loo_accuracy:.3f} of real recordings right, guessing does "
                 f"{1 / people:.3f}"
             )
         rows = rng.permutation(len(case.synthetic))[: self.most]
-        scores = classifier([case.synthetic.values[rows]])  # (S, P); people in sorted order
+        scores = classifier(case.synthetic.values[rows])  # (S, P); people in sorted order
         reason = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
         row = Result(question="identify", method="synthetic_identity", figure="named", value=np.nan, reason=reason)
         return closest_rows(row, scores, case, rng=rng)

@@ -27,8 +27,6 @@ class AttributeInference:
 
     question: ClassVar = "infer"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     secrets: int = 12  # most columns that are guessed, drawn at random
     tolerance: float = 0.1  # A number is guessed if it is off by at most so many of the cohort's standard deviations

@@ -25,8 +25,6 @@ class Linkability:
 
     question: ClassVar = "link"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     among: int = 10  # most people to choose from
     draws: int = 30  # how often one recording of each is drawn
@@ -41,7 +39,9 @@ class Linkability:
         right, tried = np.zeros(len(case.inside)), np.zeros(len(case.inside))
         for _ in range(self.draws):
             for side in (True, False):
-                for group in _parties(np.flatnonzero(case.inside == side), among, rng):
+                mixed = rng.permutation(np.flatnonzero(case.inside == side))
+                for k in range(0, len(mixed) - among + 1, among):  # those left over sit out this time
+                    group = mixed[k : k + among]
                     rows = np.array([rng.choice(np.flatnonzero(case.real.people == p)) for p in group])
                     right[group] += _joined(case, rows, halves)
                     tried[group] += 1
@@ -58,12 +58,6 @@ def _halves(case: SyntheticCase, rng: np.random.Generator) -> tuple[Array, Array
         return case.parts[0], np.delete(columns, case.parts[0])
     mixed = rng.permutation(columns)
     return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
-
-
-def _parties(people: Array, size: int, rng: np.random.Generator) -> list[Array]:
-    """Return groups of exactly ``size``; those left over sit out this time."""
-    mixed = rng.permutation(people)
-    return [mixed[k : k + size] for k in range(0, len(mixed) - size + 1, size)]
 
 
 def _joined(case: SyntheticCase, rows: Array, halves: tuple[Array, Array]) -> Array:

@@ -26,9 +26,8 @@ class DensityRatio:
     **Guarantee**: scores treat people learned from and others alike; of a generator that ignores its data they tell
     nothing.
 
-    Attributes:
-        estimator: ``neighbor``, densities from the distance to the nearest recording (finds copies); or ``gaussian``,
-            one normal distribution each (finds what fitted averages give away).
+    Densities are estimated by the distance to the nearest recording (``neighbor``, finds copies) or by one normal
+    distribution each (``normal``, finds what fitted averages give away).
 
     **Source**: B. van Breugel, H. Sun, Z. Qian, M. van der Schaar, "Membership inference attacks against synthetic
     data through overfitting detection", AISTATS 2023 (arXiv 2302.12580). Changed: people instead of records, nearest
@@ -37,8 +36,6 @@ class DensityRatio:
 
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     estimator: Literal["neighbor", "normal"] = "neighbor"
 

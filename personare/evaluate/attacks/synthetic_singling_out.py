@@ -28,8 +28,6 @@ class SinglingOut:
 
     question: ClassVar = "identify"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     guesses: int = 300  # how many
     columns: int = 16  # most columns in a guess

@@ -55,7 +55,11 @@ class VoiceEcapa:
 
         def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
             who = rng.integers(len(people), size=self.batch)  # people, not clips: nobody is drowned out
-            chunks = [_chunk(ready[int(rng.choice(by_person[p]))], frames, rng) for p in who]
+            chunks = []
+            for p in who:
+                clip = looped(ready[int(rng.choice(by_person[p]))], frames)
+                start = int(rng.integers(len(clip) - frames + 1))
+                chunks.append(clip[start : start + frames].T)
             return torch.from_numpy(np.stack(chunks)), torch.from_numpy(who)  # (B, bands, T)
 
         with seeded(rng):
@@ -63,23 +67,16 @@ class VoiceEcapa:
             head = MarginHead(embedding=96, people=len(people))
             net.add_module("margin_head", head)  # so that both are trained
             train(net, draw, head.loss, budget=Budget(steps=self.steps, learning_rate=2e-3), rng=rng)
-        return Cosine(embed=lambda asked: _embed(net, asked, frames))
+
+        def embed(asked: Clips) -> Array:
+            with torch.no_grad():  # whole clips (of long ones 20 s) one by one: their lengths differ
+                ready = [looped(_ready(clip), frames)[:2000].T[None].copy() for clip in asked.values()]
+                return torch.stack([net(torch.from_numpy(one))[0] for one in ready]).numpy()
+
+        return Cosine(embed=embed)
 
 
 def _ready(clip: Array) -> Array:
     rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
     rows = np.maximum(rows, rows.max() - 70.0)
     return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)
-
-
-def _chunk(clip: Array, frames: int, rng: np.random.Generator) -> Array:
-    clip = looped(clip, frames)
-    start = int(rng.integers(len(clip) - frames + 1))
-    return clip[start : start + frames].T
-
-
-def _embed(net: Ecapa, clips: Mapping[str, Array], frames: int) -> Array:
-    """Embed whole clips (of long ones 20 s) one by one: their lengths differ."""
-    with torch.no_grad():
-        found = [net(torch.from_numpy(looped(_ready(c), frames)[:2000].T[None].copy()))[0] for c in clips.values()]
-    return torch.stack(found).numpy()

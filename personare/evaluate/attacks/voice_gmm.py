@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import check_options
+from personare.core.protocols import Scorer
 from personare.core.types import Array
-from personare.evaluate.classifiers import Clips, KernelClassifier, learn_classes, standardized
+from personare.evaluate.classifiers import Clips, learn_classes, standardized
 
 __all__ = ["VoiceGmm"]
 
@@ -125,54 +126,44 @@ class _Background:
         If people sound so different that each has Gaussians of their own, the adapted means of all are everybody's
         means: then only which Gaussians are used, and the plain mean and spread, tell them apart.
         """
-        vectors = [np.stack([_supervector(m, *clip[k]) for clip in found]) for k, m in enumerate(self.mixtures)]
+        adapted = []
+        for k, m in enumerate(self.mixtures):
+            weight = np.sqrt(m.shares[:, None] / m.variances)
+            moved = [
+                sums / (counts[:, None] + _SUPERVECTOR_RELEVANCE) * weight for counts, sums in (f[k] for f in found)
+            ]
+            adapted.append(np.stack([rows.ravel() for rows in moved]))
         shares = np.stack([np.concatenate([np.sqrt(n / max(n.sum(), 1e-6)) for n, _ in clip]) for clip in found])
         rows = [_ready(clip, self.options.stride, False) for clip in clips.values()]
         plain = np.stack([np.concatenate([r.mean(axis=0), r.std(axis=0)]) for r in rows])
-        return [*vectors, np.hstack([shares, plain])]
+        return [*adapted, np.hstack([shares, plain])]
 
-    def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Speakers":
-        """Adapt the mixtures to each person."""
+    def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
+        """Adapt the mixtures to each person; what names left-out enrollment clips better counts more."""
         found = [self.statistics(clip) for clip in clips.values()]
         labels = np.array([subjects[name] for name in clips])
-        descriptions = self.descriptions(clips, found)
         classifiers = [
-            learn_classes([rows], labels.tolist(), standardize=k == 2, radial=k == 2)
-            for k, rows in enumerate(descriptions)
+            learn_classes(rows, labels.tolist(), standardize=k == 2, radial=k == 2)
+            for k, rows in enumerate(self.descriptions(clips, found))
         ]
-        owned = [[clip for clip, who in zip(found, labels, strict=True) if who == p] for p in np.unique(labels)]
-        shifts = [
-            np.stack([self._shift(m, [clip[k] for clip in own]) for own in owned]) for k, m in enumerate(self.mixtures)
-        ]
-        return _Speakers(background=self, classifiers=classifiers, shifts=shifts)
+        shifts = []
+        for k, mixture in enumerate(self.mixtures):
+            # MAP: how far a person's means lie from everybody's, over the variance; flat (C * D,)
+            own = [[f[k] for f, who in zip(found, labels, strict=True) if who == p] for p in np.unique(labels)]
+            counts = [sum((n for n, _ in clips), start=np.zeros(())) for clips in own]
+            sums = [sum((f for _, f in clips), start=np.zeros(())) for clips in own]
+            relevance, pairs = self.options.relevance, zip(counts, sums, strict=True)
+            shifts.append(np.stack([(f / (n[:, None] + relevance) / mixture.variances).ravel() for n, f in pairs]))
 
-    def _shift(self, mixture: _Mixture, found: list[_Statistics]) -> Array:
-        """MAP: how far a person's means lie from everybody's, over the variance; flat (C * D,)."""
-        counts = sum((n for n, _ in found), start=np.zeros(()))
-        sums = sum((f for _, f in found), start=np.zeros(()))
-        return np.asarray(sums / (counts[:, None] + self.options.relevance) / mixture.variances).ravel()
+        def score(asked: Clips) -> Array:
+            told = [self.statistics(clip) for clip in asked.values()]
+            total = np.zeros((len(told), len(classifiers[0].classes)))
+            for k, (classifier, rows) in enumerate(zip(classifiers, self.descriptions(asked, told), strict=True)):
+                belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
+                total += belief * standardized(classifier(rows))
+                if k < len(shifts):
+                    ratio = [shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in told]
+                    total += belief * standardized(np.stack(ratio))
+            return total
 
-
-def _supervector(mixture: _Mixture, counts: Array, sums: Array) -> Array:
-    moved = sums / (counts[:, None] + _SUPERVECTOR_RELEVANCE)
-    return np.asarray(moved * np.sqrt(mixture.shares[:, None] / mixture.variances)).ravel()
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Speakers:
-    background: _Background
-    classifiers: list[KernelClassifier]
-    shifts: list[Array]
-
-    def __call__(self, clips: Clips) -> Array:
-        """Score clips against everybody enrolled; what named left-out enrollment clips better counts more."""
-        found = [self.background.statistics(clip) for clip in clips.values()]
-        descriptions = self.background.descriptions(clips, found)
-        total = np.zeros((len(found), len(self.classifiers[0].classes)))
-        for k, (classifier, rows) in enumerate(zip(self.classifiers, descriptions, strict=True)):
-            belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
-            total += belief * standardized(classifier([rows]))
-            if k < len(self.shifts):
-                ratio = [self.shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in found]
-                total += belief * standardized(np.stack(ratio))
-        return total
+        return score

@@ -74,13 +74,7 @@ def _seen(original: Batch, released: Batch, rng: np.random.Generator) -> Result:
         why = DataError("no face could be read in the originals")
         return unmeasured("expression", "read", why, figure="face_seen", modality="video")
     found = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
-    return Result(
-        modality="video",
-        question="read",
-        method="expression",
-        figure="face_seen",
-        **found.columns,
-    )
+    return Result(modality="video", question="read", method="expression", figure="face_seen", **found.columns)
 
 
 def _share(before: Array, after: Array) -> float:

@@ -58,7 +58,10 @@ class Prosody:
         length = min(len(before), len(after))
         a, b = _stretched(before, length), _stretched(after, length)
         reach = min(round(self.lag_s * 100), length // 4)
-        shifted = [_overlap(a, b, lag) for lag in range(-reach, reach + 1)]
+        shifted = [
+            (a[max(0, lag) :][: length - abs(lag)], b[max(0, -lag) :][: length - abs(lag)])
+            for lag in range(-reach, reach + 1)
+        ]
         level = [_pearson(x[:, 1], y[:, 1]) for x, y in shifted]
         x, y = shifted[int(np.argmax(np.nan_to_num(level, nan=-1)))]
         return _pearson(x[:, column], y[:, column])
@@ -67,11 +70,6 @@ class Prosody:
 def _stretched(rows: Array, length: int) -> Array:
     """Return the contour at ``length`` frames; the nearest frame is taken, so that unvoiced stays unvoiced."""
     return np.asarray(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)], dtype=float)
-
-
-def _overlap(a: Array, b: Array, lag: int) -> tuple[Array, Array]:
-    size = len(a) - abs(lag)
-    return a[max(0, lag) :][:size], b[max(0, -lag) :][:size]
 
 
 def _pearson(a: Array, b: Array) -> float:

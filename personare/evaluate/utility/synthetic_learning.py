@@ -33,9 +33,6 @@ class SyntheticLearning:
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = ()
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure as the methods ``linear`` and ``forest``; the baseline learned from real people."""

@@ -22,6 +22,7 @@ __all__ = ["SyntheticLikeness"]
 _MOST = 2000  # recordings of each set in figures over pairs
 _PAIRED = 800  # rows of each set that pairwise distances are taken of
 _PERMUTATIONS = 200
+_NEIGHBOR = 5
 _LOWER = ("mmd2", "ks", "told_apart_linear", "told_apart_trees")  # is better
 _Rows = tuple[Array, Array]  # and whose they are
 
@@ -37,9 +38,6 @@ class SyntheticLikeness:
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = ()
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure neighborhoods, kernel means, marginals, correlations, and how well the two are told apart."""
@@ -110,8 +108,8 @@ def _number(value: float, n: int) -> Estimate:
     return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
 
 
-def neighborhoods(real: Array, made: Array, *, k: int = 5) -> tuple[Array, Array, Array, Array]:
-    """Return whom the neighborhoods of the others hold: a ball around each row reaches its k-th nearest of its own.
+def neighborhoods(real: Array, made: Array) -> tuple[Array, Array, Array, Array]:
+    """Return whom the neighborhoods of the others hold: a ball around each row reaches its fifth nearest of its own.
 
     Precision of each (M, D) made row, recall of each (N, D) real row, density of each made row, coverage of each real
     row: their means are the figures. Density may be above 1.
@@ -125,9 +123,14 @@ def neighborhoods(real: Array, made: Array, *, k: int = 5) -> tuple[Array, Array
         [0.0, 0.0, 0.0, 0.0]
     """
     between = cdist(real, made)  # (N, M)
-    around_real, around_made = (np.partition(cdist(x, x), k, axis=1)[:, k] for x in (real, made))
+    around_real, around_made = (np.partition(cdist(x, x), _NEIGHBOR, axis=1)[:, _NEIGHBOR] for x in (real, made))
     inside = between < around_real[:, None]
-    found = (inside.any(axis=0), (between < around_made).any(axis=1), inside.sum(axis=0) / k, inside.any(axis=1))
+    found = (
+        inside.any(axis=0),
+        (between < around_made).any(axis=1),
+        inside.sum(axis=0) / _NEIGHBOR,
+        inside.any(axis=1),
+    )
     precision, recall, density, coverage = (np.asarray(part) for part in found)
     return precision, recall, density, coverage
 

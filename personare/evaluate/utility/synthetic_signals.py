@@ -20,9 +20,6 @@ class SyntheticSignals:
     """
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
-    tracks: ClassVar[tuple[str, ...]] = ()
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure ``autocorrelation_error`` and ``spectrum_error`` of each modality; draws nothing."""

@@ -35,8 +35,6 @@ class Visits:
 
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
     tracks: ClassVar[tuple[str, ...]] = (VISITS,)
-    modality: ClassVar[str] = "synthetic"
-    views: ClassVar[tuple[str, ...]] = ()
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure what ``judge_histories`` and ``judge_copies`` do."""

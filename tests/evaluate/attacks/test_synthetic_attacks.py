@@ -40,7 +40,7 @@ def test_there_are_six_and_each_says_what_it_rests_on():
     for name in NAMES:
         method = registry.load(FOLDER, name)
         assert "**Source**" in inspect.getdoc(method)
-        assert (method.modality, method.views) == ("synthetic", ())
+        assert method.kinds == ("synthetic",)
 
 
 FIGURES = {
