@@ -95,7 +95,7 @@ def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
             only = next(iter(shown), None)
             rows = [_row(record, only, name, kind, columns) for name in record.of(kind)]
         if rows:
-            said = {"intro": given["intro"].format(kept=kept), "file": given["file"].format(kind=kind)}
+            said = {"intro": given["intro"].format(kept=kept), "file": given["file"].format(kind=words.slug(kind))}
             beneath, own = given["beneath"], tuple(rows)
             made.append(Table(kind=kind, columns=tuple(columns), rows=own, beneath=beneath, **said))
     return made

@@ -28,8 +28,9 @@ def write_report(run: Path) -> Path:
     """Tell a study's results in one HTML file that needs no network, and return its path.
 
     **Guarantee.** The page makes no request, and shows media of releases only. Nothing of a run but ``report.html``,
-    the tables (``results_table``, ``models_table``, ``representations_table``, ``synthetic_table``, each ``.csv`` and
-    ``.tex``), ``frontier.svg`` and ``frontier.png`` is written or changed. Missing pieces are said on the page.
+    the tables (``results_table``, ``models_table``, ``representations_table``, ``synthetic_table``, one for a kind of
+    another package, each ``.csv`` and ``.tex``), ``frontier.svg`` and ``frontier.png`` is written or changed. Missing
+    pieces are said on the page.
     """
     record = read_run(run)
     missing = [*record.missing]
@@ -56,7 +57,6 @@ def write_report(run: Path) -> Path:
         for name in record.names()
     ]
     kinds = record.kinds()
-    counted = {kind: len(record.of(kind)) for kind in kinds}
     content = {
         "panels": drawn,
         "frontiers": {p.group: tried("A frontier", Markup(), partial(_frontier, p)) for p in placed},
@@ -71,7 +71,7 @@ def write_report(run: Path) -> Path:
         "left_out": left_out,
         "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
         "kinds": kinds,
-        "counted": counted,
+        "counted": {kind: len(record.of(kind)) for kind in kinds},
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
         "sources": tried("The sources", [], lambda: sources_of(_used(record))),

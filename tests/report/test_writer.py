@@ -185,3 +185,12 @@ def test_a_kind_of_release_from_another_package_has_its_place(fake_run: Path) ->
     assert "The strongest attack finds 30\u00a0%" in text and "Best trade: sketches" in text
     assert "matcher" in text[text.index('<section id="self-tests">') : text.index('<section id="skipped">')]
     assert "drawn,pencil,0.6" in (fake_run / "sketches_table.csv").read_text(encoding="utf-8")
+
+
+def test_a_kind_whose_name_leads_elsewhere_writes_nothing_there(fake_run: Path) -> None:
+    row = {"release": "x", "kind": "../out", "question": "read", "method": "reader", "figure": "uar", "value": 0.6}
+    write(fake_run, "results", [row])
+    (fake_run / "details.json").unlink()
+    before = set(fake_run.parent.iterdir())
+    write_report(fake_run)
+    assert set(fake_run.parent.iterdir()) == before and (fake_run / "out_table.csv").is_file()
