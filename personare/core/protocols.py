@@ -7,10 +7,18 @@ A method class may also carry these class attributes, read by whoever runs it:
   ``nothing`` (the default: it has no ``fit``).
 - ``works_alone``: True if the method may also be called unfitted, where there is no group of people to fit on.
 - ``needs_landmarks`` (face anonymizers): True if each face must carry landmarks, blendshapes and pose.
+- ``question`` (attacks): ``identify``, ``infer``, ``member`` or ``link``.
+- ``kinds`` (attacks and measures): of which kinds of release it can be asked; recordings where it does not say.
+- ``tracks`` (measures of synthetic people): it is asked where these are, and then instead of those for any track.
 
 What a learner, a representation or a generator has fitted is saved and built again by ``core.state``, from its fields.
 A method whose fields cannot say it all offers ``restore(tensors, about)``, and what it fits ``state()``: arrays and
 text, no code, no data of people.
+
+An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes, is
+called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
+(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, a generator of randomness and
+the claim.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -96,7 +104,8 @@ class Enroller(Protocol):
 class Utility(Protocol):
     """Measures what can still be learned from a release.
 
-    Class attributes: ``modality``, ``views``.
+    Class attributes: ``modality``, ``views``. One of synthetic people gets those learned from, the made-up ones and, as
+    ``others``, people whom nobody learned from.
     """
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:

@@ -56,12 +56,6 @@ def judge(
         One row for each figure and attacker or reader; rows of the method ``strongest``: the strongest informative
         attack; and of ``reader``: the reader that is chosen for each person on all others.
         ``release`` is empty (``original`` for unprotected data).
-
-    Example:
-        >>> import pandas as pd
-        >>> nothing = Batch.of(pd.DataFrame({"subject": []}), {})
-        >>> judge(nothing, nothing, modality="audio", seed=0, attacks=[], utilities=[])
-        []
     """
     unprotected = released is original or _equal(original, released)
     released = original if unprotected else released

@@ -24,15 +24,7 @@ _BLOCKS: Final = 150  # people are resampled in at most so many random groups
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """What models answered about one pool of recordings, and which of them each model had learned from.
-
-    Example:
-        >>> shape = np.zeros((4, 6, 2))
-        >>> halves = split_halves(np.arange(6), 4, rng=np.random.default_rng(0))
-        >>> s = Signals(logits=shape, inside=halves, labels=np.zeros(6, int), subjects=np.arange(6))
-        >>> s.confidence.shape
-        (4, 6)
-    """
+    """What models answered about one pool of recordings, and which of them each model had learned from."""
 
     logits: Array  # (M, N, C) of M models; logarithms of probabilities serve as well (see ``of_probabilities``)
     inside: Array  # (M, N) bool, whether a model was trained on a recording
@@ -206,12 +198,6 @@ def judge_membership(
     Returns:
         For each attack ``auc``, ``tpr_fpr10``, ``tpr_fpr1``, ``tpr_fpr0.1`` and the same of people with ``person_``
         before. The detail of an area has the points of ``roc`` and, with a claim, of ``bound``.
-
-    Example:
-        >>> s = Signals(logits=np.zeros((2, 2, 2)), inside=np.array([[True, False], [False, True]]),
-        ...     labels=np.array([0, 0]), subjects=np.array(["a", "b"]))
-        >>> judge_membership(s, {"none": lambda s, m: np.zeros(2)}, rng=np.random.default_rng(0))[0].value
-        0.5
     """
     rows: list[Result] = []
     for name, attack in attacks.items():

@@ -95,12 +95,7 @@ class Scaling:
 
 
 def rows_of(values: Array) -> Array:
-    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole.
-
-    Example:
-        >>> rows_of(np.zeros((300, 50, 3), dtype=np.float32)).shape
-        (300, 15)
-    """
+    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole."""
     if values.dtype.kind == "U" or not len(values):
         return describe_rows(values)
     few = max(1, _CHUNK * _NARROW // max(_NARROW, values[0].size))
@@ -162,18 +157,7 @@ def most_exposed(alone: Array, share: float = 0.25) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCase:
-    """What attacks on synthetic people look at.
-
-    Example:
-        >>> def some(name, shift):
-        ...     values = np.random.default_rng(shift).standard_normal((20, 3)).astype(np.float32)
-        ...     return Batch(ids=tuple(f"{name}{i}" for i in range(20)), arrays={"x": values},
-        ...         present={"x": np.ones(20, bool)}, labels=np.zeros(20, int), classes=("a", "b"),
-        ...         subjects=np.array([f"{name}{i % 5}" for i in range(20)]))
-        >>> case = SyntheticCase.of(some("s", 0), some("t", 1), some("c", 2), rng=np.random.default_rng(0))
-        >>> case.real.values.shape, int(case.inside.sum()), int(case.exposed.sum())
-        ((40, 3), 5, 4)
-    """
+    """What attacks on synthetic people look at."""
 
     synthetic: Described  # the recordings released
     real: Described  # of people learned from and of others

@@ -23,12 +23,6 @@ class LossQuantile:
     **Source**: J. Ye, A. Maddi, S. K. Murakonda, V. Bindschaedler, R. Shokri, "Enhanced membership inference attacks
     against machine learning models", CCS 2022 (arXiv 2111.09679). Changed: equal shares are ordered by the calibrated
     loss of Watson et al. (ICLR 2022); without a known population, the pool itself, half of it members, stands in.
-
-    Example:
-        >>> s = Signals(logits=np.array([[[2.0, 0.0]], [[1.0, 0.0]]]), inside=np.array([[True], [False]]),
-        ...     labels=np.array([0]), subjects=np.array(["a"]))
-        >>> bool(LossQuantile(compare="reference")(s, 0)[0] > 1)
-        True
     """
 
     question: ClassVar = "member"
