@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,20 +50,17 @@ class Claim:
 
 
 def claim_of(spends: Sequence[Mapping[str, Any]]) -> Claim:
-    """Return all that was spent as one claim, by composition; one of recordings, if any of it is.
-
-    Where a card tells prices and no mechanisms, their sum stands for all: it is never too low.
-    """
+    """Return all that was spent as one claim, by composition; one of recordings, if any of it is."""
     if not spends:
         return Claim(epsilon=math.inf)
     unit = "recording" if "recording" in {spend["unit"] for spend in spends} else "person"
-    epsilon, delta = (math.fsum(float(spend[name]) for spend in spends) for name in ("epsilon", "delta"))
-    if len(spends) > 1 and all(f.name in spend for f in fields(Spend) for spend in spends):
+    epsilon, delta = float(spends[0]["epsilon"]), float(spends[0]["delta"])
+    if len(spends) > 1:
         # Only here does a report need the accountant, which brings torch along.
         from personare.learn.accounting import as_one_claim
 
-        whole = as_one_claim([Spend(**spend) for spend in spends])
-        epsilon, delta = (whole.epsilon, whole.delta) if whole else (epsilon, delta)
+        if whole := as_one_claim([Spend(**spend) for spend in spends]):
+            epsilon, delta = whole.epsilon, whole.delta
     return Claim(epsilon=epsilon, delta=delta, unit=unit, accountant=str(spends[0].get("accountant", "")))
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -212,12 +212,11 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
     )
     content = json.loads(json.dumps(metadata.to_json(), default=str))
     content["@context"]["personare"] = "urn:personare:"
-    priced = ("unit", "epsilon", "delta", "accountant", "units")
     content["personare:privacy"] = plain(
         {
             "synthetic": synthetic,
             "privacyUnit": sheet.spends[0].unit if sheet.spends else "none",
-            "spends": [{name: getattr(spend, name) for name in priced} for spend in sheet.spends],
+            "spends": [asdict(spend) for spend in sheet.spends],
             "claim": sheet.claim,
             "measured": [{name: getattr(row, name) for name in _COLUMNS} for row in sheet.rows],
             "attacked": any(row.risk for row in sheet.rows),

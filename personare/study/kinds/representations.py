@@ -16,7 +16,7 @@ from personare.core.errors import OptionError
 from personare.core.protocols import Representation, Transform
 from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Cohort, Recording, Result, Spend
-from personare.data.cohort import CohortWriter, open_cohort, recording_id
+from personare.data.cohort import CohortWriter, declared_modalities, open_cohort, recording_id
 from personare.data.roles import usual_tracks
 from personare.evaluate.representations import identity_carriers, judge_representation, transfer
 from personare.features.tracks import TrackForm, write_track
@@ -157,7 +157,8 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: 
         ]
 
     def transferred(task: TransferPlan) -> list[Result]:
-        tracks = row.modalities or usual_tracks(t for r in study.cohort.recordings for t in r.tracks)
+        there = (track for recording in study.cohort.recordings for track in recording.tracks)
+        tracks = row.modalities or usual_tracks(there, declared=declared_modalities(study.cohort.root))
         other = Opening(cohort=open_cohort(Path(task.cohort)), ledger=study.ledger) if task.cohort else study.opening
         batch = other(task.label, tracks).batch
         asked = np.isin(batch.subjects, new.subjects)
