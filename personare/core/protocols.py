@@ -15,8 +15,8 @@ What a learner, a representation or a generator has fitted is saved and built ag
 A method whose fields cannot say it all offers ``restore(tensors, about)``, and what it fits ``state()``: arrays and
 text, no code, no data of people.
 
-An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes, is
-called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
+An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
+is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
 (membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, a generator of randomness and
 the claim.
 """

@@ -11,8 +11,6 @@ from PIL import Image, ImageOps
 from personare.core.errors import DataError
 from personare.core.types import Array
 
-PICTURES = (".jpg", ".jpeg", ".png", ".pgm", ".bmp", ".webp", ".tif", ".tiff")
-
 HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
 _P3 = [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]]
 _BT2020 = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]

@@ -22,7 +22,7 @@ from PIL import Image, PngImagePlugin
 from personare.core.errors import DataError, MissingModelError
 from personare.core.types import Array, Batch, LocatedFrame
 from personare.data.atomic import replacing, write_json, write_text
-from personare.data.media import track_of
+from personare.data.media import PICTURES, track_of
 from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
@@ -30,7 +30,7 @@ from personare.features.face import square
 from personare.features.functionals import describe
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
-from personare.features.pictures import PICTURES, read_picture
+from personare.features.pictures import read_picture
 
 VOICE_VIEWS = ("mfcc", "logmel", "functionals", "prosody", "waveform")
 FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
