@@ -11,10 +11,9 @@ A method class may also carry these class attributes, read by whoever runs it:
 - ``kinds`` (attacks and measures): of which kinds of release it can be asked; recordings where it does not say.
 - ``tracks`` (measures of synthetic people): it is asked where these are, and then instead of those for any track.
 
-An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes, is
-called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
-(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, a generator of randomness and
-the claim.
+An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
+is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
+(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, randomness and the claim.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
