@@ -17,8 +17,7 @@ text, no code, no data of people.
 
 An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
 is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
-(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, a generator of randomness and
-the claim.
+(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, randomness and the claim.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

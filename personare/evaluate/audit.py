@@ -92,13 +92,7 @@ def guess(scores: Array, inside: Array, *, delta: float, confidence: float = 0.9
 
 
 def audit(
-    fit: Fit,
-    rows: Array,
-    labels: Array,
-    *,
-    claim: Spend | None,
-    confidence: float = 0.95,
-    rng: np.random.Generator,
+    fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, confidence: float = 0.95, rng: np.random.Generator
 ) -> Result:
     """Train once with a random half of the canaries, and return how much privacy was spent at least.
 

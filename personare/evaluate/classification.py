@@ -288,11 +288,7 @@ def calibration_error(sums: Array) -> Array:
 def _reliability(sums: Array) -> dict[str, list[float]]:
     """Return the data of a reliability diagram: for each bin that holds answers their confidence, accuracy, number."""
     count, confidence, right = sums[sums[:, 0] > 0].T  # (B, 3) as of ``calibration_error``
-    return {
-        "confidence": (confidence / count).tolist(),
-        "accuracy": (right / count).tolist(),
-        "count": count.tolist(),
-    }
+    return {"confidence": (confidence / count).tolist(), "accuracy": (right / count).tolist(), "count": count.tolist()}
 
 
 def with_missing(batch: Batch, modality: str, share: float, *, rng: np.random.Generator) -> Batch:

@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.registry import create, find, load
-from personare.core.types import Array, Batch, Result
+from personare.core.types import RISKS, Array, Batch, Result
 from personare.data.splits import content_halves
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
@@ -100,19 +100,23 @@ def applies(method: Any, modality: str) -> bool:
     return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
 
 
-def check_attacks(names: Sequence[str], kind: str) -> None:
-    """Refuse attacks that cannot be made on a kind of release: named there, they would silently do nothing.
+def check_attacks(names: Sequence[str], kind: str, questions: Sequence[str] = RISKS) -> None:
+    """Refuse attacks that cannot be made on a kind of release, or ask something else: they would silently do nothing.
 
-    ``kind`` is ``recordings``, ``representations``, ``synthetic`` or ``model``.
+    ``kind`` is ``recordings``, ``representations``, ``synthetic`` or ``model``; ``questions`` as of ``Result``.
     """
     for name in names:
         attack = load(_ATTACKS, name)
         if not answers(attack, kind):
             whose = " or ".join(getattr(attack, "kinds", ("recordings",)))
             raise OptionError(
-                f"{name} attacks releases of the kind {whose}, not {kind}, and would do nothing "
-                "here. In a study, attacks on models are named under membership and disclosure, and those on synthetic "
-                "people are always run."
+                f"{name} attacks releases of the kind {whose}, not {kind}, and would do nothing here. In a study, "
+                "attacks on models are named under membership and disclosure; those on synthetic people are always run."
+            )
+        if attack.question not in questions:
+            raise OptionError(
+                f"{name} asks to {attack.question}, and here is asked to {' or '.join(questions)}. 'personare methods' "
+                "says which question each attack asks."
             )
 
 

@@ -176,11 +176,7 @@ def attack_people(attack: Membership, signals: Signals) -> Scores:
 
 
 def judge_membership(
-    signals: Signals,
-    attacks: Mapping[str, Membership],
-    *,
-    claim: Spend | None = None,
-    rng: np.random.Generator,
+    signals: Signals, attacks: Mapping[str, Membership], *, claim: Spend | None = None, rng: np.random.Generator
 ) -> list[Result]:
     """Measure how well each attack tells what the models learned from, by recording and by person.
 

@@ -261,14 +261,7 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
 
 
 def read_and_measure(
-    name: str,
-    original: Batch,
-    released: Batch,
-    task: Task,
-    train: Train,
-    *,
-    modality: str,
-    rng: np.random.Generator,
+    name: str, original: Batch, released: Batch, task: Task, train: Train, *, modality: str, rng: np.random.Generator
 ) -> list[Result]:
     """Return how well both readers read, see ``read_view``; rows that say why where none can."""
     try:

@@ -71,10 +71,7 @@ def roc(scores: Array, inside: Array) -> Roc:
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # the last of each group of equals
     hits = np.append(0, np.cumsum(inside[order])[ends])
     return Roc(
-        false_alarms=np.append(0, ends + 1) - hits,
-        hits=hits,
-        others=int((~inside).sum()),
-        members=int(inside.sum()),
+        false_alarms=np.append(0, ends + 1) - hits, hits=hits, others=int((~inside).sum()), members=int(inside.sum())
     )
 
 

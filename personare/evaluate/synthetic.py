@@ -18,14 +18,7 @@ from personare.core.types import Array, Batch, Result, Spend
 from personare.evaluate.membership import Membership, Signals, against, judge_membership, split_halves
 from personare.evaluate.roc import Bound, roc
 from personare.evaluate.selftest import beside, marked
-from personare.evaluate.synthetic_case import (
-    Scaling,
-    SyntheticCase,
-    isolation,
-    most_exposed,
-    nearest,
-    no_narrower,
-)
+from personare.evaluate.synthetic_case import Scaling, SyntheticCase, isolation, most_exposed, nearest, no_narrower
 from personare.evaluate.unmeasured import answers, unmeasured
 from personare.features.visits import VISITS, VisitColumns
 

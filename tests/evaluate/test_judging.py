@@ -121,7 +121,9 @@ def test_an_optional_package_that_is_absent_is_a_reason(people, monkeypatch):
 def test_an_attack_on_another_kind_of_release_is_refused(people):
     with pytest.raises(OptionError, match=r"membership_lira attacks releases of the kind model, not recordings"):
         _judge(people, people, attacks=["voice_prosody", "membership_lira"])
-    check_attacks(["membership_lira"], "model")
+    check_attacks(["membership_lira"], "model", ["member"])
+    with pytest.raises(OptionError, match="model_identity asks to identify, and here is asked to member"):
+        check_attacks(["membership_lira", "model_identity"], "model", ["member"])
 
 
 def test_unknown_names_and_options_are_said(people):

@@ -55,12 +55,7 @@ class SyntheticLearning:
             }
             for figure, estimate in fits.items():
                 row = Result(
-                    question="read",
-                    method=name,
-                    figure=figure,
-                    **estimate.columns,
-                    baseline=real.value,
-                    control=chance,
+                    question="read", method=name, figure=figure, **estimate.columns, baseline=real.value, control=chance
                 )
                 found.append(row)
             share = (fits["tstr_uar"].value - chance) / max(real.value - chance, 1e-9)
