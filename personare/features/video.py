@@ -20,9 +20,10 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
+from personare.data.media import PICTURES
 from personare.features._containers import Crop, begin_s, crop_of, played
 from personare.features.audio import downmix
-from personare.features.pictures import HDR, PICTURES, WIDE, decoded, over_black, to_srgb
+from personare.features.pictures import HDR, WIDE, decoded, over_black, to_srgb
 
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}  # the usual ones show what is transparent
 _UNSPECIFIED = 2  # how FFmpeg numbers the color matrix that a file does not name
