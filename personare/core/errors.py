@@ -1,7 +1,6 @@
 """The one small tree of errors: each says what must hold, what was given, and what to do."""
 
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "PersonareError",
     "PolicyError",
     "UnknownMethodError",
-    "check_options",
     "reason",
 ]
 
@@ -57,20 +55,3 @@ def reason(error: Exception) -> str:
     where = traceback.extract_tb(error.__traceback__)[-1:]
     told = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
     return f"unexpected {type(error).__name__}{told}: {error}"
-
-
-def check_options(method: object, *, at_least: Mapping[str, float], above: Mapping[str, float] | None = None) -> None:
-    """Refuse a method's options that are smaller than they may be; NaN is no number.
-
-    Args:
-        method: Whose public fields they are.
-        at_least: The least that an option may be, by name.
-        above: What an option must exceed.
-    """
-    name = type(method).__module__.rpartition(".")[2]
-    for option, least in at_least.items():
-        if not (given := getattr(method, option)) >= least:
-            raise OptionError(f"{name} needs {option} of at least {least:g}, given {given}.")
-    for option, limit in (above or {}).items():
-        if not (given := getattr(method, option)) > limit:
-            raise OptionError(f"{name} needs {option} above {limit:g}, given {given}.")

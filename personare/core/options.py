@@ -22,8 +22,8 @@ Share = Annotated[float, Range("a share from 0 to 1", lambda value: 0 <= value <
 PartShare = Annotated[float, Range("a share from 0 to below 1", lambda value: 0 <= value < 1)]
 
 
-def check_options(options: Any, **ranges: tuple[float, float]) -> None:
-    """Refuse a dataclass whose values are not what its fields' types declare, or lie out of the ranges given.
+def check_options(options: Any, **ranges: float | tuple[float, float]) -> None:
+    """Refuse a dataclass whose values are not what its fields' types declare, or out of ranges: the least, or both ends.
 
     Example:
         >>> from dataclasses import dataclass
@@ -42,8 +42,8 @@ def check_options(options: Any, **ranges: tuple[float, float]) -> None:
                 raise OptionError(f"{name} must be {part.words}, it is {value!r}.")
         if words and value not in words:
             raise OptionError(f"{name} must be {', '.join(words[:-1])} or {words[-1]}, it is {value!r}.")
-    for name, (low, high) in ranges.items():
-        value = getattr(options, name)
+    for name, ends in ranges.items():
+        value, (low, high) = getattr(options, name), ends if isinstance(ends, tuple) else (ends, math.inf)
         if not low <= value <= high:
             limits = f"be at least {low:g}" if math.isinf(high) else f"lie from {low:g} to {high:g}"
             usual = f" It is usually {getattr(type(options), name)}." if hasattr(type(options), name) else ""

@@ -14,7 +14,7 @@ from personare.data.splits import content_halves
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import answers, unmeasured
+from personare.evaluate.unmeasured import answers, kinds_of, unmeasured
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -108,7 +108,7 @@ def check_attacks(names: Sequence[str], kind: str, questions: Sequence[str] = RI
     for name in names:
         attack = load(_ATTACKS, name)
         if not answers(attack, kind):
-            whose = " or ".join(getattr(attack, "kinds", ("recordings",)))
+            whose = " or ".join(kinds_of(attack))
             raise OptionError(
                 f"{name} attacks releases of the kind {whose}, not {kind}, and would do nothing here. In a study, "
                 "attacks on models are named under membership and disclosure; those on synthetic people are always run."

@@ -72,7 +72,7 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
     for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         try:
             rows += measures[name]()(train, made, others=test, rng=rng)
-        except DataError as error:
+        except Exception as error:  # a measure or an attack that fails stops no other
             rows.append(unmeasured(name, "resemble", error))
     return [replace(row, kind="synthetic") for row in rows]
 
@@ -128,7 +128,7 @@ def _run(attack: Any, name: str, case: SyntheticCase, claim: Spend | None, seed:
     try:
         found: list[Result] = attack(case, rng=np.random.default_rng(seed), claim=claim)
         return found
-    except DataError as error:
+    except Exception as error:  # a measure or an attack that fails stops no other
         return [unmeasured(name, attack.question, error)]
 
 

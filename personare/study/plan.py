@@ -11,8 +11,8 @@ from typing import Any
 
 from personare.core import registry
 from personare.core.errors import OptionError
-from personare.core.types import RISKS
 from personare.data.labels import KINDS
+from personare.evaluate.judging import check_attacks
 from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
 
@@ -253,18 +253,9 @@ def _plan(said: dict[str, Any]) -> StudyPlan:
         name: tuple(said.pop(name)) for name in ("attacks", "utilities", "membership", "disclosure") if name in said
     }
     plan: StudyPlan = _known(StudyPlan, {**rows, **lists, **said, "others": others}, "a study file")
-    for where, kind, questions in (
-        ("attacks", "recordings", RISKS),
-        ("membership", "model", ("member",)),
-        ("disclosure", "model", ("identify", "infer")),
-    ):
-        for name in getattr(plan, where):
-            attack = registry.load("personare.evaluate.attacks", name)
-            if not answers(attack, kind) or attack.question not in questions:
-                raise OptionError(
-                    f"{name} asks '{attack.question}' of {' and '.join(kinds_of(attack))}, and {where} ask "
-                    f"{' or '.join(questions)} of {kind}. Move it, or take another: `personare methods` lists them."
-                )
+    check_attacks(plan.attacks, "recordings")
+    check_attacks(plan.membership, "model", ("member",))
+    check_attacks(plan.disclosure, "model", ("identify", "infer"))
     for name in plan.utilities:
         measure = registry.load("personare.evaluate.utility", name)
         if not answers(measure, "recordings"):

@@ -114,10 +114,11 @@ def test_unknown_methods_and_options_are_refused_before_anything_is_done(tmp_pat
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ('attacks = ["membership_lira"]', "membership_lira asks 'member' of model"),
-        ('membership = ["voice_gmm"]', "voice_gmm asks 'identify' of recordings"),
+        ('attacks = ["membership_lira"]', "membership_lira attacks releases of the kind model"),
+        ('membership = ["voice_gmm"]', "voice_gmm attacks releases of the kind recordings"),
+        ('disclosure = ["membership_loss"]', "membership_loss asks to member"),
         ('utilities = ["synthetic_learning"]', "synthetic_learning measures synthetic"),
-        ('disclosure = ["synthetic_copies"]', "synthetic_copies asks 'member' of synthetic"),
+        ('disclosure = ["synthetic_copies"]', "synthetic_copies attacks releases of the kind synthetic"),
     ],
 )
 def test_an_attack_of_another_question_is_refused_and_not_passed_over(tmp_path, line, told):

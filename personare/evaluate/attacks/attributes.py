@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.clips import describe_motion, evenly
@@ -39,7 +40,7 @@ class Attributes:
     fewest: int = 2  # least people of each kind; with fewer the attribute is not read
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "fewest": 1})
+        check_options(self, folds=2, fewest=1)
 
     def __call__(
         self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator

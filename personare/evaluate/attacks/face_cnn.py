@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import torch
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, unit
 from personare.evaluate.clips import evenly
@@ -42,7 +42,7 @@ class FaceCnn:
     width: int = 16  # channels of the first layer
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"steps": 2, "batch": 2, "size": 16, "width": 1})
+        check_options(self, steps=2, batch=2, size=16, width=1)
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of pictures (F, H, W, 3) uint8 apart."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Kernel
 from personare.evaluate.clips import evenly
@@ -41,7 +41,7 @@ class FacePixels:
     pictures: int = 6  # how many of a clip's pictures are looked at
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"pictures": 1})
+        check_options(self, pictures=1)
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment from pictures (F, H, W, 3) uint8."""

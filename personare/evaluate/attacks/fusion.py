@@ -8,7 +8,8 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array, Batch
 from personare.data.splits import person_folds
 from personare.evaluate.classifiers import standardized
@@ -36,7 +37,7 @@ class Fusion:
     folds: int = 5  # in how many groups the people are left out
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2})
+        check_options(self, folds=2)
 
     def __call__(
         self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.stats import norm
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.membership import Signals
 
@@ -31,7 +32,7 @@ class LikelihoodRatio:
     pooled_below: int = 32  # with fewer shadow models than this on a side, one variance serves all recordings
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"pooled_below": 2})
+        check_options(self, pooled_below=2)
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logarithm of the ratio, or the z-score, (N,)."""

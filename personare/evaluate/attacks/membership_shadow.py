@@ -7,7 +7,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.membership import Signals
 
@@ -31,7 +32,7 @@ class ShadowModels:
     most: int = 20_000  # predictions a class's classifier is trained on at most, evenly taken
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"most": 10})
+        check_options(self, most=10)
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logit of membership, (N,)."""

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
@@ -37,7 +38,7 @@ class ModelAttributes:
     fewest: int = 2  # least people of each kind; with fewer the attribute is not read
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "fewest": 1})
+        check_options(self, folds=2, fewest=1)
 
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator

@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array, Result
 from personare.data.splits import content_halves
 from personare.evaluate.classifiers import Kernel
@@ -36,7 +37,7 @@ class ModelIdentity:
     fewest: int = 2  # least people
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"fewest": 2})
+        check_options(self, fewest=2)
 
     def __call__(
         self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator

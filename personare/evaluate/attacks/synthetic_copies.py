@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
 
@@ -30,7 +30,7 @@ class NearestCopy:
     most: int = 2000  # synthetic recordings looked at
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"most": 1})
+        check_options(self, most=1)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Result, Spend
 from personare.evaluate.classifiers import learn_classes
 from personare.evaluate.synthetic_case import SyntheticCase, closest_rows
@@ -30,7 +31,7 @@ class SyntheticIdentity:
     most: int = 2000  # synthetic recordings looked at
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"enrolled": 2, "most": 1})
+        check_options(self, enrolled=2, most=1)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``named``: synthetic recordings taken for somebody who was learned from."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import check_options
+from personare.core.options import Positive, check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
@@ -29,10 +29,10 @@ class AttributeInference:
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
 
     secrets: int = 12  # most columns that are guessed, drawn at random
-    tolerance: float = 0.1  # A number is guessed if it is off by at most so many of the cohort's standard deviations
+    tolerance: Positive = 0.1  # A number is guessed if it is off by at most so many of the cohort's standard deviations
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"secrets": 1}, above={"tolerance": 0})
+        check_options(self, secrets=1)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""

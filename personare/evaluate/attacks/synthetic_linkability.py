@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import DataError, check_options
+from personare.core.errors import DataError
+from personare.core.options import check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
@@ -30,7 +31,7 @@ class Linkability:
     draws: int = 30  # how often one recording of each is drawn
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"among": 2, "draws": 1})
+        check_options(self, among=2, draws=1)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure the ``risk``; the naive guess takes anybody."""

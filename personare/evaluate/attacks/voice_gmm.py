@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import Positive, check_options
 from personare.core.protocols import Scorer
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, learn_classes, standardized
@@ -42,11 +42,11 @@ class VoiceGmm:
     views: ClassVar[tuple[str, ...]] = ("mfcc",)
 
     components: int = 64  # Gaussians in the mixture
-    relevance: float = 16.0  # frames' worth of belief in everybody's mixture when adapting it to a person
+    relevance: Positive = 16.0  # frames' worth of belief in everybody's mixture when adapting it to a person
     stride: int = 2  # every which frame is used; neighbors (10 ms) are alike
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"components": 2, "stride": 1}, above={"relevance": 0})
+        check_options(self, components=2, stride=1)
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Background":
         """Learn everybody's mixture of (T, D) cepstra, with and without each clip's mean."""

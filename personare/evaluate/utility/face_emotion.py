@@ -6,7 +6,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel, Train, discriminant, svm
 from personare.evaluate.clips import describe_motion, evenly
@@ -37,7 +37,7 @@ class FaceEmotion:
     pictures: int = 6  # how many of a clip's pictures are looked at
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "pictures": 1})
+        check_options(self, folds=2, pictures=1)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""

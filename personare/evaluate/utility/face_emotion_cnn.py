@@ -6,7 +6,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import evenly
 from personare.evaluate.networks import CnnReader
@@ -36,7 +36,7 @@ class FaceEmotionCnn:
     steps: int = 200  # batches of training; the same for originals and releases
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "steps": 2})
+        check_options(self, folds=2, steps=2)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""

@@ -9,7 +9,7 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import softmax
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, Predict
 from personare.evaluate.reading import Task, read_and_measure
@@ -43,7 +43,7 @@ class Sentence:
     folds: int = 6  # in how many groups people are left out; up to eight people, each alone
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2})
+        check_options(self, folds=2)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, 64) in dB."""

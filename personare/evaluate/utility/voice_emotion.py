@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import Positive, check_options
 from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import Train, discriminant, forest, svm
 from personare.evaluate.reading import Task, read_and_measure
@@ -32,11 +32,11 @@ class VoiceEmotion:
     label: str = "emotion"  # what is read: a column of the table
     kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
     folds: int = 6  # in how many groups people are left out; up to eight people, each alone
-    penalty: float = 3.0  # C of the support vector machine
+    penalty: Positive = 3.0  # C of the support vector machine
     trees: int = 100  # trees of the forest
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "trees": 1}, above={"penalty": 0})
+        check_options(self, folds=2, trees=1)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D)."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import check_options
+from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import looped
 from personare.evaluate.networks import CnnReader
@@ -34,7 +34,7 @@ class VoiceEmotionCnn:
     steps: int = 200  # batches of training; the same for originals and releases
 
     def __post_init__(self) -> None:
-        check_options(self, at_least={"folds": 2, "steps": 2})
+        check_options(self, folds=2, steps=2)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, bands) in dB."""
