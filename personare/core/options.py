@@ -23,7 +23,7 @@ PartShare = Annotated[float, Range("a share from 0 to below 1", lambda value: 0 
 
 
 def check_options(options: Any, **ranges: float | tuple[float, float]) -> None:
-    """Refuse a dataclass whose values are not what its fields' types declare, or out of ranges: the least, or both ends.
+    """Refuse a dataclass whose values are not what its types declare, or out of ranges: the least, or both ends.
 
     Example:
         >>> from dataclasses import dataclass
