@@ -319,7 +319,8 @@ class VideoWriter:
             self._container = av.open(f"file:{self._temporary}", "w", format=_CONTAINERS[path.suffix.lower()])
         if note:
             self._container.metadata["comment"] = note
-        options = {"preset": preset, "crf": str(crf)}
+        # else x264's fastest code gives other pictures of the same frames from one call to the next
+        options = {"preset": preset, "crf": str(crf), "x264-params": "cpu-independent=1"}
         stream = self._container.add_stream(
             "libx264", rate=Fraction(rate_hz).limit_denominator(100_000), options=options
         )

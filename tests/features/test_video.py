@@ -13,6 +13,8 @@ import pytest
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import video
+from personare.simulate.people import person
+from personare.simulate.take import perform
 
 COLORS = [(230, 30, 30), (30, 200, 40), (40, 40, 220), (200, 150, 120)]
 
@@ -224,6 +226,8 @@ from pathlib import Path
 import numpy as np
 from personare.core.errors import DataError
 from personare.features.video import VideoWriter
+from personare.simulate.people import person
+from personare.simulate.take import perform
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 rng = np.random.default_rng(0)
 try:
@@ -267,3 +271,14 @@ def test_real_containers_are_read_and_checked(real_data: Path):
         assert len(list(video.read(folder / name))) == frames
         assert video.probe(folder / name).has_sound == sound
         video.check(folder / name)
+
+
+def test_the_same_pictures_become_the_same_film(tmp_path):
+    """Plain x264 made seven films of these forty times the same pictures."""
+    pictures, films = list(perform(person(0, 6), "anger", "S1", seed=0).pictures(192)), set()
+    for turn in range(40):
+        with video.VideoWriter(tmp_path / f"{turn}.mp4", width=192, height=192, rate_hz=25, threads=1) as writer:
+            for picture in pictures:
+                writer.write(picture)
+        films.add((tmp_path / f"{turn}.mp4").read_bytes())
+    assert len(films) == 1
