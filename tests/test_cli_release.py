@@ -120,7 +120,7 @@ def test_behavior_is_described_without_the_person(call, folder, tmp_path, method
     assert np.isfinite(rows).all() and len({len(row) for row in rows}) == 1
     _, about = load_weights(shown.root / "transform.safetensors")
     page = (shown.root / "README.md").read_text()
-    assert about["guarantee"] in page and ("identity." if held_out else "Not measured") in page
+    assert about["guarantee"] in page and ("strongest." if held_out else "Not measured") in page
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_forest_is_trained_judged_attacked_and_looked_at_again(typed, numbers,
         "train", numbers.root, "--method", "forest", "-o", "trees=20", "-o", "leaf=1", "--shadows", 4, "--out", run
     )
     assert answer.status == 0, answer.err
-    assert "membership AUC" in answer.out
+    assert "Membership AUC" in answer.out
     found = rows(run / "results.json")
     assert found["model.accuracy"]["value"] > found["model.accuracy"]["control"] + 0.2
     assert found["membership_loss.person_auc"]["value"] > 0.65, "a forest without privacy remembers its people"

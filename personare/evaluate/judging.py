@@ -107,6 +107,8 @@ def check_attacks(names: Sequence[str], kind: str, questions: Sequence[str] = RI
     """
     for name in names:
         attack = load(_ATTACKS, name)
+        if getattr(attack, "question", "") not in RISKS:
+            raise OptionError(f"{name} must say in its class which question it asks: one of {', '.join(RISKS)}.")
         if not answers(attack, kind):
             whose = " or ".join(kinds_of(attack))
             raise OptionError(

@@ -98,9 +98,9 @@ def test_a_film_is_decoded_once_to_find_faces_and_to_keep_what_is_judged(tmp_pat
     assert decoded == [path, path]
     assert Locations.load(tmp_path / "locations/a.npz").certain.shape == (13,)
     rows = pd.DataFrame({"subject": ["s"]}, index=["a"])
-    before, after = (gather(tmp_path / kind, rows, ["frames", "crops"]).views for kind in ("original", "hidden"))
-    assert before["frames"]["a"].shape == (5, 64, 64, 3) and not before["crops"]
-    np.testing.assert_array_equal(before["frames"]["a"], after["frames"]["a"])
+    before, after = (gather(tmp_path / kind, rows, ["frames", "crops"]) for kind in ("original", "hidden"))
+    assert before.clips("frames")["a"].shape == (5, 64, 64, 3) and not before.clips("crops")
+    np.testing.assert_array_equal(before.clips("frames")["a"], after.clips("frames")["a"])
 
 
 def test_what_was_observed_is_the_track_that_would_be_read(tmp_path):

@@ -137,9 +137,9 @@ def test_an_interrupted_folder_is_finished_by_the_same_call_only(tmp_path, monke
     for n in range(3):
         sound(folder / f"{n}.wav", pitch_hz=100 + 20 * n)
     anonymize_path(folder, tmp_path / "whole", VOICE, workers=ALONE)
-    from personare.study import loose
+    from personare.study import anonymizing
 
-    real = loose.anonymize_recording
+    real = anonymizing.anonymize_recording
     calls: list[str] = []
 
     def stops(recording, *rest, **how):
@@ -148,7 +148,7 @@ def test_an_interrupted_folder_is_finished_by_the_same_call_only(tmp_path, monke
             raise KeyboardInterrupt
         return real(recording, *rest, **how)
 
-    monkeypatch.setattr(loose, "anonymize_recording", stops)
+    monkeypatch.setattr(anonymizing, "anonymize_recording", stops)
     with pytest.raises(KeyboardInterrupt):
         anonymize_path(folder, tmp_path / "out", VOICE, workers=ALONE)
     with pytest.raises(DataError, match="another release"):

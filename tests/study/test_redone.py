@@ -80,7 +80,7 @@ def test_who_withdrew_is_gone_before_anything_else_is_done_and_all_is_made_anew(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "_release_recordings", stopped)
+        patch.setattr(running, "kinds", stopped)
         with pytest.raises(KeyboardInterrupt):
             study(people, PLAN, out)
     assert not traces(out, gone) and not list(out.glob("releases/*")) and not (out / "report.html").exists()

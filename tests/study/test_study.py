@@ -59,9 +59,9 @@ def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, smal
 
 @pytest.mark.slow
 def test_a_killed_study_goes_on_where_it_stopped(made_up, small_plan, tmp_path, monkeypatch):
-    from personare.study import run
+    from personare.study.kinds import releases
 
-    real, calls = run.anonymize_recording, []
+    real, calls = releases.anonymize_recording, []
 
     def dies(*args, **how):
         calls.append(args[0].id)
@@ -69,7 +69,7 @@ def test_a_killed_study_goes_on_where_it_stopped(made_up, small_plan, tmp_path, 
             raise KeyboardInterrupt
         return real(*args, **how)
 
-    monkeypatch.setattr(run, "anonymize_recording", dies)
+    monkeypatch.setattr(releases, "anonymize_recording", dies)
     with pytest.raises(KeyboardInterrupt):
         study(made_up, small_plan, tmp_path / "run")
     study(made_up, small_plan, tmp_path / "run")

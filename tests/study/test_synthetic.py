@@ -307,7 +307,7 @@ def test_a_folder_that_holds_something_is_not_written_over(make, tmp_path):
 
 
 def test_killed_half_way_there_is_no_cohort_and_the_next_run_makes_it(make, tmp_path, monkeypatch):
-    from personare.study import synthetic
+    from personare.study.kinds import synthetic
 
     def killed(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
