@@ -36,7 +36,7 @@ def test_a_forest_is_trained_judged_attacked_and_looked_at_again(typed, numbers,
     assert typed("evaluate", run).status == 0
     again = rows(run / "evaluation.json")
     assert again["model.accuracy"]["value"] == found["model.accuracy"]["value"]
-    assert again["robustness_voice_missing50.accuracy"]["n"] == 24
+    assert again["robustness.accuracy_voice_missing50"]["n"] == 24
     assert any(measure.startswith("model.uar_sex") for measure in again)
     assert (private_folder(run) / "explanations/forest.csv").is_file()
 

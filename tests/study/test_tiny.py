@@ -42,7 +42,7 @@ PLAN = StudyPlan(
 pytestmark = pytest.mark.filterwarnings("ignore")  # a fit to one sample warns, and is reported as what it is
 BROKEN = {
     "evaluate.attacks": (
-        'question = "identify"\n    modality = "audio"\n    views = ()\n\n    def __call__(self, *_a, **_k):\n        return [][0]\n',
+        'question = "identify"\n    modality = "audio"\n\n    def __call__(self, *_a, **_k):\n        return [][0]\n',
         IndexError,
     ),
     "evaluate.utility": (

@@ -160,5 +160,5 @@ def test_who_cannot_be_judged_is_refused():
     ],
 )
 def test_options_that_cannot_be_are_refused(name, options):
-    with pytest.raises(OptionError, match="must be|given"):
+    with pytest.raises(OptionError, match=r"must be|given"):
         registry.create(FOLDER, name, options)
