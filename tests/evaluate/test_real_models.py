@@ -95,6 +95,6 @@ def test_real_people_and_their_sex_are_read_from_unprotected_statistics(voices):
     assert top1["model_identity_raw.top1"].low > 3 / 40
     assert top1["model_identity_noise.top1"].value < 3 / 40
     read = create(FOLDER, "model_attributes")({"raw": kept, "noise": noise}, kept, few, rng=rng())
-    sex = {title(r): r for r in read}
-    assert sex["model_attributes.raw_sex"].low > 0.7
-    assert sex["model_attributes.noise_sex"].value < 0.6
+    sex = {r.method: r for r in read if r.subset == "sex"}
+    assert sex["model_attributes_raw"].low > 0.7
+    assert sex["model_attributes_noise"].value < 0.6
