@@ -372,8 +372,8 @@ class Result:
 
     @property
     def name(self) -> str:
-        """What a table calls it, e.g. ``voice_gmm.top1`` or ``model.uar (sex_F)``."""
-        return f"{self.method}.{self.figure}".rstrip(".") + (f" ({self.subset})" if self.subset else "")
+        """What a table calls it, e.g. ``voice_gmm.top1`` or ``model.uar.sex_F``."""
+        return ".".join(filter(None, (self.method, self.figure, self.subset)))
 
     @property
     def risk(self) -> bool:

@@ -370,4 +370,5 @@ def together(parts: Sequence[Batch]) -> Batch:
         present={m: np.concatenate([part.present[m] for part in parts]) for m in parts[0].present},
         labels=np.concatenate([part.labels for part in parts]),
         subjects=np.concatenate([part.subjects for part in parts]),
+        table=None,
     )

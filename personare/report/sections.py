@@ -79,7 +79,7 @@ def _pivot(part: str, questions: Sequence[str], rows: Sequence[Result]) -> dict[
     for row in chosen:
         lines.setdefault((row.method, row.figure, row.subset, group_of(row)), {})[row.attacker] = row
         if row.reason:
-            reasons.setdefault((words.name_of(row), row.reason), []).append(words.attacker(row.attacker))
+            reasons.setdefault((row.name, row.reason), []).append(words.attacker(row.attacker))
     cells = [[line.get(column) for column in columns] for line in lines.values()]
     notes = [(n, ", ".join(dict.fromkeys(filter(None, who))), why) for (n, why), who in reasons.items()]
     return {"part": part, "columns": columns, "lines": cells, "notes": notes} if cells else {}

@@ -120,7 +120,7 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
         leaky=record.leaky(name),
         cells=cells,
         claim=record.claim(name),
-        broken=f"{words.name_of(broken)}: {broken.reason}" if broken else "",
+        broken=f"{broken.name}: {broken.reason}" if broken else "",
         standing=rank,
         standing_words=said,
     )
@@ -141,7 +141,7 @@ def to_csv(table: Table) -> str:
             known: Sequence[Any] = [None] * len(PARTS)
             if cell is not None:
                 known = [cell.value, cell.low, cell.high, cell.n, cell.control]
-                known = [*known, words.name_of(cell), cell.reason, cell.baseline]
+                known = [*known, cell.name, cell.reason, cell.baseline]
             line |= {f"{column['key']}_{part}": value for part, value in zip(PARTS, known, strict=True)}
         if table.kind != "recordings":
             claim = row.claim

@@ -53,11 +53,6 @@ def method(name: str) -> str:
     return str(_WORDS["methods"].get(name, plain(name)))
 
 
-def name_of(row: Result) -> str:
-    """Return method, figure and subset of a row as one name."""
-    return ".".join(filter(None, (row.method, row.figure, row.subset)))
-
-
 def plain(name: str) -> str:
     """Write a name without underscores."""
     return name.replace("_", " ")

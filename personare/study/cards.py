@@ -144,18 +144,21 @@ class Sheet:
         about: ``dataset_description.json``'s own entries, such as ``License``.
     """
 
-    name: str
     kind: Literal["synthetic", "representations"]
     source: str
     method: str
     options: Mapping[str, Any]
     made_of: tuple[int, int]
     holds: tuple[int, int]
-    label: str
     spends: tuple[Spend, ...]  # the privacy that this cost the people
     rows: tuple[Result, ...] = ()  # what was measured
     guarantee: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """What the released cohort is called."""
+        return f"{self.source}: {self.method}"
 
     @property
     def claim(self) -> str:

@@ -19,6 +19,7 @@ from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model, judge_robustness
+from personare.evaluate.synthetic import together
 from personare.learn.accounting import as_one_claim
 from personare.study.kinds.models import Model, ModelPlan, load_model
 from personare.study.opening import open_batch, open_ledger
@@ -146,7 +147,7 @@ def _audit(made: _Made, count: int) -> Result:
 
     def fit(chosen: Array, named: Array, inside: Array) -> Array:
         planted = _as_people(strangers.take(chosen), named)
-        predictor = work.fit(work.learner, _joined(work.parts.train, planted.take(inside)), rng)
+        predictor = work.fit(work.learner, together([work.parts.train, planted.take(inside)]), rng)
         likely = np.log(np.maximum(predictor(planted), 1e-30))
         return np.asarray(likely[np.arange(count), named] - likely.mean(axis=1))
 
@@ -169,19 +170,6 @@ def _as_people(batch: Batch, labels: Array) -> Batch:
     """Make each recording a person of its own, with the label given."""
     names = tuple(f"canary-{i}" for i in range(len(batch)))
     return replace(batch, ids=names, subjects=np.array(names), labels=labels.astype(np.int64))
-
-
-def _joined(one: Batch, other: Batch) -> Batch:
-    both = {name: np.concatenate([one.arrays[name], other.arrays[name]]) for name in one.arrays}
-    present = {name: np.concatenate([one.present[name], other.present[name]]) for name in one.present}
-    return replace(
-        one,
-        ids=one.ids + other.ids,
-        arrays=both,
-        present=present,
-        labels=np.concatenate([one.labels, other.labels]),
-        subjects=np.concatenate([one.subjects.astype(str), other.subjects.astype(str)]),
-    )
 
 
 def _plan(run: Path) -> StudyPlan:

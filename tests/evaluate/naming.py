@@ -1,11 +1,6 @@
-"""What several tests say the same way: a short name of a row, and the tracks of a batch by recording id."""
+"""What several tests say the same way: the tracks of a batch by recording id."""
 
-from personare.core.types import Array, Batch, Result
-
-
-def title(row: Result) -> str:
-    """Return ``method.figure`` or ``method.figure.subset``."""
-    return ".".join(filter(None, (row.method, row.figure, row.subset)))
+from personare.core.types import Array, Batch
 
 
 def tracks(batch: Batch) -> dict[str, dict[str, Array]]:

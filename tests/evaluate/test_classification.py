@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 from sklearn.metrics import precision_recall_fscore_support, recall_score
 
 from personare.core.errors import DataError
@@ -24,7 +23,7 @@ def asked(labels, classes=3, people=None):
 
 
 def judged(likely, batch, table=None, seed=0):
-    return {title(r): r for r in judge_model(np.asarray(likely), batch, table, rng=np.random.default_rng(seed))}
+    return {r.name: r for r in judge_model(np.asarray(likely), batch, table, rng=np.random.default_rng(seed))}
 
 
 def random_answers(n=600, classes=4, seed=0):

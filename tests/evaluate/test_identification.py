@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
-from naming import title, tracks
+from naming import tracks
 
 from personare.core.errors import DataError
 from personare.core.types import Batch, Result
@@ -64,7 +64,7 @@ def _halves(evidence):
 
 
 def _top1(trials):
-    rows = {title(r): r for r in measure_trials(trials, modality="audio", rng=np.random.default_rng(0))}
+    rows = {r.name: r for r in measure_trials(trials, modality="audio", rng=np.random.default_rng(0))}
     return rows["fake.top1"]
 
 
@@ -201,7 +201,7 @@ def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five
         ),
         modality="audio", rng=np.random.default_rng(0),
     )  # fmt: skip
-    value = {title(r): r for r in rows}
+    value = {r.name: r for r in rows}
     assert value["x.top1"].value == pytest.approx((one * len(gaps) + 5) / len(truth))
     assert value["x.person_top1"].value == pytest.approx((every + 1) / 2)
     assert value["x.person_top1"].control == value["x.top1_5"].control == 0.5
@@ -247,6 +247,6 @@ def test_all_recordings_together_name_more_before_and_guess_where_nobody_is(plan
     weak, nobody = plant(identity=0.35, seed=1), plant(identity=0.0, seed=1)
     for evidence, many in ((weak, True), (nobody, False)):
         trials, _ = _run(evidence, evidence)
-        value = {title(r): r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
+        value = {r.name: r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
         more = value["fake.person_top1"].value - value["fake.top1"].value
         assert more > 0.1 if many else value["fake.person_top1"].low <= 1 / 8

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 
 from personare.core.errors import DataError
 from personare.core.randomness import generator
@@ -61,7 +60,7 @@ def groups():
 def judged(groups, columns):
     known, new, table, front = groups
     rows = judge_representation(Columns(front, columns), known, new, table, rng=generator(0, "judge"))
-    return {title(row): row for row in rows}
+    return {row.name: row for row in rows}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +101,7 @@ def test_an_attack_that_fails_on_raw_rows_is_marked(groups):
     cut = [replace(b, arrays={"x": b.arrays["x"][:, 4:]}, columns={}) for b in (known, new)]
     front = Standardized.of(cut[0])
     rows = judge_representation(Columns(front, [0, 1]), *cut, table, rng=generator(0, "judge"))
-    named = [row for row in rows if title(row).endswith(".top1")]
+    named = [row for row in rows if row.name.endswith(".top1")]
     assert named
     assert all(row.status == "not_informative" for row in named)
 

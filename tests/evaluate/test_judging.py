@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naming import title, tracks
+from naming import tracks
 
 from personare.core.errors import OptionError, UnknownMethodError
 from personare.core.types import Batch, Result
@@ -16,7 +16,7 @@ CHEAP = ["voice_prosody", "face_pixels", "fusion"]
 
 
 def find(rows, measure, attacker="semi_informed"):
-    return next(r for r in rows if title(r) == measure and r.attacker == attacker)
+    return next(r for r in rows if r.name == measure and r.attacker == attacker)
 
 
 def _judge(original, released, **options):
@@ -70,13 +70,13 @@ def test_an_attack_that_fails_its_self_test_is_not_informative(plant):
 
 def test_equal_arguments_give_equal_rows(people, before):
     again = _judge(people, people)
-    assert [title(r) for r in again] == [title(r) for r in before]
+    assert [r.name for r in again] == [r.name for r in before]
     for one, other in zip(again, before, strict=True):
         assert (one.value, one.low, one.high) == pytest.approx((other.value, other.low, other.high), abs=0, nan_ok=True)
 
 
 def test_every_row_carries_an_interval_a_control_and_n(before):
-    for row in (r for r in before if not title(r).endswith(("top1_5", "person_top1"))):
+    for row in (r for r in before if not r.name.endswith(("top1_5", "person_top1"))):
         assert row.low <= row.value <= row.high
         assert not math.isnan(row.control)
         assert row.n == 48
@@ -173,7 +173,7 @@ def test_a_failed_self_test_hides_neither_a_missing_figure_nor_a_broken_claim(va
 def test_the_strongest_is_found_for_one_and_for_several_recordings(figure):
     rows = [_row("a.top1", 0.5, 0.4), _row("b.top1", 0.3, 0.2), _row("a.top1_5", 0.6, 0.5), _row("b.top1_5", 0.7, 0.6)]
     rows += [_row("a.person_top1", 0.6, 0.5), _row("b.person_top1", 0.9, 0.6)]
-    best = {title(r): r for r in strongest(rows, "audio")}[f"strongest.{figure}"]
+    best = {r.name: r for r in strongest(rows, "audio")}[f"strongest.{figure}"]
     assert best.value == {"top1": 0.5, "top1_5": 0.7, "person_top1": 0.9}[figure]
 
 

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
@@ -226,5 +225,5 @@ def test_a_cohort_too_small_to_name_people_gets_no_verdict(plant, people):
 def test_judge_reads_the_label_that_was_asked_for():
     evidence = numbered([f"{v:.3f}" for v in np.linspace(-1, 1, 60)], name="valence")
     rows = judge(evidence, evidence, modality="audio", seed=0, attacks=[], utilities=["voice_emotion"], label="valence")
-    shown = {title(row): row for row in rows if row.attacker == "retrained_reader"}
+    shown = {row.name: row for row in rows if row.attacker == "retrained_reader"}
     assert shown["reader.ccc"].value > 0.8 and "answers" not in shown["reader.ccc"].detail

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naming import title
 from overfitted import remembered
 from scipy.stats import norm
 
@@ -167,7 +166,7 @@ def test_people_are_found_by_the_mean_of_their_recordings():
 
 
 def test_people_are_not_judged_where_only_some_recordings_are_inside(memory):
-    rows = {title(r): r for r in judge_membership(memory, {"lira": create(FOLDER, "membership_lira")}, rng=rng())}
+    rows = {r.name: r for r in judge_membership(memory, {"lira": create(FOLDER, "membership_lira")}, rng=rng())}
     assert np.isnan(rows["lira.person_auc"].value)
     assert "Draw the halves by subject" in rows["lira.person_auc"].reason
     assert rows["lira.auc"].low > 0.6
@@ -210,9 +209,9 @@ def test_a_curve_above_the_claimed_bound_is_called_so(memory):
 def test_a_claim_for_recordings_is_no_claim_for_people():
     s = remembered(by="person", models=4)
     attacks = {"loss": create(FOLDER, "membership_loss")}
-    rows = {title(r): r for r in judge_membership(s, attacks, claim=claim(0.1), rng=rng())}
+    rows = {r.name: r for r in judge_membership(s, attacks, claim=claim(0.1), rng=rng())}
     assert rows["loss.person_auc"].reason == ""
-    rows = {title(r): r for r in judge_membership(s, attacks, claim=claim(0.1, "person"), rng=rng())}
+    rows = {r.name: r for r in judge_membership(s, attacks, claim=claim(0.1, "person"), rng=rng())}
     assert rows["loss.person_auc"].status == "claim_broken"
 
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -60,7 +59,7 @@ def test_a_model_of_real_voices_is_judged_on_people_it_never_met(voices):
         classes=tuple(classes),
         subjects=test["subject"].to_numpy(),
     )
-    found = {title(r): r for r in judge_model(model.predict_proba(rows[~train]), asked, test, rng=rng())}
+    found = {r.name: r for r in judge_model(model.predict_proba(rows[~train]), asked, test, rng=rng())}
     assert found["model.uar"].low > 0.35  # chance is 0.17
     assert found["model.uar"].value < 0.65
     assert found["model.ece"].value < 0.15
@@ -79,7 +78,7 @@ def test_members_among_real_voices_are_found_where_a_head_remembers(voices):
     subjects = table["subject"].iloc[some].to_numpy()
     signals = Signals.of_probabilities(predict(weights, wide), inside, labels, subjects)
     attacks = {name: create(FOLDER, name) for name in ("membership_lira", "membership_rmia", "membership_loss")}
-    found = {title(r): r for r in judge_membership(signals, attacks, rng=rng())}
+    found = {r.name: r for r in judge_membership(signals, attacks, rng=rng())}
     assert found["membership_lira.auc"].low >= 0.65
     assert found["membership_rmia.auc"].low >= 0.65
     assert found["membership_lira.tpr_fpr1"].low > 0.01
@@ -91,7 +90,7 @@ def test_real_people_and_their_sex_are_read_from_unprotected_statistics(voices):
     few, kept = table.loc[some], rows[table.index.get_indexer(some)]
     noise = rng().standard_normal((len(few), 6))
     named = create(FOLDER, "model_identity")({"raw": kept, "noise": noise}, kept, few, rng=rng())
-    top1 = {title(r): r for r in named}
+    top1 = {r.name: r for r in named}
     assert top1["model_identity_raw.top1"].low > 3 / 40
     assert top1["model_identity_noise.top1"].value < 3 / 40
     read = create(FOLDER, "model_attributes")({"raw": kept, "noise": noise}, kept, few, rng=rng())

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 
 from personare.core.types import Batch
 from personare.evaluate.synthetic import judge_synthetic_risk
@@ -44,7 +43,7 @@ def _judged(values, labels, voices):
     train, control = voices
     subjects = np.array([f"synthetic-{k % 20:04d}" for k in range(len(values))])
     made = _made(values, labels, subjects, train.classes)
-    return {title(row): row for row in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(0))}
+    return {row.name: row for row in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(0))}
 
 
 def test_copies_of_real_voices_are_found_by_every_attack(voices):

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 
 from personare.core.types import Batch
 from personare.evaluate.judging import judge
@@ -36,7 +35,7 @@ def test_voices_are_named_and_emotions_are_read_on_originals(emodb):
         attacks=["voice_gmm", "voice_prosody", "fusion"],
         utilities=["voice_emotion", "sentence", "prosody"],
     )
-    value = {title(r): r.value for r in rows if r.attacker in ("semi_informed", "retrained_reader", "")}
+    value = {r.name: r.value for r in rows if r.attacker in ("semi_informed", "retrained_reader", "")}
     assert value["voice_gmm.top1"] >= 0.9
     assert value["voice_gmm.eer"] <= 0.06
     assert value["strongest.top1"] >= 0.9
@@ -54,6 +53,6 @@ def test_a_changed_voice_fools_the_ignorant_attacker_and_not_the_one_who_retrain
     turned = {i: (clip @ turn).astype(np.float32) for i, clip in emodb.clips("mfcc").items()}
     released = Batch.of(emodb.table, {"mfcc": turned})
     rows = judge(emodb, released, modality="audio", seed=0, attacks=["voice_gmm"], utilities=[])
-    value = {r.attacker: r.value for r in rows if title(r) == "voice_gmm.top1"}
+    value = {r.attacker: r.value for r in rows if r.name == "voice_gmm.top1"}
     assert value["ignorant"] < 0.5
     assert value["semi_informed"] >= 0.85

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from naming import title
 from scipy.special import softmax
 
 from personare.core.errors import OptionError
@@ -74,7 +73,7 @@ def test_noise_leaves_what_is_missing_alone():
 
 
 def test_curves_fall_where_the_model_leans_and_nowhere_else():
-    rows = {title(r): r for r in judge_robustness(Listens(), recordings(), rng=rng())}
+    rows = {r.name: r for r in judge_robustness(Listens(), recordings(), rng=rng())}
     accuracy = [rows[f"robustness.accuracy.audio_missing{s}"].value for s in (0, 20, 50)]
     assert accuracy == pytest.approx([1, 0.9, 0.75], abs=0.06)
     noisy = [rows[f"robustness.uar.audio_snr{s}db"].value for s in (20, 10, 0)]

@@ -6,7 +6,6 @@ from functools import partial
 import numpy as np
 import pytest
 from made_generators import averaged, batch, blind, group, memorized, one_shot, rows_of
-from naming import title
 
 from personare.core.errors import DataError, OptionError
 from personare.evaluate.metrics import wilson
@@ -27,7 +26,7 @@ TRAIN, CONTROL = group(16), group(16, first=100)
 def test_all_attacks_fire_on_memories_and_are_told_what_they_cost():
     made = memorized(TRAIN, np.random.default_rng(0))
     rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0))
-    found = {title(row): row for row in rows}
+    found = {row.name: row for row in rows}
     for measure in (
         "synthetic_membership_neighbor.auc",
         "synthetic_linkability.risk",
@@ -35,7 +34,7 @@ def test_all_attacks_fire_on_memories_and_are_told_what_they_cost():
     ):
         assert found[measure].low > found[measure].control
         assert found[measure].baseline >= found[measure].value - 0.1
-    assert not any(row.status == "not_informative" for row in rows if "exposed" not in title(row))
+    assert not any(row.status == "not_informative" for row in rows if "exposed" not in row.name)
 
 
 def test_what_fails_on_real_recordings_is_not_informative():
@@ -46,7 +45,7 @@ def test_what_fails_on_real_recordings_is_not_informative():
         for n in "tc"
     )
     rows = judge_synthetic_risk(blind(rng, count=200), train, control, rng=np.random.default_rng(0))
-    named = [row for row in rows if title(row).startswith("synthetic_identity")]
+    named = [row for row in rows if row.name.startswith("synthetic_identity")]
     assert np.isnan(named[0].value)
     assert "real recordings right" in named[0].reason
 
@@ -59,12 +58,12 @@ def pool():
 
 def everybody_found(pool, make, claim=None):
     signals, alone = shadow_signals(pool, make, models=16, rng=np.random.default_rng(0))
-    return {title(r): r for r in judge_shadows(signals, alone, claim=claim, rng=np.random.default_rng(0))}
+    return {r.name: r for r in judge_shadows(signals, alone, claim=claim, rng=np.random.default_rng(0))}
 
 
 def canaries_found(make, claim=None):
     rows = judge_canaries(group(20), make, count=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
-    return {title(r): r for r in rows}
+    return {r.name: r for r in rows}
 
 
 def test_canaries_are_extreme_together_but_no_number_is_out_of_range(pool):
@@ -101,7 +100,7 @@ def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bou
     for row in [*canaries_found(private, claim).values(), *everybody_found(pool, private, claim).values()]:
         assert "ABOVE" not in row.reason
         assert "allows" in row.reason or np.isnan(row.value)
-        assert not (title(row).endswith("auc") and row.low > bound)
+        assert not (row.name.endswith("auc") and row.low > bound)
 
 
 def test_a_false_claim_is_told(pool):
@@ -118,7 +117,7 @@ def test_a_claim_about_recordings_bounds_no_person(pool):
 def test_shadows_join_the_other_attacks():
     made = memorized(TRAIN, np.random.default_rng(0))
     rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0), make=memorized, models=4)
-    assert {"synthetic_shadow_neighbor.auc", "synthetic_shadow_normal.auc.exposed"} <= {title(row) for row in rows}
+    assert {"synthetic_shadow_neighbor.auc", "synthetic_shadow_normal.auc.exposed"} <= {row.name for row in rows}
 
 
 def test_an_odd_number_of_shadows_is_refused(pool):
@@ -166,5 +165,5 @@ def test_an_attack_through_shadows_is_tried_on_the_recordings_themselves():
     rows = judge_synthetic_risk(
         blind(rng), train, control, make=lambda some, rng: blind(rng), models=4, rng=np.random.default_rng(0)
     )
-    shadow = [row for row in rows if title(row).startswith("synthetic_shadow") and title(row).endswith("auc")]
+    shadow = [row for row in rows if row.name.startswith("synthetic_shadow") and row.name.endswith("auc")]
     assert shadow and all(row.status == "not_informative" for row in shadow if np.isfinite(row.value))

@@ -112,14 +112,12 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
         results = _judged(study, row, transform, known, new) if len(new) else []
         _write(study, row, part, shown, transform)
         sheet = Sheet(
-            name=f"{study.cohort.name}: {row.method}",
             kind="representations",
             source=study.cohort.name,
             method=row.method,
             options=dict(row.options),
             made_of=(len(set(known.subjects)), len(known)),
             holds=(len(set(shown.subjects)), len(shown)),
-            label=row.label,
             spends=spends,
             rows=tuple(results),
             guarantee=transform.guarantee,

@@ -142,14 +142,12 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
             results = judge(study, made, train, control, make=again, spends=spends) if len(control) else []
         problems = _write(study, row, part, made, opened)
         sheet = Sheet(
-            name=f"{study.cohort.name}: {row.method}",
             kind="synthetic",
             source=study.cohort.name,
             method=row.method,
             options=dict(row.options),
             made_of=(len(set(train.subjects)), len(train)),
             holds=(len(set(made.subjects)), len(made)),
-            label=row.label,
             spends=tuple(spends),
             rows=tuple(results),
             about=_about(study, row),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from naming import title, tracks
+from naming import tracks
 
 from personare.core.errors import DataError, MissingModelError, OptionError
 from personare.core.registry import create, find
@@ -113,7 +113,7 @@ def test_sex_is_read_before_and_not_after(plant):
 
     def sex(evidence):
         rows = attack(original, evidence, trials=[], rng=np.random.default_rng(0))
-        return {r.attacker: r for r in rows if title(r) == "attributes.uar.sex"}
+        return {r.attacker: r for r in rows if r.name == "attributes.uar.sex"}
 
     before, after = sex(original)["semi_informed"], sex(released)["semi_informed"]
     assert before.low > 0.5
@@ -158,7 +158,7 @@ def test_the_speaker_encoder_names_people_and_gives_r1_and_r2(monkeypatch, peopl
     assert top1("voice_encoder", voices, voices)["semi_informed"].value == 1.0
     attack = create(FOLDER, "voice_encoder")
     r1, r2 = attack.compare(voices, voices, rng=np.random.default_rng(0))
-    assert (title(r1), title(r2)) == ("voice_encoder.r1", "voice_encoder.r2")
+    assert (r1.name, r2.name) == ("voice_encoder.r1", "voice_encoder.r2")
     assert r1.value == pytest.approx(1.0, abs=0.01)
     assert r2.value == pytest.approx(1.0)
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from naming import title
 
 from personare.core.errors import DataError
 from personare.core.registry import create
@@ -43,7 +42,7 @@ def described(table, *, identity=0.0, sex=0.0, seed=0):
 def test_sex_is_read_before_and_not_after_it_was_removed(table):
     raw, clean = described(table, sex=4), described(table, seed=1)
     rows = create(FOLDER, "model_attributes")({"kept": raw, "removed": clean}, raw, table, rng=rng())
-    found = {title(r).removeprefix("model_attributes_"): r for r in rows}
+    found = {r.name.removeprefix("model_attributes_"): r for r in rows}
     assert found["kept.uar.sex"].value > 0.9
     assert found["kept.uar.sex"].value == pytest.approx(found["removed.uar.sex"].baseline, abs=0.02)
     assert found["removed.uar.sex"].value < 0.65
@@ -71,7 +70,7 @@ def test_unknown_attributes_are_not_measured(table):
 def test_people_are_named_before_and_not_after(table):
     raw, clean = described(table, identity=3), described(table, seed=1)
     rows = create(FOLDER, "model_identity")({"kept": raw, "removed": clean}, raw, table, rng=rng())
-    found = {title(r): r for r in rows}
+    found = {r.name: r for r in rows}
     assert found["model_identity_kept.top1"].value > 0.9
     assert found["model_identity_kept.eer"].value < 0.1
     assert found["model_identity_removed.top1"].value < 0.15

@@ -10,7 +10,6 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from made_generators import WIDTHS, batch, blind, group, memorized, rows_of, synthetic_names
-from naming import title
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
@@ -27,7 +26,7 @@ def case(synthetic, train=TRAIN, control=CONTROL):
 
 def run(name, about, **options):
     rows = registry.create(FOLDER, name, options)(about, rng=np.random.default_rng(1))
-    return {title(row).removeprefix(name): row for row in rows}
+    return {row.name.removeprefix(name): row for row in rows}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
@@ -43,7 +42,7 @@ def judged():
         "noise": replace(made, arrays=noise),
         "copies": group(0),
     }
-    return {name: {title(row).removeprefix("synthetic."): row for row in use(batch)} for name, batch in kinds.items()}
+    return {name: {row.name.removeprefix("synthetic."): row for row in use(batch)} for name, batch in kinds.items()}
 
 
 def test_people_of_the_same_kind_teach_as_much_as_real_ones_and_noise_nothing(judged):

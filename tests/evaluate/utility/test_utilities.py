@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from naming import title, tracks
+from naming import tracks
 
 from personare.core.errors import OptionError
 from personare.core.registry import create, find
@@ -24,7 +24,7 @@ READERS = {
 def rows_of(name, original, released, options=None):
     options = READERS.get(name, ({},))[0] if options is None else options
     rows = create(FOLDER, name, options)(original, released, rng=np.random.default_rng(0))
-    return {(title(r), r.attacker): r for r in rows}
+    return {(r.name, r.attacker): r for r in rows}
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from naming import title
 
 from personare.core.errors import DataError
 from personare.core.types import Batch
@@ -130,7 +129,7 @@ def test_who_is_copied_is_found_and_who_is_not_is_not() -> None:
     copied = replace(train, arrays=padded, subjects=np.char.add("synthetic-", train.subjects))
     area = {}
     for name, made in (("copied", copied), ("fresh", fresh)):
-        rows = {title(r): r for r in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(5))}
+        rows = {r.name: r for r in judge_synthetic_risk(made, train, control, rng=np.random.default_rng(5))}
         area[name] = rows["synthetic_membership_neighbor.auc"]
     assert area["copied"].low > 0.9
     assert area["fresh"].low < 0.5 < area["fresh"].high
