@@ -30,14 +30,8 @@ from personare.study.study import Study
 def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> pd.DataFrame:
     """Measure every model of a run: what it can do, whole and disturbed, and which modality it listens to.
 
-    Judged by another cohort's people, or else by those that were kept out of training.
-
-    Returns:
-        The rows, also in ``evaluation.json`` of the run and, for single answers, ``explanations/<model>.csv`` of its
-        private folder.
-
-    Raises:
-        DataError: There is no model in the run, or the cohort has no recording of its classes.
+    Judged by another cohort's people, or else by those that were kept out of training. The rows are in
+    ``evaluation.json`` of the run too and, for single answers, in ``explanations/<model>.csv`` of its private folder.
     """
     rows: list[Result] = []
     plan = replace(_plan(run), public="")
@@ -66,17 +60,8 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
 def audit_run(run: Path, ledger: str | None, *, shadows: int, canaries: int) -> pd.DataFrame:
     """Attack every model of a run with all membership attacks, and test its claim by canaries in one more training.
 
-    Args:
-        run: A folder made by ``personare train`` or ``personare study``.
-        ledger: Notes what is opened; see ``opening.open_ledger``.
-        shadows: Models trained alike on halves of the training people.
-        canaries: Mislabeled recordings of people kept out of training, each trained on with a chance of one half.
-
-    Returns:
-        The rows, also in ``audit.json`` of the run.
-
-    Raises:
-        DataError: There is no model in the run.
+    ``shadows`` are models trained alike on halves of the training people, ``canaries`` mislabeled recordings of people
+    kept out of training, each trained on with a chance of one half. The rows are in ``audit.json`` of the run too.
     """
     every = ("membership_loss", "membership_population", "membership_shadow", "membership_lira", "membership_rmia")
     rows: list[Result] = []

@@ -147,30 +147,14 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
 
 
 def with_label(text: str, label: str) -> str:
-    """Return a study file that says which label is read.
-
-    Example:
-        >>> with_label("[[models]]", "valence").splitlines()
-        ['label = "valence"', '[[models]]']
-    """
+    """Return a study file that says which label is read."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)
     return f"label = {_toml(label)}\n" + re.sub(r"(?m)^label\s*=.*\n?", "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:
-    """Return a plan of models as the study file that asks for it.
-
-    Example:
-        >>> from personare.study.kinds.models import ModelPlan
-        >>> print(as_toml(StudyPlan(models=(ModelPlan(name="trees", method="forest"),))).split("[[models]]")[1].strip())
-        name = "trees"
-        method = "forest"
-        options = {}
-        modalities = []
-        label = ""
-        protocol = "person_folds"
-    """
+    """Return a plan of models as the study file that asks for it."""
     names = ["label", "kind", "seed", "shadows", "public", "membership", "disclosure", *["budget"] * bool(plan.budget)]
     lines = [f"{name} = {_toml(getattr(plan, name))}" for name in names]
     for model in plan.models:

@@ -70,22 +70,9 @@ def reproduce_pamrl(
 ) -> str:
     """Train everything that the paper compares, and what is better, and tell how far its table can be believed.
 
-    Writes one run for each seed (other splits and draws), ``table.csv``, ``table.tex`` and ``table.png`` into ``out``.
-
-    Args:
-        cohort: Whose recordings.
-        out: A folder.
-        ledger: Notes openings and spends.
-        label: What is learned.
-        modalities: Tracks to read; none: all but films.
-        public: Cohort of people whose data need no protection.
-        protocol: See ``ModelPlan``.
-        seeds: How often.
-        shadows: Models that attack each model of the membership comparison; 0 leaves it out.
-        epochs: Of the networks; None for as many as each has by itself.
-
-    Returns:
-        Both tables as text.
+    Writes one run for each seed (other splits and draws), ``table.csv``, ``table.tex`` and ``table.png`` into ``out``,
+    and returns both tables as text. ``modalities`` and ``protocol`` as of ``ModelPlan``; ``public`` is a cohort of
+    people whose data need no protection; no ``shadows``: membership is not compared; no ``epochs``: each network's own.
 
     **Source**: Sun et al., "Hybrid Uncertainty Metrics-Based Privacy-Preserving Alternating Multimodal Representation
     Learning", Applied Sciences 2025, 15, 5229.
