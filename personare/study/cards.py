@@ -99,7 +99,7 @@ class Sheet:
     def page(self, title: str, description: str, *, use: str) -> str:
         """Return the card in Markdown: what it is and may claim, what was measured under ``use``, what it is for."""
         claim = f"## What can be claimed\n\n{self.claim}\n"
-        if any(spend.unit == "recording" and spend.units > 1 for spend in self.spends):
+        if any(spend.unit == "recording" for spend in self.spends):
             claim += "\nA claim for one recording is not one for a person who has several of them.\n"
         uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
         limits = f"## Limits\n\n{_LIMITS.get(self.kind, _UNNAMED)}\n"
@@ -139,7 +139,8 @@ def write_card(
     guarantee = ""
     if spends:
         rates = [f"rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps" for s in spends]
-        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)}). The figures below are outside it."
+        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)}). "
+        guarantee += "The figures below were measured on the people, and are outside it."
     sheet = Sheet(
         kind="model",
         source=cohort.name,

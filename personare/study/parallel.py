@@ -58,10 +58,6 @@ class Workers:
         if self.jobs == 0:
             raise OptionError("The number of jobs cannot be 0; give -1 for one a core.")
 
-    def alone(self) -> "Workers":
-        """Return one process that shows nothing, as can be sent to another one."""
-        return replace(self, jobs=1, quiet=True, progress=None)
-
     @contextmanager
     def stages(self, count: int) -> Iterator["Workers"]:
         """Give workers that show all they do in one bar of this many stages."""
@@ -161,14 +157,12 @@ def _engine(name: str) -> Iterator[None]:
 
             with Client(processes=True, threads_per_worker=1), joblib.parallel_config(backend="dask"):
                 yield
-        elif name == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
-            with joblib.parallel_config(backend="ray"):
-                yield
         else:
-            with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            if name == "ray":
+                from ray.util.joblib import register_ray
+
+                register_ray()
+            with joblib.parallel_config(backend=name, inner_max_num_threads=1 if name == "loky" else None):
                 yield
     except ImportError as error:
         raise OptionError(f"The engine {name} is not installed. Run: pip install 'personare[{name}]'.") from error

@@ -76,7 +76,8 @@ def stages(plan: StudyPlan) -> int:
 def _learn(study: Study, learned: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
     """Make all that is learned from people; each release is one process's work, and one that fails stops no other."""
     tracks = observed_tracks(study.folder.private / "views" / ORIGINAL)
-    inside = replace(study, workers=study.workers.alone(), tracks=tracks)
+    # in another process one process does the work, and shows nothing
+    inside = replace(study, workers=Workers(jobs=1, quiet=True), tracks=tracks)
     for _, row in learned:  # what several learn from is opened before it is handed to several processes
         with suppress(Exception):  # each release meets it again and says it
             inside.opened(row)
