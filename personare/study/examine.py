@@ -95,10 +95,10 @@ def _plan(run: Path) -> StudyPlan:
 def _trained(run: Path, plan: StudyPlan) -> Iterator[tuple[ModelPlan, Mapping[str, Any]]]:
     """Yield the models of a run, each with the record of its training: ``cohort``, ``test``, ``spends`` ..."""
     steps = [(row, private_folder(run) / "steps" / f"release-{row.name}.json") for row in plan.models]
-    trained = [(row, step) for row, step in steps if step.is_file()]
-    if not trained:
+    finished = [(row, step) for row, step in steps if step.is_file()]
+    if not finished:
         raise DataError(f"There is no trained model in {run}. Train one with 'personare train'.")
-    for row, step in trained:
+    for row, step in finished:
         yield row, json.loads(step.read_text(encoding="utf-8"))["result"]
 
 

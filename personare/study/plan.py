@@ -140,10 +140,10 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
 
     A preset is made for everybody; what nobody could mean is not planned, and so not missed either.
     """
-    kept: dict[str, Any] = {t: tuple(row for row in plan.rows(t) if {*row.modalities} <= {*tracks}) for t in _TABLES}
-    if not any(kept.values()):
+    fitting: dict[str, Any] = {t: tuple(row for row in plan.rows(t) if {*row.modalities} <= {*tracks}) for t in _TABLES}
+    if not any(fitting.values()):
         return plan, []
-    return replace(plan, **kept), [row.name for t in _TABLES for row in plan.rows(t) if row not in kept[t]]
+    return replace(plan, **fitting), [row.name for t in _TABLES for row in plan.rows(t) if row not in fitting[t]]
 
 
 def with_label(text: str, label: str) -> str:
