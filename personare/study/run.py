@@ -99,11 +99,14 @@ def _outcome(study: Study, kind: Kind, row: Any) -> Outcome:
     """Make a release that is learned from classes, or say why it cannot be made, in some process."""
 
     def make() -> Outcome:
-        same = row.label == study.plan.label
-        if (study.plan.kind if same else kind_of_label(values_of(study.cohort, row.label))) == "continuous":
+        label = getattr(row, "label", "")
+        label_kinds = {"": "", study.plan.label: study.plan.kind}  # not every kind of release learns a label
+        if label not in label_kinds:
+            label_kinds[label] = kind_of_label(values_of(study.cohort, label))
+        if label_kinds[label] == "continuous":
             raise DataError(
-                f"It needs classes to learn from, and {row.label} is continuous. Name another label for it in the "
-                "study file"
+                f"It needs classes to learn from, and {label} is continuous. Name another label for it in the study "
+                "file"
             )
         return kind(study, (row,))
 
