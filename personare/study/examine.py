@@ -1,8 +1,7 @@
 """Looks again at the models of a run: on other people, disturbed, and with heavier attacks than a study's."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from personare.evaluate.classification import judge_model, judge_robustness
 from personare.evaluate.synthetic import together
 from personare.learn.accounting import as_one_claim
 from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.lineage import training_records
 from personare.study.opening import open_batch, open_ledger
 from personare.study.plan import StudyPlan, load_plan
 from personare.study.study import Study
@@ -36,7 +36,7 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
     rows: list[Result] = []
     plan = replace(_plan(run), public="")
     explanations = private_folder(run) / "explanations"
-    for row, record in _trained(run, plan):
+    for row, record in _records(run, plan):
         if cohort is None:
             model = _model(run, plan, row, Path(record["cohort"]), ledger)
             batch = model.batch.take(np.isin(np.array(model.batch.ids), record["test"]))
@@ -66,7 +66,7 @@ def audit_run(run: Path, ledger: str | None, *, shadows: int, canaries: int) -> 
     every = ("membership_loss", "membership_population", "membership_shadow", "membership_lira", "membership_rmia")
     rows: list[Result] = []
     plan = replace(_plan(run), releases=(), shadows=shadows, membership=every)
-    for row, record in _trained(run, plan):
+    for row, record in _records(run, plan):
         model = _model(run, plan, row, Path(record["cohort"]), ledger)
         claim = as_one_claim(tuple(Spend(**spend) for spend in record["spends"]))
         results = [*model.membership(), _audit(model, claim, canaries)]
@@ -92,14 +92,12 @@ def _plan(run: Path) -> StudyPlan:
     return load_plan(config=private / "study.toml")[0]
 
 
-def _trained(run: Path, plan: StudyPlan) -> Iterator[tuple[ModelPlan, Mapping[str, Any]]]:
-    """Yield the models of a run, each with the record of its training: ``cohort``, ``test``, ``spends`` ..."""
-    steps = [(row, private_folder(run) / "steps" / f"release-{row.name}.json") for row in plan.models]
-    finished = [(row, step) for row, step in steps if step.is_file()]
-    if not finished:
+def _records(run: Path, plan: StudyPlan) -> list[tuple[ModelPlan, Mapping[str, Any]]]:
+    """Return the models of a run, each with what its training came to: ``cohort``, ``test``, ``spends`` ..."""
+    records = training_records(private_folder(run), plan)
+    if not records:
         raise DataError(f"There is no trained model in {run}. Train one with 'personare train'.")
-    for row, step in finished:
-        yield row, json.loads(step.read_text(encoding="utf-8"))["result"]
+    return [(row, record["result"]) for row, record in records]
 
 
 def _model(

@@ -11,6 +11,7 @@ from personare.data.atomic import write_json
 from personare.data.runs import RunFolder
 from personare.data.vault import Vault
 from personare.govern.ledger import Ledger
+from personare.study.plan import StudyPlan
 
 ORIGINAL = "original"
 """What the run keeps of the recordings themselves, beside its releases."""
@@ -20,6 +21,12 @@ def _notes(run: RunFolder) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield what each release, and ``ORIGINAL``, is made of: ``purpose``, and ``tracks`` by recording."""
     for path in sorted((run.private / "made_of").glob("*.json")):
         yield path, json.loads(path.read_text(encoding="utf-8"))
+
+
+def training_records(private: Path, plan: StudyPlan) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the models of a plan that were trained in a run, each with the record of that step."""
+    steps = [(row, private / "steps" / f"release-{row.name}.json") for row in plan.models]
+    return [(row, json.loads(step.read_text(encoding="utf-8"))) for row, step in steps if step.is_file()]
 
 
 def note_sources(run: RunFolder, name: str, purpose: str, tracks: Mapping[str, Collection[str]]) -> None:

@@ -20,7 +20,7 @@ from personare.data.runs import RunFolder
 from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
-from personare.study.lineage import used_recordings
+from personare.study.lineage import training_records, used_recordings
 from personare.study.needs import lacking_of
 from personare.study.plan import Published, StudyPlan
 from personare.study.study import FIX, Outcome
@@ -50,7 +50,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "cohort": _cohort(cohort, plan),
         "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
         "ledger": {"verified": check.ok, "rows": check.rows, "head": ledger.head(), "last": last},
-        "trained": _trained(run, plan),
+        "trained": [_trained(record) for _, record in training_records(run.private, plan)],
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES.split()}},
     }
     if plan.published:
@@ -101,17 +101,10 @@ def _without(places: Mapping[str, str], content: Any) -> Any:
     return content
 
 
-def _trained(run: RunFolder, plan: StudyPlan) -> list[dict[str, Any]]:
-    """Return how each model was trained; not whom it was judged on, nor where their recordings lie."""
-    records = []
-    for model in plan.models:
-        step = run.private / "steps" / f"release-{model.name}.json"
-        if step.is_file():
-            record = json.loads(step.read_text(encoding="utf-8"))
-            result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
-            result["tested"] = len(record["result"]["test"])
-            records.append({"options": record["options"], "result": result})
-    return records
+def _trained(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how a model was trained; not whom it was judged on, nor where their recordings lie."""
+    result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
+    return {"options": record["options"], "result": {**result, "tested": len(record["result"]["test"])}}
 
 
 def not_made(out: Path) -> list[Withheld]:

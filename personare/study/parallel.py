@@ -47,9 +47,8 @@ class Workers:
     jobs: int = -1  # processes; -1 for one a core
     engine: str = "loky"  # loky (this machine), dask or ray (a cluster; their packages must be installed)
     quiet: bool = False  # nothing is shown
-    progress: Progress | None = (
-        None  # of the whole work, of which each piece done here is a stage; None: a bar for each
-    )
+    # of the whole work, of which each piece done here is a stage; None: a bar for each
+    progress: Progress | None = None
 
     def __post_init__(self) -> None:
         """Check the options."""

@@ -16,7 +16,7 @@ from personare.evaluate.judging import check_attacks
 from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
 
-_KINDS = "personare.study.kinds"
+_KINDS, _PRESETS = "personare.study.kinds", resources.files("personare.study") / "presets"
 _TABLES = ("releases", "representations", "synthetic", "models")
 
 
@@ -110,8 +110,7 @@ class StudyPlan:
 
 def presets() -> list[str]:
     """Return the names of the presets that come with personare."""
-    folder = resources.files("personare.study") / "presets"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml"))
 
 
 def load_plan(preset: str = "quick", config: Path | None = None, *, label: str = "") -> tuple[StudyPlan, str]:
@@ -123,7 +122,7 @@ def load_plan(preset: str = "quick", config: Path | None = None, *, label: str =
     if config is None:
         if preset not in presets():
             raise OptionError(f"There is no preset '{preset}'. Choose one of: {', '.join(presets())}.")
-        text = (resources.files("personare.study") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
+        text = (_PRESETS / f"{preset}.toml").read_text(encoding="utf-8")
     elif config.is_file():
         text = config.read_text(encoding="utf-8")
     else:
