@@ -11,7 +11,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
-from personare.core.types import Array, Batch, Result, Spend
+from personare.core.types import Array, Result, Spend
 from personare.data.atomic import write_json
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
@@ -44,7 +44,15 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
             model = _model(run, plan, row, cohort, ledger, "evaluation")
             batch = model.batch
         predictor, _ = load_model(run / "releases" / row.name / "model.safetensors")
-        batch = _numbered(batch, predictor.classes)
+        # labels are numbered as the model does; what it never learned is left out
+        names, number = np.array(batch.classes)[batch.labels], {name: i for i, name in enumerate(predictor.classes)}
+        learned = np.isin(names, predictor.classes)
+        if not learned.any():
+            raise DataError(
+                f"The model knows {', '.join(number)}, the cohort {', '.join(batch.classes)}: nothing in common."
+            )
+        labels = np.array([number.get(str(name), 0) for name in names], dtype=np.int64)
+        batch = replace(batch, labels=labels, classes=tuple(predictor.classes)).take(learned)
         rng, people = generator(plan.seed, row.name, "judge"), model.table.loc[list(batch.ids)]
         results = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
         rows += [replace(result, release=row.name, kind="model", detail={}) for result in results]
@@ -108,19 +116,6 @@ def _model(
     study = Study(cohort=cohort, plan=plan, run=RunFolder(run), ledger=open_ledger(ledger, root))
     opened = open_batch(cohort, row.label, row.modalities, study.ledger, purpose=purpose)
     return Model(study=study, row=row, batch=opened.batch)
-
-
-def _numbered(batch: Batch, classes: tuple[str, ...]) -> Batch:
-    """Number the labels as the model does; what it never learned is left out."""
-    names = np.array(batch.classes)[batch.labels]
-    learned = np.isin(names, classes)
-    if not learned.any():
-        raise DataError(
-            f"The model knows {', '.join(classes)}, the cohort {', '.join(batch.classes)}: nothing in common."
-        )
-    number = {name: i for i, name in enumerate(classes)}
-    labels = np.array([number.get(str(name), 0) for name in names], dtype=np.int64)
-    return replace(batch, labels=labels, classes=classes).take(learned)
 
 
 def _audit(model: Model, claim: Spend | None, count: int) -> Result:

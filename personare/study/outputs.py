@@ -39,6 +39,11 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in failures.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
+    trained = []  # how, but not whom a model was judged on, nor where their recordings lie
+    for _, record in training_records(run.private, plan):
+        result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
+        result["tested"] = len(record["result"]["test"])
+        trained.append({"options": record["options"], "result": result})
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of the ledger: of nobody in particular
     last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     pieces = {
@@ -50,7 +55,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "cohort": _cohort(cohort, plan),
         "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
         "ledger": {"verified": check.ok, "rows": check.rows, "head": ledger.head(), "last": last},
-        "trained": [_trained(record) for _, record in training_records(run.private, plan)],
+        "trained": trained,
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES.split()}},
     }
     if plan.published:
@@ -99,12 +104,6 @@ def _without(places: Mapping[str, str], content: Any) -> Any:
         case list():
             return [_without(places, value) for value in content]
     return content
-
-
-def _trained(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return how a model was trained; not whom it was judged on, nor where their recordings lie."""
-    result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
-    return {"options": record["options"], "result": {**result, "tested": len(record["result"]["test"])}}
 
 
 def not_made(out: Path) -> list[Withheld]:

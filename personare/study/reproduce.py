@@ -86,7 +86,13 @@ def reproduce_pamrl(
     for seed in range(seeds):
         plan = StudyPlan(models=models, seed=seed, public=str(public.resolve()) if public else "", shadows=shadows)
         run_study(cohort, plan, as_toml(plan), out / f"seed-{seed}", workers=Workers(), ledger=ledger)
-        tables.append(_measured(out / f"seed-{seed}"))
+        rows = pd.DataFrame(json.loads((out / f"seed-{seed}" / "results.json").read_text(encoding="utf-8")))
+        areas = rows[(rows.question == "member") & (rows.figure == "auc")]
+        figures = rows[(rows.method == "model") & (rows.subset == "")]
+        figures = figures.pivot_table(index="release", columns="figure", values="value", sort=False)
+        figures = figures.join(areas.groupby("release").value.max().rename("membership"))  # of the strongest attack
+        figures = figures.reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
+        tables.append(figures.reindex(list(dict.fromkeys(rows.release))))
     ours = _together(tables)
     ours.swaplevel(axis=1).round(4).to_csv(out / "table.csv")
     _draw(100 * ours, out / "table.png")
@@ -117,16 +123,6 @@ def _compared(delta: float, epochs: int | None) -> list[tuple[str, str, dict[str
     rows.append(("private_head", "private_head", {"unit": "recording"}))
     rows += [(f"private_head_eps{e}", "private_head", {"epsilon": float(e), **private}) for e in (1, 2)]
     return rows
-
-
-def _measured(run: Path) -> pd.DataFrame:
-    rows = pd.DataFrame(json.loads((run / "results.json").read_text(encoding="utf-8")))
-    areas = rows[(rows.question == "member") & (rows.figure == "auc")]
-    strongest = areas.groupby("release").value.max().rename("membership")
-    values = rows[(rows.method == "model") & (rows.subset == "")]
-    values = values.pivot_table(index="release", columns="figure", values="value", sort=False)
-    table = values.join(strongest).reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
-    return table.reindex(list(dict.fromkeys(rows.release)))
 
 
 def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
