@@ -4,7 +4,7 @@ Clips of one person are alike, so drawing clips again would make every interval 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,35 +33,20 @@ class Estimate:
         return dict(vars(self))
 
 
-def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
+def interval(draws: Array) -> tuple[float, float]:
+    """Return the 95 % interval of the draws that have a figure; NaN if none has."""
+    finite = draws[np.isfinite(draws)]
+    low, high = np.percentile(finite, (2.5, 97.5)) if len(finite) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def resampled(figure: Callable[[Array], Array], people: int, n: int, *, rng: np.random.Generator) -> Estimate:
     """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
     value = float(figure(np.ones((1, people)))[0]) if people else float("nan")
     if people < 2:
         return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
-    draws = figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float))
-    draws = draws[np.isfinite(draws)]
-    low, high = np.percentile(draws, (2.5, 97.5)) if len(draws) else (float("nan"), float("nan"))
-    return Estimate(value=value, low=float(low), high=float(high), n=n)
-
-
-def _by_person(values: Array, person: Array) -> Array:
-    _, index = np.unique(person, return_inverse=True)  # (N, ...) to sums (P, ...)
-    total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
-    np.add.at(total, index, values)
-    return total
-
-
-def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
-    """Return the mean over clips, with people resampled; NaN is left out.
-
-    Example:
-        >>> mean_over_people(np.array([1.0, 0.0]), np.array(["a", "b"]), rng=np.random.default_rng(0)).value
-        0.5
-    """
-    seen = np.isfinite(values)
-    sums = _by_person(values[seen].astype(float), person[seen])
-    counts = _by_person(np.ones(int(seen.sum())), person[seen])
-    return _estimate(lambda w: (w @ sums) / np.maximum(w @ counts, 1e-12), len(sums), int(seen.sum()), rng)
+    low, high = interval(figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float)))
+    return Estimate(value=value, low=low, high=high, n=n)
 
 
 def over_people(
@@ -76,8 +61,30 @@ def over_people(
         ...     rng=np.random.default_rng(0)).value
         4.0
     """
-    sums = _by_person(values.astype(float), person)
-    return _estimate(lambda w: figure(w @ sums), len(sums), len(values), rng)
+    people, index = np.unique(person, return_inverse=True)
+    sums = np.zeros((len(people), values.shape[1]))  # (P, K)
+    np.add.at(sums, index, values)
+    return resampled(lambda weights: figure(weights @ sums), len(people), len(values), rng=rng)
+
+
+def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
+    """Return the mean over clips, with people resampled; NaN is left out."""
+    seen = np.isfinite(values)
+    sums = np.stack([values[seen].astype(float), np.ones(seen.sum())], axis=1)
+    return over_people(sums, person[seen], lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng=rng)
+
+
+def no_narrower(estimate: Estimate, people: int) -> Estimate:
+    """Return a share or an area with Wilson's interval where resampling has none because all ``people`` were alike."""
+    if np.isnan(estimate.value) or estimate.low < estimate.high:
+        return estimate
+    low, high = wilson_ends(estimate.value, people)
+    return replace(estimate, low=low, high=high)
+
+
+def means_by_person(values: Array, people: Array) -> Array:
+    """Return the mean of (N,) numbers over the recordings of each person, (P,); ``people`` (N,) are whole numbers."""
+    return np.asarray(np.bincount(people, weights=values) / np.bincount(people))
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:
@@ -109,20 +116,19 @@ def recall_and_accuracy(
         >>> uar.value, accuracy.value
         (0.5, 0.75)
     """
-    meant = truth[:, None] == classes
+    meant, k = truth[:, None] == classes, len(classes)
     told = predicted if predicted.ndim == 2 else predicted[:, None] == classes
-    hits = meant[:, :, None] * told[:, None, :].astype(float)  # (N, K, K)
-    by_person = _by_person(hits, person)
+    hits = (meant[:, :, None] * told[:, None, :].astype(float)).reshape(-1, k * k)
     occurs = meant.any(axis=0)
 
-    def uar(weights: Array) -> Array:
-        confusion = np.einsum("dp,pij->dij", weights, by_person)[:, occurs]
+    def uar(sums: Array) -> Array:
+        confusion = sums.reshape(-1, k, k)[:, occurs]
         with np.errstate(invalid="ignore"):  # nobody of a class was drawn: no recall
             recall = np.diagonal(confusion[:, :, occurs], axis1=1, axis2=2) / confusion.sum(axis=2)
         return np.asarray(recall.mean(axis=1))
 
     right = mean_over_people((meant * told).sum(axis=1), person, rng=rng)
-    return _estimate(uar, len(by_person), len(truth), rng), right, hits.sum(axis=0)
+    return over_people(hits, person, uar, rng=rng), right, hits.sum(axis=0).reshape(k, k)
 
 
 def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Generator) -> dict[str, Estimate]:
@@ -209,7 +215,7 @@ def verification(
         "tar_far1": true_accepts,
         "dsys": lambda w: _linkability(w @ bins[0], w @ bins[1]),
     }
-    found = {name: _estimate(figure, len(people), len(scores), rng) for name, figure in figures.items()}
+    found = {name: resampled(figure, len(people), len(scores), rng=rng) for name, figure in figures.items()}
     kinds = zip(("mated", "non_mated"), bins, strict=True)
     return found, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
 
@@ -241,11 +247,6 @@ def wilson(successes: Array) -> Estimate:
     doi:10.1080/01621459.1927.10502953; the effective number as for clustered samples: E. Korn, B. Graubard,
     "Confidence intervals for proportions with small expected number of positive counts estimated from survey data",
     Survey Methodology 24, 1998.
-
-    Example:
-        >>> found = wilson(np.array([1.0, 1.0, 0.0, 0.0]))
-        >>> found.value, round(found.low, 4), round(found.high, 4)
-        (0.5, 0.15, 0.85)
     """
     people = len(successes)
     if not people:

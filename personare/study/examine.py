@@ -19,7 +19,7 @@ from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.attribution import modality_shapley, weights_by_class
 from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model, judge_robustness
-from personare.evaluate.synthetic import together
+from personare.evaluate.synthetic_case import together
 from personare.learn.accounting import as_one_claim
 from personare.study.kinds.models import Model, ModelPlan, load_model
 from personare.study.opening import open_batch, open_ledger

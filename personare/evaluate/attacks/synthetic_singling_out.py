@@ -42,8 +42,8 @@ class SinglingOut:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
-        told = case.synthetic.values.std(axis=0) > 0
-        made, real = case.synthetic.values[:, told], case.real.values[:, told]
+        told = case.made.std(axis=0) > 0
+        made, real = case.made[:, told], case.real[:, told]
         if not made.shape[1]:
             nobody = np.zeros(len(case.inside))
             return risk_rows("identify", "synthetic_singling_out", nobody, nobody, case)
@@ -52,7 +52,7 @@ class SinglingOut:
         found = np.stack([_shares(column, own) for column, own in zip(real.T, made.T, strict=True)], axis=1)  # (N, D)
         chosen = rng.integers(len(made), size=(self.guesses, 1))
         mixed = rng.integers(len(made), size=(self.guesses, made.shape[1]))
-        hits = [self._hit(about, found, rows, case.real.people, groups, rng) for rows in (chosen, mixed)]
+        hits = [self._hit(about, found, rows, case.people, groups, rng) for rows in (chosen, mixed)]
         successes, naive = (np.where(groups >= 0, hit, np.nan) for hit in hits)
         return risk_rows("identify", "synthetic_singling_out", successes, np.nan_to_num(naive), case)
 

@@ -22,8 +22,8 @@ from personare.evaluate.synthetic import (
     judge_canaries,
     judge_synthetic_risk,
     judge_synthetic_use,
-    together,
 )
+from personare.evaluate.synthetic_case import together
 from personare.learn.accounting import as_one_claim
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
