@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
+from personare.core.randomness import generator
 from personare.core.registry import create, find, load
 from personare.core.types import Array, Batch, Result, Spend
 from personare.evaluate.membership import Signals, attack_scores, member_row, member_rows, split_halves
@@ -74,9 +75,10 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
     measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
     own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
+    seed = int(rng.integers(2**31))  # a measure that a package adds shifts no other's draws
     for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         try:
-            rows += measures[name]()(train, made, others=test, rng=rng)
+            rows += measures[name]()(train, made, others=test, rng=generator(seed, "utility", name))
         except Exception as error:  # a measure or an attack that fails stops no other
             rows.append(unmeasured(name, "resemble", error))
     return [replace(row, kind="synthetic") for row in rows]

@@ -11,9 +11,8 @@ from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
-from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
+from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
-from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
 
@@ -62,17 +61,9 @@ class ModelAttributes:
         return rows
 
     def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
-        method = f"model_attributes_{what}"
         if len(values) != len(table) or values.ndim != 2:
             raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-        try:
-            known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
-            shown = Batch.of(known, {_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
-            question = Task(view=_VIEW, label="attribute", folds=self.folds)
-            reading = read_view(shown, shown, question, Kernel(), rng=rng)[0]
-        except DataError as error:
-            return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
-        found = measure_reading(reading, method, modality="", rng=rng)[0]
-        return replace(
-            found, kind="model", question="infer", subset=name, attacker="semi_informed", better="lower", detail={}
-        )
+        shown = Batch.of(table, {_VIEW: dict(zip(table.index, values.astype(float), strict=True))})
+        method, readers = f"model_attributes_{what}", {_VIEW: Kernel()}
+        rows = attribute_rows(shown, shown, name, readers, method=method, folds=self.folds, fewest=self.fewest, rng=rng)
+        return replace(rows[-1], kind="model")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from personare.core.errors import DataError
+from personare.core.registry import find
 from personare.core.types import Batch
 from personare.evaluate.synthetic import judge_synthetic_use
 from personare.evaluate.utility.synthetic_likeness import correlations_kept, kernel_distance, neighborhoods, shuffled
@@ -52,6 +53,14 @@ def test_people_of_the_same_kind_teach_as_much_as_real_ones_and_noise_nothing(ju
     row = judged["real"]["linear.tstr_uar"]
     assert row.low < row.value < row.high
     assert row.control == 0.5
+
+
+def test_a_measure_draws_the_same_whatever_else_is_measured(judged, monkeypatch):
+    only = {name: method for name, method in find("personare.evaluate.utility").items() if name == "synthetic_likeness"}
+    monkeypatch.setattr("personare.evaluate.synthetic.find", lambda _: only)
+    for row in use(group(2)):
+        same = judged["real"][row.name.removeprefix("synthetic.")]
+        assert (row.value, row.low) == pytest.approx((same.value, same.low), nan_ok=True)
 
 
 def test_what_belongs_together_is_seen_across_modalities(judged):
