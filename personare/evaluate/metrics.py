@@ -23,8 +23,8 @@ class Estimate:
     """A number on everybody, its 95 % interval (NaN with fewer than two people), and the recordings behind it."""
 
     value: float
-    low: float
-    high: float
+    low: float = float("nan")
+    high: float = float("nan")
     n: int
 
     @property
@@ -44,7 +44,7 @@ def resampled(figure: Callable[[Array], Array], people: int, n: int, *, rng: np.
     """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
     value = float(figure(np.ones((1, people)))[0]) if people else float("nan")
     if people < 2:
-        return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
+        return Estimate(value=value, n=n)
     low, high = interval(figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float)))
     return Estimate(value=value, low=low, high=high, n=n)
 

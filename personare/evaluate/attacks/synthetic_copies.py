@@ -43,6 +43,13 @@ class NearestCopy:
         reason = "memorization, never safety: an even share does not say that nobody can be found"
         row = Result(question="member", method="synthetic_copies", figure="nearer", value=np.nan, reason=reason)
         exact, other = (distance[:, side].min(axis=1) <= _SAME for side in (case.inside, ~case.inside))
-        said = f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged"
-        copied = replace(row, figure="exact", value=float(exact.mean()), n=len(rows), better="lower", reason=said)
-        return [*closest_rows(row, -distance, case, rng=rng), replace(copied, control=float(other.mean()))]
+        copied = replace(
+            row,
+            figure="exact",
+            value=float(exact.mean()),
+            n=len(rows),
+            better="lower",
+            control=float(other.mean()),
+            reason=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
+        )
+        return [*closest_rows(row, -distance, case, rng=rng), copied]
