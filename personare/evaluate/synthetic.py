@@ -3,10 +3,10 @@
 The strongest test of membership fits many generators on halves of the people, and each is the target once.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from personare.evaluate.synthetic_case import (
     thinned,
     together,
 )
-from personare.evaluate.unmeasured import answers, unmeasured
+from personare.evaluate.unmeasured import answers, measured
 from personare.features.visits import is_history, moved_history
 
 FitAndSample = Callable[[Batch, np.random.Generator], Batch]
@@ -35,16 +35,6 @@ FitAndSample = Callable[[Batch, np.random.Generator], Batch]
 
 _ATTACKS: Final = "personare.evaluate.attacks"
 _UTILITIES: Final = "personare.evaluate.utility"
-# The order is that of the draws; what is not named here comes after, by name.
-_RUN: Final[Sequence[tuple[str, Mapping[str, Any]]]] = (
-    ("synthetic_membership", {"estimator": "neighbor"}),
-    ("synthetic_membership", {"estimator": "normal"}),
-    ("synthetic_singling_out", {}),
-    ("synthetic_linkability", {}),
-    ("synthetic_inference", {}),
-    ("synthetic_copies", {}),
-    ("synthetic_identity", {}),
-)
 _FEWEST: Final = (6, 3)  # recordings with a fifth neighbor, and people for three folds
 _TINY: Final = 1e-6
 _EACH: Final = 60  # recordings looked at of one person
@@ -77,10 +67,8 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
     rows: list[Result] = []
     seed = int(rng.integers(2**31))  # a measure that a package adds shifts no other's draws
     for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
-        try:
-            rows += measures[name]()(train, made, others=test, rng=generator(seed, "utility", name))
-        except Exception as error:  # a measure or an attack that fails stops no other
-            rows.append(unmeasured(name, "resemble", error))
+        measure = partial(measures[name](), train, made, others=test, rng=generator(seed, "utility", name))
+        rows += measured(name, "resemble", measure)
     return [replace(row, kind="synthetic") for row in rows]
 
 
@@ -110,27 +98,20 @@ def judge_synthetic_risk(
         models: How many shadow generators, even.
     """
     case = SyntheticCase.of(synthetic, train, control, rng=rng)
-    known = {name for name, _ in _RUN}
-    others = [name for name in find(_ATTACKS) if name not in known and answers(load(_ATTACKS, name), "synthetic")]
-
-    def attacked(name: str, attack: Any, case: SyntheticCase, claim: Spend | None, seed: int) -> list[Result]:
-        try:
-            found: list[Result] = attack(case, rng=np.random.default_rng(seed), claim=claim)
-            return found
-        except Exception as error:  # a measure or an attack that fails stops no other
-            return [unmeasured(name, attack.question, error)]
-
+    seed = int(rng.integers(2**31))  # an attack that a package adds shifts no other's draws
     rows: list[Result] = []
-    for name, options in (*_RUN, *((name, {}) for name in others)):
-        seed = int(rng.integers(2**31))  # the same draws on the release and on the worst one
-        attack = create(_ATTACKS, name, options)
-        worst = attacked(name, attack, case.unprotected, None, seed)
+    for name in find(_ATTACKS):
+        if not answers(load(_ATTACKS, name), "synthetic"):
+            continue
+        attack = create(_ATTACKS, name)
+        draws = partial(generator, seed, "attack", name)  # the same on the release and on the worst one
+        worst = measured(name, attack.question, partial(attack, case.unprotected, rng=draws()))
         before = {row.key: row.value for row in worst}
-        found = attacked(name, attack, case, claim, seed)
+        found = measured(name, attack.question, partial(attack, case, rng=draws(), claim=claim))
         rows += marked([replace(row, baseline=before.get(row.key, row.baseline)) for row in found], worst)
     if make is not None:
-        seed = int(rng.integers(2**31))
-        rows += judge_shadows(together([train, control]), make, models=models, claim=claim, rng=rng, seed=seed)
+        pool, shadows = together([train, control]), generator(seed, "shadows")
+        rows += judge_shadows(pool, make, models=models, claim=claim, rng=shadows)
     return [replace(row, kind="synthetic") for row in rows]
 
 
@@ -142,7 +123,6 @@ def judge_shadows(
     claim: Spend | None = None,
     planted: Sequence[str] = (),
     rng: np.random.Generator,
-    seed: int = 0,
 ) -> list[Result]:
     """Fit a generator on each of many halves of the people, and let LiRA tell from its samples who was in which.
 
@@ -164,12 +144,9 @@ def judge_shadows(
         claim: The privacy every generator was trained with; draws the bound.
         planted: Who of them are canaries.
         rng: Halves, generators, bootstrap.
-        seed: The same of what is released as it is.
     """
-    worst = {
-        row.key: row
-        for row in _shadow_rows(pool, lambda some, _: some, models, None, planted, np.random.default_rng(seed))
-    }
+    same = np.random.default_rng(0)
+    worst = {row.key: row for row in _shadow_rows(pool, lambda some, _: some, models, None, planted, same)}
     rows = _shadow_rows(pool, make, models, claim, planted, rng)
     return [beside(row, worst[row.key], "the recordings themselves") for row in rows]
 

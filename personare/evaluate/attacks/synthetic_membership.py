@@ -37,31 +37,33 @@ class DensityRatio:
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
 
-    estimator: Literal["neighbor", "normal"] = "neighbor"
+    estimator: Literal["both", "neighbor", "normal"] = "both"
 
     def __post_init__(self) -> None:
         check_options(self)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the most exposed."""
-        if self.estimator == "neighbor":  # the constant of the dimension and of the set's size is the same for all
+        scores: dict[str, Array] = {}
+        if self.estimator != "normal":  # the constant of the dimension and of the set's size is the same for all
             near = nearest(case.real, case.made)
-            ratio = np.log(np.maximum(case.distance, _TINY)) - np.log(np.maximum(near, _TINY))
-        else:
+            scores["neighbor"] = np.log(np.maximum(case.distance, _TINY)) - np.log(np.maximum(near, _TINY))
+        if self.estimator != "neighbor":
             ratio = normal_density(case.made)(case.real)
             count = len(case.inside)
             group = rng.permutation(count)[case.people] % min(count, _GROUPS)
             for g in np.unique(group):  # people are left out of p_R in groups where they are many
                 ratio[group == g] -= normal_density(case.real[group != g])(case.real[group == g])
-        scores = case.by_person(ratio)
+            scores["normal"] = ratio
 
-        def measured(subset: str, people: Array) -> list[Result]:
+        def judged(estimator: str, subset: str, people: Array) -> list[Result]:
+            each = case.by_person(scores[estimator])
             return member_rows(
-                member_row(kind="synthetic", method=f"synthetic_membership_{self.estimator}", subset=subset),
-                lambda: (scores[None, people], case.inside[None, people], np.flatnonzero(people)),
+                member_row(kind="synthetic", method=f"synthetic_membership_{estimator}", subset=subset),
+                lambda: (each[None, people], case.inside[None, people], np.flatnonzero(people)),
                 figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
                 claim=None if subset else claim,  # and may lie above a bound by luck
                 rng=rng,
             )
 
-        return [row for subset, people in case.subsets.items() for row in measured(subset, people)]
+        return [row for name in scores for subset in case.subsets.items() for row in judged(name, *subset)]

@@ -26,13 +26,13 @@ from personare.data.splits import (
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
-from personare.evaluate.unmeasured import unmeasured, without_figure
+from personare.evaluate.unmeasured import measured, unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
 from personare.study.opening import table
-from personare.study.study import Outcome, Study, measured, read_result, unseeded
+from personare.study.study import Outcome, Study, read_result, unseeded
 
 __all__ = ["Models"]
 

@@ -20,11 +20,12 @@ from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.synthetic import FitAndSample, judge_canaries, judge_synthetic_risk, judge_synthetic_use
 from personare.evaluate.synthetic_case import together
+from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import embodiment_of, write_recording
 from personare.study.opening import Opened, Written, building, part_people
-from personare.study.study import Outcome, Study, measured, unseeded
+from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Synthetic"]
 
