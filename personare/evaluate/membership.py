@@ -145,13 +145,7 @@ def judge_membership(
 ) -> list[Result]:
     """Measure how well each attack tells what the models learned from, by recording and by person.
 
-    Figures of people have ``person_`` before; see ``member_rows``.
-
-    Args:
-        signals: What the models answered.
-        attacks: By name, e.g. ``{"membership_lira": LikelihoodRatio()}``.
-        claim: The privacy each model was trained with; one for people holds for recordings too.
-        rng: Bootstrap.
+    Figures of people have ``person_`` before; see ``member_rows``. ``claim`` is the privacy of every model.
     """
 
     def judged(name: str, attack: Membership) -> list[Result]:
@@ -189,8 +183,8 @@ def member_rows(
         row: The columns that all rows have.
         scored: Gives (M, N) scores of N people or recordings by M targets, higher = more likely inside; (M, N) bool,
             the truth; (N,) whom they are about. If it cannot, that is every row's reason.
-        unit: What is scored. A claim for recordings says nothing about people.
-        figures: ``auc``, ``tpr_fpr10``, ``tpr_fpr1``, ``tpr_fpr0.1``.
+        unit: What is scored. A claim for recordings says nothing about people; one for people holds for recordings too.
+        figures: Which.
         claim: The privacy of every target.
         targets_drawn: Whether the interval of the area also holds the luck of the targets drawn, not only of people.
         rng: Bootstrap.

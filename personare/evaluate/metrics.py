@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from scipy.stats import norm
 
-from personare.core.errors import DataError
 from personare.core.types import Array
 
 DRAWS = 1000
@@ -55,11 +54,6 @@ def over_people(
     """Return a figure that follows from sums over recordings, with people resampled.
 
     ``values`` (N, K) are added up; ``figure`` takes the sums (draws, K) and gives (draws,).
-
-    Example:
-        >>> over_people(np.array([[1.0], [3.0]]), np.array(["a", "b"]), lambda s: s[:, 0],
-        ...     rng=np.random.default_rng(0)).value
-        4.0
     """
     people, index = np.unique(person, return_inverse=True)
     sums = np.zeros((len(people), values.shape[1]))  # (P, K)
@@ -91,10 +85,6 @@ def top1_credit(scores: Array, truth: Array) -> Array:
     """Return how much of each trial (N, P) was named right: 1, 0, or a share where people tie for the best score.
 
     ``truth`` (N,) is the column of the right person; -1 if that person was not enrolled.
-
-    Example:
-        >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
-        [1.0, 0.5]
     """
     best = scores >= scores.max(axis=1, keepdims=True)
     right = best[np.arange(len(scores)), np.maximum(truth, 0)] & (truth >= 0)
@@ -108,13 +98,6 @@ def recall_and_accuracy(
 
     Recall is the mean over classes that occur; people drawn without one of them do not count. ``predicted`` are (N,)
     classes, or (N, K) shares, where a tie between two classes is half of each.
-
-    Example:
-        >>> a = np.array(["x", "x", "x", "y"])
-        >>> uar, accuracy, _ = recall_and_accuracy(a, np.array(["x", "x", "x", "x"]), a, np.array(["x", "y"]),
-        ...     rng=np.random.default_rng(0))
-        >>> uar.value, accuracy.value
-        (0.5, 0.75)
     """
     meant, k = truth[:, None] == classes, len(classes)
     told = predicted if predicted.ndim == 2 else predicted[:, None] == classes
@@ -138,30 +121,24 @@ def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Genera
     is the kappa with quadratic weights. ``r2``, the share of the variance explained. ``mae``, the mean absolute error.
 
     **Source**: L. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45(1), 1989.
-
-    Example:
-        >>> truth = np.array([1.0, 2.0, 3.0])
-        >>> found = agreement(truth, truth + 1, truth, rng=np.random.default_rng(0))
-        >>> [round(found[name].value, 3) for name in ("ccc", "r2", "mae")]
-        [0.571, -0.5, 1.0]
     """
     x, y = truth - truth.mean(), told - truth.mean()  # the same sums around any number; around the mean exactly
-    sums = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
+    sums = np.stack([np.ones(len(x)), x, y, x * x, x * y, (x - y) ** 2], axis=1)
 
-    def moments(sums: Array) -> tuple[Array, ...]:
-        n, sx, sy, sxx, syy, sxy = sums.T
-        n = np.maximum(n, 1e-12)
-        return n, sxx / n - (sx / n) ** 2, syy / n - (sy / n) ** 2, sxy / n - sx * sy / n**2, (sx - sy) / n
+    def moments(sums: Array) -> tuple[Array, Array, Array]:
+        """Return the variance of the truth (NaN where it is constant), the covariance, the mean squared error."""
+        sx, sy, sxx, sxy, squared = (sums[:, 1:] / np.maximum(sums[:, :1], 1e-12)).T
+        variance = sxx - sx**2
+        return np.where(variance > 1e-12, variance, np.nan), sxy - sx * sy, squared
 
     def ccc(sums: Array) -> Array:
-        _, of_x, of_y, both, apart = moments(sums)
-        spread = of_x + of_y + apart**2
-        return np.where(of_x > 1e-12, 2 * both / np.maximum(spread, 1e-12), np.nan)
+        variance, covariance, squared = moments(sums)
+        spread = squared + 2 * covariance  # both variances and the squared distance of the means
+        return np.where(np.isnan(variance), np.nan, 2 * covariance / np.maximum(spread, 1e-12))
 
     def r2(sums: Array) -> Array:
-        n, of_x, *_ = moments(sums)
-        wrong = (sums[:, 3] - 2 * sums[:, 5] + sums[:, 4]) / n
-        return np.where(of_x > 1e-12, 1 - wrong / np.maximum(of_x, 1e-12), np.nan)
+        variance, _, squared = moments(sums)
+        return np.asarray(1 - squared / variance)
 
     return {
         "ccc": over_people(sums, person, ccc, rng=rng),
@@ -248,10 +225,7 @@ def wilson(successes: Array) -> Estimate:
     "Confidence intervals for proportions with small expected number of positive counts estimated from survey data",
     Survey Methodology 24, 1998.
     """
-    people = len(successes)
-    if not people:
-        raise DataError("A share needs at least one person, none was given.")
-    value = float(np.mean(successes))
+    people, value = len(successes), float(np.mean(successes))
     varies = float(np.var(successes, ddof=1)) / people if people > 1 else 0.0
     n = max(people, value * (1 - value) / varies) if varies > 0 else people
     low, high = wilson_ends(value, n)
@@ -259,12 +233,7 @@ def wilson(successes: Array) -> Estimate:
 
 
 def wilson_ends(value: float, n: float) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share found in n independent trials.
-
-    Example:
-        >>> [round(end, 3) for end in wilson_ends(1.0, 10)]
-        [0.722, 1.0]
-    """
+    """Return Wilson's 95 % interval of a share found in n independent trials."""
     middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * float(np.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)))
     return max(0.0, middle - half), min(1.0, middle + half)

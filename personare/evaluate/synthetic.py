@@ -19,6 +19,7 @@ from personare.evaluate.metrics import means_by_person
 from personare.evaluate.selftest import beside, marked
 from personare.evaluate.synthetic_case import (
     SyntheticCase,
+    check_comparable,
     most_exposed,
     nearest,
     normal_density,
@@ -43,18 +44,12 @@ _EACH: Final = 60  # recordings looked at of one person
 def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Run every measure of ``evaluate/utility`` that can be made of synthetic people.
 
-    A measure that names its ``tracks`` is asked where they are there, and then instead of those for any track.
-
-    Args:
-        made: The release.
-        train: The real people learned from.
-        test: Other real people.
-        rng: Draws, bootstrap.
+    ``train`` are the real people learned from, ``test`` others. A measure that names its ``tracks`` is asked where they
+    are there, and then instead of those for any track.
     """
-    if both := sorted(set(train.subjects) & set(test.subjects)):
-        raise DataError(f"{len(both)} people are in training and in test, e.g. {both[0]}: split the cohort by person.")
-    if made.classes != train.classes or set(made.arrays) != set(train.arrays):
-        raise DataError("Made-up recordings must have the classes and modalities of the real ones.")
+    check_comparable(made, train, test)
+    if made.classes != train.classes:
+        raise DataError("Made-up recordings must have the classes of the real ones.")
     for name, batch in {"made": made, "train": train, "test": test}.items():
         if len(batch) < _FEWEST[0] or len(np.unique(batch.subjects)) < _FEWEST[1]:
             raise DataError(
@@ -137,13 +132,7 @@ def judge_shadows(
     **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
     2022 (arXiv 2011.07018), with densities of the person's own recordings as features.
 
-    Args:
-        pool: Real people, all of whom are learned from.
-        make: Fits and samples.
-        models: How many generators, even.
-        claim: The privacy every generator was trained with; draws the bound.
-        planted: Who of them are canaries.
-        rng: Halves, generators, bootstrap.
+    Arguments are those of ``judge_synthetic_risk``.
     """
     same = np.random.default_rng(0)
     worst = {row.key: row for row in _shadow_rows(pool, lambda some, _: some, models, None, planted, same)}
@@ -220,13 +209,6 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
     of the way to the cohort's largest or smallest value of that channel, drawn once for each canary: only together are
     the numbers unusual. Histories of visits stay histories: codes drawn once are put into, or left out of, that part of
     the visits.
-
-    Example:
-        >>> rows = np.arange(6, dtype=np.float32).reshape(3, 2)
-        >>> some = Batch(ids=("a", "b", "c"), arrays={"x": rows}, present={"x": np.ones(3, bool)},
-        ...     labels=np.array([0, 1, 0]), classes=("n", "y"), subjects=np.array(["1", "2", "3"]))
-        >>> canary_people(some, 2, rng=np.random.default_rng(0)).subjects.tolist()
-        ['1', '2', '3', 'canary-0001', 'canary-0002']
     """
     if count < 1 or not 0 < strength <= 1:
         raise OptionError(f"Canaries need a count of at least 1 and a strength in (0, 1], given {count}, {strength}.")

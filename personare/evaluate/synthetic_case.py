@@ -161,11 +161,25 @@ def most_exposed(distance: Array, people: Array, among: Array) -> Array:
     return np.isin(np.arange(len(among)), group[order])
 
 
+def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
+    """Refuse people who were both learned from and not, and recordings of other modalities."""
+    if both := sorted({*train.subjects} & {*others.subjects}):
+        raise DataError(
+            f"A person was learned from or not, but {len(both)} are in both groups, e.g. {both[0]}: split by person."
+        )
+    for batch in (others, synthetic):
+        if {*batch.arrays} != {*train.arrays}:
+            raise DataError(
+                f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
+                f"{sorted(batch.arrays)}. Choose some with Batch.only."
+            )
+
+
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCase:
     """What attacks on synthetic people look at: the release, and real people of whom it is known who was learned from.
 
-    Every modality of either batch is a table of standardized numbers.
+    Every modality of either is a table of standardized numbers.
     """
 
     released: Batch  # S synthetic recordings; a label is -1 where real people do not have the class
@@ -175,13 +189,10 @@ class SyntheticCase:
 
     @classmethod
     def of(cls, synthetic: Batch, train: Batch, control: Batch, *, rng: np.random.Generator) -> "SyntheticCase":
-        """Describe all recordings in the same way, scaled by all real people together.
+        """Describe a release, the people ``train`` whom it was learned from and others of the same cohort in one way.
 
-        Args:
-            synthetic: The release; at most 6000 recordings are looked at.
-            train: People whom the generator learned from; at most 60 recordings of each are looked at.
-            control: Other people of the same cohort, alike.
-            rng: Chooses where there are more.
+        All real people together make the scale. At most 6000 synthetic recordings and 60 of each real person are looked
+        at; chance chooses where there are more.
         """
         counts = [len(np.unique(batch.subjects)) for batch in (train, control)]
         if min(counts) < _FEWEST or not len(synthetic):
@@ -189,14 +200,7 @@ class SyntheticCase:
                 f"Attacks on synthetic people need at least {_FEWEST} real people who were learned from, {_FEWEST} "
                 f"others, and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
             )
-        if both := {*train.subjects} & {*control.subjects}:
-            raise DataError(f"A person was learned from or not, but {len(both)} are in both groups: split by person.")
-        for batch in (control, synthetic):
-            if {*batch.arrays} != {*train.arrays}:
-                raise DataError(
-                    f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
-                    f"{sorted(batch.arrays)}. Choose some with Batch.only."
-                )
+        check_comparable(synthetic, train, control)
         scaled, classes = scaling((train, control)), train.classes
 
         def like_train(batch: Batch) -> Batch:
@@ -255,15 +259,9 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
     """Return the ``risk`` over all people and over the most exposed.
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
-    others (c), as a share of what could be more. It is not cut at 0: below is luck. The control is 0; the detail has
-    the shares and their intervals.
-
-    Args:
-        question: What the attack asks.
-        method: The attack.
-        successes: (P,) how often the attack succeeded on each real person, in [0, 1]; NaN where it was not tried.
-        naive: (P,) the same of guessing without the synthetic people.
-        case: Who was learned from, and who is exposed.
+    others (c), as a share of what could be more. It is not cut at 0: below is luck. ``successes`` (P,) says how often
+    the attack succeeded on each real person, in [0, 1], NaN where it was not tried; ``naive`` (P,) the same of guessing
+    without the synthetic people.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
     interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
@@ -294,7 +292,6 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
             n=attack.n + control.n,
             control=0.0,
             reason=f"no better than a naive guess; {said}" if attack.value <= guess else said,
-            detail={"attack": vars(attack), "control": vars(control), "naive": guess},
         )
         rows.append(found)
     return rows
@@ -304,13 +301,8 @@ def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.
     """Return how often the real person closest to a synthetic recording is one who was learned from.
 
     Over all real people, and over the recordings that are closest to one of the most exposed. People as close share the
-    recording; the control is the share of those real people who were learned from.
-
-    Args:
-        row: The columns that both rows have.
-        closeness: (S, P) of each synthetic recording to each real person; higher = closer.
-        case: Who was learned from, and who is exposed.
-        rng: Resamples real people.
+    recording; the control is the share of those real people who were learned from. ``row`` has the columns of both;
+    ``closeness`` (S, P) is of each synthetic recording to each real person, higher = closer.
     """
     best = closeness >= closeness.max(axis=1, keepdims=True)
     won = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)  # (P,) synthetic recordings each is closest to

@@ -6,7 +6,6 @@ whose columns were shuffled apart (``control``: every prevalence is right, nothi
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -42,69 +41,6 @@ class Visits:
         return [*judge_histories(original, others, released, rng=rng), *judge_copies(original, others, released)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Histories:
-    """Some people's visits, what the columns are, and what is counted in them."""
-
-    rows: Array  # (N, T, D)
-    columns: VisitColumns
-
-    @cached_property
-    def lengths(self) -> Array:
-        return np.asarray(self.rows[..., 0].sum(axis=1), dtype=np.int64)
-
-    @cached_property
-    def all_visits(self) -> Array:
-        """All visits of all people one under another, (V, D)."""
-        return np.asarray(self.rows[self.rows[..., 0] == 1])
-
-    @property
-    def prevalence(self) -> Array:
-        return np.asarray(self.all_visits[:, self.columns.part("code")].mean(axis=0))
-
-    @property
-    def prevalence_by_person(self) -> Array:
-        return np.asarray(self.rows[..., self.columns.part("code")].any(axis=1).mean(axis=0))
-
-    @property
-    def co_occurrence(self) -> Array:
-        codes = self.all_visits[:, self.columns.part("code")]
-        return np.asarray((codes.T @ codes / len(codes))[np.triu_indices(codes.shape[1], 1)])
-
-    @property
-    def transitions(self) -> Array:
-        """Each person's shares of pairs of successive visit types, (N, types^2); start and end are types too."""
-        kinds = np.pad(self.rows[..., self.columns.part("type")], ((0, 0), (1, 1), (0, 0)))
-        none = 1 - kinds.sum(axis=2, keepdims=True)  # 1 before the first visit and after the last one
-        every = np.concatenate([kinds, none], axis=2)
-        pairs = np.einsum("ntk,ntl->nkl", every[:, :-1], every[:, 1:])
-        pairs[:, -1, -1] = 0  # after the end
-        flat = pairs.reshape(len(pairs), -1)
-        return np.asarray(flat / flat.sum(axis=1, keepdims=True))
-
-    @property
-    def visits(self) -> Array:
-        """The share of people with at most 0, 1, 2, ... visits."""
-        return np.asarray(np.cumsum(np.bincount(self.lengths, minlength=_MOST_VISITS)) / len(self.lengths))
-
-    @property
-    def gaps(self) -> Array:
-        """The share of later visits with at most each gap."""
-        later = self.all_visits[self.all_visits[:, self.columns.first] == 0]
-        counts = later[:, self.columns.part("gap")].sum(axis=0)
-        return np.asarray(np.cumsum(counts) / max(1, counts.sum()))
-
-    def next_visits(self) -> tuple[Array, Array, Array]:
-        """Return what is known before all visits but the first, (V, 3 D + 1), their codes (V, C), and whose, (V,)."""
-        known, codes = [], []
-        for rows, length in zip(self.rows, self.lengths, strict=True):
-            before, count = rows[: length - 1], np.arange(1, length)[:, None]
-            ever, mean = np.maximum.accumulate(before, axis=0), np.cumsum(before, axis=0) / count
-            known.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
-            codes.append(rows[1:length, self.columns.part("code")])
-        return np.concatenate(known), np.concatenate(codes), np.repeat(np.arange(len(known)), self.lengths - 1)
-
-
 def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Compare made-up histories with those of real people whom the generator never saw.
 
@@ -122,20 +58,22 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
     discrepancy after A. Gretton et al., JMLR 13, 2012.
     """
-    real, other, new = _read(train, test, made)
-    apart = replace(real, rows=shuffled(real.rows, real.columns, rng=rng))
-    people, rows = len(other.rows), []
+    (real, other, new), columns = _read(train, test, made)
+    apart, people = shuffled(real, columns, rng=rng), len(other)
+    ours, best, worst, theirs = (_counted(rows, columns) for rows in (new, real, apart, other))
+    draws = []
+    for _ in range(_DRAWS):
+        drawn = _counted(other[rng.integers(people, size=people)], columns)
+        draws.append([compare(ours[figure], drawn[figure]) for figure, compare in _FIGURES.items()])
     row = Result(kind="synthetic", modality="visits", question="resemble", method="visits", figure="", value=np.nan)
-    row = replace(row, n=people)
-    for figure, compare in _FIGURES.items():
-        ours, best, worst, theirs = (getattr(part, figure) for part in (new, real, apart, other))
-        drawn = (replace(other, rows=other.rows[rng.integers(people, size=people)]) for _ in range(_DRAWS))
-        low, high = interval(np.array([compare(ours, getattr(some, figure)) for some in drawn]))
-        found = replace(row, figure=figure, value=compare(ours, theirs), low=low, high=high)
-        found = replace(found, baseline=compare(best, theirs), control=compare(worst, theirs))
-        like = compare is _correlation
-        rows.append(replace(found, unit="correlation" if like else "distance", better="higher" if like else "lower"))
-    return [*rows, _next_visit((new, real, apart), other, row, rng)]
+    rows = []
+    for (figure, compare), each in zip(_FIGURES.items(), np.array(draws).T, strict=True):
+        value, baseline, control = (compare(counts[figure], theirs[figure]) for counts in (ours, best, worst))
+        low, high = interval(each)
+        found = replace(row, figure=figure, value=value, low=low, high=high, n=people)
+        found = replace(found, baseline=baseline, control=control, unit="distance", better="lower")
+        rows.append(replace(found, unit="correlation", better="higher") if compare is _correlation else found)
+    return [*rows, _next_visit((new, real, apart), other, columns, row, rng)]
 
 
 def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
@@ -144,8 +82,8 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
     ``copies``, the share of made-up histories that are a training person's, visit by visit; and ``near_copies``, the
     share that is nearer to a training person than 95 % of the people of ``test`` are (its control: 5 %).
     """
-    real, other, new = _read(train, test, made)
-    ours, strangers = (_nearest(part.rows, real.rows) for part in (new, other))
+    (real, other, new), _ = _read(train, test, made)
+    ours, strangers = _nearest(new, real), _nearest(other, real)
     limit = float(np.quantile(strangers, _NEAR))
     row = Result(
         kind="synthetic",
@@ -181,13 +119,36 @@ def shuffled(rows: Array, columns: VisitColumns, *, rng: np.random.Generator) ->
     return mixed
 
 
-def _read(*batches: Batch) -> list[_Histories]:
-    found = [_Histories(rows=rows, columns=columns) for rows, columns in map(histories, batches)]
-    if len({part.columns.names for part in found}) > 1:
+def _read(*batches: Batch) -> tuple[list[Array], VisitColumns]:
+    """Return the rows (N, T, D) of each, and the columns of all."""
+    rows, columns = zip(*map(histories, batches), strict=True)
+    if len(set(columns)) > 1:
         raise DataError("Histories can be compared only in the same columns. Import and make them with one vocabulary.")
     if set(batches[0].subjects.tolist()) & set(batches[1].subjects.tolist()):
         raise DataError("People of test must not be in train. Split by person.")
-    return found
+    return list(rows), columns[0]
+
+
+def _counted(rows: Array, columns: VisitColumns) -> dict[str, Array]:
+    """Return what each figure is about, of histories (N, T, D)."""
+    visits, lengths = rows[rows[..., 0] == 1], rows[..., 0].sum(axis=1).astype(int)
+    codes, kinds = visits[:, columns.part("code")], rows[..., columns.part("type")]
+    together = codes.T @ codes / len(codes)
+    gaps = visits[visits[:, columns.first] == 0, columns.part("gap")].sum(axis=0)  # a first visit has none
+    # shares of pairs of successive types of each person; the start and the end are a type too
+    kinds = np.pad(kinds, ((0, 0), (1, 1), (0, 0)))
+    kinds = np.concatenate([kinds, 1 - kinds.sum(axis=2, keepdims=True)], axis=2)
+    pairs = np.einsum("ntk,ntl->nkl", kinds[:, :-1], kinds[:, 1:])
+    pairs[:, -1, -1] = 0  # after the end
+    pairs = pairs.reshape(len(pairs), -1)
+    return {
+        "prevalence": codes.mean(axis=0),
+        "prevalence_by_person": rows[..., columns.part("code")].any(axis=1).mean(axis=0),
+        "co_occurrence": together[np.triu_indices(len(together), 1)],
+        "transitions": pairs / pairs.sum(axis=1, keepdims=True),  # (N, types^2)
+        "visits": np.cumsum(np.bincount(lengths, minlength=_MOST_VISITS)) / len(lengths),  # of people: at most so many
+        "gaps": np.cumsum(gaps) / max(1, gaps.sum()),  # of later visits: at most so long after the one before
+    }
 
 
 def _correlation(a: Array, b: Array) -> float:
@@ -225,16 +186,29 @@ _FIGURES: dict[str, Callable[[Array, Array], float]] = {
 }
 
 
-def _next_visit(sets: tuple[_Histories, ...], test: _Histories, row: Result, rng: np.random.Generator) -> Result:
+def _next_visits(rows: Array, columns: VisitColumns) -> tuple[Array, Array, Array]:
+    """Return what is known before all visits but the first, (V, 3 D + 1), their codes (V, C), and whose, (V,)."""
+    known, codes, lengths = [], [], rows[..., 0].sum(axis=1).astype(int)
+    for history, length in zip(rows, lengths, strict=True):
+        before, count = history[: length - 1], np.arange(1, length)[:, None]
+        ever, mean = np.maximum.accumulate(before, axis=0), np.cumsum(before, axis=0) / count
+        known.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
+        codes.append(history[1:length, columns.part("code")])
+    return np.concatenate(known), np.concatenate(codes), np.repeat(np.arange(len(rows)), lengths - 1)
+
+
+def _next_visit(
+    sets: tuple[Array, ...], test: Array, columns: VisitColumns, row: Result, rng: np.random.Generator
+) -> Result:
     """Foretell codes of the next visit by ridge regression on what other people's pasts say."""
     row = replace(row, question="read", figure="next_visit_auc", unit="auc")
-    known, truth, whose = test.next_visits()
+    known, truth, whose = _next_visits(test, columns)
     codes = np.flatnonzero((truth.sum(axis=0) >= _FEWEST_POSITIVE) & (truth.mean(axis=0) < 1))
     if not len(codes):
-        return replace(row, n=0, reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")
-    truth, people, scores = truth[:, codes], len(test.rows), []
-    for part in sets:
-        past, next_codes, _ = part.next_visits()
+        return replace(row, reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")
+    truth, people, scores = truth[:, codes], len(test), []
+    for rows in sets:
+        past, next_codes, _ = _next_visits(rows, columns)
         scores.append(np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known)))
 
     def area(scores: Array, weight: Array) -> float:
@@ -250,8 +224,8 @@ def _next_visit(sets: tuple[_Histories, ...], test: _Histories, row: Result, rng
     low, high = interval(np.array([area(scores[0], weight) for weight in drawn]))
     value, best, worst = (area(s, np.ones(len(truth), dtype=int)) for s in scores)
     said = f"mean over {len(codes)} codes, {len(truth)} visits"
-    found = replace(row, value=value, low=low, high=high, baseline=best, control=worst, reason=said)
-    return replace(found, attacker="retrained_reader")
+    row = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=said)
+    return replace(row, attacker="retrained_reader")
 
 
 def _nearest(a: Array, b: Array) -> Array:

@@ -110,7 +110,7 @@ def test_correlations_by_hand():
 
 
 def test_people_in_both_and_other_modalities_are_refused():
-    with pytest.raises(DataError, match="in training and in test"):
+    with pytest.raises(DataError, match="split by person"):
         use(group(2), test=group(0))
-    with pytest.raises(DataError, match="classes and modalities"):
+    with pytest.raises(DataError, match="same modalities"):
         use(group(2).only("voice"))
