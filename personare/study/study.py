@@ -17,7 +17,6 @@ from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint
-from personare.evaluate.unmeasured import Asked, unmeasured
 from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
@@ -198,14 +197,6 @@ def read_result(row: Mapping[str, Any]) -> Result:
     """Return a measured row as a step remembered it; JSON knows no NaN."""
     values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
     return Result(**values)
-
-
-def measured(method: str, question: Asked, work: Callable[[], list[Result]], **columns: Any) -> list[Result]:
-    """Return what was measured, or one row that says why it could not be."""
-    try:
-        return work()
-    except Exception as error:
-        return [unmeasured(method, question, error, **columns)]
 
 
 def unseeded(private: bool, rng: np.random.Generator) -> np.random.Generator:

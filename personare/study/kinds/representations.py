@@ -18,12 +18,13 @@ from personare.core.state import save_weights, state_of
 from personare.core.types import Batch, Recording, Result
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.representations import identity_carriers, judge_representation, transfer
+from personare.evaluate.unmeasured import measured
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
 from personare.study.cards import Sheet, write_datasheet
 from personare.study.opening import Written, building, open_batch, part_people, table, tracks_of
 from personare.study.plan import TransferPlan
-from personare.study.study import Outcome, Study, measured, unseeded
+from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Representations"]
 
