@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, StrictUndefined
 
 from personare.core.errors import DataError
-from personare.core.types import Array, Cohort, Recording, Result, Spend
+from personare.core.types import Array, Cohort, Recording, Result, Spend, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.features.tracks import Track, read_track
 from personare.features.visits import VisitColumns, told_visits
@@ -74,6 +74,7 @@ class Sheet:
     rows: tuple[Result, ...] = ()  # what was measured
     guarantee: str = ""  # of the method itself; empty: nothing more than the privacy spent
     about: Mapping[str, Any] = field(default_factory=dict)  # entries of dataset_description.json, such as License
+    skipped: Sequence[Withheld] = ()  # what took no part, or could not be made; not on the card
 
     @property
     def name(self) -> str:

@@ -21,8 +21,9 @@ from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
+from personare.study.cards import Sheet
 from personare.study.lineage import note_batch
-from personare.study.opening import Opened, Written, open_batch, tracks_of
+from personare.study.opening import Opened, open_batch, tracks_of
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
@@ -163,21 +164,20 @@ class Study:
         return root, made
 
     def make_cohort(
-        self, row: Any, kind: str, batch: Batch, write: Callable[[Path], Written], options: Mapping[str, Any]
+        self, row: Any, kind: str, write: Callable[["Study", Any, Path], Sheet], options: Mapping[str, Any]
     ) -> Outcome:
         """Make a release of a run that is itself a cohort with a card; see ``make``."""
 
         def work(folder: Path) -> Mapping[str, Any]:
-            written = write(folder)
-            people, recordings = written.sheet.holds
+            sheet = write(self, row, folder)
             return {
-                "rows": [asdict(result) for result in written.sheet.rows],
-                "counts": {"people": people, "recordings": recordings},
-                "claim": written.sheet.claim,
-                "skipped": [asdict(item) for item in written.skipped],
+                "rows": [asdict(result) for result in sheet.rows],
+                "counts": dict(zip(("people", "recordings"), sheet.holds, strict=True)),
+                "claim": sheet.claim,
+                "skipped": [asdict(item) for item in sheet.skipped],
             }
 
-        root, made = self.make(row, batch, work, options)
+        root, made = self.make(row, self.opened(row).batch, work, options)
         modality = "representation" if kind == "representations" else kind
         release = Release(
             name=row.name,
