@@ -111,22 +111,26 @@ def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
     """Return what was measured, use before risk; what has no figure is named below a table, by its reason."""
     tables = []
     for title, risk in ((use, False), ("What attacks find out", True)):
-        measured = [row for row in rows if row.risk == risk]
-        if not measured:
-            tables.append(f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n")
-            continue
-        lines = [f"## {title}\n", "| measure | value | 95 % | guessing, or the worst | n | reason |", "|---" * 6 + "|"]
-        absent: dict[str, list[str]] = {}
-        for row in measured:
+        lines, absent = list[str](), dict[str, list[str]]()
+        for row in (row for row in rows if row.risk == risk):
             name = f"{row.name} {row.attacker}".strip()
             if math.isfinite(row.value):
                 ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
                 control = f"{row.control:.3f}" if math.isfinite(row.control) else "–"
-                lines.append(f"| {name} | {row.value:.3f} | {ends} | {control} | {row.n} | {row.reason} |")
+                lines.append(f"| {name} | {row.value:.3f} | {ends} | {control} | {row.n} | {row.reason} |\n")
             else:
                 absent.setdefault(row.reason, []).append(name)
-        lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
-        tables.append("\n".join(lines).rstrip() + "\n")
+        if lines:
+            lines = [
+                "| measure | value | 95 % | guessing, or the worst | n | reason |\n",
+                "|---" * 6 + "|\n",
+                *lines,
+                "\n",
+            ]
+        elif not absent:
+            lines = ["**Not measured.** Absence of a figure is no sign of safety or of use.\n"]
+        lines += [f"- Without a figure: {', '.join(names)}: {why}\n" for why, names in absent.items()]
+        tables.append(f"## {title}\n\n{''.join(lines).rstrip()}\n")
     return tables
 
 

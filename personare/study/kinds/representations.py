@@ -82,11 +82,6 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Sh
 
     The study's plan names the seed, the public cohort, the budget and the tasks to judge by; ``out`` is an empty or
     absent folder.
-
-    Raises:
-        DataError: Nothing to learn from, too few people, or a folder that is not empty.
-        OptionError: An option that the method does not have or cannot use.
-        PolicyError: Somebody's privacy budget does not suffice.
     """
     opened, links = study.opened(row), row.methods()
     method: Representation = Chain(links=links) if row.then else links[0]
