@@ -4,17 +4,17 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Withheld
 from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Found, people_table
+from personare.data.reading import Contents, Found
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -61,14 +61,13 @@ class Folder:
         reading = _Reading(table, files)
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
-        recordings = list(reading.recordings())
-        without_row = [
-            left_out(path, f"{table} has no row for it. Add a row, or remove the file.")
-            for path in files
-            if path not in reading.named and track_of(path) in ("audio", "video")
-        ]
-        skipped = [reading.skipped[line] for line in sorted(reading.skipped)] + without_row
-        return recordings, people_table(recordings, reading.people), skipped
+        reading.find_clashes()
+        contents = reading.contents()
+        contents.skipped += [reading.skipped[line] for line in sorted(reading.skipped)]
+        for path in files:
+            if path not in reading.named and track_of(path) in ("audio", "video"):
+                contents.skip(path, f"{table} has no row for it. Add a row, or remove the file.")
+        return contents.all(reading.people)
 
 
 class _Row(NamedTuple):
@@ -131,38 +130,33 @@ class _Reading:
     def _skip(self, line: int, file: str, said: object) -> None:
         self.skipped.setdefault(line, left_out(f"{self.table} line {line}: {file}", said))
 
-    def recordings(self) -> Iterator[Recording]:
-        """Yield the recordings gathered; rows that contradict each other are noted and left out."""
-        self._find_clashes()
-        takes: dict[tuple[str, ...], list[_Row]] = {}
+    def contents(self) -> Contents:
+        """Return the recordings gathered; rows that contradict each other are noted and left out."""
+        contents, takes = Contents(), dict[tuple[str, ...], list[_Row]]()
         for row in self._rows:
             own = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
             take = takes.setdefault((row.subject, row.session, own, *map(str, row.part)), [])
             if row.line not in self.skipped and self._agrees(row, take):
                 take.append(row)
-        firsts = [members[0] for members in takes.values() if members]
+        firsts = [rows[0] for rows in takes.values() if rows]
         plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in firsts)
         sessions = _sessions(firsts)
         counts: Counter[tuple[str, ...]] = Counter()
-        for members in filter(None, takes.values()):
-            first, session = members[0], sessions[members[0].subject, members[0].session]
+        for rows in filter(None, takes.values()):
+            first, session = rows[0], sessions[rows[0].subject, rows[0].session]
             name = task = first.task if plain_tasks else ""
             if not task or first.part != _WHOLE:
                 counts[first.subject, session, task] += 1
                 name = f"{task or 'take'}{counts[first.subject, session, task]:02d}"
-            labels = {key: value for row in members for key, value in row.labels.items()}
-            yield Recording(
-                id=f"sub-{first.subject}_ses-{session}_task-{name}",
-                subject=first.subject,
-                session=session,
-                tracks={
-                    track_of(row.path): row.path if row.part == _WHOLE else piece_address(row.path, *row.part)
-                    for row in members
-                },
-                labels=labels if plain_tasks or not first.task else {"task": first.task, **labels},
-            )
+            paths = [row.path if row.part == _WHOLE else piece_address(row.path, *row.part) for row in rows]
+            tracks = {track_of(row.path): path for row, path in zip(rows, paths, strict=True)}
+            labels = {key: value for row in rows for key, value in row.labels.items()}
+            if first.task and not plain_tasks:
+                labels = {"task": first.task, **labels}
+            contents.add(first.subject, name, tracks, labels, session)
+        return contents
 
-    def _find_clashes(self) -> None:
+    def find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.
 
         Sound and film of one name count as one file here.

@@ -1,7 +1,6 @@
 """Signals as tables: one file of a sensor, or a folder of them, with or without a header, cut in windows."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -10,12 +9,10 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
 from personare.data.media import files_under
-from personare.data.reading import Found, Made, people_table
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import numbers
-from personare.data.windows import Sampled, check_windows, make_windows, session_recordings
+from personare.data.windows import Sampled, add_sessions, check_windows, make_windows
 
 __all__ = ["Signals"]
 
@@ -61,18 +58,16 @@ class Signals:
     def __call__(self, source: Path) -> Found:
         """Read the signals."""
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
-        skipped: list[Withheld] = []
-        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
             try:
                 sessions[name] = {"physio": (name, self._read(root / name))}
             except DataError as error:
-                skipped.append(left_out(name, error))
-        table = source / "labels.csv"
-        recordings = session_recordings(table, "file", sessions, self.window_s, self.step_s, skipped)
-        return recordings, people_table(recordings), skipped
+                contents.skip(name, error)
+        add_sessions(contents, source / "labels.csv", "file", sessions, self.window_s, self.step_s)
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""
         root = source.parent if source.is_file() else source
         return make_windows(lambda file, _: self._read(root / file))

@@ -1,7 +1,6 @@
 """StudentLife as daily aggregates: what phones of students measured in a day, and the stress they reported."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,10 +8,8 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
 from personare.data.media import files_under
-from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
+from personare.data.reading import Contents, Found, Maker, address, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -43,17 +40,16 @@ class Studentlife:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        recordings: list[Recording] = []
-        skipped: list[Withheld] = []
+        contents = Contents()
         for file in files_under(source, ".csv", ".csv.gz"):
-            named = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
+            student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             try:
                 table = _days(source / file)
             except DataError as error:
-                skipped.append(left_out(file, error))
+                contents.skip(file, error)
                 continue
             for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
-                if named is None:
+                if student is None:
                     problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
                 elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
                     problem = f"{day!r} is no date"
@@ -63,13 +59,13 @@ class Studentlife:
                     labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
                     if low == high and low.is_integer():
                         labels["level"] = _LEVELS[int(low)]
-                    task, tracks = f"day{day.replace('-', '')}", {"phone": address(file, row)}
-                    recordings.append(recording(f"{int(named[1]):02d}", task, tracks, labels))
+                    subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
+                    contents.add(subject, task, {"phone": address(file, row)}, labels)
                     continue
-                skipped.append(left_out(f"{file} row {row}", f"{problem}. Nothing to do."))
-        return recordings, people_table(recordings), skipped
+                contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a day's track of its row."""
         return made_from_rows(lambda file: _days(source / file).drop(columns=["day", *_STRESS]))
 

@@ -1,13 +1,10 @@
 """Pairs of a photo and a text from Twitter, each with one sentiment: a table beside a folder of pairs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, make_posts, people_table, post
+from personare.data.reading import Contents, Found, Maker, add_post, make_posts
 from personare.data.tables import read_rows
 
 __all__ = ["Tweets"]
@@ -42,23 +39,15 @@ class Tweets:
 
     def __call__(self, source: Path) -> Found:
         """Read the table; no text and no photo is opened."""
-        recordings: dict[str, Recording] = {}
-        skipped: list[Withheld] = []
+        contents = Contents()
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
-            guid = row["guid"].removesuffix(".0")
-            pair: Recording | str
-            if not (guid.isascii() and guid.isalnum()):
-                pair = f"the guid {guid!r} must be letters and digits"
-            elif guid in recordings:
-                pair = "listed before"
+            guid, item = row["guid"].removesuffix(".0"), f"{self.table} line {line}"
+            if guid.isascii() and guid.isalnum():
+                add_post(contents, item, source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
             else:
-                pair = post(source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
-            if isinstance(pair, str):
-                skipped.append(left_out(f"{self.table} line {line}", f"{pair}. Correct the row, or remove it."))
-            else:
-                recordings[guid] = pair
-        return list(recordings.values()), people_table(recordings.values()), skipped
+                contents.skip(item, f"the guid {guid!r} must be letters and digits. Correct the row, or remove it.")
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a text without addresses of a published one."""
         return make_posts(source, self.encoding)
