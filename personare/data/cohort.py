@@ -87,23 +87,18 @@ def open_cohort(root: Path) -> Cohort:
 
 def cohort_kind(root: Path) -> Kind:
     """Return what a cohort holds; a folder that does not say is taken for identifiable."""
-    kind = _own(read_description(root)).get("Kind")
+    kind = read_description(root)["Personare"].get("Kind")
     return kind if kind in ("release", "synthetic") else "identifiable"
 
 
 def declared_modalities(root: Path) -> dict[str, str]:
     """Return what a cohort declares its tracks to be: the recording that each comes from, by track."""
-    declared = _own(read_description(root)).get("Tracks")
+    declared = read_description(root)["Personare"].get("Tracks")
     return {str(track): str(of) for track, of in declared.items()} if isinstance(declared, dict) else {}
 
 
-def _own(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    own = description.get("Personare")
-    return own if isinstance(own, dict) else {}
-
-
 def read_description(root: Path) -> dict[str, Any]:
-    """Return what a finished cohort says of itself."""
+    """Return what a finished cohort says of itself; what only this program says is under ``Personare``."""
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     path = root / DESCRIPTION
@@ -116,7 +111,8 @@ def read_description(root: Path) -> dict[str, Any]:
         raise DataError(f"{path} must be JSON, but cannot be read: {error}. Correct the file.") from error
     if not isinstance(description, dict):
         raise DataError(f"{path} must hold a JSON object with the key 'Name'. Correct the file.")
-    return description
+    own = description.get("Personare")
+    return {**description, "Personare": own if isinstance(own, dict) else {}}
 
 
 def read_participants(root: Path) -> pd.DataFrame:
@@ -192,11 +188,7 @@ def _fingerprint(root: Path) -> str:
 
 
 def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
-    """Read the recordings of a BIDS-shaped folder from its files alone.
-
-    Returns:
-        The recordings sorted by id, and the files that do not fit, each with what to do.
-    """
+    """Return the recordings of a BIDS-shaped folder from its files alone, sorted by id, and which files do not fit."""
     tracks: dict[tuple[str, str, str], dict[str, str]] = {}
     labels: dict[tuple[str, str, str], dict[str, str]] = {}
     problems: list[Withheld] = []
@@ -211,51 +203,49 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
         # further entities of a BIDS name are part of the task: ``_run-2`` becomes ``run2``
         rest = match["rest"].replace("_", "").replace("-", "")
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
-        if match["suffix"] == ".json":
-            problem = _read_labels(root / path, labels.setdefault(key, {})) if name.endswith(_LABELS_SUFFIX) else ""
-        elif match["track"] in tracks.get(key, {}):
-            problem = f"a second file of the track {match['track']}, beside {tracks[key][match['track']]}"
-        else:
-            tracks.setdefault(key, {})[match["track"]] = path
-            problem = _read_events(root / path, labels.setdefault(key, {})) if name.endswith("_events.tsv") else ""
-        if problem:
-            problems.append(left_out(path, f"{problem}. Correct or remove the file."))
+        shown = {}
+        try:
+            if match["suffix"] != ".json":
+                first = tracks.setdefault(key, {}).setdefault(match["track"], path)
+                if first != path:
+                    raise DataError(f"a second file of the track {match['track']}, beside {first}")
+            if name.endswith(_LABELS_SUFFIX):
+                shown = _sidecar_labels(root / path)
+            elif name.endswith("_events.tsv"):
+                shown = _event_labels(root / path)
+        except DataError as error:
+            problems.append(left_out(path, f"{error}. Correct or remove the file."))
+        except (OSError, ValueError, csv.Error) as error:
+            what = "events" if name.endswith("_events.tsv") else "labels"
+            problems.append(left_out(path, f"the {what} cannot be read: {error}. Correct or remove the file."))
+        labels[key] = shown | labels.get(key, {})  # sidecars are read before events, and count more
     recordings = [
-        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
+        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])
         for key in sorted(tracks)
     ]
     return recordings, problems
 
 
-def _read_labels(path: Path, labels: dict[str, str]) -> str:
-    """Add the labels of a sidecar; return what is wrong with it, or nothing."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        return f"the labels cannot be read: {error}"
-    found = content.get("Labels", {}) if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        return "the labels must be an object under the key 'Labels'"
-    labels.update({str(key): str(value) for key, value in found.items() if value is not None})
-    return ""
+def _sidecar_labels(path: Path) -> dict[str, str]:
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    labels = content.get("Labels", {}) if isinstance(content, dict) else None
+    if not isinstance(labels, dict):
+        raise DataError("the labels must be an object under the key 'Labels'")
+    return {str(key): str(value) for key, value in labels.items() if value is not None}
 
 
-def _read_events(path: Path, labels: dict[str, str]) -> str:
-    """Add the labels that are the same in every row of an events file; return what is wrong with it, or nothing."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError, csv.Error) as error:
-        return f"the events cannot be read: {error}"
+def _event_labels(path: Path) -> dict[str, str]:
+    """Return the labels that are the same in every row of an events file."""
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    trial = {emotion(row.get("trial_type") or "") for row in rows}
+    only = trial.pop() if len(trial) == 1 else None
+    labels = {"emotion": only} if only else {}
     for label in LABELS:
         values = {row.get(label) or "" for row in rows} - {"", "n/a"}
         if len(values) == 1:
-            labels.setdefault(label, values.pop())
-    trial = {emotion(row.get("trial_type") or "") for row in rows}
-    only = trial.pop() if len(trial) == 1 else None
-    if only is not None:
-        labels.setdefault("emotion", only)
-    return ""
+            labels[label] = values.pop()
+    return labels
 
 
 class CohortWriter:
@@ -264,11 +254,9 @@ class CohortWriter:
     **Guarantee**: until ``finish`` has ended well the folder does not open as a cohort, and after it the folder holds
     the files of added recordings only: what an earlier, killed attempt left behind is gone.
 
-    Args:
-        root: An empty or absent folder, or one that an earlier writer left unfinished.
-        name: The data set's name.
-        kind: Whether real people can be seen in it, and consent is asked for.
-        description: What else to say of it; ``Tracks`` declares what a track is recorded as, by which consent is asked.
+    The root is an empty or absent folder, or one that an earlier writer left unfinished. ``kind`` says whether real
+    people can be seen in it, and consent is asked for. ``Tracks`` of the description declares what a track is recorded
+    as, by which consent is asked.
     """
 
     def __init__(
@@ -317,12 +305,16 @@ class CohortWriter:
     def finish(self, participants: pd.DataFrame, consent: pd.DataFrame | None = None) -> Cohort:
         """Write the tables and the index, and make the folder a cohort.
 
-        Args:
-            participants: Indexed by pseudonym; people without a row get an empty one.
-            consent: Columns of ``consent.tsv``; None for no consent at all.
+        Participants are indexed by pseudonym; people without a row get an empty one. None is no consent at all.
         """
         recordings = sorted(self._recordings.values(), key=lambda recording: recording.id)
-        self._remove_leftovers()
+        # what no added recording owns goes: a half-made file must never leave with a release
+        tracks = {path for r in recordings for path in r.tracks.values()}
+        for path in [Path(folder, name) for folder, _, names in os.walk(self.root) for name in names]:
+            relative = path.relative_to(self.root).as_posix()
+            sidecar = path.suffix == ".json" and path.name.rpartition("_")[0] in self._recordings
+            if relative.startswith("sub-") and relative not in tracks and not sidecar:
+                path.unlink()
         people = participants.set_axis(participants.index.astype(str)).reindex(
             sorted({r.subject for r in recordings} | {str(subject) for subject in participants.index})
         )
@@ -341,18 +333,6 @@ class CohortWriter:
         write_json(self.root / DESCRIPTION, head | made_by)
         (self.root / UNFINISHED).unlink(missing_ok=True)
         return open_cohort(self.root)
-
-    def _remove_leftovers(self) -> None:
-        """Remove what no added recording owns: a half-made file must never leave with a release."""
-        owned = {f"{r.id}_" for r in self._recordings.values()}
-        tracks = {path for r in self._recordings.values() for path in r.tracks.values()}
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name)
-                relative = path.relative_to(self.root).as_posix()
-                sidecar = name.endswith(".json") and f"{name.rpartition('_')[0]}_" in owned
-                if relative.startswith("sub-") and relative not in tracks and not sidecar:
-                    path.unlink()
 
 
 def _name_parts(recording: Recording) -> tuple[str, str, str]:

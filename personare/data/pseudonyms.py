@@ -67,12 +67,7 @@ def is_code(subject: str) -> bool:
 
 
 def name_words(subject: str) -> set[str]:
-    """Return the words of a name, in lower case, by which it is found elsewhere.
-
-    Example:
-        >>> sorted(name_words("Anna-Maria_B. 1984"))
-        ['anna', 'maria']
-    """
+    """Return the words of a name, in lower case, by which it is found elsewhere."""
     return set(re.findall(r"[^\W\d_]{3,}", subject.casefold()))
 
 
@@ -89,22 +84,6 @@ def spelling(subject: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
-def check_spellings(subjects: Iterable[str]) -> None:
-    """Refuse subjects that may be one person written in two ways.
-
-    **Guarantee**: nobody is merged with, or parted from, somebody else by a guess.
-    """
-    ways: dict[str, list[str]] = {}
-    for subject in dict.fromkeys(subjects):
-        ways.setdefault(spelling(subject), []).append(subject)
-    doubtful = [" and ".join(map(repr, same)) for same in ways.values() if len(same) > 1]
-    if doubtful:
-        raise DataError(
-            f"One person or two: {'; '.join(doubtful)}? Write one person in one way in every row, and give two people "
-            "subjects that differ in more than case, leading zeros and marks."
-        )
-
-
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
     """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
 
@@ -116,9 +95,8 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
         return {}
     given = list(dict.fromkeys(subjects))
     before = {spelling(name): number for name, number in key.items()}
-    after = dict(key)
     taken = {spelling(number) for number in key.values()}
-    waiting = []
+    after, waiting = dict(key), []
     for subject in given:
         if spelling(subject) in before:
             after[subject] = before[spelling(subject)]
@@ -167,8 +145,19 @@ class Subjects:
                 part.write_text(text.getvalue(), encoding="utf-8")
 
     def remarks(self, recordings: Sequence[Recording], people: pd.DataFrame) -> Iterator[str]:
-        """Say who got a number, who keeps a name, and which columns look as if they told who somebody is."""
-        check_spellings(self.given)
+        """Say who got a number, who keeps a name, and which columns look as if they told who somebody is.
+
+        **Guarantee**: nobody is merged with, or parted from, somebody else by a guess; it is asked instead.
+        """
+        ways: dict[str, list[str]] = defaultdict(list)
+        for subject in self.given:
+            ways[spelling(subject)].append(subject)
+        doubtful = [" and ".join(map(repr, same)) for same in ways.values() if len(same) > 1]
+        if doubtful:
+            raise DataError(
+                f"One person or two: {'; '.join(doubtful)}? Write one person in one way in every row, and give two "
+                "people subjects that differ in more than case, leading zeros and marks."
+            )
         hidden = [subject for subject in self.given if subject in self.key]
         named = [subject for subject in self.given if not is_code(subject)]
         if hidden:
@@ -187,16 +176,22 @@ class Subjects:
         yield from suspicions(columns, named)
 
     def renamed(self, recordings: Iterable[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
-        """Give recordings ids by pseudonym; those whose id would still tell a name are added to ``skipped``."""
+        """Give recordings ids by pseudonym; whose id would still tell a name, or is another's, goes to ``skipped``."""
+        ids: set[str] = set()
         for recording in recordings:
             subject, task = self.pseudonym(recording.subject), recording.id.rpartition("_task-")[2]
             telling = [part for part in (recording.session, task) if _tells(part, recording.subject)]
             try:
                 if subject != recording.subject and telling:
                     raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
-                yield replace(recording, id=recording_id(subject, recording.session, task), subject=subject)
+                name = recording_id(subject, recording.session, task)
+                if name.casefold() in ids:  # on many disks Rest and rest are one file
+                    raise DataError(f"another recording has the id {name}. Give it another session or task.")
             except DataError as error:
                 skipped.append(left_out(", ".join(recording.tracks.values()), error))
+                continue
+            ids.add(name.casefold())
+            yield replace(recording, id=name, subject=subject)
 
     def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
         """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
