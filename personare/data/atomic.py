@@ -60,12 +60,7 @@ def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:
 
 
 def plain(content: Any, *, allow_nan: bool = False) -> Any:
-    """Return content made of what JSON knows: objects, lists, text, numbers, true, false, null.
-
-    Example:
-        >>> plain({"share": np.float32(0.5), "missing": float("nan"), "file": Path("a.wav")})
-        {'share': 0.5, 'missing': None, 'file': 'a.wav'}
-    """
+    """Return content made of what JSON knows: objects, lists, text, numbers, true, false, null."""
     match content:
         case Mapping():
             return {str(key): plain(value, allow_nan=allow_nan) for key, value in content.items()}

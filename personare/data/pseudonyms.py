@@ -85,12 +85,7 @@ def spelling(subject: str) -> str:
 
 
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
-
-    Example:
-        >>> numbered(["Anna M.", "P01", "Ben"], {}, "names")
-        {'Anna M.': '01', 'Ben': '02'}
-    """
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again."""
     if policy == "none":
         return {}
     given = list(dict.fromkeys(subjects))

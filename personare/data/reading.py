@@ -106,12 +106,7 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
 
 
 def address(file: str, key: object) -> str:
-    """Return the address of a part of a file.
-
-    Example:
-        >>> address("table.csv.gz", 3), parted("table.csv.gz#3")
-        ('table.csv.gz#3', ('table.csv.gz', '3'))
-    """
+    """Return the address of a part of a file."""
     return f"{file}#{key}"
 
 

@@ -26,12 +26,5 @@ def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
 
 
 def without_addresses(text: str) -> str:
-    """Return a text with placeholders for handles, links and mail addresses, which identify people.
-
-    Names in plain words stay: they are told from other words by nothing that is sure.
-
-    Example:
-        >>> without_addresses("RT @ann_b: so happy! http://t.co/xYz ann@mail.org")
-        'RT @user: so happy! http @user'
-    """
+    """Return a text with placeholders for handles, links and mail addresses; names in plain words stay."""
     return _HANDLE.sub("@user", _MAIL.sub("@user", _LINK.sub("http", text)))

@@ -107,14 +107,7 @@ def make_histories(columns: Sequence[str], read: Callable[[], tuple[pd.DataFrame
 
 
 def diagnosis_group(code: str, version: int = 9) -> str:
-    """Return the group of an ICD-9-CM or ICD-10-CM diagnosis, as written with or without its point.
-
-    Example:
-        >>> diagnosis_group("4019"), diagnosis_group("V5861"), diagnosis_group("E8788"), diagnosis_group("?")
-        ('hypertension', 'other', 'other', 'other')
-        >>> diagnosis_group("I10", 10), diagnosis_group("S72001A", 10), diagnosis_group("Z87891", 10)
-        ('hypertension', 'fracture', 'other')
-    """
+    """Return the group of an ICD-9-CM or ICD-10-CM diagnosis, as written with or without its point."""
     if version == 10:
         injury = _tables()["icd10_injuries"].get(code[2:3]) if code[:1] == "S" else None
         return str(injury or _start("icd10_diagnoses", code[:3]))
@@ -122,12 +115,7 @@ def diagnosis_group(code: str, version: int = 9) -> str:
 
 
 def procedure_group(code: str, version: int = 9) -> str:
-    """Return the group of an ICD-9-CM or ICD-10-PCS procedure.
-
-    Example:
-        >>> procedure_group("3605"), procedure_group("9671"), procedure_group("02703DZ", 10)
-        ('heart', 'irrigation_and_intubation', 'heart')
-    """
+    """Return the group of an ICD-9-CM or ICD-10-PCS procedure."""
     return _start("icd10_procedures", code[:2]) if version == 10 else _block("icd9_procedures", code[:2])
 
 
@@ -143,12 +131,7 @@ def _block(table: str, digits: str) -> str:
 
 @cache
 def word_group(table: str, text: str) -> str:
-    """Return the first group of a table that has a word which occurs in a text.
-
-    Example:
-        >>> word_group("drugs", "Metoprolol Tartrate"), word_group("conditions", "Prediabetes")
-        ('beta_blockers', 'prediabetes')
-    """
+    """Return the first group of a table that has a word which occurs in a text."""
     lower = f" {text.lower()} "
     return next((name for name, words in _tables()[table].items() if any(word in lower for word in words)), _OTHER)
 

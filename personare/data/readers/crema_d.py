@@ -32,11 +32,10 @@ _CLIP = ("actor_id", "sentence", "emotion", "intensity")  # the columns that say
 class CremaD:
     """Reads CREMA-D: ``AudioWAV/*.wav``, ``VideoFlash/*.flv``, the votes and the demographics, as published.
 
-    Also takes log-mel spectrograms, arrays named by clip in any ``.npz`` file, as the feature track ``logmel``, and a
-    table of acoustic statistics by clip, ``acoustic_features.csv``, as the feature track ``acoustics``. The
-    MP3 copies (``AudioMP3``) are used only for clips without a WAV. Race and ethnicity are not taken in: nothing here
-    needs them. Labels ``emotion`` as intended, ``sentence``, ``intensity``, and ``vote_voice``, ``vote_face`` and
-    ``vote_both`` where the crowd voted, ties as ``anger:disgust``.
+    Log-mel spectrograms, arrays named by clip in any ``.npz`` file, become the track ``logmel``, and statistics by
+    clip, ``acoustic_features.csv``, the track ``acoustics``. MP3 copies count only without a WAV. Race and ethnicity
+    are not taken in. Labels ``emotion`` as intended, ``sentence``, ``intensity``, and the votes, ties as
+    ``anger:disgust``.
 
     **Guarantee**: every sound or film file, every spectrogram and every row of statistics is a track of a recording or
     listed with the reason.

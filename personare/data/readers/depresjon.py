@@ -23,11 +23,9 @@ _SEX = {"1": "F", "2": "M"}
 class Depresjon:
     """Reads Depresjon: ``{condition,control}/condition_1.csv`` and so on, packed or not, and ``scores.csv``.
 
-    A recording is a whole day from midnight, (1440, 1) counts by minute, with the labels ``depression`` (``condition``
-    or ``control``) and, of patients, ``madrs_start`` and ``madrs_end``. The files go on after the watch was taken off;
-    ``days`` says how many days count. People are numbered by the time at which their recording starts, so that a
-    pseudonym does not say who is ill. Ages are published as bands of five years; the participants' table has the
-    middle of each.
+    A recording is a whole day, (1440, 1) counts by minute, with the labels ``depression`` (``condition`` or
+    ``control``) and, of patients, ``madrs_start`` and ``madrs_end``. People are numbered by the time at which their
+    recording starts, so that a pseudonym does not say who is ill; their age is the middle of the published band.
 
     **Guarantee**: every recording has 1,440 minutes; each day that has not, and each file that cannot be used, is
     listed with the reason. On the days on which clocks are changed, the repeated hour is taken once and the hour that

@@ -19,8 +19,7 @@ class Empatica:
 
     A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
     ``start`` and ``end`` in seconds from the session's start, and labels. Without it each folder of the first level is
-    one person, numbered, since folders are named after people. ``IBI.csv`` and ``tags.csv`` may be empty or missing:
-    beats are in ``BVP.csv``, and what a tag means only the table can say.
+    one person, numbered, since folders are named after people. ``IBI.csv`` and ``tags.csv`` are not needed.
 
     **Guarantee**: each file that cannot be read is listed and the others of its session are taken; no window crosses
     the end of a label.

@@ -32,12 +32,9 @@ class Folder:
     recording, so that sound and film can be two files; without a task, files that differ in their suffix only do.
     With ``start`` and ``end`` (or ``onset`` and ``duration``), a row is that piece of its file. Recordings without a
     task are numbered (``take01``): file names and labels are left behind, because they often hold people's names.
-    Subjects are what the table calls them, so ids need not be valid yet.
 
     **Guarantee**: every row is a track of a recording or listed with its line; every sound or film file without a row
     is listed; no part of a file is taken twice, or for two people.
-
-    **Source**: ours.
 
     Args:
         table: The table's name, relative to the folder (CSV with commas, semicolons or tabs, or .xlsx); empty for

@@ -22,9 +22,8 @@ class Mosi:
     """Reads CMU-MOSI as features per utterance: ``{text,audio,video}_{train,test}.csv.gz`` and ``transcripts.csv.gz``.
 
     The tables have no header. Rows of the three modalities are the same utterances; the first column of a text table
-    is the utterance's row in the transcripts, the last one of the others its sentiment. A speaker is a video: its
-    published number is the pseudonym, because a video's published name leads to the film of the person. The track
-    ``text`` is what was said; labels ``sentiment`` (``positive``, ``negative``) and ``split`` (``train``, ``test``).
+    is the utterance's row in the transcripts, the last one of the others its sentiment. A speaker is a video, by its
+    published number, because a video's name leads to the film of the person. Labels ``sentiment`` and ``split``.
 
     **Guarantee**: every row is a recording or listed with the reason; tables that are not aligned are not read.
 

@@ -18,12 +18,11 @@ _TABLE = "labelResultAll.txt"
 class Mvsa:
     """Reads MVSA-Single as published: ``data/1.jpg``, ``data/1.txt`` and ``labelResultAll.txt``.
 
-    Text and photo were judged apart (labels ``sentiment_text``, ``sentiment_picture``); ``labels`` says what becomes of
-    pairs whose two sentiments differ. Who wrote a pair was not published, so each pair is a person of its own: a split
-    by person is one by pair here, and somebody who wrote two pairs may be on both sides. Handles, links and mail
-    addresses inside the texts become placeholders; names in plain words stay, and so does what the photos show.
+    Text and photo were judged apart (labels ``sentiment_text``, ``sentiment_picture``). Who wrote a pair was not
+    published, so each pair is a person of its own, and somebody who wrote two may be on both sides of a split.
 
-    **Guarantee**: every row is a recording or listed with the reason; no handle and no link is taken in.
+    **Guarantee**: every row is a recording or listed with the reason; no handle, link or mail address in a text is
+    taken in. Names in plain words stay, and so does what the photos show.
 
     **Source**: Niu et al., MMM 2016, doi:10.1007/978-3-319-27674-8_2; the rule ``curated``: Xu and Mao, MultiSentiNet,
     CIKM 2017, doi:10.1145/3132847.3133142; the rule ``agree``: Zhang et al., ICML 2023, arXiv:2306.02050.

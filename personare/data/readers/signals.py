@@ -27,11 +27,10 @@ _MOST_UNEVEN = 0.01  # of all steps
 class Signals:
     """Reads a file of numbers, one row a sample, or every such file of a folder, as the track ``physio``.
 
-    Columns are separated by commas, semicolons, tabs or blanks, and a comma may stand for the decimal point. A first
-    row that is no numbers names them. A column of times (``time``, ``timestamp`` ..., as dates, seconds, or
-    milliseconds where the name ends in ``ms``) tells the rate. A table ``labels.csv`` in the folder says whose the
-    files are: columns ``file``, ``subject``, if you like ``start`` and ``end`` in seconds from the file's start, and
-    labels; without it each file is one person, numbered, since files are named after people.
+    Columns are separated by commas, semicolons, tabs or blanks; a first row that is no numbers names them. A column of
+    times (``time``, ``timestamp`` ..., as dates, seconds, or milliseconds where the name ends in ``ms``) tells the
+    rate. A table ``labels.csv`` in the folder says whose the files are: columns ``file``, ``subject``, if you like
+    ``start`` and ``end`` in seconds from the file's start, and labels; without it each file is one person, numbered.
 
     **Guarantee**: each file that cannot be used is listed with the reason; a file whose samples are not evenly spaced
     is refused, never taken as if they were.

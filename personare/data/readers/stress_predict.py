@@ -20,9 +20,8 @@ _STRESS = {0: "rest", 1: "stress"}
 class StressPredict:
     """Reads Stress-Predict: ``Raw_data/S02/{ACC,BVP,EDA,HR,TEMP}.csv.gz`` and ``hr_rsp_label.csv.gz``, packed or not.
 
-    A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). Signals keep
-    their own rates. What was written down by second starts the session; a signal that does not reach over a window is
-    listed and is missing there.
+    A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). A signal that
+    does not reach over a window is listed and is missing there.
 
     **Guarantee**: no window crosses a change of the label; each window left out, and each person without labels, is
     listed with the reason.

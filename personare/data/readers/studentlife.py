@@ -22,10 +22,9 @@ _LEVELS = {1: "a little stressed", 2: "definitely stressed", 3: "stressed out", 
 class Studentlife:
     """Reads ``student_01.csv`` and so on: two rows of column names, a row a day, stress in the last three columns.
 
-    Reported stress is a code whose numbers are not in the order of stress (1 a little stressed, 2 definitely, 3
-    stressed out, 4 feeling good, 5 feeling great), so the published mean of a day is no degree of stress. A day is
-    ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label ``stress``. The
-    label ``level`` is the answer in words, where a day has one.
+    Reported stress is a code whose numbers are not in the order of stress, so the published mean of a day is no degree
+    of it. A day is ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label
+    ``stress``. The label ``level`` is the answer in words, where a day has one.
 
     **Guarantee**: every row is a recording or listed with the reason; a value that is missing stays missing (NaN).
 

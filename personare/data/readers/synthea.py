@@ -25,9 +25,9 @@ _FILES = {"condition": "conditions.csv", "procedure": "procedures.csv", "drug": 
 class Synthea:
     """Reads ``patients``, ``encounters``, ``conditions``, ``procedures`` and ``medications`` (``.csv``, packed or not).
 
-    A recording is a patient: one row for each encounter, with groups of what was found, done and given. Patients are
-    numbered in the order of their identifiers. Names, addresses, races and costs are not taken in. Labels
-    ``mortality`` (``died`` or ``survived``), ``hypertension`` and ``obesity`` (``yes`` or ``no``).
+    A recording is a patient: one row for each encounter, with groups of what was found, done and given. Names,
+    addresses, races and costs are not taken in. Labels ``mortality`` (``died`` or ``survived``), ``hypertension`` and
+    ``obesity`` (``yes`` or ``no``).
 
     **Guarantee**: every encounter is a visit of a history or listed with the reason; the vocabulary does not depend on
     who is in the data.

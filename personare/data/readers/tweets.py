@@ -14,11 +14,11 @@ __all__ = ["Tweets"]
 class Tweets:
     """Reads a table with the columns ``guid`` and ``tag`` (the label ``sentiment``) beside photos and texts of pairs.
 
-    Who wrote a pair is not known, so each pair is a person of its own: a split by person is one by pair here, and
-    somebody who wrote two pairs may be on both sides. Handles, links and mail addresses inside the texts become
-    placeholders; names in plain words stay, and so does what the photos show.
+    Who wrote a pair is not known, so each pair is a person of its own, and somebody who wrote two may be on both sides
+    of a split.
 
-    **Guarantee**: every row is a recording or listed with the reason; no handle and no link is taken in.
+    **Guarantee**: every row is a recording or listed with the reason; no handle, link or mail address in a text is
+    taken in. Names in plain words stay, and so does what the photos show.
 
     **Source**: the layout of public samples of MVSA (Niu et al., MMM 2016, doi:10.1007/978-3-319-27674-8_2).
 

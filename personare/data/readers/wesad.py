@@ -33,8 +33,7 @@ class Wesad:
     """Reads ``S2/S2.pkl`` and so on, and sex and age from ``S2/S2_readme.txt``.
 
     A recording is a window in which the label ``state`` is the same all the time; times between tasks and
-    questionnaires are left out. The published files are pickles: of these only arrays, texts and numbers are read, and
-    nothing in them is run (``data/pickled_arrays.py``).
+    questionnaires are left out. Nothing in the published pickles is run (``data/pickled_arrays.py``).
 
     **Guarantee**: no window crosses a change of the state; each one of a known state that is left out, and each file
     that cannot be read, is listed with the reason.
