@@ -1,8 +1,7 @@
 """A cohort on disk: a BIDS-shaped folder of people's recordings, read through its index and written whole.
 
-The folder is the truth. Its index, one Parquet file, opens ten thousand recordings at once; it carries a fingerprint of
-the folder (every file's name; size and time of the small files that hold labels), and is built again from the folder
-whenever the two differ or the index is absent.
+The folder is the truth. Its index opens ten thousand recordings at once, and is built again from the folder where it is
+absent or its fingerprint (every file's name; size and time of the small files that hold labels) is another.
 """
 
 import csv
@@ -35,8 +34,8 @@ INDEX = "index.parquet"
 DESCRIPTION = "dataset_description.json"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
-    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
-    "**/*_picture.*\n**/*_text.txt\n"
+    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n"
+    "**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n**/*_picture.*\n**/*_text.txt\n"
 )
 _PARTICIPANT_COLUMNS = {
     "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
@@ -52,23 +51,13 @@ _NAME = re.compile(
 
 
 def left_out(item: str, said: object) -> Withheld:
-    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do.
-
-    Example:
-        >>> left_out("a.wav", DataError("a.wav is silent. Record it again."))
-        Withheld(item='a.wav', problem='a.wav is silent', fix='Record it again.')
-    """
+    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do."""
     problem, _, fix = str(said).rpartition(". ")
     return Withheld(item=item, problem=problem or fix, fix=fix if problem else "Get it again, or leave it out.")
 
 
 def recording_id(subject: str, session: str, task: str) -> str:
-    """Return the name of a recording, the start of all its file names; each part is letters and digits only.
-
-    Example:
-        >>> recording_id("01", "01", "angry01")
-        'sub-01_ses-01_task-angry01'
-    """
+    """Return the name of a recording, the start of all its file names; each part is letters and digits only."""
     for name, value in (("subject", subject), ("session", session), ("task", task)):
         if not re.fullmatch(r"[A-Za-z0-9]+", value):
             raise DataError(f"A {name} must be made of letters A-Z and digits, not {value!r}. Rename it.")
@@ -266,22 +255,18 @@ class CohortWriter:
         self._description = dict(description or {})
         self._recordings: dict[str, Recording] = {}
         if (root / DESCRIPTION).exists():
-            raise DataError(
-                f"{root} is a finished cohort and is not written over. Choose another folder, or delete it."
-            )
+            raise DataError(f"{root} is a finished cohort and is not written over. Choose another folder.")
         make_folder(root)
-        marker = root / UNFINISHED
-        if not marker.exists() and any(root.iterdir()):
+        if not (root / UNFINISHED).exists() and any(root.iterdir()):
             raise DataError(f"{root} must be an empty folder, but holds files. Choose another folder.")
-        write_text(marker, "This folder is being written. If nothing is running, delete it.\n")
+        write_text(root / UNFINISHED, "This folder is being written. If nothing is running, delete it.\n")
 
     def path(self, recording: Recording | tuple[str, str, str], track: str, suffix: str) -> Path:
         """Return where to write a track's file of a recording (or of subject, session and task); its folder is made."""
         own = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
             raise DataError(f"A track must be letters and digits, a suffix start with a dot: {track!r}, {suffix!r}.")
-        subject, session, _ = own
-        folder = make_folder(self.root / f"sub-{subject}" / f"ses-{session}" / "beh")
+        folder = make_folder(self.root / f"sub-{own[0]}" / f"ses-{own[1]}" / "beh")
         return folder / f"{recording_id(*own)}_{track}{suffix}"
 
     def add(self, recording: Recording) -> None:
@@ -291,12 +276,11 @@ class CohortWriter:
             raise DataError(f"Recordings must have ids of their own; {recording.id} was added before. Rename one.")
         absent = [path for path in recording.tracks.values() if not (self.root / path).is_file()]
         if absent or not recording.tracks:
-            raise DataError(
-                f"{recording.id}: there is no file {', '.join(absent) or 'at all'}. Write it before adding it."
-            )
+            files = ", ".join(absent) or "at all"
+            raise DataError(f"{recording.id}: there is no file {files}. Write it before adding it.")
         sidecar = self.path(own, "beh", ".json")
         content = {"TaskName": own[2], "Labels": dict(recording.labels)}
-        try:
+        try:  # not at once or not at all, which takes a while: the folder is not finished yet
             sidecar.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise DataError(f"{sidecar} cannot be written: {error}. Free the disk or choose another folder.") from error
@@ -315,9 +299,8 @@ class CohortWriter:
             sidecar = path.suffix == ".json" and path.name.rpartition("_")[0] in self._recordings
             if relative.startswith("sub-") and relative not in tracks and not sidecar:
                 path.unlink()
-        people = participants.set_axis(participants.index.astype(str)).reindex(
-            sorted({r.subject for r in recordings} | {str(subject) for subject in participants.index})
-        )
+        people = participants.set_axis(participants.index.astype(str))
+        people = people.reindex(sorted({r.subject for r in recordings} | set(people.index)))
         people.index = pd.Index([f"sub-{subject}" for subject in people.index], name="participant_id")
         write_text(self.root / "participants.tsv", people.to_csv(sep="\t", na_rep="n/a"))
         write_json(self.root / "participants.json", _PARTICIPANT_COLUMNS)
@@ -325,12 +308,15 @@ class CohortWriter:
         write_text(self.root / "consent.tsv", table.to_csv(sep="\t", index=False))
         write_text(self.root / ".bidsignore", _IGNORED)
         _write_index(self.root, recordings)
-        bids = {key: value for key, value in self._description.items() if key in _BIDS_KEYS}
-        own = {key: value for key, value in self._description.items() if key not in _BIDS_KEYS}
-        kind = "raw" if self._kind == "identifiable" else "derivative"
-        head = {"Name": self._name, "BIDSVersion": "1.10.0", "DatasetType": kind, **bids}
-        made_by = {"GeneratedBy": [{"Name": "personare"}], "Personare": {**own, "Kind": self._kind}}
-        write_json(self.root / DESCRIPTION, head | made_by)
+        description = {
+            "Name": self._name,
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "raw" if self._kind == "identifiable" else "derivative",
+            **{key: value for key, value in self._description.items() if key in _BIDS_KEYS},
+            "GeneratedBy": [{"Name": "personare"}],
+            "Personare": {k: v for k, v in self._description.items() if k not in _BIDS_KEYS} | {"Kind": self._kind},
+        }
+        write_json(self.root / DESCRIPTION, description)
         (self.root / UNFINISHED).unlink(missing_ok=True)
         return open_cohort(self.root)
 

@@ -135,5 +135,4 @@ class RunFolder:
 
 def _as_read(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return content as it comes back from its file, so that a first and a resumed run see the same."""
-    read: dict[str, Any] = json.loads(json.dumps(plain(content, allow_nan=True)))
-    return read
+    return dict(json.loads(json.dumps(plain(content, allow_nan=True))))

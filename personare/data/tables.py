@@ -8,6 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +33,10 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
         raise DataError(f"There is no table {path}; tables there: {there}. Write it, or name the one to use.")
     try:
         content = path.read_bytes()
+        rows = _sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content))
+        lines = [(line, [cell.strip() for cell in cells]) for line, cells in rows if any(map(str.strip, cells))]
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}. Check its rights.") from error
-    try:
-        lines = [
-            (line, [cell.strip() for cell in cells])
-            for line, cells in (_sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content)))
-            if any(cell.strip() for cell in cells)
-        ]
     except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, LookupError, ValueError) as error:
         raise DataError(f"{path} must be a table, but cannot be read: {error}. Save it as CSV again.") from error
     columns = [cell.lower() for cell in lines[0][1]] if lines else []
@@ -53,13 +50,13 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
     if twice:
         raise DataError(f"{path} has the column {' and '.join(twice)} more than once. Rename or remove one.")
     for line, cells in lines[1:]:
-        if any(cell for at, cell in enumerate(cells) if at >= len(columns) or not columns[at]):
+        if any(cell and not name for cell, name in zip_longest(cells, columns)):
             raise DataError(
                 f"{path} line {line} has a value that stands in no named column. Name the column, or put values that "
                 "hold a separator in quotes."
             )
     return [
-        (line, {name: cells[at] if at < len(cells) else "" for at, name in enumerate(columns) if name})
+        (line, {name: cell for cell, name in zip_longest(cells, columns, fillvalue="") if name})
         for line, cells in lines[1:]
     ]
 
@@ -153,9 +150,8 @@ def read_table(
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as finite numbers; what is none is missing, NaN."""
-    found = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    finite: pd.DataFrame = found.where(np.isfinite(found))
-    return finite
+    values = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    return values.where(np.isfinite(values))
 
 
 def number(text: str) -> float:

@@ -37,11 +37,7 @@ class Vault:
         self._consent = no_consent()
 
     def admit(self, recordings: Sequence[Recording], track: str) -> tuple[dict[str, Path], list[Withheld]]:
-        """Open one track of several recordings; those without it are passed over.
-
-        Returns:
-            The path by recording id of those that may be opened, and those refused with the reason.
-        """
+        """Open one track of several recordings, paths by id, or refuse it; those without it are passed over."""
         asked = [recording for recording in recordings if track in recording.tracks]
         reasons = self._reasons(asked, track)
         fix = "Record the person's consent in consent.tsv, or leave the recording out."
@@ -69,13 +65,12 @@ class Vault:
 
     def _reasons(self, recordings: Sequence[Recording], track: str) -> dict[str, str]:
         """Return by recording why the track stays closed; empty where it may be opened."""
-        root, subjects = self._cohort.root, sorted({recording.subject for recording in recordings})
-        closed = dict.fromkeys(subjects, "")
+        root, reasons = self._cohort.root, {}
+        closed = dict.fromkeys((recording.subject for recording in recordings), "")
         if cohort_kind(root) == "identifiable":
             modality = recorded_as(track, declared_modalities(root))
             consent, today = self._current_consent(), self._today()
-            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
-        reasons = {}
+            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in closed}
         for recording in recordings:
             path = PurePosixPath(recording.tracks[track])
             outside = "its file lies outside the cohort" if path.is_absolute() or ".." in path.parts else ""

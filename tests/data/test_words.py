@@ -2,6 +2,8 @@
 
 import pytest
 
+from personare.core.types import Withheld
+from personare.data.cohort import left_out, recording_id
 from personare.data.labels import emotion, kind_of_label, sex
 from personare.data.media import suffix_of, track_of
 from personare.data.pseudonyms import numbered
@@ -27,6 +29,11 @@ from personare.data.visits import diagnosis_group, procedure_group, word_group
         (suffix_of("a.b.WAV"), ".wav"),
         (address("table.csv.gz", 3), "table.csv.gz#3"),
         (parted("table.csv.gz#3"), ("table.csv.gz", "3")),
+        (recording_id("01", "01", "angry01"), "sub-01_ses-01_task-angry01"),
+        (
+            left_out("a.wav", "it is silent. Record it."),
+            Withheld(item="a.wav", problem="it is silent", fix="Record it."),
+        ),
         (recorded_as("logmel"), "audio"),
         (recorded_as("ecg", {"ecg": "physio"}), "physio"),
         (recorded_as("video", {"video": "text"}), "video"),
