@@ -150,8 +150,8 @@ def read_table(
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as finite numbers; what is none is missing, NaN."""
-    values = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    return values.where(np.isfinite(values))
+    values: pd.DataFrame = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    return values.replace([np.inf, -np.inf], np.nan)
 
 
 def number(text: str) -> float:
