@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 _FIX = "Free the disk, or choose a folder that you may write."
 
 
 def make_folder(folder: Path) -> Path:
     """Make a folder and its parents."""
-    try:
+    with data_errors(f"The folder {folder} cannot be made", _FIX):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be made: {error}. {_FIX}") from error
     return folder
 
 

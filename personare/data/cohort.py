@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
@@ -67,10 +67,8 @@ def recording_id(subject: str, session: str, task: str) -> str:
 def open_cohort(root: Path) -> Cohort:
     """Return the cohort in a folder, finished or any BIDS folder; no recording is opened."""
     name = str(read_description(root).get("Name") or root.resolve().name)
-    try:
+    with data_errors(f"The cohort {root} cannot be read", "Check the folder and its rights."):
         recordings = _indexed(root)
-    except OSError as error:
-        raise DataError(f"The cohort {root} cannot be read: {error}. Check the folder and its rights.") from error
     return Cohort(root=root, name=name, recordings=recordings, participants=read_participants(root))
 
 
@@ -94,10 +92,8 @@ def read_description(root: Path) -> dict[str, Any]:
     if not path.is_file():
         why = "holds an unfinished cohort" if (root / UNFINISHED).exists() else f"has no {DESCRIPTION}"
         raise DataError(f"{root} {why}. Delete it and make it again, or import it with 'personare import'.")
-    try:
+    with data_errors(f"{path} must be JSON, but cannot be read", "Correct the file."):
         description = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be JSON, but cannot be read: {error}. Correct the file.") from error
     if not isinstance(description, dict):
         raise DataError(f"{path} must hold a JSON object with the key 'Name'. Correct the file.")
     own = description.get("Personare")
@@ -197,16 +193,13 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
             if match["suffix"] != ".json":
                 first = tracks.setdefault(key, {}).setdefault(match["track"], path)
                 if first != path:
-                    raise DataError(f"a second file of the track {match['track']}, beside {first}")
+                    raise DataError(f"a second file of the track {match['track']}, beside {first}. Remove one of them.")
             if name.endswith(_LABELS_SUFFIX):
                 shown = _sidecar_labels(root / path)
             elif name.endswith("_events.tsv"):
                 shown = _event_labels(root / path)
         except DataError as error:
-            problems.append(left_out(path, f"{error}. Correct or remove the file."))
-        except (OSError, ValueError, csv.Error) as error:
-            what = "events" if name.endswith("_events.tsv") else "labels"
-            problems.append(left_out(path, f"the {what} cannot be read: {error}. Correct or remove the file."))
+            problems.append(left_out(path, error))
         labels[key] = shown | labels.get(key, {})  # sidecars are read before events, and count more
     recordings = [
         Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])
@@ -216,16 +209,20 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
 
 
 def _sidecar_labels(path: Path) -> dict[str, str]:
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    with data_errors("the labels cannot be read", "Correct or remove the file."):
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     labels = content.get("Labels", {}) if isinstance(content, dict) else None
     if not isinstance(labels, dict):
-        raise DataError("the labels must be an object under the key 'Labels'")
+        raise DataError("the labels must be an object under the key 'Labels'. Correct or remove the file.")
     return {str(key): str(value) for key, value in labels.items() if value is not None}
 
 
 def _event_labels(path: Path) -> dict[str, str]:
     """Return the labels that are the same in every row of an events file."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
+    with (
+        data_errors("the events cannot be read", "Correct or remove the file.", csv.Error),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
         rows = list(csv.DictReader(file, delimiter="\t"))
     trial = {emotion(row.get("trial_type") or "") for row in rows}
     only = trial.pop() if len(trial) == 1 else None
@@ -280,10 +277,9 @@ class CohortWriter:
             raise DataError(f"{recording.id}: there is no file {files}. Write it before adding it.")
         sidecar = self.path(own, "beh", ".json")
         content = {"TaskName": own[2], "Labels": dict(recording.labels)}
-        try:  # not at once or not at all, which takes a while: the folder is not finished yet
+        # not whole or not at all, which takes a while: the folder is not finished yet
+        with data_errors(f"{sidecar} cannot be written", "Free the disk or choose another folder."):
             sidecar.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{sidecar} cannot be written: {error}. Free the disk or choose another folder.") from error
         self._recordings[recording.id] = recording
 
     def finish(self, participants: pd.DataFrame, consent: pd.DataFrame | None = None) -> Cohort:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from personare import __version__
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 from personare.data.atomic import make_folder, plain, write_json, write_text
 
 _PRIVATE = """\
@@ -113,10 +113,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the lock ends with it, so a run that was killed can go on at once."""
         path = self.private / ".lock"
-        try:
+        with data_errors(f"{path} cannot be written", "Choose a folder that you may write."):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error}. Choose a folder that you may write.") from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 TABLES = (".csv", ".tsv", ".xlsx")
 """Suffixes of people's tables; what a file really is, its content tells."""
@@ -31,14 +31,17 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
     if not path.is_file():
         there = ", ".join(sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in TABLES)) or "none"
         raise DataError(f"There is no table {path}; tables there: {there}. Write it, or name the one to use.")
-    try:
+    with data_errors(f"{path} cannot be read", "Check its rights."):
         content = path.read_bytes()
+    with data_errors(
+        f"{path} must be a table, but cannot be read",
+        "Save it as CSV again.",
+        csv.Error,
+        zipfile.BadZipFile,
+        LookupError,
+    ):
         rows = _sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content))
         lines = [(line, [cell.strip() for cell in cells]) for line, cells in rows if any(map(str.strip, cells))]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}. Check its rights.") from error
-    except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, LookupError, ValueError) as error:
-        raise DataError(f"{path} must be a table, but cannot be read: {error}. Save it as CSV again.") from error
     columns = [cell.lower() for cell in lines[0][1]] if lines else []
     missing = [name for name in required if name not in columns]
     if missing:
@@ -135,10 +138,8 @@ def read_table(
 
     With ``text`` everything stays as it is written; else numbers are read, and what is empty is NaN.
     """
-    try:
+    with data_errors(f"{path} must be a table with commas, but cannot be read", "Get it again."):
         table = pd.read_csv(path, header=header, dtype=str if text else None, keep_default_na=not text)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} must be a table with commas, but cannot be read: {error}. Get it again.") from error
     there = {str(name).lower(): name for name in table.columns}
     missing = [name for name in columns if name.lower() not in there]
     if missing:

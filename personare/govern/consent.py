@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personare.core.errors import DataError, PolicyError
+from personare.core.errors import DataError, PolicyError, data_errors
 from personare.core.types import Withheld
 
 PURPOSES = {
@@ -83,12 +83,8 @@ def consent_again(
 
 def read_tsv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Return a table separated by tabs as text, with at least these columns."""
-    try:
+    with data_errors(f"{path} must be a table separated by tabs, but cannot be read", "Correct it."):
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} must be a table separated by tabs, but cannot be read: {error}. Correct it."
-        ) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(f"{path} must have the columns {', '.join(columns)}; add {', '.join(missing)}.")

@@ -17,7 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 GENESIS = "0" * 64
 """What the first row is chained to."""
@@ -89,12 +89,8 @@ class Ledger:
         if not rows:
             return
         if self._file is not None:
-            try:
+            with data_errors(f"The ledger's folder {self._file.parent} cannot be made", "Give one you may write."):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DataError(
-                    f"The ledger's folder {self._file.parent} cannot be made: {error}. Give a folder you may write."
-                ) from error
         time = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
         with self._transaction(write=True) as connection:
             entries: list[dict[str, Any]] = []

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
 from personare.data.reading import Contents, Found, Made, Maker, address, made_from_rows, parted
@@ -96,10 +96,9 @@ class CremaD:
             file, key = parted(address)
             if not file.endswith(".npz"):
                 return rows(address)
-            try:
+            problem = f"the array {key} of {file} cannot be read"
+            with data_errors(problem, "Get the file again.", KeyError, zipfile.BadZipFile):
                 values = opened(file)[key]
-            except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise DataError(f"the array {key} of {file} cannot be read: {error}. Get the file again.") from error
             if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
                 raise DataError(f"the array {key} of {file} must hold finite numbers. Get the file again.")
             return Made(values)

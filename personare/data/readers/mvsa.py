@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.core.errors import DataError
+from personare.core.errors import data_errors
 from personare.data.reading import Contents, Found, Maker, add_post, check_choice, make_posts
 
 __all__ = ["Mvsa"]
@@ -47,12 +47,8 @@ class Mvsa:
     def __call__(self, source: Path) -> Found:
         """Read the table of labels; no text and no photo is opened."""
         path, contents = source / _TABLE, Contents()
-        try:
+        with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):
             lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path} must be MVSA's table of labels, but cannot be read: {error}. Get it again."
-            ) from error
         for line, row in enumerate(lines[1:], start=2):
             item = f"{_TABLE} line {line}"
             if match := _ROW.fullmatch(row.strip().lower()):

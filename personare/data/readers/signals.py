@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, OptionError, data_errors
 from personare.data.media import files_under
 from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import numbers
@@ -87,14 +87,10 @@ class Signals:
 
 def _table(path: Path) -> pd.DataFrame:
     """Return the rows as they are written, by column; columns without a name are numbered."""
-    try:
+    with data_errors(f"{path.name} must be a table of numbers, but cannot be read", "Save it again."):
         start = pd.read_csv(path, sep="\0", engine="python", header=None, nrows=2, dtype=str)
         sep = next((mark for mark in (";", "\t", ",") if mark in str(start.iloc[-1, 0])), r"\s+")
         table = pd.read_csv(path, sep=sep, header=None, dtype=str, skipinitialspace=True)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path.name} must be a table of numbers, but cannot be read: {error}. Save it again."
-        ) from error
     if sep != ",":
         table = table.apply(lambda column: column.str.replace(",", ".", regex=False))
     first = pd.to_numeric(table.iloc[0], errors="coerce")
