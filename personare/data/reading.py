@@ -7,7 +7,8 @@ without names) is addressed as ``FILE#KEY``; ``make(source)`` returns a function
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.cohort import left_out
 from personare.data.texts import read_text, without_addresses
@@ -68,6 +69,14 @@ class Contents:
     def skip(self, item: str, said: object) -> None:
         """List what cannot be used; the last sentence of what is said, such as that of an error, is what to do."""
         self.skipped.append(left_out(item, said))
+
+    @contextmanager
+    def listing(self, item: str) -> Iterator[None]:
+        """List the item where the block finds that it cannot be used."""
+        try:
+            yield
+        except DataError as error:
+            self.skip(item, error)
 
     def clips(
         self, files: Iterable[tuple[str, str, str]], pattern: re.Pattern[str], shape: str

@@ -56,7 +56,7 @@ def add_sessions(
     counts: Counter[str] = Counter()
     for name in sorted(sessions, key=lambda name: (begun[name], name)):
         subjects = sorted({row["subject"] for row in rows[name]})
-        try:
+        with contents.listing(name):
             if not subjects:
                 raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
             if len(subjects) > 1:
@@ -65,11 +65,8 @@ def add_sessions(
             counts[subjects[0]] += 1
             if not windows:
                 raise DataError(f"no window of {window_s} s fits into it. Give a smaller window_s, or leave it out.")
-        except DataError as error:
-            contents.skip(name, error)
-            continue
-        for task, tracks, labels in windows:
-            contents.add(subjects[0], task, tracks, labels, f"{counts[subjects[0]]:02d}")
+            for task, tracks, labels in windows:
+                contents.add(subjects[0], task, tracks, labels, f"{counts[subjects[0]]:02d}")
 
 
 def _rows_about(

@@ -57,11 +57,12 @@ class CremaD:
         paths = [path for path in paths if not (path.lower().endswith(".mp3") and Path(path).stem in good)]
         files = [(path, track_of(path), Path(path).stem) for path in paths]
         for file in files_under(source, ".npz"):
-            try:
-                with np.load(source / file, allow_pickle=False) as arrays:
-                    files += [(address(file, key), "logmel", key) for key in arrays.files]
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                contents.skip(file, f"it cannot be read: {error}. Get the file again.")
+            with (
+                contents.listing(file),
+                data_errors("it cannot be read", "Get the file again.", zipfile.BadZipFile),
+                np.load(source / file, allow_pickle=False) as arrays,
+            ):
+                files += [(address(file, key), "logmel", key) for key in arrays.files]
         codes = {word: code for code, word in _EMOTIONS.items()}
         acoustics = published(source, _ACOUSTICS)
         for row, about in enumerate(_rows(source, _ACOUSTICS, *_CLIP)):

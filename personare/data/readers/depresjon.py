@@ -55,10 +55,8 @@ class Depresjon:
         dates: dict[str, pd.DatetimeIndex] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             if file.startswith(("condition/", "control/")):
-                try:
+                with contents.listing(file):
                     dates[file] = pd.DatetimeIndex(_activity(source / file).index)
-                except DataError as error:
-                    contents.skip(file, error)
         people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
             subject, (group, _, name) = f"{number:02d}", file.partition("/")

@@ -50,11 +50,9 @@ class Empatica:
             for track in EMPATICA_TRACKS:
                 if path := published(folder, f"{track}.csv"):
                     file = path.relative_to(source).as_posix()
-                    try:
+                    with contents.listing(file):
                         signal = empatica(path)
                         sessions.setdefault(folder.relative_to(source).as_posix(), {})[track] = (file, signal)
-                    except DataError as error:
-                        contents.skip(file, error)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
         add_sessions(contents, source / "labels.csv", "folder", sessions, self.window_s, self.step_s)

@@ -42,26 +42,22 @@ class Studentlife:
         contents = Contents()
         for file in files_under(source, ".csv", ".csv.gz"):
             student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
-            try:
-                table = _days(source / file)
-            except DataError as error:
-                contents.skip(file, error)
-                continue
-            for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
-                if student is None:
-                    problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
-                elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
-                    problem = f"{day!r} is no date"
-                elif not 1 <= low <= high <= len(_LEVELS):
-                    problem = "no stress was reported that day"
-                else:
-                    labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
-                    if low == high and low.is_integer():
-                        labels["level"] = _LEVELS[int(low)]
-                    subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
-                    contents.add(subject, task, {"phone": address(file, row)}, labels)
-                    continue
-                contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
+            with contents.listing(file):
+                for row, (day, low, high) in enumerate(_days(source / file)[["day", *_STRESS]].itertuples(index=False)):
+                    if student is None:
+                        problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
+                    elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+                        problem = f"{day!r} is no date"
+                    elif not 1 <= low <= high <= len(_LEVELS):
+                        problem = "no stress was reported that day"
+                    else:
+                        labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
+                        if low == high and low.is_integer():
+                            labels["level"] = _LEVELS[int(low)]
+                        subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
+                        contents.add(subject, task, {"phone": address(file, row)}, labels)
+                        continue
+                    contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
         return contents.all()
 
     def make(self, source: Path) -> Maker:

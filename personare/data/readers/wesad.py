@@ -64,25 +64,22 @@ class Wesad:
         for file in files_under(source, ".pkl"):
             path = source / file
             match = re.fullmatch(r"S(\d+)\.pkl", path.name)
-            try:
+            with contents.listing(file):
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
                     raise DataError(f"{path.name} must have whole numbers called label. Get the published one.")
                 if match is None:
                     raise DataError("it is not named like S2.pkl. Give it its own name.")
-            except DataError as error:
-                contents.skip(file, error)
-                continue
-            subject = f"{int(match[1]):02d}"
-            people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
-            for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
-                state = inside.pop()
-                if inside:
-                    problem = "the state changes inside it. Shorter windows lose less."
-                    contents.skip(f"{file} from {start_s} s", problem)
-                elif state:
-                    tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
-                    contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
+                subject = f"{int(match[1]):02d}"
+                people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
+                for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
+                    state = inside.pop()
+                    if inside:
+                        problem = "the state changes inside it. Shorter windows lose less."
+                        contents.skip(f"{file} from {start_s} s", problem)
+                    elif state:
+                        tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
+                        contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
         return contents.all(people)
 
     def make(self, source: Path) -> Maker:
