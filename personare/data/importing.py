@@ -288,7 +288,8 @@ class _Intake:
         """Write a track that is no file of its own."""
         if self.make is None:
             raise DataError(f"there is no file {address}")
-        values, about = self.make(address)
+        file, _, key = address.rpartition("#")
+        values, about = self.make(file, key)
         to = self.writer.path(recording, track, ".txt" if isinstance(values, str) else ".npy")
         if isinstance(values, str):
             if not values.strip():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker, address
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
@@ -37,7 +37,7 @@ def read_people(source: Path) -> Found:
             "mortality": "died" if (rows["died"] == "1").any() else "survived",
             "readmission": "again" if len(rows) > 1 else "once",
         }
-        contents.add(str(person), "stays", {"visits": address("ADMISSIONS", person)}, labels)
+        contents.add(str(person), "stays", {"visits": f"ADMISSIONS#{person}"}, labels)
     first = stays[good].groupby("person")["start"].min()
     columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
     for person, gender, *born in _table(source, "PATIENTS", ("subject_id", "gender", *columns)).itertuples(index=False):

@@ -3,7 +3,7 @@
 A reader is a frozen dataclass in ``data/readers/``. It says ``license``, ``citation`` and ``home``, and by ``tracks``
 the recording that each of its tracks comes from, by which consent is asked. Called with a folder it returns recordings,
 people and what is left out. A track that is no file of its own (a row of a table, a window of a long signal, a text
-without names) is addressed as ``FILE#KEY``; ``make(source)`` returns a function from such an address to its content.
+without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes it.
 """
 
 import re
@@ -39,8 +39,8 @@ class Made(NamedTuple):
     about: Mapping[str, Any] = MappingProxyType({})
 
 
-Maker = Callable[[str], Made]
-"""Makes a track of its address."""
+Maker = Callable[[str, str], Made]
+"""Makes the track ``FILE#KEY`` of the file's name and the key."""
 
 
 class Contents:
@@ -114,23 +114,11 @@ def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
         raise OptionError(f"{option} must be {listed}, not {value!r}. Choose one of them.")
 
 
-def address(file: str, key: object) -> str:
-    """Return the address of a part of a file."""
-    return f"{file}#{key}"
-
-
-def parted(address: str) -> tuple[str, str]:
-    """Return file and key of an address."""
-    file, _, key = address.rpartition("#")
-    return file, key
-
-
 def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:
     """Return what makes a table track of ``FILE#ROW``, where rows count from 0; a few loaded files are held."""
     loaded = lru_cache(maxsize=8)(load)
 
-    def make(address: str) -> Made:
-        file, row = parted(address)
+    def make(file: str, row: str) -> Made:
         table = loaded(file)
         return Made(table.iloc[int(row)].to_numpy(np.float32), {"Columns": [str(name) for name in table.columns]})
 
@@ -138,18 +126,13 @@ def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:
 
 
 def add_post(
-    contents: Contents,
-    item: str,
-    source: Path,
-    stem: str,
-    number: str,
-    labels: Mapping[str, str],
-    doubt: str = "",
+    contents: Contents, item: str, source: Path, stem: str, labels: Mapping[str, str], doubt: str = ""
 ) -> None:
     """Take in a pair of ``stem.jpg`` and ``stem.txt``, a person of its own; or list the item that names it.
 
     ``doubt`` is what else speaks against the pair.
     """
+    pair = f"pair{stem.rpartition('/')[2]}"
     sentiments = ("negative", "neutral", "positive")
     unknown = [word for word in labels.values() if word not in sentiments]
     absent = [file for file in (f"{stem}.jpg", f"{stem}.txt") if not (source / file).is_file()]
@@ -158,15 +141,14 @@ def add_post(
         doubt = f"the sentiment {unknown[0]!r} is not known: it must be one of {', '.join(sentiments)}. {fix}"
     elif absent:
         doubt = f"there is no file {absent[0]}. {fix}"
-    elif f"pair{number}" in contents.subjects:
+    elif pair in contents.subjects:
         doubt = f"the pair was listed before. {fix}"
     if doubt:
         contents.skip(item, doubt)
     else:
-        tracks = {"picture": f"{stem}.jpg", "text": address(f"{stem}.txt", "text")}
-        contents.add(f"pair{number}", "post", tracks, labels)
+        contents.add(pair, "post", {"picture": f"{stem}.jpg", "text": f"{stem}.txt#text"}, labels)
 
 
 def make_posts(source: Path, encoding: str) -> Maker:
     """Return what makes a text without addresses of a published one."""
-    return lambda address: Made(without_addresses(read_text(source / parted(address)[0], otherwise=encoding)))
+    return lambda file, _: Made(without_addresses(read_text(source / file, otherwise=encoding)))

@@ -18,7 +18,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.types import Array
-from personare.data.reading import Made, Maker, parted
+from personare.data.reading import Made, Maker
 
 # bins of how long a visit lasts and of the time between the starts of two: the name, and from how many days on
 _LENGTHS = {"under_1_hour": 0.0, "under_1_day": 1 / 24, "days_1_to_3": 1.0, "days_3_to_7": 3.0, "days_7_to_14": 7.0,
@@ -99,11 +99,8 @@ def make_histories(columns: Sequence[str], read: Callable[[], tuple[pd.DataFrame
             people[str(person)].append(Visit(start, end, kind, frozenset(groups[stay])))
         return people
 
-    def make(address: str) -> Made:
-        about = {"Columns": list(columns), "SamplingFrequency": 1}
-        return Made(history(columns, visits()[parted(address)[1]]), about)
-
-    return make
+    about = {"Columns": list(columns), "SamplingFrequency": 1}
+    return lambda _, person: Made(history(columns, visits()[person]), about)
 
 
 def diagnosis_group(code: str, version: int = 9) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
-from personare.data.reading import Contents, Made, Maker, address, parted
+from personare.data.reading import Contents, Made, Maker
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
@@ -108,7 +108,7 @@ def _windows(
         labels = {name: value for name, value in row.items() if value and name not in not_labels}
         for start_s in np.arange(begin_s + start, min(end_s, begin_s + end) - window_s + 1e-6, step_s):
             tracks = {
-                track: address(file, f"{start_s:.3f}+{window_s}")
+                track: f"{file}#{start_s:.3f}+{window_s}"
                 for track, (file, signal) in signals.items()
                 if signal.begin_s <= start_s + 0.5 / signal.rate_hz
                 and start_s + window_s <= signal.end_s + 0.5 / signal.rate_hz
@@ -136,8 +136,7 @@ def make_windows(load: Callable[[str, str], Sampled]) -> Maker:
     """
     loaded = lru_cache(maxsize=16)(load)
 
-    def make(address: str) -> Made:
-        file, key = parted(address)
+    def make(file: str, key: str) -> Made:
         track, _, span = key.rpartition("@")
         start_s, window_s = map(float, span.split("+"))
         signal = loaded(file, track)

@@ -7,7 +7,6 @@ from personare.data.cohort import left_out, recording_id
 from personare.data.labels import emotion, kind_of_label, sex
 from personare.data.media import suffix_of, track_of
 from personare.data.pseudonyms import numbered
-from personare.data.reading import address, parted
 from personare.data.roles import recorded_as, usual_tracks
 from personare.data.visits import diagnosis_group, procedure_group, word_group
 
@@ -27,8 +26,6 @@ from personare.data.visits import diagnosis_group, procedure_group, word_group
         (track_of("notes.doc"), ""),
         (suffix_of("sub-01/heart.TSV.gz"), ".tsv.gz"),
         (suffix_of("a.b.WAV"), ".wav"),
-        (address("table.csv.gz", 3), "table.csv.gz#3"),
-        (parted("table.csv.gz#3"), ("table.csv.gz", "3")),
         (recording_id("01", "01", "angry01"), "sub-01_ses-01_task-angry01"),
         (
             left_out("a.wav", "it is silent. Record it."),

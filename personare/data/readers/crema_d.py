@@ -13,7 +13,7 @@ import pandas as pd
 from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
-from personare.data.reading import Contents, Found, Made, Maker, address, made_from_rows, parted
+from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -62,13 +62,13 @@ class CremaD:
                 data_errors("it cannot be read", "Get the file again.", zipfile.BadZipFile),
                 np.load(source / file, allow_pickle=False) as arrays,
             ):
-                files += [(address(file, key), "logmel", key) for key in arrays.files]
+                files += [(f"{file}#{key}", "logmel", key) for key in arrays.files]
         codes = {word: code for code, word in _EMOTIONS.items()}
         acoustics = published(source, _ACOUSTICS)
         for row, about in enumerate(_rows(source, _ACOUSTICS, *_CLIP)):
             code = codes.get(emotion(about["emotion"]) or "", about["emotion"])
             clip = f"{about['actor_id']}_{about['sentence']}_{code}_{about['intensity']}"
-            files.append((address(acoustics.name if acoustics else "", row), "acoustics", clip))
+            files.append((f"{acoustics.name if acoustics else ''}#{row}", "acoustics", clip))
         votes = {row["FileName"]: row for row in _rows(source, "summaryTable.csv", "FileName", *_VOTES)}
         letters = {code[0]: word for code, word in _EMOTIONS.items()}
         for said, tracks in contents.clips(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"):
@@ -93,10 +93,9 @@ class CremaD:
         rows = made_from_rows(load)
         opened = lru_cache(maxsize=1)(lambda file: np.load(source / file, allow_pickle=False))
 
-        def make(address: str) -> Made:
-            file, key = parted(address)
+        def make(file: str, key: str) -> Made:
             if not file.endswith(".npz"):
-                return rows(address)
+                return rows(file, key)
             problem = f"the array {key} of {file} cannot be read"
             with data_errors(problem, "Get the file again.", KeyError, zipfile.BadZipFile):
                 values = opened(file)[key]

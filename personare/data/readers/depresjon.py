@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Made, Maker, address, check_choice, parted
+from personare.data.reading import Contents, Found, Made, Maker, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
@@ -76,18 +76,17 @@ class Depresjon:
                     days.append(str(day))
                 else:
                     said = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
-                    contents.skip(address(file, day), said)
+                    contents.skip(f"{file}#{day}", said)
             count = int(score.get("days") or 0) if self.days == "published" else 0
             for day in days[: count or None]:
-                contents.add(subject, f"day{day.replace('-', '')}", {"activity": address(file, day)}, labels)
+                contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)
         return contents.all(people)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a day of a person's activity."""
         load = lru_cache(maxsize=2)(lambda file: _activity(source / file))
 
-        def make(address: str) -> Made:
-            file, day = parted(address)
+        def make(file: str, day: str) -> Made:
             minutes = pd.date_range(day, periods=_MINUTES, freq="min")
             values = load(file).reindex(minutes).to_numpy(np.float32)  # (1440, 1)
             return Made(values, {"SamplingFrequency": 1 / 60, "Columns": ["activity"], "Units": "counts"})

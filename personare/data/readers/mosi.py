@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, Found, Made, Maker, address, made_from_rows, parted
+from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -52,12 +52,12 @@ class Mosi:
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
                 if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
                     problem = "its transcript is missing or has another sentiment. Get tables of one edition."
-                    contents.skip(address(files["text"], row), problem)
+                    contents.skip(f"{files['text']}#{row}", problem)
                     continue
                 name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])
-                tracks = {_TRACKS[modality]: address(file, row) for modality, file in files.items()}
-                tracks["text"] = address(_WORDS, int(utterance))
+                tracks = {_TRACKS[modality]: f"{file}#{row}" for modality, file in files.items()}
+                tracks["text"] = f"{_WORDS}#{int(utterance)}"
                 labels = {"sentiment": _SENTIMENT[int(sentiment)], "split": split}
                 contents.add(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels)
         return contents.all()
@@ -72,8 +72,4 @@ class Mosi:
 
         rows, said = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
 
-        def make(address: str) -> Made:
-            file, row = parted(address)
-            return Made(str(said[int(row)])) if file == _WORDS else rows(address)
-
-        return make
+        return lambda file, row: Made(str(said[int(row)])) if file == _WORDS else rows(file, row)

@@ -57,7 +57,7 @@ class Mvsa:
                 agree = text == image if self.labels == "agree" else len(others) == 1
                 doubt = f"text and photo disagree ({text}, {image}). Nothing to do: labels={self.labels}."
                 labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
-                add_post(contents, item, source, f"data/{number}", number, labels, doubt="" if agree else doubt)
+                add_post(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
             elif row.strip():
                 contents.skip(item, "it does not follow the rule ID<tab>text,image. Correct it, or get the data again.")
         return contents.all()

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found, Maker, address, check_choice, made_from_rows
+from personare.data.reading import Contents, Found, Maker, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -78,7 +78,7 @@ class Ravdess:
         for track, name in _TABLES.items():
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]
-                files += [(address(name, row), track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
+                files += [(f"{name}#{row}", track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
         for said, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
             labels = {part: words[said[part]] for part, words in _CODES.items()}
             contents.add(said["actor"], "".join(labels.values()), tracks, labels)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.data.reading import Contents, Found, Maker, address
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import published, read_published
 from personare.data.windows import EMPATICA_TRACKS, check_windows, empatica, make_windows, states_of_windows
 
@@ -66,7 +66,7 @@ class StressPredict:
                     contents.skip(f"participant {person}, window {window}", problem)
                     continue
                 span = f"{seconds[0] + start_s}+{self.window_s}"
-                tracks = {track: address(file, span) for track, file in files.items()}
+                tracks = {track: f"{file}#{span}" for track, file in files.items()}
                 contents.add(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress})
         return contents.all()
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker, address, made_from_rows
+from personare.data.reading import Contents, Found, Maker, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -55,7 +55,7 @@ class Studentlife:
                         if low == high and low.is_integer():
                             labels["level"] = _LEVELS[int(low)]
                         subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
-                        contents.add(subject, task, {"phone": address(file, row)}, labels)
+                        contents.add(subject, task, {"phone": f"{file}#{row}"}, labels)
                         continue
                     contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
         return contents.all()

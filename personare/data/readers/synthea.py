@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker, address
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import read_published
 from personare.data.visits import history_columns, make_histories, word_group
 
@@ -60,7 +60,7 @@ class Synthea:
                 continue
             labels = {name: "yes" if patient in them else "no" for name, them in ill.items()}
             labels["mortality"] = "died" if died else "survived"
-            contents.add(numbers[patient], "visits", {"visits": address("encounters", patient)}, labels)
+            contents.add(numbers[patient], "visits", {"visits": f"encounters#{patient}"}, labels)
             age = (last[patient].tz_localize(None) - pd.Timestamp(born)).days / 365.25
             people[numbers[patient]] = (sex(gender), float(int(age)))
         return contents.all(people)

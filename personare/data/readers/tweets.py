@@ -43,7 +43,7 @@ class Tweets:
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
             guid, item = row["guid"].removesuffix(".0"), f"{self.table} line {line}"
             if guid.isascii() and guid.isalnum():
-                add_post(contents, item, source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
+                add_post(contents, item, source, f"{self.folder}/{guid}", {"sentiment": row["tag"].lower()})
             else:
                 contents.skip(item, f"the guid {guid!r} must be letters and digits. Correct the row, or remove it.")
         return contents.all()

@@ -12,7 +12,7 @@ from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
-from personare.data.reading import Contents, Found, Maker, address
+from personare.data.reading import Contents, Found, Maker
 from personare.data.windows import Sampled, check_windows, make_windows, states_of_windows
 
 __all__ = ["Wesad"]
@@ -78,7 +78,7 @@ class Wesad:
                         problem = "the state changes inside it. Shorter windows lose less."
                         contents.skip(f"{file} from {start_s} s", problem)
                     elif state:
-                        tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
+                        tracks = {track: f"{file}#{track}@{start_s}+{self.window_s}" for track in taken}
                         contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
         return contents.all(people)
 
