@@ -58,30 +58,20 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
 ) -> tuple[Cohort, list[Withheld]]:
     """Copy a data set into a new cohort, or bring the cohort up to date that was made of it before.
 
-    A film with sound gets a ``video`` and an ``audio`` track. A ``consent.tsv`` in the source is taken over; its rows
-    win over ``consent_purposes``, so nobody's withdrawal is undone. In a cohort that is brought up to date, labels,
-    people and recordings become what the source says now; ``consent.tsv`` stays as it was edited there.
+    Returns also what was not taken in. A film with sound gets a ``video`` and an ``audio`` track. A ``consent.tsv`` in
+    the source is taken over; its rows win over ``consent_purposes``, so nobody's withdrawal is undone. In a cohort that
+    is brought up to date, labels, people and recordings become what the source says now; ``consent.tsv`` stays as it
+    was edited there.
 
     **Guarantee**: one bad file stops nothing; each is listed, here and in ``skipped.tsv`` of the cohort. An import that
     fails leaves nothing behind, and an older cohort as it was; one that is killed leaves a folder that does not open
     as a cohort. No name of a source's folder or file is in a name, id or description of the cohort. People of one's own
     source whose subject is no code get numbers; only the key beside the cohort tells whose they are.
 
-    Args:
-        source: The data set's folder.
-        target: A folder that does not exist, is empty, or was made by an import of the same source.
-        reader: A file name in ``data/readers``.
-        options: The reader's options.
-        consent_purposes: For each person a consent to these purposes is written down; none: nothing can be opened yet.
-        pseudonyms: Who gets a number: ``names`` (who is called by no code), ``all`` or ``none``.
-        check: See ``Check``.
-        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
-        cut: See ``Cut``.
-        progress: Passes recordings on one by one and shows how many are left, e.g. ``tqdm``.
-        remark: Is told what looks like a name, a date or an address, and what was repaired.
-
-    Returns:
-        The cohort, and what was not taken in.
+    The target does not exist, is empty, or was made by an import of the same source. A consent to the purposes is
+    written down for each person; none: nothing can be opened yet. ``pseudonyms`` says who gets a number: ``names`` (who
+    is called by no code), ``all`` or ``none``. ``extract_sound`` writes a film's sound to a WAV file, or returns False
+    if it has none; ``remark`` is told what looks like a name, a date or an address, and what was repaired.
     """
     check_purposes(consent_purposes)
     if pseudonyms not in POLICIES:
@@ -114,10 +104,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
         for recording in progress(list(subjects.renamed(recordings, skipped))):
             intake.take(recording)
         if not intake.subjects:
-            first = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
-            raise DataError(
-                f"The reader {reader} found no usable recording in {source} ({first}). Check the folder and the reader."
-            )
+            why = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
+            raise DataError(f"The reader {reader} found no usable recording in {source} ({why}). Check both.")
         consent = subjects.consent(source, remark)
         consent = consent[consent["subject"].isin(intake.subjects)]
         others = sorted(intake.subjects - set(consent["subject"]))
@@ -186,7 +174,6 @@ def _import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _beside(target: Path, word: str) -> Path:
-    """Return a hidden folder beside the cohort."""
     return target.resolve().with_name(f".{target.resolve().name}.{word}")
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from personare.data.labels import sex
 from personare.data.reading import Contents, Found, Maker
-from personare.data.tables import published, read_published
+from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
 CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
@@ -40,9 +40,12 @@ def read_people(source: Path) -> Found:
         contents.add(str(person), "stays", {"visits": f"ADMISSIONS#{person}"}, labels)
     first = stays[good].groupby("person")["start"].min()
     columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
-    for person, gender, *born in _table(source, "PATIENTS", ("subject_id", "gender", *columns)).itertuples(index=False):
+    patients = _table(source, "PATIENTS", ("subject_id", "gender", *columns))
+    for person, gender, birth, reference_year in patients.itertuples(index=False):
         if person in first:
-            people[str(person)] = (sex(gender), min(_years(first[person].year, *map(str, born)), _OLDEST))
+            # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
+            born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
+            people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
     return contents.all(people)
 
 
@@ -79,17 +82,6 @@ def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
     in_order = table["start"] <= table["end"] + pd.Timedelta(days=1)
     return table, in_order & table["type"].isin({*_TYPES, *_TYPES_IV})
-
-
-def _years(year: int, birth: str, reference_year: str) -> float:
-    """Return the age in a year, from the age in another one or from a date of birth; missing is NaN."""
-    try:
-        if len(birth) < len("2000"):
-            return float(birth) + year - int(reference_year)
-        # as days of the calendar: 300 years do not fit into the nanoseconds of pandas
-        return float(year - int(birth[:4]))
-    except ValueError:
-        return float("nan")
 
 
 def _codes(source: Path) -> Iterator[tuple[str, str]]:

@@ -90,8 +90,9 @@ class _Reading:
         self.people: dict[str, tuple[str | None, float]] = {}
         self.skipped: dict[int, Withheld] = {}
         self._rows: list[_Row] = []
-        # a file is looked up as it is written, and then without regard to case
-        self._exact = {unicodedata.normalize("NFC", _readable(path)): path for path in files}
+        # a file is looked up as it is written, and then without regard to case; names of old disks are not UTF-8
+        names = [re.sub("[\udc80-\udcff]", lambda b: os.fsencode(b[0]).decode("cp1252", "replace"), f) for f in files]
+        self._exact = {unicodedata.normalize("NFC", name): path for name, path in zip(names, files, strict=True)}
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name, path in self._exact.items():
             self._alike[name.casefold()].append(path)
@@ -239,12 +240,3 @@ def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
         counts[subject] += 1
         named[subject, session] = f"{counts[subject]:02d}"
     return named
-
-
-def _readable(path: str) -> str:
-    """Return a file's name as its table may have it; names of old disks are not UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path).decode("cp1252", "replace")
-    return path
