@@ -15,7 +15,7 @@ VISITS = "visits"
 
 @dataclass(frozen=True, kw_only=True)
 class VisitColumns:
-    """What the columns of histories are, as ``data.visits.Vocabulary`` writes them.
+    """What the columns of histories are, as ``data.visits.history_columns`` says them.
 
     Attributes:
         names: All D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``.
