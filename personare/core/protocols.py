@@ -28,21 +28,6 @@ import numpy as np
 
 from personare.core.types import Array, Batch, LocatedFrame, Recording, Result, Signal, Spend, Withheld
 
-__all__ = [
-    "FaceAnonymizer",
-    "Generator",
-    "Identifier",
-    "Learner",
-    "Predictor",
-    "Reader",
-    "Representation",
-    "Sampler",
-    "Scorer",
-    "Transform",
-    "Utility",
-    "VoiceAnonymizer",
-]
-
 
 class VoiceAnonymizer(Protocol):
     """Speech of a person in, speech of somebody else out.
@@ -52,7 +37,6 @@ class VoiceAnonymizer(Protocol):
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return new speech with the rate, length, channels and loudness of the given one."""
-        ...
 
 
 class FaceAnonymizer(Protocol):
@@ -63,7 +47,6 @@ class FaceAnonymizer(Protocol):
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB image (height, width, 3) for every frame."""
-        ...
 
 
 class Reader(Protocol):
@@ -74,7 +57,6 @@ class Reader(Protocol):
 
     def __call__(self, source: Path) -> "tuple[Sequence[Recording], object, Sequence[Withheld]]":
         """Return recordings (tracks relative to ``source``), the participants' table, and what could not be read."""
-        ...
 
 
 Scorer = Callable[[Mapping[str, Array]], Array]
@@ -89,7 +71,6 @@ class Identifier(Protocol):
 
     def fit(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> "Enroller":
         """Train the speaker- or face-independent part (UBM, embedding) on clips of known people."""
-        ...
 
 
 class Enroller(Protocol):
@@ -97,7 +78,6 @@ class Enroller(Protocol):
 
     def enroll(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
         """Learn how each person looks or sounds, and return what scores new clips."""
-        ...
 
 
 class Utility(Protocol):
@@ -109,7 +89,6 @@ class Utility(Protocol):
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
-        ...
 
 
 class Learner(Protocol):
@@ -123,14 +102,9 @@ class Learner(Protocol):
     ) -> "Predictor":
         """Learn from the people of ``train``.
 
-        Args:
-            train: Recordings to learn from.
-            validation: Other people's, for early stopping and the like; under differential privacy it is not looked at.
-            rng: Everything random follows from it.
-            public: Recordings of people whose data need no protection, for scaling and description; None where there
-                are none.
+        ``validation`` are other people, for early stopping and the like; under differential privacy they are not looked
+        at. ``public`` are people whose data need no protection, for scaling and description.
         """
-        ...
 
 
 class Predictor(Protocol):
@@ -142,17 +116,14 @@ class Predictor(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the columns mean."""
-        ...
+        """What the columns of probabilities mean."""
 
     @property
     def spends(self) -> tuple[Spend, ...]:
         """The privacy that training cost; empty where nothing was protected."""
-        ...
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; a modality that is missing counts nothing; chance where all are missing."""
-        ...
 
 
 class Representation(Protocol):
@@ -162,7 +133,6 @@ class Representation(Protocol):
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Transform":
         """Learn from training people; labels and subjects of ``train`` say what to keep and what to remove."""
-        ...
 
 
 class Transform(Protocol):
@@ -171,16 +141,13 @@ class Transform(Protocol):
     @property
     def guarantee(self) -> str:
         """What holds, against whom, in one sentence; and what does not."""
-        ...
 
     @property
     def spends(self) -> tuple[Spend, ...]:
         """The privacy that fitting cost; empty where nothing was protected."""
-        ...
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the same recordings with one modality ``representation``, (N, D) float32."""
-        ...
 
 
 class Generator(Protocol):
@@ -194,7 +161,6 @@ class Generator(Protocol):
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Sampler":
         """Learn from the people of ``train``; under differential privacy ranges and scaling come from ``public``."""
-        ...
 
 
 class Sampler(Protocol):
@@ -203,15 +169,9 @@ class Sampler(Protocol):
     @property
     def spends(self) -> tuple[Spend, ...]:
         """The privacy that fitting cost; empty where nothing was protected."""
-        ...
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up people: ``recordings`` of each, subjects ``synthetic-0001`` and so on.
 
-        Args:
-            people: How many.
-            recordings: Of each person.
-            rng: Everything random follows from it.
-            labels: (people * recordings,) classes to make; None for those the group has.
+        ``labels`` (people * recordings,) are the classes to make; None for those the group has.
         """
-        ...

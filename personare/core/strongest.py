@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 
 from personare.core.types import RISKS, Result
 
-__all__ = ["STANDS", "Query", "broken_claim", "choose", "group_of", "informative", "strongest", "unprotected"]
-
 AREAS = ("auc", "person_auc")
 """The figures of membership over all thresholds, of recordings and of people."""
 CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")

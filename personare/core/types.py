@@ -1,6 +1,6 @@
 """What flows through personare: small frozen records, numpy arrays inside."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -12,35 +12,16 @@ import numpy.typing as npt
 if TYPE_CHECKING:  # pandas takes most of a second to import, and the command line must answer at once
     import pandas as pd
 
-__all__ = [
-    "RISKS",
-    "Array",
-    "Batch",
-    "Cohort",
-    "Face",
-    "LocatedFrame",
-    "Recording",
-    "Release",
-    "Result",
-    "Signal",
-    "Spend",
-    "Withheld",
-]
-
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One take of one person: files by modality, and what is known about the behavior.
+    """One take of one person, whose ``subject`` is a pseudonym (``01``) and never a name.
 
-    Attributes:
-        id: Unique in its cohort, e.g. ``sub-01_ses-01_task-angry``.
-        subject: The person's pseudonym, e.g. ``01``; never a name.
-        session: The sitting, e.g. ``01``.
-        tracks: Path relative to the cohort's root, by track: ``audio``, ``video``, ``physio``, ``text``, ``events``,
-            or a precomputed feature track such as ``logmel``.
-        labels: What the behavior is, e.g. ``{"emotion": "anger", "sentence": "DFA"}``.
+    ``id`` is such as ``sub-01_ses-01_task-angry``; ``tracks`` are paths relative to the cohort's root by track
+    (``audio``, ``video``, ``physio``, ``text``, ``events``, or a precomputed feature track such as ``logmel``);
+    ``labels`` say what the behavior is, e.g. ``{"emotion": "anger", "sentence": "DFA"}``.
     """
 
     id: str
@@ -54,12 +35,7 @@ class Recording:
 class Cohort:
     """A folder of people's recordings (BIDS-shaped) and what is known about the people.
 
-    Attributes:
-        root: The folder.
-        name: The data set's name.
-        recordings: Every recording in the index.
-        participants: One row per person, indexed by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age``
-            (years).
+    ``participants`` has a row for each person, by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age`` (years).
     """
 
     root: Path
@@ -73,7 +49,7 @@ class Batch:
     """Recordings as arrays, row by row the same recordings everywhere: what is learned from, and what an attacker sees.
 
     Attributes:
-        ids: Recording ids, N of them.
+        ids: Of N recordings.
         arrays: By modality, (N, ...) float32, or (N,) str for text. Shapes tell what they are: (N, D) a table,
             (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture. Missing rows are zeros or empty.
             Recordings of any length are (N,) objects, an array each; see ``of``.
@@ -99,17 +75,26 @@ class Batch:
     def of(cls, table: "pd.DataFrame", tracks: Mapping[str, Mapping[str, Array]]) -> "Batch":
         """Return recordings of any length, as a judge sees the originals or one release.
 
-        Args:
-            table: One row a recording, with ``subject``.
-            tracks: Arrays by track, then by recording id; a recording that lacks a track is absent. Each is read when
-                it is first looked at.
+        ``table`` has a row a recording, with ``subject``; ``tracks`` are arrays by track, then by the ids of those
+        recordings that have it, and are read when they are first looked at.
         """
         ids = tuple(map(str, table.index))
-        ragged = _Ragged(tracks, lambda clips: _objects([clips.get(i, _NOTHING) for i in ids]))
-        present = _Ragged(tracks, lambda clips: np.array([i in clips for i in ids], dtype=bool))
-        subjects = table["subject"].to_numpy(dtype=str)
-        labels = np.zeros(len(ids), dtype=np.int64)
-        return cls(ids=ids, arrays=ragged, present=present, labels=labels, classes=(), subjects=subjects, table=table)
+
+        def ragged(clips: Mapping[str, Array]) -> Array:
+            values = np.empty(len(ids), dtype=object)  # numpy would put arrays of one shape together
+            for n, i in enumerate(ids):
+                values[n] = clips.get(i, np.empty(0))
+            return values
+
+        return cls(
+            ids=ids,
+            arrays=_Ragged(tracks, ragged),
+            present=_Ragged(tracks, lambda clips: np.array([i in clips for i in ids], dtype=bool)),
+            labels=np.zeros(len(ids), dtype=np.int64),
+            classes=(),
+            subjects=table["subject"].to_numpy(dtype=str),
+            table=table,
+        )
 
     def __len__(self) -> int:
         """Return how many recordings there are."""
@@ -141,34 +126,20 @@ class Batch:
         return replace(self, arrays=arrays, present=present, columns=columns)
 
 
-_NOTHING: Array = np.empty(0)
-
-
 class _Ragged(Mapping[str, Array]):
     """Tracks of all recordings, each made when it is first asked for: there may be more than fit into memory."""
 
     def __init__(self, tracks: Mapping[str, Mapping[str, Array]], made: Callable[[Mapping[str, Array]], Array]) -> None:
-        self._names = tuple(tracks)
-        self._made = cache(lambda name: made(tracks[name]))
+        self._tracks, self._made = tracks, cache(lambda name: made(tracks[name]))
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._names:
-            raise KeyError(name)
         return self._made(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._tracks)
 
     def __len__(self) -> int:
-        return len(self._names)
-
-
-def _objects(clips: Sequence[Array]) -> Array:
-    """Return (N,) arrays of any shape; numpy would put arrays of one shape together."""
-    found = np.empty(len(clips), dtype=object)
-    for n, clip in enumerate(clips):
-        found[n] = clip
-    return found
+        return len(self._tracks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,9 +151,8 @@ class Spend:
         sampling_rate: The chance of each unit to be in a step (Poisson); 1 where everyone is in each.
         noise_multiplier: Standard deviation of the Gaussian noise over what one unit can change (L2).
         steps: How often.
-        epsilon: What it costs at ``delta``, by the accountant named.
+        epsilon: What it costs, by the ``accountant`` named (``pld`` or ``prv``).
         delta: The chance that the bound fails.
-        accountant: ``pld`` or ``prv``.
         units: How many units there were; public.
     """
 
@@ -198,13 +168,7 @@ class Spend:
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """Evenly sampled values.
-
-    Attributes:
-        values: float32, (samples, channels); audio is in [-1, 1].
-        rate_hz: Samples a second.
-        start_s: Time of the first sample, from the recording's start.
-    """
+    """Evenly sampled float32 ``values``, (samples, channels), from ``start_s`` of the recording; audio in [-1, 1]."""
 
     values: Array
     rate_hz: float
@@ -239,13 +203,12 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedFrame:
-    """One frame of a video and the faces found in it.
+    """One frame of a video, ``image`` (height, width, 3) uint8 RGB, and the faces found in it.
 
     Attributes:
         index: Position in the video, from 0.
         time_s: Presentation time.
-        image: uint8 RGB, (height, width, 3).
-        faces: The faces, largest first; empty if nobody is seen.
+        faces: The largest first; empty if nobody is seen.
         certain: False where the locator cannot vouch for the faces (drift, loss): the frame must be covered whole.
         smallest_face_px: Width of the smallest face that was promised to be found; NaN: nothing was promised.
     """
@@ -260,13 +223,7 @@ class LocatedFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class Withheld:
-    """A recording or a file that does not leave (or did not enter), and why.
-
-    Attributes:
-        item: Recording id or file name.
-        problem: What is wrong, in plain words.
-        fix: What the user can do.
-    """
+    """A recording or a file that does not leave (or did not enter), why, and what the user can do."""
 
     item: str
     problem: str
@@ -282,10 +239,9 @@ class Release:
         kind: ``recordings``, ``representations``, ``synthetic``, ``model``, or another package's own.
         root: The folder that holds it; for recordings, itself a cohort.
         modalities: What was made, ``audio`` and/or ``video``.
-        methods: Method name by modality.
-        options: Options of each method, by method name.
+        methods: By modality.
+        options: By method.
         counts: What was done: ``recordings``, ``frames``, ``frames_covered_whole``, ``seconds`` ...
-        withheld: What was not released.
         claim: What may be claimed about the people it was made of, in words; empty where nothing was put into words.
     """
 
@@ -325,9 +281,7 @@ class Result:
             ``fixed_reader`` or ``retrained_reader`` for behavior; empty where neither applies.
         status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
             number; ``claim_broken`` where an attack refutes what the release claims.
-        value: The number; NaN where it cannot be had.
-        low: Lower end of the 95 % interval (people resampled).
-        high: Upper end.
+        value: The number; NaN where it cannot be had. ``low`` to ``high`` is its 95 % interval (people resampled).
         n: Number of recordings (or people, see unit) behind it.
         unit: ``share``, ``correlation``, ``seconds`` ...
         better: ``higher`` or ``lower``, from the releasing side: risks are better lower.

@@ -59,12 +59,7 @@ def plain(name: str) -> str:
 
 
 def group(name: str) -> str:
-    """Say what is compared: a modality of recordings, or a kind of release.
-
-    Example:
-        >>> group("audio"), group("synthetic")
-        ('Voice', 'Synthetic people')
-    """
+    """Say what is compared: a modality of recordings, or a kind of release."""
     return _WORDS["groups"].get(name) or plain(name.replace("+", " and ")).capitalize() or "Other"
 
 
@@ -108,12 +103,7 @@ def number(value: float, *, percent: bool = False) -> str:
 
 
 def interval(low: float, high: float, *, percent: bool = False) -> str:
-    """Write an interval; empty where there is none.
-
-    Example:
-        >>> interval(0.2, 0.36, percent=True)
-        '[20–36]'
-    """
+    """Write an interval; empty where there is none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"[{100 * low:.0f}–{100 * high:.0f}]" if percent else f"[{low:.2f}–{high:.2f}]"
@@ -130,16 +120,11 @@ def figure(row: Result | None) -> tuple[str, str]:
         return "–", ""
     percent = row.unit == "share" and row.figure in _PERCENT
     ends = interval(row.low, row.high, percent=percent) if math.isfinite(row.value) else ""
-    return number(row.value, percent=percent), ends
+    return share_like(row, row.value), ends
 
 
 def amount(value: Any) -> str:
-    """Write how many or how long.
-
-    Example:
-        >>> amount(8936), amount(31.44)
-        ('8,936', '31.4')
-    """
+    """Write how many or how long."""
     if not isinstance(value, int | float):
         return str(value)
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
@@ -159,12 +144,7 @@ def slug(name: str) -> str:
 
 
 def count(number: Any, thing: str) -> str:
-    """Say how many.
-
-    Example:
-        >>> count(1, "person"), count(1200, "person"), count(None, "file")
-        ('1 person', '1,200 people', 'an unrecorded number of files')
-    """
+    """Say how many, such as ``1,200 people`` or ``an unrecorded number of files``."""
     plural = {"person": "people"}.get(thing, f"{thing}s")
     if not isinstance(number, int | float):
         return f"an unrecorded number of {plural}"
@@ -172,12 +152,7 @@ def count(number: Any, thing: str) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """Join with commas and a last "and".
-
-    Example:
-        >>> listing(["a", "b", "c"]), listing([])
-        ('a, b and c', '')
-    """
+    """Join with commas and a last "and"."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 

@@ -1,5 +1,6 @@
 """Every word of the report is explained, and every page of the documentation leads to where."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,10 @@ def test_a_figure_nobody_knows_is_said_by_its_name() -> None:
     row = Result(question="resemble", method="my_measure", figure="odd_share", subset="audio", value=0.5)
     assert words.measure(row) == "my measure: odd share, audio"
     assert words.kind_of("sketches")["many"] == "sketches" and words.group("sketches") == "Sketches"
+
+
+def test_every_text_and_template_goes_along_when_the_package_is_installed() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    [packed] = project["tool"]["setuptools"]["package-data"].values()
+    files = [f for f in (DOCS.parent / "personare").rglob("*.*") if f.is_file() and "__pycache__" not in f.parts]
+    assert {f"*{f.suffix}" for f in files} - {"*.py", *packed} == set()
