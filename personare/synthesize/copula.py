@@ -26,10 +26,6 @@ class Copula:
     **Source**: R. Nelsen, "An introduction to copulas", Springer 2006, doi:10.1007/0-387-28678-0; as a synthesizer
     N. Patki, R. Wedge, K. Veeramachaneni, "The synthetic data vault", DSAA 2016, doi:10.1109/DSAA.2016.49 (the idea;
     no code).
-
-    Example:
-        >>> Copula().shrinkage
-        0.5
     """
 
     makes_texts: ClassVar[bool] = False
@@ -37,7 +33,6 @@ class Copula:
     shrinkage: Share = 0.5
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_options(self)
 
     def fit(

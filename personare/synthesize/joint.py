@@ -33,17 +33,12 @@ class Joint:
     ``hold_out`` leaves them out.
 
     Attributes:
-        epsilon: Privacy bound; None for none.
-        delta: The chance that it fails, below 1 / people.
+        delta: The chance that the bound fails, below 1 / people.
         directions: In which means are learned privately, at most; fewer cost less noise.
         hold_out: Leave out people who are further from the others than is common; without epsilon only.
 
     **Source**: independent codes and one joint latent model follow M. Bounoua, G. Franzese, P. Michiardi, "Multi-modal
     latent diffusion", arXiv:2306.04445; with tens of people we put a mixed linear model in place of the diffusion.
-
-    Example:
-        >>> Joint(epsilon=8.0).directions
-        16
     """
 
     makes_texts: ClassVar[bool] = False
@@ -54,7 +49,6 @@ class Joint:
     hold_out: bool = False
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)

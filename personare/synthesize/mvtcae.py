@@ -40,22 +40,14 @@ class Mvtcae:
     Attributes:
         epochs: Passes over the recordings (or, privately, 1 / 2 as many steps).
         batch_size: Recordings in a step; privately, everybody is in each.
-        learning_rate: Of Adam.
-        width: Of the hidden layers.
         latent: Numbers in the shared space.
         alpha: Between joint likelihood (0) and total correlation (1).
         beta: Weight of the divergences.
-        epsilon: Privacy bound; None for none.
-        delta: The chance that it fails.
         clip_norm: Longest gradient of one person.
 
     **Source**: H. Hwang, G.-H. Kim, S. Hong, K.-E. Kim, "Multi-view representation learning via total correlation
     objective", NeurIPS 2021. The loss is one number a recording, so that it can be trained privately; classes
     and the person's share are ours.
-
-    Example:
-        >>> Mvtcae(latent=8).alpha
-        0.8
     """
 
     makes_texts: ClassVar[bool] = False
@@ -72,7 +64,6 @@ class Mvtcae:
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.epsilon is not None:
             check_claim(epsilon=self.epsilon, delta=self.delta)

@@ -34,18 +34,12 @@ class PrivateEvolution:
 
     Attributes:
         candidates: Of each class, and of persons.
-        rounds: Of votes.
         directions: In which alikeness is measured.
         epsilon: Privacy bound; None counts the votes as they are.
-        delta: The chance that it fails.
 
     **Source**: Z. Lin, S. Gopi, J. Kulkarni, H. Nori, S. Yekhanin, "Differentially private synthetic data via
     foundation model APIs 1: images", ICLR 2024, arXiv:2305.15560. One vote a person in place of one a picture, and
     persons apart from recordings, are ours.
-
-    Example:
-        >>> PrivateEvolution(rounds=2).candidates
-        60
     """
 
     makes_texts: ClassVar[bool] = False
@@ -57,7 +51,6 @@ class PrivateEvolution:
     delta: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.candidates < 2:
             raise OptionError(f"candidates must be at least 2, it is {self.candidates}.")

@@ -44,17 +44,11 @@ class Trajectories:
         longest: Most visits of a person; longer histories are cut there. None: as many as ``train`` has; a public
             number is needed under differential privacy.
         latent: Numbers that tell one person from another.
-        hidden: Width of the network's layers.
         profiles: Kinds of visits that the mixture knows.
         dropout: Share of the past that is hidden in training.
         beta: Weight of the latent's divergence from its prior, after warming up.
-        steps: Batches to learn from.
-        batch_size: People in one, on average under differential privacy.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
+        batch_size: People in one of the ``steps``, on average under differential privacy.
         holders: Fewest people who must have a code that is made up; not under differential privacy.
-        epsilon: What training may cost; None: no privacy.
-        delta: Chance that the bound fails.
         clip_norm: Longest gradient of one person.
 
     **Source**: G. Nikolentzos, M. Vazirgiannis, C. Xypolopoulos, M. Lingman, E. G. Brandt, "Synthetic electronic
@@ -62,13 +56,6 @@ class Trajectories:
     doi:10.1038/s41746-023-00822-x. Ours: autoregressive decoder over sums of the past, visits as mixtures of profiles,
     the drawn length, early stopping on other people, constants calibrated on freely drawn people (without differential
     privacy only), and differential privacy.
-
-    Example:
-        >>> Trajectories(steps=200).latent
-        8
-        >>> Trajectories(epsilon=1.0)
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: Under differential privacy longest must be given...
     """
 
     longest: int | None = None
@@ -87,7 +74,6 @@ class Trajectories:
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
         if self.longest is not None and self.longest < 2:
             raise OptionError(f"longest must be at least 2 visits, it is {self.longest}.")
@@ -114,7 +100,7 @@ class Trajectories:
         # codes that somebody has, but fewer people than ``holders``
         codes = np.arange(columns.width)[columns.part("code")]
         holders = rows[..., codes].any(axis=1).sum(axis=0)
-        never = codes[(holders > 0) & (holders < self.holders)]
+        never = codes[(holders > 0) & (holders < self.holders)].tolist()
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
         data = base = _tensors(rows, train, longest)
@@ -148,8 +134,7 @@ class Trajectories:
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
                     net.calibrate(everybody["rows"], everybody["label"], prior, rng=rng)
-        never = tuple(int(i) for i in never)
-        return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=never)
+        return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=tuple(never))
 
     def _train(
         self,
@@ -231,14 +216,9 @@ def _losses(net: nn.Module, rows: Rows, *, packed: bool = True) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySampler:
-    """Makes up histories of people who do not exist.
+    """Makes up histories of people who do not exist, of at most ``longest`` visits, without the columns ``never``.
 
-    Attributes:
-        population: Classes and columns, and what training cost.
-        net: Draws visits.
-        prior: Mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
-        longest: Most visits.
-        never: Columns that are not made up.
+    ``prior`` is the mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
     """
 
     population: Population
