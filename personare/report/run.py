@@ -14,20 +14,9 @@ from personare.core.errors import DataError
 from personare.core.types import Result, Spend
 from personare.report.words import KINDS
 
-_PIECES: Mapping[str, type] = {
-    "results": list,
-    "details": list,
-    "releases": list,
-    "skipped": list,
-    "not_made": list,
-    "ledger": dict,
-    "cohort": dict,
-    "versions": dict,
-    "examples": dict,
-    "reference": list,
-    "trained": list,
-}
-_OPTIONAL = ("reference", "not_made", "trained")
+_LISTS = ("results", "details", "releases", "skipped", "not_made", "reference", "trained")
+_MAPPINGS = ("ledger", "cohort", "versions", "examples")
+_OPTIONAL = ("not_made", "reference", "trained")
 _BESIDE = {
     "preview.html": "all of it, to look at",
     "README.md": "its card",
@@ -98,9 +87,8 @@ class RunRecord:
 
     def names(self) -> list[str]:
         """Return the releases in the study's order, without the unprotected cohort."""
-        listed = [str(r["name"]) for r in self.releases if r.get("name")]
-        measured = [row.release for row in self.results]
-        return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
+        names = [str(r["name"]) for r in self.releases if r.get("name")] + [row.release for row in self.results]
+        return [name for name in dict.fromkeys(names) if name != "original"]
 
     def kind(self, name: str) -> str:
         """Return which kind of release it is."""
@@ -131,8 +119,8 @@ class RunRecord:
     @property
     def kept(self) -> str:
         """What the figure is called that says how well the label is read."""
-        classes = self.cohort.get("label_kind") in (None, "", "nominal")
-        return f"{self.label} {'recall' if classes else 'concordance'}"
+        numbers = self.cohort.get("label_kind") not in (None, "", "nominal")
+        return f"{self.label} {'concordance' if numbers else 'recall'}"
 
     def protocol(self, name: str) -> str:
         """Return how people were split to train and judge a model; empty where that is not recorded."""
@@ -158,7 +146,8 @@ def read_run(run: Path) -> RunRecord:
     if not run.is_dir():
         raise DataError(f"A run must be a folder, {run} is not one. Name a folder made by 'personare study'.")
     missing: list[str] = []
-    piece: dict[str, Any] = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in _PIECES.items()}
+    kinds = dict.fromkeys(_LISTS, list) | dict.fromkeys(_MAPPINGS, dict)
+    piece: dict[str, Any] = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in kinds.items()}
     for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
     piece |= {"study": {}, "study_text": ""}

@@ -51,8 +51,8 @@ class Table:
     @property
     def shown(self) -> list[Mapping[str, Any]]:
         """The columns in which anything was measured; of recordings all."""
-        cells = {c["key"]: [row.cells[c["key"]] for row in self.rows] for c in self.columns}
-        measured = {key for key, own in cells.items() if any(c is not None and math.isfinite(c.value) for c in own)}
+        cells = [(key, cell) for row in self.rows for key, cell in row.cells.items() if cell is not None]
+        measured = {key for key, cell in cells if math.isfinite(cell.value)}
         return [c for c in self.columns if c["key"] in measured or self.kind == "recordings"]
 
     @property
@@ -89,8 +89,7 @@ def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
                 names = [name for name in ("original", *record.names()) if name in inside]
                 rows += [_row(record, panel, name, kind, columns) for name in names]
         else:
-            only = next(iter(shown), None)
-            rows = [_row(record, only, name, kind, columns) for name in record.of(kind)]
+            rows = [_row(record, next(iter(shown), None), name, kind, columns) for name in record.of(kind)]
         if rows:
             file = given["file"].format(kind=words.slug(kind))
             texts = {"file": file, "intro": given["intro"].format(kept=kept), "beneath": given["beneath"]}

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from personare.core.errors import reason
+from personare.data.atomic import replacing, write_text
 from personare.report import words
 from personare.report.answer import answers
 from personare.report.frontier import Panel, panels
@@ -42,9 +43,10 @@ def write_report(run: Path) -> Path:
     placed = [panel for panel in drawn if panel.drawn]
     made = tried("The tables", [], lambda: tables(record, drawn))
     for table in made:
-        for suffix, text in (("csv", to_csv), ("tex", to_latex)):
+        for suffix, to_text in (("csv", to_csv), ("tex", to_latex)):
             file = run / f"{table.file}.{suffix}"
-            tried(file.name, None, partial(_write, file, partial(text, table)))
+            if text := tried(file.name, "", partial(to_text, table)):
+                tried(file.name, None, partial(write_text, file, text))
     if placed:
         tried("The picture beside the page", None, lambda: _save_sheet(run, placed))
     examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(run, record.examples))
@@ -76,7 +78,7 @@ def write_report(run: Path) -> Path:
         "script": Markup(words.text("page.js")),
     }
     content["run"] = replace(record, missing=tuple(missing))
-    _write(run / "report.html", partial(words.templates().get_template("page.html").render, content))
+    write_text(run / "report.html", words.templates().get_template("page.html").render(content))
     return run / "report.html"
 
 
@@ -119,14 +121,6 @@ def _ladder(panel: Panel, made: Sequence[Table]) -> Markup:
 
 def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
     figure = frontier_sheet(drawn)
-    with drawing():
-        for suffix in ("svg", "png"):
-            part = run / f".frontier.part.{suffix}"
-            figure.savefig(part, dpi=200, metadata={"Date": None} if suffix == "svg" else {})
-            part.replace(run / f"frontier.{suffix}")
-
-
-def _write(file: Path, make: Callable[[], str]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(make().encode())
-    part.replace(file)
+    for suffix in ("svg", "png"):
+        with drawing(), replacing(run / f"frontier.{suffix}") as part:
+            figure.savefig(part, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else {})
