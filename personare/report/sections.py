@@ -111,7 +111,6 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
     ``note`` says how they are read, or why there are none.
     """
     rows = [r for r in record.results if r.release == name]
-    finite = [r for r in rows if math.isfinite(r.value)]
     parts: dict[str, list[_Draw]]
     match record.kind(name):
         case "representations":
@@ -119,13 +118,20 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
             spoken = "Parts of the input that carry identity."
             parts = {"carriers": [("", spoken, partial(plots.draw_carriers, one)) for one in carried[:1]]}
         case "synthetic":
-            measured = {(r.method, r.figure): r for r in finite}
-            alike = [measured[key] for key in words.LIKENESS if key in measured and key[1] not in _UNSCALED]
-            spoken = "Likeness of synthetic people between two anchors."
-            likeness: list[_Draw] = [("", spoken, partial(plots.draw_likeness, alike))] if alike else []
-            parts = {"likeness": likeness, "membership": _members(finite), "disclosure": _disclosure(finite)}
+            parts = _pictures_of_synthetic([r for r in rows if math.isfinite(r.value)])
         case "model":
-            parts = {"model": _model(rows)}
+            curves = [
+                _roc(
+                    [r for r in rows if r.question == "member" and r.figure == figure],
+                    f"Which {who} it learned from, as attacks tell",
+                    who,
+                )
+                for figure, who in (("auc", "recordings"), ("person_auc", "people"))
+            ]
+            bins = [r.detail["reliability"] for r in rows if r.figure == "ece" and "reliability" in r.detail]
+            title, spoken = "How sure it is, and how often right", "Reliability diagram of the model."
+            reliability = [(title, spoken, partial(plots.draw_reliability, one)) for one in bins[:1]]
+            parts = {"model": [*curves[0], *curves[1], *reliability]}
         case _:
             groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
             parts = {"scores": [one for group in groups for one in _scores(record, name, group)]}
@@ -142,22 +148,32 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
     return made
 
 
-def _members(rows: Sequence[Result]) -> list[_Draw]:
+def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
+    measured = {(r.method, r.figure): r for r in rows}
+    alike = [measured[key] for key in words.LIKENESS if key in measured and key[1] not in _UNSCALED]
+    spoken = "Likeness of synthetic people between two anchors."
     areas = [r for r in rows if r.question == "member" and r.figure == "auc"]
     planted = [r for r in areas if r.method in CANARIES]
-    everybody = [r for r in areas if r.method not in CANARIES and not r.subset]
-    exposed = [r for r in areas if r.method not in CANARIES and r.subset]
-    named = [
-        (words.method(r.method) + (f", most {r.subset}" if r in exposed else ""), r)
-        for r in (*everybody, *exposed, *planted)
-    ]
-    drawn: list[_Draw] = []
-    if areas:
-        draw = partial(plots.draw_found, named, label="membership AUC")
-        drawn.append(("AUC of all attacks", "AUC of membership attacks.", draw))
-    for who, own in (("everybody", everybody), ("planted people", planted)):
-        drawn += _roc(own, f"Curves, {who}", who)
-    return drawn
+    others = [r for r in areas if r.method not in CANARIES]
+    everybody, exposed = ([r for r in others if bool(r.subset) == part] for part in (False, True))
+    named = [(words.method(r.method), r) for r in everybody]
+    named += [(f"{words.method(r.method)}, most {r.subset}", r) for r in exposed]
+    named += [(words.method(r.method), r) for r in planted]
+
+    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, spoken: str = "") -> list[_Draw]:
+        return [(title, spoken or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
+
+    beyond, nearest = (
+        [(words.measure(r), r) for r in rows if r.risk and r.figure in figures] for figures in (("risk",), _NEAREST)
+    )
+    return {
+        "likeness": [("", spoken, partial(plots.draw_likeness, alike))] if alike else [],
+        "membership": attacks("AUC of all attacks", named, "membership AUC", "AUC of membership attacks.")
+        + _roc(everybody, "Curves, everybody", "everybody")
+        + _roc(planted, "Curves, planted people", "planted people"),
+        "disclosure": attacks("Beyond what succeeds on others", beyond, "share of what could be more")
+        + attacks("Whom they are nearest to", nearest, "share of synthetic recordings"),
+    }
 
 
 def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
@@ -165,29 +181,6 @@ def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
     bound = next((r.detail["bound"] for r in rows if "bound" in r.detail), None)
     spoken = f"ROC of membership attacks on {who}."
     return [(title, spoken, partial(plots.draw_roc, curves, bound))] if curves else []
-
-
-def _disclosure(rows: Sequence[Result]) -> list[_Draw]:
-    drawn: list[_Draw] = []
-    for title, figures, label in (
-        ("Beyond what succeeds on others", ("risk",), "share of what could be more"),
-        ("Whom they are nearest to", _NEAREST, "share of synthetic recordings"),
-    ):
-        if named := [(words.measure(r), r) for r in rows if r.risk and r.figure in figures]:
-            drawn.append((title, f"{title}.", partial(plots.draw_found, named, label=label)))
-    return drawn
-
-
-def _model(rows: Sequence[Result]) -> list[_Draw]:
-    """A model's membership attacks, by recording and by person, and how far it is right when it is sure."""
-    drawn: list[_Draw] = []
-    for figure, who in (("auc", "recordings"), ("person_auc", "people")):
-        own = [r for r in rows if r.question == "member" and r.figure == figure]
-        drawn += _roc(own, f"Which {who} it learned from, as attacks tell", who)
-    for row in [r for r in rows if r.figure == "ece" and "reliability" in r.detail][:1]:
-        draw = partial(plots.draw_reliability, row.detail["reliability"])
-        drawn.append(("How sure it is, and how often right", "Reliability diagram of the model.", draw))
-    return drawn
 
 
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:

@@ -76,9 +76,8 @@ class Mvtcae:
         source = train if self.epsilon is None else check_public(train, public)
         codes = RowCodes.of(source)
         with seeded(rng):
-            net = Network(
-                tuple(codes.widths.values()), classes=len(train.classes), width=self.width, latent=self.latent
-            )
+            widths = tuple(codes.widths.values())
+            net = Network(widths, classes=len(train.classes), width=self.width, latent=self.latent)
             spends = self._train(net, _tensors(codes, train), train.subjects, rng)
             shared = _shared(net, _tensors(codes, source), source.subjects)
         model = LatentModel(net=net, shared=shared)
@@ -88,7 +87,7 @@ class Mvtcae:
         """Train in place, with epsilon on the batches of a plan; return what it cost."""
 
         def loss(network: nn.Module, rows: Rows) -> Tensor:
-            losses: Tensor = network(rows["x"], rows["present"], rows["labels"], self.alpha, self.beta)
+            losses: Tensor = network(rows["x"], rows["present"], rows["class"], self.alpha, self.beta)
             return losses
 
         def take(rows: Tensor) -> Rows:
@@ -126,7 +125,7 @@ class Network(SavedNetwork):
             return nn.Sequential(*hidden, nn.Linear(width, out))
 
         self.settings = {"widths": widths, "classes": classes, "width": width, "latent": latent}
-        self.widths, self.classes = list(widths), classes
+        self.widths = list(widths)
         self.encoders = nn.ModuleList(layers(w + classes, 2 * latent) for w in widths)
         self.decoders = nn.ModuleList(layers(latent + classes, w) for w in widths)
         self.noise = nn.ParameterList(torch.zeros(w) for w in widths)  # log variances
@@ -149,8 +148,8 @@ class Network(SavedNetwork):
         """Return those of rows around their means, (K,)."""
         return torch.cat(list(self.noise)).clamp(-5, 5)
 
-    def forward(self, x: Tensor, present: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-        one_hot, count = _one_hot(labels, self.classes), len(self.widths)
+    def forward(self, x: Tensor, present: Tensor, one_hot: Tensor, alpha: float, beta: float) -> Tensor:
+        count = len(self.widths)
         means, spreads, mean, spread = self.experts(x, present, one_hot)
         z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
         noise = self.log_variances()
@@ -162,8 +161,8 @@ class Network(SavedNetwork):
         return (count - alpha) / count * (errors * present).sum(dim=1) + beta * divergence
 
 
-def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    return nn.functional.one_hot(labels, classes).to(torch.float32)
+def _one_hot(labels: Array, classes: int) -> Tensor:
+    return nn.functional.one_hot(torch.from_numpy(labels), classes).float()
 
 
 def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) -> Tensor:
@@ -177,14 +176,14 @@ def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
     return {
         "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
         "present": torch.from_numpy(present.astype(np.float32)),
-        "labels": torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
+        "class": _one_hot(batch.labels, len(batch.classes)),
     }
 
 
 @torch.inference_mode()
 def _shared(net: Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     """Return (Z,): the share of each latent number's variance that the recordings of one person have in common."""
-    _, _, mean, spread = net.experts(data["x"], data["present"], _one_hot(data["labels"], net.classes))
+    _, _, mean, spread = net.experts(data["x"], data["present"], data["class"])
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
@@ -207,6 +206,6 @@ class LatentModel:
         person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
         moment = rng.standard_normal((len(whose), len(self.shared)))
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = _one_hot(torch.from_numpy(labels), self.net.classes)
+        one_hot = _one_hot(labels, self.net.settings["classes"])
         rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
         return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))
