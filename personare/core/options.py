@@ -20,6 +20,9 @@ Positive = Annotated[float, Range("above 0 and finite", lambda value: 0 < value 
 NotNegative = Annotated[float, Range("finite and not negative", lambda value: 0 <= value < math.inf)]
 Share = Annotated[float, Range("a share from 0 to 1", lambda value: 0 <= value <= 1)]
 PartShare = Annotated[float, Range("a share from 0 to below 1", lambda value: 0 <= value < 1)]
+_PROMISES = "above 0 and at most 100 (from 10 on it promises next to nothing), or left out to train without protection"
+Epsilon = Annotated[float | None, Range(_PROMISES, lambda value: value is None or 0 < value <= 100)]
+Delta = Annotated[float, Range("between 0 and 1, less than one over the people", lambda value: 0 < value < 1)]
 
 
 def check_options(options: Any, **ranges: float | tuple[float, float]) -> None:

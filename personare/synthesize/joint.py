@@ -6,9 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import OptionError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
-from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects, fit_privately
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
 
@@ -43,19 +42,15 @@ class Joint:
 
     makes_texts: ClassVar[bool] = False
 
-    epsilon: float | None = None
-    delta: float = 1e-5
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
     directions: Count = 16
     hold_out: bool = False
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
-            if self.hold_out:
-                raise OptionError(
-                    "Who is rare must not be looked for under differential privacy, which bounds everybody."
-                )
+        if self.epsilon is not None and self.hold_out:
+            raise OptionError("Who is rare must not be looked for under differential privacy, which bounds everybody.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

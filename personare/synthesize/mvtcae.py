@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.options import Count, PartShare, Positive, check_options
+from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
-from personare.learn.accounting import check_claim
 from personare.learn.loop import descend, seeded, shuffled
 from personare.learn.networks import SavedNetwork
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
@@ -59,14 +58,12 @@ class Mvtcae:
     latent: Count = 16
     alpha: PartShare = 0.8
     beta: Positive = 1.0
-    epsilon: float | None = None
-    delta: float = 1e-5
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

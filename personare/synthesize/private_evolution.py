@@ -6,10 +6,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import OptionError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
-from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
@@ -47,15 +45,11 @@ class PrivateEvolution:
     candidates: int = 60
     rounds: Count = 4
     directions: Count = 16
-    epsilon: float | None = None
-    delta: float = 1e-5
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
 
     def __post_init__(self) -> None:
-        check_options(self)
-        if self.candidates < 2:
-            raise OptionError(f"candidates must be at least 2, it is {self.candidates}.")
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_options(self, candidates=2)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
+from personare.core.options import Count, Delta, Epsilon, NotNegative, PartShare, Positive, Range, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
@@ -58,7 +58,7 @@ class Trajectories:
     privacy only), and differential privacy.
     """
 
-    longest: int | None = None
+    longest: Annotated[int | None, Range("at least 2 visits", lambda value: value is None or value >= 2)] = None
     latent: Count = 8
     hidden: Count = 64
     profiles: Count = 8
@@ -69,14 +69,12 @@ class Trajectories:
     learning_rate: Positive = 5e-3
     weight_decay: NotNegative = 1e-2
     holders: Count = 1
-    epsilon: float | None = None
-    delta: float = 1e-3
+    epsilon: Epsilon = None
+    delta: Delta = 1e-3
     clip_norm: Positive = 1.0
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.longest is not None and self.longest < 2:
-            raise OptionError(f"longest must be at least 2 visits, it is {self.longest}.")
         if self.epsilon is not None and self.longest is None:
             raise OptionError(
                 "Under differential privacy longest must be given, a public number of visits: the longest history of "
