@@ -26,18 +26,7 @@ Delta = Annotated[float, Range("between 0 and 1, less than one over the people",
 
 
 def check_options(options: Any, **ranges: float | tuple[float, float]) -> None:
-    """Refuse a dataclass whose values are not what its types declare, or out of ranges: the least, or both ends.
-
-    Example:
-        >>> from dataclasses import dataclass
-        >>> @dataclass
-        ... class Blur:
-        ...     size: Count = 3
-        ...     kind: Literal["box", "gauss"] = "box"
-        >>> check_options(Blur(size=0))
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: size must be at least 1, it is 0.
-    """
+    """Refuse a dataclass whose values are not what its types declare, or out of ranges: the least, or both ends."""
     for name, kind in get_type_hints(type(options), include_extras=True).items():
         value, words = getattr(options, name), get_args(kind) if get_origin(kind) is Literal else ()
         for part in getattr(kind, "__metadata__", ()):

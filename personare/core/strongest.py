@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 
 from personare.core.types import RISKS, Result
 
-AREAS = ("auc", "person_auc")
-"""The figures of membership over all thresholds, of recordings and of people."""
 CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
 """Attacks on people who were planted to be found: they never stand for everybody."""
 
@@ -52,7 +50,7 @@ class Query:
 IDENTIFY = Query(questions=("identify",), figures=("top1",), attacker="semi_informed")
 IDENTIFY_ALL = replace(IDENTIFY, figures=("person_top1",))
 READ = Query(questions=("read",), figures=("uar", "ccc"), methods=("reader",), attacker="retrained_reader")
-MEMBER = Query(questions=("member",), figures=AREAS)
+MEMBER = Query(questions=("member",), figures=("auc", "person_auc"))
 MEMBER_PEOPLE = Query(questions=("member",), figures=("auc",), without=CANARIES)
 LEARNED = Query(questions=("read",), figures=("tstr_uar", "next_visit_auc"))  # of histories: what comes next
 _NO_ATTACKER = "no retrained attacker was run on it"

@@ -27,6 +27,13 @@ class Options:
         check_options(self, size=(0.5, 2.0))
 
 
+def test_the_words_say_what_must_hold_and_what_was_given():
+    with pytest.raises(OptionError, match=r"^count must be at least 1, it is 0\.$"):
+        Options(count=0)
+    with pytest.raises(OptionError, match=r"^size must lie from 0.5 to 2, it is 3.0. It is usually 1.0.$"):
+        Options(size=3.0)
+
+
 def test_what_lies_in_its_range_is_taken():
     assert Options(count=3, share=0.0, part=0.99, epsilon=100.0, word="other").count == 3
 
