@@ -25,11 +25,6 @@ class MixedEffects:
     A person's part is one for all of the person's recordings, over all modalities together: that is what makes the
     voice, the face and the heart of a made-up person belong together, and stay the same.
 
-    Attributes:
-        means: (C, K) of classes.
-        between: (K, R) a person's part is this times R normal numbers.
-        within: (C, K, S) the same for a recording of each class.
-
     **Source**: the linear mixed model, N. Laird, J. Ware, "Random-effects models for longitudinal data", Biometrics 38
     (1982), doi:10.2307/2529876, fitted by moments; class means after W. Fuller, G. Battese, "Transformations for
     estimation of linear models with nested-error structure", JASA 68 (1973), doi:10.1080/01621459.1973.10481396, with
@@ -37,9 +32,9 @@ class MixedEffects:
     doi:10.1016/S0047-259X(03)00096-4, to no correlation; that people are shrunk to recordings is ours.
     """
 
-    means: Array
-    between: Array
-    within: Array
+    means: Array  # (C, K) of classes
+    between: Array  # (K, R): a person's part is this times R normal numbers
+    within: Array  # (C, K, S): the same for a recording of each class
 
     @classmethod
     def of(cls, rows: Array, batch: Batch) -> "MixedEffects":

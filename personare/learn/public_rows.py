@@ -29,14 +29,12 @@ def unit_rows(rows: Array) -> Array:
 class PublicMap:
     """Scales a description, turns it into few directions and gives it length 1.
 
-    ``center`` (K,) is subtracted, ``spread`` (K,) divides, ``matrix`` (K, D) holds the directions.
-
     **Guarantee**: applied to somebody, it tells nothing of anybody but the public people it was fitted to.
     """
 
-    center: Array
-    spread: Array
-    matrix: Array
+    center: Array  # (K,) subtracted
+    spread: Array  # (K,) divided by
+    matrix: Array  # (K, D) directions
 
     @classmethod
     def of(cls, rows: Array, *, labels: Array, subjects: Array, components: int, discriminants: int) -> "PublicMap":

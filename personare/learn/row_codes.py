@@ -19,13 +19,10 @@ _FEWEST_ROWS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ModalityCode:
-    """One modality: an array of ``shape`` as numbers, and the numbers as normal ones.
-
-    ``front`` is a texture for what runs in time, directions for what is wide, None for a plain table.
-    """
+    """One modality: an array of ``shape`` as numbers, and the numbers as normal ones."""
 
     shape: tuple[int, ...]
-    front: Texture | Basis | None
+    front: Texture | Basis | None  # a texture of what runs in time, directions of what is wide; None of a plain table
     normal: Marginals
 
     @classmethod

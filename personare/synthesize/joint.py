@@ -31,11 +31,6 @@ class Joint:
     classes are paid for. Without, no recording and nobody's part is kept, but rare people shape the variances:
     ``hold_out`` leaves them out.
 
-    Attributes:
-        delta: The chance that the bound fails, below 1 / people.
-        directions: In which means are learned privately, at most; fewer cost less noise.
-        hold_out: Leave out people who are further from the others than is common; without epsilon only.
-
     **Source**: independent codes and one joint latent model follow M. Bounoua, G. Franzese, P. Michiardi, "Multi-modal
     latent diffusion", arXiv:2306.04445; with tens of people we put a mixed linear model in place of the diffusion.
     """
@@ -44,8 +39,8 @@ class Joint:
 
     epsilon: Epsilon = None
     delta: Delta = 1e-5
-    directions: Count = 16
-    hold_out: bool = False
+    directions: Count = 16  # in which means are learned privately, at most; fewer cost less noise
+    hold_out: bool = False  # leave out people who are further from the others than is common; without epsilon only
 
     def __post_init__(self) -> None:
         check_options(self)

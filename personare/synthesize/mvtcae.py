@@ -36,14 +36,6 @@ class Mvtcae:
     **Guarantee**: with ``epsilon``, (epsilon, delta)-differential privacy for each person, through DP-SGD; codes, class
     frequencies and the share that a person keeps are then those of ``public`` people.
 
-    Attributes:
-        epochs: Passes over the recordings (or, privately, 1 / 2 as many steps).
-        batch_size: Recordings in a step; privately, everybody is in each.
-        latent: Numbers in the shared space.
-        alpha: Between joint likelihood (0) and total correlation (1).
-        beta: Weight of the divergences.
-        clip_norm: Longest gradient of one person.
-
     **Source**: H. Hwang, G.-H. Kim, S. Hong, K.-E. Kim, "Multi-view representation learning via total correlation
     objective", NeurIPS 2021. The loss is one number a recording, so that it can be trained privately; classes
     and the person's share are ours.
@@ -51,16 +43,16 @@ class Mvtcae:
 
     makes_texts: ClassVar[bool] = False
 
-    epochs: Count = 200
-    batch_size: Count = 128
+    epochs: Count = 200  # passes over the recordings; in private, half as many steps
+    batch_size: Count = 128  # recordings in a step; in private, everybody is in each
     learning_rate: Positive = 2e-3
     width: Count = 128
-    latent: Count = 16
-    alpha: PartShare = 0.8
-    beta: Positive = 1.0
+    latent: Count = 16  # numbers in the shared space
+    alpha: PartShare = 0.8  # between joint likelihood (0) and total correlation (1)
+    beta: Positive = 1.0  # weight of the divergences
     epsilon: Epsilon = None
     delta: Delta = 1e-5
-    clip_norm: Positive = 1.0
+    clip_norm: Positive = 1.0  # longest gradient of one person
 
     def __post_init__(self) -> None:
         check_options(self)

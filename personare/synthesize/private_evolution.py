@@ -30,11 +30,6 @@ class PrivateEvolution:
     **Guarantee**: with ``epsilon``, (epsilon, delta)-differential privacy for each person of the group; votes are
     noised histograms, everything else is public. ``public`` is needed with and without privacy.
 
-    Attributes:
-        candidates: Of each class, and of persons.
-        directions: In which alikeness is measured.
-        epsilon: Privacy bound; None counts the votes as they are.
-
     **Source**: Z. Lin, S. Gopi, J. Kulkarni, H. Nori, S. Yekhanin, "Differentially private synthetic data via
     foundation model APIs 1: images", ICLR 2024, arXiv:2305.15560. One vote a person in place of one a picture, and
     persons apart from recordings, are ours.
@@ -42,10 +37,10 @@ class PrivateEvolution:
 
     makes_texts: ClassVar[bool] = False
 
-    candidates: int = 60
-    rounds: Count = 4
-    directions: Count = 16
-    epsilon: Epsilon = None
+    candidates: int = 60  # of each class, and of persons
+    rounds: Count = 4  # of votes
+    directions: Count = 16  # in which alikeness is measured
+    epsilon: Epsilon = None  # None counts the votes as they are
     delta: Delta = 1e-5
 
     def __post_init__(self) -> None:
@@ -122,14 +117,10 @@ def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The last candidates and how the votes went.
+    """The last candidates and how the votes went."""
 
-    ``pool`` (1 + C, candidates, K) are persons' own parts, then recordings of each class; ``chances`` (1 + C,
-    candidates).
-    """
-
-    pool: Array
-    chances: Array
+    pool: Array  # (1 + C, candidates, K): persons' own parts, then recordings of each class
+    chances: Array  # (1 + C, candidates)
 
     def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, K) rows; each lies between two candidates."""

@@ -40,17 +40,6 @@ class Trajectories:
     whose number is public. Without it, nothing is promised: see ``evaluate.visits`` for copies. No history is copied
     on purpose, and codes of fewer than ``holders`` people are left out.
 
-    Attributes:
-        longest: Most visits of a person; longer histories are cut there. None: as many as ``train`` has; a public
-            number is needed under differential privacy.
-        latent: Numbers that tell one person from another.
-        profiles: Kinds of visits that the mixture knows.
-        dropout: Share of the past that is hidden in training.
-        beta: Weight of the latent's divergence from its prior, after warming up.
-        batch_size: People in one of the ``steps``, on average under differential privacy.
-        holders: Fewest people who must have a code that is made up; not under differential privacy.
-        clip_norm: Longest gradient of one person.
-
     **Source**: G. Nikolentzos, M. Vazirgiannis, C. Xypolopoulos, M. Lingman, E. G. Brandt, "Synthetic electronic
     health records generated with variational graph autoencoders", npj Digital Medicine 6:83, 2023,
     doi:10.1038/s41746-023-00822-x. Ours: autoregressive decoder over sums of the past, visits as mixtures of profiles,
@@ -58,20 +47,21 @@ class Trajectories:
     privacy only), and differential privacy.
     """
 
+    # most visits of a person, longer histories are cut there; None: as many as ``train`` has, but not in private
     longest: Annotated[int | None, Range("at least 2 visits", lambda value: value is None or value >= 2)] = None
-    latent: Count = 8
+    latent: Count = 8  # numbers that tell one person from another
     hidden: Count = 64
-    profiles: Count = 8
-    dropout: PartShare = 0.2
-    beta: NotNegative = 0.5
+    profiles: Count = 8  # kinds of visits that the mixture knows
+    dropout: PartShare = 0.2  # share of the past that is hidden in training
+    beta: NotNegative = 0.5  # weight of the latent's divergence from its prior, after warming up
     steps: Count = 400
-    batch_size: Count = 16
+    batch_size: Count = 16  # people; on average under differential privacy
     learning_rate: Positive = 5e-3
     weight_decay: NotNegative = 1e-2
-    holders: Count = 1
+    holders: Count = 1  # fewest people who must have a code that is made up; not under differential privacy
     epsilon: Epsilon = None
     delta: Delta = 1e-3
-    clip_norm: Positive = 1.0
+    clip_norm: Positive = 1.0  # longest gradient of one person
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -214,14 +204,11 @@ def _losses(net: nn.Module, rows: Rows, *, packed: bool = True) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySampler:
-    """Makes up histories of people who do not exist, of at most ``longest`` visits, without the columns ``never``.
-
-    ``prior`` is the mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
-    """
+    """Makes up histories of people who do not exist, of at most ``longest`` visits, without the columns ``never``."""
 
     population: Population
     net: HistoryNet
-    prior: Mapping[str, Array]
+    prior: Mapping[str, Array]  # the mixture that latents are drawn from: weights (K,), means, deviations (K, L)
     longest: int
     never: tuple[int, ...]
 
