@@ -13,17 +13,13 @@ from personare.report.run import RunRecord
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a study found for one group of releases.
-
-    ``release`` is the best trade; empty if none is better than giving away the original or nothing, and where the
-    people are made up. ``caution`` says how far it is from identifying nobody.
-    """
+    """What a study found for one group of releases."""
 
     group: str
     kind: str
-    release: str
+    release: str  # the best trade; empty if none beats giving away the original or nothing, and of made-up people
     sentence: str
-    caution: str
+    caution: str  # how far it is from identifying nobody
 
 
 def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:

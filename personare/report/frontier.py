@@ -15,12 +15,12 @@ _SAME = 0.015  # a difference that two figures after the point hardly show
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A release on the frontier; ``together`` is who is identified from all recordings, None where not measured."""
+    """A release on the frontier."""
 
     release: str
     risk: Result
     utility: Result
-    together: Result | None = None
+    together: Result | None = None  # who is identified from all recordings, None where not measured
 
     @property
     def original(self) -> bool:
@@ -35,18 +35,14 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The frontier of one group of releases: of a modality of recordings, or of another kind.
-
-    ``points`` have both figures from attacks that passed their self-test, the original among them where it is known;
-    ``unsure`` are drawn apart and never ranked; ``absent`` are (release, reason); ``kept`` names the utility.
-    """
+    """The frontier of one group of releases: of a modality of recordings, or of another kind."""
 
     group: str
     kind: str
-    points: tuple[Point, ...]
-    unsure: tuple[Point, ...] = ()
-    absent: tuple[tuple[str, str], ...] = ()
-    kept: str = "emotion recall"
+    points: tuple[Point, ...]  # both figures of attacks that passed their self-test, the original among them if known
+    unsure: tuple[Point, ...] = ()  # drawn apart and never ranked
+    absent: tuple[tuple[str, str], ...] = ()  # release, reason
+    kept: str = "emotion recall"  # what the utility is called
 
     @property
     def original(self) -> Point | None:
@@ -61,9 +57,9 @@ class Panel:
     @property
     def baselines(self) -> tuple[float, float] | None:
         """From where to where the utility of what is not protected goes; None where it is the same for all releases."""
-        told = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
-        differ = self.kind != "recordings" and told and max(told) - min(told) >= _SAME
-        return (min(told), max(told)) if differ else None
+        values = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
+        differ = self.kind != "recordings" and values and max(values) - min(values) >= _SAME
+        return (min(values), max(values)) if differ else None
 
     @property
     def front(self) -> list[Point]:

@@ -54,11 +54,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run folder as the report sees it: the study's files by name, empty where one is absent.
-
-    ``trained`` is by model (``options``, ``result``), ``claims`` by release, where its card or training tells;
-    ``missing`` holds one sentence for each piece that is not there or could not be read.
-    """
+    """A run folder as the report sees it: the study's files by name, empty where one is absent."""
 
     root: Path
     results: tuple[Result, ...]
@@ -70,11 +66,11 @@ class RunRecord:
     versions: Mapping[str, Any]
     examples: Mapping[str, Any]
     reference: Sequence[Mapping[str, Any]]
-    trained: Mapping[str, Mapping[str, Any]]
-    claims: Mapping[str, Claim]
+    trained: Mapping[str, Mapping[str, Any]]  # by model: options, result
+    claims: Mapping[str, Claim]  # by release, where its card or training tells
     study: Mapping[str, Any]
     study_text: str
-    missing: tuple[str, ...]
+    missing: tuple[str, ...]  # a sentence for each piece that is not there or could not be read
 
     def release(self, name: str) -> Mapping[str, Any]:
         """Return the study's record of a release; empty where there is none."""

@@ -23,14 +23,14 @@ _SPECIFIED = tomllib.loads(words.text("tables.toml"))
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A release in a table; ``cells`` by key of the column, None where nothing was measured."""
+    """A release in a table."""
 
     release: str
     group: str
     method: str
     protocol: str
     leaky: bool
-    cells: Mapping[str, Result | None]
+    cells: Mapping[str, Result | None]  # by key of the column, None where nothing was measured
     claim: Claim
     broken: str
     standing: str

@@ -34,14 +34,7 @@ def kind_of(kind: str) -> Mapping[str, Any]:
 
 
 def measure(row: Result) -> str:
-    """Say what a row is a measure of.
-
-    Example:
-        >>> measure(Result(question="identify", method="voice_gmm", figure="top1", value=0.2))
-        'voice gmm: identified at first guess (top-1)'
-        >>> measure(Result(question="infer", method="attributes", figure="uar", subset="sex", value=0.8))
-        'attribute read, sex'
-    """
+    """Say what a row is a measure of, such as ``voice gmm: identified at first guess (top-1)``."""
     said = _MEASURES.get((row.method, row.figure))
     if said is None:
         said = ": ".join(filter(None, (method(row.method), FIGURES.get(row.figure, plain(row.figure)))))
@@ -74,12 +67,7 @@ def protocol(name: str) -> str:
 
 
 def label(release: str, kind: str) -> str:
-    r"""Shorten a release's name in a picture whose title says what was hidden.
-
-    Example:
-        >>> label("voice_mcadams", "recordings"), label("face_blur+voice_mcadams", "recordings")
-        ('mcadams', 'blur +\nmcadams')
-    """
+    """Shorten a release's name in a picture whose title says what was hidden."""
     parts = re.split(r"\s*\+\s*|__", release)
     if kind == "recordings":
         parts = [re.sub(r"^(voice|face|audio|video)_", "", part) for part in parts]
@@ -88,12 +76,7 @@ def label(release: str, kind: str) -> str:
 
 
 def number(value: float, *, percent: bool = False) -> str:
-    """Write a number short; missing is a dash.
-
-    Example:
-        >>> number(0.284, percent=True), number(0.284), number(float("nan"))
-        ('28 %', '0.28', '–')
-    """
+    """Write a number short, such as ``28 %`` or ``0.28``; missing is a dash."""
     if not math.isfinite(value):
         return "–"
     if percent:
@@ -120,7 +103,7 @@ def figure(row: Result | None) -> tuple[str, str]:
         return "–", ""
     percent = row.unit == "share" and row.figure in _PERCENT
     ends = interval(row.low, row.high, percent=percent) if math.isfinite(row.value) else ""
-    return share_like(row, row.value), ends
+    return number(row.value, percent=percent), ends
 
 
 def amount(value: Any) -> str:

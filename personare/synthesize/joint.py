@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 from personare.core.errors import OptionError
 from personare.core.options import Count, Delta, Epsilon, check_options
@@ -74,5 +75,5 @@ def _far(rows: Array, batch: Batch) -> Array:
     means = np.stack([rows[whose == i].mean(axis=0) for i in range(len(people))])
     spread = np.maximum(means.std(axis=0), 1e-6)
     distance = np.sqrt((((means - np.median(means, axis=0)) / spread) ** 2).mean(axis=1))
-    middle = np.median(distance)
-    return np.asarray(people[distance > middle + _FAR * 1.4826 * max(float(np.median(abs(distance - middle))), 1e-6)])
+    deviation = max(float(median_abs_deviation(distance, scale="normal")), 1e-6)
+    return np.asarray(people[distance > np.median(distance) + _FAR * deviation])
