@@ -70,11 +70,6 @@ class PublicMap:
             matrix = np.concatenate([_WEIGHT * np.sqrt(len(principal) / count) * discriminant, matrix], axis=1)
         return cls(center=center, spread=spread, matrix=matrix)
 
-    @classmethod
-    def fixed(cls, size: int) -> "PublicMap":
-        """Return the map of constants that is used where nobody is public: every number counts as it is."""
-        return cls(center=np.zeros(size), spread=np.ones(size), matrix=np.eye(size))
-
     def __call__(self, rows: Array) -> Array:
         """Return (N, D) float32 rows of length 1 for (N, K) descriptions."""
         return unit_rows(np.clip((rows - self.center) / self.spread, -_FAR, _FAR) @ self.matrix)
@@ -109,7 +104,8 @@ class PublicRows:
         for modality, values in train.arrays.items():
             mask = public.present[modality] if public and modality in public.arrays else np.zeros(0, dtype=bool)
             if public is None or not mask.any():
-                maps[modality] = PublicMap.fixed(describe_public(values[:1]).shape[1])
+                size = describe_public(values[:1]).shape[1]  # every number counts as it is
+                maps[modality] = PublicMap(center=np.zeros(size), spread=np.ones(size), matrix=np.eye(size))
                 continue
             people = public.take(mask)
             spectra = people.arrays[modality]
