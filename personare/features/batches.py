@@ -17,8 +17,6 @@ from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
 
 _T = TypeVar("_T")
-
-
 _PICTURE = 64  # side in pixels
 Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, Any]]]
 """Does the same work on each item, in any order and any process; yields its name and what came of it."""
@@ -48,16 +46,12 @@ def read_batch(
         label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
         modalities: Tracks to read; none: those of ``usual_tracks``.
         participants: Indexed by pseudonym; for labels that people have, not recordings.
-        frames: Steps of a signal or a spectrogram; shorter ones are filled with zeros at their end, longer ones cut.
-            None: as many as the longest one has.
+        frames: Steps of a signal or a spectrogram: shorter ones are filled with zeros at their end, longer ones cut.
         gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
             a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
             from other people, so that no private mean slips into anybody's row.
-        each: Who reads, for films take seconds each; None: this process.
+        each: Who reads, for films take seconds each.
         known: Tracks by recording and name that were read before, and are not read again.
-
-    Returns:
-        The batch (classes in alphabetical order) and what is not in it.
     """
     if gaps not in ("refuse", "indicate"):
         raise OptionError(f"gaps must be refuse or indicate, not {gaps!r}. Choose one of them.")

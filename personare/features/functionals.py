@@ -250,44 +250,40 @@ def _cycles(smooth: Array, pitch_hz: Array, first: int, last: int) -> Array:
 
 
 def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
-    """Return the shape of each frame's spectrum.
+    """Return the shape of each frame's spectrum, (T, 7).
 
-    Returns:
-        (T, 7): alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz,
-        centroid in Hz, first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
+    Alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz, centroid in Hz,
+    first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
     """
-    rows, at = [], 0
+    rows, at, step = [], 0, RATE_HZ / N_FFT
     frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
 
-    def between(values: Array, low: float, high: float) -> Array:
-        return np.asarray(values[:, (frequency >= low) & (frequency < high)])
+    def between(low: float, high: float) -> Array:
+        return np.flatnonzero((frequency >= low) & (frequency < high))
 
     def energy_db(power: Array, low: float, high: float) -> Array:
-        return np.asarray(10 * np.log10(between(power, low, high).sum(axis=1) + 1e-10))
+        return np.asarray(10 * np.log10(power[:, between(low, high)].sum(axis=1) + 1e-10))
 
     def tilt(level: Array, low: float, high: float) -> Array:
-        inside = frequency[(frequency >= low) & (frequency < high)]
+        inside = frequency[between(low, high)]
         khz = (inside - inside.mean()) / 1000
-        return np.asarray(between(level, low, high) @ khz / (khz @ khz))
-
-    def harmonics(level: Array, pitch_hz: Array) -> Array:
-        """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
-        pitch, near = np.nan_to_num(pitch_hz, nan=100.0), np.arange(-1, 2)
-        rows, step = np.arange(len(level))[:, None], RATE_HZ / N_FFT
-        first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
-        third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
-        return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)
+        return np.asarray(level[:, between(low, high)] @ khz / (khz @ khz))
 
     for power in power_spectra(samples):
         level = 10 * np.log10(power + 1e-10)
+        pitch, frames = pitch_hz[at : at + len(level)], np.arange(len(level))[:, None]
+        places = (np.rint(k * np.nan_to_num(pitch, nan=100.0) / step).astype(int)[:, None] for k in (1, 2))
+        first, second = (level[frames, place + np.arange(-1, 2)].max(axis=1) for place in places)
+        third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
         rows.append(
             np.column_stack([
                 energy_db(power, 50, 1000) - energy_db(power, 1000, 5000),
-                between(level, 0, 2000).max(axis=1) - between(level, 2000, 5000).max(axis=1),
+                level[:, between(0, 2000)].max(axis=1) - level[:, between(2000, 5000)].max(axis=1),
                 tilt(level, 0, 500),
                 tilt(level, 500, 1500),
                 power @ frequency / (power.sum(axis=1) + 1e-10),
-                harmonics(level, pitch_hz[at : at + len(level)]),
+                np.where(np.isfinite(pitch), first - second, np.nan),
+                np.where(np.isfinite(pitch), first - third, np.nan),
             ])
         )  # fmt: skip
         at += len(level)

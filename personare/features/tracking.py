@@ -47,11 +47,10 @@ def changed(gray: Array, other: Array) -> Array:
     padded = cv2.copyMakeBorder(cv2.add(other, (light, 0, 0, 0)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     height, width = gray.shape
     least = np.full_like(gray, 255)
-    for row in range(3):
-        for column in range(3):
-            moved = cv2.absdiff(gray, padded[row : row + height, column : column + width])
-            moved = np.minimum(moved, _MOST_LEVELS)  # the edge of what moves is thin, however bright
-            least = np.minimum(least, cv2.blur(moved, (_BLOCK, _BLOCK)))
+    for row, column in np.ndindex(3, 3):
+        moved = cv2.absdiff(gray, padded[row : row + height, column : column + width])
+        moved = np.minimum(moved, _MOST_LEVELS)  # the edge of what moves is thin, however bright
+        least = np.minimum(least, cv2.blur(moved, (_BLOCK, _BLOCK)))
     return (least > _CHANGE_LEVELS).astype(np.uint8)
 
 
@@ -69,13 +68,10 @@ def regions(mask: Array, scale: float, margin: float) -> Array:
 
 
 def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:
-    """Find, near a box, the face that another picture shows in another box.
+    """Find, near a box, the face that another picture shows in another box, both in pixels of the full picture.
 
-    Both boxes are in pixels of the full picture, of which the small gray ones are ``scale`` as large.
-
-    Returns:
-        Normalized correlation in [-1, 1] of the best place, and (2,) how far it is from the box, in full pixels. The
-        correlation is 0 where there is nothing to compare, and where the best place is at the rim of the search.
+    The small gray ones are ``scale`` as large. Returns the normalized correlation of the best place, and (2,) how far
+    it is from the box; 0 where there is nothing to compare, and where the best place is at the rim of the search.
     """
     template = _canonical(anchor, anchor_box * scale, 0)
     if template.std() < _FLAT_LEVELS:
@@ -113,8 +109,8 @@ def matches(one: Array, other: Array) -> list[tuple[int, int]]:
     cost = np.where((far < _MOVED) & (ratio < np.log(_RESIZED)), far + ratio, np.inf)
     pairs = []
     while np.isfinite(cost).any():
-        row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        pairs.append((int(row), int(column)))
+        row, column = divmod(int(np.argmin(cost)), cost.shape[1])
+        pairs.append((row, column))
         cost[row], cost[:, column] = np.inf, np.inf
     return pairs
 

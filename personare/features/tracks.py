@@ -7,6 +7,7 @@ and film. ``observe`` writes a recording's views into one file, of which its tra
 import gzip
 import io
 import json
+from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -27,20 +28,21 @@ from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
 from personare.features.face import square
-from personare.features.functionals import describe
+from personare.features.functionals import VIEWS, describe
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import read_picture
 
-VOICE_VIEWS = ("mfcc", "logmel", "functionals", "prosody", "waveform")
 FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
 
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
 _TABLES = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
-_KINDS: Final = {1: "table", 2: "spectrogram", 3: "picture"}
+_Kind = Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+_KINDS: Final[Mapping[int, _Kind]] = {1: "table", 2: "spectrogram", 3: "picture"}
 _MISSING = "_missing"
 _KEPT = ("Units", "SamplingFrequency")  # of a sidecar: nothing that a person could have put there
+_NO_BOXES = np.empty((0, 4))
 
 _PICTURES_HZ = 8.0
 _MOTION_HZ = 12.5
@@ -48,14 +50,11 @@ _LONGEST_S = 60.0  # of a longer recording the first minute is judged, so that m
 _SIZE = 64
 
 
-# What a file holds
-
-
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """What a file holds."""
 
-    kind: str  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
+    kind: _Kind  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
     values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
     columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
@@ -82,8 +81,7 @@ def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -
     if kind == "audio":
         return _sound(voice_views(path, ["logmel"])["logmel"])
     if kind == "video" and landmarker is not None:
-        nowhere = np.empty((0, 4))
-        return _film(face_views(path, ["blendshapes"], nowhere, landmarker=landmarker)["blendshapes"], path.name)
+        return _film(face_views(path, ["blendshapes"], _NO_BOXES, landmarker=landmarker)["blendshapes"], path.name)
     raise DataError(f"No array is made of {path.name}. Ask for other tracks.")
 
 
@@ -149,9 +147,6 @@ def _film(shapes: Array, name: str) -> Track:
     return Track(kind="table", values=np.concatenate(parts).astype(np.float32), columns=columns)
 
 
-# What a judge looks at
-
-
 def has_landmarker() -> bool:
     """Whether the face mesh can be read on this machine."""
     try:
@@ -163,8 +158,7 @@ def has_landmarker() -> bool:
 
 def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
     """Describe the sound of one recording, from the sound alone; shapes as ``functionals.describe`` gives them."""
-    first = next(iter(audio.blocks(path, block_s=_LONGEST_S)))
-    return describe(first, [name for name in names if name in VOICE_VIEWS])
+    return describe(next(audio.blocks(path, block_s=_LONGEST_S)), [name for name in names if name in VIEWS])
 
 
 class _SmallPictures:
@@ -208,7 +202,7 @@ def face_views(
     """
     small = _SmallPictures(path)
 
-    def watched() -> Iterator[Array]:
+    def passing() -> Iterator[Array]:
         for index, _, image in video.read(path):
             if index >= small.end:
                 return
@@ -216,114 +210,97 @@ def face_views(
             if index % small.motion_step == 0:
                 yield image
 
-    views: dict[str, Array] = {}
-    if landmarker is not None and {"blendshapes", "landmarks"} & set(names):
-        shapes, mesh = landmarker.measure(watched(), rate_hz=min(small.rate_hz, _MOTION_HZ))
-        views = {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
-    else:
-        for _ in watched():
-            pass
-    views |= small.views()
-    return {name: views[name] for name in names if name in views}
+    if landmarker is None or not {"blendshapes", "landmarks"} & set(names):
+        deque(passing(), maxlen=0)
+        return small.views()
+    shapes, mesh = landmarker.measure(passing(), rate_hz=min(small.rate_hz, _MOTION_HZ))
+    return small.views() | {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
 
 
 def _original_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, Array]:
     """Find the faces of an original, keep where they are in ``kept``, and describe its picture in the same pass."""
     small, mesh = _SmallPictures(path), has_landmarker()
 
-    def watched() -> Iterator[LocatedFrame]:
+    def passing() -> Iterator[LocatedFrame]:
         for frame in locate_live(video.read(path), mesh=mesh):
             small.look(frame.index, frame.image, frame.faces[0].box if frame.faces else None)  # largest first
             yield frame
 
-    there = Locations.of(watched())
-    there.save(kept)
-    views = small.views()
-    moving = [name for name in names if name in ("blendshapes", "landmarks")]
-    if mesh and moving and not len(there.frame):  # the landmarker may see whom the detector does not
+    locations = Locations.of(passing())
+    locations.save(kept)
+    if not mesh or not {"blendshapes", "landmarks"} & set(names):
+        return small.views()
+    if not len(locations.frame):  # the landmarker may see whom the detector does not
         with FaceLandmarker() as landmarker:
-            views |= face_views(path, moving, np.empty((0, 4)), landmarker=landmarker)
-    elif mesh and moving:
-        frames = np.arange(0, len(there.certain), small.motion_step)
-        shapes, landmarks = there.mesh(frames[frames < small.end])
-        views |= {"blendshapes": shapes, "landmarks": normalize_landmarks(landmarks)}
-    return {name: views[name] for name in names if name in views}
+            return face_views(path, names, _NO_BOXES, landmarker=landmarker)
+    shapes, landmarks = (
+        locations.largest(name, step=small.motion_step, end=small.end) for name in ("blendshapes", "landmarks")
+    )
+    return small.views() | {"blendshapes": shapes, "landmarks": normalize_landmarks(landmarks)}
 
 
 def observe(
     item: tuple[str, Mapping[str, Path]], *, folder: Path, views: Sequence[str], locations: Path, original: bool
 ) -> dict[str, Any]:
-    """Keep one recording's views as ``folder/<recording>.npz``; runs in a worker.
+    """Keep a recording's (its id, its files by track) views as ``folder/<recording>.npz``; runs in a worker.
 
-    Args:
-        item: Recording id and its files by track.
-        folder: Where the arrays go.
-        views: Names of those to keep.
-        locations: Folder of the originals' face locations, ``<recording>.npz``.
-        original: Whether these are originals, whose faces are searched; a release has them where its original has.
+    Faces are searched in an original and kept as ``locations/<recording>.npz``; a release has them where its original
+    has.
 
     Returns:
         ``views``: what was read; ``problems``: what was not, and why.
     """
     name, files = item
     faces = locations / f"{name}.npz"
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     problems: list[str] = []
     for track in [track for track in ("audio", "video") if track in files]:
         try:
             if track == "audio":
-                found |= voice_views(files[track], views)
+                arrays |= voice_views(files[track], views)
             elif original:
                 locations.mkdir(parents=True, exist_ok=True)
-                found |= _original_views(files[track], [v for v in views if v in FACE_VIEWS], faces)
+                arrays |= _original_views(files[track], views, faces)
             else:
-                boxes = Locations.load(faces).largest() if faces.exists() else np.empty((0, 4))
+                boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
                 with ExitStack() as stack:
                     landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
-                    found |= face_views(files[track], views, boxes, landmarker=landmarker)
+                    arrays |= face_views(files[track], views, boxes, landmarker=landmarker)
         except DataError as error:
             problems.append(f"{track}: {error}")
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / f"{name}.npz", **found)  # type: ignore[arg-type]
-    return {"views": sorted(found), "problems": problems}
+    arrays = {view: arrays[view] for view in views if view in arrays}
+    np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+    return {"views": sorted(arrays), "problems": problems}
 
 
 def observed_tracks(folder: Path) -> dict[str, dict[str, Track]]:
     """Return the tracks of sound and film by recording, as ``read_track`` would, of what was observed already."""
-    found: dict[str, dict[str, Track]] = {}
+    tracks: dict[str, dict[str, Track]] = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as views:
             if "logmel" in views.files:
-                found.setdefault(path.stem, {})["audio"] = _sound(views["logmel"])
+                tracks.setdefault(path.stem, {})["audio"] = _sound(views["logmel"])
             if "blendshapes" in views.files:
                 with suppress(DataError):  # no face is seen
-                    found.setdefault(path.stem, {})["video"] = _film(views["blendshapes"], path.stem)
-    return found
+                    tracks.setdefault(path.stem, {})["video"] = _film(views["blendshapes"], path.stem)
+    return tracks
 
 
-class _View(Mapping[str, Array]):
-    """One view of all recordings, read from disk when first asked for."""
+class _View(UserDict[str, Array]):
+    """One view of all recordings, read from disk when first looked at."""
 
     def __init__(self, folder: Path, names: Sequence[str], view: str) -> None:
         self._folder, self._names, self._view = folder, names, view
 
     @cached_property
-    def _arrays(self) -> dict[str, Array]:
-        found = {}
+    def data(self) -> dict[str, Array]:  # type: ignore[override]
+        arrays = {}
         for name in self._names:
-            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as arrays:
-                if self._view in arrays.files:
-                    found[name] = arrays[self._view]
-        return found
-
-    def __getitem__(self, name: str) -> Array:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
+            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as views:
+                if self._view in views.files:
+                    arrays[name] = views[self._view]
+        return arrays
 
 
 def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
@@ -331,14 +308,11 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
     return Batch.of(rows, {view: _View(folder, list(rows.index), view) for view in views})
 
 
-# Arrays as files
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrackForm:
     """What the files of a track have in common: their format, nothing of their content."""
 
-    kind: Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+    kind: _Kind
     suffix: str  # with its dot
     about: Mapping[str, Any] = field(default_factory=dict)  # rate and units
     whole: bool = False  # values are whole numbers 0 to 255
@@ -348,14 +322,14 @@ class TrackForm:
 
 def form_of(path: Path) -> TrackForm:
     """Return the form of a track, from one of its files."""
-    kind = track_of(path.name)
-    media = {
-        "audio": TrackForm(kind="sound", suffix=".wav"),
-        "video": TrackForm(kind="film", suffix=".mp4"),
-        "text": TrackForm(kind="text", suffix=".txt"),
+    media: dict[str, tuple[_Kind, str]] = {
+        "audio": ("sound", ".wav"),
+        "video": ("film", ".mp4"),
+        "text": ("text", ".txt"),
     }
-    if kind in media:
-        return media[kind]
+    if (recorded := track_of(path.name)) in media:
+        kind, suffix = media[recorded]
+        return TrackForm(kind=kind, suffix=suffix)
     track = read_track(path, picture=8, landmarker=None)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
@@ -367,8 +341,8 @@ def form_of(path: Path) -> TrackForm:
         if step > 1 and np.array_equal(rows, np.arange(0, len(values), step)):
             every[column] = step
     return TrackForm(
-        kind=track.kind,  # type: ignore[arg-type]
-        suffix=".tsv.gz" if kind == "physio" else ".npy",
+        kind=track.kind,
+        suffix=".tsv.gz" if recorded == "physio" else ".npy",
         about={key: value for key, value in _sidecar(path).items() if key in _KEPT},
         whole=values.dtype == np.uint8,
         every=every,

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -77,21 +76,21 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read(path: Path, *, threads: int = 0) -> Iterator[tuple[int, float, Array]]:
-    """Decode a video (or a still picture) one picture at a time, as a player shows it; 0 threads are all cores.
+def read(path: Path) -> Iterator[tuple[int, float, Array]]:
+    """Decode a video (or a still picture) one picture at a time, as a player shows it.
 
     **Guarantee**: What a player hides is not in the pictures: transparent and cropped pixels, other tracks, frames that
     an edit list cuts off. Transparency lies over black; of two fields none shows a second picture; HDR and wide
     gamuts are brought to sRGB.
 
     Yields:
-        Index from 0, time in seconds from the start of the file (never falling), uint8 RGB (height, width, 3). Every
-        picture has the size of the first. Where the file is broken, the frames before the fault have been yielded.
+        Index from 0, time in seconds from the start of the file (never falling), uint8 RGB (height, width, 3), all of
+        one size. Where the file is broken, the frames before the fault have been yielded.
     """
     if _is_picture(path):
         yield 0, 0.0, decoded(path)
         return
-    with _opened(path, threads) as (container, stream):
+    with _opened(path) as (container, stream):
         rate = _rate_hz(stream)
         start_s, last_s, index = begin_s(container), 0.0, 0
         convert, size, crop = VideoReformatter(), (0, 0), Crop()
@@ -115,15 +114,15 @@ def remarks(path: Path) -> list[str]:
         frame, crop = _first(path, container, stream)
         others = {kind: len(getattr(container.streams, kind)) for kind in ("video", "subtitles", "data", "attachments")}
         others["video"] -= 1
-        found = {
+        remarkable = {
             "can be transparent; it is shown over black": _is_transparent(frame),
             f"is cropped by {crop.left + crop.right}x{crop.top + crop.bottom} pixels, as its container says": any(crop),
             "is made of two fields (interlaced), which become one": frame.interlaced_frame,
             "is of high dynamic range or a wide gamut; its colors are brought to sRGB": _is_wide(frame),
         }
         left_out = [f"{count} {kind}" for kind, count in others.items() if count]
-        said = [f"The picture {what}." for what, is_so in found.items() if is_so]
-        return [*said, f"Further tracks are left out: {', '.join(left_out)}."] if left_out else said
+        sentences = [f"The picture {what}." for what, is_so in remarkable.items() if is_so]
+        return [*sentences, f"Further tracks are left out: {', '.join(left_out)}."] if left_out else sentences
 
 
 def check(path: Path) -> None:
@@ -152,7 +151,7 @@ def _is_picture(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
     if not path.is_file():
         raise DataError(f"{path.name} does not exist. Check the name.")
@@ -168,7 +167,7 @@ def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
                 raise DataError(f"{path.name} has sound but no picture that a player shows. Treat it as audio.")
             stream: Any = streams[0]
             stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_count = 0  # all cores
             yield container, stream
     except (av.FFmpegError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -276,21 +275,10 @@ def _turn(frame: Any) -> tuple[bool, int, int]:
 
 
 class VideoWriter:
-    """Write pictures, and optionally sound, as H.264 and AAC. Nothing of the source's metadata is carried over.
+    """Write pictures, and optionally sound, as H.264 and AAC; nothing of the source's metadata is carried over.
 
-    The file appears under its name only when it is complete: it is written beside it under a temporary name, which is
-    removed when the ``with`` block ends in an error. A width or height that is odd is made even by repeating the last
-    column or row, because H.264 in its playable form has no odd sizes; positions in the picture stay the same.
-
-    The path ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with VideoWriter(Path(folder) / "gray.mp4", width=64, height=48, rate_hz=25) as writer:
-        ...         writer.write(np.full((48, 64, 3), 128, np.uint8))
-        ...     (Path(folder) / "gray.mp4").stat().st_size > 0
-        True
+    The file appears only when it is complete, not when the ``with`` block ends in an error; its folder is made. An odd
+    width or height is made even by repeating the last column or row, for H.264 in its playable form has no odd sizes.
     """
 
     def __init__(
@@ -321,18 +309,15 @@ class VideoWriter:
             self._container.metadata["comment"] = note
         # else x264's fastest code gives other pictures of the same frames from one call to the next
         options = {"preset": preset, "crf": str(crf), "x264-params": "cpu-independent=1"}
-        stream = self._container.add_stream(
-            "libx264", rate=Fraction(rate_hz).limit_denominator(100_000), options=options
-        )
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, _TICKS)
-        stream.codec_context.thread_count = threads
-        stream.codec_context.color_range = ColorRange.MPEG
-        stream.codec_context.colorspace = _BT601
-        stream.codec_context.color_primaries = stream.codec_context.color_trc = _BT709
+        rate = Fraction(rate_hz).limit_denominator(100_000)
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        codec = self._stream.codec_context
+        codec.width, codec.height, codec.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        codec.time_base, codec.thread_count = Fraction(1, _TICKS), threads
+        codec.color_range, codec.colorspace = ColorRange.MPEG, _BT601
+        codec.color_primaries = codec.color_trc = _BT709
         if pixel_aspect != 1:
-            stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
-        self._stream = stream
+            codec.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
 
     def write_sound(self, signal: Signal) -> None:
         """Give the video its sound. Call it before the first ``write``: a container's tracks are fixed by then."""
@@ -342,10 +327,7 @@ class VideoWriter:
             self._sound = _Sound(self._container, signal)
 
     def write(self, image: Array, *, time_s: float | None = None) -> None:
-        """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last.
-
-        Uneven times are kept.
-        """
+        """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last."""
         if image.shape != self._shape or image.dtype != np.uint8:
             raise DataError(f"A picture must be uint8 {self._shape}, not {image.dtype} {image.shape}.")
         odd_rows, odd_columns = self._shape[0] % 2, self._shape[1] % 2
@@ -365,7 +347,7 @@ class VideoWriter:
         """Begin; the file is open already."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the file and give it its name, or remove it."""
         try:
             with self._faults():
@@ -389,8 +371,9 @@ class VideoWriter:
             yield
         except (OSError, av.FFmpegError, StopIteration) as error:
             reason = getattr(error, "strerror", None) or str(error) or "it came out incomplete"
-            fix = "Free some space, or choose a folder that can be written to."
-            raise DataError(f"{self._path} cannot be written ({reason}). {fix}") from error
+            raise DataError(
+                f"{self._path} cannot be written ({reason}). Free some space, or choose a folder that you may write."
+            ) from error
 
 
 class _Sound:

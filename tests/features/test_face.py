@@ -317,10 +317,9 @@ def test_a_face_that_outgrows_the_picture_is_not_counted_as_gone(fate):
     [
         {"every": 0},
         {"patience": -1},
-        {"threshold": 1.5},
         {"keep_threshold": 0.6},
         {"margin": -1},
-        {"short_side": 8},
+        {"threads": 0},
         {"smallest_face_px": 4},
     ],
 )
