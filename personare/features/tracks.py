@@ -5,7 +5,6 @@ and film. ``observe`` writes a recording's views into one file, of which its tra
 """
 
 import gzip
-import io
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,10 +68,13 @@ def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -
     52 facial expressions, and is not read without a landmarker.
     """
     name = path.name.lower()
-    if name.endswith(".npy"):
-        return _array(path)
-    if name.endswith(_TABLES):
-        return _rows(path)
+    try:
+        if name.endswith(".npy"):
+            return _array(path)
+        if name.endswith(_TABLES):
+            return _rows(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}. Get it again.") from error
     if name.endswith(PICTURES):
         return Track(kind="picture", values=read_picture(path, size=picture))
     kind = track_of(name)
@@ -98,13 +100,9 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _array(path: Path) -> Track:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"The array {path.name} cannot be read: {error}. Import it again.") from error
+    values, about = np.load(path, allow_pickle=False), _sidecar(path)
     if values.ndim not in _KINDS or not np.issubdtype(values.dtype, np.number):
         raise DataError(f"{path.name} must be numbers in 1 to 3 dimensions, not {values.dtype} in {values.ndim}.")
-    about = _sidecar(path)
     rate_hz = float(about.get("SamplingFrequency") or 0)
     kind = "signal" if values.ndim == 2 and rate_hz > 0 else _KINDS[values.ndim]
     if kind == "picture" and len(values) == 1:
@@ -115,14 +113,11 @@ def _array(path: Path) -> Track:
 def _rows(path: Path) -> Track:
     about = _sidecar(path)
     names = about.get("Columns")  # BIDS: a table of physiology has no header, its sidecar names the columns
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            sep = "," if ".csv" in path.name else "\t"
-            table = pd.read_csv(path, sep=sep, names=names, header=None if names else 0, na_values=["n/a"])
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"The table {path.name} cannot be read: {error}. Get it again.") from error
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        sep = "," if ".csv" in path.name else "\t"
+        table = pd.read_csv(path, sep=sep, names=names, header=None if names else 0, na_values=["n/a"])
     numbers = table.select_dtypes("number")
     if numbers.empty:
         raise DataError(f"The table {path.name} holds no numbers. Leave it out.")
@@ -181,7 +176,7 @@ class _SmallPictures:
             self._kept["faces112"].append(square(image, box, size=112))
 
     def views(self) -> dict[str, Array]:
-        """Return ``crops`` and ``frames`` (F, 64, 64, 3) at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
+        """Return ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
         faces = self._kept["faces112"]
         few = np.unique(np.linspace(0, max(len(faces) - 1, 0), 4).astype(int))
         self._kept["faces112"] = [faces[i] for i in few if faces]
@@ -193,12 +188,9 @@ def face_views(
 ) -> dict[str, Array]:
     """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
 
-    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. The mesh is read off the picture itself; without a
-    landmarker there are no ``blendshapes`` and ``landmarks``.
-
-    Returns:
-        Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
-        and ``landmarks`` (M, 478, 2) at about 12.5 a second, ``faces112`` (4, 112, 112, 3) uint8.
+    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. To ``crops``, ``frames`` and ``faces112`` come
+    ``blendshapes`` (M, 52) and ``landmarks`` (M, 478, 2) at about 12.5 a second, read off the picture itself, if there
+    is a landmarker.
     """
     small = _SmallPictures(path)
 
@@ -245,10 +237,7 @@ def observe(
     """Keep a recording's (its id, its files by track) views as ``folder/<recording>.npz``; runs in a worker.
 
     Faces are searched in an original and kept as ``locations/<recording>.npz``; a release has them where its original
-    has.
-
-    Returns:
-        ``views``: what was read; ``problems``: what was not, and why.
+    has. Returns ``views``: what was read; ``problems``: what was not, and why.
     """
     name, files = item
     faces = locations / f"{name}.npz"
@@ -322,14 +311,13 @@ class TrackForm:
 
 def form_of(path: Path) -> TrackForm:
     """Return the form of a track, from one of its files."""
-    media: dict[str, tuple[_Kind, str]] = {
-        "audio": ("sound", ".wav"),
-        "video": ("film", ".mp4"),
-        "text": ("text", ".txt"),
+    media = {
+        "audio": TrackForm(kind="sound", suffix=".wav"),
+        "video": TrackForm(kind="film", suffix=".mp4"),
+        "text": TrackForm(kind="text", suffix=".txt"),
     }
     if (recorded := track_of(path.name)) in media:
-        kind, suffix = media[recorded]
-        return TrackForm(kind=kind, suffix=suffix)
+        return media[recorded]
     track = read_track(path, picture=8, landmarker=None)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
@@ -371,16 +359,12 @@ def write_track(
     else:
         rows, names = _with_gaps(np.asarray(values, np.float32), columns, form)
         about |= {"Columns": list(names)} if names else {}
-        if form.suffix == ".tsv.gz":
-            text = io.StringIO()
-            pd.DataFrame(rows).to_csv(text, sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
-            content = gzip.compress(text.getvalue().encode(), mtime=0)
-        else:
-            buffer = io.BytesIO()
-            np.save(buffer, _levels(rows) if form.whole else rows)
-            content = buffer.getvalue()
-        with replacing(path) as part:
-            part.write_bytes(content)
+        with replacing(path) as part, part.open("wb") as file:
+            if form.suffix == ".tsv.gz":
+                text = pd.DataFrame(rows).to_csv(sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
+                file.write(gzip.compress(text.encode(), mtime=0))
+            else:
+                np.save(file, _levels(rows) if form.whole else rows)
     write_json(path.with_name(path.name.partition(".")[0] + ".json"), about)
 
 
@@ -390,13 +374,11 @@ def _with_gaps(values: Array, columns: tuple[str, ...], form: TrackForm) -> tupl
         for column, step in form.every.items():
             out[np.arange(len(out)) % step != 0, column] = np.nan
         return out, columns
-    if form.kind == "table":
-        if not columns:
-            return values, ()
+    if form.kind == "table" and columns:
         row = dict(zip(columns, values.tolist(), strict=True))
         names = tuple(name for name in columns if not name.endswith(_MISSING))
-        gaps = [row.get(f"{name}{_MISSING}", 0.0) > 0.5 for name in names]
-        return np.where(gaps, np.nan, values[[columns.index(name) for name in names]]).astype(np.float32), names
+        kept = [np.nan if row.get(f"{name}{_MISSING}", 0.0) > 0.5 else row[name] for name in names]
+        return np.array(kept, np.float32), names
     return values[0] if form.kind == "spectrogram" else values, ()  # (F, T)
 
 

@@ -6,9 +6,10 @@ list or in a track that is switched off is not there; two fields become one pict
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, Self
 
@@ -200,50 +201,40 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
 
 def _progressive(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
     """Pass frames on until one is made of two fields; from there on each is brought to one moment."""
-    graph: Any = None
-    first: Any = None
-    for frame in frames:
-        if graph is None and not frame.interlaced_frame:
-            yield frame
-            continue
-        if graph is None:
-            graph, first = av.filter.Graph(), frame
-            time_base = frame.time_base or stream.time_base
-            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
-            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-            graph.configure()
+    for first in frames:
+        if first.interlaced_frame:
+            break
+        yield first
+    else:
+        return
+    graph: Any = av.filter.Graph()
+    time_base = first.time_base or stream.time_base
+    source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=time_base)
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    for frame in chain([first], frames, [None]):
         graph.vpush(frame)
-        yield from _pulled(graph, first)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pulled(graph, first)
-
-
-def _pulled(graph: Any, like: Any) -> Iterator[Any]:
-    while True:
-        try:
-            frame = graph.vpull()
-        except (BlockingIOError, EOFError):
-            return
-        for name in ("colorspace", "color_range", "color_trc", "color_primaries"):
-            setattr(frame, name, getattr(like, name))
-        yield frame
+        with suppress(BlockingIOError, EOFError):  # it waits for the next field, or has given out all
+            while True:
+                whole = graph.vpull()
+                for name in ("colorspace", "color_range", "color_trc", "color_primaries"):
+                    setattr(whole, name, getattr(first, name))
+                yield whole
 
 
 def _rgb(convert: VideoReformatter, frame: Any, size: tuple[int, int]) -> Array:
     """Return a frame in the colors of a screen (sRGB), as it is stored: not yet cropped, nor turned."""
-    how: dict[str, Any] = {"width": size[0], "height": size[1]}
+    settings: dict[str, Any] = {"width": size[0], "height": size[1]}
     if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
         is_hd = frame.height >= _HD[0] or frame.width >= _HD[1]
-        how["src_colorspace"] = _BT2020 if _is_wide(frame) else Colorspace.ITU709 if is_hd else Colorspace.ITU601
-    if _is_wide(frame):
-        coded = convert.reformat(frame, format="rgb48le", **how).to_ndarray()
-        image = to_srgb(coded, frame.color_trc, frame.color_primaries)
-    else:
-        image = convert.reformat(frame, format="rgb24", **how).to_ndarray()
-    if _is_transparent(frame):
-        return over_black(image, convert.reformat(frame, format="rgba", **how).to_ndarray()[..., 3])
-    return image
+        settings["src_colorspace"] = _BT2020 if _is_wide(frame) else Colorspace.ITU709 if is_hd else Colorspace.ITU601
+
+    def pixels(form: str) -> Array:
+        return np.asarray(convert.reformat(frame, format=form, **settings).to_ndarray())
+
+    is_wide = _is_wide(frame)
+    image = to_srgb(pixels("rgb48le"), frame.color_trc, frame.color_primaries) if is_wide else pixels("rgb24")
+    return over_black(image, pixels("rgba")[..., 3]) if _is_transparent(frame) else image
 
 
 def _is_wide(frame: Any) -> bool:
