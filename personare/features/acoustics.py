@@ -114,9 +114,9 @@ def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     centred = frames - frames.mean(axis=1, keepdims=True)
     first, last = int(RATE_HZ / _HIGHEST_HZ), int(RATE_HZ / _LOWEST_HZ) + 1
     window = get_window("hann", _PITCH_WINDOW).astype(np.float32)
-    own = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: last + 2]
+    taper = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: last + 2]
     raw = irfft(np.abs(rfft(centred * window, N_FFT)) ** 2, N_FFT)[:, : last + 2]
-    shape = np.asarray(raw / (raw[:, :1] + 1e-9) / (own / own[0]), np.float32)  # (T, lags) autocorrelation
+    shape = np.asarray(raw / (raw[:, :1] + 1e-9) / (taper / taper[0]), np.float32)  # (T, lags) autocorrelation
     inside = shape[:, first : last + 1]
     peaks = (inside > shape[:, first - 1 : last]) & (inside >= shape[:, first + 1 : last + 2]) & (inside > 0.2)
     lags = np.arange(first, last + 1)
@@ -189,23 +189,19 @@ def formants(samples: Array, voiced: Array) -> tuple[Array, Array]:
     size = 250
     frames = framed(low, size, hop=_FORMANT_RATE_HZ * HOP // RATE_HZ)
     window = get_window("hann", size).astype(np.float32)
-    rows = np.flatnonzero(voiced[: len(frames)])
-    parts = [_resonances(frames[rows[at : at + _CHUNK]] * window) for at in range(0, max(1, len(rows)), _CHUNK)]
-    return np.concatenate([frequency for frequency, _ in parts]), np.concatenate([width for _, width in parts])
-
-
-def _resonances(frames: Array) -> tuple[Array, Array]:
-    if len(frames) == 0:
-        return np.full((0, 3), np.nan), np.full((0, 3), np.nan)
-    poly = linear_prediction(frames, _FORMANT_ORDER, floor=1e-4)
-    companion = np.zeros((len(poly), _FORMANT_ORDER, _FORMANT_ORDER))
-    companion[:, 0] = -poly[:, 1:]
-    below = np.arange(1, _FORMANT_ORDER)
-    companion[:, below, below - 1] = 1
-    roots = np.linalg.eigvals(companion)
-    frequency = np.angle(roots) * _FORMANT_RATE_HZ / (2 * np.pi)
-    bandwidth = -np.log(np.maximum(np.abs(roots), 1e-6)) * _FORMANT_RATE_HZ / np.pi
-    frequency = np.where((frequency > 150) & (frequency < 4800) & (bandwidth < 700), frequency, np.nan)
-    order = np.argsort(frequency, axis=1)[:, :3]  # NaN sorts last
-    picked = np.take_along_axis(frequency, order, axis=1)
-    return picked, np.where(np.isnan(picked), np.nan, np.take_along_axis(bandwidth, order, axis=1))
+    rows, parts = np.flatnonzero(voiced[: len(frames)]), []
+    for at in range(0, max(1, len(rows)), _CHUNK):
+        poly = linear_prediction(frames[rows[at : at + _CHUNK]] * window, _FORMANT_ORDER, floor=1e-4)
+        companion = np.zeros((len(poly), _FORMANT_ORDER, _FORMANT_ORDER))
+        companion[:, 0] = -poly[:, 1:]
+        below = np.arange(1, _FORMANT_ORDER)
+        companion[:, below, below - 1] = 1
+        roots = np.linalg.eigvals(companion)
+        frequency = np.angle(roots) * _FORMANT_RATE_HZ / (2 * np.pi)
+        bandwidth = -np.log(np.maximum(np.abs(roots), 1e-6)) * _FORMANT_RATE_HZ / np.pi
+        resonant = (frequency > 150) & (frequency < 4800) & (bandwidth < 700)
+        both = np.where(resonant, [frequency, bandwidth], np.nan)  # (2, T', order)
+        order = np.argsort(both[0], axis=1)[:, :3]  # NaN sorts last
+        parts.append(np.take_along_axis(both, order[None], axis=2))
+    frequency, bandwidth = np.concatenate(parts, axis=1)
+    return frequency, bandwidth

@@ -97,7 +97,7 @@ def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs 
 class _Repairs:
     """What had to be mended while a file was decoded."""
 
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     gaps: list[tuple[float, float]] = field(default_factory=list)  # (where, how long), seconds
     damaged_samples: int = 0
     damaged_packets: int = 0
@@ -156,7 +156,7 @@ def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
             pieces = _pieces(container, container.streams[track.index], _Repairs())
             if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
                 if track is not tracks[0]:
-                    repairs.said.append(
+                    repairs.notes.append(
                         f"The sound track that plays first is silent: another one (stream {track.index}) is used."
                     )
                 return track
@@ -169,7 +169,7 @@ def _pieces(container: Any, stream: Any, repairs: _Repairs) -> Iterator[tuple[Ar
     surround = layout.nb_channels > 2 and any(channel.name == "FL" for channel in layout.channels)
     resampler = av.AudioResampler(format="flt", layout="stereo" if surround else None, rate=rate)
     if surround:
-        repairs.said.append(
+        repairs.notes.append(
             f"The sound has {layout.nb_channels} channels ({layout.name}): mixed to stereo, as loud as before."
         )
     begin, done = Fraction(begin_s(container)), 0
@@ -218,31 +218,31 @@ def remarks(path: Path) -> list[str]:
     Sound that cannot be read at all is an error.
     """
     repairs, length_s, loudest = _heard(path)
-    said, announced_s, header = list(repairs.said), _announced_s(path), wav_header(path)
+    notes, announced_s, header = list(repairs.notes), _announced_s(path), wav_header(path)
     late_s = sum(long_s for at_s, long_s in repairs.gaps if at_s == 0)
     pauses = [(at_s, long_s) for at_s, long_s in repairs.gaps if at_s > 0]
     if late_s > _JITTER_S:
-        said.append(f"The sound starts {late_s:.2f} s late: silence is put before it, so that it stays in time.")
+        notes.append(f"The sound starts {late_s:.2f} s late: silence is put before it, so that it stays in time.")
     if pauses:
-        said.append(
+        notes.append(
             f"The sound pauses {len(pauses)} times, {sum(long_s for _, long_s in pauses):.2f} s in all, first at "
             f"{pauses[0][0]:.2f} s: silence is put there, so that it stays in time."
         )
     if repairs.damaged_samples:
-        said.append(f"{repairs.damaged_samples} samples of the sound are no numbers: silenced.")
+        notes.append(f"{repairs.damaged_samples} samples of the sound are no numbers: silenced.")
     if repairs.damaged_packets:
-        said.append(f"{repairs.damaged_packets} pieces of the sound are damaged: silenced or left out.")
+        notes.append(f"{repairs.damaged_packets} pieces of the sound are damaged: silenced or left out.")
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
     if longer or (header and header.is_too_small):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
-        said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
+        notes.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
     if loudest > _OVER:
-        said.append(
+        notes.append(
             f"The sound peaks at {loudest:.4g} times full scale: all of it is turned down by "
             f"{20 * np.log10(loudest):.1f} dB, so that nothing is cut off."
         )
     shortfall = _shortfall(path, length_s)
-    return [*said, f"The sound {shortfall}"] if shortfall else said
+    return [*notes, f"The sound {shortfall}"] if shortfall else notes
 
 
 def _heard(path: Path) -> tuple[_Repairs, float, float]:

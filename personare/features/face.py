@@ -100,7 +100,7 @@ class FaceLocator:
     _tracks: list[_Track] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _looks: int = field(default=0, init=False)
-    _known: Array | None = field(default=None, init=False)  # what each place looked like when last looked at closely
+    _reference: Array | None = field(default=None, init=False)  # each place when last looked at closely
 
     def __post_init__(self) -> None:
         check_options(self, keep_threshold=(0.01, _NEW), smallest_face_px=SURE_PX // 2, margin=(0, 2))
@@ -110,8 +110,7 @@ class FaceLocator:
         search = replace(self)  # each film has one of its own
         position = last_look = -1
         for position, frame in enumerate(frames):
-            gray = tracking.small_gray(frame[2], self.smallest_face_px)
-            coarse = tracking.coarse(gray, self.smallest_face_px * gray.shape[1] / frame[2].shape[1])
+            gray, coarse = tracking.small_grays(frame[2], self.smallest_face_px)
             search._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
             if position % self.every == 0:
                 search._advance(last_look, position)
@@ -144,11 +143,11 @@ class FaceLocator:
         if self._looks % _WIDE_EVERY == 0:
             self._look_close(held, held.rectangle[None])
         self._looks += 1
-        if self._known is None or held.whole:
-            self._known = held.coarse.copy()
+        if self._reference is None or held.whole:
+            self._reference = held.coarse.copy()
         else:
-            new = tracking.changed(held.coarse, self._known) > 0
-            self._known[new] = held.coarse[new]
+            new = tracking.changed(held.coarse, self._reference) > 0
+            self._reference[new] = held.coarse[new]
         if start < 0:
             self._link(end, {})
         else:
@@ -159,8 +158,8 @@ class FaceLocator:
         if held.looked is None:
             held.looked = (self.near or self._near)(held.frame[2], self.keep_threshold)
             unknown = np.ones_like(held.coarse)
-            if self._known is not None:  # what is known, and a face that will be covered, is not looked at again
-                changed = tracking.changed(held.coarse, self._known)
+            if self._reference is not None:  # what is known, and a face that will be covered, is not looked at again
+                changed = tracking.changed(held.coarse, self._reference)
                 unknown = self._without(changed, _strong(held.looked), held)
             self._look_close(held, self._regions(held, unknown))
         return held.looked
@@ -308,8 +307,8 @@ class FaceLocator:
         for step in range(max(1, min(self._held) - track.frame), gap):
             held = self._held[track.frame + step]
             guess = (1 - step / gap) * track.box + step / gap * box
-            known = held.faces.get(track.number)
-            held.show(track, path[step - 1] if path else guess if known is None else tracking.union(known.box, guess))
+            face = held.faces.get(track.number)
+            held.show(track, path[step - 1] if path else guess if face is None else tracking.union(face.box, guess))
         track.frame, track.box, track.place = end, box, box
         track.usual += (1 - math.exp(-gap / _USUAL_FRAMES)) * (_size(box) - track.usual)
         if not self._filling(track):

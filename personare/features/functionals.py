@@ -27,7 +27,7 @@ from personare.features.acoustics import (
     slopes,
     track_pitch,
 )
-from personare.features.audio import mono, resample
+from personare.features.resynthesis import samples_of
 
 _FRAMES_A_SECOND = RATE_HZ / HOP
 _CEPSTRA = 12
@@ -269,5 +269,5 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
         raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")
     if len(signal.values) == 0:
         raise DataError("A sound without samples cannot be described. Leave the recording out.")
-    samples = resample(mono(signal), RATE_HZ).values[:, 0]
+    samples = samples_of(signal)
     return {view: VIEWS[view](samples) for view in views}

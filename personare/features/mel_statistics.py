@@ -73,7 +73,7 @@ def _activity(x: Array) -> tuple[Array, Array, Array]:
     heard = x.max(axis=1) > 0
     high = np.quantile(np.where(heard, level, 0), 0.98, axis=1, keepdims=True)
     # the level of the noise: the lowest tenth of what is no padding
-    low = np.array([np.quantile(one[:, own], 0.1) if own.any() else 0 for one, own in zip(x, heard, strict=True)])
+    low = np.array([np.quantile(one[:, at], 0.1) if at.any() else 0 for one, at in zip(x, heard, strict=True)])
     low = low[:, None]
     spoken = np.clip((level - low - 0.35 * (high - low)) / (0.3 * (high - low) + 1e-6), 0, 1)
     return level, heard, spoken * heard

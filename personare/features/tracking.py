@@ -15,21 +15,15 @@ _FLAT_LEVELS = 2.0
 _MOVED, _RESIZED = 0.7, 1.7
 
 
-def small_gray(image: Array, smallest_px: float) -> Array:
-    """Return a gray copy in which a face of ``smallest_px`` has 4 pixels; its shorter side has about 144 or more."""
+def small_grays(image: Array, smallest_px: float) -> tuple[Array, Array]:
+    """Return two gray copies in which a face of ``smallest_px`` has 4 pixels; a side of the first has 144 or more."""
     height, width = image.shape[:2]
     scale = min(1.0, max(_SHORT_SIDE / min(height, width), _BLOCK / smallest_px))
     small = shrink(image, (max(_BLOCK * 2, round(width * scale)), max(_BLOCK * 2, round(height * scale))))
-    gray: Array = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    return gray
-
-
-def coarse(gray: Array, smallest: float) -> Array:
-    """Return a smaller copy of a small gray picture, in which a face of ``smallest`` of its pixels has 4 pixels."""
-    scale = min(1.0, _BLOCK / smallest)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, _BLOCK / (smallest_px * gray.shape[1] / width))
     size = (max(_BLOCK, round(gray.shape[1] * scale)), max(_BLOCK, round(gray.shape[0] * scale)))
-    small: Array = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    return small
+    return gray, cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
 
 
 def cut(one: Array, other: Array) -> bool:

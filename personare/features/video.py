@@ -5,7 +5,7 @@ list or in a track that is switched off is not there; two fields become one pict
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -292,7 +292,7 @@ class VideoWriter:
         self._path, self._shape = path, (height, width, 3)
         self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._step, self._frames, self._last = _TICKS / rate_hz, 0, -1
-        self._sound: _Sound | None = None
+        self._sound: Callable[[float], None] | None = None
         with self._faults():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(f"file:{self._temporary}", "w", format=_CONTAINERS[path.suffix.lower()])
@@ -315,7 +315,7 @@ class VideoWriter:
         if self._frames or self._sound is not None:
             raise OptionError("Sound must be given once, before the first picture. Call write_sound first.")
         if len(signal.values):
-            self._sound = _Sound(self._container, signal)
+            self._sound = _sound_track(self._container, signal)
 
     def write(self, image: Array, *, time_s: float | None = None) -> None:
         """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last."""
@@ -331,7 +331,7 @@ class VideoWriter:
         frame.pts, frame.time_base, frame.duration = self._last, Fraction(1, _TICKS), round(self._step)
         with self._faults():
             if self._sound is not None:
-                self._sound.write(until_s=self._last / _TICKS + _AHEAD_S)
+                self._sound(self._last / _TICKS + _AHEAD_S)
             self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
@@ -344,7 +344,7 @@ class VideoWriter:
             with self._faults():
                 if kind is None and self._frames:
                     if self._sound is not None:
-                        self._sound.write(until_s=float("inf"))
+                        self._sound(float("inf"))
                     self._container.mux(self._stream.encode())
                 self._container.close()
                 if kind is None and not self._frames:
@@ -367,31 +367,28 @@ class VideoWriter:
             ) from error
 
 
-class _Sound:
-    """The sound track of a file being written, encoded piece by piece as the picture goes on."""
+def _sound_track(container: Any, signal: Signal) -> Callable[[float], None]:
+    """Add a sound track; what is returned encodes it up to a time in seconds, and flushes it once that is its end."""
+    values = signal.values if signal.values.shape[1] <= 2 else downmix(signal.values)
+    layout, rate_hz = ("mono", "stereo")[values.shape[1] - 1], round(signal.rate_hz)
+    written_hz = next((rate for rate in _AAC_RATES_HZ if rate >= rate_hz), _AAC_RATES_HZ[-1])
+    stream = container.add_stream("aac", rate=written_hz, layout=layout)
+    stream.bit_rate = 96_000 * values.shape[1]
+    convert = av.AudioResampler(format="fltp", layout=layout, rate=written_hz, frame_size=_AAC_BLOCK)
+    done = 0
 
-    def __init__(self, container: Any, signal: Signal) -> None:
-        channels = signal.values.shape[1]
-        self._layout = "stereo" if channels == 2 else "mono"
-        self._values = signal.values if channels <= 2 else downmix(signal.values)
-        self._rate, self._start_s, self._done = round(signal.rate_hz), signal.start_s, 0
-        rate = next((r for r in _AAC_RATES_HZ if r >= self._rate), _AAC_RATES_HZ[-1])
-        self._container = container
-        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
-        self._stream.bit_rate = 96_000 * self._values.shape[1]
-        self._convert = av.AudioResampler(format="fltp", layout=self._layout, rate=rate, frame_size=_AAC_BLOCK)
-
-    def write(self, until_s: float) -> None:
-        """Encode up to a time; once it is past the end, flush the encoder."""
-        total = len(self._values)
-        while self._done < total and self._start_s + self._done / self._rate < until_s:
-            block = np.ascontiguousarray(self._values[self._done : self._done + self._rate].T, dtype=np.float32)
-            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=self._layout)
-            frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
-            frame.pts = round(self._start_s * self._rate) + self._done
-            self._done += block.shape[1]
-            ready: list[Any] = list(self._convert.resample(frame))
-            if self._done >= total:
-                ready += [*self._convert.resample(None), None]
+    def encode(until_s: float) -> None:
+        nonlocal done
+        while done < len(values) and signal.start_s + done / rate_hz < until_s:
+            block = np.ascontiguousarray(values[done : done + rate_hz].T, dtype=np.float32)
+            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=layout)
+            frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
+            frame.pts = round(signal.start_s * rate_hz) + done
+            done += block.shape[1]
+            ready: list[Any] = list(convert.resample(frame))
+            if done >= len(values):
+                ready += [*convert.resample(None), None]
             for part in ready:
-                self._container.mux(self._stream.encode(part))
+                container.mux(stream.encode(part))
+
+    return encode

@@ -82,8 +82,8 @@ def mel_of(samples: Array, bands: int) -> Array:
 
 def _kind(mel: Array) -> _Mel:
     if mel.ndim != 2 or len(mel) not in _KINDS:
-        known = " or ".join(map(str, _KINDS))
-        raise DataError(f"A spectrogram to be heard must have {known} bands by frames, not the shape {mel.shape}.")
+        kinds = " or ".join(map(str, _KINDS))
+        raise DataError(f"A spectrogram to be heard must have {kinds} bands by frames, not the shape {mel.shape}.")
     if not np.isfinite(mel).all():
         raise DataError("A spectrogram to be heard must hold numbers only. Replace what is missing or infinite.")
     return _KINDS[len(mel)]
