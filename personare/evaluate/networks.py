@@ -29,8 +29,8 @@ class Perceptron:
         with seeded(rng):
             table = TableMlp(features=rows.shape[1], width=self.width, dropout=0.3)
             net = nn.Sequential(table, nn.Linear(self.width, len(classes)))
-            table.center.copy_(rows.mean(dim=0))
-            table.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
+            table.scaling.center.copy_(rows.mean(dim=0))
+            table.scaling.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
 
             def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
                 chosen = torch.from_numpy(rng.integers(len(rows), size=64))

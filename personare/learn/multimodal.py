@@ -202,6 +202,6 @@ class Network(SavedNetwork):
         for encoder, x, present in zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True):
             if isinstance(encoder, (TableMlp, SignalCnn)) and present.any():
                 features = x[present].flatten(end_dim=-2)  # (rows, features)
-                encoder.center.copy_(features.mean(dim=0))
                 spread = features.std(dim=0, correction=0)
-                encoder.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
+                encoder.scaling.center.copy_(features.mean(dim=0))
+                encoder.scaling.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))

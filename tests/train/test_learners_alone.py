@@ -222,10 +222,10 @@ def test_learns_well_above_chance_under_privacy(learner):
 def test_scaling_under_privacy_is_not_that_of_private_people():
     options = {"epochs": 1, "width": 8, "epsilon": 1.0, "delta": 1e-3}
     alone = state_of(fit(Pamrl(**options)))[0]
-    assert not alone["net.encoders.0.center"].any()
+    assert not alone["net.encoders.0.scaling.center"].any()
     public = recordings(2, 10)
     told = state_of(fit(Pamrl(**options), public=public))[0]
-    assert told["net.encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
+    assert told["net.encoders.0.scaling.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"alpha": 2.0}, {"uncertainty": "fixed"}, {"epochs": 0}, {"learning_rate": 0.0}])
