@@ -11,13 +11,10 @@ from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
-from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
+from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
-from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
-
-_VIEW = "seen"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,27 +49,28 @@ class ModelAttributes:
             table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
             rng: Folds, bootstrap.
         """
+
+        def read(values: Array, what: str, attribute: str, seed: int) -> Result:
+            if len(values) != len(table) or values.ndim != 2:
+                raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
+            shown = Batch.of(table, {what: dict(zip(table.index, values.astype(float), strict=True))})
+            rows = attribute_rows(
+                shown,
+                shown,
+                attribute,
+                {what: Kernel()},
+                method=f"model_attributes_{what}",
+                folds=self.folds,
+                fewest=self.fewest,
+                rng=np.random.default_rng(seed),  # the same folds before and after the model
+            )
+            return replace(rows[-1], kind="model")
+
         rows: list[Result] = []
-        for name in ("sex", "age"):
-            seed = int(rng.integers(2**31))  # the same folds before and after the model
-            before = self._read(raw, table, "raw", name, np.random.default_rng(seed))
+        for attribute in ("sex", "age"):
+            seed = int(rng.integers(2**31))
+            before = read(raw, "raw", attribute, seed)
             for what, values in seen.items():
-                after = self._read(values, table, what, name, np.random.default_rng(seed))
+                after = read(values, what, attribute, seed)
                 rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
         return rows
-
-    def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
-        method = f"model_attributes_{what}"
-        if len(values) != len(table) or values.ndim != 2:
-            raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-        try:
-            known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
-            shown = Batch.of(known, {_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
-            question = Task(view=_VIEW, label="attribute", folds=self.folds)
-            reading = read_view(shown, shown, question, Kernel(), rng=rng)[0]
-        except DataError as error:
-            return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
-        found = measure_reading(reading, method, modality="", rng=rng)[0]
-        return replace(
-            found, kind="model", question="infer", subset=name, attacker="semi_informed", better="lower", detail={}
-        )

@@ -56,14 +56,13 @@ class ModelIdentity:
             raise DataError(
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
-        halves, attacker = [(enroll, test), (test, enroll)], Kernel()
-        learn = partial(attacker.enroll, rng=rng)
+        halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
         row = Result(kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan)
         before = name_rows(row, raw, table, halves, learn, figures=_FIGURES, rng=rng)
         rows: list[Result] = []
         for what, values in seen.items():
             row = replace(row, method=f"model_identity_{what}")
-            own = name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
-            raws = [replace(b, method=row.method) for b in before]
-            rows += marked([replace(r, baseline=b.value) for r, b in zip(own, raws, strict=True)], raws)
+            after = name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
+            after = [replace(r, baseline=b.value) for r, b in zip(after, before, strict=True)]
+            rows += marked(after, [replace(b, method=row.method) for b in before])
         return rows
