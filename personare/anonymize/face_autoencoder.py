@@ -1,7 +1,7 @@
 """Rebuilds each face by an autoencoder that only knows other people; a known weak method, kept for comparison."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 import cv2
@@ -10,7 +10,6 @@ import torch
 
 from personare.core.errors import DataError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
-from personare.core.protocols import FaceAnonymizer
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.face import square
 from personare.features.patching import disc_over
@@ -57,6 +56,11 @@ class FaceAutoencoder:
     def _network(self, draw: torch.Generator) -> Autoencoder:
         return fresh(size=self.size, channels=3 if self.color == "rgb" else 1, latent=self.latent, draw=draw)
 
+    @property
+    def damage(self) -> Damage:
+        """What is done to a face before it is encoded."""
+        return Damage(mask=self.mask, noise=self.noise)
+
     def cut(self, image: Array, face: Face) -> Array:
         """Return (size, size, channels): the square around a face and its surroundings."""
         picture = square(image, disc_over(face.box, enlarge=self.enlarge).square, size=self.size)
@@ -64,24 +68,15 @@ class FaceAutoencoder:
 
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
-    ) -> FaceAnonymizer:
+    ) -> "FittedFaceAutoencoder":
         """Train the network on faces of other people than those it will hide."""
         crops = self._crops(background, rng)
-        draw, damage = _draw(rng), Damage(mask=self.mask, noise=self.noise)
+        draw = _draw(rng)
         network = self._network(draw)
         plan = TrainingPlan(steps=self.steps, batch=self.batch, learning_rate=self.learning_rate)
-        train_autoencoder(network, crops, damage=damage, plan=plan, draw=draw)
+        train_autoencoder(network, crops, damage=self.damage, plan=plan, draw=draw)
 
-        def rebuilt(frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
-            draw = _draw(rng)
-            for frame in frames:
-                shown = frame.image.copy() if self.background == "keep" else np.full_like(frame.image, _GROUND)
-                for face in frame.faces:
-                    made = reconstruct(network, self.cut(frame.image, face)[None], damage=damage, draw=draw)[0]
-                    disc_over(face.box, enlarge=self.enlarge).put(shown, np.broadcast_to(made, (*made.shape[:2], 3)))
-                yield shown
-
-        return rebuilt
+        return FittedFaceAutoencoder(method=self, network=network)
 
     def _crops(self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], rng: np.random.Generator) -> Array:
         """Return (N, size, size, C): a fair sample of all faces shown, in memory of ``most_crops`` alone."""
@@ -102,6 +97,25 @@ class FaceAutoencoder:
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Refuse: a network that has learned nothing cannot rebuild a face."""
         raise DataError("face_autoencoder must be fitted on other people first: call fit, or give --background COHORT.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittedFaceAutoencoder:
+    """A ``FaceAutoencoder`` with a trained network."""
+
+    method: FaceAutoencoder
+    network: Autoencoder = field(repr=False)
+
+    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+        """Yield a uint8 RGB picture (height, width, 3) for every frame."""
+        method, draw = self.method, _draw(rng)
+        for frame in frames:
+            shown = frame.image.copy() if method.background == "keep" else np.full_like(frame.image, _GROUND)
+            for face in frame.faces:
+                cut = method.cut(frame.image, face)[None]
+                made = reconstruct(self.network, cut, damage=method.damage, draw=draw)[0]
+                disc_over(face.box, enlarge=method.enlarge).put(shown, np.broadcast_to(made, (*made.shape[:2], 3)))
+            yield shown
 
 
 def _draw(rng: np.random.Generator) -> torch.Generator:

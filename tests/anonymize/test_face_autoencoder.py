@@ -4,6 +4,7 @@ import pytest
 from personare.anonymize.face_autoencoder import FaceAutoencoder
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
+from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Face, LocatedFrame
 
 BOX = np.array([30.0, 20.0, 70.0, 75.0])
@@ -67,6 +68,18 @@ def test_same_seed_same_release(fitted):
     once, again, other = (shown(fitted, clip(6), seed=s) for s in (1, 1, 2))
     assert np.array_equal(once, again)
     assert not np.array_equal(once, other)
+
+
+def test_saved_and_loaded_it_does_the_same(fitted, tmp_path):
+    save_weights(tmp_path / "face.safetensors", *state_of(fitted))
+    loaded = restored(FaceAutoencoder(), *load_weights(tmp_path / "face.safetensors"))
+    assert loaded.method == fitted.method
+    assert np.array_equal(shown(loaded, clip(6)), shown(fitted, clip(6)))
+
+
+def test_another_file_is_refused():
+    with pytest.raises(DataError, match="not the state of what FaceAutoencoder fits"):
+        restored(FaceAutoencoder(), {}, {"a": "1"})
 
 
 def test_it_refuses_before_it_was_fitted_and_without_faces():
