@@ -1,15 +1,12 @@
 """Reads sex and age from what a model makes of a recording: its inner representation, or just its answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from personare.core.errors import DataError
 from personare.core.options import check_options
-from personare.core.types import Array, Batch, Result
+from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
@@ -37,40 +34,20 @@ class ModelAttributes:
     def __post_init__(self) -> None:
         check_options(self, folds=2, fewest=1)
 
-    def __call__(
-        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
-    ) -> list[Result]:
-        """Measure the recall of sex and age as ``model_attributes_<what>``.
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure the recall of sex and age of each track that the model shows, as ``model_attributes_<track>``."""
 
-        Args:
-            seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
-                ``answers`` (probabilities).
-            raw: (N, D) numbers that describe the recordings before the model: the baseline.
-            table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
-            rng: Folds, bootstrap.
-        """
-
-        def read(values: Array, what: str, attribute: str, seed: int) -> Result:
-            if len(values) != len(table) or values.ndim != 2:
-                raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-            shown = Batch.of(table, {what: dict(zip(table.index, values.astype(float), strict=True))})
-            rows = attribute_rows(
-                shown,
-                shown,
-                attribute,
-                {what: Kernel()},
-                method=f"model_attributes_{what}",
-                folds=self.folds,
-                fewest=self.fewest,
-                rng=np.random.default_rng(seed),  # the same folds before and after the model
-            )
+        def read(batch: Batch, track: str, attribute: str, seed: int) -> Result:
+            method, same = f"model_attributes_{track}", np.random.default_rng(seed)  # folds before and after the model
+            options = {"folds": self.folds, "fewest": self.fewest}
+            rows = attribute_rows(batch, batch, attribute, {track: Kernel()}, method=method, **options, rng=same)
             return replace(rows[-1], kind="model")
 
         rows: list[Result] = []
         for attribute in ("sex", "age"):
             seed = int(rng.integers(2**31))
-            before = read(raw, "raw", attribute, seed)
-            for what, values in seen.items():
-                after = read(values, what, attribute, seed)
+            before = read(original, "raw", attribute, seed)
+            for track in released.arrays:
+                after = read(released, track, attribute, seed)
                 rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
         return rows
