@@ -1,7 +1,7 @@
 """What the page shows of each release, of its attacks and of all tasks, ready for the template."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any
@@ -75,9 +75,13 @@ def about(name: str, kind: str = "") -> Method | None:
     return next((_methods(folder)[name] for folder in folders if name in _methods(folder)), None)
 
 
-def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (method, source) of those methods, each with what it makes, that state one: each once, sorted."""
-    files = [(name, about(name, kind)) for name, kind in sorted(set(methods))]
+def sources_of(record: RunRecord) -> list[tuple[str, str]]:
+    """Return (method, source) of the methods of a run that state one: each once, sorted."""
+    releases = [(record.kind(name), record.release(name)) for name in record.names()]
+    methods = {(str(method), kind) for kind, one in releases for method in (one.get("methods") or {}).values()}
+    # A measure may be named after its attack and what the attack looked at.
+    methods |= {(name, "") for r in record.results for name in (r.method, r.method.rpartition("_")[0])}
+    files = [(name, about(name, kind)) for name, kind in sorted(methods)]
     return list(dict.fromkeys((name, file.source) for name, file in files if file and file.source))
 
 
