@@ -17,7 +17,8 @@ text, no code, no data of people.
 
 An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
 is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
-(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, randomness and the claim.
+(membership), or with the track ``raw`` of what went into the model and the tracks that it shows, such as ``answers``;
+one on synthetic people with a ``SyntheticCase``, randomness and the claim.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
