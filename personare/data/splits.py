@@ -59,16 +59,9 @@ def person_folds(
 ) -> list[tuple[list[str], list[str]]]:
     """Split recordings (pseudonyms by id) into ids to train on and to test on, so that a person is in one of the two.
 
-    **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; folds differ in size as
-    little as whole people allow (largest first onto the smallest fold).
-
-    With fewer people than folds, a fold is a person. People of one class (``labels`` by id) are dealt to different
-    folds, before sizes count.
-
-    Example:
-        >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
-        >>> sorted(test for _, test in folds)
-        [['a', 'b'], ['c']]
+    **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; people of one class
+    (``labels`` by id) are dealt to different folds; then folds differ in size as little as whole people allow (largest
+    first onto the smallest fold). With fewer people than folds, a fold is a person.
     """
     if folds < 2:
         raise OptionError(f"A split needs at least 2 folds, {folds} was given. Ask for 2 or more.")
@@ -103,8 +96,8 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
     **Guarantee**: every person of the split is on both sides; no recording is on both sides; where every person has
     two sentences, no person's sentence is on both sides.
 
-    The table is indexed by recording id and has ``subject``, and ``sentence`` and ``emotion`` where known. Returned are
-    ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
+    Returned are ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
+    The table, by recording id, has ``subject``, and ``sentence`` and ``emotion`` where known.
     """
     counts = table["subject"].map(table["subject"].value_counts())
     several, single = table[counts >= 2], table[counts < 2]
@@ -112,34 +105,33 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
         people = ", ".join(sorted(single["subject"].astype(str).unique())) or "nobody"
         raise DataError(f"Naming a person takes two recordings of each; with one only: {people}. Add recordings.")
     enrolled: set[str] = set()
-    for column in ("sentence", "emotion"):
-        if column not in several or several[column].isna().any() or (several[column] == "").any():
-            continue
-        if several.groupby("subject")[column].nunique().min() >= 2:
-            enrolled = _halve_together(several, column, rng) or _halve_apart(several, several[column], rng)
+    for column in [column for column in ("sentence", "emotion") if column in several]:
+        content = several[column]
+        if content.notna().all() and (content != "").all() and content.groupby(several["subject"]).nunique().min() > 1:
+            enrolled = _halve_together(several["subject"], content, rng) or _halve_apart(
+                several["subject"], content, rng
+            )
             break
-    enrolled = enrolled or _halve_apart(several, pd.Series(several.index, index=several.index), rng)
+    enrolled = enrolled or _halve_apart(several["subject"], several.index.to_series(), rng)
     ids = sorted(map(str, several.index))
     return sorted(enrolled), [i for i in ids if i not in enrolled], sorted(map(str, single.index))
 
 
-def _halve_together(table: pd.DataFrame, column: str, rng: np.random.Generator) -> set[str]:
+def _halve_together(subjects: "pd.Series[str]", content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
     """Return the ids of one half of all contents such that each person has both halves; empty if no draw does."""
-    contents = np.array(sorted(table[column].astype(str).unique()))
-    people = table["subject"].nunique()
+    content = content.astype(str)
+    contents = np.array(sorted(content.unique()))
     for _ in range(_DRAWS):
-        half = rng.permutation(contents)[: len(contents) // 2].tolist()
-        inside = table[column].astype(str).isin(half)
-        if table[inside]["subject"].nunique() == people == table[~inside]["subject"].nunique():
-            return set(map(str, table.index[inside]))
+        inside = content.isin(rng.permutation(contents)[: len(contents) // 2].tolist())
+        if subjects[inside].nunique() == subjects.nunique() == subjects[~inside].nunique():
+            return set(map(str, content.index[inside]))
     return set()
 
 
-def _halve_apart(table: pd.DataFrame, content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
+def _halve_apart(subjects: "pd.Series[str]", content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
     """Return the ids of half the contents of each person, drawn for each person alone."""
     enrolled: set[str] = set()
-    for _, ids in sorted(table.groupby("subject").groups.items()):
-        values = content.loc[ids].astype(str)
+    for _, values in content.astype(str).groupby(subjects):
         contents = np.array(sorted(values.unique()))
         half = rng.permutation(contents)[: len(contents) // 2].tolist()
         enrolled |= set(map(str, values.index[values.isin(half)]))
@@ -188,11 +180,9 @@ def unseen_sentences(
 ) -> list[Split]:
     """Split by person and by what is said: tested are new people who say sentences that nobody said in training.
 
-    The sentences are drawn into two halves. Each fold of people (at least 3) is tested twice, once with each half,
-    after learning from other people who say the other half.
-
     **Guarantee**: a person is in one part of a split only; no sentence of the test is in training or validation; over
-    all splits every recording is tested exactly once.
+    all splits every recording is tested exactly once: each fold of people with each half of the sentences, after
+    learning from other people who say the other half.
     """
     without = sorted(set(subjects) - {i for i, said in sentences.items() if said})
     said = sorted({sentences[i] for i in subjects if i not in without})

@@ -26,6 +26,7 @@ _GIVEN = ("who", "cohort", "subject", "recording", "track", "purpose")
 _CONTENT = ("sequence", "time", "action", *_GIVEN, "detail")
 LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
 _WRITES = "personare_writes"
+_NOW = partial(datetime.now, UTC)  # no lambda: another process may open the same ledger
 _LOCK = 7_377_001  # any number that all writers of a database share
 _PATIENCE_S = 60  # how long one process waits for another to finish its transaction
 
@@ -46,10 +47,6 @@ class Verification:
     first_bad: int | None
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Ledger:
     """Writes and checks the chain.
 
@@ -59,7 +56,7 @@ class Ledger:
     whole in itself. ``who`` is written in every row that does not say otherwise.
     """
 
-    def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _NOW) -> None:
         self._address = text = str(url_or_path)
         self._file = None if "://" in text else Path(text)
         self._who, self._clock = who, clock
