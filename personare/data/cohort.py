@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personare.core.errors import DataError, data_errors
+from personare.core.errors import DataError, PersonareError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
@@ -50,10 +50,22 @@ _NAME = re.compile(
 )
 
 
-def left_out(item: str, said: object) -> Withheld:
-    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do."""
-    problem, _, fix = str(said).rpartition(". ")
-    return Withheld(item=item, problem=problem or fix, fix=fix if problem else "Get it again, or leave it out.")
+class Problems(list[Withheld]):
+    """What cannot be used, and why."""
+
+    def note(self, item: str, said: object) -> None:
+        """Add an item; the last sentence of what is said, such as that of an error, is what to do."""
+        problem, _, fix = str(said).rpartition(". ")
+        fix = fix if problem else "Get it again, or leave it out."
+        self.append(Withheld(item=item, problem=problem or str(said), fix=fix))
+
+    @contextmanager
+    def listing(self, item: str) -> Iterator[None]:
+        """Add the item where the block finds that it cannot be used."""
+        try:
+            yield
+        except PersonareError as error:
+            self.note(item, error)
 
 
 def recording_id(subject: str, session: str, task: str) -> str:
@@ -172,16 +184,16 @@ def _fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
+def scan(root: Path) -> tuple[list[Recording], Problems]:
     """Return the recordings of a BIDS-shaped folder from its files alone, sorted by id, and which files do not fit."""
     tracks: dict[tuple[str, str, str], dict[str, str]] = {}
     labels: dict[tuple[str, str, str], dict[str, str]] = {}
-    problems: list[Withheld] = []
+    problems = Problems()
     for folder, name in sorted(_files(root)):
         path, match = f"{folder}/{name}", _NAME.match(name)
         if match is None:
             fix = "Name it like sub-01_ses-01_task-angry01_audio.wav, or move it out of the sub- folders."
-            problems.append(left_out(path, f"the file's name is not of BIDS shape. {fix}"))
+            problems.note(path, f"the file's name is not of BIDS shape. {fix}")
             continue
         if match["track"] in _ABOUT and match["suffix"] == ".tsv":
             continue
@@ -189,7 +201,7 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
         rest = match["rest"].replace("_", "").replace("-", "")
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
         shown = {}
-        try:
+        with problems.listing(path):
             if match["suffix"] != ".json":
                 first = tracks.setdefault(key, {}).setdefault(match["track"], path)
                 if first != path:
@@ -198,8 +210,6 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
                 shown = _sidecar_labels(root / path)
             elif name.endswith("_events.tsv"):
                 shown = _event_labels(root / path)
-        except DataError as error:
-            problems.append(left_out(path, error))
         labels[key] = shown | labels.get(key, {})  # sidecars are read before events, and count more
     recordings = [
         Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])

@@ -20,7 +20,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
-from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, left_out, open_cohort
+from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, Problems, declared_modalities, open_cohort
 from personare.data.media import piece, suffix_of
 from personare.data.pseudonyms import POLICIES, Subjects, without_copies
 from personare.data.reading import Maker
@@ -81,7 +81,7 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = _import_before(target, made_by)
     recordings, people, left = read(source)
-    skipped = [withheld for withheld in left if target.resolve() not in (source / withheld.item).resolve().parents]
+    skipped = Problems(w for w in left if target.resolve() not in (source / w.item).resolve().parents)
     policy = pseudonyms if own or pseudonyms == "all" else "none"
     subjects = Subjects(recordings, target=target, policy=policy, again=before.get("numbered", False))
     if own:
@@ -201,7 +201,7 @@ class _Intake:
     extract_sound: Callable[[Path, Path], bool]
     cut: Cut
     remark: Callable[[str], None]
-    skipped: list[Withheld]
+    skipped: Problems
     origins: list[tuple[str, str, str]] = field(default_factory=list)  # what was taken in: recording, track, file
     subjects: set[str] = field(default_factory=set)  # people with at least one recording
     _checked: set[Path] = field(default_factory=set)
@@ -252,7 +252,7 @@ class _Intake:
             again = "Get the file again from where it came from, or remove it."
             odd = f"it cannot be read: {type(error).__name__}: {error}. {again}"
             item = f"{path} (its sound)" if of_film else path
-            self.skipped.append(left_out(item, error if isinstance(error, DataError) else odd))
+            self.skipped.note(item, error if isinstance(error, DataError) else odd)
 
     def _copy(self, source: Path, to: Path, track: str, path: str) -> None:
         """Copy a file, or cut a piece of it, once it was looked at from start to end."""

@@ -31,7 +31,7 @@ def read_people(source: Path) -> Found:
     contents, people = Contents(), {}
     stays, good = _stays(source)
     for stay in stays.loc[~good, "stay"]:
-        contents.skip(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
+        contents.skipped.note(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
     for person, rows in stays[good].groupby("person"):
         labels = {
             "mortality": "died" if (rows["died"] == "1").any() else "survived",

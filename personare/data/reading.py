@@ -7,8 +7,7 @@ without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -17,9 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
-from personare.data.cohort import left_out
+from personare.data.cohort import Problems
 from personare.data.texts import read_text, without_addresses
 
 Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
@@ -49,7 +48,7 @@ class Contents:
     def __init__(self) -> None:
         self.recordings: list[Recording] = []
         self.subjects: set[str] = set()
-        self.skipped: list[Withheld] = []
+        self.skipped = Problems()
 
     def add(
         self, subject: str, task: str, tracks: Mapping[str, str], labels: Mapping[str, str], session: str = "01"
@@ -66,18 +65,6 @@ class Contents:
             )
         )
 
-    def skip(self, item: str, said: object) -> None:
-        """List what cannot be used; the last sentence of what is said, such as that of an error, is what to do."""
-        self.skipped.append(left_out(item, said))
-
-    @contextmanager
-    def listing(self, item: str) -> Iterator[None]:
-        """List the item where the block finds that it cannot be used."""
-        try:
-            yield
-        except DataError as error:
-            self.skip(item, error)
-
     def clips(
         self, files: Iterable[tuple[str, str, str]], pattern: re.Pattern[str], shape: str
     ) -> list[tuple[re.Match[str], dict[str, str]]]:
@@ -91,11 +78,11 @@ class Contents:
             if match is None:
                 problem = f"its name does not follow the data set's rule {shape}, so nothing is known about it"
                 fix = "Give it its published name, or import it with the reader 'folder' and a table of labels."
-                self.skip(path, f"{problem}. {fix}")
+                self.skipped.note(path, f"{problem}. {fix}")
                 continue
             first = clips.setdefault(clip, (match, {}))[1].setdefault(track, path)
             if first != path:
-                self.skip(path, f"the same clip is at {first}. Keep one of the two.")
+                self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
     def all(self, known: People = MappingProxyType({})) -> Found:
@@ -144,7 +131,7 @@ def add_post(
     elif pair in contents.subjects:
         doubt = f"the pair was listed before. {fix}"
     if doubt:
-        contents.skip(item, doubt)
+        contents.skipped.note(item, doubt)
     else:
         contents.add(pair, "post", {"picture": f"{stem}.jpg", "text": f"{stem}.txt#text"}, labels)
 

@@ -56,7 +56,7 @@ def add_sessions(
     counts: Counter[str] = Counter()
     for name in sorted(sessions, key=lambda name: (begun[name], name)):
         subjects = sorted({row["subject"] for row in rows[name]})
-        with contents.listing(name):
+        with contents.skipped.listing(name):
             if not subjects:
                 raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
             if len(subjects) > 1:
@@ -83,7 +83,9 @@ def _rows_about(
         if name in rows:
             rows[name].append(row)
         elif name not in {withheld.item for withheld in contents.skipped}:
-            contents.skip(name, f"{table.name} names it, but it holds no session. Correct the row or leave it out.")
+            contents.skipped.note(
+                name, f"{table.name} names it, but it holds no session. Correct the row or leave it out."
+            )
     return rows
 
 

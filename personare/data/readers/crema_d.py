@@ -58,7 +58,7 @@ class CremaD:
         files = [(path, track_of(path), Path(path).stem) for path in paths]
         for file in files_under(source, ".npz"):
             with (
-                contents.listing(file),
+                contents.skipped.listing(file),
                 data_errors("it cannot be read", "Get the file again.", zipfile.BadZipFile),
                 np.load(source / file, allow_pickle=False) as arrays,
             ):

@@ -50,7 +50,7 @@ class Empatica:
             for track in EMPATICA_TRACKS:
                 if path := published(folder, f"{track}.csv"):
                     file = path.relative_to(source).as_posix()
-                    with contents.listing(file):
+                    with contents.skipped.listing(file):
                         signal = empatica(path)
                         sessions.setdefault(folder.relative_to(source).as_posix(), {})[track] = (file, signal)
         if not sessions:

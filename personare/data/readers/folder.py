@@ -10,8 +10,6 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
 from personare.data.reading import Contents, Found
@@ -60,10 +58,11 @@ class Folder:
             reading.take(line, row)
         reading.find_clashes()
         contents = reading.contents()
-        contents.skipped += [reading.skipped[line] for line in sorted(reading.skipped)]
+        for _, refusal in sorted(reading.skipped.items()):
+            contents.skipped.note(*refusal)
         for path in files:
             if path not in reading.named and track_of(path) in ("audio", "video"):
-                contents.skip(path, f"{table} has no row for it. Add a row, or remove the file.")
+                contents.skipped.note(path, f"{table} has no row for it. Add a row, or remove the file.")
         return contents.all(reading.people)
 
 
@@ -88,7 +87,7 @@ class _Reading:
         self.table = table
         self.named: set[str] = set()
         self.people: dict[str, tuple[str | None, float]] = {}
-        self.skipped: dict[int, Withheld] = {}
+        self.skipped: dict[int, tuple[str, object]] = {}  # item and reason, by line
         self._rows: list[_Row] = []
         # a file is looked up as it is written, and then without regard to case; names of old disks are not UTF-8
         names = [re.sub("[\udc80-\udcff]", lambda b: os.fsencode(b[0]).decode("cp1252", "replace"), f) for f in files]
@@ -126,7 +125,7 @@ class _Reading:
         self._rows.append(_Row(line, alike[0], row["subject"], session, task, part, labels, gender, age))
 
     def _skip(self, line: int, file: str, said: object) -> None:
-        self.skipped.setdefault(line, left_out(f"{self.table} line {line}: {file}", said))
+        self.skipped.setdefault(line, (f"{self.table} line {line}: {file}", said))
 
     def contents(self) -> Contents:
         """Return the recordings gathered; rows that contradict each other are noted and left out."""

@@ -52,7 +52,7 @@ class Mosi:
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
                 if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
                     problem = "its transcript is missing or has another sentiment. Get tables of one edition."
-                    contents.skip(f"{files['text']}#{row}", problem)
+                    contents.skipped.note(f"{files['text']}#{row}", problem)
                     continue
                 name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])

@@ -59,7 +59,9 @@ class Mvsa:
                 labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
                 add_post(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
             elif row.strip():
-                contents.skip(item, "it does not follow the rule ID<tab>text,image. Correct it, or get the data again.")
+                contents.skipped.note(
+                    item, "it does not follow the rule ID<tab>text,image. Correct it, or get the data again."
+                )
         return contents.all()
 
     def make(self, source: Path) -> Maker:

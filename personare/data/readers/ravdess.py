@@ -68,13 +68,13 @@ class Ravdess:
                 continue
             if clip and track_of(path) != track:
                 problem = f"its name says {track}, its suffix does not"
-                contents.skip(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
+                contents.skipped.note(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
                 continue
             film = films.setdefault(clip, path) if clip and track == "video" else path
             if Path(film).stem == Path(path).stem:
                 files.append((path, track, clip))
             else:
-                contents.skip(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
+                contents.skipped.note(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
         for track, name in _TABLES.items():
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]

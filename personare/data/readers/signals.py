@@ -59,7 +59,7 @@ class Signals:
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
         contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
-            with contents.listing(name):
+            with contents.skipped.listing(name):
                 sessions[name] = {"physio": (name, self._read(root / name))}
         add_sessions(contents, source / "labels.csv", "file", sessions, self.window_s, self.step_s)
         return contents.all()

@@ -49,7 +49,7 @@ class StressPredict:
         labelled = {int(person) for person in table["Participant"].unique()}
         for path in sorted(source.glob("Raw_data/S*")):
             if path.name[1:].isdigit() and int(path.name[1:]) not in labelled:
-                contents.skip(f"Raw_data/{path.name}", f"{_LABELS} has no rows for it. Nothing to do.")
+                contents.skipped.note(f"Raw_data/{path.name}", f"{_LABELS} has no rows for it. Nothing to do.")
         for number, rows in table.groupby("Participant"):
             person = int(str(number))
             folder = source / f"Raw_data/S{person:02d}"
@@ -63,7 +63,7 @@ class StressPredict:
                 stress = inside.pop()
                 if inside or not stress:
                     problem = "the label changes or is missing inside it. Shorter windows lose less."
-                    contents.skip(f"participant {person}, window {window}", problem)
+                    contents.skipped.note(f"participant {person}, window {window}", problem)
                     continue
                 span = f"{seconds[0] + start_s}+{self.window_s}"
                 tracks = {track: f"{file}#{span}" for track, file in files.items()}

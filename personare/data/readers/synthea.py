@@ -44,7 +44,7 @@ class Synthea:
         contents, people = Contents(), {}
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
-            contents.skip(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
+            contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
         last = stays[good].groupby("person")["start"].max()
         width = max(2, len(str(len(last))))
         numbers = {patient: f"{i:0{width}d}" for i, patient in enumerate(sorted(last.index), start=1)}
@@ -55,7 +55,7 @@ class Synthea:
         table = read_published(source, "patients.csv", columns, text=True)[columns]
         for patient, born, died, gender in table.itertuples(index=False):
             if patient not in numbers:
-                contents.skip(f"patient {patient}", "no visit is known. Nothing to do.")
+                contents.skipped.note(f"patient {patient}", "no visit is known. Nothing to do.")
                 continue
             labels = {name: "yes" if patient in them else "no" for name, them in ill.items()}
             labels["mortality"] = "died" if died else "survived"

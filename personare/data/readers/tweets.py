@@ -45,7 +45,9 @@ class Tweets:
             if guid.isascii() and guid.isalnum():
                 add_post(contents, item, source, f"{self.folder}/{guid}", {"sentiment": row["tag"].lower()})
             else:
-                contents.skip(item, f"the guid {guid!r} must be letters and digits. Correct the row, or remove it.")
+                contents.skipped.note(
+                    item, f"the guid {guid!r} must be letters and digits. Correct the row, or remove it."
+                )
         return contents.all()
 
     def make(self, source: Path) -> Maker:

@@ -64,7 +64,7 @@ class Wesad:
         for file in files_under(source, ".pkl"):
             path = source / file
             match = re.fullmatch(r"S(\d+)\.pkl", path.name)
-            with contents.listing(file):
+            with contents.skipped.listing(file):
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
                     raise DataError(f"{path.name} must have whole numbers called label. Get the published one.")
@@ -76,7 +76,7 @@ class Wesad:
                     state = inside.pop()
                     if inside:
                         problem = "the state changes inside it. Shorter windows lose less."
-                        contents.skip(f"{file} from {start_s} s", problem)
+                        contents.skipped.note(f"{file} from {start_s} s", problem)
                     elif state:
                         tracks = {track: f"{file}#{track}@{start_s}+{self.window_s}" for track in taken}
                         contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
