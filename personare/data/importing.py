@@ -1,10 +1,7 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
-import csv
 import errno
-import io
 import json
-import re
 import shutil
 import wave
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -143,10 +140,9 @@ def _origin(read: Any, source: Path, reader: str, options: Mapping[str, Any] | N
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
-    text = io.StringIO()  # pandas takes no file name that is not UTF-8
-    plain = [[re.sub(r"[\t\r\n]+", " ", cell) for cell in row] for row in rows]
-    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *plain])
-    return text.getvalue()
+    # as objects: pandas' own texts hold no file name that is not UTF-8
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object).replace(r"[\t\r\n]+", " ", regex=True)
+    return str(table.to_csv(sep="\t", index=False))
 
 
 def _import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:

@@ -7,11 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import sqlalchemy as sa
@@ -38,8 +37,7 @@ _TABLE = sa.Table(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verification:
+class Verification(NamedTuple):
     """What checking the chain found: whether it is whole, how many rows it has, the number of the first bad one."""
 
     ok: bool
