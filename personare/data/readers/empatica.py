@@ -1,13 +1,12 @@
 """Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.core.errors import DataError
+from personare.data.media import files_under
 from personare.data.reading import Contents, Found, Maker
-from personare.data.tables import published
 from personare.data.windows import EMPATICA_TRACKS, Sampled, add_sessions, check_windows, empatica, make_windows
 
 __all__ = ["Empatica"]
@@ -43,16 +42,14 @@ class Empatica:
 
     def __call__(self, source: Path) -> Found:
         """Read the signals of every session."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
         contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
-        for folder in sorted(Path(folder) for folder, _, _ in os.walk(source)):
-            for track in EMPATICA_TRACKS:
-                if path := published(folder, f"{track}.csv"):
-                    file = path.relative_to(source).as_posix()
-                    with contents.skipped.listing(file):
-                        signal = empatica(path)
-                        sessions.setdefault(folder.relative_to(source).as_posix(), {})[track] = (file, signal)
+        for file in files_under(source, ".csv", ".csv.gz"):
+            path = PurePosixPath(file)
+            track = path.name.lower().removesuffix(".gz").removesuffix(".csv")
+            if track in EMPATICA_TRACKS:
+                with contents.skipped.listing(file):
+                    signal = (file, empatica(source / file))
+                    sessions.setdefault(str(path.parent), {}).setdefault(track, signal)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
         add_sessions(contents, source / "labels.csv", "folder", sessions, self.window_s, self.step_s)
