@@ -74,20 +74,20 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     if pseudonyms not in POLICIES:
         raise OptionError(f"pseudonyms must be one of {', '.join(POLICIES)}, not {pseudonyms!r}. Choose one of them.")
     read = create(READERS, reader, options)
-    own = not read.citation
+    is_own = not read.citation
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = _import_before(target, made_by)
-    recordings, people, left = read(source)
-    skipped = Problems(w for w in left if target.resolve() not in (source / w.item).resolve().parents)
-    policy = pseudonyms if own or pseudonyms == "all" else "none"
+    recordings, people, unusable = read(source)
+    skipped = Problems(w for w in unusable if target.resolve() not in (source / w.item).resolve().parents)
+    policy = pseudonyms if is_own or pseudonyms == "all" else "none"
     subjects = Subjects(recordings, target=target, policy=policy, again=before.get("numbered", False))
-    if own:
+    if is_own:
         for sentence in subjects.remarks(recordings, people):
             remark(sentence)
         recordings = list(without_copies(source, recordings, skipped))
     place = _beside(target, "import") if before else target
     try:
-        name = subjects.cohort_name(target) if own else reader
+        name = subjects.cohort_name(target) if is_own else reader
         intake = _Intake(
             source=source,
             writer=CohortWriter(place, name=name, description=_origin(read, source, reader, options)),
@@ -109,14 +109,14 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
         if others and consent_purposes:
             consent = pd.concat([consent, consent_all(others, consent_purposes)], ignore_index=True)
         if before:
-            known = {recording.subject for recording in open_cohort(target).recordings}
+            people_before = {recording.subject for recording in open_cohort(target).recordings}
             edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
-            consent = consent_again(edited, consent, known=known, purposes=added)
+            consent = consent_again(edited, consent, before=people_before, purposes=added)
         write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
         listed = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
         write_text(place / "skipped.tsv", _tsv(listed, ("item", "problem", "fix")))
-        agreed = [*before.get("consent", ()), *consent_purposes]
-        write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
+        purposes = [*before.get("consent", ()), *consent_purposes]
+        write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": purposes})
         subjects.write_key()
         people.index = pd.Index(map(subjects.pseudonym, people.index), name="subject", dtype=object)
         cohort = intake.writer.finish(people.loc[people.index.isin(intake.subjects)], consent)

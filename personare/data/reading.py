@@ -85,20 +85,20 @@ class Contents:
                 self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
-    def all(self, known: People = MappingProxyType({})) -> Found:
+    def all(self, people: People = MappingProxyType({})) -> Found:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
-        people = sorted(self.subjects)
-        rows = [known.get(subject, (None, float("nan"))) for subject in people]
+        subjects = sorted(self.subjects)
+        rows = [people.get(subject, (None, float("nan"))) for subject in subjects]
         columns = {"sex": pd.Series([sex for sex, _ in rows], dtype=object), "age": [age for _, age in rows]}
-        table = pd.DataFrame(columns).set_axis(pd.Index(people, name="subject", dtype=object))
+        table = pd.DataFrame(columns).set_axis(pd.Index(subjects, name="subject", dtype=object))
         return self.recordings, table, self.skipped
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a value of an option that is not one of its choices."""
     if value not in choices:
-        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-        raise OptionError(f"{option} must be {listed}, not {value!r}. Choose one of them.")
+        names = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise OptionError(f"{option} must be {names}, not {value!r}. Choose one of them.")
 
 
 def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:

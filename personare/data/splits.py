@@ -71,15 +71,15 @@ def person_folds(
     sizes = Counter(subjects.values())
     shuffled = [people[i] for i in rng.permutation(len(people))]
     shares: list[list[str]] = [[] for _ in range(min(folds, len(people)))]
-    shown = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
-    having = Counter(label for classes in shown.values() for label in classes)
+    classes = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
+    sharing = Counter(label for person in people for label in classes[person])
 
     def crowded(share: list[str], person: str) -> tuple[float, int, int]:
-        alike = max(sum(label in shown[p] for p in share) / having[label] for label in shown[person])
+        alike = max(sum(label in classes[p] for p in share) / sharing[label] for label in classes[person])
         return (alike if labels else 0.0, sum(sizes[p] for p in share), len(share))
 
     # the rarest class first, while there is a choice of folds for its people
-    for person in sorted(shuffled, key=lambda one: (min(having[label] for label in shown[one]), -sizes[one])):
+    for person in sorted(shuffled, key=lambda one: (min(sharing[label] for label in classes[one]), -sizes[one])):
         min(shares, key=lambda share: crowded(share, person)).append(person)
     return [
         (sorted(i for i, s in subjects.items() if s not in share), sorted(i for i, s in subjects.items() if s in share))
@@ -184,15 +184,15 @@ def unseen_sentences(
     all splits every recording is tested exactly once: each fold of people with each half of the sentences, after
     learning from other people who say the other half.
     """
-    without = sorted(set(subjects) - {i for i, said in sentences.items() if said})
-    said = sorted({sentences[i] for i in subjects if i not in without})
-    if without or len(said) < 2:
-        what = f"{len(without)} recordings (first {without[0]}) have none" if without else f"there are {len(said)}"
+    without = sorted(set(subjects) - {i for i, sentence in sentences.items() if sentence})
+    spoken = sorted({sentences[i] for i in subjects if i not in without})
+    if without or len(spoken) < 2:
+        what = f"{len(without)} recordings (first {without[0]}) have none" if without else f"there are {len(spoken)}"
         raise DataError(f"A split by sentence needs two sentences, and one for each recording, but {what}. Label them.")
-    half = {said[i] for i in rng.permutation(len(said))[: len(said) // 2]}
+    half = {spoken[i] for i in rng.permutation(len(spoken))[: len(spoken) // 2]}
     splits = []
     for fold in k_folds_with_validation(subjects, folds, rng=rng):
-        for tested in (half, set(said) - half):
+        for tested in (half, set(spoken) - half):
             test = tuple(i for i in fold.test if sentences[i] in tested)
             train, validation = (
                 tuple(i for i in part if sentences[i] not in tested) for part in (fold.train, fold.validation)

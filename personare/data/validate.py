@@ -31,8 +31,8 @@ def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
         fix = "Import the source again into a new folder: people get numbers there; or ignore this if it is a code."
         problems.note(f"sub-{subject}", f"{problem}. {fix}")
     with problems.listing("participants.tsv"):
-        for said in _people(read_participants(_there(root / "participants.tsv").parent), subjects):
-            problems.note("participants.tsv", said)
+        for problem in _people(read_participants(_there(root / "participants.tsv").parent), subjects):
+            problems.note("participants.tsv", problem)
     with problems.listing("consent.tsv"):
         consent = read_consent(_there(root / "consent.tsv"))
         problems += check_consent(consent)

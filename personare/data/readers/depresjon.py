@@ -75,8 +75,8 @@ class Depresjon:
                 if len(minutes) == _MINUTES or forward:
                     days.append(str(day))
                 else:
-                    said = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
-                    contents.skipped.note(f"{file}#{day}", said)
+                    problem = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
+                    contents.skipped.note(f"{file}#{day}", problem)
             count = int(score.get("days") or 0) if self.days == "published" else 0
             for day in days[: count or None]:
                 contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)

@@ -79,9 +79,9 @@ class Ravdess:
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]
                 files += [(f"{name}#{row}", track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
-        for said, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
-            labels = {part: words[said[part]] for part, words in _CODES.items()}
-            contents.add(said["actor"], "".join(labels.values()), tracks, labels)
+        for match, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
+            labels = {part: words[match[part]] for part, words in _CODES.items()}
+            contents.add(match["actor"], "".join(labels.values()), tracks, labels)
         return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
 
     def _asked_for(self, clip: str) -> bool:

@@ -76,11 +76,11 @@ class Signals:
         begin_s, rate_hz = _clock(table[times[0]], path) if times else (0.0, float(self.rate_hz))
         if not rate_hz:
             raise DataError(f"{path.name} has no column of times. Give its samples a second with -o rate_hz=64.")
-        found = numbers(table.drop(columns=times)).dropna(axis=1, how="all")
-        if found.empty:
+        signals = numbers(table.drop(columns=times)).dropna(axis=1, how="all")
+        if signals.empty:
             raise DataError(f"{path.name} holds no signal beside the times. Leave it out.")
-        columns = tuple(str(name).strip() for name in found)
-        return Sampled(values=found.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
+        columns = tuple(str(name).strip() for name in signals)
+        return Sampled(values=signals.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
 
 
 def _table(path: Path) -> pd.DataFrame:
