@@ -137,10 +137,14 @@ class _Reading:
                 take.append(row)
         firsts = [rows[0] for rows in takes.values() if rows]
         plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in firsts)
-        sessions = _sessions(firsts)
+        plain_sessions = all(re.fullmatch("[A-Za-z]{0,12}[0-9]{0,4}", row.session) for row in firsts)
+        sessions: dict[str, dict[str, str]] = defaultdict(dict)  # a date or no plain word: all are numbered in order
+        for row in firsts:
+            number_of_session = f"{len(sessions[row.subject]) + 1:02d}"
+            sessions[row.subject].setdefault(row.session, row.session if plain_sessions else number_of_session)
         counts: Counter[tuple[str, ...]] = Counter()
         for rows in filter(None, takes.values()):
-            first, session = rows[0], sessions[rows[0].subject, rows[0].session]
+            first, session = rows[0], sessions[rows[0].subject][rows[0].session]
             name = task = first.task if plain_tasks else ""
             if not task or first.part != _WHOLE:
                 counts[first.subject, session, task] += 1
@@ -226,16 +230,3 @@ def _seconds(text: str) -> float:
         return float("nan")
     parts = [number(part) for part in text.split(":")]
     return sum(value * 60.0**power for power, value in enumerate(reversed(parts)))
-
-
-def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
-    """Return a name by subject and session; where one is a date or no plain word, all are numbered in their order."""
-    keys = list(dict.fromkeys((row.subject, row.session) for row in rows))
-    if all(re.fullmatch("[A-Za-z]{0,12}[0-9]{0,4}", session) for _, session in keys):
-        return {key: key[1] for key in keys}
-    counts: Counter[str] = Counter()
-    names = {}
-    for subject, session in keys:
-        counts[subject] += 1
-        names[subject, session] = f"{counts[subject]:02d}"
-    return names
