@@ -1,6 +1,6 @@
 """MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +13,7 @@ from personare.data.visits import diagnosis_group, history_columns, make_histori
 CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
 
 _CODES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
+_ICD = {"diagnosis": "DIAGNOSES_ICD", "procedure": "PROCEDURES_ICD"}
 _TYPES = ("elective", "emergency", "newborn", "urgent")
 _TYPES_IV = ("elective", "emergency", "observation", "urgent")
 _NAMES_IV = {
@@ -51,12 +52,19 @@ def read_people(source: Path) -> Found:
 
 def make_visits(source: Path) -> Maker:
     """Return what makes the track ``visits`` of a patient's address."""
+    four = _is_four(source)
 
-    def read() -> tuple[pd.DataFrame, Iterator[tuple[str, str]]]:
+    def read() -> tuple[pd.DataFrame, list[tuple[str, str]]]:
         stays, good = _stays(source)
-        return stays[good], _codes(source)
+        drugs = _table(source, "PRESCRIPTIONS", ("hadm_id", "drug"))
+        codes = [(stay, f"drug.{word_group('drugs', drug)}") for stay, drug in drugs.itertuples(index=False)]
+        columns = ("hadm_id", "icd_code", "icd_version") if four else ("hadm_id", "icd9_code")
+        for kind, group in (("diagnosis", diagnosis_group), ("procedure", procedure_group)):
+            for stay, code, *version in _table(source, _ICD[kind], columns).itertuples(index=False):
+                codes.append((stay, f"{kind}.{group(code.strip(), *map(int, version))}"))
+        return stays[good], codes
 
-    return make_histories(history_columns(_TYPES_IV if _is_four(source) else _TYPES, _CODES), read)
+    return make_histories(history_columns(_TYPES_IV if four else _TYPES, _CODES), read)
 
 
 def _table(source: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -82,16 +90,3 @@ def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
     in_order = table["start"] <= table["end"] + pd.Timedelta(days=1)
     return table, in_order & table["type"].isin({*_TYPES, *_TYPES_IV})
-
-
-def _codes(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield stay and code group of everything written down."""
-    columns = ("icd_code", "icd_version") if _is_four(source) else ("icd9_code",)
-    for kind, name, group in (
-        ("diagnosis", "DIAGNOSES_ICD", diagnosis_group),
-        ("procedure", "PROCEDURES_ICD", procedure_group),
-    ):
-        for stay, code, *version in _table(source, name, ("hadm_id", *columns)).itertuples(index=False):
-            yield stay, f"{kind}.{group(code.strip(), *(int(v) for v in version))}"
-    for stay, drug in _table(source, "PRESCRIPTIONS", ("hadm_id", "drug")).itertuples(index=False):
-        yield stay, f"drug.{word_group('drugs', drug)}"

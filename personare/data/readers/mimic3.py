@@ -12,8 +12,7 @@ __all__ = ["Mimic3"]
 class Mimic3:
     """Reads the whole data set, whose tables are those of its open demo: see ``mimic_demo``.
 
-    **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
-    is in the data.
+    **Guarantee**: that of ``mimic_demo``.
 
     **Source**: Johnson et al., MIMIC-III, Scientific Data 3, 2016, doi:10.1038/sdata.2016.35.
     """

@@ -14,8 +14,7 @@ class Mimic4:
 
     As in ``mimic_demo``; codes of ICD-10 are told in the groups of ICD-9.
 
-    **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
-    is in the data.
+    **Guarantee**: that of ``mimic_demo``.
 
     **Source**: Johnson et al., MIMIC-IV, Scientific Data 10, 2023, doi:10.1038/s41597-022-01899-x.
     """
