@@ -55,15 +55,9 @@ class Contents:
     ) -> None:
         """Take in a recording, whose id is made of its subject, session and task."""
         self.subjects.add(subject)
-        self.recordings.append(
-            Recording(
-                id=f"sub-{subject}_ses-{session}_task-{task}",  # the import lists it where that is no file's name
-                subject=subject,
-                session=session,
-                tracks=dict(sorted(tracks.items())),
-                labels=labels,
-            )
-        )
+        name = f"sub-{subject}_ses-{session}_task-{task}"  # the import lists it where that is no file's name
+        paths = dict(sorted(tracks.items()))
+        self.recordings.append(Recording(id=name, subject=subject, session=session, tracks=paths, labels=labels))
 
     def clips(
         self, files: Iterable[tuple[str, str, str]], pattern: re.Pattern[str], shape: str
@@ -89,8 +83,8 @@ class Contents:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
         subjects = sorted(self.subjects)
         rows = [people.get(subject, (None, float("nan"))) for subject in subjects]
-        columns = {"sex": pd.Series([sex for sex, _ in rows], dtype=object), "age": [age for _, age in rows]}
-        table = pd.DataFrame(columns).set_axis(pd.Index(subjects, name="subject", dtype=object))
+        index = pd.Index(subjects, name="subject", dtype=object)
+        table = pd.DataFrame(rows, index=index, columns=["sex", "age"]).astype({"sex": object})
         return self.recordings, table, self.skipped
 
 
