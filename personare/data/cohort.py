@@ -189,6 +189,8 @@ def scan(root: Path) -> tuple[list[Recording], Problems]:
     tracks: dict[tuple[str, str, str], dict[str, str]] = {}
     labels: dict[tuple[str, str, str], dict[str, str]] = {}
     problems = Problems()
+    if not root.is_dir():
+        raise DataError(f"There is no cohort at {root}. Give the folder that holds sub-01, sub-02 ...")
     for folder, name in sorted(_files(root)):
         path, match = f"{folder}/{name}", _NAME.match(name)
         if match is None:
@@ -200,19 +202,17 @@ def scan(root: Path) -> tuple[list[Recording], Problems]:
         # further entities of a BIDS name are part of the task: ``_run-2`` becomes ``run2``
         rest = match["rest"].replace("_", "").replace("-", "")
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
-        new = {}
         with problems.listing(path):
             if match["suffix"] != ".json":
                 first = tracks.setdefault(key, {}).setdefault(match["track"], path)
                 if first != path:
                     raise DataError(f"a second file of the track {match['track']}, beside {first}. Remove one of them.")
             if name.endswith(_LABELS_SUFFIX):
-                new = _sidecar_labels(root / path)
+                labels[key] = labels.get(key, {}) | _sidecar_labels(root / path)  # which count more than events
             elif name.endswith("_events.tsv"):
-                new = _event_labels(root / path)
-        labels[key] = new | labels.get(key, {})  # sidecars are read before events, and count more
+                labels[key] = _event_labels(root / path) | labels.get(key, {})
     recordings = [
-        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])
+        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
         for key in sorted(tracks)
     ]
     return recordings, problems

@@ -17,8 +17,6 @@ _OLDEST = 130  # years
 
 def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
     """List what is wrong with a cohort; an empty list means nothing is. Without ``check``, files are not opened."""
-    if not root.is_dir():
-        raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     recordings, problems = scan(root)
     subjects = sorted({recording.subject for recording in recordings})
     identifiable = True  # where the cohort does not say what it holds, it may be people
