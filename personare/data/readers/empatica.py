@@ -7,13 +7,13 @@ from typing import ClassVar
 from personare.core.errors import DataError
 from personare.data.media import files_under
 from personare.data.reading import Contents, Found, Maker
-from personare.data.windows import EMPATICA_TRACKS, Sampled, add_sessions, check_windows, empatica, make_windows
+from personare.data.windows import EMPATICA_TRACKS, Sampled, Windowed, empatica, make_windows
 
 __all__ = ["Empatica"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Empatica:
+class Empatica(Windowed):
     """Reads every folder with ``ACC.csv``, ``BVP.csv``, ``EDA.csv``, ``HR.csv`` or ``TEMP.csv``, packed or not.
 
     A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
@@ -24,21 +24,9 @@ class Empatica:
     the end of a label.
 
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
-
-    Args:
-        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
-    window_s: int = 60
-    step_s: int = 60
-
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
-
-    def __post_init__(self) -> None:
-        check_windows(self.window_s, self.step_s)
 
     def __call__(self, source: Path) -> Found:
         """Read the signals of every session."""
@@ -52,7 +40,7 @@ class Empatica:
                     sessions.setdefault(str(path.parent), {}).setdefault(track, signal)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
-        add_sessions(contents, source / "labels.csv", "folder", sessions, self.window_s, self.step_s)
+        self.add_sessions(contents, source / "labels.csv", "folder", sessions)
         return contents.all()
 
     def make(self, source: Path) -> Maker:

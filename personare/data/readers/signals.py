@@ -12,7 +12,7 @@ from personare.core.errors import DataError, OptionError, data_errors
 from personare.data.media import files_under
 from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import numbers
-from personare.data.windows import Sampled, add_sessions, check_windows, make_windows
+from personare.data.windows import Sampled, Windowed, make_windows
 
 __all__ = ["Signals"]
 
@@ -24,7 +24,7 @@ _MOST_UNEVEN = 0.01  # of all steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signals:
+class Signals(Windowed):
     """Reads a file of numbers, one row a sample, or every such file of a folder, as the track ``physio``.
 
     Columns are separated by commas, semicolons, tabs or blanks; a first row that is no numbers names them. A column of
@@ -37,20 +37,13 @@ class Signals:
 
     Args:
         rate_hz: Samples a second of files without a column of times.
-        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     rate_hz: float = 0.0
-    window_s: int = 60
-    step_s: int = 60
-
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
-        check_windows(self.window_s, self.step_s)
+        super().__post_init__()
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
@@ -61,7 +54,7 @@ class Signals:
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
             with contents.skipped.listing(name):
                 sessions[name] = {"physio": (name, self._read(root / name))}
-        add_sessions(contents, source / "labels.csv", "file", sessions, self.window_s, self.step_s)
+        self.add_sessions(contents, source / "labels.csv", "file", sessions)
         return contents.all()
 
     def make(self, source: Path) -> Maker:
