@@ -9,7 +9,6 @@ without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,7 +18,6 @@ import pandas as pd
 from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.cohort import Problems
-from personare.data.texts import read_text, without_addresses
 
 Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
@@ -104,32 +102,3 @@ def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:
         return Made(table.iloc[int(row)].to_numpy(np.float32), {"Columns": [str(name) for name in table.columns]})
 
     return make
-
-
-def add_post(
-    contents: Contents, item: str, source: Path, stem: str, labels: Mapping[str, str], doubt: str = ""
-) -> None:
-    """Take in a pair of ``stem.jpg`` and ``stem.txt``, a person of its own; or list the item that names it.
-
-    ``doubt`` is what else speaks against the pair.
-    """
-    pair = f"pair{stem.rpartition('/')[2]}"
-    sentiments = ("negative", "neutral", "positive")
-    unknown = [word for word in labels.values() if word not in sentiments]
-    absent = [file for file in (f"{stem}.jpg", f"{stem}.txt") if not (source / file).is_file()]
-    fix = "Correct the row, or get the data again."
-    if unknown:
-        doubt = f"the sentiment {unknown[0]!r} is not known: it must be one of {', '.join(sentiments)}. {fix}"
-    elif absent:
-        doubt = f"there is no file {absent[0]}. {fix}"
-    elif pair in contents.subjects:
-        doubt = f"the pair was listed before. {fix}"
-    if doubt:
-        contents.skipped.note(item, doubt)
-    else:
-        contents.add(pair, "post", {"picture": f"{stem}.jpg", "text": f"{stem}.txt#text"}, labels)
-
-
-def make_posts(source: Path, encoding: str) -> Maker:
-    """Return what makes a text without addresses of a published one."""
-    return lambda file, _: Made(without_addresses(read_text(source / file, otherwise=encoding)))
