@@ -8,7 +8,7 @@ what a privacy claim allows. Generators are attacked in the same way; a single r
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
@@ -32,18 +32,14 @@ class Signals:
     subjects: Array  # (N,) whose recording it is
 
     def __post_init__(self) -> None:
-        shape, recordings = self.inside.shape, len(self.labels)
-        about = self.logits.shape[:2] == shape and shape[1] == recordings == len(self.subjects)
-        if not about or self.inside.dtype != bool or self.logits.shape[2] < 2:
+        shape, counts = self.inside.shape, (len(self.labels), len(self.subjects))
+        if self.logits.shape[:2] != shape or counts != (shape[1], shape[1]) or self.logits.shape[2] < 2:
             raise DataError(
-                f"Signals need logits (models, recordings, classes), at least two classes, inside (models, recordings) "
-                f"of bool, and as many labels and subjects; given {self.logits.shape}, {shape} {self.inside.dtype}, "
-                f"{recordings} and {len(self.subjects)}."
+                "Signals need logits (models, recordings, classes) of at least two classes, inside (models, "
+                f"recordings), and as many labels and subjects; given {self.logits.shape}, {shape} and {counts}."
             )
         if not np.isfinite(self.logits).all():
-            raise DataError(
-                "Signals need finite logits: NaN or infinite ones were given. Use Signals.of_probabilities."
-            )
+            raise DataError("Signals need finite logits, but some are NaN or infinite. Use Signals.of_probabilities.")
 
     @classmethod
     def of_probabilities(cls, probabilities: Array, inside: Array, labels: Array, subjects: Array) -> "Signals":
@@ -89,12 +85,11 @@ def evened(used: Array) -> Array:
     return np.asarray(used & (used.cumsum(axis=0) <= fewest))
 
 
-class Membership(Protocol):
-    """A membership attack. It never looks at ``signals.inside[target]``: that is what it must find out."""
+Membership = Callable[[Signals, int], Array]
+"""An attack: signals and a target in; a finite score for each recording out, (N,), higher = more likely a member.
 
-    def __call__(self, signals: Signals, target: int) -> Array:
-        """Return a finite score for each recording, (N,); higher = more likely in the target's training data."""
-        ...
+It never looks at ``signals.inside[target]``: that is what it must find out.
+"""
 
 
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:

@@ -3,7 +3,7 @@
 The strongest test of membership fits many generators on halves of the people, and each is the target once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -115,8 +115,9 @@ def judge_shadows(
     make: FitAndSample,
     *,
     models: int = 16,
+    canaries: int = 0,
+    strength: float = 0.7,
     claim: Spend | None = None,
-    planted: Sequence[str] = (),
     rng: np.random.Generator,
 ) -> list[Result]:
     """Fit a generator on each of many halves of the people, and let LiRA tell from its samples who was in which.
@@ -125,81 +126,57 @@ def judge_shadows(
     the logarithm of the distance to the nearest synthetic recording, and ``normal``, the log-density under a normal
     distribution of the synthetic recordings; both are the mean over a person's recordings.
 
-    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>`` over everybody and the most exposed, or as
-    ``synthetic_canaries_<what>`` over those who were ``planted``. The baseline is the same attack where the recordings
-    are released as they are; where even that finds nobody, rows are not informative.
+    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>``, over everybody and the most exposed. With
+    ``canaries``, so many extreme people are planted (see ``canary_people``), and the figures are about them alone, as
+    ``synthetic_canaries_<what>``. A generator that remembers must show them, or the test says nothing; a private one
+    may show no more than its claim allows, and these are the people for whom that is hardest.
+
+    The baseline is the same attack where the recordings are released as they are; where even that finds nobody, rows
+    are not informative. Arguments as of ``judge_synthetic_risk``.
 
     **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
     2022 (arXiv 2011.07018), with densities of the person's own recordings as features.
-
-    Arguments are those of ``judge_synthetic_risk``.
     """
-    same = np.random.default_rng(0)
-    worst = {row.key: row for row in _shadow_rows(pool, lambda some, _: some, models, None, planted, same)}
-    rows = _shadow_rows(pool, make, models, claim, planted, rng)
-    return [beside(row, worst[row.key], "the recordings themselves") for row in rows]
-
-
-def _shadow_rows(
-    pool: Batch,
-    make: FitAndSample,
-    models: int,
-    claim: Spend | None,
-    planted: Sequence[str],
-    rng: np.random.Generator,
-) -> list[Result]:
+    if canaries:
+        pool, real_people = canary_people(pool, canaries, strength=strength, rng=rng), pool.subjects
     names, people = np.unique(pool.subjects, return_inverse=True)
-    scaled = scaling([pool])
-    kept = thinned(people, _EACH, rng)
-    real, whose = numbers(scaled(pool).take(kept)), people[kept]
-    inside = split_halves(names, models, rng=rng)
-    scores: dict[str, list[Array]] = {"neighbor": [], "normal": []}
-    for half in inside:
-        made = numbers(scaled(make(pool.take(half[people]), rng)))
-        scores["neighbor"].append(means_by_person(-np.log(np.maximum(nearest(real, made), _TINY)), whose))
-        scores["normal"].append(means_by_person(normal_density(made)(real), whose))
-    everybody = np.ones(len(names), dtype=bool)
-    subsets = {"": everybody, "exposed": most_exposed(nearest(real, real, whose), whose, everybody)}
-    lira = create(_ATTACKS, "membership_lira")
-    rows: list[Result] = []
-    for what, each in scores.items():
-        # What a generator's samples have in common for everybody is luck of the draw, not membership: every generator
-        # learned from half of the people, so it says nothing of who is in which half.
-        values = np.stack(each)
-        values = values - np.median(values, axis=1, keepdims=True)
-        method = f"synthetic_{'canaries' if planted else 'shadow'}_{what}"
-        for subset, chosen in {"": np.isin(names, planted)}.items() if planted else subsets.items():
-            signals = Signals.of_scores(values[:, chosen], inside[:, chosen], names[chosen])
-            rows += member_rows(
-                member_row(kind="synthetic", method=method, subset=subset, attacker="shadow"),
-                partial(attack_scores, lira, signals),
-                figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
-                claim=claim,
-                targets_drawn=True,
-                rng=rng,
-            )
-    return rows
+    scaled, lira = scaling(pool), create(_ATTACKS, "membership_lira")
 
+    def attacked(make: FitAndSample, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
+        kept = thinned(people, _EACH, rng)
+        real, whose = numbers(scaled(pool).take(kept)), people[kept]
+        inside = split_halves(names, models, rng=rng)
+        scores: dict[str, list[Array]] = {"neighbor": [], "normal": []}
+        for half in inside:
+            made = numbers(scaled(make(pool.take(half[people]), rng)))
+            scores["neighbor"].append(means_by_person(-np.log(np.maximum(nearest(real, made), _TINY)), whose))
+            scores["normal"].append(means_by_person(normal_density(made)(real), whose))
+        subsets = {"": np.ones(len(names), dtype=bool)}
+        if canaries:
+            subsets[""] = ~np.isin(names, real_people)
+        else:
+            subsets["exposed"] = most_exposed(nearest(real, real, whose), whose, subsets[""])
+        rows: list[Result] = []
+        for what, each in scores.items():
+            # What a generator's samples have in common for everybody is luck of the draw, not membership: every
+            # generator learned from half of the people, so it says nothing of who is in which half.
+            values = np.stack(each)
+            values = values - np.median(values, axis=1, keepdims=True)
+            method = f"synthetic_{'canaries' if canaries else 'shadow'}_{what}"
+            for subset, some in subsets.items():
+                signals = Signals.of_scores(values[:, some], inside[:, some], names[some])
+                rows += member_rows(
+                    member_row(kind="synthetic", method=method, subset=subset, attacker="shadow"),
+                    partial(attack_scores, lira, signals),
+                    figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
+                    claim=claim,
+                    targets_drawn=True,
+                    rng=rng,
+                )
+        return rows
 
-def judge_canaries(
-    pool: Batch,
-    make: FitAndSample,
-    *,
-    count: int = 8,
-    strength: float = 0.7,
-    models: int = 16,
-    claim: Spend | None = None,
-    rng: np.random.Generator,
-) -> list[Result]:
-    """Plant extreme people, each in half of the generators, and measure how well they are found.
-
-    A generator that remembers must show them, or the test says nothing; a private one may show no more than its claim
-    allows, and these are the people for whom that is hardest. Rows and arguments are those of
-    ``judge_shadows`` and ``canary_people``.
-    """
-    planted = canary_people(pool, count, strength=strength, rng=rng)
-    names = np.setdiff1d(planted.subjects, pool.subjects).tolist()
-    return judge_shadows(planted, make, models=models, claim=claim, planted=names, rng=rng)
+    worst = {row.key: row for row in attacked(lambda some, _: some, None, np.random.default_rng(0))}
+    return [beside(row, worst[row.key], "the recordings themselves") for row in attacked(make, claim, rng)]
 
 
 def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.random.Generator) -> Batch:

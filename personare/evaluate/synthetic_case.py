@@ -56,15 +56,14 @@ def side_by_side(batch: Batch) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def scaling(batches: Sequence[Batch]) -> Callable[[Batch], Batch]:
+def scaling(everybody: Batch) -> Callable[[Batch], Batch]:
     """Return what turns recordings into rows of standardized numbers, 0 where a modality is missing.
 
-    Everybody in ``batches`` counts, learned from or not: a scale that only one group made would tell the groups apart.
+    People count whether learned from or not: a scale that only one group made would tell the groups apart.
     """
     scales = {}
-    sets = [described(batch) for batch in batches]
-    for modality in batches[0].arrays:
-        rows = np.concatenate([of[modality][b.present[modality]] for of, b in zip(sets, batches, strict=True)])
+    for modality, values in described(everybody).items():
+        rows = values[everybody.present[modality]]
         if not len(rows):
             raise DataError(f"Nobody has {modality}: leave this modality out.")
         mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
@@ -162,7 +161,7 @@ def most_exposed(distance: Array, people: Array, among: Array) -> Array:
 
 
 def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
-    """Refuse people who were both learned from and not, and recordings of other modalities."""
+    """Refuse people who were both learned from and not, and recordings that cannot be compared."""
     if both := sorted({*train.subjects} & {*others.subjects}):
         raise DataError(
             f"A person was learned from or not, but {len(both)} are in both groups, e.g. {both[0]}: split by person."
@@ -173,6 +172,8 @@ def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
                 f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
                 f"{sorted(batch.arrays)}. Choose some with Batch.only."
             )
+    if others.classes != train.classes:
+        raise DataError("Real people must have the same classes, learned from or not.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,15 +202,11 @@ class SyntheticCase:
                 f"others, and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
             )
         check_comparable(synthetic, train, control)
-        scaled, classes = scaling((train, control)), train.classes
-
-        def like_train(batch: Batch) -> Batch:
-            number = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
-            return replace(scaled(batch), labels=number[batch.labels], classes=classes)
-
-        real = together([like_train(train), like_train(control)])
-        real = real.take(thinned(real.subjects, _EACH, rng))
-        made = like_train(synthetic)
+        real, classes = together([train, control]), train.classes
+        scaled = scaling(real)
+        number = np.array([classes.index(c) if c in classes else -1 for c in synthetic.classes], dtype=np.int64)
+        made = replace(scaled(synthetic), labels=number[synthetic.labels], classes=classes)
+        real = scaled(real).take(thinned(real.subjects, _EACH, rng))
         names, people = np.unique(real.subjects, return_inverse=True)
         rows = numbers(real)
         return cls(

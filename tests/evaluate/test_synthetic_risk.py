@@ -10,7 +10,7 @@ from made_generators import averaged, batch, blind, group, memorized, one_shot, 
 from personare.core.errors import DataError, OptionError
 from personare.evaluate.metrics import wilson
 from personare.evaluate.roc import Bound
-from personare.evaluate.synthetic import canary_people, judge_canaries, judge_shadows, judge_synthetic_risk
+from personare.evaluate.synthetic import canary_people, judge_shadows, judge_synthetic_risk
 from personare.evaluate.synthetic_case import most_exposed, nearest
 
 TRAIN, CONTROL = group(16), group(16, first=100)
@@ -54,7 +54,7 @@ def everybody_found(pool, make, claim=None):
 
 
 def canaries_found(make, claim=None):
-    rows = judge_canaries(group(20), make, count=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
+    rows = judge_shadows(group(20), make, canaries=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
     return {r.name: r for r in rows}
 
 

@@ -12,7 +12,7 @@ from made_generators import group
 
 from personare.core import registry
 from personare.evaluate.roc import Bound
-from personare.evaluate.synthetic import judge_canaries
+from personare.evaluate.synthetic import judge_shadows
 
 PUBLIC = group(12, first=500)
 
@@ -24,7 +24,9 @@ def generate(name, options, train, rng):
 
 def found(name, options, claim=None):
     make = partial(generate, name, options)
-    rows = judge_canaries(group(32), make, count=8, strength=0.6, models=12, claim=claim, rng=np.random.default_rng(1))
+    rows = judge_shadows(
+        group(32), make, canaries=8, strength=0.6, models=12, claim=claim, rng=np.random.default_rng(1)
+    )
     return {row.method: row for row in rows if row.figure == "auc"}
 
 

@@ -18,7 +18,7 @@ from personare.core.protocols import Generator
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
 from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.synthetic import FitAndSample, judge_canaries, judge_synthetic_risk, judge_synthetic_use
+from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synthetic_risk, judge_synthetic_use
 from personare.evaluate.synthetic_case import together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
@@ -166,7 +166,7 @@ def judge(
     rows += measured("synthetic_membership", "member", partial(risk, make=make if plan.shadows else None))
     if plan.shadows and plan.canaries:
         pool, rng = together([train, control]), study.rng("canaries")
-        plant = partial(judge_canaries, pool, make, count=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
+        plant = partial(judge_shadows, pool, make, canaries=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
         rows += measured("synthetic_canaries", "member", plant)
     return rows
 
