@@ -67,8 +67,6 @@ def guess(scores: Array, inside: Array, *, delta: float, rng: np.random.Generato
 
     **Guarantee**: the numbers of guesses are fixed shares of the canaries, and each is tested at a confidence of
     1 - 0.05 / tries (Bonferroni): choosing the best does not raise the error.
-
-    ``scores`` (m,) are higher for what is more likely in, ``inside`` is the truth, ``delta`` that of the claim.
     """
     order = np.lexsort((rng.random(len(scores)), scores))
     sides = sorted({max(1, round(len(scores) // 2 * share)) for share in _SHARES})
@@ -78,23 +76,16 @@ def guess(scores: Array, inside: Array, *, delta: float, rng: np.random.Generato
         right = int(inside[order[-side:]].sum() + (~inside[order[:side]]).sum())
         bound = epsilon_lower_bound(2 * side, right, canaries=len(scores), delta=delta, confidence=confidence)
         tries.append((bound, 2 * side, right))
-    return max(tries, key=lambda found: found[0])
+    return max(tries, key=lambda each: each[0])
 
 
 def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.random.Generator) -> Result:
-    """Train once with a random half of the canaries, and return how much privacy was spent at least.
+    """Train once with a random half of (m, D) canaries, and return how much privacy was spent at least.
 
     **Guarantee**: training that keeps its claim is found above it with a probability of at most 5 %.
 
-    Args:
-        fit: Trains on the real data and on the canaries it is told to, and scores all canaries.
-        rows: (m, D) canaries.
-        labels: (m,) theirs.
-        claim: What training says it spent; None where it claims nothing.
-        rng: Draws who is included, and breaks ties. The training must not see it.
-
-    Returns:
-        The figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
+    ``claim`` is what training says it spent, the control; None where it claims nothing. The training must not see
+    ``rng``, which draws who is included.
     """
     inside = rng.random(len(rows)) < 0.5
     scores = np.asarray(fit(rows, labels, inside), dtype=float)

@@ -179,10 +179,10 @@ def member_rows(
         scored: Gives (M, N) scores of N people or recordings by M targets, higher = more likely inside; (M, N) bool,
             the truth; (N,) whom they are about. If it cannot, that is every row's reason.
         unit: What is scored. A claim for recordings says nothing about people; one for people holds for recordings too.
-        figures: Which.
+        figures: Which, in this order.
         claim: The privacy of every target.
         targets_drawn: Whether the interval of the area also holds the luck of the targets drawn, not only of people.
-        rng: Bootstrap.
+        rng: Resamples people.
     """
     try:
         scores, inside, subjects = scored()

@@ -44,8 +44,7 @@ _EACH: Final = 60  # recordings looked at of one person
 def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Run every measure of ``evaluate/utility`` that can be made of synthetic people.
 
-    ``train`` are the real people learned from, ``test`` others. A measure that names its ``tracks`` is asked where they
-    are there, and then instead of those for any track.
+    A measure that names its ``tracks`` is asked where they are there, and then instead of those for any track.
     """
     check_comparable(made, train, test)
     if made.classes != train.classes:
@@ -83,14 +82,9 @@ def judge_synthetic_risk(
     attack finds nothing but luck. An attack that does not find people in the worst release, the recordings learned
     from as they are, is marked ``not informative``; its figure there is each row's baseline.
 
-    Args:
-        synthetic: The release.
-        train: Everybody whom the generator learned from.
-        control: Other people of the same cohort, never seen by it. As many as in ``train`` make the sharpest test.
-        rng: Draws, bootstrap.
-        claim: The privacy the generator was trained with; draws the bound of membership.
-        make: Fits a generator on some of the people of both groups and samples; None: no shadows.
-        models: How many shadow generators, even.
+    ``train`` is everybody whom the generator learned from; ``control`` are other people of the same cohort, as many for
+    the sharpest test. ``claim`` is the privacy it was trained with. ``make`` fits one on some of either group: then
+    ``models`` shadow generators attack as well, see ``judge_shadows``.
     """
     case = SyntheticCase.of(synthetic, train, control, rng=rng)
     seed = int(rng.integers(2**31))  # an attack that a package adds shifts no other's draws
@@ -132,7 +126,7 @@ def judge_shadows(
     may show no more than its claim allows, and these are the people for whom that is hardest.
 
     The baseline is the same attack where the recordings are released as they are; where even that finds nobody, rows
-    are not informative. Arguments as of ``judge_synthetic_risk``.
+    are not informative. ``claim`` is the privacy of every generator.
 
     **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
     2022 (arXiv 2011.07018), with densities of the person's own recordings as features.

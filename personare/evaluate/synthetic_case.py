@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+import pandas as pd
+from scipy.stats import Covariance, multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from personare.core.errors import DataError
@@ -106,9 +107,8 @@ def together(parts: Sequence[Batch]) -> Batch:
 def thinned(people: Array, each: int, rng: np.random.Generator) -> Array:
     """Return the positions, in order, of at most ``each`` recordings of each of (N,) people, at random."""
     order = rng.permutation(len(people))
-    order = order[np.argsort(people[order], kind="stable")]
-    _, first, counts = np.unique(people[order], return_index=True, return_counts=True)
-    return np.sort(order[np.arange(len(order)) - np.repeat(first, counts) < each])
+    earlier = pd.Series(order).groupby(people[order]).cumcount().to_numpy()
+    return np.sort(order[earlier < each])
 
 
 def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
@@ -132,27 +132,20 @@ def normal_density(rows: Array) -> Callable[[Array], Array]:
     """Return what gives the log-density of (N, D) rows, (N,), under the normal distribution of these.
 
     **Source**: O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal
-    of Multivariate Analysis 88(2), 2004, doi:10.1016/S0047-259X(03)00096-4 (scikit-learn's), up to a constant.
+    of Multivariate Analysis 88(2), 2004, doi:10.1016/S0047-259X(03)00096-4 (scikit-learn's).
     """
     if len(rows) < 2:
         raise DataError(f"A normal distribution needs at least two recordings, given {len(rows)}.")
-    center = rows.mean(axis=0)
-    covariance = ledoit_wolf(rows - center, assume_centered=True)[0]
-    lower = cholesky(covariance + _FLOOR * np.eye(rows.shape[1]), lower=True)
-    volume = 2 * np.log(np.diag(lower)).sum()
-
-    def density(asked: Array) -> Array:
-        apart = solve_triangular(lower, (asked - center).T, lower=True)  # (D, N)
-        return np.asarray(-((apart**2).sum(axis=0) + volume) / 2)
-
-    return density
+    covariance = ledoit_wolf(rows)[0] + _FLOOR * np.eye(rows.shape[1])
+    lower = Covariance.from_cholesky(np.linalg.cholesky(covariance))
+    return lambda asked: np.atleast_1d(multivariate_normal(rows.mean(axis=0), lower).logpdf(asked))
 
 
 def most_exposed(distance: Array, people: Array, among: Array) -> Array:
-    """Return (P,) bool, the quarter (at least two) of the people ``among`` (P,) all who are the most isolated.
+    """Return (P,) bool, the most isolated quarter (at least two) of some people: they are the easiest to find.
 
-    These are the easiest to find: by the median of the (N,) distances of their recordings to anybody else's. ``people``
-    (N,) says whose each recording is, as a whole number.
+    By the median of the (N,) ``distance`` of their recordings to anybody else's; ``people`` (N,) says whose each is, as
+    a whole number, and ``among`` (P,) bool who is meant.
     """
     isolation = np.array([np.median(distance[people == person]) for person in range(len(among))])
     group = np.flatnonzero(among)
@@ -205,12 +198,12 @@ class SyntheticCase:
         real, classes = together([train, control]), train.classes
         scaled = scaling(real)
         number = np.array([classes.index(c) if c in classes else -1 for c in synthetic.classes], dtype=np.int64)
-        made = replace(scaled(synthetic), labels=number[synthetic.labels], classes=classes)
+        released = replace(scaled(synthetic), labels=number[synthetic.labels], classes=classes)
         real = scaled(real).take(thinned(real.subjects, _EACH, rng))
         names, people = np.unique(real.subjects, return_inverse=True)
         rows = numbers(real)
         return cls(
-            released=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
+            released=released.take(np.sort(rng.permutation(len(released))[:_MOST])),
             original=real,
             inside=np.isin(names, train.subjects),
             distance=nearest(rows, rows, people),
@@ -222,7 +215,7 @@ class SyntheticCase:
         return replace(self, released=self.original.take(self.inside[self.people]))
 
     @cached_property
-    def made(self) -> Array:
+    def synthetic(self) -> Array:
         """(S, D) numbers of the synthetic recordings."""
         return numbers(self.released)
 
@@ -257,8 +250,7 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
     others (c), as a share of what could be more. It is not cut at 0: below is luck. ``successes`` (P,) says how often
-    the attack succeeded on each real person, in [0, 1], NaN where it was not tried; ``naive`` (P,) the same of guessing
-    without the synthetic people.
+    the attack succeeded on each real person, NaN where it was not tried; ``naive`` the same of guessing.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
     interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
@@ -274,23 +266,17 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
             continue
         attack, control = wilson(successes[inside]), wilson(successes[outside])
         guess, room = float(np.mean(naive[inside])), 1 - control.value
-        said = f"{attack.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
+        shares = f"{attack.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
         if room < 1e-9:
-            rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {said}"))
+            rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {shares}"))
             continue
         gap = attack.value - control.value
         low = gap - np.hypot(attack.value - attack.low, control.high - control.value)
         high = gap + np.hypot(attack.high - attack.value, control.value - control.low)
-        found = replace(
-            row,
-            value=gap / room,
-            low=float(low / room),
-            high=float(min(1.0, high / room)),
-            n=attack.n + control.n,
-            control=0.0,
-            reason=f"no better than a naive guess; {said}" if attack.value <= guess else said,
-        )
-        rows.append(found)
+        reason = f"no better than a naive guess; {shares}" if attack.value <= guess else shares
+        low, high = float(low / room), float(min(1.0, high / room))
+        n = attack.n + control.n
+        rows.append(replace(row, value=gap / room, low=low, high=high, n=n, control=0.0, reason=reason))
     return rows
 
 
@@ -311,8 +297,9 @@ def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.
     for subset, people in case.subsets.items():
         inside, counts = case.inside[people], won[people]
         sums = np.stack([counts * inside, counts], axis=1)
-        found = over_people(sums, np.arange(len(inside)), ratio, rng=rng)
-        found = no_narrower(replace(found, n=round(float(counts.sum()))), int(min(inside.sum(), (~inside).sum())))
-        control = float(inside.mean())
-        rows.append(replace(row, subset=subset, **found.columns, control=control, better="lower"))
+        estimate = over_people(sums, np.arange(len(inside)), ratio, rng=rng)
+        estimate = replace(estimate, n=round(float(counts.sum())))
+        estimate = no_narrower(estimate, int(min(inside.sum(), (~inside).sum())))
+        columns = {**estimate.columns, "control": float(inside.mean()), "subset": subset}
+        rows.append(replace(row, better="lower", **columns))
     return rows

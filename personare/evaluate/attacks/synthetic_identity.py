@@ -43,8 +43,8 @@ class SyntheticIdentity:
                 f"the recognizer names {classifier.loo_accuracy:.3f} of real recordings right, guessing does "
                 f"{1 / people:.3f}"
             )
-        rows = rng.permutation(len(case.made))[: self.most]
-        scores = classifier(case.made[rows])  # (S, P); people in sorted order
+        rows = rng.permutation(len(case.synthetic))[: self.most]
+        scores = classifier(case.synthetic[rows])  # (S, P); people in sorted order
         reason = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
         row = Result(question="identify", method="synthetic_identity", figure="named", value=np.nan, reason=reason)
         return closest_rows(row, scores, case, rng=rng)

@@ -36,7 +36,7 @@ class AttributeInference:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""
-        real, made = case.real, case.made
+        real, made = case.real, case.synthetic
         truth, told = case.original.labels, case.released.labels
         varies = np.flatnonzero(real.std(axis=0) > 0)
         columns = rng.choice(varies, min(self.secrets, len(varies)), replace=False)

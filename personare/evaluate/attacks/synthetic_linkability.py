@@ -49,7 +49,7 @@ class Linkability:
                 for k in range(0, len(mixed) - among + 1, among):  # those left over sit out this time
                     group = mixed[k : k + among]
                     rows = np.array([rng.choice(np.flatnonzero(case.people == p)) for p in group])
-                    right[group] += _joined(case.real[rows], case.made, halves)
+                    right[group] += _joined(case.real[rows], case.synthetic, halves)
                     tried[group] += 1
         found = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
         return risk_rows("link", "synthetic_linkability", found, np.full(len(found), 1 / among), case)

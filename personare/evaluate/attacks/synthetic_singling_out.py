@@ -41,8 +41,8 @@ class SinglingOut:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
-        varies = case.made.std(axis=0) > 0
-        made, real = case.made[:, varies], case.real[:, varies]
+        varies = case.synthetic.std(axis=0) > 0
+        made, real = case.synthetic[:, varies], case.real[:, varies]
         if not made.shape[1]:
             nobody = np.zeros(len(case.inside))
             return risk_rows("identify", "synthetic_singling_out", nobody, nobody, case)
