@@ -49,11 +49,8 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     bigrams of visit types), ``visits`` and ``gaps`` (Kolmogorov-Smirnov distance), ``next_visit_auc`` (codes of the
     next visit foretold by a reader trained on made-up people; the baseline's reader was trained on real ones).
 
-    Args:
-        train: People the generator learned from: the best anchor, and what a reader trained on real people learns from.
-        test: Other people; all figures are about how well they are met.
-        made: The made-up people.
-        rng: Shuffles, and resamples the people of ``test`` for the intervals.
+    ``train`` are the people the generator learned from, ``test`` others; all figures are about how well these are met,
+    and their people are resampled for the intervals.
 
     **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
     discrepancy after A. Gretton et al., JMLR 13, 2012.

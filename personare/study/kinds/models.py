@@ -14,7 +14,7 @@ from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Batch, Release, Result, Spend
+from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
 from personare.data.splits import (
     as_published,
@@ -209,17 +209,14 @@ class Model:
         if why := private_need(self.learner).lacking(self.parts.train.subjects):
             rows = [without_figure(row, why) for row in rows]
 
+        def tracks(**vectors: Array) -> Batch:
+            by_id = {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in vectors.items()}
+            return Batch.of(people, by_id)
+
         def disclosed() -> list[Result]:
-            shown = {"answers": answers}
-            if hasattr(predictor, "represent"):
-                shown["representation"] = predictor.represent(test)
-            raw = {"raw": describe_batch(test, tuple(test.arrays))}
-            original, released = (
-                Batch.of(
-                    people, {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in of.items()}
-                )
-                for of in (raw, shown)
-            )
+            hidden = {"representation": predictor.represent(test)} if hasattr(predictor, "represent") else {}
+            original = tracks(raw=describe_batch(test, tuple(test.arrays)))
+            released = tracks(answers=answers, **hidden)
             rows: list[Result] = []
             for name in self.study.plan.disclosure:
                 attack = registry.create(_ATTACKS, name)

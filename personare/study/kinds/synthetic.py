@@ -147,15 +147,9 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
 def judge(
     study: Study, made: Batch, train: Batch, control: Batch, *, make: FitAndSample, spends: Sequence[Spend] = ()
 ) -> list[Result]:
-    """Return use and risks; one row without a figure, and with the reason, for what cannot be measured.
+    """Return use and risks of recordings made after those of ``train``, beside people whom the generator never met.
 
-    Args:
-        study: Its plan says how many generators attack (``shadows``) and how many people are planted (``canaries``).
-        made: The synthetic recordings.
-        train: Those they were learned from.
-        control: Those of people whom the generator never met.
-        make: Fits such a generator on some of both and samples as many recordings.
-        spends: The privacy that was paid; draws the bound of membership.
+    ``make`` fits such a generator on some of both: the plan says how many attack, and how many people are planted.
     """
     plan, claim = study.plan, as_one_claim(spends)
     numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
