@@ -16,7 +16,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Result
 from personare.data.labels import KINDS, as_number, check_classes, kind_of_label
 from personare.data.splits import person_folds
-from personare.evaluate.classifiers import Clips, Train
+from personare.evaluate.classifiers import Clips, Train, column_moments
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
 from personare.evaluate.unmeasured import unmeasured
@@ -162,9 +162,7 @@ def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
         own = [i for i in found if subjects[i] == person]
         if own:
             rows = np.stack([np.asarray(found[i], dtype=float).ravel() for i in own])
-            seen = np.isfinite(rows)
-            mean = np.where(seen, rows, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-            spread = np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / np.maximum(seen.sum(axis=0), 1))
+            mean, spread = column_moments(rows)
             ready |= dict(zip(own, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
 

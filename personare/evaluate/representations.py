@@ -10,10 +10,10 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classifiers import Centroids, Clips, Kernel, Train, discriminant, learn_classes, neighbors, svm
+from personare.evaluate.classifiers import Clips, Kernel, Train, centroids, discriminant, learn_classes, neighbors, svm
 from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy, top1_credit
-from personare.evaluate.networks import Perceptron
+from personare.evaluate.networks import perceptron
 from personare.evaluate.reading import kinds_of_people, read_rows
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.unmeasured import Asked, unmeasured, without_figure
@@ -92,8 +92,8 @@ def measure_rows(
         "kernel": Kernel(),
         "svm": svm(),
         "neighbors": neighbors,
-        "mlp": Perceptron(),
-        "centroids": Centroids(rows=shown.known, subjects=known.subjects),
+        "mlp": perceptron,
+        "centroids": centroids(shown.known, known.subjects),
     }
     for name, namer in namers.items():
         rows += name_people(shown.new, table.loc[list(new.ids)], name, namer, rng=rng)
@@ -104,7 +104,7 @@ def _read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Genera
     """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out known people."""
     people = rng.permutation(np.unique(known.subjects))
     held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
-    readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": Perceptron()}
+    readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": perceptron}
     every, asked = np.arange(len(new.classes)), known.labels[held]
     rows, quality = [], []
     for name, reader in readers.items():
