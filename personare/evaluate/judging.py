@@ -77,16 +77,13 @@ def judge(
             label_kind=label_kind,
         )
     options = options or {}
-    rows = _risks(original, released, modality, seed, attacks, options) if attacks else []
+    rows = _risks(original, released, seed, attacks, options)
     rows = marked(rows, rows if unprotected else baseline or ())
-    rows += strongest(rows, modality)
-    asked = {"label": label, "kind": label_kind}
-    labelled = {n for n in utilities if {"label", "kind"} <= {f.name for f in fields(load(_UTILITIES, n))}}
-    given = {name: {**(asked if name in labelled else {}), **options.get(name, {})} for name in utilities}
-    rows += _utilities(original, released, modality, seed, given, labelled)
-    known = {r.key: r.value for r in (rows if unprotected else baseline or ())}
+    rows += strongest(rows)
+    rows += _utilities(original, released, seed, utilities, options, {"label": label, "kind": label_kind})
+    before = {r.key: r.value for r in (rows if unprotected else baseline or ())}
     name = "original" if unprotected else ""
-    return [replace(r, release=name, baseline=known.get(r.key, float("nan"))) for r in rows]
+    return [replace(r, release=name, modality=modality, baseline=before.get(r.key, float("nan"))) for r in rows]
 
 
 def applies(method: Any, modality: str) -> bool:
@@ -162,83 +159,77 @@ def _equal(one: Batch, other: Batch) -> bool:
         return False
     if set(one.arrays) != set(other.arrays):
         return False
-
-    def same(a: Array, b: Array) -> bool:
-        return a.shape == b.shape and np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.floating))
-
     for track in one.arrays:
         before, after = one.clips(track), other.clips(track)
-        if set(before) != set(after) or not all(same(clip, after[name]) for name, clip in before.items()):
+        if set(before) != set(after) or not all(
+            np.array_equal(clip, after[name], equal_nan=clip.dtype.kind == "f") for name, clip in before.items()
+        ):
             return False
     return True
 
 
-def _risks(
-    original: Batch, released: Batch, modality: str, seed: int, names: Sequence[str], options: _Options
-) -> list[Result]:
+def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], options: _Options) -> list[Result]:
     """Run every attack; those that join what others found come after those others."""
-    attacks = {
-        name: load(_ATTACKS, name) for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit"))
-    }
-    lacking = {name: Need.of(attack).lacking(original.subjects) for name, attack in attacks.items()}
-    rows = [
-        row
-        for name in names
-        if lacking[name]
-        for row in not_measured(attacks[name], name, DataError(lacking[name]), modality=modality)
-    ]
-    attacks = {name: attack for name, attack in attacks.items() if not lacking[name]}
+    rows: list[Result] = []
+    attacks = {}
+    for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
+        if why := Need.of(attack).lacking(original.subjects):
+            rows += not_measured(attack, name, DataError(why))
+        else:
+            attacks[name] = attack
     halves: Halves = []
     reason = ""
     if any(hasattr(attack, "fit") for attack in attacks.values()):
         if original.table is None:
             raise DataError("Naming people needs a table of facts beside their recordings.")
-        enroll, test, alone = content_halves(original.table, rng=generator(seed, "content halves"))
+        enroll, test, single = content_halves(original.table, rng=generator(seed, "content halves"))
         halves = [(enroll, test), (test, enroll)]
-        reason = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
+        reason = f"{len(single)} people with a single recording cannot be tested" if single else ""
     trials: list[Trials] = []
-    for name in attacks:
-        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
-        found: list[Trials | Result] = []
+    for name, attack in attacks.items():
         try:
             if hasattr(attack, "fit"):
-                named = identify(attack, original, released, name=name, halves=halves, seed=seed)
-                trials += named
+                made = identify(attack, original, released, name=name, halves=halves, seed=seed)
+                trials += made
                 if hasattr(attack, "compare"):
                     rows += attack.compare(original, released, rng=generator(seed, "compare", name))
-                found += named
             else:
-                found += attack(original, released, trials=trials, rng=generator(seed, "attack", name))
+                made = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rng = generator(seed, "bootstrap", name)
-            measured = [[f] if isinstance(f, Result) else measure_trials(f, modality=modality, rng=rng) for f in found]
-            rows += [replace(row, modality=modality) for part in measured for row in part]
+            measured = [[row] if isinstance(row, Result) else measure_trials(row, rng=rng) for row in made]
+            rows += [row for part in measured for row in part]
         except Exception as error:
-            rows += not_measured(attack, name, error, modality=modality)
-    return [replace(r, reason="; ".join(part for part in (r.reason, reason) if part)) for r in rows]
+            rows += not_measured(attack, name, error)
+    return [replace(r, reason="; ".join(filter(None, (r.reason, reason)))) for r in rows]
 
 
 def _utilities(
-    original: Batch, released: Batch, modality: str, seed: int, options: _Options, labelled: set[str]
+    original: Batch, released: Batch, seed: int, names: Sequence[str], options: _Options, asked: Mapping[str, str]
 ) -> list[Result]:
     """Run every measure; of those that read the label, the best is chosen for each person on all others."""
     rows: list[Result] = []
     readers: dict[str, dict[str, Reading]] = {}
-    for name, chosen in options.items():
-        measure = create(_UTILITIES, name, chosen)
+    for name in names:
+        labelled = asked.keys() <= {field.name for field in fields(load(_UTILITIES, name))}
+        own = {**(asked if labelled else {}), **options.get(name, {})}
+        measure = create(_UTILITIES, name, own)
         try:
             if why := Need.of(measure).lacking(original.subjects):
                 raise DataError(why)
-            found = measure(original, released, rng=generator(seed, "utility", name))
+            measured = measure(original, released, rng=generator(seed, "utility", name))
         except Exception as error:
-            found = [unmeasured(name, "read", error)]
-        for row in found:
-            if name in labelled and ANSWERS in row.detail:
-                readers.setdefault(row.attacker, {})[row.method] = row.detail[ANSWERS]
-        rows += found
+            measured = [unmeasured(name, "read", error)]
+        for row in measured:
+            detail = dict(row.detail)
+            # readers of another label, or of the same as another kind, are no choice
+            if (reading := detail.pop(ANSWERS, None)) and labelled and asked.items() <= own.items():
+                readers.setdefault(row.attacker, {})[row.method] = reading
+            rows.append(replace(row, detail=detail))
     for who, same in readers.items():
         try:
-            rows += measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
+            measured = measure_chosen(same, rng=generator(seed, "choose", who))
         except Exception as error:
-            rows.append(unmeasured("reader", "read", error, attacker=who))
-    shown = [{key: value for key, value in row.detail.items() if key != ANSWERS} for row in rows]
-    return [replace(row, modality=modality, detail=detail) for row, detail in zip(rows, shown, strict=True)]
+            measured = [unmeasured("reader", "read", error, attacker=who)]
+        rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in measured]
+    return rows

@@ -5,8 +5,9 @@ one trained on the release (what is left in it).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -64,7 +65,7 @@ class Task:
     label: str = "emotion"  # column of the table
     kind: str = ""  # of the label; empty to tell from its values
     folds: int = 6  # groups in which people are left out; up to eight people, each alone
-    describe: Callable[[Array], Array] | None = None  # turns a clip into what is learned from; None: the clip itself
+    describe: Callable[[Array], Array] = np.asarray  # turns a clip into what is learned from
     adapt: bool = False  # whether each person's vectors are standardized over that person's clips, without their labels
 
     def __post_init__(self) -> None:
@@ -118,108 +119,82 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
     One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
     labels, subjects, kind, reason = _labelled(original, released, task)
+    nominal = kind == "nominal"
     before = usable_clips(original, task.view)
     after = before if released is original else usable_clips(released, task.view)
     for clips, what in ((before, "originals"), (after, "released recordings")):
         seen = sum(i in clips for i in labels.index)
         if 2 * seen < len(labels):
             raise DataError(f"{task.view} is there in only {seen} of {len(labels)} {what}")
-    first = _prepared(before, subjects, task)
-    second = first if after is before else _prepared(after, subjects, task)
-    if kind != "nominal" and not hasattr(train, "regress"):
+    originals = _prepared(before, subjects, task)
+    asked_of = originals if after is before else _prepared(after, subjects, task)
+    if not nominal and not hasattr(train, "regress"):
         raise DataError(f"this reader knows classes only, and the label is {kind}")
-    parts = _folds(labels, subjects, kind, task.folds, rng)
-    classes = np.array([])
-    if kind != "continuous":
-        classes = np.unique(labels.to_numpy(dtype=str if kind == "nominal" else float))
-    found: list[Reading] = []
-    for reader, learn_from in zip(READERS, (first, second), strict=True):
-        if found and second is first:
-            return [*found, replace(found[0], reader=reader)]
-        reading = Reading(
-            reader=reader,
-            ids=tuple(map(str, labels.index)),
-            subjects=subjects.to_numpy(dtype=str),
-            truth=labels.to_numpy(dtype=str if kind == "nominal" else float),
-            classes=classes,
-            likely=_answers(learn_from, second, labels, classes, kind == "nominal", parts, train, rng),
-            missing=sum(i not in second for i in labels.index),
-            kind=kind,
-            reason=reason,
-        )
-        found.append(reading)
-    return found
+    folds = _folds(labels, subjects, nominal, task.folds, rng)
+    truth = labels.to_numpy(dtype=str if nominal else float)
+    classes = np.array([]) if kind == "continuous" else np.unique(truth)
+    place = {i: n for n, i in enumerate(labels.index)}
+
+    def answers(learn_from: Clips) -> Array:
+        """Return ``likely`` of a reading: each fold is read by a model of all others."""
+        likely = np.full((len(truth), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(truth), 1))
+        for learned, asked in folds:
+            ours = {i: learn_from[i] for i in learned if i in learn_from}
+            theirs = {i: asked_of[i] for i in asked if i in asked_of}
+            rows = [place[i] for i in theirs]
+            if not nominal:
+                likely[[place[i] for i in asked]] = labels.loc[learned].mean()
+            if not theirs or len({labels[i] for i in ours}) < 2:
+                continue
+            if nominal:
+                names, predict = train(ours, {i: labels[i] for i in ours}, rng)
+                likely[rows] = 0.0
+                likely[np.ix_(np.array(rows), np.searchsorted(classes, names))] = predict(theirs)
+            else:
+                numbers = np.array([labels[i] for i in ours], dtype=float)
+                likely[rows, 0] = train.regress(ours, numbers, rng)(theirs)  # type: ignore[attr-defined]
+        return likely
+
+    reading = Reading(
+        reader=READERS[0],
+        ids=tuple(labels.index),
+        subjects=subjects.to_numpy(dtype=str),
+        truth=truth,
+        classes=classes,
+        likely=answers(originals),
+        missing=sum(i not in asked_of for i in labels.index),
+        kind=kind,
+        reason=reason,
+    )
+    again = reading.likely if asked_of is originals else answers(asked_of)
+    return [reading, replace(reading, reader=READERS[1], likely=again)]
 
 
 def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
-    found = {i: clips[i] for i in subjects.index if i in clips}
-    if task.describe is not None:
-        found = {i: np.asarray(task.describe(clip)) for i, clip in found.items()}
-    if not task.adapt:
-        return found
-    ready: dict[str, Array] = {}
-    for person in sorted(set(subjects)):
-        own = [i for i in found if subjects[i] == person]
+    ready = {i: np.asarray(task.describe(clips[i])) for i in subjects.index if i in clips}
+    for person in np.unique(subjects) if task.adapt else ():
+        own = [i for i in ready if subjects[i] == person]
         if own:
-            rows = np.stack([np.asarray(found[i], dtype=float).ravel() for i in own])
+            rows = np.stack([ready[i].astype(float).ravel() for i in own])
             mean, spread = column_moments(rows)
             ready |= dict(zip(own, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
 
 
 def _folds(
-    labels: "pd.Series[Any]", subjects: "pd.Series[str]", kind: str, folds: int, rng: np.random.Generator
+    labels: "pd.Series[Any]", subjects: "pd.Series[str]", nominal: bool, folds: int, rng: np.random.Generator
 ) -> list[tuple[list[str], list[str]]]:
-    people = {str(i): str(s) for i, s in subjects.items()}
-    named = {str(i): str(c) for i, c in labels.items()} if kind == "nominal" else None
-    count = len(set(people.values()))
-    parts = person_folds(people, count if count <= _FEW_PEOPLE else folds, labels=named, rng=rng)
+    whose = {str(i): str(who) for i, who in subjects.items()}
+    named = {str(i): str(label) for i, label in labels.items()} if nominal else None
+    count = len(set(whose.values()))
+    parts = person_folds(whose, count if count <= _FEW_PEOPLE else folds, labels=named, rng=rng)
     if named and any({named[i] for i in asked} - {named[i] for i in learned} for learned, asked in parts):
         # all people of a class came into one fold: each person alone, some of the class are always learned from
-        return person_folds(people, count, rng=rng)
+        return person_folds(whose, count, rng=rng)
     return parts
 
 
-def _answers(
-    learn_from: Clips,
-    ask: Clips,
-    labels: "pd.Series[Any]",
-    classes: Array,
-    nominal: bool,
-    parts: Sequence[tuple[list[str], list[str]]],
-    train: Train,
-    rng: np.random.Generator,
-) -> Array:
-    """Return ``likely`` of a reading: each fold is read by a model of all others."""
-    ids = [str(i) for i in labels.index]
-    likely = np.full((len(ids), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(ids), 1))
-    place = {i: n for n, i in enumerate(ids)}
-    for learned, asked in parts:
-        known = {i: learn_from[i] for i in learned if i in learn_from}
-        seen = {i: ask[i] for i in asked if i in ask}
-        if not nominal:
-            likely[[place[i] for i in asked]] = labels.loc[learned].mean()
-        if not seen or len({labels[i] for i in known}) < 2:
-            continue
-        rows = [place[i] for i in seen]
-        if nominal:
-            found, predict = train(known, {i: str(labels[i]) for i in known}, rng)
-            likely[rows] = 0.0
-            likely[np.ix_(np.array(rows), np.searchsorted(classes, found))] = predict(seen)
-        else:
-            regress: Any = train.regress  # type: ignore[attr-defined]
-            likely[rows, 0] = regress(known, np.array([labels[i] for i in known], dtype=float), rng)(seen)
-    return likely
-
-
-def read_rows(train: Train, rows: Array, labels: Array, asked: Array, rng: np.random.Generator) -> Array:
-    """Return the class of each of (M, D) ``asked`` rows, by a reader of (N, D) rows and their labels."""
-    clips, others = ({str(i): row for i, row in enumerate(part.astype(float))} for part in (rows, asked))
-    classes, predict = train(clips, {str(i): str(k) for i, k in enumerate(labels)}, rng)
-    return np.asarray(classes[predict(others).argmax(axis=1)].astype(labels.dtype))
-
-
-def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.random.Generator) -> list[Result]:
+def measure_reading(reading: Reading, name: str, *, rng: np.random.Generator) -> list[Result]:
     """Return how well a label was read, people resampled.
 
     Of classes: unweighted average recall (with the confusion matrix) and accuracy. Of numbers: the concordance
@@ -227,59 +202,73 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
     concordance is the kappa with quadratic weights).
     """
     missing = f"{reading.missing} recordings without anything to look at count as guesses" if reading.missing else ""
-    told: list[tuple[str, Estimate, float, dict[str, Any]]]
+    truth, told, subjects = reading.truth, reading.told(), reading.subjects
+    estimates: dict[str, tuple[Estimate, float, str]]  # and what guessing gives, and the unit
+    detail: dict[str, Any] = {}
     if reading.kind == "nominal":
-        uar, accuracy, confusion = recall_and_accuracy(
-            reading.truth, reading.told(), reading.subjects, reading.classes, rng=rng
-        )
-        majority = float(max(np.unique(reading.truth, return_counts=True)[1]) / len(reading.truth))
-        detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist(), ANSWERS: reading}
-        told = [("uar", uar, 1 / len(reading.classes), detail), ("accuracy", accuracy, majority, {})]
+        uar, accuracy, confusion = recall_and_accuracy(truth, told, subjects, reading.classes, rng=rng)
+        majority = float(max(np.unique(truth, return_counts=True)[1]) / len(truth))
+        estimates = {"uar": (uar, 1 / len(reading.classes), "share"), "accuracy": (accuracy, majority, "share")}
+        detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist()}
     else:
-        found = agreement(reading.truth, reading.told(), reading.subjects, rng=rng)
-        told = [("ccc", found["ccc"], 0.0, {ANSWERS: reading})]
-        middle = float(np.abs(reading.truth - np.median(reading.truth)).mean())
-        told += [("r2", found["r2"], 0.0, {})] if reading.kind == "continuous" else [("mae", found["mae"], middle, {})]
-    return [
+        agreed = agreement(truth, told, subjects, rng=rng)
+        estimates = {"ccc": (agreed["ccc"], 0.0, "correlation")}
+        if reading.kind == "continuous":
+            estimates["r2"] = agreed["r2"], 0.0, "share of variance"
+        else:
+            estimates["mae"] = agreed["mae"], float(np.abs(truth - np.median(truth)).mean()), "steps"
+    rows = [
         Result(
-            modality=modality,
             question="read",
             method=name,
             figure=figure,
             attacker=reading.reader,
             **estimate.columns,
             control=control,
-            unit={"ccc": "correlation", "r2": "share of variance", "mae": "steps"}.get(figure, "share"),
+            unit=unit,
             better="lower" if figure == "mae" else "higher",
             reason="; ".join(filter(None, (missing, reading.reason))),
-            detail=extra,
         )
-        for figure, estimate, control, extra in told
+        for figure, (estimate, control, unit) in estimates.items()
     ]
+    return [replace(rows[0], detail={**detail, ANSWERS: reading}), *rows[1:]]
 
 
 def read_and_measure(
-    name: str, original: Batch, released: Batch, task: Task, train: Train, *, modality: str, rng: np.random.Generator
+    original: Batch, released: Batch, readers: Mapping[str, tuple[Task, Train]], *, rng: np.random.Generator
 ) -> list[Result]:
-    """Return how well both readers read, see ``read_view``; rows that say why where none can."""
-    try:
-        readings = read_view(original, released, task, train, rng=rng)
-    except DataError as error:
-        return unread(name, error, modality=modality)
-    return [row for reading in readings for row in measure_reading(reading, name, modality=modality, rng=rng)]
+    """Return how well readers read, each trained twice, see ``read_view``; rows that say why where one cannot."""
+    rows: list[Result] = []
+    for name, (task, train) in readers.items():
+        try:
+            for reading in read_view(original, released, task, train, rng=rng):
+                rows += measure_reading(reading, name, rng=rng)
+        except DataError as error:
+            rows += unread(name, error)
+    return rows
 
 
-def unread(name: str, error: Exception, *, modality: str) -> list[Result]:
+def unread(name: str, error: Exception) -> list[Result]:
     """Return rows without a value for a reader that could not be used."""
-    return [
-        unmeasured(name, "read", error, figure=figure, modality=modality, attacker=reader)
-        for reader in READERS
-        for figure in ("uar", "accuracy")
-    ]
+    pairs = product(READERS, ("uar", "accuracy"))
+    return [unmeasured(name, "read", error, figure=figure, attacker=reader) for reader, figure in pairs]
 
 
-def quality(reading: Reading, rows: Array) -> float:
-    """Return the recall averaged over classes, or the concordance of numbers, on some of the recordings."""
+def quality_on_others(
+    readings: Sequence[Reading], folds: int, *, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Yield, of each group of people, which (N,) recordings are theirs, and how well each reading reads all others.
+
+    The recall averaged over classes, or the concordance of numbers. The best of several readings on the very recordings
+    it is shown on would be too good: part of it is luck. The readings are of the same recordings and label.
+    """
+    first = readings[0]
+    for _, own in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
+        asked = np.isin(first.ids, own)
+        yield asked, np.array([_quality(reading, ~asked) for reading in readings])
+
+
+def _quality(reading: Reading, rows: Array) -> float:
     truth, told = reading.truth[rows], reading.told()[rows]
     if reading.kind == "nominal":
         right = ((truth[:, None] == reading.classes) * told).sum(axis=1)
@@ -288,32 +277,19 @@ def quality(reading: Reading, rows: Array) -> float:
     return float(2 * np.mean((truth - truth.mean()) * (told - told.mean())) / max(apart, 1e-12))
 
 
-def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.random.Generator) -> list[Result]:
-    """Return the figures of ``reader``: of several of one label, the one chosen for each group of people on all others.
-
-    The best of several readers on the very recordings it is shown on would be too good: part of it is luck.
-    """
-    first = next(iter(readings.values()))
-    ids = [i for i in first.ids if all(i in r.ids for r in readings.values())]
-    same = {}
-    for name, reading in readings.items():
-        place = {i: n for n, i in enumerate(reading.ids)}
-        rows = np.array([place[i] for i in ids])
-        kept = {part: getattr(reading, part)[rows] for part in ("subjects", "truth", "likely")}
-        same[name] = replace(reading, ids=tuple(ids), **kept)
-    some = next(iter(same.values()))
-    likely, used = some.likely.copy(), Counter[str]()
-    subjects = dict(zip(ids, some.subjects.tolist(), strict=True))
-    for others, own in person_folds(subjects, min(_CHOSEN_IN, len(set(subjects.values()))), rng=rng):
-        learn, ask = np.isin(ids, others), np.isin(ids, own)
-        best = max(same, key=lambda name: quality(same[name], learn))
-        likely[ask] = same[best].likely[ask]
-        used[best] += 1
+def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator) -> list[Result]:
+    """Return the figures of ``reader``: of several, the one chosen for each group of people on all others."""
+    names, same = list(readings), list(readings.values())
+    likely, used = same[0].likely.copy(), Counter[str]()
+    for asked, qualities in quality_on_others(same, min(_CHOSEN_IN, len(set(same[0].subjects))), rng=rng):
+        best = int(np.argmax(qualities))
+        likely[asked] = same[best].likely[asked]
+        used[names[best]] += 1
     said = ", ".join(f"{name} ({n} of {used.total()})" for name, n in used.most_common())
-    chosen = replace(some, likely=likely, missing=min(r.missing for r in same.values()))
     reason = f"each group of people is read by the reader that reads all others best: {said}"
-    measured = measure_reading(chosen, "reader", modality=modality, rng=rng)
-    return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in measured]
+    chosen = replace(same[0], likely=likely, missing=min(r.missing for r in same))
+    rows = measure_reading(chosen, "reader", rng=rng)
+    return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in rows]
 
 
 def attribute_rows(
@@ -355,7 +331,7 @@ def attribute_rows(
         for readings in zip(*by_view, strict=True):
             likely = np.mean([r.likely for r in readings], axis=0)
             joint = replace(readings[0], likely=likely, missing=min(r.missing for r in readings))
-            rows.append(measure_reading(joint, method, modality="", rng=rng)[0])
+            rows.append(measure_reading(joint, method, rng=rng)[0])
     except DataError as error:
         rows = [unmeasured(method, "infer", error, figure="uar")] * len(attackers)
     said = zip(rows, attackers, strict=True)

@@ -159,7 +159,7 @@ def _row(measure, value, low, *, control=0.1):
 def test_the_strongest_informative_attack_counts():
     base = [_row("good.top1", 0.9, 0.8), _row("bad.top1", 0.2, 0.1)]
     rows = marked([_row("good.top1", 0.4, 0.3), _row("bad.top1", 0.6, 0.5)], base)
-    best = strongest(rows, "audio")[0]
+    best = strongest(rows)[0]
     assert best.value == 0.4
     assert best.detail == {"strongest": "good"}
     assert "good" in best.reason
@@ -180,7 +180,7 @@ def test_a_failed_self_test_hides_neither_a_missing_figure_nor_a_broken_claim(va
 def test_the_strongest_is_found_for_one_and_for_several_recordings(figure):
     rows = [_row("a.top1", 0.5, 0.4), _row("b.top1", 0.3, 0.2), _row("a.top1_5", 0.6, 0.5), _row("b.top1_5", 0.7, 0.6)]
     rows += [_row("a.person_top1", 0.6, 0.5), _row("b.person_top1", 0.9, 0.6)]
-    best = {r.name: r for r in strongest(rows, "audio")}[f"strongest.{figure}"]
+    best = {r.name: r for r in strongest(rows)}[f"strongest.{figure}"]
     assert best.value == {"top1": 0.5, "top1_5": 0.7, "person_top1": 0.9}[figure]
 
 

@@ -58,12 +58,11 @@ class ModelIdentity:
             )
         halves, attacker = [(enroll, test), (test, enroll)], Kernel()
         learn = partial(attacker.enroll, rng=rng)
-        row = Result(kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan)
-        before = name_rows(row, raw, table, halves, learn, figures=_FIGURES, rng=rng)
+        measure = partial(name_rows, table=table, halves=halves, enroll=learn, figures=_FIGURES, rng=rng)
+        before = measure("", raw)
         rows: list[Result] = []
         for what, values in seen.items():
-            row = replace(row, method=f"model_identity_{what}")
-            own = name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
-            raws = [replace(b, method=row.method) for b in before]
+            raws = [replace(row, kind="model", method=f"model_identity_{what}") for row in before]
+            own = [replace(row, kind="model", method=f"model_identity_{what}") for row in measure("", values)]
             rows += marked([replace(r, baseline=b.value) for r, b in zip(own, raws, strict=True)], raws)
         return rows

@@ -42,7 +42,7 @@ class FaceEmotionCnn:
         """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""
         task = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
         reader = cnn(_picture, lambda clip: clip[:, None], self.steps)  # (F, 1, size, size)
-        return read_and_measure("face_emotion_cnn", original, released, task, reader, modality="video", rng=rng)
+        return read_and_measure(original, released, {"face_emotion_cnn": (task, reader)}, rng=rng)
 
 
 def _ready(clip: Array) -> Array:

@@ -48,7 +48,7 @@ class Sentence:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, 64) in dB."""
         task = Task(view="logmel", label="sentence", folds=self.folds, describe=_course)
-        return read_and_measure("sentence", original, released, task, _learn, modality="audio", rng=rng)
+        return read_and_measure(original, released, {"sentence": (task, _learn)}, rng=rng)
 
 
 def _course(clip: Array) -> Array:

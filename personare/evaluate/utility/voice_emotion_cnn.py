@@ -40,7 +40,7 @@ class VoiceEmotionCnn:
         """Measure what both kinds of reader read in ``logmel`` (T, bands) in dB."""
         task = Task(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
         reader = cnn(_window, _windows, self.steps)
-        return read_and_measure("voice_emotion_cnn", original, released, task, reader, modality="audio", rng=rng)
+        return read_and_measure(original, released, {"voice_emotion_cnn": (task, reader)}, rng=rng)
 
 
 def _ready(clip: Array) -> Array:
