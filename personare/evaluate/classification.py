@@ -20,7 +20,8 @@ from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import Estimate, mean_over_people, over_people
 from personare.evaluate.unmeasured import without_figure
 
-_BINS: Final = 15
+EQUAL_WIDTH: Final = np.linspace(0, 1, 16)[1:-1]
+"""The inner edges of 15 bins of the same width."""
 _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, where it is not that frequent
 _AGES: Final = (30, 45)
 _LOW: Final = 0.5
@@ -135,7 +136,7 @@ def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Gener
         return _row(figure, mean_over_people(values, subjects, rng=rng), **columns)
 
     detail = {"classes": list(batch.classes), "confusion": confusion}
-    accuracy = mean("accuracy", right, control=counts.max() / counts.sum(), detail=detail)
+    accuracy = mean("accuracy", right, control=counts.max() / len(truth), detail=detail)
     uar = over_people(hits, subjects, partial(_averaged, k, 1, False), rng=rng)
     rows = [
         accuracy,
@@ -143,9 +144,8 @@ def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Gener
         mean("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
         mean("nll", -np.log(true), better="lower", unit="nats", control=np.log(k)),
     ]
-    for figure, edges in (("ece", equal_width(_BINS)), ("ece_equal_mass", equal_mass(confidence, _BINS))):
-        where = np.eye(len(edges) + 1)[bin_of(confidence, edges)]  # (N, B)
-        parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
+    for figure, edges in (("ece", EQUAL_WIDTH), ("ece_equal_mass", equal_mass(confidence))):
+        parts = calibration_parts(confidence, right, edges)
         found = over_people(parts.reshape(len(right), -1), subjects, _ece, rng=rng)
         sums = parts.sum(axis=0)
         count, sure, hit = sums[sums[:, 0] > 0].T  # of a reliability diagram: each bin that holds answers
@@ -197,19 +197,18 @@ def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-def equal_width(bins: int = _BINS) -> Array:
-    """Return the inner edges of bins of the same width on [0, 1]."""
-    return np.linspace(0, 1, bins + 1)[1:-1]
-
-
-def equal_mass(confidence: Array, bins: int = _BINS) -> Array:
+def equal_mass(confidence: Array) -> Array:
     """Return the inner edges of bins that hold about as many answers each; fewer bins where confidences are equal."""
-    return np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.unique(np.quantile(confidence, EQUAL_WIDTH))
 
 
-def bin_of(confidence: Array, edges: Array) -> Array:
-    """Return the bin of each answer, (N,), by inner edges; an answer on an edge belongs to the lower bin."""
-    return np.searchsorted(edges, confidence, side="left")
+def calibration_parts(confidence: Array, right: Array, edges: Array) -> Array:
+    """Return of each answer its part in the sums of ``calibration_error``, (N, B, 3).
+
+    Bins are given by their inner edges; an answer on an edge belongs to the lower bin.
+    """
+    where = np.eye(len(edges) + 1)[np.searchsorted(edges, confidence)]  # (N, B)
+    return np.asarray(where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None])
 
 
 def calibration_error(sums: Array) -> Array:

@@ -45,16 +45,17 @@ class Reading:
     kind: str = "nominal"  # of the label; see ``personare.data.labels``
     reason: str = ""  # what was left out, and why
 
-    def told(self) -> Array:
-        """Return (N, K) how much of each class was told: a tie is a share of each, so that no guess is a lucky one.
+    @property
+    def predictions(self) -> Array:
+        """(N, K) how much of each class was read: a tie is a share of each, so that no guess is a lucky one.
 
-        Of numbers (N,) what was told; of an ordinal label the nearest step.
+        Of numbers (N,) what was read; of an ordinal label the nearest step.
         """
         if self.kind == "nominal":
             best = self.likely >= self.likely.max(axis=1, keepdims=True) - 1e-9
             return np.asarray(best / best.sum(axis=1, keepdims=True))
-        told = self.likely[:, 0]
-        return np.clip(np.round(told), self.classes[0], self.classes[-1]) if self.kind == "ordinal" else told
+        number = self.likely[:, 0]
+        return np.clip(np.round(number), self.classes[0], self.classes[-1]) if self.kind == "ordinal" else number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,42 +74,54 @@ class Task:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
 
-def _labelled(original: Batch, released: Batch, task: Task) -> tuple["pd.Series[Any]", "pd.Series[str]", str, str]:
-    """Return labels (numbers, unless nominal) and subjects of the released recordings that have one, kind and reason.
+def _unread(original: Batch, released: Batch, task: Task) -> Reading:
+    """Return the released recordings that have the label, which nothing has read yet.
 
     **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
     """
-    label, kind, facts = task.label, task.kind, original.table
+    label, facts, reason = task.label, original.table, ""
     if facts is None or label not in facts:
         raise DataError(f"the recordings carry no {label}")
     shown = set(released.ids)
     table = facts.loc[[i for i in original.ids if i in shown]]
-    known = table[label].dropna().astype(str)
-    known = known[known != ""]
-    subjects = table["subject"].astype(str).loc[known.index]
-    kind = kind or kind_of_label(known)
+    words = table[label].dropna().astype(str)
+    words = words[words != ""]
+    subjects = table["subject"].astype(str).loc[words.index]
+    kind = task.kind or kind_of_label(words)
     if kind == "nominal":
-        check_classes(known, label)
-        counts, people = known.value_counts(), subjects.groupby(known).nunique()
+        check_classes(words, label)
+        counts, people = words.value_counts(), subjects.groupby(words).nunique()
         said = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
         few = [c for c in said if counts[c] < _FEWEST_RECORDINGS or people[c] < _FEWEST_PEOPLE]
         needs = f"at least {_FEWEST_PEOPLE} people and {_FEWEST_RECORDINGS} recordings"
         if len(said) - len(few) < 2:
             there = ", ".join(said.values()) or f"none with a {label}"
             raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
-        kept = known[~known.isin(few)]
         reason = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
-        return kept, subjects.loc[kept.index], kind, reason
-    numbers = known.map(as_number)
-    if numbers.isna().any():
-        word = known[numbers.isna()].iloc[0]
-        raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
-    if numbers.nunique() < 2 or subjects.nunique() < 3:
-        raise DataError(
-            f"too few people: to read {label} as a number takes 3 people and different values, there are "
-            f"{subjects.nunique()} people and {numbers.nunique()} values"
-        )
-    return numbers, subjects, kind, ""
+        words = words[~words.isin(few)]
+        truth = words.to_numpy(dtype=str)
+    else:
+        truth = words.map(as_number).to_numpy(dtype=float)
+        if np.isnan(truth).any():
+            word = words[np.isnan(truth)].iloc[0]
+            raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
+        values, persons = len(set(truth)), subjects.nunique()
+        if values < 2 or persons < 3:
+            raise DataError(
+                f"too few people: to read {label} as a number takes 3 people and different values, there are "
+                f"{persons} people and {values} values"
+            )
+    return Reading(
+        reader="",
+        ids=tuple(words.index),
+        subjects=subjects.loc[words.index].to_numpy(dtype=str),
+        truth=truth,
+        classes=np.array([]) if kind == "continuous" else np.unique(truth),
+        likely=np.array([]),
+        missing=len(words),
+        kind=kind,
+        reason=reason,
+    )
 
 
 def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng: np.random.Generator) -> list[Reading]:
@@ -118,62 +131,51 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
-    labels, subjects, kind, reason = _labelled(original, released, task)
-    nominal = kind == "nominal"
+    reading = _unread(original, released, task)
+    ids, truth, classes, nominal = reading.ids, reading.truth, reading.classes, reading.kind == "nominal"
     before = usable_clips(original, task.view)
     after = before if released is original else usable_clips(released, task.view)
     for clips, what in ((before, "originals"), (after, "released recordings")):
-        seen = sum(i in clips for i in labels.index)
-        if 2 * seen < len(labels):
-            raise DataError(f"{task.view} is there in only {seen} of {len(labels)} {what}")
-    originals = _prepared(before, subjects, task)
-    asked_of = originals if after is before else _prepared(after, subjects, task)
+        seen = sum(i in clips for i in ids)
+        if 2 * seen < len(ids):
+            raise DataError(f"{task.view} is there in only {seen} of {len(ids)} {what}")
     if not nominal and not hasattr(train, "regress"):
-        raise DataError(f"this reader knows classes only, and the label is {kind}")
-    folds = _folds(labels, subjects, nominal, task.folds, rng)
-    truth = labels.to_numpy(dtype=str if nominal else float)
-    classes = np.array([]) if kind == "continuous" else np.unique(truth)
-    place = {i: n for n, i in enumerate(labels.index)}
+        raise DataError(f"this reader knows classes only, and the label is {reading.kind}")
+    originals = _prepared(before, reading, task)
+    shown = originals if after is before else _prepared(after, reading, task)
+    labels, place = dict(zip(ids, truth.tolist(), strict=True)), {i: n for n, i in enumerate(ids)}
+    folds = _folds(reading, labels, task.folds, rng)
 
     def answers(learn_from: Clips) -> Array:
         """Return ``likely`` of a reading: each fold is read by a model of all others."""
-        likely = np.full((len(truth), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(truth), 1))
+        likely = np.full((len(ids), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(ids), 1))
         for learned, asked in folds:
             ours = {i: learn_from[i] for i in learned if i in learn_from}
-            theirs = {i: asked_of[i] for i in asked if i in asked_of}
-            rows = [place[i] for i in theirs]
+            theirs = {i: shown[i] for i in asked if i in shown}
+            rows = np.array([place[i] for i in theirs])
             if not nominal:
-                likely[[place[i] for i in asked]] = labels.loc[learned].mean()
+                likely[[place[i] for i in asked]] = np.mean([labels[i] for i in learned])
             if not theirs or len({labels[i] for i in ours}) < 2:
                 continue
             if nominal:
                 names, predict = train(ours, {i: labels[i] for i in ours}, rng)
                 likely[rows] = 0.0
-                likely[np.ix_(np.array(rows), np.searchsorted(classes, names))] = predict(theirs)
+                likely[np.ix_(rows, np.searchsorted(classes, names))] = predict(theirs)
             else:
-                numbers = np.array([labels[i] for i in ours], dtype=float)
+                numbers = np.array([labels[i] for i in ours])
                 likely[rows, 0] = train.regress(ours, numbers, rng)(theirs)  # type: ignore[attr-defined]
         return likely
 
-    reading = Reading(
-        reader=READERS[0],
-        ids=tuple(labels.index),
-        subjects=subjects.to_numpy(dtype=str),
-        truth=truth,
-        classes=classes,
-        likely=answers(originals),
-        missing=sum(i not in asked_of for i in labels.index),
-        kind=kind,
-        reason=reason,
-    )
-    again = reading.likely if asked_of is originals else answers(asked_of)
-    return [reading, replace(reading, reader=READERS[1], likely=again)]
+    missing = sum(i not in shown for i in ids)
+    fixed = replace(reading, reader=READERS[0], likely=answers(originals), missing=missing)
+    again = fixed.likely if shown is originals else answers(shown)
+    return [fixed, replace(fixed, reader=READERS[1], likely=again)]
 
 
-def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
-    ready = {i: np.asarray(task.describe(clips[i])) for i in subjects.index if i in clips}
-    for person in np.unique(subjects) if task.adapt else ():
-        own = [i for i in ready if subjects[i] == person]
+def _prepared(clips: Clips, reading: Reading, task: Task) -> Clips:
+    ready = {i: np.asarray(task.describe(clips[i])) for i in reading.ids if i in clips}
+    for person in np.unique(reading.subjects) if task.adapt else ():
+        own = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
         if own:
             rows = np.stack([ready[i].astype(float).ravel() for i in own])
             mean, spread = column_moments(rows)
@@ -182,13 +184,13 @@ def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
 
 
 def _folds(
-    labels: "pd.Series[Any]", subjects: "pd.Series[str]", nominal: bool, folds: int, rng: np.random.Generator
+    reading: Reading, labels: Mapping[str, str], folds: int, rng: np.random.Generator
 ) -> list[tuple[list[str], list[str]]]:
-    whose = {str(i): str(who) for i, who in subjects.items()}
-    named = {str(i): str(label) for i, label in labels.items()} if nominal else None
+    whose = dict(zip(reading.ids, reading.subjects.tolist(), strict=True))
+    classes = labels if reading.kind == "nominal" else None
     count = len(set(whose.values()))
-    parts = person_folds(whose, count if count <= _FEW_PEOPLE else folds, labels=named, rng=rng)
-    if named and any({named[i] for i in asked} - {named[i] for i in learned} for learned, asked in parts):
+    parts = person_folds(whose, count if count <= _FEW_PEOPLE else folds, labels=classes, rng=rng)
+    if classes and any({labels[i] for i in asked} - {labels[i] for i in learned} for learned, asked in parts):
         # all people of a class came into one fold: each person alone, some of the class are always learned from
         return person_folds(whose, count, rng=rng)
     return parts
@@ -202,16 +204,16 @@ def measure_reading(reading: Reading, name: str, *, rng: np.random.Generator) ->
     concordance is the kappa with quadratic weights).
     """
     missing = f"{reading.missing} recordings without anything to look at count as guesses" if reading.missing else ""
-    truth, told, subjects = reading.truth, reading.told(), reading.subjects
+    truth, predictions, subjects = reading.truth, reading.predictions, reading.subjects
     estimates: dict[str, tuple[Estimate, float, str]]  # and what guessing gives, and the unit
     detail: dict[str, Any] = {}
     if reading.kind == "nominal":
-        uar, accuracy, confusion = recall_and_accuracy(truth, told, subjects, reading.classes, rng=rng)
+        uar, accuracy, confusion = recall_and_accuracy(truth, predictions, subjects, reading.classes, rng=rng)
         majority = float(max(np.unique(truth, return_counts=True)[1]) / len(truth))
         estimates = {"uar": (uar, 1 / len(reading.classes), "share"), "accuracy": (accuracy, majority, "share")}
         detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist()}
     else:
-        agreed = agreement(truth, told, subjects, rng=rng)
+        agreed = agreement(truth, predictions, subjects, rng=rng)
         estimates = {"ccc": (agreed["ccc"], 0.0, "correlation")}
         if reading.kind == "continuous":
             estimates["r2"] = agreed["r2"], 0.0, "share of variance"
@@ -263,18 +265,18 @@ def quality_on_others(
     it is shown on would be too good: part of it is luck. The readings are of the same recordings and label.
     """
     first = readings[0]
+
+    def quality(reading: Reading, rows: Array) -> float:
+        truth, read = reading.truth[rows], reading.predictions[rows]
+        if reading.kind == "nominal":
+            right = ((truth[:, None] == reading.classes) * read).sum(axis=1)
+            return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
+        apart = truth.var() + read.var() + (truth.mean() - read.mean()) ** 2
+        return float(2 * np.mean((truth - truth.mean()) * (read - read.mean())) / max(apart, 1e-12))
+
     for _, own in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
         asked = np.isin(first.ids, own)
-        yield asked, np.array([_quality(reading, ~asked) for reading in readings])
-
-
-def _quality(reading: Reading, rows: Array) -> float:
-    truth, told = reading.truth[rows], reading.told()[rows]
-    if reading.kind == "nominal":
-        right = ((truth[:, None] == reading.classes) * told).sum(axis=1)
-        return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
-    apart = truth.var() + told.var() + (truth.mean() - told.mean()) ** 2
-    return float(2 * np.mean((truth - truth.mean()) * (told - told.mean())) / max(apart, 1e-12))
+        yield asked, np.array([quality(reading, ~asked) for reading in readings])
 
 
 def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator) -> list[Result]:
@@ -311,10 +313,11 @@ def attribute_rows(
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
     """
-    attackers = ("ignorant", "semi_informed")
+    columns: dict[str, Any] = {"question": "infer", "subset": attribute, "better": "lower"}
     try:
-        kinds = kinds_of_people(pd.DataFrame() if original.table is None else original.table, attribute, fewest)
-        before = replace(original, table=original.table.assign(attribute=kinds))  # type: ignore[union-attr]
+        if (table := original.table) is None:
+            raise DataError(f"nobody's {attribute} is known")
+        before = replace(original, table=table.assign(attribute=kinds_of_people(table, attribute, fewest)))
         after = before if released is original else released
         seed = int(rng.integers(2**31))  # the same folds for every view
         by_view: list[list[Reading]] = []
@@ -331,14 +334,10 @@ def attribute_rows(
         for readings in zip(*by_view, strict=True):
             likely = np.mean([r.likely for r in readings], axis=0)
             joint = replace(readings[0], likely=likely, missing=min(r.missing for r in readings))
-            rows.append(measure_reading(joint, method, rng=rng)[0])
+            rows.append(replace(measure_reading(joint, method, rng=rng)[0], **columns, detail={}))
     except DataError as error:
-        rows = [unmeasured(method, "infer", error, figure="uar")] * len(attackers)
-    said = zip(rows, attackers, strict=True)
-    return [
-        replace(row, question="infer", subset=attribute, attacker=attacker, better="lower", detail={})
-        for row, attacker in said
-    ]
+        rows = [unmeasured(method, figure="uar", error=error, **columns)] * 2
+    return [replace(row, attacker=who) for row, who in zip(rows, ("ignorant", "semi_informed"), strict=True)]
 
 
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
