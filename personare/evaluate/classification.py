@@ -72,11 +72,11 @@ def judge_model(
     why = f"collapsed: nearly every recording is called {batch.classes[top]}" if collapsed else ""
     commonest = mean_over_people(predicted == top, subjects, rng=rng)
     more.append(_row("largest_class", commonest, control=true[top], better="lower", reason=why))
-    rows = _of_classes(_overall(likely, predicted, batch, rng) + more, batch)
+    rows = of_two_classes(_overall(likely, predicted, batch, rng) + more, batch)
     for name, group in ({} if table is None else _groups(table, len(batch))).items():
         found = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
         row = _row("uar", found, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
-        rows += _of_classes([row], batch.take(group))
+        rows += of_two_classes([row], batch.take(group))
     return rows
 
 
@@ -88,7 +88,7 @@ def judge_robustness(predictor: Predictor, batch: Batch, *, rng: np.random.Gener
     """
 
     def judged(batch: Batch, name: str) -> list[Result]:
-        rows = _of_classes(_overall(*_answers(predictor(batch), batch, rng), batch, rng), batch)
+        rows = of_two_classes(_overall(*_answers(predictor(batch), batch, rng), batch, rng), batch)
         # the confusion matrix and the diagrams of every disturbance would fill the report
         return [replace(r, method="robustness", subset=name, detail={}) for r in rows if r.figure in _DISTURBED]
 
@@ -146,7 +146,8 @@ def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Gener
     ]
     for figure, edges in (("ece", EQUAL_WIDTH), ("ece_equal_mass", equal_mass(confidence))):
         parts = calibration_parts(confidence, right, edges)
-        found = over_people(parts.reshape(len(right), -1), subjects, _ece, rng=rng)
+        flat = parts.reshape(len(right), -1)
+        found = over_people(flat, subjects, lambda sums: calibration_error(sums.reshape(len(sums), -1, 3)), rng=rng)
         sums = parts.sum(axis=0)
         count, sure, hit = sums[sums[:, 0] > 0].T  # of a reliability diagram: each bin that holds answers
         diagram = {"confidence": (sure / count).tolist(), "accuracy": (hit / count).tolist(), "count": count.tolist()}
@@ -158,7 +159,7 @@ def _row(figure: str, found: Estimate, **columns: Any) -> Result:
     return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
 
 
-def _of_classes(rows: list[Result], batch: Batch) -> list[Result]:
+def of_two_classes(rows: list[Result], batch: Batch) -> list[Result]:
     """Keep figures only where people of two classes were asked about: of one, always saying it would be perfect."""
     shown = np.unique(batch.labels)
     if len(shown) > 1:
@@ -174,10 +175,6 @@ def _averaged(k: int, which: int, weighted: bool, sums: Array) -> Array:
     rates = (hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + told, 1e-12))
     weights = true if weighted else true > 0  # a class that does not occur has no recall
     return np.asarray((rates[which] * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12))
-
-
-def _ece(sums: Array) -> Array:
-    return calibration_error(sums.reshape(len(sums), -1, 3))
 
 
 def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:

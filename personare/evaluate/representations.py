@@ -11,13 +11,14 @@ from personare.core.errors import DataError
 from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
+from personare.evaluate.classification import of_two_classes
 from personare.evaluate.classifiers import Clips, Kernel, Train, centroids, discriminant, learn_classes, neighbors, svm
 from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import mean_over_people, recall_and_accuracy, top1_credit
 from personare.evaluate.networks import perceptron
 from personare.evaluate.reading import kinds_of_people
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import unmeasured, without_figure
+from personare.evaluate.unmeasured import unmeasured
 from personare.learn.standardizing import REPRESENTATION, Standardized, represented
 
 _FIGURES = ("top1", "top1_5", "person_top1", "eer", "tar_far1")
@@ -113,10 +114,7 @@ def _read_behavior(known: Batch, new: Batch, rng: np.random.Generator) -> list[R
         rows.append(replace(row, control=1 / len(np.unique(new.labels))))
     best = rows[int(np.argmax(quality))]
     rows.append(replace(best, method="reader", reason=f"chosen on known people: {best.method}"))
-    if len(shown_classes := np.unique(new.labels)) > 1:
-        return rows
-    why = f"the new people show one class only, {new.classes[shown_classes[0]]}"
-    return [without_figure(row, why) for row in rows]
+    return of_two_classes(rows, new)
 
 
 def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rng: np.random.Generator) -> list[Result]:

@@ -43,7 +43,18 @@ class Expression:
         kept = measure_pairs(
             original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
         )
-        return [kept, _seen(original, released, rng)]
+        before, after = original.clips("blendshapes"), released.clips("blendshapes")
+        asked = [(i, who) for i, who in shown(original, released) if i in before and i in after]
+        shares = np.full(len(asked), np.nan)  # of frames with a face in the original, in which the release shows one
+        for n, (i, _) in enumerate(asked):
+            if length := min(len(before[i]), len(after[i])):
+                a, b = (np.isfinite(stretched(clips[i], length)).all(axis=1) for clips in (before, after))
+                shares[n] = (a & b).sum() / a.sum() if a.any() else np.nan
+        if not np.isfinite(shares).any():
+            why = DataError("no face could be read in the originals")
+            return [kept, unmeasured("expression", "read", why, figure="face_seen")]
+        seen = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
+        return [kept, Result(question="read", method="expression", figure="face_seen", **seen.columns)]
 
     def _correlation(self, before: Array, after: Array) -> float:
         length = min(len(before), len(after))
@@ -60,20 +71,3 @@ class Expression:
         still = length_y < 1e-6
         together = (x * y).sum(axis=0) / (np.sqrt((x**2).sum(axis=0)) * np.where(still, 1, length_y))
         return float(np.where(still, 0, together).mean())
-
-
-def _seen(original: Batch, released: Batch, rng: np.random.Generator) -> Result:
-    """Share of frames with a face in the original in which the release still shows one."""
-    before, after = original.clips("blendshapes"), released.clips("blendshapes")
-    asked = [(i, who) for i, who in shown(original, released) if i in before and i in after]
-    shares = np.full(len(asked), np.nan)
-    for n, (i, _) in enumerate(asked):
-        if not (length := min(len(before[i]), len(after[i]))):
-            continue
-        a, b = (np.isfinite(stretched(clips[i], length)).all(axis=1) for clips in (before, after))
-        shares[n] = (a & b).sum() / a.sum() if a.any() else np.nan
-    if not np.isfinite(shares).any():
-        why = DataError("no face could be read in the originals")
-        return unmeasured("expression", "read", why, figure="face_seen")
-    estimate = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
-    return Result(question="read", method="expression", figure="face_seen", **estimate.columns)
