@@ -42,11 +42,8 @@ def judge_model(
     ``accuracy`` has the confusion matrix, that of calibration errors the reliability diagrams. A bootstrap makes
     calibration errors a little larger than they are; so are intervals.
 
-    Args:
-        probabilities: (N, C), columns as ``batch.classes``.
-        batch: What was asked.
-        table: Rows as in ``batch``, columns ``sex`` and ``age`` (years) where known; None where nothing is.
-        rng: Bootstrap over people, ties.
+    ``probabilities`` are (N, C), columns as ``batch.classes``; ``table`` has rows as in ``batch``, columns ``sex`` and
+    ``age`` (years) where known. Ties are broken by chance.
 
     Example:
         >>> one = Batch(ids=("a", "b"), arrays={}, present={}, labels=np.array([0, 1]), classes=("x", "y"),

@@ -39,6 +39,9 @@ def judge(
     **Guarantee**: an attack that fails its self-test on unprotected data is marked ``not informative`` and never counts
     as the strongest; a figure that cannot be had is NaN with a reason. The same arguments give the same rows.
 
+    There is a row for each figure and attacker or reader; ``strongest`` is the strongest informative attack, ``reader``
+    the reader that is chosen for each person on all others. ``release`` is empty (``original`` for unprotected data).
+
     Args:
         original: The recordings before.
         released: The same recordings after. A batch equal to ``original`` gives the self-tests and baselines: the
@@ -47,15 +50,10 @@ def judge(
         seed: Everything random follows from it.
         attacks: Files of ``evaluate/attacks``; None for all that apply.
         utilities: Files of ``evaluate/utility``; None for all that apply.
-        options: Options by method name.
+        options: By method name.
         baseline: Rows of ``judge(original, original, ...)``; measured here where absent.
         label: What measures of behavior read.
-        label_kind: Of the label; empty to tell from its values.
-
-    Returns:
-        One row for each figure and attacker or reader; rows of the method ``strongest``: the strongest informative
-        attack; and of ``reader``: the reader that is chosen for each person on all others.
-        ``release`` is empty (``original`` for unprotected data).
+        label_kind: See ``data/labels.py``; empty to tell from the label's values.
     """
     unprotected = released is original or _equal(original, released)
     released = original if unprotected else released
@@ -132,10 +130,11 @@ class Need:
 
         Where they are silent: to name people, three with two recordings each; else two people.
         """
-        naming = getattr(method, "question", "") == "identify"
-        people = getattr(method, "needs_people", 3 if naming else 2)
-        each = getattr(method, "needs_recordings_per_person", 2 if naming else 1)
-        return cls(people=people, recordings_per_person=each)
+        people, each = (3, 2) if getattr(method, "question", "") == "identify" else (2, 1)
+        return cls(
+            people=getattr(method, "needs_people", people),
+            recordings_per_person=getattr(method, "needs_recordings_per_person", each),
+        )
 
     def lacking(self, subjects: Array) -> str:
         """Return why there are too few people among (N,) subjects of recordings; empty where there are enough.
@@ -145,12 +144,12 @@ class Need:
             'too few people: 3 people with 2 recordings each needed, 1 there (of 3 people)'
         """
         counts = np.unique(np.asarray(subjects, dtype=str), return_counts=True)[1]
-        found = int((counts >= self.recordings_per_person).sum())
-        if found >= self.people:
+        enough = int((counts >= self.recordings_per_person).sum())
+        if enough >= self.people:
             return ""
         each = f" with {self.recordings_per_person} recordings each" if self.recordings_per_person > 1 else ""
-        of = f" (of {len(counts)} people)" if found < len(counts) else ""
-        return f"too few people: {self.people} people{each}{self.why and f' {self.why}'} needed, {found} there{of}"
+        of = f" (of {len(counts)} people)" if enough < len(counts) else ""
+        return f"too few people: {self.people} people{each}{self.why and f' {self.why}'} needed, {enough} there{of}"
 
 
 def _equal(one: Batch, other: Batch) -> bool:
@@ -212,8 +211,8 @@ def _utilities(
     readers: dict[str, dict[str, Reading]] = {}
     for name in names:
         labelled = asked.keys() <= {field.name for field in fields(load(_UTILITIES, name))}
-        own = {**(asked if labelled else {}), **options.get(name, {})}
-        measure = create(_UTILITIES, name, own)
+        settings = {**(asked if labelled else {}), **options.get(name, {})}
+        measure = create(_UTILITIES, name, settings)
         try:
             if why := Need.of(measure).lacking(original.subjects):
                 raise DataError(why)
@@ -223,7 +222,7 @@ def _utilities(
         for row in measured:
             detail = dict(row.detail)
             # readers of another label, or of the same as another kind, are no choice
-            if (reading := detail.pop(ANSWERS, None)) and labelled and asked.items() <= own.items():
+            if (reading := detail.pop(ANSWERS, None)) and labelled and asked.items() <= settings.items():
                 readers.setdefault(row.attacker, {})[row.method] = reading
             rows.append(replace(row, detail=detail))
     for who, same in readers.items():

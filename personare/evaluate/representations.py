@@ -27,8 +27,8 @@ _PARTS = 32  # most parts of a modality that are shuffled one by one; neighbors 
 
 def judge_representation(
     transform: Transform,
-    known: Batch,
-    new: Batch,
+    train: Batch,
+    test: Batch,
     table: pd.DataFrame,
     *,
     rng: np.random.Generator,
@@ -39,28 +39,26 @@ def judge_representation(
     **Guarantee**: no reader and no attacker has learned behavior or background from a person it is tested on; attackers
     are trained on the representation itself (semi-informed); one that fails on the unprotected rows is marked.
 
+    Of behavior there are the methods ``reader_<name>`` and ``reader`` (the one that reads held-out training people
+    best); of risks ``naming_<name>`` and ``strongest`` (that can be believed); of ``attributes`` sex and age.
+
     Args:
         transform: The fitted representation.
-        known: People it may have been fitted to; readers learn from their representation.
-        new: Other people.
+        train: People it may have been fitted to; readers learn from their representation.
+        test: Other people.
         table: By recording id, of both; ``subject`` and, where known, ``sentence``, ``emotion``, ``sex``, ``age``.
         rng: Halves, attackers, noise, bootstrap.
         baseline: Rows of ``measure_rows`` on the unprotected rows of the same people; measured here where absent.
-
-    Returns:
-        Of behavior the methods ``reader_<name>`` and ``reader`` (the one that reads held-out known people best); risks
-        of ``naming_<name>`` and ``strongest`` (that can be believed), by single recordings, five of them (``top1_5``)
-        and all of a person's (``person_top1``); of ``attributes`` sex and age.
     """
-    if shared := sorted(set(known.subjects) & set(new.subjects)):
+    if shared := sorted(set(train.subjects) & set(test.subjects)):
         raise DataError(
-            f"{len(shared)} people are known and new at once, e.g. {shared[0]}: split the cohort by person."
+            f"{len(shared)} people are in training and in test, e.g. {shared[0]}: split the cohort by person."
         )
     seed = int(rng.integers(2**31))
-    shown = transform(known, rng=rng), transform(new, rng=rng)
+    shown = transform(train, rng=rng), transform(test, rng=rng)
     rows = measure_rows(*shown, table, rng=np.random.default_rng(seed))
     if baseline is None:
-        baseline = measure_rows(*raw_sides(known, new), table, rng=np.random.default_rng(seed))
+        baseline = measure_rows(*raw_sides(train, test), table, rng=np.random.default_rng(seed))
     risks = marked([row for row in rows if row.risk], baseline)
     rows = [row for row in rows if not row.risk] + risks + strongest(risks)
     before = {row.key: row.value for row in [*baseline, *strongest(baseline)]}
@@ -68,53 +66,53 @@ def judge_representation(
     return [replace(row, kind="representations", baseline=before.get(row.key, nan)) for row in rows]
 
 
-def raw_sides(known: Batch, new: Batch) -> tuple[Batch, Batch]:
+def raw_sides(train: Batch, test: Batch) -> tuple[Batch, Batch]:
     """Return what the recordings tell before anything was removed: their descriptions, standardized."""
-    front = Standardized.of(known)
-    return represented(known, front(known)), represented(new, front(new))
+    front = Standardized.of(train)
+    return represented(train, front(train)), represented(test, front(test))
 
 
-def measure_rows(known: Batch, new: Batch, table: pd.DataFrame, *, rng: np.random.Generator) -> list[Result]:
+def measure_rows(train: Batch, test: Batch, table: pd.DataFrame, *, rng: np.random.Generator) -> list[Result]:
     """Measure representations, protected or not; arguments and rows as of ``judge_representation``."""
-    rows = _read_behavior(known, new, rng)
+    rows = _read_behavior(train, test, rng)
     namers: Mapping[str, Train] = {
         "kernel": Kernel(),
         "svm": svm(),
         "neighbors": neighbors,
         "mlp": perceptron,
-        "centroids": centroids(known.arrays[REPRESENTATION], known.subjects),
+        "centroids": centroids(train.arrays[REPRESENTATION], train.subjects),
     }
     for name, namer in namers.items():
-        rows += name_people(new.arrays[REPRESENTATION], table.loc[list(new.ids)], name, namer, rng=rng)
-    return rows + [_attribute(known, new, table, what, rng) for what in ("sex", "age")]
+        rows += name_people(test.arrays[REPRESENTATION], table.loc[list(test.ids)], name, namer, rng=rng)
+    return rows + [_attribute(train, test, table, what, rng) for what in ("sex", "age")]
 
 
-def _read(train: Train, known: Batch, labels: Array, new: Batch, rng: np.random.Generator) -> Array:
-    """Return the class of each of the new, (M,), by a reader of the known and their labels, (N,)."""
+def _read(reader: Train, train: Batch, labels: Array, test: Batch, rng: np.random.Generator) -> Array:
+    """Return the class of each of the others, (M,), by a reader of training people and their labels, (N,)."""
     clips, asked = (
-        {str(i): row for i, row in enumerate(batch.arrays[REPRESENTATION].astype(float))} for batch in (known, new)
+        {str(i): row for i, row in enumerate(batch.arrays[REPRESENTATION].astype(float))} for batch in (train, test)
     )
-    classes, predict = train(clips, {str(i): str(label) for i, label in enumerate(labels)}, rng)
+    classes, predict = reader(clips, {str(i): str(label) for i, label in enumerate(labels)}, rng)
     return np.asarray(classes[predict(asked).argmax(axis=1)].astype(labels.dtype))
 
 
-def _read_behavior(known: Batch, new: Batch, rng: np.random.Generator) -> list[Result]:
-    """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out known people."""
-    people = rng.permutation(np.unique(known.subjects))
-    held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
+def _read_behavior(train: Batch, test: Batch, rng: np.random.Generator) -> list[Result]:
+    """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out training people."""
+    people = rng.permutation(np.unique(train.subjects))
+    held = np.isin(train.subjects, people[: max(1, len(people) // 4)])
     readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": perceptron}
-    learned, tried = known.take(~held), known.take(held)
+    learned, tried = train.take(~held), train.take(held)
     rows, quality = [], []
     for name, reader in readers.items():
         answers = _read(reader, learned, learned.labels, tried, rng)
         quality.append(float(np.mean([(answers == k)[tried.labels == k].mean() for k in set(tried.labels)])))
-        answers = _read(reader, known, known.labels, new, rng)
-        uar, *_ = recall_and_accuracy(new.labels, answers, new.subjects, np.arange(len(new.classes)), rng=rng)
+        answers = _read(reader, train, train.labels, test, rng)
+        uar, *_ = recall_and_accuracy(test.labels, answers, test.subjects, np.arange(len(test.classes)), rng=rng)
         row = Result(question="read", method=f"reader_{name}", figure="uar", attacker="retrained_reader", **uar.columns)
-        rows.append(replace(row, control=1 / len(np.unique(new.labels))))
+        rows.append(replace(row, control=1 / len(np.unique(test.labels))))
     best = rows[int(np.argmax(quality))]
-    rows.append(replace(best, method="reader", reason=f"chosen on known people: {best.method}"))
-    return of_two_classes(rows, new)
+    rows.append(replace(best, method="reader", reason=f"chosen on training people: {best.method}"))
+    return of_two_classes(rows, test)
 
 
 def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rng: np.random.Generator) -> list[Result]:
@@ -123,29 +121,29 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
     ``table`` has N rows by recording id with ``subject`` and, where known, ``sentence``; for the same table the halves
     are the same.
     """
-    enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
+    enroll, asked, _ = content_halves(table, rng=np.random.default_rng(0))
 
     def learn(clips: Clips, subjects: Mapping[str, str]) -> Scorer:
         _, predict = namer(clips, subjects, rng)
-        return lambda asked: np.log(predict(asked) + 1e-9)
+        return lambda clips: np.log(predict(clips) + 1e-9)
 
-    halves = [(enroll, test), (test, enroll)]
+    halves = [(enroll, asked), (asked, enroll)]
     return name_rows(f"naming_{name}", rows, table, halves, learn, figures=_FIGURES, rng=rng)
 
 
-def _attribute(known: Batch, new: Batch, table: pd.DataFrame, what: str, rng: np.random.Generator) -> Result:
-    """Read sex or age of new people, by what is known of others; the stronger of a linear and a kernel reader."""
+def _attribute(train: Batch, test: Batch, table: pd.DataFrame, what: str, rng: np.random.Generator) -> Result:
+    """Read sex or age of people by what is learned from others; the stronger of a linear and a kernel reader."""
     columns: dict[str, Any] = {"figure": "uar", "subset": what, "attacker": "semi_informed", "better": "lower"}
     try:
         kinds = kinds_of_people(table, what, 2)
-        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (known, new))
+        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (train, test))
         seen, asked = pd.notna(ours), pd.notna(theirs)
         classes = np.unique(ours[seen].astype(str))
         if len(classes) < 2 or not asked.any():
             raise DataError(f"{what} takes people of two kinds to learn from, and others to ask")
     except DataError as error:
         return unmeasured("attributes", "infer", error, **columns)
-    learned, tested, truth = known.take(seen), new.take(asked), theirs[asked].astype(str)
+    learned, tested, truth = train.take(seen), test.take(asked), theirs[asked].astype(str)
     tried = []
     for reader in (discriminant(), Kernel()):
         answers = _read(reader, learned, ours[seen].astype(str), tested, rng)
@@ -159,28 +157,25 @@ def transfer(
 ) -> list[Result]:
     """Read every task through every representation: whether one made for one task and cohort still serves another.
 
-    The representation stays as it was fitted; only the reader is trained anew, on known people of the task's cohort.
+    The representation stays as it was fitted; only the reader is trained anew, on training people of the task's cohort.
     Rows have the task as ``subset`` and ``FITTED -> TASK`` as ``release``; the baseline is the same reader on raw
     features of the task, the control guessing.
 
-    Args:
-        fitted: By the name of what they were fitted to.
-        tasks: By name, known people and new ones, with the modalities that were fitted to, in the same shapes. No
-            representation may have been fitted to the new ones.
-        rng: Readers, noise, bootstrap.
+    ``fitted`` by the name of what they were fitted to; ``tasks`` by name, training people and others, with the
+    modalities that were fitted to, in the same shapes: no representation may have been fitted to the others.
     """
     rows = []
     for task, sides in tasks.items():
         raw = _read_behavior(*raw_sides(*sides), rng)[-1]
         for name, transform in fitted.items():
-            known, new = (transform(batch, rng=rng) for batch in sides)
-            row = replace(_read_behavior(known, new, rng)[-1], kind="representations", method="transfer", subset=task)
+            train, test = (transform(batch, rng=rng) for batch in sides)
+            row = replace(_read_behavior(train, test, rng)[-1], kind="representations", method="transfer", subset=task)
             rows.append(replace(row, release=f"{name} -> {task}", baseline=raw.value))
     return rows
 
 
 def identity_carriers(
-    transform: Transform, new: Batch, table: pd.DataFrame, *, rng: np.random.Generator
+    transform: Transform, test: Batch, table: pd.DataFrame, *, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Measure how much worse people are named once a part of the recordings is exchanged between them.
 
@@ -188,22 +183,16 @@ def identity_carriers(
     part of the input after another is shuffled over all recordings, before the representation is made: columns of a
     table, channels of a signal, bands of a spectrogram, at most 32; pictures and text are one part.
 
-    Args:
-        transform: The fitted representation.
-        new: People it was not fitted to.
-        table: By recording id; ``subject`` and, where known, ``sentence``.
-        rng: Shuffles; draws of people.
-
-    Returns:
-        ``modality``, ``columns``, ``drop`` (of the share named right) with ``low`` and ``high``, and ``named`` (that
-        share before), strongest first.
+    ``test`` are people it was not fitted to, ``table`` has by recording id ``subject`` and, where known, ``sentence``.
+    Returned are ``modality``, ``columns``, ``drop`` (of the share named right) with ``low`` and ``high``, and ``named``
+    (that share before), strongest first.
 
     **Source**: permutation importance, L. Breiman, "Random forests", Machine Learning 2001,
     doi:10.1023/A:1010933404324, of an attacker in place of a model.
     """
-    enroll, test, _ = content_halves(table.loc[list(new.ids)], rng=np.random.default_rng(0))
-    place = {name: i for i, name in enumerate(new.ids)}
-    enrolled, asked = (new.take(np.array([place[i] for i in ids])) for ids in (enroll, test))
+    enroll, named, _ = content_halves(table.loc[list(test.ids)], rng=np.random.default_rng(0))
+    place = {name: i for i, name in enumerate(test.ids)}
+    enrolled, asked = (test.take(np.array([place[i] for i in ids])) for ids in (enroll, named))
     seed = int(rng.integers(2**31))  # noise of the representation is the same with and without the shuffle
 
     def shown(batch: Batch) -> Array:
@@ -213,7 +202,7 @@ def identity_carriers(
     truth = np.searchsorted(attacker.classes, asked.subjects.astype(str))
     before = top1_credit(attacker(shown(asked)), truth)
     rows = []
-    for modality, name, part in _parts(new):
+    for modality, name, part in _parts(test):
         values = asked.arrays[modality].copy()
         values[part] = values[rng.permutation(len(values))][part]
         after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: values}))), truth)

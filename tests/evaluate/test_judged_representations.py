@@ -1,4 +1,4 @@
-"""Judging representations: what is known by construction comes out, and nobody is known and new at once."""
+"""Judging representations: what is known by construction comes out, and nobody is in training and in test."""
 
 from dataclasses import replace
 
@@ -116,7 +116,7 @@ def test_the_same_seed_gives_the_same_rows(groups, behavior):
 
 def test_people_on_both_sides_are_refused(groups):
     known, _, table, front = groups
-    with pytest.raises(DataError, match="known and new at once"):
+    with pytest.raises(DataError, match="in training and in test"):
         judge_representation(Columns(front, [0]), known, known, table, rng=generator(0, "judge"))
 
 
