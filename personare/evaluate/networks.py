@@ -89,12 +89,19 @@ def embedding(
     *,
     width: int,
     batch: int,
-    budget: Budget,
+    steps: int,
+    learning_rate: float = 3e-3,
     rng: np.random.Generator,
 ) -> nn.Module:
     """Return a network trained on random views to put people apart in ``width`` dimensions, by an angular margin."""
     with seeded(rng):
         net, head = network(), MarginHead(embedding=width, people=int(number.max()) + 1)
         net.add_module("margin_head", head)  # so that both are trained
-        train(net, _balanced(clips, number, view, batch), head.loss, budget=budget, rng=rng)
+        train(
+            net,
+            _balanced(clips, number, view, batch),
+            head.loss,
+            budget=Budget(steps=steps, learning_rate=learning_rate),
+            rng=rng,
+        )
     return net

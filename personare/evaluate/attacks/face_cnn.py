@@ -13,7 +13,6 @@ from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, numbered, unit
 from personare.evaluate.clips import evenly
 from personare.evaluate.networks import embedding
-from personare.learn.loop import Budget
 from personare.learn.networks import SmallCnn
 
 __all__ = ["FaceCnn"]
@@ -55,8 +54,8 @@ class FaceCnn:
         def network() -> SmallCnn:
             return SmallCnn(channels=3, outputs=_WIDTH, width=self.width)
 
-        seen, budget = (pictures - mean) / spread, Budget(steps=self.steps)
-        net = embedding(network, seen, number, _varied, width=_WIDTH, batch=self.batch, budget=budget, rng=rng)
+        seen = (pictures - mean) / spread
+        net = embedding(network, seen, number, _varied, width=_WIDTH, batch=self.batch, steps=self.steps, rng=rng)
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, numbered
 from personare.evaluate.clips import looped
 from personare.evaluate.networks import embedding
-from personare.learn.loop import Budget
 from personare.learn.networks import Ecapa
 
 __all__ = ["VoiceEcapa"]
@@ -47,7 +47,7 @@ class VoiceEcapa:
                 "voice_ecapa needs a batch of at least 2, channels that are a multiple of 8 and a chunk_s of at least "
                 f"0.2, given {self.batch}, {self.channels} and {self.chunk_s}."
             )
-        Budget(steps=self.steps)
+        check_options(self, steps=2)
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of (T, bands) spectrograms in dB apart."""
@@ -62,8 +62,9 @@ class VoiceEcapa:
         def network() -> Ecapa:
             return Ecapa(bands=ready[0].shape[1], channels=self.channels, embedding=_WIDTH)
 
-        budget = Budget(steps=self.steps, learning_rate=2e-3)
-        net = embedding(network, ready, number, chunk, width=_WIDTH, batch=self.batch, budget=budget, rng=rng)
+        net = embedding(
+            network, ready, number, chunk, width=_WIDTH, batch=self.batch, steps=self.steps, learning_rate=2e-3, rng=rng
+        )
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():  # whole clips (of long ones 20 s) one by one: their lengths differ

@@ -104,7 +104,7 @@ class _Background:
     mixtures: tuple[_Mixture, ...]
 
     def statistics(self, clip: Array) -> list[_Statistics]:
-        """Return of both mixtures the frames that fell to each Gaussian, (C,), and their sum around its mean, (C, D)."""
+        """Return of both mixtures how many frames fell to each Gaussian, (C,), and their sums around means, (C, D)."""
         both = []
         for centred, mixture in zip((False, True), self.mixtures, strict=True):
             rows = _frames(clip, self.options.stride, centred)
