@@ -44,13 +44,6 @@ def judge_model(
 
     ``probabilities`` are (N, C), columns as ``batch.classes``; ``table`` has rows as in ``batch``, columns ``sex`` and
     ``age`` (years) where known. Ties are broken by chance.
-
-    Example:
-        >>> one = Batch(ids=("a", "b"), arrays={}, present={}, labels=np.array([0, 1]), classes=("x", "y"),
-        ...     subjects=np.array(["p", "q"]))
-        >>> rows = judge_model(np.array([[0.9, 0.1], [0.8, 0.2]]), one, None, rng=np.random.default_rng(0))
-        >>> {r.figure: r.value for r in rows}["accuracy"]
-        0.5
     """
     likely, predicted = _answers(probabilities, batch, rng)
     k, subjects, hits, more = len(batch.classes), batch.subjects, _hits(predicted, batch), []
@@ -212,10 +205,6 @@ def calibration_error(sums: Array) -> Array:
 
     **Source**: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017
     (arXiv 1706.04599).
-
-    Example:
-        >>> float(calibration_error(np.array([[10, 9.0, 7], [10, 5.0, 5]])))
-        0.1
     """
     gaps = np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1)
     return np.asarray(gaps / np.maximum(sums[..., 0].sum(axis=-1), 1e-12))
@@ -252,10 +241,6 @@ def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple
     """Return how much each modality counted on average: one row a class, and ``all``; columns are modalities.
 
     ``weights`` (N,) in [0, 1] by modality, as ``Predictor.weights`` gives them; NaN for a class without recordings.
-
-    Example:
-        >>> weights_by_class({"audio": np.array([0.2, 0.6])}, np.array([0, 1]), ("x", "y"))["audio"].tolist()
-        [0.2, 0.6, 0.4]
     """
     table = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in weights.items()})
     by_class = table.groupby(np.asarray(labels)).mean().reindex(range(len(classes)))

@@ -79,22 +79,12 @@ def stretched(rows: Array, length: int) -> Array:
 
 
 def evenly(rows: Array, count: int) -> Array:
-    """Return ``count`` rows spread over a clip (all rows if there are fewer).
-
-    Example:
-        >>> evenly(np.arange(10), 3).tolist()
-        [0, 4, 9]
-    """
+    """Return ``count`` rows spread over a clip (all rows if there are fewer)."""
     return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))])
 
 
 def looped(rows: Array, least: int) -> Array:
-    """Return a clip repeated until it has at least ``least`` rows.
-
-    Example:
-        >>> looped(np.arange(3), 5).tolist()
-        [0, 1, 2, 0, 1, 2]
-    """
+    """Return a clip repeated until it has at least ``least`` rows."""
     return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows
 
 
@@ -102,10 +92,6 @@ def describe_motion(clip: Array) -> list[Array]:
     """Return geometry (mean and ends of the range of every track), dynamics (spread, speed, rhythm) and coordination.
 
     ``clip`` (F, 52) blendshapes or (F, 478, 2) landmarks; rows of NaN where no face was seen.
-
-    Example:
-        >>> [d.shape for d in describe_motion(np.random.default_rng(0).random((30, 52)))]
-        [(156,), (364,), (276,)]
     """
     rows = np.asarray(clip, dtype=float).reshape(len(clip), -1)
     rows = rows[np.isfinite(rows).all(axis=1)]

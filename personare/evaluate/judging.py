@@ -137,12 +137,7 @@ class Need:
         )
 
     def lacking(self, subjects: Array) -> str:
-        """Return why there are too few people among (N,) subjects of recordings; empty where there are enough.
-
-        Example:
-            >>> Need(people=3, recordings_per_person=2).lacking(np.array(["a", "a", "b", "c"]))
-            'too few people: 3 people with 2 recordings each needed, 1 there (of 3 people)'
-        """
+        """Return why there are too few people among (N,) subjects of recordings; empty where there are enough."""
         counts = np.unique(np.asarray(subjects, dtype=str), return_counts=True)[1]
         enough = int((counts >= self.recordings_per_person).sum())
         if enough >= self.people:

@@ -19,10 +19,6 @@ def needed(control: float) -> float:
 
     Three times guessing; with few people, where that would be too near certainty, one half, and with fewer than six
     people half way from guessing to certainty.
-
-    Example:
-        >>> needed(1 / 24), needed(1 / 10), needed(1 / 2)
-        (0.125, 0.30000000000000004, 0.75)
     """
     return min(3 * control, max(0.5, (1 + control) / 2))
 

@@ -84,11 +84,6 @@ def warped_distances(clip: Array, templates: Sequence[Array]) -> Array:
     """Return how far a clip (T, D) is from each of M templates (their own T, D) when both may be stretched.
 
     (M,) mean Euclidean distance along the best path, steps of one in either or both directions.
-
-    Example:
-        >>> a = np.array([[0.0], [1.0], [2.0]])
-        >>> warped_distances(a, [np.repeat(a, 3, axis=0), a + 6]).round(1).tolist()
-        [0.0, 4.3]
     """
     lengths = np.array([len(t) for t in templates])
     padded = np.zeros((len(templates), lengths.max(), clip.shape[1]))
