@@ -204,36 +204,24 @@ def measure_reading(reading: Reading, name: str, *, rng: np.random.Generator) ->
     concordance is the kappa with quadratic weights).
     """
     missing = f"{reading.missing} recordings without anything to look at count as guesses" if reading.missing else ""
-    truth, predictions, subjects = reading.truth, reading.predictions, reading.subjects
-    estimates: dict[str, tuple[Estimate, float, str]]  # and what guessing gives, and the unit
-    detail: dict[str, Any] = {}
+    truth, subjects = reading.truth, reading.subjects
+
+    def row(figure: str, estimate: Estimate, control: float, **columns: Any) -> Result:
+        reason = "; ".join(filter(None, (missing, reading.reason)))
+        columns = {"attacker": reading.reader, "control": control, "reason": reason, **columns}
+        return Result(question="read", method=name, figure=figure, **estimate.columns, **columns)
+
     if reading.kind == "nominal":
-        uar, accuracy, confusion = recall_and_accuracy(truth, predictions, subjects, reading.classes, rng=rng)
+        uar, accuracy, confusion = recall_and_accuracy(truth, reading.predictions, subjects, reading.classes, rng=rng)
         majority = float(max(np.unique(truth, return_counts=True)[1]) / len(truth))
-        estimates = {"uar": (uar, 1 / len(reading.classes), "share"), "accuracy": (accuracy, majority, "share")}
-        detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist()}
-    else:
-        agreed = agreement(truth, predictions, subjects, rng=rng)
-        estimates = {"ccc": (agreed["ccc"], 0.0, "correlation")}
-        if reading.kind == "continuous":
-            estimates["r2"] = agreed["r2"], 0.0, "share of variance"
-        else:
-            estimates["mae"] = agreed["mae"], float(np.abs(truth - np.median(truth)).mean()), "steps"
-    rows = [
-        Result(
-            question="read",
-            method=name,
-            figure=figure,
-            attacker=reading.reader,
-            **estimate.columns,
-            control=control,
-            unit=unit,
-            better="lower" if figure == "mae" else "higher",
-            reason="; ".join(filter(None, (missing, reading.reason))),
-        )
-        for figure, (estimate, control, unit) in estimates.items()
-    ]
-    return [replace(rows[0], detail={**detail, ANSWERS: reading}), *rows[1:]]
+        detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist(), ANSWERS: reading}
+        return [row("uar", uar, 1 / len(reading.classes), detail=detail), row("accuracy", accuracy, majority)]
+    agreed = agreement(truth, reading.predictions, subjects, rng=rng)
+    concordance = row("ccc", agreed["ccc"], 0.0, unit="correlation", detail={ANSWERS: reading})
+    if reading.kind == "continuous":
+        return [concordance, row("r2", agreed["r2"], 0.0, unit="share of variance")]
+    middle = float(np.abs(truth - np.median(truth)).mean())
+    return [concordance, row("mae", agreed["mae"], middle, unit="steps", better="lower")]
 
 
 def read_and_measure(
