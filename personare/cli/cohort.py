@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+import personare
 from personare.cli.terminal import PATH, line, method_options
 
 
@@ -33,7 +34,6 @@ def import_(
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.files import Cutter, check, remarks
-    from personare.study.parallel import Workers
 
     def examine(path: Path, track: str) -> list[str]:
         check(path, track)
@@ -51,7 +51,7 @@ def import_(
         check=examine,
         extract_sound=extract_sound,
         cut=Cutter(),
-        progress=Workers().bar("import"),
+        progress=personare.Workers().bar("import"),
         remark=notes.append,
     )
     for sentence in notes:
@@ -67,9 +67,8 @@ def _tell_consent(cohort: Path) -> None:
     """Say which of the usual verbs consent does not allow yet, and how to note it."""
     from personare.govern.consent import read_consent
 
-    noted = {
-        purpose.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for purpose in text.split(",")
-    }
+    purposes = read_consent(cohort / "consent.tsv")["purposes"]
+    noted = {purpose.strip() for text in purposes for purpose in text.split(",")}
     needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
     missing = [purpose for purpose in needed if purpose not in noted]
     if missing:
@@ -88,9 +87,9 @@ def _tell_consent(cohort: Path) -> None:
 def simulate(cohort: Path, people: int, seed: int, jobs: int) -> None:
     """Make up people who do not exist, with faces, voices and what was set."""
     from personare.simulate.cohort import simulate_cohort
-    from personare.study.parallel import Workers
 
-    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=Workers().bar("make up people"))
+    progress = personare.Workers().bar("make up people")
+    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=progress)
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} made-up people.")
 
 

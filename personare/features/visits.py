@@ -103,6 +103,20 @@ def history_rows(rows: Array) -> Array:
     return np.asarray(shares, dtype=np.float32)
 
 
+def is_history(batch: Batch, modality: str) -> bool:
+    """Whether a modality is one of histories, by its columns."""
+    return tuple(batch.columns.get(modality, ()))[:1] == ("visit",)
+
+
+def moved_history(rows: Array, names: tuple[str, ...], strength: float, *, rng: np.random.Generator) -> Array:
+    """Return histories (N, T, D) in which each code has the same drawn value at a part (``strength``) of the visits."""
+    moved, codes = rows.copy(), VisitColumns(names=names).part("code")
+    corner = rng.integers(2, size=codes.stop - codes.start)
+    taken = (rows[..., :1] == 1) & (rng.random(rows[..., codes].shape) < strength)
+    moved[..., codes] = np.where(taken, corner, rows[..., codes])
+    return moved
+
+
 def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
     """Return one person's history (T, D) as what can be read: one entry for each visit, in the order of time.
 

@@ -86,11 +86,11 @@ def read_training(run: Path, missing: list[str]) -> tuple[dict[str, Mapping[str,
 
 
 def read_cards(run: Path, releases: Sequence[Mapping[str, Any]], missing: list[str]) -> dict[str, Claim]:
-    """Return what the cards of representations and synthetic people claim, from each ``croissant.json``."""
+    """Return what the cards of releases claim, from the ``croissant.json`` of each that puts a claim into words."""
     found = {}
     for one in releases:
         name = str(one.get("name", ""))
-        if one.get("kind") in ("representations", "synthetic"):
+        if one.get("claim"):
             try:
                 card = json.loads((_folder(run, name) / "croissant.json").read_text(encoding="utf-8"))
                 found[name] = claim_of(card["personare:privacy"]["spends"])

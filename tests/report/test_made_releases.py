@@ -268,7 +268,7 @@ def test_releases_that_are_gone_are_not_linked(made_run: Path) -> None:
 def test_a_release_whose_name_leads_elsewhere_is_not_opened(made: RunRecord) -> None:
     assert links_of(made.root, "columns") and not links_of(made.root, "../releases/columns/../../..")
     said: list[str] = []
-    assert read_cards(made.root, [{"name": "../../people", "kind": "synthetic"}], said) == {} and len(said) == 1
+    assert read_cards(made.root, [{"name": "../../people", "claim": "no guarantee"}], said) == {} and len(said) == 1
 
 
 def test_beside_recordings_all_kinds_have_their_place(made_run: Path) -> None:

@@ -53,7 +53,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from personare.core.types import Release, Result
-from personare.data.atomic import make_folder
+from personare.data.atomic import make_folder, write_json
 from personare.study.study import Outcome
 
 __all__ = ["Averages"]
@@ -81,6 +81,8 @@ class Averages:
 
             def write(folder):
                 np.save(make_folder(folder) / "means.npy", means)
+                spend = {"unit": "person", "epsilon": 2.5, "delta": 1e-3, "accountant": "by hand"}
+                write_json(folder / "croissant.json", {"personare:privacy": {"spends": [spend]}})
                 return {}
 
             root, _ = study.make(row, batch, write, {})
@@ -91,7 +93,8 @@ class Averages:
             told = Result(question="identify", method="nobody", figure="top1", value=0.125, low=0.0, high=0.25,
                           control=0.125, better="lower", **columns)
             release = Release(name=row.name, kind="averages", root=root, modalities=("averages",),
-                              methods={"averages": "means"}, options={}, counts={"recordings": len(means)})
+                              methods={"averages": "means"}, options={}, counts={"recordings": len(means)},
+                              claim="Whatever the author of the package says.")
             outcome.add(Outcome(releases=[release], rows=[read, told]))
         return outcome
 '''
@@ -205,6 +208,7 @@ def test_a_fifth_kind_of_release_is_made_judged_and_reported(gaits: Path, tmp_pa
         ("means_of_classes", "averages", "nobody"),
     }
     assert "means of classes" in page.replace("_", " ") and "nearest mean" in page.replace("_", " ")
+    assert "privacy claimed: ε = 2.5, δ = 0.001, for one person" in page, "its card is read as every other"
 
 
 def test_a_measure_of_synthetic_people_is_asked_of_them(gaits: Path, tmp_path: Path) -> None:

@@ -16,8 +16,6 @@ from personare.evaluate.selftest import marked
 
 __all__ = ["ModelAttributes"]
 
-_VIEW = "seen"
-
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAttributes:
@@ -51,19 +49,28 @@ class ModelAttributes:
             table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
             rng: Folds, bootstrap.
         """
+
+        def read(values: Array, what: str, attribute: str, seed: int) -> Result:
+            if len(values) != len(table) or values.ndim != 2:
+                raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
+            shown = Batch.of(table, {what: dict(zip(table.index, values.astype(float), strict=True))})
+            rows = attribute_rows(
+                shown,
+                shown,
+                attribute,
+                {what: Kernel()},
+                method=f"model_attributes_{what}",
+                folds=self.folds,
+                fewest=self.fewest,
+                rng=np.random.default_rng(seed),  # the same folds before and after the model
+            )
+            return replace(rows[-1], kind="model")
+
         rows: list[Result] = []
-        for name in ("sex", "age"):
-            seed = int(rng.integers(2**31))  # the same folds before and after the model
-            before = self._read(raw, table, "raw", name, np.random.default_rng(seed))
+        for attribute in ("sex", "age"):
+            seed = int(rng.integers(2**31))
+            before = read(raw, "raw", attribute, seed)
             for what, values in seen.items():
-                after = self._read(values, table, what, name, np.random.default_rng(seed))
+                after = read(values, what, attribute, seed)
                 rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
         return rows
-
-    def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
-        if len(values) != len(table) or values.ndim != 2:
-            raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-        shown = Batch.of(table, {_VIEW: dict(zip(table.index, values.astype(float), strict=True))})
-        method, readers = f"model_attributes_{what}", {_VIEW: Kernel()}
-        rows = attribute_rows(shown, shown, name, readers, method=method, folds=self.folds, fewest=self.fewest, rng=rng)
-        return replace(rows[-1], kind="model")

@@ -56,13 +56,13 @@ class ModelIdentity:
             raise DataError(
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
-        halves, attacker = [(enroll, test), (test, enroll)], Kernel()
-        learn = partial(attacker.enroll, rng=rng)
+        halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
         measure = partial(name_rows, table=table, halves=halves, enroll=learn, figures=_FIGURES, rng=rng)
         before = measure("", raw)
         rows: list[Result] = []
         for what, values in seen.items():
-            raws = [replace(row, kind="model", method=f"model_identity_{what}") for row in before]
-            own = [replace(row, kind="model", method=f"model_identity_{what}") for row in measure("", values)]
-            rows += marked([replace(r, baseline=b.value) for r, b in zip(own, raws, strict=True)], raws)
+            name = f"model_identity_{what}"
+            after = [replace(r, baseline=b.value) for r, b in zip(measure(name, values), before, strict=True)]
+            rows += marked(after, [replace(b, method=name) for b in before])
+        return [replace(row, kind="model") for row in rows]
         return rows
