@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Predict, Train, numbered, vectors
-from personare.learn.loop import Budget, seeded, train
+from personare.learn.loop import seeded, train
 from personare.learn.networks import MarginHead, SmallCnn, TableMlp
 
 View = Callable[[Array, np.random.Generator], Array]
@@ -24,14 +24,14 @@ def perceptron(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator
     with seeded(rng):
         table = TableMlp(features=rows.shape[1], width=64, dropout=0.3)
         net = nn.Sequential(table, nn.Linear(64, len(classes)))
-        table.center.copy_(rows.mean(dim=0))
-        table.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
+        table.scaling.center.copy_(rows.mean(dim=0))
+        table.scaling.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
 
         def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
             drawn = torch.from_numpy(rng.integers(len(rows), size=64))
             return rows[drawn], target[drawn]
 
-        train(net, draw, functional.cross_entropy, budget=Budget(steps=200), rng=rng)
+        train(net, draw, functional.cross_entropy, steps=200, rng=rng)
 
     def predict(asked: Clips) -> Array:
         with torch.inference_mode():
@@ -69,7 +69,7 @@ def cnn(view: View, views: Callable[[Array], Array], steps: int) -> Train:
         with seeded(rng):
             net = SmallCnn(channels=1, outputs=len(classes), width=16)
             draw = _balanced(list(clips.values()), number, view, 32)
-            train(net, draw, loss, budget=Budget(steps=steps), rng=rng)
+            train(net, draw, loss, steps=steps, rng=rng)
 
         def predict(asked: Clips) -> Array:
             with torch.no_grad():
@@ -97,11 +97,6 @@ def embedding(
     with seeded(rng):
         net, head = network(), MarginHead(embedding=width, people=int(number.max()) + 1)
         net.add_module("margin_head", head)  # so that both are trained
-        train(
-            net,
-            _balanced(clips, number, view, batch),
-            head.loss,
-            budget=Budget(steps=steps, learning_rate=learning_rate),
-            rng=rng,
-        )
+        draw = _balanced(clips, number, view, batch)
+        train(net, draw, head.loss, steps=steps, learning_rate=learning_rate, rng=rng)
     return net
