@@ -6,7 +6,7 @@ and from all of them: who holds several knows more than one of them tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, standardized
 from personare.evaluate.clips import usable_clips
-from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification, wilson_ends
+from personare.evaluate.metrics import mean_over_people, no_narrower, top1_credit, verification
 from personare.evaluate.unmeasured import unmeasured
 
 ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
@@ -210,19 +210,14 @@ def measure_trials(
         total = np.stack([scores[rng.permutation(rows)[:count]].sum(axis=0) for _ in range(groups)])
         return float(top1_credit(total, np.repeat(truth[rows[0]], groups)).mean())
 
-    def over_halves(values: Array) -> Estimate:
-        """Return the mean; where all people are alike, resampling finds no interval and Wilson's is given."""
-        mean = mean_over_people(values, whose, rng=rng)
-        if mean.low < mean.high or not mean.n:
-            return mean
-        low, high = wilson_ends(mean.value, len(np.unique(whose[np.isfinite(values)])))
-        return replace(mean, low=low, high=high)
-
     credits = {
         "top1_5": np.array([credit(rows, _SEVERAL, _GROUPS) for rows in parts]),
         "person_top1": np.array([credit(rows, len(rows), 1) for rows in parts]),
     }
-    estimates |= linked | {figure: over_halves(values) for figure, values in credits.items()}
+    estimates |= linked
+    for figure, values in credits.items():
+        people = len(np.unique(whose[np.isfinite(values)]))
+        estimates[figure] = no_narrower(mean_over_people(values, whose, rng=rng), people)
     large, every = estimates["top1_5"].n, estimates["person_top1"].n
     few = f"{every - large} of {every} halves of a person's recordings hold fewer than {_SEVERAL}"
     few = "" if large == every else f"{'left out' if large else 'not measured'}: {few}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from personare.data.splits import content_halves
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import answers, kinds_of, unmeasured
+from personare.evaluate.unmeasured import answers, kinds_of, measured, unmeasured
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -191,8 +192,8 @@ def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], op
             else:
                 made = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rng = generator(seed, "bootstrap", name)
-            measured = [[row] if isinstance(row, Result) else measure_trials(row, rng=rng) for row in made]
-            rows += [row for part in measured for row in part]
+            for part in made:
+                rows += [part] if isinstance(part, Result) else measure_trials(part, rng=rng)
         except Exception as error:
             rows += not_measured(attack, name, error)
     return [replace(r, reason="; ".join(filter(None, (r.reason, reason)))) for r in rows]
@@ -208,22 +209,15 @@ def _utilities(
         labelled = asked.keys() <= {field.name for field in fields(load(_UTILITIES, name))}
         settings = {**(asked if labelled else {}), **options.get(name, {})}
         measure = create(_UTILITIES, name, settings)
-        try:
-            if why := Need.of(measure).lacking(original.subjects):
-                raise DataError(why)
-            measured = measure(original, released, rng=generator(seed, "utility", name))
-        except Exception as error:
-            measured = [unmeasured(name, "read", error)]
-        for row in measured:
+        run = partial(measure, original, released, rng=generator(seed, "utility", name))
+        why = Need.of(measure).lacking(original.subjects)
+        for row in [unmeasured(name, "read", DataError(why))] if why else measured(name, "read", run):
             detail = dict(row.detail)
             # readers of another label, or of the same as another kind, are no choice
             if (reading := detail.pop(ANSWERS, None)) and labelled and asked.items() <= settings.items():
                 readers.setdefault(row.attacker, {})[row.method] = reading
             rows.append(replace(row, detail=detail))
     for who, same in readers.items():
-        try:
-            measured = measure_chosen(same, rng=generator(seed, "choose", who))
-        except Exception as error:
-            measured = [unmeasured("reader", "read", error, attacker=who)]
-        rows += [replace(row, detail={k: v for k, v in row.detail.items() if k != ANSWERS}) for row in measured]
+        choose = partial(measure_chosen, same, rng=generator(seed, "choose", who))
+        rows += measured("reader", "read", choose, attacker=who)
     return rows

@@ -278,7 +278,9 @@ def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator)
     said = ", ".join(f"{name} ({n} of {used.total()})" for name, n in used.most_common())
     reason = f"each group of people is read by the reader that reads all others best: {said}"
     chosen = replace(same[0], likely=likely, missing=min(r.missing for r in same))
-    rows = measure_reading(chosen, "reader", rng=rng)
+    first, *others = measure_reading(chosen, "reader", rng=rng)
+    detail = {key: value for key, value in first.detail.items() if key != ANSWERS}
+    rows = [replace(first, detail=detail), *others]
     return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in rows]
 
 

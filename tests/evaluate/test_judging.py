@@ -126,6 +126,17 @@ def test_an_attack_on_another_kind_of_release_is_refused(people):
         check_attacks(["membership_lira", "model_identity"], "model", ["member"])
 
 
+def test_a_reader_of_another_label_is_no_choice(people):
+    options = {"voice_emotion": {"trees": 5, "label": "sentence"}, "face_emotion": {"label": "emotion"}}
+    rows = judge(
+        people, people, modality="audio+video", seed=1, attacks=[], utilities=["voice_emotion", "face_emotion"],
+        options=options,
+    )  # fmt: skip
+    assert find(rows, "voice_emotion_svm.uar", "fixed_reader").control == 1 / 2, "it reads which of two sentences"
+    reason = find(rows, "reader.uar", "fixed_reader").reason
+    assert "face_emotion" in reason and "voice_emotion" not in reason
+
+
 def test_unknown_names_and_options_are_said(people):
     with pytest.raises(UnknownMethodError, match="no_such"):
         _judge(people, people, attacks=["no_such"])
