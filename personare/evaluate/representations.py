@@ -152,26 +152,15 @@ def _attribute(train: Batch, test: Batch, table: pd.DataFrame, what: str, rng: n
     return Result(question="infer", method="attributes", **columns, **best.columns, control=0.5)
 
 
-def transfer(
-    fitted: Mapping[str, Transform], tasks: Mapping[str, tuple[Batch, Batch]], *, rng: np.random.Generator
-) -> list[Result]:
-    """Read every task through every representation: whether one made for one task and cohort still serves another.
+def transfer(transform: Transform, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:
+    """Read another task through a representation: whether one made for one task and cohort still serves another.
 
-    The representation stays as it was fitted; only the reader is trained anew, on training people of the task's cohort.
-    Rows have the task as ``subset`` and ``FITTED -> TASK`` as ``release``; the baseline is the same reader on raw
-    features of the task, the control guessing.
-
-    ``fitted`` by the name of what they were fitted to; ``tasks`` by name, training people and others, with the
-    modalities that were fitted to, in the same shapes: no representation may have been fitted to the others.
+    The representation stays as it was fitted, to the same modalities in the same shapes and to nobody of ``test``; only
+    the reader is trained anew, on ``train``. The row's baseline is the same reader on raw features.
     """
-    rows = []
-    for task, sides in tasks.items():
-        raw = _read_behavior(*raw_sides(*sides), rng)[-1]
-        for name, transform in fitted.items():
-            train, test = (transform(batch, rng=rng) for batch in sides)
-            row = replace(_read_behavior(train, test, rng)[-1], kind="representations", method="transfer", subset=task)
-            rows.append(replace(row, release=f"{name} -> {task}", baseline=raw.value))
-    return rows
+    raw = _read_behavior(*raw_sides(train, test), rng)[-1]
+    row = _read_behavior(transform(train, rng=rng), transform(test, rng=rng), rng)[-1]
+    return [replace(row, kind="representations", method="transfer", baseline=raw.value)]
 
 
 def identity_carriers(
