@@ -44,15 +44,12 @@ class FaceEmotion:
         pictures = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind)
         # which tracks move together says more of the person than of the emotion
         motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
-        readers: tuple[tuple[str, Task, Train], ...] = (
-            ("face_emotion_motion", motion, svm()),
-            ("face_emotion_adapted", replace(motion, adapt=True), discriminant()),
-            ("face_emotion_pixels", pictures, Kernel(describe=self._pictures)),
-        )
-        rows: list[Result] = []
-        for name, task, train in readers:
-            rows += read_and_measure(name, original, released, task, train, modality="video", rng=rng)
-        return rows
+        readers: dict[str, tuple[Task, Train]] = {
+            "face_emotion_motion": (motion, svm()),
+            "face_emotion_adapted": (replace(motion, adapt=True), discriminant()),
+            "face_emotion_pixels": (pictures, Kernel(describe=self._pictures)),
+        }
+        return read_and_measure(original, released, readers, rng=rng)
 
     def _pictures(self, clip: Array) -> list[Array]:
         """Return gradients (mean and change over the clip) and a small grey picture."""
