@@ -20,7 +20,6 @@ from personare.data.vault import Vault
 from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
-from personare.study.cards import Sheet
 from personare.study.parallel import Workers
 
 
@@ -89,15 +88,7 @@ def open_batch(
 ) -> Opened:
     """Open a cohort's recordings for a purpose that consent must allow; each opening is noted in the ledger.
 
-    Args:
-        cohort: Whose.
-        label: What they are labelled with.
-        modalities: Tracks to read; see ``tracks_of``.
-        ledger: Notes each opening.
-        purpose: What for.
-        texts: Whether words are among the usual tracks.
-        workers: Who reads films; None: this process.
-        known: Tracks that were read before.
+    Reads the tracks that ``tracks_of`` names, films by ``workers``; those in ``known`` were read before.
     """
     tracks = tracks_of(cohort, modalities, texts)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
@@ -125,15 +116,6 @@ def open_batch(
             arrays[name] = held
     own = any(label in r.labels for r in recordings)
     return Opened(batch=replace(batch, arrays=arrays), forms=forms, own=own, skipped=[*refused, *skipped])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """A released cohort, what its card says (of whom it was made, what that cost), and what could not be made."""
-
-    cohort: Cohort
-    sheet: Sheet
-    skipped: Sequence[Withheld]
 
 
 def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> tuple[Batch, Batch]:

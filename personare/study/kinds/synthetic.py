@@ -24,7 +24,7 @@ from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import embodiment_of, write_recording
-from personare.study.opening import Opened, Written, building, part_people
+from personare.study.opening import Opened, building, part_people
 from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Synthetic"]
@@ -77,12 +77,11 @@ class Synthetic:
         outcome, plan = Outcome(), study.plan
         options = {"seed": plan.seed, "shadows": plan.shadows, "canaries": plan.canaries}
         for row in rows:
-            write = partial(write_synthetic, study, row)
-            outcome.add(study.make_cohort(row, "synthetic", study.opened(row).batch, write, options))
+            outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
         return outcome
 
 
-def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
+def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
     """Write a cohort of synthetic people.
 
     **Guarantee**: until everything is written there is no cohort at ``out``; privacy is charged to the people before
@@ -137,11 +136,12 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
             spends=tuple(spends),
             rows=tuple(results),
             about=_about(study, row),
+            skipped=[*opened.skipped, *problems],
         )
         write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
         write_datasheet(part, sheet)
     study.note(row, spends)
-    return Written(cohort=open_cohort(out), sheet=sheet, skipped=[*opened.skipped, *problems])
+    return sheet
 
 
 def judge(
