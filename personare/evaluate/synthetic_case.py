@@ -137,8 +137,8 @@ def normal_density(rows: Array) -> Callable[[Array], Array]:
     if len(rows) < 2:
         raise DataError(f"A normal distribution needs at least two recordings, given {len(rows)}.")
     covariance = ledoit_wolf(rows)[0] + _FLOOR * np.eye(rows.shape[1])
-    lower = Covariance.from_cholesky(np.linalg.cholesky(covariance))
-    return lambda asked: np.atleast_1d(multivariate_normal(rows.mean(axis=0), lower).logpdf(asked))
+    normal = multivariate_normal(rows.mean(axis=0), Covariance.from_cholesky(np.linalg.cholesky(covariance)))
+    return lambda asked: np.atleast_1d(normal.logpdf(asked))
 
 
 def most_exposed(distance: Array, people: Array, among: Array) -> Array:
@@ -262,7 +262,7 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
         tried = people & np.isfinite(successes)
         inside, outside = tried & case.inside, tried & ~case.inside
         if not inside.any() or not outside.any():
-            rows.append(replace(row, reason="not measured: nobody of either group could be tried"))
+            rows.append(replace(row, reason="not measured: it could be tried on nobody of one group"))
             continue
         attack, control = wilson(successes[inside]), wilson(successes[outside])
         guess, room = float(np.mean(naive[inside])), 1 - control.value
