@@ -1,5 +1,6 @@
 """Models: learned from a cohort, judged on people they never met, attacked through shadow models."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -76,12 +77,13 @@ class Models:
         for row in rows:
             opened = study.opened(row)
             model = Model(study=study, row=row, batch=opened.batch)
-            judging = {"shadows": study.plan.shadows, "membership": study.plan.membership}
-            root, made = study.make(row, model.batch, model.train, judging)
+            root, made = study.make(row, model.batch, model.train, {})  # other attacks train and charge nothing
+            plan, file = study.plan, (root / "model.safetensors").read_bytes()
+            attacks = {"shadows": plan.shadows, "membership": plan.membership, "disclosure": plan.disclosure}
             judged = study.folder.step(
                 f"judge-{row.name}",
-                inputs=study.key(model.batch),
-                options={**asdict(row), **judging},
+                inputs={**study.key(model.batch), "model": hashlib.sha256(file).hexdigest()},
+                options={**asdict(row), **attacks},
                 work=model.judge,
             )
             results = [read_result(result) for result in judged["rows"]]
