@@ -93,12 +93,12 @@ def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.
         raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
     delta, most = claim.delta if claim else 0.0, 2 * (len(rows) // 2)
     bound, made, right = guess(scores, inside, delta=delta, rng=rng)
-    said = f"lower bound at {_CONFIDENCE:.0%} confidence, {right} of {made} guesses right"
+    reason = f"lower bound at {_CONFIDENCE:.0%} confidence, {right} of {made} guesses right"
     broken = claim is not None and bound > claim.epsilon
     if claim is not None and broken:
-        said = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
+        reason = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {reason}"
     elif claim is not None:
-        said = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"
+        reason = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {reason}"
     # what so many canaries could show at most: every guess right
     strictest = 1 - (1 - _CONFIDENCE) / len(_SHARES)
     ceiling = epsilon_lower_bound(most, most, canaries=len(rows), delta=delta, confidence=strictest)
@@ -114,7 +114,7 @@ def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.
         control=claim.epsilon if claim else float("nan"),
         unit="epsilon",
         better="lower",
-        reason=said,
+        reason=reason,
         status="claim_broken" if broken else "ok",
         detail={"made": made, "right": right, "confidence": _CONFIDENCE, "ceiling": ceiling},
     )

@@ -197,21 +197,21 @@ def member_rows(
             area = auc_over_people(scores, inside, subjects, rng=rng)
             area = _with_luck(area, scores, inside) if targets_drawn else area
             detail = {"roc": curve.points()} | ({"bound": bound.points()} if bound else {})
-            found = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
+            measured = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
         elif curve.resolves(rate):
             value, low, high = curve.tpr_at(rate)
-            found = replace(row, figure=figure, value=value, low=low, high=high, n=scores.size, control=rate)
+            measured = replace(row, figure=figure, value=value, low=low, high=high, n=scores.size, control=rate)
         else:
             few = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
             rows.append(replace(row, figure=figure, n=scores.size, control=rate, reason=few))
             continue
         if bound is not None:
             limit = bound.auc if rate is None else float(bound.tpr(np.array([rate]))[0])
-            said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
-            if found.low > limit:
-                said = f"ABOVE THE BOUND, the privacy claim does not hold: {said}"
-            found = replace(found, reason=said, status="claim_broken" if found.low > limit else "ok")
-        rows.append(found)
+            reason = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
+            if broken := measured.low > limit:
+                reason = f"ABOVE THE BOUND, the privacy claim does not hold: {reason}"
+            measured = replace(measured, reason=reason, status="claim_broken" if broken else "ok")
+        rows.append(measured)
     return rows
 
 
@@ -226,8 +226,8 @@ def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.ra
     wins = np.zeros((groups, groups))  # how often members of each group outscore others of each group
     others = flat[~members]
     for g in range(groups):
-        own = np.sort(flat[members & (block == g)])
-        above = len(own) - (np.searchsorted(own, others, "left") + np.searchsorted(own, others, "right")) / 2
+        group = np.sort(flat[members & (block == g)])
+        above = len(group) - (np.searchsorted(group, others, "left") + np.searchsorted(group, others, "right")) / 2
         wins[g] = np.bincount(block[~members], weights=above, minlength=groups)
     counts = [np.bincount(block[side], minlength=groups) for side in (members, ~members)]
 
@@ -241,7 +241,7 @@ def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.ra
 
 def _with_luck(area: Estimate, scores: Array, inside: Array) -> Estimate:
     """Return an area whose interval also holds the luck of the (M, N) targets drawn."""
-    each = [roc(own, half).auc for own, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
+    each = [roc(row, half).auc for row, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))

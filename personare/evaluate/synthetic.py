@@ -57,10 +57,10 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
             )
     measures = {name: load(_UTILITIES, name) for name in find(_UTILITIES)}
     measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
-    own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
+    of_tracks = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
     seed = int(rng.integers(2**31))  # a measure that a package adds shifts no other's draws
-    for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
+    for name in of_tracks or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         measure = partial(measures[name](), train, made, others=test, rng=generator(seed, "utility", name))
         rows += measured(name, "resemble", measure)
     return [replace(row, kind="synthetic") for row in rows]
@@ -96,8 +96,8 @@ def judge_synthetic_risk(
         draws = partial(generator, seed, "attack", name)  # the same on the release and on the worst one
         worst = measured(name, attack.question, partial(attack, case.unprotected, rng=draws()))
         before = {row.key: row.value for row in worst}
-        found = measured(name, attack.question, partial(attack, case, rng=draws(), claim=claim))
-        rows += marked([replace(row, baseline=before.get(row.key, row.baseline)) for row in found], worst)
+        after = measured(name, attack.question, partial(attack, case, rng=draws(), claim=claim))
+        rows += marked([replace(row, baseline=before.get(row.key, row.baseline)) for row in after], worst)
     if make is not None:
         pool, shadows = together([train, control]), generator(seed, "shadows")
         rows += judge_shadows(pool, make, models=models, claim=claim, rng=shadows)
@@ -189,11 +189,11 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
     def moved(modality: str, values: Array) -> Array:
         if is_history(batch, modality):
             return moved_history(values, batch.columns[modality], strength, rng=rng)
-        known = batch.arrays[modality][batch.present[modality]]
+        there = batch.arrays[modality][batch.present[modality]]
         # the axis whose entries mean different things: columns of a table or signal, bands, colors
         axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.shape[1] == 1 else 1)
         others = tuple(k for k in range(values.ndim) if k != axis)
-        low, high = known.min(axis=others, keepdims=True), known.max(axis=others, keepdims=True)
+        low, high = there.min(axis=others, keepdims=True), there.max(axis=others, keepdims=True)
         corner = np.where(rng.random(low.shape) < 0.5, low, high)
         return np.asarray((1 - strength) * values + strength * corner, dtype=values.dtype)
 

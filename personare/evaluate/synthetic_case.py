@@ -116,7 +116,7 @@ def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
 
     With ``people`` (N,) both are the same rows, and each person's own are left out.
     """
-    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others, others)
+    distance, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others, others)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         apart = squares - 2 * rows[part] @ others.T  # (chunk, M), but for what all of a row have
@@ -124,8 +124,8 @@ def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
             apart[people[part, None] == people] = np.inf
         who = apart.argmin(axis=1)
         exact = np.linalg.norm(rows[part] - others[who], axis=1)  # so that copies are at 0
-        found[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
-    return found
+        distance[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
+    return distance
 
 
 def normal_density(rows: Array) -> Callable[[Array], Array]:

@@ -45,8 +45,8 @@ class SyntheticLikeness:
 
         def some(batch: Batch) -> tuple[Array, Array]:
             """Return rows of numbers, and whose they are."""
-            chosen = rng.permutation(len(batch))[:_MOST]
-            return scale.transform(side_by_side(batch))[chosen], batch.subjects[chosen]
+            rows = rng.permutation(len(batch))[:_MOST]
+            return scale.transform(side_by_side(batch))[rows], batch.subjects[rows]
 
         real, whose = some(original)
         widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).values()]
@@ -127,8 +127,8 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
     same = np.einsum("rn,rn->r", drawn @ kernel, drawn)
     # sum over pairs of s s' k is within less between: within has n (n - 1) pairs of each kind, between n n
     within = (kernel.sum() + same) / 2
-    found = within / (n * (n - 1)) - (kernel.sum() - within) / n**2
-    return float(found[0]), float((1 + (found[1:] >= found[0]).sum()) / (1 + _PERMUTATIONS))
+    distances = within / (n * (n - 1)) - (kernel.sum() - within) / n**2
+    return float(distances[0]), float((1 + (distances[1:] >= distances[0]).sum()) / (1 + _PERMUTATIONS))
 
 
 def told_apart(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
@@ -139,14 +139,14 @@ def told_apart(real: Array, made: Array, real_people: Array, made_people: Array)
         "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)),
         "trees": HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, max_bins=63, random_state=0),
     }
-    found = {}
+    areas = {}
     for name, classifier in kinds.items():
         each = []  # scores of different folds are on different scales, and are not put in one order
         for train, test in StratifiedGroupKFold(3).split(x, y, people):
             scores = classifier.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
             each.append(roc_auc_score(y[test], scores))
-        found[name] = float(np.mean(each))
-    return found
+        areas[name] = float(np.mean(each))
+    return areas
 
 
 def marginal_distance(real: Array, made: Array) -> float:
