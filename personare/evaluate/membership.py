@@ -16,7 +16,7 @@ from scipy.special import log_softmax, logsumexp
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.metrics import Estimate, means_by_person, no_narrower, resampled
-from personare.evaluate.roc import Bound, roc
+from personare.evaluate.roc import bound_auc, bound_tpr, roc
 
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
 _BLOCKS: Final = 150  # people are resampled in at most so many random groups
@@ -189,14 +189,18 @@ def member_rows(
         curve = roc(scores.ravel(), inside.ravel())
     except DataError as error:
         return [replace(row, figure=figure, reason=str(error)) for figure in figures]
-    bounded = claim is not None and (unit == "recording" or claim.unit == "person")
-    bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
+    if claim is not None and unit == "person" and claim.unit != "person":
+        claim = None
     rows = []
     for figure in figures:
         if (rate := _RATES.get(figure)) is None:
             area = auc_over_people(scores, inside, subjects, rng=rng)
             area = _with_luck(area, scores, inside) if targets_drawn else area
-            detail = {"roc": curve.points()} | ({"bound": bound.points()} if bound else {})
+            detail = {"roc": curve.points()}
+            if claim is not None:  # dense where few are accepted
+                fpr = np.append(0, np.geomspace(1e-4, 1, 100))
+                bound = bound_tpr(fpr, claim.epsilon, claim.delta)
+                detail["bound"] = {"fpr": fpr.tolist(), "tpr": bound.tolist()}
             measured = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
         elif curve.resolves(rate):
             value, low, high = curve.tpr_at(rate)
@@ -205,9 +209,11 @@ def member_rows(
             few = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
             rows.append(replace(row, figure=figure, n=scores.size, control=rate, reason=few))
             continue
-        if bound is not None:
-            limit = bound.auc if rate is None else float(bound.tpr(np.array([rate]))[0])
-            reason = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
+        if claim is not None:
+            limit = bound_auc(claim.epsilon, claim.delta)
+            if rate is not None:
+                limit = float(bound_tpr(np.array([rate]), claim.epsilon, claim.delta)[0])
+            reason = f"epsilon {claim.epsilon:.3g} at delta {claim.delta:.1e} allows {limit:.3f} at most"
             if broken := measured.low > limit:
                 reason = f"ABOVE THE BOUND, the privacy claim does not hold: {reason}"
             measured = replace(measured, reason=reason, status="claim_broken" if broken else "ok")

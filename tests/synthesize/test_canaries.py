@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from made_generators import group
 
 from personare.core import registry
-from personare.evaluate.roc import Bound
+from personare.evaluate.roc import bound_auc
 from personare.evaluate.synthetic import judge_shadows
 
 PUBLIC = group(12, first=500)
@@ -41,7 +41,7 @@ def test_canaries_stay_under_the_bound_with_privacy():
         group(20), validation=PUBLIC, rng=np.random.default_rng(0), public=PUBLIC
     )
     [claim] = fitted.spends
-    bound = Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    bound = bound_auc(claim.epsilon, claim.delta)
     assert bound < 0.9
     for row in found("joint", options, claim).values():
         assert row.low < bound

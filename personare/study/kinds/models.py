@@ -16,14 +16,8 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend
+from personare.data import splits
 from personare.data.atomic import make_folder
-from personare.data.splits import (
-    as_published,
-    check_apart,
-    k_folds_with_validation,
-    leaky_random_9_1,
-    unseen_sentences,
-)
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
@@ -129,17 +123,17 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
         return dict(zip(batch.ids, table.loc[list(batch.ids), name].astype(str), strict=True))
 
     if protocol == "leaky_random_9_1":
-        split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
+        split = splits.leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
     elif protocol == "unseen_sentences":
         sentences = labels("sentence")
-        split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
+        split = splits.unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
     elif protocol == "published":
-        split = as_published(subjects, labels("split"), _FOLDS, rng=rng)
+        split = splits.as_published(subjects, labels("split"), _FOLDS, rng=rng)
     else:
         classes = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))
-        split = k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
+        split = splits.k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
     if protocol != "leaky_random_9_1":
-        check_apart(split, subjects, sentences)
+        splits.check_apart(split, subjects, sentences)
     place = {name: i for i, name in enumerate(batch.ids)}
     parts = (split.train, split.validation, split.test)
     return Parts(*(batch.take(np.array([place[name] for name in ids], dtype=int)) for ids in parts))
