@@ -30,10 +30,6 @@ def epsilon_lower_bound(
 
     **Source**: T. Steinke, M. Nasr, M. Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023
     (arXiv 2305.08846), theorem 5.2.
-
-    Example:
-        >>> round(epsilon_lower_bound(100, 100, canaries=100, delta=1e-5), 2)
-        3.49
     """
     if not 0 <= right <= made <= canaries or not 0 <= delta < 1 or not 0.5 < confidence < 1:
         raise OptionError(

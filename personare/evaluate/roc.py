@@ -53,12 +53,7 @@ class Roc:
 
 
 def roc(scores: Array, inside: Array) -> Roc:
-    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly.
-
-    Example:
-        >>> roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc
-        0.875
-    """
+    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly."""
     if np.isnan(scores).any() or not 0 < inside.sum() < len(inside):
         raise DataError(
             f"An attack needs a score for everybody, and members and others: given {int(np.isnan(scores).sum())} "
@@ -77,10 +72,6 @@ def bound_tpr(fpr: Array, epsilon: float, delta: float) -> Array:
     shows that the claim does not hold.
 
     **Source**: P. Kairouz, S. Oh, P. Viswanath, "The composition theorem for differential privacy", ICML 2015.
-
-    Example:
-        >>> bound_tpr(np.array([0.01]), 1.0, 0.0).round(4).tolist()
-        [0.0272]
     """
     near = np.exp(min(epsilon, 700.0)) * fpr + delta
     far = 1 - np.exp(-epsilon) * (1 - delta - fpr)

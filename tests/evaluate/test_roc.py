@@ -14,6 +14,7 @@ def test_equal_scores_pass_together():
     assert curve.hits.tolist() == [0, 473]
     assert curve.false_alarms.tolist() == [0, 519]
     assert curve.auc == 0.5
+    assert roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc == 0.875
 
 
 def test_tpr_at_a_rate_by_hand():

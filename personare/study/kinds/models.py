@@ -108,9 +108,6 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
     """Part a batch by a protocol (see ``ModelPlan``), and check that nobody leaks where nobody should.
 
     ``table`` has the columns ``sentence`` and ``split``, by recording id, where a protocol asks for them.
-
-    Raises:
-        DataError: Too few people, or a label that the protocol needs is missing.
     """
     subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
     sentences = None
@@ -254,11 +251,7 @@ class Model:
 
 
 def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
-    """Read a released model, numbers and text only, nothing that can run; and the plan it was made by.
-
-    Raises:
-        DataError: It is not a model that personare wrote.
-    """
+    """Read a released model, numbers and text only, nothing that can run; and the plan it was made by."""
     tensors, about = load_weights(path)
     about = dict(about)
     try:

@@ -91,11 +91,6 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
 
     The study's plan names the seed, the public cohort, the budget, and the generators that attack; ``out`` is an empty
     or absent folder.
-
-    Raises:
-        DataError: Nothing to learn from, a class that nobody has, or a folder that is not empty.
-        OptionError: An option that the method does not have or cannot use.
-        PolicyError: Somebody's privacy budget does not suffice.
     """
     method: Generator = registry.create(_PACKAGE, row.method, dict(row.options))
     private = getattr(method, "epsilon", None) is not None
