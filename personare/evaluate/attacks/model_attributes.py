@@ -7,10 +7,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel
+from personare.evaluate.clips import clips_of
 from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
 
@@ -49,28 +49,17 @@ class ModelAttributes:
             table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
             rng: Folds, bootstrap.
         """
+        seed = int(rng.integers(2**31))  # the same folds before and after the model
 
-        def read(values: Array, what: str, attribute: str, seed: int) -> Result:
-            if len(values) != len(table) or values.ndim != 2:
-                raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-            shown = Batch.of(table, {what: dict(zip(table.index, values.astype(float), strict=True))})
-            rows = attribute_rows(
-                shown,
-                shown,
-                attribute,
-                {what: Kernel()},
-                method=f"model_attributes_{what}",
-                folds=self.folds,
-                fewest=self.fewest,
-                rng=np.random.default_rng(seed),  # the same folds before and after the model
-            )
-            return replace(rows[-1], kind="model")
+        def read(values: Array, what: str) -> list[Result]:
+            shown, method = Batch.of(table, {what: clips_of(values, table)}), f"model_attributes_{what}"
+            draws, readers = np.random.default_rng(seed), {what: Kernel()}
+            rows = attribute_rows(shown, shown, readers, method=method, folds=self.folds, fewest=self.fewest, rng=draws)
+            return [replace(row, kind="model") for row in rows if row.attacker == "semi_informed"]
 
         rows: list[Result] = []
-        for attribute in ("sex", "age"):
-            seed = int(rng.integers(2**31))
-            before = read(raw, "raw", attribute, seed)
-            for what, values in seen.items():
-                after = read(values, what, attribute, seed)
-                rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
+        before = read(raw, "raw")
+        for what, values in seen.items():
+            after = [replace(r, baseline=b.value) for r, b in zip(read(values, what), before, strict=True)]
+            rows += marked(after, [replace(b, method=f"model_attributes_{what}") for b in before])
         return rows
