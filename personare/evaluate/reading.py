@@ -176,11 +176,11 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 def _prepared(clips: Clips, reading: Reading, task: Task) -> Clips:
     ready = {i: np.asarray(task.describe(clips[i])) for i in reading.ids if i in clips}
     for person in np.unique(reading.subjects) if task.adapt else ():
-        own = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
-        if own:
-            rows = np.stack([ready[i].astype(float).ravel() for i in own])
+        ids = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
+        if ids:
+            rows = np.stack([ready[i].astype(float).ravel() for i in ids])
             mean, spread = column_moments(rows)
-            ready |= dict(zip(own, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
+            ready |= dict(zip(ids, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
 
 
@@ -263,8 +263,8 @@ def quality_on_others(
         apart = truth.var() + read.var() + (truth.mean() - read.mean()) ** 2
         return float(2 * np.mean((truth - truth.mean()) * (read - read.mean())) / max(apart, 1e-12))
 
-    for _, own in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
-        asked = np.isin(first.ids, own)
+    for _, group in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
+        asked = np.isin(first.ids, group)
         yield asked, np.array([quality(reading, ~asked) for reading in readings])
 
 
