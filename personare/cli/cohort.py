@@ -34,6 +34,7 @@ def import_(
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.files import Cutter, check, remarks
+    from personare.govern.consent import read_consent
 
     def examine(path: Path, track: str) -> list[str]:
         check(path, track)
@@ -60,17 +61,9 @@ def import_(
         click.echo(f"skipped {line(item)}", err=True)
     people = len({r.subject for r in made.recordings})
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
-    _tell_consent(cohort)
-
-
-def _tell_consent(cohort: Path) -> None:
-    """Say which of the usual verbs consent does not allow yet, and how to note it."""
-    from personare.govern.consent import read_consent
-
-    purposes = read_consent(cohort / "consent.tsv")["purposes"]
-    noted = {purpose.strip() for text in purposes for purpose in text.split(",")}
+    allowed = {p.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for p in text.split(",")}
     needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
-    missing = [purpose for purpose in needed if purpose not in noted]
+    missing = [purpose for purpose in needed if purpose not in allowed]
     if missing:
         verbs = ", ".join(f"{purpose} (for {needed[purpose]})" for purpose in missing)
         click.echo(

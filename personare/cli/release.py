@@ -91,9 +91,9 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     for item in passed_over(source, Path(target)):
         click.echo(f"not taken {line(item)}", err=True)
     remarks: list[str] = []
-    given = {name: how[name] for name in ("background", "labels", "seed")}
+    settings = {name: how[name] for name in ("background", "labels", "seed")}
     workers = personare.Workers(jobs=how["jobs"])
-    release = personare.anonymize_path(source, target, disguise, **given, workers=workers, remark=remarks.append)
+    release = personare.anonymize_path(source, target, disguise, **settings, workers=workers, remark=remarks.append)
     for sentence in remarks:
         click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
@@ -130,9 +130,9 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
     from personare.study.kinds.representations import RepresentationPlan, write_representation
 
-    named = {name: how[name] for name in ("method", "label", "modalities", "held_out")}
+    settings = {name: how[name] for name in ("method", "label", "modalities", "held_out")}
     then = [{"method": name} for name in how["then"]]
-    row = RepresentationPlan(name=how["method"], **named, options=_options(how), then=then)
+    row = RepresentationPlan(name=how["method"], **settings, options=_options(how), then=then)
     plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
     written = write_representation(_study(cohort, ledger, plan), row, out)
     click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
@@ -164,8 +164,8 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
     from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
 
-    named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
-    row = SyntheticPlan(name=how["method"], **{name: how[name] for name in named}, options=_options(how))
+    settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
+    row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
     judged = {name: how[name] for name in ("seed", "shadows", "canaries")}
     plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
     written = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
@@ -183,5 +183,5 @@ def _study(cohort: Path, ledger: str | None, plan: Any, **how: Any) -> Any:
 
 
 def _options(how: dict[str, Any]) -> dict[str, Any]:
-    given = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
-    return method_options(how["options"]) | given
+    privacy = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
+    return method_options(how["options"]) | privacy

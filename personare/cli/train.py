@@ -32,8 +32,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
 
     options = method_options(how["options"])
     options |= {name: how[name] for name in ("epsilon", "delta", "unit") if how[name] is not None}
-    named = {name: how[name] for name in ("modalities", "label", "protocol")}
-    model = ModelPlan(name=method, method=method, options=options, **named)
+    settings = {name: how[name] for name in ("modalities", "label", "protocol")}
+    model = ModelPlan(name=method, method=method, options=options, **settings)
     public = str(how["public"].resolve()) if how["public"] else ""
     plan = personare.StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
     people = personare.open_cohort(cohort)
@@ -52,8 +52,8 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     from personare.study.examine import evaluate_run
 
     rows = evaluate_run(run, cohort, ledger)
-    shown = rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]]
-    click.echo(shown.round(3).to_string(index=False))
+    table = rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]]
+    click.echo(table.round(3).to_string(index=False))
     why = private_folder(run) / "explanations"
     click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {why}")
 
@@ -68,8 +68,8 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     from personare.study.examine import audit_run
 
     rows = audit_run(run, ledger, shadows=shadows, canaries=canaries)
-    shown = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
-    click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
+    table = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
+    click.echo(table.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
     if (rows.status == "claim_broken").any():
         raise PolicyError("An attack found more than a claim allows: do not release these models.")

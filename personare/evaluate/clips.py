@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import pandas as pd
 from scipy.signal import periodogram
 
 from personare.core.errors import DataError
@@ -28,13 +27,6 @@ def usable_clips(batch: Batch, track: str) -> dict[str, Array]:
         return bool(np.isfinite(clip.reshape(len(clip), -1)).any(axis=1).mean() >= _SEEN)
 
     return {name: clip for name, clip in batch.clips(track).items() if usable(clip)}
-
-
-def clips_of(values: Array, table: pd.DataFrame) -> dict[str, Array]:
-    """Return (N, D) numbers of the recordings of a table by recording id."""
-    if values.ndim != 2 or len(values) != len(table):
-        raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
-    return dict(zip(map(str, table.index), values.astype(float), strict=True))
 
 
 def shown(original: Batch, released: Batch) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from personare.core.protocols import Enroller, Identifier, Scorer
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, standardized
-from personare.evaluate.clips import clips_of, usable_clips
+from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import mean_over_people, no_narrower, top1_credit, verification
 from personare.evaluate.unmeasured import unmeasured
 
@@ -179,7 +179,9 @@ def name_rows(
     ``table`` has N rows by recording id, with ``subject``; of the ``halves``, as of ``identify``, everybody is in both.
     ``enroll`` learns the people of some vectors; what it returns scores others. The attacker is ``semi_informed``.
     """
-    clips = clips_of(values, table)
+    if values.ndim != 2 or len(values) != len(table):
+        raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
+    clips = dict(zip(table.index, values.astype(float), strict=True))
     subjects = {str(i): str(who) for i, who in table["subject"].items()}
     scores = [enroll(_some(clips, enrolled), subjects)(_some(clips, asked)) for enrolled, asked in halves]
     asked = [asked for _, asked in halves]

@@ -1,8 +1,7 @@
 """Looks again at the models of a run: on other people, disturbed, and with heavier attacks than a study's."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
-from personare.core.types import Array, Batch, Result, Spend
+from personare.core.types import Array, Result, Spend
 from personare.data.atomic import write_json
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
@@ -21,6 +20,7 @@ from personare.evaluate.classification import judge_model, judge_robustness, mod
 from personare.evaluate.synthetic_case import together
 from personare.learn.accounting import as_one_claim
 from personare.study.kinds.models import Model, ModelPlan, load_model
+from personare.study.lineage import training_records
 from personare.study.opening import open_batch, open_ledger
 from personare.study.plan import StudyPlan, load_plan
 from personare.study.study import Study
@@ -29,19 +29,13 @@ from personare.study.study import Study
 def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> pd.DataFrame:
     """Measure every model of a run: what it can do, whole and disturbed, and which modality it listens to.
 
-    Judged by another cohort's people, or else by those that were kept out of training.
-
-    Returns:
-        The rows, also in ``evaluation.json`` of the run and, for single answers, ``explanations/<model>.csv`` of its
-        private folder.
-
-    Raises:
-        DataError: There is no model in the run, or the cohort has no recording of its classes.
+    Judged by another cohort's people, or else by those that were kept out of training. The rows are in
+    ``evaluation.json`` of the run too and, for single answers, in ``explanations/<model>.csv`` of its private folder.
     """
     rows: list[Result] = []
     plan = replace(_plan(run), public="")
     explanations = private_folder(run) / "explanations"
-    for row, record in _trained(run, plan):
+    for row, record in _records(run, plan):
         if cohort is None:
             model = _model(run, plan, row, Path(record["cohort"]), ledger)
             batch = model.batch.take(np.isin(np.array(model.batch.ids), record["test"]))
@@ -49,7 +43,15 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
             model = _model(run, plan, row, cohort, ledger, "evaluation")
             batch = model.batch
         predictor, _ = load_model(run / "releases" / row.name / "model.safetensors")
-        batch = _numbered(batch, predictor.classes)
+        # labels are numbered as the model does; what it never learned is left out
+        names, number = np.array(batch.classes)[batch.labels], {name: i for i, name in enumerate(predictor.classes)}
+        learned = np.isin(names, predictor.classes)
+        if not learned.any():
+            raise DataError(
+                f"The model knows {', '.join(number)}, the cohort {', '.join(batch.classes)}: nothing in common."
+            )
+        labels = np.array([number.get(str(name), 0) for name in names], dtype=np.int64)
+        batch = replace(batch, labels=labels, classes=tuple(predictor.classes)).take(learned)
         rng, people = generator(plan.seed, row.name, "judge"), model.table.loc[list(batch.ids)]
         results = judge_model(predictor(batch), batch, people, rng=rng) + judge_robustness(predictor, batch, rng=rng)
         rows += [replace(result, release=row.name, kind="model", detail={}) for result in results]
@@ -65,22 +67,13 @@ def evaluate_run(run: Path, cohort: Path | None, ledger: str | None = None) -> p
 def audit_run(run: Path, ledger: str | None, *, shadows: int, canaries: int) -> pd.DataFrame:
     """Attack every model of a run with all membership attacks, and test its claim by canaries in one more training.
 
-    Args:
-        run: A folder made by ``personare train`` or ``personare study``.
-        ledger: Notes what is opened; see ``opening.open_ledger``.
-        shadows: Models trained alike on halves of the training people.
-        canaries: Mislabeled recordings of people kept out of training, each trained on with a chance of one half.
-
-    Returns:
-        The rows, also in ``audit.json`` of the run.
-
-    Raises:
-        DataError: There is no model in the run.
+    ``shadows`` are models trained alike on halves of the training people, ``canaries`` mislabeled recordings of people
+    kept out of training, each trained on with a chance of one half. The rows are in ``audit.json`` of the run too.
     """
     every = ("membership_loss", "membership_population", "membership_shadow", "membership_lira", "membership_rmia")
     rows: list[Result] = []
     plan = replace(_plan(run), releases=(), shadows=shadows, membership=every)
-    for row, record in _trained(run, plan):
+    for row, record in _records(run, plan):
         model = _model(run, plan, row, Path(record["cohort"]), ledger)
         claim = as_one_claim(tuple(Spend(**spend) for spend in record["spends"]))
         results = [*model.membership(), _audit(model, claim, canaries)]
@@ -106,14 +99,12 @@ def _plan(run: Path) -> StudyPlan:
     return load_plan(config=private / "study.toml")[0]
 
 
-def _trained(run: Path, plan: StudyPlan) -> Iterator[tuple[ModelPlan, Mapping[str, Any]]]:
-    """Yield the models of a run, each with the record of its training: ``cohort``, ``test``, ``spends`` ..."""
-    steps = [(row, private_folder(run) / "steps" / f"release-{row.name}.json") for row in plan.models]
-    trained = [(row, step) for row, step in steps if step.is_file()]
-    if not trained:
+def _records(run: Path, plan: StudyPlan) -> list[tuple[ModelPlan, Mapping[str, Any]]]:
+    """Return the models of a run, each with what its training came to: ``cohort``, ``test``, ``spends`` ..."""
+    records = training_records(private_folder(run), plan)
+    if not records:
         raise DataError(f"There is no trained model in {run}. Train one with 'personare train'.")
-    for row, step in trained:
-        yield row, json.loads(step.read_text(encoding="utf-8"))["result"]
+    return [(row, record["result"]) for row, record in records]
 
 
 def _model(
@@ -124,19 +115,6 @@ def _model(
     study = Study(cohort=cohort, plan=plan, run=RunFolder(run), ledger=open_ledger(ledger, root))
     opened = open_batch(cohort, row.label, row.modalities, study.ledger, purpose=purpose)
     return Model(study=study, row=row, batch=opened.batch)
-
-
-def _numbered(batch: Batch, classes: tuple[str, ...]) -> Batch:
-    """Number the labels as the model does; what it never learned is left out."""
-    names = np.array(batch.classes)[batch.labels]
-    learned = np.isin(names, classes)
-    if not learned.any():
-        raise DataError(
-            f"The model knows {', '.join(classes)}, the cohort {', '.join(batch.classes)}: nothing in common."
-        )
-    number = {name: i for i, name in enumerate(classes)}
-    labels = np.array([number.get(str(name), 0) for name in names], dtype=np.int64)
-    return replace(batch, labels=labels, classes=classes).take(learned)
 
 
 def _audit(model: Model, claim: Spend | None, count: int) -> Result:

@@ -29,22 +29,23 @@ def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
     """
     of_recordings = sorted({name for r in cohort.recordings for name in r.labels})
     of_people = sorted(set(map(str, cohort.participants)) - set(of_recordings))
-    listed = ", ".join([*of_recordings, *(f"{name} (of the person)" for name in of_people)]) or "none"
-    named = {row.label for table in kinds() for row in plan.rows(table) if hasattr(row, "label")} - {""}
-    label = plan.label or (named.pop() if len(named) == 1 else "")
+    choices = ", ".join([*of_recordings, *(f"{name} (of the person)" for name in of_people)]) or "none"
+    planned = {row.label for table in kinds() for row in plan.rows(table) if hasattr(row, "label")} - {""}
+    label = plan.label or (planned.pop() if len(planned) == 1 else "")
     if not label and "emotion" not in of_recordings:
-        varied = [name for name in of_recordings if _varies(cohort, name)]
-        varied = varied or [name for name in of_people if _varies(cohort, name)]
-        if len(varied) > 1:
+        candidates = [name for name in of_recordings if _varies(cohort, name)]
+        candidates = candidates or [name for name in of_people if _varies(cohort, name)]
+        if len(candidates) > 1:
+            first = candidates[0]
             raise OptionError(
-                f"{cohort.name} has no emotion, but {listed}. Say what is to be read, e.g. --label {varied[0]}, or "
-                f'label = "{varied[0]}" in the study file.'
+                f"{cohort.name} has no emotion, but {choices}. Say what is to be read, e.g. --label {first}, or "
+                f'label = "{first}" in the study file.'
             )
-        label = varied[0] if varied else ""
+        label = "".join(candidates)
     label = label or "emotion"  # where there is none, nothing can be read as it
     values = values_of(cohort, label)
     if plan.label and not values:
-        raise OptionError(f"{cohort.name} has no label {label!r}. Choose one of: {listed}.")
+        raise OptionError(f"{cohort.name} has no label {label!r}. Choose one of: {choices}.")
     kind = plan.kind or kind_of_label(values)
     if kind == "nominal":
         try:

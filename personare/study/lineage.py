@@ -11,6 +11,7 @@ from personare.data.atomic import write_json
 from personare.data.runs import RunFolder
 from personare.data.vault import Vault
 from personare.govern.ledger import Ledger
+from personare.study.plan import StudyPlan
 
 ORIGINAL = "original"
 """What the run keeps of the recordings themselves, beside its releases."""
@@ -22,13 +23,19 @@ def _notes(run: RunFolder) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield path, json.loads(path.read_text(encoding="utf-8"))
 
 
+def training_records(private: Path, plan: StudyPlan) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the models of a plan that were trained in a run, each with the record of that step."""
+    steps = [(row, private / "steps" / f"release-{row.name}.json") for row in plan.models]
+    return [(row, json.loads(step.read_text(encoding="utf-8"))) for row, step in steps if step.is_file()]
+
+
 def note_sources(run: RunFolder, name: str, purpose: str, tracks: Mapping[str, Collection[str]]) -> None:
     """Note what a release, or ``ORIGINAL``, is made of, before it is made: its tracks by recording, opened for what."""
     path = run.private / "made_of" / f"{name}.json"
-    noted = {recording: sorted(names) for recording, names in tracks.items()}
+    sources = {recording: sorted(names) for recording, names in tracks.items()}
     if (run.root / "releases" / name).exists() and path.exists():  # until it is swapped, the older one counts too
-        noted = json.loads(path.read_text(encoding="utf-8"))["tracks"] | noted
-    write_json(path, {"purpose": purpose, "tracks": noted})
+        sources = json.loads(path.read_text(encoding="utf-8"))["tracks"] | sources
+    write_json(path, {"purpose": purpose, "tracks": sources})
 
 
 def note_batch(run: RunFolder, name: str, batch: Batch) -> None:
@@ -51,19 +58,19 @@ def remove_withdrawn(run: RunFolder, cohort: Cohort, ledger: Ledger) -> dict[str
     present = {r.id: r for r in cohort.recordings}
     for path, note in _notes(run):
         vault, tracks = Vault(cohort, purpose=note["purpose"], ledger=ledger), note["tracks"]
-        gone = {*tracks} - {*present}
+        withdrawn = {*tracks} - {*present}
         for track in {track for names in tracks.values() for track in names}:
             asked = [present[i] for i, names in tracks.items() if track in names and i in present]
-            gone |= {r.id for r in asked} - vault.permitted(asked, track)
-        if not gone:
+            withdrawn |= {r.id for r in asked} - vault.permitted(asked, track)
+        if not withdrawn:
             continue
-        removed[path.stem] = f"{len(gone)} of its recordings may not be used any more"
+        removed[path.stem] = f"{len(withdrawn)} of its recordings may not be used any more"
         if path.stem != ORIGINAL:
             _remove(run, path.stem)
             continue
-        for file in (file for recording in gone for file in run.private.rglob(f"{recording}[._]*")):
+        for file in (file for recording in withdrawn for file in run.private.rglob(f"{recording}[._]*")):
             file.unlink(missing_ok=True)
-        write_json(path, {**note, "tracks": {i: names for i, names in tracks.items() if i not in gone}})
+        write_json(path, {**note, "tracks": {i: names for i, names in tracks.items() if i not in withdrawn}})
     if removed:
         for file in (file for file in run.root.iterdir() if file.is_file()):
             file.unlink()

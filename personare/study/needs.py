@@ -31,21 +31,21 @@ def lacking_of(cohort: Cohort, plan: StudyPlan) -> list[str]:
     """Return what of a plan too few people are there for, one line each; empty where there are enough for all."""
     subjects = np.array([r.subject for r in cohort.recordings], dtype=str)
     people = np.unique(subjects)
-    lacking: list[tuple[str, str]] = []
+    shortages: list[tuple[str, str]] = []
     folders = {"evaluate.attacks": plan.attacks, "evaluate.utility": plan.utilities}
     for folder, names in folders.items() if plan.releases else ():
         for name in names:
-            lacking.append((name, Need.of(registry.load(f"personare.{folder}", name)).lacking(subjects)))
+            shortages.append((name, Need.of(registry.load(f"personare.{folder}", name)).lacking(subjects)))
     train = people[: max(0, len(people) - 2 * math.ceil(len(people) / 5))]  # of five folds two are kept out
     for model in plan.models:
         if model.protocol == "person_folds":
             learner = registry.create("personare.train", model.method, dict(model.options))
-            lacking.append((model.name, private_need(learner).lacking(train)))
+            shortages.append((model.name, private_need(learner).lacking(train)))
             if plan.shadows and plan.membership:
-                lacking.append((f"membership attacks on {model.name}", MEMBERSHIP.lacking(train)))
+                shortages.append((f"membership attacks on {model.name}", MEMBERSHIP.lacking(train)))
     for row in plan.representations:
         if row.held_out:
             need = Need(people=2, recordings_per_person=2, why="kept out")
             judges = np.isin(subjects, people[: round(row.held_out * len(people))])
-            lacking.append((f"attacks on {row.name}", need.lacking(subjects[judges])))
-    return [f"{name}: {why}" for name, why in lacking if why]
+            shortages.append((f"attacks on {row.name}", need.lacking(subjects[judges])))
+    return [f"{name}: {why}" for name, why in shortages if why]

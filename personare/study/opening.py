@@ -89,15 +89,7 @@ def open_batch(
 ) -> Opened:
     """Open a cohort's recordings for a purpose that consent must allow; each opening is noted in the ledger.
 
-    Args:
-        cohort: Whose.
-        label: What they are labelled with.
-        modalities: Tracks to read; see ``tracks_of``.
-        ledger: Notes each opening.
-        purpose: What for.
-        texts: Whether words are among the usual tracks.
-        workers: Who reads films; None: this process.
-        known: Tracks that were read before.
+    Reads the tracks that ``tracks_of`` names, films by ``workers``; those in ``known`` were read before.
     """
     tracks = tracks_of(cohort, modalities, texts)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)

@@ -20,7 +20,7 @@ from personare.data.runs import RunFolder
 from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
-from personare.study.lineage import used_recordings
+from personare.study.lineage import training_records, used_recordings
 from personare.study.needs import lacking_of
 from personare.study.plan import Published, StudyPlan
 from personare.study.study import FIX, Outcome
@@ -34,11 +34,16 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
 
     **Guarantee**: no path of this machine and no row of the ledger about a single person is written into the run.
     """
-    out, releases, checked = run.root, outcome.releases, ledger.verify()
-    torn = {r.method: r.reason for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
-    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in torn.items())]
+    out, releases, check = run.root, outcome.releases, ledger.verify()
+    failures = {r.method: r.reason for r in reversed(outcome.rows) if UNEXPECTED in r.detail}
+    not_made = [*outcome.not_made, *(Withheld(item=name, problem=note, fix=FIX) for name, note in failures.items())]
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
+    trained = []  # how, but not whom a model was judged on, nor where their recordings lie
+    for _, record in training_records(run.private, plan):
+        result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
+        result["tested"] = len(record["result"]["test"])
+        trained.append({"options": record["options"], "result": result})
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of the ledger: of nobody in particular
     last = ledger.rows(limit=10)[columns].astype(str).to_dict("records")
     pieces = {
@@ -49,8 +54,8 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "not_made": [asdict(item) for item in not_made],
         "cohort": _cohort(cohort, plan),
         "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
-        "ledger": {"verified": checked.ok, "rows": checked.rows, "head": ledger.head(), "last": last},
-        "trained": _trained(run, plan),
+        "ledger": {"verified": check.ok, "rows": check.rows, "head": ledger.head(), "last": last},
+        "trained": trained,
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES.split()}},
     }
     if plan.published:
@@ -82,10 +87,10 @@ def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
     """Return what stands for each folder of this machine, the longest first."""
     folders = {"<cohort>": cohort.root, "<run>": run.root, "<private>": run.private}
     folders |= {"<here>": Path.cwd(), "~": Path.home(), "<tmp>": Path(tempfile.gettempdir())}
-    named = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
+    words = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
     for path in filter(None, (plan.public, *(task.cohort for task in plan.transfer))):
-        named |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
-    return {path: named[path] for path in sorted(named, key=len, reverse=True) if path != "/"}
+        words |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
+    return {path: words[path] for path in sorted(words, key=len, reverse=True) if path != "/"}
 
 
 def _without(places: Mapping[str, str], content: Any) -> Any:
@@ -101,19 +106,6 @@ def _without(places: Mapping[str, str], content: Any) -> Any:
     return content
 
 
-def _trained(run: RunFolder, plan: StudyPlan) -> list[dict[str, Any]]:
-    """Return how each model was trained; not whom it was judged on, nor where their recordings lie."""
-    trained = []
-    for model in plan.models:
-        step = run.private / "steps" / f"release-{model.name}.json"
-        if step.is_file():
-            record = json.loads(step.read_text(encoding="utf-8"))
-            result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
-            result["tested"] = len(record["result"]["test"])
-            trained.append({"options": record["options"], "result": result})
-    return trained
-
-
 def not_made(out: Path) -> list[Withheld]:
     """Return what the study in a run folder was to make and could not."""
     return [Withheld(**item) for item in json.loads((out / "not_made.json").read_text(encoding="utf-8"))]
@@ -121,8 +113,8 @@ def not_made(out: Path) -> list[Withheld]:
 
 def _beside(figure: Published, results: Sequence[Result]) -> dict[str, Any]:
     """Return a published figure with ours, and with ours after retraining."""
-    asked = (figure.release, figure.method, figure.figure)
-    ours = {r.attacker: r for r in reversed(results) if (r.release, r.method, r.figure) == asked}
+    row = (figure.release, figure.method, figure.figure)
+    ours = {r.attacker: r for r in reversed(results) if (r.release, r.method, r.figure) == row}
     same, after = ours.get(figure.attacker), ours.get(figure.retrained) if figure.retrained else None
     return {
         "row": figure.row,

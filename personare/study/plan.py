@@ -16,7 +16,7 @@ from personare.evaluate.judging import check_attacks
 from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
 
-_KINDS = "personare.study.kinds"
+_KINDS, _PRESETS = "personare.study.kinds", resources.files("personare.study") / "presets"
 _TABLES = ("releases", "representations", "synthetic", "models")
 
 
@@ -110,8 +110,7 @@ class StudyPlan:
 
 def presets() -> list[str]:
     """Return the names of the presets that come with personare."""
-    folder = resources.files("personare.study") / "presets"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml"))
 
 
 def load_plan(preset: str = "quick", config: Path | None = None, *, label: str = "") -> tuple[StudyPlan, str]:
@@ -123,7 +122,7 @@ def load_plan(preset: str = "quick", config: Path | None = None, *, label: str =
     if config is None:
         if preset not in presets():
             raise OptionError(f"There is no preset '{preset}'. Choose one of: {', '.join(presets())}.")
-        text = (resources.files("personare.study") / "presets" / f"{preset}.toml").read_text(encoding="utf-8")
+        text = (_PRESETS / f"{preset}.toml").read_text(encoding="utf-8")
     elif config.is_file():
         text = config.read_text(encoding="utf-8")
     else:
@@ -140,37 +139,21 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
 
     A preset is made for everybody; what nobody could mean is not planned, and so not missed either.
     """
-    kept: dict[str, Any] = {t: tuple(row for row in plan.rows(t) if {*row.modalities} <= {*tracks}) for t in _TABLES}
-    if not any(kept.values()):
+    fitting: dict[str, Any] = {t: tuple(row for row in plan.rows(t) if {*row.modalities} <= {*tracks}) for t in _TABLES}
+    if not any(fitting.values()):
         return plan, []
-    return replace(plan, **kept), [row.name for t in _TABLES for row in plan.rows(t) if row not in kept[t]]
+    return replace(plan, **fitting), [row.name for t in _TABLES for row in plan.rows(t) if row not in fitting[t]]
 
 
 def with_label(text: str, label: str) -> str:
-    """Return a study file that says which label is read.
-
-    Example:
-        >>> with_label("[[models]]", "valence").splitlines()
-        ['label = "valence"', '[[models]]']
-    """
+    """Return a study file that says which label is read."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)
     return f"label = {_toml(label)}\n" + re.sub(r"(?m)^label\s*=.*\n?", "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:
-    """Return a plan of models as the study file that asks for it.
-
-    Example:
-        >>> from personare.study.kinds.models import ModelPlan
-        >>> print(as_toml(StudyPlan(models=(ModelPlan(name="trees", method="forest"),))).split("[[models]]")[1].strip())
-        name = "trees"
-        method = "forest"
-        options = {}
-        modalities = []
-        label = ""
-        protocol = "person_folds"
-    """
+    """Return a plan of models as the study file that asks for it."""
     names = ["label", "kind", "seed", "shadows", "public", "membership", "disclosure", *["budget"] * bool(plan.budget)]
     lines = [f"{name} = {_toml(getattr(plan, name))}" for name in names]
     for model in plan.models:

@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from personare.core.types import Cohort
 from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
-from personare.report.drawing import COLORS, drawing
+from personare.report.plots import COLORS, drawing
 from personare.study.kinds.models import ModelPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml
@@ -70,22 +70,9 @@ def reproduce_pamrl(
 ) -> str:
     """Train everything that the paper compares, and what is better, and tell how far its table can be believed.
 
-    Writes one run for each seed (other splits and draws), ``table.csv``, ``table.tex`` and ``table.png`` into ``out``.
-
-    Args:
-        cohort: Whose recordings.
-        out: A folder.
-        ledger: Notes openings and spends.
-        label: What is learned.
-        modalities: Tracks to read; none: all but films.
-        public: Cohort of people whose data need no protection.
-        protocol: See ``ModelPlan``.
-        seeds: How often.
-        shadows: Models that attack each model of the membership comparison; 0 leaves it out.
-        epochs: Of the networks; None for as many as each has by itself.
-
-    Returns:
-        Both tables as text.
+    Writes one run for each seed (other splits and draws), ``table.csv``, ``table.tex`` and ``table.png`` into ``out``,
+    and returns both tables as text. ``modalities`` and ``protocol`` as of ``ModelPlan``; ``public`` is a cohort of
+    people whose data need no protection; no ``shadows``: membership is not compared; no ``epochs``: each network's own.
 
     **Source**: Sun et al., "Hybrid Uncertainty Metrics-Based Privacy-Preserving Alternating Multimodal Representation
     Learning", Applied Sciences 2025, 15, 5229.
@@ -99,7 +86,13 @@ def reproduce_pamrl(
     for seed in range(seeds):
         plan = StudyPlan(models=models, seed=seed, public=str(public.resolve()) if public else "", shadows=shadows)
         run_study(cohort, plan, as_toml(plan), out / f"seed-{seed}", workers=Workers(), ledger=ledger)
-        tables.append(_measured(out / f"seed-{seed}"))
+        rows = pd.DataFrame(json.loads((out / f"seed-{seed}" / "results.json").read_text(encoding="utf-8")))
+        areas = rows[(rows.question == "member") & (rows.figure == "auc")]
+        figures = rows[(rows.method == "model") & (rows.subset == "")]
+        figures = figures.pivot_table(index="release", columns="figure", values="value", sort=False)
+        figures = figures.join(areas.groupby("release").value.max().rename("membership"))  # of the strongest attack
+        figures = figures.reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
+        tables.append(figures.reindex(list(dict.fromkeys(rows.release))))
     ours = _together(tables)
     ours.swaplevel(axis=1).round(4).to_csv(out / "table.csv")
     _draw(100 * ours, out / "table.png")
@@ -130,16 +123,6 @@ def _compared(delta: float, epochs: int | None) -> list[tuple[str, str, dict[str
     rows.append(("private_head", "private_head", {"unit": "recording"}))
     rows += [(f"private_head_eps{e}", "private_head", {"epsilon": float(e), **private}) for e in (1, 2)]
     return rows
-
-
-def _measured(run: Path) -> pd.DataFrame:
-    rows = pd.DataFrame(json.loads((run / "results.json").read_text(encoding="utf-8")))
-    areas = rows[(rows.question == "member") & (rows.figure == "auc")]
-    strongest = areas.groupby("release").value.max().rename("membership")
-    values = rows[(rows.method == "model") & (rows.subset == "")]
-    values = values.pivot_table(index="release", columns="figure", values="value", sort=False)
-    table = values.join(strongest).reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
-    return table.reindex(list(dict.fromkeys(rows.release)))
 
 
 def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -50,15 +50,15 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         for name, why in remove_withdrawn(run, people, ledger).items():
             outcome.skipped.append(Withheld(item=f"release {name}", problem=why, fix="It was removed."))
         study = Study(cohort=people, plan=plan, ledger=ledger, run=run, workers=shared)
-        learned = []
+        tasks: list[tuple[Kind, Any]] = []
         for table, kind in kinds().items():
             rows = plan.rows(table)
             if getattr(kind, "alone", True):
-                learned += [(kind(), row) for row in rows]
+                tasks += [(kind(), row) for row in rows]
             elif rows:
                 outcome.add(kind()(study, rows))
-        if learned:
-            _learn(study, learned, outcome)
+        if tasks:
+            _learn(study, tasks, outcome)
         if not outcome.releases and outcome.refused:
             why = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
             raise DataError(f"Nothing could be made of {cohort.name}. {why}")
@@ -73,11 +73,12 @@ def stages(plan: StudyPlan) -> int:
     return (2 * len(plan.releases) + 3 if plan.releases else 0) + (len(plan.names) > len(plan.releases))
 
 
-def _learn(study: Study, learned: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
+def _learn(study: Study, tasks: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
     """Make all that is learned from people; each release is one process's work, and one that fails stops no other."""
     tracks = observed_tracks(study.folder.private / "views" / ORIGINAL)
-    inside = replace(study, workers=study.workers.alone(), tracks=tracks)
-    for _, row in learned:  # what several learn from is opened before it is handed to several processes
+    # in another process one process does the work, and shows nothing
+    inside = replace(study, workers=Workers(jobs=1, quiet=True), tracks=tracks)
+    for _, row in tasks:  # what several learn from is opened before it is handed to several processes
         with suppress(Exception):  # each release meets it again and says it
             inside.opened(row)
     for task in study.plan.transfer if study.plan.representations else ():
@@ -85,12 +86,12 @@ def _learn(study: Study, learned: Sequence[tuple[Kind, Any]], outcome: Outcome) 
             if not task.cohort:
                 inside.open(task.label, ())
     # what takes longest is begun first and keeps no process waiting
-    begun = sorted(learned, key=lambda item: not getattr(item[0], "slow", False))
+    order = sorted(tasks, key=lambda item: not getattr(item[0], "slow", False))
     # what one release costs a person must be in the ledger before the next one is priced
     workers = replace(study.workers, jobs=1) if study.plan.budget else study.workers
-    work = {row.name: partial(_outcome, inside, kind, row) for kind, row in begun}
+    work = {row.name: partial(_outcome, inside, kind, row) for kind, row in order}
     made = dict(workers.run("learn from people", work, call, lambda name, error: Outcome().missed(name, error)))
-    for _, row in learned:
+    for _, row in tasks:
         outcome.add(made[row.name])
 
 
@@ -98,11 +99,14 @@ def _outcome(study: Study, kind: Kind, row: Any) -> Outcome:
     """Make a release that is learned from classes, or say why it cannot be made, in some process."""
 
     def make() -> Outcome:
-        same = row.label == study.plan.label
-        if (study.plan.kind if same else kind_of_label(values_of(study.cohort, row.label))) == "continuous":
+        label = getattr(row, "label", "")
+        label_kinds = {"": "", study.plan.label: study.plan.kind}  # not every kind of release learns a label
+        if label not in label_kinds:
+            label_kinds[label] = kind_of_label(values_of(study.cohort, label))
+        if label_kinds[label] == "continuous":
             raise DataError(
-                f"It needs classes to learn from, and {row.label} is continuous. Name another label for it in the "
-                "study file"
+                f"It needs classes to learn from, and {label} is continuous. Name another label for it in the study "
+                "file"
             )
         return kind(study, (row,))
 

@@ -6,7 +6,6 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -67,13 +66,12 @@ class Kind(Protocol):
     """A kind of release: makes every release of it that a study plans, and judges them.
 
     Class attributes: ``row``, the dataclass of one entry of its table in a study file, with a ``name``, ``modalities``
-    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, and
-    is asked for by itself; False where it keeps all cores busy; ``slow``: True where it is begun before the others.
+    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, asked
+    for by itself and ended by an error; False where it keeps all cores busy; ``slow``: begun before the others.
     """
 
     def __call__(self, study: "Study", rows: Sequence[Any]) -> Outcome:
-        """Make and judge these releases; an error of one may end it where it is ``alone``."""
-        ...
+        """Make and judge these releases."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,16 +93,13 @@ class Study:
         assert self.run is not None
         return self.run
 
-    @cached_property
-    def public(self) -> Cohort | None:
-        """Recordings of people whose data need no protection; None where there are none."""
-        return open_cohort(Path(self.plan.public)) if self.plan.public else None
-
     def public_batch(self, label: str, modalities: Sequence[str]) -> Batch | None:
-        """Open the public recordings."""
-        if self.public is None:
+        """Open recordings of people whose data need no protection; None where there are none."""
+        if not self.plan.public:
             return None
-        return open_batch(self.public, label, modalities, self.ledger, workers=self.workers).batch
+        return open_batch(
+            open_cohort(Path(self.plan.public)), label, modalities, self.ledger, workers=self.workers
+        ).batch
 
     def open(self, label: str, modalities: Sequence[str], *, texts: bool = True) -> Opened:
         """Open the cohort for training as ``open_batch`` does, once for all that is made of the same recordings."""
@@ -144,22 +139,12 @@ class Study:
         return {"recordings": recordings, "seed": str(self.plan.seed), "public": self.plan.public}
 
     def make(
-        self,
-        row: Any,
-        batch: Batch,
-        write: Callable[[Path], Mapping[str, Any]],
-        options: Mapping[str, Any],
+        self, row: Any, batch: Batch, write: Callable[[Path], Mapping[str, Any]], options: Mapping[str, Any]
     ) -> tuple[Path, Mapping[str, Any]]:
         """Make a release of a run in place of an older one, unless it was made before of the same.
 
-        Args:
-            row: What is asked for.
-            batch: What it learns from.
-            write: Fills a folder, and tells in words that JSON can hold what it did.
-            options: Everything else that it depends on.
-
-        Returns:
-            The folder, and what ``write`` told, with ``seconds``.
+        ``write`` fills a folder and returns a summary that JSON can hold; ``options`` are what it depends on beside the
+        plan's ``row`` and the ``batch`` it learns from. Returns the folder, and the summary with ``seconds``.
         """
         run, root = self.folder, self.folder.root / "releases" / row.name
 
@@ -178,12 +163,7 @@ class Study:
         return root, made
 
     def make_cohort(
-        self,
-        row: Any,
-        kind: str,
-        batch: Batch,
-        write: Callable[[Path], Written],
-        options: Mapping[str, Any],
+        self, row: Any, kind: str, batch: Batch, write: Callable[[Path], Written], options: Mapping[str, Any]
     ) -> Outcome:
         """Make a release of a run that is itself a cohort with a card; see ``make``."""
 

@@ -1,16 +1,13 @@
 """Reads sex and age from what a model makes of a recording: its inner representation, or just its answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from personare.core.options import check_options
-from personare.core.types import Array, Batch, Result
+from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import Kernel
-from personare.evaluate.clips import clips_of
 from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
 
@@ -37,29 +34,18 @@ class ModelAttributes:
     def __post_init__(self) -> None:
         check_options(self, folds=2, fewest=1)
 
-    def __call__(
-        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
-    ) -> list[Result]:
-        """Measure the recall of sex and age as ``model_attributes_<what>``.
-
-        Args:
-            seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
-                ``answers`` (probabilities).
-            raw: (N, D) numbers that describe the recordings before the model: the baseline.
-            table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
-            rng: Folds, bootstrap.
-        """
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure the recall of sex and age of each track that the model shows, as ``model_attributes_<track>``."""
         seed = int(rng.integers(2**31))  # the same folds before and after the model
 
-        def read(values: Array, what: str) -> list[Result]:
-            shown, method = Batch.of(table, {what: clips_of(values, table)}), f"model_attributes_{what}"
-            draws, readers = np.random.default_rng(seed), {what: Kernel()}
-            rows = attribute_rows(shown, shown, readers, method=method, folds=self.folds, fewest=self.fewest, rng=draws)
+        def read(batch: Batch, track: str) -> list[Result]:
+            method, readers, draws = f"model_attributes_{track}", {track: Kernel()}, np.random.default_rng(seed)
+            rows = attribute_rows(batch, batch, readers, method=method, folds=self.folds, fewest=self.fewest, rng=draws)
             return [replace(row, kind="model") for row in rows if row.attacker == "semi_informed"]
 
         rows: list[Result] = []
-        before = read(raw, "raw")
-        for what, values in seen.items():
-            after = [replace(r, baseline=b.value) for r, b in zip(read(values, what), before, strict=True)]
-            rows += marked(after, [replace(b, method=f"model_attributes_{what}") for b in before])
+        before = read(original, "raw")
+        for track in released.arrays:
+            after = [replace(r, baseline=b.value) for r, b in zip(read(released, track), before, strict=True)]
+            rows += marked(after, [replace(b, method=f"model_attributes_{track}") for b in before])
         return rows

@@ -1,16 +1,14 @@
 """Names people by what a model makes of their recordings: its inner representation, or just its answers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.options import check_options
-from personare.core.types import Array, Result
+from personare.core.types import Batch, Result
 from personare.data.splits import content_halves
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.identification import name_rows
@@ -39,17 +37,10 @@ class ModelIdentity:
     def __post_init__(self) -> None:
         check_options(self, fewest=2)
 
-    def __call__(
-        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
-    ) -> list[Result]:
-        """Measure ``top1``, ``top1_5``, ``person_top1`` and ``eer`` as ``model_identity_<what>``.
-
-        Args:
-            seen: What the model shows of people, (N, D) each, e.g. ``representation`` and ``answers``.
-            raw: (N, D) numbers that describe the recordings before the model: the baseline.
-            table: N rows by recording id; ``subject`` and, where known, labels such as ``sentence``.
-            rng: Halves, bootstrap.
-        """
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``top1``, ``top1_5``, ``person_top1`` and ``eer`` of each track, as ``model_identity_<track>``."""
+        if (table := original.table) is None:
+            raise DataError("Naming people needs a table of facts beside their recordings.")
         enroll, test, _ = content_halves(table, rng=rng)
         people = table.loc[enroll, "subject"].nunique()
         if people < self.fewest:
@@ -57,12 +48,15 @@ class ModelIdentity:
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
         halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
-        measure = partial(name_rows, table=table, halves=halves, enroll=learn, figures=_FIGURES, rng=rng)
-        before = measure("", raw)
+
+        def named(batch: Batch, track: str) -> list[Result]:
+            values, method = np.stack(list(batch.arrays[track])), f"model_identity_{track}"  # (N, D)
+            rows = name_rows(method, values, table, halves, learn, figures=_FIGURES, rng=rng)
+            return [replace(row, kind="model") for row in rows]
+
+        before = named(original, "raw")
         rows: list[Result] = []
-        for what, values in seen.items():
-            name = f"model_identity_{what}"
-            after = [replace(r, baseline=b.value) for r, b in zip(measure(name, values), before, strict=True)]
-            rows += marked(after, [replace(b, method=name) for b in before])
-        return [replace(row, kind="model") for row in rows]
+        for track in released.arrays:
+            after = [replace(r, baseline=b.value) for r, b in zip(named(released, track), before, strict=True)]
+            rows += marked(after, [replace(b, method=f"model_identity_{track}") for b in before])
         return rows

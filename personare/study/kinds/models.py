@@ -210,13 +210,21 @@ class Model:
             rows = [without_figure(row, why) for row in rows]
 
         def disclosed() -> list[Result]:
-            seen, raw = {"answers": answers}, describe_batch(test, tuple(test.arrays))
+            shown = {"answers": answers}
             if hasattr(predictor, "represent"):
-                seen["representation"] = predictor.represent(test)
+                shown["representation"] = predictor.represent(test)
+            raw = {"raw": describe_batch(test, tuple(test.arrays))}
+            original, released = (
+                Batch.of(
+                    people, {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in of.items()}
+                )
+                for of in (raw, shown)
+            )
             rows: list[Result] = []
             for name in self.study.plan.disclosure:
                 attack = registry.create(_ATTACKS, name)
-                rows += measured(name, attack.question, partial(attack, seen, raw, people, rng=self._rng(name)))
+                work = partial(attack, original, released, rng=self._rng(name))
+                rows += measured(name, attack.question, work)
             return rows
 
         rows += measured("model_identity", "identify", disclosed)

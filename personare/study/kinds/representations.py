@@ -91,17 +91,20 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
     """
     opened, links = study.opened(row), row.methods()
     method: Representation = Chain(links=links) if row.then else links[0]
+    private = any(getattr(link, "epsilon", None) is not None for link in links)
     with building(out) as part:
         fitted, new = part_people(opened.batch, row.held_out, rng=study.rng("held out"))
         train, validation = part_people(fitted, _VALIDATION, rng=study.rng(row.method, "watched"))
         public = study.public_batch(row.label, row.modalities)
-        transform = method.fit(train, validation=validation, rng=study.rng(row.method, "fit"), public=public)
+        rng = unseeded(private, study.rng(row.method, "fit"))
+        transform = method.fit(train, validation=validation, rng=rng, public=public)
         steps = getattr(transform, "links", (transform,))
-        local = tuple(step.spend() for step in steps if hasattr(step, "spend"))  # of everybody who is shown
-        study.charge(transform.spends, fitted)
+        # each pass through noise is paid for: by those whom what follows it learns from, and by everybody shown
+        learned, local = (tuple(s.spend() for s in part if hasattr(s, "spend")) for part in (steps[:-1], steps))
+        study.charge((*transform.spends, *learned), fitted)
         study.charge(local, opened.batch)
-        spends = (*transform.spends, *local)
-        shown = transform(opened.batch, rng=unseeded(bool(spends), study.rng(row.method, "transform")))
+        spends = (*transform.spends, *learned, *local)
+        shown = transform(opened.batch, rng=unseeded(private or bool(spends), study.rng(row.method, "transform")))
         results = _judged(study, row, transform, fitted, new) if len(new) else []
         _write(study, row, part, shown, transform)
         sheet = Sheet(
