@@ -49,8 +49,8 @@ def judge_model(
     k, subjects, hits, more = len(batch.classes), batch.subjects, _hits(predicted, batch), []
     for i, rate in enumerate(("precision", "recall", "f1")):
         for kind in ("macro", "weighted"):
-            found = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
-            more.append(_row(f"{rate}_{kind}", found, reason=_SAME.get(f"{rate}_{kind}", "")))
+            estimate = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
+            more.append(_row(f"{rate}_{kind}", estimate, reason=_SAME.get(f"{rate}_{kind}", "")))
     low = likely.max(axis=1) <= _LOW
     right = mean_over_people((predicted == batch.labels)[low], subjects[low], rng=rng)
     why = "" if low.any() else f"no answer has a confidence of at most {_LOW}"
@@ -64,8 +64,8 @@ def judge_model(
     more.append(_row("largest_class", commonest, control=true[top], better="lower", reason=why))
     rows = of_two_classes(_overall(likely, predicted, batch, rng) + more, batch)
     for name, group in ({} if table is None else _groups(table, len(batch))).items():
-        found = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
-        row = _row("uar", found, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
+        estimate = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
+        row = _row("uar", estimate, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
         rows += of_two_classes([row], batch.take(group))
     return rows
 
@@ -137,16 +137,16 @@ def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Gener
     for figure, edges in (("ece", EQUAL_WIDTH), ("ece_equal_mass", equal_mass(confidence))):
         parts = calibration_parts(confidence, right, edges)
         flat = parts.reshape(len(right), -1)
-        found = over_people(flat, subjects, lambda sums: calibration_error(sums.reshape(len(sums), -1, 3)), rng=rng)
+        estimate = over_people(flat, subjects, lambda sums: calibration_error(sums.reshape(len(sums), -1, 3)), rng=rng)
         sums = parts.sum(axis=0)
         count, sure, hit = sums[sums[:, 0] > 0].T  # of a reliability diagram: each bin that holds answers
         diagram = {"confidence": (sure / count).tolist(), "accuracy": (hit / count).tolist(), "count": count.tolist()}
-        rows.append(_row(figure, found, better="lower", detail={"reliability": diagram}))
+        rows.append(_row(figure, estimate, better="lower", detail={"reliability": diagram}))
     return rows
 
 
-def _row(figure: str, found: Estimate, **columns: Any) -> Result:
-    return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
+def _row(figure: str, estimate: Estimate, **columns: Any) -> Result:
+    return Result(kind="model", question="read", method="model", figure=figure, **estimate.columns, **columns)
 
 
 def of_two_classes(rows: list[Result], batch: Batch) -> list[Result]:
@@ -161,8 +161,8 @@ def of_two_classes(rows: list[Result], batch: Batch) -> list[Result]:
 def _averaged(k: int, which: int, weighted: bool, sums: Array) -> Array:
     """Return the mean over k classes of precision (0), recall (1) or F1 (2), (draws,), from confusion matrices."""
     confusion = sums.reshape(-1, k, k)
-    hit, true, told = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
-    rates = (hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + told, 1e-12))
+    hit, true, named = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
+    rates = (hit / np.maximum(named, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + named, 1e-12))
     weights = true if weighted else true > 0  # a class that does not occur has no recall
     return np.asarray((rates[which] * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12))
 

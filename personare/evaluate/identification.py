@@ -106,8 +106,9 @@ def identify(
                     trained[key] = identifier.fit(seen, {i: subjects[i] for i in seen}, rng=rng)
                 clips = _some(before[view] if attacker == "ignorant" else after[view], enroll)
                 # views count as much as they name enrollment clips better than guessing
-                alone = len(views) == 1
-                belief = 1.0 if alone else _inner(trained[key], clips, subjects, rng) - 1 / len(people)
+                belief = 1.0
+                if len(views) > 1:
+                    belief = _inner(trained[key], clips, subjects, rng) - 1 / len(people)
                 enrolled = {i: subjects[i] for i in clips}
                 asked = _some(after[view], tested[number])
                 raw = np.asarray(trained[key].enroll(clips, enrolled, rng=rng)(asked), dtype=float)
@@ -151,7 +152,7 @@ def _inner(enroller: Enroller, clips: Clips, subjects: Mapping[str, str], rng: n
     order: dict[str, list[str]] = {}
     for i in sorted(clips):
         order.setdefault(subjects[i], []).append(i)
-    sides: list[list[str]] = [[i for own in order.values() for i in own[k::2]] for k in (0, 1)]
+    sides: list[list[str]] = [[i for ids in order.values() for i in ids[k::2]] for k in (0, 1)]
     right = []
     for enrolled, asked in (sides, sides[::-1]):
         if not (enrolled and asked):  # one clip of each person: views count alike

@@ -152,15 +152,12 @@ def _equal(one: Batch, other: Batch) -> bool:
     """Whether two batches are the same recordings, unchanged."""
     if one.table is None or other.table is None or not one.table.equals(other.table):
         return False
-    if set(one.arrays) != set(other.arrays):
-        return False
-    for track in one.arrays:
-        before, after = one.clips(track), other.clips(track)
-        if set(before) != set(after) or not all(
-            np.array_equal(clip, after[name], equal_nan=clip.dtype.kind == "f") for name, clip in before.items()
-        ):
-            return False
-    return True
+    pairs = ((one.clips(track), other.clips(track)) for track in {*one.arrays, *other.arrays})
+    return all(
+        before.keys() == after.keys()
+        and all(np.array_equal(clip, after[i], equal_nan=clip.dtype.kind == "f") for i, clip in before.items())
+        for before, after in pairs
+    )
 
 
 def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], options: _Options) -> list[Result]:

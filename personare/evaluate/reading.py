@@ -25,6 +25,7 @@ from personare.evaluate.unmeasured import unmeasured
 READERS = ("fixed_reader", "retrained_reader")
 ANSWERS = "answers"
 """In the detail of a reading's first row: the reading, by which the judge chooses among readers."""
+ATTRIBUTES = ("sex", "age")
 _FEWEST_PEOPLE = 2  # of a class: one to learn it from, one to read it from
 _FEWEST_RECORDINGS = 4  # of a class: with fewer, its recall is the toss of a coin
 _FEW_PEOPLE = 8  # up to here every person is a fold
@@ -175,11 +176,11 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 def _prepared(clips: Clips, reading: Reading, task: Task) -> Clips:
     ready = {i: np.asarray(task.describe(clips[i])) for i in reading.ids if i in clips}
     for person in np.unique(reading.subjects) if task.adapt else ():
-        own = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
-        if own:
-            rows = np.stack([ready[i].astype(float).ravel() for i in own])
+        ids = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
+        if ids:
+            rows = np.stack([ready[i].astype(float).ravel() for i in ids])
             mean, spread = column_moments(rows)
-            ready |= dict(zip(own, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
+            ready |= dict(zip(ids, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
 
 
@@ -262,8 +263,8 @@ def quality_on_others(
         apart = truth.var() + read.var() + (truth.mean() - read.mean()) ** 2
         return float(2 * np.mean((truth - truth.mean()) * (read - read.mean())) / max(apart, 1e-12))
 
-    for _, own in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
-        asked = np.isin(first.ids, own)
+    for _, group in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
+        asked = np.isin(first.ids, group)
         yield asked, np.array([quality(reading, ~asked) for reading in readings])
 
 
@@ -287,7 +288,6 @@ def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator)
 def attribute_rows(
     original: Batch,
     released: Batch,
-    attribute: str,
     readers: Mapping[str, Train],
     *,
     method: str,
@@ -295,23 +295,21 @@ def attribute_rows(
     fewest: int,
     rng: np.random.Generator,
 ) -> list[Result]:
-    """Return how well an attribute of people is read from each recording, a row for each of two attackers.
+    """Return how well sex and age are read from each recording, each a row for each of two attackers.
 
     ``readers`` by view; what those of several views find likely is averaged. ``ignorant`` learned from originals,
-    ``semi_informed`` from the release; nobody is enrolled, so there is no third. ``attribute`` and ``fewest`` as of
-    ``kinds_of_people``.
+    ``semi_informed`` from the release; nobody is enrolled, so there is no third. ``fewest`` as of ``kinds_of_people``.
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
     """
-    columns: dict[str, Any] = {"question": "infer", "subset": attribute, "better": "lower"}
-    try:
+
+    def read(attribute: str) -> list[Result]:
         if (table := original.table) is None:
             raise DataError(f"nobody's {attribute} is known")
         before = replace(original, table=table.assign(attribute=kinds_of_people(table, attribute, fewest)))
         after = before if released is original else released
         seed = int(rng.integers(2**31))  # the same folds for every view
-        by_view: list[list[Reading]] = []
-        reasons: list[str] = []
+        by_view, reasons = [], []
         for view, train in readers.items():
             task = Task(view=view, label="attribute", folds=folds)
             try:
@@ -324,10 +322,18 @@ def attribute_rows(
         for readings in zip(*by_view, strict=True):
             likely = np.mean([r.likely for r in readings], axis=0)
             joint = replace(readings[0], likely=likely, missing=min(r.missing for r in readings))
-            rows.append(replace(measure_reading(joint, method, rng=rng)[0], **columns, detail={}))
-    except DataError as error:
-        rows = [unmeasured(method, figure="uar", error=error, **columns)] * 2
-    return [replace(row, attacker=who) for row, who in zip(rows, ("ignorant", "semi_informed"), strict=True)]
+            rows.append(replace(measure_reading(joint, method, rng=rng)[0], detail={}))
+        return rows
+
+    rows: list[Result] = []
+    for attribute in ATTRIBUTES:
+        try:
+            both = read(attribute)
+        except DataError as error:
+            both = [unmeasured(method, "infer", error, figure="uar")] * 2
+        for row, attacker in zip(both, ("ignorant", "semi_informed"), strict=True):
+            rows.append(replace(row, question="infer", subset=attribute, attacker=attacker, better="lower"))
+    return rows
 
 
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":

@@ -16,7 +16,7 @@ from personare.evaluate.classifiers import Clips, Kernel, Train, centroids, disc
 from personare.evaluate.identification import name_rows
 from personare.evaluate.metrics import mean_over_people, recall_and_accuracy, top1_credit
 from personare.evaluate.networks import perceptron
-from personare.evaluate.reading import kinds_of_people
+from personare.evaluate.reading import ATTRIBUTES, kinds_of_people
 from personare.evaluate.selftest import marked, strongest
 from personare.evaluate.unmeasured import unmeasured
 from personare.learn.standardizing import REPRESENTATION, Standardized, represented
@@ -84,7 +84,7 @@ def measure_rows(train: Batch, test: Batch, table: pd.DataFrame, *, rng: np.rand
     }
     for name, namer in namers.items():
         rows += name_people(test.arrays[REPRESENTATION], table.loc[list(test.ids)], name, namer, rng=rng)
-    return rows + [_attribute(train, test, table, what, rng) for what in ("sex", "age")]
+    return rows + [_attribute(train, test, table, what, rng) for what in ATTRIBUTES]
 
 
 def _read(reader: Train, train: Batch, labels: Array, test: Batch, rng: np.random.Generator) -> Array:

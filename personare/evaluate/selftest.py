@@ -57,11 +57,11 @@ def _attack(row: Result) -> tuple[str, ...]:
 
 def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
     """Return why an attack may not be believed, by its rows on unprotected data; empty where it may."""
-    own = [r for r in baseline if _attack(r) == attack]
-    if any(r.unit == "cosine" for r in own):
+    tests = [r for r in baseline if _attack(r) == attack]
+    if any(r.unit == "cosine" for r in tests):
         return ""  # a similarity claims nothing that could fail
-    tested = [r for r in own if r.figure == "top1"] or own
-    row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
+    tests = [r for r in tests if r.figure == "top1"] or tests
+    row = next((r for r in tests if r.attacker in ("semi_informed", "")), None)
     if row is None or not math.isfinite(row.value):
         return "it could not be tested on unprotected data"
     limit = needed(row.control) if row.figure == "top1" else row.control

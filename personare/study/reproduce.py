@@ -14,7 +14,7 @@ from scipy.stats import t as student
 from personare.core.types import Cohort
 from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
-from personare.report.drawing import COLORS, drawing
+from personare.report.plots import COLORS, drawing
 from personare.study.kinds.models import ModelPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml

@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.data.reading import people_table, recording
+from personare.data.reading import Contents
 
 __all__ = ["Gaits"]
 
@@ -43,11 +43,11 @@ class Gaits:
     tracks: ClassVar[dict[str, str]] = {"stride": "motion"}
 
     def __call__(self, source: Path):
-        found = []
+        contents = Contents()
         for path in sorted(source.glob("*.npy")):
             subject, emotion, take = path.stem.split("_")
-            found.append(recording(subject, emotion + take, {"stride": path.name}, {"emotion": emotion}))
-        return found, people_table(found), []
+            contents.add(subject, emotion + take, {"stride": path.name}, {"emotion": emotion})
+        return contents.all()
 '''
 KIND = '''
 """Averages of each class: what is left when nobody in particular is."""

@@ -59,8 +59,12 @@ class FaceCnn:
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():
-                found = [net(torch.from_numpy((_ready(c, self.size) - mean) / spread)).numpy() for c in asked.values()]
-            return np.stack([unit(rows).mean(axis=0) for rows in found])
+                return np.stack(
+                    [
+                        unit(net(torch.from_numpy((_ready(clip, self.size) - mean) / spread)).numpy()).mean(axis=0)
+                        for clip in asked.values()
+                    ]
+                )
 
         return Cosine(embed=embed)
 

@@ -59,9 +59,9 @@ class VoiceEncoder:
                 r1[n] = np.mean([float(after[i] @ after[j]) for j in others])
         rows = []
         for figure, values in (("r1", r1), ("r2", np.array([before[i] @ after[i] for i in ids], dtype=float))):
-            found = mean_over_people(values, people, rng=rng)
-            why = "" if found.n else "not measured: it takes several emotions of a person"
-            row = Result(question="link", method="voice_encoder", figure=figure, **found.columns)
+            estimate = mean_over_people(values, people, rng=rng)
+            why = "" if estimate.n else "not measured: it takes several emotions of a person"
+            row = Result(question="link", method="voice_encoder", figure=figure, **estimate.columns)
             rows.append(replace(row, unit="cosine", better="lower", reason=why))
         return rows
 
