@@ -100,6 +100,8 @@ class Sheet:
     def page(self, title: str, description: str, *, use: str) -> str:
         """Return the card in Markdown: what it is and may claim, what was measured under ``use``, what it is for."""
         claim = f"## What can be claimed\n\n{self.claim}\n"
+        if self.spends:
+            claim += "\nThe figures below were measured on the people, and are outside it.\n"
         if any(spend.unit == "recording" for spend in self.spends):
             claim += "\nA claim for one recording is not one for a person who has several of them.\n"
         uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
@@ -144,8 +146,7 @@ def write_card(
     guarantee = ""
     if spends:
         rates = [f"rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps" for s in spends]
-        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)}). "
-        guarantee += "The figures below were measured on the people, and are outside it."
+        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)})."
     sheet = Sheet(
         kind="model",
         source=cohort.name,

@@ -65,7 +65,7 @@ class Opened:
 
     batch: Batch  # its recordings as arrays
     forms: Mapping[str, TrackForm]  # what the files of each modality are like
-    own: bool  # whether the label is one of recordings; else it is one of people
+    recording_label: bool  # whether the label is one of recordings; else it is one of people
     skipped: Sequence[Withheld]  # what was not read
 
 
@@ -114,8 +114,9 @@ def open_batch(
             held = arrays[name].copy()
             held[:, :, column] = values[:, np.arange(values.shape[1]) // step * step, column]
             arrays[name] = held
-    own = any(label in r.labels for r in recordings)
-    return Opened(batch=replace(batch, arrays=arrays), forms=forms, own=own, skipped=[*refused, *skipped])
+    recording_label = any(label in r.labels for r in recordings)
+    batch, skipped = replace(batch, arrays=arrays), [*refused, *skipped]
+    return Opened(batch=batch, forms=forms, recording_label=recording_label, skipped=skipped)
 
 
 def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> tuple[Batch, Batch]:

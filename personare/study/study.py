@@ -67,8 +67,8 @@ class Kind(Protocol):
     """A kind of release: makes every release of it that a study plans, and judges them.
 
     Class attributes: ``row``, the dataclass of one entry of its table in a study file, with a ``name``, ``modalities``
-    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, asked
-    for by itself and ended by an error; False where it keeps all cores busy; ``slow``: begun before the others.
+    and, where it learns one, a ``label``; ``parallel``: True where it keeps all cores busy and is asked for all of its
+    releases at once; else each is one process's work, and ended by an error; ``slow``: begun before the others.
     """
 
     def __call__(self, study: "Study", rows: Sequence[Any]) -> Outcome:

@@ -151,7 +151,7 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted:
 
 
 def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, transform: Transform) -> None:
-    name, own_label = study.cohort.name, study.opened(row).own
+    name, recording_label = study.cohort.name, study.opened(row).recording_label
     about = {"Acknowledgements": f"Representations of {name} by personare.", "Method": row.method}
     about["Guarantee"] = transform.guarantee
     writer = CohortWriter(root, name=f"{name}: {row.method}", kind="release", description=about)
@@ -167,11 +167,11 @@ def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, tran
         columns = tuple(f"r{n + 1}" for n in range(len(values)))
         write_track(path, values, _FORM, columns=columns, note={"Representation": row.method})
         tracks = {_TRACK: path.relative_to(root).as_posix()}
-        labels = {row.label: shown.classes[shown.labels[i]]} if own_label else {}
+        labels = {row.label: shown.classes[shown.labels[i]]} if recording_label else {}
         recording = recording_id(subject, "01", tasks[i])
         writer.add(Recording(id=recording, subject=subject, session="01", tracks=tracks, labels=labels))
     people = {
-        str(subject): {} if own_label else {row.label: shown.classes[target]}
+        str(subject): {} if recording_label else {row.label: shown.classes[target]}
         for subject, target in zip(shown.subjects, shown.labels, strict=True)
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))

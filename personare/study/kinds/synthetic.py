@@ -168,12 +168,12 @@ def _wanted(study: Study, row: SyntheticPlan, opened: Opened) -> Array | None:
             f"Nobody in {study.cohort.name} has the {row.label} {', '.join(unknown)}. Choose from: "
             f"{', '.join(classes)}."
         )
-    wanted = row.classes if row.classes or opened.own else classes
+    wanted = row.classes if row.classes or opened.recording_label else classes
     if not wanted:
         return None
     index = np.array([classes.index(name) for name in wanted])
     turns = np.arange(row.people * row.recordings)
-    turns = turns if opened.own else turns // row.recordings
+    turns = turns if opened.recording_label else turns // row.recordings
     return np.asarray(index[turns % len(index)], dtype=np.int64)
 
 
@@ -194,11 +194,12 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
     for r in recordings:
         paths, (tracks, _) = items[r.id][1], written[r.id]
         files = {track: paths[track].relative_to(root).as_posix() for track in tracks}
-        writer.add(replace(r, tracks=files, labels=r.labels if opened.own else {"synthetic": "true"}))
+        writer.add(replace(r, tracks=files, labels=r.labels if opened.recording_label else {"synthetic": "true"}))
         file = writer.path(r, "beh", ".json")  # of its labels, which says that nobody was recorded
         write_json(file, json.loads(file.read_text(encoding="utf-8")) | {"Synthetic": True})
     people = {  # that they do not exist, and their label where people have it
-        r.subject: {"synthetic": "true"} | ({} if opened.own else {row.label: r.labels[row.label]}) for r in recordings
+        r.subject: {"synthetic": "true"} | ({} if opened.recording_label else {row.label: r.labels[row.label]})
+        for r in recordings
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
     fix = "Nothing to do, or make the people again with another seed."
