@@ -59,13 +59,7 @@ class Autoencoder(nn.Module):
 
 
 def fresh(*, size: int, channels: int, latent: int, draw: torch.Generator) -> Autoencoder:
-    """Return a network with random weights that come from ``draw`` alone.
-
-    Example:
-        >>> net = fresh(size=16, channels=1, latent=4, draw=torch.Generator().manual_seed(0))
-        >>> net(torch.zeros(2, 1, 16, 16)).shape
-        torch.Size([2, 1, 16, 16])
-    """
+    """Return a network with random weights that come from ``draw`` alone."""
     with torch.device("meta"):
         network = Autoencoder(size=size, channels=channels, latent=latent)
     network.to_empty(device="cpu")

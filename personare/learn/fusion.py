@@ -108,11 +108,6 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     They must be of recordings that training did not see.
 
     **Source:** Guo et al., ICML 2017, arXiv:1706.04599.
-
-    Example:
-        >>> sure = np.array([[9.0, 0], [9, 0], [9, 0], [9, 0]])
-        >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 2)  # right 3 times in 4: log 3 instead of 9
-        8.19
     """
     if not len(logits):
         return 1.0

@@ -16,7 +16,7 @@ from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
 from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
-from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
+from personare.learn.multimodal import Encoding, Network, Shape, check, prepare, take
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
 
@@ -255,7 +255,6 @@ class NetworkPredictor:
         return self.net.encodings
 
     def _chunks(self, batch: Batch) -> Iterator[Rows]:
-        check_arrays(batch, self.encodings)
         for positions in torch.split(torch.arange(len(batch)), _CHUNK):
             yield prepare(batch.take(positions.numpy()), self.encodings)
 

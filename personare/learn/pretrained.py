@@ -16,19 +16,15 @@ _ROWS = 16  # recordings that pass through the model together; bounds the memory
 
 
 def describe(values: Array, folder: str) -> Array:
-    """Describe each recording by the mean and deviation of a frozen model's last layer.
+    """Describe each recording by the mean and deviation of a frozen model's last layer, (N, D) float32 of length 1.
 
     The model is read from the folder alone (no download, no code from the folder) and learns nothing from the people
     described, so what it says of one recording depends on that recording alone and costs no privacy.
 
-    Args:
-        values: (N, T, 1) sound at the model's rate, (N, 1, F, T) spectrograms, (N, 3, H, W) pictures in [0, 1] or
-            [0, 255], or (N,) text.
-        folder: Of a transformers model (``config.json``, ``model.safetensors``, tokenizer for text): Wav2Vec2, HuBERT,
-            WavLM, Whisper, AST, ViT, DINOv2, BERT, RoBERTa, CLIP and others with the same inputs.
-
-    Returns:
-        (N, D) float32, each row of length 1 (L2).
+    ``values`` are (N, T, 1) sound at the model's rate, (N, 1, F, T) spectrograms, (N, 3, H, W) pictures in [0, 1] or
+    [0, 255], or (N,) text. The folder is that of a transformers model (``config.json``, ``model.safetensors``,
+    tokenizer for text): Wav2Vec2, HuBERT, WavLM, Whisper, AST, ViT, DINOv2, BERT, RoBERTa, CLIP and others with the
+    same inputs.
     """
     if importlib.util.find_spec("transformers") is None:
         raise OptionError("Pretrained encoders need transformers: pip install 'personare[pretrained]'.")
@@ -78,9 +74,9 @@ def _preparation(model: Any, folder: str, values: Array) -> Callable[[Array], di
         options = {"padding": True, "truncation": True, "max_length": most, "return_tensors": "pt"}
         return lambda rows: dict(tokenizer(rows.tolist(), **options))
     if values.ndim == 3 and values.shape[2] == 1 and expected == "input_values":
-        return lambda rows: {"input_values": _each(torch.from_numpy(rows[:, :, 0]).float())}
+        return lambda rows: {expected: _each(torch.from_numpy(rows[:, :, 0]).float())}
     if values.ndim == 4 and values.shape[1] == 3 and expected == "pixel_values":
-        return lambda rows: {"pixel_values": _picture(rows, int(model.config.image_size))}
+        return lambda rows: {expected: _picture(rows, int(model.config.image_size))}
     if values.ndim == 4 and values.shape[1] == 1 and expected in ("input_values", "input_features"):
         return lambda rows: {expected: _spectrogram(rows, model.config)}
     raise OptionError(

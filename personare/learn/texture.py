@@ -22,14 +22,7 @@ _TINY = 1e-3  # of a channel's own deviation: added before logarithms, so that s
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """The principal directions of rows: ``mean`` (D,), and ``rows`` (K, D) that span them.
-
-    Example:
-        >>> rows = np.outer(np.arange(20.0), [3.0, 4.0])
-        >>> basis = Basis.of(rows, most=8)
-        >>> basis.rows.shape, bool(np.allclose(basis.decode(basis.encode(rows)), rows, atol=1e-3))
-        ((1, 2), True)
-    """
+    """The principal directions of rows: ``mean`` (D,), and ``rows`` (K, D) that span them."""
 
     mean: Array
     rows: Array
@@ -64,14 +57,6 @@ class Texture:
 
     **Source**: statistics and colored noise follow in spirit J. McDermott, E. Simoncelli, "Sound texture perception via
     statistics of the auditory periphery", Neuron 71 (2011), doi:10.1016/j.neuron.2011.06.032; shapes are ours.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> walks = rng.standard_normal((40, 50, 2)).cumsum(axis=1)
-        >>> texture = Texture.of(walks)
-        >>> made = texture.decode(texture.encode(walks), rng=rng)
-        >>> made.shape, bool(np.corrcoef(made.mean(axis=1)[:, 0], walks.mean(axis=1)[:, 0])[0, 1] > 0.9)
-        ((40, 50, 2), True)
     """
 
     values: Marginals  # quantiles of each channel's pattern
