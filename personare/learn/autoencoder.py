@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -24,26 +25,13 @@ class Autoencoder(SavedNetwork):
             raise OptionError(f"channels must be 1 or 3 and latent at least 1, they are {channels} and {latent}.")
         self.settings = {"size": size, "channels": channels, "latent": latent}
         side = size // 8
-        self.down = nn.Sequential(
-            nn.Conv2d(channels, 16, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(16, 32, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Conv2d(32, 64, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.Flatten(),
-            nn.Linear(64 * side * side, latent),
-        )
-        self.up = nn.Sequential(
-            nn.Linear(latent, 64 * side * side),
-            nn.LeakyReLU(0.1),
-            nn.Unflatten(1, (64, side, side)),
-            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
-            nn.LeakyReLU(0.1),
-            nn.ConvTranspose2d(16, channels, 4, stride=2, padding=1),
-        )
+        down: list[nn.Module] = []
+        up: list[nn.Module] = []
+        for before, after in pairwise((channels, 16, 32, 64)):
+            down += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.1)]
+            up = [nn.LeakyReLU(0.1), nn.ConvTranspose2d(after, before, 4, stride=2, padding=1), *up]
+        self.down = nn.Sequential(*down, nn.Flatten(), nn.Linear(64 * side * side, latent))
+        self.up = nn.Sequential(nn.Linear(latent, 64 * side * side), nn.Unflatten(1, (64, side, side)), *up)
         self.mean = nn.Parameter(torch.zeros(channels, size, size))
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of
-from personare.learn.fusion import fit_temperature
+from personare.learn.fusion import fit_temperature, shares_of
 from personare.learn.heads import HeadTraining, fit_head, least_squares_head, predict
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
@@ -99,23 +100,19 @@ class PrivateHead:
         else:
             centers = _centers(parts, present, owner, plans.mean if plans else None, rng)
         features = head_features(parts, present, centers)
-        classes, plan = len(train.classes), plans.head if plans else None
-        if self.solver == "logistic":
-            head = fit_head(
-                features, train.labels, classes=classes, groups=owner, plan=plan, training=self.training(), rng=rng
-            )
-        else:
-            norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
-            head = least_squares_head(
-                features, train.labels, classes=classes, groups=owner, plan=plan, rng=rng, feature_norm=norm
-            )
+        plan = plans.head if plans else None
+        logistic = self.solver == "logistic"
+        norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
+        solve = (
+            partial(fit_head, training=self.training()) if logistic else partial(least_squares_head, feature_norm=norm)
+        )
         return HeadPredictor(
             describe=describe,
             centers=tuple(centers),
-            head=head,
+            head=solve(features, train.labels, classes=len(train.classes), groups=owner, plan=plan, rng=rng),
             classes=train.classes,
-            link="softmax" if self.solver == "logistic" else "linear",
-            temperature=moderation(plan, self.training()) if plan and self.solver == "logistic" else 1.0,
+            link="softmax" if logistic else "linear",
+            temperature=moderation(plan, self.training()) if plan and logistic else 1.0,
             spends=(plans.whole.spend(),) if plans else (),
         )
 
@@ -237,9 +234,7 @@ class HeadPredictor:
         starts = np.cumsum([0, *(part.shape[1] for part in parts)])
         spans = [slice(*ends) for ends in pairwise(starts)]
         apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
-        apart = (apart + 1e-9) * present
-        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1e-12)
-        return {m: apart[:, i] for i, m in enumerate(self.describe.maps)}
+        return dict(zip(self.describe.maps, shares_of(apart + 1e-9, present).T, strict=True))
 
     def calibrated(self, validation: Batch) -> "HeadPredictor":
         """Return the same with a temperature fitted to people it did not learn from."""
