@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from personare.core.errors import OptionError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Spend
 from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
 
@@ -45,19 +46,18 @@ class PrivacyPlan:
     epsilon: float  # what one loop over the batches may cost
     delta: float  # chance that the bound fails; below one over the units
     unit: Literal["person", "recording"]  # what is protected: all recordings of one person, or one recording
-    units: int  # how many there are. Public: it fixes the sampling rate, and is never read off the data
+    units: Count  # how many there are. Public: it fixes the sampling rate, and is never read off the data
     # units in a step on average, ``units`` for everybody in every step; also what every sum is divided by
     expected_batch: float
-    steps: int  # how many batches
+    steps: Count  # how many batches
     # sums released of each batch (say, one by modality): counted as the joint release they are, each gets
     # sqrt(releases) times the noise
-    releases: int = 1
+    releases: Count = 1
 
     def __post_init__(self) -> None:
+        check_options(self)
         check_claim(epsilon=self.epsilon, delta=self.delta)
-        if self.unit not in ("person", "recording"):
-            raise OptionError(f"unit must be person or recording, it is {self.unit!r}.")
-        if self.units < 1 or self.delta >= 1 / self.units:
+        if self.delta >= 1 / self.units:
             raise OptionError(
                 f"delta must be below 1 / {self.units} {self.unit}s, it is {self.delta}: a larger one would allow to "
                 "publish somebody whole. Take a tenth of that or less."
@@ -66,8 +66,6 @@ class PrivacyPlan:
             raise OptionError(
                 f"expected_batch must be in (0, {self.units}], the {self.unit}s there are, it is {self.expected_batch}."
             )
-        if self.steps < 1 or self.releases < 1:
-            raise OptionError(f"steps and releases must be at least 1, they are {self.steps} and {self.releases}.")
 
     @property
     def sampling_rate(self) -> float:
