@@ -46,10 +46,6 @@ def describe_rows(values: Array) -> Array:
     (N, D) as they are; (N, T, D) signals by mean, deviation, minimum, maximum and mean step of each channel;
     (N, 1, F, T) spectrograms by the same of each frequency; (N, 3, H, W) pictures by fields; (N,) text by hashed words
     and pieces of words.
-
-    Example:
-        >>> describe_rows(np.zeros((2, 50, 3), dtype=np.float32)).shape
-        (2, 15)
     """
     if values.dtype.kind == "U":
         return ngrams(values.tolist(), buckets=_TEXT_BUCKETS)
