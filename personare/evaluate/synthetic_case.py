@@ -21,37 +21,29 @@ from personare.evaluate.metrics import means_by_person, no_narrower, over_people
 from personare.evaluate.unmeasured import Asked
 from personare.features.visits import history_rows, is_history
 from personare.learn.describing import describe_rows
+from personare.learn.standardizing import Standardized
 
 _FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
 _EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
 _EXPOSED: Final = 0.25  # share of the people who count as the most exposed
 _CHUNK: Final = 256
-_NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
-_CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
 _FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
 
-def rows_of(values: Array) -> Array:
-    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole."""
-    if values.dtype.kind == "U" or not len(values):
-        return describe_rows(values)
-    few = max(1, _CHUNK * _NARROW // max(_NARROW, values[0].size))
-    return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
-
-
-def described(batch: Batch) -> dict[str, Array]:
-    """Return each modality as (N, D) numbers by fixed arithmetic."""
-    return {
-        name: history_rows(values) if is_history(batch, name) else rows_of(values)
+def described(batch: Batch) -> Batch:
+    """Return the recordings with each modality as a table, (N, D), by fixed arithmetic."""
+    arrays = {
+        name: history_rows(values) if is_history(batch, name) else describe_rows(values)
         for name, values in batch.arrays.items()
     }
+    return replace(batch, arrays=arrays, columns={})
 
 
 def side_by_side(batch: Batch) -> Array:
     """Return (N, D) descriptions of all modalities, the mean where one is missing."""
     parts = []
-    for modality, values in described(batch).items():
+    for modality, values in described(batch).arrays.items():
         rows, present = values.astype(float), batch.present[modality]
         parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
     return np.concatenate(parts, axis=1)
@@ -62,26 +54,12 @@ def scaling(everybody: Batch) -> Callable[[Batch], Batch]:
 
     People count whether learned from or not: a scale that only one group made would tell the groups apart.
     """
-    scales = {}
-    for modality, values in described(everybody).items():
-        rows = values[everybody.present[modality]]
-        if not len(rows):
-            raise DataError(f"Nobody has {modality}: leave this modality out.")
-        mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
-        varies = spread > _CONSTANT * (np.abs(mean) + 1e-3)
-        scales[modality] = mean, np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    standard = Standardized.of(described(everybody))
+    ends = np.cumsum(standard.widths)[:-1]
 
     def scaled(batch: Batch) -> Batch:
-        arrays, rows = {}, described(batch)
-        for modality, (mean, factor) in scales.items():
-            width = rows[modality].shape[1]
-            if width != len(mean):
-                raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {width}.")
-            there = batch.present[modality][:, None]
-            arrays[modality] = np.where(there, (rows[modality] - mean) * factor, 0)
-            if not np.isfinite(arrays[modality]).all():
-                raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
-        return replace(batch, arrays=arrays, columns={})
+        parts = np.split(standard.exact(described(batch)), ends, axis=1)
+        return replace(batch, arrays=dict(zip(standard.shapes, parts, strict=True)), columns={})
 
     return scaled
 

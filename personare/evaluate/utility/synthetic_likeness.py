@@ -49,7 +49,7 @@ class SyntheticLikeness:
             return scale.transform(side_by_side(batch))[rows], batch.subjects[rows]
 
         real, whose = some(original)
-        widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).values()]
+        widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).arrays.values()]
         parts = np.repeat(np.arange(len(widths)), widths)
         sets = {"": some(released), "best": some(others), "worst": some(mixed)}
         figures: dict[str, dict[str, Estimate]] = {}
