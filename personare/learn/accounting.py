@@ -87,11 +87,6 @@ def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float, ac
     """Return the smallest noise multiplier, to about 1 in 1000, whose cost is at most ``epsilon``.
 
     **Guarantee**: ``epsilon_of`` of the result, with the same arguments, does not exceed ``epsilon``.
-
-    Example:
-        >>> sigma = noise_for(1.0, 0.1, 100, 1e-5)
-        >>> 0.99 < epsilon_of(sigma, 0.1, 100, 1e-5) <= 1.0
-        True
     """
     check_claim(epsilon=epsilon, delta=delta, accountant=accountant)
     _check_mechanism(1.0, sampling_rate, steps)

@@ -20,16 +20,7 @@ from typing import Any
 import joblib
 from tqdm import tqdm
 
-from personare.anonymize._recordings import (
-    Disguise,
-    Masks,
-    Outcome,
-    Sources,
-    Work,
-    anonymize_recording,
-    as_release,
-    fit_masks,
-)
+from personare.anonymize._recordings import Disguise, Masks, Outcome, Sources, Work, as_release
 from personare.anonymize._video import Locate
 from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Release, Withheld
@@ -211,11 +202,11 @@ class _Anonymizing:
 
             recordings, sources, _ = self._admitted(open_cohort(self.background), "training")
         locate = partial(locate_live, mesh=self.disguise.needs_landmarks)
-        return fit_masks(self.disguise, recordings, sources, lambda _: locate, self.seed, outside=outside)
+        return self.disguise.fit(recordings, sources, lambda _: locate, seed=self.seed, outside=outside)
 
     def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""
-        hide = partial(_hide_one, self.disguise, masks, self.seed)
+        hide = partial(_hide_one, masks)
         jobs, quiet = self.workers.jobs, self.workers.quiet
         outcomes: Iterable[Outcome]
         if len(work) == 1 or jobs == 1:
@@ -233,9 +224,9 @@ class _Anonymizing:
             yield replace(outcome, withheld=tuple(replace(w, item=item) for w, item in items))
 
 
-def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: Work, threads: int = 1, bar: str = "") -> Outcome:
+def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outcome:
     """Hide one recording in this process, under a bar of seconds of sound or of frames where it has a name."""
-    recording, sources, targets = item
+    disguise, (_, sources, targets) = masks.disguise, work
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
@@ -244,9 +235,7 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: Work, threads: 
         context.run(watched.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
         locate = _film_bar(bar, sources["video"], locate)
-    outcome: Outcome = context.run(
-        anonymize_recording, recording, sources, targets, disguise, masks, seed=seed, locate=locate
-    )
+    outcome = context.run(masks, work, locate)
     remarks: list[str] = []
     for track, mended in (("audio", audio.remarks), ("video", video.remarks)):
         if track in disguise.modalities and track in sources and outcome.tracks:

@@ -59,15 +59,10 @@ def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, me
 
 
 def write_recording(how: Embodiment, seed: int, made: tuple[Batch, Mapping[str, Path]]) -> tuple[list[str], list[str]]:
-    """Write every track of one made-up recording, a batch of it alone; runs in a worker.
+    """Write one made-up recording, a batch of it alone, and each track where it goes; runs in a worker.
 
-    Args:
-        how: What its files are like.
-        seed: All that is random follows from it.
-        made: The recording, and where each track goes.
-
-    Returns:
-        The tracks that were written, and a sentence for each that could not be.
+    Returned are the tracks that were written, and a sentence for each that could not be. All that is random follows
+    from the seed.
     """
     row, paths = made
     note = {"Synthetic": True, "Description": how.note}

@@ -42,13 +42,9 @@ class Attributes:
     ) -> list[Result]:
         """Measure the recall of ``sex`` and ``age`` (years), columns of the table of ``original``."""
         views = {view: Kernel(describe=describe) for view, describe in _DESCRIBE.items()}
-        return [
-            row
-            for name in ("sex", "age")
-            for row in attribute_rows(
-                original, released, name, views, method="attributes", folds=self.folds, fewest=self.fewest, rng=rng
-            )
-        ]
+        return attribute_rows(
+            original, released, views, method="attributes", folds=self.folds, fewest=self.fewest, rng=rng
+        )
 
 
 _DESCRIBE: Mapping[str, Callable[[Array], Sequence[Array]]] = {

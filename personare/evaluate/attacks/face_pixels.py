@@ -72,13 +72,7 @@ def _patterns(grey: Array) -> Array:
     return np.asarray(counts / center.size * _GRID**2)
 
 
-def _uniform() -> Array:
-    """Number the 58 patterns with at most two changes round the circle; all others share the last number."""
-    bits = (np.arange(256)[:, None] >> np.arange(8)) & 1
-    changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
-    table = np.full(256, 58)
-    table[changes <= 2] = np.arange(int((changes <= 2).sum()))
-    return table
-
-
-_UNIFORM = _uniform()
+# the 58 patterns with at most two changes round the circle are numbered; all others share the last number
+_BITS = (np.arange(256)[:, None] >> np.arange(8)) & 1
+_FEW_CHANGES = (np.roll(_BITS, 1, axis=1) != _BITS).sum(axis=1) <= 2
+_UNIFORM = np.where(_FEW_CHANGES, np.cumsum(_FEW_CHANGES) - 1, 58)

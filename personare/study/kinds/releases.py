@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from personare import __version__
-from personare.anonymize._recordings import Disguise, Masks, Sources, Work, anonymize_recording, fit_masks
+from personare.anonymize._recordings import Disguise, Masks, Sources, Work
 from personare.anonymize._recordings import Outcome as Hidden
 from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
@@ -133,7 +133,7 @@ class _Hiding:
             for _, told in self.study.workers.each(
                 row.name,
                 items,
-                partial(_hide, locate, seed, row, masks),
+                partial(_hide, masks, locate),
                 run.private / "steps" / f"hide-{row.name}",
                 dict.fromkeys(items, what),
                 lambda recording, error: asdict(Hidden.lost(recording, error)),
@@ -143,7 +143,7 @@ class _Hiding:
         with run.making(row.name) as part:
             if not part.exists():
                 run.forget(f"hide-{row.name}")  # what it remembers went with the folder
-            masks = fit_masks(row, self.recordings, self.sources, locate, seed)
+            masks = row.fit(self.recordings, self.sources, locate, seed=seed)
             originals = {r.id: r for r in self.recordings}
             release = release_recordings(originals, self.sources, row, part, hide, labels=(self.study.plan.label,))
             if not open_cohort(part).recordings:
@@ -228,9 +228,5 @@ def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
     return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
 
 
-def _hide(
-    locate_for: Callable[[Recording], Locate], seed: int, disguise: Disguise, masks: Masks, item: Work
-) -> Mapping[str, Any]:
-    recording, sources, targets = item
-    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate_for(recording))
-    return asdict(hidden)
+def _hide(masks: Masks, locate_for: Callable[[Recording], Locate], work: Work) -> Mapping[str, Any]:
+    return asdict(masks(work, locate_for(work[0])))
