@@ -12,6 +12,7 @@ import joblib
 from tqdm import tqdm
 
 from personare.core.errors import DataError, OptionError, PersonareError, reason
+from personare.core.interrupt import check_interrupt
 from personare.data.atomic import write_json
 
 __all__ = ["Progress", "Workers"]
@@ -93,11 +94,10 @@ class Workers:
         return lambda items: self._shown(label, every := list(items), len(every))
 
     def _shown(self, label: str, items: Iterable[Any], count: int) -> Iterator[Any]:
-        if self.progress is None:
-            yield from tqdm(items, desc=label, total=count, disable=self.quiet or not count)
-            return
-        done = self.progress.stage(label)
-        for number, item in enumerate(items, start=1):
+        bar = tqdm(items, desc=label, total=count, disable=self.progress is not None or self.quiet or not count)
+        done = self.progress.stage(label) if self.progress is not None else lambda _share: None
+        for number, item in enumerate(bar, start=1):
+            check_interrupt()  # before anything is kept of work during which a library swallowed one
             yield item
             done(number / count)
 
