@@ -37,8 +37,8 @@ class Take:
             self.person,
             self.scene,
             size=size,
-            own=generator(self.seed, "skin", self.person.subject),
-            take=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
+            skin=generator(self.seed, "skin", self.person.subject),
+            camera=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
         )
         for index in frames or range(len(truth["pose"])):
             yield painter.paint(

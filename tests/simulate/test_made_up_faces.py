@@ -18,7 +18,7 @@ REST = dict.fromkeys(ACTION_UNITS, 0.0)
 def paint(number=1, size=192, **actions):
     who = person(0, number)
     scene = draw_scene(np.random.default_rng(number))
-    painter = Painter(who, scene, size=size, own=np.random.default_rng(7), take=np.random.default_rng(8))
+    painter = Painter(who, scene, size=size, skin=np.random.default_rng(7), camera=np.random.default_rng(8))
     return painter.paint(REST | actions, rounding=0.0, pose=np.zeros(5), gaze=np.zeros(2))
 
 

@@ -135,7 +135,7 @@ class _Hiding:
             subjects = [(r.id, r.subject) for r in self.recordings]
             what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
             items = {recording.id: (recording, *files) for recording, *files in work}
-            for _, told in self.study.workers.each(
+            for _, result in self.study.workers.each(
                 row.name,
                 items,
                 lambda work: asdict(masks(work, locate(work[0]))),
@@ -143,7 +143,7 @@ class _Hiding:
                 dict.fromkeys(items, what),
                 lambda recording, error: asdict(Hidden.lost(recording, error)),
             ):
-                yield Hidden(**{**told, "withheld": tuple(Withheld(**w) for w in told["withheld"])})
+                yield Hidden(**{**result, "withheld": tuple(Withheld(**w) for w in result["withheld"])})
 
         with run.making(row.name) as part:
             if not part.exists():
