@@ -80,8 +80,8 @@ class VoiceCodebook:
         if len(speech.values) == 0:
             raise DataError("A recording without samples cannot be changed. Leave it out.")
         frames = _cepstra(samples_of(speech))
-        own = _Codebook(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
-        return own(speech, rng=rng)
+        codebook = _Codebook(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
+        return codebook(speech, rng=rng)
 
 
 @dataclass(frozen=True, kw_only=True)
