@@ -106,7 +106,8 @@ def _read(learned: Batch, test: Batch) -> float:
 def _voices(count: int) -> Batch:
     """Return acoustic statistics of the voices of people who do not exist, every emotion in two sentences."""
     takes = [(person(0, n), e, sentence) for n in range(1, count + 1) for e in EMOTIONS for sentence in _SENTENCES]
-    rows = [functionals(perform(who, e, sentence, seed=0).sound.values[:, 0]).ravel() for who, e, sentence in takes]
+    sounds = [perform(who, e, sentence, seed=0).sound.values[:, 0] for who, e, sentence in takes]
+    rows = [[*functionals(sound).values()] for sound in sounds]
     return Batch(
         ids=tuple(f"{who.subject}-{e}-{sentence}" for who, e, sentence in takes),
         arrays={"acoustics": np.array(rows, dtype=np.float32)},

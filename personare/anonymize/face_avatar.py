@@ -23,7 +23,6 @@ from personare.features.motion import (
     group_habits,
     habits,
     learn_space,
-    read_motion,
     read_motions,
     smooth,
     symmetrize,
@@ -93,7 +92,7 @@ class FaceAvatar:
         """Learn how far and how often each person moves every shape, and which directions the group uses."""
         rows: dict[str, list[Array]] = {}
         for subject, frames in background:
-            motion = read_motion(frames)
+            motion = read_motions(frames)[0]
             shapes = smooth(self._plain(motion.blendshapes), rate_hz=motion.rate_hz, seconds=self.smoothing_s)
             rows.setdefault(subject, []).append(shapes[motion.seen])
         people = {s: habits(np.concatenate(r)) for s, r in rows.items() if sum(map(len, r))}

@@ -11,6 +11,7 @@ from personare.cli import cohort, release, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
+from personare.core.interrupt import check_interrupt, remember_interrupts
 
 __all__ = ["main"]
 
@@ -36,8 +37,10 @@ def main() -> None:
     """Run the command line; mistakes end with a sentence and exit status 2, what could not be made with 3."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    remember_interrupts()
     try:
         cli.main(standalone_mode=False)
+        check_interrupt()
     except click.ClickException as error:
         error.show()
         sys.exit(2)

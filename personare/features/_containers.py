@@ -31,14 +31,12 @@ class Crop(NamedTuple):
 
 
 def played(container: Any, kind: str) -> list[Any]:
-    """Return the tracks of a kind (``video``, ``audio``) that a player offers, the one that it plays first.
+    """Return the tracks of a kind (``video``, ``audio``) that a player offers, first the one that it plays.
 
-    Cover pictures are no tracks. Where MP4 and MOV switch off every track of the kind, while another plays, there is
-    none.
+    Cover pictures are none, nor are tracks of MP4 and MOV that are all switched off while one of the other kind plays.
     """
-    streams = [
-        s for s in getattr(container.streams, kind) if s.codec_context is not None and not s.disposition & _COVER
-    ]
+    there = getattr(container.streams, kind)
+    streams = [s for s in there if s.codec_context is not None and not s.disposition & _COVER]
     enabled = [s for s in streams if s.disposition & _DEFAULT]
     others = (*container.streams.video, *container.streams.audio)
     if not enabled and is_mp4(container) and any(s.disposition & _DEFAULT for s in others):
@@ -139,21 +137,10 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 class WavHeader(NamedTuple):
-    """What a WAV file announces and what it holds; libsndfile believes it, so it must be read here."""
+    """What a WAV file announces; libsndfile believes it, so it must be read here."""
 
-    announced: int
-    present: int
-    bytes_a_second: int
-
-    @property
-    def announced_s(self) -> float | None:
-        """Seconds; None where a recorder that streamed did not know them."""
-        unknown = self.announced == 0 or self.announced >= _UNKNOWN_SIZE > self.present
-        return None if unknown or not self.bytes_a_second else self.announced / self.bytes_a_second
-
-    def is_too_small(self) -> bool:
-        """Whether more sound follows than is announced."""
-        return self.present - self.announced > _PADDING_S * self.bytes_a_second > 0
+    announced_s: float | None  # None where a recorder that streamed did not know
+    is_too_small: bool  # whether more sound follows than is announced
 
 
 def wav_header(path: Path) -> WavHeader | None:
@@ -166,9 +153,14 @@ def wav_header(path: Path) -> WavHeader | None:
         while len(head := file.read(8)) == 8:
             length, at = int.from_bytes(head[4:], "little"), file.tell()
             if head[:4] == b"data":
-                rest = size - at
-                present = length if _are_chunks(file, at + length + length % 2, size) else rest
-                return WavHeader(length, min(present, rest), bytes_a_second)
+                present = size - at
+                if _are_chunks(file, at + length + length % 2, size):
+                    present = min(length, present)
+                unknown = not length or length >= _UNKNOWN_SIZE > present or not bytes_a_second
+                return WavHeader(
+                    announced_s=None if unknown else length / bytes_a_second,
+                    is_too_small=present - length > _PADDING_S * bytes_a_second > 0,
+                )
             if head[:4] == b"fmt ":
                 bytes_a_second = int.from_bytes(file.read(12)[8:], "little")
             file.seek(at + length + length % 2)

@@ -68,13 +68,9 @@ def mfcc(samples: Array) -> Array:
 
 def slopes(rows: Array) -> Array:
     """Return each column's regression slope over five frames, same shape."""
-    reach = 2
-    padded = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
-    size = len(rows)
-    total = sum(
-        k * (padded[reach + k : reach + k + size] - padded[reach - k : reach - k + size]) for k in range(1, reach + 1)
-    )
-    return np.asarray(total / (2 * sum(k * k for k in range(1, reach + 1))))
+    padded, size = np.pad(rows, ((2, 2), (0, 0)), mode="edge"), len(rows)
+    near, far = (padded[2 + k : 2 + k + size] - padded[2 - k : 2 - k + size] for k in (1, 2))
+    return np.asarray((near + 2 * far) / 10)
 
 
 def prosody(samples: Array) -> Array:
@@ -86,30 +82,21 @@ def prosody(samples: Array) -> Array:
 
 
 def track_pitch(samples: Array) -> tuple[Array, Array]:
-    """Return the pitch of speech and how periodic it is, every 10 ms.
+    """Return pitch in Hz, (T,), NaN where unvoiced, and the share of energy that repeats, (T,) in [0, 1), every 10 ms.
 
     The autocorrelation of Hann frames of 40 ms divided by that of the window gives candidates; the cheapest path
     through them (voiced or not, no needless octave jumps) is the contour.
 
-    Returns:
-        Pitch in Hz, (T,), NaN where unvoiced; periodicity in [0, 1), (T,): share of the energy that repeats.
-
     **Source**: P. Boersma, "Accurate short-term analysis of the fundamental frequency and the harmonics-to-noise
     ratio of a sampled sound", IFA Proceedings 17 (1993); our own code, with one fixed set of costs.
-
-    Example:
-        >>> time_s = np.arange(16000) / 16000
-        >>> pitch_hz, _ = track_pitch(np.sin(2 * np.pi * 200 * time_s))
-        >>> round(float(np.nanmedian(pitch_hz)))
-        200
     """
     frames = framed(samples, _PITCH_WINDOW)
     loudest = float(np.abs(samples).max(initial=0.0)) + 1e-9
-    found = [_candidates(frames[at : at + _CHUNK], loudest) for at in range(0, len(frames), _CHUNK)]
-    pitch, strength, reward = (np.concatenate(parts) for parts in zip(*found, strict=True))
-    chosen = _cheapest_path(pitch, reward)
+    candidates = [_candidates(frames[at : at + _CHUNK], loudest) for at in range(0, len(frames), _CHUNK)]
+    pitch, strength, reward = (np.concatenate(parts) for parts in zip(*candidates, strict=True))
+    path = _cheapest_path(pitch, reward)
     rows = np.arange(len(frames))
-    pitch_hz, periodicity = pitch[rows, chosen], strength[rows, chosen]
+    pitch_hz, periodicity = pitch[rows, path], strength[rows, path]
     for first, last in runs(pitch_hz > 0):
         if last - first < _SHORTEST_VOICED:  # hiss that happens to repeat
             pitch_hz[first:last] = 0
@@ -117,12 +104,7 @@ def track_pitch(samples: Array) -> tuple[Array, Array]:
 
 
 def runs(flags: Array) -> list[tuple[int, int]]:
-    """Return (first, one past last) of each stretch of True.
-
-    Example:
-        >>> runs(np.array([True, False, True, True]))
-        [(0, 1), (2, 4)]
-    """
+    """Return (first, one past last) of each stretch of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
     return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
@@ -132,9 +114,9 @@ def _candidates(frames: Array, loudest: float) -> tuple[Array, Array, Array]:
     centred = frames - frames.mean(axis=1, keepdims=True)
     first, last = int(RATE_HZ / _HIGHEST_HZ), int(RATE_HZ / _LOWEST_HZ) + 1
     window = get_window("hann", _PITCH_WINDOW).astype(np.float32)
-    own = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: last + 2]
+    taper = irfft(np.abs(rfft(window, N_FFT)) ** 2, N_FFT)[: last + 2]
     raw = irfft(np.abs(rfft(centred * window, N_FFT)) ** 2, N_FFT)[:, : last + 2]
-    shape = np.asarray(raw / (raw[:, :1] + 1e-9) / (own / own[0]), np.float32)  # (T, lags) autocorrelation
+    shape = np.asarray(raw / (raw[:, :1] + 1e-9) / (taper / taper[0]), np.float32)  # (T, lags) autocorrelation
     inside = shape[:, first : last + 1]
     peaks = (inside > shape[:, first - 1 : last]) & (inside >= shape[:, first + 1 : last + 2]) & (inside > 0.2)
     lags = np.arange(first, last + 1)
@@ -200,31 +182,26 @@ def linear_prediction(frames: Array, order: int, *, floor: float = 1e-6) -> Arra
 def formants(samples: Array, voiced: Array) -> tuple[Array, Array]:
     """Return the lowest three resonances of the vocal tract in the frames (T,) that are voiced.
 
-    Returns:
-        Frequency and bandwidth in Hz, each (T', 3) over the voiced frames; NaN where fewer were found.
+    Frequency and bandwidth in Hz, each (T', 3) over the voiced frames; NaN where there are fewer.
     """
     low = resample_poly(samples, 5, 8).astype(np.float32)
     low = np.append(low[:1], low[1:] - 0.97 * low[:-1])
     size = 250
     frames = framed(low, size, hop=_FORMANT_RATE_HZ * HOP // RATE_HZ)
     window = get_window("hann", size).astype(np.float32)
-    chosen = np.flatnonzero(voiced[: len(frames)])
-    found = [_resonances(frames[chosen[at : at + _CHUNK]] * window) for at in range(0, max(1, len(chosen)), _CHUNK)]
-    return np.concatenate([f for f, _ in found]), np.concatenate([b for _, b in found])
-
-
-def _resonances(frames: Array) -> tuple[Array, Array]:
-    if len(frames) == 0:
-        return np.full((0, 3), np.nan), np.full((0, 3), np.nan)
-    poly = linear_prediction(frames, _FORMANT_ORDER, floor=1e-4)
-    companion = np.zeros((len(poly), _FORMANT_ORDER, _FORMANT_ORDER))
-    companion[:, 0] = -poly[:, 1:]
-    below = np.arange(1, _FORMANT_ORDER)
-    companion[:, below, below - 1] = 1
-    roots = np.linalg.eigvals(companion)
-    frequency = np.angle(roots) * _FORMANT_RATE_HZ / (2 * np.pi)
-    bandwidth = -np.log(np.maximum(np.abs(roots), 1e-6)) * _FORMANT_RATE_HZ / np.pi
-    frequency = np.where((frequency > 150) & (frequency < 4800) & (bandwidth < 700), frequency, np.nan)
-    order = np.argsort(frequency, axis=1)[:, :3]  # NaN sorts last
-    picked = np.take_along_axis(frequency, order, axis=1)
-    return picked, np.where(np.isnan(picked), np.nan, np.take_along_axis(bandwidth, order, axis=1))
+    rows, parts = np.flatnonzero(voiced[: len(frames)]), []
+    for at in range(0, max(1, len(rows)), _CHUNK):
+        poly = linear_prediction(frames[rows[at : at + _CHUNK]] * window, _FORMANT_ORDER, floor=1e-4)
+        companion = np.zeros((len(poly), _FORMANT_ORDER, _FORMANT_ORDER))
+        companion[:, 0] = -poly[:, 1:]
+        below = np.arange(1, _FORMANT_ORDER)
+        companion[:, below, below - 1] = 1
+        roots = np.linalg.eigvals(companion)
+        frequency = np.angle(roots) * _FORMANT_RATE_HZ / (2 * np.pi)
+        bandwidth = -np.log(np.maximum(np.abs(roots), 1e-6)) * _FORMANT_RATE_HZ / np.pi
+        resonant = (frequency > 150) & (frequency < 4800) & (bandwidth < 700)
+        both = np.where(resonant, [frequency, bandwidth], np.nan)  # (2, T', order)
+        order = np.argsort(both[0], axis=1)[:, :3]  # NaN sorts last
+        parts.append(np.take_along_axis(both, order[None], axis=2))
+    frequency, bandwidth = np.concatenate(parts, axis=1)
+    return frequency, bandwidth

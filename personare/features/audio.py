@@ -1,13 +1,11 @@
-"""Sound: read any file piece by piece, check it, write it, change the rate, match loudness, describe it as numbers.
+"""Sound, float32 in [-1, 1], (samples, channels): read any file piece by piece, check, write, resample, level it.
 
-One recording is a :class:`~personare.core.types.Signal`: float32 in [-1, 1], (samples, channels). What is wrong with a
-file but can be mended is mended, and :func:`remarks` says so.
+What is wrong with a file but can be mended is mended, and :func:`remarks` says so.
 """
 
 import itertools
 import math
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -22,6 +20,7 @@ import soxr
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
+from personare.data.atomic import replacing
 from personare.features._containers import begin_s, is_mp4, played, wav_header
 
 BLOCK_S = 30.0
@@ -36,9 +35,6 @@ _LARGEST = 2.0**31  # samples are at most whole numbers of 32 bits; what is larg
 _UNKNOWN_FRAMES = 1 << 62  # libsndfile says more where a FLAC file says nothing
 _OVER = 1.01  # beyond full scale by so much is worth a remark
 _BY_FFMPEG = ("OGG", "FLAC", "AU")  # of these libsndfile drops pauses, and what is behind a wrong length
-
-
-# Reading
 
 
 def read(path: Path, *, rate_hz: float | None = None) -> Signal:
@@ -86,10 +82,11 @@ def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs 
         held += len(values)
         if held >= size:
             together = np.concatenate(waiting)
-            for at in range(0, held // size * size, size):
+            whole = held // size * size
+            for at in range(0, whole, size):
                 yield Signal(values=together[at : at + size], rate_hz=rate, start_s=start / rate)
                 start += size
-            waiting, held = [together[held // size * size :]], held % size
+            waiting, held = [together[whole:]], held - whole
     if held:
         yield Signal(values=np.concatenate(waiting), rate_hz=rate, start_s=start / rate)
     elif start == 0:
@@ -100,28 +97,10 @@ def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs 
 class _Repairs:
     """What had to be mended while a file was decoded."""
 
-    said: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     gaps: list[tuple[float, float]] = field(default_factory=list)  # (where, how long), seconds
     damaged_samples: int = 0
     damaged_packets: int = 0
-
-    def sentences(self) -> list[str]:
-        """Return what was mended, for people."""
-        said = list(self.said)
-        late_s = sum(long for where, long in self.gaps if where == 0)
-        pauses = [(where, long) for where, long in self.gaps if where > 0]
-        if late_s > _JITTER_S:
-            said.append(f"The sound starts {late_s:.2f} s late: silence is put before it, so that it stays in time.")
-        if pauses:
-            said.append(
-                f"The sound pauses {len(pauses)} times, {sum(long for _, long in pauses):.2f} s in all, first at "
-                f"{pauses[0][0]:.2f} s: silence is put there, so that it stays in time."
-            )
-        if self.damaged_samples:
-            said.append(f"{self.damaged_samples} samples of the sound are no numbers: silenced.")
-        if self.damaged_packets:
-            said.append(f"{self.damaged_packets} pieces of the sound are damaged: silenced or left out.")
-        return said
 
     def sane(self, values: Array) -> Array:
         """Silence samples that are no numbers of sound."""
@@ -139,7 +118,7 @@ def _by_libsndfile(path: Path) -> Any:
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = wav_header(path)
-    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small()):
+    if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small):
         file.close()
         return None
     return file
@@ -147,19 +126,19 @@ def _by_libsndfile(path: Path) -> Any:
 
 def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
     """Yield samples as the decoder hands them over, and their rate."""
-    file = _by_libsndfile(path)
+    file, header = _by_libsndfile(path), wav_header(path)
     if file is not None:
         with file, suppress(soundfile.LibsndfileError):  # damaged from there on: what came before is kept
             while len(values := file.read(_PIECE, dtype="float32", always_2d=True)):
                 yield repairs.sane(values), float(file.samplerate)
         return
-    header = wav_header(path)
-    too_small = header is not None and header.is_too_small()
     try:
-        container: Any = av.open(f"file:{path}", options={"ignore_length": "1"} if too_small else {})
+        options = {"ignore_length": "1"} if header and header.is_too_small else {}
+        container: Any = av.open(f"file:{path}", options=options)
     except (av.FFmpegError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
         raise DataError(
-            f"{path} cannot be read as sound or video ({_reason(error)}). Is it a recording? Convert it to WAV or MP4."
+            f"{path} cannot be read as sound or video ({reason}). Is it a recording? Convert it to WAV or MP4."
         ) from error
     with closing(container):
         tracks = played(container, "audio")
@@ -177,7 +156,7 @@ def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
             pieces = _pieces(container, container.streams[track.index], _Repairs())
             if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
                 if track is not tracks[0]:
-                    repairs.said.append(
+                    repairs.notes.append(
                         f"The sound track that plays first is silent: another one (stream {track.index}) is used."
                     )
                 return track
@@ -190,7 +169,7 @@ def _pieces(container: Any, stream: Any, repairs: _Repairs) -> Iterator[tuple[Ar
     surround = layout.nb_channels > 2 and any(channel.name == "FL" for channel in layout.channels)
     resampler = av.AudioResampler(format="flt", layout="stereo" if surround else None, rate=rate)
     if surround:
-        repairs.said.append(
+        repairs.notes.append(
             f"The sound has {layout.nb_channels} channels ({layout.name}): mixed to stereo, as loud as before."
         )
     begin, done = Fraction(begin_s(container)), 0
@@ -212,25 +191,12 @@ def _pieces(container: Any, stream: Any, repairs: _Repairs) -> Iterator[tuple[Ar
 
 
 def _audio_frames(container: Any, stream: Any, repairs: _Repairs) -> Iterator[Any]:
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except (av.FFmpegError, ValueError):  # damaged from here on: keep what came before
-            return
-        if packet is None:
-            return
-        try:
-            yield from packet.decode()
-        except (av.FFmpegError, ValueError):  # the next one may be whole again
-            repairs.damaged_packets += 1
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
-
-
-# What is wrong with a file
+    with suppress(av.FFmpegError, ValueError):  # damaged from there on: what came before is kept
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except (av.FFmpegError, ValueError):  # the next one may be whole again
+                repairs.damaged_packets += 1
 
 
 def check(path: Path) -> None:
@@ -252,18 +218,31 @@ def remarks(path: Path) -> list[str]:
     Sound that cannot be read at all is an error.
     """
     repairs, length_s, loudest = _heard(path)
-    said, announced_s, header = repairs.sentences(), _announced_s(path), wav_header(path)
+    notes, announced_s, header = list(repairs.notes), _announced_s(path), wav_header(path)
+    late_s = sum(long_s for at_s, long_s in repairs.gaps if at_s == 0)
+    pauses = [(at_s, long_s) for at_s, long_s in repairs.gaps if at_s > 0]
+    if late_s > _JITTER_S:
+        notes.append(f"The sound starts {late_s:.2f} s late: silence is put before it, so that it stays in time.")
+    if pauses:
+        notes.append(
+            f"The sound pauses {len(pauses)} times, {sum(long_s for _, long_s in pauses):.2f} s in all, first at "
+            f"{pauses[0][0]:.2f} s: silence is put there, so that it stays in time."
+        )
+    if repairs.damaged_samples:
+        notes.append(f"{repairs.damaged_samples} samples of the sound are no numbers: silenced.")
+    if repairs.damaged_packets:
+        notes.append(f"{repairs.damaged_packets} pieces of the sound are damaged: silenced or left out.")
     longer = announced_s is not None and not repairs.gaps and length_s > 1.03 * announced_s + 0.05
-    if longer or (header is not None and header.is_too_small()):
+    if longer or (header and header.is_too_small):
         announced = f"{announced_s:.2f} s" if announced_s else "no length"
-        said.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
+        notes.append(f"The header of the sound announces {announced}; all of its {length_s:.2f} s are used.")
     if loudest > _OVER:
-        said.append(
+        notes.append(
             f"The sound peaks at {loudest:.4g} times full scale: all of it is turned down by "
             f"{20 * np.log10(loudest):.1f} dB, so that nothing is cut off."
         )
     shortfall = _shortfall(path, length_s)
-    return [*said, f"The sound {shortfall}"] if shortfall else said
+    return [*notes, f"The sound {shortfall}"] if shortfall else notes
 
 
 def _heard(path: Path) -> tuple[_Repairs, float, float]:
@@ -305,42 +284,25 @@ def _announced_s(path: Path) -> float | None:
         return container.duration / 1_000_000 if container.duration else None
 
 
-# Writing
-
-
 def write(path: Path, signal: Signal, *, rest: Iterable[Signal] = (), note: str = "") -> None:
     """Write a WAV file (16 bit), with ``note`` as the file's own comment, for whoever finds it alone.
 
     ``rest`` are further pieces of the sound. The file appears only when complete; what exceeds [-1, 1] is limited.
     """
-    path, name = Path(path), ""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".wav")
-        os.close(handle)
-        with soundfile.SoundFile(
-            os.fsencode(name), "w", round(signal.rate_hz), signal.values.shape[1], subtype="PCM_16", format="WAV"
-        ) as file:
-            if note:
-                file.comment = note
-            for part in itertools.chain((signal,), rest):
-                file.write(np.clip(part.values, -1, 1))
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except (OSError, soundfile.LibsndfileError) as error:
-        raise DataError(
-            f"{path} cannot be written ({_reason(error)}). Is there room, and may you write there?"
-        ) from error
-    finally:
-        if name:
-            Path(name).unlink(missing_ok=True)
+    size = {"samplerate": round(signal.rate_hz), "channels": signal.values.shape[1]}
+    with replacing(path) as part:
+        try:
+            with soundfile.SoundFile(os.fsencode(part), "w", **size, subtype="PCM_16", format="WAV") as file:
+                if note:
+                    file.comment = note
+                for piece in itertools.chain((signal,), rest):
+                    file.write(np.clip(piece.values, -1, 1))
+        except soundfile.LibsndfileError as error:
+            raise OSError(error.error_string) from error
 
 
 def extract_sound(video: Path, target_wav: Path) -> bool:
-    """Write the sound track of a video to a WAV file of the same rate and channels, piece by piece.
-
-    Returns:
-        False (and no file) if the video has no sound track.
-    """
+    """Write a film's sound to a WAV file of the same rate and channels, piece by piece; False, and no file, without."""
     parts = blocks(video)
     try:
         first = next(parts)
@@ -350,9 +312,6 @@ def extract_sound(video: Path, target_wav: Path) -> bool:
         raise
     write(target_wav, first, rest=parts)
     return True
-
-
-# Rate, channels and loudness
 
 
 def resample(signal: Signal, rate_hz: float) -> Signal:
@@ -368,7 +327,7 @@ def resample(signal: Signal, rate_hz: float) -> Signal:
 
 
 def mono(signal: Signal) -> Signal:
-    """Return the channels as one, (samples, 1): their mean; of more than two, as loud as the loudest."""
+    """Return the channels as one, (samples, 1), as :func:`downmix` does."""
     return replace(signal, values=downmix(np.asarray(signal.values, np.float32)))
 
 

@@ -16,8 +16,6 @@ from personare.core.types import Array
 from personare.features.expression import BLENDSHAPES
 from personare.features.painting import Camera, Color, blobs, curve, disc, fill, line, turned
 
-__all__ = ["BACKGROUND", "LOOKS", "Avatar", "legible"]
-
 BACKGROUND = (148, 163, 178)
 LOOKS = (  # hair and shirt, by which several people in one film are told apart
     ((74, 52, 42), (86, 104, 122)),
@@ -32,26 +30,15 @@ _BROW, _LASH = (84, 58, 46), (48, 34, 32)
 _WHITE, _IRIS, _PUPIL, _GLINT = (243, 240, 236), (92, 112, 124), (24, 22, 26), (255, 255, 255)
 _MOUTH, _TONGUE, _TEETH = (62, 20, 26), (168, 74, 78), (240, 236, 226)
 _PIVOT = 0.45  # the head turns about a point so far below the eyes, and 0.6 behind them
-
-Moved = Mapping[str, float]
-"""Blendshape values by name."""
+Moved = Mapping[str, float]  # blendshape values by name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Avatar:
-    """Draws the face; every picture depends on nothing but its arguments.
+    """Draws the face; every picture depends on nothing but its arguments."""
 
-    Attributes:
-        size: Side of the square picture in pixels.
-        look: Which of ``LOOKS`` it has; beyond the last they begin again.
-
-    Example:
-        >>> Avatar(size=128).draw(np.zeros(52), np.zeros(3)).shape
-        (128, 128, 3)
-    """
-
-    size: int = 256
-    look: int = 0
+    size: int = 256  # side of the square picture in pixels
+    look: int = 0  # which of ``LOOKS`` it has; beyond the last they begin again
 
     def draw(self, blendshapes: Array, turn: Array) -> Array:
         """Return a uint8 RGB picture (size, size, 3) of (52,) ``BLENDSHAPES`` and a (3,) turn of the head.
@@ -86,8 +73,7 @@ def _gains() -> Array:
 def legible(blendshapes: Array) -> Array:
     """Return what to draw, (F, 52), so that a reader of faces sees the given deviations from rest; NaN rows stay NaN.
 
-    A drawing is read otherwise than skin. The gains were measured on the drawing itself
-    (``benchmarks/face_avatar_gains.py``); no person was involved.
+    A drawing is read otherwise than skin; gains measured on it (``benchmarks/face_avatar_gains.py``) make up for that.
     """
     return np.asarray(np.clip(blendshapes @ _gains().T, 0, 1))
 
@@ -116,8 +102,7 @@ def _shade(size: int) -> Array:
     x = (np.arange(size, dtype=np.float32)[None, :] - 0.5 * size) / scale
     y = (np.arange(size, dtype=np.float32)[:, None] - 0.44 * size) / scale
     light = blobs(
-        x,
-        y,
+        x, y,
         (0, -0.45, 0.8, 0.4, 14),  # forehead
         (0.68, 0.62, 0.4, 0.35, 12),  # cheeks
         (0, 0.35, 0.09, 0.4, 22),  # bridge of the nose
@@ -128,7 +113,7 @@ def _shade(size: int) -> Array:
         (1.15, 0.9, 0.3, 1.0, -30),  # sides of the jaw
         (0, 1.52, 0.3, 0.06, -24),  # below the lip
         (0.2, 0.45, 0.08, 0.35, -14),  # beside the nose
-    )
+    )  # fmt: skip
     # The face alone is shaded, not what is behind it.
     inside = np.exp(-(((x / 1.2) ** 2 + ((y - 0.5) / 1.75) ** 2) ** 6))
     return np.asarray(np.clip(200 + inside * light, 0, 255).astype(np.uint8))

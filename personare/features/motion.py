@@ -50,44 +50,37 @@ class Motion:
         return ~np.isnan(self.blendshapes[:, 0])
 
 
-def read_motion(frames: Iterable[LocatedFrame]) -> Motion:
-    """Go through a video and keep only the motion of its main face: the largest one where there is but one."""
-    return read_motions(frames)[0]
-
-
 def read_motions(frames: Iterable[LocatedFrame]) -> list[Motion]:
     """Go through a video and keep only the motion of each person in it, the largest face first.
 
     Faces that are never there together may be one person, lost and found again: they share a seat. Who is there for
     less than a second and less than a tenth of the video is left out, if anybody else is there.
     """
-    largest: list[Array] = []
+    largest: dict[int, Array] = {}
     tracks: dict[int, dict[int, Array]] = {}
     times: list[float] = []
     shape = (0, 0)
     for number, frame in enumerate(frames):
         shape = frame.image.shape[0], frame.image.shape[1]
         times.append(frame.time_s)
-        rows: dict[int, Array] = {}
         for face in frame.faces:
             if face.blendshapes is not None:
                 left, top, right, bottom = np.asarray(face.box, dtype=float)
                 place = np.array([(left + right) / 2, (top + bottom) / 2, bottom - top]) / shape[0]
-                parts = [np.asarray(face.blendshapes), head_turn(np.asarray(face.pose)), place]
-                rows[face.track] = np.concatenate(parts)  # (58,)
-        largest.append(next(iter(rows.values()), np.full(58, np.nan)))
-        for track, row in rows.items():
-            tracks.setdefault(track, {})[number] = row
+                row = np.concatenate([face.blendshapes, head_turn(np.asarray(face.pose)), place])  # (58,)
+                largest.setdefault(number, row)
+                tracks.setdefault(face.track, {})[number] = row
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     rate_hz = 1 / step if step > 0 else 25.0
     least = min(rate_hz, 0.1 * len(times))
     seats = [seat for seat in _seats(tracks) if len(seat) >= least]
-    tables = [np.array(largest, dtype=np.float32).reshape(-1, 58)]
-    if len(seats) > 1:
-        seats.sort(key=lambda seat: -float(np.median([row[57] for row in seat.values()])))
-        tables = [np.full((len(times), 58), np.nan, np.float32) for _ in seats]
-        for table, seat in zip(tables, seats, strict=True):
-            table[list(seat)] = np.stack(list(seat.values()))
+    seats.sort(key=lambda seat: -float(np.median([row[57] for row in seat.values()])))
+    if len(seats) < 2:
+        seats = [largest]
+    tables = [np.full((len(times), 58), np.nan, np.float32) for _ in seats]
+    for table, seat in zip(tables, seats, strict=True):
+        for number, row in seat.items():
+            table[number] = row
     return [
         Motion(blendshapes=t[:, :52], turn=t[:, 52:55], place=t[:, 55:], rate_hz=rate_hz, shape=shape) for t in tables
     ]
@@ -134,33 +127,20 @@ def fill_gaps(motion: Motion, *, gap_s: float) -> Motion:
 def smooth(values: Array, *, rate_hz: float, seconds: float) -> Array:
     """Take out of (F, D) what is faster than ``seconds`` (deviation of a Gaussian), each stretch without NaN alone."""
     out = np.array(values, dtype=float)
-    if seconds > 0:
-        for first, last in runs(~np.isnan(out[:, 0])):
-            out[first:last] = gaussian_filter1d(out[first:last], seconds * rate_hz, axis=0, mode="nearest")
+    for first, last in runs(~np.isnan(out[:, 0])) if seconds > 0 else ():
+        out[first:last] = gaussian_filter1d(out[first:last], seconds * rate_hz, axis=0, mode="nearest")
     return out
 
 
 def symmetrize(blendshapes: Array) -> Array:
-    """Give both halves of the face their mean motion, and drop what only shifts to one side: asymmetry is personal.
-
-    Example:
-        >>> one_sided = np.zeros((1, 52))
-        >>> one_sided[0, BLENDSHAPES.index("mouthSmileLeft")] = 0.5
-        >>> float(symmetrize(one_sided)[0, BLENDSHAPES.index("mouthSmileRight")])
-        0.25
-    """
+    """Give both halves of the face their mean motion, and drop what only shifts to one side: asymmetry is personal."""
     out = (blendshapes + blendshapes[:, MIRROR]) / 2
     out[:, _SIDEWAYS] = 0 * out[:, _SIDEWAYS]
     return np.asarray(out)
 
 
 def habits(blendshapes: Array) -> Array:
-    """Return how a person's expression is spread: (21, 52) quantiles of each shape, over rows that are not NaN.
-
-    Example:
-        >>> habits(np.repeat(np.arange(101.0)[:, None], 52, axis=1))[[0, 4, 20], 0].tolist()
-        [0.0, 20.0, 100.0]
-    """
+    """Return how a person's expression is spread: (21, 52) quantiles of each shape, over rows that are not NaN."""
     return np.asarray(np.quantile(blendshapes[~np.isnan(blendshapes[:, 0])], _STEPS, axis=0))
 
 
@@ -213,6 +193,6 @@ def learn_space(blendshapes: Array, directions: int) -> Space:
     """Find the directions in which (N, 52) rows of many people move most, each shape in units of its own spread."""
     centre, scale = blendshapes.mean(axis=0), blendshapes.std(axis=0) + _FLOOR
     variances, axes = np.linalg.eigh(np.cov((blendshapes - centre) / scale, rowvar=False))
-    chosen = np.argsort(variances)[::-1][:directions]
-    spread = np.sqrt(np.maximum(variances[chosen], 0))
-    return Space(centre=centre, scale=scale, axes=axes[:, chosen].T, spread=spread)
+    largest = np.argsort(variances)[::-1][:directions]
+    spread = np.sqrt(np.maximum(variances[largest], 0))
+    return Space(centre=centre, scale=scale, axes=axes[:, largest].T, spread=spread)

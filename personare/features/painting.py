@@ -10,8 +10,6 @@ from scipy.interpolate import CubicHermiteSpline
 
 from personare.core.types import Array
 
-__all__ = ["Camera", "Color", "blobs", "curve", "darker", "disc", "fill", "line", "mixed", "turned"]
-
 _BITS = 4  # OpenCV takes points in sixteenths of a pixel
 Color = tuple[int, int, int]
 
@@ -70,12 +68,7 @@ def _basis(count: int, per: int, closed: bool) -> Array:
 
 
 def curve(control: ArrayLike, *, closed: bool = False, per: int = 6) -> Array:
-    """Return a smooth line, or a closed outline, through control points (K, 2), ``per`` points from one to the next.
-
-    Example:
-        >>> curve([(0, 0), (1, 1), (2, 0)], per=2).tolist()
-        [[0.0, 0.0], [0.4375, 0.5625], [1.0, 1.0], [1.5625, 0.5625], [2.0, 0.0]]
-    """
+    """Return a smooth line, or a closed outline, through control points (K, 2), ``per`` points from one to the next."""
     points = np.asarray(control, dtype=float)
     return np.asarray(_basis(len(points), per, closed) @ points)
 
@@ -93,17 +86,13 @@ def turned(yaw: float, pitch: float, roll: float) -> Array:
 class Camera:
     """Projects points of the head (origin between the eyes, x right, y down, z to the viewer) to pixels.
 
-    Attributes:
-        center: (2,) pixel of the origin.
-        scale: Pixels a unit of length.
-        turn: (3, 3) rotation of the head.
-        front: The half of an ellipsoid that is the head's front: half its width, half its height, its depth, how far
-            its middle lies below the eyes, and where it begins before the point about which the head turns.
+    ``front`` is the half of an ellipsoid that is the head's front: half its width, half its height, its depth, how far
+    its middle lies below the eyes, and where it begins before the point about which the head turns.
     """
 
-    center: Array
-    scale: float
-    turn: Array
+    center: Array  # (2,) pixel of the origin
+    scale: float  # pixels a unit of length
+    turn: Array  # (3, 3) rotation of the head
     front: tuple[float, float, float, float, float]
 
     def __call__(self, points: Array, lift: float = 0.0, *, depth: float | None = None) -> Array:

@@ -7,22 +7,17 @@ import numpy as np
 
 from personare.core.types import Array
 
-__all__ = ["Disc", "disc_over"]
-
 _RIM = 1.15  # the soft rim ends at this many radii
 
 
 @dataclass(frozen=True, kw_only=True)
 class Disc:
-    """A round area of a picture: center and radius in pixels, and the clockwise angle in radians of what is put there.
-
-    Everything nearer to the center than ``radius`` is replaced altogether.
-    """
+    """A round area of a picture: what is nearer to its center than ``radius``, in pixels, is replaced altogether."""
 
     x: float
     y: float
     radius: float
-    turn: float = 0.0
+    turn: float = 0.0  # clockwise angle in radians of what is put there
 
     @property
     def square(self) -> Array:
@@ -38,12 +33,6 @@ class Disc:
         """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image in place.
 
         With ``reach`` it covers up to this radius instead: where the patch ends, its border goes on.
-
-        Example:
-            >>> image = np.zeros((40, 40, 3), np.uint8)
-            >>> Disc(x=20, y=20, radius=8).put(image, np.full((16, 16, 3), 200, np.uint8))
-            >>> image[20, 20, 0], image[1, 1, 0]
-            (np.uint8(200), np.uint8(0))
         """
         cover = replace(self, radius=reach or self.radius)
         left, top = np.maximum(np.floor(cover.square[:2]), 0).astype(int)
@@ -69,12 +58,7 @@ class Disc:
 
 
 def disc_over(box: Array, *, enlarge: float = 0.1) -> Disc:
-    """Return the smallest disc that holds a box (4,), enlarged by a share of its size.
-
-    Example:
-        >>> round(disc_over(np.array([0, 0, 6, 8]), enlarge=0).radius, 3)
-        5.0
-    """
+    """Return the smallest disc that holds a box (4,), enlarged by a share of its size."""
     left, top, right, bottom = (float(v) for v in box[:4])
     radius = float(np.hypot(right - left, bottom - top)) / 2 * (1 + enlarge)
     return Disc(x=(left + right) / 2, y=(top + bottom) / 2, radius=max(radius, 1.0))

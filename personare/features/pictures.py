@@ -14,11 +14,8 @@ from personare.core.types import Array
 HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
 _P3 = [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]]
 _BT2020 = [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]]
-WIDE: dict[int, list[list[float]]] = {
-    ColorPrimaries.BT2020: _BT2020,
-    ColorPrimaries.SMPTE431: _P3,
-    ColorPrimaries.SMPTE432: _P3,
-}
+WIDE: dict[int, list[list[float]]] = {ColorPrimaries.BT2020: _BT2020}
+WIDE |= dict.fromkeys((ColorPrimaries.SMPTE431, ColorPrimaries.SMPTE432), _P3)
 """Each turned into those of sRGB, which are those of BT.709."""
 
 _WHITE, _PEAK = 203.0, 1000.0  # cd/m2: what is shown as white, and a display for HLG
@@ -52,12 +49,7 @@ def decoded(path: Path) -> Array:
 
 
 def over_black(image: Array, alpha: Array) -> Array:
-    """Return (h, w, 3) uint8 where what is transparent, (h, w) uint8, is black, whatever color lies hidden in it.
-
-    Example:
-        >>> over_black(np.full((1, 1, 3), 200, np.uint8), np.full((1, 1), 0, np.uint8)).tolist()
-        [[[0, 0, 0]]]
-    """
+    """Return (h, w, 3) uint8 where what is transparent, (h, w) uint8, is black, whatever color lies hidden in it."""
     return np.asarray(cv2.multiply(np.ascontiguousarray(image), cv2.merge([alpha] * 3), scale=1 / 255))
 
 

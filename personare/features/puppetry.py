@@ -10,13 +10,12 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
 
 from personare.core.errors import DataError, OptionError
+from personare.core.options import NotNegative, Positive, check_options
 from personare.core.types import Array, Signal
 from personare.features.avatar import Avatar, legible
 from personare.features.expression import BLENDSHAPES
 from personare.features.motion import wander
 from personare.features.video import VideoWriter
-
-__all__ = ["Puppet", "course_of", "knows_face", "rest_of"]
 
 # What a coder of faces calls an action unit, and which shapes of the drawing do it, on one or both sides (Ekman and
 # Friesen's FACS).
@@ -52,28 +51,13 @@ def course_of(
     voice: Signal | None = None,
     rng: np.random.Generator,
 ) -> Array:
-    """Make up a course of expression that has these statistics; where there is a voice, the mouth opens with it.
+    """Make up a course of expression, (F, 52) in [0, 1], that has these statistics; the mouth follows a given voice.
 
     Both sides of a shape move together. What statistics do not say, when something happens, is made up.
 
-    Args:
-        values: (D,) statistics over a recording, by ``columns``; or (T, D), a course, which is kept as it is.
-        columns: ``SHAPE_mean``, ``SHAPE_std``, and where known ``SHAPE_p10`` and ``SHAPE_p90``; a shape is one of
-            ``BLENDSHAPES`` or an action unit (``AU12``). For a course, the shapes alone.
-        seconds: How long.
-        rate_hz: Frames a second.
-        voice: Moves what a voice moves, if it is given.
-        rng: When things happen.
-
-    Returns:
-        (F, 52) in ``BLENDSHAPES`` order, in [0, 1].
-
-    Example:
-        >>> told = {"AU12": 0.6, "AU06": 0.4, "AU25": 0.2, "AU01": 0.0, "AU04": 0.0}
-        >>> means, names = np.array([*told.values()]), [f"{unit}_mean" for unit in told]
-        >>> course = course_of(means, names, seconds=2, rng=np.random.default_rng(0))
-        >>> course.shape, bool(course[:, BLENDSHAPES.index("mouthSmileLeft")].mean() > 0.5)
-        ((50, 52), True)
+    ``values`` are (D,) statistics by ``columns``: ``SHAPE_mean``, ``SHAPE_std``, and where known ``SHAPE_p10`` and
+    ``SHAPE_p90``; a shape is one of ``BLENDSHAPES`` or an action unit (``AU12``). Or they are (T, D), a course, which
+    is kept as it is; its columns are the shapes alone.
     """
     count = round(seconds * rate_hz)
     if count < 1:
@@ -93,47 +77,40 @@ def course_of(
         for shape in _shapes_of(unit):
             if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
                 statistics.setdefault(shape, {})[what] = value
-    statistics = {shape: known for shape, known in statistics.items() if "mean" in known}
-    moving_as_one = {shape: shape.removesuffix("Left").removesuffix("Right") for shape in statistics}
-    drivers = _drivers(sorted(set(moving_as_one.values())), count, rate_hz, voice, rng)
-    for shape, known in statistics.items():
-        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[moving_as_one[shape]], known)
+    groups = {
+        shape: shape.removesuffix("Left").removesuffix("Right") for shape in statistics if "mean" in statistics[shape]
+    }
+    drivers = _drivers(sorted(set(groups.values())), count, rate_hz, voice, rng)
+    for shape, group in groups.items():
+        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[group], statistics[shape])
     return np.clip(course, 0, 1)
 
 
 def rest_of(values: Array, columns: Sequence[str]) -> Array:
     """Return where each shape rests over a group, (52,): readers of faces see half a frown in a still face.
 
-    Half of the recordings lie below it. Values are (N, D) statistics, by ``columns`` as in :func:`course_of`; or
-    (N, T, D), courses.
+    Half of the recordings, (N, D) statistics or (N, T, D) courses as in :func:`course_of`, lie below it.
     """
-    means = values.mean(axis=1) if values.ndim == 3 else values  # (N, D)
+    if values.ndim == 3:
+        values, columns = values.mean(axis=1), [f"{name}_mean" for name in columns]
     rest = np.zeros(len(BLENDSHAPES))
-    for column, name in enumerate(columns):
-        unit, _, what = name.rpartition("_")
-        if values.ndim == 3 or what == "mean":
-            for shape in _shapes_of(name if values.ndim == 3 else unit):
-                rest[BLENDSHAPES.index(shape)] = np.median(means[:, column])
+    for column, name in zip(values.T, columns, strict=True):
+        if name.endswith("_mean"):
+            for shape in _shapes_of(name.removesuffix("_mean")):
+                rest[BLENDSHAPES.index(shape)] = np.median(column)
     return rest
 
 
 @dataclass(frozen=True, kw_only=True)
 class Puppet:
-    """The drawn face, filmed.
-
-    Its head turns to and fro as far as ``sway``, in radians.
-    """
+    """The drawn face, filmed."""
 
     size: int = 192
-    rate_hz: float = 25.0
-    sway: float = 0.05
+    rate_hz: Positive = 25.0
+    sway: NotNegative = 0.05  # radians by which its head turns to and fro
 
     def __post_init__(self) -> None:
-        if self.size < 32 or self.rate_hz <= 0 or self.sway < 0:
-            raise OptionError(
-                f"A film needs a size of 32 pixels or more, a rate above 0 Hz and a sway of 0 or more, given "
-                f"{self.size}, {self.rate_hz} and {self.sway}."
-            )
+        check_options(self, size=32)
 
     def film(
         self, path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator

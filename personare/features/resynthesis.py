@@ -14,19 +14,6 @@ from personare.core.types import Array, Signal
 from personare.features.acoustics import RATE_HZ
 from personare.features.audio import mono, resample
 
-__all__ = [
-    "BINS",
-    "N_FFT",
-    "breathiness",
-    "mel_bands",
-    "nearest",
-    "overlapped",
-    "samples_of",
-    "spoken",
-    "taken_apart",
-    "typical",
-]
-
 N_FFT = 1024
 BINS = N_FFT // 2 + 1
 
@@ -74,10 +61,10 @@ def mel_bands(count: int, low_hz: float, high_hz: float) -> tuple[Array, Array]:
     return bank / bank.sum(axis=0), center * RATE_HZ / N_FFT
 
 
-def overlapped(frames: Array, hop: int) -> Array:
-    """Return the sum of (T, size) frames that begin ``hop`` samples after each other, (N,) float32."""
+def overlapped(frames: Array, hop: int, dtype: type[np.floating[Any]] = np.float32) -> Array:
+    """Return the sum of (T, size) frames that begin ``hop`` samples after each other, (N,); hops fill a frame."""
     laps = frames.shape[1] // hop
-    total = np.zeros((len(frames) + laps - 1, hop), np.float32)
+    total = np.zeros((len(frames) + laps - 1, hop), dtype)
     for k in range(laps):
         total[k : k + len(frames)] += frames[:, k * hop : (k + 1) * hop]
     return total.ravel()
@@ -87,10 +74,8 @@ def typical(frames: Array, count: int, rng: np.random.Generator) -> Array:
     """Return (count, D) frames that stand for (N, D) ones, by mini-batch k-means."""
     from sklearn.cluster import MiniBatchKMeans  # slow to import, and only two methods have use for it
 
-    state = int(rng.integers(2**31))
-    return np.asarray(
-        MiniBatchKMeans(count, n_init=3, batch_size=1024, random_state=state).fit(frames).cluster_centers_
-    )
+    clusters = MiniBatchKMeans(count, n_init=3, batch_size=1024, random_state=int(rng.integers(2**31)))
+    return np.asarray(clusters.fit(frames).cluster_centers_)
 
 
 def nearest(frames: Array, typical: Array) -> Array:

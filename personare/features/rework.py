@@ -24,14 +24,11 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     """Run each channel of a recording through a rule and give it back its rate, length and loudness.
 
     Recordings longer than a minute go minute by minute, with 0.2 s faded into each other, so that what the rule needs
-    in memory does not grow with their length. Nothing above 8 kHz is passed on.
+    in memory does not grow with their length. Nothing above 8 kHz is passed on, nor what is silent (below -80 dBFS);
+    nothing is above 0.99.
 
     ``change`` takes (N,) float32 at 16 kHz, at least half a second (shorter speech is filled up with silence), and
     returns (N,). It is called once for each minute and channel and must treat them alike.
-
-    Returns:
-        Speech with the shape, rate and level of the given one, nowhere above 0.99. Where the given one is silent
-        (below -80 dBFS) it is zero: what nobody can hear is not passed on either.
     """
     if len(speech.values) == 0:
         raise DataError("A recording without samples cannot be changed. Leave it out.")

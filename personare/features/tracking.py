@@ -15,21 +15,15 @@ _FLAT_LEVELS = 2.0
 _MOVED, _RESIZED = 0.7, 1.7
 
 
-def small_gray(image: Array, smallest_px: float) -> Array:
-    """Return a gray copy in which a face of ``smallest_px`` has 4 pixels; its shorter side has about 144 or more."""
+def small_grays(image: Array, smallest_px: float) -> tuple[Array, Array]:
+    """Return two gray copies in which a face of ``smallest_px`` has 4 pixels; a side of the first has 144 or more."""
     height, width = image.shape[:2]
     scale = min(1.0, max(_SHORT_SIDE / min(height, width), _BLOCK / smallest_px))
     small = shrink(image, (max(_BLOCK * 2, round(width * scale)), max(_BLOCK * 2, round(height * scale))))
-    gray: Array = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    return gray
-
-
-def coarse(gray: Array, smallest: float) -> Array:
-    """Return a smaller copy of a small gray picture, in which a face of ``smallest`` of its pixels has 4 pixels."""
-    scale = min(1.0, _BLOCK / smallest)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    scale = min(1.0, _BLOCK / (smallest_px * gray.shape[1] / width))
     size = (max(_BLOCK, round(gray.shape[1] * scale)), max(_BLOCK, round(gray.shape[0] * scale)))
-    small: Array = cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
-    return small
+    return gray, cv2.resize(gray, size, interpolation=cv2.INTER_AREA)
 
 
 def cut(one: Array, other: Array) -> bool:
@@ -47,11 +41,10 @@ def changed(gray: Array, other: Array) -> Array:
     padded = cv2.copyMakeBorder(cv2.add(other, (light, 0, 0, 0)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     height, width = gray.shape
     least = np.full_like(gray, 255)
-    for row in range(3):
-        for column in range(3):
-            moved = cv2.absdiff(gray, padded[row : row + height, column : column + width])
-            moved = np.minimum(moved, _MOST_LEVELS)  # the edge of what moves is thin, however bright
-            least = np.minimum(least, cv2.blur(moved, (_BLOCK, _BLOCK)))
+    for row, column in np.ndindex(3, 3):
+        moved = cv2.absdiff(gray, padded[row : row + height, column : column + width])
+        moved = np.minimum(moved, _MOST_LEVELS)  # the edge of what moves is thin, however bright
+        least = np.minimum(least, cv2.blur(moved, (_BLOCK, _BLOCK)))
     return (least > _CHANGE_LEVELS).astype(np.uint8)
 
 
@@ -69,13 +62,10 @@ def regions(mask: Array, scale: float, margin: float) -> Array:
 
 
 def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:
-    """Find, near a box, the face that another picture shows in another box.
+    """Find, near a box, the face that another picture shows in another box, both in pixels of the full picture.
 
-    Both boxes are in pixels of the full picture, of which the small gray ones are ``scale`` as large.
-
-    Returns:
-        Normalized correlation in [-1, 1] of the best place, and (2,) how far it is from the box, in full pixels. The
-        correlation is 0 where there is nothing to compare, and where the best place is at the rim of the search.
+    The small gray ones are ``scale`` as large. Returns the normalized correlation of the best place, and (2,) how far
+    it is from the box; 0 where there is nothing to compare, and where the best place is at the rim of the search.
     """
     template = _canonical(anchor, anchor_box * scale, 0)
     if template.std() < _FLAT_LEVELS:
@@ -113,8 +103,8 @@ def matches(one: Array, other: Array) -> list[tuple[int, int]]:
     cost = np.where((far < _MOVED) & (ratio < np.log(_RESIZED)), far + ratio, np.inf)
     pairs = []
     while np.isfinite(cost).any():
-        row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
-        pairs.append((int(row), int(column)))
+        row, column = divmod(int(np.argmin(cost)), cost.shape[1])
+        pairs.append((row, column))
         cost[row], cost[:, column] = np.inf, np.inf
     return pairs
 

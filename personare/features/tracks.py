@@ -5,8 +5,8 @@ and film. ``observe`` writes a recording's views into one file, of which its tra
 """
 
 import gzip
-import io
 import json
+from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -27,20 +27,21 @@ from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks
 from personare.features.face import square
-from personare.features.functionals import describe
+from personare.features.functionals import VIEWS, describe
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import read_picture
 
-VOICE_VIEWS = ("mfcc", "logmel", "functionals", "prosody", "waveform")
 FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
 
 _SILENCE_DB = -100.0  # the level under which nothing lies in a log-mel view
 _STATISTICS = ("mean", "std", "p10", "p90")
 _TABLES = (".parquet", ".tsv", ".tsv.gz", ".csv", ".csv.gz")
-_KINDS: Final = {1: "table", 2: "spectrogram", 3: "picture"}
+_Kind = Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+_KINDS: Final[Mapping[int, _Kind]] = {1: "table", 2: "spectrogram", 3: "picture"}
 _MISSING = "_missing"
 _KEPT = ("Units", "SamplingFrequency")  # of a sidecar: nothing that a person could have put there
+_NO_BOXES = np.empty((0, 4))
 
 _PICTURES_HZ = 8.0
 _MOTION_HZ = 12.5
@@ -48,14 +49,11 @@ _LONGEST_S = 60.0  # of a longer recording the first minute is judged, so that m
 _SIZE = 64
 
 
-# What a file holds
-
-
 @dataclass(frozen=True, kw_only=True)
 class Track:
     """What a file holds."""
 
-    kind: str  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
+    kind: _Kind  # table (D,), signal (T, D), spectrogram (F, T), picture (3, H, W) or text
     values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
     columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
@@ -70,10 +68,13 @@ def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -
     52 facial expressions, and is not read without a landmarker.
     """
     name = path.name.lower()
-    if name.endswith(".npy"):
-        return _array(path)
-    if name.endswith(_TABLES):
-        return _rows(path)
+    try:
+        if name.endswith(".npy"):
+            return _array(path)
+        if name.endswith(_TABLES):
+            return _rows(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path.name} cannot be read: {error}. Get it again.") from error
     if name.endswith(PICTURES):
         return Track(kind="picture", values=read_picture(path, size=picture))
     kind = track_of(name)
@@ -82,8 +83,7 @@ def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -
     if kind == "audio":
         return _sound(voice_views(path, ["logmel"])["logmel"])
     if kind == "video" and landmarker is not None:
-        nowhere = np.empty((0, 4))
-        return _film(face_views(path, ["blendshapes"], nowhere, landmarker=landmarker)["blendshapes"], path.name)
+        return _film(face_views(path, ["blendshapes"], _NO_BOXES, landmarker=landmarker)["blendshapes"], path.name)
     raise DataError(f"No array is made of {path.name}. Ask for other tracks.")
 
 
@@ -100,13 +100,9 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _array(path: Path) -> Track:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"The array {path.name} cannot be read: {error}. Import it again.") from error
+    values, about = np.load(path, allow_pickle=False), _sidecar(path)
     if values.ndim not in _KINDS or not np.issubdtype(values.dtype, np.number):
         raise DataError(f"{path.name} must be numbers in 1 to 3 dimensions, not {values.dtype} in {values.ndim}.")
-    about = _sidecar(path)
     rate_hz = float(about.get("SamplingFrequency") or 0)
     kind = "signal" if values.ndim == 2 and rate_hz > 0 else _KINDS[values.ndim]
     if kind == "picture" and len(values) == 1:
@@ -117,14 +113,11 @@ def _array(path: Path) -> Track:
 def _rows(path: Path) -> Track:
     about = _sidecar(path)
     names = about.get("Columns")  # BIDS: a table of physiology has no header, its sidecar names the columns
-    try:
-        if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            sep = "," if ".csv" in path.name else "\t"
-            table = pd.read_csv(path, sep=sep, names=names, header=None if names else 0, na_values=["n/a"])
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"The table {path.name} cannot be read: {error}. Get it again.") from error
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        sep = "," if ".csv" in path.name else "\t"
+        table = pd.read_csv(path, sep=sep, names=names, header=None if names else 0, na_values=["n/a"])
     numbers = table.select_dtypes("number")
     if numbers.empty:
         raise DataError(f"The table {path.name} holds no numbers. Leave it out.")
@@ -149,9 +142,6 @@ def _film(shapes: Array, name: str) -> Track:
     return Track(kind="table", values=np.concatenate(parts).astype(np.float32), columns=columns)
 
 
-# What a judge looks at
-
-
 def has_landmarker() -> bool:
     """Whether the face mesh can be read on this machine."""
     try:
@@ -163,8 +153,7 @@ def has_landmarker() -> bool:
 
 def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
     """Describe the sound of one recording, from the sound alone; shapes as ``functionals.describe`` gives them."""
-    first = next(iter(audio.blocks(path, block_s=_LONGEST_S)))
-    return describe(first, [name for name in names if name in VOICE_VIEWS])
+    return describe(next(audio.blocks(path, block_s=_LONGEST_S)), [name for name in names if name in VIEWS])
 
 
 class _SmallPictures:
@@ -187,7 +176,7 @@ class _SmallPictures:
             self._kept["faces112"].append(square(image, box, size=112))
 
     def views(self) -> dict[str, Array]:
-        """Return ``crops`` and ``frames`` (F, 64, 64, 3) at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
+        """Return ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``faces112`` (4, 112, 112, 3)."""
         faces = self._kept["faces112"]
         few = np.unique(np.linspace(0, max(len(faces) - 1, 0), 4).astype(int))
         self._kept["faces112"] = [faces[i] for i in few if faces]
@@ -199,16 +188,13 @@ def face_views(
 ) -> dict[str, Array]:
     """Describe the picture of one recording, its face cut out where the original's was: an attacker may know that.
 
-    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. The mesh is read off the picture itself; without a
-    landmarker there are no ``blendshapes`` and ``landmarks``.
-
-    Returns:
-        Arrays by view name: ``crops`` and ``frames`` (F, 64, 64, 3) uint8 at about 8 a second, ``blendshapes`` (M, 52)
-        and ``landmarks`` (M, 478, 2) at about 12.5 a second, ``faces112`` (4, 112, 112, 3) uint8.
+    ``boxes`` are (frames, 4) in pixels, NaN where there is no face. To ``crops``, ``frames`` and ``faces112`` come
+    ``blendshapes`` (M, 52) and ``landmarks`` (M, 478, 2) at about 12.5 a second, read off the picture itself, if there
+    is a landmarker.
     """
     small = _SmallPictures(path)
 
-    def watched() -> Iterator[Array]:
+    def passing() -> Iterator[Array]:
         for index, _, image in video.read(path):
             if index >= small.end:
                 return
@@ -216,114 +202,94 @@ def face_views(
             if index % small.motion_step == 0:
                 yield image
 
-    views: dict[str, Array] = {}
-    if landmarker is not None and {"blendshapes", "landmarks"} & set(names):
-        shapes, mesh = landmarker.measure(watched(), rate_hz=min(small.rate_hz, _MOTION_HZ))
-        views = {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
-    else:
-        for _ in watched():
-            pass
-    views |= small.views()
-    return {name: views[name] for name in names if name in views}
+    if landmarker is None or not {"blendshapes", "landmarks"} & set(names):
+        deque(passing(), maxlen=0)
+        return small.views()
+    shapes, mesh = landmarker.measure(passing(), rate_hz=min(small.rate_hz, _MOTION_HZ))
+    return small.views() | {"blendshapes": shapes, "landmarks": normalize_landmarks(mesh)}
 
 
 def _original_views(path: Path, names: Sequence[str], kept: Path) -> dict[str, Array]:
     """Find the faces of an original, keep where they are in ``kept``, and describe its picture in the same pass."""
     small, mesh = _SmallPictures(path), has_landmarker()
 
-    def watched() -> Iterator[LocatedFrame]:
+    def passing() -> Iterator[LocatedFrame]:
         for frame in locate_live(video.read(path), mesh=mesh):
             small.look(frame.index, frame.image, frame.faces[0].box if frame.faces else None)  # largest first
             yield frame
 
-    there = Locations.of(watched())
-    there.save(kept)
-    views = small.views()
-    moving = [name for name in names if name in ("blendshapes", "landmarks")]
-    if mesh and moving and not len(there.frame):  # the landmarker may see whom the detector does not
+    locations = Locations.of(passing())
+    locations.save(kept)
+    if not mesh or not {"blendshapes", "landmarks"} & set(names):
+        return small.views()
+    if not len(locations.frame):  # the landmarker may see whom the detector does not
         with FaceLandmarker() as landmarker:
-            views |= face_views(path, moving, np.empty((0, 4)), landmarker=landmarker)
-    elif mesh and moving:
-        frames = np.arange(0, len(there.certain), small.motion_step)
-        shapes, landmarks = there.mesh(frames[frames < small.end])
-        views |= {"blendshapes": shapes, "landmarks": normalize_landmarks(landmarks)}
-    return {name: views[name] for name in names if name in views}
+            return face_views(path, names, _NO_BOXES, landmarker=landmarker)
+    shapes, landmarks = (
+        locations.largest(name, step=small.motion_step, end=small.end) for name in ("blendshapes", "landmarks")
+    )
+    return small.views() | {"blendshapes": shapes, "landmarks": normalize_landmarks(landmarks)}
 
 
 def observe(
     item: tuple[str, Mapping[str, Path]], *, folder: Path, views: Sequence[str], locations: Path, original: bool
 ) -> dict[str, Any]:
-    """Keep one recording's views as ``folder/<recording>.npz``; runs in a worker.
+    """Keep a recording's (its id, its files by track) views as ``folder/<recording>.npz``; runs in a worker.
 
-    Args:
-        item: Recording id and its files by track.
-        folder: Where the arrays go.
-        views: Names of those to keep.
-        locations: Folder of the originals' face locations, ``<recording>.npz``.
-        original: Whether these are originals, whose faces are searched; a release has them where its original has.
-
-    Returns:
-        ``views``: what was read; ``problems``: what was not, and why.
+    Faces are searched in an original and kept as ``locations/<recording>.npz``; a release has them where its original
+    has. Returns ``views``: what was read; ``problems``: what was not, and why.
     """
     name, files = item
     faces = locations / f"{name}.npz"
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     problems: list[str] = []
     for track in [track for track in ("audio", "video") if track in files]:
         try:
             if track == "audio":
-                found |= voice_views(files[track], views)
+                arrays |= voice_views(files[track], views)
             elif original:
                 locations.mkdir(parents=True, exist_ok=True)
-                found |= _original_views(files[track], [v for v in views if v in FACE_VIEWS], faces)
+                arrays |= _original_views(files[track], views, faces)
             else:
-                boxes = Locations.load(faces).largest() if faces.exists() else np.empty((0, 4))
+                boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
                 with ExitStack() as stack:
                     landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
-                    found |= face_views(files[track], views, boxes, landmarker=landmarker)
+                    arrays |= face_views(files[track], views, boxes, landmarker=landmarker)
         except DataError as error:
             problems.append(f"{track}: {error}")
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(folder / f"{name}.npz", **found)  # type: ignore[arg-type]
-    return {"views": sorted(found), "problems": problems}
+    arrays = {view: arrays[view] for view in views if view in arrays}
+    np.savez_compressed(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+    return {"views": sorted(arrays), "problems": problems}
 
 
 def observed_tracks(folder: Path) -> dict[str, dict[str, Track]]:
     """Return the tracks of sound and film by recording, as ``read_track`` would, of what was observed already."""
-    found: dict[str, dict[str, Track]] = {}
+    tracks: dict[str, dict[str, Track]] = {}
     for path in sorted(folder.glob("*.npz")):
         with np.load(path, allow_pickle=False) as views:
             if "logmel" in views.files:
-                found.setdefault(path.stem, {})["audio"] = _sound(views["logmel"])
+                tracks.setdefault(path.stem, {})["audio"] = _sound(views["logmel"])
             if "blendshapes" in views.files:
                 with suppress(DataError):  # no face is seen
-                    found.setdefault(path.stem, {})["video"] = _film(views["blendshapes"], path.stem)
-    return found
+                    tracks.setdefault(path.stem, {})["video"] = _film(views["blendshapes"], path.stem)
+    return tracks
 
 
-class _View(Mapping[str, Array]):
-    """One view of all recordings, read from disk when first asked for."""
+class _View(UserDict[str, Array]):
+    """One view of all recordings, read from disk when first looked at."""
 
     def __init__(self, folder: Path, names: Sequence[str], view: str) -> None:
         self._folder, self._names, self._view = folder, names, view
 
     @cached_property
-    def _arrays(self) -> dict[str, Array]:
-        found = {}
+    def data(self) -> dict[str, Array]:  # type: ignore[override]
+        arrays = {}
         for name in self._names:
-            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as arrays:
-                if self._view in arrays.files:
-                    found[name] = arrays[self._view]
-        return found
-
-    def __getitem__(self, name: str) -> Array:
-        return self._arrays[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)
+            with np.load(self._folder / f"{name}.npz", allow_pickle=False) as views:
+                if self._view in views.files:
+                    arrays[name] = views[self._view]
+        return arrays
 
 
 def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
@@ -331,14 +297,11 @@ def gather(folder: Path, rows: pd.DataFrame, views: Sequence[str]) -> Batch:
     return Batch.of(rows, {view: _View(folder, list(rows.index), view) for view in views})
 
 
-# Arrays as files
-
-
 @dataclass(frozen=True, kw_only=True)
 class TrackForm:
     """What the files of a track have in common: their format, nothing of their content."""
 
-    kind: Literal["table", "signal", "spectrogram", "picture", "text", "sound", "film"]
+    kind: _Kind
     suffix: str  # with its dot
     about: Mapping[str, Any] = field(default_factory=dict)  # rate and units
     whole: bool = False  # values are whole numbers 0 to 255
@@ -348,14 +311,13 @@ class TrackForm:
 
 def form_of(path: Path) -> TrackForm:
     """Return the form of a track, from one of its files."""
-    kind = track_of(path.name)
     media = {
         "audio": TrackForm(kind="sound", suffix=".wav"),
         "video": TrackForm(kind="film", suffix=".mp4"),
         "text": TrackForm(kind="text", suffix=".txt"),
     }
-    if kind in media:
-        return media[kind]
+    if (recorded := track_of(path.name)) in media:
+        return media[recorded]
     track = read_track(path, picture=8, landmarker=None)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
@@ -367,8 +329,8 @@ def form_of(path: Path) -> TrackForm:
         if step > 1 and np.array_equal(rows, np.arange(0, len(values), step)):
             every[column] = step
     return TrackForm(
-        kind=track.kind,  # type: ignore[arg-type]
-        suffix=".tsv.gz" if kind == "physio" else ".npy",
+        kind=track.kind,
+        suffix=".tsv.gz" if recorded == "physio" else ".npy",
         about={key: value for key, value in _sidecar(path).items() if key in _KEPT},
         whole=values.dtype == np.uint8,
         every=every,
@@ -397,16 +359,12 @@ def write_track(
     else:
         rows, names = _with_gaps(np.asarray(values, np.float32), columns, form)
         about |= {"Columns": list(names)} if names else {}
-        if form.suffix == ".tsv.gz":
-            text = io.StringIO()
-            pd.DataFrame(rows).to_csv(text, sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
-            content = gzip.compress(text.getvalue().encode(), mtime=0)
-        else:
-            buffer = io.BytesIO()
-            np.save(buffer, _levels(rows) if form.whole else rows)
-            content = buffer.getvalue()
-        with replacing(path) as part:
-            part.write_bytes(content)
+        with replacing(path) as part, part.open("wb") as file:
+            if form.suffix == ".tsv.gz":
+                text = pd.DataFrame(rows).to_csv(sep="\t", header=False, index=False, na_rep="n/a", float_format="%.6g")
+                file.write(gzip.compress(text.encode(), mtime=0))
+            else:
+                np.save(file, _levels(rows) if form.whole else rows)
     write_json(path.with_name(path.name.partition(".")[0] + ".json"), about)
 
 
@@ -416,13 +374,11 @@ def _with_gaps(values: Array, columns: tuple[str, ...], form: TrackForm) -> tupl
         for column, step in form.every.items():
             out[np.arange(len(out)) % step != 0, column] = np.nan
         return out, columns
-    if form.kind == "table":
-        if not columns:
-            return values, ()
+    if form.kind == "table" and columns:
         row = dict(zip(columns, values.tolist(), strict=True))
         names = tuple(name for name in columns if not name.endswith(_MISSING))
-        gaps = [row.get(f"{name}{_MISSING}", 0.0) > 0.5 for name in names]
-        return np.where(gaps, np.nan, values[[columns.index(name) for name in names]]).astype(np.float32), names
+        kept = [np.nan if row.get(f"{name}{_MISSING}", 0.0) > 0.5 else row[name] for name in names]
+        return np.array(kept, np.float32), names
     return values[0] if form.kind == "spectrogram" else values, ()  # (F, T)
 
 

@@ -5,12 +5,12 @@ list or in a track that is switched off is not there; two fields become one pict
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -77,21 +77,21 @@ def probe(path: Path) -> VideoInfo:
         )
 
 
-def read(path: Path, *, threads: int = 0) -> Iterator[tuple[int, float, Array]]:
-    """Decode a video (or a still picture) one picture at a time, as a player shows it; 0 threads are all cores.
+def read(path: Path) -> Iterator[tuple[int, float, Array]]:
+    """Decode a video (or a still picture) one picture at a time, as a player shows it.
 
     **Guarantee**: What a player hides is not in the pictures: transparent and cropped pixels, other tracks, frames that
     an edit list cuts off. Transparency lies over black; of two fields none shows a second picture; HDR and wide
     gamuts are brought to sRGB.
 
     Yields:
-        Index from 0, time in seconds from the start of the file (never falling), uint8 RGB (height, width, 3). Every
-        picture has the size of the first. Where the file is broken, the frames before the fault have been yielded.
+        Index from 0, time in seconds from the start of the file (never falling), uint8 RGB (height, width, 3), all of
+        one size. Where the file is broken, the frames before the fault have been yielded.
     """
     if _is_picture(path):
         yield 0, 0.0, decoded(path)
         return
-    with _opened(path, threads) as (container, stream):
+    with _opened(path) as (container, stream):
         rate = _rate_hz(stream)
         start_s, last_s, index = begin_s(container), 0.0, 0
         convert, size, crop = VideoReformatter(), (0, 0), Crop()
@@ -115,15 +115,15 @@ def remarks(path: Path) -> list[str]:
         frame, crop = _first(path, container, stream)
         others = {kind: len(getattr(container.streams, kind)) for kind in ("video", "subtitles", "data", "attachments")}
         others["video"] -= 1
-        found = {
+        remarkable = {
             "can be transparent; it is shown over black": _is_transparent(frame),
             f"is cropped by {crop.left + crop.right}x{crop.top + crop.bottom} pixels, as its container says": any(crop),
             "is made of two fields (interlaced), which become one": frame.interlaced_frame,
             "is of high dynamic range or a wide gamut; its colors are brought to sRGB": _is_wide(frame),
         }
         left_out = [f"{count} {kind}" for kind, count in others.items() if count]
-        said = [f"The picture {what}." for what, is_so in found.items() if is_so]
-        return [*said, f"Further tracks are left out: {', '.join(left_out)}."] if left_out else said
+        sentences = [f"The picture {what}." for what, is_so in remarkable.items() if is_so]
+        return [*sentences, f"Further tracks are left out: {', '.join(left_out)}."] if left_out else sentences
 
 
 def check(path: Path) -> None:
@@ -152,7 +152,7 @@ def _is_picture(path: Path) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
+def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """Open a container and its main moving picture; every fault of FFmpeg becomes a DataError."""
     if not path.is_file():
         raise DataError(f"{path.name} does not exist. Check the name.")
@@ -168,7 +168,7 @@ def _opened(path: Path, threads: int = 0) -> Iterator[tuple[Any, Any]]:
                 raise DataError(f"{path.name} has sound but no picture that a player shows. Treat it as audio.")
             stream: Any = streams[0]
             stream.thread_type = "AUTO"
-            stream.codec_context.thread_count = threads
+            stream.codec_context.thread_count = 0  # all cores
             yield container, stream
     except (av.FFmpegError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -201,50 +201,40 @@ def _frames(container: Any, stream: Any) -> Iterator[Any]:
 
 def _progressive(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
     """Pass frames on until one is made of two fields; from there on each is brought to one moment."""
-    graph: Any = None
-    first: Any = None
-    for frame in frames:
-        if graph is None and not frame.interlaced_frame:
-            yield frame
-            continue
-        if graph is None:
-            graph, first = av.filter.Graph(), frame
-            time_base = frame.time_base or stream.time_base
-            source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=time_base)
-            graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
-            graph.configure()
+    for first in frames:
+        if first.interlaced_frame:
+            break
+        yield first
+    else:
+        return
+    graph: Any = av.filter.Graph()
+    time_base = first.time_base or stream.time_base
+    source = graph.add_buffer(width=first.width, height=first.height, format=first.format, time_base=time_base)
+    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    graph.configure()
+    for frame in chain([first], frames, [None]):
         graph.vpush(frame)
-        yield from _pulled(graph, first)
-    if graph is not None:
-        graph.vpush(None)
-        yield from _pulled(graph, first)
-
-
-def _pulled(graph: Any, like: Any) -> Iterator[Any]:
-    while True:
-        try:
-            frame = graph.vpull()
-        except (BlockingIOError, EOFError):
-            return
-        for name in ("colorspace", "color_range", "color_trc", "color_primaries"):
-            setattr(frame, name, getattr(like, name))
-        yield frame
+        with suppress(BlockingIOError, EOFError):  # it waits for the next field, or has given out all
+            while True:
+                whole = graph.vpull()
+                for name in ("colorspace", "color_range", "color_trc", "color_primaries"):
+                    setattr(whole, name, getattr(first, name))
+                yield whole
 
 
 def _rgb(convert: VideoReformatter, frame: Any, size: tuple[int, int]) -> Array:
     """Return a frame in the colors of a screen (sRGB), as it is stored: not yet cropped, nor turned."""
-    how: dict[str, Any] = {"width": size[0], "height": size[1]}
+    settings: dict[str, Any] = {"width": size[0], "height": size[1]}
     if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
         is_hd = frame.height >= _HD[0] or frame.width >= _HD[1]
-        how["src_colorspace"] = _BT2020 if _is_wide(frame) else Colorspace.ITU709 if is_hd else Colorspace.ITU601
-    if _is_wide(frame):
-        coded = convert.reformat(frame, format="rgb48le", **how).to_ndarray()
-        image = to_srgb(coded, frame.color_trc, frame.color_primaries)
-    else:
-        image = convert.reformat(frame, format="rgb24", **how).to_ndarray()
-    if _is_transparent(frame):
-        return over_black(image, convert.reformat(frame, format="rgba", **how).to_ndarray()[..., 3])
-    return image
+        settings["src_colorspace"] = _BT2020 if _is_wide(frame) else Colorspace.ITU709 if is_hd else Colorspace.ITU601
+
+    def pixels(form: str) -> Array:
+        return np.asarray(convert.reformat(frame, format=form, **settings).to_ndarray())
+
+    is_wide = _is_wide(frame)
+    image = to_srgb(pixels("rgb48le"), frame.color_trc, frame.color_primaries) if is_wide else pixels("rgb24")
+    return over_black(image, pixels("rgba")[..., 3]) if _is_transparent(frame) else image
 
 
 def _is_wide(frame: Any) -> bool:
@@ -276,21 +266,10 @@ def _turn(frame: Any) -> tuple[bool, int, int]:
 
 
 class VideoWriter:
-    """Write pictures, and optionally sound, as H.264 and AAC. Nothing of the source's metadata is carried over.
+    """Write pictures, and optionally sound, as H.264 and AAC; nothing of the source's metadata is carried over.
 
-    The file appears under its name only when it is complete: it is written beside it under a temporary name, which is
-    removed when the ``with`` block ends in an error. A width or height that is odd is made even by repeating the last
-    column or row, because H.264 in its playable form has no odd sizes; positions in the picture stay the same.
-
-    The path ends in ``.mp4``, ``.m4v``, ``.mov`` or ``.mkv``; its folder is made.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with VideoWriter(Path(folder) / "gray.mp4", width=64, height=48, rate_hz=25) as writer:
-        ...         writer.write(np.full((48, 64, 3), 128, np.uint8))
-        ...     (Path(folder) / "gray.mp4").stat().st_size > 0
-        True
+    The file appears only when it is complete, not when the ``with`` block ends in an error; its folder is made. An odd
+    width or height is made even by repeating the last column or row, for H.264 in its playable form has no odd sizes.
     """
 
     def __init__(
@@ -313,7 +292,7 @@ class VideoWriter:
         self._path, self._shape = path, (height, width, 3)
         self._temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
         self._step, self._frames, self._last = _TICKS / rate_hz, 0, -1
-        self._sound: _Sound | None = None
+        self._sound: Callable[[float], None] | None = None
         with self._faults():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(f"file:{self._temporary}", "w", format=_CONTAINERS[path.suffix.lower()])
@@ -321,31 +300,25 @@ class VideoWriter:
             self._container.metadata["comment"] = note
         # else x264's fastest code gives other pictures of the same frames from one call to the next
         options = {"preset": preset, "crf": str(crf), "x264-params": "cpu-independent=1"}
-        stream = self._container.add_stream(
-            "libx264", rate=Fraction(rate_hz).limit_denominator(100_000), options=options
-        )
-        stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        stream.codec_context.time_base = Fraction(1, _TICKS)
-        stream.codec_context.thread_count = threads
-        stream.codec_context.color_range = ColorRange.MPEG
-        stream.codec_context.colorspace = _BT601
-        stream.codec_context.color_primaries = stream.codec_context.color_trc = _BT709
+        rate = Fraction(rate_hz).limit_denominator(100_000)
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        codec = self._stream.codec_context
+        codec.width, codec.height, codec.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
+        codec.time_base, codec.thread_count = Fraction(1, _TICKS), threads
+        codec.color_range, codec.colorspace = ColorRange.MPEG, _BT601
+        codec.color_primaries = codec.color_trc = _BT709
         if pixel_aspect != 1:
-            stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
-        self._stream = stream
+            codec.sample_aspect_ratio = Fraction(pixel_aspect).limit_denominator(255)
 
     def write_sound(self, signal: Signal) -> None:
         """Give the video its sound. Call it before the first ``write``: a container's tracks are fixed by then."""
         if self._frames or self._sound is not None:
             raise OptionError("Sound must be given once, before the first picture. Call write_sound first.")
         if len(signal.values):
-            self._sound = _Sound(self._container, signal)
+            self._sound = _sound_track(self._container, signal)
 
     def write(self, image: Array, *, time_s: float | None = None) -> None:
-        """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last.
-
-        Uneven times are kept.
-        """
+        """Append one picture, uint8 RGB (height, width, 3); without a time, one frame duration after the last."""
         if image.shape != self._shape or image.dtype != np.uint8:
             raise DataError(f"A picture must be uint8 {self._shape}, not {image.dtype} {image.shape}.")
         odd_rows, odd_columns = self._shape[0] % 2, self._shape[1] % 2
@@ -358,20 +331,20 @@ class VideoWriter:
         frame.pts, frame.time_base, frame.duration = self._last, Fraction(1, _TICKS), round(self._step)
         with self._faults():
             if self._sound is not None:
-                self._sound.write(until_s=self._last / _TICKS + _AHEAD_S)
+                self._sound(self._last / _TICKS + _AHEAD_S)
             self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
         """Begin; the file is open already."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the file and give it its name, or remove it."""
         try:
             with self._faults():
                 if kind is None and self._frames:
                     if self._sound is not None:
-                        self._sound.write(until_s=float("inf"))
+                        self._sound(float("inf"))
                     self._container.mux(self._stream.encode())
                 self._container.close()
                 if kind is None and not self._frames:
@@ -389,35 +362,33 @@ class VideoWriter:
             yield
         except (OSError, av.FFmpegError, StopIteration) as error:
             reason = getattr(error, "strerror", None) or str(error) or "it came out incomplete"
-            fix = "Free some space, or choose a folder that can be written to."
-            raise DataError(f"{self._path} cannot be written ({reason}). {fix}") from error
+            raise DataError(
+                f"{self._path} cannot be written ({reason}). Free some space, or choose a folder that you may write."
+            ) from error
 
 
-class _Sound:
-    """The sound track of a file being written, encoded piece by piece as the picture goes on."""
+def _sound_track(container: Any, signal: Signal) -> Callable[[float], None]:
+    """Add a sound track; what is returned encodes it up to a time in seconds, and flushes it once that is its end."""
+    values = signal.values if signal.values.shape[1] <= 2 else downmix(signal.values)
+    layout, rate_hz = ("mono", "stereo")[values.shape[1] - 1], round(signal.rate_hz)
+    written_hz = next((rate for rate in _AAC_RATES_HZ if rate >= rate_hz), _AAC_RATES_HZ[-1])
+    stream = container.add_stream("aac", rate=written_hz, layout=layout)
+    stream.bit_rate = 96_000 * values.shape[1]
+    convert = av.AudioResampler(format="fltp", layout=layout, rate=written_hz, frame_size=_AAC_BLOCK)
+    done = 0
 
-    def __init__(self, container: Any, signal: Signal) -> None:
-        channels = signal.values.shape[1]
-        self._layout = "stereo" if channels == 2 else "mono"
-        self._values = signal.values if channels <= 2 else downmix(signal.values)
-        self._rate, self._start_s, self._done = round(signal.rate_hz), signal.start_s, 0
-        rate = next((r for r in _AAC_RATES_HZ if r >= self._rate), _AAC_RATES_HZ[-1])
-        self._container = container
-        self._stream = container.add_stream("aac", rate=rate, layout=self._layout)
-        self._stream.bit_rate = 96_000 * self._values.shape[1]
-        self._convert = av.AudioResampler(format="fltp", layout=self._layout, rate=rate, frame_size=_AAC_BLOCK)
-
-    def write(self, until_s: float) -> None:
-        """Encode up to a time; once it is past the end, flush the encoder."""
-        total = len(self._values)
-        while self._done < total and self._start_s + self._done / self._rate < until_s:
-            block = np.ascontiguousarray(self._values[self._done : self._done + self._rate].T, dtype=np.float32)
-            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=self._layout)
-            frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
-            frame.pts = round(self._start_s * self._rate) + self._done
-            self._done += block.shape[1]
-            ready: list[Any] = list(self._convert.resample(frame))
-            if self._done >= total:
-                ready += [*self._convert.resample(None), None]
+    def encode(until_s: float) -> None:
+        nonlocal done
+        while done < len(values) and signal.start_s + done / rate_hz < until_s:
+            block = np.ascontiguousarray(values[done : done + rate_hz].T, dtype=np.float32)
+            frame = av.AudioFrame.from_ndarray(np.clip(block, -1, 1), format="fltp", layout=layout)
+            frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
+            frame.pts = round(signal.start_s * rate_hz) + done
+            done += block.shape[1]
+            ready: list[Any] = list(convert.resample(frame))
+            if done >= len(values):
+                ready += [*convert.resample(None), None]
             for part in ready:
-                self._container.mux(self._stream.encode(part))
+                container.mux(stream.encode(part))
+
+    return encode

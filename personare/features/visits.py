@@ -7,18 +7,14 @@ import numpy as np
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 
-_FIRST = "first"
-
+_FIRST = "gap=first"
 VISITS = "visits"
 """The modality: (N, T, D) float32 of 0 and 1, rows of zeros after a person's last visit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitColumns:
-    """What the columns of histories are, as ``data.visits.Vocabulary`` writes them.
-
-    Attributes:
-        names: All D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``.
+    """What the columns of histories are, as ``data.visits.history_columns`` says them.
 
     Example:
         >>> columns = VisitColumns(names=("visit", "type=home", "type=urgent", "code=drug.opioids",
@@ -27,7 +23,7 @@ class VisitColumns:
         (7, slice(1, 3, None), ('drug.opioids',))
     """
 
-    names: tuple[str, ...]
+    names: tuple[str, ...]  # D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``
 
     def __post_init__(self) -> None:
         """Check the names."""
@@ -38,8 +34,8 @@ class VisitColumns:
                 "A history has the columns visit, type=..., code=..., length=... and gap=..., in this order, but there "
                 f"are {', '.join(self.names[:5]) or 'none'} ... Import the visits with a reader of personare."
             )
-        if f"gap={_FIRST}" not in self.names:
-            raise DataError(f"A history needs the column gap={_FIRST} for its first visit. Import the visits again.")
+        if _FIRST not in self.names:
+            raise DataError(f"A history needs the column {_FIRST} for its first visit. Import the visits again.")
 
     @property
     def width(self) -> int:
@@ -54,7 +50,7 @@ class VisitColumns:
     @property
     def first(self) -> int:
         """The column that is 1 at the first visit only."""
-        return self.names.index(f"gap={_FIRST}")
+        return self.names.index(_FIRST)
 
     def part(self, kind: str) -> slice:
         """Return where ``type``, ``code``, ``length`` or ``gap`` stands."""
@@ -74,13 +70,13 @@ def histories(batch: Batch) -> tuple[Array, VisitColumns]:
     rows = np.asarray(batch.arrays[VISITS], np.float32)
     if rows.ndim != 3 or rows.shape[2] != columns.width:
         raise DataError(f"Histories must be (people, visits, {columns.width} columns), not {rows.shape}.")
-    there = rows[..., 0] == 1
-    lengths = there.sum(axis=1)
+    visits = rows[..., 0] == 1
+    lengths = visits.sum(axis=1)
     if not len(rows) or not batch.present[VISITS].all() or not lengths.all():
         raise DataError("Everybody needs at least one visit. Leave out those who have none.")
-    whole = np.isin(rows, (0, 1)).all() and not rows[~there].any()
-    once = all((rows[..., columns.part(kind)].sum(axis=2) == there).all() for kind in ("type", "length", "gap"))
-    if not whole or not once or not (there == (np.arange(rows.shape[1]) < lengths[:, None])).all():
+    whole = np.isin(rows, (0, 1)).all() and not rows[~visits].any()
+    once = all((rows[..., columns.part(kind)].sum(axis=2) == visits).all() for kind in ("type", "length", "gap"))
+    if not whole or not once or not (visits == (np.arange(rows.shape[1]) < lengths[:, None])).all():
         raise DataError(
             "A visit is a row of 0 and 1 with one type, one length and one gap; rows of zeros come last. Do not scale "
             "histories, and import them with a reader of personare."
@@ -92,10 +88,6 @@ def history_rows(rows: Array) -> Array:
     """Describe histories (N, T, D) of any length by one row of numbers each, (N, D) float32, every column once.
 
     The logarithm of the number of visits, then the share of them with each column.
-
-    Example:
-        >>> history_rows(np.array([[[1, 1, 0], [1, 0, 0], [0, 0, 0]]])).round(2)
-        array([[1.1, 0.5, 0. ]], dtype=float32)
     """
     count = rows[..., 0].sum(axis=1)
     shares = rows.sum(axis=1) / np.maximum(count, 1)[:, None]
@@ -103,12 +95,22 @@ def history_rows(rows: Array) -> Array:
     return np.asarray(shares, dtype=np.float32)
 
 
-def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
-    """Return one person's history (T, D) as what can be read: one entry for each visit, in the order of time.
+def is_history(batch: Batch, modality: str) -> bool:
+    """Whether a modality is one of histories, by its columns."""
+    return tuple(batch.columns.get(modality, ()))[:1] == ("visit",)
 
-    Returns:
-        ``after`` (time since the start of the visit before, ``first`` for the first), ``type``, ``lasted``, and
-        ``codes``: names of what was found, done and given, by kind, such as ``{"diagnosis": ["hypertension"]}``.
+
+def moved_history(rows: Array, names: tuple[str, ...], strength: float, *, rng: np.random.Generator) -> Array:
+    """Return histories (N, T, D) in which each code has the same drawn value at a part (``strength``) of the visits."""
+    moved, codes = rows.copy(), VisitColumns(names=names).part("code")
+    corner = rng.integers(2, size=codes.stop - codes.start)
+    taken = (rows[..., :1] == 1) & (rng.random(rows[..., codes].shape) < strength)
+    moved[..., codes] = np.where(taken, corner, rows[..., codes])
+    return moved
+
+
+def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
+    """Return one person's history (T, D) in words: ``after`` is the time since the start of the visit before.
 
     Example:
         >>> columns = VisitColumns(names=("visit", "type=urgent", "code=drug.opioids", "code=drug.beta_blockers",
@@ -116,7 +118,7 @@ def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
         >>> told_visits(np.array([[1, 1, 0, 1, 1, 1, 0], [0] * 7]), columns)
         [{'after': 'first', 'type': 'urgent', 'lasted': 'under 1 day', 'codes': {'drug': ['beta blockers']}}]
     """
-    told: list[dict[str, object]] = []
+    visits: list[dict[str, object]] = []
     for row in rows[rows[:, 0] == 1]:
         words: dict[str, list[str]] = {}
         for name in (columns.names[i] for i in np.flatnonzero(row)):
@@ -127,5 +129,5 @@ def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
             kind, _, word = code.rpartition(".")
             codes.setdefault(kind or "code", []).append(word.replace("_", " "))
         after, kind_of_visit, lasted = (words[kind][0].replace("_", " ") for kind in ("gap", "type", "length"))
-        told.append({"after": after, "type": kind_of_visit, "lasted": lasted, "codes": codes})
-    return told
+        visits.append({"after": after, "type": kind_of_visit, "lasted": lasted, "codes": codes})
+    return visits

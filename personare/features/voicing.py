@@ -8,20 +8,19 @@ import numpy as np
 from scipy.fft import irfft, rfft
 from scipy.signal import get_window
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Array, Signal
 from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank, triangles
+from personare.features.resynthesis import overlapped
 
 _UNMIXING = 40  # updates of the power spectrum; more changes nothing that can be heard
-_MOMENTUM = 0.99
+_ROUNDS, _MOMENTUM = 32, 0.99  # of the search for phases
 _QUIET = 0.02  # under this share of the range there is nothing but what filled up the array
 _LOUDNESS = 0.06  # RMS of speech whose level is not known, about -24 dBFS
 _TINY = 1e-12
 
 
 class _Mel(NamedTuple):
-    """How a spectrogram was made."""
-
     window: int  # samples of a Hann frame
     hop: int  # samples between frames
     bank: Callable[[int], Array]  # makes the filters, (513, bands)
@@ -29,7 +28,7 @@ class _Mel(NamedTuple):
     gain: float | None  # power at 1 of a frame's squared spectrum; None where the level was scaled away clip by clip
 
 
-def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Signal:
+def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
     """Make the sound that has a log-mel spectrogram; the phases, which it does not hold, are made up.
 
     Two kinds are known by their number of bands: 64, the program's own (``features/acoustics.logmel`` from -100 to 0
@@ -41,8 +40,6 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
     """
-    if iterations < 1:
-        raise OptionError(f"iterations must be at least 1, not {iterations}. Give e.g. 32.")
     kind = _kind(mel)
     spoken = np.asarray(mel, np.float64)[:, : spoken_frames(mel)]
     if spoken.shape[1] < 2:
@@ -56,7 +53,7 @@ def voiced(mel: Array, *, rng: np.random.Generator, iterations: int = 32) -> Sig
     size = np.sqrt(power / (kind.gain or 1.0)).T  # (T, 513)
     guess = np.exp(2j * np.pi * rng.random(size.shape))
     before = np.zeros_like(guess)
-    for _ in range(iterations):
+    for _ in range(_ROUNDS):
         heard = _spectra(_overlapped(size * guess, kind), kind)
         guess = heard - _MOMENTUM / (1 + _MOMENTUM) * before
         guess /= np.abs(guess) + _TINY
@@ -85,8 +82,8 @@ def mel_of(samples: Array, bands: int) -> Array:
 
 def _kind(mel: Array) -> _Mel:
     if mel.ndim != 2 or len(mel) not in _KINDS:
-        known = " or ".join(map(str, _KINDS))
-        raise DataError(f"A spectrogram to be heard must have {known} bands by frames, not the shape {mel.shape}.")
+        kinds = " or ".join(map(str, _KINDS))
+        raise DataError(f"A spectrogram to be heard must have {kinds} bands by frames, not the shape {mel.shape}.")
     if not np.isfinite(mel).all():
         raise DataError("A spectrogram to be heard must hold numbers only. Replace what is missing or infinite.")
     return _KINDS[len(mel)]
@@ -101,20 +98,13 @@ def _overlapped(spectra: Array, kind: _Mel) -> Array:
     """Return the samples whose frames come closest to these spectra, ((T - 1) * hop,)."""
     window = get_window("hann", kind.window)
     frames = irfft(spectra, N_FFT)[:, : kind.window] * window  # (T, window)
-    parts = -(-kind.window // kind.hop)
-
-    def added(frames: Array) -> Array:
-        """Add up frames, each ``hop`` samples after the one before."""
-        cut = np.pad(frames, ((0, 0), (0, parts * kind.hop - kind.window))).reshape(len(frames), parts, kind.hop)
-        total = np.zeros((len(frames) + parts - 1, kind.hop))
-        for part in range(parts):
-            total[part : part + len(frames)] += cut[:, part]
-        return total.reshape(-1)
-
-    start = kind.window // 2
-    kept = slice(start, start + (len(spectra) - 1) * kind.hop)
-    weight = added(np.broadcast_to(window**2, frames.shape))[kept]
-    return np.asarray(added(frames)[kept] / np.maximum(weight, 1e-3))
+    whole = ((0, 0), (0, -kind.window % kind.hop))
+    total, weight = (
+        overlapped(np.pad(part, whole), kind.hop, np.float64)
+        for part in (frames, np.broadcast_to(window**2, frames.shape))
+    )
+    kept = slice(kind.window // 2, kind.window // 2 + (len(spectra) - 1) * kind.hop)
+    return np.asarray(total[kept] / np.maximum(weight[kept], 1e-3))
 
 
 @cache

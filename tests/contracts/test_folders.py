@@ -38,7 +38,8 @@ def test_every_reader_says_which_consent_its_tracks_need(name):
 
 @pytest.mark.parametrize("folder", ["attacks", "utility"])
 def test_every_judge_says_what_it_looks_at(folder):
-    from personare.features.tracks import FACE_VIEWS, VOICE_VIEWS
+    from personare.features.functionals import VIEWS
+    from personare.features.tracks import FACE_VIEWS
 
     package = f"personare.evaluate.{folder}"
     for name in registry.find(package):
@@ -48,6 +49,6 @@ def test_every_judge_says_what_it_looks_at(folder):
         # attacks on models look at what a model answers, those on synthetic people at rows of numbers: at no view
         if "recordings" in kinds:
             assert set(judge.modality.split("+")) <= {"audio", "video", "any"}
-            assert set(getattr(judge, "views", ())) <= {*VOICE_VIEWS, *FACE_VIEWS}
+            assert set(getattr(judge, "views", ())) <= {*VIEWS, *FACE_VIEWS}
         if folder == "attacks":
             assert judge.question in RISKS

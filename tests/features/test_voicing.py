@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.features import audio
 from personare.features.acoustics import logmel, track_pitch
@@ -60,11 +60,6 @@ def test_the_same_seed_gives_the_same_sound_and_silence_at_the_end_is_cut():
 def test_what_cannot_be_heard_is_refused(mel, said):
     with pytest.raises(DataError, match=said):
         voiced(mel, rng=np.random.default_rng(0))
-
-
-def test_no_iteration_is_refused():
-    with pytest.raises(OptionError, match="at least 1"):
-        voiced(np.ones((64, 9)), rng=np.random.default_rng(0), iterations=0)
 
 
 def test_a_note_travels_in_the_file_itself(tmp_path):

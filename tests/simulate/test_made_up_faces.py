@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from personare.features.centerface import CenterFace
+from personare.features.centerface import find_faces
 from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.simulate.expression import ACTION_UNITS, move
 from personare.simulate.face import Painter, draw_scene
@@ -97,11 +97,10 @@ def test_the_same_painter_paints_the_same_picture_and_other_people_another():
 
 
 def test_face_detector_finds_one_face_in_at_least_95_percent_of_frames():
-    detect = CenterFace()
     found = []
     for number in range(1, 13):
         frames = list(perform(person(0, number), EMOTIONS[number % 6], "S1", seed=0).pictures(192))
-        found += [len(detect(frame, threshold=0.5)) == 1 for frame in frames[::5]]
+        found += [len(find_faces(frame, threshold=0.5)) == 1 for frame in frames[::5]]
     assert len(found) > 100
     assert np.mean(found) >= 0.95
 

@@ -12,7 +12,7 @@ from personare.core.errors import OptionError
 from personare.core.types import Batch
 from personare.evaluate.judging import judge
 from personare.features.acoustics import mfcc
-from personare.features.functionals import FUNCTIONAL_NAMES, functionals
+from personare.features.functionals import functionals
 from personare.simulate.people import person
 from personare.simulate.sentences import PHONES, SENTENCES, speak
 from personare.simulate.take import perform
@@ -94,9 +94,9 @@ def takes():
 
 @pytest.fixture(scope="module")
 def described(takes):
-    rows = [functionals(sound.values[:, 0])[0] for sound in takes.values()]
+    rows = [functionals(sound.values[:, 0]) for sound in takes.values()]
     index = pd.MultiIndex.from_tuples(takes, names=["subject", "emotion", "sentence"])
-    return pd.DataFrame(rows, columns=FUNCTIONAL_NAMES, index=index)
+    return pd.DataFrame(rows, index=index)
 
 
 @pytest.mark.parametrize(
