@@ -143,8 +143,10 @@ def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
     return replace(spends[0], unit=unit, epsilon=compose(spends, delta), delta=delta)
 
 
-def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") -> None:
-    """Refuse an epsilon, a delta or an accountant that can be no claim."""
+def check_claim(*, delta: float, epsilon: float | None = 1.0, accountant: str = "pld") -> None:
+    """Refuse an epsilon, a delta or an accountant that can be no claim; an epsilon of None claims nothing."""
+    if epsilon is None:
+        return
     if not 0 < epsilon <= _LARGEST:
         raise OptionError(
             f"epsilon must be above 0 and at most {_LARGEST}, it is {epsilon}: from 10 on it promises next to nothing. "

@@ -164,8 +164,7 @@ class PrivateNetworkLearner(NetworkLearner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def train_privately(
         self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
