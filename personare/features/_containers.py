@@ -31,10 +31,7 @@ class Crop(NamedTuple):
 
 
 def played(container: Any, kind: str) -> list[Any]:
-    """Return the tracks of a kind (``video``, ``audio``) that a player offers, first the one that it plays.
-
-    Cover pictures are none, nor are tracks of MP4 and MOV that are all switched off while one of the other kind plays.
-    """
+    """Return the tracks of a kind that a player offers, the played one first; no covers, none that are switched off."""
     there = getattr(container.streams, kind)
     streams = [s for s in there if s.codec_context is not None and not s.disposition & _COVER]
     enabled = [s for s in streams if s.disposition & _DEFAULT]

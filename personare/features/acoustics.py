@@ -180,10 +180,7 @@ def linear_prediction(frames: Array, order: int, *, floor: float = 1e-6) -> Arra
 
 
 def formants(samples: Array, voiced: Array) -> tuple[Array, Array]:
-    """Return the lowest three resonances of the vocal tract in the frames (T,) that are voiced.
-
-    Frequency and bandwidth in Hz, each (T', 3) over the voiced frames; NaN where there are fewer.
-    """
+    """Return frequency and bandwidth in Hz, each (T', 3), of the lowest resonances in the voiced frames; NaN: fewer."""
     low = resample_poly(samples, 5, 8).astype(np.float32)
     low = np.append(low[:1], low[1:] - 0.97 * low[:-1])
     size = 250

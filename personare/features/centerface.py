@@ -49,10 +49,7 @@ def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT
 
 
 def closely(image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int) -> Array:
-    """Return the faces in a rectangle of a picture, at a size at which a face of ``smallest_px`` is seen.
-
-    A face that ``region`` (left, top, right, bottom in pixels) cuts off does not count.
-    """
+    """Return the faces that lie wholly in a rectangle (4,) of a picture, from ``smallest_px`` on."""
     bounds = np.array(image.shape[1::-1])
     left, top = np.floor(region[:2]).astype(int)
     right, bottom = np.ceil(region[2:]).astype(int)

@@ -1,7 +1,4 @@
-"""One row of numbers that says how a log-mel spectrogram moves: public arithmetic, in which nothing is learned.
-
-Numbers that were fitted to no one can stand in front of a private learner and cost no privacy.
-"""
+"""Log-mel spectrograms as rows of numbers, by public arithmetic that was fitted to no one and costs no privacy."""
 
 import numpy as np
 from scipy.fft import dct
@@ -182,10 +179,8 @@ def modulation(x: Array, active: Array) -> Array:
 def vary_mel(spectrograms: Array, *, rng: np.random.Generator) -> Array:
     """Return log-mel spectrograms as they might have been: another voice, pace, microphone and room, each drawn anew.
 
-    Few recordings of public people then stand for many rooms and voices, which is what fitting a scaling needs.
-
-    They are (N, 1, F, T), 0 to 1 over 80 dB, lowest band first, padding of zeros at the end, before and after; the
-    loudest point is then 1, and padding still 0.
+    Few recordings of public people then stand for many rooms and voices. They are (N, 1, F, T), 0 to 1 over 80 dB,
+    lowest band first, padding of zeros at the end, before and after; the loudest point is then 1.
     """
     out = np.zeros(spectrograms.shape, np.float32)
     for row, one in zip(out, spectrograms, strict=True):

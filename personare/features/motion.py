@@ -145,10 +145,7 @@ def habits(blendshapes: Array) -> Array:
 
 
 def group_habits(people: Iterable[Array]) -> Array:
-    """Return the habits that all are given: (21, 52), each shape counted from where it rests.
-
-    Those of people who move rather more than most, because what is drawn faintly can hardly be read.
-    """
+    """Return the habits that all are given, (21, 52) from rest: lively ones, for faint drawings can hardly be read."""
     return np.asarray(np.quantile([own - own[REST] for own in people], _VIVID, axis=0))
 
 
@@ -166,10 +163,7 @@ def adopt(blendshapes: Array, own: Array, common: Array) -> Array:
 
 
 def wander(count: int, columns: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
-    """Return (count, columns) slow noise of standard deviation 1.
-
-    It changes as slowly as motion does that was smoothed over ``seconds``, so that it cannot be filtered out again.
-    """
+    """Return (count, columns) noise of deviation 1, slow as motion smoothed over ``seconds``: no filter undoes it."""
     slow = gaussian_filter1d(rng.standard_normal((count, columns)), max(seconds, 0.04) * rate_hz, axis=0, mode="wrap")
     return np.asarray(slow / np.maximum(slow.std(axis=0), 1e-9))
 

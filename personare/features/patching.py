@@ -30,10 +30,7 @@ class Disc:
         return max(self.radius, float(np.hypot(self.x - other.x, self.y - other.y)) + other.radius)
 
     def put(self, image: Array, patch: Array, *, reach: float | None = None) -> None:
-        """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image in place.
-
-        With ``reach`` it covers up to this radius instead: where the patch ends, its border goes on.
-        """
+        """Put a patch (S, S, 3), which shows ``square``, onto a uint8 RGB image; up to ``reach`` its border goes on."""
         cover = replace(self, radius=reach or self.radius)
         left, top = np.maximum(np.floor(cover.square[:2]), 0).astype(int)
         right, bottom = np.minimum(np.ceil(cover.square[2:]) + 1, image.shape[1::-1]).astype(int)

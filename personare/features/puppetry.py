@@ -87,10 +87,7 @@ def course_of(
 
 
 def rest_of(values: Array, columns: Sequence[str]) -> Array:
-    """Return where each shape rests over a group, (52,): readers of faces see half a frown in a still face.
-
-    Half of the recordings, (N, D) statistics or (N, T, D) courses as in :func:`course_of`, lie below it.
-    """
+    """Return where each shape rests over a group, (52,), its median: readers see half a frown in a still face."""
     if values.ndim == 3:
         values, columns = values.mean(axis=1), [f"{name}_mean" for name in columns]
     rest = np.zeros(len(BLENDSHAPES))
@@ -115,10 +112,7 @@ class Puppet:
     def film(
         self, path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator
     ) -> None:
-        """Draw a course of expression (F, 52) and write it as a film, with sound where there is a voice.
-
-        What goes beyond ``rest`` (52,) is drawn; ``note`` is the film's own comment, ``rng`` turns the head.
-        """
+        """Write what a course (F, 52) adds to ``rest`` (52,) as a film with sound; ``note`` is its own comment."""
         drawn = legible(np.clip(course - rest, 0, 1))
         turn = self.sway * _standard(wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng)) * [1, 0.6, 0.4]
         avatar = Avatar(size=self.size)

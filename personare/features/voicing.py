@@ -33,9 +33,8 @@ def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
 
     Two kinds are known by their number of bands: 64, the program's own (``features/acoustics.logmel`` from -100 to 0
     dB), and 128, as data sets publish them (frames of 64 ms, every 16 ms, decibels scaled clip by clip to [0, 1]; they
-    are taken to span 80 dB, and come out at the level of speech). Silence at the end is cut off.
-
-    Takes (bands, T) in [0, 1], lowest band first; gives one channel at 16 kHz, within [-1, 1].
+    are taken to span 80 dB, and come out at the level of speech). They are (bands, T) in [0, 1], lowest band first;
+    silence at their end is cut off.
 
     **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
