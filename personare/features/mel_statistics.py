@@ -6,14 +6,13 @@ from scipy.ndimage import gaussian_filter1d
 
 from personare.core.errors import DataError
 from personare.core.types import Array
+from personare.features.acoustics import SLANEY_TOP, slaney_hz
 
 _CHUNK = 128  # spectrograms at a time, so that memory stays bounded
 _BANDS = 32
 _CEPSTRA = 26
 _LEVELS = (0.5, 0.75, 0.9, 0.98)
 
-_HZ_A_MEL = 200 / 3  # Slaney's mel scale is linear up to 1 kHz, 15 mel
-_TOP_MEL = 15 + 27 * np.log(8) / np.log(6.4)  # 8 kHz
 _PITCHES_HZ = np.geomspace(75, 500, 40)
 _COMB_HZ = 1300.0
 _SHARPNESS = 25.0
@@ -104,8 +103,7 @@ def harmonics(x: Array, active: Array) -> Array:
 
     Takes (N, F, T) log-mel, 0 to 1, and how surely somebody speaks, (N, T).
     """
-    mel = np.arange(1, x.shape[1] + 1) * _TOP_MEL / (x.shape[1] + 1)
-    hz = np.where(mel < 15, mel * _HZ_A_MEL, 1000 * 6.4 ** ((mel - 15) / 27))
+    hz = slaney_hz(np.arange(1, x.shape[1] + 1) * SLANEY_TOP / (x.shape[1] + 1))
     harmonic = hz[hz < _COMB_HZ] / _PITCHES_HZ[:, None]  # a wave over the low bands, peaks on each pitch's harmonics
     comb = np.where(harmonic > 0.4, np.cos(2 * np.pi * harmonic) / np.sqrt(np.maximum(harmonic, 0.5)), 0)
     comb -= comb.mean(axis=1, keepdims=True)

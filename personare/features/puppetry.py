@@ -64,26 +64,23 @@ def course_of(
         raise OptionError(f"A film needs at least one frame; {seconds} s at {rate_hz} Hz hold none.")
     if not knows_face(columns):
         raise DataError("These columns tell of no expression. Give blendshapes or action units, or statistics of them.")
-    course = np.zeros((count, len(BLENDSHAPES)))
+    courses: dict[str, Array] = {}
     if values.ndim == 2:
-        at, given = np.linspace(0, len(values) - 1, count), np.arange(len(values))
-        for column, name in enumerate(columns):
-            for shape in _shapes_of(name):
-                course[:, BLENDSHAPES.index(shape)] = np.interp(at, given, values[:, column])
-        return np.clip(course, 0, 1)
-    statistics: dict[str, dict[str, float]] = {}
-    for name, value in zip(columns, values.tolist(), strict=True):
-        unit, _, what = name.rpartition("_")
-        for shape in _shapes_of(unit):
-            if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
+        at, rows = np.linspace(0, len(values) - 1, count), np.arange(len(values))
+        for name, column in zip(columns, values.T, strict=True):
+            courses |= dict.fromkeys(_shapes_of(name), np.interp(at, rows, column))
+    else:
+        statistics: dict[str, dict[str, float]] = {}
+        for name, value in zip(columns, values.tolist(), strict=True):
+            unit, _, what = name.rpartition("_")
+            for shape in _shapes_of(unit) if np.isfinite(value) else ():
                 statistics.setdefault(shape, {})[what] = value
-    groups = {
-        shape: shape.removesuffix("Left").removesuffix("Right") for shape in statistics if "mean" in statistics[shape]
-    }
-    drivers = _drivers(sorted(set(groups.values())), count, rate_hz, voice, rng)
-    for shape, group in groups.items():
-        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[group], statistics[shape])
-    return np.clip(course, 0, 1)
+        means = [shape for shape in statistics if "mean" in statistics[shape]]
+        groups = {shape: shape.removesuffix("Left").removesuffix("Right") for shape in means}
+        drivers = _drivers(sorted(set(groups.values())), count, rate_hz, voice, rng)
+        courses = {shape: _spread(drivers[group], statistics[shape]) for shape, group in groups.items()}
+    still = np.zeros(count)
+    return np.asarray(np.clip(np.stack([courses.get(shape, still) for shape in BLENDSHAPES], axis=1), 0, 1))
 
 
 def rest_of(values: Array, columns: Sequence[str]) -> Array:
