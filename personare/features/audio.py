@@ -45,12 +45,7 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
 
 def blocks(path: Path, *, block_s: float = BLOCK_S) -> Iterator[Signal]:
     """Read as :func:`read`, in consecutive pieces, the last maybe shorter, so that memory does not grow with length."""
-    loudest = 1.0  # decoders and floating-point files go beyond it, whole numbers cannot
-    file = _by_libsndfile(path) if path.is_file() else None
-    if file is not None:
-        file.close()
-    if file is None or file.subtype in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
-        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path)))
+    loudest = max(1.0, _heard(path)[2])  # decoders and floating-point files go beyond it
     for part in unscaled_blocks(path, block_s=block_s):
         yield replace(part, values=part.values / np.float32(loudest))
 
@@ -59,7 +54,6 @@ def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs 
     """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
-    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} does not exist or is not a file. Check the name.")
     if path.stat().st_size == 0:
@@ -191,8 +185,8 @@ def _audio_frames(container: Any, stream: Any, repairs: _Repairs) -> Iterator[An
 
 def check(path: Path) -> None:
     """Decode a file to its end and say what is wrong with its sound, before anybody relies on it."""
-    _, length_s, loudest = _heard(Path(path))
-    if shortfall := _shortfall(Path(path), length_s):
+    _, length_s, loudest = _heard(path)
+    if shortfall := _shortfall(path, length_s):
         raise DataError(f"{path} {shortfall}")
     if length_s < SHORTEST_S:
         raise DataError(f"{path} lasts {length_s:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
