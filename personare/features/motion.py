@@ -1,5 +1,6 @@
 """How a face moves over time, freed of what is a person's own: rest position, range, asymmetry, fine timing."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,19 +19,10 @@ _FLOOR = 0.1  # shapes that nobody moves much do not count as much as the others
 
 _ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 _SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
-
-
-def _mirror(name: str) -> str:
-    """Return what does the same on the other side: a look aside is the other eye's look inward."""
-    if name in _ASIDE:
-        return name
-    other = name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
-    if name.startswith(("eyeLookIn", "eyeLookOut")):
-        other = other.replace("In", "*").replace("Out", "In").replace("*", "Out")
-    return other
-
-
-MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
+_OTHER = {"Left": "Right", "Right": "Left", "In": "Out", "Out": "In"}  # a look aside is the other eye's look inward
+_SIDES = re.compile("Left|Right|(?<=eyeLook)(In|Out)")
+_MIRRORED = [n if n in _ASIDE else _SIDES.sub(lambda side: _OTHER[side[0]], n) for n in BLENDSHAPES]
+MIRROR: list[int] = [BLENDSHAPES.index(name) for name in _MIRRORED]
 """For each shape, the one that does the same on the other side of the face."""
 
 
