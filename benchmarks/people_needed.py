@@ -26,8 +26,7 @@ from personare.core.types import Array, Batch
 from personare.data.cohort import index_recordings
 from personare.features.batches import read_batch
 from personare.features.functionals import functionals
-from personare.simulate.expression import EMOTIONS
-from personare.simulate.people import person
+from personare.simulate.people import EMOTIONS, person
 from personare.simulate.take import perform
 from personare.synthesize.joint import Joint
 
@@ -107,7 +106,7 @@ def _read(learned: Batch, test: Batch) -> float:
 def _voices(count: int) -> Batch:
     """Return acoustic statistics of the voices of people who do not exist, every emotion in two sentences."""
     takes = [(person(0, n), e, sentence) for n in range(1, count + 1) for e in EMOTIONS for sentence in _SENTENCES]
-    sounds = [perform(who, e, sentence, seed=0).sound().values[:, 0] for who, e, sentence in takes]
+    sounds = [perform(who, e, sentence, seed=0).sound.values[:, 0] for who, e, sentence in takes]
     rows = [[*functionals(sound).values()] for sound in sounds]
     return Batch(
         ids=tuple(f"{who.subject}-{e}-{sentence}" for who, e, sentence in takes),

@@ -15,8 +15,7 @@ from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound, write
 from personare.features.files import check
-from personare.simulate.expression import EMOTIONS
-from personare.simulate.people import person
+from personare.simulate.people import EMOTIONS, person
 from personare.simulate.take import perform
 from personare.study.opening import open_ledger
 from personare.study.parallel import Workers
@@ -38,7 +37,7 @@ def simulated(root: Path, seed: int) -> Cohort:
             for sentence in SENTENCES:
                 key = (who.subject, "01", f"{emotion}{sentence}")
                 path = writer.path(key, "audio", ".wav")
-                write(path, perform(who, emotion, sentence, seed=seed).sound())
+                write(path, perform(who, emotion, sentence, seed=seed).sound)
                 writer.add(
                     Recording(
                         id=recording_id(*key),

@@ -23,7 +23,7 @@ from personare.core.protocols import Generator, Sampler
 from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
-from personare.report.drawing import COLORS, drawing
+from personare.report.plots import COLORS, drawing
 from personare.study.opening import open_batch
 
 _FIT_LIMIT_S = 30 * 60

@@ -23,7 +23,8 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core import registry
 from personare.core.types import Array, Batch, Result, Spend
-from personare.evaluate.synthetic import judge_canaries, judge_shadows, judge_synthetic_risk, shadow_signals, together
+from personare.evaluate.synthetic import judge_canaries, judge_shadows, judge_synthetic_risk
+from personare.evaluate.synthetic_case import together
 
 PRIVATE = {"epsilon": 8.0, "delta": 1e-3}
 GENERATORS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -126,7 +127,7 @@ def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[flo
     rng = np.random.default_rng(seed)
     shares = np.mean([share(a, make(a, rng, 200), z) for a, z in ((train, control), (control, train))], axis=0)
     pool = together([train, control])
-    shadows = judge_shadows(*shadow_signals(pool, make, rng=rng), rng=rng)
+    shadows = judge_shadows(pool, make, rng=rng)
     planted = judge_canaries(pool, make, strength=0.5, rng=rng)
     risk = {
         ".".join(filter(None, (row.method, row.subset))): row.value for row in shadows + planted if row.figure == "auc"

@@ -12,6 +12,7 @@ _PUBLIC = {
     "anonymize_path": "personare.study.anonymizing",
     "load_plan": "personare.study.plan",
     "open_cohort": "personare.data.cohort",
+    "open_ledger": "personare.study.opening",
     "run_study": "personare.study.run",
 }
 __all__ = list(_PUBLIC)

@@ -5,38 +5,13 @@ import os
 import re
 import subprocess
 import sys
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import soundfile
 
-from personare.cli import main
 from personare.core.types import Signal
 from personare.features import audio, video
-
-
-class Answer(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Type a command in an empty folder."""
-
-    def typed(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["personare", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Answer(status, *capsys.readouterr())
-
-    return typed
 
 
 def voice(path, seconds=1.0, rate_hz=16000, channels=1):
@@ -99,61 +74,61 @@ def test_one_file_is_done_in_this_process_without_heavy_imports(tmp_path, method
         (["report", "absent"], "absent"),
     ],
 )
-def test_a_mistake_ends_with_a_sentence_and_status_2(call, tmp_path, words, said):
+def test_a_mistake_ends_with_a_sentence_and_status_2(typed, tmp_path, words, said):
     voice(tmp_path / "in.wav")
-    answer = call(*words)
-    assert answer.returncode == 2, answer.stderr
-    assert said in answer.stderr
-    assert "Traceback" not in answer.stderr
+    answer = typed(*words)
+    assert answer.status == 2, answer.err
+    assert said in answer.err
+    assert "Traceback" not in answer.err
     assert not (tmp_path / "out.wav").exists()
     assert not (tmp_path / "out").exists()
 
 
-def test_a_path_with_spaces_and_accents(call, tmp_path):
+def test_a_path_with_spaces_and_accents(typed, tmp_path):
     folder = tmp_path / "été à Zürich"
     folder.mkdir()
     voice(folder / "Gespräch 1.wav", channels=2, rate_hz=44100)
-    answer = call("anonymize", folder / "Gespräch 1.wav", folder / "verhüllt.wav", "--voice", "voice_mcadams")
-    assert answer.returncode == 0, answer.stderr
+    answer = typed("anonymize", folder / "Gespräch 1.wav", folder / "verhüllt.wav", "--voice", "voice_mcadams")
+    assert answer.status == 0, answer.err
     assert audio.read(folder / "verhüllt.wav").values.shape == (44100, 2)
 
 
-def test_a_folder_is_done_and_what_cannot_be_is_withheld(call, tmp_path):
+def test_a_folder_is_done_and_what_cannot_be_is_withheld(typed, tmp_path):
     (tmp_path / "in/deep").mkdir(parents=True)
     voice(tmp_path / "in/a.wav")
     voice(tmp_path / "in/deep/b.wav")
     (tmp_path / "in/zero.wav").write_bytes(b"")
     (tmp_path / "in/text.mp4").write_text("not a video")
-    answer = call("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1")
-    assert answer.returncode == 3
-    assert "out: 2 recordings, 2 withheld" in answer.stdout
-    assert "zero.wav" in answer.stderr
-    assert "text.mp4" in answer.stderr
+    answer = typed("anonymize", "in", "out", "--voice", "voice_mcadams", "--jobs", "1")
+    assert answer.status == 3
+    assert "out: 2 recordings, 2 withheld" in answer.out
+    assert "zero.wav" in answer.err
+    assert "text.mp4" in answer.err
     written = sorted(f.relative_to(tmp_path / "out").as_posix() for f in (tmp_path / "out").rglob("*") if f.is_file())
     assert len(written) == 2
     assert all(name.startswith("recording-") for name in written)
 
 
-def test_a_target_that_exists_is_not_overwritten(call, tmp_path):
+def test_a_target_that_exists_is_not_overwritten(typed, tmp_path):
     voice(tmp_path / "in.wav")
     (tmp_path / "out.wav").write_bytes(b"precious")
-    assert call("anonymize", "in.wav", "out.wav", "--voice", "voice_noise").returncode == 2
+    assert typed("anonymize", "in.wav", "out.wav", "--voice", "voice_noise").status == 2
     assert (tmp_path / "out.wav").read_bytes() == b"precious"
 
 
-def test_a_face_method_on_a_sound_file_withholds_it(call, tmp_path):
+def test_a_face_method_on_a_sound_file_withholds_it(typed, tmp_path):
     voice(tmp_path / "in.wav")
-    answer = call("anonymize", "in.wav", "out.mp4", "--face", "face_solid")
-    assert answer.returncode == 3
+    answer = typed("anonymize", "in.wav", "out.mp4", "--face", "face_solid")
+    assert answer.status == 3
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_doctor_looks_at_a_file(call, tmp_path):
+def test_doctor_looks_at_a_file(typed, tmp_path):
     (tmp_path / "broken.mp4").write_text("text renamed")
-    answer = call("doctor", "broken.mp4")
-    assert answer.returncode == 2
-    assert "broken.mp4" in answer.stdout
-    assert call("doctor").returncode == 0
+    answer = typed("doctor", "broken.mp4")
+    assert answer.status == 2
+    assert "broken.mp4" in answer.out
+    assert typed("doctor").status == 0
 
 
 @pytest.mark.parametrize(
@@ -165,25 +140,25 @@ def test_doctor_looks_at_a_file(call, tmp_path):
         (["--consent-all", "evaluation", "--consent-all", "training", "--consent-all", "anonymization"], []),
     ],
 )
-def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(call, tmp_path, words, missing):
+def test_one_import_notes_consent_for_every_verb_and_says_what_is_missing(typed, tmp_path, words, missing):
     (tmp_path / "s").mkdir()
     voice(tmp_path / "s/Anna_Beispiel_1.wav")
     (tmp_path / "s/labels.csv").write_text("file,subject,dob\nAnna_Beispiel_1.wav,Anna Beispiel,1984-03-12\n")
-    answer = call("import", "s", "c", "--reader", "folder", *words)
-    assert answer.returncode == 0, answer.stderr
-    told = answer.stdout.partition("--consent-all ")[2].strip().rstrip(".")
+    answer = typed("import", "s", "c", "--reader", "folder", *words)
+    assert answer.status == 0, answer.err
+    told = answer.out.partition("--consent-all ")[2].strip().rstrip(".")
     assert [purpose for purpose in told.split(",") if purpose] == missing
-    again = call("import", "s", "c", "--reader", "folder", *(["--consent-all", told] if told else words))
-    assert "--consent-all" not in again.stdout
+    again = typed("import", "s", "c", "--reader", "folder", *(["--consent-all", told] if told else words))
+    assert "--consent-all" not in again.out
     for sentence in ("1 of 1 people got numbers", "column dob looks like a date"):
-        assert sentence in answer.stderr
-    assert "1984" not in answer.stderr + answer.stdout
+        assert sentence in answer.err
+    assert "1984" not in answer.err + answer.out
     assert not [path for path in (tmp_path / "c").rglob("*") if "Anna" in path.name]
 
 
 @pytest.mark.parametrize("name", [b"Gespr\xe4ch.wav", b"-o 'a': \"b\";.wav", "übung ä.wav".encode()])
 @pytest.mark.parametrize("in_table", [True, False])
-def test_files_are_imported_or_listed_whatever_they_are_called(call, tmp_path, name, in_table):
+def test_files_are_imported_or_listed_whatever_they_are_called(typed, tmp_path, name, in_table):
     (tmp_path / "s").mkdir()
     voice(tmp_path / "s/good.wav", seconds=1.5)
     voice(tmp_path / "x.wav")
@@ -192,15 +167,15 @@ def test_files_are_imported_or_listed_whatever_they_are_called(call, tmp_path, n
     with (tmp_path / "s/labels.csv").open("w", encoding="utf-8", newline="") as file:
         rows = [("good.wav", "P1"), (written, "P1")] if in_table else [("good.wav", "P1")]
         csv.writer(file).writerows([("file", "subject"), *rows])
-    answer = call("import", "s", "c", "--reader", "folder")
-    assert answer.returncode == 0, answer.stderr
-    taken, skipped = (int(n) for n in re.findall(r"(\d+) (?:recordings|skipped)", answer.stdout))
+    answer = typed("import", "s", "c", "--reader", "folder")
+    assert answer.status == 0, answer.err
+    taken, skipped = (int(n) for n in re.findall(r"(\d+) (?:recordings|skipped)", answer.out))
     assert (taken, skipped) == ((2, 0) if in_table else (1, 1))
-    assert skipped == answer.stderr.count("skipped ") == len((tmp_path / "c/skipped.tsv").read_text().splitlines()) - 1
+    assert skipped == answer.err.count("skipped ") == len((tmp_path / "c/skipped.tsv").read_text().splitlines()) - 1
 
 
 @pytest.mark.parametrize("change", ["too loud", "a length of half", "nothing"])
-def test_what_was_repaired_is_said_of_each_file(call, tmp_path, change):
+def test_what_was_repaired_is_said_of_each_file(typed, tmp_path, change):
     (tmp_path / "s").mkdir()
     voice(tmp_path / "s/good.wav")
     voice(tmp_path / "s/odd.wav", seconds=1.5)
@@ -212,14 +187,14 @@ def test_what_was_repaired_is_said_of_each_file(call, tmp_path, change):
         half = (int.from_bytes(content[at : at + 4], "little") // 2).to_bytes(4, "little")
         (tmp_path / "s/odd.wav").write_bytes(content[:at] + half + content[at + 4 :])
     (tmp_path / "s/labels.csv").write_text("file,subject\ngood.wav,P1\nodd.wav,P2\n")
-    answer = call("import", "s", "c", "--reader", "folder")
-    assert answer.returncode == 0 and "2 recordings" in answer.stdout
-    assert ("note: odd.wav: The " in answer.stderr) == (change != "nothing")
-    assert "note: good.wav" not in answer.stderr
+    answer = typed("import", "s", "c", "--reader", "folder")
+    assert answer.status == 0 and "2 recordings" in answer.out
+    assert ("note: odd.wav: The " in answer.err) == (change != "nothing")
+    assert "note: good.wav" not in answer.err
 
 
 @pytest.mark.parametrize("options", [["--pseudonyms", "some"], ["-o", "pseudonyms=number"], ["-o", "colour=1"]])
-def test_an_option_of_import_that_there_is_not(call, tmp_path, options):
+def test_an_option_of_import_that_there_is_not(typed, tmp_path, options):
     voice(tmp_path / "a.wav")
-    assert call("import", ".", "out", "--reader", "folder", *options).returncode == 2
+    assert typed("import", ".", "out", "--reader", "folder", *options).status == 2
     assert not (tmp_path / "out").exists()

@@ -1,27 +1,18 @@
 """What a user types to make people up, or to describe behavior without the person: all of it from the command line."""
 
 import json
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from personare.cli import main
 from personare.core.state import load_weights
 from personare.core.types import Recording
 from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.govern.consent import consent_all
 
 COLUMNS = [f"level{n}" for n in range(20)]
-
-
-class Answer(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 def cohort(root: Path, *, people: int, first: int = 1) -> Path:
@@ -60,20 +51,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Type a command in an empty folder."""
-
-    def typed(*words):
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setenv("PERSONARE_LEDGER", str(tmp_path / "ledger.sqlite"))
-        monkeypatch.setattr(sys, "argv", ["personare", *map(str, words)])
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return Answer(status, *capsys.readouterr())
-
+def call(typed, monkeypatch, tmp_path):
+    """Type a command whose ledger lies beside what it makes."""
+    monkeypatch.setenv("PERSONARE_LEDGER", str(tmp_path / "ledger.sqlite"))
     return typed
 
 
@@ -81,16 +61,16 @@ def call(monkeypatch, capsys, tmp_path):
 def test_people_are_made_up_validated_and_learned_from_like_any_others(call, folder, tmp_path):
     words = ["--people", 6, "--recordings", 4, "--jobs", 1, "--held-out", 0.3]
     said = call("synthesize", folder / "real", "people", *words)
-    assert said.returncode == 0, said.stderr
-    assert "24 recordings of 6 people who do not exist" in said.stdout
-    assert call("validate", "people").stdout.strip() == "0 problems."
+    assert said.status == 0, said.err
+    assert "24 recordings of 6 people who do not exist" in said.out
+    assert call("validate", "people").out.strip() == "0 problems."
     made = open_cohort(tmp_path / "people")
     assert cohort_kind(made.root) == "synthetic"
     assert {track for r in made.recordings for track in r.tracks} == {"acoustics", "logmel", "audio"}
     assert "synthetic_membership" in (made.root / "README.md").read_text()
     learned = ["--method", "unimodal", "--modality", "acoustics", "--shadows", 0, "--out", "model"]
     said = call("train", "people", *learned)
-    assert said.returncode == 0, said.stderr
+    assert said.status == 0, said.err
     rows = json.loads((tmp_path / "model" / "results.json").read_text())
     recall = next(row["value"] for row in rows if row["figure"] == "uar")
     assert recall > 0.8  # the two emotions can be told in the made-up people as in the real ones
@@ -99,20 +79,20 @@ def test_people_are_made_up_validated_and_learned_from_like_any_others(call, fol
 def test_people_are_made_up_under_differential_privacy(call, folder, tmp_path):
     words = ["--people", 4, "--recordings", 4, "--no-media", "--jobs", 1, "--modality", "acoustics", "--epsilon", 8]
     refused = call("synthesize", folder / "real", "people", *words)
-    assert refused.returncode == 2 and "public" in refused.stderr and not (tmp_path / "people").exists()
+    assert refused.status == 2 and "public" in refused.err and not (tmp_path / "people").exists()
     said = call("synthesize", folder / "real", "people", *words, "--unit", "person", "--public", folder / "public")
-    assert said.returncode == 0, said.stderr
+    assert said.status == 0, said.err
     told = json.loads((tmp_path / "people" / "croissant.json").read_text())["personare:privacy"]
     assert told["privacyUnit"] == "person" and told["spends"][0]["epsilon"] <= 8.01
-    assert "spent" in call("ledger", "show", tmp_path / "ledger.sqlite", "--last", 100).stdout
+    assert "spent" in call("ledger", "show", tmp_path / "ledger.sqlite", "--last", 100).out
 
 
 @pytest.mark.parametrize(("method", "held_out"), [("leace", 0.5), ("noise", 0), ("bottleneck", 0.5)])
 def test_behavior_is_described_without_the_person(call, folder, tmp_path, method, held_out):
     words = ["--method", method, "--modality", "acoustics", "--held-out", held_out]
     said = call("represent", folder / "real", "shown", *words)
-    assert said.returncode == 0, said.stderr
-    assert call("validate", "shown").stdout.strip() == "0 problems."
+    assert said.status == 0, said.err
+    assert call("validate", "shown").out.strip() == "0 problems."
     shown = open_cohort(tmp_path / "shown")
     assert cohort_kind(shown.root) == "release" and len(shown.recordings) == 84
     assert {track for r in shown.recordings for track in r.tracks} == {"representation"}
@@ -143,5 +123,5 @@ def test_behavior_is_described_without_the_person(call, folder, tmp_path, method
 def test_mistakes_end_with_a_sentence_and_leave_nothing(call, folder, tmp_path, words, said):
     named = {"REAL": folder / "real", "FEW": folder / "few", "ABSENT": folder / "absent"}
     answer = call(*[named.get(word, word) for word in words])
-    assert answer.returncode == 2 and said in answer.stderr, answer.stderr
+    assert answer.status == 2 and said in answer.err, answer.err
     assert {path.name for path in tmp_path.iterdir()} <= {"ledger.sqlite"}

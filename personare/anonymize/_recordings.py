@@ -1,26 +1,32 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from personare.anonymize._video import anonymize_video
+from personare.anonymize._video import Locate, anonymize_video
 from personare.core import registry
-from personare.core.errors import DataError, OptionError
-from personare.core.protocols import FaceAnonymizer, VoiceAnonymizer
+from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
-from personare.core.types import Array, LocatedFrame, Recording, Signal, Withheld
-from personare.features import video
-from personare.features.audio import write
-
-__all__ = ["Disguise", "Locate", "Masks", "Outcome", "anonymize_recording", "counted"]
+from personare.core.types import Recording, Release, Signal, Withheld
+from personare.features import audio, video
+from personare.features.models import find_model
 
 METHODS = "personare.anonymize"
-Locate = Callable[[Iterator[tuple[int, float, Array]]], Iterator[LocatedFrame]]
+_FIT_PER_PERSON = {"audio": 200, "video": 12}  # recordings of one person a method is fitted on, drawn at random
+
+Sources = Mapping[str, Mapping[str, Path]]
+"""The admitted files: recording id -> track -> path."""
+
+Work = tuple[Recording, Mapping[str, Path], Mapping[str, Path]]
+"""A recording, its admitted files and the files to write, both by track."""
+
+Masks = Mapping[str, Mapping[str, Any]]
+"""Fitted methods by modality and by the person they hide; the person ``""`` is everybody not named."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,40 +49,28 @@ class Disguise:
         for kind, name in (("voice", self.voice), ("face", self.face)):
             if name and not name.startswith(kind + "_"):
                 raise OptionError(f"'{name}' is not a {kind} method. `personare methods` lists them.")
-        self.methods()
+        for name, options in self.options.items():
+            registry.create(METHODS, name, options)
 
     @property
-    def chosen(self) -> dict[str, str]:
+    def methods(self) -> dict[str, str]:
         """Method by modality, ``audio`` and/or ``video``."""
         return {m: method for m, method in (("audio", self.voice), ("video", self.face)) if method}
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """``audio`` and/or ``video``."""
-        return tuple(self.chosen)
+        return tuple(self.methods)
 
     @property
     def options(self) -> dict[str, Mapping[str, Any]]:
         """Options by method."""
         return {m: dict(o) for m, o in ((self.voice, self.voice_options), (self.face, self.face_options)) if m}
 
-    def methods(self) -> tuple[VoiceAnonymizer | None, FaceAnonymizer | None]:
-        """Make the voice and the face method, not yet fitted."""
-        voice = registry.create(METHODS, self.voice, self.voice_options) if self.voice else None
-        face = registry.create(METHODS, self.face, self.face_options) if self.face else None
-        return voice, face
-
+    @property
     def needs_landmarks(self) -> bool:
         """Whether the face method must know the mesh."""
         return bool(self.face) and bool(getattr(registry.load(METHODS, self.face), "needs_landmarks", False))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Fitted methods by the person they hide; the key ``""`` serves everybody not named."""
-
-    voice: Mapping[str, VoiceAnonymizer] = field(default_factory=dict)
-    face: Mapping[str, FaceAnonymizer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,22 +78,71 @@ class Outcome:
     """What became of one recording."""
 
     recording: str
-    files: Mapping[str, Path] = field(default_factory=dict)  # written, by track
+    tracks: tuple[str, ...] = ()  # whose files were written
     # recordings (1 if anything of it was written), frames, frames_covered_whole, seconds; smallest_face_px (see
     # LocatedFrame; of several the weakest promise)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     remarks: tuple[str, ...] = ()  # what was mended in the original before anything was hidden
 
+    @classmethod
+    def lost(cls, recording: str, error: Exception) -> "Outcome":
+        """Return what a recording comes to whose process could not end its work."""
+        fix = "Run again with one process (--jobs 1); if it stays so, leave it out."
+        return cls(recording=recording, withheld=(Withheld(item=recording, problem=reason(error), fix=fix),))
 
-def counted(outcomes: Iterable[Outcome]) -> dict[str, float]:
-    """Return the counts of many recordings together."""
-    total: dict[str, float] = {}
-    for outcome in outcomes:
-        for name, count in outcome.counts.items():
-            together = max if name == "smallest_face_px" else operator.add
-            total[name] = together(total.get(name, 0), count)
-    return total
+
+def fit_masks(
+    disguise: Disguise,
+    recordings: Sequence[Recording],
+    sources: Sources,
+    locate_for: Callable[[Recording], Locate],
+    seed: int,
+    *,
+    outside: bool = False,
+) -> Masks:
+    """Fit the methods of a disguise on the people it is allowed to learn from.
+
+    A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
+
+    The recordings are of the people to learn from: those to be hidden, or others (``outside``); ``locate_for`` finds
+    the faces of one.
+    """
+    if disguise.needs_landmarks:
+        find_model("face_landmarker")
+    people = sorted({r.subject for r in recordings})
+
+    def background(track: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
+        """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
+        drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+        for i in generator(seed, "fit", track).permutation(len(recordings)):
+            drawn.setdefault(recordings[i].subject, []).append(i)
+        for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON[track]]):
+            r = recordings[i]
+            if r.subject in subjects and track in sources.get(r.id, {}):
+                path = sources[r.id][track]
+                yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
+
+    def fitted(track: str, name: str) -> dict[str, Any]:
+        """Return the fitted method by the person it hides."""
+        method = registry.create(METHODS, name, disguise.options[name])
+        fit_on = getattr(method, "fit_on", "nothing")
+        if fit_on == "nothing" or (len(people) < 2 and getattr(method, "works_alone", False)):
+            return {"": method}
+        if len(people) < 2:
+            raise DataError(
+                f"{name} learns from a group of people, and there is only one person here. "
+                "Give a cohort of at least two people (--background COHORT), or choose another method."
+            )
+        if fit_on == "everyone" or outside:
+            return {"": method.fit(background(track, people), rng=generator(seed, name, "fit"))}
+        halves = (people[0::2], people[1::2])
+        other = [
+            method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
+        ]
+        return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
+
+    return {track: fitted(track, name) for track, name in disguise.methods.items()}
 
 
 def anonymize_recording(
@@ -117,42 +160,48 @@ def anonymize_recording(
     The original's files by track (``audio``, ``video``) were admitted by the vault; each track's protected file is
     written whole or not at all.
     """
-    files: dict[str, Path] = {}
     counts: dict[str, float] = {}
     withheld: list[Withheld] = []
+    written: list[str] = []
     for track, target in targets.items():
         try:
-            if track not in ("audio", "video") or track not in sources:
+            if track not in disguise.methods or track not in sources:
                 raise DataError(f"The recording has no {track}.")
+            source, sound = sources[track], None
             if track == "audio":
-                write(target, _spoken(sources[track], recording, disguise, masks, seed))
+                audio.write(target, _speech(source, recording, disguise, masks, seed))
             else:
-                counts |= _filmed(sources[track], target, recording, disguise, masks, seed, locate)
-            files[track] = target
+                if (disguise.voice or disguise.keep_sound) and video.probe(source).has_sound:
+                    keep = disguise.keep_sound
+                    sound = audio.read(source) if keep else _speech(source, recording, disguise, masks, seed)
+                method, rng = _mask("video", recording, disguise, masks, seed)
+                who = recording.subject
+                done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
+                counts |= {"frames": done.frames, "frames_covered_whole": done.covered_whole, "seconds": done.seconds}
+                counts |= {"smallest_face_px": done.smallest_face_px} if done.smallest_face_px > 0 else {}
+            written.append(track)
         except Exception as error:  # one bad recording never stops a release, and never passes through
-            problem = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
             fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
-            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=problem, fix=fix))
-    counts["recordings"] = float(bool(files))
-    return Outcome(recording=recording.id, files=files, counts=counts, withheld=tuple(withheld))
+            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=reason(error), fix=fix))
+    counts["recordings"] = float(bool(written))
+    return Outcome(recording=recording.id, tracks=tuple(written), counts=counts, withheld=tuple(withheld))
 
 
-def _chosen(
-    recording: Recording, name: str, options: Mapping[str, Any], masks: Mapping[str, Any], seed: int
+def _mask(
+    track: str, recording: Recording, disguise: Disguise, masks: Masks, seed: int
 ) -> tuple[Any, np.random.Generator]:
     """Return what hides this person, and the randomness that the policy asked for gives the recording."""
-    method = masks[recording.subject if recording.subject in masks else ""]
-    policy = options.get("policy", getattr(method, "policy", "recording"))
+    name, people = disguise.methods[track], masks[track]
+    method = people[recording.subject if recording.subject in people else ""]
+    policy = disguise.options[name].get("policy", getattr(method, "policy", "recording"))
     owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
     return method, generator(seed, name, owner)
 
 
-def _spoken(source: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int) -> Signal:
+def _speech(source: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int) -> Signal:
     """Return the speech changed, after a check that it really changed."""
-    from personare.features.audio import read  # what it needs takes longer to import than a film's frames take
-
-    speech = read(source)
-    method, rng = _chosen(recording, disguise.voice, disguise.voice_options, masks.voice, seed)
+    speech = audio.read(source)
+    method, rng = _mask("audio", recording, disguise, masks, seed)
     hidden: Signal = method(speech, rng=rng)
     if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
         raise DataError("The protected sound has another length than the original, or values that are not numbers.")
@@ -161,19 +210,22 @@ def _spoken(source: Path, recording: Recording, disguise: Disguise, masks: Masks
     return hidden
 
 
-def _filmed(
-    source: Path, target: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int, locate: Locate
-) -> dict[str, float]:
-    """Write the film with other faces, and what it may be heard saying; return what was done."""
-    sound = None
-    if (disguise.voice or disguise.keep_sound) and video.probe(source).has_sound:
-        from personare.features.audio import read
-
-        sound = read(source) if disguise.keep_sound else _spoken(source, recording, disguise, masks, seed)
-    method, rng = _chosen(recording, disguise.face, disguise.face_options, masks.face, seed)
-    done = anonymize_video(source, target, method, subject=recording.subject, rng=rng, locate=locate, sound=sound)
-    if not done.faces_seen:
-        target.unlink()
-        raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
-    counts = {"frames": done.frames, "frames_covered_whole": done.covered_whole, "seconds": done.seconds}
-    return counts | ({"smallest_face_px": done.smallest_face_px} if done.smallest_face_px > 0 else {})
+def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> Release:
+    """Return what was made of many recordings together."""
+    counts: dict[str, float] = {}
+    withheld: list[Withheld] = []
+    for outcome in outcomes:
+        withheld += outcome.withheld
+        for name, count in outcome.counts.items():
+            together = max if name == "smallest_face_px" else operator.add
+            counts[name] = together(counts.get(name, 0), count)
+    return Release(
+        name=disguise.name,
+        kind="recordings",
+        root=root,
+        modalities=disguise.modalities,
+        methods=disguise.methods,
+        options=disguise.options,
+        counts=counts,
+        withheld=tuple(withheld),
+    )

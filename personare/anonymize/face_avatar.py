@@ -1,8 +1,7 @@
 """Shows a drawn face that is nobody's, moved by the person's expression alone, with what is personal in it removed."""
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, Literal
 
@@ -10,7 +9,8 @@ import cv2
 import numpy as np
 
 from personare.core.errors import DataError
-from personare.core.options import check_options
+from personare.core.options import NotNegative, Share, Whole, check_options
+from personare.core.protocols import FaceAnonymizer
 from personare.core.types import Array, LocatedFrame
 from personare.features.avatar import BACKGROUND, Avatar, legible
 from personare.features.expression import BLENDSHAPES
@@ -55,26 +55,23 @@ class FaceAvatar:
     Source:
         Expression motion alone names people (arXiv 2510.11223, 2025), which is why it is protected here. The drawing
         and the protection are ours.
-
-    Example:
-        >>> frames = [LocatedFrame(index=0, time_s=0.0, image=np.zeros((48, 64, 3), np.uint8), faces=(), certain=True)]
-        >>> [f.shape for f in FaceAvatar()(frames, subject="01", rng=np.random.default_rng(0))]
-        [(48, 64, 3)]
     """
 
-    smoothing_s: float = 0.01  # what happens faster is smoothed away (standard deviation of a Gaussian)
+    smoothing_s: NotNegative = 0.01  # what happens faster is smoothed away (standard deviation of a Gaussian)
     # recording: the rest position of each recording is subtracted. person: each person's habits (how far and how often
     # each shape moves), learned by fit from several recordings, are brought to the group's; a held expression survives:
     # far better in both respects. none: neither.
     normalize: Literal["none", "recording", "person"] = "person"
-    directions: int = 20  # of expression that are kept once fitted, those the whole group uses most; 0 keeps all
+    directions: Whole = 20  # of expression that are kept once fitted, those the whole group uses most; 0 keeps all
     symmetric: bool = True  # both halves of the face move alike
-    levels: int = 0  # steps each expression value is rounded to; 0 leaves it as it is
+    levels: Whole = 0  # steps each expression value is rounded to; 0 leaves it as it is
     # standard deviation of slow noise, as a share of the group's spread along each direction; unfitted, of 0.1
-    noise: float = 0.05
-    gain_noise: float = 0.0  # spread of a random strength (log-normal) of brows, eyes, mouth, head in each recording
-    head: float = 0.5  # share of the head's turning that is kept; its mean over the recording never is
-    gap_s: float = 0.4  # longest gap in the reading that is bridged
+    noise: NotNegative = 0.05
+    gain_noise: NotNegative = (
+        0.0  # spread of a random strength (log-normal) of brows, eyes, mouth, head in each recording
+    )
+    head: Share = 0.5  # share of the head's turning that is kept; its mean over the recording never is
+    gap_s: NotNegative = 0.4  # longest gap in the reading that is bridged
     place: Literal["centre", "near"] = "centre"  # of the picture, or near the person, to an eighth of the picture
     policy: Literal["recording", "person", "common"] = "recording"  # whose randomness a recording gets
 
@@ -82,8 +79,7 @@ class FaceAvatar:
     works_alone: ClassVar[bool] = True  # without a group to fit on, each recording's own rest is taken away
 
     def __post_init__(self) -> None:
-        at_least_0 = ("smoothing_s", "noise", "gain_noise", "gap_s", "levels", "directions")  # 0 switches it off
-        check_options(self, head=(0, 1), **dict.fromkeys(at_least_0, (0, math.inf)))
+        check_options(self)
 
     @property
     def fit_on(self) -> str:
@@ -92,7 +88,7 @@ class FaceAvatar:
 
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
-    ) -> "FittedFaceAvatar":
+    ) -> FaceAnonymizer:
         """Learn how far and how often each person moves every shape, and which directions the group uses."""
         rows: dict[str, list[Array]] = {}
         for subject, frames in background:
@@ -103,19 +99,26 @@ class FaceAvatar:
         if not people:
             raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
         common = group_habits(people.values())
-        known = {s: partial(adopt, own=own, common=common) for s, own in people.items()}
-        every = np.concatenate([known[s](r) for s, rs in rows.items() for r in rs if s in known])
+        normals = {s: partial(adopt, own=own, common=common) for s, own in people.items()}
+        every = np.concatenate([normals[s](r) for s, rs in rows.items() for r in rs if s in normals])
         space = learn_space(every, self.directions) if self.directions else None
-        return FittedFaceAvatar(method=self, people=known, space=space)
 
-    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
-        """Yield a uint8 RGB picture (height, width, 3) for every frame, after reading all of them."""
-        return self.draw(frames, None, None, rng)
+        def fitted(frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
+            # somebody unknown is treated recording by recording
+            return self(frames, subject=subject, rng=rng, normal=normals.get(subject), space=space)
 
-    def draw(
-        self, frames: Iterable[LocatedFrame], normal: Normal | None, space: Space | None, rng: np.random.Generator
+        return fitted
+
+    def __call__(
+        self,
+        frames: Iterable[LocatedFrame],
+        *,
+        subject: str,
+        rng: np.random.Generator,
+        normal: Normal | None = None,
+        space: Space | None = None,
     ) -> Iterator[Array]:
-        """Yield the pictures, given what is known of the person and of the group."""
+        """Yield a picture for every frame, after reading all; ``normal`` and ``space`` are what ``fit`` learned."""
         motions = read_motions(frames)
         if not len(motions[0].blendshapes):
             return
@@ -173,16 +176,3 @@ class FaceAvatar:
                 left = int(np.clip(x * height - 0.5 * side, 0, width - side))
             spots.append((top, left, side))
         return spots
-
-
-@dataclass(frozen=True, kw_only=True)
-class FittedFaceAvatar:
-    """A ``FaceAvatar`` that knows each person's habits of expression, and the directions in which the group moves."""
-
-    method: FaceAvatar
-    people: Mapping[str, Normal] = field(repr=False)
-    space: Space | None = field(repr=False)
-
-    def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
-        """Yield a picture for every frame; somebody unknown is treated recording by recording."""
-        return self.method.draw(frames, self.people.get(subject), self.space, rng)

@@ -53,7 +53,10 @@ class FaceAverage:
         counts: dict[str, int] = {}
         for subject, frames in background:
             for frame in frames:
-                if (picture := _aligned(frame)) is not None:
+                disc = _place(frame.faces[0]) if frame.faces and frame.index % _EVERY == 0 else None
+                if disc is not None:  # the main face upright, the eyes always at the same spot
+                    how = {"flags": cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, "borderMode": cv2.BORDER_REPLICATE}
+                    picture = cv2.warpAffine(frame.image, disc.from_patch(_SIDE), (_SIDE, _SIDE), **how)
                     sums[subject] = sums.get(subject, 0.0) + picture.astype(np.float64)
                     counts[subject] = counts.get(subject, 0) + 1
         people = {subject: sums[subject] / counts[subject] for subject in sorted(sums)}
@@ -92,18 +95,6 @@ def _place(face: Face) -> Disc | None:
     down = _CENTRE * apart * np.array([-np.sin(turn), np.cos(turn)])
     x, y = (right + left) / 2 + down
     return Disc(x=float(x), y=float(y), radius=_RADIUS * apart, turn=turn)
-
-
-def _aligned(frame: LocatedFrame) -> Array | None:
-    """Return the main face of some frames upright, (side, side, 3), eyes always at the same spot."""
-    disc = _place(frame.faces[0]) if frame.faces and frame.index % _EVERY == 0 else None
-    if disc is None:
-        return None
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    shape = (_SIDE, _SIDE)
-    return np.asarray(
-        cv2.warpAffine(frame.image, disc.from_patch(_SIDE), shape, flags=how, borderMode=cv2.BORDER_REPLICATE)
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

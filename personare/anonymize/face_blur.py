@@ -1,8 +1,4 @@
-"""Blur every face, as strongly for its size near and far.
-
-A known weak method, kept because everybody uses it: an attacker who learns from blurred faces of the same people
-names them nearly as often as from clear ones.
-"""
+"""Blur every face, as strongly for its size near and far."""
 
 from dataclasses import dataclass
 
@@ -21,22 +17,13 @@ _SIGMA = 3.0  # a blur is done where it is this many pixels wide: its cost does 
 
 @dataclass(frozen=True, kw_only=True)
 class FaceBlur(FaceMask):
-    """Blur every face, as strongly for its size near and far.
+    """A known weak method: who learns from blurred faces names the same people nearly as often as from clear ones.
 
     **Guarantee**: Every pixel of the covered area is a Gaussian mean over its surroundings, as wide as ``strength``
     of the face, however large the face is in the picture. That this hides identity is *not* guaranteed.
 
     **Source**: R. McPherson, R. Shokri, V. Shmatikov, "Defeating Image Obfuscation with Deep Learning", 2016,
     arXiv:1609.00408, on how little it hides.
-
-    Example:
-        >>> from personare.core.types import LocatedFrame
-        >>> face = Face(box=np.array([20.0, 20, 60, 60]), score=1.0, track=0)
-        >>> image = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
-        >>> frame = LocatedFrame(index=0, time_s=0.0, image=image, faces=(face,), certain=True)
-        >>> shown = next(FaceBlur()([frame], subject="01", rng=np.random.default_rng(0)))
-        >>> bool(shown[30:50, 30:50].std() < image[30:50, 30:50].std() / 5)
-        True
     """
 
     strength: float = 0.25  # standard deviation of the blur as a share of the face's size, 0.02 to 2

@@ -1,6 +1,5 @@
 """Shows the face's mesh alone, as lines on black: no skin and no hair, but the whole geometry and every movement."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +7,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from personare.core.options import check_options
+from personare.core.options import Count, check_options
 from personare.core.types import Array, LocatedFrame
 from personare.features.painting import Color, disc, line
 
@@ -39,32 +38,28 @@ class FaceLandmarks:
 
     # outline, brows, eyes, nose and lips; every triangle; or points
     lines: Literal["contours", "mesh", "points"] = "contours"
-    thickness: int = 1  # of the lines in pixels
+    thickness: Count = 1  # of the lines in pixels
 
     needs_landmarks: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        check_options(self, thickness=(1, math.inf))
+        check_options(self)
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB picture (height, width, 3) for every frame."""
         for frame in frames:
             picture = np.zeros_like(frame.image)
-            for face in frame.faces:
-                if face.landmarks is not None:
-                    self._draw(picture, np.asarray(face.landmarks, dtype=float)[:, :2])
+            meshes = [np.asarray(f.landmarks, float)[:, :2] for f in frame.faces if f.landmarks is not None]
+            for mesh in meshes:  # (478, 2) pixels
+                if self.lines == "points":
+                    for point in mesh:
+                        disc(picture, point, self.thickness, (150, 150, 150))
+                    continue
+                if self.lines == "mesh":
+                    line(picture, mesh[_edges("TESSELATION")], (90, 90, 90), self.thickness)
+                for name, color in _CONTOURS.items():
+                    line(picture, mesh[_edges(name)], color, self.thickness)
             yield picture
-
-    def _draw(self, picture: Array, mesh: Array) -> None:
-        """Draw a mesh (478, 2), in pixels, onto a picture."""
-        if self.lines == "points":
-            for point in mesh:
-                disc(picture, point, self.thickness, (150, 150, 150))
-            return
-        if self.lines == "mesh":
-            line(picture, mesh[_edges("TESSELATION")], (90, 90, 90), self.thickness)
-        for name, color in _CONTOURS.items():
-            line(picture, mesh[_edges(name)], color, self.thickness)
 
 
 @lru_cache

@@ -1,8 +1,4 @@
-"""Turn every face into a mosaic of a few squares.
-
-A known weak method, kept because everybody uses it: an attacker who learns from mosaics of the same people names them
-nearly as often as from clear faces.
-"""
+"""Turn every face into a mosaic of a few squares."""
 
 from dataclasses import dataclass
 
@@ -18,7 +14,7 @@ __all__ = ["FacePixelate"]
 
 @dataclass(frozen=True, kw_only=True)
 class FacePixelate(FaceMask):
-    """Turn every face into a mosaic of a few squares.
+    """A known weak method: who learns from mosaics names the same people nearly as often as from clear faces.
 
     **Guarantee**: In the covered area each square shows only the mean of its pixels; a face is ``columns`` squares
     wide, however large it is in the picture. That this hides identity is *not* guaranteed.

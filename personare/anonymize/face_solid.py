@@ -1,7 +1,4 @@
-"""Paint one flat color over every face; nothing of it is left.
-
-Nothing of the face is left: not its color, not its expression. Its place, its size and the body remain.
-"""
+"""Paint one flat color over every face; nothing of it is left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +15,10 @@ __all__ = ["FaceSolid"]
 
 @dataclass(frozen=True, kw_only=True)
 class FaceSolid(FaceMask):
-    """Paint one flat color over every face; nothing of it is left.
+    """Nothing of the face is left: not its color, not its expression. Its place, its size and the body remain.
 
     **Guarantee**: Inside the covered area, the output does not depend on the input at all: all pixels have the one
     chosen color. The color is fixed, not the mean of what was there, which would tell the skin's color.
-
-    **Source**: In use since television; nothing is taken from anybody.
     """
 
     color: Sequence[int] = (128, 128, 128)  # red, green, blue, each 0 to 255

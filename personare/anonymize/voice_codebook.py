@@ -37,12 +37,6 @@ class VoiceCodebook:
     (USC, 2024), whose text leaves the scope open; phases by N. Perraudin, P. Balazs, P. Sondergaard, "A fast
     Griffin-Lim algorithm", WASPAA 2013, DOI 10.1109/WASPAA.2013.6701851. Ours: 64 mel bands at 16 kHz every 16 ms,
     envelopes drawn directly instead of by least squares, mini-batch k-means.
-
-    Example:
-        >>> speech = Signal(values=np.random.default_rng(0).normal(0, 0.1, (8000, 1)), rate_hz=16000)
-        >>> hide = VoiceCodebook(size=4).fit([("01", speech)], rng=np.random.default_rng(0))
-        >>> hide(speech, rng=np.random.default_rng(1)).values.shape
-        (8000, 1)
     """
 
     size: int = 16  # typical spectra, 2 to 1024: the dial between privacy and intelligibility
@@ -58,7 +52,7 @@ class VoiceCodebook:
         """``everyone`` for a shared codebook, ``nothing`` for one per clip."""
         return "everyone" if self.scope == "shared" else "nothing"
 
-    def fit(self, background: Iterable[tuple[str, Signal]], *, rng: np.random.Generator) -> "_Fitted | VoiceCodebook":
+    def fit(self, background: Iterable[tuple[str, Signal]], *, rng: np.random.Generator) -> "_Codebook | VoiceCodebook":
         """Find the typical spectra of many people, who count by how much they speak; per clip none are sought."""
         if self.scope == "clip":
             return self
@@ -74,7 +68,7 @@ class VoiceCodebook:
             raise DataError(
                 f"A codebook of {self.size} needs at least as many frames, {len(frames)} were given. Give more speech."
             )
-        return _Fitted(spectra=typical(frames, self.size, rng), rounds=self.rounds)
+        return _Codebook(spectra=typical(frames, self.size, rng), rounds=self.rounds)
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return speech built from the recording's own typical spectra (``scope="clip"`` only)."""
@@ -86,15 +80,13 @@ class VoiceCodebook:
         if len(speech.values) == 0:
             raise DataError("A recording without samples cannot be changed. Leave it out.")
         frames = _cepstra(samples_of(speech))
-        fitted = _Fitted(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
-        return fitted(speech, rng=rng)
+        own = _Codebook(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
+        return own(speech, rng=rng)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Fitted:
-    """A codebook: (size, 20) cepstra of typical spectra."""
-
-    spectra: Array
+class _Codebook:
+    spectra: Array  # (size, 20) cepstra of typical spectra
     rounds: int
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:

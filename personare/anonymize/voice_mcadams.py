@@ -31,7 +31,6 @@ class VoiceMcadams:
     **Source**: J. Patino et al., "Speaker anonymisation using the McAdams coefficient", Interspeech 2021, DOI
     10.21437/Interspeech.2021-1070; baseline B2 of the VoicePrivacy challenges. Our own code, from the description:
     all frames at once; the loudness of the recording is kept where the baseline normalizes the peak.
-
     """
 
     alpha: float | None = None  # the exponent, 0.3 to 0.95; None draws it from low to high

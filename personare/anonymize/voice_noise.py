@@ -22,11 +22,6 @@ class VoiceNoise:
 
     **Source**: tried and dropped by A. Ranade et al., "Privacy Preserving Representation Learning for Multimodal
     Behavior Understanding" (USC, 2024).
-
-    Example:
-        >>> speech = Signal(values=np.ones((1600, 1), np.float32) / 4, rate_hz=16000)
-        >>> VoiceNoise(snr_db=10)(speech, rng=np.random.default_rng(0)).values.shape
-        (1600, 1)
     """
 
     snr_db: float = 5.0  # speech over noise, -20 to 60

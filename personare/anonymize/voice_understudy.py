@@ -51,13 +51,6 @@ class VoiceUnderstudy:
     SVM-based speaker recognition" (Interspeech 2006), turned round: there the take is the nuisance, here the person.
     Vocoder: M. Morise, F. Yokomori, K. Ozawa, "WORLD" (IEICE E99-D, 2016), DOI 10.1587/transinf.2015EDP7457. The
     manner, its code and the filling are ours.
-
-    Example:
-        >>> noise = np.random.default_rng(0).normal(0, 0.1, (4, 16000, 1)).astype(np.float32)
-        >>> takes = [Signal(values=n, rate_hz=16000) for n in noise]
-        >>> hide = VoiceUnderstudy(codes=2).fit(zip("aabb", takes), rng=np.random.default_rng(0))
-        >>> hide(takes[0], rng=np.random.default_rng(1)).values.shape
-        (16000, 1)
     """
 
     codes: int = 8  # shapes of the spectrum, 2 to 256: more is easier to understand and to recognize
@@ -76,14 +69,9 @@ class VoiceUnderstudy:
         raise OptionError("voice_understudy must be fitted on several people first: give background recordings.")
 
     def fit(self, background: Iterable[tuple[str, Signal]], *, rng: np.random.Generator) -> "_Fitted":
-        """Learn how people differ, and the common shapes of the spectrum.
-
-        Args:
-            background: (subject, speech); the more recordings of each person, the better the person is erased.
-            rng: Chooses frames and starts the clustering.
-        """
-        seen = [(who, _take(*_frames(samples_of(speech)))) for who, speech in background]
-        people, takes = np.array([who for who, _ in seen]), [take for _, take in seen]
+        """Learn how people differ (the better, the more recordings of each) and the spectrum's common shapes."""
+        pairs = [(subject, _take(samples_of(speech))) for subject, speech in background]
+        people, takes = np.array([subject for subject, _ in pairs]), [take for _, take in pairs]
         if len(set(people)) < 2:
             raise DataError(f"It takes two people to learn how people differ, {len(set(people))} given. Give more.")
         scale = np.exp(np.mean([np.log(t.spread) for t in takes], axis=0))
@@ -91,9 +79,9 @@ class VoiceUnderstudy:
         shapes = shapes[rng.permutation(len(shapes))[:_MOST_FRAMES]]
         codes = typical(shapes, min(self.codes, len(shapes)), rng) / scale
         manners = np.array([t.manner for t in takes])
-        manners = np.where(np.isnan(manners), _mean_of_known(manners), manners)
+        manners = np.where(np.isnan(manners), _mean(manners), manners)
         mean, keep, fill = _eraser(manners, people, self.erase)
-        color = _mean_of_known(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
+        color = _mean(np.array([t.color.ravel() for t in takes])).reshape(2, -1)
         return _Fitted(options=self, mean=mean, keep=keep, fill=fill, codes=codes, scale=scale, color=color)
 
 
@@ -125,7 +113,7 @@ class _Fitted:
         seed = int(rng.integers(2**63))  # one understudy for all channels
 
         def change(samples: Array) -> Array:
-            rng, take = np.random.default_rng(seed), _take(*_frames(samples))
+            rng, take = np.random.default_rng(seed), _take(samples)
             manner = self.mean + np.nan_to_num(take.manner - self.mean) @ self.keep
             manner += self.options.filler * rng.standard_normal(len(manner)) @ self.fill
             pitch = manner[0] + take.pitch.clip(-3, 3) @ np.exp(manner[1:3].clip(-5, 0))
@@ -153,9 +141,10 @@ class _Fitted:
         return np.asarray(timbre)
 
 
-def _mean_of_known(rows: Array) -> Array:
-    known = ~np.isnan(rows)
-    return np.asarray(np.where(known, rows, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+def _mean(rows: Array) -> Array:
+    """Return the mean of each column's numbers; 0 where it has none."""
+    there = ~np.isnan(rows)
+    return np.asarray(np.where(there, rows, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
 def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Array, Array]:
@@ -175,30 +164,28 @@ def _eraser(manners: Array, people: Array, strength: float) -> tuple[Array, Arra
     return mean, (white @ turn) * gain @ directions, (np.sqrt(ratio) * (1 - gain))[:, None] * directions
 
 
-def _frames(samples: Array) -> tuple[Array, Array, Array]:
-    """Return log pitch in Hz, drawn through where unvoiced, whether voiced, both (T,), and (T, 32) cepstra."""
-    pitch, power = taken_apart(samples, frame_ms=_FRAME_MS, low_hz=_LOWEST_HZ, high_hz=_HIGHEST_HZ)
-    cepstra, voiced = dct(np.log(power @ mel_bands(*_MEL)[0] + 1e-10), norm="ortho", axis=1), pitch > 0
-    if voiced.sum() < _FEW:
-        return np.full(len(pitch), 5.0), np.zeros(len(pitch), bool), cepstra
-    line = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), np.log(pitch[voiced]))
-    return median_filter(line, 3), median_filter(voiced, 5), cepstra
-
-
-def _take(pitch: Array, voiced: Array, cepstra: Array) -> _Take:
+def _take(samples: Array) -> _Take:
     """Split a recording into manner and movement."""
+    pitch, power = taken_apart(samples, frame_ms=_FRAME_MS, low_hz=_LOWEST_HZ, high_hz=_HIGHEST_HZ)
+    cepstra, voiced = dct(np.log(power @ mel_bands(*_MEL)[0] + 1e-10), norm="ortho", axis=1), pitch > 0  # (T, 32)
+    if voiced.sum() < _FEW:
+        line, voiced = np.full(len(pitch), 5.0), np.zeros(len(pitch), bool)
+    else:  # log pitch, drawn through where unvoiced
+        line = np.interp(np.arange(len(pitch)), np.flatnonzero(voiced), np.log(pitch[voiced]))
+        line, voiced = median_filter(line, 3), median_filter(voiced, 5)
     level, cepstra = cepstra[:, 0] / np.sqrt(_BANDS), cepstra[:, 1:]
     spoken = level > np.percentile(level, 97) - _QUIET
     voiced = voiced & spoken
     color, loud, shapes, moved = [], [], np.zeros((len(level), _CODED)), np.zeros(len(level))
     for kind in (voiced, spoken & ~voiced):
-        known = kind if kind.sum() >= _FEW else spoken
-        mean, middle = cepstra[known].mean(axis=0), level[known].mean()
+        enough = kind.sum() >= _FEW
+        rows = kind if enough else spoken
+        mean, middle = cepstra[rows].mean(axis=0), level[rows].mean()
         shapes[kind], moved[kind] = (cepstra[kind] - mean)[:, :_CODED], level[kind] - middle
-        color.append(mean if known is kind else mean * np.nan)
-        loud.append(middle if known is kind else np.nan)
-    mean_pitch = pitch[voiced].mean() if voiced.sum() >= _FEW else np.nan
-    line = pitch - (pitch.mean() if np.isnan(mean_pitch) else mean_pitch)
+        color.append(mean if enough else mean * np.nan)
+        loud.append(middle if enough else np.nan)
+    mean_pitch = line[voiced].mean() if voiced.sum() >= _FEW else np.nan
+    line = line - (line.mean() if np.isnan(mean_pitch) else mean_pitch)
     phrase = uniform_filter1d(line, _SLOW_FRAMES, mode="nearest")
     syllable = uniform_filter1d(line - phrase, 5, mode="nearest")  # jitter is in neither
     melody, swell = np.stack([phrase, syllable], axis=1), uniform_filter1d(moved, _SLOW_FRAMES, mode="nearest")

@@ -17,6 +17,7 @@ __all__ = ["VoiceVocoder"]
 _LOW_HZ = 65.0
 _HIGH_HZ = 650.0
 _RIPPLES = 6
+_HZ = np.linspace(0, RATE_HZ / 2, BINS)
 _TYPICAL_F2_HZ, _TYPICAL_F3_HZ = 1500.0, 2600.0
 
 
@@ -32,11 +33,6 @@ class VoiceVocoder:
     **Source**: analysis and synthesis by WORLD: M. Morise, F. Yokomori, K. Ozawa, "WORLD: a vocoder-based high-quality
     speech synthesis system for real-time applications", IEICE Transactions E99-D (2016), DOI
     10.1587/transinf.2015EDP7457 (DIO, StoneMask, CheapTrick, D4C through pyworld). The invented speaker is ours.
-
-    Example:
-        >>> speech = Signal(values=np.random.default_rng(0).normal(0, 0.1, (8000, 1)), rate_hz=16000)
-        >>> VoiceVocoder()(speech, rng=np.random.default_rng(0)).values.shape
-        (8000, 1)
     """
 
     pitch_low_hz: float = 100.0  # lowest median pitch to draw
@@ -61,79 +57,53 @@ class VoiceVocoder:
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the speech of the invented speaker; rate, length, channels and loudness are kept."""
-        speaker = _invented(self, rng)
+        where = rng.random()
+        # high voices come with short throats in most, not all people
+        short = np.clip(0.6 * (2 * where - 1) + 0.8 * rng.uniform(-1, 1), -1.2, 1.2)
+        median_hz = self.pitch_low_hz * (self.pitch_high_hz / self.pitch_low_hz) ** where
+        widening, semitones = float(np.exp(rng.uniform(-0.22, 0.22))), float(rng.uniform(2, 4))
+        mel = np.log1p(_HZ / 700)
+        waves = np.cos(np.pi * np.outer(np.arange(1, _RIPPLES + 1), mel / mel[-1]))
+        falling = -9 * np.log2(np.maximum(_HZ, 500) / 500) - 12 * np.maximum(0, 1 - _HZ / 90)
+        hissing = 6 * np.log2(np.maximum(_HZ, 400) / 3000).clip(-3, 0.5)
+        # mean log power of voiced and of unvoiced sounds, (513,) each: a smooth random curve over the mel scale
+        voiced_curve, unvoiced_curve = (
+            _nepers(curve + rng.normal(0, self.timbre_db / np.sqrt(_RIPPLES / 2), _RIPPLES) @ waves)
+            for curve in (falling, hissing)
+        )
+        breath_db = np.interp(_HZ, [0, 1500, 4000, 8000], [-32, -22, -10, -4]) + rng.uniform(-4, 4)
 
         def change(samples: Array) -> Array:
             pitch, power = taken_apart(samples, frame_ms=self.frame_ms, low_hz=_LOW_HZ, high_hz=_HIGH_HZ)
             breath = breathiness(samples, pitch, frame_ms=self.frame_ms)
             voiced = pitch > 0
-            if voiced.any():  # the mean aperiodicity over voiced frames is the speaker's
+            stretch = float(np.exp(self.throat * short)) / _throat(samples, pitch, self.frame_ms)
+            envelope = _moved_onto(np.log(power + 1e-12), voiced, (voiced_curve, unvoiced_curve), stretch)
+            if voiced.any():
                 logarithm = np.log(np.maximum(breath[voiced], 1e-4))
-                breath[voiced] = np.exp(logarithm - logarithm.mean(axis=0) + speaker.breath)
-            envelope = _moved_onto(np.log(power + 1e-12), voiced, speaker, _throat(samples, pitch, self.frame_ms))
-            pitch, breath = self._pitch(pitch, speaker), np.clip(breath, 1e-4, 1 - 1e-9)
+                breath[voiced] = np.exp(logarithm - logarithm.mean(axis=0) + _nepers(breath_db) / 2)
+                pitch[voiced] = median_hz * 2 ** (self._melody(pitch[voiced], widening, semitones) / 12)
+                pitch[voiced] = pitch[voiced].clip(50, 700)
+            breath = np.clip(breath, 1e-4, 1 - 1e-9)
             return spoken(pitch, np.exp(envelope), breath, frame_ms=self.frame_ms)[: len(samples)]
 
         return rework(speech, change)
 
-    def _pitch(self, pitch: Array, speaker: "_Speaker") -> Array:
-        """Return the pitch on the speaker's median, its movement kept, widened or rounded as the options say."""
-        voiced = pitch > 0
-        if not voiced.any():
-            return pitch
-        semitones = 12 * np.log2(pitch[voiced])
-        moves = semitones - np.median(semitones)
+    def _melody(self, pitch_hz: Array, widening: float, semitones: float) -> Array:
+        """Return the pitch in semitones from its median, kept, widened or rounded as the options say."""
+        moves = 12 * np.log2(pitch_hz)
+        moves = moves - np.median(moves)
         if self.pitch_range == "draw":
-            moves = moves * speaker.range_factor
+            moves = moves * widening
         if self.pitch_range == "set":
-            moves = moves * (speaker.range_semitones / max(0.5, float(moves.std())))
+            moves = moves * (semitones / max(0.5, float(moves.std())))
         if self.pitch_step_semitones:
             moves = np.round(moves / self.pitch_step_semitones) * self.pitch_step_semitones
-        new = np.zeros_like(pitch)
-        new[voiced] = np.clip(speaker.pitch_hz * 2 ** (moves / 12), 50, 700)
-        return new
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Speaker:
-    """Somebody who does not exist: one number or curve for each thing that is set."""
-
-    pitch_hz: float
-    range_factor: float
-    range_semitones: float
-    throat: float
-    voiced: Array  # (513,) log power
-    unvoiced: Array  # (513,) log power
-    breath: Array  # (513,) log amplitude of the aperiodic share
+        return np.asarray(moves)
 
 
 def _nepers(decibels: Array) -> Array:
     return np.asarray(decibels * np.log(10) / 10)
-
-
-def _invented(options: VoiceVocoder, rng: np.random.Generator) -> _Speaker:
-    where = rng.random()
-    # high voices come with short throats in most, not all people
-    throat = np.exp(options.throat * np.clip(0.6 * (2 * where - 1) + 0.8 * rng.uniform(-1, 1), -1.2, 1.2))
-    hz = np.linspace(0, RATE_HZ / 2, BINS)
-    mel = np.log1p(hz / 700)
-    waves = np.cos(np.pi * np.outer(np.arange(1, _RIPPLES + 1), mel / mel[-1]))
-
-    def ripple() -> Array:
-        """Return a smooth random curve over the mel scale, (513,) dB."""
-        return np.asarray(rng.normal(0, options.timbre_db / np.sqrt(_RIPPLES / 2), _RIPPLES) @ waves)
-
-    falling = -9 * np.log2(np.maximum(hz, 500) / 500) - 12 * np.maximum(0, 1 - hz / 90)
-    hissing = 6 * np.log2(np.maximum(hz, 400) / 3000).clip(-3, 0.5)
-    return _Speaker(
-        pitch_hz=options.pitch_low_hz * (options.pitch_high_hz / options.pitch_low_hz) ** where,
-        range_factor=float(np.exp(rng.uniform(-0.22, 0.22))),
-        range_semitones=float(rng.uniform(2, 4)),
-        throat=float(throat),
-        voiced=_nepers(falling + ripple()),
-        unvoiced=_nepers(hissing + ripple()),
-        breath=_nepers(np.interp(hz, [0, 1500, 4000, 8000], [-32, -22, -10, -4]) + rng.uniform(-4, 4)) / 2,
-    )
 
 
 def _throat(samples: Array, pitch: Array, frame_ms: float) -> float:
@@ -148,13 +118,13 @@ def _throat(samples: Array, pitch: Array, frame_ms: float) -> float:
     return float(np.exp(np.clip(ratio, -0.25, 0.25)))
 
 
-def _moved_onto(envelope: Array, voiced: Array, speaker: _Speaker, throat: float) -> Array:
+def _moved_onto(envelope: Array, voiced: Array, curves: tuple[Array, Array], stretch: float) -> Array:
     """Return log power, (T, 513): deviations from the mean stretched along frequency, on the speaker's mean."""
-    place = np.minimum(np.arange(BINS) / (speaker.throat / throat), BINS - 1.001)
+    place = np.minimum(np.arange(BINS) / stretch, BINS - 1.001)
     low, share = place.astype(int), place % 1
     new = np.empty_like(envelope)
     loud = envelope.mean(axis=1) > envelope.mean(axis=1).max() - _nepers(np.array(40.0))
-    for kind, curve in ((voiced, speaker.voiced), (~voiced, speaker.unvoiced)):
+    for kind, curve in zip((voiced, ~voiced), curves, strict=True):
         if kind.any():
             moves = envelope[kind] - envelope[kind & loud if (kind & loud).any() else kind].mean(axis=0)
             new[kind] = moves[:, low] * (1 - share) + moves[:, low + 1] * share + curve

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+import personare
 from personare.cli.terminal import PATH, line, method_options
 
 
@@ -33,7 +34,7 @@ def import_(
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.files import Cutter, check, remarks
-    from personare.study.parallel import Workers
+    from personare.govern.consent import read_consent
 
     def examine(path: Path, track: str) -> list[str]:
         check(path, track)
@@ -51,7 +52,7 @@ def import_(
         check=examine,
         extract_sound=extract_sound,
         cut=Cutter(),
-        progress=Workers().bar("import"),
+        progress=personare.Workers().bar("import"),
         remark=notes.append,
     )
     for sentence in notes:
@@ -60,18 +61,9 @@ def import_(
         click.echo(f"skipped {line(item)}", err=True)
     people = len({r.subject for r in made.recordings})
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} people, {len(skipped)} skipped.")
-    _tell_consent(cohort)
-
-
-def _tell_consent(cohort: Path) -> None:
-    """Say which of the usual verbs consent does not allow yet, and how to note it."""
-    from personare.govern.consent import read_consent
-
-    noted = {
-        purpose.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for purpose in text.split(",")
-    }
+    allowed = {p.strip() for text in read_consent(cohort / "consent.tsv")["purposes"] for p in text.split(",")}
     needed = {"evaluation": "study", "training": "study and train", "anonymization": "anonymize"}
-    missing = [purpose for purpose in needed if purpose not in noted]
+    missing = [purpose for purpose in needed if purpose not in allowed]
     if missing:
         verbs = ", ".join(f"{purpose} (for {needed[purpose]})" for purpose in missing)
         click.echo(
@@ -88,9 +80,9 @@ def _tell_consent(cohort: Path) -> None:
 def simulate(cohort: Path, people: int, seed: int, jobs: int) -> None:
     """Make up people who do not exist, with faces, voices and what was set."""
     from personare.simulate.cohort import simulate_cohort
-    from personare.study.parallel import Workers
 
-    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=Workers().bar("make up people"))
+    progress = personare.Workers().bar("make up people")
+    made = simulate_cohort(cohort, people=people, seed=seed, workers=jobs, progress=progress)
     click.echo(f"{cohort}: {len(made.recordings)} recordings of {people} made-up people.")
 
 

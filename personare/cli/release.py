@@ -1,13 +1,14 @@
 """The verbs that make releases of people: study, anonymize, represent, synthesize."""
 
 import sys
-from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from personare.cli.terminal import PATH, line, method_options, tell_incomplete, tell_run
+import personare
+from personare.cli.terminal import LEDGER, PATH, line, method_options, tell_incomplete, tell_run
 from personare.core.errors import OptionError
 
 
@@ -20,33 +21,30 @@ from personare.core.errors import OptionError
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
 @click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
-@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+@LEDGER
 def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed: int | None, **how: Any) -> None:
     """Make every release of a COHORT, judge each by utility and real attacks, and write the report.
 
     Without a COHORT, people are made up first.
     """
-    from dataclasses import replace
-
-    from personare.data.cohort import open_cohort
     from personare.study.needs import lacking_of
-    from personare.study.opening import open_ledger
-    from personare.study.parallel import Workers
-    from personare.study.plan import for_tracks, load_plan
-    from personare.study.run import made_up_cohort, run_study, stages
+    from personare.study.plan import for_tracks
+    from personare.study.run import made_up_cohort, stages
 
-    plan, text = load_plan(preset, config, label=how["label"])
+    plan, text = personare.load_plan(preset, config, label=how["label"])
     plan = plan if seed is None else replace(plan, seed=seed)
-    real = open_cohort(cohort) if cohort else None
+    real = personare.open_cohort(cohort) if cohort else None
     if real is not None and config is None:
         plan, left = for_tracks(plan, {track for r in real.recordings for track in r.tracks})
         if left:
             click.echo(f"left out of the preset, since no recording has such a track: {', '.join(left)}", err=True)
-    with Workers(jobs=how["jobs"], engine=how["engine"]).stages(stages(plan) + (real is None)) as workers:
+    workers = personare.Workers(jobs=how["jobs"], engine=how["engine"])
+    with workers.stages(stages(plan) + (real is None)) as workers:
         people = real or made_up_cohort(out / "cohort", plan, workers)
-        for line in lacking_of(people, plan):
-            click.echo(line, err=True)
-        run_study(people, plan, text, out, workers=workers, ledger=open_ledger(how["ledger"], people.root))
+        for sentence in lacking_of(people, plan):
+            click.echo(sentence, err=True)
+        ledger = personare.open_ledger(how["ledger"], people.root)
+        personare.run_study(people, plan, text, out, workers=workers, ledger=ledger)
     tell_run(out)
 
 
@@ -71,29 +69,31 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
     TARGET.key.tsv, which stays with you, says which is which.
     """
-    from personare.anonymize._recordings import Disguise
-    from personare.study.anonymizing import anonymize_path, key_of, passed_over
-    from personare.study.parallel import Workers
+    from personare.study.anonymizing import key_of, passed_over
 
-    chosen = _options_by_method(how["options"])
+    form, options = "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5", dict[str, dict[str, Any]]()
+    for name, value in method_options(how["options"], form).items():
+        method, dot, option = name.partition(".")
+        if not dot:
+            raise OptionError(f"-o takes {form}, not '{name}'.")
+        options.setdefault(method, {})[option] = value
     regions = {name: how[name] for name in ("keep", "only") if how[name]}
-    disguise = Disguise(
+    disguise = personare.Disguise(
         name="_".join(filter(None, (face, voice))) or "nothing",
         face=face,
         voice=voice,
-        face_options={**chosen.pop(face, {}), **regions} if face else {},
-        voice_options=chosen.pop(voice, {}) if voice else {},
+        face_options={**options.pop(face, {}), **regions} if face else {},
+        voice_options=options.pop(voice, {}) if voice else {},
         keep_sound=how["keep_sound"],
     )
-    if chosen:
-        raise OptionError(f"-o names {', '.join(chosen)}, which is neither the face nor the voice method chosen.")
+    if options:
+        raise OptionError(f"-o names {', '.join(options)}, which is neither the face nor the voice method chosen.")
     for item in passed_over(source, Path(target)):
         click.echo(f"not taken {line(item)}", err=True)
     remarks: list[str] = []
-    given = {name: how[name] for name in ("background", "labels", "seed")}
-    release = anonymize_path(
-        source, target, disguise, **given, workers=Workers(jobs=how["jobs"]), remark=remarks.append
-    )
+    settings = {name: how[name] for name in ("background", "labels", "seed")}
+    workers = personare.Workers(jobs=how["jobs"])
+    release = personare.anonymize_path(source, target, disguise, **settings, workers=workers, remark=remarks.append)
     for sentence in remarks:
         click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
@@ -102,25 +102,14 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
         int(release.counts.get(name, 0))
         for name in ("recordings", "frames", "frames_covered_whole", "smallest_face_px")
     )
-    said = f"{release.root if made else 'nothing was written'}: {made} recordings, {len(release.withheld)} withheld"
-    click.echo(f"{said}, {covered} of {frames} frames covered whole." if face else f"{said}.")
+    summary = f"{release.root if made else 'nothing was written'}: {made} recordings, {len(release.withheld)} withheld"
+    click.echo(f"{summary}, {covered} of {frames} frames covered whole." if face else f"{summary}.")
     if smallest:
         click.echo(f"smallest face promised: {smallest} px")
     if release.root.is_dir() and made:
         click.echo(f"{key_of(release.root)} says whose each file is: keep it apart from what you send.")
     if release.withheld:
         sys.exit(3)
-
-
-def _options_by_method(given: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Read METHOD.NAME=VALUE."""
-    found: dict[str, dict[str, Any]] = {}
-    for name, value in method_options(given, "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5").items():
-        method, dot, option = name.partition(".")
-        if not dot:
-            raise OptionError(f"-o takes METHOD.NAME=VALUE, e.g. face_blur.strength=0.5, not '{name}'.")
-        found.setdefault(method, {})[option] = value
-    return found
 
 
 @click.command()
@@ -136,22 +125,16 @@ def _options_by_method(given: Iterable[str]) -> dict[str, dict[str, Any]]:
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
 @click.option("--held-out", default=0.5, show_default=True, help="Share of people it is not fitted to, to judge it by.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
-@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+@LEDGER
 def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
-    from personare.data.cohort import open_cohort
     from personare.study.kinds.representations import RepresentationPlan, write_representation
-    from personare.study.opening import open_ledger
-    from personare.study.plan import StudyPlan
-    from personare.study.study import Study
 
-    named = ("method", "label", "modalities", "held_out")
+    settings = {name: how[name] for name in ("method", "label", "modalities", "held_out")}
     then = [{"method": name} for name in how["then"]]
-    row = RepresentationPlan(name=how["method"], **{n: how[n] for n in named}, options=_options(how), then=then)
-    plan = StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
-    real = open_cohort(cohort)
-    study = Study(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root))
-    written = write_representation(study, row, out)
+    row = RepresentationPlan(name=how["method"], **settings, options=_options(how), then=then)
+    plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
+    written = write_representation(_study(cohort, ledger, plan), row, out)
     click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
     tell_incomplete(written.skipped)
 
@@ -176,29 +159,29 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @click.option("--media/--no-media", default=True, help="Make sound and films where a track allows it.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--jobs", default=-1, show_default=True, help="Processes; -1 for one a core.")
-@click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+@LEDGER
 def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
-    from personare.data.cohort import open_cohort
     from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
-    from personare.study.opening import open_ledger
-    from personare.study.parallel import Workers
-    from personare.study.plan import StudyPlan
-    from personare.study.study import Study
 
-    named = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
-    row = SyntheticPlan(name=how["method"], **{name: how[name] for name in named}, options=_options(how))
+    settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
+    row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
     judged = {name: how[name] for name in ("seed", "shadows", "canaries")}
-    plan = StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
-    real = open_cohort(cohort)
-    study = Study(cohort=real, plan=plan, ledger=open_ledger(ledger, real.root), workers=Workers(jobs=how["jobs"]))
-    written = write_synthetic(study, row, out)
+    plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
+    written = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
     people, recordings = written.sheet.holds
     click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
     tell_incomplete(written.skipped)
 
 
+def _study(cohort: Path, ledger: str | None, plan: Any, **how: Any) -> Any:
+    from personare.study.study import Study
+
+    people = personare.open_cohort(cohort)
+    return Study(cohort=people, plan=plan, ledger=personare.open_ledger(ledger, people.root), **how)
+
+
 def _options(how: dict[str, Any]) -> dict[str, Any]:
-    given = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
-    return method_options(how["options"]) | given
+    privacy = {name: how[name] for name in ("epsilon", "delta") if how[name] is not None}
+    return method_options(how["options"]) | privacy

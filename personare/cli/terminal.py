@@ -19,16 +19,16 @@ def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20
     """Read NAME=VALUE; the value is TOML where it can be, text otherwise."""
     import tomllib
 
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     for text in given:
         name, equals, value = text.partition("=")
         if not (equals and name):
             raise OptionError(f"-o takes {form}, not '{text}'.")
         try:
-            found[name] = tomllib.loads(f"value = {value}")["value"]
+            options[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            found[name] = value
-    return found
+            options[name] = value
+    return options
 
 
 def line(item: Withheld) -> str:

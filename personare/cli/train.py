@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+import personare
 from personare.cli.terminal import LEDGER, PATH, method_options, tell_run
 from personare.core.errors import OptionError, PolicyError
 
@@ -26,24 +27,18 @@ from personare.core.errors import OptionError, PolicyError
 @LEDGER
 def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) -> None:
     """Train a model on a COHORT, judge it on people it never met, attack it, and write model, card and report."""
-    from personare.core import registry
-    from personare.data.cohort import open_cohort
     from personare.study.kinds.models import ModelPlan
-    from personare.study.opening import open_ledger
-    from personare.study.parallel import Workers
-    from personare.study.plan import StudyPlan, as_toml
-    from personare.study.run import run_study
+    from personare.study.plan import as_toml
 
     options = method_options(how["options"])
     options |= {name: how[name] for name in ("epsilon", "delta", "unit") if how[name] is not None}
-    registry.create("personare.train", method, options)  # says at once what is wrong with the options
-    named = {name: how[name] for name in ("modalities", "label", "protocol")}
-    model = ModelPlan(name=method, method=method, options=options, **named)
+    settings = {name: how[name] for name in ("modalities", "label", "protocol")}
+    model = ModelPlan(name=method, method=method, options=options, **settings)
     public = str(how["public"].resolve()) if how["public"] else ""
-    plan = StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
-    people = open_cohort(cohort)
-    book = open_ledger(ledger, people.root)
-    run_study(people, plan, as_toml(plan), out, workers=Workers(), ledger=book)
+    plan = personare.StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
+    people = personare.open_cohort(cohort)
+    book = personare.open_ledger(ledger, people.root)
+    personare.run_study(people, plan, as_toml(plan), out, workers=personare.Workers(), ledger=book)
     tell_run(out, f"Model: {out / 'releases' / method}\n")
 
 
@@ -57,9 +52,8 @@ def evaluate(run: Path, cohort: Path | None, ledger: str | None) -> None:
     from personare.study.examine import evaluate_run
 
     rows = evaluate_run(run, cohort, ledger)
-    click.echo(
-        rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]].round(3).to_string(index=False)
-    )
+    table = rows[["release", "method", "figure", "subset", "value", "low", "high", "n"]]
+    click.echo(table.round(3).to_string(index=False))
     why = private_folder(run) / "explanations"
     click.echo(f"\nNumbers: {run / 'evaluation.json'}\nWhy single answers came out: {why}")
 
@@ -74,8 +68,8 @@ def audit(run: Path, shadows: int, canaries: int, ledger: str | None) -> None:
     from personare.study.examine import audit_run
 
     rows = audit_run(run, ledger, shadows=shadows, canaries=canaries)
-    shown = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
-    click.echo(shown.round(3).to_string(index=False, max_colwidth=90))
+    table = rows[["release", "method", "figure", "value", "low", "high", "control", "reason"]]
+    click.echo(table.round(3).to_string(index=False, max_colwidth=90))
     click.echo(f"\nNumbers: {run / 'audit.json'}")
     if (rows.status == "claim_broken").any():
         raise PolicyError("An attack found more than a claim allows: do not release these models.")
@@ -137,10 +131,8 @@ def plan(epsilon: float, people: int, recordings: int, unit: str, **how: Any) ->
 @LEDGER
 def reproduce(paper: str, cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Run a PAPER's comparison on a cohort and print its table with ours beside it, as CSV, LaTeX and a picture too."""
-    from personare.data.cohort import open_cohort
-    from personare.study.opening import open_ledger
     from personare.study.reproduce import reproduce_pamrl
 
-    people = open_cohort(cohort)
-    click.echo(reproduce_pamrl(people, out, ledger=open_ledger(ledger, people.root), **how))
+    people = personare.open_cohort(cohort)
+    click.echo(reproduce_pamrl(people, out, ledger=personare.open_ledger(ledger, people.root), **how))
     click.echo(f"\nTables and picture: {out}")

@@ -3,12 +3,12 @@
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
+import personare
 from personare.core.errors import DataError, PersonareError
-
-__all__ = ["doctor", "ledger", "models", "purge"]
 
 
 @click.group()
@@ -21,9 +21,7 @@ def ledger() -> None:
 @click.option("--head", help="The head that you noted elsewhere: shows a cut tail as well.")
 def verify(where: str, head: str | None) -> None:
     """Check that nothing was changed, removed or reordered in the ledger at WHERE (a cohort, a file or a URL)."""
-    from personare.study.opening import open_ledger
-
-    book = open_ledger(*_book(where))
+    book = _book(where)
     checked = book.verify(head=head)
     if not checked.ok:
         raise PersonareError(f"The ledger was changed: row {checked.first_bad} does not fit the one before it.")
@@ -35,16 +33,14 @@ def verify(where: str, head: str | None) -> None:
 @click.option("--last", default=20, show_default=True)
 def show_ledger(where: str, last: int) -> None:
     """Print the last rows of the ledger at WHERE."""
-    from personare.study.opening import open_ledger
-
-    click.echo(open_ledger(*_book(where)).rows(limit=last).drop(columns=["prev_hash", "hash"]).to_string(index=False))
+    click.echo(_book(where).rows(limit=last).drop(columns=["prev_hash", "hash"]).to_string(index=False))
 
 
-def _book(where: str) -> tuple[str | None, Path]:
+def _book(where: str) -> Any:
     path = Path(where)
     if "://" not in where and not path.exists():
         raise PersonareError(f"There is no ledger at {where}. Give a cohort folder, a ledger file or a database URL.")
-    return (None, path) if path.is_dir() else (where, path)
+    return personare.open_ledger(None if path.is_dir() else where, path)
 
 
 @click.command()

@@ -1,6 +1,8 @@
 """The one small tree of errors: each says what must hold, what was given, and what to do."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "PersonareError",
     "PolicyError",
     "UnknownMethodError",
+    "data_errors",
     "reason",
 ]
 
@@ -41,6 +44,23 @@ class MissingModelError(PersonareError):
 
 class IncompleteError(PersonareError):
     """All was done that could be, but something that was planned could not be made; exit status 3."""
+
+
+@contextmanager
+def data_errors(problem: str, fix: str, *also: type[Exception]) -> Iterator[None]:
+    """Turn what a broken file or a full disk raises into a ``DataError``: the problem, why, and what to do.
+
+    Example:
+        >>> with data_errors("ages.json cannot be read", "Get it again."):
+        ...     int("old")
+        Traceback (most recent call last):
+        personare.core.errors.DataError: ages.json cannot be read: invalid literal ...
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, ValueError, EOFError, *also)
+    try:
+        yield
+    except kinds as error:
+        raise DataError(f"{problem}: {error}. {fix}") from error
 
 
 def reason(error: Exception) -> str:

@@ -20,21 +20,13 @@ Positive = Annotated[float, Range("above 0 and finite", lambda value: 0 < value 
 NotNegative = Annotated[float, Range("finite and not negative", lambda value: 0 <= value < math.inf)]
 Share = Annotated[float, Range("a share from 0 to 1", lambda value: 0 <= value <= 1)]
 PartShare = Annotated[float, Range("a share from 0 to below 1", lambda value: 0 <= value < 1)]
+_PROMISES = "above 0 and at most 100 (from 10 on it promises next to nothing), or left out to train without protection"
+Epsilon = Annotated[float | None, Range(_PROMISES, lambda value: value is None or 0 < value <= 100)]
+Delta = Annotated[float, Range("between 0 and 1, less than one over the people", lambda value: 0 < value < 1)]
 
 
 def check_options(options: Any, **ranges: float | tuple[float, float]) -> None:
-    """Refuse a dataclass whose values are not what its types declare, or out of ranges: the least, or both ends.
-
-    Example:
-        >>> from dataclasses import dataclass
-        >>> @dataclass
-        ... class Blur:
-        ...     size: Count = 3
-        ...     kind: Literal["box", "gauss"] = "box"
-        >>> check_options(Blur(size=0))
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: size must be at least 1, it is 0.
-    """
+    """Refuse a dataclass whose values are not what its types declare, or out of ranges: the least, or both ends."""
     for name, kind in get_type_hints(type(options), include_extras=True).items():
         value, words = getattr(options, name), get_args(kind) if get_origin(kind) is Literal else ()
         for part in getattr(kind, "__metadata__", ()):

@@ -17,31 +17,17 @@ text, no code, no data of people.
 
 An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
 is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
-(membership) or with what a model shows; one on synthetic people with a ``SyntheticCase``, randomness and the claim.
+(membership), or with the track ``raw`` of what went into the model and the tracks that it shows, such as ``answers``;
+one on synthetic people with a ``SyntheticCase``, randomness and the claim.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from personare.core.types import Array, Batch, LocatedFrame, Recording, Result, Signal, Spend, Withheld
-
-__all__ = [
-    "FaceAnonymizer",
-    "Generator",
-    "Identifier",
-    "Learner",
-    "Predictor",
-    "Reader",
-    "Representation",
-    "Sampler",
-    "Scorer",
-    "Transform",
-    "Utility",
-    "VoiceAnonymizer",
-]
 
 
 class VoiceAnonymizer(Protocol):
@@ -52,7 +38,6 @@ class VoiceAnonymizer(Protocol):
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return new speech with the rate, length, channels and loudness of the given one."""
-        ...
 
 
 class FaceAnonymizer(Protocol):
@@ -63,7 +48,6 @@ class FaceAnonymizer(Protocol):
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Yield a uint8 RGB image (height, width, 3) for every frame."""
-        ...
 
 
 class Reader(Protocol):
@@ -74,7 +58,6 @@ class Reader(Protocol):
 
     def __call__(self, source: Path) -> "tuple[Sequence[Recording], object, Sequence[Withheld]]":
         """Return recordings (tracks relative to ``source``), the participants' table, and what could not be read."""
-        ...
 
 
 Scorer = Callable[[Mapping[str, Array]], Array]
@@ -89,7 +72,6 @@ class Identifier(Protocol):
 
     def fit(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> "Enroller":
         """Train the speaker- or face-independent part (UBM, embedding) on clips of known people."""
-        ...
 
 
 class Enroller(Protocol):
@@ -97,7 +79,6 @@ class Enroller(Protocol):
 
     def enroll(self, clips: Mapping[str, Array], subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
         """Learn how each person looks or sounds, and return what scores new clips."""
-        ...
 
 
 class Utility(Protocol):
@@ -109,31 +90,33 @@ class Utility(Protocol):
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Return one row per figure and reader; ``release`` is left empty and filled in by the study."""
-        ...
 
 
-class Learner(Protocol):
-    """Learns to read behavior from any number of modalities, some of them missing.
+Fitted = TypeVar("Fitted", covariant=True)
 
-    A learner that can train with differential privacy has the options ``epsilon`` (None: none), ``delta`` and ``unit``.
+
+class Fits(Protocol[Fitted]):
+    """What learns from a group of people: a ``Learner``, a ``Representation`` or a ``Generator``.
+
+    One that can do so with differential privacy has the options ``epsilon`` (None: none) and ``delta``, and a learner
+    ``unit``; of a generator it is the person.
     """
 
-    def fit(
-        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "Predictor":
-        """Learn from the people of ``train``.
+    def fit(self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None) -> Fitted:
+        """Learn from the people of ``train``, all labels and subjects of which are known.
 
-        Args:
-            train: Recordings to learn from.
-            validation: Other people's, for early stopping and the like; under differential privacy it is not looked at.
-            rng: Everything random follows from it.
-            public: Recordings of people whose data need no protection, for scaling and description; None where there
-                are none.
+        ``validation`` are other people, for early stopping and the like; under differential privacy they are not looked
+        at. ``public`` are people whose data need no protection, for ranges, scaling and description.
         """
-        ...
 
 
-class Predictor(Protocol):
+class _Spends(Protocol):
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that fitting cost; empty where nothing was protected."""
+
+
+class Predictor(_Spends, Protocol):
     """A trained model. Frozen: calling it changes nothing.
 
     May offer ``weights(batch) -> Mapping[str, Array]``, how much each modality counted, (N,) in [0, 1]; and
@@ -142,76 +125,36 @@ class Predictor(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the columns mean."""
-        ...
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """The privacy that training cost; empty where nothing was protected."""
-        ...
+        """What the columns of probabilities mean."""
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; a modality that is missing counts nothing; chance where all are missing."""
-        ...
 
 
-class Representation(Protocol):
-    """Learns to describe behavior without the person."""
-
-    def fit(
-        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "Transform":
-        """Learn from training people; labels and subjects of ``train`` say what to keep and what to remove."""
-        ...
-
-
-class Transform(Protocol):
+class Transform(_Spends, Protocol):
     """A fitted representation, small and frozen. It needs no label and no subject; transforms chain."""
 
     @property
     def guarantee(self) -> str:
         """What holds, against whom, in one sentence; and what does not."""
-        ...
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """The privacy that fitting cost; empty where nothing was protected."""
-        ...
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the same recordings with one modality ``representation``, (N, D) float32."""
-        ...
 
 
-class Generator(Protocol):
-    """Learns how a group behaves, so that people can be made up who do not exist.
-
-    One that can train with differential privacy has the options ``epsilon`` (None: none) and ``delta``; the unit is the
-    person.
-    """
-
-    def fit(
-        self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "Sampler":
-        """Learn from the people of ``train``; under differential privacy ranges and scaling come from ``public``."""
-        ...
-
-
-class Sampler(Protocol):
+class Sampler(_Spends, Protocol):
     """A fitted generator."""
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """The privacy that fitting cost; empty where nothing was protected."""
-        ...
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up people: ``recordings`` of each, subjects ``synthetic-0001`` and so on.
 
-        Args:
-            people: How many.
-            recordings: Of each person.
-            rng: Everything random follows from it.
-            labels: (people * recordings,) classes to make; None for those the group has.
+        ``labels`` (people * recordings,) are the classes to make; None for those the group has.
         """
-        ...
+
+
+Learner = Fits[Predictor]
+"""Learns to read behavior from any number of modalities, some of them missing."""
+Representation = Fits[Transform]
+"""Learns to describe behavior without the person: labels and subjects say what to keep and what to remove."""
+Generator = Fits[Sampler]
+"""Learns how a group behaves, so that people can be made up who do not exist."""

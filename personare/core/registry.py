@@ -7,6 +7,7 @@ import ast
 import dataclasses
 import importlib
 import importlib.util
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,25 +16,24 @@ from typing import Any
 
 from personare.core.errors import OptionError, UnknownMethodError
 
-__all__ = ["Method", "create", "find", "load"]
+_SOURCE = re.compile(
+    r"^(?:\*\*Sources?\.?:?\*\*[:.]?|Sources?:)\s*(.*?)(?=\n\s*\n|\n\*\*|\Z)", re.DOTALL | re.MULTILINE
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """A method as its file describes it.
 
-    Attributes:
-        name: The file's name, e.g. ``voice_mcadams``.
-        summary: The first line of its docstring.
-        module: Dotted name to import.
-        class_name: The one public class.
-        question: What an attack asks (one of ``RISKS``); empty of all others.
+    ``summary`` is the first line of its docstring, ``source`` what the paragraph **Source** of one says, ``question``
+    what an attack asks (of ``RISKS``); empty where there is none.
     """
 
     name: str
     summary: str
     module: str
     class_name: str
+    source: str = ""
     question: str = ""
 
 
@@ -50,39 +50,42 @@ def find(package: str) -> dict[str, Method]:
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
-    inside = {f.stem: _describe(f, f"{package}.{f.stem}") for f in files}
-    return inside | {e.name: _describe(*_file_of(e), e.name) for e in metadata.entry_points(group=package)}
+    inside = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem) for f in files}
+    for entry in metadata.entry_points(group=package):
+        spec = importlib.util.find_spec(entry.module)
+        if spec is None or spec.origin is None:
+            raise OptionError(
+                f"The method {entry.name} should be in {entry.module}, which is not there: install it again."
+            )
+        inside[entry.name] = _describe(Path(spec.origin), entry.module, entry.name)
+    return inside
 
 
-def _file_of(entry: metadata.EntryPoint) -> tuple[Path, str]:
-    spec = importlib.util.find_spec(entry.module)
-    if spec is None or spec.origin is None:
-        raise OptionError(f"The method {entry.name} should be in {entry.module}, which is not there: install it again.")
-    return Path(spec.origin), entry.module
-
-
-def _describe(file: Path, module: str, name: str = "") -> Method:
+def _describe(file: Path, module: str, name: str) -> Method:
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    public: list[str] = next(
-        (
-            ast.literal_eval(node.value)
-            for node in tree.body
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
-        ),
-        [],
-    )
+    public: list[str] = []
+    question = ""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            public = ast.literal_eval(node.value)
     if len(public) != 1:
         raise OptionError(f"{file} must name exactly one public class in __all__, it names {public}.")
-    said = [
-        ast.literal_eval(line.value)
-        for node in tree.body
-        if isinstance(node, ast.ClassDef) and node.name == public[0]
-        for line in node.body
-        if isinstance(line, ast.AnnAssign) and line.value and ast.unparse(line.target) == "question"
+    for node in tree.body:
+        for line in node.body if isinstance(node, ast.ClassDef) and node.name == public[0] else ():
+            if isinstance(line, ast.AnnAssign) and line.value and ast.unparse(line.target) == "question":
+                question = ast.literal_eval(line.value)
+    texts = [
+        ast.get_docstring(node) or "" for node in (tree, *tree.body) if isinstance(node, ast.Module | ast.ClassDef)
     ]
-    summary = (ast.get_docstring(tree) or "").split("\n")[0]
-    question = said[0] if said else ""
-    return Method(name=name or file.stem, summary=summary, module=module, class_name=public[0], question=question)
+    sources = [found.group(1) for text in texts if (found := _SOURCE.search(text))]
+    return Method(
+        name=name,
+        summary=texts[0].split("\n")[0],
+        module=module,
+        class_name=public[0],
+        source=" ".join(sources[0].replace("``", "").split()) if sources else "",
+        question=question,
+    )
 
 
 def load(package: str, name: str) -> Any:
@@ -95,12 +98,7 @@ def load(package: str, name: str) -> Any:
 
 
 def create(package: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
-    """Make a method with its options.
-
-    Raises:
-        UnknownMethodError: No such file.
-        OptionError: An option it does not have, or a value it cannot use.
-    """
+    """Make a method with its options; one it does not have, or a value it cannot use, is refused."""
     cls = load(package, name)
     known = [f.name for f in dataclasses.fields(cls)]
     unknown = sorted(set(options or {}) - set(known))

@@ -69,7 +69,7 @@ def _together(kind: Any, node: Any, tensors: Mapping[str, Array]) -> Any:
     if origin in (Union, UnionType):
         if node is None:
             return None
-        named = node["class"] if isinstance(node, dict) and "class" in node else None
+        named = node.get("class") if isinstance(node, dict) else None
         fitting = [p for p in parts if p is not NoneType and named in (None, getattr(p, "__name__", ""))]
         return _together(fitting[0], node, tensors)
     if is_dataclass(origin or kind):
@@ -104,17 +104,10 @@ def save_weights(path: Path, weights: Mapping[str, Any], about: Mapping[str, str
 
 
 def load_weights(path: Path) -> tuple[dict[str, Array], dict[str, str]]:
-    """Read the arrays and the description that ``save_weights`` wrote.
-
-    Example:
-        >>> load_weights(Path("absent.safetensors"))
-        Traceback (most recent call last):
-        personare.core.errors.DataError: absent.safetensors cannot be read ...
-    """
+    """Read the arrays and the description that ``save_weights`` wrote."""
     try:
         with safe_open(path, framework="np") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}): it must be a safetensors file written by personare."
-        ) from error
+        said = f"{path} cannot be read ({error}): it must be a safetensors file written by personare."
+        raise DataError(said) from error

@@ -10,10 +10,6 @@ from dataclasses import dataclass, replace
 
 from personare.core.types import RISKS, Result
 
-__all__ = ["STANDS", "Query", "broken_claim", "choose", "group_of", "informative", "strongest", "unprotected"]
-
-AREAS = ("auc", "person_auc")
-"""The figures of membership over all thresholds, of recordings and of people."""
 CANARIES = ("synthetic_canaries_neighbor", "synthetic_canaries_normal")
 """Attacks on people who were planted to be found: they never stand for everybody."""
 
@@ -31,20 +27,20 @@ class Query:
 
     def rows(self, rows: Sequence[Result], release: str, group: str) -> list[Result]:
         """Return the rows of a release that are asked for."""
-        found = [
+        asked = [
             r
             for r in rows
             if r.release == release
             and group_of(r) == group
             and r.question in self.questions
-            and (not self.figures or r.figure in self.figures)
-            and (not self.methods or r.method in self.methods)
+            and r.figure in (self.figures or (r.figure,))
+            and r.method in (self.methods or (r.method,))
             and r.method not in self.without
             and r.subset == self.subset
         ]
-        own = [r for r in found if r.attacker == self.attacker] if self.attacker else found
+        own = [r for r in asked if r.attacker == self.attacker] if self.attacker else asked
         # Training again on originals changes nothing, so one attacker's or reader's row is enough for them.
-        return own or (found if release == "original" else [])
+        return own or (asked if release == "original" else [])
 
     def find(self, rows: Sequence[Result], release: str, group: str) -> Result | None:
         """Return the row that stands for a release."""
@@ -54,27 +50,28 @@ class Query:
 IDENTIFY = Query(questions=("identify",), figures=("top1",), attacker="semi_informed")
 IDENTIFY_ALL = replace(IDENTIFY, figures=("person_top1",))
 READ = Query(questions=("read",), figures=("uar", "ccc"), methods=("reader",), attacker="retrained_reader")
-MEMBER = Query(questions=("member",), figures=AREAS)
+MEMBER = Query(questions=("member",), figures=("auc", "person_auc"))
 MEMBER_PEOPLE = Query(questions=("member",), figures=("auc",), without=CANARIES)
 LEARNED = Query(questions=("read",), figures=("tstr_uar", "next_visit_auc"))  # of histories: what comes next
-STANDS: Mapping[str, tuple[Query, Query]] = {
-    "recordings": (IDENTIFY, READ),
-    "representations": (IDENTIFY, READ),
-    "synthetic": (MEMBER_PEOPLE, LEARNED),
-    "model": (MEMBER, Query(questions=("read",), figures=("uar",), methods=("model",))),
+_NO_ATTACKER = "no retrained attacker was run on it"
+STANDS: Mapping[str, Sequence[tuple[Query, str]]] = {
+    "recordings": ((IDENTIFY, _NO_ATTACKER), (READ, "no retrained reader was run on it")),
+    "representations": ((IDENTIFY, _NO_ATTACKER), (READ, "no reader was run on it")),
+    "synthetic": (
+        (MEMBER_PEOPLE, "no membership attack on its people was run"),
+        (LEARNED, "what is learned from it was not measured"),
+    ),
+    "model": (
+        (MEMBER, "no membership attack was run on it"),
+        (Query(questions=("read",), figures=("uar",), methods=("model",)), "its recall was not measured"),
+    ),
 }
-"""The risk and the utility that stand for a release on the frontier, by its kind."""
+"""The risk and the utility that stand for a release on the frontier, by its kind, and what is said without them."""
 ANY_KIND = (
-    Query(questions=RISKS, figures=("top1", "auc", "person_auc", "risk")),
-    Query(questions=("read",), figures=("uar", "ccc", "tstr_uar", "accuracy")),
+    (Query(questions=RISKS, figures=("top1", "auc", "person_auc", "risk")), "no attack was run on it"),
+    (Query(questions=("read",), figures=("uar", "ccc", "tstr_uar", "accuracy")), "nothing was read from it"),
 )
 """The same for a kind of release that came with a package of its own."""
-_MISSING: Mapping[str, tuple[str, str]] = {
-    "recordings": ("no retrained attacker was run on it", "no retrained reader was run on it"),
-    "representations": ("no retrained attacker was run on it", "no reader was run on it"),
-    "synthetic": ("no membership attack on its people was run", "what is learned from it was not measured"),
-    "model": ("no membership attack was run on it", "its recall was not measured"),
-}
 
 
 def group_of(row: Result) -> str:
@@ -110,14 +107,13 @@ def choose(rows: Sequence[Result], release: str, kind: str, modality: str = "") 
     """Return the risk and the utility that stand for a release, or why there are none."""
     if broken_claim(rows, release) is not None:
         return "its privacy claim does not hold"
-    missing = _MISSING.get(kind, ("no attack was run on it", "nothing was read from it"))
-    found: list[Result] = []
-    for query, why in zip(STANDS.get(kind, ANY_KIND), missing, strict=True):
+    standing: list[Result] = []
+    for query, without in STANDS.get(kind, ANY_KIND):
         row = query.find(rows, release, modality if kind == "recordings" else kind)
         if row is None or not math.isfinite(row.value):
-            return (row.reason if row else "") or why
-        found.append(row)
-    return found[0], found[1]
+            return (row.reason if row else "") or without
+        standing.append(row)
+    return standing[0], standing[1]
 
 
 def baseline(row: Result | None) -> Result | None:

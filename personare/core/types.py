@@ -1,6 +1,6 @@
 """What flows through personare: small frozen records, numpy arrays inside."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -12,104 +12,79 @@ import numpy.typing as npt
 if TYPE_CHECKING:  # pandas takes most of a second to import, and the command line must answer at once
     import pandas as pd
 
-__all__ = [
-    "RISKS",
-    "Array",
-    "Batch",
-    "Cohort",
-    "Face",
-    "LocatedFrame",
-    "Recording",
-    "Release",
-    "Result",
-    "Signal",
-    "Spend",
-    "Withheld",
-]
-
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One take of one person: files by modality, and what is known about the behavior.
+    """One take of one person.
 
-    Attributes:
-        id: Unique in its cohort, e.g. ``sub-01_ses-01_task-angry``.
-        subject: The person's pseudonym, e.g. ``01``; never a name.
-        session: The sitting, e.g. ``01``.
-        tracks: Path relative to the cohort's root, by track: ``audio``, ``video``, ``physio``, ``text``, ``events``,
-            or a precomputed feature track such as ``logmel``.
-        labels: What the behavior is, e.g. ``{"emotion": "anger", "sentence": "DFA"}``.
+    ``tracks`` are paths relative to the cohort's root: of ``audio``, ``video``, ``physio``, ``text``, ``events``, or of
+    a precomputed feature track such as ``logmel``.
     """
 
-    id: str
-    subject: str
+    id: str  # unique in its cohort, e.g. sub-01_ses-01_task-angry
+    subject: str  # the person's pseudonym, e.g. 01; never a name
     session: str
     tracks: Mapping[str, str]
-    labels: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(
+        default_factory=dict
+    )  # the behavior, e.g. {"emotion": "anger", "sentence": "DFA"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """A folder of people's recordings (BIDS-shaped) and what is known about the people.
-
-    Attributes:
-        root: The folder.
-        name: The data set's name.
-        recordings: Every recording in the index.
-        participants: One row per person, indexed by pseudonym; columns such as ``sex`` (``F``/``M``) and ``age``
-            (years).
-    """
+    """A folder of people's recordings (BIDS-shaped) and what is known about the people."""
 
     root: Path
     name: str
     recordings: tuple[Recording, ...]
-    participants: "pd.DataFrame"
+    participants: "pd.DataFrame"  # a row for each person, by pseudonym; columns such as sex (F/M) and age (years)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
     """Recordings as arrays, row by row the same recordings everywhere: what is learned from, and what an attacker sees.
 
-    Attributes:
-        ids: Recording ids, N of them.
-        arrays: By modality, (N, ...) float32, or (N,) str for text. Shapes tell what they are: (N, D) a table,
-            (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture. Missing rows are zeros or empty.
-            Recordings of any length are (N,) objects, an array each; see ``of``.
-        present: By modality, (N,) bool: False where a recording lacks it.
-        labels: (N,) int64, index into ``classes``.
-        classes: What the labels mean, in a fixed order; empty where no label was chosen.
-        subjects: (N,) str, whose recording it is.
-        columns: By modality, what the D columns of a table or a signal are, where known.
-        table: Facts by recording id: ``subject``, ``session``, the labels (``emotion``, ``sentence`` ...) and, where
-            known, ``sex`` and ``age`` (years). Missing is NaN. None where nobody asks for them.
+    Shapes tell what arrays are: (N, D) a table, (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture,
+    all float32, and (N,) str a text. Missing rows are zeros or empty. Recordings of any length are (N,) objects, an
+    array each; see ``of``.
     """
 
     ids: tuple[str, ...]
-    arrays: Mapping[str, Array]
-    present: Mapping[str, Array]
-    labels: Array
-    classes: tuple[str, ...]
-    subjects: Array
-    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    arrays: Mapping[str, Array]  # by modality
+    present: Mapping[str, Array]  # by modality, (N,) bool: False where a recording lacks it
+    labels: Array  # (N,) int64, index into ``classes``
+    classes: tuple[str, ...]  # what the labels mean, in a fixed order; empty where no label was chosen
+    subjects: Array  # (N,) str, whose recording it is
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by modality, the D of a table or a signal
+    # facts by recording id: subject, session, the labels and, where known, sex and age (years); missing is NaN
     table: "pd.DataFrame | None" = None
 
     @classmethod
     def of(cls, table: "pd.DataFrame", tracks: Mapping[str, Mapping[str, Array]]) -> "Batch":
         """Return recordings of any length, as a judge sees the originals or one release.
 
-        Args:
-            table: One row a recording, with ``subject``.
-            tracks: Arrays by track, then by recording id; a recording that lacks a track is absent. Each is read when
-                it is first looked at.
+        ``table`` has a row a recording, with ``subject``; ``tracks`` are arrays by track, then by the ids of those
+        recordings that have it, and are read when they are first looked at.
         """
         ids = tuple(map(str, table.index))
-        ragged = _Ragged(tracks, lambda clips: _objects([clips.get(i, _NOTHING) for i in ids]))
-        present = _Ragged(tracks, lambda clips: np.array([i in clips for i in ids], dtype=bool))
-        subjects = table["subject"].to_numpy(dtype=str)
-        labels = np.zeros(len(ids), dtype=np.int64)
-        return cls(ids=ids, arrays=ragged, present=present, labels=labels, classes=(), subjects=subjects, table=table)
+
+        def ragged(clips: Mapping[str, Array]) -> Array:
+            values = np.empty(len(ids), dtype=object)  # numpy would put arrays of one shape together
+            for n, i in enumerate(ids):
+                values[n] = clips.get(i, np.empty(0))
+            return values
+
+        return cls(
+            ids=ids,
+            arrays=_Ragged(tracks, ragged),
+            present=_Ragged(tracks, lambda clips: np.array([i in clips for i in ids], dtype=bool)),
+            labels=np.zeros(len(ids), dtype=np.int64),
+            classes=(),
+            subjects=table["subject"].to_numpy(dtype=str),
+            table=table,
+        )
 
     def __len__(self) -> int:
         """Return how many recordings there are."""
@@ -141,70 +116,39 @@ class Batch:
         return replace(self, arrays=arrays, present=present, columns=columns)
 
 
-_NOTHING: Array = np.empty(0)
-
-
 class _Ragged(Mapping[str, Array]):
     """Tracks of all recordings, each made when it is first asked for: there may be more than fit into memory."""
 
     def __init__(self, tracks: Mapping[str, Mapping[str, Array]], made: Callable[[Mapping[str, Array]], Array]) -> None:
-        self._names = tuple(tracks)
-        self._made = cache(lambda name: made(tracks[name]))
+        self._tracks, self._made = tracks, cache(lambda name: made(tracks[name]))
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._names:
-            raise KeyError(name)
         return self._made(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._tracks)
 
     def __len__(self) -> int:
-        return len(self._names)
-
-
-def _objects(clips: Sequence[Array]) -> Array:
-    """Return (N,) arrays of any shape; numpy would put arrays of one shape together."""
-    found = np.empty(len(clips), dtype=object)
-    for n, clip in enumerate(clips):
-        found[n] = clip
-    return found
+        return len(self._tracks)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
-    """A mechanism that touched people's data, as ``learn`` prices it: what was sampled, and under how much noise.
+    """A mechanism that touched people's data, as ``learn`` prices it: what was sampled, and under how much noise."""
 
-    Attributes:
-        unit: What counts as one: all recordings of one ``person``, or one ``recording``.
-        sampling_rate: The chance of each unit to be in a step (Poisson); 1 where everyone is in each.
-        noise_multiplier: Standard deviation of the Gaussian noise over what one unit can change (L2).
-        steps: How often.
-        epsilon: What it costs at ``delta``, by the accountant named.
-        delta: The chance that the bound fails.
-        accountant: ``pld`` or ``prv``.
-        units: How many units there were; public.
-    """
-
-    unit: Literal["person", "recording"]
-    sampling_rate: float
-    noise_multiplier: float
+    unit: Literal["person", "recording"]  # what counts as one: all recordings of a person, or one recording
+    sampling_rate: float  # the chance of each unit to be in a step (Poisson); 1 where everyone is in each
+    noise_multiplier: float  # deviation of the Gaussian noise over what one unit can change (L2)
     steps: int
-    epsilon: float
-    delta: float
-    accountant: str
-    units: int
+    epsilon: float  # what it costs at ``delta``, by the accountant named
+    delta: float  # the chance that the bound fails
+    accountant: str  # pld or prv
+    units: int  # how many there were; public
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signal:
-    """Evenly sampled values.
-
-    Attributes:
-        values: float32, (samples, channels); audio is in [-1, 1].
-        rate_hz: Samples a second.
-        start_s: Time of the first sample, from the recording's start.
-    """
+    """Evenly sampled float32 ``values``, (samples, channels), from ``start_s`` of the recording; audio in [-1, 1]."""
 
     values: Array
     rate_hz: float
@@ -218,55 +162,34 @@ class Signal:
 
 @dataclass(frozen=True, kw_only=True)
 class Face:
-    """One face in one frame.
+    """One face in one frame; landmarks, blendshapes and pose are None where they were not asked for."""
 
-    Attributes:
-        box: (4,) left, top, right, bottom in pixels; may reach beyond the frame.
-        score: The detector's confidence in [0, 1]; for a tracked or interpolated box, that of its anchors.
-        track: A number that stays with the face through one video.
-        landmarks: (478, 3) MediaPipe mesh, x and y in pixels of the frame, z in the same scale; None if not asked for.
-        blendshapes: (52,) MediaPipe blendshape scores in [0, 1], in MediaPipe's order; None if not asked for.
-        pose: (4, 4) facial transformation matrix; None if not asked for.
-    """
-
-    box: Array
-    score: float
-    track: int
-    landmarks: Array | None = None
-    blendshapes: Array | None = None
-    pose: Array | None = None
+    box: Array  # (4,) left, top, right, bottom in pixels; may reach beyond the frame
+    score: float  # the detector's confidence in [0, 1]; of a tracked or interpolated box, that of its anchors
+    track: int  # stays with the face through one video
+    landmarks: Array | None = None  # (478, 3) MediaPipe mesh, x and y in pixels of the frame, z in the same scale
+    blendshapes: Array | None = None  # (52,) MediaPipe blendshape scores in [0, 1], in MediaPipe's order
+    pose: Array | None = None  # (4, 4) facial transformation matrix
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocatedFrame:
     """One frame of a video and the faces found in it.
 
-    Attributes:
-        index: Position in the video, from 0.
-        time_s: Presentation time.
-        image: uint8 RGB, (height, width, 3).
-        faces: The faces, largest first; empty if nobody is seen.
-        certain: False where the locator cannot vouch for the faces (drift, loss): the frame must be covered whole.
-        smallest_face_px: Width of the smallest face that was promised to be found; NaN: nothing was promised.
+    Where it is not ``certain`` the locator cannot vouch for the faces (drift, loss): it must be covered whole.
     """
 
-    index: int
-    time_s: float
-    image: Array
-    faces: tuple[Face, ...]
+    index: int  # position in the video, from 0
+    time_s: float  # presentation time
+    image: Array  # uint8 RGB, (height, width, 3)
+    faces: tuple[Face, ...]  # the largest first; empty if nobody is seen
     certain: bool
-    smallest_face_px: float = float("nan")
+    smallest_face_px: float = float("nan")  # width of the smallest face promised to be found; NaN: nothing was promised
 
 
 @dataclass(frozen=True, kw_only=True)
 class Withheld:
-    """A recording or a file that does not leave (or did not enter), and why.
-
-    Attributes:
-        item: Recording id or file name.
-        problem: What is wrong, in plain words.
-        fix: What the user can do.
-    """
+    """A recording or a file that does not leave (or did not enter), why, and what the user can do."""
 
     item: str
     problem: str
@@ -275,29 +198,17 @@ class Withheld:
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """What leaves the circle of people who may see a cohort.
+    """What leaves the circle of people who may see a cohort."""
 
-    Attributes:
-        name: Unique in a study, e.g. ``face_blur``.
-        kind: ``recordings``, ``representations``, ``synthetic``, ``model``, or another package's own.
-        root: The folder that holds it; for recordings, itself a cohort.
-        modalities: What was made, ``audio`` and/or ``video``.
-        methods: Method name by modality.
-        options: Options of each method, by method name.
-        counts: What was done: ``recordings``, ``frames``, ``frames_covered_whole``, ``seconds`` ...
-        withheld: What was not released.
-        claim: What may be claimed about the people it was made of, in words; empty where nothing was put into words.
-    """
-
-    name: str
-    kind: str
-    root: Path
-    modalities: tuple[str, ...]
-    methods: Mapping[str, str]
-    options: Mapping[str, Mapping[str, Any]]
-    counts: Mapping[str, float]
+    name: str  # unique in a study, e.g. face_blur
+    kind: str  # recordings, representations, synthetic, model, or another package's own
+    root: Path  # the folder that holds it; of recordings, itself a cohort
+    modalities: tuple[str, ...]  # what was made, audio and/or video
+    methods: Mapping[str, str]  # by modality
+    options: Mapping[str, Mapping[str, Any]]  # by method
+    counts: Mapping[str, float]  # what was done: recordings, frames, frames_covered_whole, seconds ...
     withheld: tuple[Withheld, ...] = ()
-    claim: str = ""
+    claim: str = ""  # what may be claimed about the people it was made of; empty where nothing was put into words
 
 
 RISKS = ("identify", "infer", "member", "link")
@@ -311,51 +222,31 @@ class Result:
     A row is known by its ``release``, ``kind``, ``modality``, ``question``, ``method``, ``figure``, ``subset`` and
     ``attacker``. No code reads meaning out of a text: what a program decides by has a column.
 
-    Attributes:
-        release: The release's name; ``original`` for unprotected data. Whoever judges fills in this and ``kind``.
-        kind: Of release: ``recordings``, ``representations``, ``synthetic``, ``model``, or another package's own;
-            originals have the kind that they are the baseline of.
-        modality: ``audio``, ``video`` or ``audio+video`` (``visits`` of histories); empty where the release is of none.
-        question: One of ``RISKS``; ``read`` (what behavior is still read), ``resemble`` (how like real people made-up
-            ones are) or ``cost``.
-        method: The attack, reader or measure; ``strongest`` and ``reader`` are chosen of several.
-        figure: What the number is: ``top1``, ``auc``, ``uar`` ...
-        subset: Of whom or of what: ``exposed`` people, ``sex_F``, a modality, an attribute (``sex``), a task's label.
-        attacker: ``ignorant``, ``lazy_informed``, ``semi_informed``, ``shadow`` or ``canaries`` for a risk;
-            ``fixed_reader`` or ``retrained_reader`` for behavior; empty where neither applies.
-        status: ``ok``; ``not_informative`` where the attack failed its self-test; ``not_measured`` where there is no
-            number; ``claim_broken`` where an attack refutes what the release claims.
-        value: The number; NaN where it cannot be had.
-        low: Lower end of the 95 % interval (people resampled).
-        high: Upper end.
-        n: Number of recordings (or people, see unit) behind it.
-        unit: ``share``, ``correlation``, ``seconds`` ...
-        better: ``higher`` or ``lower``, from the releasing side: risks are better lower.
-        baseline: The same figure on unprotected data.
-        control: What guessing gives (chance, or the majority).
-        reason: Anything a reader must know, in words for people; no code decides by it.
-        detail: For the report only (confusion matrix, histograms, which attack was ``strongest``); not in
-            ``results.json``.
+    Its question is one of ``RISKS``; ``read`` (what behavior is still read), ``resemble`` (how like real people made-up
+    ones are) or ``cost``. Its status is ``ok``; ``not_informative`` where the attack failed its self-test;
+    ``not_measured`` where there is no number; ``claim_broken`` where an attack refutes what the release claims.
     """
 
-    release: str = ""
-    kind: str = "recordings"
-    modality: str = ""
+    release: str = ""  # "original" for unprotected data; whoever judges fills in this and ``kind``
+    kind: str = "recordings"  # of release; originals have the kind that they are the baseline of
+    modality: str = ""  # audio, video or audio+video (visits of histories); empty where the release is of none
     question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
-    method: str
-    figure: str
-    subset: str = ""
+    method: str  # the attack, reader or measure; "strongest" and "reader" are chosen of several
+    figure: str  # what the number is: top1, auc, uar ...
+    subset: str = ""  # of whom or of what: exposed people, sex_F, a modality, an attribute (sex), a task's label
+    # of a risk ignorant, lazy_informed, semi_informed, shadow or canaries; of behavior fixed_reader or retrained_reader
     attacker: str = ""
     status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"
-    value: float
-    low: float = float("nan")
+    value: float  # NaN where it cannot be had
+    low: float = float("nan")  # to ``high``: the 95 % interval (people resampled)
     high: float = float("nan")
-    n: int = 0
-    unit: str = "share"
-    better: Literal["higher", "lower"] = "higher"
-    baseline: float = float("nan")
-    control: float = float("nan")
-    reason: str = ""
+    n: int = 0  # recordings (or people, see unit) behind it
+    unit: str = "share"  # share, correlation, seconds ...
+    better: Literal["higher", "lower"] = "higher"  # from the releasing side: risks are better lower
+    baseline: float = float("nan")  # the same figure on unprotected data
+    control: float = float("nan")  # what guessing gives (chance, or the majority)
+    reason: str = ""  # anything a reader must know, in words for people; no code decides by it
+    # for the report only (confusion matrix, histograms, which attack was strongest); not in results.json
     detail: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -11,17 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 _FIX = "Free the disk, or choose a folder that you may write."
 
 
 def make_folder(folder: Path) -> Path:
     """Make a folder and its parents."""
-    try:
+    with data_errors(f"The folder {folder} cannot be made", _FIX):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be made: {error}. {_FIX}") from error
     return folder
 
 
@@ -60,12 +58,7 @@ def write_json(path: Path, content: Any, *, allow_nan: bool = False) -> None:
 
 
 def plain(content: Any, *, allow_nan: bool = False) -> Any:
-    """Return content made of what JSON knows: objects, lists, text, numbers, true, false, null.
-
-    Example:
-        >>> plain({"share": np.float32(0.5), "missing": float("nan"), "file": Path("a.wav")})
-        {'share': 0.5, 'missing': None, 'file': 'a.wav'}
-    """
+    """Return content made of what JSON knows: objects, lists, text, numbers, true, false, null."""
     match content:
         case Mapping():
             return {str(key): plain(value, allow_nan=allow_nan) for key, value in content.items()}

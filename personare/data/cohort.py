@@ -1,8 +1,7 @@
 """A cohort on disk: a BIDS-shaped folder of people's recordings, read through its index and written whole.
 
-The folder is the truth. Its index, one Parquet file, opens ten thousand recordings at once; it carries a fingerprint of
-the folder (every file's name; size and time of the small files that hold labels), and is built again from the folder
-whenever the two differ or the index is absent.
+The folder is the truth. Its index opens ten thousand recordings at once, and is built again from the folder where it is
+absent or its fingerprint (every file's name; size and time of the small files that hold labels) is another.
 """
 
 import csv
@@ -20,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
@@ -35,8 +34,8 @@ INDEX = "index.parquet"
 DESCRIPTION = "dataset_description.json"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
-    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n"
-    "**/*_picture.*\n**/*_text.txt\n"
+    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n"
+    "**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n**/*_picture.*\n**/*_text.txt\n"
 )
 _PARTICIPANT_COLUMNS = {
     "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
@@ -52,23 +51,13 @@ _NAME = re.compile(
 
 
 def left_out(item: str, said: object) -> Withheld:
-    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do.
-
-    Example:
-        >>> left_out("a.wav", DataError("a.wav is silent. Record it again."))
-        Withheld(item='a.wav', problem='a.wav is silent', fix='Record it again.')
-    """
+    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do."""
     problem, _, fix = str(said).rpartition(". ")
     return Withheld(item=item, problem=problem or fix, fix=fix if problem else "Get it again, or leave it out.")
 
 
 def recording_id(subject: str, session: str, task: str) -> str:
-    """Return the name of a recording, the start of all its file names; each part is letters and digits only.
-
-    Example:
-        >>> recording_id("01", "01", "angry01")
-        'sub-01_ses-01_task-angry01'
-    """
+    """Return the name of a recording, the start of all its file names; each part is letters and digits only."""
     for name, value in (("subject", subject), ("session", session), ("task", task)):
         if not re.fullmatch(r"[A-Za-z0-9]+", value):
             raise DataError(f"A {name} must be made of letters A-Z and digits, not {value!r}. Rename it.")
@@ -78,45 +67,37 @@ def recording_id(subject: str, session: str, task: str) -> str:
 def open_cohort(root: Path) -> Cohort:
     """Return the cohort in a folder, finished or any BIDS folder; no recording is opened."""
     name = str(read_description(root).get("Name") or root.resolve().name)
-    try:
+    with data_errors(f"The cohort {root} cannot be read", "Check the folder and its rights."):
         recordings = _indexed(root)
-    except OSError as error:
-        raise DataError(f"The cohort {root} cannot be read: {error}. Check the folder and its rights.") from error
     return Cohort(root=root, name=name, recordings=recordings, participants=read_participants(root))
 
 
 def cohort_kind(root: Path) -> Kind:
     """Return what a cohort holds; a folder that does not say is taken for identifiable."""
-    kind = _own(read_description(root)).get("Kind")
+    kind = read_description(root)["Personare"].get("Kind")
     return kind if kind in ("release", "synthetic") else "identifiable"
 
 
 def declared_modalities(root: Path) -> dict[str, str]:
     """Return what a cohort declares its tracks to be: the recording that each comes from, by track."""
-    declared = _own(read_description(root)).get("Tracks")
+    declared = read_description(root)["Personare"].get("Tracks")
     return {str(track): str(of) for track, of in declared.items()} if isinstance(declared, dict) else {}
 
 
-def _own(description: Mapping[str, Any]) -> Mapping[str, Any]:
-    own = description.get("Personare")
-    return own if isinstance(own, dict) else {}
-
-
 def read_description(root: Path) -> dict[str, Any]:
-    """Return what a finished cohort says of itself."""
+    """Return what a finished cohort says of itself; what only this program says is under ``Personare``."""
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     path = root / DESCRIPTION
     if not path.is_file():
         why = "holds an unfinished cohort" if (root / UNFINISHED).exists() else f"has no {DESCRIPTION}"
         raise DataError(f"{root} {why}. Delete it and make it again, or import it with 'personare import'.")
-    try:
+    with data_errors(f"{path} must be JSON, but cannot be read", "Correct the file."):
         description = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} must be JSON, but cannot be read: {error}. Correct the file.") from error
     if not isinstance(description, dict):
         raise DataError(f"{path} must hold a JSON object with the key 'Name'. Correct the file.")
-    return description
+    own = description.get("Personare")
+    return {**description, "Personare": own if isinstance(own, dict) else {}}
 
 
 def read_participants(root: Path) -> pd.DataFrame:
@@ -192,11 +173,7 @@ def _fingerprint(root: Path) -> str:
 
 
 def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
-    """Read the recordings of a BIDS-shaped folder from its files alone.
-
-    Returns:
-        The recordings sorted by id, and the files that do not fit, each with what to do.
-    """
+    """Return the recordings of a BIDS-shaped folder from its files alone, sorted by id, and which files do not fit."""
     tracks: dict[tuple[str, str, str], dict[str, str]] = {}
     labels: dict[tuple[str, str, str], dict[str, str]] = {}
     problems: list[Withheld] = []
@@ -211,51 +188,50 @@ def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
         # further entities of a BIDS name are part of the task: ``_run-2`` becomes ``run2``
         rest = match["rest"].replace("_", "").replace("-", "")
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
-        if match["suffix"] == ".json":
-            problem = _read_labels(root / path, labels.setdefault(key, {})) if name.endswith(_LABELS_SUFFIX) else ""
-        elif match["track"] in tracks.get(key, {}):
-            problem = f"a second file of the track {match['track']}, beside {tracks[key][match['track']]}"
-        else:
-            tracks.setdefault(key, {})[match["track"]] = path
-            problem = _read_events(root / path, labels.setdefault(key, {})) if name.endswith("_events.tsv") else ""
-        if problem:
-            problems.append(left_out(path, f"{problem}. Correct or remove the file."))
+        shown = {}
+        try:
+            if match["suffix"] != ".json":
+                first = tracks.setdefault(key, {}).setdefault(match["track"], path)
+                if first != path:
+                    raise DataError(f"a second file of the track {match['track']}, beside {first}. Remove one of them.")
+            if name.endswith(_LABELS_SUFFIX):
+                shown = _sidecar_labels(root / path)
+            elif name.endswith("_events.tsv"):
+                shown = _event_labels(root / path)
+        except DataError as error:
+            problems.append(left_out(path, error))
+        labels[key] = shown | labels.get(key, {})  # sidecars are read before events, and count more
     recordings = [
-        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
+        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])
         for key in sorted(tracks)
     ]
     return recordings, problems
 
 
-def _read_labels(path: Path, labels: dict[str, str]) -> str:
-    """Add the labels of a sidecar; return what is wrong with it, or nothing."""
-    try:
+def _sidecar_labels(path: Path) -> dict[str, str]:
+    with data_errors("the labels cannot be read", "Correct or remove the file."):
         content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        return f"the labels cannot be read: {error}"
-    found = content.get("Labels", {}) if isinstance(content, dict) else None
-    if not isinstance(found, dict):
-        return "the labels must be an object under the key 'Labels'"
-    labels.update({str(key): str(value) for key, value in found.items() if value is not None})
-    return ""
+    labels = content.get("Labels", {}) if isinstance(content, dict) else None
+    if not isinstance(labels, dict):
+        raise DataError("the labels must be an object under the key 'Labels'. Correct or remove the file.")
+    return {str(key): str(value) for key, value in labels.items() if value is not None}
 
 
-def _read_events(path: Path, labels: dict[str, str]) -> str:
-    """Add the labels that are the same in every row of an events file; return what is wrong with it, or nothing."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, ValueError, csv.Error) as error:
-        return f"the events cannot be read: {error}"
+def _event_labels(path: Path) -> dict[str, str]:
+    """Return the labels that are the same in every row of an events file."""
+    with (
+        data_errors("the events cannot be read", "Correct or remove the file.", csv.Error),
+        path.open(encoding="utf-8-sig", newline="") as file,
+    ):
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    trial = {emotion(row.get("trial_type") or "") for row in rows}
+    only = trial.pop() if len(trial) == 1 else None
+    labels = {"emotion": only} if only else {}
     for label in LABELS:
         values = {row.get(label) or "" for row in rows} - {"", "n/a"}
         if len(values) == 1:
-            labels.setdefault(label, values.pop())
-    trial = {emotion(row.get("trial_type") or "") for row in rows}
-    only = trial.pop() if len(trial) == 1 else None
-    if only is not None:
-        labels.setdefault("emotion", only)
-    return ""
+            labels[label] = values.pop()
+    return labels
 
 
 class CohortWriter:
@@ -264,11 +240,9 @@ class CohortWriter:
     **Guarantee**: until ``finish`` has ended well the folder does not open as a cohort, and after it the folder holds
     the files of added recordings only: what an earlier, killed attempt left behind is gone.
 
-    Args:
-        root: An empty or absent folder, or one that an earlier writer left unfinished.
-        name: The data set's name.
-        kind: Whether real people can be seen in it, and consent is asked for.
-        description: What else to say of it; ``Tracks`` declares what a track is recorded as, by which consent is asked.
+    The root is an empty or absent folder, or one that an earlier writer left unfinished. ``kind`` says whether real
+    people can be seen in it, and consent is asked for. ``Tracks`` of the description declares what a track is recorded
+    as, by which consent is asked.
     """
 
     def __init__(
@@ -278,22 +252,18 @@ class CohortWriter:
         self._description = dict(description or {})
         self._recordings: dict[str, Recording] = {}
         if (root / DESCRIPTION).exists():
-            raise DataError(
-                f"{root} is a finished cohort and is not written over. Choose another folder, or delete it."
-            )
+            raise DataError(f"{root} is a finished cohort and is not written over. Choose another folder.")
         make_folder(root)
-        marker = root / UNFINISHED
-        if not marker.exists() and any(root.iterdir()):
+        if not (root / UNFINISHED).exists() and any(root.iterdir()):
             raise DataError(f"{root} must be an empty folder, but holds files. Choose another folder.")
-        write_text(marker, "This folder is being written. If nothing is running, delete it.\n")
+        write_text(root / UNFINISHED, "This folder is being written. If nothing is running, delete it.\n")
 
     def path(self, recording: Recording | tuple[str, str, str], track: str, suffix: str) -> Path:
         """Return where to write a track's file of a recording (or of subject, session and task); its folder is made."""
         own = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
             raise DataError(f"A track must be letters and digits, a suffix start with a dot: {track!r}, {suffix!r}.")
-        subject, session, _ = own
-        folder = make_folder(self.root / f"sub-{subject}" / f"ses-{session}" / "beh")
+        folder = make_folder(self.root / f"sub-{own[0]}" / f"ses-{own[1]}" / "beh")
         return folder / f"{recording_id(*own)}_{track}{suffix}"
 
     def add(self, recording: Recording) -> None:
@@ -303,29 +273,30 @@ class CohortWriter:
             raise DataError(f"Recordings must have ids of their own; {recording.id} was added before. Rename one.")
         absent = [path for path in recording.tracks.values() if not (self.root / path).is_file()]
         if absent or not recording.tracks:
-            raise DataError(
-                f"{recording.id}: there is no file {', '.join(absent) or 'at all'}. Write it before adding it."
-            )
+            files = ", ".join(absent) or "at all"
+            raise DataError(f"{recording.id}: there is no file {files}. Write it before adding it.")
         sidecar = self.path(own, "beh", ".json")
         content = {"TaskName": own[2], "Labels": dict(recording.labels)}
-        try:
+        # not whole or not at all, which takes a while: the folder is not finished yet
+        with data_errors(f"{sidecar} cannot be written", "Free the disk or choose another folder."):
             sidecar.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{sidecar} cannot be written: {error}. Free the disk or choose another folder.") from error
         self._recordings[recording.id] = recording
 
     def finish(self, participants: pd.DataFrame, consent: pd.DataFrame | None = None) -> Cohort:
         """Write the tables and the index, and make the folder a cohort.
 
-        Args:
-            participants: Indexed by pseudonym; people without a row get an empty one.
-            consent: Columns of ``consent.tsv``; None for no consent at all.
+        Participants are indexed by pseudonym; people without a row get an empty one. None is no consent at all.
         """
         recordings = sorted(self._recordings.values(), key=lambda recording: recording.id)
-        self._remove_leftovers()
-        people = participants.set_axis(participants.index.astype(str)).reindex(
-            sorted({r.subject for r in recordings} | {str(subject) for subject in participants.index})
-        )
+        # what no added recording owns goes: a half-made file must never leave with a release
+        tracks = {path for r in recordings for path in r.tracks.values()}
+        for path in [Path(folder, name) for folder, _, names in os.walk(self.root) for name in names]:
+            relative = path.relative_to(self.root).as_posix()
+            sidecar = path.suffix == ".json" and path.name.rpartition("_")[0] in self._recordings
+            if relative.startswith("sub-") and relative not in tracks and not sidecar:
+                path.unlink()
+        people = participants.set_axis(participants.index.astype(str))
+        people = people.reindex(sorted({r.subject for r in recordings} | set(people.index)))
         people.index = pd.Index([f"sub-{subject}" for subject in people.index], name="participant_id")
         write_text(self.root / "participants.tsv", people.to_csv(sep="\t", na_rep="n/a"))
         write_json(self.root / "participants.json", _PARTICIPANT_COLUMNS)
@@ -333,26 +304,17 @@ class CohortWriter:
         write_text(self.root / "consent.tsv", table.to_csv(sep="\t", index=False))
         write_text(self.root / ".bidsignore", _IGNORED)
         _write_index(self.root, recordings)
-        bids = {key: value for key, value in self._description.items() if key in _BIDS_KEYS}
-        own = {key: value for key, value in self._description.items() if key not in _BIDS_KEYS}
-        kind = "raw" if self._kind == "identifiable" else "derivative"
-        head = {"Name": self._name, "BIDSVersion": "1.10.0", "DatasetType": kind, **bids}
-        made_by = {"GeneratedBy": [{"Name": "personare"}], "Personare": {**own, "Kind": self._kind}}
-        write_json(self.root / DESCRIPTION, head | made_by)
+        description = {
+            "Name": self._name,
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "raw" if self._kind == "identifiable" else "derivative",
+            **{key: value for key, value in self._description.items() if key in _BIDS_KEYS},
+            "GeneratedBy": [{"Name": "personare"}],
+            "Personare": {k: v for k, v in self._description.items() if k not in _BIDS_KEYS} | {"Kind": self._kind},
+        }
+        write_json(self.root / DESCRIPTION, description)
         (self.root / UNFINISHED).unlink(missing_ok=True)
         return open_cohort(self.root)
-
-    def _remove_leftovers(self) -> None:
-        """Remove what no added recording owns: a half-made file must never leave with a release."""
-        owned = {f"{r.id}_" for r in self._recordings.values()}
-        tracks = {path for r in self._recordings.values() for path in r.tracks.values()}
-        for folder, _, names in os.walk(self.root):
-            for name in names:
-                path = Path(folder, name)
-                relative = path.relative_to(self.root).as_posix()
-                sidecar = name.endswith(".json") and f"{name.rpartition('_')[0]}_" in owned
-                if relative.startswith("sub-") and relative not in tracks and not sidecar:
-                    path.unlink()
 
 
 def _name_parts(recording: Recording) -> tuple[str, str, str]:

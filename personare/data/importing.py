@@ -7,8 +7,8 @@ import json
 import re
 import shutil
 import wave
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from personare.data.atomic import write_json, write_text
 from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, left_out, open_cohort
 from personare.data.media import piece, suffix_of
 from personare.data.pseudonyms import POLICIES, Subjects, without_copies
-from personare.data.reading import Made
+from personare.data.reading import Maker
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
 
 READERS = "personare.data.readers"
@@ -58,31 +58,20 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
 ) -> tuple[Cohort, list[Withheld]]:
     """Copy a data set into a new cohort, or bring the cohort up to date that was made of it before.
 
-    A film with sound gets a ``video`` and an ``audio`` track. A ``consent.tsv`` in the source is taken over; its rows
-    win over ``consent_purposes``, so nobody's withdrawal is undone. In a cohort that is brought up to date, labels,
-    people and recordings become what the source says now; ``consent.tsv`` stays as it was edited there.
+    Returns also what was not taken in. A film with sound gets a ``video`` and an ``audio`` track. A ``consent.tsv`` in
+    the source is taken over; its rows win over ``consent_purposes``, so nobody's withdrawal is undone. In a cohort that
+    is brought up to date, labels, people and recordings become what the source says now; ``consent.tsv`` stays as it
+    was edited there.
 
     **Guarantee**: one bad file stops nothing; each is listed, here and in ``skipped.tsv`` of the cohort. An import that
     fails leaves nothing behind, and an older cohort as it was; one that is killed leaves a folder that does not open
     as a cohort. No name of a source's folder or file is in a name, id or description of the cohort. People of one's own
     source whose subject is no code get numbers; only the key beside the cohort tells whose they are.
 
-    Args:
-        source: The data set's folder.
-        target: A folder that does not exist, is empty, or was made by an import of the same source.
-        reader: A file name in ``data/readers``.
-        options: The reader's options.
-        consent_purposes: For each person a consent to these purposes is written down; none: nothing can be opened yet.
-        pseudonyms: Who gets a number: ``names`` (who is called by no code), ``all`` or ``none``.
-        check: Decodes a file of a track from start to end; returns what was repaired, a sentence each, or raises
-            DataError if it is broken, empty, silent or cut off.
-        extract_sound: Writes a film's sound to a WAV file and returns True, or returns False if it has none.
-        cut: Writes a piece of a sound or film, from start to end in seconds; returns False if there is no sound in it.
-        progress: Passes recordings on one by one and shows how many are left, e.g. ``tqdm``.
-        remark: Is told what looks like a name, a date or an address, and what was repaired.
-
-    Returns:
-        The cohort, and what was not taken in.
+    The target does not exist, is empty, or was made by an import of the same source. A consent to the purposes is
+    written down for each person; none: nothing can be opened yet. ``pseudonyms`` says who gets a number: ``names`` (who
+    is called by no code), ``all`` or ``none``. ``extract_sound`` writes a film's sound to a WAV file, or returns False
+    if it has none; ``remark`` is told what looks like a name, a date or an address, and what was repaired.
     """
     check_purposes(consent_purposes)
     if pseudonyms not in POLICIES:
@@ -91,8 +80,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     own = not read.citation
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = _import_before(target, made_by)
-    recordings, people, listed = read(source)
-    skipped = [withheld for withheld in listed if target.resolve() not in (source / withheld.item).resolve().parents]
+    recordings, people, left = read(source)
+    skipped = [withheld for withheld in left if target.resolve() not in (source / withheld.item).resolve().parents]
     policy = pseudonyms if own or pseudonyms == "all" else "none"
     subjects = Subjects(recordings, target=target, policy=policy, again=before.get("numbered", False))
     if own:
@@ -115,10 +104,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
         for recording in progress(list(subjects.renamed(recordings, skipped))):
             intake.take(recording)
         if not intake.subjects:
-            first = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
-            raise DataError(
-                f"The reader {reader} found no usable recording in {source} ({first}). Check the folder and the reader."
-            )
+            why = "; ".join(f"{w.item}: {w.problem}" for w in skipped[:5]) or "no file of a known kind"
+            raise DataError(f"The reader {reader} found no usable recording in {source} ({why}). Check both.")
         consent = subjects.consent(source, remark)
         consent = consent[consent["subject"].isin(intake.subjects)]
         others = sorted(intake.subjects - set(consent["subject"]))
@@ -129,8 +116,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
             edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
             consent = consent_again(edited, consent, known=known, purposes=added)
         write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
-        told = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
-        write_text(place / "skipped.tsv", _tsv(told, ("item", "problem", "fix")))
+        listed = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
+        write_text(place / "skipped.tsv", _tsv(listed, ("item", "problem", "fix")))
         agreed = [*before.get("consent", ()), *consent_purposes]
         write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
         subjects.write_key()
@@ -144,13 +131,15 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
 
 def _origin(read: Any, source: Path, reader: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what the cohort's description says of its source, and the recording that each track comes from."""
-    known = {"License": read.license, "HowToAcknowledge": read.citation}
-    links = {"ReferencesAndLinks": [read.home]} if read.home else {}
-    how = {"ReaderOptions": dict(options or {})} if read.citation else {}  # the name of one's own table may be a name
     before = declared_modalities(source) if (source / DESCRIPTION).is_file() else {}
-    tracks = {track: of for track, of in (before | read.tracks).items() if of != track}
-    declared = {"Tracks": tracks} if tracks else {}
-    return {**{key: text for key, text in known.items() if text}, **links, "Reader": reader, **how, **declared}
+    origin = {
+        "License": read.license,
+        "HowToAcknowledge": read.citation,
+        "ReferencesAndLinks": [read.home] if read.home else [],
+        "Tracks": {track: of for track, of in (before | read.tracks).items() if of != track},
+    }
+    how = {"ReaderOptions": dict(options or {})} if read.citation else {}  # the name of one's own table may be a name
+    return {**{key: value for key, value in origin.items() if value}, "Reader": reader, **how}
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
@@ -185,7 +174,6 @@ def _import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _beside(target: Path, word: str) -> Path:
-    """Return a hidden folder beside the cohort."""
     return target.resolve().with_name(f".{target.resolve().name}.{word}")
 
 
@@ -208,7 +196,7 @@ class _Intake:
 
     source: Path
     writer: CohortWriter
-    make: Callable[[str], Made] | None
+    make: Maker | None
     check: Check
     extract_sound: Callable[[Path, Path], bool]
     cut: Cut
@@ -216,36 +204,46 @@ class _Intake:
     skipped: list[Withheld]
     origins: list[tuple[str, str, str]] = field(default_factory=list)  # what was taken in: recording, track, file
     subjects: set[str] = field(default_factory=set)  # people with at least one recording
-    _ids: set[str] = field(default_factory=set)
     _checked: set[Path] = field(default_factory=set)
 
     def take(self, recording: Recording) -> None:
         """Copy the good tracks of a recording; list the others."""
-        if recording.id.casefold() in self._ids:  # on many disks Rest and rest are one file
-            said = "another recording has this id. Give it another session or task."
-            self.skipped.append(left_out(recording.id, said))
-            return
-        self._ids.add(recording.id.casefold())
         taken: dict[str, str] = {}
         for track, path in recording.tracks.items():
-            self._attempt(recording, track, path, taken)
+            self._bring(recording, track, path, taken)
         if "video" in taken and "audio" not in taken:
-            self._attempt(recording, "audio", recording.tracks["video"], taken, of_film=True)
+            self._bring(recording, "audio", recording.tracks["video"], taken, of_film=True)
         if taken:
             self.subjects.add(recording.subject)
             self.writer.add(replace(recording, tracks=taken))
 
-    def _attempt(
+    def _bring(
         self, recording: Recording, track: str, path: str, taken: dict[str, str], *, of_film: bool = False
     ) -> None:
         """Bring one track; whatever goes wrong with the file itself is listed and does not stop the import."""
-        item = f"{path} (its sound)" if of_film else path
+        part, to = piece(path), None
+        source = self.source / (part[0] if part else path)
         try:
-            to = self._extract(recording) if of_film else self._bring(recording, track, path)
-            if to is not None:
-                taken[track] = to.relative_to(self.writer.root).as_posix()
-                self.origins.append((recording.id, track, path))
+            if part is None and "#" in path and not source.exists():
+                to = self._make(recording, track, path)
+            elif of_film:
+                to = self.writer.path(recording, track, ".wav")
+                if not (self.cut(source, to, *part[1:]) if part else self.extract_sound(source, to)):
+                    to.unlink(missing_ok=True)
+                    return
+                self._note(path, self.check(to, track))
+            else:
+                suffix = {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)
+                to = self.writer.path(recording, track, suffix)
+                self._copy(source, to, track, path)
+            if to.suffix == ".wav":
+                _describe_wav(to)
+            taken[track] = to.relative_to(self.writer.root).as_posix()
+            self.origins.append((recording.id, track, path))
         except Exception as error:  # a decoder may fail on a bad file in any way it likes
+            with suppress(OSError):
+                if to is not None:
+                    to.unlink(missing_ok=True)
             for fault in (error, error.__cause__):  # a fault of the place we write to ends the import
                 if isinstance(fault, OSError) and fault.errno in _DISK_ERRORS:
                     raise DataError(
@@ -253,78 +251,46 @@ class _Intake:
                     ) from error
             again = "Get the file again from where it came from, or remove it."
             odd = f"it cannot be read: {type(error).__name__}: {error}. {again}"
+            item = f"{path} (its sound)" if of_film else path
             self.skipped.append(left_out(item, error if isinstance(error, DataError) else odd))
 
-    def _bring(self, recording: Recording, track: str, path: str) -> Path:
-        """Copy, cut or make a track; return where it lies in the cohort."""
+    def _copy(self, source: Path, to: Path, track: str, path: str) -> None:
+        """Copy a file, or cut a piece of it, once it was looked at from start to end."""
         part = piece(path)
-        if part is None and "#" in path and not (self.source / path).exists():
-            return self._write(recording, track, path)
-        source = self.source / (part[0] if part else path)
-        with self._file(recording, track, {"audio": ".wav", "video": ".mp4"}[track] if part else suffix_of(path)) as to:
-            size = source.stat().st_size
-            if size == 0:
-                raise DataError("the file is empty (0 bytes)")
-            if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
-                raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
-            if not part or source not in self._checked:
-                self._note(part[0] if part else path, self.check(source, track))
-                self._checked.add(source)
-            if part:
-                self.cut(source, to, *part[1:])
-                self.check(to, track)
-            else:
-                shutil.copyfile(source, to)
-        return to
+        size = source.stat().st_size
+        if size == 0:
+            raise DataError("the file is empty (0 bytes)")
+        if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
+            raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
+        if not part or source not in self._checked:
+            self._note(part[0] if part else path, self.check(source, track))
+            self._checked.add(source)
+        if part:
+            self.cut(source, to, *part[1:])
+            self.check(to, track)
+        else:
+            shutil.copyfile(source, to)
 
-    def _extract(self, recording: Recording) -> Path | None:
-        """Take the sound out of a film; return where it lies in the cohort, or nothing where there is none."""
-        film = recording.tracks["video"]
-        part = piece(film)
-        with self._file(recording, "audio", ".wav") as to:
-            if part:
-                there = self.cut(self.source / part[0], to, *part[1:])
-            else:
-                there = self.extract_sound(self.source / film, to)
-            if there:
-                self._note(film, self.check(to, "audio"))
-            else:
-                to.unlink(missing_ok=True)
-        return to if there else None
-
-    def _write(self, recording: Recording, track: str, address: str) -> Path:
+    def _make(self, recording: Recording, track: str, address: str) -> Path:
         """Write a track that is no file of its own."""
         if self.make is None:
             raise DataError(f"there is no file {address}")
-        made = self.make(address)
-        values = made.values
-        with self._file(recording, track, ".txt" if isinstance(values, str) else ".npy") as to:
-            if isinstance(values, str):
-                if not values.strip():
-                    raise DataError("the text is empty")
-                to.write_text(values, encoding="utf-8")
-            else:
-                if not values.size or not np.issubdtype(values.dtype, np.number) or np.isinf(values).any():
-                    raise DataError("the values must be finite numbers, or NaN where one is missing")
-                if np.isnan(values).all():
-                    raise DataError("every value is missing")
-                np.save(to, values)
-            if made.about:
-                to.with_suffix(".json").write_text(json.dumps(dict(made.about)) + "\n", encoding="utf-8")
+        file, _, key = address.rpartition("#")
+        values, about = self.make(file, key)
+        to = self.writer.path(recording, track, ".txt" if isinstance(values, str) else ".npy")
+        if isinstance(values, str):
+            if not values.strip():
+                raise DataError("the text is empty")
+            to.write_text(values, encoding="utf-8")
+        else:
+            if not values.size or not np.issubdtype(values.dtype, np.number) or np.isinf(values).any():
+                raise DataError("the values must be finite numbers, or NaN where one is missing")
+            if np.isnan(values).all():
+                raise DataError("every value is missing")
+            np.save(to, values)
+        if about:
+            to.with_suffix(".json").write_text(json.dumps(dict(about)) + "\n", encoding="utf-8")
         return to
-
-    @contextmanager
-    def _file(self, recording: Recording, track: str, suffix: str) -> Iterator[Path]:
-        """Give the file of a track; it is removed again where it does not become a good one."""
-        to = self.writer.path(recording, track, suffix)
-        try:
-            yield to
-            if suffix == ".wav" and to.exists():
-                _describe_wav(to)
-        except BaseException:
-            with suppress(OSError):
-                to.unlink(missing_ok=True)
-            raise
 
     def _note(self, item: str, repaired: Sequence[str] | None) -> None:
         for what in repaired or ():

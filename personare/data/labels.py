@@ -22,27 +22,16 @@ _SYNONYMS: Mapping[str, str] = {
 
 
 def emotion(word: str) -> str | None:
-    """Return the emotion a word names, or None if it names none we know.
-
-    Example:
-        >>> emotion("Angry"), emotion("hangry")
-        ('anger', None)
-    """
+    """Return the emotion a word names, or None if it names none we know."""
     lower = word.strip().lower()
-    known = _SYNONYMS.get(lower, lower)
-    return known if known in EMOTIONS else None
+    term = _SYNONYMS.get(lower, lower)
+    return term if term in EMOTIONS else None
 
 
 def sex(word: str) -> str | None:
-    """Return ``F``, ``M`` or None.
-
-    Example:
-        >>> sex("Female"), sex("m"), sex("?")
-        ('F', 'M', None)
-    """
-    return {"f": "F", "female": "F", "woman": "F", "w": "F", "m": "M", "male": "M", "man": "M"}.get(
-        word.strip().lower()
-    )
+    """Return ``F``, ``M`` or None."""
+    words = {"f": "F", "female": "F", "woman": "F", "w": "F", "m": "M", "male": "M", "man": "M"}
+    return words.get(word.strip().lower())
 
 
 def as_number(word: str) -> float:
@@ -54,12 +43,7 @@ def as_number(word: str) -> float:
 
 
 def kind_of_label(words: Iterable[str]) -> str:
-    """Tell ``nominal`` words (two, or one is no number), ``ordinal`` steps (at most ten) and ``continuous`` numbers.
-
-    Example:
-        >>> kind_of_label(["0", "1"]), kind_of_label(["1", "3", "5"]), kind_of_label(["-0.5", "0", "0.25"])
-        ('nominal', 'ordinal', 'continuous')
-    """
+    """Tell ``nominal`` words (two, or one is no number), ``ordinal`` steps (at most ten) and ``continuous`` numbers."""
     numbers = {as_number(word) for word in set(words)}
     if len(numbers) < 3 or not all(map(math.isfinite, numbers)):
         return "nominal"

@@ -21,33 +21,18 @@ SUFFIXES = {
 
 PICTURES = (".jpg", ".jpeg", ".png", ".pgm", ".bmp", ".webp", ".tif", ".tiff")
 
-_TRACKS = {
-    **SUFFIXES,
-    "picture": PICTURES,
-    "text": (".txt",),
-    "physio": (".tsv.gz",),
-}
+_TRACKS = {**SUFFIXES, "picture": PICTURES, "text": (".txt",), "physio": (".tsv.gz",)}
 
 
 def track_of(name: str) -> str:
-    """Return the track a file belongs to; empty if its suffix tells of none.
-
-    Example:
-        >>> track_of("Clip.MP4"), track_of("notes.doc")
-        ('video', '')
-    """
+    """Return the track a file belongs to; empty if its suffix tells of none."""
     return next((track for track, suffixes in _TRACKS.items() if name.lower().endswith(suffixes)), "")
 
 
 def suffix_of(path: str) -> str:
-    """Return the suffix of a file in small letters, that of a packed table whole.
-
-    Example:
-        >>> suffix_of("sub-01/heart.TSV.gz"), suffix_of("a.b.WAV")
-        ('.tsv.gz', '.wav')
-    """
-    packed = [suffix for suffix in (".tsv.gz", ".csv.gz") if path.lower().endswith(suffix)]
-    return packed[0] if packed else PurePosixPath(path).suffix.lower()
+    """Return the suffix of a file in small letters, that of a packed table whole."""
+    name = path.lower()
+    return name[-7:] if name.endswith((".tsv.gz", ".csv.gz")) else PurePosixPath(name).suffix
 
 
 def media_files(source: Path, *, tracks: Sequence[str] = ("audio", "video")) -> list[str]:
@@ -59,12 +44,12 @@ def files_under(source: Path, *suffixes: str) -> list[str]:
     """Return the files anywhere under a folder (that end so), as paths relative to it, sorted; none that is hidden."""
     if not source.is_dir():
         raise DataError(f"There is no folder {source}. Give the folder that holds the data set.")
-    found = []
+    files = []
     for folder, folders, names in os.walk(source):
         folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
         relative = Path(folder).relative_to(source)
-        found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
-    return sorted(path for path in found if not suffixes or path.lower().endswith(suffixes))
+        files += [(relative / name).as_posix() for name in names if not name.startswith(".")]
+    return sorted(path for path in files if not suffixes or path.lower().endswith(suffixes))
 
 
 def piece_address(path: str, start_s: float, end_s: float) -> str:
@@ -80,5 +65,5 @@ def piece_address(path: str, start_s: float, end_s: float) -> str:
 
 def piece(address: str) -> tuple[str, float, float] | None:
     """Split the address of a piece into file, start and end in seconds; None for any other address."""
-    found = re.fullmatch(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", address)
-    return (found[1], float(found[2]), float(found[3])) if found else None
+    match = re.fullmatch(r"(.+)#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)", address)
+    return (match[1], float(match[2]), float(match[3])) if match else None

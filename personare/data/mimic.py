@@ -1,30 +1,21 @@
 """MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from personare.data.cohort import left_out
 from personare.data.labels import sex
-from personare.data.reading import Found, Made, address, people_table, recording
-from personare.data.tables import published, read_published
-from personare.data.visits import (
-    Visit,
-    Vocabulary,
-    diagnosis_group,
-    histories,
-    make_histories,
-    procedure_group,
-    word_group,
-)
+from personare.data.reading import Contents, Found, Maker
+from personare.data.tables import number, published, read_published
+from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
 CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
 
-_TABLES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
-_WORDS = Vocabulary.of(("elective", "emergency", "newborn", "urgent"), _TABLES)
-_WORDS_IV = Vocabulary.of(("elective", "emergency", "observation", "urgent"), _TABLES)
-_TYPES_IV = {
+_CODES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
+_TYPES = ("elective", "emergency", "newborn", "urgent")
+_TYPES_IV = ("elective", "emergency", "observation", "urgent")
+_NAMES_IV = {
     "surgical same day admission": "elective", "ew emer.": "emergency", "direct emer.": "emergency",
     "eu observation": "observation", "observation admit": "observation", "direct observation": "observation",
     "ambulatory observation": "observation",
@@ -37,42 +28,35 @@ def read_people(source: Path) -> Found:
 
     Labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``, ``again`` or ``once``.
     """
+    contents, people = Contents(), {}
     stays, good = _stays(source)
-    skipped = [
-        left_out(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
-        for stay in stays.loc[~good, "hadm_id"]
-    ]
-    recordings = []
-    for person, rows in stays[good].groupby("subject_id"):
+    for stay in stays.loc[~good, "stay"]:
+        contents.skip(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
+    for person, rows in stays[good].groupby("person"):
         labels = {
-            "mortality": "died" if (rows["hospital_expire_flag"] == "1").any() else "survived",
+            "mortality": "died" if (rows["died"] == "1").any() else "survived",
             "readmission": "again" if len(rows) > 1 else "once",
         }
-        recordings.append(recording(str(person), "stays", {"visits": address("ADMISSIONS", person)}, labels))
-    first = stays[good].groupby("subject_id")["admittime"].min()
+        contents.add(str(person), "stays", {"visits": f"ADMISSIONS#{person}"}, labels)
+    first = stays[good].groupby("person")["start"].min()
     columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
-    known = {}
-    for person, gender, *born in _table(source, "PATIENTS", ("subject_id", "gender", *columns)).itertuples(index=False):
+    patients = _table(source, "PATIENTS", ("subject_id", "gender", *columns))
+    for person, gender, birth, reference_year in patients.itertuples(index=False):
         if person in first:
-            known[str(person)] = (sex(gender), min(_years(first[person].year, *map(str, born)), _OLDEST))
-    return recordings, people_table(recordings, known), skipped
+            # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
+            born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
+            people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
+    return contents.all(people)
 
 
-def make_visits(source: Path) -> Callable[[str], Made]:
+def make_visits(source: Path) -> Maker:
     """Return what makes the track ``visits`` of a patient's address."""
 
-    def read() -> dict[str, list[Visit]]:
+    def read() -> tuple[pd.DataFrame, Iterator[tuple[str, str]]]:
         stays, good = _stays(source)
-        columns = ["subject_id", "hadm_id", "admittime", "dischtime", "admission_type"]
-        return histories(
-            (
-                (str(person), stay, start.to_pydatetime(), end.to_pydatetime(), kind)
-                for person, stay, start, end, kind in stays.loc[good, columns].itertuples(index=False)
-            ),
-            _codes(source),
-        )
+        return stays[good], _codes(source)
 
-    return make_histories(_WORDS_IV if _is_four(source) else _WORDS, read)
+    return make_histories(history_columns(_TYPES_IV if _is_four(source) else _TYPES, _CODES), read)
 
 
 def _table(source: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -90,25 +74,14 @@ def _is_four(source: Path) -> bool:
 def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     """Return the stays, and which of them can be used."""
     columns = ("subject_id", "hadm_id", "admittime", "dischtime", "admission_type", "hospital_expire_flag")
-    table = _table(source, "ADMISSIONS", columns)
-    for name in ("admittime", "dischtime"):
+    table = _table(source, "ADMISSIONS", columns).set_axis(["person", "stay", "start", "end", "type", "died"], axis=1)
+    for name in ("start", "end"):
         table[name] = pd.to_datetime(table[name], errors="coerce")
-    kind = table["admission_type"].str.lower()
-    table["admission_type"] = kind.map(_TYPES_IV).fillna(kind)
+    kind = table["type"].str.lower()
+    table["type"] = kind.map(_NAMES_IV).fillna(kind)
     # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
-    in_order = table["admittime"] <= table["dischtime"] + pd.Timedelta(days=1)
-    return table, in_order & table["admission_type"].isin({*_WORDS.types, *_WORDS_IV.types})
-
-
-def _years(year: int, birth: str, reference_year: str) -> float:
-    """Return the age in a year, from the age in another one or from a date of birth; missing is NaN."""
-    try:
-        if len(birth) < len("2000"):
-            return float(birth) + year - int(reference_year)
-        # as days of the calendar: 300 years do not fit into the nanoseconds of pandas
-        return float(year - int(birth[:4]))
-    except ValueError:
-        return float("nan")
+    in_order = table["start"] <= table["end"] + pd.Timedelta(days=1)
+    return table, in_order & table["type"].isin({*_TYPES, *_TYPES_IV})
 
 
 def _codes(source: Path) -> Iterator[tuple[str, str]]:

@@ -6,16 +6,12 @@ for our own records here, not for numpy's functions: nothing of the file is ever
 
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from personare.core.errors import DataError
-from personare.core.types import Array
-
-_PLAIN = (str, int, float, bool, type(None))
 
 
 def read_pickled_arrays(path: Path) -> dict[str, Any]:
@@ -28,7 +24,7 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
     """
     try:
         with path.open("rb") as file:
-            found = _open(_Reader(file, encoding="bytes").load())
+            content = _plain(_Reader(file).load())
     except OSError as error:
         raise DataError(f"{path.name} cannot be read: {error}. Get it again.") from error
     except DataError as error:
@@ -37,51 +33,29 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
         raise DataError(
             f"{path.name} is no pickle of arrays ({type(error).__name__}: {error}). Get it again."
         ) from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path.name} must hold a dictionary, not a {type(found).__name__}. Get the published one.")
-    return found
+    if not isinstance(content, dict):
+        raise DataError(f"{path.name} must hold a dictionary, not a {type(content).__name__}. Get the published one.")
+    return content
 
 
-@dataclass(eq=False)
-class _Type:
-    """What the file says about a number's type."""
+class _Record:
+    """What the file says about an array, or, with its code, about a type of numbers."""
 
-    code: Any = None
-    order: Any = "|"
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = state[1]
-
-    @property
-    def numpy(self) -> np.dtype[Any]:
-        code, order = _text(self.code), _text(self.order)
-        if not isinstance(code, str) or code[:1] not in "biuf" or order not in ("<", ">", "|", "="):
-            raise DataError(f"It holds an array of {code!r}, which is no type of numbers. Get the published one.")
-        return np.dtype(code).newbyteorder(cast(Any, order))
-
-
-@dataclass(eq=False)
-class _Numbers:
-    """What the file says about an array."""
-
-    state: Any = None
+    def __init__(self, code: Any = None) -> None:
+        self.code = code
+        self.state: Any = None
 
     def __setstate__(self, state: Any) -> None:
         self.state = state
 
-    @property
-    def numpy(self) -> Array:
-        _, shape, kind, by_columns, raw = self.state
-        if not isinstance(kind, _Type) or not isinstance(raw, bytes):
-            raise DataError("It holds an array whose numbers are not written as bytes. Get the published one.")
-        values = np.frombuffer(raw, dtype=kind.numpy)
-        return values.reshape(shape, order="F" if by_columns else "C")
 
-
-def _scalar(kind: Any, raw: Any) -> Any:
-    if not isinstance(kind, _Type) or not isinstance(raw, bytes):
-        raise DataError("It holds a number that is not written as bytes. Get the published one.")
-    return np.frombuffer(raw, dtype=kind.numpy)[0].item()
+def _numbers(kind: Any, raw: Any) -> np.ndarray[Any, Any]:
+    if not isinstance(kind, _Record) or not isinstance(raw, bytes):
+        raise DataError("It holds numbers that are not written as bytes. Get the published one.")
+    code, order = _text(kind.code), _text(kind.state[1]) if kind.state else "|"
+    if not isinstance(code, str) or code[:1] not in "biuf" or order not in ("<", ">", "|", "="):
+        raise DataError(f"It holds an array of {code!r}, which is no type of numbers. Get the published one.")
+    return np.frombuffer(raw, dtype=np.dtype(code).newbyteorder(cast(Any, order)))
 
 
 def _bytes(text: Any, encoding: Any) -> bytes:
@@ -108,25 +82,25 @@ class _StandIn:
         return self._does(*given)
 
 
-def _names() -> dict[tuple[str, str], _StandIn]:
-    """Return all that a file may name; new ones for each file, so that none can leave anything behind."""
-    inside: dict[str, Callable[..., Any]] = {"_reconstruct": lambda *_: _Numbers(), "scalar": _scalar}
-    known = {(f"numpy.{core}.multiarray", name): does for core in ("core", "_core") for name, does in inside.items()}
-    known |= {("numpy", "dtype"): lambda code, *_: _Type(code=code)}
-    known |= {("numpy", "ndarray"): _ndarray, ("_codecs", "encode"): _bytes}
-    return {name: _StandIn(does) for name, does in known.items()}
-
-
 class _Reader(pickle.Unpickler):
-    """Knows the names above and no other."""
+    """Knows a few names and no other."""
 
-    def __init__(self, file: BinaryIO, *, encoding: str) -> None:
-        super().__init__(file, encoding=encoding)
-        self._known = _names()
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(file, encoding="bytes")
+        names: dict[tuple[str, str], Callable[..., Any]] = {
+            ("numpy", "dtype"): lambda code, *_: _Record(code),
+            ("numpy", "ndarray"): _ndarray,
+            ("_codecs", "encode"): _bytes,
+        }
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
+            names[module, "_reconstruct"] = lambda *_: _Record()
+            names[module, "scalar"] = lambda kind, raw: _numbers(kind, raw)[0].item()
+        # new ones for each file, so that none can leave anything behind
+        self._names = {name: _StandIn(does) for name, does in names.items()}
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return self._known[module, name]
+            return self._names[module, name]
         except KeyError:
             raise DataError(
                 f"It names {module}.{name}, which is no array of numbers: it may run code. Do not use this file."
@@ -140,16 +114,18 @@ def _text(value: Any) -> Any:
     return value.decode("latin1") if isinstance(value, bytes) else value
 
 
-def _open(value: Any) -> Any:
+def _plain(value: Any) -> Any:
     """Return records as arrays and bytes as text, all the way down."""
-    if isinstance(value, dict):
-        return {str(_open(key)): _open(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_open(part) for part in value]
-    if isinstance(value, _Numbers):
-        return value.numpy
-    if isinstance(value, bytes):
-        return _text(value)
-    if not isinstance(value, _PLAIN):
+    match value:
+        case dict():
+            return {str(_plain(key)): _plain(part) for key, part in value.items()}
+        case list() | tuple():
+            return [_plain(part) for part in value]
+        case bytes():
+            return _text(value)
+        case str() | int() | float() | None:
+            return value
+    if not isinstance(value, _Record):
         raise DataError(f"It holds a {type(value).__name__}, which is no array, text or number. Do not use it.")
-    return value
+    _, shape, kind, by_columns, raw = value.state
+    return _numbers(kind, raw).reshape(shape, order="F" if by_columns else "C")

@@ -1,11 +1,7 @@
-"""Pseudonyms: who gets a number in place of a name, the key that leads back, and what else may tell who somebody is.
-
-The key lies beside the cohort, never in it. Names, dates and addresses are told by shape, without a list.
-"""
+"""Pseudonyms: who gets a number in place of a name, the key that leads back, and what else may tell who somebody is."""
 
 import csv
 import hashlib
-import io
 import re
 import unicodedata
 from collections import defaultdict
@@ -56,9 +52,6 @@ _MANY = 5  # so many people with a value each: a column of yes and no is no seco
 def is_code(subject: str) -> bool:
     """Whether a subject is called by a code that says nothing of the person, by its shape alone.
 
-    A number, a letter or two with a number, a single letter, or a common word such as ``patient`` with a number are
-    codes. Whatever else it is may be a name, initials, a birthday or an address.
-
     Example:
         >>> [is_code(s) for s in ("P01", "007", "s12", "patient3", "Anna", "Eva2", "AB", "19840312", "anna@x.org")]
         [True, True, True, True, False, False, False, False, False]
@@ -67,12 +60,7 @@ def is_code(subject: str) -> bool:
 
 
 def name_words(subject: str) -> set[str]:
-    """Return the words of a name, in lower case, by which it is found elsewhere.
-
-    Example:
-        >>> sorted(name_words("Anna-Maria_B. 1984"))
-        ['anna', 'maria']
-    """
+    """Return the words of a name, in lower case, by which it is found elsewhere."""
     return set(re.findall(r"[^\W\d_]{3,}", subject.casefold()))
 
 
@@ -89,42 +77,21 @@ def spelling(subject: str) -> str:
     return re.sub(r"(?<!\d)0+(?=\d)", "", plain)
 
 
-def check_spellings(subjects: Iterable[str]) -> None:
-    """Refuse subjects that may be one person written in two ways.
-
-    **Guarantee**: nobody is merged with, or parted from, somebody else by a guess.
-    """
-    ways: dict[str, list[str]] = {}
-    for subject in dict.fromkeys(subjects):
-        ways.setdefault(spelling(subject), []).append(subject)
-    doubtful = [" and ".join(map(repr, same)) for same in ways.values() if len(same) > 1]
-    if doubtful:
-        raise DataError(
-            f"One person or two: {'; '.join(doubtful)}? Write one person in one way in every row, and give two people "
-            "subjects that differ in more than case, leading zeros and marks."
-        )
-
-
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
-
-    Example:
-        >>> numbered(["Anna M.", "P01", "Ben"], {}, "names")
-        {'Anna M.': '01', 'Ben': '02'}
-    """
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again."""
     if policy == "none":
         return {}
-    given = list(dict.fromkeys(subjects))
     before = {spelling(name): number for name, number in key.items()}
-    after = dict(key)
     taken = {spelling(number) for number in key.values()}
-    waiting = []
-    for subject in given:
+    after, waiting, codes = dict(key), [], set()
+    for subject in dict.fromkeys(subjects):
         if spelling(subject) in before:
             after[subject] = before[spelling(subject)]
         elif policy == "all" or not is_code(subject) or spelling(subject) in taken:
             waiting.append(subject)
-    taken |= {spelling(subject) for subject in given if subject not in after and subject not in waiting}
+        else:
+            codes.add(spelling(subject))
+    taken |= codes
     numbers = (f"{n:02d}" for n in range(1, len(taken) + len(waiting) + 1) if str(n) not in taken)
     return {**after, **dict(zip(waiting, numbers, strict=False))}
 
@@ -132,43 +99,50 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
 class Subjects:
     """The people of a source: what it calls them, each once, and the number of everybody who has one.
 
-    ``policy`` is one of ``POLICIES``; ``again`` says that people of the target have numbers already.
+    ``again`` says that people of the target have numbers already. The key lies beside the cohort, never in it.
     """
 
     def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
         target = target.resolve()
         self.given = tuple(dict.fromkeys(recording.subject for recording in recordings))
         self._file = target.with_name(f"{target.name}.key.tsv")
-        known = {}
-        if self._file.exists():
-            rows = read_rows(self._file, required=("subject", "pseudonym"))
-            known = {row["subject"]: row["pseudonym"] for _, row in rows}
-        if again and not known:  # nobody's number, and with it nobody's consent, may go to somebody else
+        rows = read_rows(self._file, required=("subject", "pseudonym")) if self._file.exists() else []
+        if again and not rows:  # nobody's number, and with it nobody's consent, may go to somebody else
             raise DataError(
                 f"The key {self._file} is gone, so nobody can tell whose number is whose. Put it back, or import into "
                 "a new folder."
             )
-        self.key = numbered(self.given, known, policy)
+        self.key = numbered(self.given, {row["subject"]: row["pseudonym"] for _, row in rows}, policy)
 
     def pseudonym(self, subject: str) -> str:
         """Return what the cohort calls somebody."""
         return self.key.get(subject, subject)
 
     def write_key(self) -> None:
-        """Write down who has which number, where somebody has one, also of people who are no longer in the source.
+        """Write down who has which number, also of people who are no longer in the source.
 
         **Guarantee**: at no moment can anybody but its owner read it.
         """
         if self.key:
-            text = io.StringIO()
-            csv.writer(text, delimiter="\t").writerows([("subject", "pseudonym"), *self.key.items()])
             with replacing(self._file) as part:
                 part.touch(mode=0o600)
-                part.write_text(text.getvalue(), encoding="utf-8")
+                with part.open("w", encoding="utf-8", newline="") as file:
+                    csv.writer(file, delimiter="\t").writerows([("subject", "pseudonym"), *self.key.items()])
 
     def remarks(self, recordings: Sequence[Recording], people: pd.DataFrame) -> Iterator[str]:
-        """Say who got a number, who keeps a name, and which columns look as if they told who somebody is."""
-        check_spellings(self.given)
+        """Say who got a number, who keeps a name, and which columns look as if they told who somebody is.
+
+        **Guarantee**: nobody is merged with, or parted from, somebody else by a guess; it is asked instead.
+        """
+        ways: dict[str, list[str]] = defaultdict(list)
+        for subject in self.given:
+            ways[spelling(subject)].append(subject)
+        doubtful = [" and ".join(map(repr, same)) for same in ways.values() if len(same) > 1]
+        if doubtful:
+            raise DataError(
+                f"One person or two: {'; '.join(doubtful)}? Write one person in one way in every row, and give two "
+                "people subjects that differ in more than case, leading zeros and marks."
+            )
         hidden = [subject for subject in self.given if subject in self.key]
         named = [subject for subject in self.given if not is_code(subject)]
         if hidden:
@@ -187,16 +161,22 @@ class Subjects:
         yield from suspicions(columns, named)
 
     def renamed(self, recordings: Iterable[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
-        """Give recordings ids by pseudonym; those whose id would still tell a name are added to ``skipped``."""
+        """Give recordings ids by pseudonym; whose id would still tell a name, or is another's, goes to ``skipped``."""
+        ids: set[str] = set()
         for recording in recordings:
             subject, task = self.pseudonym(recording.subject), recording.id.rpartition("_task-")[2]
             telling = [part for part in (recording.session, task) if _tells(part, recording.subject)]
             try:
                 if subject != recording.subject and telling:
                     raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
-                yield replace(recording, id=recording_id(subject, recording.session, task), subject=subject)
+                name = recording_id(subject, recording.session, task)
+                if name.casefold() in ids:  # on many disks Rest and rest are one file
+                    raise DataError(f"another recording has the id {name}. Give it another session or task.")
             except DataError as error:
                 skipped.append(left_out(", ".join(recording.tracks.values()), error))
+                continue
+            ids.add(name.casefold())
+            yield replace(recording, id=name, subject=subject)
 
     def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
         """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
@@ -225,40 +205,40 @@ def suspicions(columns: Mapping[str, Sequence[tuple[str, str]]], subjects: Itera
     value of every row that has one; names among ``subjects`` are looked for in all columns.
     """
     names = set().union(*(name_words(subject) for subject in subjects))
-    told = []
+    sentences = []
     for column, rows in columns.items():
         pairs = set(rows)
         people, values = {subject for subject, _ in pairs}, sorted({value for _, value in pairs})
-        kinds = [kind for kind in [_kind(column, values, names)] if kind]
+        doubts = list(filter(None, [_doubt(column, values, names)]))
         if len(pairs) == len(people) == len(values) >= _MANY:  # each of many people has one value, and nobody else it
-            kinds.append("tells every person from every other")
-        if kinds:
-            told.append(
-                f"the column {column} {' and '.join(kinds)}. It stays in the cohort and is released only where it is "
+            doubts.append("tells every person from every other")
+        if doubts:
+            sentences.append(
+                f"the column {column} {' and '.join(doubts)}. It stays in the cohort and is released only where it is "
                 "asked for by name; remove the column if you can."
             )
         twice = defaultdict(list)
         for value in values:
             twice[" ".join(value.casefold().split())].append(value)
-        told += [
+        sentences += [
             f"the column {column} has {' and '.join(map(repr, same))}: as written these are different labels. Write "
             "them alike if they are one."
             for same in twice.values()
             if len(same) > 1
         ]
-    return told
+    return sentences
 
 
-def _kind(column: str, values: Sequence[str], names: set[str]) -> str:
+def _doubt(column: str, values: Sequence[str], names: set[str]) -> str:
     """Return what most values that look like something look like."""
     if named := sum(bool(names & name_words(value)) for value in values):
         return f"holds words of people's names ({named} of {len(values)} values)"
-    counts = {kind: sum(bool(shape.search(value)) for value in values) for kind, shape in _SHAPES.items()}
+    counts = {shape: sum(bool(pattern.search(value)) for value in values) for shape, pattern in _SHAPES.items()}
     if column == "sentence":  # what was to be said is the same for everybody
         counts["free text"] = 0
-    kind = max(counts, key=lambda kind: counts[kind])
-    if counts[kind]:
-        return f"looks like {kind} ({counts[kind]} of {len(values)} values)"
+    shape = max(counts, key=lambda shape: counts[shape])
+    if counts[shape]:
+        return f"looks like {shape} ({counts[shape]} of {len(values)} values)"
     return "speaks of somebody, by its heading" if _HEADINGS.search(column.casefold()) else ""
 
 
@@ -271,21 +251,22 @@ def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[
             if track in ("audio", "video", "picture") and (source / path).is_file():
                 owners[path].add(recording.subject)
 
-    def shared(groups: Iterable[list[str]]) -> list[list[str]]:
-        return [paths for paths in groups if len(set().union(*(owners[path] for path in paths))) > 1]
+    def shared(paths: Iterable[str], key: Callable[[Path], object]) -> list[list[str]]:
+        groups: dict[object, list[str]] = defaultdict(list)
+        for path in paths:
+            groups[key(source / path)].append(path)
+        return [same for same in groups.values() if len(set().union(*(owners[path] for path in same))) > 1]
 
-    by_size: dict[int, list[str]] = defaultdict(list)
-    for path in owners:
-        by_size[(source / path).stat().st_size].append(path)
-    by_content: dict[bytes, list[str]] = defaultdict(list)
-    for path in (path for paths in shared(by_size.values()) for path in paths):
-        with (source / path).open("rb") as file:
-            by_content[hashlib.file_digest(file, "sha256").digest()].append(path)
-    copies = {path: sorted({*paths} - {path}) for paths in shared(by_content.values()) for path in paths}
+    def content(path: Path) -> bytes:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+
+    alike = [path for paths in shared(owners, lambda path: path.stat().st_size) for path in paths]
+    copies = {path: sorted({*paths} - {path}) for paths in shared(alike, content) for path in paths}
     for recording in recordings:
         twins = {path: copies[path] for path in recording.tracks.values() if path in copies}
         for path, others in twins.items():
-            said = f"{', '.join(others)} of another person is the same file, byte by byte. Keep the one that is right."
-            skipped.append(left_out(path, said))
+            problem = f"{', '.join(others)} of another person is the same file, byte by byte"
+            skipped.append(left_out(path, f"{problem}. Keep the one that is right."))
         if not twins:
             yield recording

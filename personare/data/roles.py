@@ -14,10 +14,6 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
     """Return the recording that a track comes from, itself if it is one: features identify as their source does.
 
     The cohort may declare it, as its reader did; but not what names say that mean the same in every cohort.
-
-    Example:
-        >>> recorded_as("logmel"), recorded_as("ecg", {"ecg": "physio"}), recorded_as("video", {"video": "text"})
-        ('audio', 'physio', 'video')
     """
     return track if track in _RECORDED else _USUAL.get(track) or declared.get(track, track)
 
@@ -29,10 +25,6 @@ def usual_tracks(
 
     No labels (``events``, and what is declared to be such); nothing that the simulator set (``truth``), which nobody
     could have recorded; no film, which takes seconds to read; words only where ``texts`` can be learned from.
-
-    Example:
-        >>> usual_tracks(["video", "truth", "physio", "audio", "events", "markers"], declared={"markers": "events"})
-        ('audio', 'physio')
     """
     left_out = {"video"} if texts else {"video", "text"}
     return tuple(sorted(t for t in {*tracks} - left_out if recorded_as(t, declared) not in ("events", "truth")))

@@ -9,14 +9,14 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare import __version__
+from personare.core.errors import DataError, data_errors
 from personare.data.atomic import make_folder, plain, write_json, write_text
 
 _PRIVATE = """\
@@ -43,14 +43,6 @@ class RunFolder:
 
     **Guarantee**: a step's record, ``steps/<name>.json`` of the private folder, appears only after its work ended well,
     so a killed run does again what was not finished, and only that. Only the owner can read the private folder.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     run = RunFolder(Path(folder))
-        ...     first = run.step("count", inputs={}, options={"n": 2}, work=lambda: {"found": 2})
-        ...     run.step("count", inputs={}, options={"n": 2}, work=lambda: {"found": 99})
-        {'found': 2}
     """
 
     def __init__(self, root: Path) -> None:
@@ -73,22 +65,22 @@ class RunFolder:
     ) -> Mapping[str, Any]:
         """Do a piece of work, unless this version did it before with the same inputs and options.
 
-        Args:
-            name: The step's name; may hold ``/`` to group steps in folders.
-            inputs: What it reads: a hash by name.
-            options: Everything else it depends on, the seed among it.
-            work: Does it and returns a summary that JSON can hold (NaN is kept); that of an earlier run counts.
-            product: What it makes; where that is gone, the work is done again.
+        Inputs are what it reads, a hash by name; options everything else it depends on, the seed among it. The work
+        returns a summary that JSON can hold (NaN is kept); that of an earlier run counts. Where the product, a file or
+        folder that it makes, is gone, the work is done again. A ``/`` in a name groups steps in folders.
         """
         path = self._steps / f"{name}.json"
-        asked = _as_read({"inputs": inputs, "options": options, "version": _version("personare")})
-        done = self._read(path) if product is None or product.exists() else None
-        if done is not None and {key: done.get(key) for key in asked} == asked:
-            return dict(done["result"])
+        asked = _as_read({"inputs": inputs, "options": options, "version": __version__})
+        try:
+            done = json.loads(path.read_text(encoding="utf-8"))
+            if {key: done[key] for key in asked} == asked and (product is None or product.exists()):
+                return dict(done["result"])
+        except (OSError, ValueError, KeyError, TypeError):  # no record, or a damaged one: the work is done again
+            pass
         started = time.monotonic()
         result = _as_read(work())
         seconds = round(time.monotonic() - started, 3)
-        versions = {"personare": _version("personare"), "python": platform.python_version()}
+        versions = {"personare": __version__, "python": platform.python_version()}
         versions |= {"numpy": np.__version__, "pandas": pd.__version__}
         record = {"step": name, **asked, "seconds": seconds, "versions": versions, "result": result}
         write_json(path, record, allow_nan=True)
@@ -121,10 +113,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the lock ends with it, so a run that was killed can go on at once."""
         path = self.private / ".lock"
-        try:
+        with data_errors(f"{path} cannot be written", "Choose a folder that you may write."):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise DataError(f"{path} cannot be written: {error}. Choose a folder that you may write.") from error
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -140,24 +130,7 @@ class RunFolder:
         finally:
             os.close(descriptor)
 
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any] | None:
-        """Return a step's record; None where there is none to be read: then the work is done again."""
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) and isinstance(record.get("result"), dict) else None
-
 
 def _as_read(content: Mapping[str, Any]) -> dict[str, Any]:
     """Return content as it comes back from its file, so that a first and a resumed run see the same."""
-    read: dict[str, Any] = json.loads(json.dumps(plain(content, allow_nan=True)))
-    return read
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "unknown"
+    return dict(json.loads(json.dumps(plain(content, allow_nan=True))))

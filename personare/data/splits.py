@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,10 +31,6 @@ def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[st
     """Check that no recording, and no person, is in two parts of a split, from wherever it comes.
 
     With ``sentences`` (by recording id), the test must also hold other sentences than training and validation.
-
-    Example:
-        >>> split = Split(protocol="mine", train=("a",), validation=(), test=("b",))
-        >>> check_apart(split, {"a": "01", "b": "02"})
     """
     parts = {"training": split.train, "validation": split.validation, "test": split.test}
     empty = [name for name in ("training", "test") if not parts[name]]
@@ -59,22 +55,15 @@ def check_apart(split: Split, subjects: Mapping[str, str], sentences: Mapping[st
 
 
 def person_folds(
-    subjects: Mapping[str, str],
-    folds: int,
-    *,
-    labels: Mapping[str, str] | None = None,
-    rng: np.random.Generator,
+    subjects: Mapping[str, str], folds: int, *, labels: Mapping[str, str] | None = None, rng: np.random.Generator
 ) -> list[tuple[list[str], list[str]]]:
-    """Split recordings into folds, ids to train on and to test on, so that a person is in one of the two only.
+    """Split recordings (pseudonyms by id) into ids to train on and to test on, so that a person is in one of the two.
 
     **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; folds differ in size as
     little as whole people allow (largest first onto the smallest fold).
 
-    Args:
-        subjects: Pseudonym by recording id.
-        folds: How many, at least 2; with fewer people than folds, one fold a person.
-        labels: Classes by recording id: people of one class are dealt to different folds, before sizes count.
-        rng: Which people share a fold.
+    With fewer people than folds, a fold is a person. People of one class (``labels`` by id) are dealt to different
+    folds, before sizes count.
 
     Example:
         >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
@@ -83,27 +72,25 @@ def person_folds(
     """
     if folds < 2:
         raise OptionError(f"A split needs at least 2 folds, {folds} was given. Ask for 2 or more.")
-    clips = pd.Series(dict(subjects), dtype=object)
     people = sorted(set(subjects.values()))
     if len(people) < 2:
         raise DataError(f"A split by person needs at least 2 people, the cohort has {len(people)}. Add people.")
-    sizes = clips.value_counts()
+    sizes = Counter(subjects.values())
     shuffled = [people[i] for i in rng.permutation(len(people))]
     shares: list[list[str]] = [[] for _ in range(min(folds, len(people)))]
     shown = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
-    having = Counter(label for own in shown.values() for label in own)
+    having = Counter(label for classes in shown.values() for label in classes)
 
     def crowded(share: list[str], person: str) -> tuple[float, int, int]:
         alike = max(sum(label in shown[p] for p in share) / having[label] for label in shown[person])
-        return (alike if labels else 0.0, sum(int(sizes[p]) for p in share), len(share))
+        return (alike if labels else 0.0, sum(sizes[p] for p in share), len(share))
 
     # the rarest class first, while there is a choice of folds for its people
-    for person in sorted(shuffled, key=lambda one: (min(having[label] for label in shown[one]), -int(sizes[one]))):
+    for person in sorted(shuffled, key=lambda one: (min(having[label] for label in shown[one]), -sizes[one])):
         min(shares, key=lambda share: crowded(share, person)).append(person)
-    tested = [set(share) for share in shares]
     return [
-        (sorted(i for i, s in subjects.items() if s not in out), sorted(i for i, s in subjects.items() if s in out))
-        for out in tested
+        (sorted(i for i, s in subjects.items() if s not in share), sorted(i for i, s in subjects.items() if s in share))
+        for share in shares
     ]
 
 
@@ -118,13 +105,6 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
 
     The table is indexed by recording id and has ``subject``, and ``sentence`` and ``emotion`` where known. Returned are
     ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
-
-    Example:
-        >>> clips = {"subject": ["01", "01", "02"], "sentence": ["x", "y", "x"]}
-        >>> table = pd.DataFrame(clips, index=["a", "b", "c"])
-        >>> enroll, test, left_out = content_halves(table, rng=np.random.default_rng(0))
-        >>> sorted(enroll + test), left_out
-        (['a', 'b'], ['c'])
     """
     counts = table["subject"].map(table["subject"].value_counts())
     several, single = table[counts >= 2], table[counts < 2]
@@ -148,8 +128,8 @@ def _halve_together(table: pd.DataFrame, column: str, rng: np.random.Generator) 
     contents = np.array(sorted(table[column].astype(str).unique()))
     people = table["subject"].nunique()
     for _ in range(_DRAWS):
-        chosen = set(rng.permutation(contents)[: len(contents) // 2].tolist())
-        inside = table[column].astype(str).isin(chosen)
+        half = rng.permutation(contents)[: len(contents) // 2].tolist()
+        inside = table[column].astype(str).isin(half)
         if table[inside]["subject"].nunique() == people == table[~inside]["subject"].nunique():
             return set(map(str, table.index[inside]))
     return set()
@@ -157,24 +137,19 @@ def _halve_together(table: pd.DataFrame, column: str, rng: np.random.Generator) 
 
 def _halve_apart(table: pd.DataFrame, content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
     """Return the ids of half the contents of each person, drawn for each person alone."""
-    chosen: set[str] = set()
+    enrolled: set[str] = set()
     for _, ids in sorted(table.groupby("subject").groups.items()):
-        own = content.loc[ids].astype(str)
-        values = np.array(sorted(own.unique()))
-        half = set(rng.permutation(values)[: len(values) // 2].tolist())
-        chosen |= set(map(str, own.index[own.isin(half)]))
-    return chosen
+        values = content.loc[ids].astype(str)
+        contents = np.array(sorted(values.unique()))
+        half = rng.permutation(contents)[: len(contents) // 2].tolist()
+        enrolled |= set(map(str, values.index[values.isin(half)]))
+    return enrolled
 
 
 def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation: float = 0.0) -> Split:
     """Split clips 9 to 1 at random, the same people on both sides: only to compare with tables published that way.
 
     The split's size is the published one, its list is not. A share of the nine parts is put aside for ``validation``.
-
-    Example:
-        >>> split = leaky_random_9_1([f"clip{n}" for n in range(20)], rng=np.random.default_rng(0))
-        >>> len(split.train), len(split.validation), len(split.test)
-        (18, 0, 2)
     """
     if not 0 <= validation < 1:
         raise OptionError(f"validation must be a share from 0 to below 1, not {validation}. Give e.g. 0.1.")
@@ -182,31 +157,18 @@ def leaky_random_9_1(ids: Sequence[str], *, rng: np.random.Generator, validation
         raise DataError(f"A split 9 to 1 needs at least 10 recordings, {len(ids)} were given. Add recordings.")
     shuffled = [sorted(ids)[i] for i in rng.permutation(len(ids))]
     tested = round(len(ids) / 10)
-    watched = round((len(ids) - tested) * validation)
-    return Split(
-        protocol="leaky_random_9_1",
-        train=tuple(sorted(shuffled[tested + watched :])),
-        validation=tuple(sorted(shuffled[tested : tested + watched])),
-        test=tuple(sorted(shuffled[:tested])),
-    )
+    ends = [0, tested, tested + round((len(ids) - tested) * validation), len(ids)]
+    test, aside, train = (tuple(sorted(shuffled[start:end])) for start, end in pairwise(ends))
+    return Split(protocol="leaky_random_9_1", train=train, validation=aside, test=test)
 
 
 def k_folds_with_validation(
-    subjects: Mapping[str, str],
-    folds: int,
-    *,
-    labels: Mapping[str, str] | None = None,
-    rng: np.random.Generator,
+    subjects: Mapping[str, str], folds: int, *, labels: Mapping[str, str] | None = None, rng: np.random.Generator
 ) -> list[Split]:
-    """Split people into at least 3 folds: each is tested once, and watched once while others are learned from.
+    """Split people into at least 3 folds: each is tested once, and is validation once while others are learned from.
 
     **Guarantee**: a person is in one part of a split only; over all splits every recording is tested exactly once.
     Arguments are those of ``person_folds``.
-
-    Example:
-        >>> splits = k_folds_with_validation({"a": "01", "b": "02", "c": "03"}, 3, rng=np.random.default_rng(0))
-        >>> sorted(split.test for split in splits)
-        [('a',), ('b',), ('c',)]
     """
     if folds < 3:
         raise OptionError(f"Training, validation and test need at least 3 folds, {folds} was given. Ask for more.")
@@ -260,19 +222,14 @@ def as_published(
 
     Features that were made with the training part's labels must be judged this way: within it they know the answer.
     ``parts`` is ``train``, ``validation`` or ``test`` by recording id; the validation part is one of so many ``folds``.
-
-    Example:
-        >>> who, parts = {"a": "01", "b": "02", "c": "03"}, {"a": "train", "b": "train", "c": "test"}
-        >>> as_published(who, parts, 2, rng=np.random.default_rng(0)).test
-        ('c',)
     """
-    named = {
+    published = {
         name: tuple(sorted(i for i in subjects if parts.get(i) == name)) for name in ("train", "validation", "test")
     }
-    if not named["train"] or not named["test"]:
-        found = ", ".join(sorted(set(parts.values()))) or "nothing"
-        raise DataError(f"The published split needs parts called train and test, found {found}. Name them so.")
-    if not named["validation"]:
-        train, validation = person_folds({i: subjects[i] for i in named["train"]}, folds, rng=rng)[0]
-        named |= {"train": tuple(train), "validation": tuple(validation)}
-    return Split(protocol="published", **named)
+    if not published["train"] or not published["test"]:
+        names = ", ".join(sorted(set(parts.values()))) or "nothing"
+        raise DataError(f"The published split needs parts called train and test, found {names}. Name them so.")
+    if not published["validation"]:
+        train, validation = person_folds({i: subjects[i] for i in published["train"]}, folds, rng=rng)[0]
+        published |= {"train": tuple(train), "validation": tuple(validation)}
+    return Split(protocol="published", **published)

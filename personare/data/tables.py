@@ -8,13 +8,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 TABLES = (".csv", ".tsv", ".xlsx")
 """Suffixes of people's tables; what a file really is, its content tells."""
@@ -30,18 +31,17 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
     if not path.is_file():
         there = ", ".join(sorted(p.name for p in path.parent.glob("*") if p.suffix.lower() in TABLES)) or "none"
         raise DataError(f"There is no table {path}; tables there: {there}. Write it, or name the one to use.")
-    try:
+    with data_errors(f"{path} cannot be read", "Check its rights."):
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}. Check its rights.") from error
-    try:
-        lines = [
-            (line, [cell.strip() for cell in cells])
-            for line, cells in (_sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content)))
-            if any(cell.strip() for cell in cells)
-        ]
-    except (csv.Error, UnicodeDecodeError, zipfile.BadZipFile, LookupError, ValueError) as error:
-        raise DataError(f"{path} must be a table, but cannot be read: {error}. Save it as CSV again.") from error
+    with data_errors(
+        f"{path} must be a table, but cannot be read",
+        "Save it as CSV again.",
+        csv.Error,
+        zipfile.BadZipFile,
+        LookupError,
+    ):
+        rows = _sheet(content) if content.startswith(b"PK\3\4") else _separated(_text(content))
+        lines = [(line, [cell.strip() for cell in cells]) for line, cells in rows if any(map(str.strip, cells))]
     columns = [cell.lower() for cell in lines[0][1]] if lines else []
     missing = [name for name in required if name not in columns]
     if missing:
@@ -53,13 +53,13 @@ def read_rows(path: Path, *, required: Sequence[str]) -> list[tuple[int, dict[st
     if twice:
         raise DataError(f"{path} has the column {' and '.join(twice)} more than once. Rename or remove one.")
     for line, cells in lines[1:]:
-        if any(cell for at, cell in enumerate(cells) if at >= len(columns) or not columns[at]):
+        if any(cell and not name for cell, name in zip_longest(cells, columns)):
             raise DataError(
                 f"{path} line {line} has a value that stands in no named column. Name the column, or put values that "
                 "hold a separator in quotes."
             )
     return [
-        (line, {name: cells[at] if at < len(cells) else "" for at, name in enumerate(columns) if name})
+        (line, {name: cell for cell, name in zip_longest(cells, columns, fillvalue="") if name})
         for line, cells in lines[1:]
     ]
 
@@ -138,10 +138,8 @@ def read_table(
 
     With ``text`` everything stays as it is written; else numbers are read, and what is empty is NaN.
     """
-    try:
+    with data_errors(f"{path} must be a table with commas, but cannot be read", "Get it again."):
         table = pd.read_csv(path, header=header, dtype=str if text else None, keep_default_na=not text)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} must be a table with commas, but cannot be read: {error}. Get it again.") from error
     there = {str(name).lower(): name for name in table.columns}
     missing = [name for name in columns if name.lower() not in there]
     if missing:
@@ -153,9 +151,8 @@ def read_table(
 
 def numbers(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table as finite numbers; what is none is missing, NaN."""
-    found = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
-    finite: pd.DataFrame = found.where(np.isfinite(found))
-    return finite
+    values: pd.DataFrame = table.apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    return values.replace([np.inf, -np.inf], np.nan)
 
 
 def number(text: str) -> float:

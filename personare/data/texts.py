@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from personare.core.errors import DataError
+from personare.core.errors import data_errors
 
 _LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
@@ -14,10 +14,8 @@ _HANDLE = re.compile(r"[@＠]\s?\w+")
 
 def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
     """Return a text file's content in one line: UTF-8, or ``otherwise``; what cannot be decoded becomes U+FFFD."""
-    try:
+    with data_errors(f"the text {path.name} cannot be read", "Get it again."):
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"the text {path.name} cannot be read: {error}. Get it again.") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -26,12 +24,5 @@ def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
 
 
 def without_addresses(text: str) -> str:
-    """Return a text with placeholders for handles, links and mail addresses, which identify people.
-
-    Names in plain words stay: they are told from other words by nothing that is sure.
-
-    Example:
-        >>> without_addresses("RT @ann_b: so happy! http://t.co/xYz ann@mail.org")
-        'RT @user: so happy! http @user'
-    """
+    """Return a text with placeholders for handles, links and mail addresses; names in plain words stay."""
     return _HANDLE.sub("@user", _MAIL.sub("@user", _LINK.sub("http", text)))

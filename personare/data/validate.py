@@ -16,12 +16,7 @@ _OLDEST = 130  # years
 
 
 def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
-    """List what is wrong with a cohort; an empty list means nothing is.
-
-    Args:
-        root: The cohort.
-        check: Decodes a file of a track; raises DataError if it is broken. Without it, files are not opened.
-    """
+    """List what is wrong with a cohort; an empty list means nothing is. Without ``check``, files are not opened."""
     if not root.is_dir():
         raise DataError(f"There is no cohort at {root}. Give a folder; 'personare import' makes one.")
     recordings, found = scan(root)

@@ -5,13 +5,10 @@ from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pandas as pd
-
-from personare.core.errors import DataError, PolicyError
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.cohort import cohort_kind, declared_modalities
 from personare.data.roles import recorded_as
-from personare.govern.consent import check_purposes, no_consent, permits, read_consent
+from personare.govern.consent import check_purposes, permits, read_consent
 from personare.govern.ledger import Ledger
 
 
@@ -24,24 +21,17 @@ class Vault:
 
     **Guarantee**: no path of an identifiable cohort is handed out without a consent that is valid for this person,
     purpose, modality and day; every path handed out and every refusal is a row of the ledger, written before the
-    path is returned; if the ledger cannot be written nothing is handed out. Consent is read again when its file
-    changes, so a withdrawal counts from the next opening on. Releases and synthetic cohorts need no consent but are
-    written down too. The purpose is one of ``personare.govern.consent.PURPOSES``.
+    path is returned; if the ledger cannot be written nothing is handed out. Consent is read again at each opening, so
+    a withdrawal counts from the next one on. Releases and synthetic cohorts need no consent but are written down too.
+    The purpose is one of ``personare.govern.consent.PURPOSES``.
     """
 
     def __init__(self, cohort: Cohort, *, purpose: str, ledger: Ledger, today: Callable[[], date] = _today) -> None:
         check_purposes([purpose])
         self._cohort, self._purpose, self._ledger, self._today = cohort, purpose, ledger, today
-        self._consent_file = cohort.root / "consent.tsv"
-        self._consent_state: tuple[int, ...] = ()
-        self._consent = no_consent()
 
     def admit(self, recordings: Sequence[Recording], track: str) -> tuple[dict[str, Path], list[Withheld]]:
-        """Open one track of several recordings; those without it are passed over.
-
-        Returns:
-            The path by recording id of those that may be opened, and those refused with the reason.
-        """
+        """Open one track of several recordings, paths by id, or refuse it; those without it are passed over."""
         asked = [recording for recording in recordings if track in recording.tracks]
         reasons = self._reasons(asked, track)
         fix = "Record the person's consent in consent.tsv, or leave the recording out."
@@ -56,42 +46,19 @@ class Vault:
         reasons = self._reasons([r for r in recordings if track in r.tracks], track)
         return {name for name, reason in reasons.items() if not reason}
 
-    def open(self, recording: Recording, track: str) -> Path:
-        """Open one track of one recording."""
-        if track not in recording.tracks:
-            raise DataError(
-                f"{recording.id} has no {track}; it has {', '.join(recording.tracks)}. Ask for one of these."
-            )
-        opened, refused = self.admit([recording], track)
-        if refused:
-            raise PolicyError(f"{recording.id} stays closed: {refused[0].problem}. {refused[0].fix}")
-        return opened[recording.id]
-
     def _reasons(self, recordings: Sequence[Recording], track: str) -> dict[str, str]:
         """Return by recording why the track stays closed; empty where it may be opened."""
-        root, subjects = self._cohort.root, sorted({recording.subject for recording in recordings})
-        closed = dict.fromkeys(subjects, "")
+        root, reasons = self._cohort.root, {}
+        closed = dict.fromkeys((recording.subject for recording in recordings), "")
         if cohort_kind(root) == "identifiable":
             modality = recorded_as(track, declared_modalities(root))
-            consent, today = self._current_consent(), self._today()
-            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in subjects}
-        reasons = {}
+            consent, today = read_consent(root / "consent.tsv"), self._today()
+            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in closed}
         for recording in recordings:
             path = PurePosixPath(recording.tracks[track])
             outside = "its file lies outside the cohort" if path.is_absolute() or ".." in path.parts else ""
             reasons[recording.id] = closed[recording.subject] or outside
         return reasons
-
-    def _current_consent(self) -> pd.DataFrame:
-        try:
-            stat = self._consent_file.stat()
-            state: tuple[int, ...] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        except OSError:
-            state = ()
-        if state != self._consent_state or not state:
-            self._consent = read_consent(self._consent_file)
-            self._consent_state = state
-        return self._consent
 
     def _row(self, recording: Recording, track: str, **detail: Any) -> dict[str, Any]:
         who = {"cohort": self._cohort.name, "subject": recording.subject, "recording": recording.id}

@@ -1,5 +1,6 @@
 """Long signals of sensors cut in windows of one length, each a recording."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -8,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Made, address, parted, recording
+from personare.core.types import Array
+from personare.data.reading import Contents, Made, Maker
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
@@ -36,54 +36,41 @@ def check_windows(window_s: float, step_s: float) -> None:
             raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
 
 
-def session_recordings(
+def add_sessions(
+    contents: Contents,
     table: Path,
     column: str,
     sessions: Mapping[str, Mapping[str, tuple[str, Sampled]]],
     window_s: int,
     step_s: int,
-    skipped: list[Withheld],
-) -> list[Recording]:
-    """Return the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
+) -> None:
+    """Take in the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
 
-    The table says whose each session is: columns ``subject`` and, if you like, ``start`` and ``end`` in seconds from
-    the session's start, and labels. Without it each session, or the folder of the first level it lies in, is one
-    person, numbered, since files and folders are named after people. A person's sessions are numbered in their order.
-
-    Args:
-        table: May be absent.
-        column: Its column of sessions, ``file`` or ``folder``.
-        sessions: By name, the file and the signal by track.
-        window_s: Length of a window.
-        step_s: From one window's start to the next one's.
-        skipped: What is left out is added here.
+    A session has a file and its signal by track. The table, whose column ``file`` or ``folder`` names sessions, says
+    whose each is: columns ``subject`` and, if you like, ``start`` and ``end`` in seconds from the session's start, and
+    labels. Without it each session, or the folder of the first level it lies in, is one person, numbered, since files
+    and folders are named after people. A person's sessions are numbered in their order.
     """
-    rows = _rows_about(sessions, table, column, skipped)
+    rows = _rows_about(contents, sessions, table, column)
     begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
-    recordings: list[Recording] = []
-    counts: dict[str, int] = {}
+    counts: Counter[str] = Counter()
     for name in sorted(sessions, key=lambda name: (begun[name], name)):
         subjects = sorted({row["subject"] for row in rows[name]})
-        try:
+        with contents.listing(name):
             if not subjects:
                 raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
             if len(subjects) > 1:
                 raise DataError(f"{table.name} gives it to two people, {' and '.join(subjects)}. Correct the table.")
-            spans = [_span(row, column) for row in rows[name]]
-            counts[subjects[0]] = counts.get(subjects[0], 0) + 1
-            who = (subjects[0], f"{counts[subjects[0]]:02d}")
-            windows = list(_windows(who, sessions[name], spans, window_s, step_s))
+            windows = list(_windows(rows[name], column, sessions[name], window_s, step_s))
+            counts[subjects[0]] += 1
             if not windows:
                 raise DataError(f"no window of {window_s} s fits into it. Give a smaller window_s, or leave it out.")
-        except DataError as error:
-            skipped.append(left_out(name, error))
-        else:
-            recordings += windows
-    return recordings
+            for task, tracks, labels in windows:
+                contents.add(subjects[0], task, tracks, labels, f"{counts[subjects[0]]:02d}")
 
 
 def _rows_about(
-    sessions: Collection[str], table: Path, column: str, skipped: list[Withheld]
+    contents: Contents, sessions: Collection[str], table: Path, column: str
 ) -> dict[str, list[dict[str, str]]]:
     """Return the rows about each session; where there is no table, one with a number for the person."""
     if not table.is_file():
@@ -95,44 +82,39 @@ def _rows_about(
         name = row[column].strip("/")
         if name in rows:
             rows[name].append(row)
-        elif name not in {withheld.item for withheld in skipped}:
-            said = f"{table.name} names it, but it holds no session. Correct the row or leave it out."
-            skipped.append(left_out(name, said))
+        elif name not in {withheld.item for withheld in contents.skipped}:
+            contents.skip(name, f"{table.name} names it, but it holds no session. Correct the row or leave it out.")
     return rows
 
 
-def _span(row: Mapping[str, str], column: str) -> tuple[float, float, dict[str, str]]:
-    """Return the stretch of a session that a row is about, in seconds from its start, and its labels."""
-    start_s, end_s = number(row.get("start") or "0"), number(row.get("end") or "inf")
-    if not 0 <= start_s < end_s:
-        raise DataError(
-            f"start and end must be seconds from the session's start, start before end, not {row.get('start')!r} and "
-            f"{row.get('end')!r}. Correct the row."
-        )
-    not_labels = (column, "subject", "start", "end")
-    return start_s, end_s, {name: value for name, value in row.items() if value and name not in not_labels}
-
-
 def _windows(
-    who: tuple[str, str],
+    rows: Sequence[Mapping[str, str]],
+    column: str,
     signals: Mapping[str, tuple[str, Sampled]],
-    spans: Sequence[tuple[float, float, dict[str, str]]],
     window_s: int,
     step_s: int,
-) -> Iterator[Recording]:
+) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+    """Yield task, tracks and labels of each window of the stretches of a session that the rows are about."""
     begin_s = min(signal.begin_s for _, signal in signals.values())
     end_s = max(signal.end_s for _, signal in signals.values())
-    for start, end, labels in spans:
+    for row in rows:
+        start, end = number(row.get("start") or "0"), number(row.get("end") or "inf")
+        if not 0 <= start < end:
+            raise DataError(
+                f"start and end must be seconds from the session's start, start before end, not {row.get('start')!r} "
+                f"and {row.get('end')!r}. Correct the row."
+            )
+        not_labels = (column, "subject", "start", "end")
+        labels = {name: value for name, value in row.items() if value and name not in not_labels}
         for start_s in np.arange(begin_s + start, min(end_s, begin_s + end) - window_s + 1e-6, step_s):
             tracks = {
-                track: address(file, f"{start_s:.3f}+{window_s}")
+                track: f"{file}#{start_s:.3f}+{window_s}"
                 for track, (file, signal) in signals.items()
                 if signal.begin_s <= start_s + 0.5 / signal.rate_hz
                 and start_s + window_s <= signal.end_s + 0.5 / signal.rate_hz
             }
             if tracks:
-                task = f"window{round(start_s - begin_s):06d}"
-                yield recording(who[0], task, tracks, labels, session=who[1])
+                yield f"window{round(start_s - begin_s):06d}", tracks, labels
 
 
 def states_of_windows(
@@ -147,16 +129,14 @@ def states_of_windows(
         yield start_s, {names.get(int(code), "") for code in inside}
 
 
-def make_windows(load: Callable[[str, str], Sampled]) -> Callable[[str], Made]:
+def make_windows(load: Callable[[str, str], Sampled]) -> Maker:
     """Return what cuts the window of an address ``FILE#START+LENGTH`` or ``FILE#TRACK@START+LENGTH``, in seconds.
 
-    Args:
-        load: Reads a track of a file, an empty name for a file of one track; a few are held.
+    ``load`` reads a track of a file, an empty name for a file of one track; a few are held.
     """
     loaded = lru_cache(maxsize=16)(load)
 
-    def make(address: str) -> Made:
-        file, key = parted(address)
+    def make(file: str, key: str) -> Made:
         track, _, span = key.rpartition("@")
         start_s, window_s = map(float, span.split("+"))
         signal = loaded(file, track)
@@ -164,9 +144,9 @@ def make_windows(load: Callable[[str, str], Sampled]) -> Callable[[str], Made]:
         count = round(window_s * signal.rate_hz)
         if first < 0 or first + count > len(signal.values):
             raise DataError(f"The signal does not reach over {window_s:g} s from {start_s:g} s. Nothing to do.")
-        about = {"SamplingFrequency": signal.rate_hz, "Columns": list(signal.columns)}
         unit = {"Units": signal.unit} if signal.unit else {}
-        return Made(values=signal.values[first : first + count], about=about | unit)
+        about = {"SamplingFrequency": signal.rate_hz, "Columns": list(signal.columns), **unit}
+        return Made(signal.values[first : first + count], about)
 
     return make
 
@@ -185,5 +165,4 @@ def empatica(path: Path) -> Sampled:
     table = numbers(read_table(path, header=None)).to_numpy()
     if len(table) < 3 or not np.isfinite(table[:2]).all() or not table[1, 0] > 0 or table.shape[1] != len(columns):
         raise DataError(f"{path.name} must start with its time and its rate. Get it again.")
-    values = table[2:].astype(np.float32)
-    return Sampled(values=values, begin_s=float(table[0, 0]), rate_hz=float(table[1, 0]), columns=columns, unit=unit)
+    return Sampled(table[2:].astype(np.float32), float(table[0, 0]), float(table[1, 0]), columns, unit)

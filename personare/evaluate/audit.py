@@ -1,7 +1,6 @@
 """Tests a privacy claim with one training run: canaries that were trained on must be hard to tell from the others."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -12,23 +11,16 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
 
 _SHARES: Final = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # of the canaries that are guessed; each is tried, and paid for
+_CONFIDENCE: Final = 0.95
 _HIGHEST: Final = 100.0
 
 Fit = Callable[[Array, Array, Array], Array]
 """Canaries (m, D), their labels (m,), and (m,) bool which of them to train on, in; (m,) scores out, higher = in."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Guesses:
-    """What an auditor found: of r guesses ``made`` v were ``right``, so ``epsilon`` is at least this, so surely."""
-
-    made: int
-    right: int
-    epsilon: float
-    confidence: float
-
-
-def epsilon_lower_bound(made: int, right: int, *, canaries: int, delta: float, confidence: float = 0.95) -> float:
+def epsilon_lower_bound(
+    made: int, right: int, *, canaries: int, delta: float, confidence: float = _CONFIDENCE
+) -> float:
     """Return the epsilon that a mechanism has at least, from guesses about canaries of one run.
 
     **Guarantee**: for an (epsilon, delta)-private mechanism the bound exceeds epsilon with a probability of at most
@@ -48,62 +40,57 @@ def epsilon_lower_bound(made: int, right: int, *, canaries: int, delta: float, c
             "An audit needs right <= made <= canaries, delta in [0, 1) and confidence in (0.5, 1), given "
             f"{right}, {made}, {canaries}, {delta} and {confidence}."
         )
-    low, high = 0.0, _HIGHEST
-    if not made or _chance(made, right, canaries, delta, 0.0) >= 1 - confidence:
+
+    def likely(epsilon: float) -> bool:
+        """Whether so many right guesses are no surprise under (epsilon, delta)-differential privacy."""
+        rate = float(expit(epsilon))
+        usual = float(binom.sf(right - 1, made, rate))
+        if delta and right:
+            steps = np.arange(1, right + 1)
+            between = binom.sf(right - steps - 1, made, rate) - usual  # P[v > Bin >= v - i]
+            usual += 2 * canaries * delta * float((between / steps).max())
+        return usual >= 1 - confidence
+
+    if not made or likely(0.0):
         return 0.0
+    low, high = 0.0, _HIGHEST
     while high - low > 1e-4:
         middle = (low + high) / 2
-        likely = _chance(made, right, canaries, delta, middle) >= 1 - confidence
-        low, high = (low, middle) if likely else (middle, high)
+        low, high = (low, middle) if likely(middle) else (middle, high)
     return low
 
 
-def _chance(made: int, right: int, canaries: int, delta: float, epsilon: float) -> float:
-    """Return how likely so many right guesses are, at most, under (epsilon, delta)-differential privacy."""
-    rate = float(expit(epsilon))
-    usual = float(binom.sf(right - 1, made, rate))
-    if not delta or not right:
-        return usual
-    steps = np.arange(1, right + 1)
-    between = binom.sf(right - steps - 1, made, rate) - usual  # P[v > Bin >= v - i]
-    return min(1.0, usual + 2 * canaries * delta * float((between / steps).max()))
-
-
-def guess(scores: Array, inside: Array, *, delta: float, confidence: float = 0.95, rng: np.random.Generator) -> Guesses:
-    """Return the best bound over several numbers of guesses, corrected for having tried them.
+def guess(scores: Array, inside: Array, *, delta: float, rng: np.random.Generator) -> tuple[float, int, int]:
+    """Return the best bound over several numbers of guesses, and how many these were and how many of them right.
 
     The canaries with the highest scores are guessed to be in, as many with the lowest to be out.
 
     **Guarantee**: the numbers of guesses are fixed shares of the canaries, and each is tested at a confidence of
-    1 - (1 - confidence) / tries (Bonferroni): choosing the best does not raise the error.
+    1 - 0.05 / tries (Bonferroni): choosing the best does not raise the error.
 
     ``scores`` (m,) are higher for what is more likely in, ``inside`` is the truth, ``delta`` that of the claim.
     """
     order = np.lexsort((rng.random(len(scores)), scores))
-    most = len(scores) // 2
-    sides = sorted({max(1, round(most * share)) for share in _SHARES})
-    each = 1 - (1 - confidence) / len(sides)
-    found = []
+    sides = sorted({max(1, round(len(scores) // 2 * share)) for share in _SHARES})
+    confidence = 1 - (1 - _CONFIDENCE) / len(sides)
+    tries = []
     for side in sides:
         right = int(inside[order[-side:]].sum() + (~inside[order[:side]]).sum())
-        bound = epsilon_lower_bound(2 * side, right, canaries=len(scores), delta=delta, confidence=each)
-        found.append(Guesses(made=2 * side, right=right, epsilon=bound, confidence=confidence))
-    return max(found, key=lambda g: g.epsilon)
+        bound = epsilon_lower_bound(2 * side, right, canaries=len(scores), delta=delta, confidence=confidence)
+        tries.append((bound, 2 * side, right))
+    return max(tries, key=lambda found: found[0])
 
 
-def audit(
-    fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, confidence: float = 0.95, rng: np.random.Generator
-) -> Result:
+def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.random.Generator) -> Result:
     """Train once with a random half of the canaries, and return how much privacy was spent at least.
 
-    **Guarantee**: training that keeps its claim is found above it with a probability of at most 1 - confidence.
+    **Guarantee**: training that keeps its claim is found above it with a probability of at most 5 %.
 
     Args:
         fit: Trains on the real data and on the canaries it is told to, and scores all canaries.
         rows: (m, D) canaries.
         labels: (m,) theirs.
         claim: What training says it spent; None where it claims nothing.
-        confidence: Of the bound.
         rng: Draws who is included, and breaks ties. The training must not see it.
 
     Returns:
@@ -113,30 +100,30 @@ def audit(
     scores = np.asarray(fit(rows, labels, inside), dtype=float)
     if scores.shape != inside.shape or np.isnan(scores).any():
         raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
-    found = guess(scores, inside, delta=claim.delta if claim else 0.0, confidence=confidence, rng=rng)
-    said = f"lower bound at {confidence:.0%} confidence, {found.right} of {found.made} guesses right"
-    broken = claim is not None and found.epsilon > claim.epsilon
+    delta, most = claim.delta if claim else 0.0, 2 * (len(rows) // 2)
+    bound, made, right = guess(scores, inside, delta=delta, rng=rng)
+    said = f"lower bound at {_CONFIDENCE:.0%} confidence, {right} of {made} guesses right"
+    broken = claim is not None and bound > claim.epsilon
     if claim is not None and broken:
         said = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
     elif claim is not None:
         said = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"
-    delta, most = claim.delta if claim else 0.0, 2 * (len(rows) // 2)
     # what so many canaries could show at most: every guess right
-    each = 1 - 0.05 / len(_SHARES)
-    ceiling = epsilon_lower_bound(most, most, canaries=len(rows), delta=delta, confidence=each)
+    strictest = 1 - (1 - _CONFIDENCE) / len(_SHARES)
+    ceiling = epsilon_lower_bound(most, most, canaries=len(rows), delta=delta, confidence=strictest)
     return Result(
         kind="model",
         question="member",
         method="audit",
         figure="epsilon",
         attacker="canaries",
-        value=found.epsilon,
-        low=found.epsilon,
+        value=bound,
+        low=bound,
         n=len(rows),
         control=claim.epsilon if claim else float("nan"),
         unit="epsilon",
         better="lower",
         reason=said,
         status="claim_broken" if broken else "ok",
-        detail={"made": found.made, "right": found.right, "confidence": confidence, "ceiling": ceiling},
+        detail={"made": made, "right": right, "confidence": _CONFIDENCE, "ceiling": ceiling},
     )

@@ -1,11 +1,14 @@
 """Judges what a model answers about people it never met: how often it is right, for whom, how well it knows that.
 
-Also how it bears missing modalities and noise.
+Also how it bears missing modalities and noise, and what single answers rest on. Explanations of private recordings tell
+about those recordings: they are for the people who may see them, not a release.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
+from itertools import combinations
+from math import factorial
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +17,7 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.metrics import over_people
+from personare.evaluate.metrics import Estimate, mean_over_people, over_people
 from personare.evaluate.unmeasured import without_figure
 
 _BINS: Final = 15
@@ -22,56 +25,10 @@ _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, whe
 _AGES: Final = (30, 45)
 _LOW: Final = 0.5
 _DISTURBED: Final = ("accuracy", "uar", "ece")  # figures of a model on disturbed recordings
+_MISSING: Final = (0.0, 0.2, 0.5)  # shares of recordings from which a modality is taken
+_SNR_DB: Final = (20.0, 10.0, 0.0)
 _SAME: Final = {"recall_weighted": "the same as accuracy", "recall_macro": "the same as uar"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Answers:
-    """What a model said, and what was true."""
-
-    likely: Array  # (N, C) probabilities
-    truth: Array  # (N,) int
-    predicted: Array  # (N,) the likeliest class, ties broken by chance
-    subjects: Array  # (N,) who is resampled
-    classes: tuple[str, ...]
-
-    @classmethod
-    def of(cls, probabilities: Array, batch: Batch, rng: np.random.Generator) -> "_Answers":
-        """Check probabilities and choose classes."""
-        if probabilities.shape != (len(batch), len(batch.classes)) or not len(batch):
-            raise DataError(
-                f"A judge needs one row of {len(batch.classes)} probabilities for each of {len(batch)} recordings (at "
-                f"least one), given {probabilities.shape}."
-            )
-        likely = probabilities.astype(float)
-        if not np.isfinite(likely).all() or likely.min() < -1e-6 or np.abs(likely.sum(axis=1) - 1).max() > 1e-3:
-            raise DataError("Probabilities must be finite, at least 0, and add up to 1 for each recording.")
-        best = likely >= likely.max(axis=1, keepdims=True)
-        predicted = (best * rng.random(best.shape)).argmax(axis=1)
-        return cls(
-            likely=likely, truth=batch.labels, predicted=predicted, subjects=batch.subjects, classes=batch.classes
-        )
-
-    @property
-    def confidence(self) -> Array:
-        """(N,) probability of the likeliest class."""
-        return np.asarray(self.likely.max(axis=1))
-
-    @property
-    def right(self) -> Array:
-        """(N,) 1 or 0."""
-        return np.asarray(self.predicted == self.truth).astype(float)
-
-    @property
-    def hits(self) -> Array:
-        """(N, C * C) the confusion matrix of each recording, rows = truth."""
-        k = len(self.classes)
-        return np.asarray(np.eye(k * k)[self.truth * k + self.predicted])
-
-    def take(self, rows: Array) -> "_Answers":
-        """Return some recordings' answers."""
-        parts = {name: getattr(self, name)[rows] for name in ("likely", "truth", "predicted", "subjects")}
-        return replace(self, **parts)
+_MOST: Final = 5  # modalities to explain answers by; each subset is one pass over the recordings
 
 
 def judge_model(
@@ -97,67 +54,48 @@ def judge_model(
         >>> {r.figure: r.value for r in rows}["accuracy"]
         0.5
     """
-    said = _Answers.of(probabilities, batch, rng)
-    k, more = len(said.classes), []
+    likely, predicted = _answers(probabilities, batch, rng)
+    k, subjects, hits, more = len(batch.classes), batch.subjects, _hits(predicted, batch), []
     for i, rate in enumerate(("precision", "recall", "f1")):
-        for kind, mean in (("macro", _macro), ("weighted", _weighted)):
-            figure = f"{rate}_{kind}"
-            row = _row(figure, said, said.hits, partial(_averaged, k, i, mean), rng)
-            more.append(replace(row, reason=_SAME.get(figure, "")))
-    low = said.confidence <= _LOW
-    if low.any():
-        more.append(_mean("confacc_low", said.take(low), said.take(low).right, rng))
-    else:
-        why = f"no answer has a confidence of at most {_LOW}"
-        more.append(replace(more[-1], figure="confacc_low", value=np.nan, low=np.nan, high=np.nan, n=0, reason=why))
+        for kind in ("macro", "weighted"):
+            found = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
+            more.append(_row(f"{rate}_{kind}", found, reason=_SAME.get(f"{rate}_{kind}", "")))
+    low = likely.max(axis=1) <= _LOW
+    right = mean_over_people((predicted == batch.labels)[low], subjects[low], rng=rng)
+    why = "" if low.any() else f"no answer has a confidence of at most {_LOW}"
+    more.append(_row("confacc_low", right, reason=why))
     # the share of recordings that get the commonest answer: near 1, the model has learned nothing else
-    told, true = (np.bincount(v, minlength=k) / len(said.truth) for v in (said.predicted, said.truth))
-    top = int(told.argmax())
-    row = _mean("largest_class", said, said.predicted == top, rng, control=true[top], better="lower")
-    collapsed = told[top] > max(_COLLAPSED, true[top])
-    reason = f"collapsed: nearly every recording is called {said.classes[top]}" if collapsed else ""
-    more.append(replace(row, reason=reason))
-    rows = _of_classes(_overall(said, rng) + more, said)
-    for name, group in ({} if table is None else _groups(table, len(said.truth))).items():
-        part = said.take(group)
-        row = _row("uar", part, part.hits, partial(_averaged, k, 1, _macro), rng)
-        rows += _of_classes([replace(row, subset=name, reason=f"{len(np.unique(part.subjects))} people")], part)
+    answered, true = (np.bincount(v, minlength=k) / len(batch) for v in (predicted, batch.labels))
+    top = int(answered.argmax())
+    collapsed = answered[top] > max(_COLLAPSED, true[top])
+    why = f"collapsed: nearly every recording is called {batch.classes[top]}" if collapsed else ""
+    commonest = mean_over_people(predicted == top, subjects, rng=rng)
+    more.append(_row("largest_class", commonest, control=true[top], better="lower", reason=why))
+    rows = _of_classes(_overall(likely, predicted, batch, rng) + more, batch)
+    for name, group in ({} if table is None else _groups(table, len(batch))).items():
+        found = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
+        row = _row("uar", found, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
+        rows += _of_classes([row], batch.take(group))
     return rows
 
 
-def judge_robustness(
-    predictor: Predictor,
-    batch: Batch,
-    *,
-    missing: Sequence[float] = (0.0, 0.2, 0.5),
-    snr_db: Sequence[float] = (20.0, 10.0, 0.0),
-    rng: np.random.Generator,
-) -> list[Result]:
-    """Measure a model on recordings that lost a modality, and on noisy ones, one modality at a time.
+def judge_robustness(predictor: Predictor, batch: Batch, *, rng: np.random.Generator) -> list[Result]:
+    """Measure a model on recordings of people it never met that lost a modality, or are noisy in one.
 
-    Args:
-        predictor: The model.
-        batch: Recordings of people it never met.
-        missing: Shares of recordings from which the modality is taken.
-        snr_db: Signal-to-noise ratios; text gets no noise.
-        rng: Draws what is lost, noise and the bootstrap.
-
-    Returns:
-        Rows of the method ``robustness``: ``accuracy``, ``uar`` and ``ece`` of subsets such as ``audio_missing50`` and
-        ``audio_snr10db``; the undisturbed figure is the baseline.
+    Rows are of the method ``robustness``: ``accuracy``, ``uar`` and ``ece`` of subsets such as ``audio_missing50`` and
+    ``audio_snr10db`` (text gets no noise); the undisturbed figure is the baseline.
     """
 
     def judged(batch: Batch, name: str) -> list[Result]:
-        said = _Answers.of(predictor(batch), batch, rng)
-        found = _of_classes(_overall(said, rng), said)
+        rows = _of_classes(_overall(*_answers(predictor(batch), batch, rng), batch, rng), batch)
         # the confusion matrix and the diagrams of every disturbance would fill the report
-        return [replace(r, method="robustness", subset=name, detail={}) for r in found if r.figure in _DISTURBED]
+        return [replace(r, method="robustness", subset=name, detail={}) for r in rows if r.figure in _DISTURBED]
 
     def disturbed() -> Iterator[tuple[str, Batch]]:
         for modality, values in batch.arrays.items():
-            for share in missing:
+            for share in _MISSING:
                 yield f"{modality}_missing{share * 100:.0f}", with_missing(batch, modality, share, rng=rng)
-            for ratio in snr_db if values.dtype.kind == "f" else ():
+            for ratio in _SNR_DB if values.dtype.kind == "f" else ():
                 yield f"{modality}_snr{ratio:.0f}db", with_noise(batch, modality, ratio, rng=rng)
 
     whole = {r.figure: r.value for r in judged(batch, "")}
@@ -165,52 +103,77 @@ def judge_robustness(
     return [replace(r, baseline=whole[r.figure]) for r in rows]
 
 
-def _overall(said: _Answers, rng: np.random.Generator) -> list[Result]:
+def _answers(probabilities: Array, batch: Batch, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Check (N, C) probabilities, and return them with the likeliest classes, (N,), ties broken by chance."""
+    if probabilities.shape != (len(batch), len(batch.classes)) or not len(batch):
+        raise DataError(
+            f"A judge needs one row of {len(batch.classes)} probabilities for each of {len(batch)} recordings (at "
+            f"least one), given {probabilities.shape}."
+        )
+    likely = probabilities.astype(float)
+    if not np.isfinite(likely).all() or likely.min() < -1e-6 or np.abs(likely.sum(axis=1) - 1).max() > 1e-3:
+        raise DataError("Probabilities must be finite, at least 0, and add up to 1 for each recording.")
+    best = likely >= likely.max(axis=1, keepdims=True)
+    return likely, (best * rng.random(best.shape)).argmax(axis=1)
+
+
+def _hits(predicted: Array, batch: Batch) -> Array:
+    """Return the confusion matrix of each recording, (N, C * C), rows = truth."""
+    k = len(batch.classes)
+    return np.asarray(np.eye(k * k)[batch.labels * k + predicted])
+
+
+def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Generator) -> list[Result]:
     """Return accuracy, unweighted average recall and the calibration errors, likelihood and Brier score."""
-    confidence, right, k = said.confidence, said.right, len(said.classes)
-    counts = np.bincount(said.truth, minlength=k)
-    confusion = said.hits.sum(axis=0).reshape(k, k).astype(int)
-    true = np.maximum(said.likely[np.arange(len(right)), said.truth], 1e-12)
-    off = ((said.likely - np.eye(k)[said.truth]) ** 2).sum(axis=1)
-    accuracy = _mean("accuracy", said, right, rng, control=counts.max() / counts.sum())
+    k, truth, subjects, hits = len(batch.classes), batch.labels, batch.subjects, _hits(predicted, batch)
+    confidence, right, counts = likely.max(axis=1), predicted == truth, np.bincount(truth, minlength=k)
+    confusion = hits.sum(axis=0).reshape(k, k).astype(int).tolist()
+    true = np.maximum(likely[np.arange(len(truth)), truth], 1e-12)
+    off = ((likely - np.eye(k)[truth]) ** 2).sum(axis=1)
+
+    def mean(figure: str, values: Array, **columns: Any) -> Result:
+        return _row(figure, mean_over_people(values, subjects, rng=rng), **columns)
+
+    detail = {"classes": list(batch.classes), "confusion": confusion}
+    accuracy = mean("accuracy", right, control=counts.max() / counts.sum(), detail=detail)
+    uar = over_people(hits, subjects, partial(_averaged, k, 1, False), rng=rng)
     rows = [
-        replace(accuracy, detail={"classes": list(said.classes), "confusion": confusion.tolist()}),
-        _row("uar", said, said.hits, partial(_averaged, k, 1, _macro), rng, control=1 / int((counts > 0).sum())),
-        _mean("brier", said, off, rng, better="lower", unit="squared error", control=1 - 1 / k),
-        _mean("nll", said, -np.log(true), rng, better="lower", unit="nats", control=np.log(k)),
+        accuracy,
+        _row("uar", uar, control=1 / int((counts > 0).sum())),
+        mean("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
+        mean("nll", -np.log(true), better="lower", unit="nats", control=np.log(k)),
     ]
     for figure, edges in (("ece", equal_width(_BINS)), ("ece_equal_mass", equal_mass(confidence, _BINS))):
         where = np.eye(len(edges) + 1)[bin_of(confidence, edges)]  # (N, B)
         parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
-        drawn = _row(figure, said, parts.reshape(len(right), -1), _ece, rng, better="lower")
-        rows.append(replace(drawn, detail={"reliability": _reliability(parts.sum(axis=0))}))
+        found = over_people(parts.reshape(len(right), -1), subjects, _ece, rng=rng)
+        sums = parts.sum(axis=0)
+        count, sure, hit = sums[sums[:, 0] > 0].T  # of a reliability diagram: each bin that holds answers
+        diagram = {"confidence": (sure / count).tolist(), "accuracy": (hit / count).tolist(), "count": count.tolist()}
+        rows.append(_row(figure, found, better="lower", detail={"reliability": diagram}))
     return rows
 
 
-def _of_classes(rows: list[Result], said: _Answers) -> list[Result]:
+def _row(figure: str, found: Estimate, **columns: Any) -> Result:
+    return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
+
+
+def _of_classes(rows: list[Result], batch: Batch) -> list[Result]:
     """Keep figures only where people of two classes were asked about: of one, always saying it would be perfect."""
-    shown = np.unique(said.truth)
+    shown = np.unique(batch.labels)
     if len(shown) > 1:
         return rows
-    why = f"the people it is tested on show one class only, {said.classes[shown[0]]}"
+    why = f"the people it is tested on show one class only, {batch.classes[shown[0]]}"
     return [without_figure(row, why) for row in rows]
 
 
-def _averaged(k: int, which: int, mean: Callable[[Array, Array], Array], sums: Array) -> Array:
+def _averaged(k: int, which: int, weighted: bool, sums: Array) -> Array:
     """Return the mean over k classes of precision (0), recall (1) or F1 (2), (draws,), from confusion matrices."""
     confusion = sums.reshape(-1, k, k)
     hit, true, told = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
     rates = (hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + told, 1e-12))
-    return mean(rates[which], true)
-
-
-def _macro(rate: Array, true: Array) -> Array:
-    seen = true > 0  # a class that does not occur has no recall
-    return np.asarray((rate * seen).sum(axis=1) / np.maximum(seen.sum(axis=1), 1))
-
-
-def _weighted(rate: Array, true: Array) -> Array:
-    return np.asarray((rate * true).sum(axis=1) / np.maximum(true.sum(axis=1), 1e-12))
+    weights = true if weighted else true > 0  # a class that does not occur has no recall
+    return np.asarray((rates[which] * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12))
 
 
 def _ece(sums: Array) -> Array:
@@ -234,23 +197,6 @@ def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-def _mean(figure: str, said: _Answers, values: Array, rng: np.random.Generator, **columns: Any) -> Result:
-    sums = np.stack([values, np.ones(len(values))], axis=1)
-    return _row(figure, said, sums, lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng, **columns)
-
-
-def _row(
-    figure: str,
-    said: _Answers,
-    values: Array,
-    of_sums: Callable[[Array], Array],
-    rng: np.random.Generator,
-    **columns: Any,
-) -> Result:
-    found = over_people(values, said.subjects, of_sums, rng=rng)
-    return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
-
-
 def equal_width(bins: int = _BINS) -> Array:
     """Return the inner edges of bins of the same width on [0, 1]."""
     return np.linspace(0, 1, bins + 1)[1:-1]
@@ -269,10 +215,7 @@ def bin_of(confidence: Array, edges: Array) -> Array:
 def calibration_error(sums: Array) -> Array:
     """Return the expected calibration error: how far confidence and accuracy lie apart, over bins, weighted.
 
-    Of answers given with 80 % confidence, 80 % should be right.
-
-    Args:
-        sums: (..., B, 3) by bin: how many answers, the sum of their confidences, how many are right.
+    ``sums`` (..., B, 3) are, by bin: how many answers, the sum of their confidences, how many are right.
 
     **Source**: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017
     (arXiv 1706.04599).
@@ -285,27 +228,14 @@ def calibration_error(sums: Array) -> Array:
     return np.asarray(gaps / np.maximum(sums[..., 0].sum(axis=-1), 1e-12))
 
 
-def _reliability(sums: Array) -> dict[str, list[float]]:
-    """Return the data of a reliability diagram: for each bin that holds answers their confidence, accuracy, number."""
-    count, confidence, right = sums[sums[:, 0] > 0].T  # (B, 3) as of ``calibration_error``
-    return {"confidence": (confidence / count).tolist(), "accuracy": (right / count).tolist(), "count": count.tolist()}
-
-
 def with_missing(batch: Batch, modality: str, share: float, *, rng: np.random.Generator) -> Batch:
-    """Return the batch without a modality in a share of the recordings, drawn by chance.
-
-    Example:
-        >>> two = Batch(ids=("a", "b"), arrays={"x": np.ones((2, 1))}, present={"x": np.ones(2, dtype=bool)},
-        ...     labels=np.zeros(2, int), classes=("c",), subjects=np.array(["a", "b"]))
-        >>> with_missing(two, "x", 0.5, rng=np.random.default_rng(0)).arrays["x"].sum()
-        np.float64(1.0)
-    """
+    """Return the batch without a modality in a share of the recordings, drawn by chance."""
     if not 0 <= share <= 1:
         raise OptionError(f"The share of recordings without {modality} must be in [0, 1], given {share}.")
     lost = rng.permutation(len(batch))[: round(share * len(batch))]
     values, present = batch.arrays[modality].copy(), batch.present[modality].copy()
     values[lost], present[lost] = np.zeros(1, dtype=values.dtype)[0], False
-    return _changed(batch, modality, values, present)
+    return replace(batch, arrays={**batch.arrays, modality: values}, present={**batch.present, modality: present})
 
 
 def with_noise(batch: Batch, modality: str, snr_db: float, *, rng: np.random.Generator) -> Batch:
@@ -317,14 +247,54 @@ def with_noise(batch: Batch, modality: str, snr_db: float, *, rng: np.random.Gen
     values, present = batch.arrays[modality], batch.present[modality]
     if not present.any():
         return batch
-    known = values[present].astype(float)
+    clean = values[present].astype(float)
     axes = (0,) if values.ndim == 2 else tuple(range(1, values.ndim))
-    spread = known.std(axis=axes, keepdims=True) * 10 ** (-snr_db / 20)
+    spread = clean.std(axis=axes, keepdims=True) * 10 ** (-snr_db / 20)
     noisy = values.copy()
-    noisy[present] = known + spread * rng.standard_normal(known.shape)
-    return _changed(batch, modality, noisy, present)
+    noisy[present] = clean + spread * rng.standard_normal(clean.shape)
+    return replace(batch, arrays={**batch.arrays, modality: noisy})
 
 
-def _changed(batch: Batch, modality: str, values: Array, present: Array) -> Batch:
-    arrays, there = {**batch.arrays, modality: values}, {**batch.present, modality: present}
-    return replace(batch, arrays=arrays, present=there)
+def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Return how much each modality counted on average: one row a class, and ``all``; columns are modalities.
+
+    ``weights`` (N,) in [0, 1] by modality, as ``Predictor.weights`` gives them; NaN for a class without recordings.
+
+    Example:
+        >>> weights_by_class({"audio": np.array([0.2, 0.6])}, np.array([0, 1]), ("x", "y"))["audio"].tolist()
+        [0.2, 0.6, 0.4]
+    """
+    table = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in weights.items()})
+    by_class = table.groupby(np.asarray(labels)).mean().reindex(range(len(classes)))
+    by_class.index = pd.Index(classes)
+    return pd.concat([by_class, table.mean().to_frame("all").T])
+
+
+def modality_shapley(predictor: Predictor, batch: Batch) -> dict[str, Array]:
+    """Return what each modality adds to the probability of the answer, exactly (Shapley values), (N,) in [-1, 1].
+
+    A modality left out is missing, just as the model met it in training. The values of a recording add up to the
+    probability with everything, less that with nothing (chance); a modality that a recording lacks gets 0.
+
+    **Source**: L. Shapley, "A value for n-person games", 1953; S. Lundberg, S.-I. Lee, "A unified approach to
+    interpreting model predictions", NeurIPS 2017 (arXiv 1705.07874).
+    """
+    names = tuple(batch.arrays)
+    if not 1 <= len(names) <= _MOST:
+        raise OptionError(
+            f"Exact attribution takes 1 to {_MOST} modalities, given {len(names)}: choose with batch.only."
+        )
+    answers = {}
+    for kept in (frozenset(s) for size in range(len(names) + 1) for s in combinations(names, size)):
+        arrays = {name: values if name in kept else np.zeros_like(values) for name, values in batch.arrays.items()}
+        present = {name: p if name in kept else np.zeros_like(p) for name, p in batch.present.items()}
+        answers[kept] = predictor(replace(batch, arrays=arrays, present=present))
+    asked = answers[frozenset(names)].argmax(axis=1)
+    worth = {kept: likely[np.arange(len(batch)), asked].astype(float) for kept, likely in answers.items()}
+    values, n = {name: np.zeros(len(batch)) for name in names}, len(names)
+    for name in names:
+        for kept in worth:
+            if name not in kept:
+                share = factorial(len(kept)) * factorial(n - len(kept) - 1) / factorial(n)
+                values[name] += share * (worth[kept | {name}] - worth[kept])
+    return values

@@ -94,10 +94,9 @@ def applies(method: Any, modality: str) -> bool:
 
     A method of one modality needs that one, a method of ``audio+video`` both, a method of ``any`` takes what it gets.
     """
-    wanted = str(method.modality)
     if not answers(method, "recordings"):
         return False
-    return wanted == "any" or set(wanted.split("+")) <= set(modality.split("+"))
+    return method.modality == "any" or set(method.modality.split("+")) <= set(modality.split("+"))
 
 
 def check_attacks(names: Sequence[str], kind: str, questions: Sequence[str] = RISKS) -> None:

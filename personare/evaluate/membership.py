@@ -1,21 +1,21 @@
-"""Were they in it: asks of models whether a recording, or a person, was in their training data.
+"""Were they in it: the one judge of scores that should tell who was learned from, whoever learned and whoever scored.
 
 Many models are trained, each on a random half of one pool. Each in turn is the target; the attacker holds the others
 (shadows) and knows what those were trained on. Measured are the area, hits at few false alarms, and how they stand to
-what a privacy claim allows.
+what a privacy claim allows. Generators are attacked in the same way; a single release is one target without shadows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Final, Protocol
+from functools import cache, cached_property, partial
+from typing import Any, Final, Literal, Protocol
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
-from personare.evaluate.metrics import Estimate, over_people
+from personare.evaluate.metrics import Estimate, means_by_person, no_narrower, resampled
 from personare.evaluate.roc import Bound, roc
 
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
@@ -30,7 +30,6 @@ class Signals:
     inside: Array  # (M, N) bool, whether a model was trained on a recording
     labels: Array  # (N,) int, the true classes
     subjects: Array  # (N,) whose recording it is
-    population: Array | None = None  # (N,) bool, known to be in no model: looked at, never scored
 
     def __post_init__(self) -> None:
         shape, recordings = self.inside.shape, len(self.labels)
@@ -45,14 +44,18 @@ class Signals:
             raise DataError(
                 "Signals need finite logits: NaN or infinite ones were given. Use Signals.of_probabilities."
             )
-        if self.population is not None and self.inside[:, self.population].any():
-            raise DataError("Recordings of the population must be in no model's training data.")
 
     @classmethod
     def of_probabilities(cls, probabilities: Array, inside: Array, labels: Array, subjects: Array) -> "Signals":
         """Return the signals of (M, N, C) probabilities; 0 counts as 1e-30."""
         logits = np.log(np.maximum(probabilities.astype(float), 1e-30))
         return cls(logits=logits, inside=inside, labels=labels, subjects=subjects)
+
+    @classmethod
+    def of_scores(cls, scores: Array, inside: Array, subjects: Array) -> "Signals":
+        """Return signals whose confidence is exactly the (M, N) scores: a logit beside a zero."""
+        logits = np.stack([scores, np.zeros_like(scores)], axis=2)
+        return cls(logits=logits, inside=inside, labels=np.zeros(len(subjects), dtype=np.int64), subjects=subjects)
 
     @cached_property
     def log_probabilities(self) -> Array:
@@ -71,31 +74,19 @@ class Signals:
         others[:, np.arange(len(self.labels)), self.labels] = -np.inf
         return np.asarray(self.log_likelihood - logsumexp(others, axis=2))
 
-    @property
-    def asked(self) -> Array:
-        """(N,) bool, the recordings whose membership is asked."""
-        return ~self.population if self.population is not None else np.ones(len(self.labels), dtype=bool)
-
-    def evened(self, used: Array) -> Array:
-        """Return which shadow models to use for each recording so that their number is the same for all asked about.
-
-        Where everybody is in exactly half of all models, whoever is in the target is in one fewer of the others: a
-        score that depends on that number would answer from the audit's design, not from the model.
-
-        Args:
-            used: (K, N) bool, shadow models that qualify.
-        """
-        fewest = used[:, self.asked].sum(axis=0).min(initial=len(used))
-        return np.asarray(used & (used.cumsum(axis=0) <= fewest))
-
     def shadows(self, target: int) -> Array:
         """Return the positions of the other models."""
         return np.delete(np.arange(len(self.inside)), target)
 
-    def take(self, chosen: Array) -> "Signals":
-        """Return the signals of some recordings."""
-        labels, subjects = self.labels[chosen], self.subjects[chosen]
-        return Signals(logits=self.logits[:, chosen], inside=self.inside[:, chosen], labels=labels, subjects=subjects)
+
+def evened(used: Array) -> Array:
+    """Return which of (K, N) shadow models to use for each recording so that their number is the same for all.
+
+    Where everybody is in exactly half of all models, whoever is in the target is in one fewer of the others: a score
+    that depends on that number would answer from the audit's design, not from the model.
+    """
+    fewest = used.sum(axis=0).min(initial=len(used))
+    return np.asarray(used & (used.cumsum(axis=0) <= fewest))
 
 
 class Membership(Protocol):
@@ -106,25 +97,12 @@ class Membership(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scores:
-    """What an attack said about many (model, recording) or (model, person) pairs."""
-
-    scores: Array  # (K,) higher = more likely inside
-    inside: Array  # (K,) bool, the truth
-    person: Array  # (K,) whom it is about; resampled for intervals
-
-
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
     """Return which of M models (an even number) learns from which recording, (M, N) bool.
 
     Every unit is in exactly half of the models, and every model learns from half of the units, however few there are.
     Models do not come as complements of each other: a target's complement would tell what it knows. ``units`` (N,) are
     what stays together: recording ids, or subjects to keep each person's recordings together.
-
-    Example:
-        >>> split_halves(np.array(["a", "a", "b"]), 4, rng=np.random.default_rng(0)).sum(axis=0).tolist()
-        [2, 2, 2]
     """
     if models < 2 or models % 2:
         raise OptionError(f"Halves need an even number of models, at least 2; given {models}.")
@@ -140,39 +118,26 @@ def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Arra
     return np.asarray(inside[:, index])
 
 
-def attack_recordings(attack: Membership, signals: Signals) -> Scores:
-    """Return the attack's scores of every recording, with each model in turn as the target."""
-    asked = signals.asked
-    found = [np.asarray(attack(signals, m))[asked] for m in range(len(signals.inside))]
-    return Scores(
-        scores=np.concatenate(found),
-        inside=signals.inside[:, asked].ravel(),
-        person=np.tile(signals.subjects[asked], len(found)),
-    )
+def attack_scores(attack: Membership, signals: Signals) -> tuple[Array, Array, Array]:
+    """Return scores with each model in turn as the target (M, N), the truth (M, N), and whom they are about (N,)."""
+    scores = np.stack([attack(signals, target) for target in range(len(signals.inside))])
+    return scores, signals.inside, signals.subjects
 
 
-def attack_people(attack: Membership, signals: Signals) -> Scores:
-    """Return the attack's scores of every person: the mean over the person's recordings.
+def of_people(scores: Array, inside: Array, subjects: Array) -> tuple[Array, Array, Array]:
+    """Return (M, P) scores of people, each the mean over the person's recordings, who is inside, and their names (P,).
 
     **Source**: J. Tao, R. Shokri, "Range membership inference attacks", 2024 (arXiv 2408.05131), with all recordings of
     a person as the range.
     """
-    asked = signals.asked
-    people, index = np.unique(signals.subjects[asked], return_inverse=True)
-    rows = [np.flatnonzero(index == p) for p in range(len(people))]
-    inside = signals.inside[:, asked]
-    mixed = sum((inside[:, own] != inside[:, own[:1]]).any() for own in rows)
-    if mixed:
+    people, index = np.unique(subjects, return_inverse=True)
+    means, shares = (np.stack([means_by_person(row, index) for row in part]) for part in (scores, inside))
+    if mixed := int(((shares > 0) & (shares < 1)).any(axis=0).sum()):
         raise DataError(
             f"a person is in a model or not, but {mixed} of {len(people)} people are in one with "
             "some of their recordings only. Draw the halves by subject."
         )
-    found = []
-    for m in range(len(inside)):
-        scores = np.asarray(attack(signals, m))[asked]
-        found.append(np.array([scores[own].mean() for own in rows]))
-    first = np.array([own[0] for own in rows])
-    return Scores(scores=np.concatenate(found), inside=inside[:, first].ravel(), person=np.tile(people, len(found)))
+    return means, shares > 0, people
 
 
 def judge_membership(
@@ -180,96 +145,109 @@ def judge_membership(
 ) -> list[Result]:
     """Measure how well each attack tells what the models learned from, by recording and by person.
 
-    The (model, recording) pairs of all targets make one curve. Intervals of TPR are exact (Clopper-Pearson) and take
-    pairs as independent; intervals of the area resample people. A rate that the non-members cannot resolve (fewer than
-    ten expected) is NaN with the reason.
+    Figures of people have ``person_`` before; see ``member_rows``. ``claim`` is the privacy of every model.
+    """
+
+    def judged(name: str, attack: Membership) -> list[Result]:
+        row = member_row(kind="model", method=name, attacker="shadow")
+        scores = cache(partial(attack_scores, attack, signals))
+        rows = member_rows(row, scores, unit="recording", claim=claim, rng=rng)
+        people = member_rows(row, lambda: of_people(*scores()), claim=claim, rng=rng)
+        return rows + [replace(row, figure=f"person_{row.figure}") for row in people]
+
+    return [row for name, attack in attacks.items() for row in judged(name, attack)]
+
+
+def member_row(**columns: Any) -> Result:
+    """Return a row without a figure that asks who was learned from."""
+    return Result(question="member", figure="", value=np.nan, better="lower", **columns)
+
+
+def member_rows(
+    row: Result,
+    scored: Callable[[], tuple[Array, Array, Array]],
+    *,
+    unit: Literal["person", "recording"] = "person",
+    figures: Sequence[str] = ("auc", *_RATES),
+    claim: Spend | None = None,
+    targets_drawn: bool = False,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Measure how well scores tell members from others, and hold each figure against what a claim allows.
+
+    The pairs of all targets and recordings make one curve. Intervals of TPR are exact (Clopper-Pearson) and take pairs
+    as independent; intervals of the area (``auc``) resample people. A rate that the non-members cannot resolve (fewer
+    than ten expected) is NaN with the reason. The detail of the area has the points of ``roc`` and of ``bound``.
 
     Args:
-        signals: What the models answered.
-        attacks: By name, e.g. ``{"membership_lira": LikelihoodRatio()}``.
-        claim: The privacy each model was trained with; draws the bound. A claim for recordings says nothing about
-            people, one for people holds for recordings too.
+        row: The columns that all rows have.
+        scored: Gives (M, N) scores of N people or recordings by M targets, higher = more likely inside; (M, N) bool,
+            the truth; (N,) whom they are about. If it cannot, that is every row's reason.
+        unit: What is scored. A claim for recordings says nothing about people; one for people holds for recordings too.
+        figures: Which.
+        claim: The privacy of every target.
+        targets_drawn: Whether the interval of the area also holds the luck of the targets drawn, not only of people.
         rng: Bootstrap.
-
-    Returns:
-        For each attack ``auc``, ``tpr_fpr10``, ``tpr_fpr1``, ``tpr_fpr0.1`` and the same of people with ``person_``
-        before. The detail of an area has the points of ``roc`` and, with a claim, of ``bound``.
     """
-    rows: list[Result] = []
-    for name, attack in attacks.items():
-        for prefix in ("", "person_"):
-            bounded = claim is not None and (not prefix or claim.unit == "person")
-            bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
-            try:
-                found = attack_people(attack, signals) if prefix else attack_recordings(attack, signals)
-                rows += _measured(name, prefix, found, bound, rng)
-            except DataError as error:
-                figures = (prefix + figure for figure in ("auc", *_RATES))
-                rows += [_row(name, figure, value=float("nan"), reason=str(error)) for figure in figures]
+    try:
+        scores, inside, subjects = scored()
+        curve = roc(scores.ravel(), inside.ravel())
+    except DataError as error:
+        return [replace(row, figure=figure, reason=str(error)) for figure in figures]
+    bounded = claim is not None and (unit == "recording" or claim.unit == "person")
+    bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
+    rows = []
+    for figure in figures:
+        if (rate := _RATES.get(figure)) is None:
+            area = auc_over_people(scores, inside, subjects, rng=rng)
+            area = _with_luck(area, scores, inside) if targets_drawn else area
+            detail = {"roc": curve.points()} | ({"bound": bound.points()} if bound else {})
+            found = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
+        elif curve.resolves(rate):
+            value, low, high = curve.tpr_at(rate)
+            found = replace(row, figure=figure, value=value, low=low, high=high, n=scores.size, control=rate)
+        else:
+            few = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
+            rows.append(replace(row, figure=figure, n=scores.size, control=rate, reason=few))
+            continue
+        if bound is not None:
+            limit = bound.auc if rate is None else float(bound.tpr(np.array([rate]))[0])
+            said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
+            if found.low > limit:
+                said = f"ABOVE THE BOUND, the privacy claim does not hold: {said}"
+            found = replace(found, reason=said, status="claim_broken" if found.low > limit else "ok")
+        rows.append(found)
     return rows
 
 
-def _measured(name: str, prefix: str, found: Scores, bound: Bound | None, rng: np.random.Generator) -> list[Result]:
-    curve = roc(found.scores, found.inside)
-    area = auc_over_people(found, rng=rng)
-    n = len(found.scores)
-    detail: dict[str, Any] = {"roc": curve.points()}
-    if bound is not None:
-        detail["bound"] = bound.points()
-    interval = {"value": area.value, "low": area.low, "high": area.high}
-    rows = [_row(name, f"{prefix}auc", **interval, n=n, control=0.5, detail=detail)]
-    for figure, rate in _RATES.items():
-        columns: dict[str, Any] = {"n": n, "control": rate}
-        if curve.resolves(rate):
-            columns |= dict(zip(("value", "low", "high"), curve.tpr_at(rate), strict=True))
-        else:
-            reason = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
-            columns |= {"value": float("nan"), "reason": reason}
-        rows.append(_row(name, prefix + figure, **columns))
-    if bound is None:
-        return rows
-    limits = [bound.auc, *(float(bound.tpr(np.array([rate]))[0]) for rate in _RATES.values())]
-    return [row if np.isnan(row.value) else against(limit, row, bound) for limit, row in zip(limits, rows, strict=True)]
+def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.random.Generator) -> Estimate:
+    """Return the area under the curve of (M, N) scores, people resampled.
 
-
-def against(limit: float, row: Result, bound: Bound) -> Result:
-    """Hold a figure against the most that a privacy claim allows."""
-    said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
-    if not row.low > limit:
-        return replace(row, reason=said, status="ok")
-    return replace(row, reason=f"ABOVE THE BOUND, the privacy claim does not hold: {said}", status="claim_broken")
-
-
-def _row(name: str, figure: str, **columns: Any) -> Result:
-    return Result(
-        kind="model", question="member", method=name, figure=figure, attacker="shadow", better="lower", **columns
-    )
-
-
-def auc_over_people(found: Scores, *, rng: np.random.Generator) -> Estimate:
-    """Return the area under the curve, people resampled: a pair of two people counts as often as both were drawn."""
-    people, index = np.unique(found.person, return_inverse=True)
-    block = rng.permutation(len(people))[index] % _BLOCKS
-    wins = _wins(found.scores, found.inside, block)  # (G, G)
-    groups = len(wins)
-    members = np.bincount(block[found.inside], minlength=groups)
-    others = np.bincount(block[~found.inside], minlength=groups)
+    A pair of two people counts as often as both were drawn; ties count one half.
+    """
+    people, index = np.unique(subjects, return_inverse=True)
+    block = np.tile(rng.permutation(len(people))[index] % _BLOCKS, len(scores))
+    groups, flat, members = int(block.max()) + 1, scores.ravel(), inside.ravel()
+    wins = np.zeros((groups, groups))  # how often members of each group outscore others of each group
+    others = flat[~members]
+    for g in range(groups):
+        own = np.sort(flat[members & (block == g)])
+        above = len(own) - (np.searchsorted(own, others, "left") + np.searchsorted(own, others, "right")) / 2
+        wins[g] = np.bincount(block[~members], weights=above, minlength=groups)
+    counts = [np.bincount(block[side], minlength=groups) for side in (members, ~members)]
 
     def area(drawn: Array) -> Array:
-        pairs = np.maximum((drawn @ members) * (drawn @ others), 1e-12)
+        pairs = np.maximum((drawn @ counts[0]) * (drawn @ counts[1]), 1e-12)
         return np.asarray(np.einsum("dg,gh,dh->d", drawn, wins, drawn, optimize=True) / pairs)
 
-    estimate = over_people(np.eye(groups), np.arange(groups), area, rng=rng)
-    return replace(estimate, n=len(found.scores))
+    fewest = min(len(np.unique(index[side.any(axis=0)])) for side in (inside, ~inside))
+    return no_narrower(resampled(area, groups, len(flat), rng=rng), fewest)
 
 
-def _wins(scores: Array, inside: Array, block: Array) -> Array:
-    """Return how often members of each group outscore others of each group; ties count one half."""
-    groups = int(block.max()) + 1
-    wins = np.zeros((groups, groups))
-    other = scores[~inside]
-    for g in range(groups):
-        own = np.sort(scores[inside & (block == g)])
-        above = len(own) - (np.searchsorted(own, other, "left") + np.searchsorted(own, other, "right")) / 2
-        wins[g] = np.bincount(block[~inside], weights=above, minlength=groups)
-    return wins
+def _with_luck(area: Estimate, scores: Array, inside: Array) -> Estimate:
+    """Return an area whose interval also holds the luck of the (M, N) targets drawn."""
+    each = [roc(own, half).auc for own, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
+    luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
+    low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
+    high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
+    return replace(area, low=low, high=high)

@@ -4,13 +4,12 @@ Clips of one person are alike, so drawing clips again would make every interval 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.stats import norm
 
-from personare.core.errors import DataError
 from personare.core.types import Array
 
 DRAWS = 1000
@@ -23,8 +22,8 @@ class Estimate:
     """A number on everybody, its 95 % interval (NaN with fewer than two people), and the recordings behind it."""
 
     value: float
-    low: float
-    high: float
+    low: float = float("nan")
+    high: float = float("nan")
     n: int
 
     @property
@@ -33,35 +32,20 @@ class Estimate:
         return dict(vars(self))
 
 
-def _estimate(figure: Callable[[Array], Array], people: int, n: int, rng: np.random.Generator) -> Estimate:
+def interval(draws: Array) -> tuple[float, float]:
+    """Return the 95 % interval of the draws that have a figure; NaN if none has."""
+    finite = draws[np.isfinite(draws)]
+    low, high = np.percentile(finite, (2.5, 97.5)) if len(finite) else (np.nan, np.nan)
+    return float(low), float(high)
+
+
+def resampled(figure: Callable[[Array], Array], people: int, n: int, *, rng: np.random.Generator) -> Estimate:
     """Evaluate ``figure`` on weights (draws, people): once with everybody, then on people drawn with replacement."""
     value = float(figure(np.ones((1, people)))[0]) if people else float("nan")
     if people < 2:
-        return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
-    draws = figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float))
-    draws = draws[np.isfinite(draws)]
-    low, high = np.percentile(draws, (2.5, 97.5)) if len(draws) else (float("nan"), float("nan"))
-    return Estimate(value=value, low=float(low), high=float(high), n=n)
-
-
-def _by_person(values: Array, person: Array) -> Array:
-    _, index = np.unique(person, return_inverse=True)  # (N, ...) to sums (P, ...)
-    total = np.zeros((index.max(initial=-1) + 1, *values.shape[1:]))
-    np.add.at(total, index, values)
-    return total
-
-
-def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
-    """Return the mean over clips, with people resampled; NaN is left out.
-
-    Example:
-        >>> mean_over_people(np.array([1.0, 0.0]), np.array(["a", "b"]), rng=np.random.default_rng(0)).value
-        0.5
-    """
-    seen = np.isfinite(values)
-    sums = _by_person(values[seen].astype(float), person[seen])
-    counts = _by_person(np.ones(int(seen.sum())), person[seen])
-    return _estimate(lambda w: (w @ sums) / np.maximum(w @ counts, 1e-12), len(sums), int(seen.sum()), rng)
+        return Estimate(value=value, n=n)
+    low, high = interval(figure(rng.multinomial(people, np.full(people, 1 / people), size=DRAWS).astype(float)))
+    return Estimate(value=value, low=low, high=high, n=n)
 
 
 def over_people(
@@ -70,24 +54,37 @@ def over_people(
     """Return a figure that follows from sums over recordings, with people resampled.
 
     ``values`` (N, K) are added up; ``figure`` takes the sums (draws, K) and gives (draws,).
-
-    Example:
-        >>> over_people(np.array([[1.0], [3.0]]), np.array(["a", "b"]), lambda s: s[:, 0],
-        ...     rng=np.random.default_rng(0)).value
-        4.0
     """
-    sums = _by_person(values.astype(float), person)
-    return _estimate(lambda w: figure(w @ sums), len(sums), len(values), rng)
+    people, index = np.unique(person, return_inverse=True)
+    sums = np.zeros((len(people), values.shape[1]))  # (P, K)
+    np.add.at(sums, index, values)
+    return resampled(lambda weights: figure(weights @ sums), len(people), len(values), rng=rng)
+
+
+def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) -> Estimate:
+    """Return the mean over clips, with people resampled; NaN is left out."""
+    seen = np.isfinite(values)
+    sums = np.stack([values[seen].astype(float), np.ones(seen.sum())], axis=1)
+    return over_people(sums, person[seen], lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng=rng)
+
+
+def no_narrower(estimate: Estimate, people: int) -> Estimate:
+    """Return a share or an area with Wilson's interval where resampling has none because all ``people`` were alike."""
+    if np.isnan(estimate.value) or estimate.low < estimate.high:
+        return estimate
+    low, high = wilson_ends(estimate.value, people)
+    return replace(estimate, low=low, high=high)
+
+
+def means_by_person(values: Array, people: Array) -> Array:
+    """Return the mean of (N,) numbers over the recordings of each person, (P,); ``people`` (N,) are whole numbers."""
+    return np.asarray(np.bincount(people, weights=values) / np.bincount(people))
 
 
 def top1_credit(scores: Array, truth: Array) -> Array:
     """Return how much of each trial (N, P) was named right: 1, 0, or a share where people tie for the best score.
 
     ``truth`` (N,) is the column of the right person; -1 if that person was not enrolled.
-
-    Example:
-        >>> top1_credit(np.array([[2.0, 1.0], [3.0, 3.0]]), np.array([0, 1])).tolist()
-        [1.0, 0.5]
     """
     best = scores >= scores.max(axis=1, keepdims=True)
     right = best[np.arange(len(scores)), np.maximum(truth, 0)] & (truth >= 0)
@@ -101,28 +98,20 @@ def recall_and_accuracy(
 
     Recall is the mean over classes that occur; people drawn without one of them do not count. ``predicted`` are (N,)
     classes, or (N, K) shares, where a tie between two classes is half of each.
-
-    Example:
-        >>> a = np.array(["x", "x", "x", "y"])
-        >>> uar, accuracy, _ = recall_and_accuracy(a, np.array(["x", "x", "x", "x"]), a, np.array(["x", "y"]),
-        ...     rng=np.random.default_rng(0))
-        >>> uar.value, accuracy.value
-        (0.5, 0.75)
     """
-    meant = truth[:, None] == classes
+    meant, k = truth[:, None] == classes, len(classes)
     told = predicted if predicted.ndim == 2 else predicted[:, None] == classes
-    hits = meant[:, :, None] * told[:, None, :].astype(float)  # (N, K, K)
-    by_person = _by_person(hits, person)
+    hits = (meant[:, :, None] * told[:, None, :].astype(float)).reshape(-1, k * k)
     occurs = meant.any(axis=0)
 
-    def uar(weights: Array) -> Array:
-        confusion = np.einsum("dp,pij->dij", weights, by_person)[:, occurs]
+    def uar(sums: Array) -> Array:
+        confusion = sums.reshape(-1, k, k)[:, occurs]
         with np.errstate(invalid="ignore"):  # nobody of a class was drawn: no recall
             recall = np.diagonal(confusion[:, :, occurs], axis1=1, axis2=2) / confusion.sum(axis=2)
         return np.asarray(recall.mean(axis=1))
 
     right = mean_over_people((meant * told).sum(axis=1), person, rng=rng)
-    return _estimate(uar, len(by_person), len(truth), rng), right, hits.sum(axis=0)
+    return over_people(hits, person, uar, rng=rng), right, hits.sum(axis=0).reshape(k, k)
 
 
 def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Generator) -> dict[str, Estimate]:
@@ -132,30 +121,24 @@ def agreement(truth: Array, told: Array, person: Array, *, rng: np.random.Genera
     is the kappa with quadratic weights. ``r2``, the share of the variance explained. ``mae``, the mean absolute error.
 
     **Source**: L. Lin, "A concordance correlation coefficient to evaluate reproducibility", Biometrics 45(1), 1989.
-
-    Example:
-        >>> truth = np.array([1.0, 2.0, 3.0])
-        >>> found = agreement(truth, truth + 1, truth, rng=np.random.default_rng(0))
-        >>> [round(found[name].value, 3) for name in ("ccc", "r2", "mae")]
-        [0.571, -0.5, 1.0]
     """
     x, y = truth - truth.mean(), told - truth.mean()  # the same sums around any number; around the mean exactly
-    sums = np.stack([np.ones(len(x)), x, y, x * x, y * y, x * y], axis=1)
+    sums = np.stack([np.ones(len(x)), x, y, x * x, x * y, (x - y) ** 2], axis=1)
 
-    def moments(sums: Array) -> tuple[Array, ...]:
-        n, sx, sy, sxx, syy, sxy = sums.T
-        n = np.maximum(n, 1e-12)
-        return n, sxx / n - (sx / n) ** 2, syy / n - (sy / n) ** 2, sxy / n - sx * sy / n**2, (sx - sy) / n
+    def moments(sums: Array) -> tuple[Array, Array, Array]:
+        """Return the variance of the truth (NaN where it is constant), the covariance, the mean squared error."""
+        sx, sy, sxx, sxy, squared = (sums[:, 1:] / np.maximum(sums[:, :1], 1e-12)).T
+        variance = sxx - sx**2
+        return np.where(variance > 1e-12, variance, np.nan), sxy - sx * sy, squared
 
     def ccc(sums: Array) -> Array:
-        _, of_x, of_y, both, apart = moments(sums)
-        spread = of_x + of_y + apart**2
-        return np.where(of_x > 1e-12, 2 * both / np.maximum(spread, 1e-12), np.nan)
+        variance, covariance, squared = moments(sums)
+        spread = squared + 2 * covariance  # both variances and the squared distance of the means
+        return np.where(np.isnan(variance), np.nan, 2 * covariance / np.maximum(spread, 1e-12))
 
     def r2(sums: Array) -> Array:
-        n, of_x, *_ = moments(sums)
-        wrong = (sums[:, 3] - 2 * sums[:, 5] + sums[:, 4]) / n
-        return np.where(of_x > 1e-12, 1 - wrong / np.maximum(of_x, 1e-12), np.nan)
+        variance, _, squared = moments(sums)
+        return np.asarray(1 - squared / variance)
 
     return {
         "ccc": over_people(sums, person, ccc, rng=rng),
@@ -209,7 +192,7 @@ def verification(
         "tar_far1": true_accepts,
         "dsys": lambda w: _linkability(w @ bins[0], w @ bins[1]),
     }
-    found = {name: _estimate(figure, len(people), len(scores), rng) for name, figure in figures.items()}
+    found = {name: resampled(figure, len(people), len(scores), rng=rng) for name, figure in figures.items()}
     kinds = zip(("mated", "non_mated"), bins, strict=True)
     return found, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
 
@@ -241,16 +224,8 @@ def wilson(successes: Array) -> Estimate:
     doi:10.1080/01621459.1927.10502953; the effective number as for clustered samples: E. Korn, B. Graubard,
     "Confidence intervals for proportions with small expected number of positive counts estimated from survey data",
     Survey Methodology 24, 1998.
-
-    Example:
-        >>> found = wilson(np.array([1.0, 1.0, 0.0, 0.0]))
-        >>> found.value, round(found.low, 4), round(found.high, 4)
-        (0.5, 0.15, 0.85)
     """
-    people = len(successes)
-    if not people:
-        raise DataError("A share needs at least one person, none was given.")
-    value = float(np.mean(successes))
+    people, value = len(successes), float(np.mean(successes))
     varies = float(np.var(successes, ddof=1)) / people if people > 1 else 0.0
     n = max(people, value * (1 - value) / varies) if varies > 0 else people
     low, high = wilson_ends(value, n)
@@ -258,12 +233,7 @@ def wilson(successes: Array) -> Estimate:
 
 
 def wilson_ends(value: float, n: float) -> tuple[float, float]:
-    """Return Wilson's 95 % interval of a share found in n independent trials.
-
-    Example:
-        >>> [round(end, 3) for end in wilson_ends(1.0, 10)]
-        [0.722, 1.0]
-    """
+    """Return Wilson's 95 % interval of a share found in n independent trials."""
     middle = (value + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * float(np.sqrt(value * (1 - value) / n + _Z**2 / (4 * n**2)))
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Predict, numbered, vectors
-from personare.learn.loop import Budget, seeded, train
+from personare.learn.loop import seeded, train
 from personare.learn.networks import SmallCnn, TableMlp
 
 
@@ -29,14 +29,14 @@ class Perceptron:
         with seeded(rng):
             table = TableMlp(features=rows.shape[1], width=self.width, dropout=0.3)
             net = nn.Sequential(table, nn.Linear(self.width, len(classes)))
-            table.center.copy_(rows.mean(dim=0))
-            table.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
+            table.scaling.center.copy_(rows.mean(dim=0))
+            table.scaling.scale.copy_(rows.std(dim=0).clamp_min(1e-6))
 
             def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
                 chosen = torch.from_numpy(rng.integers(len(rows), size=64))
                 return rows[chosen], target[chosen]
 
-            train(net, draw, functional.cross_entropy, budget=Budget(steps=self.steps), rng=rng)
+            train(net, draw, functional.cross_entropy, steps=self.steps, rng=rng)
 
         def predict(asked: Clips) -> Array:
             with torch.inference_mode():
@@ -69,7 +69,7 @@ class CnnReader:
 
         with seeded(rng):
             net = SmallCnn(channels=1, outputs=len(classes), width=16)
-            train(net, draw, loss, budget=Budget(steps=self.steps), rng=rng)
+            train(net, draw, loss, steps=self.steps, rng=rng)
 
         def predict(asked: Clips) -> Array:
             with torch.no_grad():

@@ -318,6 +318,55 @@ def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.ra
     return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in measured]
 
 
+def attribute_rows(
+    original: Batch,
+    released: Batch,
+    attribute: str,
+    readers: Mapping[str, Train],
+    *,
+    method: str,
+    folds: int,
+    fewest: int,
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Return how well an attribute of people is read from each recording, a row for each of two attackers.
+
+    ``readers`` by view; what those of several views find likely is averaged. ``ignorant`` learned from originals,
+    ``semi_informed`` from the release; nobody is enrolled, so there is no third. ``attribute`` and ``fewest`` as of
+    ``kinds_of_people``.
+
+    **Guarantee**: nothing was learned from the person whose attribute is read.
+    """
+    attackers = ("ignorant", "semi_informed")
+    try:
+        kinds = kinds_of_people(pd.DataFrame() if original.table is None else original.table, attribute, fewest)
+        before = replace(original, table=original.table.assign(attribute=kinds))  # type: ignore[union-attr]
+        after = before if released is original else released
+        seed = int(rng.integers(2**31))  # the same folds for every view
+        by_view: list[list[Reading]] = []
+        reasons: list[str] = []
+        for view, train in readers.items():
+            task = Task(view=view, label="attribute", folds=folds)
+            try:
+                by_view.append(read_view(before, after, task, train, rng=np.random.default_rng(seed)))
+            except DataError as error:
+                reasons.append(str(error))
+        if not by_view:
+            raise DataError("; ".join(dict.fromkeys(reasons)))
+        rows = []
+        for readings in zip(*by_view, strict=True):
+            likely = np.mean([r.likely for r in readings], axis=0)
+            joint = replace(readings[0], likely=likely, missing=min(r.missing for r in readings))
+            rows.append(measure_reading(joint, method, modality="", rng=rng)[0])
+    except DataError as error:
+        rows = [unmeasured(method, "infer", error, figure="uar")] * len(attackers)
+    said = zip(rows, attackers, strict=True)
+    return [
+        replace(row, question="infer", subset=attribute, attacker=attacker, better="lower", detail={})
+        for row, attacker in said
+    ]
+
+
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":
     """Return ``sex`` or ``age`` of each recording as one of two kinds of people; missing stays missing.
 

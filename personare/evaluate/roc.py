@@ -1,47 +1,44 @@
 """How well scores tell members from others: the exact curve, its area, and what a privacy claim allows at most."""
 
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import beta
+from scipy.stats import binomtest
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
 
-_SHOWN: Final = 200
-_EXPECTED: Final = 10  # false alarms that a rate must let expect before it can be told from others
+_SHOWN = 200
+_EXPECTED = 10  # false alarms that a rate must let expect before it can be told from others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roc:
-    """Shares of members and of others whose score reaches each threshold; scores that are equal pass together."""
+    """Members and others whose score reaches each threshold; scores that are equal pass together."""
 
-    false_alarms: Array = field(repr=False)  # (K,) others accepted, a count, rising from 0
-    hits: Array = field(repr=False)  # (K,) members accepted
-    others: int
-    members: int
+    false_alarms: Array  # (K,) others accepted, a count, rising from 0 to all of them
+    hits: Array  # (K,) members accepted, alike
 
     @property
-    def fpr(self) -> Array:
-        """(K,) false positive rates."""
-        return np.asarray(self.false_alarms / self.others)
-
-    @property
-    def tpr(self) -> Array:
-        """(K,) true positive rates."""
-        return np.asarray(self.hits / self.members)
+    def others(self) -> int:
+        """How many are no members."""
+        return int(self.false_alarms[-1])
 
     @property
     def auc(self) -> float:
         """The area: how often a member outscores another; a tie counts one half."""
-        return float(np.trapezoid(self.tpr, self.fpr))
+        return float(np.trapezoid(self.hits / self.hits[-1], self.false_alarms / self.others))
 
     def tpr_at(self, rate: float) -> tuple[float, float, float]:
-        """Return the largest TPR of a threshold whose FPR is at most ``rate``, and its exact 95 % interval."""
-        hits = int(self.hits[self.false_alarms <= rate * self.others + 1e-9].max())
-        return (hits / self.members, *clopper_pearson(hits, self.members))
+        """Return the largest TPR of a threshold whose FPR is at most ``rate``, and its exact 95 % interval.
+
+        **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+        binomial", Biometrika 26, 1934.
+        """
+        hits, members = int(self.hits[self.false_alarms <= rate * self.others + 1e-9].max()), int(self.hits[-1])
+        low, high = binomtest(hits, members).proportion_ci()
+        return hits / members, float(low), float(high)
 
     def resolves(self, rate: float) -> bool:
         """Whether there are others enough to speak of this false positive rate: at least ten are expected."""
@@ -50,9 +47,9 @@ class Roc:
     def points(self) -> dict[str, list[float]]:
         """Return ``fpr`` and ``tpr`` for a picture: at most 200 points, dense where few are accepted."""
         last = len(self.hits) - 1
-        kept = np.unique(np.append(0, np.geomspace(1, max(last, 1), min(_SHOWN - 1, max(last, 1))).astype(int)))
-        kept = np.unique(np.append(kept[kept <= last], last))
-        return {"fpr": self.fpr[kept].tolist(), "tpr": self.tpr[kept].tolist()}
+        kept = np.unique([0, *np.geomspace(1, last, min(_SHOWN - 1, last)).astype(int), last])
+        rates = {"fpr": self.false_alarms / self.others, "tpr": self.hits / self.hits[-1]}
+        return {name: rate[kept].tolist() for name, rate in rates.items()}
 
 
 def roc(scores: Array, inside: Array) -> Roc:
@@ -70,24 +67,7 @@ def roc(scores: Array, inside: Array) -> Roc:
     order = np.argsort(-scores, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # the last of each group of equals
     hits = np.append(0, np.cumsum(inside[order])[ends])
-    return Roc(
-        false_alarms=np.append(0, ends + 1) - hits, hits=hits, others=int((~inside).sum()), members=int(inside.sum())
-    )
-
-
-def clopper_pearson(count: int, n: int) -> tuple[float, float]:
-    """Return the exact two-sided 95 % interval of a share.
-
-    **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
-    binomial", Biometrika 26, 1934.
-
-    Example:
-        >>> [round(end, 4) for end in clopper_pearson(0, 10)]
-        [0.0, 0.3085]
-    """
-    low = 0.0 if count == 0 else float(beta.ppf(0.025, count, n - count + 1))
-    high = 1.0 if count == n else float(beta.ppf(0.975, count + 1, n - count))
-    return low, high
+    return Roc(false_alarms=np.append(0, ends + 1) - hits, hits=hits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,8 +95,7 @@ class Bound:
 
     def tpr(self, fpr: Array) -> Array:
         """Return the highest true positive rate at each false positive rate."""
-        with np.errstate(over="ignore"):
-            near = np.exp(self.epsilon) * fpr + self.delta if self.epsilon < 700 else np.ones_like(fpr)
+        near = np.exp(min(self.epsilon, 700.0)) * fpr + self.delta
         far = 1 - np.exp(-self.epsilon) * (1 - self.delta - fpr)
         return np.asarray(np.clip(np.minimum(near, far), 0, 1))
 
@@ -124,8 +103,7 @@ class Bound:
     def auc(self) -> float:
         """The area under the line, exactly: it has two corners."""
         corner = (1 - self.delta) * float(expit(-self.epsilon))  # where both limits meet: TPR = 1 - FPR
-        fpr = np.array([0, corner, 1 - self.delta, 1])
-        return float(np.trapezoid([self.delta, 1 - corner, 1, 1], fpr))
+        return float(np.trapezoid([self.delta, 1 - corner, 1, 1], [0, corner, 1 - self.delta, 1]))
 
     def points(self) -> dict[str, list[float]]:
         """Return ``fpr`` and ``tpr`` for a picture, dense where few are accepted."""

@@ -5,93 +5,30 @@ ignored its data, the two would be exchangeable, and every comparison between th
 stand beside two yardsticks: a naive guess, and people whom the generator never met.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+from sklearn.covariance import ledoit_wolf
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.metrics import over_people, wilson, wilson_ends
+from personare.evaluate.metrics import means_by_person, no_narrower, over_people, wilson
 from personare.evaluate.unmeasured import Asked
-from personare.features.visits import VISITS, history_rows
+from personare.features.visits import history_rows, is_history
 from personare.learn.describing import describe_rows
 
 _FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
 _EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
+_EXPOSED: Final = 0.25  # share of the people who count as the most exposed
 _CHUNK: Final = 256
 _NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
 _CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Described:
-    """Recordings as rows of standardized numbers."""
-
-    values: Array  # (N, D), 0 where a modality is missing
-    people: Array  # (N,) int, whose recording it is
-    labels: Array  # (N,) int, index into the real people's classes; -1 for a class they do not have
-
-    def __len__(self) -> int:
-        return len(self.people)
-
-    def take(self, rows: Array) -> "Described":
-        """Return these recordings."""
-        return Described(values=self.values[rows], people=self.people[rows], labels=self.labels[rows])
-
-    def thinned(self, each: int, rng: np.random.Generator) -> "Described":
-        """Return at most ``each`` recordings of each person, at random."""
-        order = rng.permutation(len(self))
-        order = order[np.argsort(self.people[order], kind="stable")]
-        _, first = np.unique(self.people[order], return_index=True)
-        place = np.arange(len(order)) - np.repeat(first, np.diff(np.append(first, len(order))))
-        return self.take(np.sort(order[place < each]))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Scaling:
-    """Brings recordings of several sets to one scale, modality by modality."""
-
-    center: Mapping[str, Array]  # (D,) means
-    factor: Mapping[str, Array]  # (D,) one over deviations; 0 for a constant column
-
-    @classmethod
-    def of(cls, batches: Sequence[Batch]) -> "Scaling":
-        """Learn the scale from the recordings in which each modality is present, all sets together."""
-        center, factor = {}, {}
-        for modality in batches[0].arrays:
-            # everybody counts, learned from or not: a scale that only one group made would tell the groups apart
-            rows = np.concatenate([_rows(modality, b.arrays[modality])[b.present[modality]] for b in batches])
-            if not len(rows):
-                raise DataError(f"Nobody has {modality}: leave this modality out.")
-            mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
-            told = spread > _CONSTANT * (np.abs(mean) + 1e-3)
-            center[modality], factor[modality] = mean, np.where(told, 1 / np.where(told, spread, 1), 0)
-        return cls(center=center, factor=factor)
-
-    def __call__(self, batch: Batch) -> Described:
-        """Describe recordings; classes are numbered as they are in this batch."""
-        found = []
-        for modality, mean in self.center.items():
-            described = _rows(modality, batch.arrays[modality])
-            if described.shape[1] != len(mean):
-                raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {described.shape[1]}.")
-            rows = (described - mean) * self.factor[modality]
-            found.append(np.where(batch.present[modality][:, None], rows, 0))
-        values = np.concatenate(found, axis=1)
-        if not np.isfinite(values).all():
-            raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
-        people = np.unique(batch.subjects, return_inverse=True)[1]
-        return Described(values=values, people=people, labels=batch.labels)
-
-    @property
-    def parts(self) -> list[Array]:
-        """Positions of the columns of each modality."""
-        ends = np.cumsum([len(mean) for mean in self.center.values()])
-        return np.split(np.arange(ends[-1]), ends[:-1])
+_FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
 
 def rows_of(values: Array) -> Array:
@@ -102,78 +39,160 @@ def rows_of(values: Array) -> Array:
     return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
 
 
-def _rows(modality: str, values: Array) -> Array:
-    """Return the fixed description: of histories by shares of visits, since rows of zeros are none."""
-    return history_rows(values) if modality == VISITS else rows_of(values)
+def described(batch: Batch) -> dict[str, Array]:
+    """Return each modality as (N, D) numbers by fixed arithmetic."""
+    return {
+        name: history_rows(values) if is_history(batch, name) else rows_of(values)
+        for name, values in batch.arrays.items()
+    }
 
 
 def side_by_side(batch: Batch) -> Array:
     """Return (N, D) descriptions of all modalities, the mean where one is missing."""
     parts = []
-    for modality, values in batch.arrays.items():
-        rows, present = rows_of(values).astype(float), batch.present[modality]
+    for modality, values in described(batch).items():
+        rows, present = values.astype(float), batch.present[modality]
         parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
     return np.concatenate(parts, axis=1)
 
 
-def nearest(rows: Described, others: Described) -> Array:
-    """Return each recording's distance to the nearest of others, (N,).
+def scaling(batches: Sequence[Batch]) -> Callable[[Batch], Batch]:
+    """Return what turns recordings into rows of standardized numbers, 0 where a modality is missing.
 
-    If these are the very same object, each person's own recordings are left out.
+    Everybody in ``batches`` counts, learned from or not: a scale that only one group made would tell the groups apart.
     """
-    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others.values, others.values)
+    scales = {}
+    sets = [described(batch) for batch in batches]
+    for modality in batches[0].arrays:
+        rows = np.concatenate([of[modality][b.present[modality]] for of, b in zip(sets, batches, strict=True)])
+        if not len(rows):
+            raise DataError(f"Nobody has {modality}: leave this modality out.")
+        mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
+        varies = spread > _CONSTANT * (np.abs(mean) + 1e-3)
+        scales[modality] = mean, np.where(varies, 1 / np.where(varies, spread, 1), 0)
+
+    def scaled(batch: Batch) -> Batch:
+        arrays, rows = {}, described(batch)
+        for modality, (mean, factor) in scales.items():
+            width = rows[modality].shape[1]
+            if width != len(mean):
+                raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {width}.")
+            there = batch.present[modality][:, None]
+            arrays[modality] = np.where(there, (rows[modality] - mean) * factor, 0)
+            if not np.isfinite(arrays[modality]).all():
+                raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
+        return replace(batch, arrays=arrays, columns={})
+
+    return scaled
+
+
+def numbers(batch: Batch) -> Array:
+    """Return all modalities of a scaled batch side by side, (N, D)."""
+    return np.concatenate(list(batch.arrays.values()), axis=1)
+
+
+def together(parts: Sequence[Batch]) -> Batch:
+    """Return the recordings of several batches of the same modalities and classes as one."""
+    return replace(
+        parts[0],
+        ids=tuple(i for part in parts for i in part.ids),
+        arrays={m: np.concatenate([part.arrays[m] for part in parts]) for m in parts[0].arrays},
+        present={m: np.concatenate([part.present[m] for part in parts]) for m in parts[0].present},
+        labels=np.concatenate([part.labels for part in parts]),
+        subjects=np.concatenate([part.subjects for part in parts]),
+        table=None,
+    )
+
+
+def thinned(people: Array, each: int, rng: np.random.Generator) -> Array:
+    """Return the positions, in order, of at most ``each`` recordings of each of (N,) people, at random."""
+    order = rng.permutation(len(people))
+    order = order[np.argsort(people[order], kind="stable")]
+    _, first, counts = np.unique(people[order], return_index=True, return_counts=True)
+    return np.sort(order[np.arange(len(order)) - np.repeat(first, counts) < each])
+
+
+def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
+    """Return the distance of each of (N, D) rows to the nearest of others, (N,).
+
+    With ``people`` (N,) both are the same rows, and each person's own are left out.
+    """
+    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others, others)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
-        apart = squares - 2 * rows.values[part] @ others.values.T  # (chunk, M), but for what all of a row have
-        if rows is others:
-            apart[rows.people[part, None] == others.people] = np.inf
+        apart = squares - 2 * rows[part] @ others.T  # (chunk, M), but for what all of a row have
+        if people is not None:
+            apart[people[part, None] == people] = np.inf
         who = apart.argmin(axis=1)
-        exact = np.linalg.norm(rows.values[part] - others.values[who], axis=1)  # so that copies are at 0
+        exact = np.linalg.norm(rows[part] - others[who], axis=1)  # so that copies are at 0
         found[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
     return found
 
 
-def isolation(alone: Array, people: Array) -> Array:
-    """Return how far each person's recordings are from anybody else's, (P,): the median of the nearest distances.
+def normal_density(rows: Array) -> Callable[[Array], Array]:
+    """Return what gives the log-density of (N, D) rows, (N,), under the normal distribution of these.
 
-    Example:
-        >>> isolation(np.array([1.0, 1.0, 8.0, 9.0]), np.array([0, 1, 2, 2])).tolist()
-        [1.0, 1.0, 8.5]
+    **Source**: O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal
+    of Multivariate Analysis 88(2), 2004, doi:10.1016/S0047-259X(03)00096-4 (scikit-learn's), up to a constant.
     """
-    return np.array([np.median(alone[people == p]) for p in range(int(people.max()) + 1)])
+    if len(rows) < 2:
+        raise DataError(f"A normal distribution needs at least two recordings, given {len(rows)}.")
+    center = rows.mean(axis=0)
+    covariance = ledoit_wolf(rows - center, assume_centered=True)[0]
+    lower = cholesky(covariance + _FLOOR * np.eye(rows.shape[1]), lower=True)
+    volume = 2 * np.log(np.diag(lower)).sum()
+
+    def density(asked: Array) -> Array:
+        apart = solve_triangular(lower, (asked - center).T, lower=True)  # (D, N)
+        return np.asarray(-((apart**2).sum(axis=0) + volume) / 2)
+
+    return density
 
 
-def most_exposed(alone: Array, share: float = 0.25) -> Array:
-    """Return the positions of a share of (P,) people, at least two: the most isolated, who are the easiest to find.
+def most_exposed(distance: Array, people: Array, among: Array) -> Array:
+    """Return (P,) bool, the quarter (at least two) of the people ``among`` (P,) all who are the most isolated.
 
-    Example:
-        >>> most_exposed(np.array([1.0, 5.0, 2.0, 4.0]), 0.5).tolist()
-        [1, 3]
+    These are the easiest to find: by the median of the (N,) distances of their recordings to anybody else's. ``people``
+    (N,) says whose each recording is, as a whole number.
     """
-    if not 0 < share <= 1:
-        raise OptionError(f"The share of people who count as exposed must be in (0, 1], it is {share}.")
-    return np.argsort(-alone, kind="stable")[: max(2, round(share * len(alone)))]
+    isolation = np.array([np.median(distance[people == person]) for person in range(len(among))])
+    group = np.flatnonzero(among)
+    order = np.argsort(-isolation[group], kind="stable")[: max(2, round(_EXPOSED * len(group)))]
+    return np.isin(np.arange(len(among)), group[order])
+
+
+def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
+    """Refuse people who were both learned from and not, and recordings of other modalities."""
+    if both := sorted({*train.subjects} & {*others.subjects}):
+        raise DataError(
+            f"A person was learned from or not, but {len(both)} are in both groups, e.g. {both[0]}: split by person."
+        )
+    for batch in (others, synthetic):
+        if {*batch.arrays} != {*train.arrays}:
+            raise DataError(
+                f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
+                f"{sorted(batch.arrays)}. Choose some with Batch.only."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticCase:
-    """What attacks on synthetic people look at."""
+    """What attacks on synthetic people look at: the release, and real people of whom it is known who was learned from.
 
-    synthetic: Described  # the recordings released
-    real: Described  # of people learned from and of others
-    inside: Array  # (P,) bool, which of the P real people the generator learned from
-    alone: Array  # (N,) distance of each real recording to the nearest one of any other real person
-    parts: Sequence[Array]  # positions of the columns of each modality
+    Every modality of either is a table of standardized numbers.
+    """
+
+    released: Batch  # S synthetic recordings; a label is -1 where real people do not have the class
+    original: Batch  # N recordings of people learned from and of others
+    inside: Array  # (P,) bool, which of the real people, in sorted order, the generator learned from
+    distance: Array  # (N,) of each real recording to the nearest one of any other real person
 
     @classmethod
     def of(cls, synthetic: Batch, train: Batch, control: Batch, *, rng: np.random.Generator) -> "SyntheticCase":
-        """Describe all recordings in the same way, scaled by all real people together.
+        """Describe a release, the people ``train`` whom it was learned from and others of the same cohort in one way.
 
-        Args:
-            synthetic: The release; at most 6000 recordings are looked at.
-            train: People whom the generator learned from; at most 60 recordings of each are looked at.
-            control: Other people of the same cohort, alike.
-            rng: Chooses where there are more.
+        All real people together make the scale. At most 6000 synthetic recordings and 60 of each real person are looked
+        at; chance chooses where there are more.
         """
         counts = [len(np.unique(batch.subjects)) for batch in (train, control)]
         if min(counts) < _FEWEST or not len(synthetic):
@@ -181,127 +200,109 @@ class SyntheticCase:
                 f"Attacks on synthetic people need at least {_FEWEST} real people who were learned from, {_FEWEST} "
                 f"others, and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
             )
-        if both := {*train.subjects} & {*control.subjects}:
-            raise DataError(f"A person was learned from or not, but {len(both)} are in both groups: split by person.")
-        for batch in (control, synthetic):
-            if {*batch.arrays} != {*train.arrays}:
-                raise DataError(
-                    f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
-                    f"{sorted(batch.arrays)}. Choose some with Batch.only."
-                )
-        scale = Scaling.of((train, control))
-        names, people = np.unique(np.concatenate([train.subjects, control.subjects]), return_inverse=True)
-        made, first, second = (
-            _with_classes(scale(batch), batch, train.classes) for batch in (synthetic, train, control)
-        )
-        real = Described(
-            values=np.concatenate([first.values, second.values]),
-            people=people,
-            labels=np.concatenate([first.labels, second.labels]),
-        ).thinned(_EACH, rng)
+        check_comparable(synthetic, train, control)
+        scaled, classes = scaling((train, control)), train.classes
+
+        def like_train(batch: Batch) -> Batch:
+            number = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
+            return replace(scaled(batch), labels=number[batch.labels], classes=classes)
+
+        real = together([like_train(train), like_train(control)])
+        real = real.take(thinned(real.subjects, _EACH, rng))
+        made = like_train(synthetic)
+        names, people = np.unique(real.subjects, return_inverse=True)
+        rows = numbers(real)
         return cls(
-            synthetic=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
-            real=real,
-            alone=nearest(real, real),
+            released=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
+            original=real,
             inside=np.isin(names, train.subjects),
-            parts=scale.parts,
+            distance=nearest(rows, rows, people),
         )
 
     @property
     def unprotected(self) -> "SyntheticCase":
         """The worst release: everything that was learned from, as it is. Attacks that miss it are of no use."""
-        return replace(self, synthetic=self.real.take(self.inside[self.real.people]))
+        return replace(self, released=self.original.take(self.inside[self.people]))
 
-    def by_person(self, values: Array) -> Array:
-        """Return the mean of (N,) numbers over each real person's recordings, (P,)."""
-        return np.asarray(np.bincount(self.real.people, weights=values) / np.bincount(self.real.people))
+    @cached_property
+    def made(self) -> Array:
+        """(S, D) numbers of the synthetic recordings."""
+        return numbers(self.released)
+
+    @cached_property
+    def real(self) -> Array:
+        """(N, D) numbers of the real recordings."""
+        return numbers(self.original)
+
+    @cached_property
+    def people(self) -> Array:
+        """(N,) int, whose real recording it is."""
+        return np.asarray(np.unique(self.original.subjects, return_inverse=True)[1])
 
     @cached_property
     def exposed(self) -> Array:
         """(P,) bool, the most isolated people of either group, the same share of both."""
-        apart, found = isolation(self.alone, self.real.people), np.zeros(len(self.inside), dtype=bool)
-        for group in (self.inside, ~self.inside):
-            found[np.flatnonzero(group)[most_exposed(apart[group])]] = True
-        return found
+        first, second = (most_exposed(self.distance, self.people, group) for group in (self.inside, ~self.inside))
+        return np.asarray(first | second)
 
+    @property
+    def subsets(self) -> dict[str, Array]:
+        """(P,) bool by the name of the subset: everybody, and the most exposed."""
+        return {"": np.ones(len(self.inside), dtype=bool), "exposed": self.exposed}
 
-def _with_classes(rows: Described, batch: Batch, classes: tuple[str, ...]) -> Described:
-    number = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
-    return replace(rows, labels=number[rows.labels])
-
-
-def no_narrower(row: Result, people: int) -> Result:
-    """Return a share or an area with Wilson's interval where resampling found none because all people were alike.
-
-    ``people`` is how many there are on the smaller side.
-    """
-    if np.isnan(row.value) or row.low < row.high:
-        return row
-    low, high = wilson_ends(row.value, people)
-    return replace(row, low=low, high=high)
+    def by_person(self, values: Array) -> Array:
+        """Return the mean of (N,) numbers over each real person's recordings, (P,)."""
+        return means_by_person(values, self.people)
 
 
 def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case: SyntheticCase) -> list[Result]:
     """Return the ``risk`` over all people and over the most exposed.
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
-    others (c), as a share of what could be more. It is not cut at 0: below is luck. The control is 0; the detail has
-    the shares and their intervals.
-
-    Args:
-        question: What the attack asks.
-        method: The attack.
-        successes: (P,) how often the attack succeeded on each real person, in [0, 1]; NaN where it was not tried.
-        naive: (P,) the same of guessing without the synthetic people.
-        case: Who was learned from, and who is exposed.
+    others (c), as a share of what could be more. It is not cut at 0: below is luck. ``successes`` (P,) says how often
+    the attack succeeded on each real person, in [0, 1], NaN where it was not tried; ``naive`` (P,) the same of guessing
+    without the synthetic people.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
     interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
     proportions", Statistics in Medicine 17, 1998 (method 10), over 1 - c.
     """
-    tried = np.isfinite(successes)
     rows = []
-    for subset, chosen in (("", tried), ("exposed", tried & case.exposed)):
+    for subset, people in case.subsets.items():
         row = Result(question=question, method=method, figure="risk", subset=subset, value=np.nan, better="lower")
-        rows.append(_risk(row, successes, naive, case.inside, chosen))
+        tried = people & np.isfinite(successes)
+        inside, outside = tried & case.inside, tried & ~case.inside
+        if not inside.any() or not outside.any():
+            rows.append(replace(row, reason="not measured: nobody of either group could be tried"))
+            continue
+        attack, control = wilson(successes[inside]), wilson(successes[outside])
+        guess, room = float(np.mean(naive[inside])), 1 - control.value
+        said = f"{attack.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
+        if room < 1e-9:
+            rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {said}"))
+            continue
+        gap = attack.value - control.value
+        low = gap - np.hypot(attack.value - attack.low, control.high - control.value)
+        high = gap + np.hypot(attack.high - attack.value, control.value - control.low)
+        found = replace(
+            row,
+            value=gap / room,
+            low=float(low / room),
+            high=float(min(1.0, high / room)),
+            n=attack.n + control.n,
+            control=0.0,
+            reason=f"no better than a naive guess; {said}" if attack.value <= guess else said,
+        )
+        rows.append(found)
     return rows
-
-
-def _risk(row: Result, successes: Array, naive: Array, inside: Array, chosen: Array) -> Result:
-    try:
-        main, control = wilson(successes[chosen & inside]), wilson(successes[chosen & ~inside])
-    except DataError as error:
-        return replace(row, reason=f"not measured: {error}")
-    guess, room = float(np.mean(naive[chosen & inside])), 1 - control.value
-    said = f"{main.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
-    if room < 1e-9:
-        return replace(row, reason=f"not measured: it succeeds on everybody else too; {said}")
-    gap = main.value - control.value
-    low = gap - np.hypot(main.value - main.low, control.high - control.value)
-    high = gap + np.hypot(main.high - main.value, control.value - control.low)
-    return replace(
-        row,
-        value=gap / room,
-        low=float(low / room),
-        high=float(min(1.0, high / room)),
-        n=main.n + control.n,
-        control=0.0,
-        reason=f"no better than a naive guess; {said}" if main.value <= guess else said,
-        detail={"attack": vars(main), "control": vars(control), "naive": guess},
-    )
 
 
 def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
     """Return how often the real person closest to a synthetic recording is one who was learned from.
 
     Over all real people, and over the recordings that are closest to one of the most exposed. People as close share the
-    recording; the control is the share of those real people who were learned from.
-
-    Args:
-        row: The columns that both rows have.
-        closeness: (S, P) of each synthetic recording to each real person; higher = closer.
-        case: Who was learned from, and who is exposed.
-        rng: Resamples real people.
+    recording; the control is the share of those real people who were learned from. ``row`` has the columns of both;
+    ``closeness`` (S, P) is of each synthetic recording to each real person, higher = closer.
     """
     best = closeness >= closeness.max(axis=1, keepdims=True)
     won = (best / best.sum(axis=1, keepdims=True)).sum(axis=0)  # (P,) synthetic recordings each is closest to
@@ -310,11 +311,11 @@ def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.
         return np.asarray(sums[:, 0] / np.where(sums[:, 1] > 0, sums[:, 1], np.nan))
 
     rows = []
-    for subset, chosen in (("", np.ones(len(won), dtype=bool)), ("exposed", case.exposed)):
-        sums = np.stack([won * case.inside, won], axis=1)[chosen]
-        found = over_people(sums, np.flatnonzero(chosen), ratio, rng=rng)
-        found = replace(found, n=round(float(sums[:, 1].sum())))
-        control, inside = float(case.inside[chosen].mean()), int(case.inside[chosen].sum())
-        own = replace(row, subset=subset, **found.columns, control=control, better="lower")
-        rows.append(no_narrower(own, min(inside, int(chosen.sum()) - inside)))
+    for subset, people in case.subsets.items():
+        inside, counts = case.inside[people], won[people]
+        sums = np.stack([counts * inside, counts], axis=1)
+        found = over_people(sums, np.arange(len(inside)), ratio, rng=rng)
+        found = no_narrower(replace(found, n=round(float(counts.sum()))), int(min(inside.sum(), (~inside).sum())))
+        control = float(inside.mean())
+        rows.append(replace(row, subset=subset, **found.columns, control=control, better="lower"))
     return rows

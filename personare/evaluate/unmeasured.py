@@ -1,5 +1,6 @@
 """Rows of figures that could not be had: missing is never 0, and each says why."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -32,6 +33,14 @@ def unmeasured(method: str, question: Asked, error: Exception, *, figure: str = 
         detail={} if isinstance(error, PersonareError) else {UNEXPECTED: type(error).__name__},
         **{"better": "lower" if question in RISKS else "higher", **columns},
     )
+
+
+def measured(method: str, question: Asked, work: Callable[[], list[Result]], **columns: Any) -> list[Result]:
+    """Return what was measured, or one row that says why it could not be: what fails stops nothing else."""
+    try:
+        return work()
+    except Exception as error:
+        return [unmeasured(method, question, error, **columns)]
 
 
 def without_figure(row: Result, why: str) -> Result:

@@ -14,7 +14,7 @@ VISITS = "visits"
 
 @dataclass(frozen=True, kw_only=True)
 class VisitColumns:
-    """What the columns of histories are, as ``data.visits.Vocabulary`` writes them."""
+    """What the columns of histories are, as ``data.visits.history_columns`` says them."""
 
     names: tuple[str, ...]  # D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``
 
@@ -82,6 +82,20 @@ def history_rows(rows: Array) -> Array:
     shares = rows.sum(axis=1) / np.maximum(count, 1)[:, None]
     shares[:, 0] = np.log1p(count)
     return np.asarray(shares, dtype=np.float32)
+
+
+def is_history(batch: Batch, modality: str) -> bool:
+    """Whether a modality is one of histories, by its columns."""
+    return tuple(batch.columns.get(modality, ()))[:1] == ("visit",)
+
+
+def moved_history(rows: Array, names: tuple[str, ...], strength: float, *, rng: np.random.Generator) -> Array:
+    """Return histories (N, T, D) in which each code has the same drawn value at a part (``strength``) of the visits."""
+    moved, codes = rows.copy(), VisitColumns(names=names).part("code")
+    corner = rng.integers(2, size=codes.stop - codes.start)
+    taken = (rows[..., :1] == 1) & (rng.random(rows[..., codes].shape) < strength)
+    moved[..., codes] = np.where(taken, corner, rows[..., codes])
+    return moved
 
 
 def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:

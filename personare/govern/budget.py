@@ -1,6 +1,7 @@
 """What privacy each person has been charged over all runs, and the refusal of a run that would go past the budget."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -49,42 +50,19 @@ def charge(
     them, as long as one process at a time charges. A run that fails later stays charged: its results may have been
     seen.
 
-    Args:
-        ledger: Where spends are kept.
-        spends: What the run will do.
-        cohort: Whose people.
-        people: Pseudonym to the number of that person's recordings in the run.
-        budget: What each may cost; None only keeps the account, and prices nothing (composing takes a while).
-        compose: Prices mechanisms together.
-
-    Returns:
-        Epsilon of everything so far by person, at the budget's delta; empty where there is no budget.
-
-    Example:
-        >>> import tempfile
-        >>> from pathlib import Path
-        >>> spend = Spend(unit="person", sampling_rate=1.0, noise_multiplier=9.0, steps=1, epsilon=0.4, delta=1e-3,
-        ...     accountant="pld", units=90)
-        >>> added = lambda spends, delta, *, recordings=1: sum(s.epsilon for s in spends)
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     book = Ledger(Path(folder) / "ledger.sqlite")
-        ...     limit = Budget(epsilon=0.5, delta=1e-2)
-        ...     first = charge(book, [spend], cohort="c", people={"01": 3}, budget=limit, compose=added)
-        ...     charge(book, [spend], cohort="c", people={"01": 3}, budget=limit, compose=added)
-        Traceback (most recent call last):
-        personare.core.errors.PolicyError: The privacy budget of 1 of 1 people in c does not suffice: ...
+    ``people`` is by pseudonym the number of a person's recordings in the run. Returned is the epsilon of everything so
+    far by person, at the budget's delta; no budget only keeps the account and prices nothing (composing takes long).
     """
     if not spends or not people:
         return {}
     if min(people.values()) < 1:
         raise DataError("Everybody in a run has at least one recording; leave out the people who have none.")
-    new = {name: Charge(spends=tuple(spends), recordings=count) for name, count in people.items()}
     total: dict[str, float] = {}
     if budget:
         earlier = charges(ledger, cohort)
         prices: dict[tuple[tuple[Spend, ...], int], float] = {}  # people with equal accounts are priced once
-        for name, own in new.items():
-            account = (*earlier.get(name, ()), own)
+        for name, count in people.items():
+            account = (*earlier.get(name, ()), Charge(tuple(spends), count))
             key = tuple(s for c in account for s in c.spends), max(c.recordings for c in account)
             if key not in prices:
                 prices[key] = compose(key[0], budget.delta, recordings=key[1])
@@ -98,24 +76,19 @@ def charge(
                 "allowed. Train with more noise or fewer steps, leave these people out, or ask them for more in "
                 "study.toml."
             )
-    kept = [asdict(spend) for spend in spends]
-    rows = [
-        {"cohort": cohort, "subject": name, "purpose": "training", "spends": kept, "recordings": own.recordings}
-        for name, own in new.items()
-    ]
-    ledger.append("spent", rows)
+    run = {"cohort": cohort, "purpose": "training", "spends": [asdict(spend) for spend in spends]}
+    ledger.append("spent", [{**run, "subject": name, "recordings": count} for name, count in people.items()])
     return total
 
 
 def charges(ledger: Ledger, cohort: str) -> dict[str, tuple[Charge, ...]]:
     """Return what was charged to each person of a cohort, oldest first; nothing where there is no ledger yet."""
-    found: dict[str, tuple[Charge, ...]] = {}
-    if not ledger.exists():
-        return found
-    rows = ledger.rows()
-    spent = rows[(rows["action"] == "spent") & (rows["cohort"] == cohort)]
-    for subject, text in zip(spent["subject"], spent["detail"], strict=True):
-        detail = json.loads(text)
-        own = Charge(spends=tuple(Spend(**spend) for spend in detail["spends"]), recordings=detail["recordings"])
-        found[subject] = (*found.get(subject, ()), own)
-    return found
+    accounts: dict[str, tuple[Charge, ...]] = defaultdict(tuple)
+    if ledger.exists():
+        rows = ledger.rows()
+        spent = rows[(rows["action"] == "spent") & (rows["cohort"] == cohort)]
+        for subject, text in zip(spent["subject"], spent["detail"], strict=True):
+            detail = json.loads(text)
+            mechanisms = tuple(Spend(**spend) for spend in detail["spends"])
+            accounts[subject] += (Charge(mechanisms, detail["recordings"]),)
+    return dict(accounts)

@@ -1,9 +1,7 @@
 """What each person agreed to, read from ``consent.tsv`` and asked before every opening of a recording.
 
-One row is one consent: the person's pseudonym, its scope as a GA4GH Data Use Ontology (DUO) code, the purposes and the
-modalities it covers (lists separated by commas, or ``all`` for every modality), the last day it holds
-(``retention_until``, empty for no end) and the day it was taken back (``withdrawn_at``, empty if it was not).
-The purposes decide; the scope says in a term other systems understand how the consent was worded.
+The purposes decide; the scope says in a term other systems understand (a GA4GH Data Use Ontology code) how the consent
+was worded.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from personare.core.errors import DataError, PolicyError
+from personare.core.errors import DataError, PolicyError, data_errors
 from personare.core.types import Withheld
 
 PURPOSES = {
@@ -22,7 +20,7 @@ PURPOSES = {
     "sharing": "hand originals to somebody named in the consent",
     "training": "train a model on the originals",
 }
-"""What recordings may be opened for, and what it means: a closed list, so that none can be made up on the spot."""
+"""What recordings may be opened for: a closed list, so that none can be made up on the spot."""
 
 CONSENT_COLUMNS = ("subject", "scope", "purposes", "modalities", "retention_until", "withdrawn_at")
 
@@ -37,18 +35,12 @@ SCOPES = {
     "DUO:0000045": "not for profit organisation use only",
     "DUO:0000046": "non-commercial use only",
 }
-"""Known scopes and what they mean."""
 
 _FIX = "Correct the row in consent.tsv, or remove it: without a valid row the person's recordings stay closed."
 
 
 def check_purposes(purposes: Iterable[str]) -> tuple[str, ...]:
-    """Return the purposes, each once and sorted, or say which one is not on the list.
-
-    Example:
-        >>> check_purposes(["research", "evaluation", "research"])
-        ('evaluation', 'research')
-    """
+    """Return the purposes, each once and sorted, or say which one is not on the list."""
     given = tuple(sorted(set(purposes)))
     unknown = [purpose for purpose in given if purpose not in PURPOSES]
     if unknown:
@@ -60,19 +52,14 @@ def check_purposes(purposes: Iterable[str]) -> tuple[str, ...]:
 
 def no_consent() -> pd.DataFrame:
     """Return a consent table without rows: nothing may be opened."""
-    return pd.DataFrame({name: pd.Series(dtype=str) for name in CONSENT_COLUMNS})
+    return pd.DataFrame(columns=list(CONSENT_COLUMNS), dtype=object)
 
 
 def consent_all(subjects: Iterable[str], purposes: Iterable[str]) -> pd.DataFrame:
-    """Return one open-ended row per person (a pseudonym) for all modalities and these purposes.
-
-    Example:
-        >>> permits(consent_all(["01"], ["research"]), "01", "research", "audio", date(2026, 1, 1))
-        ''
-    """
+    """Return one open-ended row per person (a pseudonym) for all modalities and these purposes."""
     listed = ",".join(check_purposes(purposes))
-    rows = [dict(zip(CONSENT_COLUMNS, (s, "DUO:0000042", listed, "all", "", ""), strict=True)) for s in subjects]
-    return pd.DataFrame(rows, columns=list(CONSENT_COLUMNS)) if rows else no_consent()
+    rows = [(subject, "DUO:0000042", listed, "all", "", "") for subject in subjects]
+    return pd.DataFrame(rows, columns=list(CONSENT_COLUMNS), dtype=object)
 
 
 def consent_again(
@@ -96,12 +83,8 @@ def consent_again(
 
 def read_tsv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """Return a table separated by tabs as text, with at least these columns."""
-    try:
+    with data_errors(f"{path} must be a table separated by tabs, but cannot be read", "Correct it."):
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{path} must be a table separated by tabs, but cannot be read: {error}. Correct it."
-        ) from error
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(f"{path} must have the columns {', '.join(columns)}; add {', '.join(missing)}.")
@@ -125,40 +108,37 @@ def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, to
     **Guarantee**: without a row that names the purpose and the modality, has not ended, and was not withdrawn, the
     answer is a reason, never empty. A withdrawal beats every other row of the person that covers the same use.
     """
-    own = consent[consent["subject"] == subject]
-    if own.empty:
+    rows = consent[consent["subject"] == subject].astype(str).to_dict("records")
+    if not rows:
         return f"there is no consent of subject {subject}"
-    rows = own.astype(str).to_dict("records")
     covering = [r for r in rows if purpose in _listed(r["purposes"]) and {"all", modality} & _listed(r["modalities"])]
     if not covering:
         return f"subject {subject} did not consent to {purpose} with {modality}"
     withdrawn = [row["withdrawn_at"] for row in covering if row["withdrawn_at"]]
     if withdrawn:
         return f"subject {subject} withdrew consent ({withdrawn[0]})"
-    ended = [_ended(row["retention_until"], today) for row in covering]
-    return "" if "" in ended else f"the consent of subject {subject} {ended[0]}"
+    ends = [row["retention_until"] for row in covering]
+    if "" in ends or any(_is_date(end) and today <= date.fromisoformat(end) for end in ends):
+        return ""
+    ended = f"ended on {ends[0]}" if _is_date(ends[0]) else f"has an end that cannot be read ({ends[0]!r})"
+    return f"the consent of subject {subject} {ended}"
 
 
 def _listed(text: str) -> set[str]:
     return {item.strip() for item in text.replace(";", ",").split(",") if item.strip()}
 
 
-def _ended(until: str, today: date) -> str:
-    if not until:
-        return ""
+def _is_date(text: str) -> bool:
     try:
-        last = date.fromisoformat(until)
+        return bool(date.fromisoformat(text))
     except ValueError:
-        return f"has an end that cannot be read ({until!r})"
-    return "" if today <= last else f"ended on {until}"
+        return False
 
 
 def check_consent(consent: pd.DataFrame) -> list[Withheld]:
     """List every row that does not say what it must, with the fix."""
-    found = []
-    for line, row in enumerate(
-        consent.astype(str).to_dict("records"), start=2
-    ):  # line 1 holds the names of the columns
+    listed = []
+    for line, row in enumerate(consent.astype(str).to_dict("records"), start=2):  # line 1 names the columns
         purposes = _listed(row["purposes"])
         unknown = sorted(purposes - set(PURPOSES))
         problems = {
@@ -169,14 +149,8 @@ def check_consent(consent: pd.DataFrame) -> list[Withheld]:
             "no modality (write 'all' for every one)": not _listed(row["modalities"]),
         }
         for name in ("retention_until", "withdrawn_at"):
-            problems[f"{name} {row[name]!r} is not a date like 2030-12-31"] = not _is_date(row[name])
+            odd = bool(row[name]) and not _is_date(row[name][:10])
+            problems[f"{name} {row[name]!r} is not a date like 2030-12-31"] = odd
         item = f"consent.tsv line {line}"
-        found += [Withheld(item=item, problem=problem, fix=_FIX) for problem, there in problems.items() if there]
-    return found
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return not text or bool(date.fromisoformat(text[:10]))
-    except ValueError:
-        return False
+        listed += [Withheld(item=item, problem=problem, fix=_FIX) for problem, there in problems.items() if there]
+    return listed

@@ -1,8 +1,6 @@
 """The append-only record of every opening, refusal and release, each row chained to the one before it by its hash.
 
 Rows live in a database through SQLAlchemy: a file (SQLite) by default, or any URL such as ``postgresql+psycopg://...``.
-The chain shows any row that was changed, removed, inserted or moved. Rows cut off the *end* leave a shorter chain that
-is whole in itself: note ``head()`` somewhere else (on paper, in a mail) and give it to ``verify`` to see that too.
 """
 
 import hashlib
@@ -19,14 +17,14 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, data_errors
 
 GENESIS = "0" * 64
 """What the first row is chained to."""
 
-_CONTENT = ("sequence", "time", "action", "who", "cohort", "subject", "recording", "track", "purpose", "detail")
-LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
 _GIVEN = ("who", "cohort", "subject", "recording", "track", "purpose")
+_CONTENT = ("sequence", "time", "action", *_GIVEN, "detail")
+LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
 _WRITES = "personare_writes"
 _LOCK = 7_377_001  # any number that all writers of a database share
 _PATIENCE_S = 60  # how long one process waits for another to finish its transaction
@@ -36,13 +34,6 @@ _TABLE = sa.Table(
     sa.MetaData(),
     sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
     *(sa.Column(name, sa.Text, nullable=False) for name in LEDGER_COLUMNS[1:]),
-)
-
-# Not the proof (a file can be edited without SQLite), but it stops a careless UPDATE or DELETE.
-_SQLITE_GUARDS = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS ledger_no_{verb.lower()} BEFORE {verb} ON ledger "
-    "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
 )
 
 
@@ -64,15 +55,8 @@ class Ledger:
 
     **Guarantee**: rows are only ever added; all rows of one call appear together or not at all; several processes may
     write at once; ``verify`` finds every change, removal, insertion or move of a row that has a row after it, and with
-    a noted ``head`` also rows cut off the end. ``who`` is written in every row that does not say otherwise.
-
-    Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     ledger = Ledger(Path(folder) / "ledger.sqlite")
-        ...     ledger.append("released", [{"cohort": "demo", "method": "face_blur"}])
-        ...     ledger.verify()
-        Verification(ok=True, rows=1, first_bad=None)
+    a ``head`` that was noted elsewhere (on paper, in a mail) also rows cut off the end, without which the chain is
+    whole in itself. ``who`` is written in every row that does not say otherwise.
     """
 
     def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _now) -> None:
@@ -87,7 +71,9 @@ class Ledger:
         except (SQLAlchemyError, ImportError) as error:
             raise DataError(f"The ledger {text} must be a file or a database URL: {error}.") from error
         if url.get_backend_name() == "sqlite":
-            _take_over_transactions(self._engine)
+            # SQLite is locked at the start of a write, so that two processes never read the same last row
+            sa.event.listen(self._engine, "connect", lambda raw, _: setattr(raw, "isolation_level", None))
+            sa.event.listen(self._engine, "begin", _begin)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let another process open the same ledger."""
@@ -102,21 +88,22 @@ class Ledger:
         """
         if not rows:
             return
-        time = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
         if self._file is not None:
-            folder = self._file.parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DataError(
-                    f"The ledger's folder {folder} cannot be made: {error}. Give a folder you may write."
-                ) from error
+            with data_errors(f"The ledger's folder {self._file.parent} cannot be made", "Give one you may write."):
+                self._file.parent.mkdir(parents=True, exist_ok=True)
+        time = self._clock().astimezone(UTC).isoformat(timespec="microseconds")
         with self._transaction(write=True) as connection:
-            entries: list[dict[str, Any]] = [{**_entry(row, self._who), "time": time, "action": action} for row in rows]
-            last, previous = _last(connection)
-            for sequence, entry in enumerate(entries, start=last + 1):
-                entry["sequence"], entry["prev_hash"] = sequence, previous
+            entries: list[dict[str, Any]] = []
+            sequence, previous = _last(connection)
+            for row in rows:
+                sequence += 1
+                entry: dict[str, Any] = {name: _storable(str(row.get(name) or "")) for name in _GIVEN}
+                extra = {key: value for key, value in row.items() if key not in _GIVEN and key != "detail"}
+                detail = _canonical({**(row.get("detail") or {}), **extra})
+                entry |= {"who": entry["who"] or self._who, "detail": detail, "time": time, "action": action}
+                entry |= {"sequence": sequence, "prev_hash": previous}
                 entry["hash"] = previous = _digest(entry, previous)
+                entries.append(entry)
             connection.execute(sa.insert(_TABLE), entries)
 
     def exists(self) -> bool:
@@ -130,19 +117,17 @@ class Ledger:
 
     def head(self) -> str:
         """Return the hash of the last row; noted elsewhere, it lets ``verify`` see whether later rows are missing."""
-        self._must_exist()
         with self._transaction() as connection:
             return _last(connection)[1]
 
     def verify(self, *, head: str | None = None) -> Verification:
         """Check every row against its hash, its place and the row before it; a noted ``head`` must be in the chain."""
-        self._must_exist()
         count, previous, seen = 0, GENESIS, {GENESIS}
         with self._transaction() as connection:
             for row in connection.execute(sa.select(_TABLE).order_by(_TABLE.c.sequence)).mappings():
                 count += 1
                 good = row["sequence"] == count and row["prev_hash"] == previous
-                if not good or row["hash"] != _digest(dict(row), previous):
+                if not good or row["hash"] != _digest(row, previous):
                     rows = connection.execute(sa.select(sa.func.count()).select_from(_TABLE)).scalar_one()
                     return Verification(ok=False, rows=int(rows), first_bad=int(row["sequence"]))
                 previous = row["hash"]
@@ -152,21 +137,18 @@ class Ledger:
 
     def rows(self, limit: int | None = None) -> pd.DataFrame:
         """Return the rows, or the last ``limit`` of them, oldest first; ``detail`` is JSON text."""
-        self._must_exist()
         newest_first = sa.select(_TABLE).order_by(_TABLE.c.sequence.desc()).limit(limit)
         with self._transaction() as connection:
-            found = [dict(row) for row in connection.execute(newest_first).mappings()]
-        return pd.DataFrame(found[::-1], columns=list(LEDGER_COLUMNS))
+            rows = [dict(row) for row in connection.execute(newest_first).mappings()]
+        return pd.DataFrame(rows[::-1], columns=list(LEDGER_COLUMNS))
 
-    def _must_exist(self) -> None:
-        if self._file is not None and not self._file.is_file():
+    @contextmanager
+    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
+        if not write and self._file is not None and not self._file.is_file():
             raise DataError(
                 f"There is no ledger at {self._file}. It is made at the first opening of a recording; if it was there "
                 "before, somebody removed it: restore it from a copy."
             )
-
-    @contextmanager
-    def _transaction(self, *, write: bool = False) -> Iterator[sa.Connection]:
         try:
             with self._engine.connect().execution_options(**{_WRITES: write}) as connection, connection.begin():
                 if write:
@@ -179,17 +161,9 @@ class Ledger:
             ) from error
 
 
-def _take_over_transactions(engine: sa.Engine) -> None:
-    """Let SQLite lock at the start of a write, so that two processes never read the same last row."""
-
-    @sa.event.listens_for(engine, "connect")
-    def _no_hidden_begin(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _hold_the_chain(connection: sa.Connection) -> None:
@@ -199,8 +173,12 @@ def _hold_the_chain(connection: sa.Connection) -> None:
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     connection.execute(sa.schema.CreateTable(_TABLE, if_not_exists=True))
     if connection.dialect.name == "sqlite":
-        for guard in _SQLITE_GUARDS:
-            connection.exec_driver_sql(guard)
+        # Not the proof (a file can be edited without SQLite), but it stops a careless UPDATE or DELETE.
+        for verb in ("UPDATE", "DELETE"):
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER IF NOT EXISTS ledger_no_{verb.lower()} BEFORE {verb} ON ledger "
+                "BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+            )
 
 
 def _last(connection: sa.Connection) -> tuple[int, str]:
@@ -209,16 +187,7 @@ def _last(connection: sa.Connection) -> tuple[int, str]:
     return (int(row[0]), str(row[1])) if row else (0, GENESIS)
 
 
-def _entry(row: Mapping[str, Any], who: str) -> dict[str, str]:
-    """Return the row's fields as text; what has no column of its own goes into ``detail``."""
-    entry = {name: _storable(str(row.get(name) or "")) for name in _GIVEN}
-    extra = {key: value for key, value in row.items() if key not in _GIVEN and key != "detail"}
-    entry["who"] = entry["who"] or who
-    entry["detail"] = _canonical({**(row.get("detail") or {}), **extra})
-    return entry
-
-
-def _digest(entry: Mapping[str, Any], previous: str) -> str:
+def _digest(entry: Mapping[Any, Any], previous: str) -> str:
     content = {name: entry[name] for name in _CONTENT} | {"prev_hash": previous}
     return hashlib.sha256(_canonical(content).encode()).hexdigest()
 

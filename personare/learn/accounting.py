@@ -29,32 +29,60 @@ _LEAST = 0.05  # a delta above everybody's chance to be drawn at all would ask f
 _RARE = 1e-16  # recordings drawn together with less than this chance are all counted as the worst case
 
 
+@cache
 def epsilon_of(
-    noise_multiplier: float, sampling_rate: float, steps: int, delta: float, accountant: Accountant = "pld"
+    noise_multiplier: float,
+    sampling_rate: float,
+    steps: int,
+    delta: float,
+    accountant: Accountant = "pld",
+    *,
+    recordings: int = 1,
 ) -> float:
     """Return the epsilon of ``steps`` noised sums over units that are each drawn with chance ``sampling_rate``.
 
-    **Guarantee**: an upper bound. ``pld`` rounds up; ``prv`` is the upper end of its error interval.
+    ``noise_multiplier`` is the standard deviation of the noise over what one unit can change (L2). Units are drawn
+    independently of each other (Poisson). With ``recordings`` it is what the protection of single recordings leaves to
+    a person who has so many; each is drawn on its own, so a step may hold any number of them.
 
-    Args:
-        noise_multiplier: Standard deviation of the noise over what one unit can change (L2).
-        sampling_rate: Chance of each unit to be in a step, independently of the others (Poisson); 1: always.
-        steps: How many sums.
-        delta: Chance that the bound fails.
-        accountant: ``pld`` (Google's dp-accounting) or ``prv`` (Opacus).
+    **Guarantee**: an upper bound. ``pld`` (Google's dp-accounting) rounds up; ``prv`` (Opacus) is the upper end of its
+    error interval. That of a person is exact up to rounding if in the worst case all recordings pull the model the same
+    way.
 
     **Source**: Y. Doroshenko et al., "Connect the Dots", PETS 2022, arXiv:2207.04380; S. Gopi, Y. T. Lee,
-    L. Wutschitz, "Numerical Composition of Differential Privacy", NeurIPS 2021, arXiv:2106.02848.
+    L. Wutschitz, "Numerical Composition of Differential Privacy", NeurIPS 2021, arXiv:2106.02848; of a person
+    Z. Charles et al., "Fine-Tuning Large Language Models with User-Level Differential Privacy", 2024, arXiv:2407.07737
+    (mixtures of Gaussians).
 
     Example:
         >>> round(epsilon_of(1.0, 0.01, 1000, 1e-5), 2), round(epsilon_of(1.0, 0.01, 1000, 1e-5, "prv"), 2)
         (1.83, 1.84)
+        >>> round(epsilon_of(1.0, 0.01, 1000, 1e-4), 1), round(epsilon_of(1.0, 0.01, 1000, 1e-4, recordings=5), 1)
+        (1.5, 10.2)
     """
     check_claim(delta=delta, accountant=accountant)
-    _check_mechanism(noise_multiplier, sampling_rate, steps)
-    return _epsilon(float(noise_multiplier), float(sampling_rate), int(steps), float(delta), accountant)
+    _check_mechanism(noise_multiplier, sampling_rate, steps, recordings)
+    if accountant == "pld":
+        if sampling_rate == 1:  # Gaussians add up exactly
+            return float(
+                gaussian_mechanism.get_epsilon_gaussian(noise_multiplier / recordings / math.sqrt(steps), delta)
+            )
+        mechanism = (noise_multiplier, sampling_rate, steps, recordings)
+        return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
+    if recordings > 1:
+        raise OptionError("What a person with several recordings has left is known by pld alone.")
+    prv = PRVAccountant()
+    prv.history = [(noise_multiplier, sampling_rate, steps)]
+    if sampling_rate == 1:  # one release of everybody with less noise is the same, and Opacus needs a rate below 1
+        prv.history = [(noise_multiplier / math.sqrt(steps), math.nextafter(1, 0), 1)]
+    with warnings.catch_warnings():  # Opacus asks RDP for the width of its grid only; a wide one does no harm
+        warnings.simplefilter("ignore", UserWarning)
+        with np.errstate(all="ignore"):
+            first = float(prv.get_epsilon(delta))
+            return min(first, float(prv.get_epsilon(delta, eps_error=0.01 * first))) if first < 1 else first
 
 
+@cache
 def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float, accountant: Accountant = "pld") -> float:
     """Return the smallest noise multiplier, to about 1 in 1000, whose cost is at most ``epsilon``.
 
@@ -67,55 +95,43 @@ def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float, ac
     """
     check_claim(epsilon=epsilon, delta=delta, accountant=accountant)
     _check_mechanism(1.0, sampling_rate, steps)
-    return _calibrated(float(epsilon), float(sampling_rate), int(steps), float(delta), accountant)
+    if steps * sampling_rate <= delta:
+        return _LEAST
+    # bracket the answer around a guess from the Gaussian limit, then halve
+    one_release = 1 / gaussian_mechanism.get_sigma_gaussian(epsilon, delta)
+    guess = math.sqrt(steps) / one_release
+    if sampling_rate < 1:
+        guess = 1 / math.sqrt(math.log1p((one_release / sampling_rate) ** 2 / steps))
 
+    def enough(sigma: float) -> bool:
+        return epsilon_of(sigma, sampling_rate, steps, delta, accountant) <= epsilon
 
-def person_epsilon(noise_multiplier: float, sampling_rate: float, steps: int, delta: float, recordings: int) -> float:
-    """Return what protection of single recordings leaves to a person who has several of them.
-
-    **Guarantee**: an upper bound, exact up to rounding if in the worst case all of a person's recordings pull the
-    model the same way. Each is drawn on its own, so a step may hold any number of them.
-
-    **Source**: Z. Charles et al., "Fine-Tuning Large Language Models with User-Level Differential Privacy", 2024,
-    arXiv:2407.07737 (mixtures of Gaussians).
-
-    Example:
-        >>> round(person_epsilon(1.0, 0.01, 1000, 1e-4, 1), 1), round(person_epsilon(1.0, 0.01, 1000, 1e-4, 5), 1)
-        (1.5, 10.2)
-    """
-    check_claim(delta=delta)
-    _check_mechanism(noise_multiplier, sampling_rate, steps)
-    if recordings < 1:
-        raise OptionError(f"A person must have at least one recording, given {recordings}.")
-    mechanism = (float(noise_multiplier), float(sampling_rate), int(steps), int(recordings))
-    return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
+    low = high = float(max(guess, _LEAST))
+    while not enough(high):
+        low, high = high, high * 1.05
+    while low == high or (low > _LEAST and enough(low)):
+        low, high = low / 1.05, min(high, low)
+    while high / low > 1.0005:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
 
 
 def compose(spends: Sequence[Spend], delta: float, *, recordings: int = 1) -> float:
     """Return the epsilon of everything together that touched one person's data.
 
+    The epsilons stated in the spends are not looked at. The person has so many ``recordings`` in each run that protects
+    single recordings.
+
     **Guarantee**: an upper bound at ``delta``, also if what a later run learns was chosen after seeing an earlier
     one's result; its noise and steps must not have been.
-
-    Args:
-        spends: Mechanisms; the epsilons stated in them are not looked at.
-        delta: Chance that the bound on all of them together fails.
-        recordings: How many recordings the person has in each run that protects single recordings.
-
-    Example:
-        >>> once = Spend(unit="person", sampling_rate=1.0, noise_multiplier=10.0, steps=4, epsilon=0.9, delta=1e-3,
-        ...     accountant="pld", units=90)
-        >>> compose([once], 1e-3) < compose([once, once], 1e-3) < 2 * compose([once], 1e-3)
-        True
     """
     check_claim(delta=delta)
-    if recordings < 1:
-        raise OptionError(f"A person must have at least one recording, given {recordings}.")
     mechanisms = []
     for spend in spends:
-        _check_mechanism(spend.noise_multiplier, spend.sampling_rate, spend.steps)
-        own = recordings if spend.unit == "recording" else 1
-        mechanisms.append((spend.noise_multiplier, spend.sampling_rate, spend.steps, own))
+        count = recordings if spend.unit == "recording" else 1
+        mechanisms.append((spend.noise_multiplier, spend.sampling_rate, spend.steps, count))
+        _check_mechanism(*mechanisms[-1])
     grid = max((_grid(*mechanism) for mechanism in mechanisms), default=_GRID)
     total = pld.identity(value_discretization_interval=grid)
     for mechanism in mechanisms:
@@ -147,31 +163,15 @@ def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") 
         )
 
 
-def _check_mechanism(noise_multiplier: float, sampling_rate: float, steps: int) -> None:
+def _check_mechanism(noise_multiplier: float, sampling_rate: float, steps: int, recordings: int = 1) -> None:
     if not 0 < noise_multiplier < math.inf:
         raise OptionError(f"The noise multiplier must be above 0 and finite, it is {noise_multiplier}.")
     if not 0 < sampling_rate <= 1 or steps < 1:
         raise OptionError(
             f"The sampling rate must be in (0, 1] and steps at least 1, they are {sampling_rate} and {steps}."
         )
-
-
-@cache
-def _epsilon(noise_multiplier: float, rate: float, steps: int, delta: float, accountant: Accountant) -> float:
-    if accountant == "pld" and rate == 1:
-        return float(gaussian_mechanism.get_epsilon_gaussian(noise_multiplier / math.sqrt(steps), delta))
-    if accountant == "pld":
-        mechanism = (noise_multiplier, rate, steps, 1)
-        return float(_loss(*mechanism, _grid(*mechanism)).get_epsilon_for_delta(delta))
-    if rate == 1:  # one release of everybody with less noise is the same, and Opacus needs a rate below 1
-        noise_multiplier, rate, steps = noise_multiplier / math.sqrt(steps), math.nextafter(1, 0), 1
-    prv = PRVAccountant()
-    prv.history = [(noise_multiplier, rate, steps)]
-    with warnings.catch_warnings():  # Opacus asks RDP for the width of its grid only; a wide one does no harm
-        warnings.simplefilter("ignore", UserWarning)
-        with np.errstate(all="ignore"):
-            first = float(prv.get_epsilon(delta))
-            return min(first, float(prv.get_epsilon(delta, eps_error=0.01 * first))) if first < 1 else first
+    if recordings < 1:
+        raise OptionError(f"A person must have at least one recording, given {recordings}.")
 
 
 def _grid(noise_multiplier: float, rate: float, steps: int, recordings: int) -> float:
@@ -197,26 +197,3 @@ def _loss(
     chances = [*likely_chances.tolist(), max(1 - float(likely_chances.sum()), 0.0)]
     one = pld.from_mixture_gaussian_mechanism(noise_multiplier, drawn, chances, value_discretization_interval=grid)
     return one.self_compose(steps)
-
-
-@cache
-def _calibrated(epsilon: float, rate: float, steps: int, delta: float, accountant: Accountant) -> float:
-    """Bracket the answer around a guess from the Gaussian limit, then halve."""
-    if steps * rate <= delta:
-        return _LEAST
-    one_release = 1 / gaussian_mechanism.get_sigma_gaussian(epsilon, delta)
-    guess = 1 / math.sqrt(math.log1p((one_release / rate) ** 2 / steps)) if rate < 1 else math.sqrt(steps) / one_release
-    guess = max(guess, _LEAST)
-
-    def enough(sigma: float) -> bool:
-        return epsilon_of(sigma, rate, steps, delta, accountant) <= epsilon
-
-    low = high = guess
-    while not enough(high):
-        low, high = high, high * 1.05
-    while low == high or (low > _LEAST and enough(low)):
-        low, high = low / 1.05, min(high, low)
-    while high / low > 1.0005:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high

@@ -12,9 +12,10 @@ from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array
 from personare.learn.loop import descend, one_core
+from personare.learn.networks import SavedNetwork
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(SavedNetwork):
     """Picture to a few numbers and back: three convolutions down, one latent layer, three up.
 
     Args:
@@ -29,6 +30,7 @@ class Autoencoder(nn.Module):
             raise OptionError(f"size must be a multiple of 8 and at least 16 pixels, it is {size}.")
         if channels not in (1, 3) or latent < 1:
             raise OptionError(f"channels must be 1 or 3 and latent at least 1, they are {channels} and {latent}.")
+        self.settings = {"size": size, "channels": channels, "latent": latent}
         side = size // 8
         self.down = nn.Sequential(
             nn.Conv2d(channels, 16, 4, stride=2, padding=1),

@@ -54,7 +54,7 @@ class Chain:
 
 @dataclass(frozen=True, kw_only=True)
 class Chained:
-    """Fitted representations in a row."""
+    """Fitted representations in a row; see ``core.protocols.Transform``."""
 
     links: tuple[Transform, ...]
 

@@ -7,7 +7,6 @@ import numpy as np
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.utils import murmurhash3_32
 
-from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 
 _TEXT_BUCKETS = 512
@@ -18,12 +17,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")  # no vocabulary is learned, so none can betr
 def ngrams(texts: Sequence[str], *, buckets: int) -> Array:
     """Count words and pairs (half of the buckets), and pieces of two to four characters (the other), by a public hash.
 
-    Returns:
-        (N, buckets) float32, each half of length 1 (L2); zeros for an empty text.
-
-    Example:
-        >>> ngrams(["so happy", ""], buckets=64).shape
-        (2, 64)
+    Returns (N, buckets) float32, each half of length 1 (L2); zeros for an empty text.
     """
     if not texts:
         return np.zeros((0, buckets), dtype=np.float32)
@@ -35,14 +29,9 @@ def ngrams(texts: Sequence[str], *, buckets: int) -> Array:
 
 
 def tokens(texts: Sequence[str], *, buckets: int, length: int) -> Array:
-    """Number the first ``length`` words of each text by a public hash.
+    """Number the first ``length`` words of each text by a public hash, (N, length) int64.
 
-    Returns:
-        (N, length) int64 in 1 to ``buckets``; 0 where the text has ended.
-
-    Example:
-        >>> tokens(["no no"], buckets=100, length=3)[0].tolist()[2]
-        0
+    Words are 1 to ``buckets``, and 0 where the text has ended.
     """
     numbers = np.zeros((len(texts), length), dtype=np.int64)
     for row, text in enumerate(texts):
@@ -52,15 +41,11 @@ def tokens(texts: Sequence[str], *, buckets: int, length: int) -> Array:
 
 
 def describe_rows(values: Array) -> Array:
-    """Describe each recording's array.
+    """Describe each recording's array by a row, (N, K) float32.
 
-    Args:
-        values: (N, D) as they are; (N, T, D) signals by mean, deviation, minimum, maximum and mean step of each
-            channel; (N, 1, F, T) spectrograms by the same of each frequency; (N, 3, H, W) pictures by fields; (N,) text
-            by hashed words and pieces of words.
-
-    Returns:
-        (N, K) float32.
+    (N, D) as they are; (N, T, D) signals by mean, deviation, minimum, maximum and mean step of each channel;
+    (N, 1, F, T) spectrograms by the same of each frequency; (N, 3, H, W) pictures by fields; (N,) text by hashed words
+    and pieces of words.
 
     Example:
         >>> describe_rows(np.zeros((2, 50, 3), dtype=np.float32)).shape
@@ -83,8 +68,6 @@ def describe_rows(values: Array) -> Array:
 
 def describe_batch(batch: Batch, modalities: tuple[str, ...]) -> Array:
     """Put the descriptions of modalities side by side, zeros and a bit of 0 where one is missing."""
-    if absent := sorted(set(modalities) - set(batch.arrays)):
-        raise DataError(f"The batch has no {', '.join(absent)}: give it with a mask of False where it is missing.")
     columns = []
     for modality in modalities:
         present = batch.present[modality][:, None]

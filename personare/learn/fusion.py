@@ -11,42 +11,16 @@ from typing import Literal
 
 import numpy as np
 from scipy.optimize import minimize, minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import entr, log_softmax, rel_entr, softmax
 
 from personare.core.errors import OptionError
 from personare.core.options import Share, check_options
 from personare.core.types import Array
 
-Rule = Literal["uniform", "fixed", "entropy", "kl", "hybrid"]
 EntropyScale = Literal["log_classes", "sum", "none"]
 KlScale = Literal["sum", "min_max", "none"]
 Pool = Literal["linear", "log"]
 _TINY = 1e-12
-
-
-def entropy(posteriors: Array) -> Array:
-    """Return the entropy of each posterior, (N, M) in nats.
-
-    Example:
-        >>> entropy(np.array([[[0.5, 0.5], [1.0, 0.0]]])).round(3).tolist()
-        [[0.693, 0.0]]
-    """
-    return np.asarray(-np.einsum("nmc,nmc->nm", posteriors, np.log(np.maximum(posteriors, _TINY))) + 0.0)
-
-
-def divergence(posteriors: Array, present: Array) -> Array:
-    """Return how far each posterior is from the others that are present: the sum over n of KL(p_m || p_n), (N, M) nats.
-
-    Example:
-        >>> both = np.array([[True, True]])
-        >>> divergence(np.array([[[0.5, 0.5], [0.9, 0.1]]]), both).round(3).tolist()
-        [[0.511, 0.368]]
-    """
-    logs = np.log(np.maximum(posteriors, _TINY))
-    crossed = posteriors @ logs.swapaxes(1, 2)  # (N, M, M): sum over c of p_m log p_n
-    own = np.diagonal(crossed, axis1=1, axis2=2)[:, :, None]
-    divergences = np.maximum(own - crossed, 0) * present[:, None, :] * present[:, :, None]
-    return np.asarray(divergences.sum(axis=2))
 
 
 def _share(values: Array, present: Array) -> Array:
@@ -54,53 +28,78 @@ def _share(values: Array, present: Array) -> Array:
     return np.asarray(masked / np.maximum(masked.sum(axis=1, keepdims=True), _TINY))
 
 
-def hybrid_uncertainty(
-    posteriors: Array,
-    present: Array,
-    *,
-    alpha: float = 0.5,
-    entropy_scale: EntropyScale = "log_classes",
-    kl_scale: KlScale = "sum",
-) -> Array:
-    """Return PAMRL's uncertainty of each posterior: alpha times its entropy plus (1 - alpha) times its divergence.
-
-    Args:
-        posteriors: (N, M, C).
-        present: (N, M) bool.
-        alpha: Share of the entropy in [0, 1].
-        entropy_scale: Entropy over ``log_classes``, over the ``sum`` of all modalities, or as it is (``none``).
-        kl_scale: Divergence over the ``sum`` of all modalities, ``min_max`` between them, or as it is (``none``).
-
-    Returns:
-        (N, M), lower is surer; numbers of missing modalities mean nothing.
-
-    **Source:** Sun et al., Applied Sciences 2025, 15, 5229. The paper leaves the normalizations open, so each is an
-    option; ours is per recording, never over a data set, so that it costs no privacy.
-    """
-    spread, divergences = entropy(posteriors), divergence(posteriors, present)
-    if entropy_scale == "log_classes":
-        spread = spread / np.log(posteriors.shape[2])
-    elif entropy_scale == "sum":
-        spread = _share(spread, present)
-    if kl_scale == "sum":
-        divergences = _share(divergences, present)
-    elif kl_scale == "min_max":
-        low = np.where(present, divergences, np.inf).min(axis=1, keepdims=True)
-        high = np.where(present, divergences, -np.inf).max(axis=1, keepdims=True)
-        divergences = np.where(present, (divergences - low) / np.maximum(high - low, _TINY), 0.0)
-    return np.asarray(alpha * spread + (1 - alpha) * divergences)
-
-
-def weigh(uncertainty: Array, present: Array) -> Array:
-    """Return softmax(-uncertainty) over the modalities that are present, (N, M); rows of 0 where none is.
+@dataclass(frozen=True, kw_only=True)
+class Fusion:
+    """One posterior out of several, recording by recording.
 
     Example:
-        >>> weigh(np.array([[0.3, 0.9]]), np.array([[False, True]])).tolist()
-        [[0.0, 1.0]]
+        >>> logits = np.log([[[0.9, 0.1], [0.5, 0.5]]])
+        >>> Fusion(rule="entropy")(logits, np.array([[True, True]])).round(2).tolist()
+        [[0.75, 0.25]]
     """
-    surest = np.where(present, uncertainty, np.inf).min(axis=1, keepdims=True)
-    raw = np.exp(-np.where(present, uncertainty - np.where(np.isfinite(surest), surest, 0), np.inf))
-    return np.asarray(raw / np.maximum(raw.sum(axis=1, keepdims=True), _TINY))
+
+    rule: Literal["uniform", "fixed", "entropy", "kl", "hybrid"] = "uniform"  # fixed shares, or by uncertainty
+    alpha: Share = 0.5  # share of the entropy in the hybrid
+    entropy_scale: EntropyScale = "log_classes"  # over the log of the classes, over the sum of modalities, or as it is
+    kl_scale: KlScale = "sum"  # over the sum of modalities, between the least and the most, or as it is
+    shares: tuple[float, ...] = ()  # by modality, if fixed; they are scaled to sum to 1 over the modalities present
+    pool: Pool = "linear"  # posteriors are averaged as probabilities, or as logarithms
+    temperatures: tuple[float, ...] = ()  # by modality, of its logits; empty for 1
+    temperature: float = 1.0  # of the answer
+
+    def __post_init__(self) -> None:
+        check_options(self)
+        if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
+            raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")
+
+    def posteriors(self, logits: Array) -> Array:
+        """Return (N, M, C) probabilities of (N, M, C) logits, each modality at its temperature."""
+        scale = np.reshape(self.temperatures or (1.0,), (1, -1, 1))
+        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / scale, axis=2))
+
+    def uncertainty(self, posteriors: Array, present: Array) -> Array:
+        """Return PAMRL's uncertainty, (N, M), lower is surer: alpha times the entropy, 1 - alpha times the divergence.
+
+        The divergence of a posterior is the sum of KL(p_m || p_n) over the others that are present. Numbers of missing
+        modalities mean nothing.
+
+        **Source:** Sun et al., Applied Sciences 2025, 15, 5229. The paper leaves the normalizations open, so each is an
+        option; ours is per recording, never over a data set, so that it costs no privacy.
+        """
+        alpha = {"entropy": 1.0, "kl": 0.0}.get(self.rule, self.alpha)
+        entropy = entr(posteriors).sum(axis=2)  # (N, M) nats
+        if self.entropy_scale == "log_classes":
+            entropy = entropy / np.log(posteriors.shape[2])
+        elif self.entropy_scale == "sum":
+            entropy = _share(entropy, present)
+        pairs = rel_entr(posteriors[:, :, None], np.maximum(posteriors, _TINY)[:, None]).sum(axis=3)  # (N, M, M)
+        divergence = (np.maximum(pairs, 0) * present[:, None, :] * present[:, :, None]).sum(axis=2)
+        if self.kl_scale == "sum":
+            divergence = _share(divergence, present)
+        elif self.kl_scale == "min_max":
+            low = np.where(present, divergence, np.inf).min(axis=1, keepdims=True)
+            high = np.where(present, divergence, -np.inf).max(axis=1, keepdims=True)
+            divergence = np.where(present, (divergence - low) / np.maximum(high - low, _TINY), 0.0)
+        return np.asarray(alpha * entropy + (1 - alpha) * divergence)
+
+    def weights(self, posteriors: Array, present: Array) -> Array:
+        """Return how much each modality counts, (N, M); each row sums to 1, or to 0 where nothing is present."""
+        if self.rule in ("uniform", "fixed"):
+            shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
+            return _share(np.broadcast_to(np.array(shares), present.shape), present)
+        surely = np.where(present, -self.uncertainty(posteriors, present), -1e9)
+        return np.asarray(softmax(surely, axis=1) * present)
+
+    def __call__(self, logits: Array, present: Array) -> Array:
+        """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""
+        posteriors = self.posteriors(logits)
+        weights = self.weights(posteriors, present)[:, :, None]
+        if self.pool == "linear":
+            pooled = np.log((weights * posteriors).sum(axis=1) + _TINY)
+        else:
+            pooled = (weights * np.log(np.maximum(posteriors, _TINY))).sum(axis=1)
+        fused = softmax(pooled / self.temperature, axis=1)
+        return np.asarray(np.where(present.any(axis=1, keepdims=True), fused, 1 / logits.shape[2]))
 
 
 def fit_temperature(logits: Array, labels: Array) -> float:
@@ -145,66 +144,3 @@ def stacked_shares(posteriors: Array, present: Array, labels: Array, pool: Pool 
         return float(-np.log(pooled[rows, labels] + _TINY).mean() + np.square(free).sum() / len(labels))
 
     return tuple(float(share) for share in softmax(minimize(cost, np.zeros(modalities)).x))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fusion:
-    """One posterior out of several, recording by recording.
-
-    Attributes:
-        rule: ``uniform``, ``fixed`` (by ``shares``), or by uncertainty: ``entropy``, ``kl``, ``hybrid``.
-        alpha: This, ``entropy_scale`` and ``kl_scale``: see ``hybrid_uncertainty``.
-        shares: By modality, for ``fixed``; they are scaled to sum to 1 over the modalities present.
-        pool: Posteriors are averaged as probabilities (``linear``) or as logarithms (``log``).
-        temperatures: By modality, of its logits; empty for 1.
-        temperature: Of the answer.
-
-    Example:
-        >>> logits = np.log([[[0.9, 0.1], [0.5, 0.5]]])
-        >>> Fusion(rule="entropy")(logits, np.array([[True, True]])).round(2).tolist()
-        [[0.75, 0.25]]
-    """
-
-    rule: Rule = "uniform"
-    alpha: Share = 0.5
-    entropy_scale: EntropyScale = "log_classes"
-    kl_scale: KlScale = "sum"
-    shares: tuple[float, ...] = ()
-    pool: Pool = "linear"
-    temperatures: tuple[float, ...] = ()
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_options(self)
-        if self.rule == "fixed" and (not self.shares or min(self.shares) <= 0):
-            raise OptionError(f"Fixed fusion needs a share above 0 for every modality, given {self.shares}.")
-
-    def posteriors(self, logits: Array) -> Array:
-        """Return (N, M, C) probabilities of (N, M, C) logits, each modality at its temperature."""
-        scale = np.reshape(self.temperatures or (1.0,), (1, -1, 1))
-        return np.asarray(softmax(np.asarray(logits, dtype=np.float64) / scale, axis=2))
-
-    def weights(self, posteriors: Array, present: Array) -> Array:
-        """Return how much each modality counts, (N, M); each row sums to 1, or to 0 where nothing is present."""
-        if self.rule in ("uniform", "fixed"):
-            shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
-            return _share(np.broadcast_to(np.array(shares), present.shape), present)
-        uncertainty = hybrid_uncertainty(
-            posteriors,
-            present,
-            alpha={"entropy": 1.0, "kl": 0.0}.get(self.rule, self.alpha),
-            entropy_scale=self.entropy_scale,
-            kl_scale=self.kl_scale,
-        )
-        return weigh(uncertainty, present)
-
-    def __call__(self, logits: Array, present: Array) -> Array:
-        """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""
-        posteriors = self.posteriors(logits)
-        weights = self.weights(posteriors, present)[:, :, None]
-        if self.pool == "linear":
-            pooled = np.log((weights * posteriors).sum(axis=1) + _TINY)
-        else:
-            pooled = (weights * np.log(np.maximum(posteriors, _TINY))).sum(axis=1)
-        fused = softmax(pooled / self.temperature, axis=1)
-        return np.asarray(np.where(present.any(axis=1, keepdims=True), fused, 1 / logits.shape[2]))

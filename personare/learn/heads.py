@@ -1,7 +1,7 @@
-"""Linear heads on fixed features, many at once, privately or not: by clipped gradients, or by noised least squares.
+"""A linear head on fixed features, privately or not: by clipped gradients, or by noised least squares.
 
 The gradient of one recording is an outer product, so its norm is the product of two norms and needs no per-sample
-gradient in memory. Heads that differ in whom they learn from (shadow heads) share every matrix product.
+gradient in memory.
 """
 
 import math
@@ -12,10 +12,11 @@ from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch import Tensor
 
 from personare.core.errors import DataError, OptionError
-from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
+from personare.core.options import Count, PartShare, Positive, Share, check_options
 from personare.core.types import Array
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
@@ -24,234 +25,157 @@ _SHARE = 0.5  # of the squared sensitivity of least squares given to the outer p
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examples:
-    """What heads learn from.
-
-    Attributes:
-        features: (N, D) float32, fixed: made without these people's help, or paid for.
-        labels: (N,) class of each recording.
-        classes: How many classes.
-        groups: (N,) whose recording it is; needed for plans that protect people.
-        inside: (S, N) bool, which recordings each of S heads learns from; None: one head, all of them.
-    """
-
-    features: Array
-    labels: Array
-    classes: int
-    groups: Array | None = None
-    inside: Array | None = None
-
-    def __post_init__(self) -> None:
-        n = len(self.features)
-        if self.features.ndim != 2 or not n or self.labels.shape != (n,):
-            raise DataError(
-                f"Heads need (N, D) features and (N,) labels of at least one recording, given {self.features.shape} "
-                f"and {self.labels.shape}."
-            )
-        if self.labels.min() < 0 or self.labels.max() >= self.classes:
-            span = f"{self.labels.min()} to {self.labels.max()}"
-            raise DataError(f"Labels must lie in 0 to {self.classes - 1}, found {span}.")
-        if (self.groups is not None and self.groups.shape != (n,)) or (
-            self.inside is not None and (self.inside.ndim != 2 or self.inside.shape[1] != n)
-        ):
-            raise DataError(f"groups must be ({n},) and inside (S, {n}), one entry for each recording.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class HeadTraining:
-    """How heads are trained. Under a plan, these must be constants, not fitted to the people it protects.
+    """How a head is trained. Under a plan, these must be constants, not fitted to the people it protects."""
 
-    Attributes:
-        steps: How many; a plan brings its own.
-        batch: Recordings a step on average, 0 for all; a plan brings its own.
-        learning_rate: Constant.
-        momentum: Of the steps.
-        clip_norm: Largest gradient of one unit, under a plan; see PrivacyPlan.
-        average: The last share of the steps whose weights are averaged; 0 keeps the last.
-    """
-
-    steps: Count = 100
-    batch: Whole = 0
+    steps: Count = 100  # a plan brings its own
     learning_rate: Positive = 1.0
     momentum: PartShare = 0.9
-    clip_norm: Positive = 1.0
-    average: Share = 0.25
+    clip_norm: Positive = 1.0  # largest gradient of one unit, under a plan
+    average: Share = 0.25  # the last share of the steps whose weights are averaged; 0 keeps the last
 
     def __post_init__(self) -> None:
         check_options(self)
 
 
-def fit_heads(
-    examples: Examples, *, plan: PrivacyPlan | None, options: HeadTraining, rng: np.random.Generator
+def fit_head(
+    features: Array,
+    labels: Array,
+    *,
+    classes: int,
+    plan: PrivacyPlan | None,
+    training: HeadTraining,
+    rng: np.random.Generator,
+    groups: Array | None = None,
 ) -> Array:
-    """Train one softmax head for each row of ``inside``, all together; None for a plan trains without protection.
+    """Train a softmax head, (D + 1, C) with the bias last, on (N, D) features and (N,) labels.
 
-    **Guarantee**: under a plan each head *alone* is as private as the plan says. Several heads of the same people cost
-    as much as so many runs: shadow heads are for attacks and are not released. All heads draw the same units in a
-    step, each adds its own noise.
+    ``groups`` (N,) say whose recording each is, needed for a plan that protects people. A plan of None trains without
+    protection.
 
-    Returns:
-        Weights (S, D + 1, C), the bias last.
+    **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
+    people's help, or are paid for.
 
     Example:
         >>> rng = np.random.default_rng(0)
         >>> x = rng.standard_normal((200, 2)).astype(np.float32)
-        >>> examples = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
-        >>> weights = fit_heads(examples, plan=None, options=HeadTraining(), rng=rng)
-        >>> bool((predict(weights, x)[0].argmax(axis=1) == examples.labels).mean() > 0.95)
+        >>> weights = fit_head(x, (x[:, 0] > 0).astype(int), classes=2, plan=None, training=HeadTraining(), rng=rng)
+        >>> bool((predict(weights, x).argmax(axis=1) == (x[:, 0] > 0)).mean() > 0.95)
         True
     """
-    bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
-    weights = torch.zeros(examples.classes, len(bags.factor), bags.features.shape[2])  # (C, S, D + 1)
-    speed = torch.zeros_like(weights)
-    share = min(1.0, options.batch / len(bags.features)) if options.batch else 1.0
-    mean_batch = share * (bags.factor > 0).sum(dim=(1, 2)).clamp_min(1)[:, None]  # (S, 1)
-    count, steps = len(bags.features), plan.steps if plan else options.steps
-    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=count) if plan else repeat(None, steps)
-    total, count_averaged = torch.zeros_like(weights), 0
+    x, target, factor = _by_unit(features, labels, classes, groups, plan)
+    weights, speed, total = (torch.zeros(classes, x.shape[2]) for _ in range(3))  # (C, D + 1)
+    steps = plan.steps if plan else training.steps
+    first = min(steps - 1, round(steps * (1 - training.average)))
+    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=len(x)) if plan else repeat(None, steps)
     for step, batch in enumerate(paid):
-        drawn = np.flatnonzero(rng.random(count) < share) if batch is None else batch.units
-        gradient = _gradient(weights, bags.take(drawn), None if batch is None else options.clip_norm)
-        gradient = gradient.div_(mean_batch) if batch is None else batch.add_noise(gradient, options.clip_norm)
-        speed.mul_(options.momentum).add_(gradient)
-        weights.sub_(speed, alpha=options.learning_rate)
-        if step >= min(steps - 1, round(steps * (1 - options.average))):
-            total, count_averaged = total.add_(weights), count_averaged + 1
-    return np.ascontiguousarray((total / count_averaged).permute(1, 2, 0).numpy())
+        if batch is None:
+            gradient = _gradient(weights, x, target, factor, None) / max(1, int((factor > 0).sum()))
+        else:
+            part = slice(None) if len(batch.units) == len(x) else torch.from_numpy(batch.units)  # all need no copy
+            total_gradient = _gradient(weights, x[part], target[part], factor[part], training.clip_norm)
+            gradient = batch.add_noise(total_gradient, training.clip_norm)
+        speed.mul_(training.momentum).add_(gradient)
+        weights.sub_(speed, alpha=training.learning_rate)
+        if step >= first:
+            total.add_(weights)
+    return np.ascontiguousarray((total / (steps - first)).T.numpy())
 
 
 def predict(weights: Array, features: Array, *, link: Literal["softmax", "linear"] = "softmax") -> Array:
-    """Return the probabilities (S, N, C) that S heads (S, D + 1, C) give to (N, D) features.
+    """Return the probabilities (N, C) that a head (D + 1, C) gives to (N, D) features.
 
-    Args:
-        weights: From ``fit_heads`` or ``least_squares_heads``.
-        features: As in training.
-        link: ``softmax``; or ``linear`` for least squares, whose scores are probabilities but for their range: they
-            are cut to [0.001, 1] and made to add up to 1.
+    ``linear`` is for least squares, whose scores are probabilities but for their range: they are cut to [0.001, 1] and
+    made to add up to 1.
     """
-    scores = np.matmul(features.astype(np.float32), weights[:, :-1]) + weights[:, -1:]  # (S, N, C)
+    scores = features.astype(np.float32) @ weights[:-1] + weights[-1]
     if link == "softmax":
-        return np.asarray(torch.softmax(torch.from_numpy(scores), dim=2).numpy())
+        return np.asarray(softmax(scores, axis=1))
     cut = np.clip(scores, 1e-3, 1)
-    return np.asarray(cut / cut.sum(axis=2, keepdims=True))
+    return np.asarray(cut / cut.sum(axis=1, keepdims=True))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Bags:
-    """Recordings by protected unit: a bag is one recording, or all of a person, padded with zeros.
+def _by_unit(
+    features: Array, labels: Array, classes: int, groups: Array | None, plan: PrivacyPlan | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return features (U, K, D + 1) with a last column of 1, labels (U, K), and what each counts in its unit, (U, K).
 
-    Attributes:
-        features: (U, K, D + 1), the last column 1.
-        labels: (U, K).
-        factor: (S, U, K) what each recording counts in each head: one over its person's recordings there; 0 if padded.
+    A unit is one recording, or under a plan for people all recordings of one, padded with zeros that count nothing.
     """
-
-    features: Tensor
-    labels: Tensor
-    factor: Tensor
-
-    @classmethod
-    def of(cls, examples: Examples, *, people: bool) -> "Bags":
-        """Sort recordings into bags of people, or leave each on its own."""
-        n = len(examples.features)
-        if people and examples.groups is None:
+    n = len(features)
+    if features.ndim != 2 or not n or labels.shape != (n,) or (groups is not None and groups.shape != (n,)):
+        raise DataError(
+            f"A head needs (N, D) features, (N,) labels and groups of at least one recording, given {features.shape}, "
+            f"{labels.shape} and {None if groups is None else groups.shape}."
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        raise DataError(f"Labels must lie in 0 to {classes - 1}, they are {labels.min()} to {labels.max()}.")
+    owner = np.arange(n)
+    if plan is not None and plan.unit == "person":
+        if groups is None:
             raise DataError("The plan protects people, so groups must say whose recording each is.")
-        owner = np.arange(n) if not people or examples.groups is None else examples.groups
-        groups = np.unique(owner, return_inverse=True)[1]
-        order = np.argsort(groups, kind="stable")
-        counts = np.bincount(groups)
-        place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # which of its bag a sorted row is
-        unit = groups[order]
-        shape = (len(counts), int(counts.max()))
-        features = torch.zeros(*shape, examples.features.shape[1] + 1)
-        features[unit, place, :-1] = torch.from_numpy(examples.features[order].astype(np.float32))
-        features[unit, place, -1] = 1
-        labels = torch.zeros(shape, dtype=torch.int64)
-        labels[unit, place] = torch.from_numpy(examples.labels[order].astype(np.int64))
-        inside = np.ones((1, n), dtype=bool) if examples.inside is None else examples.inside
-        factor = torch.zeros(len(inside), *shape)
-        factor[:, unit, place] = torch.from_numpy(inside[:, order].astype(np.float32))
-        factor /= factor.sum(dim=2, keepdim=True).clamp_min(1)
-        # A number that is none would poison every head, and say that its person was there
-        bad = ~torch.isfinite(features).all(dim=2)
-        features[bad], factor[:, bad] = 0, 0
-        return cls(features=features, labels=labels, factor=factor)
-
-    def take(self, units: Array) -> "Bags":
-        """Return some bags; itself where it is all of them."""
-        if len(units) == len(self.features):
-            return self
-        rows = torch.from_numpy(units)
-        return Bags(features=self.features[rows], labels=self.labels[rows], factor=self.factor[:, rows])
+        owner = np.unique(groups, return_inverse=True)[1]
+    order = np.argsort(owner, kind="stable")
+    counts = np.bincount(owner)
+    unit = owner[order]
+    place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # which of its unit a sorted row is
+    shape = (len(counts), int(counts.max()))
+    x, target, factor = torch.zeros(*shape, features.shape[1] + 1), torch.zeros(shape).long(), torch.zeros(shape)
+    x[unit, place, :-1] = torch.from_numpy(features[order].astype(np.float32))
+    x[unit, place, -1] = 1
+    target[unit, place] = torch.from_numpy(labels[order].astype(np.int64))
+    factor[unit, place] = 1 / torch.from_numpy(counts[unit]).float()
+    # A number that is none would poison the head, and say that its person was there
+    bad = ~torch.isfinite(x).all(dim=2)
+    x[bad], factor[bad] = 0, 0
+    return x, target, factor
 
 
-def _gradient(weights: Tensor, bags: Bags, clip_norm: float | None) -> Tensor:
-    """Return the gradient (C, S, D + 1) summed over bags, each cut to ``clip_norm`` if there is one."""
-    classes, heads, width = weights.shape
-    rows, labels = bags.features.reshape(-1, width), bags.labels.reshape(-1)
-    scores = (weights.reshape(-1, width) @ rows.T).reshape(classes, heads, -1)
-    rest = torch.softmax(scores, dim=0)  # (C, S, R); the class first, where it is summed fastest
-    rest[labels, :, torch.arange(len(rows))] -= 1
-    factor = bags.factor.reshape(heads, -1)  # (S, R)
-    if clip_norm is not None and bags.features.shape[1] == 1:
-        norm = rest.square().sum(dim=0).mul_(rows.square().sum(dim=1)).sqrt_().mul_(factor)  # of the outer product
-        factor = factor * (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1)
-    rest.mul_(factor)
-    if clip_norm is None or bags.features.shape[1] == 1:
-        return (rest.reshape(classes * heads, -1) @ rows).reshape(weights.shape)
+def _gradient(weights: Tensor, x: Tensor, target: Tensor, factor: Tensor, clip_norm: float | None) -> Tensor:
+    """Return the gradient (C, D + 1) summed over units, each cut to ``clip_norm`` if there is one."""
+    rows, weight = x.flatten(0, 1), factor.flatten()  # (R, D + 1), (R,)
+    rest = torch.softmax(weights @ rows.T, dim=0)  # (C, R)
+    rest[target.flatten(), torch.arange(len(rows))] -= 1
+    if clip_norm is not None and x.shape[1] == 1:
+        norm = rest.square().sum(dim=0).mul_(rows.square().sum(dim=1)).sqrt_().mul_(weight)  # of the outer product
+        weight = weight * (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1)
+    rest.mul_(weight)
+    if clip_norm is None or x.shape[1] == 1:
+        return rest @ rows
     # People are summed up and cut a few at a time, so that memory stays bounded
-    people = len(bags.features)
-    by_person = rest.reshape(classes * heads, people, -1).transpose(0, 1).contiguous()  # (U, C S, K)
-    total = rest.new_zeros(classes, heads, width)
-    size = max(1, _CHUNK // (classes * heads * width))
-    for start in range(0, people, size):
-        chunk = slice(start, start + size)
-        each = torch.bmm(by_person[chunk], bags.features[chunk]).reshape(-1, classes, heads, width)  # (U', C, S, D + 1)
-        norm = each.square().sum(dim=(1, 3)).sqrt_()  # (U', S)
-        total += torch.einsum("ucsd,us->csd", each, (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1))
+    by_person = rest.reshape(len(weights), len(x), -1).transpose(0, 1)  # (U, C, K)
+    total, size = torch.zeros_like(weights), max(1, _CHUNK // weights.numel())
+    for start in range(0, len(x), size):
+        each = by_person[start : start + size] @ x[start : start + size]  # (U', C, D + 1)
+        total += clip_rows(each.flatten(1), clip_norm).sum(dim=0).view_as(total)
     return total
 
 
-def least_squares_heads(
-    examples: Examples,
+def least_squares_head(
+    features: Array,
+    labels: Array,
     *,
+    classes: int,
     plan: PrivacyPlan | None,
     rng: np.random.Generator,
+    groups: Array | None = None,
     feature_norm: float = 1.0,
     ridge: float = 1e-4,
 ) -> Array:
-    """Solve for one head for each row of ``inside``; scores estimate the probabilities of the classes.
+    """Solve for a head as ``fit_head`` trains one; its scores estimate the probabilities of the classes.
 
-    **Guarantee**: under a plan (one step, everybody in it) each head alone is as private as the plan says: both tables
-    are one Gaussian release, in which a unit changes a vector of norm 1 at most. A person counts as the mean of the
-    recordings.
+    Features are cut to the L2 norm ``feature_norm``, a public constant; in use, cut them too (``clip_rows``). ``ridge``
+    is added to the diagonal of the mean outer product, in units where features have norm 1; and beside it the noise's
+    largest expected eigenvalue.
 
-    Args:
-        examples: What to learn from.
-        plan: None adds no noise.
-        rng: Draws the noise.
-        feature_norm: Features are cut to this L2 norm; a public constant. In use, cut them too (``clip_rows``).
-        ridge: Added to the diagonal of the mean outer product, in units where features have norm 1; and beside it the
-            noise's largest expected eigenvalue.
-
-    Returns:
-        Weights (S, D + 1, C), the bias last; ``predict(..., link="linear")`` reads them.
+    **Guarantee**: under a plan (one step, everybody in it) the head is as private as the plan says: both tables are one
+    Gaussian release, in which a unit changes a vector of norm 1 at most. A person counts as the mean of the recordings.
 
     **Source**: noised sufficient statistics, as in H. Mehta, W. Krichene, A. Thakurta, A. Kurakin, A. Cutkosky,
     "Differentially Private Image Classification from Features", TMLR 2023, arXiv:2211.13403 (DP least
     squares); our ridge follows from the noise, and eigenvalues that noise made negative are set to 0.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> x = rng.standard_normal((400, 2)).astype(np.float32)
-        >>> examples = Examples(features=x, labels=(x[:, 0] > 0).astype(np.int64), classes=2)
-        >>> once = PrivacyPlan(epsilon=2, delta=1e-4, unit="recording", units=400, expected_batch=400, steps=1)
-        >>> weights = least_squares_heads(examples, plan=once, rng=rng)
-        >>> scores = x @ weights[0, :-1] + weights[0, -1]
-        >>> bool((scores.argmax(axis=1) == examples.labels).mean() > 0.9)
-        True
     """
     if not 0 < feature_norm < math.inf or not ridge > 0:
         raise OptionError(f"feature_norm and ridge must be above 0, they are {feature_norm} and {ridge}.")
@@ -260,47 +184,28 @@ def least_squares_heads(
             "Least squares look once at everybody: the plan must have steps=1, releases=1 and expected_batch=units, "
             f"it has {plan.steps}, {plan.releases} and {plan.expected_batch} of {plan.units}."
         )
-    bags = Bags.of(examples, people=plan is not None and plan.unit == "person")
-    rows = _unit_rows(bags.features, feature_norm)  # (R, D + 1), norm 1 at most
-    targets = torch.nn.functional.one_hot(bags.labels.reshape(-1), examples.classes).to(rows)
-    factor = bags.factor.reshape(len(bags.factor), -1)  # (S, R)
-    tables = torch.stack([_tables(rows, targets, each) for each in factor])  # (S, P + (D + 1) C)
-    if plan is not None:
-        (batch,) = plan.batches(rng, present=len(bags.features))
-        tables = batch.add_noise(tables, 1.0)
-        noise = plan.noise_multiplier / plan.expected_batch
+    x, target, factor = _by_unit(features, labels, classes, groups, plan)
+    flat = x.flatten(0, 1).double()
+    # rows of norm 1 at most, (R, D + 1): half of the square for the features, half for the constant
+    rows = torch.cat([clip_rows(flat[:, :-1], feature_norm) / feature_norm, flat[:, -1:]], dim=1) / math.sqrt(2)
+    weighted, width = rows * factor.flatten()[:, None], rows.shape[1]
+    sums = weighted.T @ torch.nn.functional.one_hot(target.flatten(), classes).to(rows)  # (D + 1, C)
+    # The outer products' upper half and the class sums are one vector to which a unit adds norm 1 at most. Off the
+    # diagonal each entry stands for two: sqrt(2) keeps the norm of the whole matrix
+    i, j = torch.triu_indices(width, width)
+    twice = torch.where(i == j, 1.0, math.sqrt(2)).double() * math.sqrt(_SHARE)
+    table = torch.cat([(weighted.T @ rows)[i, j] * twice, sums.flatten() * math.sqrt(1 - _SHARE)])
+    if plan is None:
+        table /= factor.sum()
     else:
-        tables, noise = tables / factor.sum(dim=1, keepdim=True), 0.0
-    width = rows.shape[1]
-    upper = torch.triu_indices(width, width)
-    half = torch.where(upper[0] == upper[1], 1.0, 1 / math.sqrt(2)) / math.sqrt(_SHARE)
-    # The largest eigenvalue of a symmetric noise matrix with spread s off the diagonal is near 2 s sqrt(width)
-    ridge += noise * math.sqrt(2 * width / _SHARE)
-    heads = []
-    for table in tables:
-        products = table.new_zeros(width, width)
-        products[upper[0], upper[1]] = table[: upper.shape[1]] * half
-        products[upper[1], upper[0]] = products[upper[0], upper[1]]
-        sums = table[upper.shape[1] :].reshape(width, -1) / math.sqrt(1 - _SHARE)
-        values, vectors = torch.linalg.eigh(products)
-        heads.append((vectors / (values.clamp_min(0) + ridge)) @ (vectors.T @ sums))  # (D + 1, C)
-    solved = torch.stack(heads)  # (S, D + 1, C)
-    solved[:, :-1] /= math.sqrt(2) * feature_norm
-    solved[:, -1] /= math.sqrt(2)
+        (batch,) = plan.batches(rng, present=len(x))
+        table = batch.add_noise(table, 1.0)
+        # The largest eigenvalue of a symmetric noise matrix with spread s off the diagonal is near 2 s sqrt(width)
+        ridge += plan.noise_multiplier / plan.expected_batch * math.sqrt(2 * width / _SHARE)
+    products = table.new_zeros(width, width)
+    products[i, j] = products[j, i] = table[: len(i)] / twice
+    values, vectors = torch.linalg.eigh(products)
+    sums = table[len(i) :].reshape(width, -1) / math.sqrt(1 - _SHARE)
+    solved = (vectors / (values.clamp_min(0) + ridge)) @ (vectors.T @ sums) / math.sqrt(2)  # (D + 1, C)
+    solved[:-1] /= feature_norm
     return np.asarray(solved.float().numpy())
-
-
-def _unit_rows(features: Tensor, norm: float) -> Tensor:
-    """Return rows of norm 1 at most: half of the square for the features, half for the constant."""
-    rows = features.reshape(-1, features.shape[2]).double()
-    return torch.cat([clip_rows(rows[:, :-1], norm) / norm, rows[:, -1:]], dim=1) / math.sqrt(2)
-
-
-def _tables(rows: Tensor, targets: Tensor, factor: Tensor) -> Tensor:
-    """Return the outer products' upper half and the class sums as one vector to which a unit adds norm 1 at most."""
-    weighted = rows * factor[:, None]
-    upper = torch.triu_indices(rows.shape[1], rows.shape[1])
-    # Off the diagonal each entry stands for two: sqrt(2) keeps the norm of the whole matrix
-    twice = torch.where(upper[0] == upper[1], 1.0, math.sqrt(2))
-    products = (weighted.T @ rows)[upper[0], upper[1]] * twice
-    return torch.cat([products * math.sqrt(_SHARE), (weighted.T @ targets).flatten() * math.sqrt(1 - _SHARE)])

@@ -224,12 +224,7 @@ class HistoryNet(SavedNetwork):
 
 
 def standard_latents(latent: int) -> dict[str, Array]:
-    """Return the standard normal as a mixture of one part: it knows nobody.
-
-    Example:
-        >>> standard_latents(2)["deviations"].tolist()
-        [[1.0, 1.0]]
-    """
+    """Return the standard normal as a mixture of one part: it knows nobody."""
     one = np.ones((1, latent), np.float32)
     return {"weights": np.ones(1, np.float32), "means": 0 * one, "deviations": one}
 

@@ -1,7 +1,7 @@
 """What learners of several modalities share: their options, how a network is fitted, and the predictor it becomes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
@@ -31,28 +31,17 @@ Adjust = Callable[[Network, Rows, int, float], None]
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkLearner:
-    """The options that all learners of networks share.
+    """The options that all learners of networks share."""
 
-    Attributes:
-        epochs: Most passes over the recordings; under differential privacy, exactly so many on average.
-        batch_size: Recordings a step; under differential privacy, the expected number of units.
-        learning_rate: Its highest value; it rises over the first tenth and falls as a cosine.
-        weight_decay: Of the optimizer.
-        width: Numbers that describe a modality.
-        modality_dropout: Chance of each modality to be hidden in a step, where another one remains.
-        class_weights: Rare classes count more, each as much in total.
-        patience: Epochs without a better validation loss before training stops; the best weights are kept.
-        encoders: Encoder by modality, where the shape of the arrays shall not decide; see ``multimodal.Encoding``.
-    """
-
-    epochs: Count = 60
-    batch_size: Count = 32
-    learning_rate: Positive = 2e-3
+    epochs: Count = 60  # most passes over the recordings; under differential privacy, exactly so many on average
+    batch_size: Count = 32  # recordings a step; under differential privacy, the expected number of units
+    learning_rate: Positive = 2e-3  # its highest value; it rises over the first tenth and falls as a cosine
     weight_decay: NotNegative = 1e-2
-    width: Count = 128
-    modality_dropout: PartShare = 0.1
-    class_weights: bool = False
-    patience: Count = 12
+    width: Count = 128  # numbers that describe a modality
+    modality_dropout: PartShare = 0.1  # chance of each modality to be hidden in a step, where another one remains
+    class_weights: bool = False  # rare classes count more, each as much in total
+    patience: Count = 12  # epochs without a better validation loss before training stops; the best weights are kept
+    # by modality, where the shape of the arrays shall not decide; see ``multimodal.Encoding``
     encoders: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,19 +87,19 @@ class NetworkLearner:
         calibration = self.calibration_batch(train, validation, public)
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
+        counted = public if self.private else train  # whose classes and features may be counted
         with seeded(rng):
             net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)
-            scaled = data if not self.private else prepare(public, encodings) if public else None
-            if scaled:
-                net.set_scaling(scaled)
+            if counted:
+                net.set_scaling(prepare(counted, encodings) if self.private else data)
             weights = torch.ones(classes)
-            if self.class_weights and self.private and not public:
+            if self.class_weights and not counted:
                 raise OptionError(
                     "Class weights under differential privacy are counted on public recordings, and there are none: "
                     "give public ones or leave class_weights out."
                 )
-            if self.class_weights:
-                weights = class_weights(public.labels if self.private and public else train.labels, classes)
+            if self.class_weights and counted:
+                weights = class_weights(counted.labels, classes)
             spends: tuple[Spend, ...] = ()
             if self.private:
                 spends = (self.private.train_privately(net, data, train.subjects, weights, rng=rng),)
@@ -166,19 +155,12 @@ class NetworkLearner:
 
 @dataclass(frozen=True, kw_only=True)
 class PrivateNetworkLearner(NetworkLearner):
-    """The options of learners that can train with differential privacy.
+    """The options of learners that can train with differential privacy."""
 
-    Attributes:
-        epsilon: Privacy bound; None trains in the open.
-        delta: The chance that it fails, below 1 / units.
-        unit: What is protected: all recordings of a ``person``, or one ``recording``.
-        clip_norm: Longest gradient of one unit in one turn.
-    """
-
-    epsilon: float | None = None
-    delta: float = 1e-5
-    unit: Literal["person", "recording"] = "person"
-    clip_norm: Positive = 1.0
+    epsilon: float | None = None  # privacy bound; None trains in the open
+    delta: float = 1e-5  # the chance that it fails, below 1 / units
+    unit: Literal["person", "recording"] = "person"  # what is protected: all recordings of a person, or one recording
+    clip_norm: Positive = 1.0  # longest gradient of one unit in one turn
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -224,12 +206,7 @@ class PrivateNetworkLearner(NetworkLearner):
 
 
 def class_weights(labels: Array, classes: int) -> Tensor:
-    """Return a weight for each class, (C,), under which all classes that occur count the same in total.
-
-    Example:
-        >>> class_weights(np.array([0, 0, 0, 1]), 3).tolist()
-        [0.6666666865348816, 2.0, 0.0]
-    """
+    """Return a weight for each class, (C,), under which all classes that occur count the same in total."""
     counts = np.bincount(labels, minlength=classes)
     weights = np.where(counts > 0, len(labels) / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 0)
     return torch.from_numpy(weights.astype(np.float32))
@@ -265,18 +242,11 @@ def vary(rows: Rows, modality_dropout: float, rng: np.random.Generator, masking:
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkPredictor:
-    """A trained network, never changed again: reads classes from recordings with any modality missing.
-
-    Attributes:
-        net: The network.
-        classes: What the columns mean.
-        fusion: How the posteriors of its turns become one.
-        spends: The privacy that training cost.
-    """
+    """A trained network, never changed again: reads classes from recordings with any modality missing."""
 
     net: Network
     classes: tuple[str, ...]
-    fusion: Fusion
+    fusion: Fusion  # how the posteriors of the network's turns become one
     spends: tuple[Spend, ...] = ()
 
     @property
@@ -284,18 +254,19 @@ class NetworkPredictor:
         """How each modality is read, in the network's order."""
         return self.net.encodings
 
+    def _chunks(self, batch: Batch) -> Iterator[Rows]:
+        check_arrays(batch, self.encodings)
+        for positions in torch.split(torch.arange(len(batch)), _CHUNK):
+            yield prepare(batch.take(positions.numpy()), self.encodings)
+
+    @torch.inference_mode()
     def logits(self, batch: Batch) -> tuple[Array, Array]:
         """Return logits (N, turns, C), and where there was something to read, (N, turns)."""
-        check_arrays(batch, self.encodings)
-        logits = [np.zeros((0, self.net.turns, len(self.classes)), np.float32)]
-        mask = [np.zeros((0, self.net.turns), dtype=bool)]
-        for start in range(0, len(batch), _CHUNK):
-            rows = prepare(batch.take(np.arange(start, min(start + _CHUNK, len(batch)))), self.encodings)
-            with torch.inference_mode():
-                turns = [self.net(rows, turn) for turn in range(self.net.turns)]
-                logits.append(torch.stack(turns, dim=1).numpy())
-            mask.append(self.net.turn_mask(rows["present"]).numpy())
-        return np.concatenate(logits), np.concatenate(mask)
+        logits, masks = [], []
+        for rows in self._chunks(batch):
+            logits.append(torch.stack([self.net(rows, turn) for turn in range(self.net.turns)], dim=1))
+            masks.append(self.net.turn_mask(rows["present"]))
+        return torch.cat(logits).numpy(), torch.cat(masks).numpy()
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
@@ -321,14 +292,10 @@ class NetworkPredictor:
             shares = self.fusion.weights(self.fusion.posteriors(logits), mask)
         return {m: shares[:, i] for i, m in enumerate(self.encodings)}
 
+    @torch.inference_mode()
     def represent(self, batch: Batch) -> Array:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
-        check_arrays(batch, self.encodings)
-        parts = []
-        for positions in np.array_split(np.arange(len(batch)), max(1, len(batch) // _CHUNK)):
-            with torch.inference_mode():
-                parts.append(self.net.represent(prepare(batch.take(positions), self.encodings)).numpy())
-        return np.concatenate(parts)
+        return torch.cat([self.net.represent(rows) for rows in self._chunks(batch)]).numpy()
 
     def calibrated(self, batch: Batch, *, stacked: bool = False) -> "NetworkPredictor":
         """Return the same predictor with temperatures (and shares) fitted on people it was not trained on.
@@ -346,14 +313,3 @@ class NetworkPredictor:
             fusion = replace(fusion, rule="fixed", shares=shares)
         last = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
         return replace(self, fusion=replace(fusion, temperature=last))
-
-
-def assemble(predictors: Sequence[NetworkPredictor], fusion: Fusion) -> NetworkPredictor:
-    """Return one predictor made of several that were trained on a modality each."""
-    first = predictors[0]
-    encodings = {m: encoding for predictor in predictors for m, encoding in predictor.encodings.items()}
-    with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
-        net = Network(encodings, "separate", first.net.width, len(first.classes))
-    net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in predictors)
-    net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in predictors)
-    return replace(first, net=net.eval(), fusion=fusion)

@@ -4,8 +4,7 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from personare.core.errors import OptionError
-from personare.core.options import Positive, Range, check_options
 from personare.learn.private_nets import PrivateSteps
 
 
@@ -49,25 +47,15 @@ def descend(
     judge: Callable[[], float] | None = None,
     patience: float = math.inf,
 ) -> tuple[list[float], list[float]]:
-    """Train a network in place and leave it in evaluation mode.
+    """Train a network in place, leave it in evaluation mode; return the losses of open steps, and the judgments.
+
+    Every batch is stepped on in every turn, one for each of ``losses``: of a batch one number; or ``PrivateSteps``, and
+    then a batch is what their ``release`` takes, a paid batch, its rows, and whose each is. ``adjust`` changes the
+    gradients of a batch and a turn, which are cut to the norm ``longest``. ``judge`` is asked after every epoch, lower
+    is better: the best weights are kept, and training stops after ``patience`` epochs without better ones.
 
     **Guarantee**: where losses are ``PrivateSteps``, gradients are cut for each unit and noised, and nothing else looks
     at the people: whoever would stop by their loss, or change a gradient by their numbers, is refused.
-
-    Args:
-        net: Its parameters are trained.
-        epochs: The batches of each epoch, drawn one by one.
-        losses: One for each turn; every batch is stepped on in every turn. Of a batch one number; or ``PrivateSteps``,
-            and then a batch is what their ``release`` takes: a paid batch, its rows, and whose each is.
-        optimizer: Moves the parameters.
-        schedule: Changes its rate after every batch.
-        adjust: Changes gradients before a step, given batch and turn.
-        longest: Gradients are cut to this norm.
-        judge: Called after every epoch, lower is better: the best weights are kept. None: the last.
-        patience: Epochs without a better judgment before training stops.
-
-    Returns:
-        The loss of every step that was not private, and the judgments.
     """
     if any(isinstance(loss, PrivateSteps) for loss in losses) and (judge or adjust):
         raise OptionError("Under differential privacy nothing may look at people beside the plan's own batches.")
@@ -104,8 +92,7 @@ def descend(
 
 def shuffled(count: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
     """Yield the positions of ``count`` recordings in a new order, ``size`` at a time."""
-    order = torch.from_numpy(rng.permutation(count))
-    return (order[start : start + size] for start in range(0, count, size))
+    return iter(torch.split(torch.from_numpy(rng.permutation(count)), size))
 
 
 def warm_cosine(optimizer: Optimizer, total: int) -> LRScheduler:
@@ -117,38 +104,19 @@ def warm_cosine(optimizer: Optimizer, total: int) -> LRScheduler:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How long a network is trained; the same for originals and releases, so that attackers can be compared."""
-
-    steps: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 200
-    learning_rate: Positive = 3e-3
-
-    def __post_init__(self) -> None:
-        check_options(self)
-
-
 def train(
     model: nn.Module,
     batch: Callable[[np.random.Generator], tuple[Tensor, Tensor]],
     loss: Callable[[Tensor, Tensor], Tensor],
     *,
-    budget: Budget,
+    steps: int,
     rng: np.random.Generator,
+    learning_rate: float = 3e-3,
 ) -> list[float]:
-    """Train a model in place on drawn inputs and targets, the rate rising and falling once; return every step's loss.
-
-    Example:
-        >>> line = nn.Linear(1, 1)
-        >>> x = torch.linspace(-1, 1, 32)[:, None]
-        >>> losses = train(line, lambda rng: (x, 3 * x), nn.functional.mse_loss,
-        ...     budget=Budget(steps=100, learning_rate=0.1), rng=np.random.default_rng(0))
-        >>> losses[-1] < 0.1 * losses[0]
-        True
-    """
-    optimizer = AdamW(model.parameters(), lr=budget.learning_rate, weight_decay=1e-2)
-    schedule = OneCycleLR(optimizer, max_lr=budget.learning_rate, total_steps=budget.steps)
-    draws = (batch(rng) for _ in range(budget.steps))
+    """Train a model in place on drawn inputs and targets, the rate rising and falling once; return the losses."""
+    optimizer = AdamW(model.parameters(), lr=learning_rate, weight_decay=1e-2)
+    schedule = OneCycleLR(optimizer, max_lr=learning_rate, total_steps=steps)
+    draws = (batch(rng) for _ in range(steps))
     return descend(
         model, [draws], [lambda pair: loss(model(pair[0]), pair[1])], optimizer=optimizer, schedule=schedule
     )[0]
@@ -164,16 +132,9 @@ def train_rows(
     learning_rate: float = 1e-3,
     judge: Callable[[], float] | None = None,
 ) -> None:
-    """Train a network in place on ``count`` recordings, 64 a step, the rate falling as a cosine.
+    """Train a network in place on ``count`` recordings, 64 a step, the rate falling as a cosine; see ``descend``.
 
-    Args:
-        net: Its parameters are trained.
-        count: How many recordings there are.
-        loss: Of the positions of a step's recordings, and of how much of the training has gone, in [0, 1).
-        epochs: Passes over the recordings.
-        rng: Order, dropout and noise follow from it.
-        learning_rate: At the start.
-        judge: See ``descend``.
+    ``loss`` is of the positions of a step's recordings, and of how much of the training has gone, in [0, 1).
     """
     optimizer = AdamW(net.parameters(), lr=learning_rate, weight_decay=1e-2)
     schedule = CosineAnnealingLR(optimizer, epochs)

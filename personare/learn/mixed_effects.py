@@ -25,32 +25,16 @@ class MixedEffects:
     A person's part is one for all of the person's recordings, over all modalities together: that is what makes the
     voice, the face and the heart of a made-up person belong together, and stay the same.
 
-    Attributes:
-        means: (C, K) of classes.
-        between: (K, R) a person's part is this times R normal numbers.
-        within: (C, K, S) the same for a recording of each class.
-
     **Source**: the linear mixed model, N. Laird, J. Ware, "Random-effects models for longitudinal data", Biometrics 38
     (1982), doi:10.2307/2529876, fitted by moments; class means after W. Fuller, G. Battese, "Transformations for
     estimation of linear models with nested-error structure", JASA 68 (1973), doi:10.1080/01621459.1973.10481396, with
     one share for all columns; moments are shrunk as by O. Ledoit, M. Wolf, J. Multivariate Analysis 88 (2004),
     doi:10.1016/S0047-259X(03)00096-4, to no correlation; that people are shrunk to recordings is ours.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> who, labels = np.repeat(np.arange(30), 20), np.tile([0, 1], 300)
-        >>> rows = rng.standard_normal((600, 2)) + 3 * rng.standard_normal((30, 2))[who] + 5 * labels[:, None]
-        >>> batch = Batch(ids=(), arrays={}, present={}, labels=labels, classes=("calm", "joy"), subjects=who)
-        >>> effects = MixedEffects.of(rows, batch)
-        >>> (effects.means[1] - effects.means[0]).round(0)
-        array([5., 5.])
-        >>> bool(2 < np.sqrt((effects.between**2).sum(axis=1)).mean() < 4)
-        True
     """
 
-    means: Array
-    between: Array
-    within: Array
+    means: Array  # (C, K) of classes
+    between: Array  # (K, R): a person's part is this times R normal numbers
+    within: Array  # (C, K, S): the same for a recording of each class
 
     @classmethod
     def of(cls, rows: Array, batch: Batch) -> "MixedEffects":
@@ -59,7 +43,7 @@ class MixedEffects:
         means = _class_means(rows, labels, whose, len(batch.classes))
         residuals = rows - means[labels]
         counts = np.bincount(whose)
-        people = _sums(residuals, whose) / counts[:, None]  # (P, K)
+        people = _means(residuals, whose, len(counts))  # (P, K)
         # residuals of people's means, as large as if these were known
         moments = (residuals - people[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))
         pooled = _moments(moments)
@@ -68,11 +52,10 @@ class MixedEffects:
         noise = float(ledoit_wolf_shrinkage(moments / scale, assume_centered=True))
         # People are few, recordings are many: where people do not tell how two columns go together, recordings do.
         centered, like = people - people.mean(axis=0), _moments(residuals)
-        deviation = np.sqrt(np.maximum((centered**2).mean(axis=0), 1e-12))
-        like_scale = np.sqrt(np.maximum(np.diag(like), 1e-12))
-        target = like / np.outer(like_scale, like_scale) * np.outer(deviation, deviation)
+        ratio = np.sqrt(np.maximum((centered**2).mean(axis=0), 1e-12) / np.maximum(np.diag(like), 1e-12))
         share = _WORTH / (_WORTH + len(people))
-        covariance = ((1 - share) * _moments(centered) + share * target) * len(people) / max(1, len(people) - 1)
+        covariance = (1 - share) * _moments(centered) + share * like * np.outer(ratio, ratio)
+        covariance *= len(people) / max(1, len(people) - 1)
         between = root(covariance - pooled * (1 / counts).mean())  # what recordings differ in is partly in a mean
         # a class has its own covariance as far as its recordings tell it
         within = []
@@ -95,11 +78,10 @@ class MixedEffects:
     def main_directions(self, most: int) -> tuple[Array, Array]:
         """Return the deviation of a recording by column, (K,), and orthonormal directions (K, R), classes first."""
         scale = np.sqrt(np.maximum((self.within**2).sum(axis=2).mean(axis=0), 1e-6))
-        people = self.between / scale[:, None]
-        within = np.mean([moment / scale[:, None] @ (moment / scale[:, None]).T for moment in self.within], axis=0)
-        main = np.linalg.eigh(within + people @ people.T)[1][:, ::-1]
-        offsets = (self.means - self.means.mean(axis=0)) / scale
-        _, strength, span = np.linalg.svd(offsets, full_matrices=False)
+        people, recordings = self.between / scale[:, None], self.within / scale[:, None]
+        covariance = (recordings @ recordings.swapaxes(1, 2)).mean(axis=0) + people @ people.T
+        main = np.linalg.eigh(covariance)[1][:, ::-1]
+        _, strength, span = np.linalg.svd((self.means - self.means.mean(axis=0)) / scale, full_matrices=False)
         classes = span[strength > 1e-6 * max(float(strength[0]), 1e-12)]
         basis = np.linalg.qr(np.concatenate([classes, main.T]).T)[0]
         return scale, basis[:, : min(most, len(scale))]
@@ -137,18 +119,6 @@ def fit_privately(
     **Source**: the Gaussian mechanism with everybody in the one batch; weights by inverse variances as of
     R. DerSimonian, N. Laird, "Meta-analysis in clinical trials", Controlled Clinical Trials 7 (1986),
     doi:10.1016/0197-2456(86)90046-2: two groups, whose own difference is found from how far apart they are.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> who, labels = np.repeat(np.arange(200), 4), np.tile([0, 1], 400)
-        >>> rows = rng.standard_normal((800, 3)) + labels[:, None] * [2.0, 0, 0]
-        >>> group = Batch(ids=(), arrays={}, present={}, labels=labels, classes=("calm", "joy"), subjects=who)
-        >>> public = replace(group, labels=labels[:80], subjects=who[:80])
-        >>> effects, spend = fit_privately(rows + 0.5, group, rows[:80], public, epsilon=4.0, delta=1e-4, rng=rng)
-        >>> bool((effects.means - MixedEffects.of(rows[:80], public).means).mean(axis=0).min() > 0.3)
-        True
-        >>> spend.epsilon <= 4.0
-        True
     """
     effects = MixedEffects.of(public_rows, public)
     classes, people = len(effects.means), len(np.unique(group.subjects))
@@ -186,14 +156,12 @@ def _by_person(rows: Array, batch: Batch, public: MixedEffects, directions: Arra
     Of somebody who shows one class only, nothing tells the person from the class: all of it counts as the class's.
     """
     offsets = (rows - public.means[batch.labels]) @ directions
-    people, whose = np.unique(batch.subjects, return_inverse=True)
-    classes = len(public.means)
-    totals, counts = np.zeros((len(people), classes, offsets.shape[1])), np.zeros((len(people), classes))
-    np.add.at(totals, (whose, batch.labels), offsets)
-    np.add.at(counts, (whose, batch.labels), 1)
-    means, has = totals / np.maximum(counts, 1)[:, :, None], (counts > 0)[:, :, None]
-    several = has.sum(axis=1, keepdims=True) > 1
-    center = np.where(several, means.sum(axis=1, keepdims=True) / has.sum(axis=1, keepdims=True), 0.0)  # (P, 1, R)
+    whose, classes = np.unique(batch.subjects, return_inverse=True)[1], len(public.means)
+    cells, count = whose * classes + batch.labels, (int(whose.max()) + 1) * classes  # of one person and one class
+    means = _means(offsets, cells, count).reshape(-1, classes, offsets.shape[1])
+    has = np.bincount(cells, minlength=count).reshape(-1, classes, 1) > 0
+    several = has.sum(axis=1, keepdims=True)  # (P, 1, 1)
+    center = np.where(several > 1, means.sum(axis=1, keepdims=True) / several, 0.0)  # (P, 1, R)
     return np.concatenate([center, (means - center) * has], axis=1)
 
 
@@ -231,7 +199,7 @@ def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
     filled = np.where(missing, np.nanmean(rows, axis=0), rows)
     patterns = np.unique(missing, axis=0)
     for last in [False] * _ROUNDS + [True]:
-        means = _plain_means(filled, labels, int(labels.max()) + 1)
+        means = _means(filled, labels, int(labels.max()) + 1)
         residuals = filled - means[labels]
         covariance = _moments(residuals) + _RIDGE * np.eye(rows.shape[1])
         for hole in patterns[patterns.any(axis=1)]:
@@ -251,26 +219,23 @@ def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Arra
     Of each person's recordings a share of their mean is taken off, all of it if recordings of one person are alike.
     """
     counts = np.bincount(whose)
-    residuals = rows - _plain_means(rows, labels, classes)[labels]
-    people = _sums(residuals, whose) / counts[:, None]  # (P, K)
+    residuals = rows - _means(rows, labels, classes)[labels]
+    people = _means(residuals, whose, len(counts))  # (P, K)
     within = ((residuals - people[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
     between = max(float((people**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
     share = np.minimum(1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12)), _MOST_TAKEN)  # (P,)
     one_hot = np.eye(classes)[labels]  # (N, C)
-    design, target = (x - (share[:, None] * _sums(x, whose) / counts[:, None])[whose] for x in (one_hot, rows))
+    design, target = (x - (share[:, None] * _means(x, whose, len(counts)))[whose] for x in (one_hot, rows))
     means = np.linalg.lstsq(design, target, rcond=None)[0]
     means[one_hot.sum(axis=0) == 0] = rows.mean(axis=0)
     return np.asarray(means)
 
 
-def _plain_means(rows: Array, labels: Array, classes: int) -> Array:
-    return _sums(rows, labels, classes) / np.maximum(np.bincount(labels, minlength=classes), 1)[:, None]
-
-
-def _sums(rows: Array, whose: Array, count: int | None = None) -> Array:
-    total = np.zeros((count or int(whose.max()) + 1, rows.shape[1]))
-    np.add.at(total, whose, rows)
-    return total
+def _means(rows: Array, groups: Array, count: int) -> Array:
+    """Return the mean of each group's rows, (count, K); zeros of a group without any."""
+    totals = np.zeros((count, rows.shape[1]))
+    np.add.at(totals, groups, rows)
+    return totals / np.maximum(np.bincount(groups, minlength=count), 1)[:, None]
 
 
 def _moments(rows: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -74,28 +74,16 @@ def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoding:
-    """How one modality is read: a fixed public description first, then a network that learns.
+    """How one modality is read: a fixed public description first, then a network that learns."""
 
-    Attributes:
-        kind: ``table``, ``signal``, ``picture`` (spectrograms too), ``ngrams``, ``transformer`` or ``pretrained``.
-        shape: Of one recording's array; empty for text.
-        folder: Of a pretrained model.
-        described: How many numbers a pretrained model describes a recording with.
-    """
-
-    kind: Kind
-    shape: tuple[int, ...]
-    folder: str = ""
-    described: int = 0
+    kind: Kind  # spectrograms are pictures, too
+    shape: tuple[int, ...]  # of one recording's array; empty for text
+    folder: str = ""  # of a pretrained model
+    described: int = 0  # how many numbers a pretrained model describes a recording with
 
     @classmethod
     def of(cls, modality: str, values: Array, named: Mapping[str, str]) -> "Encoding":
-        """Choose by the shape of the (N, ...) array, or as ``named`` by modality: a kind, or ``pretrained:FOLDER``.
-
-        Example:
-            >>> Encoding.of("face", np.zeros((5, 3, 32, 32), dtype=np.float32), {}).kind
-            'picture'
-        """
+        """Choose by the shape of the (N, ...) array, or as ``named`` by modality: a kind, or ``pretrained:FOLDER``."""
         floats = values.dtype.kind == "f" and (values.ndim < 4 or values.shape[1] in (1, 3))
         natural = "ngrams" if values.dtype.kind == "U" and values.ndim == 1 else ""
         natural = natural or {2: "table", 3: "signal", 4: "picture"}.get(values.ndim if floats else 0, "")
@@ -138,23 +126,23 @@ class Encoding:
             return ResidualCnn(channels=self.shape[0], width=width, dropout=dropout)
         if self.kind == "transformer":
             return SmallTransformer(buckets=_BUCKETS, length=_WORDS, width=width)
-        features = {"table": self.shape[0] if self.shape else 0, "ngrams": _BUCKETS, "pretrained": self.described}
-        return TableMlp(features=features[self.kind], width=width, dropout=dropout)
+        features = _BUCKETS if self.kind == "ngrams" else self.described or self.shape[0]
+        return TableMlp(features=features, width=width, dropout=dropout)
 
 
 def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
-    """Describe a batch: zeros where a modality is missing, whatever the file held there.
+    """Return ``input MODALITY`` (N, ...) in the order of ``encodings``, ``present`` (N, M) bool, ``labels`` (N,) int64.
 
-    Returns:
-        ``input MODALITY`` (N, ...) in the order of ``encodings``, ``present`` (N, M) bool, and ``labels`` (N,) int64.
+    Inputs are zeros where a modality is missing, whatever the file held there.
     """
     rows = {}
-    masks = [torch.from_numpy(np.ascontiguousarray(batch.present[m])) for m in encodings]
-    for (modality, encoding), mask in zip(encodings.items(), masks, strict=True):
+    for modality, encoding in encodings.items():
         x = encoding.prepare(batch.arrays[modality])
+        mask = torch.from_numpy(np.ascontiguousarray(batch.present[modality]))
         rows[f"input {modality}"] = torch.where(mask.view(-1, *[1] * (x.ndim - 1)), x, torch.zeros((), dtype=x.dtype))
+    present = torch.from_numpy(np.stack([batch.present[modality] for modality in encodings], axis=1))
     labels = torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64))
-    return {**rows, "present": torch.stack(masks, dim=1), "labels": labels}
+    return {**rows, "present": present, "labels": labels}
 
 
 def take(rows: Rows, chosen: Tensor) -> Rows:
@@ -173,12 +161,7 @@ class Network(SavedNetwork):
         self, encodings: Mapping[str, Encoding], shape: Shape, width: int, classes: int, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.settings: dict[str, Any] = {
-            "encodings": dict(encodings),
-            "shape": shape,
-            "width": width,
-            "classes": classes,
-        }
+        self.settings = {"encodings": dict(encodings), "shape": shape, "width": width, "classes": classes}
         self.encodings, self.width, self.joined = encodings, width, shape == "joined"
         self.encoders = nn.ModuleList(e.network(width=width, dropout=dropout) for e in encodings.values())
         self.turns = 1 if self.joined else len(encodings)
@@ -219,6 +202,6 @@ class Network(SavedNetwork):
         for encoder, x, present in zip(self.encoders, self.inputs(rows), rows["present"].T, strict=True):
             if isinstance(encoder, (TableMlp, SignalCnn)) and present.any():
                 features = x[present].flatten(end_dim=-2)  # (rows, features)
-                encoder.center.copy_(features.mean(dim=0))
                 spread = features.std(dim=0, correction=0)
-                encoder.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))
+                encoder.scaling.center.copy_(features.mean(dim=0))
+                encoder.scaling.scale.copy_(torch.where(spread > 1e-6, spread, 1.0))

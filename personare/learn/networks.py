@@ -33,137 +33,124 @@ class SavedNetwork(nn.Module):
         return net.eval().requires_grad_(False)
 
 
-def layers(*sizes: int, dropout: float = 0.0) -> nn.Sequential:
-    """Return linear layers of these sizes with a normalized ReLU between them.
+def _dense(ins: int, outs: int) -> tuple[nn.Module, ...]:
+    return nn.Linear(ins, outs), nn.LayerNorm(outs), nn.ReLU()
 
-    Example:
-        >>> layers(10, 32, 4)(torch.zeros(2, 10)).shape
-        torch.Size([2, 4])
-    """
+
+def layers(*sizes: int, dropout: float = 0.0) -> nn.Sequential:
+    """Return linear layers of these sizes with a normalized ReLU between them."""
     parts: list[nn.Module] = [nn.Dropout(dropout / 2)]
     for ins, outs in pairwise(sizes[:-1]):
-        parts += [nn.Linear(ins, outs), nn.LayerNorm(outs), nn.ReLU(), nn.Dropout(dropout)]
+        parts += [*_dense(ins, outs), nn.Dropout(dropout)]
     return nn.Sequential(*parts, nn.Linear(sizes[-2], sizes[-1]))
 
 
-class TableMlp(nn.Module):
-    """Scaled features through one hidden layer; a second one reads RAVDESS tables no better.
+class Scaling(nn.Module):
+    """``asinh((x - center) / scale)``: a fixed part of a network, given from outside.
 
-    The scaling is a fixed part of the network, given from outside: ``asinh((x - center) / scale)`` is nearly the
-    standardized feature where it is small and its logarithm where it is large, so it also serves unscaled features.
-
-    Example:
-        >>> TableMlp(features=10, width=32)(torch.zeros(2, 10)).shape
-        torch.Size([2, 32])
+    It is nearly the standardized feature where that is small and its logarithm where it is large, so it also serves
+    unscaled features.
     """
 
     center: Tensor
     scale: Tensor
 
-    def __init__(self, *, features: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, features: int) -> None:
         super().__init__()
         self.register_buffer("center", torch.zeros(features))
         self.register_buffer("scale", torch.ones(features))
-        self.body = nn.Sequential(
-            nn.Dropout(dropout / 2),
-            nn.Linear(features, width),
-            nn.LayerNorm(width),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-        )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return (B, width) of (B, features)."""
-        result: Tensor = self.body(torch.asinh((x - self.center) / self.scale))
-        return result
+        """Return the same shape, (..., features)."""
+        return torch.asinh((x - self.center) / self.scale)
+
+
+class TableMlp(nn.Sequential):
+    """(B, features) to (B, width): scaled, through one hidden layer; a second one reads RAVDESS tables no better."""
+
+    def __init__(self, *, features: int, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.scaling = Scaling(features)
+        self.body = nn.Sequential(nn.Dropout(dropout / 2), *_dense(features, width), nn.Dropout(dropout))
+
+
+class MeanAndMaximum(nn.Module):
+    """(B, C, ...) to (B, 2 C): over time, or over height and width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return both side by side."""
+        flat = x.flatten(2)
+        return torch.cat([flat.mean(dim=2), flat.amax(dim=2)], dim=1)
 
 
 class SignalCnn(nn.Module):
-    """Channels scaled as in ``TableMlp``, three strided convolutions, mean and maximum over time, one linear layer.
-
-    Example:
-        >>> SignalCnn(channels=4, width=32)(torch.zeros(2, 100, 4)).shape
-        torch.Size([2, 32])
-    """
-
-    center: Tensor
-    scale: Tensor
+    """Channels scaled, three strided convolutions, mean and maximum over time, one dense layer."""
 
     def __init__(self, *, channels: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
-        self.register_buffer("center", torch.zeros(channels))
-        self.register_buffer("scale", torch.ones(channels))
+        self.scaling = Scaling(channels)
         parts: list[nn.Module] = []
         for before, after in pairwise((channels, 32, 48, 64)):
             parts += [nn.Conv1d(before, after, 5, stride=2, padding=2), nn.GroupNorm(after // 8, after), nn.ReLU()]
-        self.body = nn.Sequential(*parts)
-        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, width), nn.LayerNorm(width), nn.ReLU())
+        self.body = nn.Sequential(*parts, MeanAndMaximum())  # (B, 64, T / 8), then (B, 128)
+        self.out = nn.Sequential(nn.Dropout(dropout), *_dense(128, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width) of (B, T, channels)."""
-        scaled = torch.asinh((x - self.center) / self.scale)
-        y = self.body(scaled.transpose(1, 2))  # (B, 64, T / 8)
-        result: Tensor = self.out(torch.cat([y.mean(dim=2), y.amax(dim=2)], dim=1))  # of (B, 128)
+        result: Tensor = self.out(self.body(self.scaling(x).transpose(1, 2)))
         return result
 
 
-def standardize_each(x: Tensor) -> Tensor:
-    """Return every recording with mean 0 and deviation 1 of its own, so that no number about other people is needed."""
-    axes = tuple(range(1, x.ndim))
-    centered = x - x.mean(dim=axes, keepdim=True)
-    return centered / (centered.square().mean(dim=axes, keepdim=True).sqrt() + 1e-3)
+class StandardizeEach(nn.Module):
+    """Gives every recording mean 0 and deviation 1 of its own, so that no number about other people is needed."""
 
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(max(1, channels // 8), channels)
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the same shape, (B, ...)."""
+        axes = tuple(range(1, x.ndim))
+        centered = x - x.mean(dim=axes, keepdim=True)
+        return centered / (centered.square().mean(dim=axes, keepdim=True).sqrt() + 1e-3)
 
 
 class _ResidualBlock(nn.Module):
     """Two convolutions beside a shortcut."""
 
-    def __init__(self, before: int, after: int, *, stride: int) -> None:
+    def __init__(self, before: int, after: int) -> None:
         super().__init__()
         self.body = nn.Sequential(
-            nn.Conv2d(before, after, 3, stride=stride, padding=1, bias=False),
-            _norm(after),
+            nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+            nn.GroupNorm(after // 8, after),
             nn.ReLU(),
             nn.Conv2d(after, after, 3, padding=1, bias=False),
-            _norm(after),
+            nn.GroupNorm(after // 8, after),
         )
-        self.shortcut = nn.Conv2d(before, after, 1, stride=stride, bias=False) if stride > 1 else nn.Identity()
+        self.shortcut = nn.Conv2d(before, after, 1, stride=2, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.body(x) + self.shortcut(x))
 
 
-class ResidualCnn(nn.Module):
-    """Spectrograms (1 channel) and pictures (3): three residual blocks over a strided stem, mean and maximum, linear.
+class ResidualCnn(nn.Sequential):
+    """(B, channels, H, W) to (B, width): three residual blocks over a strided stem, mean and maximum, one dense layer.
+
+    For spectrograms (1 channel) and pictures (3).
 
     **Source:** He et al., CVPR 2016, doi:10.1109/CVPR.2016.90, made small; Wu and He, ECCV 2018, arXiv:1803.08494.
-
-    Example:
-        >>> ResidualCnn(channels=1, width=32)(torch.zeros(2, 1, 40, 51)).shape
-        torch.Size([2, 32])
     """
 
     def __init__(self, *, channels: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.body = nn.Sequential(
+            StandardizeEach(),
             nn.Conv2d(channels, 16, 5, stride=2, padding=2, bias=False),
-            _norm(16),
+            nn.GroupNorm(2, 16),
             nn.ReLU(),
             nn.MaxPool2d(2, ceil_mode=True),
-            _ResidualBlock(16, 24, stride=2),
-            _ResidualBlock(24, 48, stride=2),
-            _ResidualBlock(48, 64, stride=2),
+            _ResidualBlock(16, 24),
+            _ResidualBlock(24, 48),
+            _ResidualBlock(48, 64),  # (B, 64, H / 32, W / 32)
+            MeanAndMaximum(),  # (B, 128)
         )
-        self.out = nn.Sequential(nn.Dropout(dropout), nn.Linear(128, width), nn.LayerNorm(width), nn.ReLU())
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (B, width) of (B, channels, H, W)."""
-        y = self.body(standardize_each(x))  # (B, 64, H / 32, W / 32)
-        result: Tensor = self.out(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))  # of (B, 128)
-        return result
+        self.out = nn.Sequential(nn.Dropout(dropout), *_dense(128, width))
 
 
 class _AttentionLayer(nn.Module):
@@ -177,26 +164,21 @@ class _AttentionLayer(nn.Module):
         self.rest = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        b, length, size = x.shape
-        y = self.before_attention(x)
+        y, each = self.before_attention(x), (self.heads, x.shape[2] // self.heads)
         query, key, value = (
-            part(y).view(b, length, self.heads, -1).transpose(1, 2) for part in (self.query, self.key, self.value)
+            part(y).unflatten(2, each).transpose(1, 2) for part in (self.query, self.key, self.value)
         )  # (B, heads, L, size / heads)
         y = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        x = x + self.out(y.transpose(1, 2).reshape(b, length, size))
+        x = x + self.out(y.transpose(1, 2).flatten(2))
         result: Tensor = x + self.rest(self.before_rest(x))
         return result
 
 
 class SmallTransformer(nn.Module):
-    """Two layers of attention over word buckets (0 is the end) and positions, mean over the words.
+    """(B, L) word buckets (0 is the end) to (B, width): two layers of attention over words and positions, their mean.
 
     **Source:** Vaswani et al., NeurIPS 2017, arXiv:1706.03762; LayerNorm first, as Xiong et al., ICML 2020,
     arXiv:2002.04745.
-
-    Example:
-        >>> SmallTransformer(buckets=50, length=8, width=32)(torch.ones(2, 8, dtype=torch.long)).shape
-        torch.Size([2, 32])
     """
 
     def __init__(self, *, buckets: int, length: int, width: int, size: int = 48) -> None:
@@ -208,9 +190,7 @@ class SmallTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, width) of (B, L) bucket numbers."""
         places = torch.arange(x.shape[1]).expand_as(x)
-        first = torch.zeros_like(x, dtype=torch.bool)
-        first[:, 0] = True
-        mask = (x > 0) | first  # (B, L): an empty text still has one place, or attention would divide by 0
+        mask = (x > 0) | (places == 0)  # (B, L): an empty text still has one place, or attention would divide by 0
         y = self.words(x) + self.places(places)  # (B, L, size)
         for layer in self.layers:
             y = layer(y, mask)
@@ -220,27 +200,20 @@ class SmallTransformer(nn.Module):
 
 
 class SmallCnn(nn.Module):
-    """Four strided convolution blocks, mean and maximum over what is left, one linear layer; BatchNorm, for attackers.
-
-    Example:
-        >>> SmallCnn(channels=3, outputs=7)(torch.zeros(2, 3, 48, 48)).shape
-        torch.Size([2, 7])
-    """
+    """Four strided convolution blocks, mean and maximum over what is left, linear; with BatchNorm, for attackers."""
 
     def __init__(self, *, channels: int, outputs: int, width: int = 16, dropout: float = 0.2) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
-                for a, b in pairwise((channels, width, 2 * width, 4 * width, 4 * width))
-            )
+        blocks = (
+            nn.Sequential(nn.Conv2d(a, b, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(b), nn.ReLU())
+            for a, b in pairwise((channels, width, 2 * width, 4 * width, 4 * width))
         )
+        self.body = nn.Sequential(*blocks, MeanAndMaximum())  # (B, 4 width, H / 16, W / 16), then (B, 8 width)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(8 * width, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (B, outputs) of (B, channels, H, W)."""
-        y = self.body(x)  # (B, 4 width, H / 16, W / 16)
-        result: Tensor = self.head(torch.cat([y.mean(dim=(2, 3)), y.amax(dim=(2, 3))], dim=1))  # of (B, 8 width)
+        result: Tensor = self.head(self.body(x))
         return result
 
 
@@ -278,10 +251,6 @@ class Ecapa(nn.Module):
 
     **Source**: B. Desplanques, J. Thienpondt, K. Demuynck, "ECAPA-TDNN", INTERSPEECH 2020; written anew with fewer
     channels (the challenge's has 512) and no global context in the attention.
-
-    Example:
-        >>> Ecapa(bands=64, channels=32)(torch.zeros(2, 64, 100)).shape
-        torch.Size([2, 96])
     """
 
     def __init__(self, *, bands: int, channels: int = 96, embedding: int = 96) -> None:
@@ -315,11 +284,6 @@ class MarginHead(nn.Module):
 
     **Source**: J. Deng, J. Guo, N. Xue, S. Zafeiriou, "ArcFace", CVPR 2019; margin 0.2 and scale 30 as in the
     VoicePrivacy 2024 attacker.
-
-    Example:
-        >>> head = MarginHead(embedding=4, people=3)
-        >>> float(head.loss(torch.ones(2, 4), torch.tensor([0, 1])).detach()) > 0
-        True
     """
 
     def __init__(self, *, embedding: int, people: int, margin: float = 0.2, scale: float = 30.0) -> None:

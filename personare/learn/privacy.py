@@ -17,7 +17,7 @@ from torch import Tensor
 
 from personare.core.errors import OptionError
 from personare.core.types import Array, Spend
-from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for, person_epsilon
+from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,17 +27,6 @@ class PrivacyPlan:
     **Guarantee**: everything made from the released sums of one ``batches`` loop is (epsilon, delta) differentially
     private for one unit, under adding or removing it, if a sum depends on other units only through their own rows.
     A second loop costs as much again.
-
-    Attributes:
-        epsilon: What one loop over the batches may cost.
-        delta: Chance that the bound fails; below one over the units.
-        unit: What is protected: all recordings of one ``person``, or one ``recording``.
-        units: How many there are. Public: it fixes the sampling rate, and is never read off the data.
-        expected_batch: Units in a step on average; ``units`` for everybody in every step. It is also what every sum
-            is divided by.
-        steps: How many batches.
-        releases: Sums released of each batch (say, one by modality). They count as the joint release they are: each
-            gets sqrt(releases) times the noise.
 
     **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
     The divisor and the rate are public constants (cf. Opacus issues 571 and 819).
@@ -53,12 +42,15 @@ class PrivacyPlan:
         (10, (3,))
     """
 
-    epsilon: float
-    delta: float
-    unit: Literal["person", "recording"]
-    units: int
+    epsilon: float  # what one loop over the batches may cost
+    delta: float  # chance that the bound fails; below one over the units
+    unit: Literal["person", "recording"]  # what is protected: all recordings of one person, or one recording
+    units: int  # how many there are. Public: it fixes the sampling rate, and is never read off the data
+    # units in a step on average, ``units`` for everybody in every step; also what every sum is divided by
     expected_batch: float
-    steps: int
+    steps: int  # how many batches
+    # sums released of each batch (say, one by modality): counted as the joint release they are, each gets
+    # sqrt(releases) times the noise
     releases: int = 1
 
     def __post_init__(self) -> None:
@@ -85,7 +77,7 @@ class PrivacyPlan:
     @property
     def noise_multiplier(self) -> float:
         """Standard deviation of each released sum's noise over its clip norm."""
-        return noise_for(self.epsilon, self.sampling_rate, self.steps, self.delta) * math.sqrt(self.releases)
+        return self.spend().noise_multiplier * math.sqrt(self.releases)
 
     def spend(self, accountant: Accountant = "pld") -> Spend:
         """Return what one loop costs; its noise is over what one unit can change in all sums of a batch together."""
@@ -104,15 +96,14 @@ class PrivacyPlan:
     def batches(self, rng: np.random.Generator, *, present: int | None = None) -> "Iterator[PaidBatch]":
         """Yield ``steps`` batches, each unit in each with chance ``sampling_rate``, independently; some may be empty.
 
-        Args:
-            rng: Draws the units, and the noise of their releases.
-            present: How many units the data really hold, if that is not ``units`` (somebody dropped out).
+        ``rng`` draws the units, and the noise of their releases. ``present`` is how many units the data really hold, if
+        that is not ``units`` (somebody dropped out).
         """
         count = self.units if present is None else present
         noise = self.noise_multiplier
         for _ in range(self.steps):
-            chosen = np.flatnonzero(rng.random(count) < self.sampling_rate)
-            yield PaidBatch(units=chosen, plan=self, noise_multiplier=noise, rng=rng)
+            drawn = np.flatnonzero(rng.random(count) < self.sampling_rate)
+            yield PaidBatch(units=drawn, plan=self, noise_multiplier=noise, rng=rng)
 
 
 @dataclass(kw_only=True, eq=False)
@@ -226,11 +217,10 @@ def privacy_table(plan: PrivacyPlan, *, recordings: Sequence[int] = (2, 5, 10, 2
         recording 1 1.0 prv
         person 20 36.5 pld
     """
-    spends = [plan.spend("pld"), plan.spend("prv")]
-    rows = [Price(s.unit, 1 if s.unit == "recording" else 0, s.epsilon, s.delta, s.accountant) for s in spends]
-    if plan.unit == "recording":
-        once = spends[0]
-        for count in recordings:
-            epsilon = person_epsilon(once.noise_multiplier, once.sampling_rate, once.steps, plan.delta, count)
-            rows.append(Price("person", count, epsilon, plan.delta, "pld"))
+    once, by_prv = plan.spend("pld"), plan.spend("prv")
+    each = 1 if plan.unit == "recording" else 0
+    rows = [Price(plan.unit, each, spend.epsilon, plan.delta, spend.accountant) for spend in (once, by_prv)]
+    for count in recordings if plan.unit == "recording" else ():
+        epsilon = epsilon_of(once.noise_multiplier, once.sampling_rate, once.steps, plan.delta, recordings=count)
+        rows.append(Price("person", count, epsilon, plan.delta, "pld"))
     return tuple(rows)

@@ -32,39 +32,16 @@ class PrivateSteps:
     Non-finite gradients of a unit are dropped before clipping. An empty batch still releases noise. A modality that a
     recording lacks must be masked in the loss: its gradient is then zero, and nobody is drawn again for it.
 
-    Attributes:
-        network: Trained; must be without BatchNorm.
-        loss: Of each recording.
-        clip_norm: Largest gradient of one unit (L2) in each release.
-        parameters: Those to move; the others get no gradient. None: all that require one.
-        chunk: Recordings whose gradients are held at a time, where each is a unit; people are done one by one.
-
     **Source**: M. Abadi et al., "Deep Learning with Differential Privacy", CCS 2016, doi:10.1145/2976749.2978318.
-
-    Example:
-        >>> import numpy as np
-        >>> from personare.learn.privacy import PrivacyPlan
-        >>> net, rng = nn.Linear(3, 2), np.random.default_rng(0)
-        >>> x, y = torch.randn(50, 3), torch.zeros(50, dtype=torch.int64)
-        >>> plan = PrivacyPlan(epsilon=1, delta=1e-3, unit="recording", units=50, expected_batch=10, steps=2)
-        >>> private = PrivateSteps(
-        ...     network=net, clip_norm=1.0,
-        ...     loss=lambda net, rows: nn.functional.cross_entropy(net(rows["x"]), rows["y"], reduction="none"))
-        >>> optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        >>> for batch in plan.batches(rng):
-        ...     rows = torch.from_numpy(batch.units)
-        ...     private.release(batch, {"x": x[rows], "y": y[rows]})
-        ...     optimizer.step()
     """
 
-    network: nn.Module
+    network: nn.Module  # trained; must be without BatchNorm
     loss: Loss
-    clip_norm: float = 1.0
-    parameters: Sequence[nn.Parameter] | None = None
-    chunk: int = 32
+    clip_norm: float = 1.0  # largest gradient of one unit (L2) in each release
+    parameters: Sequence[nn.Parameter] | None = None  # to move; the others get no gradient. None: all that require one
+    chunk: int = 32  # recordings whose gradients are held at a time, where each is a unit; people are done one by one
 
     def __post_init__(self) -> None:
-        """Refuse what mixes people, and parameters that are not the network's."""
         if not self.clip_norm > 0 or self.chunk < 1:
             raise OptionError(f"clip_norm must be above 0 and chunk at least 1: {self.clip_norm} and {self.chunk}.")
         for name, layer in self.network.named_modules():
@@ -79,18 +56,14 @@ class PrivateSteps:
     @property
     def moved(self) -> dict[str, nn.Parameter]:
         """The parameters that get a gradient, by name."""
-        wanted = None if self.parameters is None else {id(p) for p in self.parameters}
-        named = self.network.named_parameters()
-        return {name: p for name, p in named if p.requires_grad and (wanted is None or id(p) in wanted)}
+        wanted = {id(p) for p in self.parameters or self.network.parameters()}
+        return {name: p for name, p in self.network.named_parameters() if p.requires_grad and id(p) in wanted}
 
     def release(self, batch: PaidBatch, rows: Rows, *, whose: Tensor | None = None) -> None:
         """Set ``.grad`` of the parameters from one released sum; one of those the batch has paid for.
 
-        Args:
-            batch: The units drawn, and what pays.
-            rows: The recordings drawn: one for each unit, or any number with ``whose``.
-            whose: (R,) to which unit of the batch each recording belongs (``privacy.gather``); a person counts as the
-                mean of the recordings.
+        ``rows`` are the recordings drawn: one for each unit, or any number with ``whose`` (R,), to which unit of the
+        batch each belongs (``privacy.gather``); a person counts as the mean of the recordings.
         """
         moved, units = self.moved, len(batch.units)
         owner = torch.arange(units) if whose is None else whose
@@ -110,8 +83,7 @@ class PrivateSteps:
                 finite = g if good.all() else torch.where(good.reshape(-1, *(1 for _ in g.shape[1:])), g, 0.0)
                 into += torch.tensordot(scale.to(g), finite, dims=1)
         flat = batch.add_noise(torch.cat([values.flatten() for values in total]), self.clip_norm)
-        for p in self.network.parameters():
-            p.grad = None
+        self.network.zero_grad()
         pieces = torch.split(flat, [p.numel() for p in moved.values()])  # type: ignore[no-untyped-call]
         for p, values in zip(moved.values(), pieces, strict=True):
             p.grad = values.reshape(p.shape)

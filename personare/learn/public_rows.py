@@ -1,6 +1,6 @@
 """Recordings of any modalities as one row of numbers each, made without anybody's help but public people's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from weakref import ref
 
@@ -30,36 +30,19 @@ class PublicMap:
     """Scales a description, turns it into few directions and gives it length 1.
 
     **Guarantee**: applied to somebody, it tells nothing of anybody but the public people it was fitted to.
-
-    Attributes:
-        center: (K,) subtracted.
-        spread: (K,) divided by.
-        matrix: (K, D) directions.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> rows = rng.standard_normal((60, 5))
-        >>> learned = PublicMap.of(rows, labels=np.arange(60) % 2, subjects=np.arange(60) % 3, components=3)
-        >>> learned(rows).shape, round(float(np.linalg.norm(learned(rows)[0])), 3)
-        ((60, 4), 1.0)
     """
 
-    center: Array
-    spread: Array
-    matrix: Array
+    center: Array  # (K,) subtracted
+    spread: Array  # (K,) divided by
+    matrix: Array  # (K, D) directions
 
     @classmethod
-    def of(
-        cls, rows: Array, *, labels: Array, subjects: Array, components: int, discriminants: int = 14
-    ) -> "PublicMap":
-        """Fit scaling, principal directions and those that part classes to public people.
+    def of(cls, rows: Array, *, labels: Array, subjects: Array, components: int, discriminants: int) -> "PublicMap":
+        """Fit scaling, principal directions and those that part classes to descriptions (N, K) of public people.
 
-        Args:
-            rows: (N, K) descriptions of public people.
-            labels: (N,) what they do; any classes, not only those to be learned later.
-            subjects: (N,) who they are: a person's own mean is taken out before classes are told apart.
-            components: Principal directions, half whitened; as many as there are if there are fewer.
-            discriminants: Directions that part classes; at most one less than there are classes.
+        Labels (N,) may be any classes, not only those to be learned later; a person's own mean is taken out before they
+        are told apart. ``components`` principal directions are half whitened, ``discriminants`` part classes: at most
+        as many as there are, and one less than there are classes.
 
         **Source**: linear discriminants with shrinkage, R. A. Fisher 1936, J. H. Friedman 1989,
         doi:10.1080/01621459.1989.10478752; half whitening is ours.
@@ -87,29 +70,14 @@ class PublicMap:
             matrix = np.concatenate([_WEIGHT * np.sqrt(len(principal) / count) * discriminant, matrix], axis=1)
         return cls(center=center, spread=spread, matrix=matrix)
 
-    @classmethod
-    def fixed(cls, size: int) -> "PublicMap":
-        """Return the map of constants that is used where nobody is public: every number counts as it is."""
-        return cls(center=np.zeros(size), spread=np.ones(size), matrix=np.eye(size))
-
     def __call__(self, rows: Array) -> Array:
         """Return (N, D) float32 rows of length 1 for (N, K) descriptions."""
-        if rows.shape[1] != len(self.center):
-            raise DataError(
-                f"The model was made for descriptions of {len(self.center)} numbers, given {rows.shape[1]}: describe "
-                "the recordings as in training."
-            )
         return unit_rows(np.clip((rows - self.center) / self.spread, -_FAR, _FAR) @ self.matrix)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PublicRows:
-    """How each modality becomes a row of length 1.
-
-    Attributes:
-        maps: By modality, in the order of the rows.
-        shapes: What each modality's arrays must look like; lengths of signals and spectrograms may differ.
-    """
+    """How each modality becomes a row of length 1: ``maps`` in the order of the rows, of arrays of such ``shapes``."""
 
     maps: Mapping[str, PublicMap]
     shapes: Mapping[str, str]
@@ -129,19 +97,15 @@ class PublicRows:
     ) -> "PublicRows":
         """Fit the maps to public people; constants where there are none, or they lack a modality.
 
-        Args:
-            train: Only the shapes of its arrays are looked at.
-            public: People whose data need no protection.
-            components: See ``PublicMap.of``.
-            discriminants: See ``PublicMap.of``.
-            copies: How often public spectrograms (from 0 to 1) are varied, beside as they are.
-            rng: Varies them.
+        Of ``train`` only the shapes of its arrays are looked at. Public spectrograms (from 0 to 1) are also taken in
+        ``copies`` variations, which ``rng`` draws.
         """
         maps = {}
         for modality, values in train.arrays.items():
             mask = public.present[modality] if public and modality in public.arrays else np.zeros(0, dtype=bool)
             if public is None or not mask.any():
-                maps[modality] = PublicMap.fixed(describe_public(values[:1]).shape[1])
+                size = describe_public(values[:1]).shape[1]  # every number counts as it is
+                maps[modality] = PublicMap(center=np.zeros(size), spread=np.ones(size), matrix=np.eye(size))
                 continue
             people = public.take(mask)
             spectra = people.arrays[modality]
@@ -189,9 +153,9 @@ def _shape(values: Array) -> str:
     """Say what arrays look like; signals and spectrograms may differ in length."""
     if values.dtype.kind == "U":
         return "text"
-    sizes: Sequence[int | str] = values.shape[1:]
+    sizes = [*map(str, values.shape[1:])]
     if values.ndim == 3:
-        sizes = ["time", values.shape[2]]
+        sizes[0] = "time"
     if values.ndim == 4 and values.shape[1] == 1:
-        sizes = [1, values.shape[2], "time"]
-    return " x ".join(map(str, sizes))
+        sizes[2] = "time"
+    return " x ".join(sizes)

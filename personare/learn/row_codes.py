@@ -19,19 +19,16 @@ _FEWEST_ROWS = 20
 
 @dataclass(frozen=True, kw_only=True)
 class ModalityCode:
-    """One modality: an array of ``shape`` as numbers, and the numbers as normal ones.
-
-    ``front`` is a texture for what runs in time, directions for what is wide, None for a plain table.
-    """
+    """One modality: an array of ``shape`` as numbers, and the numbers as normal ones."""
 
     shape: tuple[int, ...]
-    front: Texture | Basis | None
+    front: Texture | Basis | None  # a texture of what runs in time, directions of what is wide; None of a plain table
     normal: Marginals
 
     @classmethod
     def of(cls, values: Array) -> "ModalityCode":
         """Learn from (N, ...) recordings, each of which has the modality."""
-        shape, series = tuple(int(n) for n in values.shape[1:]), _series(values)
+        shape, series = tuple(map(int, values.shape[1:])), _series(values)
         front: Texture | Basis | None = None
         if series is not None:
             front = Texture.of(series)
@@ -73,16 +70,6 @@ class RowCodes:
 
     **Guarantee**: fitted to public recordings, it tells nothing of anybody else. Fitted to a group, it keeps quantiles,
     directions and spectra of the group, and no recording of it.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> batch = Batch(ids=tuple("abcdefghij" * 5), arrays={"x": rng.exponential(size=(50, 3)).astype(np.float32)},
-        ...     present={"x": np.ones(50, dtype=bool)}, labels=np.zeros(50, dtype=int), classes=("one",),
-        ...     subjects=np.repeat(["p", "q"], 25))
-        >>> codes = RowCodes.of(batch)
-        >>> rows = codes.encode(batch)
-        >>> rows.shape, codes.decode(rows, rng=rng)["x"].shape
-        ((50, 3), (50, 3))
     """
 
     modalities: Mapping[str, ModalityCode]

@@ -14,25 +14,12 @@ from personare.learn.row_codes import RowCodes
 
 @dataclass(frozen=True, kw_only=True)
 class Population:
-    """What synthetic recordings have in common with the group they are drawn after.
+    """What synthetic recordings have in common with the group they are drawn after."""
 
-    Attributes:
-        classes: What they may be of.
-        priors: (C,) how often; of the group, or public.
-        columns: Names of the columns by modality.
-        spends: What learning cost.
-
-    Example:
-        >>> population = Population(classes=("calm", "joy"), priors=np.array([0.5, 0.5]), columns={})
-        >>> labels, whose = population.labels(2, 3, None, rng=np.random.default_rng(0))
-        >>> whose.tolist(), len(labels)
-        ([0, 0, 0, 1, 1, 1], 6)
-    """
-
-    classes: tuple[str, ...]
-    priors: Array
-    columns: Mapping[str, tuple[str, ...]]
-    spends: tuple[Spend, ...] = ()
+    classes: tuple[str, ...]  # what they may be of
+    priors: Array  # (C,) how often; of the group, or public
+    columns: Mapping[str, tuple[str, ...]]  # names by modality
+    spends: tuple[Spend, ...] = ()  # what learning cost
 
     @classmethod
     def of(cls, batch: Batch, spends: tuple[Spend, ...] = ()) -> "Population":

@@ -23,12 +23,6 @@ class Standardized:
     A modality that is missing gives zeros, the mean. A column that was constant gives zeros for everybody. Numbers
     further than six deviations from the mean are cut, so that no recording can be arbitrarily far from others.
 
-    Attributes:
-        shapes: Of one recording's array, by modality.
-        widths: How many of the D columns a modality has, in the same order.
-        center: (D,) means.
-        scale: (D,) factors; 0 for a constant column.
-
     Example:
         >>> rows = np.array([[1.0, 5.0], [3.0, 5.0]], dtype=np.float32)
         >>> batch = Batch(ids=("a", "b"), arrays={"x": rows}, present={"x": np.array([True, True])},
@@ -37,14 +31,18 @@ class Standardized:
         [[-1.0, 0.0], [1.0, 0.0]]
     """
 
-    shapes: Mapping[str, tuple[int, ...]]
-    widths: tuple[int, ...]
-    center: Array
-    scale: Array
+    shapes: Mapping[str, tuple[int, ...]]  # of one recording's array, by modality
+    widths: tuple[int, ...]  # how many of the D columns a modality has, in the same order
+    center: Array  # (D,)
+    scale: Array  # (D,) factors; 0 for a constant column
 
     @classmethod
     def of(cls, batch: Batch) -> "Standardized":
-        """Learn means and deviations from the recordings in which each modality is present."""
+        """Learn means and deviations from the recordings in which each modality is present, of at least 2 people."""
+        if (people := len(np.unique(batch.subjects))) < 2:
+            raise DataError(
+                f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
+            )
         check_arrays(batch)
         centers, scales = [], []
         for modality, values in batch.arrays.items():
@@ -62,7 +60,7 @@ class Standardized:
     def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return (N, D)."""
         check_arrays(batch, self.shapes)
-        parts, masks = [], []
+        parts = []
         for modality, shape in self.shapes.items():
             values = batch.arrays[modality]
             if tuple(values.shape[1:]) != shape:
@@ -71,9 +69,10 @@ class Standardized:
                     f"{tuple(values.shape[1:])}: describe it in the same way."
                 )
             parts.append(describe_rows(values))
-            masks.append(np.broadcast_to(batch.present[modality][:, None], parts[-1].shape))
         rows = (np.concatenate(parts, axis=1) - self.center) * self.scale  # (N, D)
-        return np.where(np.concatenate(masks, axis=1), np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
+        present = np.stack([batch.present[modality] for modality in self.shapes], axis=1)  # (N, M)
+        mask = np.repeat(present, self.widths, axis=1)
+        return np.where(mask, np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
 
 
 def represented(batch: Batch, rows: Array) -> Batch:
@@ -81,11 +80,3 @@ def represented(batch: Batch, rows: Array) -> Batch:
     present = np.any([batch.present[m] for m in batch.arrays], axis=0)
     shown = np.where(present[:, None], rows, 0).astype(np.float32)
     return replace(batch, arrays={REPRESENTATION: shown}, present={REPRESENTATION: present}, columns={})
-
-
-def check_people(train: Batch) -> None:
-    """Refuse to learn what a person is from one of them."""
-    if (people := len(np.unique(train.subjects))) < 2:
-        raise DataError(
-            f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
-        )

@@ -62,17 +62,6 @@ class Texture:
     numbers, and the rest is redrawn as noise with the same power over frequencies and the same ties between channels.
     So no stretch of anybody's series is kept.
 
-    Attributes:
-        values: Quantiles of each channel's pattern.
-        statistics: Directions of levels, log spreads and log steps.
-        shapes: Directions of patterns, of T * D numbers.
-        colors: Directions of what the shapes leave, of D numbers.
-        power: (F, R) power of each color over frequencies.
-        rest: (D,) deviation of what the colors leave.
-        bounds: (2, D) lowest and highest value of each channel, to which what is made is cut.
-        scale: (D,) each channel's own deviation.
-        fill: (D,) what follows the end.
-
     **Source**: statistics and colored noise follow in spirit J. McDermott, E. Simoncelli, "Sound texture perception via
     statistics of the auditory periphery", Neuron 71 (2011), doi:10.1016/j.neuron.2011.06.032; shapes are ours.
 
@@ -85,15 +74,15 @@ class Texture:
         ((40, 50, 2), True)
     """
 
-    values: Marginals
-    statistics: Basis
-    shapes: Basis
-    colors: Basis
-    power: Array
-    rest: Array
-    bounds: Array
-    scale: Array
-    fill: Array
+    values: Marginals  # quantiles of each channel's pattern
+    statistics: Basis  # directions of levels, log spreads and log steps
+    shapes: Basis  # directions of patterns, of T * D numbers
+    colors: Basis  # directions of what the shapes leave, of D numbers
+    power: Array  # (F, R) power of each color over frequencies
+    rest: Array  # (D,) deviation of what the colors leave
+    bounds: Array  # (2, D) lowest and highest value of each channel, to which what is made is cut
+    scale: Array  # (D,) each channel's own deviation
+    fill: Array  # (D,) what follows the end
 
     @classmethod
     def of(cls, series: Array) -> "Texture":

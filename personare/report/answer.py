@@ -2,30 +2,24 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from personare.core.strongest import Query, baseline
+from personare.core.strongest import IDENTIFY, IDENTIFY_ALL, baseline
 from personare.core.types import Result
 from personare.report import words
 from personare.report.frontier import Panel, before, best, gain
 from personare.report.run import RunRecord
 
-__all__ = ["Answer", "answers", "change"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a study found for one group of releases.
-
-    ``release`` is the best trade; empty if none is better than giving away the original or nothing, and where the
-    people are made up. ``caution`` says how far it is from identifying nobody.
-    """
+    """What a study found for one group of releases."""
 
     group: str
     kind: str
-    release: str
+    release: str  # the best trade; empty if none beats giving away the original or nothing, and of made-up people
     sentence: str
-    caution: str
+    caution: str  # how far it is from identifying nobody
 
 
 def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
@@ -42,10 +36,6 @@ def _answer(panel: Panel, record: RunRecord) -> Answer:
         safest = min(others, key=lambda p: p.risk.value, default=None)
         chosen = max(hidden, key=lambda p: p.utility.value, default=safest)
     name = chosen.release if chosen and not record.simulated else ""
-    shown, shown_whole = (
-        Query(questions=("identify",), figures=(figure,)).find(record.results, name, panel.group)
-        for figure in ("top1", "person_top1")
-    )
     kind = words.kind_of(panel.kind)
     text = words.templates(escaped=False)
     text.filters["capital"] = lambda said: f"{said[:1].upper()}{said[1:]}"
@@ -60,27 +50,19 @@ def _answer(panel: Panel, record: RunRecord) -> Answer:
         chosen=chosen,
         nearest=max((g for g in gains if math.isfinite(g[0])), key=lambda g: g[0], default=(0.0, None))[1],
         claim=record.claim(name),
-        shown=shown,
-        shown_whole=shown_whole,
+        shown=replace(IDENTIFY, attacker="").find(record.results, name, panel.group),
+        shown_whole=replace(IDENTIFY_ALL, attacker="").find(record.results, name, panel.group),
         words=words,
         change=change,
         difference=difference,
         before=before,
         bare=baseline,
     )
-    sentence, *caution = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
-    return Answer(
-        group=panel.group,
-        kind=panel.kind,
-        release=name,
-        sentence=_unbroken(sentence),
-        caution=_unbroken(" ".join(caution)),
-    )
-
-
-def _unbroken(sentence: str) -> str:
-    """Keep intervals, percentages and equations from being torn apart at the end of a line."""
-    return sentence.replace("–", "\u2060–\u2060").replace(" %", "\u00a0%").replace(" = ", "\u00a0=\u00a0")
+    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
+    for torn, whole in (("–", "\u2060–\u2060"), (" %", "\u00a0%"), (" = ", "\u00a0=\u00a0")):  # at the end of a line
+        lines = [line.replace(torn, whole) for line in lines]
+    sentence, *caution = lines
+    return Answer(group=panel.group, kind=panel.kind, release=name, sentence=sentence, caution=" ".join(caution))
 
 
 def change(row: Result | None, original: Result | None) -> str:

@@ -9,41 +9,40 @@ from personare.core.types import Result
 from personare.report.run import RunRecord
 from personare.report.words import KINDS, kind_of
 
-__all__ = ["Panel", "Point", "before", "best", "gain", "panels", "standing"]
-
-_MODALITIES = ("audio", "video", "audio+video")
+_ORDER = ("audio", "video", "audio+video", *KINDS)
 _SAME = 0.015  # a difference that two figures after the point hardly show
 
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """A release on the frontier; ``together`` is who is identified from all recordings, None where not measured."""
+    """A release on the frontier."""
 
     release: str
     risk: Result
     utility: Result
-    together: Result | None = None
+    together: Result | None = None  # who is identified from all recordings, None where not measured
 
     @property
     def original(self) -> bool:
         """Whether this is the unprotected cohort."""
         return self.release == "original"
 
+    def beats(self, other: "Point") -> bool:
+        """Whether this is better in one figure and no worse in the other."""
+        at_least = self.risk.value <= other.risk.value and self.utility.value >= other.utility.value
+        return at_least and (self.risk.value < other.risk.value or self.utility.value > other.utility.value)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """The frontier of one group of releases: of a modality of recordings, or of another kind.
-
-    ``points`` have both figures from attacks that passed their self-test, the original among them where it is known;
-    ``unsure`` are drawn apart and never ranked; ``absent`` are (release, reason); ``kept`` names the utility.
-    """
+    """The frontier of one group of releases: of a modality of recordings, or of another kind."""
 
     group: str
     kind: str
-    points: tuple[Point, ...]
-    unsure: tuple[Point, ...] = ()
-    absent: tuple[tuple[str, str], ...] = ()
-    kept: str = "emotion recall"
+    points: tuple[Point, ...]  # both figures of attacks that passed their self-test, the original among them if known
+    unsure: tuple[Point, ...] = ()  # drawn apart and never ranked
+    absent: tuple[tuple[str, str], ...] = ()  # release, reason
+    kept: str = "emotion recall"  # what the utility is called
 
     @property
     def original(self) -> Point | None:
@@ -58,22 +57,21 @@ class Panel:
     @property
     def baselines(self) -> tuple[float, float] | None:
         """From where to where the utility of what is not protected goes; None where it is the same for all releases."""
-        told = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
-        differ = self.kind != "recordings" and told and max(told) - min(told) >= _SAME
-        return (min(told), max(told)) if differ else None
+        values = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
+        differ = self.kind != "recordings" and values and max(values) - min(values) >= _SAME
+        return (min(values), max(values)) if differ else None
 
     @property
     def front(self) -> list[Point]:
         """The points that no other beats in both figures, from the least risk up."""
-        kept = [p for p in self.points if not any(_beats(q, p) for q in self.points)]
-        return sorted(kept, key=lambda p: (p.risk.value, p.utility.value))
+        unbeaten = [p for p in self.points if not any(q.beats(p) for q in self.points)]
+        return sorted(unbeaten, key=lambda p: (p.risk.value, p.utility.value))
 
 
 def panels(record: RunRecord) -> list[Panel]:
     """Return a panel for each group in which anything was measured."""
     kinds = {group_of(r): r.kind for r in record.results if r.question != "cost"}
-    known = [*_MODALITIES, *KINDS]
-    order = sorted((g for g in kinds if g), key=lambda g: (known.index(g) if g in known else len(known), g))
+    order = sorted(filter(None, kinds), key=lambda g: (_ORDER.index(g) if g in _ORDER else len(_ORDER), g))
     made = [_panel(record, group, kinds[group]) for group in order]
     return [p for p in made if p.drawn or p.absent]
 
@@ -98,27 +96,25 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
             (points if informative(point.risk) else unsure).append(point)
     original = _point(record.results, "original", kind, group)
     if isinstance(original, str):  # what the baselines of the releases say of it
-        found = [(pair, p) for p in (*points, *unsure) if (pair := unprotected(record.results, p.risk, p.utility))]
-        if found:
-            (risk, utility), other = max(found, key=lambda one: one[0][1].value)
+        pairs = [(pair, p) for p in (*points, *unsure) if (pair := unprotected(record.results, p.risk, p.utility))]
+        if pairs:
+            (risk, utility), other = max(pairs, key=lambda one: one[0][1].value)
             original = Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
-    start = [original] if isinstance(original, Point) else []
-    everyone = (*start, *points)
-    return Panel(group=group, kind=kind, points=everyone, unsure=tuple(unsure), absent=tuple(absent), kept=record.kept)
+    if isinstance(original, Point):
+        points.insert(0, original)
+    return Panel(
+        group=group, kind=kind, points=tuple(points), unsure=tuple(unsure), absent=tuple(absent), kept=record.kept
+    )
 
 
 def _point(rows: Sequence[Result], release: str, kind: str, group: str) -> Point | str:
-    chosen = choose(rows, release, kind, group)
-    if isinstance(chosen, str):
-        return chosen
-    whole = None if kind_of(kind)["auc"] else IDENTIFY_ALL.find(rows, release, group)
-    measured = whole if whole is not None and whole.status == "ok" else None
-    return Point(release=release, risk=chosen[0], utility=chosen[1], together=measured)
-
-
-def _beats(one: Point, other: Point) -> bool:
-    at_least = one.risk.value <= other.risk.value and one.utility.value >= other.utility.value
-    return at_least and (one.risk.value < other.risk.value or one.utility.value > other.utility.value)
+    standing_rows = choose(rows, release, kind, group)
+    if isinstance(standing_rows, str):
+        return standing_rows
+    together = None if kind_of(kind)["auc"] else IDENTIFY_ALL.find(rows, release, group)
+    if together is not None and together.status != "ok":
+        together = None
+    return Point(release=release, risk=standing_rows[0], utility=standing_rows[1], together=together)
 
 
 def standing(panel: Panel | None, release: str) -> tuple[str, str]:
@@ -133,7 +129,7 @@ def standing(panel: Panel | None, release: str) -> tuple[str, str]:
         doubted = release in {p.release for p in panel.unsure}
         why = kind_of(panel.kind)["unsure"] if doubted else dict(panel.absent).get(release, "")
         return "unknown", f"not ranked: {why}" if why else "not ranked"
-    winners = [p for p in panel.points if _beats(p, point)]
+    winners = [p for p in panel.points if p.beats(point)]
     if not winners:
         return "front", "on the front"
     sure = [p for p in winners if p.risk.high < point.risk.low and p.utility.low > point.utility.high]
@@ -151,7 +147,12 @@ def gain(panel: Panel, point: Point) -> float:
     if panel.original is None:
         return math.nan
     original = before(panel, point)
-    return _above_guess(point.utility, original.utility) - _above_guess(point.risk, original.risk)
+
+    def share(row: Result, of: Result) -> float:
+        guess = row.control if math.isfinite(row.control) else 0.0
+        return (row.value - guess) / (of.value - guess) if of.value > guess else math.nan
+
+    return share(point.utility, original.utility) - share(point.risk, original.risk)
 
 
 def before(panel: Panel, point: Point) -> Point:
@@ -162,22 +163,15 @@ def before(panel: Panel, point: Point) -> Point:
     assert panel.original is not None
     if panel.kind == "recordings":
         return panel.original
-
-    def own(row: Result, known: Result) -> Result:
-        return replace(known, value=row.baseline if math.isfinite(row.baseline) else known.value)
-
-    risk, utility = own(point.risk, panel.original.risk), own(point.utility, panel.original.utility)
+    risk, utility = (
+        replace(original, value=row.baseline if math.isfinite(row.baseline) else original.value)
+        for row, original in ((point.risk, panel.original.risk), (point.utility, panel.original.utility))
+    )
     together = baseline(point.together) or panel.original.together
     return Point(release="original", risk=risk, utility=utility, together=together)
 
 
-def _above_guess(row: Result, original: Result) -> float:
-    guess = row.control if math.isfinite(row.control) else 0.0
-    span = original.value - guess
-    return (row.value - guess) / span if span > 0 else math.nan
-
-
 def best(panel: Panel) -> Point | None:
     """Return the release with the largest gain, if any gains at all."""
-    scored = [(gain(panel, p), p) for p in panel.front if not p.original]
-    return max((s for s in scored if s[0] > 0), key=lambda s: s[0], default=(0.0, None))[1]
+    gains = [(gain(panel, p), p) for p in panel.front if not p.original]
+    return max((one for one in gains if one[0] > 0), key=lambda one: one[0], default=(0.0, None))[1]

@@ -6,8 +6,6 @@ import numpy as np
 
 from personare.core.types import Array
 
-__all__ = ["place_labels"]
-
 _RADII = (7.0, 12.0, 20.0, 30.0, 44.0, 60.0, 80.0, 104.0)
 _DIRECTIONS = 24
 _SWEEPS = 6
@@ -15,31 +13,29 @@ _GAP = 2.0
 
 
 def place_labels(points: Array, sizes: Array, bounds: tuple[float, float, float, float], lines: Array) -> Array:
-    """Return the centers (N, 2) of the labels of points; they overlap only where there is no free place.
+    """Return the centers (N, 2) of the labels of points (N, 2); they overlap only where there is no free place.
 
-    Args:
-        points: (N, 2) x and y of each point.
-        sizes: (N, 2) width and height of each label, in the same units.
-        bounds: left, bottom, right, top that labels must stay within.
-        lines: (L, 4) straight strokes x0, y0, x1, y1 that labels should not cover.
-
-    Example:
-        >>> near = np.array([[50.0, 50.0], [50.0, 50.0]])
-        >>> a, b = place_labels(near, np.full((2, 2), 10.0), (0, 0, 100, 100), np.empty((0, 4)))
-        >>> bool(max(abs(a - b)) >= 10)
-        True
+    Labels have ``sizes`` (N, 2), stay within ``bounds`` (left, bottom, right, top), and should not cover straight
+    strokes x0, y0, x1, y1 (L, 4).
     """
     count = len(points)
     if not count:
         return np.empty((0, 2))
     angles = np.arange(_DIRECTIONS) * 2 * math.pi / _DIRECTIONS
     ways = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    # The label's nearest edge, not its center, keeps the distance: long names may sit right beside their point.
-    around = [
-        np.concatenate([p + ways * (radius + s / 2) for radius in _RADII]) for p, s in zip(points, sizes, strict=True)
-    ]
-    fixed = [_fixed_cost(around[i], sizes[i], points[i], points, bounds, lines) for i in range(count)]
-    chosen = np.array([around[i][np.argmin(fixed[i])] for i in range(count)])
+    around, fixed = [], []  # of each label: the centers it may have, and what each costs whatever the others do
+    for point, size in zip(points, sizes, strict=True):
+        # The label's nearest edge, not its center, keeps the distance: long names may sit right beside their point.
+        centers = np.concatenate([point + ways * (radius + size / 2) for radius in _RADII])
+        outside = np.clip(np.array(bounds[:2]) - (centers - size / 2), 0, None)
+        outside += np.clip(centers + size / 2 - np.array(bounds[2:]), 0, None)
+        distance = np.linalg.norm(np.clip(np.abs(centers - point) - size / 2, 0, None), axis=1)
+        # A name far away must be looked for; one that lies on an error bar can still be read.
+        cost = outside.sum(axis=1) * 500.0 + 1.5 * distance + 0.02 * distance**2
+        cost += 20.0 * _overlap(centers, size, points, np.full(2, 9.0)) + 3.0 * _covered(centers, size, lines)
+        around.append(centers)
+        fixed.append(cost)
+    chosen = np.array([centers[np.argmin(cost)] for centers, cost in zip(around, fixed, strict=True)])
     crowded_first = np.argsort(np.linalg.norm(points[:, None] - points[None], axis=2).sum(axis=1))
     for _ in range(_SWEEPS):
         before = chosen.copy()
@@ -54,24 +50,11 @@ def place_labels(points: Array, sizes: Array, bounds: tuple[float, float, float,
     return chosen
 
 
-def _fixed_cost(
-    centers: Array, size: Array, point: Array, points: Array, bounds: tuple[float, float, float, float], lines: Array
-) -> Array:
-    """Return what each place costs whatever the other labels do."""
-    outside = np.clip(np.array(bounds[:2]) - (centers - size / 2), 0, None)
-    outside += np.clip(centers + size / 2 - np.array(bounds[2:]), 0, None)
-    distance = np.linalg.norm(np.clip(np.abs(centers - point) - size / 2, 0, None), axis=1)
-    # A name far away must be looked for; one that lies on an error bar can still be read.
-    cost: Array = outside.sum(axis=1) * 500.0 + 1.5 * distance + 0.02 * distance**2
-    return cost + 20.0 * _overlap(centers, size, points, np.full(2, 9.0)) + 3.0 * _covered(centers, size, lines)
-
-
 def _overlap(centers: Array, size: Array, others: Array, other_sizes: Array) -> Array:
     """Sum of overlapping areas of each candidate with all others."""
     reach = (size + other_sizes) / 2 + _GAP  # (M, 2)
     depth = np.clip(reach - np.abs(centers[:, None] - others[None]), 0, None)  # (C, M, 2)
-    area: Array = depth.prod(axis=2).sum(axis=1)
-    return area
+    return np.asarray(depth.prod(axis=2).sum(axis=1))
 
 
 def _covered(centers: Array, size: Array, lines: Array) -> Array:
@@ -79,8 +62,7 @@ def _covered(centers: Array, size: Array, lines: Array) -> Array:
     along = np.linspace(0, 1, 40)[:, None, None]
     dots = (lines[:, :2] + along * (lines[:, 2:] - lines[:, :2])).reshape(-1, 2)  # (40 L, 2)
     step = np.tile(np.linalg.norm(lines[:, 2:] - lines[:, :2], axis=1) / 40, 40)
-    length: Array = (np.abs(centers[:, None] - dots[None]) <= size / 2 + _GAP).all(axis=2) @ step  # (C, 40 L)
-    return length
+    return np.asarray((np.abs(centers[:, None] - dots[None]) <= size / 2 + _GAP).all(axis=2) @ step)  # (C, 40 L)
 
 
 def _crossed(point: Array, centers: Array, leaders: Array) -> Array:
@@ -88,13 +70,11 @@ def _crossed(point: Array, centers: Array, leaders: Array) -> Array:
 
     def side(start: Array, end: Array, of: Array) -> Array:
         way, to = end - start, of - start
-        sign: Array = way[..., 0] * to[..., 1] - way[..., 1] * to[..., 0]
-        return sign
+        return np.asarray(way[..., 0] * to[..., 1] - way[..., 1] * to[..., 0])
 
     ends, start, stop = centers[:, None], leaders[None, :, :2], leaders[None, :, 2:]  # (C, 1, 2), (1, M, 2)
     apart = side(point, ends, start) * side(point, ends, stop) < 0
-    crossed: Array = (apart & (side(start, stop, point) * side(start, stop, ends) < 0)).sum(axis=1).astype(float)
-    return crossed
+    return np.asarray((apart & (side(start, stop, point) * side(start, stop, ends) < 0)).sum(axis=1).astype(float))
 
 
 def _passed(point: Array, centers: Array, others: Array) -> Array:
@@ -103,5 +83,4 @@ def _passed(point: Array, centers: Array, others: Array) -> Array:
     along = np.clip((way @ (others - point).T) / (way**2).sum(axis=1, keepdims=True), 0, 1)  # (C, M)
     nearest = point + along[..., None] * way[:, None]  # (C, M, 2)
     near = (np.linalg.norm(nearest - others[None], axis=2) < 5.0) & (np.linalg.norm(others - point, axis=1) > 5.0)
-    passed: Array = near.sum(axis=1).astype(float)
-    return passed
+    return np.asarray(near.sum(axis=1).astype(float))

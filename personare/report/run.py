@@ -5,40 +5,56 @@ import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from personare.core.errors import DataError
-from personare.core.types import Result
-from personare.report.claims import Claim, read_cards, read_training
+from personare.core.types import Result, Spend
 from personare.report.words import KINDS
 
-__all__ = ["RunRecord", "read_run"]
-
-_NUMBERS = ("value", "low", "high", "baseline", "control")
-_FIELDS = {f.name for f in fields(Result)} - {"detail"}
-_PIECES: Mapping[str, type] = {
-    "results": list,
-    "details": list,
-    "releases": list,
-    "skipped": list,
-    "not_made": list,
-    "ledger": dict,
-    "cohort": dict,
-    "versions": dict,
-    "examples": dict,
-    "reference": list,
+_LISTS = ("results", "details", "releases", "skipped", "not_made", "reference", "trained")
+_MAPPINGS = ("ledger", "cohort", "versions", "examples")
+_OPTIONAL = ("not_made", "reference", "trained")
+_BESIDE = {
+    "preview.html": "all of it, to look at",
+    "README.md": "its card",
+    "croissant.json": "its card, Croissant",
 }
-_OPTIONAL = ("reference", "not_made")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """The privacy that a release claims; ``epsilon`` is infinite where none is claimed, NaN where none was recorded.
+
+    Example:
+        >>> Claim(epsilon=2.0, delta=1e-5, unit="person", accountant="pld").words
+        'ε = 2, δ = 1e-05, for one person'
+    """
+
+    epsilon: float = math.nan
+    delta: float = math.nan
+    unit: str = ""
+    accountant: str = ""
+
+    @property
+    def made(self) -> bool:
+        """Whether there is a bound at all."""
+        return math.isfinite(self.epsilon)
+
+    @property
+    def words(self) -> str:
+        """The claim as a line of text."""
+        if not self.made:
+            return "none" if math.isinf(self.epsilon) else "not recorded"
+        delta = f"δ = {self.delta:.3g}" if math.isfinite(self.delta) else "δ not recorded"
+        return f"ε = {self.epsilon:.3g}, {delta}, for one {self.unit or 'unit that was not recorded'}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run folder as the report sees it: the study's files by name, empty where one is absent.
-
-    ``trained`` is by model, ``claims`` by release, where its card or training tells; ``missing`` holds one sentence for
-    each piece that is not there or could not be read.
-    """
+    """A run folder as the report sees it: the study's files by name, empty where one is absent."""
 
     root: Path
     results: tuple[Result, ...]
@@ -50,11 +66,11 @@ class RunRecord:
     versions: Mapping[str, Any]
     examples: Mapping[str, Any]
     reference: Sequence[Mapping[str, Any]]
-    trained: Mapping[str, Mapping[str, Any]]
-    claims: Mapping[str, Claim]
+    trained: Mapping[str, Mapping[str, Any]]  # by model: options, result
+    claims: Mapping[str, Claim]  # by release, where its card or training tells
     study: Mapping[str, Any]
     study_text: str
-    missing: tuple[str, ...]
+    missing: tuple[str, ...]  # a sentence for each piece that is not there or could not be read
 
     def release(self, name: str) -> Mapping[str, Any]:
         """Return the study's record of a release; empty where there is none."""
@@ -67,14 +83,13 @@ class RunRecord:
 
     def names(self) -> list[str]:
         """Return the releases in the study's order, without the unprotected cohort."""
-        listed = [str(r["name"]) for r in self.releases if r.get("name")]
-        measured = [row.release for row in self.results]
-        return [name for name in dict.fromkeys([*listed, *measured]) if name != "original"]
+        names = [str(r["name"]) for r in self.releases if r.get("name")] + [row.release for row in self.results]
+        return [name for name in dict.fromkeys(names) if name != "original"]
 
     def kind(self, name: str) -> str:
         """Return which kind of release it is."""
-        known = self.release(name).get("kind") or next((r.kind for r in self.results if r.release == name), "")
-        return str(known or "recordings")
+        kind = self.release(name).get("kind") or next((r.kind for r in self.results if r.release == name), "")
+        return str(kind or "recordings")
 
     def of(self, kind: str) -> list[str]:
         """Return the releases of a kind."""
@@ -85,8 +100,8 @@ class RunRecord:
 
         A run in which nothing is known is one of recordings.
         """
-        made = dict.fromkeys([*map(self.kind, self.names()), *(r.kind for r in self.results)])
-        return [k for k in KINDS if k in made] + [k for k in made if k not in KINDS] or ["recordings"]
+        kinds = dict.fromkeys([*map(self.kind, self.names()), *(r.kind for r in self.results)])
+        return [k for k in KINDS if k in kinds] + [k for k in kinds if k not in KINDS] or ["recordings"]
 
     def rows(self, kind: str) -> list[Result]:
         """Return what was measured of a kind of release."""
@@ -100,11 +115,11 @@ class RunRecord:
     @property
     def kept(self) -> str:
         """What the figure is called that says how well the label is read."""
-        classes = self.cohort.get("label_kind") in (None, "", "nominal")
-        return f"{self.label} {'recall' if classes else 'concordance'}"
+        numbers = self.cohort.get("label_kind") not in (None, "", "nominal")
+        return f"{self.label} {'concordance' if numbers else 'recall'}"
 
     def protocol(self, name: str) -> str:
-        """Return how people were parted to train and judge a model; empty where that is not recorded."""
+        """Return how people were split to train and judge a model; empty where that is not recorded."""
         return str(self.trained[name]["options"].get("protocol") or "") if name in self.trained else ""
 
     def leaky(self, name: str) -> bool:
@@ -112,13 +127,13 @@ class RunRecord:
         return self.protocol(name) == "leaky_random_9_1"
 
     def claim(self, name: str) -> Claim:
-        """Return the privacy that a release claims; what was only asked for where neither step nor card says it."""
+        """Return the privacy that a release claims; what was only asked for where neither training nor card says it."""
         if name in self.claims:
             return self.claims[name]
-        for chosen in (self.release(name).get("options") or {}).values():
-            if isinstance(chosen, dict) and isinstance(chosen.get("epsilon"), int | float):
-                delta, unit = float(chosen.get("delta", math.nan)), str(chosen.get("unit") or "")
-                return Claim(epsilon=float(chosen["epsilon"]), delta=delta, unit=unit)
+        for options in (self.release(name).get("options") or {}).values():
+            if isinstance(options, dict) and isinstance(options.get("epsilon"), int | float):
+                delta, unit = float(options.get("delta", math.nan)), str(options.get("unit") or "")
+                return Claim(epsilon=float(options["epsilon"]), delta=delta, unit=unit)
         return Claim()
 
 
@@ -127,41 +142,43 @@ def read_run(run: Path) -> RunRecord:
     if not run.is_dir():
         raise DataError(f"A run must be a folder, {run} is not one. Name a folder made by 'personare study'.")
     missing: list[str] = []
-    piece = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in _PIECES.items()}
-    text, study = _read_study(run / "study.toml", missing)
-    rows = _rows(piece.pop("results"), piece.pop("details"), missing)
+    kinds = dict.fromkeys(_LISTS, list) | dict.fromkeys(_MAPPINGS, dict)
+    piece: dict[str, Any] = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in kinds.items()}
     for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    trained, claims = read_training(run, missing)
-    piece |= {"trained": trained, "claims": claims | read_cards(run, piece["releases"], missing)}
-    return RunRecord(root=run, results=rows, study=study, study_text=text, missing=tuple(missing), **piece)
-
-
-def _read_json(file: Path, kind: type, missing: list[str]) -> Any:
-    if not file.is_file():
-        if file.stem not in _OPTIONAL:
-            missing.append(f"{file.name} is not in the run folder.")
-        return kind()
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        missing.append(f"{file.name} could not be read ({error}).")
-        return kind()
-    if not isinstance(content, kind):
-        missing.append(f"{file.name} must hold a {kind.__name__}, it holds a {type(content).__name__}.")
-        return kind()
-    return content
-
-
-def _read_study(file: Path, missing: list[str]) -> tuple[str, Mapping[str, Any]]:
+    piece |= {"study": {}, "study_text": ""}
+    file = run / "study.toml"
     try:
         # The report may be handed on: the reader's home folder is nobody's business.
         text = file.read_text(encoding="utf-8").replace(str(Path.home()), "~")
-        return text, tomllib.loads(text)
+        piece |= {"study": tomllib.loads(text), "study_text": text}
     except (OSError, ValueError) as error:
         why = f"could not be read ({error})" if file.is_file() else "is not in the run folder"
         missing.append(f"{file.name} {why}.")
-        return "", {}
+    piece["results"] = _rows(piece["results"], piece.pop("details"), missing)
+    trained, claims = {}, read_cards(run, piece["releases"], missing)
+    for number, record in enumerate(piece["trained"], start=1):
+        try:
+            name = str(record["options"]["name"])
+            claims[name] = _claim(record["result"]["spends"])  # absent is not the same as none: nothing is guessed
+            trained[name] = record
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            missing.append(f"trained.json, entry {number}, could not be read ({type(error).__name__}: {error}).")
+    return RunRecord(root=run, claims=claims, missing=tuple(missing), **(piece | {"trained": trained}))
+
+
+def _read_json(file: Path, kind: type, missing: list[str]) -> Any:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(content, kind):
+            return content
+        missing.append(f"{file.name} must hold a {kind.__name__}, it holds a {type(content).__name__}.")
+    except (OSError, ValueError) as error:
+        if file.is_file():
+            missing.append(f"{file.name} could not be read ({error}).")
+        elif file.stem not in _OPTIONAL:
+            missing.append(f"{file.name} is not in the run folder.")
+    return kind()
 
 
 def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tuple[Result, ...]:
@@ -170,15 +187,58 @@ def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tu
             f"details.json has {len(details)} entries for {len(rows)} results: no pictures are drawn from it."
         )
         details = ()
+    columns = {f.name for f in fields(Result)} - {"detail"}
     read: list[Result] = []
-    for number, row in enumerate(rows):
-        detail = details[number] if number < len(details) else None
+    for number, (row, detail) in enumerate(zip_longest(rows, details), start=1):
         try:
-            known: dict[str, Any] = {name: value for name, value in row.items() if name in _FIELDS}
-            for name in _NUMBERS:  # JSON knows no NaN
-                known[name] = math.nan if known.get(name) is None else float(known[name])
-            known["n"] = int(known.get("n") or 0)
-            read.append(Result(**known, detail=detail if isinstance(detail, dict) else {}))
+            values: dict[str, Any] = {name: value for name, value in row.items() if name in columns}
+            for name in ("value", "low", "high", "baseline", "control"):  # JSON knows no NaN
+                values[name] = math.nan if values.get(name) is None else float(values[name])
+            values["n"] = int(values.get("n") or 0)
+            read.append(Result(**values, detail=detail if isinstance(detail, dict) else {}))
         except (TypeError, ValueError, AttributeError) as error:
-            missing.append(f"results.json, entry {number + 1}, was left out ({error}).")
+            missing.append(f"results.json, entry {number}, was left out ({error}).")
     return tuple(read)
+
+
+def _claim(spends: Sequence[Mapping[str, Any]]) -> Claim:
+    """Return all that was spent as one claim, by composition; one of recordings, if any of it is."""
+    if not spends:
+        return Claim(epsilon=math.inf)
+    unit = "recording" if "recording" in {spend["unit"] for spend in spends} else "person"
+    epsilon, delta = float(spends[0]["epsilon"]), float(spends[0]["delta"])
+    if len(spends) > 1:
+        # Only here does a report need the accountant, which brings torch along.
+        from personare.learn.accounting import as_one_claim
+
+        if whole := as_one_claim([Spend(**spend) for spend in spends]):
+            epsilon, delta = whole.epsilon, whole.delta
+    return Claim(epsilon=epsilon, delta=delta, unit=unit, accountant=str(spends[0].get("accountant", "")))
+
+
+def read_cards(run: Path, releases: Sequence[Mapping[str, Any]], missing: list[str]) -> dict[str, Claim]:
+    """Return what the cards of releases claim, from the ``croissant.json`` of each that puts a claim into words."""
+    claims = {}
+    for one in releases:
+        name = str(one.get("name", ""))
+        if one.get("claim"):
+            try:
+                card = json.loads((_folder(run, name) / "croissant.json").read_text(encoding="utf-8"))
+                claims[name] = _claim(card["personare:privacy"]["spends"])
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                missing.append(
+                    f"The card of {name} could not be read ({type(error).__name__}): what it claims is not known."
+                )
+    return claims
+
+
+def links_of(run: Path, name: str) -> list[tuple[str, str]]:
+    """Return (address relative to the report, what it is) of a release's card and preview, where they are."""
+    folder = _folder(run, name)
+    return [(f"releases/{quote(name)}/{file}", what) for file, what in _BESIDE.items() if (folder / file).is_file()]
+
+
+def _folder(run: Path, name: str) -> Path:
+    """Return a release's folder; a name that leads elsewhere leads to none."""
+    folder = (run / "releases" / name).resolve()
+    return folder if folder.parent == (run / "releases").resolve() else run / "releases" / "none"

@@ -1,40 +1,31 @@
-"""What the page shows of each release and of all tasks, ready for the template."""
+"""What the page shows of each release, of its attacks and of all tasks, ready for the template."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache, partial
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from personare.core.strongest import CANARIES, IDENTIFY, group_of
+from personare.core.errors import PersonareError
+from personare.core.registry import Method, find
+from personare.core.strongest import CANARIES, IDENTIFY, group_of, informative
 from personare.core.types import RISKS, Result
 from personare.report import plots, words
-from personare.report.claims import links_of
-from personare.report.drawing import to_svg
-from personare.report.media import Example
-from personare.report.run import RunRecord
-from personare.report.sources import about
-
-__all__ = ["Pictures", "pictures", "release_section", "transfer_matrix"]
+from personare.report.run import RunRecord, links_of
 
 _PARTS = {"Utility": ("read", "resemble"), "Risk": RISKS, "Cost": ("cost",)}
 _UNSCALED = ("mmd2", "mmd_p", "transitions")  # have no worst end that a picture could begin at; the table has them
 _NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
+_TESTED = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "")
+"""The figures of attacks that are tested: rates go with an AUC, a copy is no guess; one without has only a reason."""
+_FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "train")
+_MADE_BY = {"representations": "represent", "synthetic": "synthesize", "model": "train"}
 _Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Some pictures, each (title, SVG), under the heading that they answer; ``note`` says how they are read."""
-
-    heading: str
-    drawn: Sequence[tuple[str, str]]
-    note: str
-
-
-def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -> dict[str, Any]:
+def release_section(record: RunRecord, name: str, examples: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """Gather what is known about one release.
 
     ``methods`` are (modality, method, summary, options), ``pivots`` all figures with a line for each measure and a
@@ -49,8 +40,8 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
     methods = []
     for modality, method in (one.get("methods") or {}).items():
         options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
-        part = words.group(modality) if kind == "recordings" else "Method"
-        methods.append((part, str(method), about(str(method), kind)[0], options or "as they come"))
+        part, file = words.group(modality) if kind == "recordings" else "Method", about(str(method), kind)
+        methods.append((part, str(method), file.summary if file else "", options or "as they come"))
     return {
         "name": name,
         "kind": kind,
@@ -70,13 +61,33 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Example]) -
     }
 
 
+@cache
+def _methods(folder: str) -> Mapping[str, Method]:
+    try:
+        return find(f"personare.{folder}")
+    except (PersonareError, ModuleNotFoundError, SyntaxError):
+        return {}  # a folder with one unreadable file must not cost the study its report
+
+
+def about(name: str, kind: str = "") -> Method | None:
+    """Return what a method's file says of it; ``kind`` of what it makes tells methods of one name apart."""
+    folders = [_MADE_BY[kind]] if kind in _MADE_BY else _FOLDERS
+    return next((_methods(folder)[name] for folder in folders if name in _methods(folder)), None)
+
+
+def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (method, source) of those methods, each with what it makes, that state one: each once, sorted."""
+    files = [(name, about(name, kind)) for name, kind in sorted(set(methods))]
+    return list(dict.fromkeys((name, file.source) for name, file in files if file and file.source))
+
+
 def _pivot(part: str, questions: Sequence[str], rows: Sequence[Result]) -> dict[str, Any]:
-    chosen = [r for r in rows if r.question in questions]
-    present = {r.attacker for r in chosen}
+    rows = [r for r in rows if r.question in questions]
+    present = {r.attacker for r in rows}
     columns = [a for a in words.ATTACKERS if a in present] + sorted(present - set(words.ATTACKERS))
     lines: dict[tuple[str, ...], dict[str, Result]] = {}
     reasons: dict[tuple[str, str], list[str]] = {}  # one that holds for several attackers is said once
-    for row in chosen:
+    for row in rows:
         lines.setdefault((row.method, row.figure, row.subset, group_of(row)), {})[row.attacker] = row
         if row.reason:
             reasons.setdefault((row.name, row.reason), []).append(words.attacker(row.attacker))
@@ -94,56 +105,75 @@ def _confusion(row: Result) -> dict[str, Any]:
     return {"title": title, "classes": [str(c) for c in classes], "counts": counts, "shares": shares}
 
 
-def pictures(record: RunRecord, name: str) -> list[Pictures]:
-    """Return the pictures of one release; a heading without pictures says why there are none."""
+def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
+    """Return the pictures of one release, ``drawn`` (title, SVG) under the ``heading`` that they answer.
+
+    ``note`` says how they are read, or why there are none.
+    """
     rows = [r for r in record.results if r.release == name]
-    finite = [r for r in rows if math.isfinite(r.value)]
-    parts: Mapping[str, list[_Draw]]
+    parts: dict[str, list[_Draw]]
     match record.kind(name):
         case "representations":
             carried = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
             spoken = "Parts of the input that carry identity."
             parts = {"carriers": [("", spoken, partial(plots.draw_carriers, one)) for one in carried[:1]]}
         case "synthetic":
-            parts = {"likeness": _likeness(finite), "membership": _members(finite), "disclosure": _disclosure(finite)}
+            parts = _pictures_of_synthetic([r for r in rows if math.isfinite(r.value)])
         case "model":
-            parts = {"model": _model(rows)}
+            curves = [
+                _roc(
+                    [r for r in rows if r.question == "member" and r.figure == figure],
+                    f"Which {who} it learned from, as attacks tell",
+                    who,
+                )
+                for figure, who in (("auc", "recordings"), ("person_auc", "people"))
+            ]
+            bins = [r.detail["reliability"] for r in rows if r.figure == "ece" and "reliability" in r.detail]
+            title, spoken = "How sure it is, and how often right", "Reliability diagram of the model."
+            reliability = [(title, spoken, partial(plots.draw_reliability, one)) for one in bins[:1]]
+            parts = {"model": [*curves[0], *curves[1], *reliability]}
         case _:
             groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
             parts = {"scores": [one for group in groups for one in _scores(record, name, group)]}
-    return [made for part, drawn in parts.items() for made in _drawn(words.PICTURES[part], drawn)]
-
-
-def _drawn(said: Mapping[str, str], drawn: Sequence[_Draw]) -> list[Pictures]:
-    """Draw what a study recorded; what it recorded in another shape is no reason to have no report."""
     made = []
-    for title, spoken, draw in drawn:
-        try:
-            made.append((title, to_svg(draw(), title=spoken)))
-        except (KeyError, TypeError, ValueError, AttributeError):
-            continue
-    note = said["note"] if made else "It was recorded in a way that cannot be drawn." if drawn else said["none"]
-    return [Pictures(heading=said["heading"], drawn=made, note=note)] if note else []
+    for part, draws in parts.items():
+        said, drawn = words.PICTURES[part], []
+        for title, spoken, draw in draws:
+            # what a study recorded in another shape is no reason to have no report
+            with suppress(KeyError, TypeError, ValueError, AttributeError):
+                drawn.append((title, plots.to_svg(draw(), title=spoken)))
+        note = said["note"] if drawn else "It was recorded in a way that cannot be drawn." if draws else said["none"]
+        if note:
+            made.append({"heading": said["heading"], "drawn": drawn, "note": note})
+    return made
 
 
-def _likeness(rows: Sequence[Result]) -> list[_Draw]:
-    found = {(r.method, r.figure): r for r in rows}
-    chosen = [found[key] for key in words.LIKENESS if key in found and key[1] not in _UNSCALED]
+def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
+    measured = {(r.method, r.figure): r for r in rows}
+    alike = [measured[key] for key in words.LIKENESS if key in measured and key[1] not in _UNSCALED]
     spoken = "Likeness of synthetic people between two anchors."
-    return [("", spoken, partial(plots.draw_likeness, chosen))] if chosen else []
+    areas = [r for r in rows if r.question == "member" and r.figure == "auc"]
+    planted = [r for r in areas if r.method in CANARIES]
+    others = [r for r in areas if r.method not in CANARIES]
+    everybody, exposed = ([r for r in others if bool(r.subset) == part] for part in (False, True))
+    named = [(words.method(r.method), r) for r in everybody]
+    named += [(f"{words.method(r.method)}, most {r.subset}", r) for r in exposed]
+    named += [(words.method(r.method), r) for r in planted]
 
+    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, spoken: str = "") -> list[_Draw]:
+        return [(title, spoken or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
 
-def _members(rows: Sequence[Result]) -> list[_Draw]:
-    found = [r for r in rows if r.question == "member" and r.figure == "auc"]
-    planted = [r for r in found if r.method in CANARIES]
-    everybody = [r for r in found if r.method not in CANARIES and not r.subset]
-    exposed = [r for r in found if r.method not in CANARIES and r.subset]
-    named = [(words.method(r.method) + (f", most {r.subset}" if r in exposed else ""), r) for r in everybody + exposed]
-    areas = partial(plots.draw_found, named + [(words.method(r.method), r) for r in planted], label="membership AUC")
-    drawn: list[_Draw] = [("AUC of all attacks", "AUC of membership attacks.", areas)] if found else []
-    for who, own in (("everybody", everybody), ("planted people", planted)):
-        drawn += _roc(own, f"Curves, {who}", who)
-    return drawn
+    beyond, nearest = (
+        [(words.measure(r), r) for r in rows if r.risk and r.figure in figures] for figures in (("risk",), _NEAREST)
+    )
+    return {
+        "likeness": [("", spoken, partial(plots.draw_likeness, alike))] if alike else [],
+        "membership": attacks("AUC of all attacks", named, "membership AUC", "AUC of membership attacks.")
+        + _roc(everybody, "Curves, everybody", "everybody")
+        + _roc(planted, "Curves, planted people", "planted people"),
+        "disclosure": attacks("Beyond what succeeds on others", beyond, "share of what could be more")
+        + attacks("Whom they are nearest to", nearest, "share of synthetic recordings"),
+    }
 
 
 def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
@@ -153,29 +183,6 @@ def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
     return [(title, spoken, partial(plots.draw_roc, curves, bound))] if curves else []
 
 
-def _disclosure(rows: Sequence[Result]) -> list[_Draw]:
-    drawn: list[_Draw] = []
-    for title, figures, label in (
-        ("Beyond what succeeds on others", ("risk",), "share of what could be more"),
-        ("Whom they are nearest to", _NEAREST, "share of synthetic recordings"),
-    ):
-        if named := [(words.measure(r), r) for r in rows if r.risk and r.figure in figures]:
-            drawn.append((title, f"{title}.", partial(plots.draw_found, named, label=label)))
-    return drawn
-
-
-def _model(rows: Sequence[Result]) -> list[_Draw]:
-    """A model's membership attacks, by recording and by person, and how far it is right when it is sure."""
-    drawn: list[_Draw] = []
-    for figure, who in (("auc", "recordings"), ("person_auc", "people")):
-        own = [r for r in rows if r.question == "member" and r.figure == figure]
-        drawn += _roc(own, f"Which {who} it learned from, as attacks tell", who)
-    for row in [r for r in rows if r.figure == "ece" and "reliability" in r.detail][:1]:
-        draw = partial(plots.draw_reliability, row.detail["reliability"])
-        drawn.append(("How sure it is, and how often right", "Reliability diagram of the model.", draw))
-    return drawn
-
-
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     """The strongest retrained attack whose scores were kept, and the same attack on originals."""
     rows = [r for r in record.results if group_of(r) == group and r.question == "identify"]
@@ -183,10 +190,9 @@ def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     own = [r for r in kept if r.release == name and r.attacker == IDENTIFY.attacker]
     if not own:
         return []
-    found = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
-    strongest = IDENTIFY.find(rows, name, group)
-    value = strongest.value if strongest else math.nan
-    chosen = max(own, key=lambda r: (found.get(r.method) == value, found.get(r.method, -1.0)))
+    values = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
+    value = getattr(IDENTIFY.find(rows, name, group), "value", math.nan)
+    chosen = max(own, key=lambda r: (values.get(r.method) == value, values.get(r.method, -1.0)))
     before = [r for r in kept if r.release == "original" and r.method == chosen.method]
     drawn: list[_Draw] = []
     for row in (*sorted(before, key=lambda r: r.attacker == chosen.attacker)[-1:], chosen):
@@ -214,3 +220,61 @@ def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[
             cells.append((row, min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0) if row else None)
         lines.append((name, cells))
     return ["its own task", *map(words.plain, tasks)], lines
+
+
+def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
+    """Return for each attack, by the kind of release, what it finds without protection, and if that is enough.
+
+    Recordings are tried on the originals. Membership is tried on the same model trained without privacy; a model
+    without a claim is its own trial. What a model shows of people is tried on what the model read, attacks on
+    representations on the raw features, attacks on synthetic people on the real recordings as they are.
+    """
+    tests = {}
+    for kind in record.kinds():
+        attacks: dict[tuple[str, str, str], list[Result]] = {}
+        for row in record.rows(kind):
+            one = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
+            if row.risk and one and row.unit != "cosine":
+                attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
+        if attacks:
+            tests[kind] = [_self_test(record, *key, own) for key, own in sorted(attacks.items())]
+    return tests
+
+
+def _self_test(record: RunRecord, group: str, method: str, subset: str, own: Sequence[Result]) -> dict[str, Any]:
+    originals = own[0].kind == "recordings"
+    failed = next((r.reason or "not informative" for r in own if not informative(r)), "")
+    if originals:  # one failure condemns the attack, whatever the release
+        first = [r for r in own if r.release == "original" and math.isfinite(r.value)]
+        own = first[:1] or own[:1]
+    before: dict[str, dict[float, str]] = {}
+    reasons: dict[str, dict[str, list[str]]] = {}  # reason -> release -> of what
+    for row in own:
+        of = {"auc": "recordings", "person_auc": "people"}.get(row.figure, "") if row.kind == "model" else ""
+        unclaimed = row.kind == "model" and row.question == "member" and not record.claim(row.release).made
+        value = row.value if originals or (unclaimed and not math.isfinite(row.baseline)) else row.baseline
+        if originals and math.isfinite(value):
+            before[of] = {value: " ".join(words.figure(row))}
+        elif math.isfinite(value):
+            before.setdefault(of, {})[value] = words.share_like(row, value)
+        why = failed if originals else "" if informative(row) else row.reason or "not informative"
+        if not why and not math.isfinite(value):
+            why = (row.reason if row.status == "not_measured" else "") or "not tried without protection"
+        if not why and unclaimed and not row.low > row.control:
+            why = "finds nobody, without privacy"
+        if why:
+            reasons.setdefault(why, {}).setdefault("" if originals else row.release, []).append(of)
+    ranges = {of: dict.fromkeys((said[min(said)], said[max(said)])) for of, said in before.items()}
+    whose: dict[str, list[str]] = {}
+    for why, releases in reasons.items():
+        parts = {release: ", ".join(dict.fromkeys(filter(None, of))) for release, of in releases.items()}
+        whose[why] = [f"{release} ({part})" if part else release for release, part in parts.items() if release]
+    return {
+        "attack": ".".join(filter(None, (method, subset))),
+        "group": group,
+        "before": ", ".join(f"{of} {'–'.join(ends)}".strip() for of, ends in ranges.items()) or "not tried",
+        "guess": next((words.share_like(r, r.control) for r in own if math.isfinite(r.control)), "–"),
+        # on one release at least its figures may be read
+        "passed": sum(len(of) for releases in reasons.values() for of in releases.values()) < len(own),
+        "why": "; ".join(": ".join(filter(None, (", ".join(whose[why]), why))) for why in reasons),
+    }

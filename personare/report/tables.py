@@ -4,6 +4,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,22 @@ from personare.core.errors import reason
 from personare.core.strongest import Query, broken_claim
 from personare.core.types import Result
 from personare.report import words
-from personare.report.claims import Claim
 from personare.report.frontier import Panel, panels, standing
-from personare.report.run import RunRecord, read_run
-
-__all__ = ["Row", "Table", "tables", "text_table", "to_csv", "to_latex"]
+from personare.report.run import Claim, RunRecord, read_run
 
 _SPECIFIED = tomllib.loads(words.text("tables.toml"))
-PARTS = ("value", "low", "high", "n", "guess", "measure", "note", "before")
-"""What a spreadsheet gets of each figure."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A release in a table; ``cells`` by key of the column, None where nothing was measured."""
+    """A release in a table."""
 
     release: str
     group: str
     method: str
     protocol: str
     leaky: bool
-    cells: Mapping[str, Result | None]
+    cells: Mapping[str, Result | None]  # by key of the column, None where nothing was measured
     claim: Claim
     broken: str
     standing: str
@@ -55,8 +51,8 @@ class Table:
     @property
     def shown(self) -> list[Mapping[str, Any]]:
         """The columns in which anything was measured; of recordings all."""
-        cells = {c["key"]: [row.cells[c["key"]] for row in self.rows] for c in self.columns}
-        measured = {key for key, own in cells.items() if any(c is not None and math.isfinite(c.value) for c in own)}
+        cells = [(key, cell) for row in self.rows for key, cell in row.cells.items() if cell is not None]
+        measured = {key for key, cell in cells if math.isfinite(cell.value)}
         return [c for c in self.columns if c["key"] in measured or self.kind == "recordings"]
 
     @property
@@ -74,9 +70,10 @@ class Table:
 
 def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
     """Return a table for each kind that the study released, with the originals of each modality of recordings first."""
+    kept = f"{record.kept[:1].upper()}{record.kept[1:]}"
     made = []
     for kind in record.kinds():
-        given, kept = _SPECIFIED.get(kind, _SPECIFIED["other"]), f"{record.kept[:1].upper()}{record.kept[1:]}"
+        given = _SPECIFIED.get(kind, _SPECIFIED["other"])
         columns = []
         for column in given["columns"]:
             asked: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()}
@@ -92,12 +89,11 @@ def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
                 names = [name for name in ("original", *record.names()) if name in inside]
                 rows += [_row(record, panel, name, kind, columns) for name in names]
         else:
-            only = next(iter(shown), None)
-            rows = [_row(record, only, name, kind, columns) for name in record.of(kind)]
+            rows = [_row(record, next(iter(shown), None), name, kind, columns) for name in record.of(kind)]
         if rows:
-            said = {"intro": given["intro"].format(kept=kept), "file": given["file"].format(kind=words.slug(kind))}
-            beneath, own = given["beneath"], tuple(rows)
-            made.append(Table(kind=kind, columns=tuple(columns), rows=own, beneath=beneath, **said))
+            file = given["file"].format(kind=words.slug(kind))
+            texts = {"file": file, "intro": given["intro"].format(kept=kept), "beneath": given["beneath"]}
+            made.append(Table(kind=kind, columns=tuple(columns), rows=tuple(rows), **texts))
     return made
 
 
@@ -107,8 +103,8 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
     rank, said = standing(panel, name)
     if name == "original" and panel and panel.original:
         rank, said = "unknown", "unprotected"
-        known = panel.original
-        spare = {"uar": known.utility, "top1": known.risk, "person_top1": known.together}
+        original = panel.original
+        spare = {"uar": original.utility, "top1": original.risk, "person_top1": original.together}
         for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
             cells[column["key"]] = cells[column["key"]] or spare.get(column["query"].figures[0])
     broken = broken_claim(record.results, name)
@@ -131,18 +127,15 @@ def to_csv(table: Table) -> str:
 
     Epsilon is empty where nothing is claimed, and the column ``claim`` says which.
     """
+    attributes = {"guess": "control", "measure": "name", "note": "reason", "before": "baseline"}
     lines = []
     for row in table.rows:
         line: dict[str, Any] = {"release": row.release}
         line |= {"modality": row.group} if table.kind == "recordings" else {"method": row.method}
         line |= {"protocol": row.protocol} if table.kind == "model" else {}
-        for column in table.columns:
-            cell = row.cells[column["key"]]
-            known: Sequence[Any] = [None] * len(PARTS)
-            if cell is not None:
-                known = [cell.value, cell.low, cell.high, cell.n, cell.control]
-                known = [*known, cell.name, cell.reason, cell.baseline]
-            line |= {f"{column['key']}_{part}": value for part, value in zip(PARTS, known, strict=True)}
+        for key in (column["key"] for column in table.columns):
+            for part in ("value", "low", "high", "n", *attributes):
+                line[f"{key}_{part}"] = getattr(row.cells[key], attributes.get(part, part), None)
         if table.kind != "recordings":
             claim = row.claim
             line |= {"claim": claim.words, "epsilon": claim.epsilon if claim.made else None, "delta": claim.delta}
@@ -174,9 +167,9 @@ def to_latex(table: Table) -> str:
     frame = pd.DataFrame([list(line.values()) for line in lines], columns=pd.MultiIndex.from_tuples(lines[0]))
     shape = ("ll" if recordings else "l") + "r" * len(table.columns) + ("" if recordings else "l")
     notes = [
-        "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled; after the slash the same on"
+        "% Needs \\usepackage{booktabs}. Values with 95 % intervals, people resampled; after the slash the same on",
+        "% what is not protected. * not informative: the attack failed there too.",
     ]
-    notes += ["% what is not protected. * not informative: the attack failed there too."]
     notes += [f"% \\dag {words.protocol(row.protocol)}" for row in table.rows if row.leaky][:1]
     notes += [f"% {row.release}: THE PRIVACY CLAIM DOES NOT HOLD, {row.broken}" for row in table.rows if row.broken]
     return "\n".join([*notes, frame.to_latex(index=False, escape=False, column_format=shape, multicolumn_format="c")])
@@ -191,18 +184,21 @@ def _latex(text: str) -> str:
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     record = read_run(out)
-    parts = [_tried(_text, table) for table in tables(record, panels(record))]
+    texts: list[Callable[[], str]] = [partial(_text, table) for table in tables(record, panels(record))]
     if record.reference:
-        figures = pd.DataFrame(list(record.reference)).set_index("row").round(3)
-        parts.append(_tried(lambda rows: f"Published beside ours:\n{rows.to_string(na_rep='-')}", figures))
+        texts.append(partial(_published, record.reference))
+    parts = []
+    for text in texts:
+        try:
+            parts.append(text())
+        except Exception as error:
+            parts.append(f"A table could not be made ({reason(error)}).")
     return "\n\n".join(parts) or "Nothing was measured."
 
 
-def _tried(said: Callable[[Any], str], of: Any) -> str:
-    try:
-        return said(of)
-    except Exception as error:
-        return f"A table could not be made ({reason(error)})."
+def _published(rows: Sequence[Mapping[str, Any]]) -> str:
+    figures = pd.DataFrame(list(rows)).set_index("row").round(3)
+    return f"Published beside ours:\n{figures.to_string(na_rep='-')}"
 
 
 def _text(table: Table) -> str:
@@ -210,7 +206,7 @@ def _text(table: Table) -> str:
         return "Nothing could be measured of: " + ", ".join(column["heading"] for column in table.columns)
     parts = []
     for title, rows in table.parts:
-        values = [[cell.value if (cell := row.cells[c["key"]]) else math.nan for c in table.shown] for row in rows]
+        values = [[getattr(row.cells[c["key"]], "value", math.nan) for c in table.shown] for row in rows]
         heads = pd.MultiIndex.from_tuples([(c["over"], c["heading"]) for c in table.shown])
         frame = pd.DataFrame(values, index=[row.release for row in rows], columns=heads)
         parts.append(f"{title or words.group(table.kind)}\n{frame.round(3).to_string(na_rep='-')}")

@@ -34,14 +34,7 @@ def kind_of(kind: str) -> Mapping[str, Any]:
 
 
 def measure(row: Result) -> str:
-    """Say what a row is a measure of.
-
-    Example:
-        >>> measure(Result(question="identify", method="voice_gmm", figure="top1", value=0.2))
-        'voice gmm: identified at first guess (top-1)'
-        >>> measure(Result(question="infer", method="attributes", figure="uar", subset="sex", value=0.8))
-        'attribute read, sex'
-    """
+    """Say what a row is a measure of, such as ``voice gmm: identified at first guess (top-1)``."""
     said = _MEASURES.get((row.method, row.figure))
     if said is None:
         said = ": ".join(filter(None, (method(row.method), FIGURES.get(row.figure, plain(row.figure)))))
@@ -59,12 +52,7 @@ def plain(name: str) -> str:
 
 
 def group(name: str) -> str:
-    """Say what is compared: a modality of recordings, or a kind of release.
-
-    Example:
-        >>> group("audio"), group("synthetic")
-        ('Voice', 'Synthetic people')
-    """
+    """Say what is compared: a modality of recordings, or a kind of release."""
     return _WORDS["groups"].get(name) or plain(name.replace("+", " and ")).capitalize() or "Other"
 
 
@@ -79,12 +67,7 @@ def protocol(name: str) -> str:
 
 
 def label(release: str, kind: str) -> str:
-    r"""Shorten a release's name in a picture whose title says what was hidden.
-
-    Example:
-        >>> label("voice_mcadams", "recordings"), label("face_blur+voice_mcadams", "recordings")
-        ('mcadams', 'blur +\nmcadams')
-    """
+    """Shorten a release's name in a picture whose title says what was hidden."""
     parts = re.split(r"\s*\+\s*|__", release)
     if kind == "recordings":
         parts = [re.sub(r"^(voice|face|audio|video)_", "", part) for part in parts]
@@ -93,12 +76,7 @@ def label(release: str, kind: str) -> str:
 
 
 def number(value: float, *, percent: bool = False) -> str:
-    """Write a number short; missing is a dash.
-
-    Example:
-        >>> number(0.284, percent=True), number(0.284), number(float("nan"))
-        ('28 %', '0.28', '–')
-    """
+    """Write a number short, such as ``28 %`` or ``0.28``; missing is a dash."""
     if not math.isfinite(value):
         return "–"
     if percent:
@@ -108,12 +86,7 @@ def number(value: float, *, percent: bool = False) -> str:
 
 
 def interval(low: float, high: float, *, percent: bool = False) -> str:
-    """Write an interval; empty where there is none.
-
-    Example:
-        >>> interval(0.2, 0.36, percent=True)
-        '[20–36]'
-    """
+    """Write an interval; empty where there is none."""
     if not (math.isfinite(low) and math.isfinite(high)):
         return ""
     return f"[{100 * low:.0f}–{100 * high:.0f}]" if percent else f"[{low:.2f}–{high:.2f}]"
@@ -134,12 +107,7 @@ def figure(row: Result | None) -> tuple[str, str]:
 
 
 def amount(value: Any) -> str:
-    """Write how many or how long.
-
-    Example:
-        >>> amount(8936), amount(31.44)
-        ('8,936', '31.4')
-    """
+    """Write how many or how long."""
     if not isinstance(value, int | float):
         return str(value)
     return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
@@ -159,12 +127,7 @@ def slug(name: str) -> str:
 
 
 def count(number: Any, thing: str) -> str:
-    """Say how many.
-
-    Example:
-        >>> count(1, "person"), count(1200, "person"), count(None, "file")
-        ('1 person', '1,200 people', 'an unrecorded number of files')
-    """
+    """Say how many, such as ``1,200 people`` or ``an unrecorded number of files``."""
     plural = {"person": "people"}.get(thing, f"{thing}s")
     if not isinstance(number, int | float):
         return f"an unrecorded number of {plural}"
@@ -172,12 +135,7 @@ def count(number: Any, thing: str) -> str:
 
 
 def listing(items: Sequence[str]) -> str:
-    """Join with commas and a last "and".
-
-    Example:
-        >>> listing(["a", "b", "c"]), listing([])
-        ('a, b and c', '')
-    """
+    """Join with commas and a last "and"."""
     return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 

@@ -9,19 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from personare.core.errors import reason
+from personare.data.atomic import replacing, write_text
 from personare.report import words
 from personare.report.answer import answers
-from personare.report.drawing import drawing, to_svg
 from personare.report.frontier import Panel, panels
 from personare.report.media import embed_examples
-from personare.report.plots import draw_frontier, draw_ladder, frontier_sheet
+from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import release_section, transfer_matrix
-from personare.report.selftests import self_tests
-from personare.report.sources import sources_of
+from personare.report.sections import release_section, self_tests, sources_of, transfer_matrix
 from personare.report.tables import Table, tables, to_csv, to_latex
-
-__all__ = ["methods_paragraphs", "write_report"]
 
 
 def write_report(run: Path) -> Path:
@@ -47,8 +43,10 @@ def write_report(run: Path) -> Path:
     placed = [panel for panel in drawn if panel.drawn]
     made = tried("The tables", [], lambda: tables(record, drawn))
     for table in made:
-        tried(f"{table.file}.csv", None, partial(_write, run / f"{table.file}.csv", partial(to_csv, table)))
-        tried(f"{table.file}.tex", None, partial(_write, run / f"{table.file}.tex", partial(to_latex, table)))
+        for suffix, to_text in (("csv", to_csv), ("tex", to_latex)):
+            file = run / f"{table.file}.{suffix}"
+            if text := tried(file.name, "", partial(to_text, table)):
+                tried(file.name, None, partial(write_text, file, text))
     if placed:
         tried("The picture beside the page", None, lambda: _save_sheet(run, placed))
     examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(run, record.examples))
@@ -80,7 +78,7 @@ def write_report(run: Path) -> Path:
         "script": Markup(words.text("page.js")),
     }
     content["run"] = replace(record, missing=tuple(missing))
-    _write(run / "report.html", partial(words.templates().get_template("page.html").render, content))
+    write_text(run / "report.html", words.templates().get_template("page.html").render(content))
     return run / "report.html"
 
 
@@ -116,21 +114,13 @@ def _frontier(panel: Panel) -> Markup:
 def _ladder(panel: Panel, made: Sequence[Table]) -> Markup:
     rows = [row for table in made for row in table.rows if table.kind == "recordings" and row.group == panel.group]
     rungs = [(words.label(row.release, "recordings"), row.cells) for row in rows]
-    found = [cell for row in rows if (cell := row.cells["semi_informed"])]
+    guesses = [cell.control for row in rows if (cell := row.cells["semi_informed"])]
     title = f"{words.group(panel.group)}: share identified by attackers that know more and more; figures in the table."
-    return Markup(to_svg(draw_ladder(rungs, control=found[0].control if found else float("nan")), title=title))
+    return Markup(to_svg(draw_ladder(rungs, control=guesses[0] if guesses else float("nan")), title=title))
 
 
 def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
     figure = frontier_sheet(drawn)
-    with drawing():
-        for suffix in ("svg", "png"):
-            part = run / f".frontier.part.{suffix}"
-            figure.savefig(part, dpi=200, metadata={"Date": None} if suffix == "svg" else {})
-            part.replace(run / f"frontier.{suffix}")
-
-
-def _write(file: Path, make: Callable[[], str]) -> None:
-    part = file.with_name(f".{file.name}.part")
-    part.write_bytes(make().encode())
-    part.replace(file)
+    for suffix in ("svg", "png"):
+        with drawing(), replacing(run / f"frontier.{suffix}") as part:
+            figure.savefig(part, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else {})

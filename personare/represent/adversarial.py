@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from personare.learn.learner import class_weights
 from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
 from personare.learn.networks import SavedNetwork, layers
-from personare.learn.standardizing import Standardized, check_people, represented
+from personare.learn.standardizing import Standardized, represented
 
 __all__ = ["Adversarial"]
 
@@ -29,32 +29,22 @@ class Adversarial:
     **Guarantee**: none. It withstands the adversary it was trained with; a fresh one may do better, and that one is
     what ``evaluate.representations`` measures.
 
-    Attributes:
-        kind: ``reversal``: one step for both, with the adversary's gradient reversed; ``alternating``: the adversary
-            takes ``rounds`` steps, then the encoder one that makes its answers even. A strong reversal outruns its
-            own adversary, and a fresh one then names people better than before: prefer the default.
-        strength: How much hiding counts against reading; the dial. 0 leaves a plain autoencoder.
-        reconstruction: How much rebuilding the recording counts against reading.
-        size: Numbers of the code.
-        hidden: Width of encoder, decoder and adversary; 0 for a linear encoder.
-        dropout: Share of the encoder left out while it learns.
-        modality_dropout: Chance of each modality to be hidden in a step.
-        rounds: Steps of the adversary, if alternating.
-        epochs: Passes over the recordings.
-
     **Source**: Y. Ganin, V. Lempitsky, "Unsupervised domain adaptation by backpropagation", ICML 2015,
     arXiv:1409.7495 (reversal, and its slow start); B. Srivastava, A. Bellet, M. Tommasi, E. Vincent,
     "Privacy-preserving adversarial representation learning in ASR", Interspeech 2019, arXiv:1911.04913.
     """
 
+    # ``reversal``: one step for both, with the adversary's gradient reversed; ``alternating``: the adversary takes
+    # ``rounds`` steps, then the encoder one that makes its answers even. A strong reversal outruns its own adversary,
+    # and a fresh one then names people better than before: prefer the default
     kind: Literal["reversal", "alternating"] = "alternating"
-    strength: NotNegative = 1.0
-    reconstruction: NotNegative = 0.1
-    size: Count = 8
-    hidden: Whole = 128
-    dropout: PartShare = 0.5
-    modality_dropout: PartShare = 0.1
-    rounds: Count = 3
+    strength: NotNegative = 1.0  # how much hiding counts against reading; the dial. 0 leaves a plain autoencoder
+    reconstruction: NotNegative = 0.1  # how much rebuilding the recording counts against reading
+    size: Count = 8  # numbers of the code
+    hidden: Whole = 128  # width of encoder, decoder and adversary; 0 for a linear encoder
+    dropout: PartShare = 0.5  # share of the encoder left out while it learns
+    modality_dropout: PartShare = 0.1  # chance of each modality to be hidden in a step
+    rounds: Count = 3  # steps of the adversary, if alternating
     epochs: Count = 40
 
     def __post_init__(self) -> None:
@@ -64,9 +54,9 @@ class Adversarial:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Encoded":
         """Learn from labels and subjects; the best epoch by validation is kept. See ``core.protocols``."""
-        check_people(train)
-        check(train, validation if len(validation) else train.take(np.zeros(0, dtype=int)))
         front = Standardized.of(train)
+        validation = validation if len(validation) else train.take(np.arange(0))
+        check(train, validation)
         people, whose = np.unique(train.subjects, return_inverse=True)
         with seeded(rng):
             net = CodeNet(front.center.size, len(train.classes), size=self.size, hidden=self.hidden, drop=self.dropout)
@@ -83,7 +73,7 @@ class Adversarial:
             task_loss = read + self.reconstruction * nn.functional.mse_loss(net.decoder(code), x[rows])
             if self.kind == "reversal":  # one loss of both, whose gradient is reversed before it reaches the encoder
                 ramp = 2 / (1 + math.exp(-10 * progress)) - 1
-                identity_logits = adversary(_Reverse.apply(code, self.strength * ramp))  # type: ignore[no-untyped-call]
+                identity_logits = adversary(reverse_gradient(code, self.strength * ramp))
                 return task_loss + nn.functional.cross_entropy(identity_logits, owner[rows])
             for _ in range(self.rounds):  # the adversary catches up before the encoder evades it
                 catch_up.zero_grad()
@@ -93,15 +83,14 @@ class Adversarial:
             return task_loss + self.strength * uneven
 
         rows_validation, labels_validation = torch.from_numpy(front(validation)), torch.from_numpy(validation.labels)
-        judgments: list[float] = []
+        first_epochs = iter(range(min(2 * self.epochs // 3, self.epochs - 1)))
 
         @torch.inference_mode()
         def judge() -> float:
-            judgments.append(
-                float(nn.functional.cross_entropy(net.read(net.encode(rows_validation)), labels_validation))
-            )
             # the first epochs, before the adversary has learned anything, look best: only the last third may be kept
-            return judgments[-1] if len(judgments) > min(2 * self.epochs // 3, self.epochs - 1) else math.inf
+            if next(first_epochs, None) is not None:
+                return math.inf
+            return float(nn.functional.cross_entropy(net.read(net.encode(rows_validation)), labels_validation))
 
         train_rows(
             nn.ModuleList([net, adversary] if self.kind == "reversal" else [net]),
@@ -131,17 +120,11 @@ class CodeNet(SavedNetwork):
         return nn.functional.layer_norm(code, code.shape[1:]) if code.shape[1] > 1 else code
 
 
-class _Reverse(torch.autograd.Function):
-    """Forwards what it gets, backwards the gradient times a negative number."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.factor * gradients[0], None
+def reverse_gradient(x: Tensor, factor: float) -> Tensor:
+    """Return the same numbers; on the way back their gradient is multiplied by ``-factor``."""
+    same = x.view_as(x)
+    same.register_hook(lambda gradient: -factor * gradient)  # type: ignore[no-untyped-call]
+    return same
 
 
 @dataclass(frozen=True, kw_only=True)

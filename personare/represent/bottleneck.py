@@ -10,6 +10,7 @@ import torch
 from scipy.special import softmax
 from sklearn.cluster import KMeans
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import recall_score
 from torch import Tensor, nn
 
 from personare.core.options import Count, NotNegative, Range, check_options
@@ -17,7 +18,7 @@ from personare.core.types import Array, Batch, Spend
 from personare.learn.loop import seeded, train_rows
 from personare.learn.multimodal import check
 from personare.learn.networks import SavedNetwork, layers
-from personare.learn.standardizing import Standardized, check_people, represented
+from personare.learn.standardizing import Standardized, represented
 
 __all__ = ["Bottleneck"]
 
@@ -36,36 +37,21 @@ class Bottleneck:
     information about anything. Several recordings of one person tell as many times more. Neither is differential
     privacy: what is learned (reader, symbols) comes from people, and is not protected by it.
 
-    Attributes:
-        kind: ``vq`` or ``vib``.
-        codes: Symbols of ``vq``, fewer where fewer recordings differ: the dial.
-        size: Numbers of a ``vib`` row.
-        beta: Price of a nat in ``vib``: the dial.
-        epochs: Passes over the recordings, of ``vib``.
-
     **Source**: A. Alemi, I. Fischer, J. Dillon, K. Murphy, "Deep variational information bottleneck", ICLR 2017,
     arXiv:1612.00410. Quantization in the manner of A. van den Oord, O. Vinyals, K. Kavukcuoglu, "Neural discrete
     representation learning", NeurIPS 2017, arXiv:1711.00937, but of the posteriors of a linear reader, by k-means: with
     few people a network through which codebook and encoder are learned together reads emotion worse.
-
-    Example:
-        >>> Bottleneck(kind="vq", codes=32).bits
-        5.0
     """
 
     kind: Literal["vq", "vib"] = "vq"
+    # symbols of ``vq``, fewer where fewer recordings differ: the dial
     codes: Annotated[int, Range("at least 2", lambda value: value >= 2)] = 32
-    size: Count = 6
-    beta: NotNegative = 0.01
-    epochs: Count = 30
+    size: Count = 6  # numbers of a ``vib`` row
+    beta: NotNegative = 0.01  # price of a nat in ``vib``: the dial
+    epochs: Count = 30  # of ``vib``
 
     def __post_init__(self) -> None:
         check_options(self)
-
-    @property
-    def bits(self) -> float:
-        """What a ``vq`` row can tell at most."""
-        return math.log2(self.codes)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -82,12 +68,12 @@ class Bottleneck:
             net = Variational(len(train.classes), size=self.size)
 
         def loss(rows: Tensor, progress: float) -> Tensor:
-            answers, rate = net(x[rows])
-            return torch.add(nn.functional.cross_entropy(answers, labels[rows]), rate, alpha=self.beta)
+            sample, rates = net(x[rows])
+            return torch.add(nn.functional.cross_entropy(net.read(sample), labels[rows]), rates.mean(), alpha=self.beta)
 
         train_rows(net, len(x), loss, epochs=self.epochs, rng=rng, learning_rate=3e-3)
         with torch.inference_mode(), seeded(rng):
-            rate = float(net(x)[1])
+            rate = float(net(x)[1].mean())
         return Blurred(reader=reader, net=net.requires_grad_(False), rate_nats=rate)
 
 
@@ -96,37 +82,31 @@ class LinearReader:
     """Recordings as the probabilities of the classes, by logistic regression: what the channel is allowed to see.
 
     What a reader is sure of is nearly the same number for everybody; logits would still tell how each person is sure.
-
-    Attributes:
-        front: Makes rows of recordings.
-        weights: (D, C).
-        bias: (C,).
     """
 
     front: Standardized
-    weights: Array
-    bias: Array
+    weights: Array  # (D, C)
+    bias: Array  # (C,)
 
     @classmethod
     def of(cls, train: Batch, validation: Batch) -> "LinearReader":
         """Learn to read the labels; ``validation``, where there is any, chooses the penalty and then teaches too."""
-        check_people(train)
-        check(train, validation if len(validation) else train.take(np.zeros(0, dtype=int)))
         front = Standardized.of(train)
+        check(train, validation if len(validation) else train.take(np.arange(0)))
         rows = front(train).astype(float)
-
-        def recall(reader: LogisticRegression) -> float:
-            correct = reader.predict(front(validation)) == validation.labels
-            return float(np.mean([correct[validation.labels == c].mean() for c in np.unique(validation.labels)]))
-
         readers = [
             LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000).fit(rows, train.labels)
             for penalty in (_PENALTIES if len(validation) else _PENALTIES[-2:-1])
         ]
         best = readers[0]
         if len(validation):
+            others, classes = front(validation), np.unique(validation.labels)
+
+            def recall(reader: LogisticRegression) -> float:
+                return float(recall_score(validation.labels, reader.predict(others), labels=classes, average="macro"))
+
             best = max(readers, key=recall)
-            best.fit(np.concatenate([rows, front(validation)]), np.concatenate([train.labels, validation.labels]))
+            best.fit(np.concatenate([rows, others]), np.concatenate([train.labels, validation.labels]))
         weights, bias = best.coef_.T, best.intercept_
         if weights.shape[1] == 1:  # of two classes the second one's are given, against none for the first
             weights, bias = np.pad(weights, ((0, 0), (1, 0))), np.pad(bias, (1, 0))
@@ -166,7 +146,7 @@ class Quantized:
 
 
 class Variational(SavedNetwork):
-    """Posteriors of the classes to a Gaussian of ``size`` numbers, and that to classes."""
+    """Posteriors of the classes to a Gaussian of ``size`` numbers, and ``read`` from there to logits of classes."""
 
     def __init__(self, classes: int, *, size: int) -> None:
         super().__init__()
@@ -174,28 +154,17 @@ class Variational(SavedNetwork):
         self.read = nn.Linear(size, classes)
         self.settings = {"classes": classes, "size": size}
 
-    def release(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return (B, size), drawn, and the rate of each row in nats: without the noise it would be no bound."""
         mean, log_variance = self.encode(x).chunk(2, dim=1)
         log_variance = log_variance.clamp(-8, 4)
         sample = mean + (log_variance / 2).exp() * torch.randn(mean.shape)
         return sample, 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C), and the mean rate."""
-        sample, rate = self.release(x)
-        return self.read(sample), rate.mean()
-
 
 @dataclass(frozen=True, kw_only=True)
 class Blurred:
-    """The fitted noisy channel.
-
-    Attributes:
-        reader: The linear reader in front.
-        net: The network, never changed again.
-        rate_nats: Mean bound on the information of a row, over the recordings of training.
-    """
+    """The fitted noisy channel; ``rate_nats`` bounds the mean information of a row over the recordings of training."""
 
     reader: LinearReader
     net: Variational
@@ -214,4 +183,4 @@ class Blurred:
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, size); noise is drawn in every call."""
         with torch.inference_mode(), seeded(rng):
-            return represented(batch, self.net.release(torch.from_numpy(self.reader(batch)))[0].numpy())
+            return represented(batch, self.net(torch.from_numpy(self.reader(batch)))[0].numpy())

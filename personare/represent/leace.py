@@ -1,14 +1,15 @@
 """Erases who speaks from every linear reader's reach, with the least change to the rest."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from scipy.linalg import eigh
 
-from personare.core.errors import DataError, OptionError
-from personare.core.options import Share, check_options
+from personare.core.errors import DataError
+from personare.core.options import Range, Share, check_options
 from personare.core.types import Array, Batch, Spend
-from personare.learn.standardizing import Standardized, check_people, represented
+from personare.learn.standardizing import Standardized, represented
 
 __all__ = ["Leace"]
 
@@ -26,29 +27,24 @@ class Leace:
     people differ in directions that these people did not show. Fewer ``directions`` than people less one guarantee
     nothing.
 
-    Attributes:
-        shrinkage: Share of a round covariance that is mixed in where there are few recordings, in [0, 1]. It changes
-            how much else is lost, and not what is erased.
-        directions: Erase the strongest so many only, the dial; None for all.
-
     **Source**: N. Belrose, D. Schneider-Joseph, S. Ravfogel, R. Cotterell, E. Raff, S. Biderman, "LEACE: Perfect
     linear concept erasure in closed form", NeurIPS 2023, arXiv:2306.03819. Shrinkage and the choice of the strongest
     directions are ours.
     """
 
+    # share of a round covariance that is mixed in where there are few recordings: changes how much else is lost, and
+    # not what is erased
     shrinkage: Share = 0.05
-    directions: int | None = None
+    # erase the strongest so many only, the dial
+    directions: Annotated[int | None, Range("at least 1, or None for all", lambda n: n is None or n >= 1)] = None
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.directions is not None and self.directions < 1:
-            raise OptionError(f"directions must be at least 1, or None for all, it is {self.directions}.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Eraser":
         """Find the directions; see ``core.protocols.Representation``. Validation and ``public`` are not looked at."""
-        check_people(train)
         front = Standardized.of(train)
         rows = front(train).astype(float)
         people, whose = np.unique(train.subjects, return_inverse=True)
@@ -64,7 +60,7 @@ class Leace:
         # an orthonormal basis of the directions in which people differ, the strongest first
         left, strength, _ = np.linalg.svd(whiten @ (rows - mean).T @ concept / len(rows), full_matrices=False)
         size = int((strength > 1e-8 * max(float(strength[0]), 1e-300)).sum())
-        basis = left[:, : size if self.directions is None else min(size, self.directions)]
+        basis = left[:, :size][:, : self.directions]
         if basis.shape[1] >= (rank := int(np.linalg.matrix_rank(rows - mean))):
             raise DataError(
                 f"{len(people)} people differ in {size} directions, and the recordings have only {rank}: nothing "

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from personare.core.errors import OptionError
 from personare.core.options import Positive, check_options
 from personare.core.types import Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of, noise_for
-from personare.learn.standardizing import Standardized, check_people, represented
+from personare.learn.standardizing import Standardized, represented
 
 __all__ = ["Noise"]
 
@@ -23,18 +22,13 @@ class Noise:
     ``Noised.spend(k)``. The means and deviations used are treated as known to all: without ``public`` recordings to
     take them from, the people of ``train`` are not protected by this.
 
-    Attributes:
-        epsilon: Of one recording.
-        delta: Chance that the bound fails.
-        norm: Rows are cut to this many root mean squares of a standardized row (norm times the root of D).
-
     **Source**: B. Balle, Y.-X. Wang, "Improving the Gaussian mechanism for differential privacy", ICML 2018,
     arXiv:1805.06530; the sensitivity is twice the norm, as any recording may stand in for any other.
     """
 
-    epsilon: float = 8.0
-    delta: float = 1e-5
-    norm: Positive = 1.0
+    epsilon: float = 8.0  # of one recording
+    delta: float = 1e-5  # chance that the bound fails
+    norm: Positive = 1.0  # rows are cut to this many root mean squares of a standardized row (times the root of D)
 
     def __post_init__(self) -> None:
         check_claim(epsilon=self.epsilon, delta=self.delta)
@@ -44,7 +38,6 @@ class Noise:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Noised":
         """Learn the scaling, from ``public`` recordings where there are any; see ``core.protocols.Representation``."""
-        check_people(train if public is None else public)
         front = Standardized.of(train if public is None else public)
         norm = self.norm * math.sqrt(max(1, int(np.count_nonzero(front.scale))))
         multiplier = noise_for(self.epsilon, 1.0, 1, self.delta)
@@ -53,14 +46,7 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True)
 class Noised:
-    """The fitted mechanism.
-
-    Attributes:
-        front: Makes rows of recordings.
-        norm: Longest row.
-        noise_multiplier: Deviation of the noise over what another recording can change, twice the norm.
-        delta: Chance that the bound fails.
-    """
+    """The fitted mechanism; ``noise_multiplier`` is over twice the ``norm``, what another recording can change."""
 
     front: Standardized
     norm: float
@@ -75,8 +61,6 @@ class Noised:
 
     def spend(self, recordings: int = 1) -> Spend:
         """Return what showing so many recordings of one person costs that person."""
-        if recordings < 1:
-            raise OptionError(f"recordings must be at least 1, it is {recordings}.")
         return Spend(
             unit="person" if recordings > 1 else "recording",
             sampling_rate=1.0,

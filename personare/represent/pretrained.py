@@ -20,12 +20,9 @@ class Pretrained:
 
     **Guarantee**: none against naming people; an embedding tells who speaks about as well as the recording does.
     Nothing is learned from the people described, so it costs no privacy.
-
-    Attributes:
-        folders: Folder of a local transformers model by modality; other modalities are left out.
     """
 
-    folders: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)  # of a transformers model by modality; others are left out
 
     def __post_init__(self) -> None:
         if not self.folders or not all(self.folders.values()):
@@ -56,8 +53,6 @@ class Embedding:
         """Return the recordings with one modality ``representation``, (N, D); zeros where a modality is missing."""
         check_arrays(batch, self.folders)
         read = batch.only(*self.folders)
-        rows = [
-            np.where(read.present[m][:, None], describe(read.arrays[m], folder), 0)
-            for m, folder in self.folders.items()
-        ]
+        described = {m: describe(read.arrays[m], folder) for m, folder in self.folders.items()}
+        rows = [np.where(read.present[m][:, None], values, 0) for m, values in described.items()]
         return represented(read, np.concatenate(rows, axis=1))

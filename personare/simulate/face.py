@@ -1,18 +1,47 @@
 """The made-up faces, painted: hair, skin, brows, eyes, nose and lips as a person, an expression and a pose set them."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from personare.core.types import Array
-from personare.features.painting import Camera, Color, curve, darker, disc, fill, line, mixed
+from personare.features.painting import Camera, Color, blobs, curve, darker, disc, fill, line, mixed
 from personare.simulate.geometry import Actions, Eye, Mouth, brow, eye, head_outline, looking, mouth
 from personare.simulate.people import Face, Person
-from personare.simulate.scene import Scene, paint_wall
-from personare.simulate.skin import BOUNDS_CM, paint_skin
-
-__all__ = ["Painter"]
 
 _WHITE = (255, 255, 255)
+_BOUNDS_CM = (-9.5, -13.5, 9.5, 16.0)  # left, top, right, bottom of the skin's picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What surrounds the person in one recording; it changes from take to take, so it names nobody."""
+
+    wall_rgb: Color
+    clothes_rgb: Color
+    light: float  # side the light comes from, -1 left to 1 right
+    exposure: float  # factor of all brightness
+    distance: float  # factor of the head's size, 1 for the usual distance
+    offset: tuple[float, float]  # where the head is beside the middle, right and down, as a share of the picture
+
+
+def draw_scene(rng: np.random.Generator) -> Scene:
+    """Return a random scene, in colors that are not loud."""
+
+    def muted(low: float, high: float) -> Color:
+        grey, tint = rng.uniform(low, high), rng.normal(0, 18, 3)
+        red, green, blue = (int(np.clip(grey + shift, 10, 245)) for shift in tint)
+        return red, green, blue
+
+    return Scene(
+        wall_rgb=muted(100, 215),
+        clothes_rgb=muted(35, 190),
+        light=float(rng.uniform(-1, 1)),
+        exposure=float(rng.uniform(0.88, 1.08)),
+        distance=float(rng.uniform(0.95, 1.06)),
+        offset=(float(rng.uniform(-0.02, 0.02)), float(rng.uniform(-0.015, 0.015))),
+    )
 
 
 class Painter:
@@ -30,20 +59,22 @@ class Painter:
         self._scale = size / 192 * 6.1 * scene.distance
         self._center = size * (np.array((0.5, 0.475)) + scene.offset)
         self._strands = own.uniform(-1, 1, size=(22, 3))
-        self._skin = paint_skin(person.face, scale=self._scale, light=scene.light, rng=own)
+        self._skin = _paint_skin(person.face, scale=self._scale, light=scene.light, rng=own)
         self._shade = _Shade(size=size, softness=size / 192 * 1.25)
-        self._wall = paint_wall(scene, size, take)
+        wall = np.full((size, size, 3), scene.wall_rgb, dtype=np.uint8)
+        for _ in range(2):  # things on it
+            left, top = take.integers(-size // 4, size, 2)
+            color = tuple(int(c) for c in np.clip(np.array(scene.wall_rgb) + int(take.integers(-35, 35)), 0, 255))
+            cv2.rectangle(wall, (int(left), int(top)), (int(left + size * 0.4), int(top + size * 0.5)), color, -1)
+        wall = cv2.GaussianBlur(wall, (0, 0), size / 30)
+        fall = 1 + 0.18 * scene.light * np.linspace(-1, 1, size)[None, :, None]
+        self._wall = np.clip(wall * fall, 0, 255).astype(np.uint8)
         self._grain = take.integers(0, 5, size=(size + 64, size + 64, 3), dtype=np.uint8)
 
     def paint(self, actions: Actions, *, rounding: float, pose: Array, gaze: Array, frame: int = 0) -> Array:
-        """Return one picture, uint8 RGB (size, size, 3).
+        """Return one picture, uint8 RGB (size, size, 3), of one row of each of a truth's arrays.
 
-        Args:
-            actions: Intensity by action unit, 0 to 1.
-            rounding: Of the lips, 0 to 1.
-            pose: (5,) yaw, pitch, roll (degrees), right, down (cm).
-            gaze: (2,) right, down.
-            frame: Chooses the camera's grain.
+        ``frame`` chooses the camera's grain.
         """
         face, style = self._face, self._style
         camera = looking(pose, center=self._center, scale=self._scale)
@@ -67,7 +98,7 @@ class Painter:
 
     def _lay_skin(self, image: Array, camera: Camera, actions: Actions) -> Array:
         """Return the picture with the skin inside the face's outline, and gather the chin's shadow on the neck."""
-        left, top, right, bottom = BOUNDS_CM
+        left, top, right, bottom = _BOUNDS_CM
         corners = np.array(((-5.0, -5.0), (5.0, -5.0), (0.0, 7.0)))
         height, width = self._skin.shape[:2]
         texel = (corners - (left, top)) * ((width - 1) / (right - left), (height - 1) / (bottom - top))
@@ -85,7 +116,7 @@ class _Shade:
     """Soft light and shadow, gathered first and laid over the picture at once."""
 
     def __init__(self, *, size: int, softness: float) -> None:
-        """Softness is the standard deviation of the blur in pixels."""
+        # softness is the standard deviation of the blur in pixels
         self._softness, self._layer = softness, np.full((size, size), 128, dtype=np.uint8)
 
     def crease(self, points: Array, depth: float, width: float) -> None:
@@ -102,6 +133,56 @@ class _Shade:
         soft = cv2.GaussianBlur(self._layer, (0, 0), self._softness)
         self._layer[:] = 128
         return np.asarray(cv2.multiply(image, cv2.merge((soft, soft, soft)), scale=1 / 128))
+
+
+def _paint_skin(face: Face, *, scale: float, light: float, rng: np.random.Generator) -> Array:
+    """Return the skin's picture, uint8 RGB, over ``_BOUNDS_CM``, ``scale`` pixels a centimetre.
+
+    The light comes from -1 left to 1 right; the same ``rng`` gives a person the same freckles.
+    """
+    left, top, right, bottom = _BOUNDS_CM
+    x = np.linspace(left, right, round((right - left) * scale), dtype=np.float32)[None, :]
+    y = np.linspace(top, bottom, round((bottom - top) * scale), dtype=np.float32)[:, None]
+    half, eyes, tip = face.width_cm / 2, face.eye_distance_cm / 2, face.nose_length_cm
+    relief = blobs(
+        x,
+        y,
+        (0, -5.5, 5.0, 2.6, 0.07),  # forehead
+        (eyes, -0.4, 2.3, 1.5, -0.15),  # sockets
+        (eyes * 0.35, -0.6, 0.9, 1.4, -0.10),  # beside the bridge
+        (eyes, 1.3, 1.9, 0.45, -0.05 - 0.06 * face.wrinkles),  # below the eyes
+        (eyes + 0.6, 3.2, 2.0, 1.5, 0.09),  # cheekbones
+        (0, 1.5, 0.55, 3.0, 0.12),  # bridge of the nose
+        (0, tip - 0.6, 0.8, 0.7, 0.13),  # tip
+        (face.nose_width_cm * 0.40, tip - 0.2, 0.55, 0.8, -0.10),  # beside the tip
+        (0, tip + 0.7, 1.4, 0.45, -0.08),  # below the nose
+        (0, face.mouth_cm - face.upper_lip_cm - 0.45, 0.28, 0.5, -0.05),  # philtrum
+        (0, face.mouth_cm + face.lower_lip_cm + 0.6, 1.8, 0.4, -0.12),  # below the lip
+        (0, face.chin_cm - 1.4, 1.6, 0.8, 0.08),  # chin
+        (face.mouth_width_cm / 2 + 0.5, face.mouth_cm + 0.2, 0.7, 1.0, -0.05),
+    )
+    edge = np.clip(np.abs(x) / half, 0, 1.2) ** 4 + 0.6 * np.clip((y - 3) / (face.chin_cm - 3), 0, 1.4) ** 4
+    brightness = np.asarray(1.0 + relief - 0.22 * edge + 0.13 * light * x / half, dtype=np.float32)  # (H, W)
+    cheek = (eyes + 0.8, 3.6, 2.0, 1.5, 0.5)
+    red = blobs(x, y, cheek, (0, tip - 0.3, 1.1, 0.9, 0.35), (0, face.chin_cm - 1.2, 1.5, 1.0, 0.2))
+    # freckles on nose and cheeks, and two moles that everybody has somewhere
+    count = round(60 * face.freckles)
+    spots = np.stack([rng.normal(0, 3.6, count), rng.normal(3.0, 1.2, count)], axis=1)
+    moles = np.stack([rng.uniform(-5.5, 5.5, 2), rng.uniform(2.5, 9.0, 2)], axis=1)
+    sizes = np.concatenate([np.full(count, 0.10), rng.uniform(0.13, 0.26, 2)])
+    dark = np.zeros_like(brightness)
+    for (spot_x, spot_y), size in zip(np.concatenate([spots, moles]), sizes, strict=True):
+        depth = 0.35 if size < 0.12 else 0.8
+        dark += depth * np.exp(-(((x - spot_x) / size) ** 2)) * np.exp(-(((y - spot_y) / size) ** 2))
+    dark = np.clip(dark, 0, 1)
+    if face.stubble > 0:
+        beard = blobs(x, y, (0, face.chin_cm - 0.8, 4.2, 2.0, 1.0), (4.6, 6.5, 1.7, 3.5, 0.9))
+        moustache = blobs(x, y, (0, face.mouth_cm - 1.2, 2.2, 0.5, 0.9))
+        dark = np.asarray(np.clip(beard + moustache, 0, 1) * 0.9 * face.stubble, dtype=np.float32) + dark
+    color = np.array(face.skin_rgb, dtype=np.float32) * brightness[..., None]  # (H, W, 3)
+    color *= 1 - dark[..., None] * np.array((0.5, 0.6, 0.6), dtype=np.float32)
+    color *= 1 + red[..., None] * np.array((0.10, -0.18, -0.14), dtype=np.float32)
+    return np.asarray(np.clip(color, 0, 255).astype(np.uint8))
 
 
 def _inside(image: Array, outline: Array, picture: Array) -> Array:
@@ -165,7 +246,6 @@ def _paint_eye(image: Array, camera: Camera, face: Face, lines: Eye) -> None:
 
 
 def _paint_nose(image: Array, camera: Camera, face: Face, actions: Actions) -> None:
-    """Paint nostrils and wings of the nose in place."""
     size = np.array((face.nose_width_cm / 2 * (1 + 0.10 * actions["AU09"]), 1))
     tip = np.array((0, face.nose_length_cm - 0.4 * actions["AU09"]))
     wing = curve(((0.80, -0.75), (1.0, -0.3), (0.95, 0.15), (0.70, 0.28))) * size + tip
@@ -201,7 +281,6 @@ def _paint_mouth(image: Array, camera: Camera, face: Face, lines: Mouth) -> None
 
 
 def _paint_body(image: Array, body: Camera, head: Camera, face: Face, clothes: Color) -> None:
-    """Paint neck, shoulders, clothes and ears in place."""
     half = face.width_cm / 2
     neck = half * 0.57
     right = ((-neck, 5), (neck, 5), (neck * 0.98, 13), (neck * 1.5, 16.5), (neck, 22), (-neck, 22))
@@ -223,7 +302,6 @@ def _hair_edge(face: Face) -> tuple[float, float, float]:
 
 
 def _paint_hair_behind(image: Array, camera: Camera, face: Face) -> None:
-    """Paint the hair that the head hides, in place."""
     wide, top, low = _hair_edge(face)
     wide = wide if low > 5 else face.width_cm / 2 + 0.25 * face.hair_volume_cm
     side = np.array(((wide * 0.7, top + 1.6), (wide, -4.5), (wide * 1.02, 0.5 * low - 2.2), (wide * 0.97, low)))

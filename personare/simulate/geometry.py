@@ -9,8 +9,6 @@ from personare.core.types import Array
 from personare.features.painting import Camera, curve, turned
 from personare.simulate.people import Face, Style
 
-__all__ = ["Actions", "Eye", "Mouth", "brow", "eye", "head_outline", "looking", "mouth"]
-
 Actions = Mapping[str, float]
 
 

@@ -5,16 +5,15 @@ to six women and six men at a time, so that a few people already differ clearly 
 people there are.
 """
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 from personare.core.errors import OptionError
 from personare.core.randomness import generator
-
-__all__ = ["EMOTIONS", "Body", "Face", "Person", "Room", "Style", "Voice", "check_emotion", "person", "traits"]
 
 EMOTIONS = ("neutral", "happiness", "sadness", "anger", "fear", "disgust")
 Rgb = tuple[int, int, int]
@@ -27,12 +26,6 @@ _HAIR: tuple[Rgb, ...] = (
 )  # fmt: skip
 _IRIS: tuple[Rgb, ...] = ((70, 44, 28), (104, 70, 38), (86, 104, 62), (70, 110, 150), (98, 112, 122))
 _LIP: tuple[Rgb, ...] = ((196, 104, 100), (178, 84, 84), (204, 118, 106))
-
-
-def check_emotion(emotion: str) -> None:
-    """Refuse an emotion that nobody here can show."""
-    if emotion not in EMOTIONS:
-        raise OptionError(f"There is no emotion '{emotion}' here. Choose one of: {', '.join(EMOTIONS)}.")
 
 
 class _Draw:
@@ -55,10 +48,10 @@ class _Draw:
         """Return the next number, spread evenly between two ends."""
         return round(low + (high - low) * self.share(), 4)
 
-    def color(self, colors: tuple[Rgb, ...], spread: float = 10) -> Rgb:
+    def color(self, colors: tuple[Rgb, ...]) -> Rgb:
         """Return a color of the list, slightly changed."""
         base = colors[int(self.share() * len(colors))]
-        shift = self.within(-spread, spread)
+        shift = self.within(-10, 10)
         red, green, blue = (int(np.clip(channel + shift, 8, 250)) for channel in base)
         return red, green, blue
 
@@ -67,14 +60,12 @@ def _trait(draw: Callable[[_Draw, bool], object]) -> Any:
     return field(metadata={"draw": draw})
 
 
-def _within(low: float, high: float, *, man: float = 0.0, woman: float = 0.0) -> Any:
-    """A number between two ends; men or women get so much more."""
-    return _trait(lambda draw, is_man: draw.within(low, high) + (man if is_man else woman))
-
-
-def _women(low: float, high: float, *, men: tuple[float, float]) -> Any:
-    """A number between two ends, which are others for men."""
-    return _trait(lambda draw, is_man: draw.within(*(men if is_man else (low, high))))
+def _within(
+    low: float, high: float, *, man: float = 0.0, woman: float = 0.0, men: tuple[float, float] | None = None
+) -> Any:
+    """A number between two ends, which may be others for men; a man or a woman gets so much more."""
+    ends = (low, high), men or (low, high)
+    return _trait(lambda draw, is_man: draw.within(*ends[is_man]) + (man if is_man else woman))
 
 
 def _drawn(kind: type, draw: _Draw, is_man: bool, part: slice = slice(None)) -> dict[str, Any]:
@@ -105,7 +96,7 @@ class Face:
     brow_cm: float = _within(1.7, 2.1)
     brow_thickness_cm: float = _within(0.3, 0.6, man=0.2)
     brow_arch_cm: float = _within(0.1, 0.5, man=-0.1)
-    hair_length_cm: float = _women(4, 26, men=(-3, 6))
+    hair_length_cm: float = _within(4, 26, men=(-3, 6))
     hair_volume_cm: float = _within(0.5, 1.7, woman=0.5)
     hair_parting: float = _within(-0.7, 0.7)
     hairline_cm: float = _within(5.2, 7.2)
@@ -119,25 +110,21 @@ class Face:
 
 
 def _face(draw: _Draw, is_man: bool, age: float) -> Face:
-    width = _drawn(Face, draw, is_man, slice(1))
+    drawn = _drawn(Face, draw, is_man, slice(1))
     grey = max(0.0, (age - 45) / 30) * draw.share()
     hair, light = np.array(draw.color(_HAIR)), np.array((190, 188, 186))
     red, green, blue = (int(channel) for channel in np.rint((1 - grey) * hair + grey * light))
-    rest = _drawn(Face, draw, is_man, slice(1, None))
-    face = Face(
-        **width,
-        **rest,
+    drawn |= _drawn(Face, draw, is_man, slice(1, None))
+    drawn["eye_distance_cm"] *= drawn["width_cm"]
+    drawn["stubble"] *= is_man
+    drawn["freckles"] = max(0.0, drawn["freckles"])
+    return Face(
+        **drawn,
         wrinkles=max(0.0, (age - 30) / 40),
         skin_rgb=draw.color(_SKIN),
         hair_rgb=(red, green, blue),
         iris_rgb=draw.color(_IRIS),
         lip_rgb=draw.color(_LIP),
-    )
-    return replace(
-        face,
-        eye_distance_cm=face.width_cm * face.eye_distance_cm,
-        stubble=face.stubble * is_man,
-        freckles=max(0.0, face.freckles),
     )
 
 
@@ -145,9 +132,9 @@ def _face(draw: _Draw, is_man: bool, age: float) -> Face:
 class Voice:
     """A voice at rest, and habits of speaking."""
 
-    f0_hz: float = _women(168, 250, men=(88, 150))  # mean pitch
+    f0_hz: float = _within(168, 250, men=(88, 150))  # mean pitch
     f0_range_st: float = _within(1.2, 3.2)  # size of an accent, in semitones
-    tract: float = _women(0.80, 0.92, men=(0.93, 1.08))  # length, 1 for 17.5 cm; formants are divided by it
+    tract: float = _within(0.80, 0.92, men=(0.93, 1.08))  # length, 1 for 17.5 cm; formants are divided by it
     formants: tuple[float, float, float, float, float]  # factor of each, beyond the tract's length
     jitter: float = _within(0.002, 0.012)  # standard deviation of the period from cycle to cycle, as a share
     shimmer: float = _within(0.02, 0.09)  # the same of the amplitude
@@ -236,12 +223,7 @@ class Person:
 
 
 def person(seed: int, number: int) -> Person:
-    """Invent a person, the same for the same seed and number (1 for the first) whatever else is made.
-
-    Example:
-        >>> person(0, 7) == person(0, 7), person(0, 1).subject
-        (True, '01')
-    """
+    """Invent a person, the same for the same seed and number (1 for the first) whatever else is made."""
     if number < 1:
         raise OptionError(f"A person's number must be at least 1, it is {number}. Count from 1.")
     draw, speaking, room = (_Draw(seed, number, part) for part in ("people", "speaking", "room"))
@@ -266,14 +248,12 @@ def person(seed: int, number: int) -> Person:
     )
 
 
-def traits(people: tuple[Person, ...]) -> dict[str, list[object]]:
+def traits(people: Sequence[Person]) -> dict[str, list[object]]:
     """Return everything that makes the people who they are as columns of a table, one row a person."""
     columns: dict[str, list[object]] = {"participant_id": [f"sub-{p.subject}" for p in people]}
-    for each in people:
-        for part in ("face", "voice", "room", "body", "style"):
-            for name, value in asdict(getattr(each, part)).items():
-                values = value if isinstance(value, tuple) else (value,)
-                for place, single in enumerate(values, start=1):
-                    suffix = f"_{place}" if isinstance(value, tuple) else ""
-                    columns.setdefault(f"{part}_{name}{suffix}", []).append(single)
+    for each, part in product(people, ("face", "voice", "room", "body", "style")):
+        for name, value in asdict(getattr(each, part)).items():
+            values = {f"_{n}": v for n, v in enumerate(value, start=1)} if isinstance(value, tuple) else {"": value}
+            for suffix, single in values.items():
+                columns.setdefault(f"{part}_{name}{suffix}", []).append(single)
     return columns

@@ -9,8 +9,6 @@ from personare.core.errors import OptionError
 from personare.core.types import Array
 from personare.simulate.people import Voice
 
-__all__ = ["PHONES", "SENTENCES", "Phone", "Sentence", "Sound", "Utterance", "speak"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Phone:
@@ -59,35 +57,17 @@ class Sentence(NamedTuple):
 
     text: str
     phrase: int  # the first phrase ends with this syllable
-    syllables: tuple[str, ...]  # the sounds of each, keys of PHONES
+    syllables: str  # the sounds of each, keys of PHONES; a space between two
     stress: tuple[float, ...]  # how much each is accented, 0 to 1
 
 
-SENTENCES: dict[str, Sentence] = {
+SENTENCES = {
     "S1": Sentence(
-        text="Anna may see you at noon today.",
-        phrase=5,
-        syllables=("An", "@", "me", "si", "ju", "At", "nun", "t@", "de"),
-        stress=(1, 0, 0.2, 0.7, 0.1, 0, 1, 0, 0.8),
+        "Anna may see you at noon today.", 5, "An @ me si ju At nun t@ de", (1, 0, 0.2, 0.7, 0.1, 0, 1, 0, 0.8)
     ),
-    "S2": Sentence(
-        text="Bob goes to the market so soon.",
-        phrase=2,
-        syllables=("bab", "goz", "t@", "d@", "ma", "k@t", "so", "sun"),
-        stress=(1, 0.5, 0, 0, 1, 0, 0.5, 0.9),
-    ),
-    "S3": Sentence(
-        text="A moon may move over the sea.",
-        phrase=4,
-        syllables=("@", "mun", "me", "muv", "o", "v@", "d@", "si"),
-        stress=(0, 1, 0.2, 0.7, 0.5, 0, 0, 1),
-    ),
-    "S4": Sentence(
-        text="Take me down to a sunny bay.",
-        phrase=3,
-        syllables=("tek", "mi", "dan", "t@", "@", "sa", "ni", "be"),
-        stress=(1, 0.1, 0.6, 0, 0, 0.9, 0, 0.8),
-    ),
+    "S2": Sentence("Bob goes to the market so soon.", 2, "bab goz t@ d@ ma k@t so sun", (1, 0.5, 0, 0, 1, 0, 0.5, 0.9)),
+    "S3": Sentence("A moon may move over the sea.", 4, "@ mun me muv o v@ d@ si", (0, 1, 0.2, 0.7, 0.5, 0, 0, 1)),
+    "S4": Sentence("Take me down to a sunny bay.", 3, "tek mi dan t@ @ sa ni be", (1, 0.1, 0.6, 0, 0, 0.9, 0, 0.8)),
 }
 
 
@@ -128,8 +108,8 @@ def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Gene
     clock = voice.wait_s * float(rng.uniform(0.8, 1.25))
     sounds: list[Sound] = []
     syllables = []
-    for place, (syllable, stress) in enumerate(zip(said.syllables, said.stress, strict=True)):
-        start, last = clock, place == len(said.syllables) - 1
+    for place, (syllable, stress) in enumerate(zip(said.syllables.split(), said.stress, strict=True)):
+        start, last = clock, place == len(said.stress) - 1
         for symbol in syllable:
             phone = PHONES[symbol]
             stretch = 1 + voice.lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0

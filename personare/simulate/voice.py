@@ -1,7 +1,4 @@
-"""How the made-up voices say it: what an emotion asks, a glottal source through a moving vocal tract, a room.
-
-Friction and bursts stand beside the source; desk, walls and microphone stay with a person.
-"""
+"""How the made-up voices say it: what an emotion asks, a glottal source through a moving vocal tract, a room."""
 
 from dataclasses import dataclass
 
@@ -10,10 +7,8 @@ from scipy import signal as dsp
 from scipy.ndimage import gaussian_filter1d
 
 from personare.core.types import Array, Signal
-from personare.simulate.people import Room, Voice, check_emotion
+from personare.simulate.people import Room, Voice
 from personare.simulate.sentences import Utterance
-
-__all__ = ["CONTROL_HZ", "RATE_HZ", "Prosody", "Speech", "intend", "recorded", "say"]
 
 RATE_HZ = 16000.0
 CONTROL_HZ = 200.0
@@ -58,7 +53,6 @@ _TAKE_NOISE = Prosody(
 
 def intend(emotion: str, *, strength: float, rng: np.random.Generator) -> Prosody:
     """Decide how one take of an emotion sounds, shown more or less strongly (1: fully)."""
-    check_emotion(emotion)
     rest, feeling = vars(Prosody()), vars(_FEELINGS[emotion])
     values = {
         name: rest[name] + strength * (feeling[name] - rest[name]) + noise * float(rng.standard_normal())
@@ -66,17 +60,6 @@ def intend(emotion: str, *, strength: float, rng: np.random.Generator) -> Prosod
     }
     floors = {"tremor_st": 0.0, "breath": 0.0, "rough": 0.0, "span": 0.2, "rate": 0.7}
     return Prosody(**{name: max(value, floors.get(name, -np.inf)) for name, value in values.items()})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Speech:
-    """A spoken sentence and what was set to make it, 200 values a second."""
-
-    sound: Signal  # mono, 16 kHz
-    f0_hz: Array  # (N,), NaN where there is no voice
-    formants_hz: Array  # (N, 5)
-    level_db: Array  # (N,) intended level beside the usual one
-    gain_db: float  # of the microphone
 
 
 def say(
@@ -87,10 +70,14 @@ def say(
     room: Room,
     walls: np.random.Generator,
     rng: np.random.Generator,
-) -> Speech:
+) -> tuple[Signal, dict[str, Array]]:
     """Speak a timed sentence with a voice, in a room whose echoes come from ``walls``, the same for each recording.
 
     Peaks stay below 0.9: the microphone's gain is lowered where needed.
+
+    Returns:
+        The sound; and the truth about it, 200 times a second: ``f0_hz`` (N,), NaN without voice, ``formants_hz``
+        (N, 5), ``level_db`` (N,), intended, beside the usual one, ``control_time_s``; the microphone's ``gain_db``.
 
     **Source**: the cascade of resonators of Klatt (1980, doi:10.1121/1.383940) with the glottal pulse of Rosenberg
     (1971, doi:10.1121/1.1912389); formants move along straight lines between the sounds' targets.
@@ -114,13 +101,13 @@ def say(
     sound = dsp.lfilter(zero * pole.sum() / zero.sum(), pole, sound)
     sound += _friction(utterance, voice, rng) * _samples(10 ** (0.7 * level / 20))
     gain_db, sound = recorded(sound, room, rate_hz=RATE_HZ, walls=walls, rng=rng)
-    return Speech(
-        sound=Signal(values=sound[:, None], rate_hz=RATE_HZ),
-        f0_hz=np.where(voicing > 0.3, pitch, np.nan).astype(np.float32),
-        formants_hz=formants.astype(np.float32),
-        level_db=level.astype(np.float32),
-        gain_db=gain_db,
-    )
+    return Signal(values=sound[:, None], rate_hz=RATE_HZ), {
+        "f0_hz": np.where(voicing > 0.3, pitch, np.nan).astype(np.float32),
+        "formants_hz": formants.astype(np.float32),
+        "level_db": level.astype(np.float32),
+        "control_time_s": np.arange(len(pitch)) / CONTROL_HZ,
+        "gain_db": np.array(gain_db),
+    }
 
 
 def _contour(utterance: Utterance, voice: Voice, prosody: Prosody, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -7,27 +7,37 @@ import csv
 import hashlib
 import io
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from personare.anonymize._recordings import Disguise, Locate, Masks, Outcome, anonymize_recording, counted
-from personare.anonymize._release import Sources, fit_masks, release_recordings
+import joblib
+from tqdm import tqdm
+
+from personare.anonymize._recordings import (
+    Disguise,
+    Masks,
+    Outcome,
+    Sources,
+    Work,
+    anonymize_recording,
+    as_release,
+    fit_masks,
+)
+from personare.anonymize._video import Locate
 from personare.core.errors import DataError
-from personare.core.types import Array, Recording, Release, Withheld
+from personare.core.types import Array, Cohort, Recording, Release, Withheld
 from personare.data.media import SUFFIXES, track_of
 from personare.features import audio, video
 from personare.features.locations import locate_live
+from personare.study.parallel import Workers
 
-if TYPE_CHECKING:
-    from personare.study.parallel import Workers
-
-__all__ = ["anonymize_path", "key_of", "passed_over"]
-
-_Work = tuple[Recording, Mapping[str, Path], Mapping[str, Path]]
 _BEGINNING = 1 << 20  # bytes of a file that tell it apart
 _LINE_S = 30  # between two lines about a long film, where they go to a file
 
@@ -40,7 +50,7 @@ def anonymize_path(
     background: Path | None = None,
     labels: Sequence[str] = (),
     seed: int = 0,
-    workers: "Workers | None" = None,
+    workers: Workers | None = None,
     remark: Callable[[str], None] = lambda _: None,
 ) -> Release:
     """Hide the people in a file, a folder or a cohort; what could not be hidden is withheld, never copied.
@@ -63,21 +73,10 @@ def anonymize_path(
 
     Returns:
         What was made, covered and withheld; ``root`` is the file or the folder that was written.
-
-    Raises:
-        DataError: Source is absent or holds no media, or target exists.
-        PolicyError: The cohort's consent allows nothing.
-
-    Example:
-        >>> from personare import Disguise, anonymize_path
-        >>> anonymize_path(Path("absent.mp4"), Path("out.mp4"), Disguise(name="blur", face="face_blur"))
-        Traceback (most recent call last):
-        ...
-        personare.core.errors.DataError: There is no file or folder absent.mp4.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")
-    work = _Anonymizing(disguise=disguise, background=background, seed=seed, workers=workers, remark=remark)
+    work = _Anonymizing(disguise=disguise, background=background, seed=seed, workers=workers or Workers(), tell=remark)
     if (source / "dataset_description.json").exists():
         return work.cohort(source, Path(target), labels)
     if labels:
@@ -97,7 +96,7 @@ def passed_over(source: Path, target: Path) -> list[Withheld]:
     """Return a line for each file of a folder that ``anonymize_path`` does not take."""
     if not source.is_dir() or (source / "dataset_description.json").exists():
         return []
-    return [Withheld(item=name, problem=why, fix=fix) for name, _, (why, fix) in _files(source, target) if why]
+    return [problem for _, problem in _files(source, target) if problem]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +106,14 @@ class _Anonymizing:
     disguise: Disguise
     background: Path | None
     seed: int
-    workers: "Workers | None"
-    remark: Callable[[str], None]
+    workers: Workers
+    tell: Callable[[str], None]
 
     def cohort(self, root: Path, target: Path, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
+        from personare.anonymize._release import release_recordings
         from personare.data.cohort import UNFINISHED, open_cohort
-        from personare.study.opening import admit, open_ledger
+        from personare.study.opening import open_ledger
 
         cohort = open_cohort(root)
         there = sorted({label for r in cohort.recordings for label in r.labels})
@@ -121,76 +121,62 @@ class _Anonymizing:
             raise DataError(f"There is no label {', '.join(absent)}. Choose from: {', '.join(there) or 'none'}.")
         if not (target / UNFINISHED).exists():
             _must_be_new(target)
-        ledger = open_ledger(None, cohort.root)
-        recordings, sources, refused = admit(cohort, self.disguise.modalities, "anonymization", ledger)
-        if not recordings:
-            raise DataError(f"Nothing of {cohort.name} can be released: {_first(refused)}")
-        numbered = _numbered(recordings, sources)
-        masks = self._fit(recordings, sources)
-
-        def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Outcome]:
-            originals = [numbered[released.id] for released, _ in work]
-            released_as = {r.id: released.id for r, (released, _) in zip(originals, work, strict=True)}
-            hidden = [(r, sources[r.id], targets) for r, (_, targets) in zip(originals, work, strict=True)]
-            for outcome in self._hide(hidden, masks, {r.id: r.id for r in originals}):
-                yield replace(outcome, recording=released_as[outcome.recording])
-
-        released = [_as(name, original) for name, original in numbered.items()]
-        self._write_key(target, {name: original.id for name, original in numbered.items()})
-        release = release_recordings(released, self.disguise, target, hide, labels=labels)
+        recordings, sources, refused = self._admitted(cohort, "anonymization")
+        originals = _numbered(recordings, sources)
+        masks = self._masks(recordings, sources)
+        self._write_key(target, {name: original.id for name, original in originals.items()})
+        hide = partial(self._hide, masks, {r.id: r.id for r in recordings})
+        release = release_recordings(originals, sources, self.disguise, target, hide, labels=labels)
         detail = {**asdict(self.disguise), "labels": list(labels)}
+        ledger = open_ledger(None, cohort.root)
         ledger.append("released", [{"cohort": cohort.name, "purpose": "anonymization", "detail": detail}])
         return replace(release, withheld=(*release.withheld, *refused))
 
     def file(self, source: Path, target: Path) -> Release:
         """Hide one file under the name that the user gave; it has no consent table, so the user answers for it."""
         _must_be_media([source], source)
-        suffix = _suffix(source, self.disguise)
+        suffix = self._suffix(source)
         written = target.with_suffix(suffix) if track_of(target.name) else target.with_name(target.name + suffix)
         _must_be_new(written)
         written.parent.mkdir(parents=True, exist_ok=True)
-        return self._release(written, [(source, written)], {source: source.name})
+        return self._release(written, {source: written}, {source: source.name})
 
     def folder(self, source: Path, target: Path) -> Release:
         """Hide the files of a folder, or one file into a folder, under numbers."""
-        names = {path: name for name, path, (why, _) in _files(source, target) if not why}
+        within = source.parent if source.is_file() else source
+        names = {path: str(path.relative_to(within)) for path, problem in _files(source, target) if not problem}
         _must_be_media(list(names), source)
         files = sorted(names, key=lambda path: (_digest(path), names[path]))
-        taken = {path: f"recording-{n:03d}{_suffix(path, self.disguise)}" for n, path in enumerate(files, start=1)}
+        targets = {path: target / f"recording-{n:03d}{self._suffix(path)}" for n, path in enumerate(files, start=1)}
         if not key_of(target).exists():
             _must_be_new(target)
-        self._write_key(target, {taken[path]: names[path] for path in files})
+        self._write_key(target, {targets[path].name: names[path] for path in files})
         target.mkdir(parents=True, exist_ok=True)
-        release = self._release(target, [(path, target / taken[path]) for path in files], names)
+        release = self._release(target, targets, names)
         if not release.counts.get("recordings"):
             key_of(target).unlink()
             with suppress(OSError):
                 target.rmdir()
         return release
 
-    def _release(self, root: Path, files: Sequence[tuple[Path, Path]], names: Mapping[Path, str]) -> Release:
-        # randomness hangs on what is in a file, which stays: everybody knows its number, and many could guess its name
-        ids = {path: f"{_digest(path)}-{number}" for number, (path, _) in enumerate(files)}
-        recordings = [Recording(id=i, subject=i, session="01", tracks={}) for i in ids.values()]
-        sources = {i: _tracks(path) for path, i in ids.items()}
-        left = [
-            (recording, sources[recording.id], {_track(to): to})
-            for recording, (_, to) in zip(recordings, files, strict=True)
-            if not to.exists()
-        ]
-        masks = self._fit(recordings, sources)
-        outcomes = sorted(self._hide(left, masks, {i: names[p] for p, i in ids.items()}), key=lambda o: o.recording)
-        done = Outcome(recording="", counts={"recordings": len(files) - len(left)})
-        return Release(
-            name=self.disguise.name,
-            kind="recordings",
-            root=root,
-            modalities=self.disguise.modalities,
-            methods=self.disguise.chosen,
-            options=self.disguise.options,
-            counts=counted([done, *outcomes]),
-            withheld=tuple(w for o in outcomes for w in o.withheld),
-        )
+    def _suffix(self, path: Path) -> str:
+        """Return the suffix of the one file that is written: a video where a face is hidden, a sound file otherwise."""
+        film = self.disguise.face and (track_of(path.name) == "video" or not self.disguise.voice)
+        return ".mp4" if film else ".wav"
+
+    def _release(self, root: Path, targets: Mapping[Path, Path], names: Mapping[Path, str]) -> Release:
+        recordings, sources, work = [], {}, []
+        for number, (path, target) in enumerate(targets.items()):
+            # randomness hangs on what is in a file, which stays: all know its number, and many could guess its name
+            name = f"{_digest(path)}-{number}"
+            recordings.append(Recording(id=name, subject=name, session="01", tracks={}))
+            sources[name] = {"audio": path} if track_of(path.name) == "audio" else {"audio": path, "video": path}
+            if not target.exists():
+                work.append((recordings[-1], sources[name], {track_of(target.name): target}))
+        shown = {recording.id: names[path] for recording, path in zip(recordings, targets, strict=True)}
+        hidden = self._hide(self._masks(recordings, sources), shown, work)
+        before = Outcome(recording="", counts={"recordings": len(targets) - len(work)})
+        return as_release(self.disguise, root, [before, *sorted(hidden, key=lambda outcome: outcome.recording)])
 
     def _write_key(self, target: Path, originals: Mapping[str, str]) -> None:
         """Say whose a released file is, where only the owner reads it; the same key again is an interrupted run."""
@@ -208,117 +194,101 @@ class _Anonymizing:
         with open(key, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(content)
 
-    def _fit(self, recordings: Sequence[Recording], sources: Sources) -> Masks:
+    def _admitted(self, cohort: Cohort, purpose: str) -> tuple[Sequence[Recording], Sources, Sequence[Withheld]]:
+        from personare.study.opening import admit, open_ledger
+
+        ledger = open_ledger(None, cohort.root)
+        recordings, sources, refused = admit(cohort, self.disguise.modalities, purpose, ledger)
+        if not recordings:
+            why = f"{refused[0].problem} {refused[0].fix}" if refused else "it has no such recordings."
+            raise DataError(f"Nothing of {cohort.name} may be opened for {purpose}: {why}")
+        return recordings, sources, refused
+
+    def _masks(self, recordings: Sequence[Recording], sources: Sources) -> Masks:
+        outside = self.background is not None
         if self.background is not None:
             from personare.data.cohort import open_cohort
-            from personare.study.opening import admit, open_ledger
 
-            cohort = open_cohort(self.background)
-            ledger = open_ledger(None, cohort.root)
-            recordings, sources, refused = admit(cohort, self.disguise.modalities, "training", ledger)
-            if not recordings:
-                raise DataError(f"Nothing of {cohort.name} may be learned from: {_first(refused)}")
-        locate = partial(locate_live, mesh=self.disguise.needs_landmarks())
-        return fit_masks(
-            self.disguise, recordings, sources, lambda _: locate, self.seed, outside=self.background is not None
-        )
+            recordings, sources, _ = self._admitted(open_cohort(self.background), "training")
+        locate = partial(locate_live, mesh=self.disguise.needs_landmarks)
+        return fit_masks(self.disguise, recordings, sources, lambda _: locate, self.seed, outside=outside)
 
-    def _hide(self, work: Sequence[_Work], masks: Masks, names: Mapping[str, str]) -> Iterator[Outcome]:
+    def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""
         hide = partial(_hide_one, self.disguise, masks, self.seed)
-        jobs, quiet = (self.workers.jobs, self.workers.quiet) if self.workers else (-1, False)
+        jobs, quiet = self.workers.jobs, self.workers.quiet
         outcomes: Iterable[Outcome]
         if len(work) == 1 or jobs == 1:
-            threads = 1 if jobs == 1 else _cores()
-            shown = ["" if quiet else f"hide {number} of {len(work)}" for number in range(1, len(work) + 1)]
-            outcomes = (hide(item, threads, label) for item, label in zip(work, shown, strict=True))
+            threads = 1 if jobs == 1 else joblib.cpu_count()
+            bars = ["" if quiet else f"hide {number} of {len(work)}" for number in range(1, len(work) + 1)]
+            outcomes = (hide(item, threads, bar) for item, bar in zip(work, bars, strict=True))
         else:
-            from personare.study.parallel import Workers
-
-            workers = self.workers or Workers()
-            found = workers.run("anonymize", {item[0].id: item for item in work}, hide, _lost)
-            outcomes = (outcome for _, outcome in found)
+            made = self.workers.run("anonymize", {item[0].id: item for item in work}, hide, Outcome.lost)
+            outcomes = (outcome for _, outcome in made)
         for outcome in outcomes:
-            said = [replace(w, item=names[outcome.recording] + w.item.removeprefix(outcome.recording)) for w in
-                    outcome.withheld]  # fmt: skip
+            name = names[outcome.recording]
             for sentence in outcome.remarks:
-                self.remark(f"{names[outcome.recording]}: {sentence}")
-            yield replace(outcome, withheld=tuple(said))
+                self.tell(f"{name}: {sentence}")
+            items = [(w, name + w.item.removeprefix(outcome.recording)) for w in outcome.withheld]
+            yield replace(outcome, withheld=tuple(replace(w, item=item) for w, item in items))
 
 
-def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: _Work, threads: int = 1, shown: str = "") -> Outcome:
+def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: Work, threads: int = 1, bar: str = "") -> Outcome:
+    """Hide one recording in this process, under a bar of seconds of sound or of frames where it has a name."""
     recording, sources, targets = item
-    locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks(), threads=threads)
-    if shown and "video" in targets:
-        locate = _watched(locate, sources.get("video"), shown)
-    with _sound_watched(shown) if shown and disguise.voice else nullcontext():
-        outcome = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
+    locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
+    context = copy_context()
+    if bar and disguise.voice:
+        from personare.features.rework import watched
+
+        context.run(watched.set, _sound_bar(bar))
+    if bar and "video" in targets and "video" in sources:
+        locate = _film_bar(bar, sources["video"], locate)
+    outcome: Outcome = context.run(
+        anonymize_recording, recording, sources, targets, disguise, masks, seed=seed, locate=locate
+    )
     remarks: list[str] = []
     for track, mended in (("audio", audio.remarks), ("video", video.remarks)):
-        if track in disguise.modalities and track in sources and outcome.files:
+        if track in disguise.modalities and track in sources and outcome.tracks:
             with suppress(DataError):  # a film without sound
                 remarks += mended(sources[track])
     return replace(outcome, remarks=tuple(remarks))
 
 
-def _lost(name: str, error: Exception) -> Outcome:
-    """Say what a recording comes to whose process died."""
-    lost = Withheld(item=name, problem=str(error), fix="Run again with --jobs 1; if it stays so, leave the file out.")
-    return Outcome(recording=name, withheld=(lost,))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _bar(label: str, unit: str, **how: Any) -> Any:
     """Return a bar: on one line of a terminal, or a line now and then in a file."""
-    import sys
-
-    from tqdm import tqdm
-
     if not sys.stderr.isatty():
         lines = "{desc}: {n_fmt} of {total_fmt}{unit}, {rate_fmt}, {remaining} left\n"
         how |= {"bar_format": lines, "mininterval": _LINE_S, "maxinterval": _LINE_S}
     return tqdm(desc=label, unit=unit, delay=1, dynamic_ncols=True, **how)
 
 
-@contextmanager
-def _sound_watched(label: str) -> Iterator[None]:
-    """Show how many seconds of sound are done."""
-    from personare.features.rework import watched
-
+def _sound_bar(label: str) -> Callable[[float, float], None]:
     bars: list[Any] = []
 
-    def told(done_s: float, total_s: float) -> None:
+    def show(done_s: float, total_s: float) -> None:
         if not bars:
             bars.append(_bar(label, " s of sound", total=round(total_s)))
         bars[0].update(round(done_s) - bars[0].n)
         if done_s >= total_s:
             bars[0].close()
 
-    token = watched.set(told)
-    try:
-        yield
-    finally:
-        watched.reset(token)
+    return show
 
 
-def _watched(locate: Locate, path: Path | None, label: str) -> Locate:
-    """Show frames a second and the time that is left: on one line of a terminal, or a line now and then in a file."""
-
-    def watched(frames: Iterator[tuple[int, float, Array]]) -> Iterator[Any]:
-        info = video.probe(path) if path else None
-        total = (info.frames or round(info.duration_s * info.rate_hz)) if info else None
+def _film_bar(label: str, path: Path, locate: Locate) -> Locate:
+    def shown(frames: Iterator[tuple[int, float, Array]]) -> Iterator[Any]:
+        info = video.probe(path)
+        total = info.frames or round(info.duration_s * info.rate_hz)
         return locate(iter(_bar(label, " frames", iterable=frames, total=total)))
 
-    return watched
+    return shown
 
 
-def _files(source: Path, target: Path) -> Iterator[tuple[str, Path, tuple[str, str]]]:
-    """Yield name, path, and problem and fix (empty if it is taken) of each file of a folder, or of one file."""
+def _files(source: Path, target: Path) -> Iterator[tuple[Path, Withheld | None]]:
+    """Yield each file of a folder (or the one file), and why it is not taken; None: it is."""
     if source.is_file():
-        yield source.name, source, ("", "")
+        yield source, None
         return
     apart = {os.path.realpath(target), os.path.realpath(key_of(target))}
     closed: list[OSError] = []
@@ -333,9 +303,12 @@ def _files(source: Path, target: Path) -> Iterator[tuple[str, Path, tuple[str, s
         for name in sorted([*names, *links]):
             path = here / name
             if os.path.realpath(path) not in apart:
-                yield str(path.relative_to(source)), path, _problem(path)
+                problem, fix = _problem(path)
+                item = str(path.relative_to(source))
+                yield path, Withheld(item=item, problem=problem, fix=fix) if problem else None
     for error in closed:
-        yield str(error.filename), source, (f"it cannot be opened ({error.strerror})", "Change its rights.")
+        why = f"it cannot be opened ({error.strerror})"
+        yield source, Withheld(item=str(error.filename), problem=why, fix="Change its rights.")
 
 
 def _problem(path: Path) -> tuple[str, str]:
@@ -374,35 +347,10 @@ def _numbered(recordings: Sequence[Recording], sources: Sources) -> dict[str, Re
     """Return the originals by what they are called in the release: a task's or a day's name may be told by nobody."""
     from personare.data.cohort import recording_id
 
+    order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
     numbered: dict[str, Recording] = {}
-    for subject in sorted({r.subject for r in recordings}):
-        own = [r for r in recordings if r.subject == subject]
-        for sitting, session in enumerate(sorted({r.session for r in own}), start=1):
-            takes = [r for r in own if r.session == session]
-            takes.sort(key=lambda r: (*map(_digest, sources[r.id].values()), r.id))
+    for subject, of_subject in groupby(order, key=lambda r: r.subject):
+        for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
             for take, recording in enumerate(takes, start=1):
                 numbered[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
     return numbered
-
-
-def _as(name: str, recording: Recording) -> Recording:
-    """Return a recording under its released name."""
-    return replace(recording, id=name, session=name.partition("_ses-")[2].partition("_")[0])
-
-
-def _first(refused: Sequence[Withheld]) -> str:
-    return f"{refused[0].problem} {refused[0].fix}" if refused else "it has no such recordings."
-
-
-def _tracks(path: Path) -> dict[str, Path]:
-    return {"audio": path} if track_of(path.name) == "audio" else {"audio": path, "video": path}
-
-
-def _suffix(path: Path, disguise: Disguise) -> str:
-    """Return the suffix of the one file that is written: a video where a face is hidden, a sound file otherwise."""
-    film = disguise.face and (track_of(path.name) == "video" or not disguise.voice)
-    return ".mp4" if film else ".wav"
-
-
-def _track(written: Path) -> str:
-    return "video" if written.suffix == ".mp4" else "audio"

@@ -8,11 +8,12 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,122 +39,41 @@ _ALLOWED = (
     "names."
 )
 _PROHIBITED = (
-    "Deciding about single people; looking for the people behind it; reading emotions at work or in education "
-    "(EU AI Act, Art. 5(1)(f)); passing made-up recordings off as real ones."
+    "Deciding about single people; naming them, or looking for the people behind it; reading emotions at work or in "
+    "education (EU AI Act, Art. 5(1)(f)); passing made-up recordings off as real ones; any purpose outside the consent "
+    "under which the recordings were made."
 )
 _LIMITS = {
     "synthetic": "People who were not in the original, or were rare in it, are hardly in this either. What was not "
     "learned is not there: check any finding on real people before it is believed.",
     "representations": "A representation keeps what its readers were shown and loses other behavior. What its "
     "guarantee does not name may still be in it.",
+    "model": "It may remember people it learned from: where nothing else is claimed, keep it inside the circle of its "
+    "recordings.",
 }
-_USES_OF_MODELS = """\
-## Intended use
-
-Research on behavior in groups of people who agreed to it, by those whom their consent names.
-
-## Prohibited use
-
-Deciding about single people; reading emotions at work or in education (EU AI Act, Art. 5(1)(f)); naming people; any
-purpose outside the consent under which the recordings were made.
-"""
+_UNNAMED = "What its guarantee does not name may still be in it."
 _COLUMNS = (  # of a row, for machines
     "question", "method", "figure", "subset", "attacker", "value", "low", "high", "n", "control", "reason",
 )  # fmt: skip
-_HEADINGS = ("measure", "value", "95 %", "guessing, or the worst", "n", "reason")  # of a table, for people
 
 _PEOPLE, _RECORDINGS = 3, 4  # shown on a preview, and of each
-_LARGEST = 400_000  # bytes of a file put into the page; a larger one is played from beside it
 _LINES, _POINTS = 4, 400  # of a signal that are drawn, and of each
-
-
-def _cells(row: Result) -> dict[str, str]:
-    """Return what a card's table says of a row."""
-    value, low, high, control = (
-        f"{v:.3f}" if math.isfinite(v) else "–" for v in (row.value, row.low, row.high, row.control)
-    )
-    ends = f"{low}–{high}" if math.isfinite(row.low) else "–"
-    name = f"{row.name} {row.attacker}".strip()
-    return dict(zip(_HEADINGS, (name, value, ends, control, str(row.n), row.reason), strict=True))
-
-
-def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
-    """Return what was measured, use before risk; what has no figure is named below a table, by its reason."""
-    tables = []
-    for title, risk in ((use, False), ("What attacks find out", True)):
-        part = [row for row in rows if row.risk == risk]
-        if not part:
-            tables.append(f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n")
-            continue
-        lines = [f"## {title}\n", f"| {' | '.join(_HEADINGS)} |", "|---" * len(_HEADINGS) + "|"]
-        absent: dict[str, list[str]] = {}
-        for row in part:
-            cells = _cells(row)
-            if math.isfinite(row.value):
-                lines.append(f"| {' | '.join(cells.values())} |")
-            else:
-                absent.setdefault(cells["reason"], []).append(cells["measure"])
-        lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
-        tables.append("\n".join(lines).rstrip() + "\n")
-    return tables
-
-
-def write_card(
-    path: Path,
-    cohort: Cohort,
-    model: Any,
-    spends: Sequence[Spend],
-    rows: Sequence[Result],
-    made: Mapping[str, Any],
-) -> None:
-    """Write the card of a model of a cohort's recordings, Markdown with a YAML head.
-
-    ``made`` says ``classes`` and ``modalities`` that it knows, and the ``recordings`` and ``people`` it learned from.
-    """
-    head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n# {model.name}\n"
-    task = (
-        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(made['modalities'])}. "
-        f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
-        f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}.\n"
-    )
-    privacy = [
-        f"- ε = {s.epsilon:.3g} at δ = {s.delta:.1e} for one **{s.unit}** (of {s.units}; accountant {s.accountant}; "
-        f"Poisson rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps; add or remove one)."
-        for s in spends
-    ]
-    privacy.append(
-        "- The claim holds for the weights. The figures below were measured on the people, and are outside it."
-        if spends
-        else "**None.** The model may remember people it learned from. Keep it inside the circle of its recordings."
-    )
-    if any(s.unit == "recording" for s in spends):
-        privacy.append("- A claim for one recording is not one for a person who has several of them.")
-    parts = [head, task, "## Privacy\n", "\n".join(privacy) + "\n", *_tables(rows, use="What it can do")]
-    write_text(path, "\n".join([*parts, _USES_OF_MODELS]))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sheet:
-    """What is said of a released cohort.
+    """What is said of a release that was learned from people."""
 
-    Attributes:
-        source: The cohort it was made of.
-        made_of: Number of people and of recordings it was learned from.
-        holds: Number of people and of recordings in it.
-        guarantee: What the method itself guarantees; empty: nothing more than the privacy spent.
-        about: ``dataset_description.json``'s own entries, such as ``License``.
-    """
-
-    kind: Literal["synthetic", "representations"]
-    source: str
+    kind: str  # of release
+    source: str  # the cohort it was made of
     method: str
     options: Mapping[str, Any]
-    made_of: tuple[int, int]
-    holds: tuple[int, int]
+    made_of: tuple[int, int]  # number of people and of recordings it was learned from
+    holds: tuple[int, int] = (0, 0)  # number of people and of recordings in it
     spends: tuple[Spend, ...]  # the privacy that this cost the people
     rows: tuple[Result, ...] = ()  # what was measured
-    guarantee: str = ""
-    about: Mapping[str, Any] = field(default_factory=dict)
+    guarantee: str = ""  # of the method itself; empty: nothing more than the privacy spent
+    about: Mapping[str, Any] = field(default_factory=dict)  # entries of dataset_description.json, such as License
 
     @property
     def name(self) -> str:
@@ -162,19 +82,82 @@ class Sheet:
 
     @property
     def claim(self) -> str:
-        """What may be claimed about the people it was made of, in a sentence or two."""
-        if self.spends:
-            spent = []
-            for s in self.spends:
-                # a group with and without one of many, or any recording in place of a single one
-                among = f" of {s.units} (add or remove one)" if s.units > 1 else " alone (whichever it was)"
-                price = f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e}"
-                spent.append(f"{price} for one {s.unit}{among}, accountant {s.accountant}")
-            return f"Differentially private: {'; '.join(spent)}. {self.guarantee}".strip()
+        """What may be claimed about the people it was made of, in a few sentences."""
+        prices = []
+        for s in self.spends:
+            # a group with and without one of many, or any recording in place of a single one
+            among = f" of {s.units} (add or remove one)" if s.units > 1 else " alone (whichever it was)"
+            price = f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e}"
+            prices.append(f"{price} for one {s.unit}{among}, accountant {s.accountant}")
+        if prices:
+            return f"Differentially private: {'; '.join(prices)}. {self.guarantee}".strip()
         return self.guarantee or (
             "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
             "from. What the attacks on its card did not find, others may."
         )
+
+    def page(self, title: str, description: str, *, use: str) -> str:
+        """Return the card in Markdown: what it is and may claim, what was measured under ``use``, what it is for."""
+        claim = f"## What can be claimed\n\n{self.claim}\n"
+        if any(spend.unit == "recording" for spend in self.spends):
+            claim += "\nA claim for one recording is not one for a person who has several of them.\n"
+        uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
+        limits = f"## Limits\n\n{_LIMITS.get(self.kind, _UNNAMED)}\n"
+        return "\n".join([f"# {title}\n\n{description}\n", claim, *_tables(self.rows, use=use), limits, uses])
+
+
+def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
+    """Return what was measured, use before risk; what has no figure is named below a table, by its reason."""
+    tables = []
+    for title, risk in ((use, False), ("What attacks find out", True)):
+        measured = [row for row in rows if row.risk == risk]
+        if not measured:
+            tables.append(f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n")
+            continue
+        lines = [f"## {title}\n", "| measure | value | 95 % | guessing, or the worst | n | reason |", "|---" * 6 + "|"]
+        absent: dict[str, list[str]] = {}
+        for row in measured:
+            name = f"{row.name} {row.attacker}".strip()
+            if math.isfinite(row.value):
+                ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
+                control = f"{row.control:.3f}" if math.isfinite(row.control) else "–"
+                lines.append(f"| {name} | {row.value:.3f} | {ends} | {control} | {row.n} | {row.reason} |")
+            else:
+                absent.setdefault(row.reason, []).append(name)
+        lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
+        tables.append("\n".join(lines).rstrip() + "\n")
+    return tables
+
+
+def write_card(
+    path: Path, cohort: Cohort, model: Any, spends: Sequence[Spend], rows: Sequence[Result], made: Mapping[str, Any]
+) -> None:
+    """Write the card of a model of a cohort's recordings, Markdown with a YAML head.
+
+    ``made`` says ``classes`` and ``modalities`` that it knows, and the ``recordings`` and ``people`` it learned from.
+    """
+    guarantee = ""
+    if spends:
+        rates = [f"rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps" for s in spends]
+        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)}). "
+        guarantee += "The figures below were measured on the people, and are outside it."
+    sheet = Sheet(
+        kind="model",
+        source=cohort.name,
+        method=model.method,
+        options=model.options,
+        made_of=(made["people"], made["recordings"]),
+        spends=tuple(spends),
+        rows=tuple(rows),
+        guarantee=guarantee,
+    )
+    description = (
+        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(made['modalities'])}. "
+        f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
+        f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}."
+    )
+    head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n"
+    write_text(path, head + sheet.page(model.name, description, use="What it can do"))
 
 
 def write_datasheet(root: Path, sheet: Sheet) -> None:
@@ -186,11 +169,12 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
     import mlcroissant as mlc
 
     synthetic = sheet.kind == "synthetic"
-    what = "Synthetic people, none of whom exists," if synthetic else "Representations of people"
+    what = "Synthetic people, none of whom exists," if synthetic else f"{sheet.kind.capitalize()} of people"
     description = (
         f"{what} made by personare ({sheet.method}) after {sheet.source}: {sheet.holds[1]} recordings of "
         f"{sheet.holds[0]} people."
     )
+    distribution, fields = _contents(mlc, root)
     metadata = mlc.Metadata(
         name=sheet.name,
         description=description,
@@ -199,15 +183,15 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
         license=[str(sheet.about.get("License") or "as the consent of the people behind it says")],
         url=f"urn:personare:{sheet.kind}",
         version="1.0.0",
-        distribution=_files(mlc, root),
-        record_sets=_records(mlc, root),
+        distribution=distribution,
+        record_sets=[mlc.RecordSet(id="recordings", name="recordings", key=["recordings/id"], fields=fields)],
         data_collection=f"Computed from {sheet.made_of[1]} recordings of {sheet.made_of[0]} people of {sheet.source}, "
         "who consented to training. Nobody was recorded for it.",
         data_collection_type=["Others"],
         data_manipulation_protocol=f"personare, method {sheet.method}, options {dict(sheet.options)}.",
         machine_annotation_tools=[f"personare {sheet.method}"] if synthetic else [],
         data_biases=[f"What {sheet.source} is biased in, this is too, and rare people more so."],
-        data_limitations=[_LIMITS[sheet.kind]],
+        data_limitations=[_LIMITS.get(sheet.kind, _UNNAMED)],
         data_use_cases=[_ALLOWED],
         data_social_impact=f"Prohibited: {_PROHIBITED}",
         personal_sensitive_information=[sheet.claim],
@@ -228,41 +212,30 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
         }
     )
     write_json(root / "croissant.json", content)
-    head = f"# {sheet.name}\n\n{description}\n\n## What can be claimed\n\n{sheet.claim}\n"
-    uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
-    tables = _tables(sheet.rows, use="What it is good for")
-    write_text(root / "README.md", "\n".join([head, *tables, f"## Limits\n\n{_LIMITS[sheet.kind]}\n", uses]))
+    write_text(root / "README.md", sheet.page(sheet.name, description, use="What it is good for"))
 
 
-def _files(mlc: Any, root: Path) -> list[Any]:
-    files = []
-    for name, file, form in (
-        ("participants", "participants.tsv", "text/tab-separated-values"),
-        ("index", "index.parquet", "application/x-parquet"),
-    ):
-        checksum = hashlib.sha256((root / file).read_bytes()).hexdigest()
+def _contents(mlc: Any, root: Path) -> tuple[list[Any], list[Any]]:
+    """Return the files of a cohort and the columns of its index, as Croissant describes them."""
+    files, fields = [], []
+    for file, form in (("participants.tsv", "text/tab-separated-values"), ("index.parquet", "application/x-parquet")):
+        name, checksum = file.partition(".")[0], hashlib.sha256((root / file).read_bytes()).hexdigest()
         files.append(mlc.FileObject(id=name, name=name, content_url=file, encoding_formats=[form], sha256=checksum))
     for suffix in sorted({path.suffix for path in root.glob("sub-*/**/*") if path.suffix in _MEDIA_TYPES}):
         name, form = f"files-{suffix[1:]}", _MEDIA_TYPES[suffix]
         files.append(mlc.FileSet(id=name, name=name, includes=[f"sub-*/**/*{suffix}"], encoding_formats=[form]))
-    return files
-
-
-def _records(mlc: Any, root: Path) -> list[Any]:
-    fields = []
-    for name in pq.read_schema(root / "index.parquet").names:
-        what, _, own = name.partition(".")
-        told = {"track": f"Path of the file with {own}", "label": f"The recording's {own}"}
+    for column in pq.read_schema(root / "index.parquet").names:
+        what, _, name = column.partition(".")
         fields.append(
             mlc.Field(
-                id=f"recordings/{name}",
-                name=f"recordings/{name}",
-                description=told.get(what, f"The recording's {what}"),
+                id=f"recordings/{column}",
+                name=f"recordings/{column}",
+                description=f"Path of the file with {name}" if what == "track" else f"The recording's {name or what}",
                 data_types=[mlc.DataType.TEXT],
-                source=mlc.Source(file_object="index", extract=mlc.Extract(column=name)),
+                source=mlc.Source(file_object="index", extract=mlc.Extract(column=column)),
             )
         )
-    return [mlc.RecordSet(id="recordings", name="recordings", key=["recordings/id"], fields=fields)]
+    return files, fields
 
 
 def write_preview(root: Path, cohort: Cohort, *, label: str, told: str) -> None:
@@ -271,83 +244,71 @@ def write_preview(root: Path, cohort: Cohort, *, label: str, told: str) -> None:
     The page makes no request but for files beside it. It is for cohorts of people who do not exist: whoever holds it
     sees and hears what is in the cohort. ``label`` is shown over each recording; those of different labels come first.
     """
-    cards = []
+    people = []
     for subject in sorted({r.subject for r in cohort.recordings})[:_PEOPLE]:
-        turns: dict[str, int] = {}
-        own = []
-        for r in (r for r in cohort.recordings if r.subject == subject):
-            target = r.labels.get(label, "")
-            turns[target] = turns.get(target, 0) + 1
-            own.append((turns[target], target, r.id, r))
-        shown = [_seen(root, r, label) for *_, r in sorted(own, key=lambda turn: turn[:3])[:_RECORDINGS]]
-        cards.append({"subject": subject, "recordings": shown})
+        by_label: dict[str, list[Recording]] = {}
+        for r in cohort.recordings:
+            if r.subject == subject:
+                by_label.setdefault(r.labels.get(label, ""), []).append(r)
+        turns = zip_longest(*(by_label[value] for value in sorted(by_label)))
+        shown = [r for turn in turns for r in turn if r][:_RECORDINGS]
+        cards = [{"id": r.id, "label": r.labels.get(label, ""), "items": [*_items(root, r)]} for r in shown]
+        people.append({"subject": subject, "recordings": cards})
     template = resources.files("personare.study").joinpath("preview.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     total = (len({r.subject for r in cohort.recordings}), len(cohort.recordings))
-    page = environment.from_string(template).render(name=cohort.name, people=cards, told=told, total=total)
+    page = environment.from_string(template).render(name=cohort.name, people=people, told=told, total=total)
     write_text(root / "preview.html", page)
 
 
-def _seen(root: Path, recording: Recording, label: str) -> Mapping[str, object]:
-    """Return a recording as players of its files, pictures of its signals, texts and visits."""
-    media, pictures, texts, visits = [], [], [], []
+def _items(root: Path, recording: Recording) -> Iterator[Mapping[str, object]]:
+    """Yield players of a recording's files, pictures of its signals, texts and visits."""
     for track, relative in sorted(recording.tracks.items()):
         path = root / relative
         if path.suffix in (".wav", ".mp4"):
-            # A film carries its sound: it is not shown a second time.
-            if track != "audio" or "video" not in recording.tracks:
-                form = _MEDIA_TYPES[path.suffix]
-                source = relative if path.stat().st_size > _LARGEST else _inline(path.read_bytes(), form)
-                media.append({"kind": form.split("/")[0], "source": source})
+            if track != "audio" or "video" not in recording.tracks:  # a film carries its sound
+                yield {"kind": _MEDIA_TYPES[path.suffix].partition("/")[0], "source": relative}
             continue
         try:
             read = read_track(path, picture=96, landmarker=None)
         except DataError:
             continue  # nothing that a picture could be made of
+        values = np.asarray(read.values)
         if read.kind == "text":
-            texts.append(str(read.values))
+            yield {"kind": "text", "text": str(read.values)}
         elif track == "visits":
-            visits = told_visits(np.asarray(read.values), VisitColumns(names=read.columns))
+            yield {"kind": "visits", "visits": told_visits(values, VisitColumns(names=read.columns))}
+        elif read.kind in ("spectrogram", "picture"):
+            if read.kind == "spectrogram":
+                levels = cv2.normalize(values, np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+                image = cv2.applyColorMap(np.ascontiguousarray(levels[::-1]), cv2.COLORMAP_MAGMA)
+            else:
+                image = np.ascontiguousarray(values.transpose(1, 2, 0)[..., ::-1])
+            png = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
+            yield {"kind": "image", "track": track, "source": f"data:image/png;base64,{png}"}
         else:
-            pictures.append({"track": track, **_picture(read)})
-    shown = {"media": media, "pictures": pictures, "texts": texts, "visits": visits}
-    return {"id": recording.id, "label": recording.labels.get(label, ""), **shown}
+            yield {"kind": "lines", "track": track, "lines": _lines(values, read)}
 
 
-def _inline(content: bytes, form: str) -> str:
-    return f"data:{form};base64,{base64.b64encode(content).decode()}"
-
-
-def _picture(read: Track) -> Mapping[str, object]:
-    """Return a track as a picture (``image``) or as drawn lines (``lines``, in a box of 400 by 100)."""
-    values = np.asarray(read.values)
-    if read.kind in ("spectrogram", "picture"):
-        if read.kind == "spectrogram":
-            level = np.clip((values - values.min()) / max(float(np.ptp(values)), 1e-9) * 255, 0, 255).astype(np.uint8)
-            image = cv2.applyColorMap(np.ascontiguousarray(level[::-1]), cv2.COLORMAP_MAGMA)
-        else:
-            image = np.ascontiguousarray(values.transpose(1, 2, 0)[..., ::-1])
-        return {"image": _inline(cv2.imencode(".png", image)[1].tobytes(), "image/png"), "lines": []}
-    if read.kind == "signal":
-        seconds = f"{len(values) / read.rate_hz:.3g} s" if read.rate_hz else f"{len(values)} steps"
-        names = read.columns or tuple(f"{n + 1}" for n in range(values.shape[1]))
-        lines = [_line(column, name, seconds) for column, name in zip(values.T, names, strict=True)]
-        return {"image": "", "lines": lines[:_LINES]}
-    # Values of different units at one height each: sign and order of size can be seen.
-    known = np.nan_to_num(values)  # what a recording has no value of stands at 0
-    heights = np.sign(known) * np.log1p(np.abs(known))
-    heights = heights / max(float(np.abs(heights).max()), 1e-9) * 46
-    path = "".join(f"M{400 * (i + 0.5) / len(values):.1f} 50v{-v:.1f}" for i, v in enumerate(heights))
-    width = f"{max(360 / len(values), 0.5):.2f}"
-    return {"image": "", "lines": [{"path": path, "told": f"{len(values)} values", "width": width}]}
-
-
-def _line(column: Array, name: str, seconds: str) -> Mapping[str, str]:
-    there = np.flatnonzero(np.isfinite(column))
-    there = there[:: max(1, len(there) // _POINTS)]
-    if not len(there):
-        return {"path": "", "told": f"{name}: nothing", "width": "1"}
-    low, high = float(column[there].min()), float(column[there].max())
-    heights = 96 - 92 * (column[there] - low) / max(high - low, 1e-9)
-    points = " ".join(f"{400 * at / len(column):.1f},{y:.1f}" for at, y in zip(there, heights, strict=True))
-    return {"path": f"M{points}", "told": f"{name}: {low:.3g} to {high:.3g} in {seconds}", "width": "1.2"}
+def _lines(values: Array, track: Track) -> list[dict[str, str]]:
+    """Return a signal's first columns, or a table's values, as paths in a box of 400 by 100."""
+    if track.kind != "signal":
+        # Values of different units at one height each: sign and order of size can be seen.
+        numbers = np.nan_to_num(values)  # what a recording has no value of stands at 0
+        heights = np.sign(numbers) * np.log1p(np.abs(numbers))
+        heights = heights / max(float(np.abs(heights).max()), 1e-9) * 46
+        bars = "".join(f"M{400 * (i + 0.5) / len(values):.1f} 50v{-v:.1f}" for i, v in enumerate(heights))
+        return [{"path": bars, "words": f"{len(values)} values", "width": f"{max(360 / len(values), 0.5):.2f}"}]
+    lines = []
+    seconds = f"{len(values) / track.rate_hz:.3g} s" if track.rate_hz else f"{len(values)} steps"
+    for n, column in enumerate(values.T[:_LINES]):
+        name, path, words = track.columns[n] if track.columns else f"{n + 1}", "", "nothing"
+        finite = np.flatnonzero(np.isfinite(column))
+        if len(finite):
+            low, high = float(column[finite].min()), float(column[finite].max())
+            finite = finite[:: max(1, len(finite) // _POINTS)]
+            heights = 96 - 92 * (column[finite] - low) / max(high - low, 1e-9)
+            points = [f"{400 * at / len(column):.1f},{y:.1f}" for at, y in zip(finite, heights, strict=True)]
+            path, words = f"M{' '.join(points)}", f"{low:.3g} to {high:.3g} in {seconds}"
+        lines.append({"path": path, "words": f"{name}: {words}", "width": "1.2"})
+    return lines

@@ -8,8 +8,6 @@ from personare.core.errors import PersonareError
 from personare.features import files
 from personare.features.models import MODELS, find_model
 
-__all__ = ["examine_file", "examine_machine"]
-
 Finding = tuple[str, str, str]
 """``ok``, ``no`` or ``note`` (usable, after a repair); what was looked at; what to do if it is not well."""
 

@@ -1,10 +1,8 @@
 """Made-up arrays become files of a recording: numbers as they were, and what can be seen and heard of them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,50 +13,32 @@ from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track
-from personare.features.visits import VISITS
+from personare.features.visits import is_history
 from personare.features.voicing import voiced
 
 _EXPRESSION = "expression"  # the track of the statistics that a film was drawn from
 _TABLE = TrackForm(kind="table", suffix=".npy")
-_HEARD = (64, 128)  # numbers of bands of which sound can be made
+_BANDS = (64, 128)  # of a spectrogram of which sound can be made
 _MUTE_S = 4.0  # how long a film without sound is
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embodiment:
-    """How the recordings of a made-up cohort are written.
+    """How the recordings of a made-up cohort are written."""
 
-    Attributes:
-        forms: What the files of each modality are like.
-        voice: The modality that is heard; empty: none.
-        face: The modality that is shown by the drawn face; empty: none.
-        rest: (52,), where the group's faces rest.
-        note: Said by every file of itself.
-    """
-
-    forms: Mapping[str, TrackForm]
-    voice: str
-    face: str
-    rest: Array
-    note: str
+    forms: Mapping[str, TrackForm]  # what the files of each modality are like
+    voice: str  # the modality that is heard; empty: none
+    face: str  # the modality that is shown by the drawn face; empty: none
+    rest: Array  # (52,), where the group's faces rest
+    note: str  # said by every file of itself
 
     @property
     def suffixes(self) -> dict[str, str]:
         """The suffix of every track that a recording may get."""
-        found = {name: form.suffix for name, form in self.forms.items() if form.kind not in ("sound", "film")}
+        suffixes = {name: form.suffix for name, form in self.forms.items() if form.kind not in ("sound", "film")}
         if self.face and self.forms[self.face].kind == "film":
-            found[_EXPRESSION] = _TABLE.suffix
-        return found | ({"video": ".mp4"} if self.face else {}) | ({"audio": ".wav"} if self.voice else {})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """One recording to write: a batch of it alone, where each track goes, how; all that is random follows from seed."""
-
-    row: Batch
-    paths: Mapping[str, Path]
-    how: Embodiment
-    seed: int
+            suffixes[_EXPRESSION] = _TABLE.suffix
+        return suffixes | ({"video": ".mp4"} if self.face else {}) | ({"audio": ".wav"} if self.voice else {})
 
 
 def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, media: bool = True) -> Embodiment:
@@ -66,37 +46,45 @@ def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, me
 
     Without ``media``, only what takes no sound and no film for a file of its own.
     """
-    heard = [name for name, form in forms.items() if form.kind == "sound"]
-    seen = [name for name, form in forms.items() if form.kind == "film"]
-    if media and not heard:
+    voices = [name for name, form in forms.items() if form.kind == "sound"]
+    faces = [name for name, form in forms.items() if form.kind == "film"]
+    if media:
         shapes = {name: values.shape[1:] for name, values in batch.arrays.items()}
-        heard = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and shape[1] in _HEARD]
-    if media and not seen:
-        seen = [name for name, columns in batch.columns.items() if knows_face(columns)]
-    voice, face = (names[0] if names else "" for names in (heard, seen))
+        bands = [name for name, shape in shapes.items() if len(shape) == 3 and shape[0] == 1 and shape[1] in _BANDS]
+        voices = voices or bands
+        faces = faces or [name for name, columns in batch.columns.items() if knows_face(columns)]
+    voice, face = (names[0] if names else "" for names in (voices, faces))
     rest = rest_of(batch.arrays[face], batch.columns[face]) if face else np.zeros(52)
     return Embodiment(forms=forms, voice=voice, face=face, rest=rest, note=note)
 
 
-def write_recording(task: Task) -> dict[str, Any]:
-    """Write every track of one made-up recording; runs in a worker.
+def write_recording(how: Embodiment, seed: int, made: tuple[Batch, Mapping[str, Path]]) -> tuple[list[str], list[str]]:
+    """Write every track of one made-up recording, a batch of it alone; runs in a worker.
 
-    Returns ``tracks``, those written, and ``problems``, a sentence for each that could not be.
+    Args:
+        how: What its files are like.
+        seed: All that is random follows from it.
+        made: The recording, and where each track goes.
+
+    Returns:
+        The tracks that were written, and a sentence for each that could not be.
     """
-    row, how, paths = task.row, task.how, task.paths
+    row, paths = made
     note = {"Synthetic": True, "Description": how.note}
     there = [name for name in row.arrays if row.present[name][0]]
     tracks: list[str] = []
     problems: list[str] = []
-    for name in (name for name in there if how.forms[name].kind != "sound"):  # sound is made below
-        film = how.forms[name].kind == "film"
-        values, track = row.arrays[name][0], _EXPRESSION if film else name
-        if name == VISITS:
+    for name in there:
+        form, track, values = how.forms[name], name, row.arrays[name][0]
+        if form.kind == "sound":  # it is made below
+            continue
+        if form.kind == "film":
+            form, track = _TABLE, _EXPRESSION
+        if is_history(row, name):
             values = values[values[:, 0] == 1]  # rows of zeros fill up a batch, not a file
-        form = _TABLE if film else how.forms[name]
         write_track(paths[track], values, form, columns=row.columns.get(name, ()), note=note)
         tracks.append(track)
-    rng = generator(task.seed, row.ids[0], "media")
+    rng = generator(seed, row.ids[0], "media")
     voice = None
     if how.voice in there:
         path = paths["audio"]
@@ -122,9 +110,4 @@ def write_recording(task: Task) -> dict[str, Any]:
         puppet.film(path, course, how.rest, voice=voice, note=how.note, rng=rng)
         write_json(path.with_suffix(".json"), {"FrameRate": puppet.rate_hz} | note)
         tracks.append("video")
-    return {"tracks": sorted(set(tracks)), "problems": problems}
-
-
-def mark_labels(path: Path) -> None:
-    """Say in the file of a recording's labels that nobody was recorded."""
-    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"Synthetic": True})
+    return sorted(set(tracks)), problems

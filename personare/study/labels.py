@@ -1,14 +1,11 @@
 """Which label a study reads: the one asked for, or the one that a cohort has."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Cohort
 from personare.data.labels import as_number, check_classes, kind_of_label
 from personare.study.plan import StudyPlan, kinds
-
-__all__ = ["choose_label", "values_of"]
 
 _ASIDE = {"sentence", "intensity", "repetition", "split", "synthetic", "sex", "age"}
 """What says how a recording was made or who is in it, and is read only where it is asked for."""
@@ -24,7 +21,7 @@ def values_of(cohort: Cohort, label: str) -> list[str]:
 
 
 def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
-    """Return the plan with the label that it reads and its kind.
+    """Return the plan with the label that it reads, or else the emotion, or the one label there is; and its kind.
 
     Raises:
         OptionError: The cohort has no such label, or several and none is asked for; numbers that are no classes are
@@ -32,12 +29,23 @@ def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
     """
     of_recordings = sorted({name for r in cohort.recordings for name in r.labels})
     of_people = sorted(set(map(str, cohort.participants)) - set(of_recordings))
-    named = {row.label for table in kinds() for row in plan.rows(table) if hasattr(row, "label")} - {""}
-    asked = plan.label or (named.pop() if len(named) == 1 else "")
-    label = asked or _only(cohort, of_recordings, of_people)
+    choices = ", ".join([*of_recordings, *(f"{name} (of the person)" for name in of_people)]) or "none"
+    planned = {row.label for table in kinds() for row in plan.rows(table) if hasattr(row, "label")} - {""}
+    label = plan.label or (planned.pop() if len(planned) == 1 else "")
+    if not label and "emotion" not in of_recordings:
+        candidates = [name for name in of_recordings if _varies(cohort, name)]
+        candidates = candidates or [name for name in of_people if _varies(cohort, name)]
+        if len(candidates) > 1:
+            first = candidates[0]
+            raise OptionError(
+                f"{cohort.name} has no emotion, but {choices}. Say what is to be read, e.g. --label {first}, or "
+                f'label = "{first}" in the study file.'
+            )
+        label = "".join(candidates)
+    label = label or "emotion"  # where there is none, nothing can be read as it
     values = values_of(cohort, label)
     if plan.label and not values:
-        raise OptionError(f"{cohort.name} has no label {label!r}. Choose one of: {_listed(of_recordings, of_people)}.")
+        raise OptionError(f"{cohort.name} has no label {label!r}. Choose one of: {choices}.")
     kind = plan.kind or kind_of_label(values)
     if kind == "nominal":
         try:
@@ -47,26 +55,8 @@ def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
     return replace(plan, label=label, kind=kind)
 
 
-def _only(cohort: Cohort, of_recordings: Sequence[str], of_people: Sequence[str]) -> str:
-    """Return the emotion, or else the one label there is; where there is none, nothing can be read as the emotion."""
-    if "emotion" in of_recordings:
-        return "emotion"
-    found = [name for name in of_recordings if _varies(cohort, name)]
-    found = found or [name for name in of_people if _varies(cohort, name)]
-    if len(found) > 1:
-        raise OptionError(
-            f"{cohort.name} has no emotion, but {_listed(of_recordings, of_people)}. Say what is to be read, e.g. "
-            f'--label {found[0]}, or label = "{found[0]}" in the study file.'
-        )
-    return found[0] if found else "emotion"
-
-
 def _varies(cohort: Cohort, name: str) -> bool:
     """Whether a column can be read: not the same everywhere, and no text that is another one in each recording."""
     values = values_of(cohort, name)
     free = len(set(values)) == len(values) and any(as_number(value) != as_number(value) for value in values)
     return name not in _ASIDE and len(set(values)) > 1 and not free
-
-
-def _listed(of_recordings: Sequence[str], of_people: Sequence[str]) -> str:
-    return ", ".join([*of_recordings, *(f"{name} (of the person)" for name in of_people)]) or "none"

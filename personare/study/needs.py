@@ -1,7 +1,6 @@
 """How many people each part of a plan needs and how many there are: said before the work starts."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,6 @@ from personare.core.types import Cohort
 from personare.evaluate.judging import Need
 from personare.learn.accounting import noise_for
 from personare.study.plan import StudyPlan
-
-__all__ = ["MEMBERSHIP", "lacking_of", "private_need"]
 
 MEMBERSHIP = Need(people=4, why="in training, two for each half that shadow models learn from,")
 
@@ -32,24 +29,23 @@ def private_need(learner: Any) -> Need:
 
 def lacking_of(cohort: Cohort, plan: StudyPlan) -> list[str]:
     """Return what of a plan too few people are there for, one line each; empty where there are enough for all."""
-    return [f"{name}: {said}" for name, said in _lacking(cohort, plan) if said]
-
-
-def _lacking(cohort: Cohort, plan: StudyPlan) -> Iterator[tuple[str, str]]:
     subjects = np.array([r.subject for r in cohort.recordings], dtype=str)
+    people = np.unique(subjects)
+    shortages: list[tuple[str, str]] = []
     folders = {"evaluate.attacks": plan.attacks, "evaluate.utility": plan.utilities}
     for folder, names in folders.items() if plan.releases else ():
         for name in names:
-            yield name, Need.of(registry.load(f"personare.{folder}", name)).lacking(subjects)
-    people = np.unique(subjects)
-    learned = people[: max(0, len(people) - 2 * math.ceil(len(people) / 5))]  # of five folds two are kept out
+            shortages.append((name, Need.of(registry.load(f"personare.{folder}", name)).lacking(subjects)))
+    train = people[: max(0, len(people) - 2 * math.ceil(len(people) / 5))]  # of five folds two are kept out
     for model in plan.models:
         if model.protocol == "person_folds":
             learner = registry.create("personare.train", model.method, dict(model.options))
-            yield model.name, private_need(learner).lacking(learned)
+            shortages.append((model.name, private_need(learner).lacking(train)))
             if plan.shadows and plan.membership:
-                yield f"membership attacks on {model.name}", MEMBERSHIP.lacking(learned)
-    for shown in plan.representations:
-        need = Need(people=2, recordings_per_person=2, why="kept out")
-        out = people[: round(shown.held_out * len(people))]
-        yield f"attacks on {shown.name}", need.lacking(subjects[np.isin(subjects, out)]) if shown.held_out else ""
+                shortages.append((f"membership attacks on {model.name}", MEMBERSHIP.lacking(train)))
+    for row in plan.representations:
+        if row.held_out:
+            need = Need(people=2, recordings_per_person=2, why="kept out")
+            judges = np.isin(subjects, people[: round(row.held_out * len(people))])
+            shortages.append((f"attacks on {row.name}", need.lacking(subjects[judges])))
+    return [f"{name}: {why}" for name, why in shortages if why]

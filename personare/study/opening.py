@@ -1,12 +1,10 @@
 """A cohort's recordings let out of the vault as arrays, people parted, folders that appear whole or not at all."""
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +16,6 @@ from personare.core.errors import DataError
 from personare.core.types import Batch, Cohort, Recording, Withheld
 from personare.data.cohort import declared_modalities
 from personare.data.roles import usual_tracks
-from personare.data.runs import fingerprint
 from personare.data.vault import Vault
 from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
@@ -32,8 +29,7 @@ def admit(
 ) -> tuple[tuple[Recording, ...], dict[str, dict[str, Path]], list[Withheld]]:
     """Ask the vault for every recording of a cohort; each opening and each refusal is a row of the ledger.
 
-    Returns:
-        The recordings that may be opened, their files by recording and track, and what was refused.
+    Returns the recordings that may be opened, their files by recording and track, and what was refused.
     """
     vault = Vault(cohort, purpose=purpose, ledger=ledger)
     sources: dict[str, dict[str, Path]] = {}
@@ -59,26 +55,25 @@ def table(cohort: Cohort, recordings: Sequence[Recording], label: str = "") -> p
     rows = [{**r.labels, "id": r.id, "subject": r.subject, "session": r.session} for r in recordings]
     labelled = pd.DataFrame(rows).set_index("id")
     names = ["sex", "age"] + [label] * bool(label and label not in (*labelled, "sex", "age"))
-    known = cohort.participants.reindex(columns=names)
+    people = cohort.participants.reindex(columns=names)
     # a label of one of these names would stand for another thing
-    return labelled.drop(columns=known.columns, errors="ignore").join(known, on="subject")
+    return labelled.drop(columns=people.columns, errors="ignore").join(people, on="subject")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """What was let out of a cohort.
+    """What was let out of a cohort."""
 
-    Attributes:
-        batch: Its recordings as arrays.
-        forms: What the files of each modality are like.
-        own: Whether the label is one of recordings; else it is one of people.
-        skipped: What was not read.
-    """
+    batch: Batch  # its recordings as arrays
+    forms: Mapping[str, TrackForm]  # what the files of each modality are like
+    own: bool  # whether the label is one of recordings; else it is one of people
+    skipped: Sequence[Withheld]  # what was not read
 
-    batch: Batch
-    forms: Mapping[str, TrackForm]
-    own: bool
-    skipped: Sequence[Withheld]
+
+def tracks_of(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
+    """Return the tracks to read: those named, or else the usual ones that a cohort has, with or without words."""
+    present = (track for recording in cohort.recordings for track in recording.tracks)
+    return modalities or usual_tracks(present, texts=texts, declared=declared_modalities(cohort.root))
 
 
 def open_batch(
@@ -94,17 +89,9 @@ def open_batch(
 ) -> Opened:
     """Open a cohort's recordings for a purpose that consent must allow; each opening is noted in the ledger.
 
-    Args:
-        cohort: Whose.
-        label: What they are labelled with.
-        modalities: Tracks to read; none: those of ``usual_tracks``.
-        ledger: Notes each opening.
-        purpose: What for.
-        texts: Whether words are among the usual tracks.
-        workers: Who reads films; None: this process.
-        known: Tracks that were read before.
+    Reads the tracks that ``tracks_of`` names, films by ``workers``; those in ``known`` were read before.
     """
-    tracks = _tracks(cohort, modalities, texts)
+    tracks = tracks_of(cohort, modalities, texts)
     recordings, sources, refused = admit(cohort, tracks, purpose, ledger)
     if not recordings:
         why = refused[0].problem if refused else f"no recording has the track {' or '.join(tracks) or 'of a modality'}"
@@ -132,39 +119,6 @@ def open_batch(
     return Opened(batch=replace(batch, arrays=arrays), forms=forms, own=own, skipped=[*refused, *skipped])
 
 
-def _tracks(cohort: Cohort, modalities: Sequence[str], texts: bool) -> Sequence[str]:
-    there = (track for recording in cohort.recordings for track in recording.tracks)
-    return modalities or usual_tracks(there, texts=texts, declared=declared_modalities(cohort.root))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opening:
-    """Opens a cohort for training; whatever is made of the same recordings has them opened and read once.
-
-    Attributes:
-        cohort: Whose recordings.
-        ledger: Notes each opening.
-        known: Tracks that were read before.
-        opened: What was opened by label and tracks; it goes along into other processes.
-    """
-
-    cohort: Cohort
-    ledger: Ledger
-    known: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
-    opened: dict[tuple[str, tuple[str, ...]], Opened] = field(default_factory=dict)
-
-    def __call__(
-        self, label: str, modalities: Sequence[str], *, texts: bool = True, workers: Workers | None = None
-    ) -> Opened:
-        """Open the recordings as ``open_batch`` does, or return what was opened before."""
-        key = (label, (*sorted(_tracks(self.cohort, modalities, texts)),))
-        if key not in self.opened:
-            self.opened[key] = open_batch(
-                self.cohort, label, modalities, self.ledger, texts=texts, workers=workers, known=self.known
-            )
-        return self.opened[key]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Written:
     """A released cohort, what its card says (of whom it was made, what that cost), and what could not be made."""
@@ -182,15 +136,6 @@ def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> t
     if not inside.any():
         raise DataError(f"Of {len(people)} people nobody is left to learn from. Keep out fewer with held_out.")
     return batch.take(inside), batch.take(~inside)
-
-
-def content(batch: Batch) -> str:
-    """Return a hash of all that is learned from, so that changed recordings are learned anew."""
-    arrays = {}
-    for name, values in batch.arrays.items():
-        told = values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
-        arrays[name] = hashlib.sha256(told).hexdigest()
-    return fingerprint([batch.ids, batch.classes, batch.labels.tolist(), batch.subjects.tolist(), arrays])
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,9 @@ from personare.core.errors import DataError, OptionError, PersonareError, reason
 from personare.core.interrupt import check_interrupt
 from personare.data.atomic import write_json
 
-__all__ = ["Progress", "Workers"]
-
 
 class Progress:
-    """One bar for all stages of a piece of work, redrawn on one line; where it goes to a file, a line a stage.
-
-    Args:
-        stages: How many there will be.
-        quiet: Show nothing.
-    """
+    """One bar for all stages of a piece of work, redrawn on one line; where it goes to a file, a line a stage."""
 
     def __init__(self, stages: int, *, quiet: bool = False) -> None:
         self._stages, self._stage, self._quiet = stages, 0, quiet
@@ -32,38 +25,29 @@ class Progress:
         hidden = quiet or not sys.stderr.isatty()
         self._bar = tqdm(total=stages, bar_format=shape, disable=hidden, dynamic_ncols=True)
 
-    def stage(self, label: str) -> Callable[[float], None]:
+    def stage(self, label: str) -> Callable[[float], object]:
         """Begin a stage and return what is told the share of it that is done."""
-        self._bar.update(self._stage - self._bar.n)
-        self._stage += 1
-        start, said = self._stage - 1, f"{label} ({self._stage} of {max(self._stages, self._stage)})"
-        self._bar.set_description(said)
+        start, self._stage = self._stage, self._stage + 1
+        self._bar.update(start - self._bar.n)
+        text = f"{label} ({self._stage} of {max(self._stages, self._stage)})"
+        self._bar.set_description(text)
         if self._bar.disable and not self._quiet:
-            sys.stderr.write(f"{said}\n")
-        return lambda share: self._to(start + share)
+            sys.stderr.write(f"{text}\n")
+        return lambda share: self._bar.update(max(start + share - self._bar.n, 0))
 
     def close(self) -> None:
         """End the bar."""
         self._bar.close()
 
-    def _to(self, place: float) -> None:
-        self._bar.update(max(place - self._bar.n, 0))
-
 
 @dataclass(frozen=True, kw_only=True)
 class Workers:
-    """Who does the work.
+    """Who does the work."""
 
-    Attributes:
-        jobs: Processes; -1 for one a core.
-        engine: ``loky`` (this machine), ``dask`` or ``ray`` (a cluster; their packages must be installed).
-        quiet: Nothing is shown.
-        progress: The bar of the whole work, of which each piece done here is a stage; None: a bar for each piece.
-    """
-
-    jobs: int = -1
-    engine: str = "loky"
-    quiet: bool = False
+    jobs: int = -1  # processes; -1 for one a core
+    engine: str = "loky"  # loky (this machine), dask or ray (a cluster; their packages must be installed)
+    quiet: bool = False  # nothing is shown
+    # of the whole work, of which each piece done here is a stage; None: a bar for each
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
@@ -73,21 +57,14 @@ class Workers:
         if self.jobs == 0:
             raise OptionError("The number of jobs cannot be 0; give -1 for one a core.")
 
-    def alone(self) -> "Workers":
-        """Return one process that shows nothing, as can be sent to another one."""
-        return replace(self, jobs=1, quiet=True, progress=None)
-
     @contextmanager
     def stages(self, count: int) -> Iterator["Workers"]:
         """Give workers that show all they do in one bar of this many stages."""
         if self.progress is not None:
             yield self
             return
-        progress = Progress(count, quiet=self.quiet)
-        try:
+        with closing(Progress(count, quiet=self.quiet)) as progress:
             yield replace(self, progress=progress)
-        finally:
-            progress.close()
 
     def bar(self, label: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
         """Return what shows the progress of an iteration."""
@@ -123,7 +100,9 @@ class Workers:
         done.mkdir(parents=True, exist_ok=True)
         left = {}
         for name, item in items.items():
-            before = _read(done / f"{name}.json")
+            before: dict[str, Any] = {}
+            with suppress(OSError, ValueError):  # none, or one that cannot be read: then the work is done again
+                before = json.loads((done / f"{name}.json").read_text(encoding="utf-8"))
             if before.get("key") == keys[name]:
                 yield name, before["result"]
             else:
@@ -140,14 +119,7 @@ class Workers:
         work: Callable[[Any], Any],
         failed: Callable[[str, Exception], Any] | None = None,
     ) -> Iterator[tuple[str, Any]]:
-        """Yield (name, what ``work`` returned) for each item, in any order; nothing is remembered.
-
-        Args:
-            label: What the progress bar says.
-            items: What to work on.
-            work: Called with an item in some process.
-            failed: Says what an item comes to whose work raises; None: the error ends everything.
-        """
+        """Do as ``each``, but remember nothing; where ``failed`` is None, an error ends everything."""
         for name, result, error in self._tried(label, items, work):
             if error is not None and failed is None:
                 raise error
@@ -176,14 +148,6 @@ def _named(name: str, item: Any, work: Callable[[Any], Any]) -> tuple[str, Any, 
         return name, None, error if isinstance(error, PersonareError) else DataError(reason(error))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 @contextmanager
 def _engine(name: str) -> Iterator[None]:
     try:
@@ -192,14 +156,12 @@ def _engine(name: str) -> Iterator[None]:
 
             with Client(processes=True, threads_per_worker=1), joblib.parallel_config(backend="dask"):
                 yield
-        elif name == "ray":
-            from ray.util.joblib import register_ray
-
-            register_ray()
-            with joblib.parallel_config(backend="ray"):
-                yield
         else:
-            with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+            if name == "ray":
+                from ray.util.joblib import register_ray
+
+                register_ray()
+            with joblib.parallel_config(backend=name, inner_max_num_threads=1 if name == "loky" else None):
                 yield
     except ImportError as error:
         raise OptionError(f"The engine {name} is not installed. Run: pip install 'personare[{name}]'.") from error

@@ -14,13 +14,11 @@ from scipy.stats import t as student
 from personare.core.types import Cohort
 from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
-from personare.report.drawing import COLORS, drawing
+from personare.report.plots import COLORS, drawing
 from personare.study.kinds.models import ModelPlan
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml
 from personare.study.run import run_study
-
-__all__ = ["reproduce_pamrl"]
 
 _COLUMNS = {
     "accuracy": "Acc",
@@ -72,20 +70,9 @@ def reproduce_pamrl(
 ) -> str:
     """Train everything that the paper compares, and what is better, and tell how far its table can be believed.
 
-    Args:
-        cohort: Whose recordings.
-        out: A folder: one run for each seed, ``table.csv``, ``table.tex`` and ``table.png``.
-        ledger: Notes openings and spends.
-        label: What is learned.
-        modalities: Tracks to read; none: all but films.
-        public: Cohort of people whose data need no protection.
-        protocol: See ``ModelPlan``.
-        seeds: How often, with other splits and draws.
-        shadows: Models that attack each model of the membership comparison; 0 leaves it out.
-        epochs: Of the networks; None for as many as each has by itself.
-
-    Returns:
-        Both tables as text.
+    Writes one run for each seed (other splits and draws), ``table.csv``, ``table.tex`` and ``table.png`` into ``out``,
+    and returns both tables as text. ``modalities`` and ``protocol`` as of ``ModelPlan``; ``public`` is a cohort of
+    people whose data need no protection; no ``shadows``: membership is not compared; no ``epochs``: each network's own.
 
     **Source**: Sun et al., "Hybrid Uncertainty Metrics-Based Privacy-Preserving Alternating Multimodal Representation
     Learning", Applied Sciences 2025, 15, 5229.
@@ -97,18 +84,28 @@ def reproduce_pamrl(
     )
     tables = []
     for seed in range(seeds):
-        said = str(public.resolve()) if public else ""
-        base = StudyPlan(models=models, seed=seed, public=said, shadows=shadows)
-        folder = out / f"seed-{seed}"
-        run_study(cohort, base, as_toml(base), folder, workers=Workers(), ledger=ledger)
-        tables.append(_measured(folder))
+        plan = StudyPlan(models=models, seed=seed, public=str(public.resolve()) if public else "", shadows=shadows)
+        run_study(cohort, plan, as_toml(plan), out / f"seed-{seed}", workers=Workers(), ledger=ledger)
+        rows = pd.DataFrame(json.loads((out / f"seed-{seed}" / "results.json").read_text(encoding="utf-8")))
+        areas = rows[(rows.question == "member") & (rows.figure == "auc")]
+        figures = rows[(rows.method == "model") & (rows.subset == "")]
+        figures = figures.pivot_table(index="release", columns="figure", values="value", sort=False)
+        figures = figures.join(areas.groupby("release").value.max().rename("membership"))  # of the strongest attack
+        figures = figures.reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
+        tables.append(figures.reindex(list(dict.fromkeys(rows.release))))
     ours = _together(tables)
-    ours.round(4).to_csv(out / "table.csv")
-    write_text(out / "table.tex", _latex(ours))
-    _draw(ours, out / "table.png")
+    ours.swaplevel(axis=1).round(4).to_csv(out / "table.csv")
+    _draw(100 * ours, out / "table.png")
+    half = (100 * ours["half"]).map(lambda value: "" if np.isnan(value) else f" ±{value:.1f}")
+    cells = (100 * ours["mean"]).map("{:.1f}".format) + half
+    cells = cells.mask(ours["mean"].isna(), "–")
+    latex = cells.rename_axis(None).to_latex(escape=True, column_format="l" + "r" * cells.shape[1])
+    for sign, command in {"±": "$\\pm$", "ε": "$\\varepsilon$", "–": "--"}.items():
+        latex = latex.replace(sign, command)
+    write_text(out / "table.tex", latex)
     paper = pd.read_csv(StringIO(_PAPER)).set_index(["data", "model"])
     doubts = _DOUBTS.format(protocol=protocol, delta=delta)
-    return f"Published:\n{paper.to_string()}\n\nOurs, on {cohort.name}:\n{_said(ours).to_string()}\n\n{doubts}"
+    return f"Published:\n{paper.to_string()}\n\nOurs, on {cohort.name}:\n{cells.to_string()}\n\n{doubts}"
 
 
 def _compared(delta: float, epochs: int | None) -> list[tuple[str, str, dict[str, Any]]]:
@@ -128,53 +125,24 @@ def _compared(delta: float, epochs: int | None) -> list[tuple[str, str, dict[str
     return rows
 
 
-def _measured(run: Path) -> pd.DataFrame:
-    rows = pd.DataFrame(json.loads((run / "results.json").read_text(encoding="utf-8")))
-    areas = rows[(rows.question == "member") & (rows.figure == "auc")]
-    strongest = areas.groupby("release").value.max().rename("membership")
-    values = rows[(rows.method == "model") & (rows.subset == "")]
-    values = values.pivot_table(index="release", columns="figure", values="value", sort=False)
-    table = values.join(strongest).reindex(columns=list(_COLUMNS)).rename(columns=_COLUMNS)
-    return table.reindex(list(dict.fromkeys(rows.release)))
-
-
 def _together(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return mean and 95 % half width over seeds (Student's t; NaN for one seed), columns (figure, mean or half)."""
-    stack = np.stack([t.reindex(tables[0].index).to_numpy(float) for t in tables])  # (S, models, figures)
-    mean = pd.DataFrame(stack.mean(axis=0), index=tables[0].index, columns=tables[0].columns)
-    n, half = len(tables), np.full(mean.shape, np.nan)
-    if n > 1:
-        half = student.ppf(0.975, n - 1) * stack.std(axis=0, ddof=1) / np.sqrt(n)
-    halves = pd.DataFrame(half, index=mean.index, columns=mean.columns)
-    return pd.concat({"mean": mean, "half": halves}, axis=1).swaplevel(axis=1)
-
-
-def _said(ours: pd.DataFrame) -> pd.DataFrame:
-    def cell(name: str, row: pd.Series) -> str:
-        mean, half = 100 * row[(name, "mean")], 100 * row[(name, "half")]
-        return "–" if np.isnan(mean) else f"{mean:.1f}" if np.isnan(half) else f"{mean:.1f} ±{half:.1f}"
-
-    names = list(_COLUMNS.values())
-    return pd.DataFrame({name: [cell(name, row) for _, row in ours.iterrows()] for name in names}, index=ours.index)
-
-
-def _latex(ours: pd.DataFrame) -> str:
-    said = _said(ours)
-    head = "\\begin{tabular}{l" + "r" * said.shape[1] + "}\n\\toprule\n"
-    lines = [" & ".join(["", *said.columns]), *(" & ".join([str(name), *row]) for name, row in said.iterrows())]
-    body = " \\\\\n".join(lines).replace("_", "\\_").replace("±", "$\\pm$").replace("ε", "$\\varepsilon$")
-    return f"{head}{body.replace('–', '--')} \\\\\n\\bottomrule\n\\end{{tabular}}\n"
+    """Return ``mean`` and 95 % ``half`` width over seeds (Student's t; NaN for one seed), each by figure."""
+    first, n = tables[0], len(tables)
+    stack = np.stack([t.reindex(first.index).to_numpy(float) for t in tables])  # (S, models, figures)
+    half = student.ppf(0.975, n - 1) * stack.std(axis=0, ddof=min(n - 1, 1)) / np.sqrt(n)
+    parts = {"mean": stack.mean(axis=0), "half": half}
+    return pd.concat({k: pd.DataFrame(v, index=first.index, columns=first.columns) for k, v in parts.items()}, axis=1)
 
 
 def _draw(ours: pd.DataFrame, path: Path) -> None:
     """Draw accuracy and calibration error of every model."""
     with drawing():
         figure = Figure(figsize=(8, 0.8 + 0.32 * len(ours)), layout="constrained", facecolor="white")
-        left, right = figure.subplots(1, 2, sharey=True)
-        for axes, name in ((left, "Acc"), (right, "ECE")):
-            mean, half = (100 * ours[(name, part)].to_numpy(float) for part in ("mean", "half"))
+        titles = {"Acc": "accuracy, %", "ECE": "expected calibration error, %"}
+        for axes, (name, title) in zip(figure.subplots(1, 2, sharey=True), titles.items(), strict=True):
+            mean, half = (ours[(part, name)].to_numpy(float) for part in ("mean", "half"))
             axes.barh(range(len(ours)), mean, xerr=np.nan_to_num(half), color=COLORS["front"], height=0.6)
             axes.set_yticks(range(len(ours)), list(ours.index))
-            axes.set_xlabel("accuracy, %" if name == "Acc" else "expected calibration error, %")
-        left.invert_yaxis()
+            axes.set_xlabel(title)
+        axes.invert_yaxis()  # of both: they share it
         figure.savefig(path, dpi=150)

@@ -2,10 +2,11 @@
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from operator import call
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,9 @@ from personare.simulate.cohort import simulate_cohort
 from personare.study import outputs
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
-from personare.study.opening import Opening
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, kinds, with_label
 from personare.study.study import Kind, Outcome, Study
-
-__all__ = ["made_up_cohort", "run_study", "stages"]
 
 
 def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers: Workers, ledger: Ledger) -> Path:
@@ -37,45 +35,36 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     is done; what depends on changed recordings, labels, options or seed is made anew. One release, attack or measure
     that fails never stops the others: it is in ``not_made.json``, or a row without a figure and with the reason.
 
-    Args:
-        cohort: The people's recordings.
-        plan: What to do.
-        text: The plan as its file said it, kept in the run.
-        out: The run folder, of which all may be sent; beside it, ``<out>.private`` may not. A finished step is not done
-            again, a killed run goes on.
-        workers: Who works.
-        ledger: Where each opening and each release is noted.
-
-    Returns:
-        The report, ``out/report.html``.
+    All of the run folder ``out`` may be sent; ``<out>.private``, beside it, may not. A finished step is not done again,
+    a killed run goes on. ``text``, the plan as its file said it, is kept there. Returns ``out/report.html``.
 
     Raises:
         PersonareError: Nothing of what was planned can be made, and how to mend that; or another process works in the
             same folder.
     """
     plan = choose_label(cohort, plan)
-    text = with_label(text, plan.label)
-    run = RunFolder(out)
+    # a process that was begun earlier may stand in another folder
+    people, run = replace(cohort, root=cohort.root.resolve()), RunFolder(out.resolve())
     with run.lock(), workers.stages(stages(plan)) as shared:
         outcome = Outcome()
-        for name, why in remove_withdrawn(run, cohort, ledger).items():
+        for name, why in remove_withdrawn(run, people, ledger).items():
             outcome.skipped.append(Withheld(item=f"release {name}", problem=why, fix="It was removed."))
-        study = Study(cohort=cohort, plan=plan, ledger=ledger, run=run, workers=shared)
-        learned = []
+        study = Study(cohort=people, plan=plan, ledger=ledger, run=run, workers=shared)
+        tasks: list[tuple[Kind, Any]] = []
         for table, kind in kinds().items():
             rows = plan.rows(table)
             if getattr(kind, "alone", True):
-                learned += [(kind(), row) for row in rows]
+                tasks += [(kind(), row) for row in rows]
             elif rows:
                 outcome.add(kind()(study, rows))
-        if learned:
-            _learn(study, learned, outcome)
+        if tasks:
+            _learn(study, tasks, outcome)
         if not outcome.releases and outcome.refused:
-            told = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
-            raise DataError(f"Nothing could be made of {cohort.name}. {told}")
+            why = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
+            raise DataError(f"Nothing could be made of {cohort.name}. {why}")
         # only now: a refused run leaves the last one's as it was
         remove_dropped(run, plan.names)
-        outputs.write(run, cohort, plan, text, outcome, ledger)
+        outputs.write(run, cohort, plan, with_label(text, plan.label), outcome, ledger)
         return write_report(out)
 
 
@@ -84,61 +73,51 @@ def stages(plan: StudyPlan) -> int:
     return (2 * len(plan.releases) + 3 if plan.releases else 0) + (len(plan.names) > len(plan.releases))
 
 
-def _learn(study: Study, learned: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
+def _learn(study: Study, tasks: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
     """Make all that is learned from people; each release is one process's work, and one that fails stops no other."""
-    plan, alone = study.plan, study.workers.alone()
-    # a process that was begun earlier may stand in another folder
-    cohort = replace(study.cohort, root=study.cohort.root.resolve())
-    run = RunFolder(study.folder.root.resolve())
-    opening = Opening(cohort=cohort, ledger=study.ledger, known=observed_tracks(run.private / "views" / ORIGINAL))
-    inside = replace(study, cohort=cohort, run=run, workers=alone, shared=opening)
-    for _, row in learned:  # what several learn from is opened before it is handed to several processes
+    tracks = observed_tracks(study.folder.private / "views" / ORIGINAL)
+    # in another process one process does the work, and shows nothing
+    inside = replace(study, workers=Workers(jobs=1, quiet=True), tracks=tracks)
+    for _, row in tasks:  # what several learn from is opened before it is handed to several processes
         with suppress(Exception):  # each release meets it again and says it
             inside.opened(row)
-    for task in plan.transfer if plan.representations else ():
+    for task in study.plan.transfer if study.plan.representations else ():
         with suppress(Exception):
             if not task.cohort:
-                opening(task.label, ())
+                inside.open(task.label, ())
     # what takes longest is begun first and keeps no process waiting
-    begun = sorted(learned, key=lambda one: not getattr(one[0], "slow", False))
-    work = {row.name: (row.name, partial(_with_classes, inside, kind, row)) for kind, row in begun}
+    order = sorted(tasks, key=lambda item: not getattr(item[0], "slow", False))
     # what one release costs a person must be in the ledger before the next one is priced
-    workers = replace(study.workers, jobs=1) if plan.budget else study.workers
-    made = dict(workers.run("learn from people", work, _attempted, _lost))
-    for _, row in learned:
+    workers = replace(study.workers, jobs=1) if study.plan.budget else study.workers
+    work = {row.name: partial(_outcome, inside, kind, row) for kind, row in order}
+    made = dict(workers.run("learn from people", work, call, lambda name, error: Outcome().missed(name, error)))
+    for _, row in tasks:
         outcome.add(made[row.name])
-    outcome.releases[:] = [replace(r, root=study.folder.root / "releases" / r.name) for r in outcome.releases]
 
 
-def _with_classes(study: Study, kind: Kind, row: Any) -> Outcome:
-    """Make a release that is learned from classes, unless its label is a continuous number."""
-    same = row.label == study.plan.label
-    if (study.plan.kind if same else kind_of_label(values_of(study.cohort, row.label))) == "continuous":
-        raise DataError(
-            f"It needs classes to learn from, and {row.label} is continuous. Name another label for it in the study "
-            "file"
-        )
-    return kind(study, (row,))
+def _outcome(study: Study, kind: Kind, row: Any) -> Outcome:
+    """Make a release that is learned from classes, or say why it cannot be made, in some process."""
 
+    def make() -> Outcome:
+        label = getattr(row, "label", "")
+        label_kinds = {"": "", study.plan.label: study.plan.kind}  # not every kind of release learns a label
+        if label not in label_kinds:
+            label_kinds[label] = kind_of_label(values_of(study.cohort, label))
+        if label_kinds[label] == "continuous":
+            raise DataError(
+                f"It needs classes to learn from, and {label} is continuous. Name another label for it in the study "
+                "file"
+            )
+        return kind(study, (row,))
 
-def _attempted(item: tuple[str, Callable[[], Outcome]]) -> Outcome:
-    """Make a release, or say why it cannot be made, in some process."""
-    outcome = Outcome()
-    outcome.attempt(*item)
-    return outcome
-
-
-def _lost(name: str, error: Exception) -> Outcome:
-    outcome = Outcome()
-    outcome.missed(name, error)
-    return outcome
+    return Outcome().attempt(row.name, make)
 
 
 def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
     """Return the embedded default: people who do not exist, made once and kept in ``root``."""
-    if (root / "dataset_description.json").exists():
-        made = open_cohort(root)
-        about = json.loads((root / "dataset_description.json").read_text(encoding="utf-8"))["Personare"]
+    description = root / "dataset_description.json"
+    if description.exists():
+        made, about = open_cohort(root), json.loads(description.read_text(encoding="utf-8"))["Personare"]
         if (about.get("Seed"), len({r.subject for r in made.recordings})) == (plan.seed, plan.people):
             return made
         if cohort_kind(root) != "synthetic":

@@ -1,13 +1,14 @@
 """What every kind of release is made with: a cohort, a plan, a run; and what came of it."""
 
+import hashlib
+import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,13 +16,13 @@ from personare.core.errors import PersonareError, reason
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder
-from personare.evaluate.unmeasured import Asked, unmeasured
+from personare.data.runs import RunFolder, fingerprint
+from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
 from personare.study.lineage import note_batch
-from personare.study.opening import Opened, Opening, Written, content, open_batch
+from personare.study.opening import Opened, Written, open_batch, tracks_of
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
@@ -30,33 +31,27 @@ FIX = "Do what the message says, then run again; what was made is kept."
 
 @dataclass(kw_only=True)
 class Outcome:
-    """What came of a plan, gathered while it is carried out.
-
-    Attributes:
-        releases: What was made.
-        rows: What was measured.
-        skipped: What did not take part, and why.
-        not_made: What was planned and could not be made.
-        refused: Whether all that could not be made is for the user to mend.
-    """
+    """What came of a plan, gathered while it is carried out."""
 
     releases: list[Release] = field(default_factory=list)
     rows: list[Result] = field(default_factory=list)
-    skipped: list[Withheld] = field(default_factory=list)
-    not_made: list[Withheld] = field(default_factory=list)
-    refused: bool = True
+    skipped: list[Withheld] = field(default_factory=list)  # what did not take part, and why
+    not_made: list[Withheld] = field(default_factory=list)  # what was planned and could not be made
+    refused: bool = True  # whether all that could not be made is for the user to mend
 
-    def attempt(self, name: str, make: Callable[[], "Outcome"]) -> None:
+    def attempt(self, name: str, make: Callable[[], "Outcome"]) -> "Outcome":
         """Add what making a release came to, or note why it cannot be made: one never stops the others."""
         try:
             self.add(make())
         except Exception as error:
             self.missed(name, error)
+        return self
 
-    def missed(self, name: str, error: Exception) -> None:
+    def missed(self, name: str, error: Exception) -> "Outcome":
         """Note a release that could not be made."""
         self.not_made.append(Withheld(item=name, problem=reason(error), fix=FIX))
         self.refused &= isinstance(error, PersonareError)
+        return self
 
     def add(self, other: "Outcome") -> None:
         """Take over another one's releases, rows and lists."""
@@ -71,39 +66,26 @@ class Kind(Protocol):
     """A kind of release: makes every release of it that a study plans, and judges them.
 
     Class attributes: ``row``, the dataclass of one entry of its table in a study file, with a ``name``, ``modalities``
-    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, and
-    is asked for by itself; False where it keeps all cores busy; ``slow``: True where it is begun before the others.
+    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, asked
+    for by itself and ended by an error; False where it keeps all cores busy; ``slow``: begun before the others.
     """
 
     def __call__(self, study: "Study", rows: Sequence[Any]) -> Outcome:
-        """Make and judge these releases; an error of one may end it where it is ``alone``."""
-        ...
+        """Make and judge these releases."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """What a release is made with.
-
-    Attributes:
-        cohort: Whose recordings.
-        plan: What is made, and everything it is judged by.
-        ledger: Notes each opening, each privacy spend and each release.
-        run: The run, which remembers every step; None where a single cohort is written.
-        workers: Who works.
-        shared: The opening of the cohort that all learn from, so that nothing is opened twice; None: this one's own.
-    """
+    """What a release is made with."""
 
     cohort: Cohort
     plan: StudyPlan
-    ledger: Ledger
-    run: RunFolder | None = None
+    ledger: Ledger  # notes each opening, each privacy spend and each release
+    run: RunFolder | None = None  # remembers every step; None where a single cohort is written
     workers: Workers = field(default_factory=Workers)
-    shared: Opening | None = None
-
-    @cached_property
-    def opening(self) -> Opening:
-        """What opens the cohort for training."""
-        return self.shared or Opening(cohort=self.cohort, ledger=self.ledger)
+    # what was read or opened before, by label and tracks, is not opened again; both go along into other processes
+    tracks: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
+    openings: dict[tuple[str, tuple[str, ...]], Opened] = field(default_factory=dict)
 
     @property
     def folder(self) -> RunFolder:
@@ -111,20 +93,26 @@ class Study:
         assert self.run is not None
         return self.run
 
-    @cached_property
-    def public(self) -> Cohort | None:
-        """Recordings of people whose data need no protection; None where there are none."""
-        return open_cohort(Path(self.plan.public)) if self.plan.public else None
-
     def public_batch(self, label: str, modalities: Sequence[str]) -> Batch | None:
-        """Open the public recordings."""
-        if self.public is None:
+        """Open recordings of people whose data need no protection; None where there are none."""
+        if not self.plan.public:
             return None
-        return open_batch(self.public, label, modalities, self.ledger, workers=self.workers).batch
+        return open_batch(
+            open_cohort(Path(self.plan.public)), label, modalities, self.ledger, workers=self.workers
+        ).batch
+
+    def open(self, label: str, modalities: Sequence[str], *, texts: bool = True) -> Opened:
+        """Open the cohort for training as ``open_batch`` does, once for all that is made of the same recordings."""
+        key = (label, (*sorted(tracks_of(self.cohort, modalities, texts)),))
+        if key not in self.openings:
+            self.openings[key] = open_batch(
+                self.cohort, label, modalities, self.ledger, texts=texts, workers=self.workers, known=self.tracks
+            )
+        return self.openings[key]
 
     def opened(self, row: Any) -> Opened:
         """Open the recordings that a release learns from."""
-        return self.opening(row.label, row.modalities, texts=getattr(row, "texts", True), workers=self.workers)
+        return self.open(row.label, row.modalities, texts=getattr(row, "texts", True))
 
     def rng(self, *what: str) -> np.random.Generator:
         """Return chance that follows from the seed."""
@@ -141,26 +129,22 @@ class Study:
         self.ledger.append("released", [{"cohort": self.cohort.name, "purpose": purpose, "detail": detail}])
 
     def key(self, batch: Batch) -> dict[str, str]:
-        """Return what everything that is learned from these recordings depends on."""
-        return {"recordings": content(batch), "seed": str(self.plan.seed), "public": self.plan.public}
+        """Return what everything that is learned from these recordings depends on: changed ones are learned anew."""
+        arrays = {}
+        for name, values in batch.arrays.items():
+            content = values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
+            arrays[name] = hashlib.sha256(content).hexdigest()
+        labels, subjects = batch.labels.tolist(), batch.subjects.tolist()
+        recordings = fingerprint([batch.ids, batch.classes, labels, subjects, arrays])
+        return {"recordings": recordings, "seed": str(self.plan.seed), "public": self.plan.public}
 
     def make(
-        self,
-        row: Any,
-        batch: Batch,
-        write: Callable[[Path], Mapping[str, Any]],
-        options: Mapping[str, Any],
+        self, row: Any, batch: Batch, write: Callable[[Path], Mapping[str, Any]], options: Mapping[str, Any]
     ) -> tuple[Path, Mapping[str, Any]]:
         """Make a release of a run in place of an older one, unless it was made before of the same.
 
-        Args:
-            row: What is asked for.
-            batch: What it learns from.
-            write: Fills a folder, and tells in words that JSON can hold what it did.
-            options: Everything else that it depends on.
-
-        Returns:
-            The folder, and what ``write`` told, with ``seconds``.
+        ``write`` fills a folder and returns a summary that JSON can hold; ``options`` are what it depends on beside the
+        plan's ``row`` and the ``batch`` it learns from. Returns the folder, and the summary with ``seconds``.
         """
         run, root = self.folder, self.folder.root / "releases" / row.name
 
@@ -169,8 +153,8 @@ class Study:
             start = monotonic()
             with run.making(row.name) as part:
                 shutil.rmtree(part, ignore_errors=True)  # of a stopped run
-                told = write(part)
-            return {**told, "seconds": round(monotonic() - start, 1)}
+                summary = write(part)
+            return {**summary, "seconds": round(monotonic() - start, 1)}
 
         made = run.step(
             f"release-{row.name}", inputs=self.key(batch), options={**asdict(row), **options}, work=work, product=root
@@ -179,23 +163,18 @@ class Study:
         return root, made
 
     def make_cohort(
-        self,
-        row: Any,
-        kind: Literal["representations", "synthetic"],
-        batch: Batch,
-        write: Callable[[Path], Written],
-        options: Mapping[str, Any],
+        self, row: Any, kind: str, batch: Batch, write: Callable[[Path], Written], options: Mapping[str, Any]
     ) -> Outcome:
         """Make a release of a run that is itself a cohort with a card; see ``make``."""
 
         def work(folder: Path) -> Mapping[str, Any]:
-            done = write(folder)
-            people, recordings = done.sheet.holds
+            written = write(folder)
+            people, recordings = written.sheet.holds
             return {
-                "rows": [asdict(result) for result in done.sheet.rows],
+                "rows": [asdict(result) for result in written.sheet.rows],
                 "counts": {"people": people, "recordings": recordings},
-                "claim": done.sheet.claim,
-                "skipped": [asdict(item) for item in done.skipped],
+                "claim": written.sheet.claim,
+                "skipped": [asdict(item) for item in written.skipped],
             }
 
         root, made = self.make(row, batch, work, options)
@@ -218,14 +197,6 @@ def read_result(row: Mapping[str, Any]) -> Result:
     """Return a measured row as a step remembered it; JSON knows no NaN."""
     values: dict[str, Any] = {name: float("nan") if value is None else value for name, value in row.items()}
     return Result(**values)
-
-
-def measured(method: str, question: Asked, work: Callable[[], list[Result]], **columns: Any) -> list[Result]:
-    """Return what was measured, or one row that says why it could not be."""
-    try:
-        return work()
-    except Exception as error:
-        return [unmeasured(method, question, error, **columns)]
 
 
 def unseeded(private: bool, rng: np.random.Generator) -> np.random.Generator:

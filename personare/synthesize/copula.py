@@ -20,24 +20,16 @@ class Copula:
     The simple one, to compare others with: recordings of one made-up person have nothing in common, and there is no
     privacy. Series go through the same codes as for other generators (``learn.row_codes``).
 
-    Attributes:
-        shrinkage: Share of the correlations of all classes in those of each.
-
     **Source**: R. Nelsen, "An introduction to copulas", Springer 2006, doi:10.1007/0-387-28678-0; as a synthesizer
     N. Patki, R. Wedge, K. Veeramachaneni, "The synthetic data vault", DSAA 2016, doi:10.1109/DSAA.2016.49 (the idea;
     no code).
-
-    Example:
-        >>> Copula().shrinkage
-        0.5
     """
 
     makes_texts: ClassVar[bool] = False
 
-    shrinkage: Share = 0.5
+    shrinkage: Share = 0.5  # share of the correlations of all classes in those of each
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_options(self)
 
     def fit(

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from scipy.stats import median_abs_deviation
 
 from personare.core.errors import OptionError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
-from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects, fit_privately
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
 
@@ -32,36 +32,21 @@ class Joint:
     classes are paid for. Without, no recording and nobody's part is kept, but rare people shape the variances:
     ``hold_out`` leaves them out.
 
-    Attributes:
-        epsilon: Privacy bound; None for none.
-        delta: The chance that it fails, below 1 / people.
-        directions: In which means are learned privately, at most; fewer cost less noise.
-        hold_out: Leave out people who are further from the others than is common; without epsilon only.
-
     **Source**: independent codes and one joint latent model follow M. Bounoua, G. Franzese, P. Michiardi, "Multi-modal
     latent diffusion", arXiv:2306.04445; with tens of people we put a mixed linear model in place of the diffusion.
-
-    Example:
-        >>> Joint(epsilon=8.0).directions
-        16
     """
 
     makes_texts: ClassVar[bool] = False
 
-    epsilon: float | None = None
-    delta: float = 1e-5
-    directions: Count = 16
-    hold_out: bool = False
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
+    directions: Count = 16  # in which means are learned privately, at most; fewer cost less noise
+    hold_out: bool = False  # leave out people who are further from the others than is common; without epsilon only
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
-            if self.hold_out:
-                raise OptionError(
-                    "Who is rare must not be looked for under differential privacy, which bounds everybody."
-                )
+        if self.epsilon is not None and self.hold_out:
+            raise OptionError("Who is rare must not be looked for under differential privacy, which bounds everybody.")
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -90,5 +75,5 @@ def _far(rows: Array, batch: Batch) -> Array:
     means = np.stack([rows[whose == i].mean(axis=0) for i in range(len(people))])
     spread = np.maximum(means.std(axis=0), 1e-6)
     distance = np.sqrt((((means - np.median(means, axis=0)) / spread) ** 2).mean(axis=1))
-    middle = np.median(distance)
-    return np.asarray(people[distance > middle + _FAR * 1.4826 * max(float(np.median(abs(distance - middle))), 1e-6)])
+    deviation = max(float(median_abs_deviation(distance, scale="normal")), 1e-6)
+    return np.asarray(people[distance > np.median(distance) + _FAR * deviation])

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.core.options import Count, PartShare, Positive, check_options
+from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
-from personare.learn.accounting import check_claim
 from personare.learn.loop import descend, seeded, shuffled
 from personare.learn.networks import SavedNetwork
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
@@ -37,45 +36,26 @@ class Mvtcae:
     **Guarantee**: with ``epsilon``, (epsilon, delta)-differential privacy for each person, through DP-SGD; codes, class
     frequencies and the share that a person keeps are then those of ``public`` people.
 
-    Attributes:
-        epochs: Passes over the recordings (or, privately, 1 / 2 as many steps).
-        batch_size: Recordings in a step; privately, everybody is in each.
-        learning_rate: Of Adam.
-        width: Of the hidden layers.
-        latent: Numbers in the shared space.
-        alpha: Between joint likelihood (0) and total correlation (1).
-        beta: Weight of the divergences.
-        epsilon: Privacy bound; None for none.
-        delta: The chance that it fails.
-        clip_norm: Longest gradient of one person.
-
     **Source**: H. Hwang, G.-H. Kim, S. Hong, K.-E. Kim, "Multi-view representation learning via total correlation
     objective", NeurIPS 2021. The loss is one number a recording, so that it can be trained privately; classes
     and the person's share are ours.
-
-    Example:
-        >>> Mvtcae(latent=8).alpha
-        0.8
     """
 
     makes_texts: ClassVar[bool] = False
 
-    epochs: Count = 200
-    batch_size: Count = 128
+    epochs: Count = 200  # passes over the recordings; in private, half as many steps
+    batch_size: Count = 128  # recordings in a step; in private, everybody is in each
     learning_rate: Positive = 2e-3
     width: Count = 128
-    latent: Count = 16
-    alpha: PartShare = 0.8
-    beta: Positive = 1.0
-    epsilon: float | None = None
-    delta: float = 1e-5
-    clip_norm: Positive = 1.0
+    latent: Count = 16  # numbers in the shared space
+    alpha: PartShare = 0.8  # between joint likelihood (0) and total correlation (1)
+    beta: Positive = 1.0  # weight of the divergences
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
+    clip_norm: Positive = 1.0  # longest gradient of one person
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -85,9 +65,8 @@ class Mvtcae:
         source = train if self.epsilon is None else check_public(train, public)
         codes = RowCodes.of(source)
         with seeded(rng):
-            net = Network(
-                tuple(codes.widths.values()), classes=len(train.classes), width=self.width, latent=self.latent
-            )
+            widths = tuple(codes.widths.values())
+            net = Network(widths, classes=len(train.classes), width=self.width, latent=self.latent)
             spends = self._train(net, _tensors(codes, train), train.subjects, rng)
             shared = _shared(net, _tensors(codes, source), source.subjects)
         model = LatentModel(net=net, shared=shared)
@@ -97,7 +76,7 @@ class Mvtcae:
         """Train in place, with epsilon on the batches of a plan; return what it cost."""
 
         def loss(network: nn.Module, rows: Rows) -> Tensor:
-            losses: Tensor = network(rows["x"], rows["present"], rows["labels"], self.alpha, self.beta)
+            losses: Tensor = network(rows["x"], rows["present"], rows["class"], self.alpha, self.beta)
             return losses
 
         def take(rows: Tensor) -> Rows:
@@ -135,7 +114,7 @@ class Network(SavedNetwork):
             return nn.Sequential(*hidden, nn.Linear(width, out))
 
         self.settings = {"widths": widths, "classes": classes, "width": width, "latent": latent}
-        self.widths, self.classes = list(widths), classes
+        self.widths = list(widths)
         self.encoders = nn.ModuleList(layers(w + classes, 2 * latent) for w in widths)
         self.decoders = nn.ModuleList(layers(latent + classes, w) for w in widths)
         self.noise = nn.ParameterList(torch.zeros(w) for w in widths)  # log variances
@@ -158,8 +137,8 @@ class Network(SavedNetwork):
         """Return those of rows around their means, (K,)."""
         return torch.cat(list(self.noise)).clamp(-5, 5)
 
-    def forward(self, x: Tensor, present: Tensor, labels: Tensor, alpha: float, beta: float) -> Tensor:
-        one_hot, count = _one_hot(labels, self.classes), len(self.widths)
+    def forward(self, x: Tensor, present: Tensor, one_hot: Tensor, alpha: float, beta: float) -> Tensor:
+        count = len(self.widths)
         means, spreads, mean, spread = self.experts(x, present, one_hot)
         z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
         noise = self.log_variances()
@@ -171,8 +150,8 @@ class Network(SavedNetwork):
         return (count - alpha) / count * (errors * present).sum(dim=1) + beta * divergence
 
 
-def _one_hot(labels: Tensor, classes: int) -> Tensor:
-    return nn.functional.one_hot(labels, classes).to(torch.float32)
+def _one_hot(labels: Array, classes: int) -> Tensor:
+    return nn.functional.one_hot(torch.from_numpy(labels), classes).float()
 
 
 def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) -> Tensor:
@@ -186,14 +165,14 @@ def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
     return {
         "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
         "present": torch.from_numpy(present.astype(np.float32)),
-        "labels": torch.from_numpy(np.ascontiguousarray(batch.labels, dtype=np.int64)),
+        "class": _one_hot(batch.labels, len(batch.classes)),
     }
 
 
 @torch.inference_mode()
 def _shared(net: Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     """Return (Z,): the share of each latent number's variance that the recordings of one person have in common."""
-    _, _, mean, spread = net.experts(data["x"], data["present"], _one_hot(data["labels"], net.classes))
+    _, _, mean, spread = net.experts(data["x"], data["present"], data["class"])
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
@@ -216,6 +195,6 @@ class LatentModel:
         person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
         moment = rng.standard_normal((len(whose), len(self.shared)))
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = _one_hot(torch.from_numpy(labels), self.net.classes)
+        one_hot = _one_hot(labels, self.net.settings["classes"])
         rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
         return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))

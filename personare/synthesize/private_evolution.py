@@ -6,10 +6,8 @@ from typing import ClassVar
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from personare.core.errors import OptionError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
-from personare.learn.accounting import check_claim
 from personare.learn.mixed_effects import MixedEffects
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
@@ -32,37 +30,21 @@ class PrivateEvolution:
     **Guarantee**: with ``epsilon``, (epsilon, delta)-differential privacy for each person of the group; votes are
     noised histograms, everything else is public. ``public`` is needed with and without privacy.
 
-    Attributes:
-        candidates: Of each class, and of persons.
-        rounds: Of votes.
-        directions: In which alikeness is measured.
-        epsilon: Privacy bound; None counts the votes as they are.
-        delta: The chance that it fails.
-
     **Source**: Z. Lin, S. Gopi, J. Kulkarni, H. Nori, S. Yekhanin, "Differentially private synthetic data via
     foundation model APIs 1: images", ICLR 2024, arXiv:2305.15560. One vote a person in place of one a picture, and
     persons apart from recordings, are ours.
-
-    Example:
-        >>> PrivateEvolution(rounds=2).candidates
-        60
     """
 
     makes_texts: ClassVar[bool] = False
 
-    candidates: int = 60
-    rounds: Count = 4
-    directions: Count = 16
-    epsilon: float | None = None
-    delta: float = 1e-5
+    candidates: int = 60  # of each class, and of persons
+    rounds: Count = 4  # of votes
+    directions: Count = 16  # in which alikeness is measured
+    epsilon: Epsilon = None  # None counts the votes as they are
+    delta: Delta = 1e-5
 
     def __post_init__(self) -> None:
-        """Check the options."""
-        check_options(self)
-        if self.candidates < 2:
-            raise OptionError(f"candidates must be at least 2, it is {self.candidates}.")
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_options(self, candidates=2)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -135,14 +117,10 @@ def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """The last candidates and how the votes went.
+    """The last candidates and how the votes went."""
 
-    ``pool`` (1 + C, candidates, K) are persons' own parts, then recordings of each class; ``chances`` (1 + C,
-    candidates).
-    """
-
-    pool: Array
-    chances: Array
+    pool: Array  # (1 + C, candidates, K): persons' own parts, then recordings of each class
+    chances: Array  # (1 + C, candidates)
 
     def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, K) rows; each lies between two candidates."""

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
+from personare.core.options import Count, Delta, Epsilon, NotNegative, PartShare, Positive, Range, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.features.visits import VISITS, histories
 from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
@@ -40,57 +40,31 @@ class Trajectories:
     whose number is public. Without it, nothing is promised: see ``evaluate.visits`` for copies. No history is copied
     on purpose, and codes of fewer than ``holders`` people are left out.
 
-    Attributes:
-        longest: Most visits of a person; longer histories are cut there. None: as many as ``train`` has; a public
-            number is needed under differential privacy.
-        latent: Numbers that tell one person from another.
-        hidden: Width of the network's layers.
-        profiles: Kinds of visits that the mixture knows.
-        dropout: Share of the past that is hidden in training.
-        beta: Weight of the latent's divergence from its prior, after warming up.
-        steps: Batches to learn from.
-        batch_size: People in one, on average under differential privacy.
-        learning_rate: Of AdamW.
-        weight_decay: Of AdamW.
-        holders: Fewest people who must have a code that is made up; not under differential privacy.
-        epsilon: What training may cost; None: no privacy.
-        delta: Chance that the bound fails.
-        clip_norm: Longest gradient of one person.
-
     **Source**: G. Nikolentzos, M. Vazirgiannis, C. Xypolopoulos, M. Lingman, E. G. Brandt, "Synthetic electronic
     health records generated with variational graph autoencoders", npj Digital Medicine 6:83, 2023,
     doi:10.1038/s41746-023-00822-x. Ours: autoregressive decoder over sums of the past, visits as mixtures of profiles,
     the drawn length, early stopping on other people, constants calibrated on freely drawn people (without differential
     privacy only), and differential privacy.
-
-    Example:
-        >>> Trajectories(steps=200).latent
-        8
-        >>> Trajectories(epsilon=1.0)
-        Traceback (most recent call last):
-        personare.core.errors.OptionError: Under differential privacy longest must be given...
     """
 
-    longest: int | None = None
-    latent: Count = 8
+    # most visits of a person, longer histories are cut there; None: as many as ``train`` has, but not in private
+    longest: Annotated[int | None, Range("at least 2 visits", lambda value: value is None or value >= 2)] = None
+    latent: Count = 8  # numbers that tell one person from another
     hidden: Count = 64
-    profiles: Count = 8
-    dropout: PartShare = 0.2
-    beta: NotNegative = 0.5
+    profiles: Count = 8  # kinds of visits that the mixture knows
+    dropout: PartShare = 0.2  # share of the past that is hidden in training
+    beta: NotNegative = 0.5  # weight of the latent's divergence from its prior, after warming up
     steps: Count = 400
-    batch_size: Count = 16
+    batch_size: Count = 16  # people; on average under differential privacy
     learning_rate: Positive = 5e-3
     weight_decay: NotNegative = 1e-2
-    holders: Count = 1
-    epsilon: float | None = None
-    delta: float = 1e-3
-    clip_norm: Positive = 1.0
+    holders: Count = 1  # fewest people who must have a code that is made up; not under differential privacy
+    epsilon: Epsilon = None
+    delta: Delta = 1e-3
+    clip_norm: Positive = 1.0  # longest gradient of one person
 
     def __post_init__(self) -> None:
-        """Check the options."""
         check_options(self)
-        if self.longest is not None and self.longest < 2:
-            raise OptionError(f"longest must be at least 2 visits, it is {self.longest}.")
         if self.epsilon is not None and self.longest is None:
             raise OptionError(
                 "Under differential privacy longest must be given, a public number of visits: the longest history of "
@@ -114,7 +88,7 @@ class Trajectories:
         # codes that somebody has, but fewer people than ``holders``
         codes = np.arange(columns.width)[columns.part("code")]
         holders = rows[..., codes].any(axis=1).sum(axis=0)
-        never = codes[(holders > 0) & (holders < self.holders)]
+        never = codes[(holders > 0) & (holders < self.holders)].tolist()
         rows = rows.copy()  # the caller's stay as they are
         rows[..., never] = 0
         data = base = _tensors(rows, train, longest)
@@ -148,8 +122,7 @@ class Trajectories:
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
                     net.calibrate(everybody["rows"], everybody["label"], prior, rng=rng)
-        never = tuple(int(i) for i in never)
-        return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=never)
+        return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=tuple(never))
 
     def _train(
         self,
@@ -231,19 +204,11 @@ def _losses(net: nn.Module, rows: Rows, *, packed: bool = True) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class TrajectorySampler:
-    """Makes up histories of people who do not exist.
-
-    Attributes:
-        population: Classes and columns, and what training cost.
-        net: Draws visits.
-        prior: Mixture that latents are drawn from: ``weights`` (K,), ``means`` and ``deviations`` (K, L).
-        longest: Most visits.
-        never: Columns that are not made up.
-    """
+    """Makes up histories of people who do not exist, of at most ``longest`` visits, without the columns ``never``."""
 
     population: Population
     net: HistoryNet
-    prior: Mapping[str, Array]
+    prior: Mapping[str, Array]  # the mixture that latents are drawn from: weights (K,), means, deviations (K, L)
     longest: int
     never: tuple[int, ...]
 

@@ -22,20 +22,12 @@ class VisitChain:
 
     **Guarantee**: none; but only shares over all people are kept, no history.
 
-    Attributes:
-        smoothing: Counted to every transition beforehand.
-
     **Source**: a first-order Markov chain; A. A. Markov, 1906. The codes by kind are ours.
-
-    Example:
-        >>> VisitChain().smoothing
-        0.1
     """
 
-    smoothing: NotNegative = 0.1
+    smoothing: NotNegative = 0.1  # counted to every transition beforehand
 
     def __post_init__(self) -> None:
-        """Check the option."""
         check_options(self)
 
     def fit(
@@ -68,17 +60,11 @@ def _shares(kinds: Array, visits: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class VisitChainSampler:
-    """Walks the chain.
-
-    Attributes:
-        population: Classes, on which visits do not depend, and columns.
-        longest: Most visits.
-        tables: ``transitions`` (A + 1, A + 1), the last row from the start and the last column to the end; ``first``
-            and ``later`` (A, D), shares of each column by kind of visit.
-    """
+    """Walks the chain for at most ``longest`` visits; they do not depend on classes."""
 
     population: Population
     longest: int
+    # transitions (A + 1, A + 1), from the start last, to the end last; first and later (A, D): shares by kind of visit
     tables: Mapping[str, Array]
 
     @property

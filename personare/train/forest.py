@@ -23,17 +23,12 @@ class Forest:
 
     Not offered with differential privacy: splits are chosen on private recordings.
 
-    Attributes:
-        trees: How many.
-        leaf: Fewest recordings in a leaf.
-        class_weights: Rare classes count more, each as much in total.
-
     **Source:** L. Breiman, Machine Learning 2001, doi:10.1023/A:1010933404324, as scikit-learn has it.
     """
 
     trees: Count = 300
-    leaf: Count = 2
-    class_weights: bool = False
+    leaf: Count = 2  # fewest recordings in a leaf
+    class_weights: bool = False  # rare classes count more, each as much in total
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -52,47 +47,37 @@ class Forest:
         )
         forest.fit(describe_batch(train, modalities), train.labels)
         # all trees are laid into one row of nodes; a leaf points to itself
-        parts: dict[str, list[Array]] = {name: [] for name in ("feature", "threshold", "left", "right", "votes")}
-        roots, start = [], 0
-        for tree in (estimator.tree_ for estimator in forest.estimators_):
+        trees = [estimator.tree_ for estimator in forest.estimators_]
+        roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
+        each = []
+        for tree, start in zip(trees, roots, strict=True):
             leaf, position = tree.children_left < 0, start + np.arange(tree.node_count)
             votes = np.zeros((tree.node_count, len(train.classes)), dtype=np.float32)
             votes[:, forest.classes_] = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
-            parts["feature"].append(np.where(leaf, 0, tree.feature).astype(np.int32))
-            parts["threshold"].append(tree.threshold)
-            parts["left"].append(np.where(leaf, position, start + tree.children_left).astype(np.int32))
-            parts["right"].append(np.where(leaf, position, start + tree.children_right).astype(np.int32))
-            parts["votes"].append(votes)
-            roots.append(start)
-            start += tree.node_count
-        nodes = {name: np.concatenate(values) for name, values in parts.items()}
-        nodes["roots"] = np.array(roots, dtype=np.int32)
-        raw = ForestPredictor(
-            modalities=modalities, columns=int(forest.n_features_in_), classes=train.classes, nodes=nodes
+            sides = (np.where(leaf, position, start + side) for side in (tree.children_left, tree.children_right))
+            feature, left, right = (index.astype(np.int32) for index in (np.where(leaf, 0, tree.feature), *sides))
+            each.append((feature, tree.threshold, left, right, votes))
+        names = ("feature", "threshold", "left", "right", "votes")
+        nodes = {name: np.concatenate(parts) for name, parts in zip(names, zip(*each, strict=True), strict=True)}
+        made = ForestPredictor(
+            modalities=modalities,
+            columns=int(forest.n_features_in_),
+            classes=train.classes,
+            nodes={**nodes, "roots": roots.astype(np.int32)},
         )
-        if not len(validation):
-            return raw
-        return replace(raw, temperature=fit_temperature(raw.logits(validation), validation.labels))
+        return replace(made, temperature=fit_temperature(made.logits(validation), validation.labels))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ForestPredictor:
-    """Trees as arrays, asked with numpy alone.
+    """Trees as arrays, asked with numpy alone."""
 
-    Attributes:
-        modalities: In the order of the descriptions.
-        columns: Numbers that describe a recording.
-        classes: What the columns mean.
-        nodes: Of all trees: ``feature``, ``threshold``, ``left``, ``right``, ``votes`` (nodes, C), and the ``roots``.
-        temperature: Of the logarithm of the votes.
-        spends: Nothing was protected.
-    """
-
-    modalities: tuple[str, ...]
-    columns: int
+    modalities: tuple[str, ...]  # in the order of the descriptions
+    columns: int  # numbers that describe a recording
     classes: tuple[str, ...]
+    # of all trees: ``feature``, ``threshold``, ``left``, ``right``, ``votes`` (nodes, C), and the ``roots``
     nodes: Mapping[str, Array]
-    temperature: float = 1.0
+    temperature: float = 1.0  # of the logarithm of the votes
     spends: tuple[Spend, ...] = ()
 
     def __call__(self, batch: Batch) -> Array:
@@ -103,7 +88,7 @@ class ForestPredictor:
 
     def logits(self, batch: Batch) -> Array:
         """Return the logarithm of the trees' mean vote, (N, C), before it is calibrated."""
-        check_arrays(batch)
+        check_arrays(batch, self.modalities)
         described = describe_batch(batch, self.modalities)
         if described.shape[1] != self.columns:
             raise DataError(

@@ -1,16 +1,18 @@
 """Learn from each modality separately and fuse the answers: equal, fixed or stacked weights."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+import torch
+from torch import nn
 
 from personare.core.errors import OptionError
 from personare.core.types import Batch
-from personare.learn.fusion import Fusion
-from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner, assemble
-from personare.learn.multimodal import check
+from personare.learn.fusion import Fusion, Pool
+from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
+from personare.learn.multimodal import Network, check
 
 __all__ = ["LateFusion"]
 
@@ -26,12 +28,6 @@ class LateFusion(PrivateNetworkLearner):
     modalities then learn from the same Poisson batches, accounted as the joint release that they are; ``stacked``
     shares and calibration are fitted on ``public`` recordings.
 
-    Attributes:
-        weights: ``equal``; ``fixed`` by ``shares``; or ``stacked``: fitted on validation people.
-        pool: Average the logarithms of the probabilities (``log``: right where modalities err independently) or the
-            probabilities themselves (``linear``).
-        shares: Share of each modality for ``fixed``; they need not sum to 1.
-
     **Source:** the ensemble of MCR (Kontras et al., NeurIPS 2025, Table 1); Wolpert, Neural Networks 1992,
     doi:10.1016/S0893-6080(05)80023-1, for stacking. Calibration of each modality before fusion is ours.
 
@@ -40,9 +36,10 @@ class LateFusion(PrivateNetworkLearner):
         'fixed'
     """
 
-    weights: Literal["equal", "fixed", "stacked"] = "equal"
-    pool: Literal["log", "linear"] = "log"
-    shares: Mapping[str, float] = field(default_factory=dict)
+    weights: Literal["equal", "fixed", "stacked"] = "equal"  # fixed by ``shares``, or fitted on validation people
+    # average the logarithms of the probabilities (right where modalities err independently) or the probabilities
+    pool: Pool = "log"
+    shares: Mapping[str, float] = field(default_factory=dict)  # by modality, if fixed; they need not sum to 1
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -67,5 +64,10 @@ class LateFusion(PrivateNetworkLearner):
         people = (train, validation, public)
         if self.private:
             return self.fit_network(*people, shape="separate", rng=rng, fusion=fusion, stacked=stacked)
-        predictors = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
-        return assemble(predictors, fusion).calibrated(calibration, stacked=stacked)
+        each = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
+        encodings = {m: encoding for predictor in each for m, encoding in predictor.encodings.items()}
+        with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
+            net = Network(encodings, "separate", self.width, len(train.classes)).eval()
+        net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in each)
+        net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in each)
+        return replace(each[0], net=net, fusion=fusion).calibrated(calibration, stacked=stacked)

@@ -9,7 +9,7 @@ from torch import nn
 
 from personare.core.types import Batch
 from personare.learn.fusion import Fusion
-from personare.learn.learner import NetworkLearner, NetworkPredictor
+from personare.learn.learner import Adjust, NetworkLearner, NetworkPredictor
 from personare.learn.multimodal import Network
 from personare.learn.private_nets import Rows
 
@@ -25,20 +25,17 @@ class Mla(NetworkLearner):
     Not offered with differential privacy: its projection is made of the mean features of private recordings, which
     clipping and noise of the gradients do not hide. ``pamrl`` with ``uncertainty="entropy"`` is the same without it.
 
-    Attributes:
-        variant: ``paper``: the head's gradient is projected away from what the previous modality's features span, and
-            each recording's logits are weighed by their entropy. ``owm_self``: projected away from the modality's own
-            features. ``code``: what the released code does: no projection (it names a parameter that does not exist)
-            and fixed shares 0.55 / 0.45 (three modalities: 0.35 / 0.25 / 0.40; other numbers: equal).
-        optimizer: ``adamw``, or ``sgd`` with momentum 0.9 as published (learning_rate 1e-3, weight_decay 1e-4, 100
-            epochs).
-
     **Source:** Zhang, Yoon, Bansal, Yao, CVPR 2024, arXiv:2311.10707; projection: Zeng et al., Nature Machine
     Intelligence 2019, doi:10.1038/s42256-019-0080-x. Ours: entropy per recording (the code takes it over the batch),
     P symmetric and not rescaled, GroupNorm, early stopping on validation people.
     """
 
+    # ``paper``: the head's gradient is projected away from what the previous modality's features span, and each
+    # recording's logits are weighed by their entropy. ``owm_self``: projected away from the modality's own features.
+    # ``code``: what the released code does: no projection (it names a parameter that does not exist) and fixed shares
+    # 0.55 / 0.45 (three modalities: 0.35 / 0.25 / 0.40; other numbers: equal)
     variant: Literal["paper", "code", "owm_self"] = "paper"
+    # sgd has momentum 0.9, as published (with learning_rate 1e-3, weight_decay 1e-4, 100 epochs)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     modality_dropout: float = 0.0
 
@@ -52,35 +49,34 @@ class Mla(NetworkLearner):
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> NetworkPredictor:
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
-        people = (train, validation, public)
+        adjust, fusion = None, Fusion(rule="entropy", entropy_scale="none", pool="log")
         if self.variant == "code":
             shares = _SHARES.get(len(train.arrays), (1.0,) * len(train.arrays))
             fusion = Fusion(rule="fixed", shares=shares, pool="log")
-            return self.fit_network(*people, shape="shared", rng=rng, fusion=fusion)
-        adjust = _Projection(self.width, own=self.variant == "owm_self")
-        fusion = Fusion(rule="entropy", entropy_scale="none", pool="log")
-        return self.fit_network(*people, shape="shared", rng=rng, fusion=fusion, adjust=adjust)
+        else:
+            adjust = projection(self.width, own=self.variant == "owm_self")
+        return self.fit_network(train, validation, public, shape="shared", rng=rng, fusion=fusion, adjust=adjust)
 
 
-class _Projection:
-    """Orthogonal weight modification of the shared head, P growing by one mean feature a turn.
+def projection(width: int, *, own: bool) -> Adjust:
+    """Return orthogonal weight modification of the shared head, P growing by one mean feature h a turn.
 
     q = P h / (alpha + h' P h);  P <- P - q h' P;  the head's gradient G <- G P.
     """
+    p = torch.eye(width)
 
-    def __init__(self, width: int, *, own: bool) -> None:
-        self.own = own
-        self.p = torch.eye(width)
-
-    def __call__(self, net: Network, rows: Rows, turn: int, progress: float) -> None:
+    @torch.no_grad()
+    def project(net: Network, rows: Rows, turn: int, progress: float) -> None:
+        nonlocal p
         present = rows["present"][:, turn]
         gradient = net.head(turn).weight.grad
         if gradient is None or not present.any():
             return
-        before = self.p
-        with torch.no_grad():
-            h = net.encoders[turn](net.inputs(rows)[turn][present]).mean(dim=0)
-            along = self.p @ h  # (width,)
-            self.p = self.p - torch.outer(along, along) / (0.1 ** (progress + 1) + h @ along)
-            # the paper guards what the previous turn, another modality, has written: P without this turn's features
-            gradient.copy_(gradient @ (self.p if self.own else before))
+        before = p
+        h = net.encoders[turn](net.inputs(rows)[turn][present]).mean(dim=0)
+        along = p @ h  # (width,)
+        p = p - torch.outer(along, along) / (0.1 ** (progress + 1) + h @ along)
+        # the paper guards what the previous turn, another modality, has written: P without this turn's features
+        gradient.copy_(gradient @ (p if own else before))
+
+    return project

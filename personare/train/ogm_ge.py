@@ -21,34 +21,31 @@ class OgmGe(NetworkLearner):
 
     Not offered with differential privacy: how far a modality runs ahead is read from private recordings.
 
-    Attributes:
-        alpha: How strongly the leading modality is slowed; 0 for not at all.
-        noise: Add Gaussian noise with the spread of each gradient (the "GE" of the name).
-
     **Source:** Peng, Wei, Deng, Wang, Hu, CVPR 2022, arXiv:2203.15332. For more than two modalities each is compared
     with the mean of the others; all weights of an encoder are slowed, not convolutions alone.
     """
 
-    alpha: NotNegative = 0.3
-    noise: bool = True
+    alpha: NotNegative = 0.3  # how strongly the leading modality is slowed; 0 for not at all
+    noise: bool = True  # add Gaussian noise with the spread of each gradient (the "GE" of the name)
     modality_dropout: float = 0.0
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> NetworkPredictor:
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
-        return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=self._slow)
 
-    def _slow(self, net: Network, rows: Rows, turn: int, progress: float) -> None:
-        for encoder, pace in zip(net.encoders, _paces(net, rows, self.alpha), strict=True):
-            for weights in encoder.parameters():
-                if weights.grad is not None and weights.ndim > 1:  # not biases and norms, as published
-                    spread = weights.grad.std() if self.noise else torch.zeros(())
-                    weights.grad.mul_(pace).add_(torch.randn_like(weights) * spread)
+        def slow(net: Network, rows: Rows, turn: int, progress: float) -> None:
+            for encoder, factor in zip(net.encoders, gradient_factors(net, rows, self.alpha), strict=True):
+                for weights in encoder.parameters():
+                    if weights.grad is not None and weights.ndim > 1:  # not biases and norms, as published
+                        spread = weights.grad.std() if self.noise else torch.zeros(())
+                        weights.grad.mul_(factor).add_(torch.randn_like(weights) * spread)
+
+        return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=slow)
 
 
 @torch.no_grad()
-def _paces(net: Network, rows: Rows, alpha: float) -> Tensor:
+def gradient_factors(net: Network, rows: Rows, alpha: float) -> Tensor:
     """Return what each encoder's gradient is multiplied with, (M,): below 1 for a modality that explains more."""
     count, width, head = len(net.encoders), net.width, net.head(0)
     parts = net.represent(rows)[:, : count * width].reshape(-1, count, width)  # (B, M, width)

@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.options import Share
 from personare.core.types import Batch
-from personare.learn.fusion import Fusion
+from personare.learn.fusion import EntropyScale, Fusion, KlScale, Pool
 from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
 
 __all__ = ["Pamrl"]
@@ -27,27 +27,16 @@ class Pamrl(PrivateNetworkLearner):
     one Poisson batch are accounted as one joint release; scaling and calibration come from ``public`` recordings or
     constants, and ``validation`` is not looked at. Fusion looks at one recording alone, and so costs nothing.
 
-    Attributes:
-        uncertainty: ``hybrid``; or for comparison ``entropy`` alone, ``kl`` alone, ``uniform`` weights.
-        alpha: Share of the entropy in the hybrid.
-        entropy_scale: Entropy over ``log_classes``, over the ``sum`` of the modalities, or ``none``.
-        kl_scale: Divergence over the ``sum`` of the modalities, ``min_max`` between them, or ``none``.
-        pool: Average probabilities (``linear``, as published) or their logarithms (``log``).
-
     **Source:** Sun et al., Applied Sciences 2025, 15, 5229. Its normalizations are not given, so they are options.
     Ours: noise is that of the joint release (not of one turn), batches are Poisson draws, GroupNorm, probabilities are
     calibrated on validation people before their entropies are compared.
-
-    Example:
-        >>> Pamrl(uncertainty="kl", kl_scale="min_max").alpha
-        0.5
     """
 
-    uncertainty: Literal["hybrid", "entropy", "kl", "uniform"] = "hybrid"
-    alpha: Share = 0.5
-    entropy_scale: Literal["log_classes", "sum", "none"] = "log_classes"
-    kl_scale: Literal["sum", "min_max", "none"] = "sum"
-    pool: Literal["linear", "log"] = "linear"
+    uncertainty: Literal["hybrid", "entropy", "kl", "uniform"] = "hybrid"  # all but hybrid are for comparison
+    alpha: Share = 0.5  # share of the entropy in the hybrid
+    entropy_scale: EntropyScale = "log_classes"  # over the log of the classes, over the sum of modalities, or none
+    kl_scale: KlScale = "sum"  # over the sum of the modalities, between the least and the most, or none
+    pool: Pool = "linear"  # average probabilities, as published, or their logarithms
     modality_dropout: float = 0.0
 
     def fit(

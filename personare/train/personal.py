@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 
 from personare.core.errors import DataError
 from personare.core.options import Positive
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch
 from personare.learn.learner import NetworkPredictor, PrivateNetworkLearner
 
 __all__ = ["Personal"]
@@ -22,71 +22,39 @@ class Personal(PrivateNetworkLearner):
     (epsilon, delta)-differentially private for one ``unit``; the personal head is made and kept on the person's side
     and costs nothing.
 
-    Attributes:
-        pull: How strongly a personal head is held to the shared one: higher for fewer recordings to change less.
-
     **Source:** Jain et al., Differentially private model personalization, NeurIPS 2021. Ours: the head is a logistic
     regression drawn towards the shared head (maximum a posteriori).
     """
 
-    pull: Positive = 3.0
+    pull: Positive = 3.0  # how strongly a personal head is held to the shared one: higher for fewer recordings
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "PersonalPredictor":
         """Learn from the people of ``train``; see ``core.protocols.Learner``."""
-        base = self.fit_network(train, validation, public, shape="joined", rng=rng)
-        return PersonalPredictor(base=base, pull=self.pull)
+        shared = self.fit_network(train, validation, public, shape="joined", rng=rng)
+        return PersonalPredictor(**vars(shared), pull=self.pull)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PersonalPredictor:
-    """A shared network and the head that reads it.
+class PersonalPredictor(NetworkPredictor):
+    """A shared network, and the head that reads it."""
 
-    Attributes:
-        base: The shared network.
-        pull: How strongly a personal head is held to the shared one.
-    """
-
-    base: NetworkPredictor
     pull: float
     # (D + 1, C) weights, the last row the bias, of a person's own head, which never leaves; None: the shared one
     _head: Array | None = None
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """What the columns mean."""
-        return self.base.classes
-
-    @property
-    def spends(self) -> tuple[Spend, ...]:
-        """What the shared network cost."""
-        return self.base.spends
-
-    @property
-    def shared_head(self) -> Array:
-        """The head that everybody shares, (D + 1, C), the last row the bias."""
-        head = self.base.net.head(0)
-        return np.vstack([head.weight.detach().numpy().T, head.bias.detach().numpy()]).astype(np.float64)
-
-    @property
     def _temperature(self) -> float:
-        return (self.base.fusion.temperatures or (1.0,))[0] * self.base.fusion.temperature
-
-    def represent(self, batch: Batch) -> Array:
-        """Return (N, D): what the head reads."""
-        return self.base.represent(batch)
-
-    def weights(self, batch: Batch) -> dict[str, Array]:
-        """Return how much each modality counted for the shared head, by modality, (N,) in [0, 1]."""
-        return self.base.weights(batch)
+        return (self.fusion.temperatures or (1.0,))[0] * self.fusion.temperature
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
-        head = self.shared_head if self._head is None else self._head
-        probabilities = softmax((self.represent(batch) @ head[:-1] + head[-1]) / self._temperature, axis=1)
-        mask = np.any([batch.present[m] for m in self.base.encodings], axis=0)
-        return np.where(mask[:, None], probabilities, 1 / len(self.classes))
+        if self._head is None:
+            return super().__call__(batch)
+        scores = self.represent(batch) @ self._head[:-1] + self._head[-1]
+        mask = np.any([batch.present[m] for m in self.encodings], axis=0)
+        return np.where(mask[:, None], softmax(scores / self._temperature, axis=1), 1 / len(self.classes))
 
     def adapt(self, batch: Batch) -> "PersonalPredictor":
         """Return the predictor of one person, its head fitted to a few of their labelled recordings."""
@@ -96,7 +64,8 @@ class PersonalPredictor:
             )
         rows = np.hstack([self.represent(batch), np.ones((len(batch), 1))]).astype(np.float64)
         targets = np.eye(len(self.classes))[batch.labels]
-        shared, scale = self.shared_head, self._temperature
+        layer, scale = self.net.head(0), self._temperature
+        shared = np.vstack([layer.weight.detach().numpy().T, layer.bias.detach().numpy()]).astype(np.float64)
 
         def cost(flat: Array) -> tuple[float, Array]:
             change = flat.reshape(shared.shape)

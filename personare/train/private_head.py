@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from personare.core.options import Count, PartShare, Positive, Share, Whole, che
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of
 from personare.learn.fusion import fit_temperature
-from personare.learn.heads import Examples, HeadTraining, fit_heads, least_squares_heads, predict
+from personare.learn.heads import HeadTraining, fit_head, least_squares_head, predict
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
@@ -36,38 +37,24 @@ class PrivateHead:
     in every step; the mean is paid for as one step more, and is left out where its noise would hide it, which follows
     from public numbers alone. How many units there are counts as public. Validation people are not looked at.
 
-    Attributes:
-        solver: ``logistic``: steps of clipped and noised gradients. ``least_squares``: one noised table of sums; better
-            only where there are few numbers and very many recordings.
-        components: Principal directions of the public people, by modality.
-        discriminants: Directions that part public people's classes, beside them.
-        copies: How often public spectrograms are varied (other voices and rooms) to fit these.
-        steps: Of the logistic head; 1 is one noised sum for each class, best for people of whom there are few.
-        learning_rate: Constant.
-        momentum: Of the steps.
-        clip_norm: Longest gradient of one unit.
-        average: The last share of the steps whose weights are averaged.
-        epsilon: Privacy bound; None trains in the open, with twenty times the steps.
-        delta: The chance that it fails, below 1 / units.
-        unit: What is protected: all recordings of a ``person``, or one ``recording``.
-
-    **Source:** F. Tramer, D. Boneh, ICLR 2021, arXiv:2011.11660 (fixed features and a linear head); the paid mean, and
-    directions learned from varied public people, are ours, and so are
-    answers softened by the known noise.
+    **Source:** F. Tramer, D. Boneh, ICLR 2021, arXiv:2011.11660 (fixed features and a linear head); the paid mean,
+    directions learned from varied public people, and answers softened by the known noise are ours.
     """
 
+    # steps of clipped and noised gradients; or one noised table of sums, better only where there are few numbers and
+    # very many recordings
     solver: Literal["logistic", "least_squares"] = "logistic"
-    components: Count = 64
-    discriminants: Whole = 14
-    copies: Whole = 4
-    steps: Count = 20
-    learning_rate: Positive = 10.0
+    components: Count = 64  # principal directions of the public people, by modality
+    discriminants: Whole = 14  # directions that part public people's classes, beside them
+    copies: Whole = 4  # how often public spectrograms are varied (other voices and rooms) to fit these
+    steps: Count = 20  # of the logistic head; 1 is one noised sum for each class, best where people are few
+    learning_rate: Positive = 10.0  # constant
     momentum: PartShare = 0.8
-    clip_norm: Positive = 0.9
-    average: Share = 0.4
-    epsilon: float | None = None
-    delta: float = 1e-5
-    unit: Literal["person", "recording"] = "person"
+    clip_norm: Positive = 0.9  # longest gradient of one unit
+    average: Share = 0.4  # the last share of the steps whose weights are averaged
+    epsilon: float | None = None  # privacy bound; None trains in the open, with twenty times the steps
+    delta: float = 1e-5  # the chance that it fails, below 1 / units
+    unit: Literal["person", "recording"] = "person"  # what is protected: all recordings of a person, or one recording
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -87,50 +74,45 @@ class PrivateHead:
     ) -> "list[HeadPredictor]":
         """Learn one model from each (S, N) choice of recordings, describing them once: shadow models for attacks.
 
-        Returns:
-            S models. Each alone is private as asked; together they are not, and are not released.
+        Each alone is private as asked; together they are not, and are not released.
         """
         describe = PublicRows.of(
-            train,
-            public,
-            components=self.components,
-            discriminants=self.discriminants,
-            copies=self.copies,
-            rng=rng,
+            train, public, components=self.components, discriminants=self.discriminants, copies=self.copies, rng=rng
         )
         parts, present = describe(train)
         return [
-            self._head(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
+            self._fit_one(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
             for rows in inside
         ]
 
-    def _head(
+    def _fit_one(
         self, train: Batch, describe: PublicRows, parts: list[Array], present: Array, *, rng: np.random.Generator
     ) -> "HeadPredictor":
-        groups = np.unique(train.subjects, return_inverse=True)[1]
-        units = int(groups.max()) + 1 if self.unit == "person" else len(train)
-        plans = None if self.epsilon is None else self.plans(units, sum(p.shape[1] + 1 for p in parts), len(parts))
-        owner = groups if self.unit == "person" else np.arange(len(train))
+        owner = np.arange(len(train))
+        if self.unit == "person":
+            owner = np.unique(train.subjects, return_inverse=True)[1]
+        plans = None
+        if self.epsilon is not None:
+            plans = self.plans(int(owner.max()) + 1, sum(part.shape[1] + 1 for part in parts), len(parts))
         if plans and plans.mean is None:
             centers = [np.zeros(part.shape[1]) for part in parts]
         else:
             centers = _centers(parts, present, owner, plans.mean if plans else None, rng)
-        examples = Examples(
-            features=head_features(parts, present, centers),
-            labels=train.labels,
-            classes=len(train.classes),
-            groups=groups,
-        )
-        plan = plans.head if plans else None
+        features = head_features(parts, present, centers)
+        classes, plan = len(train.classes), plans.head if plans else None
         if self.solver == "logistic":
-            heads = fit_heads(examples, plan=plan, options=self.training(), rng=rng)
+            head = fit_head(
+                features, train.labels, classes=classes, groups=owner, plan=plan, training=self.training(), rng=rng
+            )
         else:
             norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
-            heads = least_squares_heads(examples, plan=plan, rng=rng, feature_norm=norm)
+            head = least_squares_head(
+                features, train.labels, classes=classes, groups=owner, plan=plan, rng=rng, feature_norm=norm
+            )
         return HeadPredictor(
             describe=describe,
             centers=tuple(centers),
-            head=heads[0],
+            head=head,
             classes=train.classes,
             link="softmax" if self.solver == "logistic" else "linear",
             temperature=moderation(plan, self.training()) if plan and self.solver == "logistic" else 1.0,
@@ -226,31 +208,21 @@ def head_features(parts: Sequence[Array], present: Array, centers: Sequence[Arra
 
 @dataclass(frozen=True, kw_only=True)
 class HeadPredictor:
-    """A linear head and the public description that it reads.
-
-    Attributes:
-        describe: Makes rows of recordings.
-        centers: What is subtracted from them, by modality.
-        head: (D + 1, C), the last row the bias.
-        classes: What the columns mean.
-        link: ``softmax`` of scores, or ``linear`` scores that estimate probabilities.
-        temperature: Of the softmax.
-        spends: The privacy that training cost.
-    """
+    """A linear head and the public description that it reads."""
 
     describe: PublicRows
-    centers: tuple[Array, ...]
-    head: Array
+    centers: tuple[Array, ...]  # what is subtracted from its rows, by modality
+    head: Array  # (D + 1, C), the last row the bias
     classes: tuple[str, ...]
-    link: Literal["softmax", "linear"]
-    temperature: float = 1.0
+    link: Literal["softmax", "linear"]  # of scores, or scores that estimate probabilities
+    temperature: float = 1.0  # of the softmax
     spends: tuple[Spend, ...] = ()
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; chance where all modalities are missing."""
         parts, present = self.describe(batch)
         features = head_features(parts, present, self.centers)
-        likely = predict(self.head[None] / self.temperature, features, link=self.link)[0].astype(float)
+        likely = predict(self.head / self.temperature, features, link=self.link).astype(float)
         likely /= likely.sum(axis=1, keepdims=True)
         return np.where(present.any(axis=1, keepdims=True), likely, 1 / len(self.classes))
 
@@ -262,12 +234,12 @@ class HeadPredictor:
         """Return the share of each modality in how far the scores are apart, by modality, (N,)."""
         parts, present = self.describe(batch)
         rows = head_features(parts, present, self.centers)
-        ends = np.cumsum([part.shape[1] for part in parts])
-        spans = [slice(end - part.shape[1], end) for end, part in zip(ends, parts, strict=True)]
-        spans_apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
-        spans_apart = (spans_apart + 1e-9) * present
-        spans_apart /= np.maximum(spans_apart.sum(axis=1, keepdims=True), 1e-12)
-        return {m: spans_apart[:, i] for i, m in enumerate(self.describe.maps)}
+        starts = np.cumsum([0, *(part.shape[1] for part in parts)])
+        spans = [slice(*ends) for ends in pairwise(starts)]
+        apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
+        apart = (apart + 1e-9) * present
+        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1e-12)
+        return {m: apart[:, i] for i, m in enumerate(self.describe.maps)}
 
     def calibrated(self, validation: Batch) -> "HeadPredictor":
         """Return the same with a temperature fitted to people it did not learn from."""

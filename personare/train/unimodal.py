@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.metrics import recall_score
 
 from personare.core.errors import OptionError
 from personare.core.types import Batch
@@ -18,12 +19,9 @@ class Unimodal(PrivateNetworkLearner):
 
     **Guarantee:** with ``epsilon``, the model is (epsilon, delta)-differentially private for one ``unit``; the modality
     must then be named, for choosing it by its success would look at private people.
-
-    Attributes:
-        modality: Which; empty for the one with the best recall (mean over classes) on validation people.
     """
 
-    modality: str = ""
+    modality: str = ""  # empty for the one with the best recall (mean over classes) on validation people
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -42,7 +40,7 @@ class Unimodal(PrivateNetworkLearner):
         predictors = [self.fit_network(*people, shape="separate", rng=rng, only=name) for name in names]
 
         def recall(predictor: NetworkPredictor) -> float:
-            correct = predictor(validation).argmax(axis=1) == validation.labels
-            return float(np.mean([correct[validation.labels == c].mean() for c in np.unique(validation.labels)]))
+            predicted, classes = predictor(validation).argmax(axis=1), np.unique(validation.labels)
+            return float(recall_score(validation.labels, predicted, labels=classes, average="macro"))
 
         return predictors[0] if len(predictors) == 1 else max(predictors, key=recall)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from personare.anonymize._recordings import Outcome, counted
+from personare.anonymize._recordings import Disguise, Outcome, as_release
 from personare.anonymize._video import COVER_LEVEL, anonymize_video
 from personare.anonymize.face_solid import FaceSolid
 from personare.core.errors import DataError
@@ -146,16 +146,18 @@ def test_the_smallest_face_that_was_promised_is_told(source, promised):
     _, outcome = run(source, FaceSolid(), promising)
     assert outcome.smallest_face_px == pytest.approx(max(promised, default=np.nan), nan_ok=True)
     counts = [{"frames": 8, "smallest_face_px": px} for px in promised]
-    together = counted([Outcome(recording="", counts=c) for c in (*counts, {"frames": 3})])
+    outcomes = [Outcome(recording="", counts=c) for c in (*counts, {"frames": 3})]
+    together = as_release(Disguise(name="solid", face="face_solid"), Path(), outcomes).counts
     assert together.get("smallest_face_px", 0) == max(promised, default=0)
 
 
-def test_no_face_is_told_by_the_count(source):
+def test_a_film_in_which_nobody_is_seen_leaves_no_file(source):
     def nobody(frames):
         return (replace(frame, faces=()) for frame in locate(frames))
 
-    _, outcome = run(source, FaceSolid(), nobody)
-    assert outcome.faces_seen == 0
+    with pytest.raises(DataError, match="No face was found in any frame"):
+        run(source, FaceSolid(), nobody)
+    assert list((source.parent / "out").iterdir()) == []
 
 
 @pytest.mark.real

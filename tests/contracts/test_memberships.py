@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from personare.core import registry
-from personare.evaluate.membership import Signals, attack_recordings, split_halves
+from personare.evaluate.membership import Signals, attack_scores, split_halves
 from personare.evaluate.roc import roc
 
 FOLDER = "personare.evaluate.attacks"
@@ -74,7 +74,7 @@ def test_the_way_halves_are_drawn_gives_nobody_away(name, options, models):
     inside, labels = split_halves(np.arange(n), models, rng=rng), rng.integers(3, size=n)
     logits = rng.standard_normal((models, n, 3)) + hard * (labels[:, None] == np.arange(3))
     blind = Signals(logits=logits, inside=inside, labels=labels, subjects=np.arange(n))
-    found = attack_recordings(registry.create(FOLDER, name, options), blind)
-    curve = roc(found.scores, found.inside)
+    scores, inside, _ = attack_scores(registry.create(FOLDER, name, options), blind)
+    curve = roc(scores.ravel(), inside.ravel())
     assert curve.auc == pytest.approx(0.5, abs=0.03)
     assert curve.tpr_at(0.1)[0] == pytest.approx(0.1, abs=0.03)

@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from personare.core.errors import OptionError
-from personare.core.options import Count, NotNegative, PartShare, Positive, Share, Whole, check_options
+from personare.core.options import Count, Delta, Epsilon, NotNegative, PartShare, Positive, Share, Whole, check_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,8 @@ class Options:
     share: Share = 1.0
     part: PartShare = 0.0
     word: Literal["one", "other"] = "one"
+    epsilon: Epsilon = None
+    delta: Delta = 1e-5
     free: str = ""
     size: float = 1.0
 
@@ -25,8 +27,15 @@ class Options:
         check_options(self, size=(0.5, 2.0))
 
 
+def test_the_words_say_what_must_hold_and_what_was_given():
+    with pytest.raises(OptionError, match=r"^count must be at least 1, it is 0\.$"):
+        Options(count=0)
+    with pytest.raises(OptionError, match=r"^size must lie from 0.5 to 2, it is 3.0. It is usually 1.0.$"):
+        Options(size=3.0)
+
+
 def test_what_lies_in_its_range_is_taken():
-    assert Options(count=3, share=0.0, part=0.99, word="other").count == 3
+    assert Options(count=3, share=0.0, part=0.99, epsilon=100.0, word="other").count == 3
 
 
 @pytest.mark.parametrize(
@@ -40,6 +49,10 @@ def test_what_lies_in_its_range_is_taken():
         {"not_negative": -0.1},
         {"share": 1.1},
         {"part": 1.0},
+        {"epsilon": 0.0},
+        {"epsilon": 101.0},
+        {"epsilon": float("nan")},
+        {"delta": 1.0},
         {"word": "another"},
         {"size": 0.4},
         {"size": float("nan")},

@@ -103,8 +103,9 @@ def test_weights_come_back_as_they_were(tmp_path):
 
 def test_weights_that_cannot_be_read_or_written(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"nothing")
-    with pytest.raises(DataError, match="cannot be read"):
-        load_weights(tmp_path / "bad.safetensors")
+    for name in ("bad", "absent"):
+        with pytest.raises(DataError, match=f"{name}.safetensors cannot be read"):
+            load_weights(tmp_path / f"{name}.safetensors")
     with pytest.raises(DataError, match="cannot be written"):
         save_weights(tmp_path / "absent" / "w.safetensors", {"a": np.zeros(1)}, {})
 

@@ -104,6 +104,7 @@ def test_unfinished_folder_is_no_cohort(tmp_path: Path) -> None:
 def test_leftovers_of_a_killed_attempt_are_gone(tmp_path: Path) -> None:
     root = tmp_path / "new"
     _add(CohortWriter(root, name="demo"), "01", "killed")
+    (root / "sub-01/ses-01/beh/.killed_half.part").write_bytes(b"x")
     writer = CohortWriter(root, name="demo")
     _add(writer, "02", "a")
     cohort = writer.finish(pd.DataFrame(index=["02"]))

@@ -1,5 +1,6 @@
 """What a table of one's own may contradict: whose a file is, how often it is taken, who is who."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def read(
     """Return the recordings, and by its line what was left out."""
     folder.mkdir(exist_ok=True)
     for name in files:
-        (folder / name).write_bytes(name.encode())
+        (folder / name).write_bytes(os.fsencode(name))
     (folder / "labels.csv").write_text(table, encoding="utf-8")
     recordings, _, skipped = create("personare.data.readers", "folder")(folder)
     rows = [withheld for withheld in skipped if " line " in withheld.item]
@@ -98,6 +99,12 @@ def test_the_case_of_file_names(tmp_path: Path, files: list[str], name: str, tak
     assert [r.tracks["video"] for r in recordings] == ([taken] if taken else [])
     assert bool(skipped) == (not taken)
     assert taken or "Clip.MP4 or clip.mp4" in skipped[2].problem
+
+
+def test_names_of_old_disks_are_found(tmp_path: Path) -> None:
+    name = os.fsdecode(b"Zo\xeb.wav")
+    (recording,), skipped = read(tmp_path, "file,subject\nZoë.wav,P1\n", [name])
+    assert recording.tracks == {"audio": name} and not skipped
 
 
 @pytest.mark.parametrize("label", ["wütend", "colère", "depressed", "Very angry", "3"])

@@ -108,6 +108,15 @@ def test_sound_is_taken_out_of_films(tmp_path: Path, tone: Tone) -> None:
     assert len(list(cohort.root.rglob("*.wav"))) == 1
 
 
+def test_ids_that_differ_in_capitals_only_are_listed(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a", "b"):
+        tone(tmp_path / f"s/{name}.wav")
+    (tmp_path / "s/labels.csv").write_text("file,subject,task\na.wav,P1,Rest\nb.wav,P1,rest\n")
+    cohort, skipped = import_cohort(tmp_path / "s", tmp_path / "c", reader="folder")
+    assert [r.id for r in cohort.recordings] == ["sub-P1_ses-01_task-Rest"]
+    assert [w.item for w in skipped] == ["b.wav"] and "another recording has the id" in skipped[0].problem
+
+
 def test_spectrograms_become_one_file_a_recording(tmp_path: Path) -> None:
     good = np.arange(6, dtype=np.uint8).reshape(2, 3)
     arrays = {"1001_DFA_ANG_XX": good, "1001_DFA_SAD_XX": good * np.nan, "1001_DFA_FEA_XX": np.array(["x"])}

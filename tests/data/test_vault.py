@@ -47,8 +47,8 @@ def test_every_opening_and_every_refusal_is_a_row(small_cohort: Cohort, ledger: 
 
 
 def test_a_purpose_not_agreed_to_is_refused(small_cohort: Cohort, ledger: Ledger) -> None:
-    with pytest.raises(PolicyError, match="did not consent to sharing"):
-        _vault(small_cohort, ledger, "sharing").open(small_cohort.recordings[0], "audio")
+    opened, refused = _vault(small_cohort, ledger, "sharing").admit(small_cohort.recordings[:1], "audio")
+    assert not opened and "did not consent to sharing" in refused[0].problem
     assert ledger.rows()["action"].tolist() == ["refused"]
 
 
@@ -60,10 +60,11 @@ def test_a_made_up_purpose_is_refused(small_cohort: Cohort, ledger: Ledger) -> N
 def test_withdrawal_counts_from_the_next_opening_on(small_cohort: Cohort, ledger: Ledger) -> None:
     _agree(small_cohort)
     vault = _vault(small_cohort, ledger)
-    assert vault.open(small_cohort.recordings[-1], "audio").is_file()
+    opened, _ = vault.admit(small_cohort.recordings[-1:], "audio")
+    assert all(path.is_file() for path in opened.values()) and opened
     _agree(small_cohort, withdrawn_at="2026-04-30")
-    with pytest.raises(PolicyError, match="withdrew"):
-        vault.open(small_cohort.recordings[-1], "audio")
+    opened, refused = vault.admit(small_cohort.recordings[-1:], "audio")
+    assert not opened and "withdrew" in refused[0].problem
 
 
 @pytest.mark.parametrize(("day", "open_"), [(date(2026, 5, 1), True), (date(2026, 5, 2), False)])
@@ -120,10 +121,10 @@ def test_nothing_is_opened_without_a_ledger(small_cohort: Cohort, tmp_path: Path
 @pytest.mark.parametrize("path", ["../secret.wav", "/etc/passwd", "sub-01/../../secret.wav"])
 def test_files_outside_the_cohort_stay_closed(small_cohort: Cohort, ledger: Ledger, path: str) -> None:
     recording = replace(small_cohort.recordings[0], tracks={"audio": path})
-    with pytest.raises(PolicyError, match="outside"):
-        _vault(small_cohort, ledger).open(recording, "audio")
+    opened, refused = _vault(small_cohort, ledger).admit([recording], "audio")
+    assert not opened and "outside" in refused[0].problem
 
 
-def test_a_track_that_is_not_there_says_so(small_cohort: Cohort, ledger: Ledger) -> None:
-    with pytest.raises(DataError, match="has no video"):
-        _vault(small_cohort, ledger).open(small_cohort.recordings[0], "video")
+def test_a_track_that_is_not_there_is_passed_over(small_cohort: Cohort, ledger: Ledger) -> None:
+    assert _vault(small_cohort, ledger).admit(small_cohort.recordings, "video") == ({}, [])
+    assert not ledger.exists()

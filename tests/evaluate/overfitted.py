@@ -3,7 +3,7 @@
 import numpy as np
 
 from personare.evaluate.membership import Signals, split_halves
-from personare.learn.heads import Examples, HeadTraining, fit_heads, predict
+from personare.learn.heads import HeadTraining, fit_head, predict
 
 
 def remembered(*, models=16, people=60, each=4, columns=300, classes=3, by="recording", plan=None, seed=0):
@@ -13,6 +13,9 @@ def remembered(*, models=16, people=60, each=4, columns=300, classes=3, by="reco
     rows = (rng.standard_normal((n, columns)) / np.sqrt(columns)).astype(np.float32)
     labels, subjects = rng.integers(classes, size=n), np.repeat(np.arange(people), each)
     inside = split_halves(np.arange(n) if by == "recording" else subjects, models, rng=rng)
-    examples = Examples(features=rows, labels=labels, classes=classes, groups=subjects, inside=inside)
-    weights = fit_heads(examples, plan=plan, options=HeadTraining(steps=60, learning_rate=2.0), rng=rng)
-    return Signals.of_probabilities(predict(weights, rows), inside, labels, subjects)
+    training = HeadTraining(steps=60, learning_rate=2.0)
+    answers = []
+    for of in inside:
+        told = {"classes": classes, "groups": subjects[of], "plan": plan, "training": training}
+        answers.append(predict(fit_head(rows[of], labels[of], **told, rng=rng), rows))
+    return Signals.of_probabilities(np.stack(answers), inside, labels, subjects)

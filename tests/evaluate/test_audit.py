@@ -8,7 +8,7 @@ from scipy.special import expit
 
 from personare.core.errors import DataError, OptionError
 from personare.evaluate.audit import audit, epsilon_lower_bound, guess
-from personare.learn.heads import Examples, HeadTraining, fit_heads
+from personare.learn.heads import HeadTraining, fit_head
 from personare.learn.privacy import PaidBatch, PrivacyPlan
 
 CANARIES, COLUMNS, CLASSES, STEPS = 600, 1024, 4, 10
@@ -47,7 +47,7 @@ def test_randomized_response_is_bounded_by_its_epsilon_and_closely(epsilon):
     for _ in range(100):
         inside = draw.random(4000) < 0.5
         told = inside ^ (draw.random(4000) > expit(epsilon))
-        found.append(guess(told.astype(float), inside, delta=0.0, rng=draw).epsilon)
+        found.append(guess(told.astype(float), inside, delta=0.0, rng=draw)[0])
     assert np.mean(np.array(found) > epsilon) <= 0.1  # 5 % are allowed; 100 draws
     assert np.median(found) > 0.75 * epsilon
 
@@ -80,12 +80,9 @@ def trained(plan, options, seed):
     def fit(rows, labels, inside):
         draw = rng(seed)
         real = draw.standard_normal((600, COLUMNS)).astype(np.float32) / np.sqrt(COLUMNS)
-        seen = Examples(
-            features=np.concatenate([real, rows[inside]]),
-            labels=np.concatenate([draw.integers(CLASSES, size=600), labels[inside]]),
-            classes=CLASSES,
-        )
-        weights = fit_heads(seen, plan=plan, options=options, rng=draw)[0]  # (D + 1, C)
+        seen = np.concatenate([real, rows[inside]])
+        learned = np.concatenate([draw.integers(CLASSES, size=600), labels[inside]])
+        weights = fit_head(seen, learned, classes=CLASSES, plan=plan, training=options, rng=draw)  # (D + 1, C)
         scores = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ weights[:-1]
         return scores[np.arange(len(rows)), labels] - scores.mean(axis=1)
 

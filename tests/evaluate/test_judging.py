@@ -141,6 +141,13 @@ def test_methods_are_used_where_they_apply(wanted, given, fits):
     assert applies(type("Method", (), {"modality": wanted}), given) is fits
 
 
+def test_what_is_asked_of_synthetic_people_alone_is_left_out_unasked(people):
+    few = {"face_emotion_cnn": {"steps": 2, "folds": 2}}
+    rows = judge(people, people, modality="video", seed=1, attacks=["face_pixels"], options=few)
+    assert {r.method for r in rows if r.question == "read"} >= {"expression", "face_emotion_pixels"}
+    assert not any(r.method.startswith("synthetic") for r in rows)
+
+
 def _row(measure, value, low, *, control=0.1):
     method, _, figure = measure.partition(".")
     return Result(

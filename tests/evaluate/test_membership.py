@@ -11,12 +11,11 @@ from personare.core.errors import DataError, OptionError
 from personare.core.registry import create
 from personare.core.types import Spend
 from personare.evaluate.membership import (
-    Scores,
     Signals,
-    attack_people,
-    attack_recordings,
+    attack_scores,
     auc_over_people,
     judge_membership,
+    of_people,
     split_halves,
 )
 from personare.evaluate.roc import roc
@@ -29,11 +28,9 @@ def rng():
     return np.random.default_rng(0)
 
 
-def of_confidence(phi, inside, **rest):
+def of_confidence(phi, inside):
     """Signals of two classes whose confidence in the first one is ``phi``."""
-    n = phi.shape[1]
-    logits = np.stack([phi, np.zeros_like(phi)], axis=2)
-    return Signals(logits=logits, inside=inside, labels=np.zeros(n, int), subjects=np.arange(n), **rest)
+    return Signals.of_scores(phi, inside, np.arange(phi.shape[1]))
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +39,8 @@ def memory():
 
 
 def area(attack, signals):
-    found = attack_recordings(attack, signals)
-    return roc(found.scores, found.inside).auc
+    scores, inside, _ = attack_scores(attack, signals)
+    return roc(scores.ravel(), inside.ravel()).auc
 
 
 def test_halves_keep_people_together_and_use_everybody_equally():
@@ -158,11 +155,11 @@ def test_finds_members_of_a_model_that_remembers_and_none_of_one_that_never_saw_
 def test_people_are_found_by_the_mean_of_their_recordings():
     s = remembered(by="person")
     attack = create(FOLDER, "membership_lira")
-    found = attack_people(attack, s)
-    assert len(found.scores) == 16 * 60
-    assert roc(found.scores, found.inside).auc > area(attack, s)
+    scores, inside, people = of_people(*attack_scores(attack, s))
+    assert scores.shape == (16, 60) and len(people) == 60
+    assert roc(scores.ravel(), inside.ravel()).auc > area(attack, s)
     by_hand = attack(s, 0)[s.subjects == 5].mean()
-    assert found.scores[5] == pytest.approx(by_hand)
+    assert scores[0, 5] == pytest.approx(by_hand)
 
 
 def test_people_are_not_judged_where_only_some_recordings_are_inside(memory):
@@ -178,9 +175,17 @@ def test_people_are_not_judged_where_only_some_recordings_are_inside(memory):
 
 def test_the_area_with_its_interval_is_the_area_of_the_curve():
     draw = rng()
-    scores, inside = draw.integers(5, size=300).astype(float), draw.random(300) < 0.4
-    found = Scores(scores=scores, inside=inside, person=np.arange(300) // 3)
-    assert auc_over_people(found, rng=rng()).value == pytest.approx(roc(scores, inside).auc)
+    scores, inside = draw.integers(5, size=(2, 150)).astype(float), draw.random((2, 150)) < 0.4
+    found = auc_over_people(scores, inside, np.arange(150) // 3, rng=rng())
+    assert found.value == pytest.approx(roc(scores.ravel(), inside.ravel()).auc)
+
+
+def test_an_attack_that_finds_everybody_is_no_surer_than_there_are_people():
+    inside = split_halves(np.arange(10), 4, rng=rng())
+    s = of_confidence(10.0 * inside, inside)
+    row = judge_membership(s, {"loss": create(FOLDER, "membership_loss")}, rng=rng())[0]
+    assert row.value == 1 and row.high == pytest.approx(1)
+    assert row.low == pytest.approx(0.722, abs=1e-3)  # Wilson's of ten of ten
 
 
 def claim(epsilon, unit="recording"):
@@ -215,14 +220,6 @@ def test_a_claim_for_recordings_is_no_claim_for_people():
     assert rows["loss.person_auc"].status == "claim_broken"
 
 
-def test_the_population_is_looked_at_and_not_scored(memory):
-    population = np.arange(len(memory.labels)) % 4 == 0
-    inside = memory.inside & ~population
-    s = replace(memory, inside=inside, population=population)
-    for name in ("membership_population", "membership_rmia", "membership_lira"):
-        assert len(attack_recordings(create(FOLDER, name), s).scores) == 16 * 180
-
-
 def test_privately_trained_heads_stay_under_the_bound_their_claim_draws():
     plan = PrivacyPlan(epsilon=1.0, delta=1e-4, unit="recording", units=240, expected_batch=240, steps=60)
     private = remembered(plan=plan)
@@ -238,7 +235,5 @@ def test_bad_signals_are_told():
         Signals(**good | {"logits": np.zeros((2, 4, 2))}, **rest)
     with pytest.raises(DataError, match="finite"):
         Signals(**good | {"logits": np.full((2, 3, 2), np.nan)}, **rest)
-    with pytest.raises(DataError, match="population"):
-        Signals(**good | {"inside": np.ones((2, 3), dtype=bool)}, **rest, population=np.array([True, False, False]))
     with pytest.raises(DataError, match="train more"):
         create(FOLDER, "membership_lira")(Signals(**good, **rest), 0)

@@ -12,7 +12,7 @@ from personare.core.registry import create
 from personare.core.types import Batch
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
-from personare.learn.heads import Examples, HeadTraining, fit_heads, predict
+from personare.learn.heads import HeadTraining, fit_head, predict
 
 pytestmark = pytest.mark.real
 FOLDER = "personare.evaluate.attacks"
@@ -73,10 +73,9 @@ def test_members_among_real_voices_are_found_where_a_head_remembers(voices):
     wide = RBFSampler(gamma=0.02, n_components=1500, random_state=0).fit_transform(rows[some]).astype(np.float32)
     _, labels = np.unique(table["emotion"].iloc[some], return_inverse=True)
     inside = split_halves(some, 16, rng=rng())
-    examples = Examples(features=wide, labels=labels, classes=6, inside=inside)
-    weights = fit_heads(examples, plan=None, options=HeadTraining(steps=150, learning_rate=4.0), rng=rng())
-    subjects = table["subject"].iloc[some].to_numpy()
-    signals = Signals.of_probabilities(predict(weights, wide), inside, labels, subjects)
+    training = {"classes": 6, "plan": None, "training": HeadTraining(steps=150, learning_rate=4.0), "rng": rng()}
+    answers = np.stack([predict(fit_head(wide[of], labels[of], **training), wide) for of in inside])
+    signals = Signals.of_probabilities(answers, inside, labels, table["subject"].iloc[some].to_numpy())
     attacks = {name: create(FOLDER, name) for name in ("membership_lira", "membership_rmia", "membership_loss")}
     found = {r.name: r for r in judge_membership(signals, attacks, rng=rng())}
     assert found["membership_lira.auc"].low >= 0.65

@@ -8,8 +8,13 @@ from scipy.special import softmax
 
 from personare.core.errors import OptionError
 from personare.core.types import Batch
-from personare.evaluate.attribution import modality_shapley, weights_by_class
-from personare.evaluate.classification import judge_robustness, with_missing, with_noise
+from personare.evaluate.classification import (
+    judge_robustness,
+    modality_shapley,
+    weights_by_class,
+    with_missing,
+    with_noise,
+)
 
 
 def rng():

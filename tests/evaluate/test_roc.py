@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import norm
 
 from personare.core.errors import DataError, OptionError
-from personare.evaluate.roc import Bound, clopper_pearson, roc
+from personare.evaluate.roc import Bound, roc
 
 
 def test_equal_scores_pass_together():
@@ -46,10 +46,14 @@ def test_points_keep_both_ends_and_are_few():
     assert points["fpr"][-1] == points["tpr"][-1] == 1
 
 
-def test_clopper_pearson_against_the_published_resolution_of_one_in_a_thousand():
-    assert clopper_pearson(1, 1000) == pytest.approx((0.00003, 0.0056), abs=1e-4)
-    assert clopper_pearson(10, 10) == pytest.approx((0.6915, 1), abs=1e-4)
-    assert clopper_pearson(50, 50_000) == pytest.approx((0.0007, 0.0013), abs=1e-4)
+@pytest.mark.parametrize(
+    ("hits", "members", "ends"),
+    [(1, 1000, (0.00003, 0.0056)), (10, 10, (0.6915, 1)), (0, 10, (0, 0.3085)), (50, 50_000, (0.0007, 0.0013))],
+)
+def test_the_interval_of_a_rate_is_the_exact_one(hits, members, ends):
+    inside = np.arange(members + 1) < members
+    curve = roc(np.where(np.arange(members + 1) < hits, 2.0, np.where(inside, 0.0, 1.0)), inside)
+    assert curve.tpr_at(0.1) == pytest.approx((hits / members, *ends), abs=1e-4)
 
 
 def test_bound_by_hand_and_against_the_reference_table():

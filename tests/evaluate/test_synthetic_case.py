@@ -7,37 +7,31 @@ from scipy.stats import multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from personare.core.types import Array
-from personare.evaluate.synthetic import normal_density
-from personare.evaluate.synthetic_case import Described, nearest, rows_of
+from personare.evaluate.synthetic_case import nearest, normal_density, rows_of
 from personare.learn.describing import describe_rows
 
 
-def rows(count: int, people: int, seed: int = 0) -> Described:
-    rng = np.random.default_rng(seed)
-    return Described(
-        values=rng.standard_normal((count, 12)) * 50 + 1000,  # far from 0: where differences of products lose digits
-        people=rng.integers(0, people, count),
-        labels=np.zeros(count, dtype=int),
-    )
+def rows(count: int, seed: int = 0) -> Array:
+    # far from 0: where differences of products lose digits
+    return np.random.default_rng(seed).standard_normal((count, 12)) * 50 + 1000
 
 
 def test_the_nearest_of_others_is_as_far_as_an_exhaustive_search_says() -> None:
-    real, made = rows(300, 5), rows(700, 9, seed=1)
-    np.testing.assert_allclose(nearest(real, made), cdist(real.values, made.values).min(axis=1), rtol=1e-6)
+    real, made = rows(300), rows(700, seed=1)
+    np.testing.assert_allclose(nearest(real, made), cdist(real, made).min(axis=1), rtol=1e-6)
 
 
 def test_a_copy_is_at_no_distance_at_all() -> None:
-    real = rows(300, 5)
-    assert not nearest(real.take(np.arange(40)), real).any()
+    real = rows(300)
+    assert not nearest(real[:40], real).any()
 
 
 def test_nobodys_own_recordings_are_the_nearest_and_who_is_alone_has_none() -> None:
-    real = rows(300, 5)
-    apart = cdist(real.values, real.values)
-    apart[real.people[:, None] == real.people] = np.inf
-    np.testing.assert_allclose(nearest(real, real), apart.min(axis=1), rtol=1e-6)
-    alone = rows(20, 1)
-    assert np.isinf(nearest(alone, alone)).all()
+    real, people = rows(300), np.random.default_rng(2).integers(0, 5, 300)
+    apart = cdist(real, real)
+    apart[people[:, None] == people] = np.inf
+    np.testing.assert_allclose(nearest(real, real, people), apart.min(axis=1), rtol=1e-6)
+    assert np.isinf(nearest(real, real, np.zeros(300))).all()
 
 
 @pytest.mark.parametrize("shape", [(7,), (50, 3), (1, 64, 90), (3, 40, 40)])

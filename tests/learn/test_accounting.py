@@ -7,7 +7,7 @@ from dp_accounting import gaussian_mechanism
 
 from personare.core.errors import OptionError
 from personare.core.types import Spend
-from personare.learn.accounting import compose, epsilon_of, noise_for, person_epsilon
+from personare.learn.accounting import compose, epsilon_of, noise_for
 from personare.learn.privacy import PrivacyPlan, privacy_table
 
 # (sampling rate, noise, steps): epsilon at delta 1e-5, measured with dp-accounting 0.6.0 and Opacus 1.6.0
@@ -48,7 +48,7 @@ def test_the_accountants_agree_within_two_percent_and_noise_costs_no_more_than_a
 def test_everybody_in_each_step_is_the_exact_gaussian_mechanism():
     exact = gaussian_mechanism.get_epsilon_gaussian(30 / math.sqrt(200), 1e-3)
     assert epsilon_of(30, 1.0, 200, 1e-3) == pytest.approx(exact, rel=1e-9)
-    assert person_epsilon(30, 1.0, 200, 1e-3, 1) == pytest.approx(exact, rel=1e-3)
+    assert epsilon_of(90, 1.0, 200, 1e-3, recordings=3) == pytest.approx(exact, rel=1e-9)
     assert compose([_spend(noise=30, steps=50)] * 4, 1e-3) == pytest.approx(exact, rel=1e-3)
     assert noise_for(exact, 1.0, 200, 1e-3) == pytest.approx(30, rel=2e-3)
 
@@ -57,10 +57,12 @@ def test_a_person_with_many_recordings_is_protected_far_less():
     # The row of Charles et al. (2024), recomputed: rate 0.01, noise 1, 1000 steps, delta 1e-4
     known = {1: 1.52, 2: 3.37, 10: 24.9}
     for recordings, epsilon in known.items():
-        found = person_epsilon(1.0, 0.01, 1000, 1e-4, recordings)
+        found = epsilon_of(1.0, 0.01, 1000, 1e-4, recordings=recordings)
         assert found == pytest.approx(epsilon, rel=0.02)
     # all recordings in every step: exactly one Gaussian that moves k times as far
-    assert person_epsilon(40.0, 1.0, 1, 1e-4, 8) == pytest.approx(epsilon_of(5.0, 1.0, 1, 1e-4), rel=1e-3)
+    everybody = [_spend(unit="recording", noise=40.0, steps=1)]
+    assert compose(everybody, 1e-4, recordings=8) == pytest.approx(epsilon_of(5.0, 1.0, 1, 1e-4), rel=1e-3)
+    assert epsilon_of(40.0, 1.0, 1, 1e-4, recordings=8) == pytest.approx(epsilon_of(5.0, 1.0, 1, 1e-4), rel=1e-9)
 
 
 def test_several_runs_cost_more_than_one_and_less_than_their_sum():
@@ -88,7 +90,7 @@ def test_loose_and_invalid_accountants_are_not_offered(accountant):
     lambda: epsilon_of(1.0, 1.5, 10, 1e-5),
     lambda: epsilon_of(1.0, 0.1, 0, 1e-5),
     lambda: epsilon_of(1.0, 0.1, 10, 0.0),
-    lambda: person_epsilon(1.0, 0.1, 10, 1e-5, 0),
+    lambda: epsilon_of(1.0, 0.1, 10, 1e-5, recordings=0),
     lambda: compose([_spend(noise=0.0)], 1e-5),
 ])  # fmt: skip
 def test_numbers_that_claim_nothing_are_refused(call):
@@ -102,7 +104,7 @@ def test_there_is_noise_even_where_delta_covers_everybody_who_could_be_drawn():
 
 
 def test_tiny_noise_is_priced_without_exhausting_memory():
-    assert person_epsilon(0.5, 1.0, 100, 1e-5, 80) > 1e5
+    assert epsilon_of(0.5, 1.0, 100, 1e-5, recordings=80) > 1e5
 
 
 def test_the_table_prices_a_plan_before_training_for_recordings_and_people():

@@ -4,19 +4,23 @@ import numpy as np
 import pytest
 
 from personare.core.errors import OptionError
-from personare.learn.fusion import (
-    Fusion,
-    divergence,
-    entropy,
-    fit_temperature,
-    hybrid_uncertainty,
-    stacked_shares,
-    weigh,
-)
+from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
 
 SURE, TORN = [0.8, 0.2], [0.5, 0.5]
 BOTH = np.array([[True, True]])
 RULES = ("uniform", "entropy", "kl", "hybrid", "fixed")
+
+
+def entropy(posteriors):
+    return Fusion(rule="entropy", entropy_scale="none").uncertainty(posteriors, np.ones(posteriors.shape[:2], bool))
+
+
+def divergence(posteriors, present):
+    return Fusion(rule="kl", kl_scale="none").uncertainty(posteriors, present)
+
+
+def hybrid_uncertainty(posteriors, present, **options):
+    return Fusion(rule="hybrid", **options).uncertainty(posteriors, present)
 
 
 def fusion(rule, **options):
@@ -74,7 +78,8 @@ def test_a_recording_is_weighed_by_itself_whatever_stands_beside_it(rule):
 def test_the_surer_posterior_weighs_more():
     weights = Fusion(rule="entropy").weights(np.array([[SURE, TORN]]), BOTH)
     assert weights[0, 0] > 0.5
-    assert weigh(np.array([[0.0, np.log(3)]]), BOTH)[0] == pytest.approx([0.75, 0.25])
+    nats = Fusion(rule="entropy", entropy_scale="none").weights(np.array([[[1.0, 0, 0], [1 / 3] * 3]]), BOTH)
+    assert nats[0] == pytest.approx([0.75, 0.25])  # exp(-0) against exp(-log 3)
 
 
 def test_extreme_logits_give_numbers():

@@ -1,12 +1,10 @@
 """The small networks learn, repeat themselves, and leave torch as they found it."""
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
-from personare.core.errors import OptionError
-from personare.learn.loop import Budget, seeded, train
+from personare.learn.loop import seeded, train
 from personare.learn.networks import Ecapa, MarginHead, SmallCnn
 
 
@@ -23,7 +21,7 @@ def _learned(seed):
     rng = np.random.default_rng(seed)
     with seeded(rng):
         net = SmallCnn(channels=1, outputs=2, width=4)
-        losses = train(net, _stripes, nn.functional.cross_entropy, budget=Budget(steps=60, learning_rate=0.01), rng=rng)
+        losses = train(net, _stripes, nn.functional.cross_entropy, steps=60, rng=rng, learning_rate=0.01)
     return net, losses
 
 
@@ -64,9 +62,3 @@ def test_ecapa_takes_any_length_and_passes_gradients():
     out = net(torch.randn(2, 20, 31)).sum() + net(torch.randn(3, 20, 77)).sum()
     out.backward()
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in net.parameters())
-
-
-@pytest.mark.parametrize("options", [{"steps": 1}, {"learning_rate": 0}])
-def test_impossible_budgets_are_refused(options):
-    with pytest.raises(OptionError):
-        Budget(**options)

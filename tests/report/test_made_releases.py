@@ -14,12 +14,10 @@ from personare.core.strongest import CANARIES, LEARNED, MEMBER_PEOPLE, unprotect
 from personare.core.types import Result
 from personare.report import write_report
 from personare.report.answer import answers
-from personare.report.claims import links_of, read_cards
 from personare.report.frontier import Panel, Point, before, best, gain, panels
 from personare.report.plots import draw_likeness
-from personare.report.run import RunRecord, read_run
-from personare.report.sections import pictures, transfer_matrix
-from personare.report.selftests import self_tests
+from personare.report.run import RunRecord, links_of, read_cards, read_run
+from personare.report.sections import pictures, self_tests, transfer_matrix
 from personare.report.tables import tables, to_csv, to_latex
 from personare.report.writer import methods_paragraphs
 
@@ -154,31 +152,31 @@ def test_made_up_people_are_seen_heard_and_marked(made_run: Path) -> None:
 
 def test_what_still_carries_identity_is_drawn(made: RunRecord) -> None:
     [carriers] = pictures(made, "erased")
-    [(_, svg)] = carriers.drawn
+    [(_, svg)] = carriers["drawn"]
     assert "acoustics: acoustics" in svg and "face: face" in svg
     [none] = pictures(replace(made, results=()), "erased")
-    assert (none.drawn, none.note) == ([], "Which parts of the input carry identity was not measured.")
+    assert (none["drawn"], none["note"]) == ([], "Which parts of the input carry identity was not measured.")
 
 
 def test_likeness_and_membership_are_drawn(made: RunRecord) -> None:
     likeness, found, disclosed = pictures(made, "hidden")
-    assert "correlations kept across modalities" in likeness.drawn[0][1]
-    assert [title for title, _ in found.drawn] == [
+    assert "correlations kept across modalities" in likeness["drawn"][0][1]
+    assert [title for title, _ in found["drawn"]] == [
         "AUC of all attacks",
         "Curves, everybody",
         "Curves, planted people",
     ]
-    assert "the claim allows" in found.drawn[1][1] and "the claim allows" in found.drawn[2][1]
-    assert "label inferred from all else, most exposed" in disclosed.drawn[0][1]
-    assert "real recordings, unchanged" in disclosed.drawn[1][1]
-    said = [p.note for p in pictures(replace(made, results=()), "hidden") if not p.drawn]
+    assert "the claim allows" in found["drawn"][1][1] and "the claim allows" in found["drawn"][2][1]
+    assert "label inferred from all else, most exposed" in disclosed["drawn"][0][1]
+    assert "real recordings, unchanged" in disclosed["drawn"][1][1]
+    said = [p["note"] for p in pictures(replace(made, results=()), "hidden") if not p["drawn"]]
     assert said == ["How like real people they are was not measured.", "No membership attack on their people was run."]
 
 
 def test_a_picture_that_cannot_be_drawn_is_said(made: RunRecord) -> None:
     rows = [replace(r, detail={"carriers": ["nonsense"]}) for r in made.results if r.method == "strongest"]
     assert (
-        pictures(replace(made, results=tuple(rows)), "erased")[0].note
+        pictures(replace(made, results=tuple(rows)), "erased")[0]["note"]
         == "It was recorded in a way that cannot be drawn."
     )
 
@@ -198,8 +196,8 @@ def test_made_up_histories_are_judged_by_what_comes_next(made: RunRecord) -> Non
     rows += [row("resemble.visits.transitions", 0.02, **kinds), row("member.visits.near_copies", 0.1, control=0.05)]
     assert LEARNED.find(rows, "s", "synthetic") == rows[0]
     likeness, _, disclosed = pictures(shown(made, *rows), "s")
-    assert "codes predicted" in likeness.drawn[0][1] and "successive" not in likeness.drawn[0][1]
-    assert "nearer to a real person learned from than strangers are" in disclosed.drawn[0][1]
+    assert "codes predicted" in likeness["drawn"][0][1] and "successive" not in likeness["drawn"][0][1]
+    assert "nearer to a real person learned from than strangers are" in disclosed["drawn"][0][1]
 
 
 def test_every_representation_is_read_for_every_task(made: RunRecord, html: str) -> None:
@@ -213,12 +211,12 @@ def test_every_representation_is_read_for_every_task(made: RunRecord, html: str)
 
 
 def test_attacks_on_both_kinds_are_tested_on_what_is_not_protected(made: RunRecord) -> None:
-    tests = {t.attack: t for t in self_tests(made)["synthetic"]}
-    assert tests["synthetic_membership_neighbor"].before != "not tried"
+    tests = {t["attack"]: t for t in self_tests(made)["synthetic"]}
+    assert tests["synthetic_membership_neighbor"]["before"] != "not tried"
     for attack in ("synthetic_shadow", "synthetic_canaries"):  # on the recordings themselves, also for a private one
         both = [tests[f"{attack}_{by}"] for by in ("neighbor", "normal")]
-        assert not any("not tried" in t.why for t in both) and any("1.00" in t.before for t in both)
-    assert {"naming_mlp", "attributes.sex"} <= {t.attack for t in self_tests(made)["representations"]}
+        assert not any("not tried" in t["why"] for t in both) and any("1.00" in t["before"] for t in both)
+    assert {"naming_mlp", "attributes.sex"} <= {t["attack"] for t in self_tests(made)["representations"]}
 
 
 def test_the_methods_say_what_was_made_and_how_it_was_attacked(made: RunRecord) -> None:
@@ -268,7 +266,7 @@ def test_releases_that_are_gone_are_not_linked(made_run: Path) -> None:
 def test_a_release_whose_name_leads_elsewhere_is_not_opened(made: RunRecord) -> None:
     assert links_of(made.root, "columns") and not links_of(made.root, "../releases/columns/../../..")
     said: list[str] = []
-    assert read_cards(made.root, [{"name": "../../people", "kind": "synthetic"}], said) == {} and len(said) == 1
+    assert read_cards(made.root, [{"name": "../../people", "claim": "no guarantee"}], said) == {} and len(said) == 1
 
 
 def test_beside_recordings_all_kinds_have_their_place(made_run: Path) -> None:

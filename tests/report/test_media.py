@@ -13,10 +13,10 @@ def released(run: Path, name: str = "r", file: str = "a.wav", content: bytes = b
 
 def test_a_released_file_is_embedded_whole(tmp_path: Path) -> None:
     found, left_out = embed_examples(tmp_path, {"r": [released(tmp_path)]})
-    head, data = found["r"][0].source.split(",")
+    head, data = found["r"][0]["source"].split(",")
     assert head == "data:audio/wav;base64"
     assert base64.b64decode(data) == b"sound" * 20
-    assert (found["r"][0].label, left_out) == ("fear", [])
+    assert (found["r"][0]["label"], left_out) == ("fear", [])
 
 
 def test_guarantee_nothing_outside_the_release_is_read(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_the_page_stays_small_and_every_release_gets_its_first_example(tmp_path:
     entries = {n: [released(tmp_path, n, f"{i}.wav", bytes(3000)) for i in range(5)] for n in ("a", "b", "c")}
     found, left_out = embed_examples(tmp_path, entries, per_release=3, budget_bytes=17_000)
     assert {name: len(some) for name, some in found.items()} == {"a": 2, "b": 1, "c": 1}
-    assert sum(len(e.source) for some in found.values() for e in some) <= 17_000
+    assert sum(len(e["source"]) for some in found.values() for e in some) <= 17_000
     assert len(left_out) == 5 and all("too large" in said for said in left_out)
 
 
@@ -56,10 +56,10 @@ def test_what_cannot_be_shown_is_said(tmp_path: Path) -> None:
 
 def test_a_broken_video_has_no_poster_and_does_no_harm(tmp_path: Path) -> None:
     found, _ = embed_examples(tmp_path, {"r": [released(tmp_path, file="a.mp4", content=b"not a video")]})
-    assert found["r"][0].poster == ""
+    assert found["r"][0]["poster"] == ""
 
 
 def test_a_video_gets_a_still(full_run: Path) -> None:
     entry = {"track": "video", "path": "releases/face_blur/sub-01/anger.mp4", "label": "anger"}
     found, _ = embed_examples(full_run, {"face_blur": [entry]})
-    assert base64.b64decode(found["face_blur"][0].poster.split(",")[1])[:2] == b"\xff\xd8"
+    assert base64.b64decode(found["face_blur"][0]["poster"].split(",")[1])[:2] == b"\xff\xd8"

@@ -4,8 +4,7 @@ from pathlib import Path
 
 from personare.core.types import Result
 from personare.report.run import RunRecord, read_run
-from personare.report.sections import release_section
-from personare.report.selftests import self_tests
+from personare.report.sections import release_section, self_tests
 from personare.report.writer import write_report
 
 from .fake_run import REFERENCE, write
@@ -34,7 +33,7 @@ def test_confusion_shares_are_of_the_row(fake_run: Path) -> None:
 
 def test_scores_are_those_of_the_strongest_attack_before_and_after(fake_run: Path) -> None:
     [scores] = release_section(read_run(fake_run), "face_blur", [])["pictures"]
-    titles = [title for title, _ in scores.drawn]
+    titles = [title for title, _ in scores["drawn"]]
     assert titles == ["Face, face_pixels, on the originals", "Face, face_pixels, on this release, retrained"]
 
 
@@ -52,7 +51,7 @@ def test_one_attribute_that_fails_does_not_condemn_another(tmp_path: Path) -> No
     bad = Result(subset="age", value=0.5, **failed, **given)  # type: ignore[arg-type]
     good = Result(subset="sex", value=0.97, **given)  # type: ignore[arg-type]
     cosine = replace(good, question="link", method="encoder", figure="r1", subset="", value=0.5, unit="cosine")
-    found = {t.attack: t.passed for t in self_tests(record(tmp_path, bad, good, cosine))["recordings"]}
+    found = {t["attack"]: t["passed"] for t in self_tests(record(tmp_path, bad, good, cosine))["recordings"]}
     assert found == {"attributes.age": False, "attributes.sex": True}
 
 
@@ -67,7 +66,7 @@ def test_an_attack_that_could_not_run_says_why(tmp_path: Path) -> None:
         reason="no model file",
     )
     [test] = self_tests(record(tmp_path, nan))["recordings"]
-    assert (test.before, test.passed, test.why) == ("not tried", False, "no model file")
+    assert (test["before"], test["passed"], test["why"]) == ("not tried", False, "no model file")
 
 
 def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:

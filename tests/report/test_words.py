@@ -1,5 +1,6 @@
 """Every word of the report is explained, and every page of the documentation leads to where."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,28 @@ def test_every_page_leads_to_the_glossary(page: Path) -> None:
     assert page.stem == "glossary" or "(glossary.md)" in page.read_text(encoding="utf-8")
 
 
+def test_names_and_numbers_are_said_short() -> None:
+    named = Result(question="identify", method="voice_gmm", figure="top1", value=0.284)
+    attribute = Result(question="infer", method="attributes", figure="uar", subset="sex", value=0.8, low=0.7, high=0.9)
+    assert words.measure(named) == "voice gmm: identified at first guess (top-1)"
+    assert (words.measure(attribute), words.figure(named)) == ("attribute read, sex", ("28 %", ""))
+    assert (words.figure(attribute), words.figure(None)) == (("0.80", "[0.70–0.90]"), ("–", ""))
+    assert words.label("face_blur+voice_mcadams", "recordings") == "blur +\nmcadams"
+    assert (words.group("audio"), words.group("synthetic")) == ("Voice", "Synthetic people")
+    assert (words.amount(8936), words.amount(31.44)) == ("8,936", "31.4")
+    assert words.count(1200, "person") == "1,200 people" and words.count(1, "person") == "1 person"
+    assert words.count(None, "file") == "an unrecorded number of files"
+    assert (words.listing(["a", "b", "c"]), words.listing([])) == ("a, b and c", "")
+
+
 def test_a_figure_nobody_knows_is_said_by_its_name() -> None:
     row = Result(question="resemble", method="my_measure", figure="odd_share", subset="audio", value=0.5)
     assert words.measure(row) == "my measure: odd share, audio"
     assert words.kind_of("sketches")["many"] == "sketches" and words.group("sketches") == "Sketches"
+
+
+def test_every_text_and_template_goes_along_when_the_package_is_installed() -> None:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    [packed] = project["tool"]["setuptools"]["package-data"].values()
+    files = [f for f in (DOCS.parent / "personare").rglob("*.*") if f.is_file() and "__pycache__" not in f.parts]
+    assert {f"*{f.suffix}" for f in files} - {"*.py", *packed} == set()

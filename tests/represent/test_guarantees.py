@@ -14,7 +14,7 @@ from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.learn.accounting import epsilon_of
 from personare.learn.chaining import Chain
-from personare.represent.adversarial import Adversarial, CodeNet, _Reverse
+from personare.represent.adversarial import Adversarial, CodeNet, reverse_gradient
 from personare.represent.bottleneck import Bottleneck, Variational
 from personare.represent.leace import Leace
 from personare.represent.noise import Noise
@@ -139,7 +139,7 @@ def test_vib_rate_is_the_divergence_of_what_it_draws_and_falls_with_its_price():
     mean, log_variance = net.encode(x).chunk(2, dim=1)
     normal = torch.distributions.Normal(mean, (log_variance.clamp(-8, 4) / 2).exp())
     told = torch.distributions.kl_divergence(normal, torch.distributions.Normal(0.0, 1.0)).sum(dim=1)
-    assert torch.allclose(net.release(x)[1], told, atol=1e-5)
+    assert torch.allclose(net(x)[1], told, atol=1e-5)
     rates = [fit(Bottleneck(kind="vib", beta=b, epochs=10), people(0)).rate_nats for b in (0.001, 0.1, 1.0)]
     assert rates[0] > rates[1] > rates[2] >= 0
 
@@ -154,7 +154,7 @@ def test_vib_draws_anew_with_every_call_and_repeats_with_the_same_generator():
 
 def test_the_reversed_gradient_is_the_gradient_times_minus_strength():
     x = torch.tensor([1.0, 2.0], requires_grad=True)
-    _Reverse.apply(x, 3.0).pow(2).sum().backward()
+    reverse_gradient(x, 3.0).pow(2).sum().backward()
     assert x.grad.tolist() == [-6.0, -12.0]
 
 

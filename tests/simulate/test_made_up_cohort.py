@@ -54,7 +54,7 @@ def test_it_opens_again_and_nothing_is_wrong_with_it(cohort):
 def test_truth_needs_no_pickle_and_is_what_was_performed(cohort):
     for recording in cohort.recordings:
         with np.load(cohort.root / recording.tracks["truth"], allow_pickle=False) as saved:
-            expected = take_of(recording).truth()
+            expected = take_of(recording).truth
             assert set(saved) == set(expected)
             for name, value in expected.items():
                 np.testing.assert_array_equal(saved[name], value)
@@ -64,11 +64,11 @@ def test_the_recorded_sound_and_pictures_are_what_was_performed(cohort):
     recording = cohort.recordings[0]
     take = take_of(recording)
     heard = audio.read(cohort.root / recording.tracks["audio"])
-    np.testing.assert_allclose(heard.values, take.sound().values, atol=1.01 / 32768)
+    np.testing.assert_allclose(heard.values, take.sound.values, atol=1.01 / 32768)
     path = cohort.root / recording.tracks["video"]
     seen = [image for _, _, image in video.read(path)]
     painted = list(take.pictures(128))
-    assert len(seen) == len(painted) == len(take.motion.actions)
+    assert len(seen) == len(painted) == len(take.truth["pose"])
     assert np.abs(seen[10].astype(int) - painted[10]).mean() < 6
     assert video.probe(path).has_sound and video.probe(path).duration_s == pytest.approx(heard.duration_s, abs=0.15)
 
@@ -99,7 +99,7 @@ def test_physio_and_its_sidecar_agree(cohort):
     with gzip.open(path, "rt") as file:
         table = pd.read_csv(file, sep="\t", names=sidecar["Columns"], na_values="n/a")
     assert sidecar["SamplingFrequency"] == 4 and sidecar["StartTime"] == -4
-    values = take_of(cohort.recordings[0]).physio.values
+    values = take_of(cohort.recordings[0]).physio
     np.testing.assert_allclose(table.to_numpy(), values, atol=1e-4)
 
 

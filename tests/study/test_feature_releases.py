@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from personare.core.errors import OptionError, PersonareError
+from personare.core.state import load_weights
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.study.kinds.representations import RepresentationPlan
@@ -52,8 +53,20 @@ def test_both_kinds_are_made_judged_and_reported(numbers, tmp_path):
     spent = spent[spent.action == "spent"]  # local privacy is paid by everybody whose recordings are shown
     assert set(spent.subject) == {r.subject for r in numbers.recordings}
     assert json.loads(spent.detail.iloc[0])["spends"][0]["unit"] == "recording"
+    assert sorted(spent.subject.value_counts()) == [1] * 5 + [2] * 5, "who was also learned from behind the noise pays"
     page = (tmp_path / "run" / "report.html").read_text()
     assert "shown" in page and "people" in page
+
+
+def test_noise_that_a_later_step_learns_behind_does_not_follow_from_the_seed(numbers, tmp_path):
+    plan = replace(PLAN, transfer=(), synthetic=(), representations=(replace(SHOWN, then=({"method": "leace"},)),))
+    for out in ("first", "second"):
+        run(numbers, plan, tmp_path / out)
+    first, second = (
+        load_weights(tmp_path / out / "releases/shown/transform.safetensors")[0] for out in ("first", "second")
+    )
+    later = [name for name in first if name.startswith("1/") and first[name].dtype.kind == "f"]
+    assert any(not np.array_equal(first[name], second[name]) for name in later)
 
 
 def test_a_second_run_makes_nothing_again_and_another_setting_does(numbers, tmp_path):

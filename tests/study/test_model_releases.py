@@ -67,9 +67,13 @@ def test_the_noise_of_a_private_model_does_not_follow_from_the_seed(numbers, tmp
 def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
     ledger = run(numbers, replace(BARE, shadows=4, membership=("membership_loss",)), tmp_path / "run")
     card = (tmp_path / "run/releases/head/README.md").read_text(encoding="utf-8")
-    for said in ("ε = 1 at δ = 1.0e-03", "one **recording** (of 72; accountant pld", "membership_loss.auc"):
+    for said in (
+        "ε = 1 at δ = 1.0e-03",
+        "one recording of 72 (add or remove one), accountant pld",
+        "membership_loss.auc",
+    ):
         assert said in card
-    for said in ("## Intended use", "## Prohibited use", "from face, voice", "outside it", "person_folds"):
+    for said in ("## Allowed use", "## Prohibited use", "from face, voice", "outside it", "person_folds"):
         assert said in card
     rows = pd.DataFrame(json.loads((tmp_path / "run/results.json").read_text()))
     assert set(rows.kind) == {"model"} and set(rows.question) == {"read", "member"}

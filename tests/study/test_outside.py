@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from personare.core.errors import DataError
 from personare.core.types import Cohort
 from personare.data.importing import import_cohort
 from personare.govern.ledger import Ledger
+from personare.study import run as running
 from personare.study.opening import open_batch
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
 from personare.study.run import run_study
+from personare.study.study import Outcome, Study
 
 READER = '''
 """Gaits, one row a step."""
@@ -25,7 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.data.reading import people_table, recording
+from personare.data.reading import Contents
 
 __all__ = ["Gaits"]
 
@@ -40,11 +43,11 @@ class Gaits:
     tracks: ClassVar[dict[str, str]] = {"stride": "motion"}
 
     def __call__(self, source: Path):
-        found = []
+        contents = Contents()
         for path in sorted(source.glob("*.npy")):
             subject, emotion, take = path.stem.split("_")
-            found.append(recording(subject, emotion + take, {"stride": path.name}, {"emotion": emotion}))
-        return found, people_table(found), []
+            contents.add(subject, emotion + take, {"stride": path.name}, {"emotion": emotion})
+        return contents.all()
 '''
 KIND = '''
 """Averages of each class: what is left when nobody in particular is."""
@@ -53,7 +56,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from personare.core.types import Release, Result
-from personare.data.atomic import make_folder
+from personare.data.atomic import make_folder, write_json
 from personare.study.study import Outcome
 
 __all__ = ["Averages"]
@@ -81,6 +84,8 @@ class Averages:
 
             def write(folder):
                 np.save(make_folder(folder) / "means.npy", means)
+                spend = {"unit": "person", "epsilon": 2.5, "delta": 1e-3, "accountant": "by hand"}
+                write_json(folder / "croissant.json", {"personare:privacy": {"spends": [spend]}})
                 return {}
 
             root, _ = study.make(row, batch, write, {})
@@ -91,7 +96,8 @@ class Averages:
             told = Result(question="identify", method="nobody", figure="top1", value=0.125, low=0.0, high=0.25,
                           control=0.125, better="lower", **columns)
             release = Release(name=row.name, kind="averages", root=root, modalities=("averages",),
-                              methods={"averages": "means"}, options={}, counts={"recordings": len(means)})
+                              methods={"averages": "means"}, options={}, counts={"recordings": len(means)},
+                              claim="Whatever the author of the package says.")
             outcome.add(Outcome(releases=[release], rows=[read, told]))
         return outcome
 '''
@@ -205,6 +211,14 @@ def test_a_fifth_kind_of_release_is_made_judged_and_reported(gaits: Path, tmp_pa
         ("means_of_classes", "averages", "nobody"),
     }
     assert "means of classes" in page.replace("_", " ") and "nearest mean" in page.replace("_", " ")
+    assert "privacy claimed: ε = 2.5, δ = 0.001, for one person" in page, "its card is read as every other"
+
+
+def test_a_kind_of_release_may_learn_no_label(speakers: Callable[..., Cohort], tmp_path: Path) -> None:
+    plan, ledger = load_plan()[0], Ledger(tmp_path / "ledger.sqlite")
+    study = Study(cohort=speakers(tmp_path / "cohort", people=2), plan=plan, ledger=ledger)
+    made = running._outcome(study, lambda *_: Outcome(), SimpleNamespace(name="sums", modalities=()))
+    assert made.not_made == []
 
 
 def test_a_measure_of_synthetic_people_is_asked_of_them(gaits: Path, tmp_path: Path) -> None:

@@ -37,9 +37,9 @@ def test_a_comparison_prints_and_writes_both_tables(numbers, tmp_path, monkeypat
 def test_intervals_over_few_seeds_are_those_of_student():
     tables = [pd.DataFrame({"Acc": [value]}, index=["m"]) for value in (0.5, 0.6)]
     found = reproduce._together(tables)
-    assert found.loc["m", ("Acc", "mean")] == pytest.approx(0.55)
-    assert found.loc["m", ("Acc", "half")] == pytest.approx(12.706 * 0.05, rel=1e-3)
-    assert np.isnan(reproduce._together(tables[:1]).loc["m", ("Acc", "half")])
+    assert found.loc["m", ("mean", "Acc")] == pytest.approx(0.55)
+    assert found.loc["m", ("half", "Acc")] == pytest.approx(12.706 * 0.05, rel=1e-3)
+    assert np.isnan(reproduce._together(tables[:1]).loc["m", ("half", "Acc")])
 
 
 def test_recall_over_classes_and_accuracy_can_only_differ_as_the_doubts_say():

@@ -26,7 +26,7 @@ from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
 from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
-from personare.study.opening import Opening, open_batch, part_people
+from personare.study.opening import open_batch, part_people
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 from personare.study.study import Study
@@ -361,8 +361,7 @@ def test_a_usual_track_that_does_not_fit_is_left_out_and_said_with_words_or_with
     face = next((tmp_path / "cohort").rglob("*_face.npy"))
     np.save(face, np.load(face)[:-1])
     face.with_suffix(".json").unlink()
-    opened = Opening(cohort=open_cohort(tmp_path / "cohort"), ledger=Ledger(tmp_path / "l.sqlite"))(
-        "emotion", (), texts=texts
-    )
+    ledger = Ledger(tmp_path / "l.sqlite")
+    opened = open_batch(open_cohort(tmp_path / "cohort"), "emotion", (), ledger, texts=texts)
     assert set(opened.batch.arrays) == {"logmel", "physio"} | ({"text"} if texts else set())
     assert "track face" in {item.item for item in opened.skipped}

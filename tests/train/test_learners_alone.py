@@ -18,8 +18,8 @@ from personare.learn.multimodal import Encoding, Network
 from personare.train.forest import Forest
 from personare.train.joint import Joint
 from personare.train.late_fusion import LateFusion
-from personare.train.mla import Mla, _Projection
-from personare.train.ogm_ge import _paces
+from personare.train.mla import Mla, projection
+from personare.train.ogm_ge import gradient_factors
 from personare.train.pamrl import Pamrl
 from personare.train.personal import Personal
 from personare.train.unimodal import Unimodal
@@ -110,7 +110,7 @@ def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
         "input face": torch.tensor([[0.0, 1, 0]]),
         "present": torch.ones(1, 2, dtype=torch.bool),
     }
-    project = _Projection(3, own=False)
+    project = projection(3, own=False)
     gradient = torch.ones(2, 3)
     net.head(0).weight.grad = gradient.clone()
     project(net, data, 0, 0.0)
@@ -119,11 +119,10 @@ def test_mla_takes_out_of_a_gradient_what_the_previous_modality_spans():
     project(net, data, 1, 0.0)
     # P = I - h h' / (0.1 + 1): along the voice's feature 1 - 1 / 1.1 is left, elsewhere everything
     assert net.head(0).weight.grad[0].tolist() == pytest.approx([0.1 / 1.1, 1, 1])
-    assert torch.allclose(project.p, project.p.T)
 
 
 def test_owm_self_takes_out_what_the_modality_itself_spans():
-    net, project = _two("shared", 3), _Projection(3, own=True)
+    net, project = _two("shared", 3), projection(3, own=True)
     data = {
         "input voice": torch.tensor([[1.0, 0, 0]]),
         "input face": torch.zeros(1, 3),
@@ -143,7 +142,7 @@ def test_ogm_slows_the_modality_that_runs_ahead_alone():
     present = torch.ones(2, 2, dtype=torch.bool)
     data = {"input voice": x, "input face": x, "present": present, "labels": torch.tensor([0, 1])}
     ahead = 1 / (1 + np.exp(-4)) / 0.5
-    assert _paces(net, data, 0.3).tolist() == pytest.approx([1 - np.tanh(0.3 * ahead), 1.0], abs=1e-6)
+    assert gradient_factors(net, data, 0.3).tolist() == pytest.approx([1 - np.tanh(0.3 * ahead), 1.0], abs=1e-6)
 
 
 def test_the_forest_answers_as_scikit_learn_does():
@@ -223,10 +222,10 @@ def test_learns_well_above_chance_under_privacy(learner):
 def test_scaling_under_privacy_is_not_that_of_private_people():
     options = {"epochs": 1, "width": 8, "epsilon": 1.0, "delta": 1e-3}
     alone = state_of(fit(Pamrl(**options)))[0]
-    assert not alone["net.encoders.0.center"].any()
+    assert not alone["net.encoders.0.scaling.center"].any()
     public = recordings(2, 10)
     told = state_of(fit(Pamrl(**options), public=public))[0]
-    assert told["net.encoders.0.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
+    assert told["net.encoders.0.scaling.center"] == pytest.approx(public.arrays["voice"].mean(axis=0), abs=1e-5)
 
 
 @pytest.mark.parametrize("options", [{"alpha": 2.0}, {"uncertainty": "fixed"}, {"epochs": 0}, {"learning_rate": 0.0}])

@@ -13,7 +13,7 @@ from personare.core.types import Batch
 from personare.data.readers.crema_d import CremaD
 from personare.data.splits import leaky_random_9_1
 from personare.learn.accounting import compose, epsilon_of
-from personare.learn.heads import Examples, fit_heads
+from personare.learn.heads import fit_head
 from personare.learn.privacy import PaidBatch
 from personare.learn.public_rows import PublicMap, PublicRows
 from personare.train import private_head
@@ -101,8 +101,9 @@ def test_guarantee_the_description_comes_from_public_people_alone():
 def test_answers_are_softened_by_the_noise_that_weights_really_have(steps, momentum, average):
     learner = PrivateHead(epsilon=2.0, delta=1e-4, unit="recording", steps=steps, momentum=momentum, average=average)
     training, plan = learner.training(), learner.plans(500, 100, 1).head
-    nothing = Examples(features=np.zeros((500, 800), np.float32), labels=np.arange(500) % 3, classes=3)
-    weights = fit_heads(nothing, plan=plan, options=training, rng=generator(0, "noise"))[0, :-1]  # noise and no more
+    nothing, labels = np.zeros((500, 800), np.float32), np.arange(500) % 3
+    rng = generator(0, "noise")
+    weights = fit_head(nothing, labels, classes=3, plan=plan, training=training, rng=rng)[:-1]  # noise and no more
     expected = np.sqrt(1 + np.pi / 8 * (private_head._LENGTH * weights.std()) ** 2)
     assert private_head.moderation(plan, training) == pytest.approx(expected, rel=0.05)
 

@@ -2,7 +2,6 @@
 
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
+from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
-from personare.data.reading import Found, Made, address, clips_by_name, made_from_rows, parted, people_table, recording
+from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -35,11 +32,10 @@ _CLIP = ("actor_id", "sentence", "emotion", "intensity")  # the columns that say
 class CremaD:
     """Reads CREMA-D: ``AudioWAV/*.wav``, ``VideoFlash/*.flv``, the votes and the demographics, as published.
 
-    Also takes log-mel spectrograms, arrays named by clip in any ``.npz`` file, as the feature track ``logmel``, and a
-    table of acoustic statistics by clip, ``acoustic_features.csv``, as the feature track ``acoustics``. The
-    MP3 copies (``AudioMP3``) are used only for clips without a WAV. Race and ethnicity are not taken in: nothing here
-    needs them. Labels ``emotion`` as intended, ``sentence``, ``intensity``, and ``vote_voice``, ``vote_face`` and
-    ``vote_both`` where the crowd voted, ties as ``anger:disgust``.
+    Log-mel spectrograms, arrays named by clip in any ``.npz`` file, become the track ``logmel``, and statistics by
+    clip, ``acoustic_features.csv``, the track ``acoustics``. MP3 copies count only without a WAV. Race and ethnicity
+    are not taken in. Labels ``emotion`` as intended, ``sentence``, ``intensity``, and the votes, ties as
+    ``anger:disgust``.
 
     **Guarantee**: every sound or film file, every spectrogram and every row of statistics is a track of a recording or
     listed with the reason.
@@ -54,45 +50,39 @@ class CremaD:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
+        contents = Contents()
         paths = media_files(source)
         # MP3 copies count only where there is no other sound
         good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
         paths = [path for path in paths if not (path.lower().endswith(".mp3") and Path(path).stem in good)]
         files = [(path, track_of(path), Path(path).stem) for path in paths]
-        broken: list[Withheld] = []
         for file in files_under(source, ".npz"):
-            try:
-                with np.load(source / file, allow_pickle=False) as arrays:
-                    files += [(address(file, key), "logmel", key) for key in arrays.files]
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                broken.append(left_out(file, f"it cannot be read: {error}. Get the file again."))
-        codes = {felt: code for code, felt in _EMOTIONS.items()}
+            with (
+                contents.listing(file),
+                data_errors("it cannot be read", "Get the file again.", zipfile.BadZipFile),
+                np.load(source / file, allow_pickle=False) as arrays,
+            ):
+                files += [(f"{file}#{key}", "logmel", key) for key in arrays.files]
+        codes = {word: code for code, word in _EMOTIONS.items()}
         acoustics = published(source, _ACOUSTICS)
         for row, about in enumerate(_rows(source, _ACOUSTICS, *_CLIP)):
-            felt = codes.get(emotion(about["emotion"]) or "", about["emotion"])
-            clip = f"{about['actor_id']}_{about['sentence']}_{felt}_{about['intensity']}"
-            files.append((address(acoustics.name if acoustics else "", row), "acoustics", clip))
-        clips, skipped = clips_by_name(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX")
-        voted = {row["FileName"]: row for row in _rows(source, "summaryTable.csv", "FileName", *_VOTES)}
-        named = {code[0]: felt for code, felt in _EMOTIONS.items()}
-        recordings = []
-        for clip in sorted(clips):
-            said, tracks = clips[clip]
-            level = said["level"]
+            code = codes.get(emotion(about["emotion"]) or "", about["emotion"])
+            clip = f"{about['actor_id']}_{about['sentence']}_{code}_{about['intensity']}"
+            files.append((f"{acoustics.name if acoustics else ''}#{row}", "acoustics", clip))
+        votes = {row["FileName"]: row for row in _rows(source, "summaryTable.csv", "FileName", *_VOTES)}
+        letters = {code[0]: word for code, word in _EMOTIONS.items()}
+        for said, tracks in contents.clips(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"):
             labels = {"emotion": _EMOTIONS[said["emotion"]], "sentence": said["sentence"]}
-            labels["intensity"] = _LEVELS.get(level, level)
+            labels["intensity"] = _LEVELS.get(said["level"], said["level"])
             for column, label in _VOTES.items():  # A:D becomes anger:disgust
-                votes = [named[letter] for letter in voted.get(clip, {}).get(column, "").split(":") if letter in named]
-                labels |= {label: ":".join(votes)} if votes else {}
-            task = f"{said['sentence']}{said['emotion']}{level}"
-            recordings.append(recording(said["actor"], task, tracks, labels))
-        known = {
-            row["ActorID"]: (sex(row["Sex"]), number(row["Age"]))
-            for row in _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex")
-        }
-        return recordings, people_table(recordings, known), [*broken, *skipped]
+                cast = votes.get(said.string, {}).get(column, "").split(":")
+                words = [letters[letter] for letter in cast if letter in letters]
+                labels |= {label: ":".join(words)} if words else {}
+            contents.add(said["actor"], said["sentence"] + said["emotion"] + said["level"], tracks, labels)
+        people = _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex")
+        return contents.all({row["ActorID"]: (sex(row["Sex"]), number(row["Age"])) for row in people})
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes the spectrogram of a clip of its array, and its acoustics of their row."""
 
         def load(file: str) -> pd.DataFrame:
@@ -103,17 +93,15 @@ class CremaD:
         rows = made_from_rows(load)
         opened = lru_cache(maxsize=1)(lambda file: np.load(source / file, allow_pickle=False))
 
-        def make(address: str) -> Made:
-            file, key = parted(address)
+        def make(file: str, key: str) -> Made:
             if not file.endswith(".npz"):
-                return rows(address)
-            try:
+                return rows(file, key)
+            problem = f"the array {key} of {file} cannot be read"
+            with data_errors(problem, "Get the file again.", KeyError, zipfile.BadZipFile):
                 values = opened(file)[key]
-            except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-                raise DataError(f"the array {key} of {file} cannot be read: {error}. Get the file again.") from error
             if not np.issubdtype(values.dtype, np.number) or not np.isfinite(values).all():
                 raise DataError(f"the array {key} of {file} must hold finite numbers. Get the file again.")
-            return Made(values=values)
+            return Made(values)
 
         return make
 

@@ -1,6 +1,5 @@
 """Depresjon: how much patients with depression and others moved, minute by minute, cut in days."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,27 +9,23 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
 from personare.data.media import files_under
-from personare.data.reading import Found, Made, address, check_choice, parted, recording
+from personare.data.reading import Contents, Found, Made, Maker, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
 
 _MINUTES = 1440
-_SEX = {1: "F", 2: "M"}
+_SEX = {"1": "F", "2": "M"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Depresjon:
     """Reads Depresjon: ``{condition,control}/condition_1.csv`` and so on, packed or not, and ``scores.csv``.
 
-    A recording is a whole day from midnight, (1440, 1) counts by minute, with the labels ``depression`` (``condition``
-    or ``control``) and, of patients, ``madrs_start`` and ``madrs_end``. The files go on after the watch was taken off;
-    ``days`` says how many days count. People are numbered by the time at which their recording starts, so that a
-    pseudonym does not say who is ill. Ages are published as bands of five years; the participants' table has the
-    middle of each.
+    A recording is a whole day, (1440, 1) counts by minute, with the labels ``depression`` (``condition`` or
+    ``control``) and, of patients, ``madrs_start`` and ``madrs_end``. People are numbered by the time at which their
+    recording starts, so that a pseudonym does not say who is ill; their age is the middle of the published band.
 
     **Guarantee**: every recording has 1,440 minutes; each day that has not, and each file that cannot be used, is
     listed with the reason. On the days on which clocks are changed, the repeated hour is taken once and the hour that
@@ -55,46 +50,46 @@ class Depresjon:
 
     def __call__(self, source: Path) -> Found:
         """Read the times of each file and the scores."""
-        table = read_published(source, "scores.csv", ("number",), text=True)
+        table, contents = read_published(source, "scores.csv", ("number",), text=True), Contents()
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
-        skipped: list[Withheld] = []
         dates: dict[str, pd.DatetimeIndex] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
-            if file.partition("/")[0] not in ("condition", "control"):
-                continue
-            try:
-                dates[file] = pd.DatetimeIndex(_activity(source / file).index)
-            except DataError as error:
-                skipped.append(left_out(file, error))
-        recordings: list[Recording] = []
+            if file.startswith(("condition/", "control/")):
+                with contents.listing(file):
+                    dates[file] = pd.DatetimeIndex(_activity(source / file).index)
         people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
-            subject, name = f"{number:02d}", Path(file).name.partition(".")[0]
-            score = {str(key): str(value).strip() for key, value in scores.get(name, {}).items()}
+            subject, (group, _, name) = f"{number:02d}", file.partition("/")
+            row = scores.get(Path(name).name.partition(".")[0], {})
+            score = {str(key): str(value).strip() for key, value in row.items()}
             ages = [float(end) for end in score.get("age", "").split("-") if end.strip().isdigit()]
-            middle = sum(ages) / len(ages) if ages else float("nan")
-            people[subject] = (_SEX.get(int(score.get("gender") or 0)), middle)
+            people[subject] = (_SEX.get(score.get("gender", "")), sum(ages) / len(ages) if ages else float("nan"))
             madrs = {"madrs_start": score.get("madrs1"), "madrs_end": score.get("madrs2")}
-            labels = {"depression": file.partition("/")[0], **{key: value for key, value in madrs.items() if value}}
-            whole, broken = _days(dates[file], file)
+            labels = {"depression": group, **{key: value for key, value in madrs.items() if value}}
+            days = []
+            for day, minutes in pd.Series(dates[file], index=dates[file]).groupby(dates[file].strftime("%Y-%m-%d")):
+                gaps = minutes.diff().dropna() > pd.Timedelta(minutes=1)
+                # the day on which clocks are put forward: an hour is missing, and nothing else
+                forward = len(minutes) == _MINUTES - 60 and gaps.sum() == 1
+                forward &= {minutes.iloc[0].hour, minutes.iloc[-1].hour} == {0, 23}
+                if len(minutes) == _MINUTES or forward:
+                    days.append(str(day))
+                else:
+                    said = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
+                    contents.skip(f"{file}#{day}", said)
             count = int(score.get("days") or 0) if self.days == "published" else 0
-            recordings += [
-                recording(subject, f"day{day.replace('-', '')}", {"activity": address(file, day)}, labels)
-                for day in whole[: count or None]
-            ]
-            skipped += broken
-        everybody = pd.DataFrame.from_dict(people, orient="index", columns=["sex", "age"])
-        return recordings, everybody.rename_axis("subject"), skipped
+            for day in days[: count or None]:
+                contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)
+        return contents.all(people)
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a day of a person's activity."""
         load = lru_cache(maxsize=2)(lambda file: _activity(source / file))
 
-        def make(address: str) -> Made:
-            file, day = parted(address)
+        def make(file: str, day: str) -> Made:
             minutes = pd.date_range(day, periods=_MINUTES, freq="min")
             values = load(file).reindex(minutes).to_numpy(np.float32)  # (1440, 1)
-            return Made(values=values, about={"SamplingFrequency": 1 / 60, "Columns": ["activity"], "Units": "counts"})
+            return Made(values, {"SamplingFrequency": 1 / 60, "Columns": ["activity"], "Units": "counts"})
 
         return make
 
@@ -108,18 +103,3 @@ def _activity(path: Path) -> pd.DataFrame:
     if counts.empty:
         raise DataError(f"{path.name} holds no minute with a count")
     return counts[~counts.index.duplicated()].sort_index()
-
-
-def _days(times: pd.DatetimeIndex, file: str) -> tuple[list[str], list[Withheld]]:
-    """Return the days with every minute that there was, and the others."""
-    whole: list[str] = []
-    broken: list[Withheld] = []
-    for day, own in pd.Series(times, index=times).groupby(times.strftime("%Y-%m-%d")):
-        gaps = own.diff().dropna() > pd.Timedelta(minutes=1)
-        forward = len(own) == _MINUTES - 60 and gaps.sum() == 1 and {own.iloc[0].hour, own.iloc[-1].hour} == {0, 23}
-        if len(own) == _MINUTES or forward:
-            whole.append(str(day))
-        else:
-            said = f"the day has {len(own)} of {_MINUTES} minutes. Nothing to do."
-            broken.append(left_out(address(file, day), said))
-    return whole, broken

@@ -6,20 +6,14 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.data.media import media_files
-from personare.data.reading import Found, People, clips_by_name, people_table, recording
+from personare.data.reading import Contents, Found, People
 
 __all__ = ["EmoDb"]
 
 _NAME = re.compile(r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[WLEAFTN])(?P<version>[a-z]?)")
 _EMOTIONS = {
-    "W": "anger",
-    "L": "boredom",
-    "E": "disgust",
-    "A": "fear",
-    "F": "happiness",
-    "T": "sadness",
-    "N": "neutral",
-}
+    "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral",
+}  # fmt: skip
 _SPEAKERS: People = {
     "03": ("M", 31), "08": ("F", 34), "09": ("F", 21), "10": ("M", 32), "11": ("M", 26),
     "12": ("M", 30), "13": ("F", 32), "14": ("F", 35), "15": ("M", 25), "16": ("F", 31),
@@ -44,12 +38,10 @@ class EmoDb:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of the files under ``source``; nothing is opened."""
+        contents = Contents()
         files = [(path, "audio", Path(path).stem) for path in media_files(source, tracks=("audio",))]
-        clips, skipped = clips_by_name(files, _NAME, "SSTTTEv, such as 03a01Fa.wav")
-        recordings = []
-        for said, tracks in clips.values():
-            labels = {"emotion": _EMOTIONS[said["emotion"]], "sentence": said["text"]}
-            labels["repetition"] = said["version"] or "a"
-            task = said["text"] + said["emotion"] + said["version"]
-            recordings.append(recording(said["speaker"], task, tracks, labels))
-        return recordings, people_table(recordings, _SPEAKERS), skipped
+        for name, tracks in contents.clips(files, _NAME, "SSTTTEv, such as 03a01Fa.wav"):
+            labels = {"emotion": _EMOTIONS[name["emotion"]], "sentence": name["text"]}
+            labels["repetition"] = name["version"] or "a"
+            contents.add(name["speaker"], name["text"] + name["emotion"] + name["version"], tracks, labels)
+        return contents.all(_SPEAKERS)

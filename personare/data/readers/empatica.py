@@ -1,17 +1,14 @@
 """Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from personare.core.errors import DataError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, people_table
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import published
-from personare.data.windows import EMPATICA_TRACKS, Sampled, check_windows, empatica, make_windows, session_recordings
+from personare.data.windows import EMPATICA_TRACKS, Sampled, add_sessions, check_windows, empatica, make_windows
 
 __all__ = ["Empatica"]
 
@@ -22,8 +19,7 @@ class Empatica:
 
     A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
     ``start`` and ``end`` in seconds from the session's start, and labels. Without it each folder of the first level is
-    one person, numbered, since folders are named after people. ``IBI.csv`` and ``tags.csv`` may be empty or missing:
-    beats are in ``BVP.csv``, and what a tag means only the table can say.
+    one person, numbered, since folders are named after people. ``IBI.csv`` and ``tags.csv`` are not needed.
 
     **Guarantee**: each file that cannot be read is listed and the others of its session are taken; no window crosses
     the end of a label.
@@ -49,23 +45,19 @@ class Empatica:
         """Read the signals of every session."""
         if not source.is_dir():
             raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
-        skipped: list[Withheld] = []
-        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
         for folder in sorted(Path(folder) for folder, _, _ in os.walk(source)):
             for track in EMPATICA_TRACKS:
                 if path := published(folder, f"{track}.csv"):
                     file = path.relative_to(source).as_posix()
-                    try:
-                        name = folder.relative_to(source).as_posix()
-                        sessions.setdefault(name, {})[track] = (file, empatica(path))
-                    except DataError as error:
-                        skipped.append(left_out(file, error))
+                    with contents.listing(file):
+                        signal = empatica(path)
+                        sessions.setdefault(folder.relative_to(source).as_posix(), {})[track] = (file, signal)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
-        table = source / "labels.csv"
-        recordings = session_recordings(table, "folder", sessions, self.window_s, self.step_s, skipped)
-        return recordings, people_table(recordings), skipped
+        add_sessions(contents, source / "labels.csv", "folder", sessions, self.window_s, self.step_s)
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""
         return make_windows(lambda file, _: empatica(source / file))

@@ -4,17 +4,17 @@ import os
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Withheld
 from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Found, people_table
+from personare.data.reading import Contents, Found
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -32,12 +32,9 @@ class Folder:
     recording, so that sound and film can be two files; without a task, files that differ in their suffix only do.
     With ``start`` and ``end`` (or ``onset`` and ``duration``), a row is that piece of its file. Recordings without a
     task are numbered (``take01``): file names and labels are left behind, because they often hold people's names.
-    Subjects are what the table calls them, so ids need not be valid yet.
 
     **Guarantee**: every row is a track of a recording or listed with its line; every sound or film file without a row
     is listed; no part of a file is taken twice, or for two people.
-
-    **Source**: ours.
 
     Args:
         table: The table's name, relative to the folder (CSV with commas, semicolons or tabs, or .xlsx); empty for
@@ -61,14 +58,13 @@ class Folder:
         reading = _Reading(table, files)
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
-        recordings = list(reading.recordings())
-        without_row = [
-            left_out(path, f"{table} has no row for it. Add a row, or remove the file.")
-            for path in files
-            if path not in reading.named and track_of(path) in ("audio", "video")
-        ]
-        skipped = [reading.skipped[line] for line in sorted(reading.skipped)] + without_row
-        return recordings, people_table(recordings, reading.people), skipped
+        reading.find_clashes()
+        contents = reading.contents()
+        contents.skipped += [reading.skipped[line] for line in sorted(reading.skipped)]
+        for path in files:
+            if path not in reading.named and track_of(path) in ("audio", "video"):
+                contents.skip(path, f"{table} has no row for it. Add a row, or remove the file.")
+        return contents.all(reading.people)
 
 
 class _Row(NamedTuple):
@@ -94,8 +90,9 @@ class _Reading:
         self.people: dict[str, tuple[str | None, float]] = {}
         self.skipped: dict[int, Withheld] = {}
         self._rows: list[_Row] = []
-        # a file is looked up as it is written, and then without regard to case
-        self._exact = {unicodedata.normalize("NFC", _readable(path)): path for path in files}
+        # a file is looked up as it is written, and then without regard to case; names of old disks are not UTF-8
+        names = [re.sub("[\udc80-\udcff]", lambda b: os.fsencode(b[0]).decode("cp1252", "replace"), f) for f in files]
+        self._exact = {unicodedata.normalize("NFC", name): path for name, path in zip(names, files, strict=True)}
         self._alike: dict[str, list[str]] = defaultdict(list)
         for name, path in self._exact.items():
             self._alike[name.casefold()].append(path)
@@ -131,38 +128,33 @@ class _Reading:
     def _skip(self, line: int, file: str, said: object) -> None:
         self.skipped.setdefault(line, left_out(f"{self.table} line {line}: {file}", said))
 
-    def recordings(self) -> Iterator[Recording]:
-        """Yield the recordings gathered; rows that contradict each other are noted and left out."""
-        self._find_clashes()
-        takes: dict[tuple[str, ...], list[_Row]] = {}
+    def contents(self) -> Contents:
+        """Return the recordings gathered; rows that contradict each other are noted and left out."""
+        contents, takes = Contents(), dict[tuple[str, ...], list[_Row]]()
         for row in self._rows:
             own = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
             take = takes.setdefault((row.subject, row.session, own, *map(str, row.part)), [])
             if row.line not in self.skipped and self._agrees(row, take):
                 take.append(row)
-        firsts = [members[0] for members in takes.values() if members]
+        firsts = [rows[0] for rows in takes.values() if rows]
         plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in firsts)
         sessions = _sessions(firsts)
         counts: Counter[tuple[str, ...]] = Counter()
-        for members in filter(None, takes.values()):
-            first, session = members[0], sessions[members[0].subject, members[0].session]
+        for rows in filter(None, takes.values()):
+            first, session = rows[0], sessions[rows[0].subject, rows[0].session]
             name = task = first.task if plain_tasks else ""
             if not task or first.part != _WHOLE:
                 counts[first.subject, session, task] += 1
                 name = f"{task or 'take'}{counts[first.subject, session, task]:02d}"
-            labels = {key: value for row in members for key, value in row.labels.items()}
-            yield Recording(
-                id=f"sub-{first.subject}_ses-{session}_task-{name}",
-                subject=first.subject,
-                session=session,
-                tracks={
-                    track_of(row.path): row.path if row.part == _WHOLE else piece_address(row.path, *row.part)
-                    for row in members
-                },
-                labels=labels if plain_tasks or not first.task else {"task": first.task, **labels},
-            )
+            paths = [row.path if row.part == _WHOLE else piece_address(row.path, *row.part) for row in rows]
+            tracks = {track_of(row.path): path for row, path in zip(rows, paths, strict=True)}
+            labels = {key: value for row in rows for key, value in row.labels.items()}
+            if first.task and not plain_tasks:
+                labels = {"task": first.task, **labels}
+            contents.add(first.subject, name, tracks, labels, session)
+        return contents
 
-    def _find_clashes(self) -> None:
+    def find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.
 
         Sound and film of one name count as one file here.
@@ -248,12 +240,3 @@ def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
         counts[subject] += 1
         named[subject, session] = f"{counts[subject]:02d}"
     return named
-
-
-def _readable(path: str) -> str:
-    """Return a file's name as its table may have it; names of old disks are not UTF-8."""
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(path).decode("cp1252", "replace")
-    return path

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from personare.core.errors import OptionError
 from personare.data.media import media_files, track_of
-from personare.data.reading import Found, clips_by_name, people_table, recording
+from personare.data.reading import Contents, Found
 
 __all__ = ["Grid"]
 
@@ -53,15 +53,13 @@ class Grid:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of the files under ``source``; nothing is opened."""
-        files = []
+        contents, files = Contents(), []
         for path in media_files(source):
             code = PurePosixPath(path).stem.lower()
             folders = [part.lower() for part in PurePosixPath(path).parts[:-1] if _SPEAKER.fullmatch(part)]
             speaker = folders[-1] if folders else f"of{code}" if self.subject == "each" else self.subject
             files.append((path, track_of(path), f"{speaker}/{code}"))
-        clips, skipped = clips_by_name(files, _NAME, "of six letters for six words, such as bbaf2n.mpg")
-        recordings = []
-        for said, tracks in clips.values():
-            words = [table[letter] for table, letter in zip(_WORDS, said["code"], strict=True)]
-            recordings.append(recording(said["speaker"], said["code"], tracks, {"sentence": " ".join(words)}))
-        return recordings, people_table(recordings), skipped
+        for name, tracks in contents.clips(files, _NAME, "of six letters for six words, such as bbaf2n.mpg"):
+            words = [table[letter] for table, letter in zip(_WORDS, name["code"], strict=True)]
+            contents.add(name["speaker"], name["code"], tracks, {"sentence": " ".join(words)})
+        return contents.all()

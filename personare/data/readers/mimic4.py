@@ -12,8 +12,7 @@ __all__ = ["Mimic4"]
 class Mimic4:
     """Reads admissions, patients, diagnoses, procedures and prescriptions (``hosp/admissions.csv.gz`` and so on).
 
-    A recording is a patient, as in ``mimic_demo``; codes of ICD-10 are told in the groups of ICD-9. Stays in a unit,
-    race, insurance, language and free text are not taken in.
+    As in ``mimic_demo``; codes of ICD-10 are told in the groups of ICD-9.
 
     **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
     is in the data.

@@ -13,8 +13,7 @@ class MimicDemo:
     """Reads the tables of admissions, patients, diagnoses, procedures and prescriptions (``ADMISSIONS.csv[.gz]`` ...).
 
     A recording is a patient: one row for each stay, with groups of ICD-9-CM codes and of drugs. Free text, insurance,
-    religion, language and ethnicity are not taken in: nothing here needs them. Stays in a unit (``ICUSTAYS``) are not
-    used either.
+    religion, language, ethnicity and stays in a unit (``ICUSTAYS``) are not taken in: nothing here needs them.
 
     **Guarantee**: every stay is a visit of a history or listed with the reason; the vocabulary does not depend on who
     is in the data.

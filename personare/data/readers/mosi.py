@@ -1,6 +1,5 @@
 """CMU-MOSI: reviewers of films speak to a camera; text, audio and video features of 2,199 utterances."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -8,9 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, address, made_from_rows, parted, people_table, recording
+from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -25,9 +22,8 @@ class Mosi:
     """Reads CMU-MOSI as features per utterance: ``{text,audio,video}_{train,test}.csv.gz`` and ``transcripts.csv.gz``.
 
     The tables have no header. Rows of the three modalities are the same utterances; the first column of a text table
-    is the utterance's row in the transcripts, the last one of the others its sentiment. A speaker is a video: its
-    published number is the pseudonym, because a video's published name leads to the film of the person. The track
-    ``text`` is what was said; labels ``sentiment`` (``positive``, ``negative``) and ``split`` (``train``, ``test``).
+    is the utterance's row in the transcripts, the last one of the others its sentiment. A speaker is a video, by its
+    published number, because a video's name leads to the film of the person. Labels ``sentiment`` and ``split``.
 
     **Guarantee**: every row is a recording or listed with the reason; tables that are not aligned are not read.
 
@@ -42,33 +38,31 @@ class Mosi:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        spoken = read_table(source / _WORDS, header=None)
-        recordings: list[Recording] = []
-        skipped: list[Withheld] = []
+        spoken, contents = read_table(source / _WORDS, header=None), Contents()
         for split in ("train", "test"):
             files = {name: f"{name}_{split}.csv.gz" for name in _TRACKS}
             tables = {name: read_table(source / file, header=None) for name, file in files.items()}
             felt = tables["audio"].iloc[:, -1]
             lengths = {name: len(table) for name, table in tables.items()}
             if len(set(lengths.values())) > 1 or (felt != tables["video"].iloc[:, -1]).any():
-                told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+                counts = ", ".join(f"{name} {length}" for name, length in lengths.items())
                 raise DataError(
-                    f"The {split} tables must hold the same utterances row by row; rows: {told}. Get them again."
+                    f"The {split} tables must hold the same utterances row by row; rows: {counts}. Get them again."
                 )
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
                 if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
                     problem = "its transcript is missing or has another sentiment. Get tables of one edition."
-                    skipped.append(left_out(address(files["text"], row), problem))
+                    contents.skip(f"{files['text']}#{row}", problem)
                     continue
                 name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])
-                tracks = {_TRACKS[modality]: address(file, row) for modality, file in files.items()}
-                tracks["text"] = address(_WORDS, int(utterance))
+                tracks = {_TRACKS[modality]: f"{file}#{row}" for modality, file in files.items()}
+                tracks["text"] = f"{_WORDS}#{int(utterance)}"
                 labels = {"sentiment": _SENTIMENT[int(sentiment)], "split": split}
-                recordings.append(recording(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels))
-        return recordings, people_table(recordings), skipped
+                contents.add(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels)
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a track of a row."""
 
         def load(file: str) -> pd.DataFrame:
@@ -78,8 +72,4 @@ class Mosi:
 
         rows, said = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
 
-        def make(address: str) -> Made:
-            file, row = parted(address)
-            return Made(values=str(said[int(row)])) if file == _WORDS else rows(address)
-
-        return make
+        return lambda file, row: Made(str(said[int(row)])) if file == _WORDS else rows(file, row)

@@ -1,19 +1,16 @@
 """MVSA-Single: pairs of a photo and a text from Twitter, each judged by one person for its sentiment."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, check_choice, make_posts, people_table, post
+from personare.core.errors import data_errors
+from personare.data.reading import Contents, Found, Maker, add_post, check_choice, make_posts
 
 __all__ = ["Mvsa"]
 
-_ROW = re.compile(r"(?P<id>\d+)[\t ,]+(?P<text>\w+),(?P<image>\w+)")
+_ROW = re.compile(r"(\d+)[\t ,]+(\w+),(\w+)")
 _TABLE = "labelResultAll.txt"
 
 
@@ -21,12 +18,11 @@ _TABLE = "labelResultAll.txt"
 class Mvsa:
     """Reads MVSA-Single as published: ``data/1.jpg``, ``data/1.txt`` and ``labelResultAll.txt``.
 
-    Text and photo were judged apart (labels ``sentiment_text``, ``sentiment_picture``); ``labels`` says what becomes of
-    pairs whose two sentiments differ. Who wrote a pair was not published, so each pair is a person of its own: a split
-    by person is one by pair here, and somebody who wrote two pairs may be on both sides. Handles, links and mail
-    addresses inside the texts become placeholders; names in plain words stay, and so does what the photos show.
+    Text and photo were judged apart (labels ``sentiment_text``, ``sentiment_picture``). Who wrote a pair was not
+    published, so each pair is a person of its own, and somebody who wrote two may be on both sides of a split.
 
-    **Guarantee**: every row is a recording or listed with the reason; no handle and no link is taken in.
+    **Guarantee**: every row is a recording or listed with the reason; no handle, link or mail address in a text is
+    taken in. Names in plain words stay, and so does what the photos show.
 
     **Source**: Niu et al., MMM 2016, doi:10.1007/978-3-319-27674-8_2; the rule ``curated``: Xu and Mao, MultiSentiNet,
     CIKM 2017, doi:10.1145/3132847.3133142; the rule ``agree``: Zhang et al., ICML 2023, arXiv:2306.02050.
@@ -50,42 +46,22 @@ class Mvsa:
 
     def __call__(self, source: Path) -> Found:
         """Read the table of labels; no text and no photo is opened."""
-        path = source / _TABLE
-        try:
+        path, contents = source / _TABLE, Contents()
+        with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):
             lines = path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"{path} must be MVSA's table of labels, but cannot be read: {error}. Get it again."
-            ) from error
-        recordings: dict[str, Recording] = {}
-        skipped: list[Withheld] = []
         for line, row in enumerate(lines[1:], start=2):
-            if not row.strip():
-                continue
-            if problem := self._take(source, row.strip().lower(), recordings):
-                skipped.append(left_out(f"{_TABLE} line {line}", problem))
-        return list(recordings.values()), people_table(recordings.values()), skipped
+            item = f"{_TABLE} line {line}"
+            if match := _ROW.fullmatch(row.strip().lower()):
+                number, text, image = match.groups()
+                others = {text, image} - {"neutral"} or {"neutral"}
+                agree = text == image if self.labels == "agree" else len(others) == 1
+                doubt = f"text and photo disagree ({text}, {image}). Nothing to do: labels={self.labels}."
+                labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
+                add_post(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
+            elif row.strip():
+                contents.skip(item, "it does not follow the rule ID<tab>text,image. Correct it, or get the data again.")
+        return contents.all()
 
-    def _take(self, source: Path, row: str, recordings: dict[str, Recording]) -> str:
-        """Add the pair of a row; or return what is wrong with it, and what to do."""
-        fix = "Correct the row, or get the data again."
-        match = _ROW.fullmatch(row)
-        if match is None:
-            return f"it does not follow the rule ID<tab>text,image. {fix}"
-        text, image = match["text"], match["image"]
-        others = {text, image} - {"neutral"} or {"neutral"}
-        agree = text == image if self.labels == "agree" else len(others) == 1
-        labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
-        pair = post(source, f"data/{match['id']}", match["id"], labels)
-        if isinstance(pair, str):
-            return f"{pair}. {fix}"
-        if pair.subject in recordings:
-            return f"the pair was listed before. {fix}"
-        if not agree:
-            return f"text and photo disagree ({text}, {image}). Nothing to do: labels={self.labels}."
-        recordings[pair.subject] = pair
-        return ""
-
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a text without addresses of a published one."""
         return make_posts(source, self.encoding)

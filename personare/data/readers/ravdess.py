@@ -1,26 +1,12 @@
 """RAVDESS: 24 North American actors speak and sing two sentences in 8 emotions, as sound, as film, and as both."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-import pandas as pd
-
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
 from personare.data.media import media_files, track_of
-from personare.data.reading import (
-    Found,
-    Made,
-    address,
-    check_choice,
-    clips_by_name,
-    made_from_rows,
-    people_table,
-    recording,
-)
+from personare.data.reading import Contents, Found, Maker, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -30,11 +16,15 @@ _NAME = re.compile(
     r"-(?P<actor>\d\d)"
 )
 _EMOTIONS = ("neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise")
-_CHANNELS = {"01": "speech", "02": "song"}
-_SENTENCES = {"01": "kids", "02": "dogs"}
-_INTENSITIES = {"01": "normal", "02": "strong"}
+_CODES = {  # of each part of a name but the actor, in the order of a task
+    "channel": {"01": "speech", "02": "song"},
+    "emotion": {f"{n:02d}": emotion for n, emotion in enumerate(_EMOTIONS, start=1)},
+    "intensity": {"01": "normal", "02": "strong"},
+    "sentence": {"01": "kids", "02": "dogs"},
+    "repetition": {"01": "1", "02": "2"},
+}
 _TABLES = {"acoustics": "audio_summary.csv", "face": "video_summary.csv"}
-_NO_STATISTICS = ("file", "emotion", "intensity", "actor", "gender")
+_NO_STATISTICS = ["file", "emotion", "intensity", "actor", "gender"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,51 +59,39 @@ class Ravdess:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of the files under ``source`` and, where they are there, the tables; nothing is opened."""
-        files, films = [], dict[str, str]()
-        odd: list[Withheld] = []
+        contents, files, films = Contents(), [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).
         for path in sorted(media_files(source), key=lambda path: (Path(path).name, path)):
             modality, clip = _parts(path)
+            track = "audio" if modality == "03" else "video"
             if not self._asked_for(clip):
                 continue
-            track = "audio" if modality == "03" else "video"
-            film = films.setdefault(clip, path) if track == "video" and track_of(path) == "video" else path
             if clip and track_of(path) != track:
                 problem = f"its name says {track}, its suffix does not"
-                odd.append(left_out(path, f"{problem}. Let sound start with 03-, films with 01- or 02-."))
-            elif clip and Path(film).stem != Path(path).stem:
-                odd.append(left_out(path, f"its picture is that of {film}, which has sound too. Nothing to do."))
-            else:
+                contents.skip(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
+                continue
+            film = films.setdefault(clip, path) if clip and track == "video" else path
+            if Path(film).stem == Path(path).stem:
                 files.append((path, track, clip))
+            else:
+                contents.skip(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
         for track, name in _TABLES.items():
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]
-                files += [(address(name, row), track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
-        found, skipped = clips_by_name(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav")
-        recordings = []
-        for said, tracks in found.values():
-            labels = {
-                "emotion": _EMOTIONS[int(said["emotion"]) - 1],
-                "sentence": _SENTENCES[said["sentence"]],
-                "intensity": _INTENSITIES[said["intensity"]],
-                "repetition": str(int(said["repetition"])),
-                "channel": _CHANNELS[said["channel"]],
-            }
-            task = "".join(labels[part] for part in ("channel", "emotion", "intensity", "sentence", "repetition"))
-            recordings.append(recording(said["actor"], task, tracks, labels))
-        sexes = {f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)}
-        return recordings, people_table(recordings, sexes), [*odd, *skipped]
+                files += [(f"{name}#{row}", track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
+        for said, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
+            labels = {part: words[said[part]] for part, words in _CODES.items()}
+            contents.add(said["actor"], "".join(labels.values()), tracks, labels)
+        return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
 
     def _asked_for(self, clip: str) -> bool:
-        return not clip or self.channel in ("both", _CHANNELS[clip[:2]])
+        return not clip or self.channel in ("both", _CODES["channel"][clip[:2]])
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes the statistics of a clip of their row."""
-
-        def load(file: str) -> pd.DataFrame:
-            return numbers(read_table(source / file).drop(columns=list(_NO_STATISTICS), errors="ignore"))
-
-        return made_from_rows(load)
+        return made_from_rows(
+            lambda file: numbers(read_table(source / file).drop(columns=_NO_STATISTICS, errors="ignore"))
+        )
 
 
 def _parts(path: str) -> tuple[str, str]:

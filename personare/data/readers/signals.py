@@ -1,7 +1,6 @@
 """Signals as tables: one file of a sensor, or a folder of them, with or without a header, cut in windows."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,13 +8,11 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
+from personare.core.errors import DataError, OptionError, data_errors
 from personare.data.media import files_under
-from personare.data.reading import Found, Made, people_table
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import numbers
-from personare.data.windows import Sampled, check_windows, make_windows, session_recordings
+from personare.data.windows import Sampled, add_sessions, check_windows, make_windows
 
 __all__ = ["Signals"]
 
@@ -30,11 +27,10 @@ _MOST_UNEVEN = 0.01  # of all steps
 class Signals:
     """Reads a file of numbers, one row a sample, or every such file of a folder, as the track ``physio``.
 
-    Columns are separated by commas, semicolons, tabs or blanks, and a comma may stand for the decimal point. A first
-    row that is no numbers names them. A column of times (``time``, ``timestamp`` ..., as dates, seconds, or
-    milliseconds where the name ends in ``ms``) tells the rate. A table ``labels.csv`` in the folder says whose the
-    files are: columns ``file``, ``subject``, if you like ``start`` and ``end`` in seconds from the file's start, and
-    labels; without it each file is one person, numbered, since files are named after people.
+    Columns are separated by commas, semicolons, tabs or blanks; a first row that is no numbers names them. A column of
+    times (``time``, ``timestamp`` ..., as dates, seconds, or milliseconds where the name ends in ``ms``) tells the
+    rate. A table ``labels.csv`` in the folder says whose the files are: columns ``file``, ``subject``, if you like
+    ``start`` and ``end`` in seconds from the file's start, and labels; without it each file is one person, numbered.
 
     **Guarantee**: each file that cannot be used is listed with the reason; a file whose samples are not evenly spaced
     is refused, never taken as if they were.
@@ -61,18 +57,14 @@ class Signals:
     def __call__(self, source: Path) -> Found:
         """Read the signals."""
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
-        skipped: list[Withheld] = []
-        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
-            try:
+            with contents.listing(name):
                 sessions[name] = {"physio": (name, self._read(root / name))}
-            except DataError as error:
-                skipped.append(left_out(name, error))
-        table = source / "labels.csv"
-        recordings = session_recordings(table, "file", sessions, self.window_s, self.step_s, skipped)
-        return recordings, people_table(recordings), skipped
+        add_sessions(contents, source / "labels.csv", "file", sessions, self.window_s, self.step_s)
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""
         root = source.parent if source.is_file() else source
         return make_windows(lambda file, _: self._read(root / file))
@@ -93,14 +85,10 @@ class Signals:
 
 def _table(path: Path) -> pd.DataFrame:
     """Return the rows as they are written, by column; columns without a name are numbered."""
-    try:
+    with data_errors(f"{path.name} must be a table of numbers, but cannot be read", "Save it again."):
         start = pd.read_csv(path, sep="\0", engine="python", header=None, nrows=2, dtype=str)
         sep = next((mark for mark in (";", "\t", ",") if mark in str(start.iloc[-1, 0])), r"\s+")
         table = pd.read_csv(path, sep=sep, header=None, dtype=str, skipinitialspace=True)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{path.name} must be a table of numbers, but cannot be read: {error}. Save it again."
-        ) from error
     if sep != ",":
         table = table.apply(lambda column: column.str.replace(",", ".", regex=False))
     first = pd.to_numeric(table.iloc[0], errors="coerce")

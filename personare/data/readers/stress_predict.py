@@ -1,15 +1,12 @@
 """Stress-Predict: wrist sensors (Empatica E4) of people under stress tasks and at rest, cut in windows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.types import Recording
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, address, people_table, recording
+from personare.data.reading import Contents, Found, Maker
 from personare.data.tables import published, read_published
 from personare.data.windows import EMPATICA_TRACKS, check_windows, empatica, make_windows, states_of_windows
 
@@ -23,9 +20,8 @@ _STRESS = {0: "rest", 1: "stress"}
 class StressPredict:
     """Reads Stress-Predict: ``Raw_data/S02/{ACC,BVP,EDA,HR,TEMP}.csv.gz`` and ``hr_rsp_label.csv.gz``, packed or not.
 
-    A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). Signals keep
-    their own rates. What was written down by second starts the session; a signal that does not reach over a window is
-    listed and is missing there.
+    A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). A signal that
+    does not reach over a window is listed and is missing there.
 
     **Guarantee**: no window crosses a change of the label; each window left out, and each person without labels, is
     listed with the reason.
@@ -49,15 +45,11 @@ class StressPredict:
 
     def __call__(self, source: Path) -> Found:
         """Read the labels by second; no signal is opened."""
-        columns = ("Participant", "Time(sec)", "Label")
-        table = read_published(source, _LABELS, columns)
-        recordings: list[Recording] = []
+        table, contents = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label")), Contents()
         labelled = {int(person) for person in table["Participant"].unique()}
-        skipped = [
-            left_out(f"Raw_data/{path.name}", f"{_LABELS} has no rows for it. Nothing to do.")
-            for path in sorted(source.glob("Raw_data/S*"))
-            if path.name[1:].isdigit() and int(path.name[1:]) not in labelled
-        ]
+        for path in sorted(source.glob("Raw_data/S*")):
+            if path.name[1:].isdigit() and int(path.name[1:]) not in labelled:
+                contents.skip(f"Raw_data/{path.name}", f"{_LABELS} has no rows for it. Nothing to do.")
         for number, rows in table.groupby("Participant"):
             person = int(str(number))
             folder = source / f"Raw_data/S{person:02d}"
@@ -70,14 +62,14 @@ class StressPredict:
             for window, (start_s, inside) in enumerate(windows, start=1):
                 stress = inside.pop()
                 if inside or not stress:
-                    said = "the label changes or is missing inside it. Shorter windows lose less."
-                    skipped.append(left_out(f"participant {person}, window {window}", said))
+                    problem = "the label changes or is missing inside it. Shorter windows lose less."
+                    contents.skip(f"participant {person}, window {window}", problem)
                     continue
                 span = f"{seconds[0] + start_s}+{self.window_s}"
-                tracks = {track: address(file, span) for track, file in files.items()}
-                recordings.append(recording(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress}))
-        return recordings, people_table(recordings), skipped
+                tracks = {track: f"{file}#{span}" for track, file in files.items()}
+                contents.add(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress})
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""
         return make_windows(lambda file, _: empatica(source / file))

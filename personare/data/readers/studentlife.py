@@ -1,7 +1,6 @@
 """StudentLife as daily aggregates: what phones of students measured in a day, and the stress they reported."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,10 +8,8 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
 from personare.data.media import files_under
-from personare.data.reading import Found, Made, address, made_from_rows, people_table, recording
+from personare.data.reading import Contents, Found, Maker, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -25,10 +22,9 @@ _LEVELS = {1: "a little stressed", 2: "definitely stressed", 3: "stressed out", 
 class Studentlife:
     """Reads ``student_01.csv`` and so on: two rows of column names, a row a day, stress in the last three columns.
 
-    Reported stress is a code whose numbers are not in the order of stress (1 a little stressed, 2 definitely, 3
-    stressed out, 4 feeling good, 5 feeling great), so the published mean of a day is no degree of stress. A day is
-    ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label ``stress``. The
-    label ``level`` is the answer in words, where a day has one.
+    Reported stress is a code whose numbers are not in the order of stress, so the published mean of a day is no degree
+    of it. A day is ``stressed`` if all its answers are 1 to 3, ``well`` if all are 4 or 5; a day of both has no label
+    ``stress``. The label ``level`` is the answer in words, where a day has one.
 
     **Guarantee**: every row is a recording or listed with the reason; a value that is missing stays missing (NaN).
 
@@ -43,33 +39,28 @@ class Studentlife:
 
     def __call__(self, source: Path) -> Found:
         """Read the tables."""
-        recordings: list[Recording] = []
-        skipped: list[Withheld] = []
+        contents = Contents()
         for file in files_under(source, ".csv", ".csv.gz"):
-            named = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
-            try:
-                table = _days(source / file)
-            except DataError as error:
-                skipped.append(left_out(file, error))
-                continue
-            for row, (day, low, high) in enumerate(table[["day", *_STRESS]].itertuples(index=False)):
-                if named is None:
-                    problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
-                elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
-                    problem = f"{day!r} is no date"
-                elif not 1 <= low <= high <= len(_LEVELS):
-                    problem = "no stress was reported that day"
-                else:
-                    labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
-                    if low == high and low.is_integer():
-                        labels["level"] = _LEVELS[int(low)]
-                    task, tracks = f"day{day.replace('-', '')}", {"phone": address(file, row)}
-                    recordings.append(recording(f"{int(named[1]):02d}", task, tracks, labels))
-                    continue
-                skipped.append(left_out(f"{file} row {row}", f"{problem}. Nothing to do."))
-        return recordings, people_table(recordings), skipped
+            student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
+            with contents.listing(file):
+                for row, (day, low, high) in enumerate(_days(source / file)[["day", *_STRESS]].itertuples(index=False)):
+                    if student is None:
+                        problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
+                    elif not re.fullmatch(r"\d{4}-\d\d-\d\d", day):
+                        problem = f"{day!r} is no date"
+                    elif not 1 <= low <= high <= len(_LEVELS):
+                        problem = "no stress was reported that day"
+                    else:
+                        labels = {"stress": "stressed"} if high <= 3 else {"stress": "well"} if low >= 4 else {}
+                        if low == high and low.is_integer():
+                            labels["level"] = _LEVELS[int(low)]
+                        subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
+                        contents.add(subject, task, {"phone": f"{file}#{row}"}, labels)
+                        continue
+                    contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a day's track of its row."""
         return made_from_rows(lambda file: _days(source / file).drop(columns=["day", *_STRESS]))
 

@@ -1,13 +1,10 @@
 """Pairs of a photo and a text from Twitter, each with one sentiment: a table beside a folder of pairs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.reading import Found, Made, make_posts, people_table, post
+from personare.data.reading import Contents, Found, Maker, add_post, make_posts
 from personare.data.tables import read_rows
 
 __all__ = ["Tweets"]
@@ -17,11 +14,11 @@ __all__ = ["Tweets"]
 class Tweets:
     """Reads a table with the columns ``guid`` and ``tag`` (the label ``sentiment``) beside photos and texts of pairs.
 
-    Who wrote a pair is not known, so each pair is a person of its own: a split by person is one by pair here, and
-    somebody who wrote two pairs may be on both sides. Handles, links and mail addresses inside the texts become
-    placeholders; names in plain words stay, and so does what the photos show.
+    Who wrote a pair is not known, so each pair is a person of its own, and somebody who wrote two may be on both sides
+    of a split.
 
-    **Guarantee**: every row is a recording or listed with the reason; no handle and no link is taken in.
+    **Guarantee**: every row is a recording or listed with the reason; no handle, link or mail address in a text is
+    taken in. Names in plain words stay, and so does what the photos show.
 
     **Source**: the layout of public samples of MVSA (Niu et al., MMM 2016, doi:10.1007/978-3-319-27674-8_2).
 
@@ -42,23 +39,15 @@ class Tweets:
 
     def __call__(self, source: Path) -> Found:
         """Read the table; no text and no photo is opened."""
-        recordings: dict[str, Recording] = {}
-        skipped: list[Withheld] = []
+        contents = Contents()
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
-            guid = row["guid"].removesuffix(".0")
-            pair: Recording | str
-            if not (guid.isascii() and guid.isalnum()):
-                pair = f"the guid {guid!r} must be letters and digits"
-            elif guid in recordings:
-                pair = "listed before"
+            guid, item = row["guid"].removesuffix(".0"), f"{self.table} line {line}"
+            if guid.isascii() and guid.isalnum():
+                add_post(contents, item, source, f"{self.folder}/{guid}", {"sentiment": row["tag"].lower()})
             else:
-                pair = post(source, f"{self.folder}/{guid}", guid, {"sentiment": row["tag"].lower()})
-            if isinstance(pair, str):
-                skipped.append(left_out(f"{self.table} line {line}", f"{pair}. Correct the row, or remove it."))
-            else:
-                recordings[guid] = pair
-        return list(recordings.values()), people_table(recordings.values()), skipped
+                contents.skip(item, f"the guid {guid!r} must be letters and digits. Correct the row, or remove it.")
+        return contents.all()
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what makes a text without addresses of a published one."""
         return make_posts(source, self.encoding)

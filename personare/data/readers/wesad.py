@@ -1,7 +1,6 @@
 """WESAD: chest and wrist sensors of people at rest, amused, under stress and in meditation, cut in windows."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
-from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
-from personare.data.reading import Found, Made, address, people_table, recording
+from personare.data.reading import Contents, Found, Maker
 from personare.data.windows import Sampled, check_windows, make_windows, states_of_windows
 
 __all__ = ["Wesad"]
@@ -36,8 +33,7 @@ class Wesad:
     """Reads ``S2/S2.pkl`` and so on, and sex and age from ``S2/S2_readme.txt``.
 
     A recording is a window in which the label ``state`` is the same all the time; times between tasks and
-    questionnaires are left out. The published files are pickles: of these only arrays, texts and numbers are read, and
-    nothing in them is run (``data/pickled_arrays.py``).
+    questionnaires are left out. Nothing in the published pickles is run (``data/pickled_arrays.py``).
 
     **Guarantee**: no window crosses a change of the state; each one of a known state that is left out, and each file
     that cannot be read, is listed with the reason.
@@ -63,36 +59,30 @@ class Wesad:
 
     def __call__(self, source: Path) -> Found:
         """Read the states of every person, a file at a time."""
-        recordings: list[Recording] = []
-        skipped: list[Withheld] = []
-        people: dict[str, tuple[str | None, float]] = {}
+        contents, people = Contents(), dict[str, tuple[str | None, float]]()
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
         for file in files_under(source, ".pkl"):
             path = source / file
             match = re.fullmatch(r"S(\d+)\.pkl", path.name)
-            try:
+            with contents.listing(file):
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
                     raise DataError(f"{path.name} must have whole numbers called label. Get the published one.")
-            except DataError as error:
-                skipped.append(left_out(file, error))
-                continue
-            if match is None:
-                skipped.append(left_out(file, "it is not named like S2.pkl. Give it its own name."))
-                continue
-            subject = f"{int(match[1]):02d}"
-            people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
-            for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
-                state = inside.pop()
-                if inside:
-                    said = "the state changes inside it. Shorter windows lose less."
-                    skipped.append(left_out(f"{file} from {start_s} s", said))
-                elif state:
-                    tracks = {track: address(file, f"{track}@{start_s}+{self.window_s}") for track in taken}
-                    recordings.append(recording(subject, f"{state}{start_s:05d}", tracks, {"state": state}))
-        return recordings, people_table(recordings, people), skipped
+                if match is None:
+                    raise DataError("it is not named like S2.pkl. Give it its own name.")
+                subject = f"{int(match[1]):02d}"
+                people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
+                for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
+                    state = inside.pop()
+                    if inside:
+                        problem = "the state changes inside it. Shorter windows lose less."
+                        contents.skip(f"{file} from {start_s} s", problem)
+                    elif state:
+                        tracks = {track: f"{file}#{track}@{start_s}+{self.window_s}" for track in taken}
+                        contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
+        return contents.all(people)
 
-    def make(self, source: Path) -> Callable[[str], Made]:
+    def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal; the file of one person is held at a time."""
         content = lru_cache(maxsize=1)(lambda file: read_pickled_arrays(source / file))
 
@@ -103,8 +93,7 @@ class Wesad:
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{file} has no signal {place} {name}. Get the published one.") from error
             columns = ("x", "y", "z") if name == "ACC" else (track,)
-            values = values.reshape(len(values), -1)  # (T, D)
-            return Sampled(values=values, begin_s=0.0, rate_hz=rate_hz, columns=columns, unit=unit)
+            return Sampled(values.reshape(len(values), -1), 0.0, rate_hz, columns, unit)  # (T, D)
 
         return make_windows(load)
 

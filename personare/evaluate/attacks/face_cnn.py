@@ -12,7 +12,7 @@ from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, unit
 from personare.evaluate.clips import evenly
-from personare.learn.loop import Budget, seeded, train
+from personare.learn.loop import seeded, train
 from personare.learn.networks import MarginHead, SmallCnn
 
 __all__ = ["FaceCnn"]
@@ -62,7 +62,7 @@ class FaceCnn:
             net = SmallCnn(channels=3, outputs=_EMBEDDING, width=self.width)
             head = MarginHead(embedding=_EMBEDDING, people=len(people))
             net.add_module("margin_head", head)  # so that both are trained
-            train(net, draw, head.loss, budget=Budget(steps=self.steps), rng=rng)
+            train(net, draw, head.loss, steps=self.steps, rng=rng)
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from personare.core.errors import DataError
 from personare.core.options import check_options
 from personare.core.types import Array
-from personare.evaluate.membership import Signals
+from personare.evaluate.membership import Signals, evened
 
 __all__ = ["LikelihoodRatio"]
 
@@ -37,27 +37,28 @@ class LikelihoodRatio:
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logarithm of the ratio, or the z-score, (N,)."""
         others = signals.shadows(target)
-        own, inside = signals.confidence[target], signals.inside[others]
-        mean_out, sd_out = self._fitted(signals, others, ~inside, "without it")
+        own, known, inside = signals.confidence[target], signals.confidence[others], signals.inside[others]
+        mean_out, sd_out = self._fitted(known, ~inside, "without it")
         if not self.online:
             return np.asarray((own - mean_out) / sd_out)
-        mean_in, sd_in = self._fitted(signals, others, inside, "with it")
+        mean_in, sd_in = self._fitted(known, inside, "with it")
         return np.asarray(norm.logpdf(own, mean_in, sd_in) - norm.logpdf(own, mean_out, sd_out))
 
-    def _fitted(self, signals: Signals, others: Array, used: Array, side: str) -> tuple[Array, Array]:
-        phi, n = signals.confidence[others], used.sum(axis=0)
-        if (n[signals.asked] < 1).any() or n.max() < 2:
+    def _fitted(self, confidence: Array, used: Array, side: str) -> tuple[Array, Array]:
+        """Return mean and deviation of the models used for each recording, (N,)."""
+        n = used.sum(axis=0)
+        if n.min() < 1 or n.max() < 2:
             raise DataError(f"LiRA needs shadow models {side} for every recording, two for some: train more models.")
-        even = signals.evened(used)
-        mean, squares, fewest = _moments(phi, even)
-        if fewest[signals.asked].min() < self.pooled_below:
-            _, all_squares, n = _moments(phi, used)
-            squares, fewest = np.full(len(n), all_squares.sum()), (n - 1).sum()
-        return mean, np.sqrt(np.maximum(squares / fewest, 1e-12))
+        even = evened(used)
+        mean, squares = _moments(confidence, even)
+        n_even = even.sum(axis=0)
+        if n_even.min() >= self.pooled_below:
+            return mean, np.sqrt(np.maximum(squares / n_even, 1e-12))
+        pooled = _moments(confidence, used)[1].sum() / (n - 1).sum()
+        return mean, np.full(len(n), np.sqrt(max(pooled, 1e-12)))
 
 
-def _moments(phi: Array, used: Array) -> tuple[Array, Array, Array]:
-    """Return mean, sum of squared deviations and number of the models used for each recording, (N,)."""
-    n = np.maximum(used.sum(axis=0), 1)  # recordings of the population are in no model, and are not scored
-    mean = np.where(used, phi, 0).sum(axis=0) / n
-    return mean, (np.where(used, phi - mean, 0) ** 2).sum(axis=0), n
+def _moments(confidence: Array, used: Array) -> tuple[Array, Array]:
+    """Return mean and sum of squared deviations of the models used for each recording, (N,)."""
+    mean = np.where(used, confidence, 0).sum(axis=0) / used.sum(axis=0)
+    return mean, (np.where(used, confidence - mean, 0) ** 2).sum(axis=0)

@@ -40,28 +40,20 @@ class ShadowModels:
         scores = np.zeros(len(signals.labels))
         for label in np.unique(signals.labels):
             rows = signals.labels == label
-            told = signals.log_probabilities[:, rows]  # (M, n, C)
-            rest = np.sort(np.delete(told, label, axis=2), axis=2)[:, :, ::-1]
-            seen = np.concatenate([told[:, :, label : label + 1], rest], axis=2)
-            shown = seen[others].reshape(-1, seen.shape[2])
-            truth, weight = _balanced(signals.inside[np.ix_(others, rows)])
+            likely = signals.log_probabilities[:, rows]  # (M, n, C)
+            rest = np.sort(np.delete(likely, label, axis=2), axis=2)[:, :, ::-1]
+            seen = np.concatenate([likely[:, :, label : label + 1], rest], axis=2)
+            shown, inside = seen[others].reshape(-1, seen.shape[2]), signals.inside[np.ix_(others, rows)]
+            # Where every recording is in exactly half of all models, those that the target knows are in fewer of the
+            # others: each counts the same inside and outside, or the classifier would learn that, backwards.
+            n = inside.sum(axis=0)
+            share = np.where(inside, 1 / np.maximum(n, 1), 1 / np.maximum(len(inside) - n, 1))
+            weight = (share * ((n > 0) & (n < len(inside))) * len(inside) / 2).ravel()
             # an odd step, or it could meet the same models again and again
-            step = -(-len(truth) // self.most) | 1
+            step = -(-len(weight) // self.most) | 1
             if not weight[::step].any():
                 raise DataError(f"The shadow models need recordings of class {label} inside and outside: train more.")
             space = StandardScaler().fit(shown[::step])
-            learned = LogisticRegression().fit(space.transform(shown[::step]), truth[::step], weight[::step])
+            learned = LogisticRegression().fit(space.transform(shown[::step]), inside.ravel()[::step], weight[::step])
             scores[rows] = learned.decision_function(space.transform(seen[target]))
         return scores
-
-
-def _balanced(inside: Array) -> tuple[Array, Array]:
-    """Return the truth and weights, (K n,), that let each recording count the same inside and outside.
-
-    Where every recording is in exactly half of all models, those that the target knows are in fewer of the others:
-    unweighted, the classifier would learn that, backwards.
-    """
-    n = inside.sum(axis=0)
-    share = np.where(inside, 1 / np.maximum(n, 1), 1 / np.maximum(len(inside) - n, 1))
-    weight = share * ((n > 0) & (n < len(inside)))
-    return inside.ravel(), (weight * len(inside) / 2).ravel()

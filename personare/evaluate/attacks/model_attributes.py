@@ -1,23 +1,17 @@
 """Reads sex and age from what a model makes of a recording: its inner representation, or just its answer."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
-from personare.core.errors import DataError
 from personare.core.options import check_options
-from personare.core.types import Array, Batch, Result
+from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import Kernel
-from personare.evaluate.reading import Task, kinds_of_people, measure_reading, read_view
+from personare.evaluate.reading import attribute_rows
 from personare.evaluate.selftest import marked
-from personare.evaluate.unmeasured import unmeasured
 
 __all__ = ["ModelAttributes"]
-
-_VIEW = "seen"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,39 +34,20 @@ class ModelAttributes:
     def __post_init__(self) -> None:
         check_options(self, folds=2, fewest=1)
 
-    def __call__(
-        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
-    ) -> list[Result]:
-        """Measure the recall of sex and age as ``model_attributes_<what>``.
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure the recall of sex and age of each track that the model shows, as ``model_attributes_<track>``."""
 
-        Args:
-            seen: What the model shows of people it may or may not have met, (N, D) each, e.g. ``representation`` and
-                ``answers`` (probabilities).
-            raw: (N, D) numbers that describe the recordings before the model: the baseline.
-            table: N rows by recording id; ``subject``, ``sex``, ``age`` (years).
-            rng: Folds, bootstrap.
-        """
+        def read(batch: Batch, track: str, attribute: str, seed: int) -> Result:
+            method, same = f"model_attributes_{track}", np.random.default_rng(seed)  # folds before and after the model
+            options = {"folds": self.folds, "fewest": self.fewest}
+            rows = attribute_rows(batch, batch, attribute, {track: Kernel()}, method=method, **options, rng=same)
+            return replace(rows[-1], kind="model")
+
         rows: list[Result] = []
-        for name in ("sex", "age"):
-            seed = int(rng.integers(2**31))  # the same folds before and after the model
-            before = self._read(raw, table, "raw", name, np.random.default_rng(seed))
-            for what, values in seen.items():
-                after = self._read(values, table, what, name, np.random.default_rng(seed))
+        for attribute in ("sex", "age"):
+            seed = int(rng.integers(2**31))
+            before = read(original, "raw", attribute, seed)
+            for track in released.arrays:
+                after = read(released, track, attribute, seed)
                 rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
         return rows
-
-    def _read(self, values: Array, table: pd.DataFrame, what: str, name: str, rng: np.random.Generator) -> Result:
-        method = f"model_attributes_{what}"
-        if len(values) != len(table) or values.ndim != 2:
-            raise DataError(f"{what} needs (N, D) numbers of the {len(table)} recordings, given {values.shape}.")
-        try:
-            known = table.assign(attribute=kinds_of_people(table, name, self.fewest))
-            shown = Batch.of(known, {_VIEW: dict(zip(known.index, values.astype(float), strict=True))})
-            question = Task(view=_VIEW, label="attribute", folds=self.folds)
-            reading = read_view(shown, shown, question, Kernel(), rng=rng)[0]
-        except DataError as error:
-            return unmeasured(method, "infer", error, figure="uar", subset=name, kind="model")
-        found = measure_reading(reading, method, modality="", rng=rng)[0]
-        return replace(
-            found, kind="model", question="infer", subset=name, attacker="semi_informed", better="lower", detail={}
-        )

@@ -1,16 +1,14 @@
 """Names people by what a model makes of their recordings: its inner representation, or just its answers."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
 import numpy as np
-import pandas as pd
 
 from personare.core.errors import DataError
 from personare.core.options import check_options
-from personare.core.types import Array, Result
+from personare.core.types import Batch, Result
 from personare.data.splits import content_halves
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.identification import name_rows
@@ -39,31 +37,32 @@ class ModelIdentity:
     def __post_init__(self) -> None:
         check_options(self, fewest=2)
 
-    def __call__(
-        self, seen: Mapping[str, Array], raw: Array, table: pd.DataFrame, *, rng: np.random.Generator
-    ) -> list[Result]:
-        """Measure ``top1``, ``top1_5``, ``person_top1`` and ``eer`` as ``model_identity_<what>``.
-
-        Args:
-            seen: What the model shows of people, (N, D) each, e.g. ``representation`` and ``answers``.
-            raw: (N, D) numbers that describe the recordings before the model: the baseline.
-            table: N rows by recording id; ``subject`` and, where known, labels such as ``sentence``.
-            rng: Halves, bootstrap.
-        """
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``top1``, ``top1_5``, ``person_top1`` and ``eer`` of each track, as ``model_identity_<track>``."""
+        if (table := original.table) is None:
+            raise DataError("Naming people needs a table of facts beside their recordings.")
         enroll, test, _ = content_halves(table, rng=rng)
         people = table.loc[enroll, "subject"].nunique()
         if people < self.fewest:
             raise DataError(
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
-        halves, attacker = [(enroll, test), (test, enroll)], Kernel()
-        learn = partial(attacker.enroll, rng=rng)
-        row = Result(kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan)
-        before = name_rows(row, raw, table, halves, learn, figures=_FIGURES, rng=rng)
+
+        def named(batch: Batch, track: str) -> list[Result]:
+            row = Result(
+                kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan
+            )
+            halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
+            values = np.stack(list(batch.arrays[track]))  # (N, D)
+            return name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
+
+        before = named(original, "raw")
         rows: list[Result] = []
-        for what, values in seen.items():
-            row = replace(row, method=f"model_identity_{what}")
-            own = name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
-            raws = [replace(b, method=row.method) for b in before]
-            rows += marked([replace(r, baseline=b.value) for r, b in zip(own, raws, strict=True)], raws)
+        for track in released.arrays:
+            method = f"model_identity_{track}"
+            after = zip(named(released, track), before, strict=True)
+            rows += marked(
+                [replace(row, method=method, baseline=b.value) for row, b in after],
+                [replace(b, method=method) for b in before],
+            )
         return rows

@@ -34,15 +34,22 @@ class NearestCopy:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
-        rows = rng.permutation(len(case.synthetic))[: self.most]
-        order = np.argsort(case.real.people, kind="stable")
-        firsts = np.searchsorted(case.real.people[order], np.arange(len(case.inside)))
-        parts = np.array_split(case.synthetic.values[rows], max(1, len(rows) // 256))
-        apart = [np.minimum.reduceat(cdist(part, case.real.values[order]), firsts, axis=1) for part in parts]
+        rows = rng.permutation(len(case.made))[: self.most]
+        order = np.argsort(case.people, kind="stable")
+        firsts = np.searchsorted(case.people[order], np.arange(len(case.inside)))
+        parts = np.array_split(case.made[rows], max(1, len(rows) // 256))
+        apart = [np.minimum.reduceat(cdist(part, case.real[order]), firsts, axis=1) for part in parts]
         distance = np.concatenate(apart)  # (S, P) to the nearest recording of each real person
         reason = "memorization, never safety: an even share does not say that nobody can be found"
         row = Result(question="member", method="synthetic_copies", figure="nearer", value=np.nan, reason=reason)
         exact, other = (distance[:, side].min(axis=1) <= _SAME for side in (case.inside, ~case.inside))
-        said = f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged"
-        copied = replace(row, figure="exact", value=float(exact.mean()), n=len(rows), better="lower", reason=said)
-        return [*closest_rows(row, -distance, case, rng=rng), replace(copied, control=float(other.mean()))]
+        copied = replace(
+            row,
+            figure="exact",
+            value=float(exact.mean()),
+            n=len(rows),
+            better="lower",
+            control=float(other.mean()),
+            reason=f"memorization: {int(exact.sum())} of {len(rows)} synthetic recordings are real ones, unchanged",
+        )
+        return [*closest_rows(row, -distance, case, rng=rng), copied]

@@ -36,38 +36,34 @@ class AttributeInference:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""
-        told = np.flatnonzero(case.real.values.std(axis=0) > 0)
-        columns = rng.choice(told, min(self.secrets, len(told)), replace=False)
-        labels, values = self._read(case, columns)
+        real, made = case.real, case.made
+        truth, told = case.original.labels, case.released.labels
+        varies = np.flatnonzero(real.std(axis=0) > 0)
+        columns = rng.choice(varies, min(self.secrets, len(varies)), replace=False)
+        # whether each real recording's label was guessed, and the share of its columns
+        labels, values = np.zeros(len(real)), np.zeros(len(real))
+        for start in range(0, len(real), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            apart = cdist(real[part], made, "sqeuclidean")  # (chunk, S)
+            labels[part] = told[apart.argmin(axis=1)] == truth[part]
+            for c in columns:
+                gap = real[part, c, None] - made[:, c]  # (chunk, S)
+                off = np.take_along_axis(gap, (apart - gap**2).argmin(axis=1)[:, None], axis=1)[:, 0]
+                values[part] += (np.abs(off) <= self.tolerance) / len(columns)
         rows: list[Result] = []
-        if len(np.unique(case.real.labels)) > 1:
-            usual = np.bincount(np.maximum(case.synthetic.labels, 0)).argmax()
-            naive = case.real.labels == usual
+        if len(np.unique(truth)) > 1:
+            naive = truth == np.bincount(np.maximum(told, 0)).argmax()
             rows += risk_rows("infer", "synthetic_inference_label", case.by_person(labels), case.by_person(naive), case)
-        if len(columns) and case.real.values.shape[1] > 1:
-            constant = [self._usual(case.synthetic.values[:, c]) for c in columns]
-            naive = (np.abs(case.real.values[:, columns] - constant) <= self.tolerance).mean(axis=1)
+        if len(columns) and real.shape[1] > 1:
+            usual = [self._usual(made[:, c]) for c in columns]
+            naive = (np.abs(real[:, columns] - usual) <= self.tolerance).mean(axis=1)
             rows += risk_rows(
                 "infer", "synthetic_inference_values", case.by_person(values), case.by_person(naive), case
             )
         return rows
 
-    def _read(self, case: SyntheticCase, columns: Array) -> tuple[Array, Array]:
-        """Return whether each real recording's label was guessed, and the share of its columns, (N,) each."""
-        real, made = case.real.values, case.synthetic.values
-        labels, values = np.zeros(len(real)), np.zeros(len(real))
-        for start in range(0, len(real), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            apart = cdist(real[part], made, "sqeuclidean")  # (chunk, S)
-            labels[part] = case.synthetic.labels[apart.argmin(axis=1)] == case.real.labels[part]
-            for c in columns:
-                gap = real[part, c, None] - made[:, c]  # (chunk, S)
-                found = np.take_along_axis(gap, (apart - gap**2).argmin(axis=1)[:, None], axis=1)[:, 0]
-                values[part] += (np.abs(found) <= self.tolerance) / len(columns)
-        return labels, values
-
     def _usual(self, column: Array) -> float:
         """Return the value around which most of a column lies."""
-        known = np.sort(column)
-        within = np.searchsorted(known, known + 2 * self.tolerance, "right") - np.arange(len(known))
-        return float(known[within.argmax()] + self.tolerance)
+        ordered = np.sort(column)
+        within = np.searchsorted(ordered, ordered + 2 * self.tolerance, "right") - np.arange(len(ordered))
+        return float(ordered[within.argmax()] + self.tolerance)

@@ -35,7 +35,12 @@ class Linkability:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure the ``risk``; the naive guess takes anybody."""
-        halves = _halves(case, rng)
+        columns, first = np.arange(case.real.shape[1]), next(iter(case.original.arrays.values())).shape[1]
+        if len(columns) < 2:
+            raise DataError("Linking needs two halves of a recording, but it has one column.")
+        if len(case.original.arrays) == 1:
+            columns, first = rng.permutation(columns), len(columns) // 2
+        halves = columns[:first], columns[first:]
         among = min(self.among, int(case.inside.sum()), int((~case.inside).sum()))
         right, tried = np.zeros(len(case.inside)), np.zeros(len(case.inside))
         for _ in range(self.draws):
@@ -43,27 +48,16 @@ class Linkability:
                 mixed = rng.permutation(np.flatnonzero(case.inside == side))
                 for k in range(0, len(mixed) - among + 1, among):  # those left over sit out this time
                     group = mixed[k : k + among]
-                    rows = np.array([rng.choice(np.flatnonzero(case.real.people == p)) for p in group])
-                    right[group] += _joined(case, rows, halves)
+                    rows = np.array([rng.choice(np.flatnonzero(case.people == p)) for p in group])
+                    right[group] += _joined(case.real[rows], case.made, halves)
                     tried[group] += 1
         found = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
         return risk_rows("link", "synthetic_linkability", found, np.full(len(found), 1 / among), case)
 
 
-def _halves(case: SyntheticCase, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the columns of two modalities (the first against all others), or two halves of the only one's."""
-    columns = np.arange(case.real.values.shape[1])
-    if len(columns) < 2:
-        raise DataError("Linking needs two halves of a recording, but it has one column.")
-    if len(case.parts) > 1:
-        return case.parts[0], np.delete(columns, case.parts[0])
-    mixed = rng.permutation(columns)
-    return mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
-
-
-def _joined(case: SyntheticCase, rows: Array, halves: tuple[Array, Array]) -> Array:
+def _joined(rows: Array, made: Array, halves: tuple[Array, Array]) -> Array:
     """Return whether each recording's halves were joined to each other, (M,); a tie counts its share."""
-    first, second = (cdist(case.real.values[rows][:, h], case.synthetic.values[:, h], "sqeuclidean") for h in halves)
+    first, second = (cdist(rows[:, half], made[:, half], "sqeuclidean") for half in halves)
     gaps = np.stack([(own + second).min(axis=1) for own in first])  # (M, M): over all synthetic recordings
     best = gaps <= gaps.min(axis=1, keepdims=True)
     return np.asarray(np.diagonal(best) / best.sum(axis=1))

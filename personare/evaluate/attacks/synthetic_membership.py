@@ -5,10 +5,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Result, Spend
-from personare.evaluate.synthetic import judge_people, normal_density
-from personare.evaluate.synthetic_case import SyntheticCase, nearest
+from personare.evaluate.membership import member_row, member_rows
+from personare.evaluate.synthetic_case import SyntheticCase, nearest, normal_density
 
 __all__ = ["DensityRatio"]
 
@@ -37,29 +37,33 @@ class DensityRatio:
     question: ClassVar = "member"
     kinds: ClassVar[tuple[str, ...]] = ("synthetic",)
 
-    estimator: Literal["neighbor", "normal"] = "neighbor"
+    estimator: Literal["both", "neighbor", "normal"] = "both"
 
     def __post_init__(self) -> None:
-        if self.estimator not in ("neighbor", "normal"):
-            raise OptionError(f"estimator must be 'neighbor' or 'normal', given {self.estimator!r}.")
+        check_options(self)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the most exposed."""
-        if self.estimator == "neighbor":  # the constant of the dimension and of the set's size is the same for all
-            own = nearest(case.real, case.synthetic)
-            ratio = np.log(np.maximum(case.alone, _TINY)) - np.log(np.maximum(own, _TINY))
-        else:
-            ratio = _normal(case, rng)
-        name = f"synthetic_membership_{self.estimator}"
-        return judge_people(name, case.by_person(ratio), case.inside, case.exposed, claim=claim, rng=rng)
+        scores: dict[str, Array] = {}
+        if self.estimator != "normal":  # the constant of the dimension and of the set's size is the same for all
+            near = nearest(case.real, case.made)
+            scores["neighbor"] = np.log(np.maximum(case.distance, _TINY)) - np.log(np.maximum(near, _TINY))
+        if self.estimator != "neighbor":
+            ratio = normal_density(case.made)(case.real)
+            count = len(case.inside)
+            group = rng.permutation(count)[case.people] % min(count, _GROUPS)
+            for g in np.unique(group):  # people are left out of p_R in groups where they are many
+                ratio[group == g] -= normal_density(case.real[group != g])(case.real[group == g])
+            scores["normal"] = ratio
 
+        def judged(estimator: str, subset: str, people: Array) -> list[Result]:
+            each = case.by_person(scores[estimator])
+            return member_rows(
+                member_row(kind="synthetic", method=f"synthetic_membership_{estimator}", subset=subset),
+                lambda: (each[None, people], case.inside[None, people], np.flatnonzero(people)),
+                figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
+                claim=None if subset else claim,  # and may lie above a bound by luck
+                rng=rng,
+            )
 
-def _normal(case: SyntheticCase, rng: np.random.Generator) -> Array:
-    """Return (N,) log ratios; people are left out of p_R in groups where they are many."""
-    rows = case.real.values
-    found = normal_density(case.synthetic.values)(rows)
-    people = len(case.inside)
-    group = rng.permutation(people)[case.real.people] % min(people, _GROUPS)
-    for g in np.unique(group):
-        found[group == g] -= normal_density(rows[group != g])(rows[group == g])
-    return found
+        return [row for name in scores for subset in case.subsets.items() for row in judged(name, *subset)]

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
@@ -34,56 +35,46 @@ class SinglingOut:
     weight: float = 1e-10  # how unlikely a guess is to fit
 
     def __post_init__(self) -> None:
-        if self.guesses < 1 or self.columns < 1 or not 0 < self.weight < 1:
-            raise OptionError(
-                "synthetic_singling_out needs guesses and columns of at least 1 and weight in (0, 1), given "
-                f"{self.guesses}, {self.columns} and {self.weight}."
-            )
+        check_options(self, guesses=1, columns=1)
+        if not 0 < self.weight < 1:
+            raise OptionError(f"weight must be in (0, 1), given {self.weight}.")
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
-        told = case.synthetic.values.std(axis=0) > 0
-        made, real = case.synthetic.values[:, told], case.real.values[:, told]
+        varies = case.made.std(axis=0) > 0
+        made, real = case.made[:, varies], case.real[:, varies]
         if not made.shape[1]:
             nobody = np.zeros(len(case.inside))
             return risk_rows("identify", "synthetic_singling_out", nobody, nobody, case)
-        groups = _even_groups(case.inside, rng)
-        about = np.stack([_shares(column, own) for column, own in zip(made.T, made.T, strict=True)], axis=1)
-        found = np.stack([_shares(column, own) for column, own in zip(real.T, made.T, strict=True)], axis=1)  # (N, D)
-        chosen = rng.integers(len(made), size=(self.guesses, 1))
-        mixed = rng.integers(len(made), size=(self.guesses, made.shape[1]))
-        hits = [self._hit(about, found, rows, case.real.people, groups, rng) for rows in (chosen, mixed)]
-        successes, naive = (np.where(groups >= 0, hit, np.nan) for hit in hits)
-        return risk_rows("identify", "synthetic_singling_out", successes, np.nan_to_num(naive), case)
-
-    def _hit(
-        self, about: Array, found: Array, rows: Array, people: Array, groups: Array, rng: np.random.Generator
-    ) -> Array:
-        """Return (P,) bool, whom at least one guess singled out in their group."""
-        used = min(self.columns, about.shape[1])
+        # 1 for learned from, 0 for others; -1 for those too many: to be the only one is harder among more
+        groups = np.full(len(case.inside), -1)
+        fewest = min(case.inside.sum(), (~case.inside).sum())
+        for side in (0, 1):
+            groups[rng.permutation(np.flatnonzero(case.inside == side))[:fewest]] = side
+        # (S, D) and (N, D) shares of the synthetic recordings below each value
+        about, asked = (np.stack([_shares(*pair) for pair in zip(x.T, made.T, strict=True)], 1) for x in (made, real))
+        used = min(self.columns, made.shape[1])
         width = max(self.weight ** (1 / used), _NARROWEST) / 2
-        hit = np.zeros(len(groups), dtype=bool)
-        for row in rows:
-            columns = rng.choice(about.shape[1], used, replace=False)
-            values = about[row if len(row) == 1 else row[columns], columns]  # (used,)
-            fits = np.unique(people[(np.abs(found[:, columns] - values) <= width).all(axis=1)])
-            for side in (0, 1):
-                own = fits[groups[fits] == side]
-                if len(own) == 1:
-                    hit[own] = True
-        return hit
+
+        def singled_out(sources: Array) -> Array:
+            """Return (P,) bool, whom at least one guess fits alone in their group; each column has its source."""
+            hit = np.zeros(len(groups), dtype=bool)
+            for source in sources:
+                columns = rng.choice(made.shape[1], used, replace=False)
+                near = np.abs(asked[:, columns] - about[source[columns], columns]) <= width
+                fits = np.unique(case.people[near.all(axis=1)])
+                for side in (0, 1):
+                    alone = fits[groups[fits] == side]
+                    hit[alone] |= len(alone) == 1
+            return hit
+
+        one = np.repeat(rng.integers(len(made), size=(self.guesses, 1)), made.shape[1], axis=1)
+        mixed = rng.integers(len(made), size=one.shape)
+        successes = np.where(groups >= 0, singled_out(one), np.nan)
+        return risk_rows("identify", "synthetic_singling_out", successes, singled_out(mixed).astype(float), case)
 
 
 def _shares(values: Array, among: Array) -> Array:
     """Return the share of ``among`` below each value, ties one half."""
-    known = np.sort(among)
-    return (np.searchsorted(known, values, "left") + np.searchsorted(known, values, "right")) / (2 * len(known))
-
-
-def _even_groups(inside: Array, rng: np.random.Generator) -> Array:
-    """Return (P,) 1 for learned from, 0 for others; -1 for those too many: to be the only one is harder among more."""
-    groups = np.full(len(inside), -1)
-    fewest = min(inside.sum(), (~inside).sum())
-    for side in (0, 1):
-        groups[rng.permutation(np.flatnonzero(inside == side))[:fewest]] = side
-    return groups
+    ordered = np.sort(among)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from personare.core.errors import OptionError
+from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine
 from personare.evaluate.clips import looped
-from personare.learn.loop import Budget, seeded, train
+from personare.learn.loop import seeded, train
 from personare.learn.networks import Ecapa, MarginHead
 
 __all__ = ["VoiceEcapa"]
@@ -44,7 +45,7 @@ class VoiceEcapa:
                 "voice_ecapa needs a batch of at least 2, channels that are a multiple of 8 and a chunk_s of at least "
                 f"0.2, given {self.batch}, {self.channels} and {self.chunk_s}."
             )
-        Budget(steps=self.steps)
+        check_options(self, steps=2)
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of (T, bands) spectrograms in dB apart."""
@@ -66,7 +67,7 @@ class VoiceEcapa:
             net = Ecapa(bands=ready[0].shape[1], channels=self.channels)
             head = MarginHead(embedding=96, people=len(people))
             net.add_module("margin_head", head)  # so that both are trained
-            train(net, draw, head.loss, budget=Budget(steps=self.steps, learning_rate=2e-3), rng=rng)
+            train(net, draw, head.loss, steps=self.steps, rng=rng, learning_rate=2e-3)
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():  # whole clips (of long ones 20 s) one by one: their lengths differ

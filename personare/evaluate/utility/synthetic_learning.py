@@ -44,7 +44,7 @@ class SyntheticLearning:
             every = np.arange(len(asked.classes))
             return recall_and_accuracy(asked.labels, reader.predict(rows), asked.subjects, every, rng=rng)[0]
 
-        found = []
+        rows = []
         for name, fresh in _READERS.items():
             reader = fresh().fit(train, original.labels)
             real = uar(reader, test, others)
@@ -53,12 +53,11 @@ class SyntheticLearning:
                 "trts_uar": uar(reader, made, released),
                 "augmented_uar": uar(fresh().fit(*both), test, others),
             }
-            for figure, estimate in fits.items():
-                row = Result(
-                    question="read", method=name, figure=figure, **estimate.columns, baseline=real.value, control=chance
-                )
-                found.append(row)
+            row = Result(question="read", method=name, figure="share_learned", value=np.nan, control=chance)
+            rows += [
+                replace(row, figure=figure, **estimate.columns, baseline=real.value)
+                for figure, estimate in fits.items()
+            ]
             share = (fits["tstr_uar"].value - chance) / max(real.value - chance, 1e-9)
-            row = Result(question="read", method=name, figure="share_learned", value=share, n=len(others))
-            found.append(replace(row, baseline=1.0, control=0.0))
-        return found
+            rows.append(replace(row, value=share, n=len(others), baseline=1.0, control=0.0))
+        return rows

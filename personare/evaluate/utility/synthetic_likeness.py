@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import Estimate, mean_over_people
-from personare.evaluate.synthetic_case import rows_of, side_by_side
+from personare.evaluate.synthetic_case import described, side_by_side
 
 __all__ = ["SyntheticLikeness"]
 
@@ -24,7 +24,6 @@ _PAIRED = 800  # rows of each set that pairwise distances are taken of
 _PERMUTATIONS = 200
 _NEIGHBOR = 5
 _LOWER = ("mmd2", "ks", "told_apart_linear", "told_apart_trees")  # is better
-_Rows = tuple[Array, Array]  # and whose they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,26 +41,33 @@ class SyntheticLikeness:
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure neighborhoods, kernel means, marginals, correlations, and how well the two are told apart."""
         scale = StandardScaler().fit(side_by_side(original))
-        worst = scale.transform(side_by_side(shuffled(original, rng=rng)))
+        mixed = shuffled(original, rng=rng)
 
-        def some(batch: Batch, rows: Array) -> _Rows:
-            chosen = rng.permutation(len(rows))[:_MOST]
-            return rows[chosen], batch.subjects[chosen]
+        def some(batch: Batch) -> tuple[Array, Array]:
+            """Return rows of numbers, and whose they are."""
+            chosen = rng.permutation(len(batch))[:_MOST]
+            return scale.transform(side_by_side(batch))[chosen], batch.subjects[chosen]
 
-        real = some(original, scale.transform(side_by_side(original)))
-        widths = [rows_of(values[:1]).shape[1] for values in released.arrays.values()]
+        real, whose = some(original)
+        widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).values()]
         parts = np.repeat(np.arange(len(widths)), widths)
-        new = scale.transform(side_by_side(others))
-        sets = {
-            "": some(released, scale.transform(side_by_side(released))),
-            "best": some(others, new),
-            "worst": some(original, worst),
-        }
-        figures = {name: _likeness(real, rows, parts, rng) for name, rows in sets.items()}
-        strangers = some(others, new)
-        for name, (rows, people) in {**sets, "best": real}.items():
-            for kind, auc in told_apart(strangers[0], rows, strangers[1], people).items():
-                figures[name][f"told_apart_{kind}"] = _number(auc, len(rows))
+        sets = {"": some(released), "best": some(others), "worst": some(mixed)}
+        figures: dict[str, dict[str, Estimate]] = {}
+        for name, (rows, people) in sets.items():
+            mmd2, chance = kernel_distance(real, rows, rng=rng)
+            within, across = correlations_kept(real, rows, parts)
+            near = neighborhoods(real, rows)
+            figures[name] = {
+                figure: mean_over_people(near[figure].astype(float), of, rng=rng)
+                for figure, of in (("precision", people), ("recall", whose), ("density", people), ("coverage", whose))
+            }
+            plain = {"mmd2": mmd2, "mmd_p": chance, "ks": marginal_distance(real, rows)}
+            plain |= {"correlation_within": within, "correlation_across": across}
+            figures[name] |= {figure: Estimate(value=value, n=len(rows)) for figure, value in plain.items()}
+        strangers, who = some(others)
+        for name, (rows, people) in {**sets, "best": (real, whose)}.items():
+            for kind, auc in told_apart(strangers, rows, who, people).items():
+                figures[name][f"told_apart_{kind}"] = Estimate(value=auc, n=len(rows))
         return [
             Result(
                 question="resemble",
@@ -83,72 +89,33 @@ def shuffled(batch: Batch, *, rng: np.random.Generator) -> Batch:
     return replace(batch, arrays=arrays, present={m: batch.present[m][orders[m]] for m in batch.arrays})
 
 
-def _likeness(real: _Rows, other: _Rows, parts: Array, rng: np.random.Generator) -> dict[str, Estimate]:
-    """Return every figure of one set beside the real one; intervals over people where it is a mean over recordings."""
-    precision, recall, density, coverage = neighborhoods(real[0], other[0])
-    distance, chance = kernel_distance(real[0], other[0], rng=rng)
-    within, across = correlations_kept(real[0], other[0], parts)
-    alone = {
-        "mmd2": distance,
-        "mmd_p": chance,
-        "ks": marginal_distance(real[0], other[0]),
-        "correlation_within": within,
-        "correlation_across": across,
-    }
-    found = {
-        "precision": mean_over_people(precision.astype(float), other[1], rng=rng),
-        "recall": mean_over_people(recall.astype(float), real[1], rng=rng),
-        "density": mean_over_people(density, other[1], rng=rng),
-        "coverage": mean_over_people(coverage.astype(float), real[1], rng=rng),
-    }
-    return {**found, **{name: _number(value, len(other[0])) for name, value in alone.items()}}
-
-
-def _number(value: float, n: int) -> Estimate:
-    return Estimate(value=value, low=float("nan"), high=float("nan"), n=n)
-
-
-def neighborhoods(real: Array, made: Array) -> tuple[Array, Array, Array, Array]:
+def neighborhoods(real: Array, made: Array) -> dict[str, Array]:
     """Return whom the neighborhoods of the others hold: a ball around each row reaches its fifth nearest of its own.
 
-    Precision of each (M, D) made row, recall of each (N, D) real row, density of each made row, coverage of each real
-    row: their means are the figures. Density may be above 1.
+    ``precision`` and ``density`` of each (M, D) made row, ``recall`` and ``coverage`` of each (N, D) real row: their
+    means are the figures. Density may be above 1.
 
     **Source**: M. Naeem, S. Oh, Y. Uh, Y. Choi, J. Yoo, "Reliable fidelity and diversity metrics for generative
     models", ICML 2020, arXiv:2002.09797.
-
-    Example:
-        >>> x = np.random.default_rng(0).standard_normal((60, 2))
-        >>> [float(part.mean()) for part in neighborhoods(x, x + 100)]
-        [0.0, 0.0, 0.0, 0.0]
     """
     between = cdist(real, made)  # (N, M)
     around_real, around_made = (np.partition(cdist(x, x), _NEIGHBOR, axis=1)[:, _NEIGHBOR] for x in (real, made))
     inside = between < around_real[:, None]
-    found = (
-        inside.any(axis=0),
-        (between < around_made).any(axis=1),
-        inside.sum(axis=0) / _NEIGHBOR,
-        inside.any(axis=1),
-    )
-    precision, recall, density, coverage = (np.asarray(part) for part in found)
-    return precision, recall, density, coverage
+    return {
+        "precision": inside.any(axis=0),
+        "recall": (between < around_made).any(axis=1),
+        "density": inside.sum(axis=0) / _NEIGHBOR,
+        "coverage": inside.any(axis=1),
+    }
 
 
 def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tuple[float, float]:
     """Return the unbiased squared distance of kernel means and the chance of one as large between two equal groups.
 
-    As many rows are used as both have, at most 800.
+    As many rows are used as both have, at most 800. Recordings of one person are alike, so the chance is too small
+    where people are few: it orders generators, it tests nothing.
 
     **Source**: A. Gretton et al., "A kernel two-sample test", JMLR 13 (2012); width by the median distance.
-    Recordings of one person are alike, so the chance is too small where
-    people are few: it orders generators, it tests nothing.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> x, y = rng.standard_normal((2, 100, 3))
-        >>> kernel_distance(x, y + 1, rng=rng)[1] < 0.01 < kernel_distance(x, y, rng=rng)[1]
-        True
     """
     n = min(len(real), len(made), _PAIRED)
     rows = np.concatenate([x[rng.permutation(len(x))[:n]] for x in (real, made)])
@@ -165,14 +132,7 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
 
 
 def told_apart(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
-    """Return how well made rows are told from real ones of people not seen before: AUC of two kinds of classifier.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> x, who = rng.standard_normal((2, 200, 3)), np.repeat(np.arange(20), 10)
-        >>> told_apart(x[0], x[1] + 3, who, who)["linear"] > 0.9
-        True
-    """
+    """Return how well made rows are told from real ones of people not seen before: AUC of two kinds of classifier."""
     x, y = np.concatenate([real, made]), np.repeat([0, 1], [len(real), len(made)])
     people = np.concatenate([np.char.add("r", real_people.astype(str)), np.char.add("m", made_people.astype(str))])
     kinds = {
@@ -190,12 +150,7 @@ def told_apart(real: Array, made: Array, real_people: Array, made_people: Array)
 
 
 def marginal_distance(real: Array, made: Array) -> float:
-    """Return the mean over columns of the largest difference of distribution functions (Kolmogorov–Smirnov).
-
-    Example:
-        >>> marginal_distance(np.zeros((5, 2)), np.ones((5, 2)))
-        1.0
-    """
+    """Return the mean over columns of the largest difference of distribution functions (Kolmogorov–Smirnov)."""
     # the statistic is the same by either method; the exact one takes minutes for a chance that nobody asks for
     return float(np.mean([ks_2samp(a, b, method="asymp").statistic for a, b in zip(real.T, made.T, strict=True)]))
 
@@ -206,20 +161,15 @@ def correlations_kept(real: Array, made: Array, parts: Array) -> tuple[float, fl
     Of pairs of columns within a modality, and across: one less the summed squared error over the summed squares of real
     correlations, so that no correlation at all gives 0. NaN where there are no such pairs. ``parts`` (D,) says which
     modality a column is of.
-
-    Example:
-        >>> x = np.random.default_rng(0).standard_normal((500, 1)) @ np.ones((1, 2))
-        >>> correlations_kept(x, x, np.array([0, 1]))[1]
-        1.0
     """
-    told = (real.std(axis=0) > 1e-6) & (made.std(axis=0) > 1e-6)
-    a, b = (np.corrcoef(x[:, told], rowvar=False) for x in (real, made))
-    same = parts[told][:, None] == parts[told]
+    varies = (real.std(axis=0) > 1e-6) & (made.std(axis=0) > 1e-6)
+    a, b = (np.corrcoef(x[:, varies], rowvar=False) for x in (real, made))
+    same = parts[varies][:, None] == parts[varies]
     upper = np.triu(np.ones_like(same), 1)
-    return _explained(a, b, same & upper), _explained(a, b, ~same & upper)
 
+    def explained(pairs: Array) -> float:
+        if not pairs.any():
+            return float("nan")
+        return float(1 - ((a - b)[pairs] ** 2).sum() / max((a[pairs] ** 2).sum(), 1e-12))
 
-def _explained(real: Array, made: Array, pairs: Array) -> float:
-    if not pairs.any():
-        return float("nan")
-    return float(1 - ((real - made)[pairs] ** 2).sum() / max((real[pairs] ** 2).sum(), 1e-12))
+    return explained(same & upper), explained(~same & upper)

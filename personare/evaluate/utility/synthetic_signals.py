@@ -23,11 +23,11 @@ class SyntheticSignals:
 
     def __call__(self, original: Batch, released: Batch, *, others: Batch, rng: np.random.Generator) -> list[Result]:
         """Measure ``autocorrelation_error`` and ``spectrum_error`` of each modality; draws nothing."""
-        found = []
+        rows = []
         for modality, values in released.arrays.items():
             if values.ndim != 3 and not (values.ndim == 4 and values.shape[1] == 1):
                 continue
-            kept = [_series(batch, modality) for batch in (original, released, others)]
+            kept = [_centered(batch, modality) for batch in (original, released, others)]
             for figure, of in (("autocorrelation_error", _autocorrelation), ("spectrum_error", _spectrum)):
                 real, made, best = (of(x) for x in kept)
                 row = Result(
@@ -41,26 +41,25 @@ class SyntheticSignals:
                     unit="mean difference",
                     better="lower",
                 )
-                found.append(row)
-        return found
+                rows.append(row)
+        return rows
 
 
-def _series(batch: Batch, modality: str) -> Array:
-    """Return (N, T, D)."""
+def _centered(batch: Batch, modality: str) -> Array:
+    """Return (N, T, D) around the mean of each recording."""
     there = np.flatnonzero(batch.present[modality])
     values = batch.arrays[modality][there[:: -(-len(there) // _SERIES) or 1]]
-    return values if values.ndim == 3 else values[:, 0].swapaxes(1, 2)
+    values = values if values.ndim == 3 else values[:, 0].swapaxes(1, 2)
+    return np.asarray(values - values.mean(axis=1, keepdims=True))
 
 
 def _autocorrelation(x: Array) -> Array:
     """Return (lags, D) mean autocorrelation at up to 20 lags."""
-    centered = x - x.mean(axis=1, keepdims=True)
-    power = np.maximum((centered**2).mean(axis=1), 1e-12)
+    power = np.maximum((x**2).mean(axis=1), 1e-12)
     lags = range(1, min(20, x.shape[1] - 1) + 1)
-    return np.stack([((centered[:, lag:] * centered[:, :-lag]).mean(axis=1) / power).mean(axis=0) for lag in lags])
+    return np.stack([((x[:, lag:] * x[:, :-lag]).mean(axis=1) / power).mean(axis=0) for lag in lags])
 
 
 def _spectrum(x: Array) -> Array:
     """Return (F, D) log10 power of the mean spectrum, without the constant."""
-    centered = x - x.mean(axis=1, keepdims=True)
-    return np.asarray(np.log10((np.abs(np.fft.rfft(centered, axis=1)[:, 1:]) ** 2).mean(axis=0) + 1e-12))
+    return np.asarray(np.log10((np.abs(np.fft.rfft(x, axis=1)[:, 1:]) ** 2).mean(axis=0) + 1e-12))

@@ -4,9 +4,8 @@ Each figure stands between two anchors: other real people (``baseline``, the bes
 whose columns were shuffled apart (``control``: every prevalence is right, nothing belongs together any more).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from sklearn.linear_model import Ridge
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
+from personare.evaluate.metrics import interval
 from personare.features.visits import VISITS, VisitColumns, histories
 
 __all__ = ["Visits"]
@@ -41,29 +41,6 @@ class Visits:
         return [*judge_histories(original, others, released, rng=rng), *judge_copies(original, others, released)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Histories:
-    """Some people's visits, and what the columns are."""
-
-    rows: Array  # (N, T, D)
-    columns: VisitColumns
-
-    @cached_property
-    def lengths(self) -> Array:
-        return np.asarray(self.rows[..., 0].sum(axis=1), dtype=np.int64)
-
-    @cached_property
-    def visits(self) -> Array:
-        """All visits of all people one under another, (V, D)."""
-        return np.asarray(self.rows[self.rows[..., 0] == 1])
-
-    def part(self, kind: str) -> Array:
-        return np.asarray(self.visits[:, self.columns.part(kind)])
-
-    def take(self, people: Array) -> "_Histories":
-        return _Histories(rows=self.rows[people], columns=self.columns)
-
-
 def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Compare made-up histories with those of real people whom the generator never saw.
 
@@ -81,19 +58,22 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
     discrepancy after A. Gretton et al., JMLR 13, 2012.
     """
-    real, other, new = _read(train, test, made)
-    apart = _Histories(rows=shuffled(real.rows, real.columns, rng=rng), columns=real.columns)
-    sets, people, rows = (new, real, apart), len(other.rows), []
+    (real, other, new), columns = _read(train, test, made)
+    apart, people = shuffled(real, columns, rng=rng), len(other)
+    ours, best, worst, theirs = (_counted(rows, columns) for rows in (new, real, apart, other))
+    draws = []
+    for _ in range(_DRAWS):
+        drawn = _counted(other[rng.integers(people, size=people)], columns)
+        draws.append([compare(ours[figure], drawn[figure]) for figure, compare in _FIGURES.items()])
     row = Result(kind="synthetic", modality="visits", question="resemble", method="visits", figure="", value=np.nan)
-    for figure, (of, compare) in _FIGURES.items():
-        value, best, worst = (compare(of(part), of(other)) for part in sets)
-        ours = of(new)
-        resampled = (of(other.take(rng.integers(people, size=people))) for _ in range(_DRAWS))
-        low, high = _interval([compare(ours, drawn) for drawn in resampled])
-        better, unit = ("higher", "correlation") if compare is _correlation else ("lower", "distance")
-        found = replace(row, figure=figure, value=value, low=low, high=high, n=people, baseline=best, control=worst)
-        rows.append(replace(found, unit=unit, better=better))  # type: ignore[arg-type]
-    return [*rows, _next_visit(sets, other, row, rng)]
+    rows = []
+    for (figure, compare), each in zip(_FIGURES.items(), np.array(draws).T, strict=True):
+        value, baseline, control = (compare(counts[figure], theirs[figure]) for counts in (ours, best, worst))
+        low, high = interval(each)
+        found = replace(row, figure=figure, value=value, low=low, high=high, n=people)
+        found = replace(found, baseline=baseline, control=control, unit="distance", better="lower")
+        rows.append(replace(found, unit="correlation", better="higher") if compare is _correlation else found)
+    return [*rows, _next_visit((new, real, apart), other, columns, row, rng)]
 
 
 def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
@@ -102,34 +82,29 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
     ``copies``, the share of made-up histories that are a training person's, visit by visit; and ``near_copies``, the
     share that is nearer to a training person than 95 % of the people of ``test`` are (its control: 5 %).
     """
-    real, other, new = _read(train, test, made)
-    mine, strangers = _nearest(new, real), _nearest(other, real)
-    limit, nan = float(np.quantile(strangers, _NEAR)), float("nan")
-    exact = Result(
+    (real, other, new), _ = _read(train, test, made)
+    ours, strangers = _nearest(new, real), _nearest(other, real)
+    limit = float(np.quantile(strangers, _NEAR))
+    row = Result(
         kind="synthetic",
         modality="visits",
         question="member",
         method="visits",
         figure="copies",
-        value=float((mine == 0).mean()),
-        baseline=float((strangers == 0).mean()),
-        n=len(mine),
+        value=float((ours == 0).mean()),
+        n=len(ours),
         better="lower",
         reason="memorization, not safety: a membership attack can succeed without any copy",
     )
-    near, control = float((mine < limit).mean()), float((strangers < limit).mean())
-    return [exact, replace(exact, figure="near_copies", value=near, baseline=nan, control=control)]
+    near, control = float((ours < limit).mean()), float((strangers < limit).mean())
+    return [
+        replace(row, baseline=float((strangers == 0).mean())),
+        replace(row, figure="near_copies", value=near, control=control),
+    ]
 
 
 def shuffled(rows: Array, columns: VisitColumns, *, rng: np.random.Generator) -> Array:
-    """Return histories whose types, codes, lengths and gaps were each mixed among all visits, one by one.
-
-    Example:
-        >>> names = ("visit", "type=a", "code=x", "length=l", "gap=first", "gap=g")
-        >>> rows = np.array([[[1, 1, 1, 1, 1, 0], [1, 1, 0, 1, 0, 1]]], np.float32)
-        >>> shuffled(rows, VisitColumns(names=names), rng=np.random.default_rng(0)).sum(axis=(0, 1)).tolist()
-        [2.0, 2.0, 1.0, 2.0, 1.0, 1.0]
-    """
+    """Return histories whose types, codes, lengths and gaps were each mixed among all visits, one by one."""
     mixed = rows.copy()
     there = rows[..., 0] == 1
     visits = rows[there]
@@ -144,19 +119,36 @@ def shuffled(rows: Array, columns: VisitColumns, *, rng: np.random.Generator) ->
     return mixed
 
 
-def _read(*batches: Batch) -> list[_Histories]:
-    found = [_Histories(rows=rows, columns=columns) for rows, columns in map(histories, batches)]
-    if len({part.columns.names for part in found}) > 1:
+def _read(*batches: Batch) -> tuple[list[Array], VisitColumns]:
+    """Return the rows (N, T, D) of each, and the columns of all."""
+    rows, columns = zip(*map(histories, batches), strict=True)
+    if len(set(columns)) > 1:
         raise DataError("Histories can be compared only in the same columns. Import and make them with one vocabulary.")
     if set(batches[0].subjects.tolist()) & set(batches[1].subjects.tolist()):
         raise DataError("People of test must not be in train. Split by person.")
-    return found
+    return list(rows), columns[0]
 
 
-def _interval(draws: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % interval of the draws that have a figure; NaN if none has."""
-    there = np.array(draws)[np.isfinite(draws)]
-    return (float(np.quantile(there, 0.025)), float(np.quantile(there, 0.975))) if len(there) else (np.nan, np.nan)
+def _counted(rows: Array, columns: VisitColumns) -> dict[str, Array]:
+    """Return what each figure is about, of histories (N, T, D)."""
+    visits, lengths = rows[rows[..., 0] == 1], rows[..., 0].sum(axis=1).astype(int)
+    codes, kinds = visits[:, columns.part("code")], rows[..., columns.part("type")]
+    together = codes.T @ codes / len(codes)
+    gaps = visits[visits[:, columns.first] == 0, columns.part("gap")].sum(axis=0)  # a first visit has none
+    # shares of pairs of successive types of each person; the start and the end are a type too
+    kinds = np.pad(kinds, ((0, 0), (1, 1), (0, 0)))
+    kinds = np.concatenate([kinds, 1 - kinds.sum(axis=2, keepdims=True)], axis=2)
+    pairs = np.einsum("ntk,ntl->nkl", kinds[:, :-1], kinds[:, 1:])
+    pairs[:, -1, -1] = 0  # after the end
+    pairs = pairs.reshape(len(pairs), -1)
+    return {
+        "prevalence": codes.mean(axis=0),
+        "prevalence_by_person": rows[..., columns.part("code")].any(axis=1).mean(axis=0),
+        "co_occurrence": together[np.triu_indices(len(together), 1)],
+        "transitions": pairs / pairs.sum(axis=1, keepdims=True),  # (N, types^2)
+        "visits": np.cumsum(np.bincount(lengths, minlength=_MOST_VISITS)) / len(lengths),  # of people: at most so many
+        "gaps": np.cumsum(gaps) / max(1, gaps.sum()),  # of later visits: at most so long after the one before
+    }
 
 
 def _correlation(a: Array, b: Array) -> float:
@@ -167,118 +159,78 @@ def _correlation(a: Array, b: Array) -> float:
     return float(np.corrcoef(a[some], b[some])[0, 1])
 
 
-def _apart(a: Array, b: Array) -> float:
+def _largest_gap(a: Array, b: Array) -> float:
     return float(np.abs(a - b).max())
-
-
-def _co_occurrence(part: _Histories) -> Array:
-    codes = part.part("code")
-    together = codes.T @ codes / len(codes)
-    return np.asarray(together[np.triu_indices(len(together), 1)])
-
-
-def _bigrams(part: _Histories) -> Array:
-    """Return each person's shares of pairs of successive visit types, (N, types^2); start and end are types too."""
-    kinds = part.rows[..., part.columns.part("type")]
-    edge = np.zeros((len(kinds), 1, kinds.shape[2]), kinds.dtype)
-    inside = np.concatenate([edge, kinds, edge], axis=1)
-    none = 1 - inside.sum(axis=2, keepdims=True)  # 1 before the first visit and after the last one
-    every = np.concatenate([inside, none], axis=2)
-    pairs = np.einsum("ntk,ntl->nkl", every[:, :-1], every[:, 1:])
-    pairs[:, -1, -1] = 0  # after the end
-    flat = pairs.reshape(len(pairs), -1)
-    return np.asarray(flat / flat.sum(axis=1, keepdims=True))
 
 
 def _discrepancy(a: Array, b: Array) -> float:
     """Return the squared maximum mean discrepancy of rows, without bias."""
 
-    def squares(a: Array, b: Array) -> Array:
-        return np.asarray(np.maximum((a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T, 0))
+    def squares(x: Array, y: Array) -> Array:
+        return np.asarray(np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T, 0))
 
     width = float(np.median(squares(b, b)[np.triu_indices(len(b), 1)])) or 1.0
-    kernel = [np.exp(-squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
-    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernel[:2]]
-    return float(sum(own) - 2 * kernel[2].mean())
+    kernels = [np.exp(-squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
+    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernels[:2]]
+    return float(sum(own) - 2 * kernels[2].mean())
 
 
-def _lengths(part: _Histories) -> Array:
-    """Return the share of people with at most 1, 2, ... visits."""
-    counts = np.bincount(part.lengths, minlength=_MOST_VISITS + 1)[: _MOST_VISITS + 1]
-    return np.asarray(np.cumsum(counts) / len(part.lengths))
-
-
-def _gaps(part: _Histories) -> Array:
-    """Return the share of later visits with at most each gap."""
-    later = part.visits[part.visits[:, part.columns.first] == 0]
-    counts = later[:, part.columns.part("gap")].sum(axis=0)
-    return np.asarray(np.cumsum(counts) / max(1, counts.sum()))
-
-
-# What is counted in either set of people, once, and how the two are compared.
-_FIGURES: dict[str, tuple[Callable[[_Histories], Array], Callable[[Array, Array], float]]] = {
-    "prevalence": (lambda h: np.asarray(h.part("code").mean(axis=0)), _correlation),
-    "prevalence_by_person": (lambda h: h.rows[..., h.columns.part("code")].any(axis=1).mean(axis=0), _correlation),
-    "co_occurrence": (_co_occurrence, _correlation),
-    "transitions": (_bigrams, _discrepancy),
-    "visits": (_lengths, _apart),
-    "gaps": (_gaps, _apart),
+# How what is counted in two sets of people is compared.
+_FIGURES: dict[str, Callable[[Array, Array], float]] = {
+    "prevalence": _correlation,
+    "prevalence_by_person": _correlation,
+    "co_occurrence": _correlation,
+    "transitions": _discrepancy,
+    "visits": _largest_gap,
+    "gaps": _largest_gap,
 }
 
 
-def _questions(part: _Histories) -> tuple[Array, Array, Array]:
-    """Return what is known before every visit but the first, (V, 3 D + 1), its codes (V, C), and whose it is, (V,)."""
-    known, asked, whose = [], [], []
-    for person, (rows, length) in enumerate(zip(part.rows, part.lengths, strict=True)):
-        before, after = rows[: length - 1], rows[1:length]
-        count = np.arange(1, length)[:, None]
+def _next_visits(rows: Array, columns: VisitColumns) -> tuple[Array, Array, Array]:
+    """Return what is known before all visits but the first, (V, 3 D + 1), their codes (V, C), and whose, (V,)."""
+    known, codes, lengths = [], [], rows[..., 0].sum(axis=1).astype(int)
+    for history, length in zip(rows, lengths, strict=True):
+        before, count = history[: length - 1], np.arange(1, length)[:, None]
         ever, mean = np.maximum.accumulate(before, axis=0), np.cumsum(before, axis=0) / count
         known.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
-        asked.append(after[:, part.columns.part("code")])
-        whose.append(np.full(length - 1, person))
-    return np.concatenate(known), np.concatenate(asked), np.concatenate(whose)
+        codes.append(history[1:length, columns.part("code")])
+    return np.concatenate(known), np.concatenate(codes), np.repeat(np.arange(len(rows)), lengths - 1)
 
 
-def _next_visit(sets: Sequence[_Histories], test: _Histories, row: Result, rng: np.random.Generator) -> Result:
+def _next_visit(
+    sets: tuple[Array, ...], test: Array, columns: VisitColumns, row: Result, rng: np.random.Generator
+) -> Result:
     """Foretell codes of the next visit by ridge regression on what other people's pasts say."""
     row = replace(row, question="read", figure="next_visit_auc", unit="auc")
-    known, asked, whose = _questions(test)
-    codes = np.flatnonzero((asked.sum(axis=0) >= _FEWEST_POSITIVE) & (asked.mean(axis=0) < 1))
+    known, truth, whose = _next_visits(test, columns)
+    codes = np.flatnonzero((truth.sum(axis=0) >= _FEWEST_POSITIVE) & (truth.mean(axis=0) < 1))
     if not len(codes):
         return replace(row, reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")
-    asked, people, scores = asked[:, codes], len(test.rows), []
-    for part in sets:
-        past, next_codes, _ = _questions(part)
+    truth, people, scores = truth[:, codes], len(test), []
+    for rows in sets:
+        past, next_codes, _ = _next_visits(rows, columns)
         scores.append(np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known)))
-    draws = [
-        _auc(scores[0], asked, np.bincount(rng.integers(people, size=people), minlength=people)[whose])
-        for _ in range(_DRAWS)
-    ]
-    low, high = _interval(draws)
-    value, best, worst = (_auc(s, asked, np.ones(len(asked))) for s in scores)
-    said = f"mean over {len(codes)} codes, {len(asked)} visits"
-    found = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=said)
-    return replace(found, attacker="retrained_reader")
+
+    def area(scores: Array, weight: Array) -> float:
+        """Return the mean over codes of the chance that a visit with the code scores above one without; ties half."""
+        repeated = np.repeat(np.arange(len(scores)), weight)
+        ranks, y = rankdata(scores[repeated], axis=0), truth[repeated]
+        ones, zeros = y.sum(axis=0), (1 - y).sum(axis=0)
+        good = (ones > 0) & (zeros > 0)
+        areas = ((ranks * y).sum(axis=0) - ones * (ones + 1) / 2)[good] / (ones * zeros)[good]
+        return float(areas.mean()) if len(areas) else float("nan")
+
+    drawn = (np.bincount(rng.integers(people, size=people), minlength=people)[whose] for _ in range(_DRAWS))
+    low, high = interval(np.array([area(scores[0], weight) for weight in drawn]))
+    value, best, worst = (area(s, np.ones(len(truth), dtype=int)) for s in scores)
+    said = f"mean over {len(codes)} codes, {len(truth)} visits"
+    row = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=said)
+    return replace(row, attacker="retrained_reader")
 
 
-def _auc(scores: Array, asked: Array, weight: Array) -> float:
-    """Return the mean over codes of the chance that a visit with the code scores above one without, by weight.
-
-    Visits are repeated as their weight says; ties count half.
-    """
-    repeated = np.repeat(np.arange(len(scores)), weight.astype(int))
-    s, y = scores[repeated], asked[repeated]
-    ranks = rankdata(s, axis=0)
-    ones, zeros = y.sum(axis=0), (1 - y).sum(axis=0)
-    good = (ones > 0) & (zeros > 0)
-    area = ((ranks * y).sum(axis=0) - ones * (ones + 1) / 2)[good] / (ones * zeros)[good]
-    return float(area.mean()) if len(area) else float("nan")
-
-
-def _nearest(a: _Histories, b: _Histories) -> Array:
+def _nearest(a: Array, b: Array) -> Array:
     """Return each history's distance to the nearest of others: the share of ones in which they differ, in [0, 1]."""
-    steps = max(a.rows.shape[1], b.rows.shape[1])
-    flat = [np.pad(p.rows, ((0, 0), (0, steps - p.rows.shape[1]), (0, 0))).reshape(len(p.rows), -1) for p in (a, b)]
-    shared = flat[0] @ flat[1].T
-    total = flat[0].sum(axis=1)[:, None] + flat[1].sum(axis=1)
-    return np.asarray((1 - 2 * shared / total).min(axis=1))
+    steps = max(a.shape[1], b.shape[1])
+    first, second = (np.pad(x, ((0, 0), (0, steps - x.shape[1]), (0, 0))).reshape(len(x), -1) for x in (a, b))
+    total = first.sum(axis=1)[:, None] + second.sum(axis=1)
+    return np.asarray((1 - 2 * (first @ second.T) / total).min(axis=1))

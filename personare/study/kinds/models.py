@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,7 @@ from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Array, Batch, Release, Result, Spend
+from personare.core.types import Batch, Release, Result, Spend
 from personare.data.atomic import make_folder
 from personare.data.splits import (
     as_published,
@@ -26,46 +26,41 @@ from personare.data.splits import (
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
-from personare.evaluate.unmeasured import unmeasured, without_figure
+from personare.evaluate.unmeasured import measured, unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
 from personare.study.opening import table
-from personare.study.study import Outcome, Study, measured, read_result, unseeded
+from personare.study.study import Outcome, Study, read_result, unseeded
 
 __all__ = ["Models"]
 
+_ATTACKS = "personare.evaluate.attacks"
 _FOLDS = 5
+_PROTOCOLS = ("person_folds", "unseen_sentences", "published", "leaky_random_9_1")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelPlan:
     """A model to train.
 
-    Attributes:
-        name: Unique in the study.
-        method: A file of ``train``.
-        options: Its options, ``epsilon`` among them.
-        modalities: Tracks to read; none: all but films.
-        label: What is learned; empty: the study's.
-        protocol: ``person_folds``: judged on people it never met. ``unseen_sentences``: who also say what it never
-            heard. ``published``: the parts that the data set's authors named, in the label ``split``.
-            ``leaky_random_9_1``: on other clips of the same people, to compare with tables published that way.
+    By ``person_folds`` it is judged on people it never met; by ``unseen_sentences`` on such as also say what it never
+    heard; by ``published`` on the part that the data set's authors named in the label ``split``; by
+    ``leaky_random_9_1`` on other clips of the same people, to compare with tables published that way.
     """
 
-    name: str
-    method: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    modalities: Sequence[str] = ()
-    label: str = ""
+    name: str  # unique in the study
+    method: str  # a file of train
+    options: Mapping[str, Any] = field(default_factory=dict)  # epsilon among them
+    modalities: Sequence[str] = ()  # tracks to read; none: all but films
+    label: str = ""  # what is learned; empty: the study's
     protocol: str = "person_folds"
 
     def __post_init__(self) -> None:
         """Check the protocol, and that the method exists and takes its options."""
-        known = ("person_folds", "unseen_sentences", "published", "leaky_random_9_1")
-        if self.protocol not in known:
-            raise OptionError(f"The protocol must be one of {', '.join(known)}, not {self.protocol!r}.")
+        if self.protocol not in _PROTOCOLS:
+            raise OptionError(f"The protocol must be one of {', '.join(_PROTOCOLS)}, not {self.protocol!r}.")
         registry.create("personare.train", self.method, self.options)
 
 
@@ -80,11 +75,14 @@ class Models:
         outcome = Outcome()
         for row in rows:
             opened = study.opened(row)
-            work = Model(study=study, row=row, batch=opened.batch)
+            model = Model(study=study, row=row, batch=opened.batch)
             judging = {"shadows": study.plan.shadows, "membership": study.plan.membership}
-            root, made = study.make(row, work.batch, work.train, judging)
+            root, made = study.make(row, model.batch, model.train, judging)
             judged = study.folder.step(
-                f"judge-{row.name}", inputs=study.key(work.batch), options={**asdict(row), **judging}, work=work.judge
+                f"judge-{row.name}",
+                inputs=study.key(model.batch),
+                options={**asdict(row), **judging},
+                work=model.judge,
             )
             results = [read_result(result) for result in judged["rows"]]
             spends = tuple(Spend(**spend) for spend in made["spends"])
@@ -102,8 +100,7 @@ class Models:
         return outcome
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
+class Parts(NamedTuple):
     """A batch by a protocol: what is learned from, what may be looked at meanwhile, what judges."""
 
     train: Batch
@@ -120,6 +117,7 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
         DataError: Too few people, or a label that the protocol needs is missing.
     """
     subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
+    sentences = None
 
     def labels(name: str) -> dict[str, str]:
         if name not in table or table.loc[list(batch.ids), name].isna().any():
@@ -131,32 +129,23 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
     if protocol == "leaky_random_9_1":
         split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
     elif protocol == "unseen_sentences":
-        split = unseen_sentences(subjects, labels("sentence"), _FOLDS, rng=rng)[0]
-        check_apart(split, subjects, labels("sentence"))
+        sentences = labels("sentence")
+        split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
     elif protocol == "published":
         split = as_published(subjects, labels("split"), _FOLDS, rng=rng)
-        check_apart(split, subjects)
     else:
         classes = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))
         split = k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
-        check_apart(split, subjects)
-    row = {name: i for i, name in enumerate(batch.ids)}
-
-    def part(ids: Sequence[str]) -> Batch:
-        return batch.take(np.array([row[name] for name in ids], dtype=int))
-
-    return Parts(train=part(split.train), validation=part(split.validation), test=part(split.test))
+    if protocol != "leaky_random_9_1":
+        check_apart(split, subjects, sentences)
+    place = {name: i for i, name in enumerate(batch.ids)}
+    parts = (split.train, split.validation, split.test)
+    return Parts(*(batch.take(np.array([place[name] for name in ids], dtype=int)) for ids in parts))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One model of a study.
-
-    Attributes:
-        study: Whose.
-        row: What was asked for.
-        batch: What it learns from.
-    """
+    """One model of a study: what was asked for, and what it learns from."""
 
     study: Study
     row: ModelPlan
@@ -170,8 +159,8 @@ class Model:
     @cached_property
     def table(self) -> pd.DataFrame:
         """What is known about the recordings and their people, by recording id."""
-        cohort, ids = self.study.cohort, set(self.batch.ids)
-        return table(cohort, [r for r in cohort.recordings if r.id in ids])
+        ids = set(self.batch.ids)
+        return table(self.study.cohort, [r for r in self.study.cohort.recordings if r.id in ids])
 
     @cached_property
     def parts(self) -> Parts:
@@ -192,8 +181,8 @@ class Model:
         predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")))
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
-        said = {**about, "personare": json.dumps(asdict(self.row))}
-        save_weights(make_folder(folder) / "model.safetensors", tensors, said)
+        note = {**about, "personare": json.dumps(asdict(self.row))}
+        save_weights(make_folder(folder) / "model.safetensors", tensors, note)
         self.study.note(self.row, predictor.spends)
         return {
             "cohort": str(self.study.cohort.root.resolve()),
@@ -207,35 +196,40 @@ class Model:
 
     def fit(self, learner: Any, train: Batch, rng: np.random.Generator) -> Predictor:
         """Train on these recordings, with this model's validation people and public data."""
-        found: Predictor = learner.fit(train, validation=self.parts.validation, rng=rng, public=self._public)
-        return found
+        predictor: Predictor = learner.fit(train, validation=self.parts.validation, rng=rng, public=self._public)
+        return predictor
 
     def judge(self) -> Mapping[str, Any]:
-        """Measure the released model."""
+        """Measure the released model: what it can do, and what its answers and representation tell about strangers."""
         test = self.parts.test
         predictor = load_model(self.study.folder.root / "releases" / self.row.name / "model.safetensors")[0]
         people = self.table.loc[list(test.ids)]
         answers = predictor(test)
         rows = judge_model(answers, test, people, rng=self._rng("judge"))
         if why := private_need(self.learner).lacking(self.parts.train.subjects):
-            rows = [without_figure(row, f"{why}") for row in rows]
-        rows += measured("model_identity", "identify", lambda: self._disclosed(predictor, answers, people))
+            rows = [without_figure(row, why) for row in rows]
+
+        def disclosed() -> list[Result]:
+            shown = {"answers": answers}
+            if hasattr(predictor, "represent"):
+                shown["representation"] = predictor.represent(test)
+            raw = {"raw": describe_batch(test, tuple(test.arrays))}
+            original, released = (
+                Batch.of(
+                    people, {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in of.items()}
+                )
+                for of in (raw, shown)
+            )
+            rows: list[Result] = []
+            for name in self.study.plan.disclosure:
+                attack = registry.create(_ATTACKS, name)
+                work = partial(attack, original, released, rng=self._rng(name))
+                rows += measured(name, attack.question, work)
+            return rows
+
+        rows += measured("model_identity", "identify", disclosed)
         rows += measured("membership", "member", self.membership)
         return {"rows": [asdict(replace(row, release=self.row.name, kind="model")) for row in rows]}
-
-    def _disclosed(self, predictor: Predictor, answers: Array, people: pd.DataFrame) -> list[Result]:
-        """Ask what the model's answers, and what it reads them from, still tell about people it never met."""
-        test = self.parts.test
-        seen = {"answers": answers}
-        if hasattr(predictor, "represent"):
-            seen["representation"] = predictor.represent(test)
-        raw = describe_batch(test, tuple(test.arrays))
-        rows: list[Result] = []
-        for name in self.study.plan.disclosure:
-            attack = partial(registry.create, "personare.evaluate.attacks", name)
-            question = registry.load("personare.evaluate.attacks", name).question
-            rows += measured(name, question, lambda: attack()(seen, raw, people, rng=self._rng(name)))  # noqa: B023
-        return rows
 
     def membership(self) -> list[Result]:
         """Train shadows on halves of the training people, and let every attack tell who was in which."""
@@ -248,13 +242,12 @@ class Model:
         if getattr(self.learner, "epsilon", None) is None:
             return rows
         # An attack that finds nobody in the same model without privacy would say nothing about what privacy bought.
-        open_rows = {row.key: row for row in self._attacked(replace(self.learner, epsilon=None))}
-        return [beside(row, open_rows[row.key], "the same model without privacy") for row in rows]
+        unprotected = {row.key: row for row in self._attacked(replace(self.learner, epsilon=None))}
+        return [beside(row, unprotected[row.key], "the same model without privacy") for row in rows]
 
     def _attacked(self, learner: Any) -> list[Result]:
         plan, pool = self.study.plan, self.parts.train
-        unit = getattr(learner, "unit", "person")
-        units = np.array(pool.ids) if unit == "recording" else pool.subjects
+        units = np.array(pool.ids) if getattr(learner, "unit", "person") == "recording" else pool.subjects
         inside = split_halves(units, plan.shadows, rng=self._rng("halves"))
         if hasattr(learner, "fit_many"):
             shadows: Sequence[Predictor] = learner.fit_many(pool, inside, rng=self._rng("shadows"), public=self._public)
@@ -262,16 +255,13 @@ class Model:
             shadows = [self.fit(learner, pool.take(rows), self._rng("shadow", str(i))) for i, rows in enumerate(inside)]
         answers = np.stack([predictor(pool) for predictor in shadows])
         signals = Signals.of_probabilities(answers, inside, pool.labels, pool.subjects)
-        attacks = {name: registry.create("personare.evaluate.attacks", name) for name in plan.membership}
+        attacks = {name: registry.create(_ATTACKS, name) for name in plan.membership}
         claim = as_one_claim(shadows[0].spends)
         return judge_membership(signals, attacks, claim=claim, rng=self._rng("membership"))
 
 
 def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
-    """Read a released model: numbers and text only, nothing that can run.
-
-    Returns:
-        What predicts, and the plan it was made by.
+    """Read a released model, numbers and text only, nothing that can run; and the plan it was made by.
 
     Raises:
         DataError: It is not a model that personare wrote.

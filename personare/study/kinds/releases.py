@@ -1,18 +1,19 @@
 """Recordings whose people are hidden: the same clips with another face and another voice."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from personare import __version__
-from personare.anonymize._recordings import Disguise, Locate, Masks, anonymize_recording
+from personare.anonymize._recordings import Disguise, Masks, Sources, Work, anonymize_recording, fit_masks
 from personare.anonymize._recordings import Outcome as Hidden
-from personare.anonymize._release import fit_masks, release_recordings
+from personare.anonymize._release import release_recordings
+from personare.anonymize._video import Locate
 from personare.core import registry
 from personare.core.errors import DataError, reason
-from personare.core.types import Recording, Release, Result, Withheld
+from personare.core.types import Cohort, Recording, Release, Result, Withheld
 from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
 from personare.evaluate.judging import judge
@@ -39,9 +40,15 @@ class Releases:
     def __call__(self, study: Study, rows: Sequence[Disguise]) -> Outcome:
         """Make every release of recordings, one recording a process, and judge several at a time."""
         outcome = Outcome()
+        modalities = [m for m in ("audio", "video") if any(m in row.modalities for row in rows)]
         try:
-            work = _Hiding.open(study, rows)
-            outcome.skipped += [*work.skipped, *work.observe(ORIGINAL, work.sources)]
+            recordings, sources, skipped = admit(study.cohort, modalities, study.plan.purpose, study.ledger)
+            if not recordings:
+                why = skipped[0].problem if skipped else f"it has no {' or '.join(modalities)}"
+                raise DataError(f"No recording of {study.cohort.name} can be studied: {why}.")
+            note_sources(study.folder, ORIGINAL, study.plan.purpose, sources)
+            work = _Hiding(study=study, recordings=recordings, sources=sources)
+            outcome.skipped += [*skipped, *work.observe(ORIGINAL, sources)]
         except Exception as error:
             for row in rows:
                 outcome.missed(row.name, error)
@@ -54,34 +61,16 @@ class Releases:
 
 @dataclass(frozen=True, kw_only=True)
 class _Hiding:
-    """The recordings of a study that are hidden.
-
-    Attributes:
-        study: Whose.
-        recordings: Those that were admitted.
-        sources: Their files, recording -> track -> path.
-        skipped: Those that were not.
-        stamps: What changes when a recording's files do.
-    """
+    """The recordings of a study that were admitted, and their files."""
 
     study: Study
-    recordings: tuple[Recording, ...]
-    sources: Mapping[str, Mapping[str, Path]]
-    skipped: tuple[Withheld, ...]
-    stamps: Mapping[str, str]
+    recordings: Sequence[Recording]
+    sources: Sources
 
-    @classmethod
-    def open(cls, study: Study, rows: Sequence[Disguise]) -> "_Hiding":
-        """Ask the vault for every recording of the cohort."""
-        cohort, purpose = study.cohort, study.plan.purpose
-        modalities = [m for m in ("audio", "video") if any(m in row.modalities for row in rows)]
-        recordings, sources, skipped = admit(cohort, modalities, purpose, study.ledger)
-        if not recordings:
-            why = skipped[0].problem if skipped else f"it has no {' or '.join(modalities)}"
-            raise DataError(f"No recording of {cohort.name} can be studied: {why}.")
-        note_sources(study.folder, ORIGINAL, purpose, sources)
-        stamps = {name: _stamp(files) for name, files in sources.items()}
-        return cls(study=study, recordings=recordings, sources=sources, skipped=tuple(skipped), stamps=stamps)
+    @cached_property
+    def stamps(self) -> dict[str, str]:
+        """What changes when a recording's files do."""
+        return {name: _stamp(files) for name, files in self.sources.items()}
 
     @cached_property
     def key(self) -> str:
@@ -89,27 +78,30 @@ class _Hiding:
         recordings = [asdict(r) for r in self.recordings]
         return fingerprint([self.stamps, recordings, self.study.plan.seed, has_landmarker()])
 
-    def observe(self, name: str, files: Mapping[str, Mapping[str, Path]]) -> list[Withheld]:
+    def observe(self, name: str, files: Sources) -> list[Withheld]:
         """Describe recordings as an attacker sees them; of the originals, find the faces for all releases."""
-        run, views = self.study.folder, _views(self.study.plan)
-        work = partial(
-            observe,
-            folder=run.private / "views" / name,
-            views=views,
-            locations=run.private / "locations",
-            original=name == ORIGINAL,
+        private, views = self.study.folder.private, _views(self.study.plan)
+        seen = self.study.workers.each(
+            f"look at {name}",
+            {recording: (recording, tracks) for recording, tracks in files.items()},
+            partial(
+                observe,
+                folder=private / "views" / name,
+                views=views,
+                locations=private / "locations",
+                original=name == ORIGINAL,
+            ),
+            private / "steps" / f"observe-{name}",
+            {
+                recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
+                for recording, tracks in files.items()
+            },
+            lambda _, error: {"views": [], "problems": [reason(error)]},
         )
-        keys = {
-            recording: fingerprint([__version__, self.stamps[recording], _stamp(tracks), views, has_landmarker()])
-            for recording, tracks in files.items()
-        }
-        items = {recording: (recording, tracks) for recording, tracks in files.items()}
-        steps = run.private / "steps" / f"observe-{name}"
-        seen = self.study.workers.each(f"look at {name}", items, work, steps, keys, _unseen)
         return [
             Withheld(item=f"{recording} ({name})", problem=problem, fix="It is left out where this is needed.")
-            for recording, found in sorted(seen)
-            for problem in found["problems"]
+            for recording, result in sorted(seen)
+            for problem in result["problems"]
         ]
 
     def release(self, row: Disguise) -> Release:
@@ -132,31 +124,28 @@ class _Hiding:
 
     def _make(self, row: Disguise) -> Mapping[str, Any]:
         run, seed = self.study.folder, self.study.plan.seed
-        locations = run.private / "locations"
+        locate = partial(_locate, run.private / "locations", row.needs_landmarks)
+
+        def hide(work: Sequence[Work]) -> Iterator[Hidden]:
+            subjects = [(r.id, r.subject) for r in self.recordings]
+            what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
+            items = {recording.id: (recording, *files) for recording, *files in work}
+            for _, told in self.study.workers.each(
+                row.name,
+                items,
+                partial(_hide, locate, seed, row, masks),
+                run.private / "steps" / f"hide-{row.name}",
+                dict.fromkeys(items, what),
+                lambda recording, error: asdict(Hidden.lost(recording, error)),
+            ):
+                yield Hidden(**{**told, "withheld": tuple(Withheld(**w) for w in told["withheld"])})
+
         with run.making(row.name) as part:
             if not part.exists():
                 run.forget(f"hide-{row.name}")  # what it remembers went with the folder
-            locate = partial(_locate, locations, row.needs_landmarks())
             masks = fit_masks(row, self.recordings, self.sources, locate, seed)
-
-            def hide(work: Sequence[tuple[Recording, Mapping[str, Path]]]) -> Iterator[Hidden]:
-                items = {r.id: (r, self.sources[r.id], targets) for r, targets in work}
-                subjects = [(r.id, r.subject) for r in self.recordings]
-                what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
-                found = self.study.workers.each(
-                    row.name,
-                    items,
-                    partial(_hide, locations, seed, row, masks),
-                    run.private / "steps" / f"hide-{row.name}",
-                    dict.fromkeys(items, what),
-                    _unhidden,
-                )
-                for _, told in found:
-                    withheld = tuple(Withheld(**w) for w in told["withheld"])
-                    files = {track: Path(path) for track, path in told["files"].items()}
-                    yield Hidden(**{**told, "withheld": withheld, "files": files})
-
-            release = release_recordings(self.recordings, row, part, hide, labels=(self.study.plan.label,))
+            originals = {r.id: r for r in self.recordings}
+            release = release_recordings(originals, self.sources, row, part, hide, labels=(self.study.plan.label,))
             if not open_cohort(part).recordings:
                 raise DataError(f"No recording could be protected. {release.withheld[0].problem}")
         self.study.note(row, purpose=self.study.plan.purpose)
@@ -178,27 +167,34 @@ class _Hiding:
         return [*once.values(), *(row for release in releases for row in judged[release.name])]
 
     def _judged(self, label: str, items: Mapping[str, Any]) -> dict[str, list[Result]]:
-        study = self.study
-        keys = {name: fingerprint([__version__, self.key, study.plan, item]) for name, item in items.items()}
-        found = study.workers.each(
+        study, plan = self.study, self.study.plan
+
+        def unjudged(item: str, error: Exception) -> Mapping[str, Any]:
+            release, modality, *_ = items[item]
+            row = partial(unmeasured, error=error, release=release, modality=modality)
+            rows = [row(name, registry.load(_ATTACKS, name).question) for name in plan.attacks]
+            rows += [row(name, "read") for name in plan.utilities]
+            return {"rows": [asdict(row) for row in rows]}
+
+        made = study.workers.each(
             label,
             items,
-            partial(_judge, study.plan, study.cohort, study.folder.private / "views"),
+            partial(_judge, plan, study.cohort, study.folder.private / "views"),
             study.folder.private / "steps" / label.replace(" ", "-"),
-            keys,
-            partial(_unjudged, study.plan, items),
+            {name: fingerprint([__version__, self.key, plan, item]) for name, item in items.items()},
+            unjudged,
         )
-        return {name: [read_result(row) for row in told["rows"]] for name, told in found}
+        return {name: [read_result(row) for row in result["rows"]] for name, result in made}
 
 
 def _views(plan: StudyPlan) -> tuple[str, ...]:
     """Return the views that the plan's attacks and measures read."""
-    named = [(_ATTACKS, name) for name in plan.attacks] + [(_UTILITIES, name) for name in plan.utilities]
-    methods = [registry.load(folder, name) for folder, name in named]
+    names = [(_ATTACKS, name) for name in plan.attacks] + [(_UTILITIES, name) for name in plan.utilities]
+    methods = [registry.load(folder, name) for folder, name in names]
     return tuple(sorted({view for method in methods for view in getattr(method, "views", ())}))
 
 
-def _judge(plan: StudyPlan, cohort: Any, folder: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
+def _judge(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, str, Sequence[Recording], Any]) -> Any:
     name, modality, recordings, baseline = item
     views = _views(plan)
     there = {r.id for r in recordings}
@@ -220,27 +216,10 @@ def _judge(plan: StudyPlan, cohort: Any, folder: Path, item: tuple[str, str, Seq
     return {"rows": [asdict(replace(row, release=name)) for row in results]}
 
 
-def _unjudged(plan: StudyPlan, items: Mapping[str, Any], item: str, error: Exception) -> Mapping[str, Any]:
-    release, modality, *_ = items[item]
-    row = partial(unmeasured, error=error, release=release, modality=modality)
-    rows = [row(name, registry.load(_ATTACKS, name).question) for name in plan.attacks]
-    rows += [row(name, "read") for name in plan.utilities]
-    return {"rows": [asdict(row) for row in rows]}
-
-
 def _stamp(files: Mapping[str, Path]) -> str:
     """Return what changes when a file does."""
-    known = {track: path.stat() for track, path in sorted(files.items())}
-    return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in known.items()])
-
-
-def _unseen(_recording: str, error: Exception) -> Mapping[str, Any]:
-    return {"views": [], "problems": [reason(error)]}
-
-
-def _unhidden(recording: str, error: Exception) -> Mapping[str, Any]:
-    withheld = {"item": recording, "problem": reason(error), "fix": "Run again, or leave the recording out."}
-    return {"recording": recording, "files": {}, "counts": {}, "withheld": [withheld]}
+    stats = {track: path.stat() for track, path in sorted(files.items())}
+    return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in stats.items()])
 
 
 def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
@@ -250,13 +229,8 @@ def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
 
 
 def _hide(
-    locations: Path,
-    seed: int,
-    disguise: Disguise,
-    masks: Masks,
-    item: tuple[Recording, Mapping[str, Path], Mapping[str, Path]],
+    locate_for: Callable[[Recording], Locate], seed: int, disguise: Disguise, masks: Masks, item: Work
 ) -> Mapping[str, Any]:
     recording, sources, targets = item
-    locate = _locate(locations, disguise.needs_landmarks(), recording)
-    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate)
-    return {**asdict(hidden), "files": {track: str(path) for track, path in hidden.files.items()}}
+    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate_for(recording))
+    return asdict(hidden)

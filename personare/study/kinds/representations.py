@@ -15,45 +15,35 @@ from personare.core import registry
 from personare.core.errors import OptionError
 from personare.core.protocols import Representation, Transform
 from personare.core.state import save_weights, state_of
-from personare.core.types import Batch, Cohort, Recording, Result, Spend
-from personare.data.cohort import CohortWriter, declared_modalities, open_cohort, recording_id
-from personare.data.roles import usual_tracks
+from personare.core.types import Batch, Recording, Result
+from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.representations import identity_carriers, judge_representation, transfer
+from personare.evaluate.unmeasured import measured
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
 from personare.study.cards import Sheet, write_datasheet
-from personare.study.opening import Opening, Written, building, part_people, table
+from personare.study.opening import Written, building, open_batch, part_people, table, tracks_of
 from personare.study.plan import TransferPlan
-from personare.study.study import Outcome, Study, measured, unseeded
+from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Representations"]
 
 _TRACK = "representation"
 _FORM = TrackForm(kind="table", suffix=".npy")
-_WATCHED = 0.2  # share of the people it is fitted to who are only watched meanwhile
+_VALIDATION = 0.2  # share of the people it is fitted to, who tell when to stop
 
 
 @dataclass(frozen=True, kw_only=True)
 class RepresentationPlan:
-    """What is described, and how.
+    """What is described, and how."""
 
-    Attributes:
-        name: Unique in a study; anything elsewhere.
-        method: A file of ``represent``.
-        options: Its options.
-        then: What follows it, each with ``method`` and ``options``, fitted to what the one before shows.
-        label: What is to be kept, such as ``emotion``; empty: the study's.
-        modalities: Tracks to read; none: all but films and events.
-        held_out: Share of the people it is not fitted to; they are represented too, and it is judged by them.
-    """
-
-    method: str
-    name: str = ""
+    method: str  # a file of represent
+    name: str = ""  # unique in a study; anything elsewhere
     options: Mapping[str, Any] = field(default_factory=dict)
-    then: Sequence[Mapping[str, Any]] = ()
-    label: str = ""
-    modalities: Sequence[str] = ()
-    held_out: float = 0.5
+    then: Sequence[Mapping[str, Any]] = ()  # what follows it, method and options, fitted to what the one before shows
+    label: str = ""  # what is to be kept, such as emotion; empty: the study's
+    modalities: Sequence[str] = ()  # tracks to read; none: all but films and events
+    held_out: float = 0.5  # share of the people it is not fitted to; they are shown too, and it is judged by them
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the methods exist and take their options."""
@@ -64,10 +54,8 @@ class RepresentationPlan:
     def methods(self) -> list[Representation]:
         """Return the method, and what follows it."""
         links = [{"method": self.method, "options": self.options}, *self.then]
-        return [
-            registry.create("personare.represent", str(link.get("method", "")), link.get("options", {}))
-            for link in links
-        ]
+        create = partial(registry.create, "personare.represent")
+        return [create(str(link.get("method", "")), link.get("options", {})) for link in links]
 
 
 @dataclass(frozen=True)
@@ -93,10 +81,8 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
     representation, its label and its pseudonym is written, under a number in place of its name, and nothing of the
     participants' table. Noise that hides people does not follow from the seed.
 
-    Args:
-        study: Whose recordings; its plan names the seed, the public cohort, the budget and the tasks to judge by.
-        row: How.
-        out: An empty or absent folder.
+    The study's plan names the seed, the public cohort, the budget and the tasks to judge by; ``out`` is an empty or
+    absent folder.
 
     Raises:
         DataError: Nothing to learn from, too few people, or a folder that is not empty.
@@ -104,19 +90,29 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
         PolicyError: Somebody's privacy budget does not suffice.
     """
     opened, links = study.opened(row), row.methods()
-    method = Chain(links=links) if row.then else links[0]
+    method: Representation = Chain(links=links) if row.then else links[0]
+    private = any(getattr(link, "epsilon", None) is not None for link in links)
     with building(out) as part:
-        known, new = part_people(opened.batch, row.held_out, rng=study.rng("held out"))
-        transform, spends = _fitted(study, row, method, known)
-        shown = transform(opened.batch, rng=unseeded(bool(spends), study.rng(row.method, "transform")))
-        results = _judged(study, row, transform, known, new) if len(new) else []
+        fitted, new = part_people(opened.batch, row.held_out, rng=study.rng("held out"))
+        train, validation = part_people(fitted, _VALIDATION, rng=study.rng(row.method, "watched"))
+        public = study.public_batch(row.label, row.modalities)
+        rng = unseeded(private, study.rng(row.method, "fit"))
+        transform = method.fit(train, validation=validation, rng=rng, public=public)
+        steps = getattr(transform, "links", (transform,))
+        # each pass through noise is paid for: by those whom what follows it learns from, and by everybody shown
+        learned, local = (tuple(s.spend() for s in part if hasattr(s, "spend")) for part in (steps[:-1], steps))
+        study.charge((*transform.spends, *learned), fitted)
+        study.charge(local, opened.batch)
+        spends = (*transform.spends, *learned, *local)
+        shown = transform(opened.batch, rng=unseeded(private or bool(spends), study.rng(row.method, "transform")))
+        results = _judged(study, row, transform, fitted, new) if len(new) else []
         _write(study, row, part, shown, transform)
         sheet = Sheet(
             kind="representations",
             source=study.cohort.name,
             method=row.method,
             options=dict(row.options),
-            made_of=(len(set(known.subjects)), len(known)),
+            made_of=(len(set(fitted.subjects)), len(fitted)),
             holds=(len(set(shown.subjects)), len(shown)),
             spends=spends,
             rows=tuple(results),
@@ -127,26 +123,12 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
     return Written(cohort=open_cohort(out), sheet=sheet, skipped=opened.skipped)
 
 
-def _fitted(
-    study: Study, row: RepresentationPlan, method: Representation, known: Batch
-) -> tuple[Transform, tuple[Spend, ...]]:
-    """Return the transform, and what fitting it and showing everybody's recordings through it cost."""
-    inside, watched = part_people(known, _WATCHED, rng=study.rng(row.method, "watched"))
-    public = study.public_batch(row.label, row.modalities)
-    transform = method.fit(inside, validation=watched, rng=study.rng(row.method, "fit"), public=public)
-    links = getattr(transform, "links", (transform,))
-    shows = tuple(link.spend() for link in links if hasattr(link, "spend"))
-    study.charge(transform.spends, known)
-    study.charge(shows, study.opened(row).batch)
-    return transform, (*transform.spends, *shows)
-
-
-def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: Batch, new: Batch) -> list[Result]:
-    ids = {*known.ids, *new.ids}
+def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted: Batch, new: Batch) -> list[Result]:
+    ids = {*fitted.ids, *new.ids}
     people = table(study.cohort, [r for r in study.cohort.recordings if r.id in ids])
 
     def identified() -> list[Result]:
-        results = judge_representation(transform, known, new, people, rng=study.rng("judge"))
+        results = judge_representation(transform, fitted, new, people, rng=study.rng("judge"))
         carriers = identity_carriers(transform, new, people, rng=study.rng("carriers"))
         leaks = {"carriers": carriers.to_dict("records")}
         return [
@@ -155,14 +137,15 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: 
         ]
 
     def transferred(task: TransferPlan) -> list[Result]:
-        there = (track for recording in study.cohort.recordings for track in recording.tracks)
-        tracks = row.modalities or usual_tracks(there, declared=declared_modalities(study.cohort.root))
-        other = Opening(cohort=open_cohort(Path(task.cohort)), ledger=study.ledger) if task.cohort else study.opening
-        batch = other(task.label, tracks).batch
-        asked = np.isin(batch.subjects, new.subjects)
-        halves = part_people(batch, 0.5, rng=study.rng("task", task.name))
-        parts = halves if task.cohort else (batch.take(~asked), batch.take(asked))
-        return transfer({"": transform}, {"": parts}, rng=study.rng("transfer", task.name))
+        tracks, rng = tracks_of(study.cohort, row.modalities, texts=True), study.rng("transfer", task.name)
+        if task.cohort:
+            batch = open_batch(open_cohort(Path(task.cohort)), task.label, tracks, study.ledger).batch
+            parts = part_people(batch, 0.5, rng=study.rng("task", task.name))
+        else:
+            batch = study.open(task.label, tracks).batch
+            judges = np.isin(batch.subjects, new.subjects)
+            parts = (batch.take(~judges), batch.take(judges))
+        return transfer({"": transform}, {"": parts}, rng=rng)
 
     results = measured("strongest", "identify", identified)
     for task in study.plan.transfer:
@@ -172,19 +155,27 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, known: 
 
 
 def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, transform: Transform) -> None:
-    cohort, own_label = study.cohort, study.opened(row).own
-    about = {"Acknowledgements": f"Representations of {cohort.name} by personare.", "Method": row.method}
+    name, own_label = study.cohort.name, study.opened(row).own
+    about = {"Acknowledgements": f"Representations of {name} by personare.", "Method": row.method}
     about["Guarantee"] = transform.guarantee
-    writer = CohortWriter(root, name=f"{cohort.name}: {row.method}", kind="release", description=about)
-    there = np.flatnonzero(shown.present[_TRACK])
-    named = _renamed([shown.ids[i] for i in there], cohort, study.rng(row.method, "names"))
-    for i, recording in zip(there, named, strict=True):
-        path = writer.path(recording, _TRACK, ".npy")
+    writer = CohortWriter(root, name=f"{name}: {row.method}", kind="release", description=about)
+    rows = np.flatnonzero(shown.present[_TRACK])
+    takes: Counter[str] = Counter()
+    tasks: dict[int, str] = {}
+    # numbers for names, which may say what was said, by whom, or when
+    for i in rows[study.rng(row.method, "names").permutation(len(rows))].tolist():
+        takes[shown.subjects[i]] += 1
+        tasks[i] = f"take{takes[shown.subjects[i]]:03d}"
+    for i in rows.tolist():
+        subject = str(shown.subjects[i])
+        path = writer.path((subject, "01", tasks[i]), _TRACK, ".npy")
         values = np.asarray(shown.arrays[_TRACK][i])
-        names = tuple(f"r{n + 1}" for n in range(len(values)))
-        write_track(path, values, _FORM, columns=names, note={"Representation": row.method})
+        columns = tuple(f"r{n + 1}" for n in range(len(values)))
+        write_track(path, values, _FORM, columns=columns, note={"Representation": row.method})
+        tracks = {_TRACK: path.relative_to(root).as_posix()}
         labels = {row.label: shown.classes[shown.labels[i]]} if own_label else {}
-        writer.add(replace(recording, tracks={_TRACK: path.relative_to(root).as_posix()}, labels=labels))
+        recording = recording_id(subject, "01", tasks[i])
+        writer.add(Recording(id=recording, subject=subject, session="01", tracks=tracks, labels=labels))
     people = {
         str(subject): {} if own_label else {row.label: shown.classes[target]}
         for subject, target in zip(shown.subjects, shown.labels, strict=True)
@@ -193,16 +184,3 @@ def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, tran
     tensors, state = state_of(transform)
     note = {"guarantee": transform.guarantee, "personare": json.dumps(asdict(row))}
     save_weights(root / "transform.safetensors", tensors, {**state, **note})
-
-
-def _renamed(ids: Sequence[str], cohort: Cohort, rng: np.random.Generator) -> list[Recording]:
-    """Return the recordings under numbers: their names may say what was said, by whom, or when."""
-    known = {r.id: r for r in cohort.recordings}
-    seen: Counter[str] = Counter()
-    named: dict[str, Recording] = {}
-    for i in rng.permutation(len(ids)):
-        subject = known[ids[i]].subject
-        seen[subject] += 1
-        name = recording_id(subject, "01", f"take{seen[subject]:03d}")
-        named[ids[i]] = Recording(id=name, subject=subject, session="01", tracks={})
-    return [named[name] for name in ids]

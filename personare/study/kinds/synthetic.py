@@ -16,54 +16,38 @@ from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
+from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.synthetic import (
-    FitAndSample,
-    judge_canaries,
-    judge_synthetic_risk,
-    judge_synthetic_use,
-    together,
-)
+from personare.evaluate.synthetic import FitAndSample, judge_canaries, judge_synthetic_risk, judge_synthetic_use
+from personare.evaluate.synthetic_case import together
+from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.cards import Sheet, write_datasheet, write_preview
-from personare.study.embodying import Task, embodiment_of, mark_labels, write_recording
+from personare.study.embodying import embodiment_of, write_recording
 from personare.study.opening import Opened, Written, building, part_people
-from personare.study.study import Outcome, Study, measured, unseeded
+from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Synthetic"]
 
 _PACKAGE = "personare.synthesize"
-_ENOUGH = 10  # people, of whom one can be spared for watching
+_ENOUGH = 10  # people, of whom one can be spared for validation
 _NOTE = "Synthetic: made up by personare ({method}); nobody said, did or looked like this."
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticPlan:
-    """What people are made up.
+    """What people are made up."""
 
-    Attributes:
-        name: Unique in a study; anything elsewhere.
-        method: A file of ``synthesize``.
-        options: Its options, ``epsilon`` among them.
-        people: How many.
-        recordings: Of each.
-        label: What recordings are made of, such as ``emotion``; empty: the study's.
-        classes: Only these; none: all that the cohort has.
-        modalities: Tracks to learn; none: all but films and events.
-        held_out: Share of the people who are kept out of learning, to measure risk and use by.
-        media: Whether sound and films are made of arrays that have none of their own.
-    """
-
-    method: str
-    name: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    people: int = 50
-    recordings: int = 12
-    label: str = ""
-    classes: Sequence[str] = ()
-    modalities: Sequence[str] = ()
-    held_out: float = 0.2
-    media: bool = True
+    method: str  # a file of synthesize
+    name: str = ""  # unique in a study; anything elsewhere
+    options: Mapping[str, Any] = field(default_factory=dict)  # epsilon among them
+    people: int = 50  # how many
+    recordings: int = 12  # of each
+    label: str = ""  # what recordings are made of, such as emotion; empty: the study's
+    classes: Sequence[str] = ()  # only these; none: all that the cohort has
+    modalities: Sequence[str] = ()  # tracks to learn; none: all but films and events
+    held_out: float = 0.2  # share of the people who are kept out of learning, to measure risk and use by
+    media: bool = True  # whether sound and films are made of arrays that have none of their own
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the method exists and takes its options."""
@@ -106,10 +90,8 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
     the seed. Every file, every recording and every person is marked as synthetic, and nothing of the participants'
     table of real people is taken over.
 
-    Args:
-        study: Whose recordings; its plan names the seed, the public cohort, the budget, and the generators that attack.
-        row: What is made.
-        out: An empty or absent folder.
+    The study's plan names the seed, the public cohort, the budget, and the generators that attack; ``out`` is an empty
+    or absent folder.
 
     Raises:
         DataError: Nothing to learn from, a class that nobody has, or a folder that is not empty.
@@ -117,6 +99,7 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
         PolicyError: Somebody's privacy budget does not suffice.
     """
     method: Generator = registry.create(_PACKAGE, row.method, dict(row.options))
+    private = getattr(method, "epsilon", None) is not None
     with building(out) as part:
         opened = study.opened(row)
         public = study.public_batch(row.label, tuple(opened.batch.arrays))
@@ -125,9 +108,12 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
 
         def make(some: Batch, rng: np.random.Generator) -> tuple[Batch, tuple[Spend, ...]]:
             """Learn from these people, and make up others."""
-            private = getattr(method, "epsilon", None) is not None
-            inside, watched = _watched(study, row, private, some)
-            sampler = method.fit(inside, validation=watched, rng=unseeded(private, rng), public=public)
+            learned = validation = some  # of few people the same
+            if private:
+                validation = some.take(np.zeros(0, int))
+            elif len(np.unique(some.subjects)) >= _ENOUGH:
+                learned, validation = part_people(some, 1 / _ENOUGH, rng=study.rng(row.method, "watched"))
+            sampler = method.fit(learned, validation=validation, rng=unseeded(private, rng), public=public)
             return sampler(row.people, row.recordings, rng=rng, labels=labels), sampler.spends
 
         made, spends = make(train, study.rng(row.method, "fit"))
@@ -171,28 +157,18 @@ def judge(
         make: Fits such a generator on some of both and samples as many recordings.
         spends: The privacy that was paid; draws the bound of membership.
     """
-    plan = study.plan
+    plan, claim = study.plan, as_one_claim(spends)
     numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
     made, train, control = (batch.only(*numbers) for batch in (made, train, control))
-    claim, use = as_one_claim(spends), partial(judge_synthetic_use, made, train, control)
-    rows = measured("synthetic", "resemble", lambda: use(rng=study.rng("use")))
-    attack = partial(judge_synthetic_risk, made, train, control, claim=claim, models=plan.shadows)
-    rows += measured(
-        "synthetic_membership", "member", lambda: attack(rng=study.rng("risk"), make=make if plan.shadows else None)
-    )
+    use = partial(judge_synthetic_use, made, train, control, rng=study.rng("use"))
+    risk = partial(judge_synthetic_risk, made, train, control, rng=study.rng("risk"), claim=claim, models=plan.shadows)
+    rows = measured("synthetic", "resemble", use)
+    rows += measured("synthetic_membership", "member", partial(risk, make=make if plan.shadows else None))
     if plan.shadows and plan.canaries:
-        plant = partial(judge_canaries, together([train, control]), make, claim=claim, models=plan.shadows)
-        rows += measured("synthetic_canaries", "member", lambda: plant(count=plan.canaries, rng=study.rng("canaries")))
+        pool, rng = together([train, control]), study.rng("canaries")
+        plant = partial(judge_canaries, pool, make, count=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
+        rows += measured("synthetic_canaries", "member", plant)
     return rows
-
-
-def _watched(study: Study, row: SyntheticPlan, private: bool, train: Batch) -> tuple[Batch, Batch]:
-    """Return who is learned from and who is watched meanwhile: under privacy nobody, of few people the same."""
-    if private:
-        return train, train.take(np.zeros(0, int))
-    if len(np.unique(train.subjects)) < _ENOUGH:
-        return train, train
-    return part_people(train, 1 / _ENOUGH, rng=study.rng(row.method, "watched"))
 
 
 def _wanted(study: Study, row: SyntheticPlan, opened: Opened) -> Array | None:
@@ -203,10 +179,10 @@ def _wanted(study: Study, row: SyntheticPlan, opened: Opened) -> Array | None:
             f"Nobody in {study.cohort.name} has the {row.label} {', '.join(unknown)}. Choose from: "
             f"{', '.join(classes)}."
         )
-    chosen = row.classes if row.classes or opened.own else classes
-    if not chosen:
+    wanted = row.classes if row.classes or opened.own else classes
+    if not wanted:
         return None
-    index = np.array([classes.index(name) for name in chosen])
+    index = np.array([classes.index(name) for name in wanted])
     turns = np.arange(row.people * row.recordings)
     turns = turns if opened.own else turns // row.recordings
     return np.asarray(index[turns % len(index)], dtype=np.int64)
@@ -217,28 +193,27 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
         root, name=f"{study.cohort.name}: {row.method}", kind="synthetic", description=_about(study, row)
     )
     how = embodiment_of(made, opened.forms, note=_NOTE.format(method=row.method), media=row.media)
-    named = _named(made, row.label)
-    tasks = {
-        r.id: Task(
-            row=replace(made.take(np.array([i])), ids=(r.id,)),
-            paths={track: writer.path(r, track, suffix) for track, suffix in how.suffixes.items()},
-            how=how,
-            seed=study.plan.seed,
+    recordings = _named(made, row.label)
+    items = {
+        r.id: (
+            replace(made.take(np.array([i])), ids=(r.id,)),
+            {track: writer.path(r, track, suffix) for track, suffix in how.suffixes.items()},
         )
-        for i, r in enumerate(named)
+        for i, r in enumerate(recordings)
     }
-    done = dict(study.workers.run("made-up recordings", tasks, write_recording))
-    for r in named:
-        paths = tasks[r.id].paths
-        tracks = {track: paths[track].relative_to(root).as_posix() for track in done[r.id]["tracks"]}
-        writer.add(replace(r, tracks=tracks, labels=r.labels if opened.own else {"synthetic": "true"}))
-        mark_labels(writer.path(r, "beh", ".json"))
+    written = dict(study.workers.run("made-up recordings", items, partial(write_recording, how, study.plan.seed)))
+    for r in recordings:
+        paths, (tracks, _) = items[r.id][1], written[r.id]
+        files = {track: paths[track].relative_to(root).as_posix() for track in tracks}
+        writer.add(replace(r, tracks=files, labels=r.labels if opened.own else {"synthetic": "true"}))
+        file = writer.path(r, "beh", ".json")  # of its labels, which says that nobody was recorded
+        write_json(file, json.loads(file.read_text(encoding="utf-8")) | {"Synthetic": True})
     people = {  # that they do not exist, and their label where people have it
-        r.subject: {"synthetic": "true"} | ({} if opened.own else {row.label: r.labels[row.label]}) for r in named
+        r.subject: {"synthetic": "true"} | ({} if opened.own else {row.label: r.labels[row.label]}) for r in recordings
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
     fix = "Nothing to do, or make the people again with another seed."
-    return [Withheld(item=name, problem=text, fix=fix) for name in done for text in done[name]["problems"]]
+    return [Withheld(item=name, problem=text, fix=fix) for name, (_, problems) in written.items() for text in problems]
 
 
 def _about(study: Study, row: SyntheticPlan) -> dict[str, Any]:
@@ -255,15 +230,15 @@ def _about(study: Study, row: SyntheticPlan) -> dict[str, Any]:
 
 def _named(made: Batch, label: str) -> list[Recording]:
     """Return the recordings under names that BIDS allows."""
-    named = []
+    recordings = []
     counts: Counter[tuple[str, str]] = Counter()
-    for subject, target in zip(map(str, made.subjects), made.labels, strict=True):
-        person, word = _plain(subject), _plain(made.classes[target])
-        counts[person, word] += 1
-        name = recording_id(person, "01", f"{word}{counts[person, word]:02d}")
+    for name, target in zip(map(str, made.subjects), made.labels, strict=True):
+        subject, word = _plain(name), _plain(made.classes[target])
+        counts[subject, word] += 1
         labels = {label: made.classes[target], "synthetic": "true"}
-        named.append(Recording(id=name, subject=person, session="01", tracks={}, labels=labels))
-    return named
+        identity = recording_id(subject, "01", f"{word}{counts[subject, word]:02d}")
+        recordings.append(Recording(id=identity, subject=subject, session="01", tracks={}, labels=labels))
+    return recordings
 
 
 def _plain(text: str) -> str:

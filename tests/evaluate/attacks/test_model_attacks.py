@@ -6,6 +6,7 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.registry import create
+from personare.core.types import Batch
 
 FOLDER = "personare.evaluate.attacks"
 PEOPLE, EACH = 16, 8
@@ -39,9 +40,17 @@ def described(table, *, identity=0.0, sex=0.0, seed=0):
     return rows
 
 
+def run(name, seen, raw, table):
+    original, released = (
+        Batch.of(table, {track: dict(zip(table.index, rows, strict=True)) for track, rows in of.items()})
+        for of in ({"raw": raw}, seen)
+    )
+    return create(FOLDER, name)(original, released, rng=rng())
+
+
 def test_sex_is_read_before_and_not_after_it_was_removed(table):
     raw, clean = described(table, sex=4), described(table, seed=1)
-    rows = create(FOLDER, "model_attributes")({"kept": raw, "removed": clean}, raw, table, rng=rng())
+    rows = run("model_attributes", {"kept": raw, "removed": clean}, raw, table)
     found = {r.name.removeprefix("model_attributes_"): r for r in rows}
     assert found["kept.uar.sex"].value > 0.9
     assert found["kept.uar.sex"].value == pytest.approx(found["removed.uar.sex"].baseline, abs=0.02)
@@ -53,15 +62,15 @@ def test_sex_is_read_before_and_not_after_it_was_removed(table):
 
 def test_an_attack_that_fails_on_the_raw_numbers_is_no_sign_of_safety(table):
     nothing = described(table)
-    rows = create(FOLDER, "model_attributes")({"answers": nothing}, nothing, table, rng=rng())
+    rows = run("model_attributes", {"answers": nothing}, nothing, table)
     assert all(r.status == "not_informative" for r in rows if np.isfinite(r.value))
-    rows = create(FOLDER, "model_identity")({"answers": nothing}, nothing, table, rng=rng())
+    rows = run("model_identity", {"answers": nothing}, nothing, table)
     assert all(r.status == "not_informative" for r in rows if np.isfinite(r.value))
 
 
 def test_unknown_attributes_are_not_measured(table):
     raw = described(table, sex=4)
-    rows = create(FOLDER, "model_attributes")({"kept": raw}, raw, table.drop(columns="age"), rng=rng())
+    rows = run("model_attributes", {"kept": raw}, raw, table.drop(columns="age"))
     age = next(r for r in rows if r.subset == "age")
     assert np.isnan(age.value)
     assert "nobody's age is known" in age.reason
@@ -69,7 +78,7 @@ def test_unknown_attributes_are_not_measured(table):
 
 def test_people_are_named_before_and_not_after(table):
     raw, clean = described(table, identity=3), described(table, seed=1)
-    rows = create(FOLDER, "model_identity")({"kept": raw, "removed": clean}, raw, table, rng=rng())
+    rows = run("model_identity", {"kept": raw, "removed": clean}, raw, table)
     found = {r.name: r for r in rows}
     assert found["model_identity_kept.top1"].value > 0.9
     assert found["model_identity_kept.eer"].value < 0.1
@@ -80,9 +89,7 @@ def test_people_are_named_before_and_not_after(table):
     assert found["model_identity_removed.top1"].reason == ""
 
 
-def test_shapes_that_do_not_fit_are_told(table):
-    raw = described(table)
-    with pytest.raises(DataError, match="N, D"):
-        create(FOLDER, "model_identity")({"x": raw[:5]}, raw, table, rng=rng())
-    with pytest.raises(DataError, match="N, D"):
-        create(FOLDER, "model_attributes")({"x": raw[:5]}, raw, table, rng=rng())
+def test_people_who_are_too_few_are_told(table):
+    few = table[table["subject"] == "00"]
+    with pytest.raises(DataError, match="at least 2 of them"):
+        run("model_identity", {"kept": described(table)[:EACH]}, described(table)[:EACH], few)

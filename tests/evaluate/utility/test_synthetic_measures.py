@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from personare.core.errors import DataError
+from personare.core.registry import find
 from personare.core.types import Batch
 from personare.evaluate.synthetic import judge_synthetic_use
 from personare.evaluate.utility.synthetic_likeness import correlations_kept, kernel_distance, neighborhoods, shuffled
@@ -54,6 +55,14 @@ def test_people_of_the_same_kind_teach_as_much_as_real_ones_and_noise_nothing(ju
     assert row.control == 0.5
 
 
+def test_a_measure_draws_the_same_whatever_else_is_measured(judged, monkeypatch):
+    only = {name: method for name, method in find("personare.evaluate.utility").items() if name == "synthetic_likeness"}
+    monkeypatch.setattr("personare.evaluate.synthetic.find", lambda _: only)
+    for row in use(group(2)):
+        same = judged["real"][row.name.removeprefix("synthetic.")]
+        assert (row.value, row.low) == pytest.approx((same.value, same.low), nan_ok=True)
+
+
 def test_what_belongs_together_is_seen_across_modalities(judged):
     assert judged["real"]["correlation_across"].value > 0.8
     assert judged["shuffled"]["correlation_across"].value < 0.2
@@ -78,10 +87,11 @@ def test_signals_keep_their_course(judged):
 def test_neighborhoods_tell_what_is_missing_from_what_is_wrong():
     rng = np.random.default_rng(0)
     two = np.concatenate([rng.standard_normal((50, 2)), rng.standard_normal((50, 2)) + 30])
-    precision, recall, _, coverage = (part.mean() for part in neighborhoods(two, rng.standard_normal((50, 2))))
-    assert precision > 0.8
-    assert 0.3 < recall <= 0.5
-    assert coverage <= 0.5
+    found = {name: part.mean() for name, part in neighborhoods(two, rng.standard_normal((50, 2))).items()}
+    assert found["precision"] > 0.8
+    assert 0.3 < found["recall"] <= 0.5
+    assert found["coverage"] <= 0.5
+    assert not any(part.any() for part in neighborhoods(two, two + 100).values())
 
 
 def test_kernel_distance_is_unbiased_and_grows():
@@ -100,7 +110,7 @@ def test_correlations_by_hand():
 
 
 def test_people_in_both_and_other_modalities_are_refused():
-    with pytest.raises(DataError, match="in training and in test"):
+    with pytest.raises(DataError, match="split by person"):
         use(group(2), test=group(0))
-    with pytest.raises(DataError, match="classes and modalities"):
+    with pytest.raises(DataError, match="same modalities"):
         use(group(2).only("voice"))
