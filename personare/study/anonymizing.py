@@ -239,7 +239,7 @@ def _hide_one(disguise: Disguise, masks: Masks, seed: int, item: Work, threads: 
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
-        from personare.features.rework import watched
+        from personare.features.resynthesis import watched
 
         context.run(watched.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
