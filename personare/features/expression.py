@@ -105,10 +105,7 @@ def _quiet() -> Iterator[None]:
 
 @dataclass
 class FaceLandmarker:
-    """Reads mesh, expression and pose of faces; a context manager that holds the native library's objects.
-
-    Each located face has its own tracker in its own window, so several faces, small faces and a face among
-    strangers are read as surely as a single large one.
+    """Reads mesh, expression and pose of faces, each by a native tracker of its own: small ones as surely as large.
 
     **Source**: Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at
     0.10.33: later builds report usage over the network.
@@ -117,12 +114,10 @@ class FaceLandmarker:
     _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        """Find the model; nothing is loaded before the first frame."""
-        find_model("face_landmarker")
+        find_model("face_landmarker")  # nothing is loaded before the first frame
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give back every native object."""
         for track in list(self._trackers):
             self._trackers.pop(track).task.close()
 
@@ -146,10 +141,7 @@ class FaceLandmarker:
         return self._trackers[track]
 
     def locate(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
-        """Attach mesh, expression and pose to the located faces; a face whose mesh is not found keeps None.
-
-        Boxes, scores and tracks are not changed.
-        """
+        """Attach mesh, expression and pose to the located faces; a face whose mesh is not found stays as it is."""
         for number, frame in enumerate(frames):
             yield replace(frame, faces=tuple(self._attach(frame, face, number) for face in frame.faces))
             for track in [t for t, k in self._trackers.items() if number - k.last_frame > _IDLE_FRAMES]:
@@ -172,10 +164,7 @@ class FaceLandmarker:
         return replace(face, landmarks=read.landmarks, blendshapes=read.blendshapes, pose=read.pose)
 
     def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
-        """Read blendshapes (F, 52) and landmarks (F, 478, 3), in pixels, off pictures of one face in order.
-
-        They are searched afresh, as those of a release must be; rows are NaN where no face is seen.
-        """
+        """Read blendshapes (F, 52) and landmarks (F, 478, 3), in pixels, off one face's pictures; NaN: none is seen."""
         tracker = self._tracker(-1)
         tracker.forget()
         start_s = tracker.clock_ms / 1000 + 1.0
@@ -190,10 +179,7 @@ class FaceLandmarker:
 
 
 def normalize_landmarks(landmarks: Array) -> Array:
-    """Return meshes in units of the eye distance, centred between the eyes, with the head's roll removed.
-
-    From (F, 478, 3) in pixels to (F, 478, 2) float32; x grows to the picture's right, y downwards; NaN stays NaN.
-    """
+    """Return meshes (F, 478, 3) as (F, 478, 2) float32 in eye distances, centred between level eyes; NaN stays NaN."""
     flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
     right, left = (flat[:, pair].mean(axis=1) for pair in _EYES)  # (F, 2) each
     across, moved = left - right, flat - ((right + left) / 2)[:, None]

@@ -1,8 +1,4 @@
-"""One recording's files as arrays, and arrays as a recording's files: sound and film are decoded here, each once.
-
-Whoever learns gets *tracks*: a table, a signal, a spectrogram, a picture or a text. A judge looks at *views* of sound
-and film. ``observe`` writes a recording's views into one file, of which its tracks can be had without decoding again.
-"""
+"""A recording's files as arrays, tracks for learners and views of sound and film for judges, each decoded once."""
 
 import gzip
 import json
@@ -144,11 +140,9 @@ def _film(shapes: Array, name: str) -> Track:
 
 def has_landmarker() -> bool:
     """Whether the face mesh can be read on this machine."""
-    try:
-        find_model("face_landmarker")
-    except MissingModelError:
-        return False
-    return True
+    with suppress(MissingModelError):
+        return find_model("face_landmarker").is_file()
+    return False
 
 
 def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
