@@ -55,7 +55,7 @@ class Track:
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
 
 
-def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
+def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | None = None) -> Track:
     """Read a file of a recording; pictures become squares of ``picture`` pixels.
 
     An array (``.npy``) of one dimension is a table, one of two a signal where its sidecar gives a
@@ -312,7 +312,7 @@ def form_of(path: Path) -> TrackForm:
     }
     if (recorded := track_of(path.name)) in media:
         return media[recorded]
-    track = read_track(path, picture=8, landmarker=None)
+    track = read_track(path)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
         return TrackForm(kind="picture", suffix=".png", whole=True)
