@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
@@ -122,8 +122,7 @@ def _read(item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[
     recording, paths = item
     read: dict[str, Track] = {}
     broken: list[Withheld] = []
-    with ExitStack() as stack:
-        landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
+    with FaceLandmarker() if "video" in paths else nullcontext() as landmarker:
         for name, path in paths.items():
             try:
                 read[name] = read_track(path, landmarker=landmarker)

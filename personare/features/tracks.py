@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -246,8 +246,7 @@ def observe(
                 arrays |= _original_views(files[track], views, faces)
             else:
                 boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
-                with ExitStack() as stack:
-                    landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
+                with FaceLandmarker() if has_landmarker() else nullcontext() as landmarker:
                     arrays |= face_views(files[track], views, boxes, landmarker=landmarker)
         except DataError as error:
             problems.append(f"{track}: {error}")
