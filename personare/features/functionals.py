@@ -242,21 +242,14 @@ VIEWS: Mapping[str, Callable[[Array], Array]] = {
     "mfcc": mfcc,
     "logmel": logmel,
     "prosody": prosody,
-    "functionals": lambda samples: np.array([[*functionals(samples).values()]], np.float32),
-    "waveform": lambda samples: samples.astype(np.float16),
+    "functionals": lambda samples: np.array([[*functionals(samples).values()]], np.float32),  # (1, D)
+    "waveform": lambda samples: samples.astype(np.float16),  # (N,)
 }
-"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
+"""What :func:`describe` can compute, by name, of (N,) samples at 16 kHz; frames are 10 ms apart."""
 
 
 def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
-    """Describe speech as numbers, after mixing it to one channel at 16 kHz; frames are 10 ms apart, T is their number.
-
-    - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
-    - ``logmel`` (T, 64): energy in 64 mel bands, dB.
-    - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
-    - ``functionals`` (1, D): one row of :func:`functionals`.
-    - ``waveform`` (N,): float16 at 16 kHz.
-    """
+    """Describe speech by views of ``VIEWS``, after mixing it to one channel at 16 kHz."""
     unknown = sorted(set(views) - set(VIEWS))
     if unknown:
         raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")

@@ -4,7 +4,7 @@ import gzip
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +55,7 @@ class Track:
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
 
 
-def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
+def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | None = None) -> Track:
     """Read a file of a recording; pictures become squares of ``picture`` pixels.
 
     An array (``.npy``) of one dimension is a table, one of two a signal where its sidecar gives a
@@ -246,8 +246,7 @@ def observe(
                 arrays |= _original_views(files[track], views, faces)
             else:
                 boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
-                with ExitStack() as stack:
-                    landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
+                with FaceLandmarker() if has_landmarker() else nullcontext() as landmarker:
                     arrays |= face_views(files[track], views, boxes, landmarker=landmarker)
         except DataError as error:
             problems.append(f"{track}: {error}")
@@ -312,7 +311,7 @@ def form_of(path: Path) -> TrackForm:
     }
     if (recorded := track_of(path.name)) in media:
         return media[recorded]
-    track = read_track(path, picture=8, landmarker=None)
+    track = read_track(path)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
         return TrackForm(kind="picture", suffix=".png", whole=True)

@@ -40,9 +40,10 @@ def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
     """
     kind = _kind(mel)
-    spoken = np.asarray(mel, np.float64)[:, : spoken_frames(mel)]
-    if spoken.shape[1] < 2:
+    last = int(np.flatnonzero(np.max(mel, axis=0) > _QUIET).max(initial=0))
+    if last < 1:
         raise DataError("The spectrogram is silent, so there is nothing to hear. Leave the recording out.")
+    spoken = np.asarray(mel, np.float64)[:, : last + 1]
     bank = kind.bank(len(spoken)).astype(np.float64)
     bands = 10 ** ((np.clip(spoken, 0, 1) - 1) * kind.range_db / 10)
     reach = bank.sum(axis=1, keepdims=True) + _TINY
@@ -62,12 +63,6 @@ def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
         samples *= _LOUDNESS / max(float(np.sqrt(np.mean(samples**2))), _TINY)
     samples /= max(1.0, float(np.abs(samples).max()) / 0.99)
     return Signal(values=samples[:, None].astype(np.float32), rate_hz=float(RATE_HZ))
-
-
-def spoken_frames(mel: Array) -> int:
-    """Return how many frames there are up to the last one with sound in it."""
-    loud = np.flatnonzero(np.max(mel, axis=0) > _QUIET)
-    return int(loud[-1]) + 1 if len(loud) else 0
 
 
 def mel_of(samples: Array, bands: int) -> Array:
