@@ -141,7 +141,7 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted:
             batch = study.open(task.label, tracks).batch
             judges = np.isin(batch.subjects, new.subjects)
             parts = (batch.take(~judges), batch.take(judges))
-        return transfer({"": transform}, {"": parts}, rng=rng)
+        return transfer(transform, *parts, rng=rng)
 
     results = measured("strongest", "identify", identified)
     for task in study.plan.transfer:

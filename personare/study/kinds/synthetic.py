@@ -18,7 +18,7 @@ from personare.core.protocols import Generator
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
 from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.synthetic import FitAndSample, judge_canaries, judge_synthetic_risk, judge_synthetic_use
+from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synthetic_risk, judge_synthetic_use
 from personare.evaluate.synthetic_case import together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
@@ -91,11 +91,6 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
 
     The study's plan names the seed, the public cohort, the budget, and the generators that attack; ``out`` is an empty
     or absent folder.
-
-    Raises:
-        DataError: Nothing to learn from, a class that nobody has, or a folder that is not empty.
-        OptionError: An option that the method does not have or cannot use.
-        PolicyError: Somebody's privacy budget does not suffice.
     """
     method: Generator = registry.create(_PACKAGE, row.method, dict(row.options))
     private = getattr(method, "epsilon", None) is not None
@@ -147,15 +142,9 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
 def judge(
     study: Study, made: Batch, train: Batch, control: Batch, *, make: FitAndSample, spends: Sequence[Spend] = ()
 ) -> list[Result]:
-    """Return use and risks; one row without a figure, and with the reason, for what cannot be measured.
+    """Return use and risks of recordings made after those of ``train``, beside people whom the generator never met.
 
-    Args:
-        study: Its plan says how many generators attack (``shadows``) and how many people are planted (``canaries``).
-        made: The synthetic recordings.
-        train: Those they were learned from.
-        control: Those of people whom the generator never met.
-        make: Fits such a generator on some of both and samples as many recordings.
-        spends: The privacy that was paid; draws the bound of membership.
+    ``make`` fits such a generator on some of both: the plan says how many attack, and how many people are planted.
     """
     plan, claim = study.plan, as_one_claim(spends)
     numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
@@ -166,7 +155,7 @@ def judge(
     rows += measured("synthetic_membership", "member", partial(risk, make=make if plan.shadows else None))
     if plan.shadows and plan.canaries:
         pool, rng = together([train, control]), study.rng("canaries")
-        plant = partial(judge_canaries, pool, make, count=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
+        plant = partial(judge_shadows, pool, make, canaries=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
         rows += measured("synthetic_canaries", "member", plant)
     return rows
 
