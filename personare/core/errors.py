@@ -73,5 +73,5 @@ def reason(error: Exception) -> str:
     if isinstance(error, PersonareError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1:]
-    told = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
-    return f"unexpected {type(error).__name__}{told}: {error}"
+    place = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
+    return f"unexpected {type(error).__name__}{place}: {error}"

@@ -39,14 +39,14 @@ class Claim:
     accountant: str = ""
 
     @property
-    def made(self) -> bool:
+    def has_bound(self) -> bool:
         """Whether there is a bound at all."""
         return math.isfinite(self.epsilon)
 
     @property
     def words(self) -> str:
         """The claim as a line of text."""
-        if not self.made:
+        if not self.has_bound:
             return "none" if math.isinf(self.epsilon) else "not recorded"
         delta = f"δ = {self.delta:.3g}" if math.isfinite(self.delta) else "δ not recorded"
         return f"ε = {self.epsilon:.3g}, {delta}, for one {self.unit or 'unit that was not recorded'}"
@@ -113,7 +113,7 @@ class RunRecord:
         return str(self.cohort.get("label") or "emotion")
 
     @property
-    def kept(self) -> str:
+    def utility_name(self) -> str:
         """What the figure is called that says how well the label is read."""
         numbers = self.cohort.get("label_kind") not in (None, "", "nominal")
         return f"{self.label} {'concordance' if numbers else 'recall'}"
@@ -123,7 +123,7 @@ class RunRecord:
         return str(self.trained[name]["options"].get("protocol") or "") if name in self.trained else ""
 
     def leaky(self, name: str) -> bool:
-        """Whether a model was judged on other recordings of the people it learned from."""
+        """Whether a model was judged on other recordings of its training subjects."""
         return self.protocol(name) == "leaky_random_9_1"
 
     def claim(self, name: str) -> Claim:
@@ -188,17 +188,17 @@ def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tu
         )
         details = ()
     columns = {f.name for f in fields(Result)} - {"detail"}
-    read: list[Result] = []
+    results: list[Result] = []
     for number, (row, detail) in enumerate(zip_longest(rows, details), start=1):
         try:
             values: dict[str, Any] = {name: value for name, value in row.items() if name in columns}
             for name in ("value", "low", "high", "baseline", "control"):  # JSON knows no NaN
                 values[name] = math.nan if values.get(name) is None else float(values[name])
             values["n"] = int(values.get("n") or 0)
-            read.append(Result(**values, detail=detail if isinstance(detail, dict) else {}))
+            results.append(Result(**values, detail=detail if isinstance(detail, dict) else {}))
         except (TypeError, ValueError, AttributeError) as error:
             missing.append(f"results.json, entry {number}, was left out ({error}).")
-    return tuple(read)
+    return tuple(results)
 
 
 def _claim(spends: Sequence[Mapping[str, Any]]) -> Claim:

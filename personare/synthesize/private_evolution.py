@@ -70,10 +70,10 @@ class PrivateEvolution:
         # one person changes the two kinds of votes together by no more than the root of 2
         noise = plan.noise_multiplier * np.sqrt(2) / n if plan else 0.0
         pool = self._candidates(start, rng)
-        for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
+        for number, batch in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
             viewed_pool = [part @ view for part in pool]
             votes = np.stack([_vote(viewed_pool, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
-            counts = paid.release(votes, np.sqrt(2)) if paid else votes.mean(axis=0)
+            counts = batch.release(votes, np.sqrt(2)) if batch else votes.mean(axis=0)
             # what is no more than noise counts nothing; where nothing is, all count
             clear = np.maximum(counts.reshape(pool.shape[:2]) - 2 * noise, 0)
             clear = np.where(clear.sum(axis=1, keepdims=True) > 0, clear, 1.0)

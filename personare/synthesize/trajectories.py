@@ -148,15 +148,15 @@ class Trajectories:
 
         @torch.inference_mode()
         def judge() -> float:
-            return float(by_visit(watched))
+            return float(by_visit(validation_rows))
 
-        watched = _take(held, torch.arange(len(held["rows"])), 1.0) if held else {}
+        validation_rows = _take(held, torch.arange(len(held["rows"])), 1.0) if held else {}
         count = len(data["rows"])
         betas = [self.beta * min(1.0, 2 * step / self.steps) for step in range(self.steps)]  # warming up
         batches: Iterator[Any]
         if plan:
-            paid = zip(plan.batches(rng, present=count), betas, strict=True)
-            batches = ((batch, _take(data, torch.from_numpy(batch.units), beta), None) for batch, beta in paid)
+            pairs = zip(plan.batches(rng, present=count), betas, strict=True)
+            batches = ((batch, _take(data, torch.from_numpy(batch.units), beta), None) for batch, beta in pairs)
         else:
             passes = (shuffled(count, self.batch_size, rng) for _ in betas)
             batches = (
@@ -223,5 +223,5 @@ class TrajectorySampler:
         z = draw_latents(self.prior, people, rng=rng)[whose]
         one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(self.population.classes)).float()
         with seeded(rng), one_core():
-            drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
+            rows = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
+        return self.population.batch({VISITS: rows.numpy()}, labels, whose)
