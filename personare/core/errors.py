@@ -5,18 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = [
-    "DataError",
-    "IncompleteError",
-    "MissingModelError",
-    "OptionError",
-    "PersonareError",
-    "PolicyError",
-    "UnknownMethodError",
-    "data_errors",
-    "reason",
-]
-
 
 class PersonareError(Exception):
     """Base of everything the user can mend; the command line prints it without a traceback and exits with 2."""

@@ -39,9 +39,9 @@ class Panel:
 
     group: str
     kind: str
-    points: tuple[Point, ...]  # both figures of attacks that passed their self-test, the original among them if known
-    unsure: tuple[Point, ...] = ()  # drawn apart and never ranked
-    absent: tuple[tuple[str, str], ...] = ()  # release, reason
+    points: Sequence[Point]  # both figures of attacks that passed their self-test, the original among them if known
+    unsure: Sequence[Point] = ()  # drawn apart and never ranked
+    absent: Sequence[tuple[str, str]] = ()  # release, reason
     utility_name: str = "emotion recall"
 
     @property
@@ -103,14 +103,7 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     if isinstance(original, Point):
         points.insert(0, original)
     utility_name = record.utility_name if kind == "recordings" else "recall"
-    return Panel(
-        group=group,
-        kind=kind,
-        points=tuple(points),
-        unsure=tuple(unsure),
-        absent=tuple(absent),
-        utility_name=utility_name,
-    )
+    return Panel(group=group, kind=kind, points=points, unsure=unsure, absent=absent, utility_name=utility_name)
 
 
 def _point(rows: Sequence[Result], release: str, kind: str, group: str) -> Point | str:

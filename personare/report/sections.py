@@ -119,8 +119,8 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
     match record.kind(name):
         case "representations":
             importances = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
-            spoken = "Parts of the input that carry identity."
-            parts = {"carriers": [("", spoken, partial(plots.draw_carriers, one)) for one in importances[:1]]}
+            alt_text = "Parts of the input that carry identity."
+            parts = {"carriers": [("", alt_text, partial(plots.draw_carriers, one)) for one in importances[:1]]}
         case "synthetic":
             parts = _pictures_of_synthetic([r for r in rows if math.isfinite(r.value)])
         case "model":
@@ -133,8 +133,8 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
                 for figure, who in (("auc", "recordings"), ("person_auc", "people"))
             ]
             bins = [r.detail["reliability"] for r in rows if r.figure == "ece" and "reliability" in r.detail]
-            title, spoken = "How sure it is, and how often right", "Reliability diagram of the model."
-            reliability = [(title, spoken, partial(plots.draw_reliability, one)) for one in bins[:1]]
+            title, alt_text = "How sure it is, and how often right", "Reliability diagram of the model."
+            reliability = [(title, alt_text, partial(plots.draw_reliability, one)) for one in bins[:1]]
             parts = {"model": [*curves[0], *curves[1], *reliability]}
         case _:
             groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
@@ -142,10 +142,10 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
     result = []
     for part, draws in parts.items():
         captions, images = words.PICTURES[part], []
-        for title, spoken, draw in draws:
+        for title, alt_text, draw in draws:
             # what a study recorded in another shape is no reason to have no report
             with suppress(KeyError, TypeError, ValueError, AttributeError):
-                images.append((title, plots.to_svg(draw(), title=spoken)))
+                images.append((title, plots.to_svg(draw(), title=alt_text)))
         note = (
             captions["note"]
             if images
@@ -161,7 +161,7 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
 def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
     by_measure = {(r.method, r.figure): r for r in rows}
     alike = [by_measure[key] for key in words.LIKENESS if key in by_measure and key[1] not in _UNSCALED]
-    spoken = "Likeness of synthetic people between two anchors."
+    alt_text = "Likeness of synthetic people between two anchors."
     areas = [r for r in rows if r.question == "member" and r.figure == "auc"]
     canaries = [r for r in areas if r.method in CANARIES]
     others = [r for r in areas if r.method not in CANARIES]
@@ -170,14 +170,14 @@ def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
     memberships += [(f"{words.method(r.method)}, most {r.subset}", r) for r in outliers]
     memberships += [(words.method(r.method), r) for r in canaries]
 
-    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, spoken: str = "") -> list[_Draw]:
-        return [(title, spoken or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
+    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, alt_text: str = "") -> list[_Draw]:
+        return [(title, alt_text or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
 
     beyond, nearest = (
         [(words.measure(r), r) for r in rows if r.risk and r.figure in figures] for figures in (("risk",), _NEAREST)
     )
     return {
-        "likeness": [("", spoken, partial(plots.draw_likeness, alike))] if alike else [],
+        "likeness": [("", alt_text, partial(plots.draw_likeness, alike))] if alike else [],
         "membership": attacks("AUC of all attacks", memberships, "membership AUC", "AUC of membership attacks.")
         + _roc(everybody, "Curves, everybody", "everybody")
         + _roc(canaries, "Curves, planted people", "planted people"),
@@ -189,8 +189,8 @@ def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
 def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
     curves = {words.method(r.method): r.detail["roc"] for r in rows if r.detail.get("roc")}
     bound = next((r.detail["bound"] for r in rows if "bound" in r.detail), None)
-    spoken = f"ROC of membership attacks on {who}."
-    return [(title, spoken, partial(plots.draw_roc, curves, bound))] if curves else []
+    alt_text = f"ROC of membership attacks on {who}."
+    return [(title, alt_text, partial(plots.draw_roc, curves, bound))] if curves else []
 
 
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
@@ -207,9 +207,9 @@ def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     draws: list[_Draw] = []
     for row in (*sorted(before, key=lambda r: r.attacker == strongest.attacker)[-1:], strongest):
         where = "on the originals" if row.release == "original" else "on this release, retrained"
-        spoken = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
+        alt_text = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
         draw = partial(plots.draw_histograms, row.detail["mated"], row.detail["non_mated"])
-        draws.append((f"{words.group(group)}, {row.method}, {where}", spoken, draw))
+        draws.append((f"{words.group(group)}, {row.method}, {where}", alt_text, draw))
     return draws
 
 

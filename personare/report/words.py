@@ -144,10 +144,12 @@ def templates(escaped: bool = True) -> Environment:
     strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
     environment = Environment(loader=FunctionLoader(text), autoescape=escaped, **strict)
     environment.filters |= {"attacker": attacker, "group": group, "measure": measure, "plain": plain}
-    environment.filters |= {"spoken": method, "kind": kind_of}
+    environment.filters |= {
+        "spoken": method,
+        "kind": kind_of,
+        "headed": lambda keys: [(key, plain(key)) for key in keys],
+    }
     # a long name is broken after its joints, and nowhere else
     environment.filters["breakable"] = lambda name: Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
-    environment.filters["headed"] = lambda keys: [(key, plain(key)) for key in keys]
-    environment.globals |= {"count": count, "listing": listing, "protocol": protocol}
-    environment.globals |= {"attackers": list(ATTACKERS)}
+    environment.globals |= {"count": count, "listing": listing, "protocol": protocol, "attackers": list(ATTACKERS)}
     return environment

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.loop import descend, seeded, shuffled
+from personare.learn.mixed_effects import group_means
 from personare.learn.networks import SavedNetwork
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
@@ -176,7 +177,7 @@ def _shared(net: Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
-    means = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
+    means = group_means(z, whose, len(counts))  # (P, Z)
     within = ((z - means[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
     between = np.maximum(means.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
     return np.asarray(between / np.maximum(between + within, 1e-12))
