@@ -68,8 +68,8 @@ class _Messages(nn.Module):
 
     def forward(self, h: Tensor, there: Tensor) -> Tensor:
         h = h * there  # (N, T, H); what is no visit sends nothing
-        nobody = torch.zeros_like(h[:, :1])
-        before, after = torch.cat([nobody, h[:, :-1]], 1), torch.cat([h[:, 1:], nobody], 1)
+        edge = torch.zeros_like(h[:, :1])
+        before, after = torch.cat([edge, h[:, :-1]], 1), torch.cat([h[:, 1:], edge], 1)
         out: Tensor = self.norm(h + torch.relu(self.own(h) + self.before(before) + self.after(after)))
         return out
 
@@ -225,8 +225,8 @@ class HistoryNet(SavedNetwork):
 
 def standard_latents(latent: int) -> dict[str, Array]:
     """Return the standard normal as a mixture of one part: it knows nobody."""
-    one = np.ones((1, latent), np.float32)
-    return {"weights": np.ones(1, np.float32), "means": 0 * one, "deviations": one}
+    ones = np.ones((1, latent), np.float32)
+    return {"weights": np.ones(1, np.float32), "means": 0 * ones, "deviations": ones}
 
 
 @torch.inference_mode()

@@ -98,7 +98,7 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     if isinstance(original, str):  # what the baselines of the releases say of it
         pairs = [(pair, p) for p in (*points, *unsure) if (pair := unprotected(record.results, p.risk, p.utility))]
         if pairs:
-            (risk, utility), other = max(pairs, key=lambda one: one[0][1].value)
+            (risk, utility), other = max(pairs, key=lambda pair: pair[0][1].value)
             original = Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
     if isinstance(original, Point):
         points.insert(0, original)
@@ -173,4 +173,4 @@ def before(panel: Panel, point: Point) -> Point:
 def best(panel: Panel) -> Point | None:
     """Return the release with the largest gain, if any gains at all."""
     gains = [(gain(panel, p), p) for p in panel.front if not p.original]
-    return max((one for one in gains if one[0] > 0), key=lambda one: one[0], default=(0.0, None))[1]
+    return max((pair for pair in gains if pair[0] > 0), key=lambda pair: pair[0], default=(0.0, None))[1]

@@ -157,7 +157,7 @@ def read_run(run: Path) -> RunRecord:
     piece["results"] = _rows(piece["results"], piece.pop("details"), missing)
     trained: dict[str, Any] = {}
     claims: dict[str, Claim] = {}
-    for name in (str(one.get("name", "")) for one in piece["releases"] if one.get("claim")):
+    for name in (str(release.get("name", "")) for release in piece["releases"] if release.get("claim")):
         try:
             card = json.loads((_folder(run, name) / "croissant.json").read_text(encoding="utf-8"))
             claims[name] = _claim(card["personare:privacy"]["spends"])

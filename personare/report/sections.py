@@ -32,30 +32,30 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Mapping[str
     column for each attacker or reader, ``confusions`` matrices with the share of each class that was read as another.
     """
     rows = [r for r in record.results if r.release == name]
-    kind, one = record.kind(name), record.release(name)
-    counts = dict(one.get("counts") or {})
-    if isinstance(one.get("seconds"), int | float):
-        counts.setdefault("seconds", one["seconds"])
+    kind, release = record.kind(name), record.release(name)
+    counts = dict(release.get("counts") or {})
+    if isinstance(release.get("seconds"), int | float):
+        counts.setdefault("seconds", release["seconds"])
     inside = {"model": " trained on", "recordings": ""}.get(kind, " in it")
     methods = []
-    for modality, method in (one.get("methods") or {}).items():
-        options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
+    for modality, method in (release.get("methods") or {}).items():
+        options = ", ".join(f"{k} = {v}" for k, v in ((release.get("options") or {}).get(method) or {}).items())
         part, file = words.group(modality) if kind == "recordings" else "Method", about(str(method), kind)
         methods.append((part, str(method), file.summary if file else "", options or "as they come"))
     return {
         "name": name,
         "kind": kind,
-        "record": one,
+        "record": release,
         "methods": methods,
         "counts": [
             (f"{words.plain(key)}{inside if key in ('recordings', 'people') else ''}", words.amount(value))
             for key, value in counts.items()
         ],
-        "withheld": [w for w in one.get("withheld") or [] if isinstance(w, dict)],
+        "withheld": [w for w in release.get("withheld") or [] if isinstance(w, dict)],
         "pivots": [pivot for part, questions in _PARTS.items() if (pivot := _pivot(part, questions, rows))],
         "confusions": [matrix for row in rows if (matrix := _confusion(row))],
         "pictures": pictures(record, name),
-        "claim": str(one.get("claim") or ""),
+        "claim": str(release.get("claim") or ""),
         "links": [] if kind in ("recordings", "model") else links_of(record.root, name),
         "examples": examples,
     }
@@ -120,25 +120,22 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
         case "representations":
             importances = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
             alt_text = "Parts of the input that carry identity."
-            parts = {"carriers": [("", alt_text, partial(plots.draw_carriers, one)) for one in importances[:1]]}
+            parts = {"carriers": [("", alt_text, partial(plots.draw_carriers, values)) for values in importances[:1]]}
         case "synthetic":
             parts = _pictures_of_synthetic([r for r in rows if math.isfinite(r.value)])
         case "model":
-            curves = [
-                _roc(
-                    [r for r in rows if r.question == "member" and r.figure == figure],
-                    f"Which {who} it was trained on, as attacks tell",
-                    who,
-                )
-                for figure, who in (("auc", "recordings"), ("person_auc", "people"))
-            ]
+            curves: list[_Draw] = []
+            for figure, who in (("auc", "recordings"), ("person_auc", "people")):
+                attacks = [r for r in rows if r.question == "member" and r.figure == figure]
+                curves += _roc(attacks, f"Which {who} it was trained on, as attacks tell", who)
             bins = [r.detail["reliability"] for r in rows if r.figure == "ece" and "reliability" in r.detail]
             title, alt_text = "How sure it is, and how often right", "Reliability diagram of the model."
-            reliability = [(title, alt_text, partial(plots.draw_reliability, one)) for one in bins[:1]]
-            parts = {"model": [*curves[0], *curves[1], *reliability]}
+            parts = {
+                "model": [*curves, *((title, alt_text, partial(plots.draw_reliability, values)) for values in bins[:1])]
+            }
         case _:
             groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
-            parts = {"scores": [one for group in groups for one in _scores(record, name, group)]}
+            parts = {"scores": [draw for group in groups for draw in _scores(record, name, group)]}
     result = []
     for part, draws in parts.items():
         captions, images = words.PICTURES[part], []
@@ -146,14 +143,8 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
             # what a study recorded in another shape is no reason to have no report
             with suppress(KeyError, TypeError, ValueError, AttributeError):
                 images.append((title, plots.to_svg(draw(), title=alt_text)))
-        note = (
-            captions["note"]
-            if images
-            else "It was recorded in a way that cannot be drawn."
-            if draws
-            else captions["none"]
-        )
-        if note:
+        missing = "It was recorded in a way that cannot be drawn." if draws else captions["none"]
+        if note := captions["note"] if images else missing:
             result.append({"heading": captions["heading"], "images": images, "note": note})
     return result
 
@@ -243,8 +234,8 @@ def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
     for kind in record.kinds():
         attacks: dict[tuple[str, str, str], list[Result]] = {}
         for row in record.rows(kind):
-            one = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
-            if row.risk and one and row.unit != "cosine":
+            is_tested = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
+            if row.risk and is_tested and row.unit != "cosine":
                 attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
         if attacks:
             tests[kind] = [_self_test(record, *key, rows) for key, rows in sorted(attacks.items())]

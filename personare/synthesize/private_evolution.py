@@ -58,10 +58,10 @@ class PrivateEvolution:
         view = directions / scale[:, None]  # (K, R) in which alikeness is measured
         rows = start.fill(codes.encode(train), train)
         voters = []
-        for mine in (train.subjects == person for person in np.unique(train.subjects)):
-            labels = train.labels[mine]
-            person = (rows[mine] - start.means[labels]).mean(axis=0)
-            voters.append((person @ view, (rows[mine] - person) @ view, labels))
+        for of_person in (train.subjects == person for person in np.unique(train.subjects)):
+            labels = train.labels[of_person]
+            person = (rows[of_person] - start.means[labels]).mean(axis=0)
+            voters.append((person @ view, (rows[of_person] - person) @ view, labels))
         n, plan = len(voters), None
         if self.epsilon is not None:
             plan = PrivacyPlan(

@@ -92,7 +92,7 @@ def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None
     lone = row("a", "reader.uar", "retrained_reader", 0.6)
     lax = row("a", "strongest.top1", "ignorant", 0.1)
     [panel] = panels(study(("original", 0.75, 1.0), extra=(lone, lax)))
-    assert panel.absent == (("a", "no retrained attacker was run on it"),)
+    assert panel.absent == [("a", "no retrained attacker was run on it")]
     assert "No release could be ranked" in answer(panel, NOTHING).sentence
 
 
