@@ -162,8 +162,16 @@ _EMPATICA = {
     "acc": (("x", "y", "z"), "1/64 g"), "bvp": (("bvp",), "a.u."), "eda": (("eda",), "microsiemens"),
     "hr": (("hr",), "1/min"), "temp": (("temp",), "degree Celsius"),
 }  # fmt: skip
-EMPATICA_TRACKS = dict.fromkeys(_EMPATICA, "physio")
-"""Tracks of an Empatica E4, each recorded at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+
+class Wristband(Windowed):
+    """A reader of signals of an Empatica E4, each at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_EMPATICA, "physio")
+
+    def make(self, source: Path) -> Maker:
+        """Return what cuts a window of a signal."""
+        return make_windows(lambda file, _: empatica(source / file))
 
 
 def empatica(path: Path) -> Sampled:

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -46,10 +45,10 @@ class Wesad(Windowed):
 
     chest: bool = False
 
-    license: ClassVar[str] = "academic research, non-commercial"
-    citation: ClassVar[str] = "Schmidt et al., ICMI 2018: 400-408"
-    home: ClassVar[str] = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
-    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_SIGNALS, "physio")
+    license = "academic research, non-commercial"
+    citation = "Schmidt et al., ICMI 2018: 400-408"
+    home = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
+    tracks = dict.fromkeys(_SIGNALS, "physio")
 
     def __call__(self, source: Path) -> Found:
         """Read the states of every person, a file at a time."""
