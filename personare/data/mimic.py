@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, DataSet, Maker
 from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
@@ -35,7 +35,7 @@ class Mimic:
     citation: ClassVar[str] = "Johnson et al., Scientific Data 3: 160035, 2016"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the stays and the patients."""
         contents, people = Contents(), {}
         stays, good = _stays(source)

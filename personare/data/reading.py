@@ -19,7 +19,7 @@ from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.cohort import Problems
 
-Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
+DataSet = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
 
 People = Mapping[str, tuple[str | None, float]]
@@ -77,7 +77,7 @@ class Contents:
                 self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
-    def all(self, people: People = MappingProxyType({})) -> Found:
+    def all(self, people: People = MappingProxyType({})) -> DataSet:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
         subjects = sorted(self.subjects)
         rows = [people.get(subject, (None, float("nan"))) for subject in subjects]

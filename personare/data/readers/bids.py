@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.data.cohort import read_participants, scan
-from personare.data.reading import Found
+from personare.data.reading import DataSet
 
 __all__ = ["Bids"]
 
@@ -27,7 +27,7 @@ class Bids:
     home: ClassVar[str] = "https://bids-specification.readthedocs.io"
     tracks: ClassVar[dict[str, str]] = {}  # what the folder itself declares counts
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the names of the files and the sidecars with labels."""
         recordings, skipped = scan(source)
         return recordings, read_participants(source), skipped

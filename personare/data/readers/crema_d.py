@@ -13,7 +13,7 @@ import pandas as pd
 from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
-from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
+from personare.data.reading import Contents, DataSet, Made, Maker, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -48,7 +48,7 @@ class CremaD:
     home: ClassVar[str] = "https://github.com/CheyneyComputerScience/CREMA-D"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "logmel": "audio", "acoustics": "audio"}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
         contents = Contents()
         paths = media_files(source)

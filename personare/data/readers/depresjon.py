@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Made, Maker, check_choice
+from personare.data.reading import Contents, DataSet, Made, Maker, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
@@ -48,7 +48,7 @@ class Depresjon:
     def __post_init__(self) -> None:
         check_choice("days", self.days, ("published", "all"))
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the times of each file and the scores."""
         table, contents = read_published(source, "scores.csv", ("number",), text=True), Contents()
         scores = {row["number"].strip(): row for row in table.to_dict("records")}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.data.media import media_files
-from personare.data.reading import Contents, Found, People
+from personare.data.reading import Contents, DataSet, People
 
 __all__ = ["EmoDb"]
 
@@ -36,7 +36,7 @@ class EmoDb:
     home: ClassVar[str] = "http://emodb.bilderbar.info"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio"}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the names of the files under ``source``; nothing is opened."""
         contents = Contents()
         files = [(path, "audio", Path(path).stem) for path in media_files(source, tracks=("audio",))]

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, DataSet
 from personare.data.windows import Sampled, Wristband, empatica
 
 __all__ = ["Empatica"]
@@ -25,7 +25,7 @@ class Empatica(Wristband):
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
     """
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the signals of every session."""
         contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
         for file in files_under(source, ".csv", ".csv.gz"):

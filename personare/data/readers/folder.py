@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, DataSet
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -46,7 +46,7 @@ class Folder:
     home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the table and compare it with the files; no recording is opened."""
         files = media_files(source, tracks=tuple(self.tracks))
         names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]

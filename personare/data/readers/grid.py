@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from personare.core.errors import OptionError
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, DataSet
 
 __all__ = ["Grid"]
 
@@ -51,7 +51,7 @@ class Grid:
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the names of the files under ``source``; nothing is opened."""
         contents, files = Contents(), []
         for path in media_files(source):

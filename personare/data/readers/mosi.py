@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
+from personare.data.reading import Contents, DataSet, Made, Maker, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -36,7 +36,7 @@ class Mosi:
     home: ClassVar[str] = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the tables."""
         spoken, contents = read_table(source / _WORDS, header=None), Contents()
         for split in ("train", "test"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personare.core.errors import data_errors
-from personare.data.reading import Contents, Found, check_choice
+from personare.data.reading import Contents, DataSet, check_choice
 from personare.data.texts import Posts
 
 __all__ = ["Mvsa"]
@@ -37,7 +37,7 @@ class Mvsa(Posts):
     def __post_init__(self) -> None:
         check_choice("labels", self.labels, ("curated", "agree"))
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the table of labels; no text and no photo is opened."""
         path, contents = source / _TABLE, Contents()
         with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):

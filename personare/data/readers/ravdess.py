@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found, Maker, check_choice, made_from_rows
+from personare.data.reading import Contents, DataSet, Maker, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -57,7 +57,7 @@ class Ravdess:
     def __post_init__(self) -> None:
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the names of the files under ``source`` and, where they are there, the tables; nothing is opened."""
         contents, files, films = Contents(), [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).

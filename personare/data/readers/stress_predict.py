@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, DataSet
 from personare.data.tables import published, read_published
 from personare.data.windows import Wristband
 
@@ -32,7 +32,7 @@ class StressPredict(Wristband):
     citation = "Iqbal et al., Sensors 22(21): 8135, 2022"
     home = "https://github.com/italha-d/Stress-Predict-Dataset"
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the labels by second; no signal is opened."""
         table, contents = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label")), Contents()
         labelled = {int(person) for person in table["Participant"].unique()}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker, made_from_rows
+from personare.data.reading import Contents, DataSet, Maker, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -37,7 +37,7 @@ class Studentlife:
     home: ClassVar[str] = "https://studentlife.cs.dartmouth.edu"
     tracks: ClassVar[dict[str, str]] = {"phone": "phone"}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the tables."""
         contents = Contents()
         for file in files_under(source, ".csv", ".csv.gz"):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, DataSet, Maker
 from personare.data.tables import read_published
 from personare.data.visits import history_columns, make_histories, word_group
 
@@ -39,7 +39,7 @@ class Synthea:
     home: ClassVar[str] = "https://synthetichealth.github.io/synthea/"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the encounters; ages are those at the last one."""
         contents, people = Contents(), {}
         stays, good = _encounters(source)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, DataSet
 from personare.data.tables import read_rows
 from personare.data.texts import Posts
 
@@ -30,7 +30,7 @@ class Tweets(Posts):
     table: str = "labels.csv"
     folder: str = "pairs"
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the table; no text and no photo is opened."""
         contents = Contents()
         for line, row in read_rows(source / self.table, required=("guid", "tag")):

@@ -11,7 +11,7 @@ from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, DataSet, Maker
 from personare.data.windows import Sampled, Windowed, make_windows
 
 __all__ = ["Wesad"]
@@ -50,7 +50,7 @@ class Wesad(Windowed):
     home = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
     tracks = dict.fromkeys(_SIGNALS, "physio")
 
-    def __call__(self, source: Path) -> Found:
+    def __call__(self, source: Path) -> DataSet:
         """Read the states of every person, a file at a time."""
         contents, people = Contents(), dict[str, tuple[str | None, float]]()
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
