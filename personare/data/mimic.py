@@ -1,14 +1,13 @@
 """MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, DataSet, Maker
+from personare.data.reading import Contents, DataSet, Maker, Reader
 from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
@@ -24,15 +23,14 @@ _NAMES_IV = {
 _OLDEST = 90.0  # everybody over 89 is published as born 300 years before, or as 91
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mimic:
+class Mimic(Reader):
     """Reads the stays of each patient, who is one recording.
 
     Labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``, ``again`` or ``once``.
     """
 
-    license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
-    citation: ClassVar[str] = "Johnson et al., Scientific Data 3: 160035, 2016"
+    license = "PhysioNet Credentialed Health Data License 1.5.0"
+    citation = "Johnson et al., Scientific Data 3: 160035, 2016"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
     def __call__(self, source: Path) -> DataSet:

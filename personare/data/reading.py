@@ -1,16 +1,11 @@
-"""What readers of data sets share.
-
-A reader is a frozen dataclass in ``data/readers/``. It says ``license``, ``citation`` and ``home``, and by ``tracks``
-the recording that each of its tracks comes from, by which consent is asked. Called with a folder it returns recordings,
-people and what is left out. A track that is no file of its own (a row of a table, a window of a long signal, a text
-without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes it.
-"""
+"""What readers of data sets share."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,6 +33,21 @@ class Made(NamedTuple):
 
 Maker = Callable[[str, str], Made]
 """Makes the track ``FILE#KEY`` of the file's name and the key."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A reader of a data set: called with a folder, it returns recordings, people and what is left out.
+
+    ``tracks`` says the recording that each of its tracks comes from, by which consent is asked. A track that is no file
+    of its own (a row of a table, a window of a long signal, a text without names) is addressed as ``FILE#KEY``;
+    ``make(source)``, where there is one, returns what makes it. Data of one's own have no terms.
+    """
+
+    license: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    tracks: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
 
 class Contents:

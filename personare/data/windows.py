@@ -11,7 +11,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
-from personare.data.reading import Contents, Made, Maker
+from personare.data.reading import Contents, Made, Maker, Reader
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
@@ -35,7 +35,7 @@ Signals = Mapping[str, tuple[str, Sampled]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Windowed:
+class Windowed(Reader):
     """A reader of long signals.
 
     Args:
@@ -44,10 +44,6 @@ class Windowed:
 
     window_s: int = 60
     step_s: int = 60
-
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for name, value in (("window_s", self.window_s), ("step_s", self.step_s)):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, DataSet, Made, Maker, check_choice
+from personare.data.reading import Contents, DataSet, Made, Maker, Reader, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
@@ -20,7 +20,7 @@ _SEX = {"1": "F", "2": "M"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Depresjon:
+class Depresjon(Reader):
     """Reads Depresjon: ``{condition,control}/condition_1.csv`` and so on, packed or not, and ``scores.csv``.
 
     A recording is a whole day, (1440, 1) counts by minute, with the labels ``depression`` (``condition`` or
@@ -40,9 +40,9 @@ class Depresjon:
 
     days: str = "published"
 
-    license: ClassVar[str] = "research and teaching, with citation"
-    citation: ClassVar[str] = "Garcia-Ceja et al., ACM Multimedia Systems 2018: 472-477"
-    home: ClassVar[str] = "https://datasets.simula.no/depresjon/"
+    license = "research and teaching, with citation"
+    citation = "Garcia-Ceja et al., ACM Multimedia Systems 2018: 472-477"
+    home = "https://datasets.simula.no/depresjon/"
     tracks: ClassVar[dict[str, str]] = {"activity": "physio"}
 
     def __post_init__(self) -> None:

@@ -1,12 +1,11 @@
 """EmoDB, the Berlin database of emotional speech: 10 German actors, 10 sentences, 7 emotions, sound only."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from personare.data.media import media_files
-from personare.data.reading import Contents, DataSet, People
+from personare.data.reading import Contents, DataSet, People, Reader
 
 __all__ = ["EmoDb"]
 
@@ -20,8 +19,7 @@ _SPEAKERS: People = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmoDb:
+class EmoDb(Reader):
     """Reads EmoDB: ``wav/03a01Fa.wav`` as published, or the same names in any folder and sound format.
 
     Labels ``emotion``, ``sentence`` (such as ``a01``) and ``repetition``.
@@ -31,9 +29,9 @@ class EmoDb:
     **Source**: Burkhardt et al., Interspeech 2005, doi:10.21437/Interspeech.2005-446; sex and age of the speakers too.
     """
 
-    license: ClassVar[str] = "free for research, with citation"
-    citation: ClassVar[str] = "Burkhardt et al., A database of German emotional speech, Interspeech 2005"
-    home: ClassVar[str] = "http://emodb.bilderbar.info"
+    license = "free for research, with citation"
+    citation = "Burkhardt et al., A database of German emotional speech, Interspeech 2005"
+    home = "http://emodb.bilderbar.info"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio"}
 
     def __call__(self, source: Path) -> DataSet:

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Contents, DataSet
+from personare.data.reading import Contents, DataSet, Reader
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -23,7 +23,7 @@ _ONE_FILE = "Correct the rows, or give each its part of the file as start and en
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class Folder(Reader):
     """Reads a table with the columns ``file`` and ``subject``, and ``sex``, ``age``, ``session``, ``task`` where known.
 
     Every other column is a label, kept as it is written. Rows with the same subject, session and task become one
@@ -41,9 +41,6 @@ class Folder:
 
     table: str = ""
 
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
     def __call__(self, source: Path) -> DataSet:

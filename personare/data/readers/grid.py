@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from personare.core.errors import OptionError
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, DataSet
+from personare.data.reading import Contents, DataSet, Reader
 
 __all__ = ["Grid"]
 
@@ -25,7 +25,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class Grid(Reader):
     """Reads GRID: ``s1/bbaf2n.mpg`` and deeper as published (``s1/video/mpg_6000/...``), or flat files.
 
     The speaker is the nearest folder named ``s1`` ... ``s34``; film and sound of a sentence become one recording, whose
@@ -42,9 +42,9 @@ class Grid:
 
     subject: str = "unknown"
 
-    license: ClassVar[str] = "free for research, with citation"
-    citation: ClassVar[str] = "Cooke et al., JASA 120(5): 2421-2424, 2006"
-    home: ClassVar[str] = "https://zenodo.org/records/3625687"
+    license = "free for research, with citation"
+    citation = "Cooke et al., JASA 120(5): 2421-2424, 2006"
+    home = "https://zenodo.org/records/3625687"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video"}
 
     def __post_init__(self) -> None:

@@ -1,13 +1,12 @@
 """CMU-MOSI: reviewers of films speak to a camera; text, audio and video features of 2,199 utterances."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, DataSet, Made, Maker, made_from_rows
+from personare.data.reading import Contents, DataSet, Made, Maker, Reader, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -17,8 +16,7 @@ _WORDS = "transcripts.csv.gz"
 _SENTIMENT = {0: "negative", 1: "positive"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mosi:
+class Mosi(Reader):
     """Reads CMU-MOSI as features per utterance: ``{text,audio,video}_{train,test}.csv.gz`` and ``transcripts.csv.gz``.
 
     The tables have no header. Rows of the three modalities are the same utterances; the first column of a text table
@@ -31,9 +29,9 @@ class Mosi:
     classes as in Poria et al., ACL 2017, doi:10.18653/v1/P17-1081.
     """
 
-    license: ClassVar[str] = "academic research"
-    citation: ClassVar[str] = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
-    home: ClassVar[str] = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
+    license = "academic research"
+    citation = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
+    home = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
     def __call__(self, source: Path) -> DataSet:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, DataSet, Maker, check_choice, made_from_rows
+from personare.data.reading import Contents, DataSet, Maker, Reader, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -28,7 +28,7 @@ _NO_STATISTICS = ["file", "emotion", "intensity", "actor", "gender"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ravdess:
+class Ravdess(Reader):
     """Reads RAVDESS: ``Actor_01/03-01-01-01-01-01-01.wav`` as published, or the same names in any folder and format.
 
     The sound-only file (``03-``) and the film (``01-`` with sound, else ``02-`` without) of one performance become
@@ -49,9 +49,9 @@ class Ravdess:
 
     channel: str = "both"
 
-    license: ClassVar[str] = "CC BY-NC-SA 4.0"
-    citation: ClassVar[str] = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
-    home: ClassVar[str] = "https://zenodo.org/records/1188976"
+    license = "CC BY-NC-SA 4.0"
+    citation = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
+    home = "https://zenodo.org/records/1188976"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "acoustics": "audio", "face": "video"}
 
     def __post_init__(self) -> None:
