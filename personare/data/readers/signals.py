@@ -40,6 +40,7 @@ class Signals(Windowed):
     """
 
     rate_hz: float = 0.0
+
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
