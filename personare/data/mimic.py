@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, DataSet, Maker, Reader
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
@@ -33,9 +33,7 @@ class Mimic(Reader):
     citation = "Johnson et al., Scientific Data 3: 160035, 2016"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the stays and the patients."""
-        contents, people = Contents(), {}
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _stays(source)
         for stay in stays.loc[~good, "stay"]:
             problem = "it ends before it begins, or has no type we know. Nothing to do."
@@ -53,8 +51,7 @@ class Mimic(Reader):
             if person in first:
                 # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
                 born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
-                people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
-        return contents.all(people)
+                contents.people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
 
     def make(self, source: Path) -> Maker:
         """Return what makes the track ``visits`` of a patient."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
@@ -16,9 +17,6 @@ from personare.data.cohort import Problems
 
 DataSet = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
-
-People = Mapping[str, tuple[str | None, float]]
-"""Sex (``F``, ``M``) and age in years by pseudonym; None and NaN where not known."""
 
 
 class Made(NamedTuple):
@@ -49,6 +47,15 @@ class Reader:
     home: ClassVar[str] = ""
     tracks: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
+    def __call__(self, source: Path) -> DataSet:
+        """Read names, tables and signals; no sound, film, photo or text is opened."""
+        contents = Contents()
+        self._gather(source, contents)
+        return contents.all()
+
+    def _gather(self, source: Path, contents: "Contents") -> None:
+        raise NotImplementedError
+
 
 class Contents:
     """What a reader has gathered so far: recordings, and what cannot be used."""
@@ -56,6 +63,7 @@ class Contents:
     def __init__(self) -> None:
         self.recordings: list[Recording] = []
         self.subjects: set[str] = set()
+        self.people: dict[str, tuple[str | None, float]] = {}  # F or M, and years: None and NaN where not known
         self.skipped = Problems()
 
     def add(
@@ -87,10 +95,10 @@ class Contents:
                 self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
-    def all(self, people: People = MappingProxyType({})) -> DataSet:
+    def all(self) -> DataSet:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
         subjects = sorted(self.subjects)
-        rows = [people.get(subject, (None, float("nan"))) for subject in subjects]
+        rows = [self.people.get(subject, (None, float("nan"))) for subject in subjects]
         index = pd.Index(subjects, name="subject", dtype=object)
         table = pd.DataFrame(rows, index=index, columns=["sex", "age"]).astype({"sex": object})
         return self.recordings, table, self.skipped

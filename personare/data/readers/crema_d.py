@@ -12,7 +12,7 @@ import pandas as pd
 from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
-from personare.data.reading import Contents, DataSet, Made, Maker, Reader, made_from_rows
+from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -46,9 +46,7 @@ class CremaD(Reader):
     home = "https://github.com/CheyneyComputerScience/CREMA-D"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "logmel": "audio", "acoustics": "audio"}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
         paths = media_files(source)
         # MP3 copies count only where there is no other sound
         good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
@@ -77,8 +75,8 @@ class CremaD(Reader):
                 words = [letters[letter] for letter in cast if letter in letters]
                 labels |= {label: ":".join(words)} if words else {}
             contents.add(match["actor"], match["sentence"] + match["emotion"] + match["level"], tracks, labels)
-        people = _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex")
-        return contents.all({row["ActorID"]: (sex(row["Sex"]), number(row["Age"])) for row in people})
+        for person in _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex"):
+            contents.people[person["ActorID"]] = (sex(person["Sex"]), number(person["Age"]))
 
     def make(self, source: Path) -> Maker:
         """Return what makes the spectrogram of a clip of its array, and its acoustics of their row."""

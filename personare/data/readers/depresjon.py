@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, DataSet, Made, Maker, Reader, check_choice
+from personare.data.reading import Contents, Made, Maker, Reader, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
@@ -48,22 +48,21 @@ class Depresjon(Reader):
     def __post_init__(self) -> None:
         check_choice("days", self.days, ("published", "all"))
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the times of each file and the scores."""
-        table, contents = read_published(source, "scores.csv", ("number",), text=True), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        table = read_published(source, "scores.csv", ("number",), text=True)
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
         dates: dict[str, pd.DatetimeIndex] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             if file.startswith(("condition/", "control/")):
                 with contents.skipped.listing(file):
                     dates[file] = pd.DatetimeIndex(_activity(source / file).index)
-        people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
             subject, (group, _, name) = f"{number:02d}", file.partition("/")
             row = scores.get(Path(name).name.partition(".")[0], {})
             score = {str(key): str(value).strip() for key, value in row.items()}
             ages = [float(end) for end in score.get("age", "").split("-") if end.strip().isdigit()]
-            people[subject] = (_SEX.get(score.get("gender", "")), sum(ages) / len(ages) if ages else float("nan"))
+            age = sum(ages) / len(ages) if ages else float("nan")
+            contents.people[subject] = (_SEX.get(score.get("gender", "")), age)
             madrs = {"madrs_start": score.get("madrs1"), "madrs_end": score.get("madrs2")}
             labels = {"depression": group, **{key: value for key, value in madrs.items() if value}}
             days = []
@@ -80,7 +79,6 @@ class Depresjon(Reader):
             count = int(score.get("days") or 0) if self.days == "published" else 0
             for day in days[: count or None]:
                 contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)
-        return contents.all(people)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a day of a person's activity."""

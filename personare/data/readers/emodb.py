@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.data.media import media_files
-from personare.data.reading import Contents, DataSet, People, Reader
+from personare.data.reading import Contents, Reader
 
 __all__ = ["EmoDb"]
 
@@ -13,7 +13,7 @@ _NAME = re.compile(r"(?P<speaker>\d\d)(?P<text>[ab]\d\d)(?P<emotion>[WLEAFTN])(?
 _EMOTIONS = {
     "W": "anger", "L": "boredom", "E": "disgust", "A": "fear", "F": "happiness", "T": "sadness", "N": "neutral",
 }  # fmt: skip
-_SPEAKERS: People = {
+_SPEAKERS = {
     "03": ("M", 31), "08": ("F", 34), "09": ("F", 21), "10": ("M", 32), "11": ("M", 26),
     "12": ("M", 30), "13": ("F", 32), "14": ("F", 35), "15": ("M", 25), "16": ("F", 31),
 }  # fmt: skip
@@ -34,12 +34,10 @@ class EmoDb(Reader):
     home = "http://emodb.bilderbar.info"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio"}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the names of the files under ``source``; nothing is opened."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        contents.people |= _SPEAKERS
         files = [(path, "audio", Path(path).stem) for path in media_files(source, tracks=("audio",))]
         for name, tracks in contents.clips(files, _NAME, "SSTTTEv, such as 03a01Fa.wav"):
             labels = {"emotion": _EMOTIONS[name["emotion"]], "sentence": name["text"]}
             labels["repetition"] = name["version"] or "a"
             contents.add(name["speaker"], name["text"] + name["emotion"] + name["version"], tracks, labels)
-        return contents.all(_SPEAKERS)

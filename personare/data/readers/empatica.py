@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, DataSet
+from personare.data.reading import Contents
 from personare.data.windows import Sampled, Wristband, empatica
 
 __all__ = ["Empatica"]
@@ -25,9 +25,8 @@ class Empatica(Wristband):
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
     """
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the signals of every session."""
-        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             path = PurePosixPath(file)
             track = path.name.lower().removesuffix(".gz").removesuffix(".csv")
@@ -38,4 +37,3 @@ class Empatica(Wristband):
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
         self.add_sessions(contents, source / "labels.csv", "folder", sessions)
-        return contents.all()

@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Contents, DataSet, Reader
+from personare.data.reading import Contents, Reader
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -43,8 +43,7 @@ class Folder(Reader):
 
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the table and compare it with the files; no recording is opened."""
+    def _gather(self, source: Path, contents: Contents) -> None:
         files = media_files(source, tracks=tuple(self.tracks))
         names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
         if len(names) > 1 and not self.table:
@@ -54,13 +53,13 @@ class Folder(Reader):
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
         reading.find_clashes()
-        contents = reading.contents()
+        reading.add_to(contents)
         for _, refusal in sorted(reading.skipped.items()):
             contents.skipped.note(*refusal)
         for path in files:
             if path not in reading.named and track_of(path) in ("audio", "video"):
                 contents.skipped.note(path, f"{table} has no row for it. Add a row, or remove the file.")
-        return contents.all(reading.people)
+        contents.people |= reading.people
 
 
 class _Row(NamedTuple):
@@ -124,9 +123,9 @@ class _Reading:
     def _skip(self, line: int, file: str, reason: object) -> None:
         self.skipped.setdefault(line, (f"{self.table} line {line}: {file}", reason))
 
-    def contents(self) -> Contents:
-        """Return the recordings gathered; rows that contradict each other are noted and left out."""
-        contents, takes = Contents(), dict[tuple[str, ...], list[_Row]]()
+    def add_to(self, contents: Contents) -> None:
+        """Take in the recordings gathered; rows that contradict each other are noted and left out."""
+        takes: dict[tuple[str, ...], list[_Row]] = {}
         for row in self._rows:
             name = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
             take = takes.setdefault((row.subject, row.session, name, *map(str, row.part)), [])
@@ -152,7 +151,6 @@ class _Reading:
             if first.task and not plain_tasks:
                 labels = {"task": first.task, **labels}
             contents.add(first.subject, name, tracks, labels, session)
-        return contents
 
     def find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.

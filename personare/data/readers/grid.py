@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from personare.core.errors import OptionError
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, DataSet, Reader
+from personare.data.reading import Contents, Reader
 
 __all__ = ["Grid"]
 
@@ -51,9 +51,8 @@ class Grid(Reader):
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the names of the files under ``source``; nothing is opened."""
-        contents, files = Contents(), []
+    def _gather(self, source: Path, contents: Contents) -> None:
+        files = []
         for path in media_files(source):
             code = PurePosixPath(path).stem.lower()
             folders = [part.lower() for part in PurePosixPath(path).parts[:-1] if _SPEAKER.fullmatch(part)]
@@ -62,4 +61,3 @@ class Grid(Reader):
         for name, tracks in contents.clips(files, _NAME, "of six letters for six words, such as bbaf2n.mpg"):
             words = [table[letter] for table, letter in zip(_WORDS, name["code"], strict=True)]
             contents.add(name["speaker"], name["code"], tracks, {"sentence": " ".join(words)})
-        return contents.all()

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, DataSet, Made, Maker, Reader, made_from_rows
+from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -34,9 +34,8 @@ class Mosi(Reader):
     home = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the tables."""
-        spoken, contents = read_table(source / _WORDS, header=None), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        spoken = read_table(source / _WORDS, header=None)
         for split in ("train", "test"):
             files = {name: f"{name}_{split}.csv.gz" for name in _TRACKS}
             tables = {name: read_table(source / file, header=None) for name, file in files.items()}
@@ -58,7 +57,6 @@ class Mosi(Reader):
                 tracks["text"] = f"{_WORDS}#{int(utterance)}"
                 labels = {"sentiment": _SENTIMENT[int(sentiment)], "split": split}
                 contents.add(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels)
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what makes a track of a row."""

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, DataSet, Maker, Reader, check_choice, made_from_rows
+from personare.data.reading import Contents, Maker, Reader, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -57,9 +57,8 @@ class Ravdess(Reader):
     def __post_init__(self) -> None:
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the names of the files under ``source`` and, where they are there, the tables; nothing is opened."""
-        contents, files, films = Contents(), [], dict[str, str]()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        files, films = [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).
         for path in sorted(media_files(source), key=lambda path: (Path(path).name, path)):
             modality, clip = _parts(path)
@@ -82,7 +81,7 @@ class Ravdess(Reader):
         for match, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
             labels = {part: words[match[part]] for part, words in _CODES.items()}
             contents.add(match["actor"], "".join(labels.values()), tracks, labels)
-        return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
+        contents.people |= {f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)}
 
     def _asked_for(self, clip: str) -> bool:
         return not clip or self.channel in ("both", _CODES["channel"][clip[:2]])

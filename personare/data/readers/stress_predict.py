@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from personare.data.reading import Contents, DataSet
+from personare.data.reading import Contents
 from personare.data.tables import published, read_published
 from personare.data.windows import Wristband
 
@@ -32,9 +32,8 @@ class StressPredict(Wristband):
     citation = "Iqbal et al., Sensors 22(21): 8135, 2022"
     home = "https://github.com/italha-d/Stress-Predict-Dataset"
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the labels by second; no signal is opened."""
-        table, contents = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label")), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        table = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label"))
         labelled = {int(person) for person in table["Participant"].unique()}
         for path in sorted(source.glob("Raw_data/S*")):
             if path.name[1:].isdigit() and int(path.name[1:]) not in labelled:
@@ -57,4 +56,3 @@ class StressPredict(Wristband):
                 span = f"{seconds[0] + start_s}+{self.window_s}"
                 tracks = {track: f"{file}#{span}" for track, file in files.items()}
                 contents.add(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress})
-        return contents.all()

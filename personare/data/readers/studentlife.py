@@ -8,7 +8,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, DataSet, Maker, Reader, made_from_rows
+from personare.data.reading import Contents, Maker, Reader, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -35,9 +35,7 @@ class Studentlife(Reader):
     home = "https://studentlife.cs.dartmouth.edu"
     tracks: ClassVar[dict[str, str]] = {"phone": "phone"}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the tables."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
         for file in files_under(source, ".csv", ".csv.gz"):
             student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             with contents.skipped.listing(file):
@@ -56,7 +54,6 @@ class Studentlife(Reader):
                         contents.add(subject, task, {"phone": f"{file}#{row}"}, labels)
                         continue
                     contents.skipped.note(f"{file} row {row}", f"{problem}. Nothing to do.")
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what makes a day's track of its row."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, DataSet, Maker, Reader
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import read_published
 from personare.data.visits import history_columns, make_histories, word_group
 
@@ -37,9 +37,7 @@ class Synthea(Reader):
     home = "https://synthetichealth.github.io/synthea/"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> DataSet:
-        """Read the encounters; ages are those at the last one."""
-        contents, people = Contents(), {}
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
             contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
@@ -59,8 +57,7 @@ class Synthea(Reader):
             labels["mortality"] = "died" if died else "survived"
             contents.add(numbers[patient], "visits", {"visits": f"encounters#{patient}"}, labels)
             age = (last[patient].tz_localize(None) - pd.Timestamp(born)).days / 365.25
-            people[numbers[patient]] = (sex(gender), float(int(age)))
-        return contents.all(people)
+            contents.people[numbers[patient]] = (sex(gender), float(int(age)))
 
     def make(self, source: Path) -> Maker:
         """Return what makes a patient's history."""
