@@ -57,14 +57,13 @@ class Depresjon(Reader):
                 with contents.skipped.listing(file):
                     dates[file] = pd.DatetimeIndex(_activity(source / file).index)
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
-            subject, (group, _, name) = f"{number:02d}", file.partition("/")
-            row = scores.get(Path(name).name.partition(".")[0], {})
-            score = {str(key): str(value).strip() for key, value in row.items()}
+            subject, name = f"{number:02d}", Path(file).name.partition(".")[0]
+            score = {str(key): str(value).strip() for key, value in scores.get(name, {}).items()}
             ages = [float(end) for end in score.get("age", "").split("-") if end.strip().isdigit()]
             age = sum(ages) / len(ages) if ages else float("nan")
             contents.people[subject] = (_SEX.get(score.get("gender", "")), age)
             madrs = {"madrs_start": score.get("madrs1"), "madrs_end": score.get("madrs2")}
-            labels = {"depression": group, **{key: value for key, value in madrs.items() if value}}
+            labels = {"depression": file.partition("/")[0], **{key: value for key, value in madrs.items() if value}}
             days = []
             for day, minutes in pd.Series(dates[file], index=dates[file]).groupby(dates[file].strftime("%Y-%m-%d")):
                 gaps = minutes.diff().dropna() > pd.Timedelta(minutes=1)
