@@ -112,3 +112,8 @@ def describe_motion(clip: Array) -> list[Array]:
     centred = centred / np.where(length > 1e-6, length, np.inf)
     coordination = (centred.T @ centred)[np.triu_indices(chosen.shape[1], 1)]
     return [geometry, dynamics, np.asarray(coordination)]
+
+
+def expressive_motion(clip: Array) -> Array:
+    """Return geometry and dynamics alone: which tracks move together says more of the person than of the emotion."""
+    return np.concatenate(describe_motion(clip)[:2])
