@@ -88,6 +88,12 @@ def looped(rows: Array, least: int) -> Array:
     return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows
 
 
+def audible(clip: Array) -> Array:
+    """Return a spectrogram (T, bands) in dB, cut 70 dB under its loudest point; NaN is silence."""
+    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
+    return np.asarray(np.maximum(rows, rows.max() - 70.0))
+
+
 def describe_motion(clip: Array) -> list[Array]:
     """Return geometry (mean and ends of the range of every track), dynamics (spread, speed, rhythm) and coordination.
 
