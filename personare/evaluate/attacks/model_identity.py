@@ -48,15 +48,12 @@ class ModelIdentity:
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
         halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
-
-        def named(batch: Batch, track: str) -> list[Result]:
-            values, method = np.stack(list(batch.arrays[track])), f"model_identity_{track}"  # (N, D)
-            rows = name_rows(method, values, table, halves, learn, figures=_FIGURES, rng=rng)
-            return [replace(row, kind="model") for row in rows]
-
-        before = named(original, "raw")
+        measure = partial(name_rows, table=table, halves=halves, enroll=learn, figures=_FIGURES, rng=rng)
+        before = measure("", np.stack(list(original.arrays["raw"])))
         rows: list[Result] = []
-        for track in released.arrays:
-            after = [replace(r, baseline=b.value) for r, b in zip(named(released, track), before, strict=True)]
-            rows += marked(after, [replace(b, method=f"model_identity_{track}") for b in before])
-        return rows
+        for track, vectors in released.arrays.items():
+            name = f"model_identity_{track}"
+            after = measure(name, np.stack(list(vectors)))
+            after = [replace(row, baseline=b.value) for row, b in zip(after, before, strict=True)]
+            rows += marked(after, [replace(b, method=name) for b in before])
+        return [replace(row, kind="model") for row in rows]
