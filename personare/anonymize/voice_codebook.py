@@ -11,9 +11,8 @@ from scipy.signal import get_window
 from personare.core.errors import DataError, OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
-from personare.features.acoustics import RATE_HZ, framed
-from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, overlapped, samples_of, typical
-from personare.features.rework import rework
+from personare.features.acoustics import N_FFT, RATE_HZ, framed
+from personare.features.resynthesis import BINS, mel_bands, nearest, overlapped, rework, samples_of, typical
 
 __all__ = ["VoiceCodebook"]
 

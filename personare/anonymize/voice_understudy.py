@@ -11,9 +11,8 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from personare.core.errors import DataError, OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
-from personare.features.acoustics import RATE_HZ
-from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, samples_of, spoken, taken_apart, typical
-from personare.features.rework import rework
+from personare.features.acoustics import N_FFT, RATE_HZ
+from personare.features.resynthesis import BINS, mel_bands, nearest, rework, samples_of, spoken, taken_apart, typical
 
 __all__ = ["VoiceUnderstudy"]
 

@@ -87,11 +87,6 @@ def noise_for(epsilon: float, sampling_rate: float, steps: int, delta: float, ac
     """Return the smallest noise multiplier, to about 1 in 1000, whose cost is at most ``epsilon``.
 
     **Guarantee**: ``epsilon_of`` of the result, with the same arguments, does not exceed ``epsilon``.
-
-    Example:
-        >>> sigma = noise_for(1.0, 0.1, 100, 1e-5)
-        >>> 0.99 < epsilon_of(sigma, 0.1, 100, 1e-5) <= 1.0
-        True
     """
     check_claim(epsilon=epsilon, delta=delta, accountant=accountant)
     _check_mechanism(1.0, sampling_rate, steps)
@@ -148,8 +143,10 @@ def as_one_claim(spends: Sequence[Spend]) -> Spend | None:
     return replace(spends[0], unit=unit, epsilon=compose(spends, delta), delta=delta)
 
 
-def check_claim(*, delta: float, epsilon: float = 1.0, accountant: str = "pld") -> None:
-    """Refuse an epsilon, a delta or an accountant that can be no claim."""
+def check_claim(*, delta: float, epsilon: float | None = 1.0, accountant: str = "pld") -> None:
+    """Refuse an epsilon, a delta or an accountant that can be no claim; an epsilon of None claims nothing."""
+    if epsilon is None:
+        return
     if not 0 < epsilon <= _LARGEST:
         raise OptionError(
             f"epsilon must be above 0 and at most {_LARGEST}, it is {epsilon}: from 10 on it promises next to nothing. "

@@ -23,7 +23,8 @@ Pool = Literal["linear", "log"]
 _TINY = 1e-12
 
 
-def _share(values: Array, present: Array) -> Array:
+def shares_of(values: Array, present: Array) -> Array:
+    """Return values (N, M) of what is present as shares of their sum, (N, M); 0 where nothing is."""
     masked = values * present
     return np.asarray(masked / np.maximum(masked.sum(axis=1, keepdims=True), _TINY))
 
@@ -71,11 +72,11 @@ class Fusion:
         if self.entropy_scale == "log_classes":
             entropy = entropy / np.log(posteriors.shape[2])
         elif self.entropy_scale == "sum":
-            entropy = _share(entropy, present)
+            entropy = shares_of(entropy, present)
         pairs = rel_entr(posteriors[:, :, None], np.maximum(posteriors, _TINY)[:, None]).sum(axis=3)  # (N, M, M)
         divergence = (np.maximum(pairs, 0) * present[:, None, :] * present[:, :, None]).sum(axis=2)
         if self.kl_scale == "sum":
-            divergence = _share(divergence, present)
+            divergence = shares_of(divergence, present)
         elif self.kl_scale == "min_max":
             low = np.where(present, divergence, np.inf).min(axis=1, keepdims=True)
             high = np.where(present, divergence, -np.inf).max(axis=1, keepdims=True)
@@ -86,7 +87,7 @@ class Fusion:
         """Return how much each modality counts, (N, M); each row sums to 1, or to 0 where nothing is present."""
         if self.rule in ("uniform", "fixed"):
             shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
-            return _share(np.broadcast_to(np.array(shares), present.shape), present)
+            return shares_of(np.broadcast_to(np.array(shares), present.shape), present)
         surely = np.where(present, -self.uncertainty(posteriors, present), -1e9)
         return np.asarray(softmax(surely, axis=1) * present)
 
@@ -108,11 +109,6 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     They must be of recordings that training did not see.
 
     **Source:** Guo et al., ICML 2017, arXiv:1706.04599.
-
-    Example:
-        >>> sure = np.array([[9.0, 0], [9, 0], [9, 0], [9, 0]])
-        >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 2)  # right 3 times in 4: log 3 instead of 9
-        8.19
     """
     if not len(logits):
         return 1.0

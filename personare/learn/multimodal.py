@@ -48,6 +48,11 @@ def check(train: Batch, validation: Batch) -> None:
         )
 
 
+def shapes_of(batch: Batch) -> dict[str, tuple[int, ...]]:
+    """Return the shape of one recording's array by modality; empty for text."""
+    return {modality: tuple(int(n) for n in values.shape[1:]) for modality, values in batch.arrays.items()}
+
+
 def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
     """Refuse arrays that do not belong together, or hold what is not a number; and a batch that lacks a modality."""
     if absent := sorted(set(modalities) - set(batch.arrays)):
@@ -69,6 +74,17 @@ def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
             raise DataError(
                 f"{modality} holds NaN or infinite values in {int((broken & present).sum())} recordings, e.g. {first}: "
                 "describe them again, or mark the modality as missing there."
+            )
+
+
+def check_shapes(batch: Batch, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse what ``check_arrays`` does, and arrays of other shapes than those learned from."""
+    check_arrays(batch, shapes)
+    for modality, given in shapes_of(batch).items():
+        if given != shapes.get(modality, given):
+            raise DataError(
+                f"{modality} must have the shape {shapes[modality]} of the recordings learned from, it has {given}: "
+                "describe it in the same way."
             )
 
 
@@ -99,17 +115,11 @@ class Encoding:
                 f"The encoder of {modality} must be one of {', '.join(fitting)} for its arrays (with a folder, as in "
                 f"pretrained:FOLDER), it is {named.get(modality)!r}."
             )
-        shape = tuple(int(n) for n in values.shape[1:])
         described = describe(values[:1], folder).shape[1] if folder else 0
-        return cls(kind=kind, shape=shape, folder=folder, described=described)  # type: ignore[arg-type]
+        return cls(kind=kind, shape=tuple(values.shape[1:]), folder=folder, described=described)  # type: ignore[arg-type]
 
     def prepare(self, values: Array) -> Tensor:
         """Return what the network takes of N recordings' arrays; nothing in here is learned."""
-        if tuple(values.shape[1:]) != self.shape:
-            raise DataError(
-                f"Recordings must have the shape {self.shape} that the model has learned from, they have "
-                f"{tuple(values.shape[1:])}: describe them as the recordings of training."
-            )
         if self.kind == "ngrams":
             return torch.from_numpy(ngrams(values.tolist(), buckets=_BUCKETS))
         if self.kind == "transformer":
@@ -135,6 +145,7 @@ def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
 
     Inputs are zeros where a modality is missing, whatever the file held there.
     """
+    check_shapes(batch, {modality: encoding.shape for modality, encoding in encodings.items()})
     rows = {}
     for modality, encoding in encodings.items():
         x = encoding.prepare(batch.arrays[modality])

@@ -227,7 +227,7 @@ def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outc
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
-        from personare.features.rework import watched
+        from personare.features.resynthesis import watched
 
         context.run(watched.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:

@@ -30,10 +30,6 @@ class LateFusion(PrivateNetworkLearner):
 
     **Source:** the ensemble of MCR (Kontras et al., NeurIPS 2025, Table 1); Wolpert, Neural Networks 1992,
     doi:10.1016/S0893-6080(05)80023-1, for stacking. Calibration of each modality before fusion is ours.
-
-    Example:
-        >>> LateFusion(weights="fixed", shares={"audio": 0.55, "face": 0.45}).weights
-        'fixed'
     """
 
     weights: Literal["equal", "fixed", "stacked"] = "equal"  # fixed by ``shares``, or fitted on validation people

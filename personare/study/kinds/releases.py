@@ -35,7 +35,7 @@ class Releases:
     """Hides the people of a cohort once for each disguise, and judges each release against the originals."""
 
     row = Disguise
-    alone = False
+    parallel = True
 
     def __call__(self, study: Study, rows: Sequence[Disguise]) -> Outcome:
         """Make every release of recordings, one recording a process, and judge several at a time."""
