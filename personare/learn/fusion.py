@@ -88,8 +88,8 @@ class Fusion:
         if self.rule in ("uniform", "fixed"):
             shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
             return shares_of(np.broadcast_to(np.array(shares), present.shape), present)
-        surely = np.where(present, -self.uncertainty(posteriors, present), -1e9)
-        return np.asarray(softmax(surely, axis=1) * present)
+        certainty = np.where(present, -self.uncertainty(posteriors, present), -1e9)
+        return np.asarray(softmax(certainty, axis=1) * present)
 
     def __call__(self, logits: Array, present: Array) -> Array:
         """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""

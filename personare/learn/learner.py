@@ -301,12 +301,11 @@ class NetworkPredictor:
         """
         if not len(batch):
             return self
-        logits, mask = self.logits(batch)
-        labels = batch.labels
-        each = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
-        fusion = replace(self.fusion, temperatures=each, temperature=1.0)
+        (logits, mask), labels = self.logits(batch), batch.labels
+        temperatures = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
+        fusion = replace(self.fusion, temperatures=temperatures, temperature=1.0)
         if stacked:
             shares = stacked_shares(fusion.posteriors(logits), mask, labels, fusion.pool)
             fusion = replace(fusion, rule="fixed", shares=shares)
-        last = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
-        return replace(self, fusion=replace(fusion, temperature=last))
+        temperature = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
+        return replace(self, fusion=replace(fusion, temperature=temperature))
