@@ -31,13 +31,7 @@ def shares_of(values: Array, present: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """One posterior out of several, recording by recording.
-
-    Example:
-        >>> logits = np.log([[[0.9, 0.1], [0.5, 0.5]]])
-        >>> Fusion(rule="entropy")(logits, np.array([[True, True]])).round(2).tolist()
-        [[0.75, 0.25]]
-    """
+    """One posterior out of several, recording by recording."""
 
     rule: Literal["uniform", "fixed", "entropy", "kl", "hybrid"] = "uniform"  # fixed shares, or by uncertainty
     alpha: Share = 0.5  # share of the entropy in the hybrid
