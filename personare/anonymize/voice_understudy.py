@@ -11,9 +11,8 @@ from scipy.ndimage import median_filter, uniform_filter1d
 from personare.core.errors import DataError, OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
-from personare.features.acoustics import RATE_HZ
-from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, samples_of, spoken, taken_apart, typical
-from personare.features.rework import rework
+from personare.features.acoustics import N_FFT, RATE_HZ
+from personare.features.resynthesis import BINS, mel_bands, nearest, rework, samples_of, spoken, taken_apart, typical
 
 __all__ = ["VoiceUnderstudy"]
 
@@ -121,10 +120,10 @@ class _Fitted:
             level = take.level.clip(-4, 3) * np.exp(manner[4].clip(-3, 1.5)) + np.where(take.voiced, 0, manner[3])
             level = uniform_filter1d(np.where(take.spoken, level, -_QUIET), 3)
             cepstra = np.column_stack([level * np.sqrt(_BANDS), self._timbre(take, manner)])
-            path = _paced(len(level), self.options.tempo, rng)
+            frames, path = np.arange(len(level)), _paced(len(level), self.options.tempo, rng)
             voiced = take.voiced[np.rint(path).astype(int)]
-            pitch_hz = np.where(voiced, np.exp(_along(pitch[:, None], path)[:, 0]), 0.0)
-            return _sound(pitch_hz, _along(cepstra, path))[: len(samples)]
+            pitch_hz = np.where(voiced, np.exp(np.interp(path, frames, pitch)), 0.0)
+            return _sound(pitch_hz, np.stack([np.interp(path, frames, c) for c in cepstra.T], axis=1))[: len(samples)]
 
         return rework(speech, change)
 
@@ -216,12 +215,6 @@ def _paced(count: int, spread: float, rng: np.random.Generator) -> Array:
     pace = np.exp(spread * rng.standard_normal(knots))
     path = np.cumsum(np.interp(np.linspace(0, knots - 1, count), np.arange(knots), pace))
     return np.asarray((path - path[0]) / (path[-1] - path[0]) * (count - 1))
-
-
-def _along(rows: Array, path: Array) -> Array:
-    low = np.minimum(path.astype(int), len(rows) - 2)
-    share = (path - low)[:, None]
-    return np.asarray(rows[low] * (1 - share) + rows[low + 1] * share)
 
 
 def _sound(pitch_hz: Array, cepstra: Array) -> Array:

@@ -55,12 +55,16 @@ class Standardized:
 
     def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return (N, D)."""
+        return np.clip(self.exact(batch), -_FAR, _FAR).astype(np.float32)
+
+    def exact(self, batch: Batch) -> Array:
+        """Return (N, D) of which nothing is cut or rounded."""
         check_shapes(batch, self.shapes)
         described = np.concatenate([describe_rows(batch.arrays[modality]) for modality in self.shapes], axis=1)
         rows = (described - self.center) * self.scale  # (N, D)
         present = np.stack([batch.present[modality] for modality in self.shapes], axis=1)  # (N, M)
         mask = np.repeat(present, self.widths, axis=1)
-        return np.where(mask, np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
+        return np.where(mask, rows, 0)
 
 
 def represented(batch: Batch, rows: Array) -> Batch:

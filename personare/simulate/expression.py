@@ -109,10 +109,9 @@ def _drift(frames: int, rate_hz: float, seconds: float, rng: np.random.Generator
 def _blinks(times: Array, style: Style, rng: np.random.Generator) -> Array:
     """Return (F,) closure of the eyelids: a Poisson number of blinks of a quarter of a second."""
     closed = np.zeros(len(times))
-    seconds = times[-1] if len(times) else 0.0
+    seconds = times[-1]
     for start in rng.uniform(0, max(seconds, 0.1), size=rng.poisson(style.blinks_per_min * seconds / 60)):
-        phase = (times - start) / 0.26
-        closed = np.maximum(closed, np.clip(np.interp(phase, [0, 0.3, 0.45, 1], [0, 1, 1, 0], left=0, right=0), 0, 1))
+        closed = np.maximum(closed, np.interp((times - start) / 0.26, [0, 0.3, 0.45, 1], [0, 1, 1, 0]))
     return closed
 
 

@@ -103,7 +103,7 @@ class _Anonymizing:
     def cohort(self, root: Path, target: Path, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
         from personare.anonymize._release import release_recordings
-        from personare.data.cohort import UNFINISHED, open_cohort
+        from personare.data.cohort import UNFINISHED, open_cohort, recording_id
         from personare.study.opening import open_ledger
 
         cohort = open_cohort(root)
@@ -113,7 +113,12 @@ class _Anonymizing:
         if not (target / UNFINISHED).exists():
             _must_be_new(target)
         recordings, sources, refused = self._admitted(cohort, "anonymization")
-        originals = _numbered(recordings, sources)
+        originals: dict[str, Recording] = {}  # by number: the name of a task or a day may be told by nobody
+        order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
+        for subject, of_subject in groupby(order, key=lambda r: r.subject):
+            for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
+                for take, recording in enumerate(takes, start=1):
+                    originals[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
         masks = self._masks(recordings, sources)
         self._write_key(target, {name: original.id for name, original in originals.items()})
         hide = partial(self._hide, masks, {r.id: r.id for r in recordings})
@@ -230,7 +235,7 @@ def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outc
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
-        from personare.features.rework import watched
+        from personare.features.resynthesis import watched
 
         context.run(watched.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
@@ -330,16 +335,3 @@ def _digest(path: Path) -> str:
             return hashlib.sha256(file.read(_BEGINNING) + str(path.stat().st_size).encode()).hexdigest()
     except OSError:  # whoever reads it next says why
         return ""
-
-
-def _numbered(recordings: Sequence[Recording], sources: Sources) -> dict[str, Recording]:
-    """Return the originals by what they are called in the release: a task's or a day's name may be told by nobody."""
-    from personare.data.cohort import recording_id
-
-    order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
-    numbered: dict[str, Recording] = {}
-    for subject, of_subject in groupby(order, key=lambda r: r.subject):
-        for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
-            for take, recording in enumerate(takes, start=1):
-                numbered[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
-    return numbered

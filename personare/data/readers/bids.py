@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from personare.core.errors import DataError
 from personare.data.cohort import read_participants, scan
 from personare.data.reading import Found
 
@@ -30,7 +29,5 @@ class Bids:
 
     def __call__(self, source: Path) -> Found:
         """Read the names of the files and the sidecars with labels."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds sub-01, sub-02 ...")
         recordings, skipped = scan(source)
         return recordings, read_participants(source), skipped

@@ -58,7 +58,7 @@ class CremaD:
         files = [(path, track_of(path), Path(path).stem) for path in paths]
         for file in files_under(source, ".npz"):
             with (
-                contents.listing(file),
+                contents.skipped.listing(file),
                 data_errors("it cannot be read", "Get the file again.", zipfile.BadZipFile),
                 np.load(source / file, allow_pickle=False) as arrays,
             ):
@@ -71,14 +71,14 @@ class CremaD:
             files.append((f"{acoustics.name if acoustics else ''}#{row}", "acoustics", clip))
         votes = {row["FileName"]: row for row in _rows(source, "summaryTable.csv", "FileName", *_VOTES)}
         letters = {code[0]: word for code, word in _EMOTIONS.items()}
-        for said, tracks in contents.clips(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"):
-            labels = {"emotion": _EMOTIONS[said["emotion"]], "sentence": said["sentence"]}
-            labels["intensity"] = _LEVELS.get(said["level"], said["level"])
+        for match, tracks in contents.clips(files, _NAME, "NNNN_SSS_EEE_LL, such as 1001_DFA_ANG_XX"):
+            labels = {"emotion": _EMOTIONS[match["emotion"]], "sentence": match["sentence"]}
+            labels["intensity"] = _LEVELS.get(match["level"], match["level"])
             for column, label in _VOTES.items():  # A:D becomes anger:disgust
-                cast = votes.get(said.string, {}).get(column, "").split(":")
+                cast = votes.get(match.string, {}).get(column, "").split(":")
                 words = [letters[letter] for letter in cast if letter in letters]
                 labels |= {label: ":".join(words)} if words else {}
-            contents.add(said["actor"], said["sentence"] + said["emotion"] + said["level"], tracks, labels)
+            contents.add(match["actor"], match["sentence"] + match["emotion"] + match["level"], tracks, labels)
         people = _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex")
         return contents.all({row["ActorID"]: (sex(row["Sex"]), number(row["Age"])) for row in people})
 

@@ -55,7 +55,7 @@ class Depresjon:
         dates: dict[str, pd.DatetimeIndex] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             if file.startswith(("condition/", "control/")):
-                with contents.listing(file):
+                with contents.skipped.listing(file):
                     dates[file] = pd.DatetimeIndex(_activity(source / file).index)
         people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
@@ -75,8 +75,8 @@ class Depresjon:
                 if len(minutes) == _MINUTES or forward:
                     days.append(str(day))
                 else:
-                    said = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
-                    contents.skip(f"{file}#{day}", said)
+                    problem = f"the day has {len(minutes)} of {_MINUTES} minutes. Nothing to do."
+                    contents.skipped.note(f"{file}#{day}", problem)
             count = int(score.get("days") or 0) if self.days == "published" else 0
             for day in days[: count or None]:
                 contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)

@@ -52,7 +52,7 @@ class Mosi:
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
                 if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
                     problem = "its transcript is missing or has another sentiment. Get tables of one edition."
-                    contents.skip(f"{files['text']}#{row}", problem)
+                    contents.skipped.note(f"{files['text']}#{row}", problem)
                     continue
                 name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])
@@ -70,6 +70,6 @@ class Mosi:
             table = table.iloc[:, 1:] if modality == "text" else table.iloc[:, :-1]
             return table.set_axis([f"{_TRACKS[modality]}{n + 1}" for n in range(table.shape[1])], axis=1)
 
-        rows, said = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
+        rows, spoken = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
 
-        return lambda file, row: Made(str(said[int(row)])) if file == _WORDS else rows(file, row)
+        return lambda file, row: Made(str(spoken[int(row)])) if file == _WORDS else rows(file, row)

@@ -68,20 +68,20 @@ class Ravdess:
                 continue
             if clip and track_of(path) != track:
                 problem = f"its name says {track}, its suffix does not"
-                contents.skip(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
+                contents.skipped.note(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
                 continue
             film = films.setdefault(clip, path) if clip and track == "video" else path
             if Path(film).stem == Path(path).stem:
                 files.append((path, track, clip))
             else:
-                contents.skip(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
+                contents.skipped.note(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
         for track, name in _TABLES.items():
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]
                 files += [(f"{name}#{row}", track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
-        for said, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
-            labels = {part: words[said[part]] for part, words in _CODES.items()}
-            contents.add(said["actor"], "".join(labels.values()), tracks, labels)
+        for match, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
+            labels = {part: words[match[part]] for part, words in _CODES.items()}
+            contents.add(match["actor"], "".join(labels.values()), tracks, labels)
         return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
 
     def _asked_for(self, clip: str) -> bool:

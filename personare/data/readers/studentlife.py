@@ -42,7 +42,7 @@ class Studentlife:
         contents = Contents()
         for file in files_under(source, ".csv", ".csv.gz"):
             student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
-            with contents.listing(file):
+            with contents.skipped.listing(file):
                 for row, (day, low, high) in enumerate(_days(source / file)[["day", *_STRESS]].itertuples(index=False)):
                     if student is None:
                         problem = "its file is not named like student_01.csv, so nobody knows whose day it is"
@@ -57,7 +57,7 @@ class Studentlife:
                         subject, task = f"{int(student[1]):02d}", f"day{day.replace('-', '')}"
                         contents.add(subject, task, {"phone": f"{file}#{row}"}, labels)
                         continue
-                    contents.skip(f"{file} row {row}", f"{problem}. Nothing to do.")
+                    contents.skipped.note(f"{file} row {row}", f"{problem}. Nothing to do.")
         return contents.all()
 
     def make(self, source: Path) -> Maker:

@@ -1,6 +1,5 @@
 """Synthea: made-up patients of a public simulator, with all their visits to care."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -45,7 +44,7 @@ class Synthea:
         contents, people = Contents(), {}
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
-            contents.skip(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
+            contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
         last = stays[good].groupby("person")["start"].max()
         width = max(2, len(str(len(last))))
         numbers = {patient: f"{i:0{width}d}" for i, patient in enumerate(sorted(last.index), start=1)}
@@ -56,7 +55,7 @@ class Synthea:
         table = read_published(source, "patients.csv", columns, text=True)[columns]
         for patient, born, died, gender in table.itertuples(index=False):
             if patient not in numbers:
-                contents.skip(f"patient {patient}", "no visit is known. Nothing to do.")
+                contents.skipped.note(f"patient {patient}", "no visit is known. Nothing to do.")
                 continue
             labels = {name: "yes" if patient in them else "no" for name, them in ill.items()}
             labels["mortality"] = "died" if died else "survived"
@@ -68,9 +67,14 @@ class Synthea:
     def make(self, source: Path) -> Maker:
         """Return what makes a patient's history."""
 
-        def read() -> tuple[pd.DataFrame, Iterator[tuple[str, str]]]:
+        def read() -> tuple[pd.DataFrame, list[tuple[str, str]]]:
             stays, good = _encounters(source)
-            return stays[good], _codes(source)
+            codes: list[tuple[str, str]] = []
+            for kind, file in _FILES.items():
+                table = read_published(source, file, ("ENCOUNTER", "DESCRIPTION"), text=True)
+                groups = table["DESCRIPTION"].map(lambda text, kind=kind: f"{kind}.{word_group(_CODES[kind], text)}")
+                codes += zip(table["ENCOUNTER"], groups, strict=True)
+            return stays[good], codes
 
         return make_histories(history_columns(_TYPES, _CODES), read)
 
@@ -83,11 +87,3 @@ def _encounters(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     for name in ("start", "end"):
         table[name] = pd.to_datetime(table[name], errors="coerce", utc=True)
     return table, table["start"].notna() & table["end"].notna() & table["type"].isin(_TYPES)
-
-
-def _codes(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield encounter and code group of everything written down."""
-    for kind, file in _FILES.items():
-        table = read_published(source, file, ("ENCOUNTER", "DESCRIPTION"), text=True)
-        for encounter, text in zip(table["ENCOUNTER"], table["DESCRIPTION"], strict=True):
-            yield encounter, f"{kind}.{word_group(_CODES[kind], text)}"
