@@ -21,7 +21,7 @@ from personare.data.readers.crema_d import CremaD
 from personare.data.readers.emodb import EmoDb
 from personare.data.readers.ravdess import Ravdess
 from personare.data.splits import k_folds_with_validation, leaky_random_9_1
-from personare.evaluate.classification import bin_of, calibration_error, equal_width
+from personare.evaluate.classification import EQUAL_WIDTH, calibration_error, calibration_parts
 from personare.features.mel_statistics import mel_statistics, vary_mel
 from personare.learn.accounting import epsilon_of, noise_for
 from personare.train.private_head import PrivateHead
@@ -161,9 +161,7 @@ def interval(scores: Array) -> float:
 
 def ece(sure: Array, hit: Array) -> float:
     """Return the expected calibration error over 15 bins of equal width."""
-    where = np.eye(15)[bin_of(sure, equal_width(15))]
-    parts = np.stack([np.ones(len(sure)), sure, hit], axis=1)
-    return float(calibration_error(np.einsum("nb,nk->bk", where, parts)[None])[0])
+    return float(calibration_error(calibration_parts(sure, hit, EQUAL_WIDTH).sum(axis=0)))
 
 
 def clips(batch: Batch, public: Batch) -> pd.DataFrame:

@@ -83,7 +83,7 @@ def main() -> None:
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for part, (known, validation, new) in enumerate(parts(batch, asked.seeds)):
         everybody = _joined(known, validation, batch)
-        raw = measure_rows(raw_sides(everybody, new), everybody, new, table, rng=generator(part, "judge"))
+        raw = measure_rows(*raw_sides(everybody, new), table, rng=generator(part, "judge"))
         plain = [row for row in raw if row.method.startswith("naming_")]
         _note(found, "raw features", raw)
         strongest = {f: [r.value for r in plain if r.figure == f] for f in ("top1", "person_top1", "eer")}

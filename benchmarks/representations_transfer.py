@@ -52,9 +52,11 @@ def main() -> None:
         for name, method in methods.items()
     }
     print("| representation -> task | uar | 95 % | raw features | guessing |\n|---|---|---|---|---|")
-    for row in transfer(fitted, tasks, rng=generator(0, "transfer")):
-        told = f"{row.value:.2f} | {row.low:.2f}–{row.high:.2f} | {row.baseline:.2f} | {row.control:.2f}"
-        print(f"| {row.release} | {told} |", flush=True)
+    for name, transform in fitted.items():
+        for task, sides in tasks.items():
+            row = transfer(transform, *sides, rng=generator(0, "transfer", name, task))[0]
+            said = f"{row.value:.2f} | {row.low:.2f}–{row.high:.2f} | {row.baseline:.2f} | {row.control:.2f}"
+            print(f"| {name} -> {task} | {said} |", flush=True)
 
 
 def read(path: Path, label: str) -> Batch:

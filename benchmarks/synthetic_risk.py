@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core import registry
 from personare.core.types import Array, Batch, Result, Spend
-from personare.evaluate.synthetic import judge_canaries, judge_shadows, judge_synthetic_risk
+from personare.evaluate.synthetic import judge_shadows, judge_synthetic_risk
 from personare.evaluate.synthetic_case import together
 
 PRIVATE = {"epsilon": 8.0, "delta": 1e-3}
@@ -103,9 +103,8 @@ def measured(name: str, groups: tuple[Batch, Batch, Batch]) -> list[Result]:
     made = make(train, np.random.default_rng(1))
     claim = spends[0] if spends else None
     found = judge_synthetic_risk(made, train, control, rng=np.random.default_rng(1), claim=claim, make=make)
-    return found + judge_canaries(
-        together([train, control]), make, strength=0.5, claim=claim, rng=np.random.default_rng(0)
-    )
+    pool, rng = together([train, control]), np.random.default_rng(0)
+    return found + judge_shadows(pool, make, canaries=8, strength=0.5, claim=claim, rng=rng)
 
 
 def _cell(row: Result) -> str:
@@ -128,7 +127,7 @@ def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[flo
     shares = np.mean([share(a, make(a, rng, 200), z) for a, z in ((train, control), (control, train))], axis=0)
     pool = together([train, control])
     shadows = judge_shadows(pool, make, rng=rng)
-    planted = judge_canaries(pool, make, strength=0.5, rng=rng)
+    planted = judge_shadows(pool, make, canaries=8, strength=0.5, rng=rng)
     risk = {
         ".".join(filter(None, (row.method, row.subset))): row.value for row in shadows + planted if row.figure == "auc"
     }

@@ -25,9 +25,6 @@ Sources = Mapping[str, Mapping[str, Path]]
 Work = tuple[Recording, Mapping[str, Path], Mapping[str, Path]]
 """A recording, its admitted files and the files to write, both by track."""
 
-Masks = Mapping[str, Mapping[str, Any]]
-"""Fitted methods by modality and by the person they hide; the person ``""`` is everybody not named."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Disguise:
@@ -72,6 +69,57 @@ class Disguise:
         """Whether the face method must know the mesh."""
         return bool(self.face) and bool(getattr(registry.load(METHODS, self.face), "needs_landmarks", False))
 
+    def fit(
+        self,
+        recordings: Sequence[Recording],
+        sources: Sources,
+        locate_for: Callable[[Recording], Locate],
+        *,
+        seed: int,
+        outside: bool = False,
+    ) -> "Masks":
+        """Fit the methods on the people they are allowed to learn from: those to be hidden, or others (``outside``).
+
+        A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never
+        saw; ``locate_for`` finds the faces of a recording.
+        """
+        if self.needs_landmarks:
+            find_model("face_landmarker")
+        people = sorted({r.subject for r in recordings})
+
+        def background(track: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
+            """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
+            drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
+            for i in generator(seed, "fit", track).permutation(len(recordings)):
+                drawn.setdefault(recordings[i].subject, []).append(i)
+            for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON[track]]):
+                r = recordings[i]
+                if r.subject in subjects and track in sources.get(r.id, {}):
+                    path = sources[r.id][track]
+                    yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
+
+        def fitted(track: str, name: str) -> dict[str, Any]:
+            """Return the fitted method by the person it hides."""
+            method = registry.create(METHODS, name, self.options[name])
+            fit_on = getattr(method, "fit_on", "nothing")
+            if fit_on == "nothing" or (len(people) < 2 and getattr(method, "works_alone", False)):
+                return {"": method}
+            if len(people) < 2:
+                raise DataError(
+                    f"{name} learns from a group of people, and there is only one person here. "
+                    "Give a cohort of at least two people (--background COHORT), or choose another method."
+                )
+            if fit_on == "everyone" or outside:
+                return {"": method.fit(background(track, people), rng=generator(seed, name, "fit"))}
+            halves = (people[0::2], people[1::2])
+            other = [
+                method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
+            ]
+            return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
+
+        by_modality = {track: fitted(track, name) for track, name in self.methods.items()}
+        return Masks(disguise=self, by_modality=by_modality, seed=seed)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
@@ -92,122 +140,65 @@ class Outcome:
         return cls(recording=recording, withheld=(Withheld(item=recording, problem=reason(error), fix=fix),))
 
 
-def fit_masks(
-    disguise: Disguise,
-    recordings: Sequence[Recording],
-    sources: Sources,
-    locate_for: Callable[[Recording], Locate],
-    seed: int,
-    *,
-    outside: bool = False,
-) -> Masks:
-    """Fit the methods of a disguise on the people it is allowed to learn from.
+@dataclass(frozen=True, kw_only=True)
+class Masks:
+    """A disguise whose methods are fitted; called with a recording, it hides the person in it."""
 
-    A method with ``fit_on = "others"`` is fitted twice, on either half of the people, and hides the half it never saw.
+    disguise: Disguise
+    by_modality: Mapping[str, Mapping[str, Any]]  # then by the person hidden; the person "" is everybody not named
+    seed: int
 
-    The recordings are of the people to learn from: those to be hidden, or others (``outside``); ``locate_for`` finds
-    the faces of one.
-    """
-    if disguise.needs_landmarks:
-        find_model("face_landmarker")
-    people = sorted({r.subject for r in recordings})
+    def __call__(self, work: Work, locate: Locate) -> Outcome:
+        """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
 
-    def background(track: str, subjects: Sequence[str]) -> Iterator[tuple[str, Any]]:
-        """Yield (subject, speech) or (subject, located frames) of a bounded number of recordings of each person."""
-        drawn: dict[str, list[int]] = {}  # at random: the first ones would often share an emotion
-        for i in generator(seed, "fit", track).permutation(len(recordings)):
-            drawn.setdefault(recordings[i].subject, []).append(i)
-        for i in sorted(i for takes in drawn.values() for i in takes[: _FIT_PER_PERSON[track]]):
-            r = recordings[i]
-            if r.subject in subjects and track in sources.get(r.id, {}):
-                path = sources[r.id][track]
-                yield r.subject, audio.read(path) if track == "audio" else locate_for(r)(video.read(path))
+        The original's files were admitted by the vault; each protected file is written whole or not at all.
+        """
+        recording, sources, targets = work
+        counts: dict[str, float] = {}
+        withheld: list[Withheld] = []
+        written: list[str] = []
+        for track, target in targets.items():
+            try:
+                if track not in self.by_modality or track not in sources:
+                    raise DataError(f"The recording has no {track}.")
+                source, sound = sources[track], None
+                if track == "audio":
+                    audio.write(target, self._speech(recording, source))
+                else:
+                    if (self.disguise.voice or self.disguise.keep_sound) and video.probe(source).has_sound:
+                        keep = self.disguise.keep_sound
+                        sound = audio.read(source) if keep else self._speech(recording, source)
+                    method, rng = self._mask("video", recording)
+                    who = recording.subject
+                    done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
+                    counts.update(frames=done.frames, frames_covered_whole=done.covered_whole, seconds=done.seconds)
+                    if done.smallest_face_px > 0:
+                        counts["smallest_face_px"] = done.smallest_face_px
+                written.append(track)
+            except Exception as error:  # one bad recording never stops a release, and never passes through
+                fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
+                withheld.append(Withheld(item=f"{recording.id} ({track})", problem=reason(error), fix=fix))
+        counts["recordings"] = float(bool(written))
+        return Outcome(recording=recording.id, tracks=tuple(written), counts=counts, withheld=tuple(withheld))
 
-    def fitted(track: str, name: str) -> dict[str, Any]:
-        """Return the fitted method by the person it hides."""
-        method = registry.create(METHODS, name, disguise.options[name])
-        fit_on = getattr(method, "fit_on", "nothing")
-        if fit_on == "nothing" or (len(people) < 2 and getattr(method, "works_alone", False)):
-            return {"": method}
-        if len(people) < 2:
-            raise DataError(
-                f"{name} learns from a group of people, and there is only one person here. "
-                "Give a cohort of at least two people (--background COHORT), or choose another method."
-            )
-        if fit_on == "everyone" or outside:
-            return {"": method.fit(background(track, people), rng=generator(seed, name, "fit"))}
-        halves = (people[0::2], people[1::2])
-        other = [
-            method.fit(background(track, h), rng=generator(seed, name, "fit", str(i))) for i, h in enumerate(halves)
-        ]
-        return {person: other[1 - i] for i, half in enumerate(halves) for person in half}
+    def _mask(self, track: str, recording: Recording) -> tuple[Any, np.random.Generator]:
+        """Return what hides this person, and the randomness that the policy asked for gives the recording."""
+        name, people = self.disguise.methods[track], self.by_modality[track]
+        method = people[recording.subject if recording.subject in people else ""]
+        policy = self.disguise.options[name].get("policy", getattr(method, "policy", "recording"))
+        owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
+        return method, generator(self.seed, name, owner)
 
-    return {track: fitted(track, name) for track, name in disguise.methods.items()}
-
-
-def anonymize_recording(
-    recording: Recording,
-    sources: Mapping[str, Path],
-    targets: Mapping[str, Path],
-    disguise: Disguise,
-    masks: Masks,
-    *,
-    seed: int,
-    locate: Locate,
-) -> Outcome:
-    """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
-
-    The original's files by track (``audio``, ``video``) were admitted by the vault; each track's protected file is
-    written whole or not at all.
-    """
-    counts: dict[str, float] = {}
-    withheld: list[Withheld] = []
-    written: list[str] = []
-    for track, target in targets.items():
-        try:
-            if track not in disguise.methods or track not in sources:
-                raise DataError(f"The recording has no {track}.")
-            source, sound = sources[track], None
-            if track == "audio":
-                audio.write(target, _speech(source, recording, disguise, masks, seed))
-            else:
-                if (disguise.voice or disguise.keep_sound) and video.probe(source).has_sound:
-                    keep = disguise.keep_sound
-                    sound = audio.read(source) if keep else _speech(source, recording, disguise, masks, seed)
-                method, rng = _mask("video", recording, disguise, masks, seed)
-                who = recording.subject
-                done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
-                counts |= {"frames": done.frames, "frames_covered_whole": done.covered_whole, "seconds": done.seconds}
-                counts |= {"smallest_face_px": done.smallest_face_px} if done.smallest_face_px > 0 else {}
-            written.append(track)
-        except Exception as error:  # one bad recording never stops a release, and never passes through
-            fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
-            withheld.append(Withheld(item=f"{recording.id} ({track})", problem=reason(error), fix=fix))
-    counts["recordings"] = float(bool(written))
-    return Outcome(recording=recording.id, tracks=tuple(written), counts=counts, withheld=tuple(withheld))
-
-
-def _mask(
-    track: str, recording: Recording, disguise: Disguise, masks: Masks, seed: int
-) -> tuple[Any, np.random.Generator]:
-    """Return what hides this person, and the randomness that the policy asked for gives the recording."""
-    name, people = disguise.methods[track], masks[track]
-    method = people[recording.subject if recording.subject in people else ""]
-    policy = disguise.options[name].get("policy", getattr(method, "policy", "recording"))
-    owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
-    return method, generator(seed, name, owner)
-
-
-def _speech(source: Path, recording: Recording, disguise: Disguise, masks: Masks, seed: int) -> Signal:
-    """Return the speech changed, after a check that it really changed."""
-    speech = audio.read(source)
-    method, rng = _mask("audio", recording, disguise, masks, seed)
-    hidden: Signal = method(speech, rng=rng)
-    if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
-        raise DataError("The protected sound has another length than the original, or values that are not numbers.")
-    if speech.values.any() and np.array_equal(hidden.values, speech.values):
-        raise DataError("The sound came out unchanged, so nothing was protected.")
-    return hidden
+    def _speech(self, recording: Recording, source: Path) -> Signal:
+        """Return the speech changed, after a check that it really changed."""
+        speech = audio.read(source)
+        method, rng = self._mask("audio", recording)
+        hidden: Signal = method(speech, rng=rng)
+        if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
+            raise DataError("The protected sound has another length than the original, or values that are not numbers.")
+        if speech.values.any() and np.array_equal(hidden.values, speech.values):
+            raise DataError("The sound came out unchanged, so nothing was protected.")
+        return hidden
 
 
 def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> Release:

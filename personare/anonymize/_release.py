@@ -28,7 +28,7 @@ def release_recordings(
     pictures, and the labels named: no other label, no other track, no column about the people, not the source's name.
 
     ``originals`` are those that the vault admitted, by the id under which each is released; ``hide`` runs
-    ``anonymize_recording`` over them, in any order, on any number of cores.
+    a fitted disguise over them, in any order, on any number of cores.
     """
     made_by = {"Name": "personare", "Description": "anonymized recordings", **asdict(disguise)}
     writer = CohortWriter(root, name=disguise.name, kind="release", description={"GeneratedBy": [made_by]})

@@ -12,8 +12,8 @@ from personare.core.errors import DataError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.face import square
-from personare.features.patching import disc_over
-from personare.learn.autoencoder import Autoencoder, Damage, TrainingPlan, fresh, reconstruct, train_autoencoder
+from personare.features.masking import disc_over
+from personare.learn.autoencoder import Autoencoder, fresh, reconstruct, train_autoencoder
 
 __all__ = ["FaceAutoencoder"]
 
@@ -56,11 +56,6 @@ class FaceAutoencoder:
     def _network(self, draw: torch.Generator) -> Autoencoder:
         return fresh(size=self.size, channels=3 if self.color == "rgb" else 1, latent=self.latent, draw=draw)
 
-    @property
-    def damage(self) -> Damage:
-        """What is done to a face before it is encoded."""
-        return Damage(mask=self.mask, noise=self.noise)
-
     def cut(self, image: Array, face: Face) -> Array:
         """Return (size, size, channels): the square around a face and its surroundings."""
         picture = square(image, disc_over(face.box, enlarge=self.enlarge).square, size=self.size)
@@ -73,9 +68,16 @@ class FaceAutoencoder:
         crops = self._crops(background, rng)
         draw = _draw(rng)
         network = self._network(draw)
-        plan = TrainingPlan(steps=self.steps, batch=self.batch, learning_rate=self.learning_rate)
-        train_autoencoder(network, crops, damage=self.damage, plan=plan, draw=draw)
-
+        train_autoencoder(
+            network,
+            crops,
+            mask=self.mask,
+            noise=self.noise,
+            steps=self.steps,
+            batch=self.batch,
+            learning_rate=self.learning_rate,
+            draw=draw,
+        )
         return FittedFaceAutoencoder(method=self, network=network)
 
     def _crops(self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], rng: np.random.Generator) -> Array:
@@ -113,7 +115,7 @@ class FittedFaceAutoencoder:
             shown = frame.image.copy() if method.background == "keep" else np.full_like(frame.image, _GROUND)
             for face in frame.faces:
                 cut = method.cut(frame.image, face)[None]
-                made = reconstruct(self.network, cut, damage=method.damage, draw=draw)[0]
+                made = reconstruct(self.network, cut, mask=method.mask, noise=method.noise, draw=draw)[0]
                 disc_over(face.box, enlarge=method.enlarge).put(shown, np.broadcast_to(made, (*made.shape[:2], 3)))
             yield shown
 

@@ -134,9 +134,9 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     then = [{"method": name} for name in how["then"]]
     row = RepresentationPlan(name=how["method"], **settings, options=_options(how), then=then)
     plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
-    written = write_representation(_study(cohort, ledger, plan), row, out)
-    click.echo(f"{out}: {len(written.cohort.recordings)} representations.\nWhat can be claimed: {out / 'README.md'}")
-    tell_incomplete(written.skipped)
+    sheet = write_representation(_study(cohort, ledger, plan), row, out)
+    click.echo(f"{out}: {sheet.holds[1]} representations.\nWhat can be claimed: {out / 'README.md'}")
+    tell_incomplete(sheet.skipped)
 
 
 @click.command()
@@ -168,11 +168,11 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
     judged = {name: how[name] for name in ("seed", "shadows", "canaries")}
     plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
-    written = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
-    people, recordings = written.sheet.holds
+    sheet = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
+    people, recordings = sheet.holds
     click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")
-    tell_incomplete(written.skipped)
+    tell_incomplete(sheet.skipped)
 
 
 def _study(cohort: Path, ledger: str | None, plan: Any, **how: Any) -> Any:

@@ -30,10 +30,6 @@ def epsilon_lower_bound(
 
     **Source**: T. Steinke, M. Nasr, M. Jagielski, "Privacy auditing with one (1) training run", NeurIPS 2023
     (arXiv 2305.08846), theorem 5.2.
-
-    Example:
-        >>> round(epsilon_lower_bound(100, 100, canaries=100, delta=1e-5), 2)
-        3.49
     """
     if not 0 <= right <= made <= canaries or not 0 <= delta < 1 or not 0.5 < confidence < 1:
         raise OptionError(
@@ -67,8 +63,6 @@ def guess(scores: Array, inside: Array, *, delta: float, rng: np.random.Generato
 
     **Guarantee**: the numbers of guesses are fixed shares of the canaries, and each is tested at a confidence of
     1 - 0.05 / tries (Bonferroni): choosing the best does not raise the error.
-
-    ``scores`` (m,) are higher for what is more likely in, ``inside`` is the truth, ``delta`` that of the claim.
     """
     order = np.lexsort((rng.random(len(scores)), scores))
     sides = sorted({max(1, round(len(scores) // 2 * share)) for share in _SHARES})
@@ -78,23 +72,16 @@ def guess(scores: Array, inside: Array, *, delta: float, rng: np.random.Generato
         right = int(inside[order[-side:]].sum() + (~inside[order[:side]]).sum())
         bound = epsilon_lower_bound(2 * side, right, canaries=len(scores), delta=delta, confidence=confidence)
         tries.append((bound, 2 * side, right))
-    return max(tries, key=lambda found: found[0])
+    return max(tries, key=lambda each: each[0])
 
 
 def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.random.Generator) -> Result:
-    """Train once with a random half of the canaries, and return how much privacy was spent at least.
+    """Train once with a random half of (m, D) canaries, and return how much privacy was spent at least.
 
     **Guarantee**: training that keeps its claim is found above it with a probability of at most 5 %.
 
-    Args:
-        fit: Trains on the real data and on the canaries it is told to, and scores all canaries.
-        rows: (m, D) canaries.
-        labels: (m,) theirs.
-        claim: What training says it spent; None where it claims nothing.
-        rng: Draws who is included, and breaks ties. The training must not see it.
-
-    Returns:
-        The figure ``epsilon``: the bound, with the claim as control; its reason says whether the claim holds.
+    ``claim`` is what training says it spent, the control; None where it claims nothing. The training must not see
+    ``rng``, which draws who is included.
     """
     inside = rng.random(len(rows)) < 0.5
     scores = np.asarray(fit(rows, labels, inside), dtype=float)
@@ -102,12 +89,12 @@ def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.
         raise DataError(f"An audit needs one score for each of {len(rows)} canaries, given {scores.shape}, or NaN.")
     delta, most = claim.delta if claim else 0.0, 2 * (len(rows) // 2)
     bound, made, right = guess(scores, inside, delta=delta, rng=rng)
-    said = f"lower bound at {_CONFIDENCE:.0%} confidence, {right} of {made} guesses right"
+    reason = f"lower bound at {_CONFIDENCE:.0%} confidence, {right} of {made} guesses right"
     broken = claim is not None and bound > claim.epsilon
     if claim is not None and broken:
-        said = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {said}"
+        reason = f"CLAIM BROKEN: training says epsilon {claim.epsilon:.3g}; {reason}"
     elif claim is not None:
-        said = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {said}"
+        reason = f"does not contradict the claimed epsilon {claim.epsilon:.3g}; {reason}"
     # what so many canaries could show at most: every guess right
     strictest = 1 - (1 - _CONFIDENCE) / len(_SHARES)
     ceiling = epsilon_lower_bound(most, most, canaries=len(rows), delta=delta, confidence=strictest)
@@ -123,7 +110,7 @@ def audit(fit: Fit, rows: Array, labels: Array, *, claim: Spend | None, rng: np.
         control=claim.epsilon if claim else float("nan"),
         unit="epsilon",
         better="lower",
-        reason=said,
+        reason=reason,
         status="claim_broken" if broken else "ok",
         detail={"made": made, "right": right, "confidence": _CONFIDENCE, "ceiling": ceiling},
     )

@@ -17,10 +17,11 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.metrics import Estimate, mean_over_people, over_people
+from personare.evaluate.metrics import Estimate, mean_over_people, over_people, recall_and_accuracy
 from personare.evaluate.unmeasured import without_figure
 
-_BINS: Final = 15
+EQUAL_WIDTH: Final = np.linspace(0, 1, 16)[1:-1]
+"""The inner edges of 15 bins of the same width."""
 _COLLAPSED: Final = 0.9  # one class for more than this share of recordings, where it is not that frequent
 _AGES: Final = (30, 45)
 _LOW: Final = 0.5
@@ -41,41 +42,32 @@ def judge_model(
     ``accuracy`` has the confusion matrix, that of calibration errors the reliability diagrams. A bootstrap makes
     calibration errors a little larger than they are; so are intervals.
 
-    Args:
-        probabilities: (N, C), columns as ``batch.classes``.
-        batch: What was asked.
-        table: Rows as in ``batch``, columns ``sex`` and ``age`` (years) where known; None where nothing is.
-        rng: Bootstrap over people, ties.
-
-    Example:
-        >>> one = Batch(ids=("a", "b"), arrays={}, present={}, labels=np.array([0, 1]), classes=("x", "y"),
-        ...     subjects=np.array(["p", "q"]))
-        >>> rows = judge_model(np.array([[0.9, 0.1], [0.8, 0.2]]), one, None, rng=np.random.default_rng(0))
-        >>> {r.figure: r.value for r in rows}["accuracy"]
-        0.5
+    ``probabilities`` are (N, C), columns as ``batch.classes``; ``table`` has rows as in ``batch``, columns ``sex`` and
+    ``age`` (years) where known. Ties are broken by chance.
     """
     likely, predicted = _answers(probabilities, batch, rng)
-    k, subjects, hits, more = len(batch.classes), batch.subjects, _hits(predicted, batch), []
+    k, truth, subjects, more = len(batch.classes), batch.labels, batch.subjects, []
+    hits = np.eye(k * k)[truth * k + predicted]  # (N, C * C) the confusion matrix of each recording, rows = truth
     for i, rate in enumerate(("precision", "recall", "f1")):
         for kind in ("macro", "weighted"):
-            found = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
-            more.append(_row(f"{rate}_{kind}", found, reason=_SAME.get(f"{rate}_{kind}", "")))
+            estimate = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
+            more.append(_row(f"{rate}_{kind}", estimate, reason=_SAME.get(f"{rate}_{kind}", "")))
     low = likely.max(axis=1) <= _LOW
-    right = mean_over_people((predicted == batch.labels)[low], subjects[low], rng=rng)
+    right = mean_over_people((predicted == truth)[low], subjects[low], rng=rng)
     why = "" if low.any() else f"no answer has a confidence of at most {_LOW}"
     more.append(_row("confacc_low", right, reason=why))
     # the share of recordings that get the commonest answer: near 1, the model has learned nothing else
-    answered, true = (np.bincount(v, minlength=k) / len(batch) for v in (predicted, batch.labels))
+    answered, true = (np.bincount(v, minlength=k) / len(batch) for v in (predicted, truth))
     top = int(answered.argmax())
     collapsed = answered[top] > max(_COLLAPSED, true[top])
     why = f"collapsed: nearly every recording is called {batch.classes[top]}" if collapsed else ""
     commonest = mean_over_people(predicted == top, subjects, rng=rng)
     more.append(_row("largest_class", commonest, control=true[top], better="lower", reason=why))
-    rows = _of_classes(_overall(likely, predicted, batch, rng) + more, batch)
+    rows = of_two_classes(_overall(likely, predicted, batch, rng) + more, batch)
     for name, group in ({} if table is None else _groups(table, len(batch))).items():
-        found = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
-        row = _row("uar", found, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
-        rows += _of_classes([row], batch.take(group))
+        estimate, *_ = recall_and_accuracy(truth[group], predicted[group], subjects[group], np.arange(k), rng=rng)
+        row = _row("uar", estimate, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
+        rows += of_two_classes([row], batch.take(group))
     return rows
 
 
@@ -87,7 +79,7 @@ def judge_robustness(predictor: Predictor, batch: Batch, *, rng: np.random.Gener
     """
 
     def judged(batch: Batch, name: str) -> list[Result]:
-        rows = _of_classes(_overall(*_answers(predictor(batch), batch, rng), batch, rng), batch)
+        rows = of_two_classes(_overall(*_answers(predictor(batch), batch, rng), batch, rng), batch)
         # the confusion matrix and the diagrams of every disturbance would fill the report
         return [replace(r, method="robustness", subset=name, detail={}) for r in rows if r.figure in _DISTURBED]
 
@@ -117,48 +109,38 @@ def _answers(probabilities: Array, batch: Batch, rng: np.random.Generator) -> tu
     return likely, (best * rng.random(best.shape)).argmax(axis=1)
 
 
-def _hits(predicted: Array, batch: Batch) -> Array:
-    """Return the confusion matrix of each recording, (N, C * C), rows = truth."""
-    k = len(batch.classes)
-    return np.asarray(np.eye(k * k)[batch.labels * k + predicted])
-
-
 def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Generator) -> list[Result]:
     """Return accuracy, unweighted average recall and the calibration errors, likelihood and Brier score."""
-    k, truth, subjects, hits = len(batch.classes), batch.labels, batch.subjects, _hits(predicted, batch)
-    confidence, right, counts = likely.max(axis=1), predicted == truth, np.bincount(truth, minlength=k)
-    confusion = hits.sum(axis=0).reshape(k, k).astype(int).tolist()
+    k, truth, subjects = len(batch.classes), batch.labels, batch.subjects
+    uar, accuracy, confusion = recall_and_accuracy(truth, predicted, subjects, np.arange(k), rng=rng)
+    counts = confusion.sum(axis=1)
+    detail = {"classes": list(batch.classes), "confusion": confusion.astype(int).tolist()}
     true = np.maximum(likely[np.arange(len(truth)), truth], 1e-12)
-    off = ((likely - np.eye(k)[truth]) ** 2).sum(axis=1)
-
-    def mean(figure: str, values: Array, **columns: Any) -> Result:
-        return _row(figure, mean_over_people(values, subjects, rng=rng), **columns)
-
-    detail = {"classes": list(batch.classes), "confusion": confusion}
-    accuracy = mean("accuracy", right, control=counts.max() / counts.sum(), detail=detail)
-    uar = over_people(hits, subjects, partial(_averaged, k, 1, False), rng=rng)
+    off = mean_over_people(((likely - np.eye(k)[truth]) ** 2).sum(axis=1), subjects, rng=rng)
+    likelihood = mean_over_people(-np.log(true), subjects, rng=rng)
     rows = [
-        accuracy,
+        _row("accuracy", accuracy, control=counts.max() / len(truth), detail=detail),
         _row("uar", uar, control=1 / int((counts > 0).sum())),
-        mean("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
-        mean("nll", -np.log(true), better="lower", unit="nats", control=np.log(k)),
+        _row("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
+        _row("nll", likelihood, better="lower", unit="nats", control=np.log(k)),
     ]
-    for figure, edges in (("ece", equal_width(_BINS)), ("ece_equal_mass", equal_mass(confidence, _BINS))):
-        where = np.eye(len(edges) + 1)[bin_of(confidence, edges)]  # (N, B)
-        parts = where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None]  # (N, B, 3)
-        found = over_people(parts.reshape(len(right), -1), subjects, _ece, rng=rng)
+    confidence, right = likely.max(axis=1), predicted == truth
+    for figure, edges in (("ece", EQUAL_WIDTH), ("ece_equal_mass", equal_mass(confidence))):
+        parts = calibration_parts(confidence, right, edges)
+        flat = parts.reshape(len(right), -1)
+        estimate = over_people(flat, subjects, lambda sums: calibration_error(sums.reshape(len(sums), -1, 3)), rng=rng)
         sums = parts.sum(axis=0)
         count, sure, hit = sums[sums[:, 0] > 0].T  # of a reliability diagram: each bin that holds answers
         diagram = {"confidence": (sure / count).tolist(), "accuracy": (hit / count).tolist(), "count": count.tolist()}
-        rows.append(_row(figure, found, better="lower", detail={"reliability": diagram}))
+        rows.append(_row(figure, estimate, better="lower", detail={"reliability": diagram}))
     return rows
 
 
-def _row(figure: str, found: Estimate, **columns: Any) -> Result:
-    return Result(kind="model", question="read", method="model", figure=figure, **found.columns, **columns)
+def _row(figure: str, estimate: Estimate, **columns: Any) -> Result:
+    return Result(kind="model", question="read", method="model", figure=figure, **estimate.columns, **columns)
 
 
-def _of_classes(rows: list[Result], batch: Batch) -> list[Result]:
+def of_two_classes(rows: list[Result], batch: Batch) -> list[Result]:
     """Keep figures only where people of two classes were asked about: of one, always saying it would be perfect."""
     shown = np.unique(batch.labels)
     if len(shown) > 1:
@@ -170,14 +152,10 @@ def _of_classes(rows: list[Result], batch: Batch) -> list[Result]:
 def _averaged(k: int, which: int, weighted: bool, sums: Array) -> Array:
     """Return the mean over k classes of precision (0), recall (1) or F1 (2), (draws,), from confusion matrices."""
     confusion = sums.reshape(-1, k, k)
-    hit, true, told = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
-    rates = (hit / np.maximum(told, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + told, 1e-12))
+    hit, true, named = np.diagonal(confusion, axis1=1, axis2=2), confusion.sum(axis=2), confusion.sum(axis=1)
+    rates = (hit / np.maximum(named, 1e-12), hit / np.maximum(true, 1e-12), 2 * hit / np.maximum(true + named, 1e-12))
     weights = true if weighted else true > 0  # a class that does not occur has no recall
     return np.asarray((rates[which] * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-12))
-
-
-def _ece(sums: Array) -> Array:
-    return calibration_error(sums.reshape(len(sums), -1, 3))
 
 
 def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
@@ -197,19 +175,18 @@ def _groups(table: pd.DataFrame, n: int) -> dict[str, Array]:
     return {name: rows for name, rows in groups.items() if rows.any()}
 
 
-def equal_width(bins: int = _BINS) -> Array:
-    """Return the inner edges of bins of the same width on [0, 1]."""
-    return np.linspace(0, 1, bins + 1)[1:-1]
-
-
-def equal_mass(confidence: Array, bins: int = _BINS) -> Array:
+def equal_mass(confidence: Array) -> Array:
     """Return the inner edges of bins that hold about as many answers each; fewer bins where confidences are equal."""
-    return np.unique(np.quantile(confidence, np.linspace(0, 1, bins + 1)[1:-1]))
+    return np.unique(np.quantile(confidence, EQUAL_WIDTH))
 
 
-def bin_of(confidence: Array, edges: Array) -> Array:
-    """Return the bin of each answer, (N,), by inner edges; an answer on an edge belongs to the lower bin."""
-    return np.searchsorted(edges, confidence, side="left")
+def calibration_parts(confidence: Array, right: Array, edges: Array) -> Array:
+    """Return of each answer its part in the sums of ``calibration_error``, (N, B, 3).
+
+    Bins are given by their inner edges; an answer on an edge belongs to the lower bin.
+    """
+    where = np.eye(len(edges) + 1)[np.searchsorted(edges, confidence)]  # (N, B)
+    return np.asarray(where[:, :, None] * np.stack([np.ones(len(right)), confidence, right], axis=1)[:, None])
 
 
 def calibration_error(sums: Array) -> Array:
@@ -219,10 +196,6 @@ def calibration_error(sums: Array) -> Array:
 
     **Source**: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, "On calibration of modern neural networks", ICML 2017
     (arXiv 1706.04599).
-
-    Example:
-        >>> float(calibration_error(np.array([[10, 9.0, 7], [10, 5.0, 5]])))
-        0.1
     """
     gaps = np.abs(sums[..., 1] - sums[..., 2]).sum(axis=-1)
     return np.asarray(gaps / np.maximum(sums[..., 0].sum(axis=-1), 1e-12))
@@ -259,10 +232,6 @@ def weights_by_class(weights: Mapping[str, Array], labels: Array, classes: tuple
     """Return how much each modality counted on average: one row a class, and ``all``; columns are modalities.
 
     ``weights`` (N,) in [0, 1] by modality, as ``Predictor.weights`` gives them; NaN for a class without recordings.
-
-    Example:
-        >>> weights_by_class({"audio": np.array([0.2, 0.6])}, np.array([0, 1]), ("x", "y"))["audio"].tolist()
-        [0.2, 0.6, 0.4]
     """
     table = pd.DataFrame({name: np.asarray(values, dtype=float) for name, values in weights.items()})
     by_class = table.groupby(np.asarray(labels)).mean().reindex(range(len(classes)))

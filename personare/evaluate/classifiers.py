@@ -59,34 +59,28 @@ def numbered(clips: Clips, labels: Mapping[str, str]) -> tuple[Array, Array]:
     return classes, number
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Space:
-    """One description of the clips as a kernel, scaled so that a training clip has about unit length."""
+def column_moments(rows: Array) -> tuple[Array, Array]:
+    """Return mean and standard deviation of each column of (N, D) rows; NaN is left out, no number at all gives 0."""
+    seen = np.isfinite(rows)
+    count = np.maximum(seen.sum(axis=0), 1)
+    mean = np.where(seen, rows, 0).sum(axis=0) / count
+    return mean, np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / count)
 
-    train: Array  # (N, D), standardized
-    mean: Array
-    scale: Array
-    width: float  # of the radial kernel; 0 = linear
-    norm: float
 
-    @classmethod
-    def of(cls, rows: Array, *, radial: bool, standardize: bool) -> "_Space":
-        seen = np.isfinite(rows)
-        count = np.maximum(seen.sum(axis=0), 1)
-        mean = np.where(seen, rows, 0).sum(axis=0) / count
-        spread = np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / count)
-        scale = spread if standardize else np.ones(rows.shape[1])
-        scale = np.where(spread > 1e-9, scale, np.inf)  # a constant says nothing
-        train = np.nan_to_num((rows - mean) / scale)
-        length = float(np.mean((train**2).sum(axis=1))) or 1.0
-        return cls(train=train, mean=mean, scale=scale, width=length if radial else 0.0, norm=length)
+def _kernel(rows: Array, *, radial: bool, standardize: bool) -> Callable[[Array], Array]:
+    """Return what gives the kernel of (M, D) rows against these (N, D), scaled to about unit length, (M, N)."""
+    mean, spread = column_moments(rows)
+    scale = np.where(spread > 1e-9, spread if standardize else 1.0, np.inf)  # a constant says nothing
+    train = np.nan_to_num((rows - mean) / scale)
+    length = float(np.mean((train**2).sum(axis=1))) or 1.0
 
-    def against(self, rows: Array) -> Array:
-        """Return the kernel of (M, D) rows against the training clips, (M, N)."""
-        ready = np.nan_to_num((rows - self.mean) / self.scale)
-        if self.width:
-            return np.asarray(np.exp(-cdist(ready, self.train, "sqeuclidean") / self.width))
-        return np.asarray(ready @ self.train.T / self.norm)
+    def against(asked: Array) -> Array:
+        ready = np.nan_to_num((asked - mean) / scale)
+        if radial:
+            return np.asarray(np.exp(-cdist(ready, train, "sqeuclidean") / length))
+        return np.asarray(ready @ train.T / length)
+
+    return against
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,13 +88,13 @@ class KernelClassifier:
     """Scores clips against the classes it learned."""
 
     classes: Array  # (K,) sorted
-    space: _Space
+    kernel: Callable[[Array], Array]  # of (M, D) clips against the N training clips
     weights: Array  # (N, K) of the training clips
     loo_accuracy: float  # share of the training clips named right by classifiers that had not learned from them
 
     def __call__(self, rows: Array) -> Array:
         """Return (M, K) scores of (M, D) clips, higher = more likely."""
-        return np.asarray((self.space.against(rows) + _BIAS) @ self.weights)
+        return np.asarray((self.kernel(rows) + _BIAS) @ self.weights)
 
 
 def learn_classes(
@@ -111,38 +105,28 @@ def learn_classes(
     Kernel ridge regression on one-hot classes is as good as a support vector machine here (measured on GMM supervectors
     of EmoDB and RAVDESS), and its leave-one-out predictions cost nothing: the kernel (linear or radial) and the ridge
     are those that name the training clips best when each is left out.
-
-    Example:
-        >>> read = learn_classes(np.array([[0.0], [0.1], [1.0], [1.1]]), ["a", "a", "b", "b"])
-        >>> read(np.array([[0.0], [1.0]])).argmax(axis=1).tolist()
-        [0, 1]
     """
     classes, index = np.unique(np.asarray(labels), return_inverse=True)
     target = (index[:, None] == np.arange(len(classes))) - 1 / len(classes)
-    spaces = [_Space.of(rows, radial=r, standardize=standardize) for r in ((False, True) if radial else (False,))]
-    grams = [space.against(rows) + _BIAS for space in spaces]
+    kernels = [_kernel(rows, radial=r, standardize=standardize) for r in ((False, True) if radial else (False,))]
+    grams = [kernel(rows) + _BIAS for kernel in kernels]
     order = np.argsort(index, kind="stable")
     kept = order[:: max(1, int(np.ceil(len(order) / _CHOSEN_ON)))]  # the same share of every class
-    scored = [_best_ridge(gram[np.ix_(kept, kept)], target[kept], index[kept]) for gram in grams]
-    best = int(np.argmax([quality for quality, _ in scored]))
-    factor = cho_factor(grams[best] + scored[best][1] * np.eye(len(rows)), lower=True)
+    tried = []
+    for number, gram in enumerate(grams):
+        values, basis = np.linalg.eigh(gram[np.ix_(kept, kept)])
+        for ridge in _RIDGES:
+            inverse = (basis / (np.maximum(values, 0) + ridge)) @ basis.T
+            loo = target[kept] - inverse @ target[kept] / np.diag(inverse)[:, None]
+            right = loo.argmax(axis=1) == index[kept]
+            # the squared error breaks ties between settings that name the same clips
+            tried.append((float(right.mean() - 0.05 * np.mean((target[kept] - loo) ** 2)), -number, ridge))
+    _, number, ridge = max(tried)
+    factor = cho_factor(grams[-number] + ridge * np.eye(len(rows)), lower=True)
     weights = cho_solve(factor, target)
     loo = target - weights / np.diag(cho_solve(factor, np.eye(len(rows))))[:, None]
-    right = float(np.mean(loo.argmax(axis=1) == index))
-    return KernelClassifier(classes=classes, space=spaces[best], weights=weights, loo_accuracy=right)
-
-
-def _best_ridge(gram: Array, target: Array, index: Array) -> tuple[float, float]:
-    """Return how well left-out clips are named with the best ridge, and that ridge."""
-    values, basis = np.linalg.eigh(gram)
-    found = []
-    for ridge in _RIDGES:
-        inverse = (basis / (np.maximum(values, 0) + ridge)) @ basis.T
-        loo = target - inverse @ target / np.diag(inverse)[:, None]
-        right = loo.argmax(axis=1) == index
-        # the squared error breaks ties between settings that name the same clips
-        found.append((float(right.mean() - 0.05 * np.mean((target - loo) ** 2)), ridge))
-    return max(found)
+    loo_accuracy = float(np.mean(loo.argmax(axis=1) == index))
+    return KernelClassifier(classes=classes, kernel=kernels[-number], weights=weights, loo_accuracy=loo_accuracy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +165,7 @@ class Learned:
 def svm(penalty: float = 3.0) -> Learned:
     """A support vector machine with a radial kernel; ``penalty`` is its C."""
     return Learned(
-        classifier=lambda rng: SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
+        classifier=lambda rng: SVC(C=penalty, class_weight="balanced"),
         regressor=lambda rng: SVR(C=penalty),
     )
 
@@ -213,27 +197,27 @@ def neighbors(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator)
     return classes, lambda asked: np.asarray(model.predict_proba(vectors(asked)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Centroids:
-    """Learns from other people what makes people differ, and compares recordings there with the mean of each person.
+def _directions(rows: Array, number: Array) -> Array:
+    """Return the mean direction of the rows of each class, (K, D)."""
+    return unit(np.stack([rows[number == k].mean(axis=0) for k in range(number.max() + 1)]))
+
+
+def centroids(rows: Array, subjects: Array) -> Train:
+    """Learn from other people, (N, D) rows, what makes people differ, and compare with each person's mean there.
 
     A linear discriminant space, and cosine in it: what embeddings of voices and faces were long compared with.
     """
 
-    rows: Array  # (N, D) of the other people
-    subjects: Array  # (N,) who they are
-
-    def __call__(self, clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
-        """Average the vectors (D,) of each person."""
-        _, others = np.unique(self.subjects, return_inverse=True)
+    def train(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) -> tuple[Array, Predict]:
         space = make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="eigen", shrinkage=0.1))
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Only one sample available")  # of a person; covariances are shrunk
-            space.fit(np.asarray(self.rows, dtype=float) + 1e-6 * rng.standard_normal(self.rows.shape), others)
+            space.fit(rows.astype(float) + 1e-6 * rng.standard_normal(rows.shape), subjects.astype(str))
         classes, number = numbered(clips, labels)
-        found = space.transform(vectors(clips))
-        people = unit(np.stack([found[number == p].mean(axis=0) for p in range(len(classes))]))
+        people = _directions(space.transform(vectors(clips)), number)
         return classes, lambda asked: np.asarray(softmax(20 * unit(space.transform(vectors(asked))) @ people.T, axis=1))
+
+    return train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,9 +228,7 @@ class Cosine:
 
     def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
         """Average each person's clips; scores are cosines."""
-        found = unit(self.embed(clips))
-        labels = np.array([subjects[name] for name in clips])
-        people = unit(np.stack([found[labels == p].mean(axis=0) for p in np.unique(labels)]))  # (P, D)
+        people = _directions(unit(self.embed(clips)), numbered(clips, subjects)[1])
         return lambda asked: np.asarray(unit(self.embed(asked)) @ people.T)
 
 
@@ -257,13 +239,13 @@ class Kernel:
     describe: Callable[[Array], Sequence[Array]] = lambda row: [row]  # one or more vectors; called once for a clip
     standardize: bool = True  # whether columns get unit variance
     # what was described; the clip is kept beside it, so that its id stays its own
-    known: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
+    memory: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
 
     def _described(self, clips: Clips) -> list[Array]:
         for clip in clips.values():
-            if id(clip) not in self.known:
-                self.known[id(clip)] = (clip, self.describe(clip))
-        return [np.stack(rows) for rows in zip(*(self.known[id(c)][1] for c in clips.values()), strict=True)]
+            if id(clip) not in self.memory:
+                self.memory[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(self.memory[id(c)][1] for c in clips.values()), strict=True)]
 
     def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
         """Return a classifier of each description and how far it is believed."""
@@ -276,8 +258,7 @@ class Kernel:
         models = self._learned(clips, labels)
 
         def predict(asked: Clips) -> Array:
-            each = [b * m(rows) for (m, b), rows in zip(models, self._described(asked), strict=True)]
-            joint = sum(each, start=np.zeros(()))
+            joint = sum((b * m(rows) for (m, b), rows in zip(models, self._described(asked), strict=True)), start=0.0)
             # scores are near 0..1 for one class; sharpened, they spread like probabilities
             return np.asarray(softmax(6.0 * joint / sum(b for _, b in models), axis=1))
 
@@ -288,8 +269,8 @@ class Kernel:
         models = self._learned(clips, subjects)
 
         def score(asked: Clips) -> Array:
-            each = [b * standardized(m(rows)) for (m, b), rows in zip(models, self._described(asked), strict=True)]
-            return np.asarray(sum(each[1:], start=each[0]))
+            parts = zip(models, self._described(asked), strict=True)
+            return np.asarray(sum((b * standardized(m(rows)) for (m, b), rows in parts), start=0.0))
 
         return score
 

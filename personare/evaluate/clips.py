@@ -8,6 +8,7 @@ from scipy.signal import periodogram
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import mean_over_people
+from personare.evaluate.unmeasured import unmeasured
 
 _SEEN = 0.25  # of a clip's rows; with less there is no face or voice to speak of
 _BANDS = 4
@@ -47,16 +48,17 @@ def measure_pairs(
     """Return the mean correlation of recordings with their own release, people resampled.
 
     The control is the mean over pairs of a recording and another one's release. ``compare`` gives the similarity of a
-    clip before and after, NaN where they cannot be compared.
+    clip before and after, NaN where they cannot be compared; a row that says why where most cannot.
     """
     before, after = usable_clips(original, track), usable_clips(released, track)
     asked = shown(original, released)
     both = [(i, who) for i, who in asked if i in before and i in after]
-    found = np.array([compare(before[i], after[i]) for i, _ in both])
-    seen = int(np.isfinite(found).sum())
+    kept = np.array([compare(before[i], after[i]) for i, _ in both])
+    seen = int(np.isfinite(kept).sum())
     if 2 * seen < len(asked) or not seen:
-        raise DataError(f"only {seen} of {len(asked)} recordings can be compared by their {track}")
-    estimate = mean_over_people(found, np.array([who for _, who in both]), rng=rng)
+        why = DataError(f"only {seen} of {len(asked)} recordings can be compared by their {track}")
+        return unmeasured(method, "read", why, figure=figure, unit="correlation")
+    estimate = mean_over_people(kept, np.array([who for _, who in both]), rng=rng)
     ring = rng.permutation(len(both))  # each is compared with the next one's release
     turned = [(both[i][0], both[j][0]) for i, j in zip(ring, np.roll(ring, 1), strict=True) if i != j]
     wrong = [compare(before[i], after[j]) for i, j in turned]
@@ -71,35 +73,31 @@ def measure_pairs(
     )
 
 
-def evenly(rows: Array, count: int) -> Array:
-    """Return ``count`` rows spread over a clip (all rows if there are fewer).
+def stretched(rows: Array, length: int) -> Array:
+    """Return a clip at ``length`` moments spread evenly over it: the nearest rows, so that what is missing stays so."""
+    return np.asarray(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)])
 
-    Example:
-        >>> evenly(np.arange(10), 3).tolist()
-        [0, 4, 9]
-    """
+
+def evenly(rows: Array, count: int) -> Array:
+    """Return ``count`` rows spread over a clip (all rows if there are fewer)."""
     return np.asarray(rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(int))])
 
 
 def looped(rows: Array, least: int) -> Array:
-    """Return a clip repeated until it has at least ``least`` rows.
-
-    Example:
-        >>> looped(np.arange(3), 5).tolist()
-        [0, 1, 2, 0, 1, 2]
-    """
+    """Return a clip repeated until it has at least ``least`` rows."""
     return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows
+
+
+def audible(clip: Array) -> Array:
+    """Return a spectrogram (T, bands) in dB, cut 70 dB under its loudest point; NaN is silence."""
+    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
+    return np.asarray(np.maximum(rows, rows.max() - 70.0))
 
 
 def describe_motion(clip: Array) -> list[Array]:
     """Return geometry (mean and ends of the range of every track), dynamics (spread, speed, rhythm) and coordination.
 
-    Args:
-        clip: (F, 52) blendshapes or (F, 478, 2) landmarks; rows of NaN where no face was seen.
-
-    Example:
-        >>> [d.shape for d in describe_motion(np.random.default_rng(0).random((30, 52)))]
-        [(156,), (364,), (276,)]
+    ``clip`` (F, 52) blendshapes or (F, 478, 2) landmarks; rows of NaN where no face was seen.
     """
     rows = np.asarray(clip, dtype=float).reshape(len(clip), -1)
     rows = rows[np.isfinite(rows).all(axis=1)]
@@ -120,3 +118,8 @@ def describe_motion(clip: Array) -> list[Array]:
     centred = centred / np.where(length > 1e-6, length, np.inf)
     coordination = (centred.T @ centred)[np.triu_indices(chosen.shape[1], 1)]
     return [geometry, dynamics, np.asarray(coordination)]
+
+
+def expressive_motion(clip: Array) -> Array:
+    """Return geometry and dynamics alone: which tracks move together says more of the person than of the emotion."""
+    return np.concatenate(describe_motion(clip)[:2])

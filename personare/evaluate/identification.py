@@ -6,7 +6,7 @@ and from all of them: who holds several knows more than one of them tells.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -18,7 +18,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Clips, standardized
 from personare.evaluate.clips import usable_clips
-from personare.evaluate.metrics import Estimate, mean_over_people, top1_credit, verification, wilson_ends
+from personare.evaluate.metrics import mean_over_people, no_narrower, top1_credit, verification
 from personare.evaluate.unmeasured import unmeasured
 
 ATTACKERS = ("ignorant", "lazy_informed", "semi_informed")
@@ -73,11 +73,13 @@ def identify(
     before = {view: usable_clips(original, view) for view in identifier.views}  # type: ignore[attr-defined]
     after = before if released is original else {view: usable_clips(released, view) for view in before}
     shown = set(released.ids)
-    views = [
-        view
-        for view in before
-        if _enough(before[view], set(original.ids), halves) and _enough(after[view], shown, halves)
-    ]
+
+    def enough(clips: Clips, there: set[str]) -> bool:
+        """Whether at least half of the recordings on either side of the split can be looked at."""
+        parts = [[i for i in ids if i in there] for half in halves for ids in half]
+        return all(part and 2 * sum(i in clips for i in part) >= len(part) for part in parts)
+
+    views = [view for view in before if enough(before[view], set(original.ids)) and enough(after[view], shown)]
     if not views:
         counts = [max(len(clips) for clips in side.values()) for side in (before, after)]
         raise DataError(
@@ -88,59 +90,63 @@ def identify(
     people = np.unique([subjects[i] for half in halves for part in half for i in part])
     learns = getattr(identifier, "learns", True)
     trained: dict[Any, Enroller] = {}
-    attackers = ATTACKERS[2:] if released is original else ATTACKERS
+    # what each attacker is trained on, and enrolls with
+    attackers = dict(zip(ATTACKERS, ((before, before), (before, after), (after, after)), strict=True))
+    if released is original:
+        attackers = {"semi_informed": (after, after)}
     scores: dict[str, list[Array]] = {attacker: [] for attacker in attackers}
     tested = [[i for i in test if i in shown] for _, test in halves]
     for number, (enroll, _) in enumerate(halves):
-        for attacker in attackers:
+        for attacker, (learned_from, enrolled_with) in attackers.items():
             rng = generator(seed, "identify", name, attacker, str(number))
             total = np.zeros((len(tested[number]), len(people)))
             for view in views:
-                retrained = attacker == "semi_informed"
                 # two attackers share what was trained; what learns nothing is one for everybody, in both directions
-                key = (view, number, retrained) if learns else ()
+                key = (view, number, learned_from is after) if learns else ()
                 if key not in trained:
-                    seen = _some(after[view] if retrained else before[view], enroll)
+                    seen = _some(learned_from[view], enroll)
                     trained[key] = identifier.fit(seen, {i: subjects[i] for i in seen}, rng=rng)
-                clips = _some(before[view] if attacker == "ignorant" else after[view], enroll)
+                clips = _some(enrolled_with[view], enroll)
                 # views count as much as they name enrollment clips better than guessing
-                alone = len(views) == 1
-                belief = 1.0 if alone else _inner(trained[key], clips, subjects, rng) - 1 / len(people)
-                scorer = trained[key].enroll(clips, {i: subjects[i] for i in clips}, rng=rng)
+                belief = 1.0
+                if len(views) > 1:
+                    belief = _inner(trained[key], clips, subjects, rng) - 1 / len(people)
+                enrolled = {i: subjects[i] for i in clips}
                 asked = _some(after[view], tested[number])
-                raw = np.asarray(scorer(asked), dtype=float)
+                raw = np.asarray(trained[key].enroll(clips, enrolled, rng=rng)(asked), dtype=float)
                 # the lowest score for who could not be enrolled, zeros for recordings without the view
                 full = np.repeat(raw.min(axis=1, keepdims=True), len(people), axis=1)
-                full[:, np.searchsorted(people, sorted({subjects[i] for i in clips}))] = raw
+                full[:, np.searchsorted(people, sorted(set(enrolled.values())))] = raw
                 total[np.isin(tested[number], list(asked))] += max(belief, 1e-3) ** 2 * standardized(full)
             scores[attacker].append(total)
     if released is original:
         scores = dict.fromkeys(ATTACKERS, scores["semi_informed"])
-    ids = tuple(i for part in tested for i in part)
-    half = np.repeat(np.arange(len(tested)), [len(part) for part in tested])
-    who = np.array([subjects[i] for i in ids])
-    return [
-        Trials(
-            attack=name,
-            attacker=attacker,
-            ids=ids,
-            subjects=who,
-            people=people,
-            scores=np.concatenate(parts),
-            half=half,
-        )
-        for attacker, parts in scores.items()
-    ]
+    return [_trials(name, attacker, parts, tested, subjects, people) for attacker, parts in scores.items()]
+
+
+def _trials(
+    attack: str,
+    attacker: str,
+    scores: Sequence[Array],
+    asked: Sequence[Sequence[str]],
+    subjects: Mapping[str, str],
+    people: Array,
+) -> Trials:
+    """Put the scores of both halves, and the ids that were asked in each, together."""
+    ids = tuple(i for part in asked for i in part)
+    return Trials(
+        attack=attack,
+        attacker=attacker,
+        ids=ids,
+        subjects=np.array([subjects[i] for i in ids]),
+        people=people,
+        scores=np.concatenate(scores),
+        half=np.repeat(np.arange(len(asked)), [len(part) for part in asked]),
+    )
 
 
 def _some(clips: Clips, ids: Sequence[str]) -> dict[str, Array]:
     return {i: clips[i] for i in ids if i in clips}
-
-
-def _enough(clips: Clips, there: set[str], halves: Halves) -> bool:
-    """Whether at least half of the recordings on either side of the split can be looked at."""
-    parts = [[i for i in ids if i in there] for half in halves for ids in half]
-    return all(part and 2 * sum(i in clips for i in part) >= len(part) for part in parts)
 
 
 def _inner(enroller: Enroller, clips: Clips, subjects: Mapping[str, str], rng: np.random.Generator) -> float:
@@ -148,35 +154,20 @@ def _inner(enroller: Enroller, clips: Clips, subjects: Mapping[str, str], rng: n
     order: dict[str, list[str]] = {}
     for i in sorted(clips):
         order.setdefault(subjects[i], []).append(i)
-    sides: list[list[str]] = [[i for own in order.values() for i in own[k::2]] for k in (0, 1)]
+    sides: list[list[str]] = [[i for ids in order.values() for i in ids[k::2]] for k in (0, 1)]
     right = []
-    for known, asked in (sides, sides[::-1]):
-        if not (known and asked):  # one clip of each person: views count alike
+    for enrolled, asked in (sides, sides[::-1]):
+        if not (enrolled and asked):  # one clip of each person: views count alike
             continue
-        scorer = enroller.enroll(_some(clips, known), {i: subjects[i] for i in known}, rng=rng)
-        people = np.array(sorted({subjects[i] for i in known}))
-        found = people[np.argmax(scorer(_some(clips, asked)), axis=1)]
-        right += [name == subjects[i] for name, i in zip(found, asked, strict=True)]
+        whose = {i: subjects[i] for i in enrolled}
+        scorer = enroller.enroll(_some(clips, enrolled), whose, rng=rng)
+        named = np.unique(list(whose.values()))[np.argmax(scorer(_some(clips, asked)), axis=1)]
+        right += [name == subjects[i] for name, i in zip(named, asked, strict=True)]
     return float(np.mean(right)) if right else 0.0
 
 
-def measure_trials(trials: Trials, *, modality: str, rng: np.random.Generator) -> list[Result]:
-    """Return the ``FIGURES`` of one attacker."""
-    said = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
-    row = Result(
-        modality=modality,
-        question="identify",
-        method=trials.attack,
-        figure="",
-        attacker=trials.attacker,
-        value=np.nan,
-        reason=said,
-    )
-    return naming_rows(row, trials.scores, trials.people, trials.subjects, trials.half, rng=rng)
-
-
 def name_rows(
-    row: Result,
+    attack: str,
     values: Array,
     table: pd.DataFrame,
     halves: Halves,
@@ -187,55 +178,34 @@ def name_rows(
 ) -> list[Result]:
     """Enroll everybody by (N, D) numbers of one half of their recordings, and name them in the other; both ways round.
 
-    Args:
-        row: The columns that all rows have.
-        values: (N, D) of the recordings.
-        table: N rows by recording id; ``subject``.
-        halves: As of ``identify``; everybody is in both.
-        enroll: Learns the people of some vectors; what it returns scores others.
-        figures: See ``naming_rows``.
-        rng: See ``naming_rows``.
+    ``table`` has N rows by recording id, with ``subject``; of the ``halves``, as of ``identify``, everybody is in both.
+    ``enroll`` learns the people of some vectors; what it returns scores others. The attacker is ``semi_informed``.
     """
     if values.ndim != 2 or len(values) != len(table):
         raise DataError(f"Vectors must be (N, D) for the {len(table)} recordings, given {values.shape}.")
     clips = dict(zip(table.index, values.astype(float), strict=True))
     subjects = {str(i): str(who) for i, who in table["subject"].items()}
-    scores = [enroll(_some(clips, known), subjects)(_some(clips, asked)) for known, asked in halves]
-    who = np.array([subjects[i] for _, asked in halves for i in asked])
-    half = np.repeat(np.arange(len(halves)), [len(asked) for _, asked in halves])
-    return naming_rows(row, np.concatenate(scores), np.unique(who), who, half, figures=figures, rng=rng)
+    scores = [enroll(_some(clips, enrolled), subjects)(_some(clips, asked)) for enrolled, asked in halves]
+    asked = [asked for _, asked in halves]
+    people = np.unique([subjects[i] for part in asked for i in part])
+    return measure_trials(_trials(attack, "semi_informed", scores, asked, subjects, people), figures=figures, rng=rng)
 
 
-def naming_rows(
-    row: Result,
-    scores: Array,
-    people: Array,
-    subjects: Array,
-    half: Array,
-    *,
-    figures: Sequence[str] = tuple(FIGURES),
-    rng: np.random.Generator,
+def measure_trials(
+    trials: Trials, *, figures: Sequence[str] = tuple(FIGURES), rng: np.random.Generator
 ) -> list[Result]:
-    """Return how well people are named, whatever kind of release they are named in.
+    """Return how well one attacker names people, whatever kind of release they are named in; some of ``FIGURES``.
 
     ``top1`` from one recording, ``top1_5`` from random groups of five, ``person_top1`` from all of a half; and how well
     pairs are told apart, see ``verification``. The ``n`` of groups counts the halves of people's recordings; those with
     fewer than five have no part in ``top1_5``, which is NaN where none is left.
-
-    Args:
-        row: The columns that all rows have.
-        scores: (N, P) of each recording and enrolled person; higher is more likely.
-        people: (P,) who is enrolled, sorted.
-        subjects: (N,) who is in it.
-        half: (N,) only recordings asked in the same half are added up.
-        figures: Of ``FIGURES``.
-        rng: Groups, and the people drawn for the interval.
     """
-    truth = np.searchsorted(people, subjects)
-    found = {"top1": mean_over_people(top1_credit(scores, truth), subjects, rng=rng)}
+    scores, truth, subjects = trials.scores, trials.truth, trials.subjects
+    estimates = {"top1": mean_over_people(top1_credit(scores, truth), subjects, rng=rng)}
     linked, histograms = verification(scores, truth, subjects, rng=rng)
-    keys = list(dict.fromkeys(zip(subjects.tolist(), half.tolist(), strict=True)))
-    parts = [np.flatnonzero((subjects == person) & (half == number)) for person, number in keys]
+    keys = list(dict.fromkeys(zip(subjects.tolist(), trials.half.tolist(), strict=True)))
+    parts = [np.flatnonzero((subjects == person) & (trials.half == number)) for person, number in keys]
+    whose = np.array([person for person, _ in keys])
 
     def credit(rows: Array, count: int, groups: int) -> float:
         if len(rows) < count:
@@ -244,44 +214,39 @@ def naming_rows(
         return float(top1_credit(total, np.repeat(truth[rows[0]], groups)).mean())
 
     credits = {
-        "top1_5": [credit(rows, _SEVERAL, _GROUPS) for rows in parts],
-        "person_top1": [credit(rows, len(rows), 1) for rows in parts],
+        "top1_5": np.array([credit(rows, _SEVERAL, _GROUPS) for rows in parts]),
+        "person_top1": np.array([credit(rows, len(rows), 1) for rows in parts]),
     }
-    whose = np.array([person for person, _ in keys])
-    found |= linked | {figure: _over_halves(np.array(values), whose, rng) for figure, values in credits.items()}
-    large, every = found["top1_5"].n, found["person_top1"].n
+    estimates |= linked
+    for figure, values in credits.items():
+        people = len(np.unique(whose[np.isfinite(values)]))
+        estimates[figure] = no_narrower(mean_over_people(values, whose, rng=rng), people)
+    large, every = estimates["top1_5"].n, estimates["person_top1"].n
     few = f"{every - large} of {every} halves of a person's recordings hold fewer than {_SEVERAL}"
     few = "" if large == every else f"{'left out' if large else 'not measured'}: {few}"
+    said = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
     return [
-        replace(
-            row,
+        Result(
+            question="identify",
+            method=trials.attack,
             figure=figure,
-            **found[figure].columns,
-            control=_CONTROLS.get(figure, 1 / len(people)),
+            attacker=trials.attacker,
+            **estimates[figure].columns,
+            control=_CONTROLS.get(figure, 1 / len(trials.people)),
             better=FIGURES[figure],
-            reason="; ".join(filter(None, (row.reason, few if figure == "top1_5" else ""))),
+            reason="; ".join(filter(None, (said, few if figure == "top1_5" else ""))),
             detail=histograms if figure == "eer" else {},
         )
         for figure in figures
     ]
 
 
-def _over_halves(values: Array, people: Array, rng: np.random.Generator) -> Estimate:
-    """Return the mean; where all people are alike, resampling finds no interval and Wilson's is given."""
-    found = mean_over_people(values, people, rng=rng)
-    if found.low < found.high or not found.n:
-        return found
-    low, high = wilson_ends(found.value, len(np.unique(people[np.isfinite(values)])))
-    return replace(found, low=low, high=high)
-
-
-def not_measured(attack: Any, name: str, error: Exception, *, modality: str) -> list[Result]:
+def not_measured(attack: Any, name: str, error: Exception) -> list[Result]:
     """Return rows without a value for an attack that could not be run: of one that names people, every figure's."""
-    question = attack.question
-    if question != "identify":
-        return [unmeasured(name, question, error, modality=modality)]
+    if attack.question != "identify":
+        return [unmeasured(name, attack.question, error)]
     return [
-        unmeasured(name, question, error, figure=figure, modality=modality, attacker=attacker, better=better)
+        unmeasured(name, "identify", error, figure=figure, attacker=attacker, better=better)
         for attacker in ATTACKERS
         for figure, better in FIGURES.items()
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from personare.data.splits import content_halves
 from personare.evaluate.identification import Halves, Trials, identify, measure_trials, not_measured
 from personare.evaluate.reading import ANSWERS, Reading, measure_chosen
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import answers, kinds_of, unmeasured
+from personare.evaluate.unmeasured import answers, kinds_of, measured, unmeasured
 
 _ATTACKS = "personare.evaluate.attacks"
 _UTILITIES = "personare.evaluate.utility"
@@ -39,6 +40,9 @@ def judge(
     **Guarantee**: an attack that fails its self-test on unprotected data is marked ``not informative`` and never counts
     as the strongest; a figure that cannot be had is NaN with a reason. The same arguments give the same rows.
 
+    There is a row for each figure and attacker or reader; ``strongest`` is the strongest informative attack, ``reader``
+    the reader that is chosen for each person on all others. ``release`` is empty (``original`` for unprotected data).
+
     Args:
         original: The recordings before.
         released: The same recordings after. A batch equal to ``original`` gives the self-tests and baselines: the
@@ -47,15 +51,10 @@ def judge(
         seed: Everything random follows from it.
         attacks: Files of ``evaluate/attacks``; None for all that apply.
         utilities: Files of ``evaluate/utility``; None for all that apply.
-        options: Options by method name.
+        options: By method name.
         baseline: Rows of ``judge(original, original, ...)``; measured here where absent.
         label: What measures of behavior read.
-        label_kind: Of the label; empty to tell from its values.
-
-    Returns:
-        One row for each figure and attacker or reader; rows of the method ``strongest``: the strongest informative
-        attack; and of ``reader``: the reader that is chosen for each person on all others.
-        ``release`` is empty (``original`` for unprotected data).
+        label_kind: See ``data/labels.py``; empty to tell from the label's values.
     """
     unprotected = released is original or _equal(original, released)
     released = original if unprotected else released
@@ -77,16 +76,13 @@ def judge(
             label_kind=label_kind,
         )
     options = options or {}
-    rows = _risks(original, released, modality, seed, attacks, options) if attacks else []
+    rows = _risks(original, released, seed, attacks, options)
     rows = marked(rows, rows if unprotected else baseline or ())
-    rows += strongest(rows, modality)
-    asked = {"label": label, "kind": label_kind}
-    labelled = {n for n in utilities if {"label", "kind"} <= {f.name for f in fields(load(_UTILITIES, n))}}
-    given = {name: {**(asked if name in labelled else {}), **options.get(name, {})} for name in utilities}
-    rows += _utilities(original, released, modality, seed, given, labelled)
-    known = {r.key: r.value for r in (rows if unprotected else baseline or ())}
+    rows += strongest(rows)
+    rows += _utilities(original, released, seed, utilities, options, {"label": label, "kind": label_kind})
+    before = {r.key: r.value for r in (rows if unprotected else baseline or ())}
     name = "original" if unprotected else ""
-    return [replace(r, release=name, baseline=known.get(r.key, float("nan"))) for r in rows]
+    return [replace(r, release=name, modality=modality, baseline=before.get(r.key, float("nan"))) for r in rows]
 
 
 def applies(method: Any, modality: str) -> bool:
@@ -135,110 +131,90 @@ class Need:
 
         Where they are silent: to name people, three with two recordings each; else two people.
         """
-        naming = getattr(method, "question", "") == "identify"
-        people = getattr(method, "needs_people", 3 if naming else 2)
-        each = getattr(method, "needs_recordings_per_person", 2 if naming else 1)
-        return cls(people=people, recordings_per_person=each)
+        people, each = (3, 2) if getattr(method, "question", "") == "identify" else (2, 1)
+        return cls(
+            people=getattr(method, "needs_people", people),
+            recordings_per_person=getattr(method, "needs_recordings_per_person", each),
+        )
 
     def lacking(self, subjects: Array) -> str:
-        """Return why there are too few people among (N,) subjects of recordings; empty where there are enough.
-
-        Example:
-            >>> Need(people=3, recordings_per_person=2).lacking(np.array(["a", "a", "b", "c"]))
-            'too few people: 3 people with 2 recordings each needed, 1 there (of 3 people)'
-        """
+        """Return why there are too few people among (N,) subjects of recordings; empty where there are enough."""
         counts = np.unique(np.asarray(subjects, dtype=str), return_counts=True)[1]
-        found = int((counts >= self.recordings_per_person).sum())
-        if found >= self.people:
+        enough = int((counts >= self.recordings_per_person).sum())
+        if enough >= self.people:
             return ""
         each = f" with {self.recordings_per_person} recordings each" if self.recordings_per_person > 1 else ""
-        of = f" (of {len(counts)} people)" if found < len(counts) else ""
-        return f"too few people: {self.people} people{each}{self.why and f' {self.why}'} needed, {found} there{of}"
+        of = f" (of {len(counts)} people)" if enough < len(counts) else ""
+        return f"too few people: {self.people} people{each}{self.why and f' {self.why}'} needed, {enough} there{of}"
 
 
 def _equal(one: Batch, other: Batch) -> bool:
     """Whether two batches are the same recordings, unchanged."""
     if one.table is None or other.table is None or not one.table.equals(other.table):
         return False
-    if set(one.arrays) != set(other.arrays):
-        return False
-
-    def same(a: Array, b: Array) -> bool:
-        return a.shape == b.shape and np.array_equal(a, b, equal_nan=np.issubdtype(a.dtype, np.floating))
-
-    for track in one.arrays:
-        before, after = one.clips(track), other.clips(track)
-        if set(before) != set(after) or not all(same(clip, after[name]) for name, clip in before.items()):
-            return False
-    return True
+    pairs = ((one.clips(track), other.clips(track)) for track in {*one.arrays, *other.arrays})
+    return all(
+        before.keys() == after.keys()
+        and all(np.array_equal(clip, after[i], equal_nan=clip.dtype.kind == "f") for i, clip in before.items())
+        for before, after in pairs
+    )
 
 
-def _risks(
-    original: Batch, released: Batch, modality: str, seed: int, names: Sequence[str], options: _Options
-) -> list[Result]:
+def _risks(original: Batch, released: Batch, seed: int, names: Sequence[str], options: _Options) -> list[Result]:
     """Run every attack; those that join what others found come after those others."""
-    attacks = {
-        name: load(_ATTACKS, name) for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit"))
-    }
-    lacking = {name: Need.of(attack).lacking(original.subjects) for name, attack in attacks.items()}
-    rows = [
-        row
-        for name in names
-        if lacking[name]
-        for row in not_measured(attacks[name], name, DataError(lacking[name]), modality=modality)
-    ]
-    attacks = {name: attack for name, attack in attacks.items() if not lacking[name]}
+    rows: list[Result] = []
+    attacks = {}
+    for name in sorted(names, key=lambda n: not hasattr(load(_ATTACKS, n), "fit")):
+        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
+        if why := Need.of(attack).lacking(original.subjects):
+            rows += not_measured(attack, name, DataError(why))
+        else:
+            attacks[name] = attack
     halves: Halves = []
     reason = ""
     if any(hasattr(attack, "fit") for attack in attacks.values()):
         if original.table is None:
             raise DataError("Naming people needs a table of facts beside their recordings.")
-        enroll, test, alone = content_halves(original.table, rng=generator(seed, "content halves"))
+        enroll, test, single = content_halves(original.table, rng=generator(seed, "content halves"))
         halves = [(enroll, test), (test, enroll)]
-        reason = f"{len(alone)} people with a single recording cannot be tested" if alone else ""
+        reason = f"{len(single)} people with a single recording cannot be tested" if single else ""
     trials: list[Trials] = []
-    for name in attacks:
-        attack = create(_ATTACKS, name, options.get(name))  # an option that it does not have is the user's to mend
-        found: list[Trials | Result] = []
+    for name, attack in attacks.items():
         try:
             if hasattr(attack, "fit"):
-                named = identify(attack, original, released, name=name, halves=halves, seed=seed)
-                trials += named
+                made = identify(attack, original, released, name=name, halves=halves, seed=seed)
+                trials += made
                 if hasattr(attack, "compare"):
                     rows += attack.compare(original, released, rng=generator(seed, "compare", name))
-                found += named
             else:
-                found += attack(original, released, trials=trials, rng=generator(seed, "attack", name))
+                made = attack(original, released, trials=trials, rng=generator(seed, "attack", name))
             rng = generator(seed, "bootstrap", name)
-            measured = [[f] if isinstance(f, Result) else measure_trials(f, modality=modality, rng=rng) for f in found]
-            rows += [replace(row, modality=modality) for part in measured for row in part]
+            for part in made:
+                rows += [part] if isinstance(part, Result) else measure_trials(part, rng=rng)
         except Exception as error:
-            rows += not_measured(attack, name, error, modality=modality)
-    return [replace(r, reason="; ".join(part for part in (r.reason, reason) if part)) for r in rows]
+            rows += not_measured(attack, name, error)
+    return [replace(r, reason="; ".join(filter(None, (r.reason, reason)))) for r in rows]
 
 
 def _utilities(
-    original: Batch, released: Batch, modality: str, seed: int, options: _Options, labelled: set[str]
+    original: Batch, released: Batch, seed: int, names: Sequence[str], options: _Options, asked: Mapping[str, str]
 ) -> list[Result]:
     """Run every measure; of those that read the label, the best is chosen for each person on all others."""
     rows: list[Result] = []
     readers: dict[str, dict[str, Reading]] = {}
-    for name, chosen in options.items():
-        measure = create(_UTILITIES, name, chosen)
-        try:
-            if why := Need.of(measure).lacking(original.subjects):
-                raise DataError(why)
-            found = measure(original, released, rng=generator(seed, "utility", name))
-        except Exception as error:
-            found = [unmeasured(name, "read", error)]
-        for row in found:
-            if name in labelled and ANSWERS in row.detail:
-                readers.setdefault(row.attacker, {})[row.method] = row.detail[ANSWERS]
-        rows += found
+    for name in names:
+        labelled = asked.keys() <= {field.name for field in fields(load(_UTILITIES, name))}
+        settings = {**(asked if labelled else {}), **options.get(name, {})}
+        measure = create(_UTILITIES, name, settings)
+        run = partial(measure, original, released, rng=generator(seed, "utility", name))
+        why = Need.of(measure).lacking(original.subjects)
+        for row in [unmeasured(name, "read", DataError(why))] if why else measured(name, "read", run):
+            detail = dict(row.detail)
+            # readers of another label, or of the same as another kind, are no choice
+            if (reading := detail.pop(ANSWERS, None)) and labelled and asked.items() <= settings.items():
+                readers.setdefault(row.attacker, {})[row.method] = reading
+            rows.append(replace(row, detail=detail))
     for who, same in readers.items():
-        try:
-            rows += measure_chosen(same, modality=modality, rng=generator(seed, "choose", who))
-        except Exception as error:
-            rows.append(unmeasured("reader", "read", error, attacker=who))
-    shown = [{key: value for key, value in row.detail.items() if key != ANSWERS} for row in rows]
-    return [replace(row, modality=modality, detail=detail) for row, detail in zip(rows, shown, strict=True)]
+        choose = partial(measure_chosen, same, rng=generator(seed, "choose", who))
+        rows += measured("reader", "read", choose, attacker=who)
+    return rows

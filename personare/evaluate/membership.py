@@ -8,7 +8,7 @@ what a privacy claim allows. Generators are attacked in the same way; a single r
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property, partial
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
@@ -16,7 +16,7 @@ from scipy.special import log_softmax, logsumexp
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
 from personare.evaluate.metrics import Estimate, means_by_person, no_narrower, resampled
-from personare.evaluate.roc import Bound, roc
+from personare.evaluate.roc import bound_auc, bound_tpr, roc
 
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
 _BLOCKS: Final = 150  # people are resampled in at most so many random groups
@@ -32,18 +32,14 @@ class Signals:
     subjects: Array  # (N,) whose recording it is
 
     def __post_init__(self) -> None:
-        shape, recordings = self.inside.shape, len(self.labels)
-        about = self.logits.shape[:2] == shape and shape[1] == recordings == len(self.subjects)
-        if not about or self.inside.dtype != bool or self.logits.shape[2] < 2:
+        shape, counts = self.inside.shape, (len(self.labels), len(self.subjects))
+        if self.logits.shape[:2] != shape or counts != (shape[1], shape[1]) or self.logits.shape[2] < 2:
             raise DataError(
-                f"Signals need logits (models, recordings, classes), at least two classes, inside (models, recordings) "
-                f"of bool, and as many labels and subjects; given {self.logits.shape}, {shape} {self.inside.dtype}, "
-                f"{recordings} and {len(self.subjects)}."
+                "Signals need logits (models, recordings, classes) of at least two classes, inside (models, "
+                f"recordings), and as many labels and subjects; given {self.logits.shape}, {shape} and {counts}."
             )
         if not np.isfinite(self.logits).all():
-            raise DataError(
-                "Signals need finite logits: NaN or infinite ones were given. Use Signals.of_probabilities."
-            )
+            raise DataError("Signals need finite logits, but some are NaN or infinite. Use Signals.of_probabilities.")
 
     @classmethod
     def of_probabilities(cls, probabilities: Array, inside: Array, labels: Array, subjects: Array) -> "Signals":
@@ -89,12 +85,11 @@ def evened(used: Array) -> Array:
     return np.asarray(used & (used.cumsum(axis=0) <= fewest))
 
 
-class Membership(Protocol):
-    """A membership attack. It never looks at ``signals.inside[target]``: that is what it must find out."""
+Membership = Callable[[Signals, int], Array]
+"""An attack: signals and a target in; a finite score for each recording out, (N,), higher = more likely a member.
 
-    def __call__(self, signals: Signals, target: int) -> Array:
-        """Return a finite score for each recording, (N,); higher = more likely in the target's training data."""
-        ...
+It never looks at ``signals.inside[target]``: that is what it must find out.
+"""
 
 
 def split_halves(units: Array, models: int, *, rng: np.random.Generator) -> Array:
@@ -184,39 +179,45 @@ def member_rows(
         scored: Gives (M, N) scores of N people or recordings by M targets, higher = more likely inside; (M, N) bool,
             the truth; (N,) whom they are about. If it cannot, that is every row's reason.
         unit: What is scored. A claim for recordings says nothing about people; one for people holds for recordings too.
-        figures: Which.
+        figures: Which, in this order.
         claim: The privacy of every target.
         targets_drawn: Whether the interval of the area also holds the luck of the targets drawn, not only of people.
-        rng: Bootstrap.
+        rng: Resamples people.
     """
     try:
         scores, inside, subjects = scored()
         curve = roc(scores.ravel(), inside.ravel())
     except DataError as error:
         return [replace(row, figure=figure, reason=str(error)) for figure in figures]
-    bounded = claim is not None and (unit == "recording" or claim.unit == "person")
-    bound = Bound(epsilon=claim.epsilon, delta=claim.delta) if claim is not None and bounded else None
+    if claim is not None and unit == "person" and claim.unit != "person":
+        claim = None
     rows = []
     for figure in figures:
         if (rate := _RATES.get(figure)) is None:
             area = auc_over_people(scores, inside, subjects, rng=rng)
             area = _with_luck(area, scores, inside) if targets_drawn else area
-            detail = {"roc": curve.points()} | ({"bound": bound.points()} if bound else {})
-            found = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
+            detail = {"roc": curve.points()}
+            if claim is not None:  # dense where few are accepted
+                fpr = np.append(0, np.geomspace(1e-4, 1, 100))
+                bound = bound_tpr(fpr, claim.epsilon, claim.delta)
+                detail["bound"] = {"fpr": fpr.tolist(), "tpr": bound.tolist()}
+            measured = replace(row, figure=figure, **area.columns, control=0.5, detail=detail)
         elif curve.resolves(rate):
             value, low, high = curve.tpr_at(rate)
-            found = replace(row, figure=figure, value=value, low=low, high=high, n=scores.size, control=rate)
+            measured = replace(row, figure=figure, value=value, low=low, high=high, n=scores.size, control=rate)
         else:
             few = f"too few non-members to say: {curve.others}, a rate of {rate:.1%} needs {10 / rate:.0f}"
             rows.append(replace(row, figure=figure, n=scores.size, control=rate, reason=few))
             continue
-        if bound is not None:
-            limit = bound.auc if rate is None else float(bound.tpr(np.array([rate]))[0])
-            said = f"epsilon {bound.epsilon:.3g} at delta {bound.delta:.1e} allows {limit:.3f} at most"
-            if found.low > limit:
-                said = f"ABOVE THE BOUND, the privacy claim does not hold: {said}"
-            found = replace(found, reason=said, status="claim_broken" if found.low > limit else "ok")
-        rows.append(found)
+        if claim is not None:
+            limit = bound_auc(claim.epsilon, claim.delta)
+            if rate is not None:
+                limit = float(bound_tpr(np.array([rate]), claim.epsilon, claim.delta)[0])
+            reason = f"epsilon {claim.epsilon:.3g} at delta {claim.delta:.1e} allows {limit:.3f} at most"
+            if broken := measured.low > limit:
+                reason = f"ABOVE THE BOUND, the privacy claim does not hold: {reason}"
+            measured = replace(measured, reason=reason, status="claim_broken" if broken else "ok")
+        rows.append(measured)
     return rows
 
 
@@ -231,8 +232,8 @@ def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.ra
     wins = np.zeros((groups, groups))  # how often members of each group outscore others of each group
     others = flat[~members]
     for g in range(groups):
-        own = np.sort(flat[members & (block == g)])
-        above = len(own) - (np.searchsorted(own, others, "left") + np.searchsorted(own, others, "right")) / 2
+        group = np.sort(flat[members & (block == g)])
+        above = len(group) - (np.searchsorted(group, others, "left") + np.searchsorted(group, others, "right")) / 2
         wins[g] = np.bincount(block[~members], weights=above, minlength=groups)
     counts = [np.bincount(block[side], minlength=groups) for side in (members, ~members)]
 
@@ -246,7 +247,7 @@ def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.ra
 
 def _with_luck(area: Estimate, scores: Array, inside: Array) -> Estimate:
     """Return an area whose interval also holds the luck of the (M, N) targets drawn."""
-    each = [roc(own, half).auc for own, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
+    each = [roc(row, half).auc for row, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
     low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
     high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))

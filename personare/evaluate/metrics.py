@@ -100,8 +100,8 @@ def recall_and_accuracy(
     classes, or (N, K) shares, where a tie between two classes is half of each.
     """
     meant, k = truth[:, None] == classes, len(classes)
-    told = predicted if predicted.ndim == 2 else predicted[:, None] == classes
-    hits = (meant[:, :, None] * told[:, None, :].astype(float)).reshape(-1, k * k)
+    shares = predicted if predicted.ndim == 2 else predicted[:, None] == classes
+    hits = (meant[:, :, None] * shares[:, None, :].astype(float)).reshape(-1, k * k)
     occurs = meant.any(axis=0)
 
     def uar(sums: Array) -> Array:
@@ -110,7 +110,7 @@ def recall_and_accuracy(
             recall = np.diagonal(confusion[:, :, occurs], axis1=1, axis2=2) / confusion.sum(axis=2)
         return np.asarray(recall.mean(axis=1))
 
-    right = mean_over_people((meant * told).sum(axis=1), person, rng=rng)
+    right = mean_over_people((meant * shares).sum(axis=1), person, rng=rng)
     return over_people(hits, person, uar, rng=rng), right, hits.sum(axis=0).reshape(k, k)
 
 
@@ -192,9 +192,9 @@ def verification(
         "tar_far1": true_accepts,
         "dsys": lambda w: _linkability(w @ bins[0], w @ bins[1]),
     }
-    found = {name: resampled(figure, len(people), len(scores), rng=rng) for name, figure in figures.items()}
+    estimates = {name: resampled(figure, len(people), len(scores), rng=rng) for name, figure in figures.items()}
     kinds = zip(("mated", "non_mated"), bins, strict=True)
-    return found, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
+    return estimates, {name: {"edges": edges.tolist(), "counts": b.sum(axis=0).tolist()} for name, b in kinds}
 
 
 def _eer(far: Array, frr: Array) -> Array:

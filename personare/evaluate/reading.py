@@ -5,8 +5,9 @@ one trained on the release (what is left in it).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Result
 from personare.data.labels import KINDS, as_number, check_classes, kind_of_label
 from personare.data.splits import person_folds
-from personare.evaluate.classifiers import Clips, Train
+from personare.evaluate.classifiers import Clips, Train, column_moments
 from personare.evaluate.clips import usable_clips
 from personare.evaluate.metrics import Estimate, agreement, recall_and_accuracy
 from personare.evaluate.unmeasured import unmeasured
@@ -24,6 +25,7 @@ from personare.evaluate.unmeasured import unmeasured
 READERS = ("fixed_reader", "retrained_reader")
 ANSWERS = "answers"
 """In the detail of a reading's first row: the reading, by which the judge chooses among readers."""
+ATTRIBUTES = ("sex", "age")
 _FEWEST_PEOPLE = 2  # of a class: one to learn it from, one to read it from
 _FEWEST_RECORDINGS = 4  # of a class: with fewer, its recall is the toss of a coin
 _FEW_PEOPLE = 8  # up to here every person is a fold
@@ -44,16 +46,17 @@ class Reading:
     kind: str = "nominal"  # of the label; see ``personare.data.labels``
     reason: str = ""  # what was left out, and why
 
-    def told(self) -> Array:
-        """Return (N, K) how much of each class was told: a tie is a share of each, so that no guess is a lucky one.
+    @property
+    def predictions(self) -> Array:
+        """(N, K) how much of each class was read: a tie is a share of each, so that no guess is a lucky one.
 
-        Of numbers (N,) what was told; of an ordinal label the nearest step.
+        Of numbers (N,) what was read; of an ordinal label the nearest step.
         """
         if self.kind == "nominal":
             best = self.likely >= self.likely.max(axis=1, keepdims=True) - 1e-9
             return np.asarray(best / best.sum(axis=1, keepdims=True))
-        told = self.likely[:, 0]
-        return np.clip(np.round(told), self.classes[0], self.classes[-1]) if self.kind == "ordinal" else told
+        number = self.likely[:, 0]
+        return np.clip(np.round(number), self.classes[0], self.classes[-1]) if self.kind == "ordinal" else number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +67,7 @@ class Task:
     label: str = "emotion"  # column of the table
     kind: str = ""  # of the label; empty to tell from its values
     folds: int = 6  # groups in which people are left out; up to eight people, each alone
-    describe: Callable[[Array], Array] | None = None  # turns a clip into what is learned from; None: the clip itself
+    describe: Callable[[Array], Array] = np.asarray  # turns a clip into what is learned from
     adapt: bool = False  # whether each person's vectors are standardized over that person's clips, without their labels
 
     def __post_init__(self) -> None:
@@ -72,42 +75,54 @@ class Task:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
 
-def _labelled(original: Batch, released: Batch, task: Task) -> tuple["pd.Series[Any]", "pd.Series[str]", str, str]:
-    """Return labels (numbers, unless nominal) and subjects of the released recordings that have one, kind and reason.
+def _labelled(original: Batch, released: Batch, task: Task) -> Reading:
+    """Return the released recordings that have the label, which nothing has read yet.
 
     **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
     """
-    label, kind, facts = task.label, task.kind, original.table
+    label, facts, reason = task.label, original.table, ""
     if facts is None or label not in facts:
         raise DataError(f"the recordings carry no {label}")
     shown = set(released.ids)
     table = facts.loc[[i for i in original.ids if i in shown]]
-    known = table[label].dropna().astype(str)
-    known = known[known != ""]
-    subjects = table["subject"].astype(str).loc[known.index]
-    kind = kind or kind_of_label(known)
+    words = table[label].dropna().astype(str)
+    words = words[words != ""]
+    subjects = table["subject"].astype(str).loc[words.index]
+    kind = task.kind or kind_of_label(words)
     if kind == "nominal":
-        check_classes(known, label)
-        counts, people = known.value_counts(), subjects.groupby(known).nunique()
+        check_classes(words, label)
+        counts, people = words.value_counts(), subjects.groupby(words).nunique()
         said = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
         few = [c for c in said if counts[c] < _FEWEST_RECORDINGS or people[c] < _FEWEST_PEOPLE]
         needs = f"at least {_FEWEST_PEOPLE} people and {_FEWEST_RECORDINGS} recordings"
         if len(said) - len(few) < 2:
             there = ", ".join(said.values()) or f"none with a {label}"
             raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
-        kept = known[~known.isin(few)]
         reason = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
-        return kept, subjects.loc[kept.index], kind, reason
-    numbers = known.map(as_number)
-    if numbers.isna().any():
-        word = known[numbers.isna()].iloc[0]
-        raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
-    if numbers.nunique() < 2 or subjects.nunique() < 3:
-        raise DataError(
-            f"too few people: to read {label} as a number takes 3 people and different values, there are "
-            f"{subjects.nunique()} people and {numbers.nunique()} values"
-        )
-    return numbers, subjects, kind, ""
+        words = words[~words.isin(few)]
+        truth = words.to_numpy(dtype=str)
+    else:
+        truth = words.map(as_number).to_numpy(dtype=float)
+        if np.isnan(truth).any():
+            word = words[np.isnan(truth)].iloc[0]
+            raise DataError(f"a label that is {kind} must be numbers, but a {label} is {word!r}")
+        values, persons = len(set(truth)), subjects.nunique()
+        if values < 2 or persons < 3:
+            raise DataError(
+                f"too few people: to read {label} as a number takes 3 people and different values, there are "
+                f"{persons} people and {values} values"
+            )
+    return Reading(
+        reader="",
+        ids=tuple(words.index),
+        subjects=subjects.loc[words.index].to_numpy(dtype=str),
+        truth=truth,
+        classes=np.array([]) if kind == "continuous" else np.unique(truth),
+        likely=np.array([]),
+        missing=len(words),
+        kind=kind,
+        reason=reason,
+    )
 
 
 def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng: np.random.Generator) -> list[Reading]:
@@ -117,111 +132,64 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
-    labels, subjects, kind, reason = _labelled(original, released, task)
+    reading = _labelled(original, released, task)
+    ids, truth, classes, nominal = reading.ids, reading.truth, reading.classes, reading.kind == "nominal"
     before = usable_clips(original, task.view)
     after = before if released is original else usable_clips(released, task.view)
     for clips, what in ((before, "originals"), (after, "released recordings")):
-        seen = sum(i in clips for i in labels.index)
-        if 2 * seen < len(labels):
-            raise DataError(f"{task.view} is there in only {seen} of {len(labels)} {what}")
-    first = _prepared(before, subjects, task)
-    second = first if after is before else _prepared(after, subjects, task)
-    if kind != "nominal" and not hasattr(train, "regress"):
-        raise DataError(f"this reader knows classes only, and the label is {kind}")
-    parts = _folds(labels, subjects, kind, task.folds, rng)
-    classes = np.array([])
-    if kind != "continuous":
-        classes = np.unique(labels.to_numpy(dtype=str if kind == "nominal" else float))
-    found: list[Reading] = []
-    for reader, learn_from in zip(READERS, (first, second), strict=True):
-        if found and second is first:
-            return [*found, replace(found[0], reader=reader)]
-        reading = Reading(
-            reader=reader,
-            ids=tuple(map(str, labels.index)),
-            subjects=subjects.to_numpy(dtype=str),
-            truth=labels.to_numpy(dtype=str if kind == "nominal" else float),
-            classes=classes,
-            likely=_answers(learn_from, second, labels, classes, kind == "nominal", parts, train, rng),
-            missing=sum(i not in second for i in labels.index),
-            kind=kind,
-            reason=reason,
-        )
-        found.append(reading)
-    return found
+        seen = sum(i in clips for i in ids)
+        if 2 * seen < len(ids):
+            raise DataError(f"{task.view} is there in only {seen} of {len(ids)} {what}")
+    if not nominal and not hasattr(train, "regress"):
+        raise DataError(f"this reader knows classes only, and the label is {reading.kind}")
+    originals = _prepared(before, reading, task)
+    shown = originals if after is before else _prepared(after, reading, task)
+    labels, place = dict(zip(ids, truth.tolist(), strict=True)), {i: n for n, i in enumerate(ids)}
+    whose = dict(zip(ids, reading.subjects.tolist(), strict=True))
+    people, classed = len(set(whose.values())), labels if nominal else None
+    folds = person_folds(whose, people if people <= _FEW_PEOPLE else task.folds, labels=classed, rng=rng)
+    if nominal and any({labels[i] for i in asked} - {labels[i] for i in learned} for learned, asked in folds):
+        # all people of a class came into one fold: each person alone, some of the class are always learned from
+        folds = person_folds(whose, people, rng=rng)
+
+    def answers(learn_from: Clips) -> Array:
+        """Return ``likely`` of a reading: each fold is read by a model of all others."""
+        likely = np.full((len(ids), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(ids), 1))
+        for learned, asked in folds:
+            ours = {i: learn_from[i] for i in learned if i in learn_from}
+            theirs = {i: shown[i] for i in asked if i in shown}
+            rows = np.array([place[i] for i in theirs])
+            if not nominal:
+                likely[[place[i] for i in asked]] = np.mean([labels[i] for i in learned])
+            if not theirs or len({labels[i] for i in ours}) < 2:
+                continue
+            if nominal:
+                names, predict = train(ours, {i: labels[i] for i in ours}, rng)
+                likely[rows] = 0.0
+                likely[np.ix_(rows, np.searchsorted(classes, names))] = predict(theirs)
+            else:
+                numbers = np.array([labels[i] for i in ours])
+                likely[rows, 0] = train.regress(ours, numbers, rng)(theirs)  # type: ignore[attr-defined]
+        return likely
+
+    missing = sum(i not in shown for i in ids)
+    fixed = replace(reading, reader=READERS[0], likely=answers(originals), missing=missing)
+    again = fixed.likely if shown is originals else answers(shown)
+    return [fixed, replace(fixed, reader=READERS[1], likely=again)]
 
 
-def _prepared(clips: Clips, subjects: "pd.Series[str]", task: Task) -> Clips:
-    found = {i: clips[i] for i in subjects.index if i in clips}
-    if task.describe is not None:
-        found = {i: np.asarray(task.describe(clip)) for i, clip in found.items()}
-    if not task.adapt:
-        return found
-    ready: dict[str, Array] = {}
-    for person in sorted(set(subjects)):
-        own = [i for i in found if subjects[i] == person]
-        if own:
-            rows = np.stack([np.asarray(found[i], dtype=float).ravel() for i in own])
-            seen = np.isfinite(rows)
-            mean = np.where(seen, rows, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-            spread = np.sqrt((np.where(seen, rows - mean, 0) ** 2).sum(axis=0) / np.maximum(seen.sum(axis=0), 1))
-            ready |= dict(zip(own, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
+def _prepared(clips: Clips, reading: Reading, task: Task) -> Clips:
+    ready = {i: np.asarray(task.describe(clips[i])) for i in reading.ids if i in clips}
+    for person in np.unique(reading.subjects) if task.adapt else ():
+        ids = [i for i, who in zip(reading.ids, reading.subjects, strict=True) if who == person and i in ready]
+        if ids:
+            rows = np.stack([ready[i].astype(float).ravel() for i in ids])
+            mean, spread = column_moments(rows)
+            ready |= dict(zip(ids, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
 
 
-def _folds(
-    labels: "pd.Series[Any]", subjects: "pd.Series[str]", kind: str, folds: int, rng: np.random.Generator
-) -> list[tuple[list[str], list[str]]]:
-    people = {str(i): str(s) for i, s in subjects.items()}
-    named = {str(i): str(c) for i, c in labels.items()} if kind == "nominal" else None
-    count = len(set(people.values()))
-    parts = person_folds(people, count if count <= _FEW_PEOPLE else folds, labels=named, rng=rng)
-    if named and any({named[i] for i in asked} - {named[i] for i in learned} for learned, asked in parts):
-        # all people of a class came into one fold: each person alone, some of the class are always learned from
-        return person_folds(people, count, rng=rng)
-    return parts
-
-
-def _answers(
-    learn_from: Clips,
-    ask: Clips,
-    labels: "pd.Series[Any]",
-    classes: Array,
-    nominal: bool,
-    parts: Sequence[tuple[list[str], list[str]]],
-    train: Train,
-    rng: np.random.Generator,
-) -> Array:
-    """Return ``likely`` of a reading: each fold is read by a model of all others."""
-    ids = [str(i) for i in labels.index]
-    likely = np.full((len(ids), len(classes)), 1 / len(classes)) if nominal else np.zeros((len(ids), 1))
-    place = {i: n for n, i in enumerate(ids)}
-    for learned, asked in parts:
-        known = {i: learn_from[i] for i in learned if i in learn_from}
-        seen = {i: ask[i] for i in asked if i in ask}
-        if not nominal:
-            likely[[place[i] for i in asked]] = labels.loc[learned].mean()
-        if not seen or len({labels[i] for i in known}) < 2:
-            continue
-        rows = [place[i] for i in seen]
-        if nominal:
-            found, predict = train(known, {i: str(labels[i]) for i in known}, rng)
-            likely[rows] = 0.0
-            likely[np.ix_(np.array(rows), np.searchsorted(classes, found))] = predict(seen)
-        else:
-            regress: Any = train.regress  # type: ignore[attr-defined]
-            likely[rows, 0] = regress(known, np.array([labels[i] for i in known], dtype=float), rng)(seen)
-    return likely
-
-
-def read_rows(train: Train, rows: Array, labels: Array, asked: Array, rng: np.random.Generator) -> Array:
-    """Return the class of each of (M, D) ``asked`` rows, by a reader of (N, D) rows and their labels."""
-    clips, others = ({str(i): row for i, row in enumerate(part.astype(float))} for part in (rows, asked))
-    classes, predict = train(clips, {str(i): str(k) for i, k in enumerate(labels)}, rng)
-    return np.asarray(classes[predict(others).argmax(axis=1)].astype(labels.dtype))
-
-
-def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.random.Generator) -> list[Result]:
+def measure_reading(reading: Reading, name: str, *, rng: np.random.Generator) -> list[Result]:
     """Return how well a label was read, people resampled.
 
     Of classes: unweighted average recall (with the confusion matrix) and accuracy. Of numbers: the concordance
@@ -229,99 +197,89 @@ def measure_reading(reading: Reading, name: str, *, modality: str, rng: np.rando
     concordance is the kappa with quadratic weights).
     """
     missing = f"{reading.missing} recordings without anything to look at count as guesses" if reading.missing else ""
-    told: list[tuple[str, Estimate, float, dict[str, Any]]]
+    truth, subjects = reading.truth, reading.subjects
+
+    def row(figure: str, estimate: Estimate, control: float, **columns: Any) -> Result:
+        reason = "; ".join(filter(None, (missing, reading.reason)))
+        columns = {"attacker": reading.reader, "control": control, "reason": reason, **columns}
+        return Result(question="read", method=name, figure=figure, **estimate.columns, **columns)
+
     if reading.kind == "nominal":
-        uar, accuracy, confusion = recall_and_accuracy(
-            reading.truth, reading.told(), reading.subjects, reading.classes, rng=rng
-        )
-        majority = float(max(np.unique(reading.truth, return_counts=True)[1]) / len(reading.truth))
+        uar, accuracy, confusion = recall_and_accuracy(truth, reading.predictions, subjects, reading.classes, rng=rng)
+        majority = float(max(np.unique(truth, return_counts=True)[1]) / len(truth))
         detail = {"classes": reading.classes.tolist(), "confusion": confusion.tolist(), ANSWERS: reading}
-        told = [("uar", uar, 1 / len(reading.classes), detail), ("accuracy", accuracy, majority, {})]
-    else:
-        found = agreement(reading.truth, reading.told(), reading.subjects, rng=rng)
-        told = [("ccc", found["ccc"], 0.0, {ANSWERS: reading})]
-        middle = float(np.abs(reading.truth - np.median(reading.truth)).mean())
-        told += [("r2", found["r2"], 0.0, {})] if reading.kind == "continuous" else [("mae", found["mae"], middle, {})]
-    return [
-        Result(
-            modality=modality,
-            question="read",
-            method=name,
-            figure=figure,
-            attacker=reading.reader,
-            **estimate.columns,
-            control=control,
-            unit={"ccc": "correlation", "r2": "share of variance", "mae": "steps"}.get(figure, "share"),
-            better="lower" if figure == "mae" else "higher",
-            reason="; ".join(filter(None, (missing, reading.reason))),
-            detail=extra,
-        )
-        for figure, estimate, control, extra in told
-    ]
+        return [row("uar", uar, 1 / len(reading.classes), detail=detail), row("accuracy", accuracy, majority)]
+    agreed = agreement(truth, reading.predictions, subjects, rng=rng)
+    concordance = row("ccc", agreed["ccc"], 0.0, unit="correlation", detail={ANSWERS: reading})
+    if reading.kind == "continuous":
+        return [concordance, row("r2", agreed["r2"], 0.0, unit="share of variance")]
+    middle = float(np.abs(truth - np.median(truth)).mean())
+    return [concordance, row("mae", agreed["mae"], middle, unit="steps", better="lower")]
 
 
 def read_and_measure(
-    name: str, original: Batch, released: Batch, task: Task, train: Train, *, modality: str, rng: np.random.Generator
+    original: Batch, released: Batch, readers: Mapping[str, tuple[Task, Train]], *, rng: np.random.Generator
 ) -> list[Result]:
-    """Return how well both readers read, see ``read_view``; rows that say why where none can."""
-    try:
-        readings = read_view(original, released, task, train, rng=rng)
-    except DataError as error:
-        return unread(name, error, modality=modality)
-    return [row for reading in readings for row in measure_reading(reading, name, modality=modality, rng=rng)]
+    """Return how well readers read, each trained twice, see ``read_view``; rows that say why where one cannot."""
+    rows: list[Result] = []
+    for name, (task, train) in readers.items():
+        try:
+            for reading in read_view(original, released, task, train, rng=rng):
+                rows += measure_reading(reading, name, rng=rng)
+        except DataError as error:
+            rows += unread(name, error)
+    return rows
 
 
-def unread(name: str, error: Exception, *, modality: str) -> list[Result]:
+def unread(name: str, error: Exception) -> list[Result]:
     """Return rows without a value for a reader that could not be used."""
-    return [
-        unmeasured(name, "read", error, figure=figure, modality=modality, attacker=reader)
-        for reader in READERS
-        for figure in ("uar", "accuracy")
-    ]
+    pairs = product(READERS, ("uar", "accuracy"))
+    return [unmeasured(name, "read", error, figure=figure, attacker=reader) for reader, figure in pairs]
 
 
-def quality(reading: Reading, rows: Array) -> float:
-    """Return the recall averaged over classes, or the concordance of numbers, on some of the recordings."""
-    truth, told = reading.truth[rows], reading.told()[rows]
-    if reading.kind == "nominal":
-        right = ((truth[:, None] == reading.classes) * told).sum(axis=1)
-        return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
-    apart = truth.var() + told.var() + (truth.mean() - told.mean()) ** 2
-    return float(2 * np.mean((truth - truth.mean()) * (told - told.mean())) / max(apart, 1e-12))
+def quality_on_others(
+    readings: Sequence[Reading], folds: int, *, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Yield, of each group of people, which (N,) recordings are theirs, and how well each reading reads all others.
 
-
-def measure_chosen(readings: Mapping[str, Reading], *, modality: str, rng: np.random.Generator) -> list[Result]:
-    """Return the figures of ``reader``: of several of one label, the one chosen for each group of people on all others.
-
-    The best of several readers on the very recordings it is shown on would be too good: part of it is luck.
+    The recall averaged over classes, or the concordance of numbers. The best of several readings on the very recordings
+    it is shown on would be too good: part of it is luck. The readings are of the same recordings and label.
     """
-    first = next(iter(readings.values()))
-    ids = [i for i in first.ids if all(i in r.ids for r in readings.values())]
-    same = {}
-    for name, reading in readings.items():
-        place = {i: n for n, i in enumerate(reading.ids)}
-        rows = np.array([place[i] for i in ids])
-        kept = {part: getattr(reading, part)[rows] for part in ("subjects", "truth", "likely")}
-        same[name] = replace(reading, ids=tuple(ids), **kept)
-    some = next(iter(same.values()))
-    likely, used = some.likely.copy(), Counter[str]()
-    subjects = dict(zip(ids, some.subjects.tolist(), strict=True))
-    for others, own in person_folds(subjects, min(_CHOSEN_IN, len(set(subjects.values()))), rng=rng):
-        learn, ask = np.isin(ids, others), np.isin(ids, own)
-        best = max(same, key=lambda name: quality(same[name], learn))
-        likely[ask] = same[best].likely[ask]
-        used[best] += 1
+    first = readings[0]
+
+    def quality(reading: Reading, rows: Array) -> float:
+        truth, read = reading.truth[rows], reading.predictions[rows]
+        if reading.kind == "nominal":
+            right = ((truth[:, None] == reading.classes) * read).sum(axis=1)
+            return float(np.mean([right[truth == c].mean() for c in np.unique(truth)]))
+        apart = truth.var() + read.var() + (truth.mean() - read.mean()) ** 2
+        return float(2 * np.mean((truth - truth.mean()) * (read - read.mean())) / max(apart, 1e-12))
+
+    for _, group in person_folds(dict(zip(first.ids, first.subjects.tolist(), strict=True)), folds, rng=rng):
+        asked = np.isin(first.ids, group)
+        yield asked, np.array([quality(reading, ~asked) for reading in readings])
+
+
+def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator) -> list[Result]:
+    """Return the figures of ``reader``: of several, the one chosen for each group of people on all others."""
+    names, same = list(readings), list(readings.values())
+    likely, used = same[0].likely.copy(), Counter[str]()
+    for asked, qualities in quality_on_others(same, min(_CHOSEN_IN, len(set(same[0].subjects))), rng=rng):
+        best = int(np.argmax(qualities))
+        likely[asked] = same[best].likely[asked]
+        used[names[best]] += 1
     said = ", ".join(f"{name} ({n} of {used.total()})" for name, n in used.most_common())
-    chosen = replace(some, likely=likely, missing=min(r.missing for r in same.values()))
     reason = f"each group of people is read by the reader that reads all others best: {said}"
-    measured = measure_reading(chosen, "reader", modality=modality, rng=rng)
-    return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in measured]
+    chosen = replace(same[0], likely=likely, missing=min(r.missing for r in same))
+    first, *others = measure_reading(chosen, "reader", rng=rng)
+    detail = {key: value for key, value in first.detail.items() if key != ANSWERS}
+    rows = [replace(first, detail=detail), *others]
+    return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in rows]
 
 
 def attribute_rows(
     original: Batch,
     released: Batch,
-    attribute: str,
     readers: Mapping[str, Train],
     *,
     method: str,
@@ -329,22 +287,21 @@ def attribute_rows(
     fewest: int,
     rng: np.random.Generator,
 ) -> list[Result]:
-    """Return how well an attribute of people is read from each recording, a row for each of two attackers.
+    """Return how well sex and age are read from each recording, each a row for each of two attackers.
 
     ``readers`` by view; what those of several views find likely is averaged. ``ignorant`` learned from originals,
-    ``semi_informed`` from the release; nobody is enrolled, so there is no third. ``attribute`` and ``fewest`` as of
-    ``kinds_of_people``.
+    ``semi_informed`` from the release; nobody is enrolled, so there is no third. ``fewest`` as of ``kinds_of_people``.
 
     **Guarantee**: nothing was learned from the person whose attribute is read.
     """
-    attackers = ("ignorant", "semi_informed")
-    try:
-        kinds = kinds_of_people(pd.DataFrame() if original.table is None else original.table, attribute, fewest)
-        before = replace(original, table=original.table.assign(attribute=kinds))  # type: ignore[union-attr]
+
+    def read(attribute: str) -> list[Result]:
+        if (table := original.table) is None:
+            raise DataError(f"nobody's {attribute} is known")
+        before = replace(original, table=table.assign(attribute=kinds_of_people(table, attribute, fewest)))
         after = before if released is original else released
         seed = int(rng.integers(2**31))  # the same folds for every view
-        by_view: list[list[Reading]] = []
-        reasons: list[str] = []
+        by_view, reasons = [], []
         for view, train in readers.items():
             task = Task(view=view, label="attribute", folds=folds)
             try:
@@ -357,14 +314,18 @@ def attribute_rows(
         for readings in zip(*by_view, strict=True):
             likely = np.mean([r.likely for r in readings], axis=0)
             joint = replace(readings[0], likely=likely, missing=min(r.missing for r in readings))
-            rows.append(measure_reading(joint, method, modality="", rng=rng)[0])
-    except DataError as error:
-        rows = [unmeasured(method, "infer", error, figure="uar")] * len(attackers)
-    said = zip(rows, attackers, strict=True)
-    return [
-        replace(row, question="infer", subset=attribute, attacker=attacker, better="lower", detail={})
-        for row, attacker in said
-    ]
+            rows.append(replace(measure_reading(joint, method, rng=rng)[0], detail={}))
+        return rows
+
+    rows: list[Result] = []
+    for attribute in ATTRIBUTES:
+        try:
+            both = read(attribute)
+        except DataError as error:
+            both = [unmeasured(method, "infer", error, figure="uar")] * 2
+        for row, attacker in zip(both, ("ignorant", "semi_informed"), strict=True):
+            rows.append(replace(row, question="infer", subset=attribute, attacker=attacker, better="lower"))
+    return rows
 
 
 def kinds_of_people(table: pd.DataFrame, name: str, fewest: int) -> "pd.Series[str]":

@@ -1,39 +1,34 @@
 """What a representation still tells about behavior and about the person: fresh readers and fresh attackers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.protocols import Scorer, Transform
 from personare.core.types import Array, Batch, Result
 from personare.data.splits import content_halves
-from personare.evaluate.classifiers import Centroids, Clips, Kernel, Train, discriminant, learn_classes, neighbors, svm
+from personare.evaluate.classification import of_two_classes
+from personare.evaluate.classifiers import Clips, Kernel, Train, centroids, discriminant, learn_classes, neighbors, svm
 from personare.evaluate.identification import name_rows
-from personare.evaluate.metrics import Estimate, mean_over_people, recall_and_accuracy, top1_credit
-from personare.evaluate.networks import Perceptron
-from personare.evaluate.reading import kinds_of_people, read_rows
+from personare.evaluate.metrics import mean_over_people, recall_and_accuracy, top1_credit
+from personare.evaluate.networks import perceptron
+from personare.evaluate.reading import ATTRIBUTES, kinds_of_people
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import Asked, unmeasured, without_figure
-from personare.learn.standardizing import REPRESENTATION, Standardized
+from personare.evaluate.unmeasured import unmeasured
+from personare.learn.standardizing import REPRESENTATION, Standardized, represented
 
 _FIGURES = ("top1", "top1_5", "person_top1", "eer", "tar_far1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sides:
-    """Two groups of people as rows of numbers: (N, D) of whom readers and attackers learn, (M, D) who are new."""
-
-    known: Array
-    new: Array
+_PARTS = 32  # most parts of a modality that are shuffled one by one; neighbors are taken together where there are more
 
 
 def judge_representation(
     transform: Transform,
-    known: Batch,
-    new: Batch,
+    train: Batch,
+    test: Batch,
     table: pd.DataFrame,
     *,
     rng: np.random.Generator,
@@ -44,81 +39,80 @@ def judge_representation(
     **Guarantee**: no reader and no attacker has learned behavior or background from a person it is tested on; attackers
     are trained on the representation itself (semi-informed); one that fails on the unprotected rows is marked.
 
+    Of behavior there are the methods ``reader_<name>`` and ``reader`` (the one that reads held-out training people
+    best); of risks ``naming_<name>`` and ``strongest`` (that can be believed); of ``attributes`` sex and age.
+
     Args:
         transform: The fitted representation.
-        known: People it may have been fitted to; readers learn from their representation.
-        new: Other people.
+        train: People it may have been fitted to; readers learn from their representation.
+        test: Other people.
         table: By recording id, of both; ``subject`` and, where known, ``sentence``, ``emotion``, ``sex``, ``age``.
         rng: Halves, attackers, noise, bootstrap.
         baseline: Rows of ``measure_rows`` on the unprotected rows of the same people; measured here where absent.
-
-    Returns:
-        Of behavior the methods ``reader_<name>`` and ``reader`` (the one that reads held-out known people best); risks
-        of ``naming_<name>`` and ``strongest`` (that can be believed), by single recordings, five of them (``top1_5``)
-        and all of a person's (``person_top1``); of ``attributes`` sex and age.
     """
-    if shared := sorted(set(known.subjects) & set(new.subjects)):
+    if shared := sorted(set(train.subjects) & set(test.subjects)):
         raise DataError(
-            f"{len(shared)} people are known and new at once, e.g. {shared[0]}: split the cohort by person."
+            f"{len(shared)} people are in training and in test, e.g. {shared[0]}: split the cohort by person."
         )
     seed = int(rng.integers(2**31))
-    own = measure_rows(_shown(transform, known, new, rng), known, new, table, rng=np.random.default_rng(seed))
+    shown = transform(train, rng=rng), transform(test, rng=rng)
+    rows = measure_rows(*shown, table, rng=np.random.default_rng(seed))
     if baseline is None:
-        baseline = measure_rows(raw_sides(known, new), known, new, table, rng=np.random.default_rng(seed))
-    risks = marked([row for row in own if row.risk], [row for row in baseline if row.risk])
-    rows = [row for row in own if not row.risk] + risks + strongest(risks, "")
-    before = {row.key: row.value for row in [*baseline, *strongest(baseline, "")]}
+        baseline = measure_rows(*raw_sides(train, test), table, rng=np.random.default_rng(seed))
+    risks = marked([row for row in rows if row.risk], baseline)
+    rows = [row for row in rows if not row.risk] + risks + strongest(risks)
+    before = {row.key: row.value for row in [*baseline, *strongest(baseline)]}
     nan = float("nan")
     return [replace(row, kind="representations", baseline=before.get(row.key, nan)) for row in rows]
 
 
-def raw_sides(known: Batch, new: Batch) -> Sides:
+def raw_sides(train: Batch, test: Batch) -> tuple[Batch, Batch]:
     """Return what the recordings tell before anything was removed: their descriptions, standardized."""
-    front = Standardized.of(known)
-    return Sides(known=front(known), new=front(new))
+    front = Standardized.of(train)
+    return represented(train, front(train)), represented(test, front(test))
 
 
-def _shown(transform: Transform, known: Batch, new: Batch, rng: np.random.Generator) -> Sides:
-    first, second = (np.asarray(transform(batch, rng=rng).arrays[REPRESENTATION]) for batch in (known, new))
-    return Sides(known=first, new=second)
-
-
-def measure_rows(
-    shown: Sides, known: Batch, new: Batch, table: pd.DataFrame, *, rng: np.random.Generator
-) -> list[Result]:
-    """Measure rows of numbers, protected or not; arguments and rows as of ``judge_representation``."""
-    rows = _read_behavior(shown, known, new, rng)
+def measure_rows(train: Batch, test: Batch, table: pd.DataFrame, *, rng: np.random.Generator) -> list[Result]:
+    """Measure representations, protected or not; arguments and rows as of ``judge_representation``."""
+    rows = _read_behavior(train, test, rng)
     namers: Mapping[str, Train] = {
         "kernel": Kernel(),
         "svm": svm(),
         "neighbors": neighbors,
-        "mlp": Perceptron(),
-        "centroids": Centroids(rows=shown.known, subjects=known.subjects),
+        "mlp": perceptron,
+        "centroids": centroids(train.arrays[REPRESENTATION], train.subjects),
     }
     for name, namer in namers.items():
-        rows += name_people(shown.new, table.loc[list(new.ids)], name, namer, rng=rng)
-    return rows + [_attribute(shown, known, new, table, what, rng) for what in ("sex", "age")]
+        rows += name_people(test.arrays[REPRESENTATION], table.loc[list(test.ids)], name, namer, rng=rng)
+    return rows + [_attribute(train, test, table, what, rng) for what in ATTRIBUTES]
 
 
-def _read_behavior(shown: Sides, known: Batch, new: Batch, rng: np.random.Generator) -> list[Result]:
-    """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out known people."""
-    people = rng.permutation(np.unique(known.subjects))
-    held = np.isin(known.subjects, people[: max(1, len(people) // 4)])
-    readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": Perceptron()}
-    every, asked = np.arange(len(new.classes)), known.labels[held]
+def _read(reader: Train, train: Batch, labels: Array, test: Batch, rng: np.random.Generator) -> Array:
+    """Return the class of each of the others, (M,), by a reader of training people and their labels, (N,)."""
+    clips, asked = (
+        {str(i): row for i, row in enumerate(batch.arrays[REPRESENTATION].astype(float))} for batch in (train, test)
+    )
+    classes, predict = reader(clips, {str(i): str(label) for i, label in enumerate(labels)}, rng)
+    return np.asarray(classes[predict(asked).argmax(axis=1)].astype(labels.dtype))
+
+
+def _read_behavior(train: Batch, test: Batch, rng: np.random.Generator) -> list[Result]:
+    """Return the recall of each ``reader_<name>``, and of ``reader``, the one best on held-out training people."""
+    people = rng.permutation(np.unique(train.subjects))
+    held = np.isin(train.subjects, people[: max(1, len(people) // 4)])
+    readers: Mapping[str, Train] = {"linear": discriminant(), "kernel": Kernel(), "mlp": perceptron}
+    learned, tried = train.take(~held), train.take(held)
     rows, quality = [], []
     for name, reader in readers.items():
-        tried = read_rows(reader, shown.known[~held], known.labels[~held], shown.known[held], rng)
-        quality.append(float(np.mean([(tried == k)[asked == k].mean() for k in set(asked)])))
-        told = read_rows(reader, shown.known, known.labels, shown.new, rng)
-        uar, _, _ = recall_and_accuracy(new.labels, told, new.subjects, every, rng=rng)
-        rows.append(_row("read", f"reader_{name}", "uar", uar, control=1 / len(np.unique(new.labels))))
-    best = int(np.argmax(quality))
-    rows += [replace(rows[best], method="reader", reason=f"chosen on known people: {rows[best].method}")]
-    if len(shown_classes := np.unique(new.labels)) > 1:
-        return rows
-    why = f"the new people show one class only, {new.classes[shown_classes[0]]}"
-    return [without_figure(row, why) for row in rows]
+        answers = _read(reader, learned, learned.labels, tried, rng)
+        quality.append(float(np.mean([(answers == k)[tried.labels == k].mean() for k in set(tried.labels)])))
+        answers = _read(reader, train, train.labels, test, rng)
+        uar, *_ = recall_and_accuracy(test.labels, answers, test.subjects, np.arange(len(test.classes)), rng=rng)
+        row = Result(question="read", method=f"reader_{name}", figure="uar", attacker="retrained_reader", **uar.columns)
+        rows.append(replace(row, control=1 / len(np.unique(test.labels))))
+    best = rows[int(np.argmax(quality))]
+    rows.append(replace(best, method="reader", reason=f"chosen on training people: {best.method}"))
+    return of_two_classes(rows, test)
 
 
 def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rng: np.random.Generator) -> list[Result]:
@@ -127,132 +121,88 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
     ``table`` has N rows by recording id with ``subject`` and, where known, ``sentence``; for the same table the halves
     are the same.
     """
-    enroll, test, _ = content_halves(table, rng=np.random.default_rng(0))
-    row = Result(question="identify", method=f"naming_{name}", figure="", attacker="semi_informed", value=np.nan)
+    enroll, asked, _ = content_halves(table, rng=np.random.default_rng(0))
 
     def learn(clips: Clips, subjects: Mapping[str, str]) -> Scorer:
         _, predict = namer(clips, subjects, rng)
-        return lambda asked: np.log(predict(asked) + 1e-9)
+        return lambda clips: np.log(predict(clips) + 1e-9)
 
-    return name_rows(row, rows, table, [(enroll, test), (test, enroll)], learn, figures=_FIGURES, rng=rng)
+    halves = [(enroll, asked), (asked, enroll)]
+    return name_rows(f"naming_{name}", rows, table, halves, learn, figures=_FIGURES, rng=rng)
 
 
-def _attribute(
-    shown: Sides, known: Batch, new: Batch, table: pd.DataFrame, what: str, rng: np.random.Generator
-) -> Result:
-    """Read sex or age of new people, by what is known of others; the stronger of a linear and a kernel reader."""
+def _attribute(train: Batch, test: Batch, table: pd.DataFrame, what: str, rng: np.random.Generator) -> Result:
+    """Read sex or age of people by what is learned from others; the stronger of a linear and a kernel reader."""
+    columns: dict[str, Any] = {"figure": "uar", "subset": what, "attacker": "semi_informed", "better": "lower"}
     try:
         kinds = kinds_of_people(table, what, 2)
-        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (known, new))
+        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (train, test))
         seen, asked = pd.notna(ours), pd.notna(theirs)
-        if len(set(ours[seen])) < 2 or not asked.any():
+        classes = np.unique(ours[seen].astype(str))
+        if len(classes) < 2 or not asked.any():
             raise DataError(f"{what} takes people of two kinds to learn from, and others to ask")
     except DataError as error:
-        return unmeasured("attributes", "infer", error, figure="uar", subset=what)
-    found = []
+        return unmeasured("attributes", "infer", error, **columns)
+    learned, tested, truth = train.take(seen), test.take(asked), theirs[asked].astype(str)
+    tried = []
     for reader in (discriminant(), Kernel()):
-        told = read_rows(reader, shown.known[seen], ours[seen].astype(str), shown.new[asked], rng)
-        truth, classes = theirs[asked].astype(str), np.unique(ours[seen].astype(str))
-        found.append(recall_and_accuracy(truth, told, new.subjects[asked], classes, rng=rng)[0])
-    best = max(found, key=lambda e: e.value)
-    return replace(_row("infer", "attributes", "uar", best, control=0.5), subset=what)
+        answers = _read(reader, learned, ours[seen].astype(str), tested, rng)
+        tried.append(recall_and_accuracy(truth, answers, tested.subjects, classes, rng=rng)[0])
+    best = max(tried, key=lambda estimate: estimate.value)
+    return Result(question="infer", method="attributes", **columns, **best.columns, control=0.5)
 
 
-def _row(question: Asked, method: str, figure: str, found: Estimate, *, control: float) -> Result:
-    read = question == "read"
-    return Result(
-        question=question,
-        method=method,
-        figure=figure,
-        attacker="retrained_reader" if read else "semi_informed",
-        **found.columns,
-        control=control,
-        better="higher" if read else "lower",
-    )
+def transfer(transform: Transform, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:
+    """Read another task through a representation: whether one made for one task and cohort still serves another.
 
-
-def transfer(
-    fitted: Mapping[str, Transform], tasks: Mapping[str, tuple[Batch, Batch]], *, rng: np.random.Generator
-) -> list[Result]:
-    """Read every task through every representation: whether one made for one task and cohort still serves another.
-
-    The representation stays as it was fitted; only the reader is trained anew, on known people of the task's cohort.
-
-    Rows have the task as ``subset`` and ``FITTED -> TASK`` as ``release``; the baseline is the same reader on raw
-    features of the task, the control guessing.
-
-    Args:
-        fitted: By the name of what they were fitted to.
-        tasks: By name, known people and new ones, with the modalities that were fitted to, in the same shapes. No
-            representation may have been fitted to the new ones.
-        rng: Readers, noise, bootstrap.
+    The representation stays as it was fitted, to the same modalities in the same shapes and to nobody of ``test``; only
+    the reader is trained anew, on ``train``. The row's baseline is the same reader on raw features.
     """
-    rows = []
-    for task, (known, new) in tasks.items():
-        raw = _read_behavior(raw_sides(known, new), known, new, rng)[-1]
-        for name, transform in fitted.items():
-            row = _read_behavior(_shown(transform, known, new, rng), known, new, rng)[-1]
-            row = replace(row, kind="representations", method="transfer", subset=task)
-            rows.append(replace(row, release=f"{name} -> {task}", baseline=raw.value))
-    return rows
+    raw = _read_behavior(*raw_sides(train, test), rng)[-1]
+    row = _read_behavior(transform(train, rng=rng), transform(test, rng=rng), rng)[-1]
+    return [replace(row, kind="representations", method="transfer", baseline=raw.value)]
 
 
 def identity_carriers(
-    transform: Transform, new: Batch, table: pd.DataFrame, *, rng: np.random.Generator, most: int = 32
+    transform: Transform, test: Batch, table: pd.DataFrame, *, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Measure how much worse people are named once a part of the recordings is exchanged between them.
 
     A kernel attacker enrolls everybody from the representation of one half of their recordings. In the other half one
-    part of the input after another is shuffled over all recordings, before the representation is made.
+    part of the input after another is shuffled over all recordings, before the representation is made: columns of a
+    table, channels of a signal, bands of a spectrogram, at most 32; pictures and text are one part.
 
-    Args:
-        transform: The fitted representation.
-        new: People it was not fitted to.
-        table: By recording id; ``subject`` and, where known, ``sentence``.
-        rng: Shuffles; draws of people.
-        most: Parts of a modality: columns of a table, channels of a signal, bands of a spectrogram; neighbors are
-            taken together where there are more. Pictures and text are one part.
-
-    Returns:
-        ``modality``, ``columns``, ``drop`` (of the share named right) with ``low`` and ``high``, and ``named`` (that
-        share before), strongest first.
+    ``test`` are people it was not fitted to, ``table`` has by recording id ``subject`` and, where known, ``sentence``.
+    Returned are ``modality``, ``columns``, ``drop`` (of the share named right) with ``low`` and ``high``, and ``named``
+    (that share before), strongest first.
 
     **Source**: permutation importance, L. Breiman, "Random forests", Machine Learning 2001,
     doi:10.1023/A:1010933404324, of an attacker in place of a model.
     """
-    if most < 1:
-        raise OptionError(f"most must be at least 1 part, it is {most}.")
-    enroll, test, _ = content_halves(table.loc[list(new.ids)], rng=np.random.default_rng(0))
-    row = {name: i for i, name in enumerate(new.ids)}
-    known, asked = (new.take(np.array([row[i] for i in ids])) for ids in (enroll, test))
+    enroll, named, _ = content_halves(table.loc[list(test.ids)], rng=np.random.default_rng(0))
+    place = {name: i for i, name in enumerate(test.ids)}
+    enrolled, asked = (test.take(np.array([place[i] for i in ids])) for ids in (enroll, named))
     seed = int(rng.integers(2**31))  # noise of the representation is the same with and without the shuffle
 
     def shown(batch: Batch) -> Array:
         return np.asarray(transform(batch, rng=np.random.default_rng(seed)).arrays[REPRESENTATION], dtype=float)
 
-    attacker = learn_classes(shown(known), [str(s) for s in known.subjects])
+    attacker = learn_classes(shown(enrolled), enrolled.subjects.astype(str).tolist())
     truth = np.searchsorted(attacker.classes, asked.subjects.astype(str))
     before = top1_credit(attacker(shown(asked)), truth)
     rows = []
-    for modality, name, part in _parts(new, most):
-        values = asked.arrays[modality].copy()
-        values[part] = values[rng.permutation(len(values))][part]
-        after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: values}))), truth)
-        found = mean_over_people(before - after, asked.subjects, rng=rng)
-        rows.append((modality, name, found.value, found.low, found.high, float(before.mean())))
+    for modality, values in asked.arrays.items():
+        axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.ndim == 4 and values.shape[1] == 1 else 0)
+        count = values.shape[axis] if axis else 1
+        names = test.columns.get(modality, ()) or tuple(f"{modality}{i + 1}" for i in range(count))
+        for block in np.array_split(np.arange(count), min(_PARTS, count)):
+            first, last = block[0], block[-1]
+            name = "all" if not axis else names[first] if first == last else f"{names[first]} .. {names[last]}"
+            part = (*(slice(None),) * axis, slice(first, last + 1)) if axis else slice(None)
+            mixed = values.copy()
+            mixed[part] = mixed[rng.permutation(len(mixed))][part]
+            after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: mixed}))), truth)
+            drop = mean_over_people(before - after, asked.subjects, rng=rng)
+            rows.append((modality, name, drop.value, drop.low, drop.high, float(before.mean())))
     drops = pd.DataFrame(rows, columns=["modality", "columns", "drop", "low", "high", "named"])
     return drops.sort_values("drop", ascending=False, ignore_index=True)
-
-
-def _parts(batch: Batch, most: int) -> Iterator[tuple[str, str, tuple[slice, ...]]]:
-    """Yield modality, name and index of every part of the input."""
-    for modality, values in batch.arrays.items():
-        axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.ndim == 4 and values.shape[1] == 1 else 0)
-        if axis == 0:
-            yield modality, "all", (slice(None),)
-            continue
-        count = values.shape[axis]
-        names = batch.columns.get(modality) or tuple(f"{modality}{i + 1}" for i in range(count))
-        for block in np.array_split(np.arange(count), min(most, count)):
-            name = names[block[0]] if len(block) == 1 else f"{names[block[0]]} .. {names[block[-1]]}"
-            yield modality, name, (*(slice(None),) * axis, slice(block[0], block[-1] + 1))

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import binomtest
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.types import Array
 
 _SHOWN = 200
@@ -53,12 +53,7 @@ class Roc:
 
 
 def roc(scores: Array, inside: Array) -> Roc:
-    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly.
-
-    Example:
-        >>> roc(np.array([2.0, 1.0, 1.0, 0.0]), np.array([True, True, False, False])).auc
-        0.875
-    """
+    """Return the curve of (N,) scores, higher = more likely a member, ties handled exactly."""
     if np.isnan(scores).any() or not 0 < inside.sum() < len(inside):
         raise DataError(
             f"An attack needs a score for everybody, and members and others: given {int(np.isnan(scores).sum())} "
@@ -70,42 +65,20 @@ def roc(scores: Array, inside: Array) -> Roc:
     return Roc(false_alarms=np.append(0, ends + 1) - hits, hits=hits)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bound:
-    """What differential privacy allows any attacker: a line above every ROC.
+def bound_tpr(fpr: Array, epsilon: float, delta: float) -> Array:
+    """Return the highest true positive rate that differential privacy allows any attacker at each false positive rate.
 
-    **Guarantee**: an (epsilon, delta)-private model lies under it, for every attack and every threshold; a curve
-    clearly above shows that the claim does not hold.
+    **Guarantee**: the ROC of every attack on an (epsilon, delta)-private model lies under it; a curve clearly above
+    shows that the claim does not hold.
 
     **Source**: P. Kairouz, S. Oh, P. Viswanath, "The composition theorem for differential privacy", ICML 2015.
-
-    Example:
-        >>> round(float(Bound(epsilon=1.0, delta=0.0).tpr(np.array([0.01]))[0]), 4)
-        0.0272
     """
+    near = np.exp(min(epsilon, 700.0)) * fpr + delta
+    far = 1 - np.exp(-epsilon) * (1 - delta - fpr)
+    return np.asarray(np.clip(np.minimum(near, far), 0, 1))
 
-    epsilon: float  # the claim
-    delta: float  # the chance that it fails
 
-    def __post_init__(self) -> None:
-        if not self.epsilon >= 0 or not 0 <= self.delta < 1:
-            raise OptionError(
-                f"A claim needs epsilon of at least 0 and delta in [0, 1), given {self.epsilon} and {self.delta}."
-            )
-
-    def tpr(self, fpr: Array) -> Array:
-        """Return the highest true positive rate at each false positive rate."""
-        near = np.exp(min(self.epsilon, 700.0)) * fpr + self.delta
-        far = 1 - np.exp(-self.epsilon) * (1 - self.delta - fpr)
-        return np.asarray(np.clip(np.minimum(near, far), 0, 1))
-
-    @property
-    def auc(self) -> float:
-        """The area under the line, exactly: it has two corners."""
-        corner = (1 - self.delta) * float(expit(-self.epsilon))  # where both limits meet: TPR = 1 - FPR
-        return float(np.trapezoid([self.delta, 1 - corner, 1, 1], [0, corner, 1 - self.delta, 1]))
-
-    def points(self) -> dict[str, list[float]]:
-        """Return ``fpr`` and ``tpr`` for a picture, dense where few are accepted."""
-        fpr = np.append(0, np.geomspace(1e-4, 1, 100))
-        return {"fpr": fpr.tolist(), "tpr": self.tpr(fpr).tolist()}
+def bound_auc(epsilon: float, delta: float) -> float:
+    """Return the area under that line, exactly: it has two corners."""
+    corner = (1 - delta) * float(expit(-epsilon))  # where both limits meet: TPR = 1 - FPR
+    return float(np.trapezoid([delta, 1 - corner, 1, 1], [0, corner, 1 - delta, 1]))

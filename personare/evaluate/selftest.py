@@ -7,6 +7,7 @@ just like privacy.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from personare.core import strongest as choice
 from personare.core.types import Result
@@ -18,10 +19,6 @@ def needed(control: float) -> float:
 
     Three times guessing; with few people, where that would be too near certainty, one half, and with fewer than six
     people half way from guessing to certainty.
-
-    Example:
-        >>> needed(1 / 24), needed(1 / 10), needed(1 / 2)
-        (0.125, 0.30000000000000004, 0.75)
     """
     return min(3 * control, max(0.5, (1 + control) / 2))
 
@@ -29,7 +26,7 @@ def needed(control: float) -> float:
 def marked(rows: Sequence[Result], baseline: Sequence[Result]) -> list[Result]:
     """Return risks of a release, not informative where their attack failed on the originals; the reason says why."""
     failed = {attack: _failure(attack, baseline) for attack in {_attack(r) for r in rows}}
-    return [_doubted(row, why) if (why := failed[_attack(row)]) else row for row in rows]
+    return [_doubted(row, failed[_attack(row)]) for row in rows]
 
 
 def beside(row: Result, unprotected: Result, where: str) -> Result:
@@ -38,16 +35,18 @@ def beside(row: Result, unprotected: Result, where: str) -> Result:
     ``unprotected`` is the same figure where nothing protects, ``where`` what was attacked there, in words.
     """
     row = replace(row, baseline=unprotected.value)
-    if math.isfinite(row.value) and row.figure in choice.MEMBER.figures and not unprotected.low > unprotected.control:
-        return _doubted(row, f"it does not find who is in {where} either")
-    return row
+    blind = (
+        math.isfinite(row.value) and row.figure in choice.MEMBER.figures and not unprotected.low > unprotected.control
+    )
+    return _doubted(row, f"it does not find who is in {where} either" if blind else "")
 
 
 def _doubted(row: Result, why: str) -> Result:
-    if row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
+    if not why or row.status != "ok":  # what was not measured has its own reason; a broken claim stays broken
         return row
-    reason = f"not informative: {why}" + (f"; {row.reason}" if row.reason else "")
-    return replace(row, status="not_informative", reason=reason)
+    return replace(
+        row, status="not_informative", reason=f"not informative: {why}" + (f"; {row.reason}" if row.reason else "")
+    )
 
 
 def _attack(row: Result) -> tuple[str, ...]:
@@ -57,16 +56,16 @@ def _attack(row: Result) -> tuple[str, ...]:
 
 
 def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
-    own = [r for r in baseline if _attack(r) == attack]
-    if any(r.unit == "cosine" for r in own):
+    """Return why an attack may not be believed, by its rows on unprotected data; empty where it may."""
+    tests = [r for r in baseline if _attack(r) == attack]
+    if any(r.unit == "cosine" for r in tests):
         return ""  # a similarity claims nothing that could fail
-    tested = [r for r in own if r.figure == "top1"] or own
-    row = next((r for r in tested if r.attacker in ("semi_informed", "")), None)
+    tests = [r for r in tests if r.figure == "top1"] or tests
+    row = next((r for r in tests if r.attacker in ("semi_informed", "")), None)
     if row is None or not math.isfinite(row.value):
         return "it could not be tested on unprotected data"
     limit = needed(row.control) if row.figure == "top1" else row.control
-    low = row.low if math.isfinite(row.low) else row.value
-    if low > limit:
+    if (row.low if math.isfinite(row.low) else row.value) > limit:
         return ""
     return (
         f"failed its self-test ({row.value:.2f} [{row.low:.2f}, {row.high:.2f}] on unprotected data, "
@@ -74,20 +73,19 @@ def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
     )
 
 
-def strongest(rows: Sequence[Result], modality: str) -> list[Result]:
+def strongest(rows: Sequence[Result]) -> list[Result]:
     """Return rows of the method ``strongest``: for each attacker and figure the strongest attack that may be believed.
 
     See ``core/strongest.py``; the detail of a row says which attack it is.
     """
-    found = []
-    for attacker in ATTACKERS:
-        for figure in FIGURES:
-            asked = [r for r in rows if r.question == "identify" and (r.attacker, r.figure) == (attacker, figure)]
-            if (best := choice.strongest(asked)) is None:
-                continue
-            detail = {"strongest": best.method} if math.isfinite(best.value) else {}
-            count = sum(math.isfinite(r.value) and r.status == best.status for r in asked)
-            said = f"strongest of {count}: {best.method}" if detail else ""
-            reason = "; ".join(t for t in (said, best.reason) if t)
-            found.append(replace(best, method="strongest", modality=modality, reason=reason, detail=detail))
-    return found
+    results = []
+    for attacker, figure in product(ATTACKERS, FIGURES):
+        tried = [r for r in rows if r.question == "identify" and (r.attacker, r.figure) == (attacker, figure)]
+        if (best := choice.strongest(tried)) is None:
+            continue
+        measured = math.isfinite(best.value)
+        count = sum(math.isfinite(r.value) and r.status == best.status for r in tried)
+        reasons = (f"strongest of {count}: {best.method}" if measured else "", best.reason)
+        detail = {"strongest": best.method} if measured else {}
+        results.append(replace(best, method="strongest", reason="; ".join(filter(None, reasons)), detail=detail))
+    return results

@@ -3,7 +3,7 @@
 The strongest test of membership fits many generators on halves of the people, and each is the target once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -44,8 +44,7 @@ _EACH: Final = 60  # recordings looked at of one person
 def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:
     """Run every measure of ``evaluate/utility`` that can be made of synthetic people.
 
-    ``train`` are the real people learned from, ``test`` others. A measure that names its ``tracks`` is asked where they
-    are there, and then instead of those for any track.
+    A measure that names its ``tracks`` is asked where they are there, and then instead of those for any track.
     """
     check_comparable(made, train, test)
     if made.classes != train.classes:
@@ -58,10 +57,10 @@ def judge_synthetic_use(made: Batch, train: Batch, test: Batch, *, rng: np.rando
             )
     measures = {name: load(_UTILITIES, name) for name in find(_UTILITIES)}
     measures = {name: m for name, m in measures.items() if answers(m, "synthetic")}
-    own = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
+    of_tracks = [name for name, m in measures.items() if hasattr(m, "tracks") and {*m.tracks} <= {*train.arrays}]
     rows: list[Result] = []
     seed = int(rng.integers(2**31))  # a measure that a package adds shifts no other's draws
-    for name in own or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
+    for name in of_tracks or [name for name, m in measures.items() if not hasattr(m, "tracks")]:
         measure = partial(measures[name](), train, made, others=test, rng=generator(seed, "utility", name))
         rows += measured(name, "resemble", measure)
     return [replace(row, kind="synthetic") for row in rows]
@@ -83,14 +82,9 @@ def judge_synthetic_risk(
     attack finds nothing but luck. An attack that does not find people in the worst release, the recordings learned
     from as they are, is marked ``not informative``; its figure there is each row's baseline.
 
-    Args:
-        synthetic: The release.
-        train: Everybody whom the generator learned from.
-        control: Other people of the same cohort, never seen by it. As many as in ``train`` make the sharpest test.
-        rng: Draws, bootstrap.
-        claim: The privacy the generator was trained with; draws the bound of membership.
-        make: Fits a generator on some of the people of both groups and samples; None: no shadows.
-        models: How many shadow generators, even.
+    ``train`` is everybody whom the generator learned from; ``control`` are other people of the same cohort, as many for
+    the sharpest test. ``claim`` is the privacy it was trained with. ``make`` fits one on some of either group: then
+    ``models`` shadow generators attack as well, see ``judge_shadows``.
     """
     case = SyntheticCase.of(synthetic, train, control, rng=rng)
     seed = int(rng.integers(2**31))  # an attack that a package adds shifts no other's draws
@@ -102,8 +96,8 @@ def judge_synthetic_risk(
         draws = partial(generator, seed, "attack", name)  # the same on the release and on the worst one
         worst = measured(name, attack.question, partial(attack, case.unprotected, rng=draws()))
         before = {row.key: row.value for row in worst}
-        found = measured(name, attack.question, partial(attack, case, rng=draws(), claim=claim))
-        rows += marked([replace(row, baseline=before.get(row.key, row.baseline)) for row in found], worst)
+        after = measured(name, attack.question, partial(attack, case, rng=draws(), claim=claim))
+        rows += marked([replace(row, baseline=before.get(row.key, row.baseline)) for row in after], worst)
     if make is not None:
         pool, shadows = together([train, control]), generator(seed, "shadows")
         rows += judge_shadows(pool, make, models=models, claim=claim, rng=shadows)
@@ -115,8 +109,9 @@ def judge_shadows(
     make: FitAndSample,
     *,
     models: int = 16,
+    canaries: int = 0,
+    strength: float = 0.7,
     claim: Spend | None = None,
-    planted: Sequence[str] = (),
     rng: np.random.Generator,
 ) -> list[Result]:
     """Fit a generator on each of many halves of the people, and let LiRA tell from its samples who was in which.
@@ -125,81 +120,57 @@ def judge_shadows(
     the logarithm of the distance to the nearest synthetic recording, and ``normal``, the log-density under a normal
     distribution of the synthetic recordings; both are the mean over a person's recordings.
 
-    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>`` over everybody and the most exposed, or as
-    ``synthetic_canaries_<what>`` over those who were ``planted``. The baseline is the same attack where the recordings
-    are released as they are; where even that finds nobody, rows are not informative.
+    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>``, over everybody and the most exposed. With
+    ``canaries``, so many extreme people are planted (see ``canary_people``), and the figures are about them alone, as
+    ``synthetic_canaries_<what>``. A generator that remembers must show them, or the test says nothing; a private one
+    may show no more than its claim allows, and these are the people for whom that is hardest.
+
+    The baseline is the same attack where the recordings are released as they are; where even that finds nobody, rows
+    are not informative. ``claim`` is the privacy of every generator.
 
     **Source**: T. Stadler, B. Oprisanu, C. Troncoso, "Synthetic data - anonymisation groundhog day", USENIX Security
     2022 (arXiv 2011.07018), with densities of the person's own recordings as features.
-
-    Arguments are those of ``judge_synthetic_risk``.
     """
-    same = np.random.default_rng(0)
-    worst = {row.key: row for row in _shadow_rows(pool, lambda some, _: some, models, None, planted, same)}
-    rows = _shadow_rows(pool, make, models, claim, planted, rng)
-    return [beside(row, worst[row.key], "the recordings themselves") for row in rows]
-
-
-def _shadow_rows(
-    pool: Batch,
-    make: FitAndSample,
-    models: int,
-    claim: Spend | None,
-    planted: Sequence[str],
-    rng: np.random.Generator,
-) -> list[Result]:
+    if canaries:
+        pool, real_people = canary_people(pool, canaries, strength=strength, rng=rng), pool.subjects
     names, people = np.unique(pool.subjects, return_inverse=True)
-    scaled = scaling([pool])
-    kept = thinned(people, _EACH, rng)
-    real, whose = numbers(scaled(pool).take(kept)), people[kept]
-    inside = split_halves(names, models, rng=rng)
-    scores: dict[str, list[Array]] = {"neighbor": [], "normal": []}
-    for half in inside:
-        made = numbers(scaled(make(pool.take(half[people]), rng)))
-        scores["neighbor"].append(means_by_person(-np.log(np.maximum(nearest(real, made), _TINY)), whose))
-        scores["normal"].append(means_by_person(normal_density(made)(real), whose))
-    everybody = np.ones(len(names), dtype=bool)
-    subsets = {"": everybody, "exposed": most_exposed(nearest(real, real, whose), whose, everybody)}
-    lira = create(_ATTACKS, "membership_lira")
-    rows: list[Result] = []
-    for what, each in scores.items():
-        # What a generator's samples have in common for everybody is luck of the draw, not membership: every generator
-        # learned from half of the people, so it says nothing of who is in which half.
-        values = np.stack(each)
-        values = values - np.median(values, axis=1, keepdims=True)
-        method = f"synthetic_{'canaries' if planted else 'shadow'}_{what}"
-        for subset, chosen in {"": np.isin(names, planted)}.items() if planted else subsets.items():
-            signals = Signals.of_scores(values[:, chosen], inside[:, chosen], names[chosen])
-            rows += member_rows(
-                member_row(kind="synthetic", method=method, subset=subset, attacker="shadow"),
-                partial(attack_scores, lira, signals),
-                figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
-                claim=claim,
-                targets_drawn=True,
-                rng=rng,
-            )
-    return rows
+    scaled, lira = scaling(pool), create(_ATTACKS, "membership_lira")
 
+    def attacked(make: FitAndSample, claim: Spend | None, rng: np.random.Generator) -> list[Result]:
+        kept = thinned(people, _EACH, rng)
+        real, whose = numbers(scaled(pool).take(kept)), people[kept]
+        inside = split_halves(names, models, rng=rng)
+        scores: dict[str, list[Array]] = {"neighbor": [], "normal": []}
+        for half in inside:
+            made = numbers(scaled(make(pool.take(half[people]), rng)))
+            scores["neighbor"].append(means_by_person(-np.log(np.maximum(nearest(real, made), _TINY)), whose))
+            scores["normal"].append(means_by_person(normal_density(made)(real), whose))
+        subsets = {"": np.ones(len(names), dtype=bool)}
+        if canaries:
+            subsets[""] = ~np.isin(names, real_people)
+        else:
+            subsets["exposed"] = most_exposed(nearest(real, real, whose), whose, subsets[""])
+        rows: list[Result] = []
+        for what, each in scores.items():
+            # What a generator's samples have in common for everybody is luck of the draw, not membership: every
+            # generator learned from half of the people, so it says nothing of who is in which half.
+            values = np.stack(each)
+            values = values - np.median(values, axis=1, keepdims=True)
+            method = f"synthetic_{'canaries' if canaries else 'shadow'}_{what}"
+            for subset, some in subsets.items():
+                signals = Signals.of_scores(values[:, some], inside[:, some], names[some])
+                rows += member_rows(
+                    member_row(kind="synthetic", method=method, subset=subset, attacker="shadow"),
+                    partial(attack_scores, lira, signals),
+                    figures=("auc",) if subset else ("auc", "tpr_fpr10"),  # so few people have no rates
+                    claim=claim,
+                    targets_drawn=True,
+                    rng=rng,
+                )
+        return rows
 
-def judge_canaries(
-    pool: Batch,
-    make: FitAndSample,
-    *,
-    count: int = 8,
-    strength: float = 0.7,
-    models: int = 16,
-    claim: Spend | None = None,
-    rng: np.random.Generator,
-) -> list[Result]:
-    """Plant extreme people, each in half of the generators, and measure how well they are found.
-
-    A generator that remembers must show them, or the test says nothing; a private one may show no more than its claim
-    allows, and these are the people for whom that is hardest. Rows and arguments are those of
-    ``judge_shadows`` and ``canary_people``.
-    """
-    planted = canary_people(pool, count, strength=strength, rng=rng)
-    names = np.setdiff1d(planted.subjects, pool.subjects).tolist()
-    return judge_shadows(planted, make, models=models, claim=claim, planted=names, rng=rng)
+    worst = {row.key: row for row in attacked(lambda some, _: some, None, np.random.default_rng(0))}
+    return [beside(row, worst[row.key], "the recordings themselves") for row in attacked(make, claim, rng)]
 
 
 def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.random.Generator) -> Batch:
@@ -218,11 +189,11 @@ def canary_people(batch: Batch, count: int, *, strength: float = 0.7, rng: np.ra
     def moved(modality: str, values: Array) -> Array:
         if is_history(batch, modality):
             return moved_history(values, batch.columns[modality], strength, rng=rng)
-        known = batch.arrays[modality][batch.present[modality]]
+        there = batch.arrays[modality][batch.present[modality]]
         # the axis whose entries mean different things: columns of a table or signal, bands, colors
         axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.shape[1] == 1 else 1)
         others = tuple(k for k in range(values.ndim) if k != axis)
-        low, high = known.min(axis=others, keepdims=True), known.max(axis=others, keepdims=True)
+        low, high = there.min(axis=others, keepdims=True), there.max(axis=others, keepdims=True)
         corner = np.where(rng.random(low.shape) < 0.5, low, high)
         return np.asarray((1 - strength) * values + strength * corner, dtype=values.dtype)
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.linalg import cholesky, solve_triangular
+import pandas as pd
+from scipy.stats import Covariance, multivariate_normal
 from sklearn.covariance import ledoit_wolf
 
 from personare.core.errors import DataError
@@ -20,68 +21,45 @@ from personare.evaluate.metrics import means_by_person, no_narrower, over_people
 from personare.evaluate.unmeasured import Asked
 from personare.features.visits import history_rows, is_history
 from personare.learn.describing import describe_rows
+from personare.learn.standardizing import Standardized
 
 _FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
 _EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
 _EXPOSED: Final = 0.25  # share of the people who count as the most exposed
 _CHUNK: Final = 256
-_NARROW: Final = 4096  # numbers of a recording; of wider ones fewer at a time
-_CONSTANT: Final = 1e-6  # relative spread under which a column says nothing
 _FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
 
-def rows_of(values: Array) -> Array:
-    """Return what ``describe_rows`` does, a few recordings at a time: wide ones are not copied as a whole."""
-    if values.dtype.kind == "U" or not len(values):
-        return describe_rows(values)
-    few = max(1, _CHUNK * _NARROW // max(_NARROW, values[0].size))
-    return np.concatenate([describe_rows(values[at : at + few]) for at in range(0, len(values), few)])
-
-
-def described(batch: Batch) -> dict[str, Array]:
-    """Return each modality as (N, D) numbers by fixed arithmetic."""
-    return {
-        name: history_rows(values) if is_history(batch, name) else rows_of(values)
+def described(batch: Batch) -> Batch:
+    """Return the recordings with each modality as a table, (N, D), by fixed arithmetic."""
+    arrays = {
+        name: history_rows(values) if is_history(batch, name) else describe_rows(values)
         for name, values in batch.arrays.items()
     }
+    return replace(batch, arrays=arrays, columns={})
 
 
 def side_by_side(batch: Batch) -> Array:
     """Return (N, D) descriptions of all modalities, the mean where one is missing."""
     parts = []
-    for modality, values in described(batch).items():
+    for modality, values in described(batch).arrays.items():
         rows, present = values.astype(float), batch.present[modality]
         parts.append(np.where(present[:, None], rows, rows[present].mean(axis=0) if present.any() else 0.0))
     return np.concatenate(parts, axis=1)
 
 
-def scaling(batches: Sequence[Batch]) -> Callable[[Batch], Batch]:
+def scaling(everybody: Batch) -> Callable[[Batch], Batch]:
     """Return what turns recordings into rows of standardized numbers, 0 where a modality is missing.
 
-    Everybody in ``batches`` counts, learned from or not: a scale that only one group made would tell the groups apart.
+    People count whether learned from or not: a scale that only one group made would tell the groups apart.
     """
-    scales = {}
-    sets = [described(batch) for batch in batches]
-    for modality in batches[0].arrays:
-        rows = np.concatenate([of[modality][b.present[modality]] for of, b in zip(sets, batches, strict=True)])
-        if not len(rows):
-            raise DataError(f"Nobody has {modality}: leave this modality out.")
-        mean, spread = rows.mean(axis=0, dtype=float), rows.std(axis=0, dtype=float)
-        varies = spread > _CONSTANT * (np.abs(mean) + 1e-3)
-        scales[modality] = mean, np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    standard = Standardized.of(described(everybody))
+    ends = np.cumsum(standard.widths)[:-1]
 
     def scaled(batch: Batch) -> Batch:
-        arrays, rows = {}, described(batch)
-        for modality, (mean, factor) in scales.items():
-            width = rows[modality].shape[1]
-            if width != len(mean):
-                raise DataError(f"{modality} must have {len(mean)} columns everywhere, it has {width}.")
-            there = batch.present[modality][:, None]
-            arrays[modality] = np.where(there, (rows[modality] - mean) * factor, 0)
-            if not np.isfinite(arrays[modality]).all():
-                raise DataError("Recordings must be finite numbers, but some are NaN or infinite: leave these out.")
-        return replace(batch, arrays=arrays, columns={})
+        parts = np.split(standard.exact(described(batch)), ends, axis=1)
+        return replace(batch, arrays=dict(zip(standard.shapes, parts, strict=True)), columns={})
 
     return scaled
 
@@ -107,9 +85,8 @@ def together(parts: Sequence[Batch]) -> Batch:
 def thinned(people: Array, each: int, rng: np.random.Generator) -> Array:
     """Return the positions, in order, of at most ``each`` recordings of each of (N,) people, at random."""
     order = rng.permutation(len(people))
-    order = order[np.argsort(people[order], kind="stable")]
-    _, first, counts = np.unique(people[order], return_index=True, return_counts=True)
-    return np.sort(order[np.arange(len(order)) - np.repeat(first, counts) < each])
+    earlier = pd.Series(order).groupby(people[order]).cumcount().to_numpy()
+    return np.sort(order[earlier < each])
 
 
 def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
@@ -117,7 +94,7 @@ def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
 
     With ``people`` (N,) both are the same rows, and each person's own are left out.
     """
-    found, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others, others)
+    distance, squares = np.empty(len(rows)), np.einsum("nd,nd->n", others, others)
     for start in range(0, len(rows), _CHUNK):
         part = slice(start, start + _CHUNK)
         apart = squares - 2 * rows[part] @ others.T  # (chunk, M), but for what all of a row have
@@ -125,35 +102,28 @@ def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
             apart[people[part, None] == people] = np.inf
         who = apart.argmin(axis=1)
         exact = np.linalg.norm(rows[part] - others[who], axis=1)  # so that copies are at 0
-        found[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
-    return found
+        distance[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
+    return distance
 
 
 def normal_density(rows: Array) -> Callable[[Array], Array]:
     """Return what gives the log-density of (N, D) rows, (N,), under the normal distribution of these.
 
     **Source**: O. Ledoit, M. Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", Journal
-    of Multivariate Analysis 88(2), 2004, doi:10.1016/S0047-259X(03)00096-4 (scikit-learn's), up to a constant.
+    of Multivariate Analysis 88(2), 2004, doi:10.1016/S0047-259X(03)00096-4 (scikit-learn's).
     """
     if len(rows) < 2:
         raise DataError(f"A normal distribution needs at least two recordings, given {len(rows)}.")
-    center = rows.mean(axis=0)
-    covariance = ledoit_wolf(rows - center, assume_centered=True)[0]
-    lower = cholesky(covariance + _FLOOR * np.eye(rows.shape[1]), lower=True)
-    volume = 2 * np.log(np.diag(lower)).sum()
-
-    def density(asked: Array) -> Array:
-        apart = solve_triangular(lower, (asked - center).T, lower=True)  # (D, N)
-        return np.asarray(-((apart**2).sum(axis=0) + volume) / 2)
-
-    return density
+    covariance = ledoit_wolf(rows)[0] + _FLOOR * np.eye(rows.shape[1])
+    normal = multivariate_normal(rows.mean(axis=0), Covariance.from_cholesky(np.linalg.cholesky(covariance)))
+    return lambda asked: np.atleast_1d(normal.logpdf(asked))
 
 
 def most_exposed(distance: Array, people: Array, among: Array) -> Array:
-    """Return (P,) bool, the quarter (at least two) of the people ``among`` (P,) all who are the most isolated.
+    """Return (P,) bool, the most isolated quarter (at least two) of some people: they are the easiest to find.
 
-    These are the easiest to find: by the median of the (N,) distances of their recordings to anybody else's. ``people``
-    (N,) says whose each recording is, as a whole number.
+    By the median of the (N,) ``distance`` of their recordings to anybody else's; ``people`` (N,) says whose each is, as
+    a whole number, and ``among`` (P,) bool who is meant.
     """
     isolation = np.array([np.median(distance[people == person]) for person in range(len(among))])
     group = np.flatnonzero(among)
@@ -162,7 +132,7 @@ def most_exposed(distance: Array, people: Array, among: Array) -> Array:
 
 
 def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
-    """Refuse people who were both learned from and not, and recordings of other modalities."""
+    """Refuse people who were both learned from and not, and recordings that cannot be compared."""
     if both := sorted({*train.subjects} & {*others.subjects}):
         raise DataError(
             f"A person was learned from or not, but {len(both)} are in both groups, e.g. {both[0]}: split by person."
@@ -173,6 +143,8 @@ def check_comparable(synthetic: Batch, train: Batch, others: Batch) -> None:
                 f"All three need the same modalities: learned from {sorted(train.arrays)}, given "
                 f"{sorted(batch.arrays)}. Choose some with Batch.only."
             )
+    if others.classes != train.classes:
+        raise DataError("Real people must have the same classes, learned from or not.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,19 +173,15 @@ class SyntheticCase:
                 f"others, and a synthetic recording; given {counts[0]}, {counts[1]} and {len(synthetic)}: add people."
             )
         check_comparable(synthetic, train, control)
-        scaled, classes = scaling((train, control)), train.classes
-
-        def like_train(batch: Batch) -> Batch:
-            number = np.array([classes.index(c) if c in classes else -1 for c in batch.classes], dtype=np.int64)
-            return replace(scaled(batch), labels=number[batch.labels], classes=classes)
-
-        real = together([like_train(train), like_train(control)])
-        real = real.take(thinned(real.subjects, _EACH, rng))
-        made = like_train(synthetic)
+        real, classes = together([train, control]), train.classes
+        scaled = scaling(real)
+        number = np.array([classes.index(c) if c in classes else -1 for c in synthetic.classes], dtype=np.int64)
+        released = replace(scaled(synthetic), labels=number[synthetic.labels], classes=classes)
+        real = scaled(real).take(thinned(real.subjects, _EACH, rng))
         names, people = np.unique(real.subjects, return_inverse=True)
         rows = numbers(real)
         return cls(
-            released=made.take(np.sort(rng.permutation(len(made))[:_MOST])),
+            released=released.take(np.sort(rng.permutation(len(released))[:_MOST])),
             original=real,
             inside=np.isin(names, train.subjects),
             distance=nearest(rows, rows, people),
@@ -225,7 +193,7 @@ class SyntheticCase:
         return replace(self, released=self.original.take(self.inside[self.people]))
 
     @cached_property
-    def made(self) -> Array:
+    def synthetic(self) -> Array:
         """(S, D) numbers of the synthetic recordings."""
         return numbers(self.released)
 
@@ -260,8 +228,7 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
     others (c), as a share of what could be more. It is not cut at 0: below is luck. ``successes`` (P,) says how often
-    the attack succeeded on each real person, in [0, 1], NaN where it was not tried; ``naive`` (P,) the same of guessing
-    without the synthetic people.
+    the attack succeeded on each real person, NaN where it was not tried; ``naive`` the same of guessing.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
     interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
@@ -273,27 +240,21 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
         tried = people & np.isfinite(successes)
         inside, outside = tried & case.inside, tried & ~case.inside
         if not inside.any() or not outside.any():
-            rows.append(replace(row, reason="not measured: nobody of either group could be tried"))
+            rows.append(replace(row, reason="not measured: it could be tried on nobody of one group"))
             continue
         attack, control = wilson(successes[inside]), wilson(successes[outside])
         guess, room = float(np.mean(naive[inside])), 1 - control.value
-        said = f"{attack.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
+        shares = f"{attack.value:.3f} of people learned from, {control.value:.3f} of others, naive guess {guess:.3f}"
         if room < 1e-9:
-            rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {said}"))
+            rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {shares}"))
             continue
         gap = attack.value - control.value
         low = gap - np.hypot(attack.value - attack.low, control.high - control.value)
         high = gap + np.hypot(attack.high - attack.value, control.value - control.low)
-        found = replace(
-            row,
-            value=gap / room,
-            low=float(low / room),
-            high=float(min(1.0, high / room)),
-            n=attack.n + control.n,
-            control=0.0,
-            reason=f"no better than a naive guess; {said}" if attack.value <= guess else said,
-        )
-        rows.append(found)
+        reason = f"no better than a naive guess; {shares}" if attack.value <= guess else shares
+        low, high = float(low / room), float(min(1.0, high / room))
+        n = attack.n + control.n
+        rows.append(replace(row, value=gap / room, low=low, high=high, n=n, control=0.0, reason=reason))
     return rows
 
 
@@ -314,8 +275,9 @@ def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.
     for subset, people in case.subsets.items():
         inside, counts = case.inside[people], won[people]
         sums = np.stack([counts * inside, counts], axis=1)
-        found = over_people(sums, np.arange(len(inside)), ratio, rng=rng)
-        found = no_narrower(replace(found, n=round(float(counts.sum()))), int(min(inside.sum(), (~inside).sum())))
-        control = float(inside.mean())
-        rows.append(replace(row, subset=subset, **found.columns, control=control, better="lower"))
+        estimate = over_people(sums, np.arange(len(inside)), ratio, rng=rng)
+        estimate = replace(estimate, n=round(float(counts.sum())))
+        estimate = no_narrower(estimate, int(min(inside.sum(), (~inside).sum())))
+        columns = {**estimate.columns, "control": float(inside.mean()), "subset": subset}
+        rows.append(replace(row, better="lower", **columns))
     return rows

@@ -10,6 +10,7 @@ from sklearn.utils import murmurhash3_32
 from personare.core.types import Array, Batch
 
 _TEXT_BUCKETS = 512
+_AT_ONCE = 2**20  # numbers: of wide recordings few are described at a time, so that not all are copied
 _GRID = 6  # pictures are described by the mean color and the spread of 6 x 6 fields
 _WORD = re.compile(r"\w+|[^\w\s]")  # no vocabulary is learned, so none can betray who said a rare word
 
@@ -46,22 +47,23 @@ def describe_rows(values: Array) -> Array:
     (N, D) as they are; (N, T, D) signals by mean, deviation, minimum, maximum and mean step of each channel;
     (N, 1, F, T) spectrograms by the same of each frequency; (N, 3, H, W) pictures by fields; (N,) text by hashed words
     and pieces of words.
-
-    Example:
-        >>> describe_rows(np.zeros((2, 50, 3), dtype=np.float32)).shape
-        (2, 15)
     """
     if values.dtype.kind == "U":
         return ngrams(values.tolist(), buckets=_TEXT_BUCKETS)
     if values.ndim == 2:
         return values.astype(np.float32)
+    few = max(1, _AT_ONCE // max(1, values[:1].size))
+    return np.concatenate([_described(values[at : at + few]) for at in range(0, max(1, len(values)), few)])
+
+
+def _described(values: Array) -> Array:
     if values.ndim == 3 or values.shape[1] == 1:
         x = values if values.ndim == 3 else values[:, 0].swapaxes(1, 2)  # (N, T, D)
         steps = np.abs(np.diff(x, axis=1, append=x[:, -1:])).mean(axis=1)
         parts = [x.mean(axis=1), x.std(axis=1), x.min(axis=1), x.max(axis=1), steps]
     else:
         bands = np.array_split(values, _GRID, axis=2)
-        fields = [field for band in bands for field in np.array_split(band, _GRID, axis=3) if field.size]
+        fields = [field for band in bands for field in np.array_split(band, _GRID, axis=3) if min(field.shape[2:])]
         parts = [part for field in fields for part in (field.mean(axis=(2, 3)), field.std(axis=(2, 3)))]
     return np.concatenate(parts, axis=1).astype(np.float32)
 

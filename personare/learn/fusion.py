@@ -23,20 +23,15 @@ Pool = Literal["linear", "log"]
 _TINY = 1e-12
 
 
-def _share(values: Array, present: Array) -> Array:
+def shares_of(values: Array, present: Array) -> Array:
+    """Return values (N, M) of what is present as shares of their sum, (N, M); 0 where nothing is."""
     masked = values * present
     return np.asarray(masked / np.maximum(masked.sum(axis=1, keepdims=True), _TINY))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """One posterior out of several, recording by recording.
-
-    Example:
-        >>> logits = np.log([[[0.9, 0.1], [0.5, 0.5]]])
-        >>> Fusion(rule="entropy")(logits, np.array([[True, True]])).round(2).tolist()
-        [[0.75, 0.25]]
-    """
+    """One posterior out of several, recording by recording."""
 
     rule: Literal["uniform", "fixed", "entropy", "kl", "hybrid"] = "uniform"  # fixed shares, or by uncertainty
     alpha: Share = 0.5  # share of the entropy in the hybrid
@@ -71,11 +66,11 @@ class Fusion:
         if self.entropy_scale == "log_classes":
             entropy = entropy / np.log(posteriors.shape[2])
         elif self.entropy_scale == "sum":
-            entropy = _share(entropy, present)
+            entropy = shares_of(entropy, present)
         pairs = rel_entr(posteriors[:, :, None], np.maximum(posteriors, _TINY)[:, None]).sum(axis=3)  # (N, M, M)
         divergence = (np.maximum(pairs, 0) * present[:, None, :] * present[:, :, None]).sum(axis=2)
         if self.kl_scale == "sum":
-            divergence = _share(divergence, present)
+            divergence = shares_of(divergence, present)
         elif self.kl_scale == "min_max":
             low = np.where(present, divergence, np.inf).min(axis=1, keepdims=True)
             high = np.where(present, divergence, -np.inf).max(axis=1, keepdims=True)
@@ -86,9 +81,9 @@ class Fusion:
         """Return how much each modality counts, (N, M); each row sums to 1, or to 0 where nothing is present."""
         if self.rule in ("uniform", "fixed"):
             shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
-            return _share(np.broadcast_to(np.array(shares), present.shape), present)
-        surely = np.where(present, -self.uncertainty(posteriors, present), -1e9)
-        return np.asarray(softmax(surely, axis=1) * present)
+            return shares_of(np.broadcast_to(np.array(shares), present.shape), present)
+        certainty = np.where(present, -self.uncertainty(posteriors, present), -1e9)
+        return np.asarray(softmax(certainty, axis=1) * present)
 
     def __call__(self, logits: Array, present: Array) -> Array:
         """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""
@@ -108,11 +103,6 @@ def fit_temperature(logits: Array, labels: Array) -> float:
     They must be of recordings that training did not see.
 
     **Source:** Guo et al., ICML 2017, arXiv:1706.04599.
-
-    Example:
-        >>> sure = np.array([[9.0, 0], [9, 0], [9, 0], [9, 0]])
-        >>> round(fit_temperature(sure, np.array([0, 0, 0, 1])), 2)  # right 3 times in 4: log 3 instead of 9
-        8.19
     """
     if not len(logits):
         return 1.0

@@ -1,8 +1,4 @@
-"""A linear head on fixed features, privately or not: by clipped gradients, or by noised least squares.
-
-The gradient of one recording is an outer product, so its norm is the product of two norms and needs no per-sample
-gradient in memory.
-"""
+"""A linear head on fixed features, privately or not: by clipped gradients, or by noised least squares."""
 
 import math
 from collections.abc import Iterator
@@ -13,14 +9,13 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy.special import softmax
-from torch import Tensor
+from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, PartShare, Positive, Share, check_options
 from personare.core.types import Array
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
-_CHUNK = 2**24  # numbers of per-person gradients held at a time
 _SHARE = 0.5  # of the squared sensitivity of least squares given to the outer products; the rest to the class sums
 
 
@@ -55,28 +50,28 @@ def fit_head(
 
     **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
     people's help, or are paid for.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> x = rng.standard_normal((200, 2)).astype(np.float32)
-        >>> weights = fit_head(x, (x[:, 0] > 0).astype(int), classes=2, plan=None, training=HeadTraining(), rng=rng)
-        >>> bool((predict(weights, x).argmax(axis=1) == (x[:, 0] > 0)).mean() > 0.95)
-        True
     """
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
-    x, target, factor = _by_unit(features, labels, classes, groups, plan)
-    weights, speed, total = (torch.zeros(classes, x.shape[2]) for _ in range(3))  # (C, D + 1)
-    steps = plan.steps if plan else training.steps
+    rows, target, owner = _examples(features, labels, classes, groups, plan)
+    weights, speed, total = (torch.zeros(classes, rows.shape[1]) for _ in range(3))  # (C, D + 1)
+    steps, units = plan.steps if plan else training.steps, int(owner.max()) + 1
     first = min(steps - 1, round(steps * (1 - training.average)))
-    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=len(x)) if plan else repeat(None, steps)
+    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=units) if plan else repeat(None, steps)
     for step, batch in enumerate(paid):
-        if batch is None:
-            gradient = _gradient(weights, x, target, factor, None) / max(1, int((factor > 0).sum()))
+        if plan is None or batch is None:
+            gradient = _gradient(weights, rows, target) / len(rows)
+        elif plan.unit == "recording":
+            part = slice(None) if len(batch.units) == len(rows) else batch.units  # all of them need no copy
+            clipped = _gradient(weights, rows[part], target[part], training.clip_norm)
+            gradient = batch.add_noise(clipped, training.clip_norm)
         else:
-            part = slice(None) if len(batch.units) == len(x) else torch.from_numpy(batch.units)  # all need no copy
-            total_gradient = _gradient(weights, x[part], target[part], factor[part], training.clip_norm)
-            gradient = batch.add_noise(total_gradient, training.clip_norm)
+            clipped = torch.zeros_like(weights)
+            for unit in batch.units:
+                part = np.flatnonzero(owner == unit)
+                of_person = _gradient(weights, rows[part], target[part]).reshape(1, -1) / len(part)
+                clipped += clip_rows(of_person, training.clip_norm).view_as(clipped)
+            gradient = batch.add_noise(clipped, training.clip_norm)
         speed.mul_(training.momentum).add_(gradient)
         weights.sub_(speed, alpha=training.learning_rate)
         if step >= first:
@@ -97,13 +92,10 @@ def predict(weights: Array, features: Array, *, link: Literal["softmax", "linear
     return np.asarray(cut / cut.sum(axis=1, keepdims=True))
 
 
-def _by_unit(
+def _examples(
     features: Array, labels: Array, classes: int, groups: Array | None, plan: PrivacyPlan | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return features (U, K, D + 1) with a last column of 1, labels (U, K), and what each counts in its unit, (U, K).
-
-    A unit is one recording, or under a plan for people all recordings of one, padded with zeros that count nothing.
-    """
+) -> tuple[Tensor, Tensor, Array]:
+    """Return features with a last column of 1, (N, D + 1), labels (N,), and which unit each recording is of, (N,)."""
     n = len(features)
     if features.ndim != 2 or not n or labels.shape != (n,) or (groups is not None and groups.shape != (n,)):
         raise DataError(
@@ -117,40 +109,21 @@ def _by_unit(
         if groups is None:
             raise DataError("The plan protects people, so groups must say whose recording each is.")
         owner = np.unique(groups, return_inverse=True)[1]
-    order = np.argsort(owner, kind="stable")
-    counts = np.bincount(owner)
-    unit = owner[order]
-    place = np.arange(n) - np.repeat(np.cumsum(counts) - counts, counts)  # which of its unit a sorted row is
-    shape = (len(counts), int(counts.max()))
-    x, target, factor = torch.zeros(*shape, features.shape[1] + 1), torch.zeros(shape).long(), torch.zeros(shape)
-    x[unit, place, :-1] = torch.from_numpy(features[order].astype(np.float32))
-    x[unit, place, -1] = 1
-    target[unit, place] = torch.from_numpy(labels[order].astype(np.int64))
-    factor[unit, place] = 1 / torch.from_numpy(counts[unit]).float()
-    # A number that is none would poison the head, and say that its person was there
-    bad = ~torch.isfinite(x).all(dim=2)
-    x[bad], factor[bad] = 0, 0
-    return x, target, factor
+    rows = np.column_stack([features, np.ones(n)]).astype(np.float32)
+    # A number that is none would poison the head, and say that its person was there: such a recording teaches nothing
+    rows[~np.isfinite(rows).all(axis=1)] = 0
+    return torch.from_numpy(rows), torch.from_numpy(labels.astype(np.int64)), owner
 
 
-def _gradient(weights: Tensor, x: Tensor, target: Tensor, factor: Tensor, clip_norm: float | None) -> Tensor:
-    """Return the gradient (C, D + 1) summed over units, each cut to ``clip_norm`` if there is one."""
-    rows, weight = x.flatten(0, 1), factor.flatten()  # (R, D + 1), (R,)
+def _gradient(weights: Tensor, rows: Tensor, target: Tensor, clip_norm: float = math.inf) -> Tensor:
+    """Return the gradient (C, D + 1) summed over recordings, each cut to ``clip_norm``."""
     rest = torch.softmax(weights @ rows.T, dim=0)  # (C, R)
-    rest[target.flatten(), torch.arange(len(rows))] -= 1
-    if clip_norm is not None and x.shape[1] == 1:
-        norm = rest.square().sum(dim=0).mul_(rows.square().sum(dim=1)).sqrt_().mul_(weight)  # of the outer product
-        weight = weight * (clip_norm / norm.clamp_min_(1e-30)).clamp_max_(1)
-    rest.mul_(weight)
-    if clip_norm is None or x.shape[1] == 1:
-        return rest @ rows
-    # People are summed up and cut a few at a time, so that memory stays bounded
-    by_person = rest.reshape(len(weights), len(x), -1).transpose(0, 1)  # (U, C, K)
-    total, size = torch.zeros_like(weights), max(1, _CHUNK // weights.numel())
-    for start in range(0, len(x), size):
-        each = by_person[start : start + size] @ x[start : start + size]  # (U', C, D + 1)
-        total += clip_rows(each.flatten(1), clip_norm).sum(dim=0).view_as(total)
-    return total
+    rest[target, torch.arange(len(rows))] -= 1
+    if clip_norm < math.inf:  # the norm of an outer product is that of two norms
+        norm = rest.square().sum(dim=0).mul_(rows.square().sum(dim=1)).sqrt_()
+        scale = (clip_norm / norm.clamp_min(1e-30)).clamp_max_(1)
+        rest = torch.where(norm.isfinite(), rest.mul_(scale), 0.0)  # what overflows would show that it is there
+    return rest @ rows
 
 
 def least_squares_head(
@@ -184,21 +157,21 @@ def least_squares_head(
             "Least squares look once at everybody: the plan must have steps=1, releases=1 and expected_batch=units, "
             f"it has {plan.steps}, {plan.releases} and {plan.expected_batch} of {plan.units}."
         )
-    x, target, factor = _by_unit(features, labels, classes, groups, plan)
-    flat = x.flatten(0, 1).double()
-    # rows of norm 1 at most, (R, D + 1): half of the square for the features, half for the constant
-    rows = torch.cat([clip_rows(flat[:, :-1], feature_norm) / feature_norm, flat[:, -1:]], dim=1) / math.sqrt(2)
-    weighted, width = rows * factor.flatten()[:, None], rows.shape[1]
-    sums = weighted.T @ torch.nn.functional.one_hot(target.flatten(), classes).to(rows)  # (D + 1, C)
+    x, target, owner = _examples(features, labels, classes, groups, plan)
+    counts = np.bincount(owner)
+    # rows of norm 1 at most, (N, D + 1): half of the square for the features, half for the constant
+    rows = torch.cat([clip_rows(x[:, :-1].double(), feature_norm) / feature_norm, x[:, -1:]], dim=1) / math.sqrt(2)
+    weighted, width = rows / torch.from_numpy(counts[owner])[:, None], rows.shape[1]
+    sums = weighted.T @ nn.functional.one_hot(target, classes).to(rows)  # (D + 1, C)
     # The outer products' upper half and the class sums are one vector to which a unit adds norm 1 at most. Off the
     # diagonal each entry stands for two: sqrt(2) keeps the norm of the whole matrix
     i, j = torch.triu_indices(width, width)
     twice = torch.where(i == j, 1.0, math.sqrt(2)).double() * math.sqrt(_SHARE)
     table = torch.cat([(weighted.T @ rows)[i, j] * twice, sums.flatten() * math.sqrt(1 - _SHARE)])
     if plan is None:
-        table /= factor.sum()
+        table /= x[:, -1].sum()
     else:
-        (batch,) = plan.batches(rng, present=len(x))
+        (batch,) = plan.batches(rng, present=len(counts))
         table = batch.add_noise(table, 1.0)
         # The largest eigenvalue of a symmetric noise matrix with spread s off the diagonal is near 2 s sqrt(width)
         ridge += plan.noise_multiplier / plan.expected_batch * math.sqrt(2 * width / _SHARE)

@@ -14,9 +14,9 @@ from personare.core.errors import OptionError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
-from personare.learn.fusion import Fusion, fit_temperature, stacked_shares
+from personare.learn.fusion import Fusion, fit_temperature, shares_of, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
-from personare.learn.multimodal import Encoding, Network, Shape, check, check_arrays, prepare, take
+from personare.learn.multimodal import Encoding, Network, Shape, check, prepare, take
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
 
@@ -73,12 +73,11 @@ class NetworkLearner:
         only: str = "",
         fusion: Fusion | None = None,
         adjust: Adjust | None = None,
-        stacked: bool = False,
     ) -> "NetworkPredictor":
         """Train a network of a ``shape`` on all modalities, or ``only`` one, and calibrate it.
 
-        ``fusion`` makes one posterior of those of several turns, ``stacked`` with shares fitted in calibration;
-        ``adjust`` may change gradients where there is no differential privacy. For the rest see ``protocols.Learner``.
+        ``fusion`` makes one posterior of those of several turns; ``adjust`` may change gradients where there is no
+        differential privacy. For the rest see ``protocols.Learner``.
         """
         check(train, validation)
         if only:
@@ -106,7 +105,7 @@ class NetworkLearner:
             else:
                 self.train_openly(net, data, prepare(calibration, encodings), weights, rng=rng, adjust=adjust)
         predictor = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
-        return predictor.calibrated(calibration, stacked=stacked)
+        return predictor.calibrated(calibration)
 
     def train_openly(
         self,
@@ -164,8 +163,7 @@ class PrivateNetworkLearner(NetworkLearner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def train_privately(
         self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
@@ -255,7 +253,6 @@ class NetworkPredictor:
         return self.net.encodings
 
     def _chunks(self, batch: Batch) -> Iterator[Rows]:
-        check_arrays(batch, self.encodings)
         for positions in torch.split(torch.arange(len(batch)), _CHUNK):
             yield prepare(batch.take(positions.numpy()), self.encodings)
 
@@ -285,12 +282,11 @@ class NetworkPredictor:
             for i, hidden in enumerate(self.encodings):
                 rest = {m: p & (m != hidden) for m, p in batch.present.items()}
                 changes[:, i] = np.abs(self(replace(batch, present=rest)) - whole).sum(axis=1) + 1e-9
-            changes = changes * present
-            shares = changes / np.maximum(changes.sum(axis=1, keepdims=True), 1e-12)
+            shares = shares_of(changes, present)
         else:
             logits, mask = self.logits(batch)
             shares = self.fusion.weights(self.fusion.posteriors(logits), mask)
-        return {m: shares[:, i] for i, m in enumerate(self.encodings)}
+        return dict(zip(self.encodings, shares.T, strict=True))
 
     @torch.inference_mode()
     def represent(self, batch: Batch) -> Array:
@@ -304,12 +300,11 @@ class NetworkPredictor:
         """
         if not len(batch):
             return self
-        logits, mask = self.logits(batch)
-        labels = batch.labels
-        each = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
-        fusion = replace(self.fusion, temperatures=each, temperature=1.0)
+        (logits, mask), labels = self.logits(batch), batch.labels
+        temperatures = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
+        fusion = replace(self.fusion, temperatures=temperatures, temperature=1.0)
         if stacked:
             shares = stacked_shares(fusion.posteriors(logits), mask, labels, fusion.pool)
             fusion = replace(fusion, rule="fixed", shares=shares)
-        last = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
-        return replace(self, fusion=replace(fusion, temperature=last))
+        temperature = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
+        return replace(self, fusion=replace(fusion, temperature=temperature))

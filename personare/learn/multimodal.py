@@ -21,22 +21,27 @@ _BUCKETS = 4096  # of n-grams, and of words
 _WORDS = 64
 
 
-def check(train: Batch, validation: Batch) -> None:
-    """Refuse recordings from which nothing sound can be learned."""
+def check_train(train: Batch) -> None:
+    """Refuse recordings from which nothing can be learned about people."""
     check_arrays(train)
-    check_arrays(validation)
-    if len(np.unique(train.labels)) < 2:
-        raise DataError(
-            f"A learner needs recordings of at least two classes, {len(train)} recordings of "
-            f"{len(np.unique(train.labels))} were given: add recordings or choose another label."
-        )
-    if len(np.unique(train.subjects)) < 2:
-        raise DataError("A learner needs recordings of at least two people, or it learns one person: add people.")
+    if (people := len(np.unique(train.subjects))) < 2:
+        raise DataError(f"Learning needs recordings of at least 2 people, {people} was given: add people.")
     if not train.arrays:
-        raise DataError("A learner needs at least one modality, none was given: name the tracks to learn from.")
+        raise DataError("Learning needs at least one modality, none was given: name the tracks to learn from.")
     for modality, present in train.present.items():
         if not present.any():
             raise DataError(f"{modality} is absent from all {len(train)} recordings: leave this modality out.")
+
+
+def check(train: Batch, validation: Batch) -> None:
+    """Refuse recordings from which nothing sound can be learned about classes."""
+    check_train(train)
+    check_arrays(validation)
+    if (classes := len(np.unique(train.labels))) < 2:
+        raise DataError(
+            f"A learner needs recordings of at least 2 classes, {len(train)} recordings of {classes} were given: add "
+            "recordings or choose another label."
+        )
     if validation.classes != train.classes or set(validation.arrays) != set(train.arrays):
         raise DataError(
             f"Training and validation must have the same classes and modalities: {train.classes} and "
@@ -46,6 +51,11 @@ def check(train: Batch, validation: Batch) -> None:
         raise DataError(
             f"{len(shared)} recordings are in training and in validation, e.g. {shared[0]}: split the cohort again."
         )
+
+
+def shapes_of(batch: Batch) -> dict[str, tuple[int, ...]]:
+    """Return the shape of one recording's array by modality; empty for text."""
+    return {modality: tuple(int(n) for n in values.shape[1:]) for modality, values in batch.arrays.items()}
 
 
 def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
@@ -69,6 +79,17 @@ def check_arrays(batch: Batch, modalities: Iterable[str] = ()) -> None:
             raise DataError(
                 f"{modality} holds NaN or infinite values in {int((broken & present).sum())} recordings, e.g. {first}: "
                 "describe them again, or mark the modality as missing there."
+            )
+
+
+def check_shapes(batch: Batch, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse what ``check_arrays`` does, and arrays of other shapes than those learned from."""
+    check_arrays(batch, shapes)
+    for modality, given in shapes_of(batch).items():
+        if given != shapes.get(modality, given):
+            raise DataError(
+                f"{modality} must have the shape {shapes[modality]} of the recordings learned from, it has {given}: "
+                "describe it in the same way."
             )
 
 
@@ -99,17 +120,11 @@ class Encoding:
                 f"The encoder of {modality} must be one of {', '.join(fitting)} for its arrays (with a folder, as in "
                 f"pretrained:FOLDER), it is {named.get(modality)!r}."
             )
-        shape = tuple(int(n) for n in values.shape[1:])
         described = describe(values[:1], folder).shape[1] if folder else 0
-        return cls(kind=kind, shape=shape, folder=folder, described=described)  # type: ignore[arg-type]
+        return cls(kind=kind, shape=tuple(values.shape[1:]), folder=folder, described=described)  # type: ignore[arg-type]
 
     def prepare(self, values: Array) -> Tensor:
         """Return what the network takes of N recordings' arrays; nothing in here is learned."""
-        if tuple(values.shape[1:]) != self.shape:
-            raise DataError(
-                f"Recordings must have the shape {self.shape} that the model has learned from, they have "
-                f"{tuple(values.shape[1:])}: describe them as the recordings of training."
-            )
         if self.kind == "ngrams":
             return torch.from_numpy(ngrams(values.tolist(), buckets=_BUCKETS))
         if self.kind == "transformer":
@@ -135,6 +150,7 @@ def prepare(batch: Batch, encodings: Mapping[str, Encoding]) -> Rows:
 
     Inputs are zeros where a modality is missing, whatever the file held there.
     """
+    check_shapes(batch, {modality: encoding.shape for modality, encoding in encodings.items()})
     rows = {}
     for modality, encoding in encodings.items():
         x = encoding.prepare(batch.arrays[modality])

@@ -153,27 +153,6 @@ class ResidualCnn(nn.Sequential):
         self.out = nn.Sequential(nn.Dropout(dropout), *_dense(128, width))
 
 
-class _AttentionLayer(nn.Module):
-    """Attention, then two linear layers, each beside a shortcut; linear layers whose gradient can be had by person."""
-
-    def __init__(self, size: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.before_attention, self.before_rest = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.query, self.key, self.value, self.out = (nn.Linear(size, size) for _ in range(4))
-        self.rest = nn.Sequential(nn.Linear(size, 2 * size), nn.GELU(), nn.Linear(2 * size, size))
-
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        y, each = self.before_attention(x), (self.heads, x.shape[2] // self.heads)
-        query, key, value = (
-            part(y).unflatten(2, each).transpose(1, 2) for part in (self.query, self.key, self.value)
-        )  # (B, heads, L, size / heads)
-        y = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
-        x = x + self.out(y.transpose(1, 2).flatten(2))
-        result: Tensor = x + self.rest(self.before_rest(x))
-        return result
-
-
 class SmallTransformer(nn.Module):
     """(B, L) word buckets (0 is the end) to (B, width): two layers of attention over words and positions, their mean.
 
@@ -184,7 +163,12 @@ class SmallTransformer(nn.Module):
     def __init__(self, *, buckets: int, length: int, width: int, size: int = 48) -> None:
         super().__init__()
         self.words, self.places = nn.Embedding(buckets + 1, size), nn.Embedding(length, size)
-        self.layers = nn.ModuleList(_AttentionLayer(size, heads=4) for _ in range(2))
+        self.layers = nn.ModuleList(
+            nn.TransformerEncoderLayer(
+                size, 4, 2 * size, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            )
+            for _ in range(2)
+        )
         self.out = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, width), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,8 +176,8 @@ class SmallTransformer(nn.Module):
         places = torch.arange(x.shape[1]).expand_as(x)
         mask = (x > 0) | (places == 0)  # (B, L): an empty text still has one place, or attention would divide by 0
         y = self.words(x) + self.places(places)  # (B, L, size)
-        for layer in self.layers:
-            y = layer(y, mask)
+        for layer in self.layers if len(x) else ():  # of nobody torch cannot make heads
+            y = layer(y, src_key_padding_mask=~mask)
         mean = (y * mask[:, :, None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)  # (B, size)
         result: Tensor = self.out(mean)
         return result

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from personare.core.errors import OptionError
+from personare.core.options import Count, check_options
 from personare.core.types import Array, Spend
 from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
 
@@ -45,19 +46,18 @@ class PrivacyPlan:
     epsilon: float  # what one loop over the batches may cost
     delta: float  # chance that the bound fails; below one over the units
     unit: Literal["person", "recording"]  # what is protected: all recordings of one person, or one recording
-    units: int  # how many there are. Public: it fixes the sampling rate, and is never read off the data
+    units: Count  # how many there are. Public: it fixes the sampling rate, and is never read off the data
     # units in a step on average, ``units`` for everybody in every step; also what every sum is divided by
     expected_batch: float
-    steps: int  # how many batches
+    steps: Count  # how many batches
     # sums released of each batch (say, one by modality): counted as the joint release they are, each gets
     # sqrt(releases) times the noise
-    releases: int = 1
+    releases: Count = 1
 
     def __post_init__(self) -> None:
+        check_options(self)
         check_claim(epsilon=self.epsilon, delta=self.delta)
-        if self.unit not in ("person", "recording"):
-            raise OptionError(f"unit must be person or recording, it is {self.unit!r}.")
-        if self.units < 1 or self.delta >= 1 / self.units:
+        if self.delta >= 1 / self.units:
             raise OptionError(
                 f"delta must be below 1 / {self.units} {self.unit}s, it is {self.delta}: a larger one would allow to "
                 "publish somebody whole. Take a tenth of that or less."
@@ -66,8 +66,6 @@ class PrivacyPlan:
             raise OptionError(
                 f"expected_batch must be in (0, {self.units}], the {self.unit}s there are, it is {self.expected_batch}."
             )
-        if self.steps < 1 or self.releases < 1:
-            raise OptionError(f"steps and releases must be at least 1, they are {self.steps} and {self.releases}.")
 
     @property
     def sampling_rate(self) -> float:
@@ -149,14 +147,7 @@ class PaidBatch:
 
 
 def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:
-    """Cut each (B, D) row to an L2 norm, and make rows zero that hold anything that is no number.
-
-    Example:
-        >>> clip_rows(torch.tensor([[3.0, 4.0], [float("nan"), 1.0], [0.3, 0.4]]), 1.0)
-        tensor([[0.6000, 0.8000],
-                [0.0000, 0.0000],
-                [0.3000, 0.4000]])
-    """
+    """Cut each (B, D) row to an L2 norm, and make rows zero that hold anything that is no number."""
     finite = torch.where(torch.isfinite(rows).all(dim=1, keepdim=True), rows, 0.0)
     norm = torch.linalg.vector_norm(finite, dim=1, keepdim=True)  # (B, 1)
     cut: Tensor = finite * (clip_norm / norm.clamp_min(torch.finfo(norm.dtype).tiny)).clamp_max(1.0)
@@ -167,11 +158,6 @@ def gather(units: Array, owner: Array, *, cap: int, rng: np.random.Generator) ->
     """Return the recordings of the (B,) people drawn, at most ``cap`` (public) of each, chosen at random.
 
     Of (N,) owners, each a position among all people; rows (R,), and to which of the B people each belongs, (R,).
-
-    Example:
-        >>> rows, whose = gather(np.array([2, 0]), np.array([0, 1, 2, 2]), cap=5, rng=np.random.default_rng(0))
-        >>> rows.tolist(), whose.tolist()
-        ([2, 3, 0], [0, 0, 1])
     """
     each = []
     for unit in units:
@@ -182,12 +168,7 @@ def gather(units: Array, owner: Array, *, cap: int, rng: np.random.Generator) ->
 
 
 def person_means(rows: Tensor, whose: Tensor, people: int) -> Tensor:
-    """Return (B, ...), the mean of each person's (R, ...) rows, zero where there is none.
-
-    Example:
-        >>> person_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3).flatten()
-        tensor([2., 0., 5.])
-    """
+    """Return (B, ...), the mean of each person's (R, ...) rows, zero where there is none."""
     total = rows.new_zeros((people, *rows.shape[1:])).index_add(0, whose, rows)
     count = torch.bincount(whose, minlength=people).clamp_min(1).to(rows)
     return total / count.reshape(-1, *(1 for _ in rows.shape[1:]))
@@ -208,14 +189,6 @@ def privacy_table(plan: PrivacyPlan, *, recordings: Sequence[int] = (2, 5, 10, 2
 
     **Guarantee**: every row is an upper bound. A plan for people needs no further rows: it holds for any number of
     recordings, and for each of them.
-
-    Example:
-        >>> plan = PrivacyPlan(epsilon=1, delta=1e-5, unit="recording", units=6698, expected_batch=6698, steps=50)
-        >>> for row in privacy_table(plan, recordings=(20,)):
-        ...     print(row.unit, row.recordings, round(row.epsilon, 1), row.accountant)
-        recording 1 1.0 pld
-        recording 1 1.0 prv
-        person 20 36.5 pld
     """
     once, by_prv = plan.spend("pld"), plan.spend("prv")
     each = 1 if plan.unit == "recording" else 0

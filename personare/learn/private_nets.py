@@ -74,7 +74,7 @@ class PrivateSteps:
                 f"belong to; the rows given are {sorted(given)}."
             )
         total = [torch.zeros_like(p) for p in moved.values()]
-        for each in self._recordings(rows, moved) if whose is None else self._people(rows, owner, units, moved):
+        for each in self._gradients(rows, whose, moved):
             # one unit's gradient is cut over all parameters together, and dropped where it is not finite
             square = torch.stack([g.flatten(1).square().sum(dim=1) for g in each]).sum(dim=0)  # (U,)
             good = torch.isfinite(square)
@@ -88,25 +88,22 @@ class PrivateSteps:
         for p, values in zip(moved.values(), pieces, strict=True):
             p.grad = values.reshape(p.shape)
 
-    def _recordings(self, rows: Rows, moved: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
-        """Yield gradients (U, ...) of some recordings at a time, each computed from itself alone."""
+    def _gradients(self, rows: Rows, whose: Tensor | None, moved: Mapping[str, nn.Parameter]) -> Iterator[list[Tensor]]:
+        """Yield gradients (U, ...) of some units at a time, each computed from itself alone."""
+        if whose is not None:  # one person at a time: the mean loss of the recordings needs no more than that
+            for unit in torch.unique(whose):  # type: ignore[no-untyped-call]
+                loss = self.loss(self.network, {name: values[whose == unit] for name, values in rows.items()}).mean()
+                each = torch.autograd.grad(loss, list(moved.values()), allow_unused=True, materialize_grads=True)
+                yield [g[None] for g in each]
+            return
         weights = {f"network.{name}": p.detach() for name, p in moved.items()}
         one = _One(self.network, self.loss)
         gradients = vmap(grad(lambda p, row: functional_call(one, p, (row,))), (None, 0), randomness="different")
         for first in range(0, len(next(iter(rows.values()))), self.chunk):
             part = {name: values[first : first + self.chunk] for name, values in rows.items()}
             with sdpa_kernel(SDPBackend.MATH):  # the fused attentions cannot be vectorized over recordings
-                each = gradients(weights, part)
-            yield [each[name] for name in weights]
-
-    def _people(self, rows: Rows, owner: Tensor, units: int, moved: Mapping[str, Tensor]) -> Iterator[list[Tensor]]:
-        """Yield gradients (1, ...) of one person at a time: the mean loss of the recordings needs no more than that."""
-        for unit in range(units):
-            part = torch.nonzero(owner == unit)[:, 0]
-            if len(part):
-                lost = self.loss(self.network, {name: values[part] for name, values in rows.items()}).mean()
-                each = torch.autograd.grad(lost, list(moved.values()), allow_unused=True, materialize_grads=True)
-                yield [g[None] for g in each]
+                of_each = gradients(weights, part)
+            yield [of_each[name] for name in weights]
 
 
 class _One(nn.Module):

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 from personare.learn.describing import describe_rows
-from personare.learn.multimodal import check_arrays
+from personare.learn.multimodal import check_shapes, check_train, shapes_of
 
 REPRESENTATION = "representation"
 _FAR = 6.0  # deviations
@@ -39,40 +38,33 @@ class Standardized:
     @classmethod
     def of(cls, batch: Batch) -> "Standardized":
         """Learn means and deviations from the recordings in which each modality is present, of at least 2 people."""
-        if (people := len(np.unique(batch.subjects))) < 2:
-            raise DataError(
-                f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
-            )
-        check_arrays(batch)
+        check_train(batch)
         centers, scales = [], []
         for modality, values in batch.arrays.items():
-            if not batch.present[modality].any():
-                raise DataError(f"{modality} is absent from all {len(batch)} recordings: leave this modality out.")
             rows = describe_rows(values[batch.present[modality]]).astype(float)
             center, spread = rows.mean(axis=0), rows.std(axis=0)
             varied = spread > _CONSTANT * (np.abs(center) + 1e-3)
             centers.append(center)
             scales.append(np.where(varied, 1 / np.where(varied, spread, 1), 0))
-        shapes = {m: tuple(int(n) for n in values.shape[1:]) for m, values in batch.arrays.items()}
-        widths = tuple(len(center) for center in centers)
-        return cls(shapes=shapes, widths=widths, center=np.concatenate(centers), scale=np.concatenate(scales))
+        return cls(
+            shapes=shapes_of(batch),
+            widths=tuple(len(center) for center in centers),
+            center=np.concatenate(centers),
+            scale=np.concatenate(scales),
+        )
 
     def __call__(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Return (N, D)."""
-        check_arrays(batch, self.shapes)
-        parts = []
-        for modality, shape in self.shapes.items():
-            values = batch.arrays[modality]
-            if tuple(values.shape[1:]) != shape:
-                raise DataError(
-                    f"{modality} must have the shape {shape} of the recordings learned from, it has "
-                    f"{tuple(values.shape[1:])}: describe it in the same way."
-                )
-            parts.append(describe_rows(values))
-        rows = (np.concatenate(parts, axis=1) - self.center) * self.scale  # (N, D)
+        return np.clip(self.exact(batch), -_FAR, _FAR).astype(np.float32)
+
+    def exact(self, batch: Batch) -> Array:
+        """Return (N, D) of which nothing is cut or rounded."""
+        check_shapes(batch, self.shapes)
+        described = np.concatenate([describe_rows(batch.arrays[modality]) for modality in self.shapes], axis=1)
+        rows = (described - self.center) * self.scale  # (N, D)
         present = np.stack([batch.present[modality] for modality in self.shapes], axis=1)  # (N, M)
         mask = np.repeat(present, self.widths, axis=1)
-        return np.where(mask, np.clip(rows, -_FAR, _FAR), 0).astype(np.float32)
+        return np.where(mask, rows, 0)
 
 
 def represented(batch: Batch, rows: Array) -> Batch:

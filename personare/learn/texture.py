@@ -22,14 +22,7 @@ _TINY = 1e-3  # of a channel's own deviation: added before logarithms, so that s
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """The principal directions of rows: ``mean`` (D,), and ``rows`` (K, D) that span them.
-
-    Example:
-        >>> rows = np.outer(np.arange(20.0), [3.0, 4.0])
-        >>> basis = Basis.of(rows, most=8)
-        >>> basis.rows.shape, bool(np.allclose(basis.decode(basis.encode(rows)), rows, atol=1e-3))
-        ((1, 2), True)
-    """
+    """The principal directions of rows: ``mean`` (D,), and ``rows`` (K, D) that span them."""
 
     mean: Array
     rows: Array
@@ -64,14 +57,6 @@ class Texture:
 
     **Source**: statistics and colored noise follow in spirit J. McDermott, E. Simoncelli, "Sound texture perception via
     statistics of the auditory periphery", Neuron 71 (2011), doi:10.1016/j.neuron.2011.06.032; shapes are ours.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> walks = rng.standard_normal((40, 50, 2)).cumsum(axis=1)
-        >>> texture = Texture.of(walks)
-        >>> made = texture.decode(texture.encode(walks), rng=rng)
-        >>> made.shape, bool(np.corrcoef(made.mean(axis=1)[:, 0], walks.mean(axis=1)[:, 0])[0, 1] > 0.9)
-        ((40, 50, 2), True)
     """
 
     values: Marginals  # quantiles of each channel's pattern
@@ -125,32 +110,29 @@ class Texture:
 
     def decode(self, numbers: Array, *, rng: np.random.Generator) -> Array:
         """Return (N, T, D) float32 series with these numbers; their texture is drawn."""
-        steps, channels = self.shapes.rows.shape[1] // len(self.scale), len(self.scale)
-        made = np.empty((len(numbers), steps, channels), dtype=np.float32)
-        for into, part in zip(_chunks(made), _chunks(numbers.astype(np.float32)), strict=True):
-            into[:] = self._decode(part, steps, rng)
-        return made
-
-    def _decode(self, numbers: Array, t: int, rng: np.random.Generator) -> Array:
-        n, d, cut = len(numbers), len(self.scale), 1 + len(self.statistics.rows)
-        level, spread, step = np.split(self.statistics.decode(numbers[:, 1:cut]), 3, axis=1)  # (N, D) each
-        mask = np.arange(t) < np.rint(numbers[:, :1] * t).clip(2)  # (N, T)
-        shape = self.shapes.decode(numbers[:, cut:]).reshape(-1, t, d).astype(np.float32)
-        # noise with the power of each color over frequencies, and white noise beside it
-        waves = rng.standard_normal((2, n, *self.power.shape), dtype=np.float32)
-        spectrum = (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32)
-        noise = rng.standard_normal((n, t, d), dtype=np.float32) * self.rest.astype(np.float32)
-        colored = irfft(spectrum, t, axis=1).reshape(n * t, -1) @ self.colors.rows  # one product, not one a series
-        noise += colored.reshape(noise.shape)
-        pattern = self.values.decode_many((shape + noise).reshape(-1, d)).reshape(shape.shape)
-        # what is drawn gets the steps, the mean and the deviation that its numbers say
-        pattern = _smooth(pattern, mask, np.exp(step - spread))
-        pattern = (pattern - _mean(pattern, mask)[:, None]) * mask[:, :, None]
-        pattern /= np.maximum(np.sqrt(_mean(pattern**2, mask)), 1e-6)[:, None]
-        size = np.maximum(np.exp(spread) - _TINY, 0) * self.scale
-        series = (level * self.scale)[:, None].astype(np.float32) + size[:, None].astype(np.float32) * pattern
+        d, cut = len(self.scale), 1 + len(self.statistics.rows)
+        t = self.shapes.rows.shape[1] // d
+        made = np.empty((len(numbers), t, d), dtype=np.float32)
         lowest, highest, fill = (x.astype(np.float32) for x in (*self.bounds, self.fill))
-        return np.asarray(np.where(mask[:, :, None], np.clip(series, lowest, highest), fill))  # (N, T, D)
+        for into, part in zip(_chunks(made), _chunks(numbers.astype(np.float32)), strict=True):
+            level, spread, step = np.split(self.statistics.decode(part[:, 1:cut]), 3, axis=1)  # (B, D) each
+            mask = np.arange(t) < np.rint(part[:, :1] * t).clip(2)  # (B, T)
+            shape = self.shapes.decode(part[:, cut:]).reshape(-1, t, d).astype(np.float32)
+            # noise with the power of each color over frequencies, and white noise beside it
+            waves = rng.standard_normal((2, len(part), *self.power.shape), dtype=np.float32)
+            spectrum = (waves[0] + 1j * waves[1]) * np.sqrt(self.power * t / 2).astype(np.float32)
+            noise = rng.standard_normal(shape.shape, dtype=np.float32) * self.rest.astype(np.float32)
+            colored = irfft(spectrum, t, axis=1).reshape(len(part) * t, -1) @ self.colors.rows  # one product for all
+            noise += colored.reshape(noise.shape)
+            pattern = self.values.decode_many((shape + noise).reshape(-1, d)).reshape(shape.shape)
+            # what is drawn gets the steps, the mean and the deviation that its numbers say
+            pattern = _smooth(pattern, mask, np.exp(step - spread))
+            pattern = (pattern - _mean(pattern, mask)[:, None]) * mask[:, :, None]
+            pattern /= np.maximum(np.sqrt(_mean(pattern**2, mask)), 1e-6)[:, None]
+            size = np.maximum(np.exp(spread) - _TINY, 0) * self.scale
+            series = (level * self.scale)[:, None].astype(np.float32) + size[:, None].astype(np.float32) * pattern
+            into[:] = np.where(mask[:, :, None], np.clip(series, lowest, highest), fill)
+        return made
 
 
 def _chunks(rows: Array) -> Iterator[Array]:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -54,9 +54,9 @@ class Adversarial:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Encoded":
         """Learn from labels and subjects; the best epoch by validation is kept. See ``core.protocols``."""
-        front = Standardized.of(train)
         validation = validation if len(validation) else train.take(np.arange(0))
         check(train, validation)
+        front = Standardized.of(train)
         people, whose = np.unique(train.subjects, return_inverse=True)
         with seeded(rng):
             net = CodeNet(front.center.size, len(train.classes), size=self.size, hidden=self.hidden, drop=self.dropout)
@@ -131,14 +131,13 @@ def reverse_gradient(x: Tensor, factor: float) -> Tensor:
 class Encoded:
     """The fitted encoder, never changed again, and the front that makes rows of recordings."""
 
+    guarantee: ClassVar[str] = (
+        "none: it withstands the adversary it was trained with, a fresh one may do better and must be measured"
+    )
+
     front: Standardized
     net: CodeNet
     spends: tuple[Spend, ...] = ()
-
-    @property
-    def guarantee(self) -> str:
-        """What holds, against whom; and what does not."""
-        return "none: it withstands the adversary it was trained with, a fresh one may do better and must be measured"
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, size)."""

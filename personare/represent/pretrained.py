@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -41,13 +42,12 @@ class Pretrained:
 class Embedding:
     """Frozen models, by modality."""
 
+    guarantee: ClassVar[str] = (
+        "none: an embedding names people about as well as the recording; nothing was learned from them"
+    )
+
     folders: Mapping[str, str]
     spends: tuple[Spend, ...] = ()
-
-    @property
-    def guarantee(self) -> str:
-        """What holds, against whom; and what does not."""
-        return "none: an embedding names people about as well as the recording; nothing was learned from them"
 
     def __call__(self, batch: Batch, *, rng: np.random.Generator) -> Batch:
         """Return the recordings with one modality ``representation``, (N, D); zeros where a modality is missing."""

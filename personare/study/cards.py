@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from jinja2 import Environment, StrictUndefined
 
 from personare.core.errors import DataError
-from personare.core.types import Array, Cohort, Recording, Result, Spend
+from personare.core.types import Array, Cohort, Recording, Result, Spend, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.features.tracks import Track, read_track
 from personare.features.visits import VisitColumns, told_visits
@@ -74,6 +74,7 @@ class Sheet:
     rows: tuple[Result, ...] = ()  # what was measured
     guarantee: str = ""  # of the method itself; empty: nothing more than the privacy spent
     about: Mapping[str, Any] = field(default_factory=dict)  # entries of dataset_description.json, such as License
+    skipped: Sequence[Withheld] = ()  # what took no part, or could not be made; not on the card
 
     @property
     def name(self) -> str:
@@ -99,6 +100,8 @@ class Sheet:
     def page(self, title: str, description: str, *, use: str) -> str:
         """Return the card in Markdown: what it is and may claim, what was measured under ``use``, what it is for."""
         claim = f"## What can be claimed\n\n{self.claim}\n"
+        if self.spends:
+            claim += "\nThe figures below were measured on the people, and are outside it.\n"
         if any(spend.unit == "recording" for spend in self.spends):
             claim += "\nA claim for one recording is not one for a person who has several of them.\n"
         uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
@@ -110,22 +113,26 @@ def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
     """Return what was measured, use before risk; what has no figure is named below a table, by its reason."""
     tables = []
     for title, risk in ((use, False), ("What attacks find out", True)):
-        measured = [row for row in rows if row.risk == risk]
-        if not measured:
-            tables.append(f"## {title}\n\n**Not measured.** Absence of a figure is no sign of safety or of use.\n")
-            continue
-        lines = [f"## {title}\n", "| measure | value | 95 % | guessing, or the worst | n | reason |", "|---" * 6 + "|"]
-        absent: dict[str, list[str]] = {}
-        for row in measured:
+        lines, absent = list[str](), dict[str, list[str]]()
+        for row in (row for row in rows if row.risk == risk):
             name = f"{row.name} {row.attacker}".strip()
             if math.isfinite(row.value):
                 ends = f"{row.low:.3f}–{row.high:.3f}" if math.isfinite(row.low) else "–"
                 control = f"{row.control:.3f}" if math.isfinite(row.control) else "–"
-                lines.append(f"| {name} | {row.value:.3f} | {ends} | {control} | {row.n} | {row.reason} |")
+                lines.append(f"| {name} | {row.value:.3f} | {ends} | {control} | {row.n} | {row.reason} |\n")
             else:
                 absent.setdefault(row.reason, []).append(name)
-        lines += ["", *(f"- Without a figure: {', '.join(names)}: {why}" for why, names in absent.items())]
-        tables.append("\n".join(lines).rstrip() + "\n")
+        if lines:
+            lines = [
+                "| measure | value | 95 % | guessing, or the worst | n | reason |\n",
+                "|---" * 6 + "|\n",
+                *lines,
+                "\n",
+            ]
+        elif not absent:
+            lines = ["**Not measured.** Absence of a figure is no sign of safety or of use.\n"]
+        lines += [f"- Without a figure: {', '.join(names)}: {why}\n" for why, names in absent.items()]
+        tables.append(f"## {title}\n\n{''.join(lines).rstrip()}\n")
     return tables
 
 
@@ -139,8 +146,7 @@ def write_card(
     guarantee = ""
     if spends:
         rates = [f"rate {s.sampling_rate:.3g}, noise {s.noise_multiplier:.3g}, {s.steps} steps" for s in spends]
-        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)}). "
-        guarantee += "The figures below were measured on the people, and are outside it."
+        guarantee = f"It holds for the weights (Poisson {'; '.join(rates)})."
     sheet = Sheet(
         kind="model",
         source=cohort.name,
@@ -270,7 +276,7 @@ def _items(root: Path, recording: Recording) -> Iterator[Mapping[str, object]]:
                 yield {"kind": _MEDIA_TYPES[path.suffix].partition("/")[0], "source": relative}
             continue
         try:
-            read = read_track(path, picture=96, landmarker=None)
+            read = read_track(path, picture=96)
         except DataError:
             continue  # nothing that a picture could be made of
         values = np.asarray(read.values)

@@ -21,12 +21,7 @@ def values_of(cohort: Cohort, label: str) -> list[str]:
 
 
 def choose_label(cohort: Cohort, plan: StudyPlan) -> StudyPlan:
-    """Return the plan with the label that it reads, or else the emotion, or the one label there is; and its kind.
-
-    Raises:
-        OptionError: The cohort has no such label, or several and none is asked for; numbers that are no classes are
-            asked for as classes.
-    """
+    """Return the plan with its label, or else the emotion, or the one label there is; refused where that is unclear."""
     of_recordings = sorted({name for r in cohort.recordings for name in r.labels})
     of_people = sorted(set(map(str, cohort.participants)) - set(of_recordings))
     choices = ", ".join([*of_recordings, *(f"{name} (of the person)" for name in of_people)]) or "none"

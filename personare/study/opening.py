@@ -20,7 +20,6 @@ from personare.data.vault import Vault
 from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
-from personare.study.cards import Sheet
 from personare.study.parallel import Workers
 
 
@@ -66,7 +65,7 @@ class Opened:
 
     batch: Batch  # its recordings as arrays
     forms: Mapping[str, TrackForm]  # what the files of each modality are like
-    own: bool  # whether the label is one of recordings; else it is one of people
+    recording_label: bool  # whether the label is one of recordings; else it is one of people
     skipped: Sequence[Withheld]  # what was not read
 
 
@@ -115,17 +114,9 @@ def open_batch(
             held = arrays[name].copy()
             held[:, :, column] = values[:, np.arange(values.shape[1]) // step * step, column]
             arrays[name] = held
-    own = any(label in r.labels for r in recordings)
-    return Opened(batch=replace(batch, arrays=arrays), forms=forms, own=own, skipped=[*refused, *skipped])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """A released cohort, what its card says (of whom it was made, what that cost), and what could not be made."""
-
-    cohort: Cohort
-    sheet: Sheet
-    skipped: Sequence[Withheld]
+    recording_label = any(label in r.labels for r in recordings)
+    batch, skipped = replace(batch, arrays=arrays), [*refused, *skipped]
+    return Opened(batch=batch, forms=forms, recording_label=recording_label, skipped=skipped)
 
 
 def part_people(batch: Batch, held_out: float, *, rng: np.random.Generator) -> tuple[Batch, Batch]:

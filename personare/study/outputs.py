@@ -50,16 +50,15 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
         "results": rows,
         "details": details,
         "releases": [{**asdict(r), "root": r.root.relative_to(out).as_posix()} for r in releases],
-        "skipped": [asdict(item) for item in _without_refused(run, cohort, outcome.skipped)],
-        "not_made": [asdict(item) for item in not_made],
+        "skipped": _without_refused(run, cohort, outcome.skipped),
+        "not_made": not_made,
         "cohort": _cohort(cohort, plan),
         "examples": {r.name: _examples(out, r, plan.label) for r in releases if r.kind in ("recordings", "synthetic")},
         "ledger": {"verified": check.ok, "rows": check.rows, "head": ledger.head(), "last": last},
         "trained": trained,
+        "reference": [_beside(figure, outcome.rows) for figure in plan.published],
         "versions": {"python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES.split()}},
     }
-    if plan.published:
-        pieces["reference"] = [_beside(figure, outcome.rows) for figure in plan.published]
     places = _places(run, cohort, plan)
     for name, content in pieces.items():
         write_json(out / f"{name}.json", _without(places, plain(content)))
@@ -68,7 +67,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     table.astype(numbers).to_parquet(out / "results.parquet")
     write_text(out / "study.toml", _without(places, text))
     write_text(run.private / "study.toml", text)
-    write_json(run.private / "skipped.json", [asdict(item) for item in outcome.skipped])
+    write_json(run.private / "skipped.json", outcome.skipped)
 
 
 def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]) -> list[Withheld]:

@@ -87,15 +87,10 @@ class Workers:
         keys: Mapping[str, str],
         failed: Callable[[str, Exception], Mapping[str, Any]],
     ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        """Yield (name, what ``work`` returned) for each item, in any order.
+        """Yield (name, what ``work`` returned) for each item, in any order; its name can be a file's.
 
-        Args:
-            label: What the progress bar says.
-            items: What to work on, by a name that can be a file's.
-            work: Called with an item in some process; returns what JSON can hold.
-            done: Folder that remembers finished items, not those that failed.
-            keys: What the work on each item depends on; what was done with another key is done again.
-            failed: Says what an item comes to whose work raises.
+        The folder ``done`` remembers what JSON can hold of finished items; an item that was done with another of the
+        ``keys``, on which its work depends, is done again. ``failed`` says what an item comes to whose work raises.
         """
         done.mkdir(parents=True, exist_ok=True)
         left = {}

@@ -114,11 +114,7 @@ def presets() -> list[str]:
 
 
 def load_plan(preset: str = "quick", config: Path | None = None, *, label: str = "") -> tuple[StudyPlan, str]:
-    """Return a preset, or a user's own study file, as a plan and as its text; ``label`` stands for what the file says.
-
-    Raises:
-        OptionError: The file is absent, is not TOML, or says something a study does not know.
-    """
+    """Return a preset, or a user's own study file, as a plan and as its text; ``label`` stands in for the file's."""
     if config is None:
         if preset not in presets():
             raise OptionError(f"There is no preset '{preset}'. Choose one of: {', '.join(presets())}.")

@@ -53,7 +53,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         tasks: list[tuple[Kind, Any]] = []
         for table, kind in kinds().items():
             rows = plan.rows(table)
-            if getattr(kind, "alone", True):
+            if not getattr(kind, "parallel", False):
                 tasks += [(kind(), row) for row in rows]
             elif rows:
                 outcome.add(kind()(study, rows))

@@ -21,8 +21,9 @@ from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
+from personare.study.cards import Sheet
 from personare.study.lineage import note_batch
-from personare.study.opening import Opened, Written, open_batch, tracks_of
+from personare.study.opening import Opened, open_batch, tracks_of
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 
@@ -66,8 +67,8 @@ class Kind(Protocol):
     """A kind of release: makes every release of it that a study plans, and judges them.
 
     Class attributes: ``row``, the dataclass of one entry of its table in a study file, with a ``name``, ``modalities``
-    and, where it learns one, a ``label``; ``alone``: True (the default) where each release is one process's work, asked
-    for by itself and ended by an error; False where it keeps all cores busy; ``slow``: begun before the others.
+    and, where it learns one, a ``label``; ``parallel``: True where it keeps all cores busy and is asked for all of its
+    releases at once; else each is one process's work, and ended by an error; ``slow``: begun before the others.
     """
 
     def __call__(self, study: "Study", rows: Sequence[Any]) -> Outcome:
@@ -163,21 +164,20 @@ class Study:
         return root, made
 
     def make_cohort(
-        self, row: Any, kind: str, batch: Batch, write: Callable[[Path], Written], options: Mapping[str, Any]
+        self, row: Any, kind: str, write: Callable[["Study", Any, Path], Sheet], options: Mapping[str, Any]
     ) -> Outcome:
         """Make a release of a run that is itself a cohort with a card; see ``make``."""
 
         def work(folder: Path) -> Mapping[str, Any]:
-            written = write(folder)
-            people, recordings = written.sheet.holds
+            sheet = write(self, row, folder)
             return {
-                "rows": [asdict(result) for result in written.sheet.rows],
-                "counts": {"people": people, "recordings": recordings},
-                "claim": written.sheet.claim,
-                "skipped": [asdict(item) for item in written.skipped],
+                "rows": [asdict(result) for result in sheet.rows],
+                "counts": dict(zip(("people", "recordings"), sheet.holds, strict=True)),
+                "claim": sheet.claim,
+                "skipped": [asdict(item) for item in sheet.skipped],
             }
 
-        root, made = self.make(row, batch, work, options)
+        root, made = self.make(row, self.opened(row).batch, work, options)
         modality = "representation" if kind == "representations" else kind
         release = Release(
             name=row.name,

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of
-from personare.learn.fusion import fit_temperature
+from personare.learn.fusion import fit_temperature, shares_of
 from personare.learn.heads import HeadTraining, fit_head, least_squares_head, predict
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
@@ -58,8 +59,7 @@ class PrivateHead:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -79,45 +79,37 @@ class PrivateHead:
         describe = PublicRows.of(
             train, public, components=self.components, discriminants=self.discriminants, copies=self.copies, rng=rng
         )
-        parts, present = describe(train)
-        return [
-            self._fit_one(train.take(rows), describe, [part[rows] for part in parts], present[rows], rng=rng)
-            for rows in inside
-        ]
-
-    def _fit_one(
-        self, train: Batch, describe: PublicRows, parts: list[Array], present: Array, *, rng: np.random.Generator
-    ) -> "HeadPredictor":
-        owner = np.arange(len(train))
-        if self.unit == "person":
-            owner = np.unique(train.subjects, return_inverse=True)[1]
-        plans = None
-        if self.epsilon is not None:
-            plans = self.plans(int(owner.max()) + 1, sum(part.shape[1] + 1 for part in parts), len(parts))
-        if plans and plans.mean is None:
-            centers = [np.zeros(part.shape[1]) for part in parts]
-        else:
-            centers = _centers(parts, present, owner, plans.mean if plans else None, rng)
-        features = head_features(parts, present, centers)
-        classes, plan = len(train.classes), plans.head if plans else None
-        if self.solver == "logistic":
-            head = fit_head(
-                features, train.labels, classes=classes, groups=owner, plan=plan, training=self.training(), rng=rng
+        all_parts, all_present = describe(train)
+        owner = np.unique(train.subjects, return_inverse=True)[1] if self.unit == "person" else np.arange(len(train))
+        logistic, solve = True, partial(fit_head, training=self.training())
+        if self.solver == "least_squares":
+            norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(all_parts) > 1))
+            logistic, solve = False, partial(least_squares_head, feature_norm=norm)
+        models = []
+        for rows in inside:
+            parts, present = [part[rows] for part in all_parts], all_present[rows]
+            whose = np.unique(owner[rows], return_inverse=True)[1]
+            plans = None
+            if self.epsilon is not None:
+                plans = self.plans(int(whose.max()) + 1, sum(part.shape[1] + 1 for part in parts), len(parts))
+            if plans and plans.mean is None:
+                centers = [np.zeros(part.shape[1]) for part in parts]
+            else:
+                centers = _centers(parts, present, whose, plans.mean if plans else None, rng)
+            features, plan = head_features(parts, present, centers), plans.head if plans else None
+            head = solve(features, train.labels[rows], classes=len(train.classes), groups=whose, plan=plan, rng=rng)
+            models.append(
+                HeadPredictor(
+                    describe=describe,
+                    centers=tuple(centers),
+                    head=head,
+                    classes=train.classes,
+                    link="softmax" if logistic else "linear",
+                    temperature=moderation(plan, self.training()) if plan and logistic else 1.0,
+                    spends=(plans.whole.spend(),) if plans else (),
+                )
             )
-        else:
-            norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
-            head = least_squares_head(
-                features, train.labels, classes=classes, groups=owner, plan=plan, rng=rng, feature_norm=norm
-            )
-        return HeadPredictor(
-            describe=describe,
-            centers=tuple(centers),
-            head=head,
-            classes=train.classes,
-            link="softmax" if self.solver == "logistic" else "linear",
-            temperature=moderation(plan, self.training()) if plan and self.solver == "logistic" else 1.0,
-            spends=(plans.whole.spend(),) if plans else (),
-        )
+        return models
 
     def training(self) -> HeadTraining:
         """Return how the logistic head is trained on rows of the length it reads."""
@@ -237,9 +229,7 @@ class HeadPredictor:
         starts = np.cumsum([0, *(part.shape[1] for part in parts)])
         spans = [slice(*ends) for ends in pairwise(starts)]
         apart = np.stack([np.ptp(rows[:, span] @ self.head[span], axis=1) for span in spans], axis=1)
-        apart = (apart + 1e-9) * present
-        apart /= np.maximum(apart.sum(axis=1, keepdims=True), 1e-12)
-        return {m: apart[:, i] for i, m in enumerate(self.describe.maps)}
+        return dict(zip(self.describe.maps, shares_of(apart + 1e-9, present).T, strict=True))
 
     def calibrated(self, validation: Batch) -> "HeadPredictor":
         """Return the same with a temperature fitted to people it did not learn from."""

@@ -119,3 +119,8 @@ def test_gray():
 def test_options_out_of_range(options):
     with pytest.raises(OptionError):
         FaceAutoencoder(**options)
+
+
+def test_nothing_is_learned_where_no_face_was_found():
+    with pytest.raises(DataError, match="no face was found"):
+        FaceAutoencoder(**SMALL).fit([("1", clip(1, faces=0))], rng=generator(0, "fit"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from personare.anonymize._recordings import Disguise, anonymize_recording
+from personare.anonymize._recordings import Disguise, Masks
 from personare.core.errors import DataError
 from personare.core.types import Recording, Signal
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
@@ -116,9 +116,8 @@ def test_a_fitted_method_keeps_the_policy_that_was_asked_for(tmp_path, policy):
     disguise = Disguise(name="mask", voice="voice_codebook", voice_options={"policy": policy})
     for number, subject in enumerate(("01", "01", "02")):
         recording = Recording(id=str(number), subject=subject, session="01", tracks={})
-        masks, target = {"audio": {"": fitted}}, tmp_path / f"{number}.wav"
-        outcome = anonymize_recording(
-            recording, {"audio": source}, {"audio": target}, disguise, masks, seed=0, locate=lambda frames: iter(())
-        )
+        masks = Masks(disguise=disguise, by_modality={"audio": {"": fitted}}, seed=0)
+        work = recording, {"audio": source}, {"audio": tmp_path / f"{number}.wav"}
+        outcome = masks(work, lambda frames: iter(()))
         assert outcome.tracks and not outcome.withheld
     assert (drawn[0] == drawn[1], drawn[0] == drawn[2]) == (policy != "recording", policy == "common")

@@ -8,7 +8,7 @@ import pytest
 from naming import tracks
 
 from personare.core.errors import DataError
-from personare.core.types import Batch, Result
+from personare.core.types import Batch
 from personare.data.splits import content_halves
 from personare.evaluate.identification import (
     ATTACKERS,
@@ -16,7 +16,6 @@ from personare.evaluate.identification import (
     Trials,
     identify,
     measure_trials,
-    naming_rows,
     not_measured,
 )
 from personare.evaluate.unmeasured import UNEXPECTED
@@ -64,7 +63,7 @@ def _halves(evidence):
 
 
 def _top1(trials):
-    rows = {r.name: r for r in measure_trials(trials, modality="audio", rng=np.random.default_rng(0))}
+    rows = {r.name: r for r in measure_trials(trials, rng=np.random.default_rng(0))}
     return rows["fake.top1"]
 
 
@@ -159,18 +158,25 @@ def test_equal_seeds_give_equal_figures(people):
 
 
 def test_what_was_not_measured_is_nan_with_a_reason():
-    rows = not_measured(Nearest, "motion", DataError("no face"), modality="video")
+    rows = not_measured(Nearest, "motion", DataError("no face"))
     assert len(rows) == len(ATTACKERS) * len(FIGURES)
     assert all(np.isnan(r.value) and r.reason == "not measured: no face" and r.status == "not_measured" for r in rows)
     assert not any(UNEXPECTED in r.detail for r in rows)
-    foreseen_by_nobody = not_measured(Nearest, "motion", KeyError("jaw"), modality="video")
+    foreseen_by_nobody = not_measured(Nearest, "motion", KeyError("jaw"))
     assert all(r.detail == {UNEXPECTED: "KeyError"} for r in foreseen_by_nobody)
 
 
 def _measured(scores, subjects, half, seed=0):
-    row = Result(question="identify", method="x", figure="", value=np.nan)
-    rows = naming_rows(row, scores, np.unique(subjects), subjects, half, rng=np.random.default_rng(seed))
-    return {row.figure: row for row in rows}
+    trials = Trials(
+        attack="x",
+        attacker="semi_informed",
+        ids=tuple(map(str, range(len(scores)))),
+        subjects=subjects,
+        people=np.unique(subjects),
+        scores=scores,
+        half=half,
+    )
+    return {row.figure: row for row in measure_trials(trials, rng=np.random.default_rng(seed))}
 
 
 # One person "a" and one "b", each alone in a half: (own score minus the other's) of each recording of "a".
@@ -199,7 +205,7 @@ def test_several_recordings_are_named_by_the_sum_of_their_scores(gaps, one, five
             attack="x", attacker="ignorant", ids=tuple(map(str, truth)), subjects=subjects, people=np.array(["a", "b"]),
             scores=scores, half=np.zeros(len(truth)),
         ),
-        modality="audio", rng=np.random.default_rng(0),
+        rng=np.random.default_rng(0),
     )  # fmt: skip
     value = {r.name: r for r in rows}
     assert value["x.top1"].value == pytest.approx((one * len(gaps) + 5) / len(truth))
@@ -247,6 +253,6 @@ def test_all_recordings_together_name_more_before_and_guess_where_nobody_is(plan
     weak, nobody = plant(identity=0.35, seed=1), plant(identity=0.0, seed=1)
     for evidence, many in ((weak, True), (nobody, False)):
         trials, _ = _run(evidence, evidence)
-        value = {r.name: r for r in measure_trials(trials[2], modality="audio", rng=np.random.default_rng(0))}
+        value = {r.name: r for r in measure_trials(trials[2], rng=np.random.default_rng(0))}
         more = value["fake.person_top1"].value - value["fake.top1"].value
         assert more > 0.1 if many else value["fake.person_top1"].low <= 1 / 8

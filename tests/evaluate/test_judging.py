@@ -126,6 +126,17 @@ def test_an_attack_on_another_kind_of_release_is_refused(people):
         check_attacks(["membership_lira", "model_identity"], "model", ["member"])
 
 
+def test_a_reader_of_another_label_is_no_choice(people):
+    options = {"voice_emotion": {"trees": 5, "label": "sentence"}, "face_emotion": {"label": "emotion"}}
+    rows = judge(
+        people, people, modality="audio+video", seed=1, attacks=[], utilities=["voice_emotion", "face_emotion"],
+        options=options,
+    )  # fmt: skip
+    assert find(rows, "voice_emotion_svm.uar", "fixed_reader").control == 1 / 2, "it reads which of two sentences"
+    reason = find(rows, "reader.uar", "fixed_reader").reason
+    assert "face_emotion" in reason and "voice_emotion" not in reason
+
+
 def test_unknown_names_and_options_are_said(people):
     with pytest.raises(UnknownMethodError, match="no_such"):
         _judge(people, people, attacks=["no_such"])
@@ -159,7 +170,7 @@ def _row(measure, value, low, *, control=0.1):
 def test_the_strongest_informative_attack_counts():
     base = [_row("good.top1", 0.9, 0.8), _row("bad.top1", 0.2, 0.1)]
     rows = marked([_row("good.top1", 0.4, 0.3), _row("bad.top1", 0.6, 0.5)], base)
-    best = strongest(rows, "audio")[0]
+    best = strongest(rows)[0]
     assert best.value == 0.4
     assert best.detail == {"strongest": "good"}
     assert "good" in best.reason
@@ -180,7 +191,7 @@ def test_a_failed_self_test_hides_neither_a_missing_figure_nor_a_broken_claim(va
 def test_the_strongest_is_found_for_one_and_for_several_recordings(figure):
     rows = [_row("a.top1", 0.5, 0.4), _row("b.top1", 0.3, 0.2), _row("a.top1_5", 0.6, 0.5), _row("b.top1_5", 0.7, 0.6)]
     rows += [_row("a.person_top1", 0.6, 0.5), _row("b.person_top1", 0.9, 0.6)]
-    best = {r.name: r for r in strongest(rows, "audio")}[f"strongest.{figure}"]
+    best = {r.name: r for r in strongest(rows)}[f"strongest.{figure}"]
     assert best.value == {"top1": 0.5, "top1_5": 0.7, "person_top1": 0.9}[figure]
 
 

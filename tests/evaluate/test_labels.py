@@ -96,9 +96,7 @@ def test_numbers_are_read_as_numbers_where_they_are_told_and_not_where_not(train
     found = []
     for told in (1.0, 0.0):
         evidence = numbered(labels, told=told)
-        rows = measure_reading(
-            read_view(evidence, evidence, question, train, rng=rng())[0], "x", modality="", rng=rng()
-        )
+        rows = measure_reading(read_view(evidence, evidence, question, train, rng=rng())[0], "x", rng=rng())
         assert [row.figure for row in rows] == figures
         found.append(rows[0])
     assert found[0].value > 0.7 and found[0].low > 0.5
@@ -122,7 +120,7 @@ def test_a_class_that_cannot_be_in_train_and_test_is_no_reading(labels):
 def test_a_rare_class_is_left_out_and_said():
     evidence = numbered(["calm", "calm", "angry", "angry", "angry"] * 9 + ["bored"], name="mood")
     reading = read_view(evidence, evidence, Task(view="functionals", label="mood"), svm(), rng=rng())[0]
-    row = measure_reading(reading, "x", modality="", rng=rng())[0]
+    row = measure_reading(reading, "x", rng=rng())[0]
     assert reading.classes.tolist() == ["angry", "calm"] and "bored (recordings: 1, people: 1)" in row.reason
 
 
@@ -139,7 +137,7 @@ def test_a_tie_is_a_share_and_no_lucky_guess(classes):
         likely=np.full((len(truth), classes), 1 / classes),
         missing=0,
     )
-    assert measure_reading(reading, "x", modality="", rng=rng())[0].value == pytest.approx(1 / classes)
+    assert measure_reading(reading, "x", rng=rng())[0].value == pytest.approx(1 / classes)
 
 
 def test_people_drawn_without_a_class_do_not_make_a_recall():
@@ -196,9 +194,9 @@ def test_the_reader_that_is_shown_is_chosen_on_other_people():
     best, chosen = [], []
     for trial in range(20):
         many = {f"blind{n}": blind(100 * trial + n) for n in range(20)}
-        values = [measure_reading(r, "x", modality="", rng=rng())[0].value for r in many.values()]
+        values = [measure_reading(r, "x", rng=rng())[0].value for r in many.values()]
         best.append(max(values))
-        chosen.append(measure_chosen(many, modality="audio", rng=rng(trial))[0].value)
+        chosen.append(measure_chosen(many, rng=rng(trial))[0].value)
     assert np.mean(best) > 0.56, "the best of twenty that know nothing seems to know something"
     assert 0.45 < np.mean(chosen) < 0.51
 

@@ -23,7 +23,7 @@ def rng():
 
 
 def uar(reading):
-    return measure_reading(reading, "x", modality="audio", rng=rng())[0]
+    return measure_reading(reading, "x", rng=rng())[0]
 
 
 @pytest.mark.parametrize("name", TRAINERS)

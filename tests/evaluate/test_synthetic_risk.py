@@ -9,8 +9,8 @@ from made_generators import averaged, batch, blind, group, memorized, one_shot, 
 
 from personare.core.errors import DataError, OptionError
 from personare.evaluate.metrics import wilson
-from personare.evaluate.roc import Bound
-from personare.evaluate.synthetic import canary_people, judge_canaries, judge_shadows, judge_synthetic_risk
+from personare.evaluate.roc import bound_auc
+from personare.evaluate.synthetic import canary_people, judge_shadows, judge_synthetic_risk
 from personare.evaluate.synthetic_case import most_exposed, nearest
 
 TRAIN, CONTROL = group(16), group(16, first=100)
@@ -54,7 +54,7 @@ def everybody_found(pool, make, claim=None):
 
 
 def canaries_found(make, claim=None):
-    rows = judge_canaries(group(20), make, count=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
+    rows = judge_shadows(group(20), make, canaries=4, strength=0.8, claim=claim, rng=np.random.default_rng(3))
     return {r.name: r for r in rows}
 
 
@@ -87,7 +87,7 @@ def test_nobody_is_found_in_a_generator_that_never_looked(pool):
 def test_canaries_in_an_average_are_found_without_privacy_and_stay_under_the_bound_with_it(pool):
     plan = one_shot(1.0, 12)  # every generator learns from 12 people: public
     claim = plan.spend()
-    bound = Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    bound = bound_auc(claim.epsilon, claim.delta)
     assert max(row.value for row in canaries_found(averaged).values()) > bound
     private = partial(averaged, plan=plan)
     for row in [*canaries_found(private, claim).values(), *everybody_found(pool, private, claim).values()]:

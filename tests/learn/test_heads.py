@@ -69,6 +69,15 @@ def test_one_more_unit_moves_a_step_by_no_more_than_the_clip_norm_over_the_const
     assert np.linalg.norm(wild - without) > 0.1 / plan.expected_batch
 
 
+@pytest.mark.parametrize("unit", ["recording", "person"])
+def test_a_recording_whose_scores_overflow_is_dropped_and_poisons_nobody(unit):
+    features, labels = _examples()
+    features[5] = 3e38
+    owner = np.arange(N) if unit == "recording" else OWNER
+    head = _fit(features, labels, _plan(unit, len(np.unique(owner)), steps=3))
+    assert np.isfinite(head).all()
+
+
 def test_a_private_head_learns_and_less_noise_learns_more():
     (seen, labels), (new, truth) = _examples(n=3000), _examples(n=500)
     training = HeadTraining(learning_rate=0.5, clip_norm=1.0)

@@ -115,6 +115,8 @@ def test_a_person_counts_once_however_many_recordings_there_are():
     assert (owner[rows] == np.array([2, 0])[whose]).all()
     means = person_means(torch.ones(11, 3), torch.from_numpy(whose), 2)
     assert torch.equal(means, torch.ones(2, 3))
+    means = person_means(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([0, 0, 2]), 3)
+    assert means.flatten().tolist() == [2, 0, 5]
 
 
 def test_a_seed_repeats_the_run():

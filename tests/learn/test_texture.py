@@ -6,7 +6,7 @@ import numpy as np
 
 from personare.core.types import Array
 from personare.learn.marginals import Marginals
-from personare.learn.texture import Texture
+from personare.learn.texture import Basis, Texture
 
 
 def series(count: int, steps: int = 60, channels: int = 8) -> Array:
@@ -36,6 +36,20 @@ def test_a_column_of_levels_or_one_with_a_heap_is_searched_exactly() -> None:
     known = Marginals.of(rows)
     assert np.array_equal(known.encode_many(rows), known.encode(rows))
     assert set(np.unique(known.decode_many(known.encode(rows))[:, 1])) == {0.0, 1.0}
+
+
+def test_what_is_made_has_the_levels_that_its_numbers_say() -> None:
+    known, given = Texture.of(series(120)), series(120)
+    made = known.decode(known.encode(given), rng=np.random.default_rng(0))
+    assert made.shape == given.shape
+    assert np.corrcoef(made.mean(axis=1)[:, 0], given.mean(axis=1)[:, 0])[0, 1] > 0.9
+
+
+def test_rows_on_a_line_have_one_direction_and_come_back() -> None:
+    rows = np.outer(np.arange(20.0), [3.0, 4.0])
+    basis = Basis.of(rows, most=8)
+    assert basis.rows.shape == (1, 2)
+    np.testing.assert_allclose(basis.decode(basis.encode(rows)), rows, atol=1e-3)
 
 
 def test_what_is_drawn_follows_from_the_seed_and_not_from_how_many_are_drawn() -> None:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from tqdm import tqdm
 
-from personare.anonymize._recordings import Disguise
+from personare.anonymize._recordings import Disguise, Masks
 from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.data.media import SUFFIXES, media_files, track_of
@@ -137,18 +137,16 @@ def test_an_interrupted_folder_is_finished_by_the_same_call_only(tmp_path, monke
     for n in range(3):
         sound(folder / f"{n}.wav", pitch_hz=100 + 20 * n)
     anonymize_path(folder, tmp_path / "whole", VOICE, workers=ALONE)
-    from personare.study import anonymizing
-
-    real = anonymizing.anonymize_recording
+    real = Masks.__call__
     calls: list[str] = []
 
-    def stops(recording, *rest, **how):
-        calls.append(recording.id)
+    def stops(masks, work, locate):
+        calls.append(work[0].id)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(recording, *rest, **how)
+        return real(masks, work, locate)
 
-    monkeypatch.setattr(anonymizing, "anonymize_recording", stops)
+    monkeypatch.setattr(Masks, "__call__", stops)
     with pytest.raises(KeyboardInterrupt):
         anonymize_path(folder, tmp_path / "out", VOICE, workers=ALONE)
     with pytest.raises(DataError, match="another release"):
@@ -177,7 +175,7 @@ def test_each_file_that_is_not_taken_has_its_line(tmp_path):
 
 
 def test_seconds_of_sound_and_frames_of_film_are_shown_as_they_are_done(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("personare.features.rework.BLOCK_S", 1.0)
+    monkeypatch.setattr("personare.features.resynthesis.BLOCK_S", 1.0)
     monkeypatch.setattr("personare.study.anonymizing._LINE_S", 0)
     film(tmp_path / "talk.mp4", frames=50)
     twice = np.tile(buzz(3.2).values, (1, 2))

@@ -124,6 +124,24 @@ def test_a_killed_run_goes_on_and_trains_nothing_twice(numbers, tmp_path, monkey
     assert calls[3:] == ["trees", "head"], "changed recordings are learned anew"
 
 
+def test_other_attacks_judge_a_model_again_and_neither_train_nor_charge(numbers, tmp_path):
+    spent = []
+    for disclosure in ((), ("model_identity",)):
+        ledger = run(numbers, replace(BARE, disclosure=disclosure), tmp_path / "run")
+        spent.append((ledger.rows()["action"] == "spent").sum())
+    assert spent[0] == spent[1] > 0
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    assert any(row["method"] == "model_identity_answers" for row in rows)
+    # a model that is made anew is another one, and is judged anew
+    (tmp_path / "run/releases/head/model.safetensors").unlink()
+    (tmp_path / "run/releases/head/README.md").unlink()
+    (tmp_path / "run/releases/head").rmdir()
+    before = [row["value"] for row in rows if row["method"] == "model"]
+    run(numbers, replace(BARE, disclosure=("model_identity",)), tmp_path / "run")
+    rows = json.loads((tmp_path / "run/results.json").read_text())
+    assert [row["value"] for row in rows if row["method"] == "model"] != before
+
+
 def test_a_refused_plan_leaves_the_last_one_in_its_run(numbers, tmp_path):
     run(numbers, replace(BARE, models=(TREES,)), tmp_path / "run")
     before = (tmp_path / "run/study.toml").read_text()

@@ -152,10 +152,12 @@ def test_what_depends_on_a_change_is_made_anew_and_only_that(people, tmp_path, c
 def test_a_release_that_the_plan_names_no_more_is_removed_and_one_that_was_deleted_is_made_again(people, tmp_path):
     out = tmp_path / "run"
     shutil.rmtree(out / "releases/mcadams")
+    (out / "reference.json").write_text('[{"row": "of a plan that compared with a paper"}]')
     (private_folder(out) / "steps/release-mcadams.json").touch()
     made = study(people, replace(PLAN, releases=PLAN.releases[1:], models=()), out)
     assert sorted(f.name for f in (out / "releases").iterdir()) == sorted(made) == ["mcadams", "people", "shown"]
     assert not [f for f in private_folder(out).rglob("*noisy*")]
+    assert json.loads((out / "reference.json").read_text()) == []
 
 
 @pytest.mark.parametrize(("seed", "people", "anew"), [(0, 2, False), (1, 2, True), (0, 1, True)])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from personare.anonymize._recordings import Masks
 from personare.core.errors import DataError, OptionError, PolicyError
 from personare.core.types import RISKS, Result
 from personare.data.cohort import open_cohort
@@ -51,7 +52,7 @@ def test_a_study_ends_with_results_and_a_report(made_up, small_plan, tmp_path):
 def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, small_plan, tmp_path, monkeypatch):
     study(made_up, small_plan, tmp_path / "run")
     first = (tmp_path / "run/results.json").read_text()
-    monkeypatch.setattr("personare.study.kinds.releases.anonymize_recording", None)
+    monkeypatch.setattr(Masks, "__call__", None)
     monkeypatch.setattr("personare.features.tracks.voice_views", None)
     study(made_up, small_plan, tmp_path / "run")
     assert (tmp_path / "run/results.json").read_text() == first
@@ -59,17 +60,15 @@ def test_the_same_study_again_does_nothing_again_and_says_the_same(made_up, smal
 
 @pytest.mark.slow
 def test_a_killed_study_goes_on_where_it_stopped(made_up, small_plan, tmp_path, monkeypatch):
-    from personare.study.kinds import releases
+    real, calls = Masks.__call__, []
 
-    real, calls = releases.anonymize_recording, []
-
-    def dies(*args, **how):
-        calls.append(args[0].id)
+    def dies(masks, work, locate):
+        calls.append(work[0].id)
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return real(*args, **how)
+        return real(masks, work, locate)
 
-    monkeypatch.setattr(releases, "anonymize_recording", dies)
+    monkeypatch.setattr(Masks, "__call__", dies)
     with pytest.raises(KeyboardInterrupt):
         study(made_up, small_plan, tmp_path / "run")
     study(made_up, small_plan, tmp_path / "run")

@@ -152,7 +152,8 @@ def make(people: Cohort, tmp_path: Path) -> Callable[..., Any]:
         study = Study(
             cohort=real, plan=asked, ledger=Ledger(tmp_path / "ledger.sqlite"), workers=Workers(jobs=1, quiet=True)
         )
-        return write_synthetic(study, row, out or tmp_path / "out").cohort
+        write_synthetic(study, row, out or tmp_path / "out")
+        return open_cohort(out or tmp_path / "out")
 
     return made
 
@@ -169,7 +170,8 @@ def finished(people: Cohort, tmp_path_factory: pytest.TempPathFactory) -> Cohort
             ledger=Ledger(folder / "ledger.sqlite"),
             workers=Workers(jobs=1, quiet=True),
         )
-        return write_synthetic(study, row, folder / "out").cohort
+        write_synthetic(study, row, folder / "out")
+        return open_cohort(folder / "out")
 
 
 def test_what_is_made_is_a_valid_cohort_with_the_tracks_of_the_original(people, finished):

@@ -11,8 +11,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "evaluate"))
 from made_generators import group
 
 from personare.core import registry
-from personare.evaluate.roc import Bound
-from personare.evaluate.synthetic import judge_canaries
+from personare.evaluate.roc import bound_auc
+from personare.evaluate.synthetic import judge_shadows
 
 PUBLIC = group(12, first=500)
 
@@ -24,7 +24,9 @@ def generate(name, options, train, rng):
 
 def found(name, options, claim=None):
     make = partial(generate, name, options)
-    rows = judge_canaries(group(32), make, count=8, strength=0.6, models=12, claim=claim, rng=np.random.default_rng(1))
+    rows = judge_shadows(
+        group(32), make, canaries=8, strength=0.6, models=12, claim=claim, rng=np.random.default_rng(1)
+    )
     return {row.method: row for row in rows if row.figure == "auc"}
 
 
@@ -39,7 +41,7 @@ def test_canaries_stay_under_the_bound_with_privacy():
         group(20), validation=PUBLIC, rng=np.random.default_rng(0), public=PUBLIC
     )
     [claim] = fitted.spends
-    bound = Bound(epsilon=claim.epsilon, delta=claim.delta).auc
+    bound = bound_auc(claim.epsilon, claim.delta)
     assert bound < 0.9
     for row in found("joint", options, claim).values():
         assert row.low < bound

@@ -10,15 +10,15 @@ import torch
 
 from personare.core.options import check_options
 from personare.core.types import Array
-from personare.evaluate.classifiers import Clips, Cosine, unit
+from personare.evaluate.classifiers import Clips, Cosine, numbered, unit
 from personare.evaluate.clips import evenly
-from personare.learn.loop import seeded, train
-from personare.learn.networks import MarginHead, SmallCnn
+from personare.evaluate.networks import embedding
+from personare.learn.networks import SmallCnn
 
 __all__ = ["FaceCnn"]
 
 _PICTURES = 8
-_EMBEDDING = 64
+_WIDTH = 64  # of the embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,27 +47,24 @@ class FaceCnn:
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of pictures (F, H, W, 3) uint8 apart."""
         ready = [_ready(clip, self.size) for clip in clips.values()]
-        people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
+        number = np.repeat(numbered(clips, subjects)[1], [len(r) for r in ready])
         pictures = np.concatenate(ready)  # (N, 3, size, size)
         mean, spread = pictures.mean(axis=0), pictures.std() + 1e-3
-        owner = np.repeat(target, [len(r) for r in ready])
-        by_person = [np.flatnonzero(owner == p) for p in range(len(people))]
 
-        def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            who = rng.integers(len(people), size=self.batch)
-            chosen = pictures[[int(rng.choice(by_person[p])) for p in who]]
-            return torch.from_numpy(_varied((chosen - mean) / spread, rng)), torch.from_numpy(who)
+        def network() -> SmallCnn:
+            return SmallCnn(channels=3, outputs=_WIDTH, width=self.width)
 
-        with seeded(rng):
-            net = SmallCnn(channels=3, outputs=_EMBEDDING, width=self.width)
-            head = MarginHead(embedding=_EMBEDDING, people=len(people))
-            net.add_module("margin_head", head)  # so that both are trained
-            train(net, draw, head.loss, steps=self.steps, rng=rng)
+        seen = (pictures - mean) / spread
+        net = embedding(network, seen, number, _varied, width=_WIDTH, batch=self.batch, steps=self.steps, rng=rng)
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():
-                found = [net(torch.from_numpy((_ready(c, self.size) - mean) / spread)).numpy() for c in asked.values()]
-            return np.stack([unit(rows).mean(axis=0) for rows in found])
+                return np.stack(
+                    [
+                        unit(net(torch.from_numpy((_ready(clip, self.size) - mean) / spread)).numpy()).mean(axis=0)
+                        for clip in asked.values()
+                    ]
+                )
 
         return Cosine(embed=embed)
 
@@ -77,10 +74,8 @@ def _ready(clip: Array, size: int) -> Array:
     return np.stack(pictures).astype(np.float32).transpose(0, 3, 1, 2) / 255  # (F, 3, size, size)
 
 
-def _varied(pictures: Array, rng: np.random.Generator) -> Array:
-    """Mirror half of the pictures, shift all by up to two pixels, change their light a little."""
-    mirrored = rng.random(len(pictures)) < 0.5
-    pictures[mirrored] = pictures[mirrored, :, :, ::-1]
-    shifted = np.stack([np.roll(p, rng.integers(-2, 3, size=2), axis=(1, 2)) for p in pictures])
-    light = 1 + 0.1 * rng.standard_normal((len(pictures), 1, 1, 1))
-    return np.asarray(shifted * light, dtype=np.float32)
+def _varied(picture: Array, rng: np.random.Generator) -> Array:
+    """Mirror the picture or not, shift it by up to two pixels, change its light a little."""
+    picture = picture[:, :, ::-1] if rng.random() < 0.5 else picture
+    shifted = np.roll(picture, rng.integers(-2, 3, size=2), axis=(1, 2))
+    return np.asarray(shifted * (1 + 0.1 * rng.standard_normal()), dtype=np.float32)

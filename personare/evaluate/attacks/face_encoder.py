@@ -1,6 +1,6 @@
 """Names the person with a face identifier that others trained on many people, if its file is on this machine."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -43,7 +43,24 @@ class FaceEncoder:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Load the network for faces (F, 112, 112, 3) uint8; nothing is learned before enrollment."""
-        encode = _encoder(Path(self.model) if Path(self.model).is_file() else find_model(self.model))
+        path = Path(self.model) if Path(self.model).is_file() else find_model(self.model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        try:
+            session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions share no public base
+            raise MissingModelError(
+                f"{path} cannot be loaded as an ONNX network ({error}); give another file."
+            ) from error
+        wanted = session.get_inputs()[0]
+        if 3 not in wanted.shape or 112 not in wanted.shape:
+            raise MissingModelError(f"{path} must take 112 x 112 pictures with 3 channels, it takes {wanted.shape}.")
+
+        def encode(pictures: Array) -> Array:
+            ready = (pictures.astype(np.float32) - 127.5) / 128
+            ready = ready.transpose(0, 3, 1, 2) if wanted.shape[1] == 3 else ready
+            vectors = [session.run(None, {wanted.name: one[None]})[0].reshape(-1) for one in ready]
+            return unit(np.stack(vectors))
 
         def describe(clip: Array) -> list[Array]:
             """Return the mean direction of a clip's faces and their mirror images."""
@@ -52,24 +69,3 @@ class FaceEncoder:
             return [unit(encode(faces).mean(axis=0) + encode(mirrored).mean(axis=0))]
 
         return Kernel(describe=describe, standardize=False)
-
-
-def _encoder(path: Path) -> Callable[[Array], Array]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's own exceptions share no public base
-        raise MissingModelError(f"{path} cannot be loaded as an ONNX network ({error}); give another file.") from error
-    wanted = session.get_inputs()[0]
-    channels_first = wanted.shape[1] == 3
-    if 3 not in wanted.shape or 112 not in wanted.shape:
-        raise MissingModelError(f"{path} must take 112 x 112 pictures with 3 channels, it takes {wanted.shape}.")
-
-    def encode(pictures: Array) -> Array:
-        ready = (pictures.astype(np.float32) - 127.5) / 128
-        ready = ready.transpose(0, 3, 1, 2) if channels_first else ready
-        found = [session.run(None, {wanted.name: one[None]})[0].reshape(-1) for one in ready]
-        return unit(np.stack(found))
-
-    return encode

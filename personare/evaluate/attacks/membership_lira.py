@@ -37,12 +37,12 @@ class LikelihoodRatio:
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the logarithm of the ratio, or the z-score, (N,)."""
         others = signals.shadows(target)
-        own, known, inside = signals.confidence[target], signals.confidence[others], signals.inside[others]
-        mean_out, sd_out = self._fitted(known, ~inside, "without it")
+        answer, shadows, inside = signals.confidence[target], signals.confidence[others], signals.inside[others]
+        mean_out, sd_out = self._fitted(shadows, ~inside, "without it")
         if not self.online:
-            return np.asarray((own - mean_out) / sd_out)
-        mean_in, sd_in = self._fitted(known, inside, "with it")
-        return np.asarray(norm.logpdf(own, mean_in, sd_in) - norm.logpdf(own, mean_out, sd_out))
+            return np.asarray((answer - mean_out) / sd_out)
+        mean_in, sd_in = self._fitted(shadows, inside, "with it")
+        return np.asarray(norm.logpdf(answer, mean_in, sd_in) - norm.logpdf(answer, mean_out, sd_out))
 
     def _fitted(self, confidence: Array, used: Array, side: str) -> tuple[Array, Array]:
         """Return mean and deviation of the models used for each recording, (N,)."""

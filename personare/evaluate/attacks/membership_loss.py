@@ -17,12 +17,6 @@ class LossThreshold:
 
     **Source**: S. Yeom, I. Giacomelli, M. Fredrikson, S. Jha, "Privacy risk in machine learning: analyzing the
     connection to overfitting", CSF 2018 (arXiv 1709.01604).
-
-    Example:
-        >>> s = Signals(logits=np.array([[[2.0, 0.0], [0.0, 0.0]]]), inside=np.array([[True, False]]),
-        ...     labels=np.array([0, 0]), subjects=np.array(["a", "b"]))
-        >>> LossThreshold()(s, 0).round(3).tolist()
-        [-0.127, -0.693]
     """
 
     question: ClassVar = "member"

@@ -36,25 +36,25 @@ class LossQuantile:
 
     def __call__(self, signals: Signals, target: int) -> Array:
         """Return the shares, (N,)."""
-        own, others = signals.log_likelihood[target], signals.shadows(target)
+        scored, others = signals.log_likelihood[target], signals.shadows(target)
         if self.compare == "reference":
             outside = ~signals.inside[others]
             if not outside.any(axis=0).all():
                 raise DataError(
                     "The reference attack needs, for each recording, a shadow model that never met it: train more."
                 )
-            return _share(own, signals.log_likelihood[others], evened(outside))
-        scores = np.zeros(len(own))
+            return _share(scored, signals.log_likelihood[others], evened(outside))
+        scores = np.zeros(len(scored))
         for label in np.unique(signals.labels):
             rows = signals.labels == label
-            peers = np.repeat(own[rows, None], rows.sum(), axis=1)
-            scores[rows] = _share(own[rows], peers, np.ones(peers.shape, dtype=bool))
+            peers = np.repeat(scored[rows, None], rows.sum(), axis=1)
+            scores[rows] = _share(scored[rows], peers, np.ones(peers.shape, dtype=bool))
         return scores
 
 
-def _share(own: Array, peers: Array, counted: Array) -> Array:
-    """Return the share of ``peers`` (K, N) below ``own`` (N,), ties one half; a little more for a wide margin."""
+def _share(scored: Array, peers: Array, counted: Array) -> Array:
+    """Return the share of ``peers`` (K, N) below ``scored`` (N,), ties one half; a little more for a wide margin."""
     n = counted.sum(axis=0)
-    below = ((peers < own) + 0.5 * (peers == own)) * counted
-    margin = own - np.where(counted, peers, 0).sum(axis=0) / n
+    below = ((peers < scored) + 0.5 * (peers == scored)) * counted
+    margin = scored - np.where(counted, peers, 0).sum(axis=0) / n
     return np.asarray((below.sum(axis=0) + 0.4 * np.tanh(margin)) / n)  # the margin never outweighs one comparison

@@ -23,12 +23,6 @@ class RobustMembership:
 
     **Source**: S. Zarifzadeh, P. Liu, R. Shokri, "Low-cost high-power membership inference attacks", ICML 2024
     (arXiv 2312.03262).
-
-    Example:
-        >>> s = Signals(logits=np.array([[[2.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]),
-        ...     inside=np.array([[True, False], [False, False]]), labels=np.zeros(2, int), subjects=np.arange(2))
-        >>> RobustMembership(online=False, gamma=1.2)(s, 0).tolist()
-        [0.5, 0.0]
     """
 
     question: ClassVar = "member"

@@ -36,18 +36,16 @@ class ModelAttributes:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure the recall of sex and age of each track that the model shows, as ``model_attributes_<track>``."""
+        seed = int(rng.integers(2**31))  # the same folds before and after the model
 
-        def read(batch: Batch, track: str, attribute: str, seed: int) -> Result:
-            method, same = f"model_attributes_{track}", np.random.default_rng(seed)  # folds before and after the model
-            options = {"folds": self.folds, "fewest": self.fewest}
-            rows = attribute_rows(batch, batch, attribute, {track: Kernel()}, method=method, **options, rng=same)
-            return replace(rows[-1], kind="model")
+        def read(batch: Batch, track: str) -> list[Result]:
+            method, readers, draws = f"model_attributes_{track}", {track: Kernel()}, np.random.default_rng(seed)
+            rows = attribute_rows(batch, batch, readers, method=method, folds=self.folds, fewest=self.fewest, rng=draws)
+            return [replace(row, kind="model") for row in rows if row.attacker == "semi_informed"]
 
         rows: list[Result] = []
-        for attribute in ("sex", "age"):
-            seed = int(rng.integers(2**31))
-            before = read(original, "raw", attribute, seed)
-            for track in released.arrays:
-                after = read(released, track, attribute, seed)
-                rows += marked([replace(after, baseline=before.value)], [replace(before, method=after.method)])
+        before = read(original, "raw")
+        for track in released.arrays:
+            after = [replace(r, baseline=b.value) for r, b in zip(read(released, track), before, strict=True)]
+            rows += marked(after, [replace(b, method=f"model_attributes_{track}") for b in before])
         return rows

@@ -47,22 +47,13 @@ class ModelIdentity:
             raise DataError(
                 f"Naming people needs at least {self.fewest} of them with two recordings each, there are {people}."
             )
-
-        def named(batch: Batch, track: str) -> list[Result]:
-            row = Result(
-                kind="model", question="identify", method="", figure="", attacker="semi_informed", value=np.nan
-            )
-            halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
-            values = np.stack(list(batch.arrays[track]))  # (N, D)
-            return name_rows(row, values, table, halves, learn, figures=_FIGURES, rng=rng)
-
-        before = named(original, "raw")
+        halves, learn = [(enroll, test), (test, enroll)], partial(Kernel().enroll, rng=rng)
+        measure = partial(name_rows, table=table, halves=halves, enroll=learn, figures=_FIGURES, rng=rng)
+        before = measure("", np.stack(list(original.arrays["raw"])))
         rows: list[Result] = []
-        for track in released.arrays:
-            method = f"model_identity_{track}"
-            after = zip(named(released, track), before, strict=True)
-            rows += marked(
-                [replace(row, method=method, baseline=b.value) for row, b in after],
-                [replace(b, method=method) for b in before],
-            )
-        return rows
+        for track, vectors in released.arrays.items():
+            name = f"model_identity_{track}"
+            after = measure(name, np.stack(list(vectors)))
+            after = [replace(row, baseline=b.value) for row, b in zip(after, before, strict=True)]
+            rows += marked(after, [replace(b, method=name) for b in before])
+        return [replace(row, kind="model") for row in rows]

@@ -34,10 +34,10 @@ class NearestCopy:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``nearer`` and ``exact``, the share that is a real recording unchanged."""
-        rows = rng.permutation(len(case.made))[: self.most]
+        rows = rng.permutation(len(case.synthetic))[: self.most]
         order = np.argsort(case.people, kind="stable")
         firsts = np.searchsorted(case.people[order], np.arange(len(case.inside)))
-        parts = np.array_split(case.made[rows], max(1, len(rows) // 256))
+        parts = np.array_split(case.synthetic[rows], max(1, len(rows) // 256))
         apart = [np.minimum.reduceat(cdist(part, case.real[order]), firsts, axis=1) for part in parts]
         distance = np.concatenate(apart)  # (S, P) to the nearest recording of each real person
         reason = "memorization, never safety: an even share does not say that nobody can be found"

@@ -36,15 +36,15 @@ class SyntheticIdentity:
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``named``: synthetic recordings taken for somebody who was learned from."""
         people = len(case.inside)
-        known = thinned(case.people, max(2, self.enrolled // people), rng)
-        classifier = learn_classes(case.real[known], [f"{p:08d}" for p in case.people[known]])
+        enrolled = thinned(case.people, max(2, self.enrolled // people), rng)
+        classifier = learn_classes(case.real[enrolled], [f"{p:08d}" for p in case.people[enrolled]])
         if classifier.loo_accuracy <= 2 / people:
             raise DataError(
                 f"the recognizer names {classifier.loo_accuracy:.3f} of real recordings right, guessing does "
                 f"{1 / people:.3f}"
             )
-        rows = rng.permutation(len(case.made))[: self.most]
-        scores = classifier(case.made[rows])  # (S, P); people in sorted order
+        rows = rng.permutation(len(case.synthetic))[: self.most]
+        scores = classifier(case.synthetic[rows])  # (S, P); people in sorted order
         reason = f"the recognizer names {classifier.loo_accuracy:.2f} of real recordings right"
         row = Result(question="identify", method="synthetic_identity", figure="named", value=np.nan, reason=reason)
         return closest_rows(row, scores, case, rng=rng)

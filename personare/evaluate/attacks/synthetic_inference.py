@@ -36,8 +36,8 @@ class AttributeInference:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk`` as ``synthetic_inference_label`` (where there are two classes) and ``_values``."""
-        real, made = case.real, case.made
-        truth, told = case.original.labels, case.released.labels
+        real, made = case.real, case.synthetic
+        truth, labels_made = case.original.labels, case.released.labels
         varies = np.flatnonzero(real.std(axis=0) > 0)
         columns = rng.choice(varies, min(self.secrets, len(varies)), replace=False)
         # whether each real recording's label was guessed, and the share of its columns
@@ -45,14 +45,14 @@ class AttributeInference:
         for start in range(0, len(real), _CHUNK):
             part = slice(start, start + _CHUNK)
             apart = cdist(real[part], made, "sqeuclidean")  # (chunk, S)
-            labels[part] = told[apart.argmin(axis=1)] == truth[part]
+            labels[part] = labels_made[apart.argmin(axis=1)] == truth[part]
             for c in columns:
                 gap = real[part, c, None] - made[:, c]  # (chunk, S)
                 off = np.take_along_axis(gap, (apart - gap**2).argmin(axis=1)[:, None], axis=1)[:, 0]
                 values[part] += (np.abs(off) <= self.tolerance) / len(columns)
         rows: list[Result] = []
         if len(np.unique(truth)) > 1:
-            naive = truth == np.bincount(np.maximum(told, 0)).argmax()
+            naive = truth == np.bincount(np.maximum(labels_made, 0)).argmax()
             rows += risk_rows("infer", "synthetic_inference_label", case.by_person(labels), case.by_person(naive), case)
         if len(columns) and real.shape[1] > 1:
             usual = [self._usual(made[:, c]) for c in columns]

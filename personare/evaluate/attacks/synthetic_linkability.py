@@ -49,15 +49,15 @@ class Linkability:
                 for k in range(0, len(mixed) - among + 1, among):  # those left over sit out this time
                     group = mixed[k : k + among]
                     rows = np.array([rng.choice(np.flatnonzero(case.people == p)) for p in group])
-                    right[group] += _joined(case.real[rows], case.made, halves)
+                    right[group] += _joined(case.real[rows], case.synthetic, halves)
                     tried[group] += 1
-        found = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
-        return risk_rows("link", "synthetic_linkability", found, np.full(len(found), 1 / among), case)
+        successes = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
+        return risk_rows("link", "synthetic_linkability", successes, np.full(len(successes), 1 / among), case)
 
 
 def _joined(rows: Array, made: Array, halves: tuple[Array, Array]) -> Array:
     """Return whether each recording's halves were joined to each other, (M,); a tie counts its share."""
     first, second = (cdist(rows[:, half], made[:, half], "sqeuclidean") for half in halves)
-    gaps = np.stack([(own + second).min(axis=1) for own in first])  # (M, M): over all synthetic recordings
+    gaps = np.stack([(row + second).min(axis=1) for row in first])  # (M, M): over all synthetic recordings
     best = gaps <= gaps.min(axis=1, keepdims=True)
     return np.asarray(np.diagonal(best) / best.sum(axis=1))

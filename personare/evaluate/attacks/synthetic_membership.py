@@ -46,10 +46,10 @@ class DensityRatio:
         """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the most exposed."""
         scores: dict[str, Array] = {}
         if self.estimator != "normal":  # the constant of the dimension and of the set's size is the same for all
-            near = nearest(case.real, case.made)
+            near = nearest(case.real, case.synthetic)
             scores["neighbor"] = np.log(np.maximum(case.distance, _TINY)) - np.log(np.maximum(near, _TINY))
         if self.estimator != "neighbor":
-            ratio = normal_density(case.made)(case.real)
+            ratio = normal_density(case.synthetic)(case.real)
             count = len(case.inside)
             group = rng.permutation(count)[case.people] % min(count, _GROUPS)
             for g in np.unique(group):  # people are left out of p_R in groups where they are many

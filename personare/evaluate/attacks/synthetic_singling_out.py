@@ -41,8 +41,8 @@ class SinglingOut:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure ``risk``: real people whom a guess singled out in their group."""
-        varies = case.made.std(axis=0) > 0
-        made, real = case.made[:, varies], case.real[:, varies]
+        varies = case.synthetic.std(axis=0) > 0
+        made, real = case.synthetic[:, varies], case.real[:, varies]
         if not made.shape[1]:
             nobody = np.zeros(len(case.inside))
             return risk_rows("identify", "synthetic_singling_out", nobody, nobody, case)
@@ -52,7 +52,7 @@ class SinglingOut:
         for side in (0, 1):
             groups[rng.permutation(np.flatnonzero(case.inside == side))[:fewest]] = side
         # (S, D) and (N, D) shares of the synthetic recordings below each value
-        about, asked = (np.stack([_shares(*pair) for pair in zip(x.T, made.T, strict=True)], 1) for x in (made, real))
+        guessed, real = (np.stack([_shares(*pair) for pair in zip(x.T, made.T, strict=True)], 1) for x in (made, real))
         used = min(self.columns, made.shape[1])
         width = max(self.weight ** (1 / used), _NARROWEST) / 2
 
@@ -61,11 +61,11 @@ class SinglingOut:
             hit = np.zeros(len(groups), dtype=bool)
             for source in sources:
                 columns = rng.choice(made.shape[1], used, replace=False)
-                near = np.abs(asked[:, columns] - about[source[columns], columns]) <= width
+                near = np.abs(real[:, columns] - guessed[source[columns], columns]) <= width
                 fits = np.unique(case.people[near.all(axis=1)])
                 for side in (0, 1):
-                    alone = fits[groups[fits] == side]
-                    hit[alone] |= len(alone) == 1
+                    group = fits[groups[fits] == side]
+                    hit[group] |= len(group) == 1
             return hit
 
         one = np.repeat(rng.integers(len(made), size=(self.guesses, 1)), made.shape[1], axis=1)

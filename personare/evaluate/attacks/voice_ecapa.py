@@ -10,12 +10,14 @@ import torch
 from personare.core.errors import OptionError
 from personare.core.options import check_options
 from personare.core.types import Array
-from personare.evaluate.classifiers import Clips, Cosine
-from personare.evaluate.clips import looped
-from personare.learn.loop import seeded, train
-from personare.learn.networks import Ecapa, MarginHead
+from personare.evaluate.classifiers import Clips, Cosine, numbered
+from personare.evaluate.clips import audible, looped
+from personare.evaluate.networks import embedding
+from personare.learn.networks import Ecapa
 
 __all__ = ["VoiceEcapa"]
+
+_WIDTH = 96  # of the embedding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,35 +51,29 @@ class VoiceEcapa:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Cosine:
         """Train the network to tell the people of (T, bands) spectrograms in dB apart."""
-        ready = [_ready(clip) for clip in clips.values()]
-        people, target = np.unique([subjects[i] for i in clips], return_inverse=True)
         frames = round(100 * self.chunk_s)
-        by_person = [np.flatnonzero(target == p) for p in range(len(people))]
+        ready = [looped(_ready(clip), frames) for clip in clips.values()]
+        number = numbered(clips, subjects)[1]
 
-        def draw(rng: np.random.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-            who = rng.integers(len(people), size=self.batch)  # people, not clips: nobody is drowned out
-            chunks = []
-            for p in who:
-                clip = looped(ready[int(rng.choice(by_person[p]))], frames)
-                start = int(rng.integers(len(clip) - frames + 1))
-                chunks.append(clip[start : start + frames].T)
-            return torch.from_numpy(np.stack(chunks)), torch.from_numpy(who)  # (B, bands, T)
+        def chunk(clip: Array, rng: np.random.Generator) -> Array:
+            start = int(rng.integers(len(clip) - frames + 1))
+            return clip[start : start + frames].T  # (bands, T)
 
-        with seeded(rng):
-            net = Ecapa(bands=ready[0].shape[1], channels=self.channels)
-            head = MarginHead(embedding=96, people=len(people))
-            net.add_module("margin_head", head)  # so that both are trained
-            train(net, draw, head.loss, steps=self.steps, rng=rng, learning_rate=2e-3)
+        def network() -> Ecapa:
+            return Ecapa(bands=ready[0].shape[1], channels=self.channels, embedding=_WIDTH)
+
+        net = embedding(
+            network, ready, number, chunk, width=_WIDTH, batch=self.batch, steps=self.steps, learning_rate=2e-3, rng=rng
+        )
 
         def embed(asked: Clips) -> Array:
             with torch.no_grad():  # whole clips (of long ones 20 s) one by one: their lengths differ
-                ready = [looped(_ready(clip), frames)[:2000].T[None].copy() for clip in asked.values()]
-                return torch.stack([net(torch.from_numpy(one))[0] for one in ready]).numpy()
+                whole = [looped(_ready(clip), frames)[:2000].T[None].copy() for clip in asked.values()]
+                return torch.stack([net(torch.from_numpy(clip))[0] for clip in whole]).numpy()
 
         return Cosine(embed=embed)
 
 
 def _ready(clip: Array) -> Array:
-    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
-    rows = np.maximum(rows, rows.max() - 70.0)
+    rows = audible(clip)
     return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)

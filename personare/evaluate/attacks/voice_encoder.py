@@ -1,7 +1,7 @@
 """Names the speaker with an encoder that others trained on thousands of voices (Resemblyzer, optional)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -52,12 +52,18 @@ class VoiceEncoder:
         there = np.array([i in before and i in after for i in original.ids], dtype=bool)
         ids = [i for i, seen in zip(original.ids, there, strict=True) if seen]
         people, mood = original.subjects[there], np.array(moods, dtype=str)[there]
-        r1 = []
-        for i, person, felt in zip(ids, people, mood, strict=True):
-            others = [ids[m] for m in np.flatnonzero((people == person) & (mood != felt))]
-            r1.append(np.mean([float(after[i] @ after[j]) for j in others]) if others else np.nan)
-        r2 = [float(before[i] @ after[i]) for i in ids]
-        return [_row(name, np.array(v, dtype=float), people, rng) for name, v in (("r1", r1), ("r2", r2))]
+        vectors, originals = (np.stack([side[i] for i in ids]) for side in (after, before))  # (N, D)
+        other = (people[:, None] == people) & (mood[:, None] != mood)  # (N, N) the same person in another emotion
+        count = other.sum(axis=1)
+        r1 = np.where(count > 0, (vectors @ vectors.T * other).sum(axis=1) / np.maximum(count, 1), np.nan)
+        r2 = (originals * vectors).sum(axis=1)
+        rows = []
+        for figure, values in (("r1", r1), ("r2", r2)):
+            estimate = mean_over_people(values, people, rng=rng)
+            why = "" if estimate.n else "not measured: it takes several emotions of a person"
+            row = Result(question="link", method="voice_encoder", figure=figure, **estimate.columns)
+            rows.append(replace(row, unit="cosine", better="lower", reason=why))
+        return rows
 
 
 def _encoder() -> Callable[[Array], Array]:
@@ -74,17 +80,3 @@ def _encoder() -> Callable[[Array], Array]:
         return unit(np.asarray(network.embed_utterance(samples), dtype=float))
 
     return encode
-
-
-def _row(name: str, values: Array, people: Array, rng: np.random.Generator) -> Result:
-    found = mean_over_people(values, people, rng=rng)
-    return Result(
-        modality="audio",
-        question="link",
-        method="voice_encoder",
-        figure=name,
-        **found.columns,
-        unit="cosine",
-        better="lower",
-        reason="" if found.n else "not measured: it takes several emotions of a person",
-    )

@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.options import Positive, check_options
 from personare.core.protocols import Scorer
 from personare.core.types import Array
-from personare.evaluate.classifiers import Clips, learn_classes, standardized
+from personare.evaluate.classifiers import Clips, learn_classes, numbered, standardized
 
 __all__ = ["VoiceGmm"]
 
@@ -50,18 +50,14 @@ class VoiceGmm:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> "_Background":
         """Learn everybody's mixture of (T, D) cepstra, with and without each clip's mean."""
-        return _Background(
-            options=self,
-            mixtures=tuple(
-                _mixture(
-                    np.concatenate([_ready(c, self.stride, centred) for c in clips.values()]), self.components, rng
-                )
-                for centred in (False, True)
-            ),
-        )
+        mixtures = []
+        for centred in (False, True):
+            rows = np.concatenate([_frames(clip, self.stride, centred) for clip in clips.values()])
+            mixtures.append(_mixture(rows, self.components, rng))
+        return _Background(options=self, mixtures=tuple(mixtures))
 
 
-def _ready(clip: Array, stride: int, centred: bool) -> Array:
+def _frames(clip: Array, stride: int, centred: bool) -> Array:
     rows = np.asarray(clip[::stride], dtype=np.float32)
     rows = rows[np.isfinite(rows).all(axis=1)]
     return rows - rows.mean(axis=0) if centred and len(rows) else rows
@@ -82,30 +78,24 @@ class _Mixture:
         np.exp(joint, out=joint)
         return np.asarray(joint / joint.sum(axis=1, keepdims=True))
 
-    def statistics(self, rows: Array) -> _Statistics:
-        """Return the frames that fell to each Gaussian, (C,), and their sum around its mean, (C, D)."""
-        belongs = self.responsibilities(rows)
-        counts = belongs.sum(axis=0)
-        return counts, belongs.T @ rows - counts[:, None] * self.means
-
 
 def _mixture(rows: Array, components: int, rng: np.random.Generator) -> _Mixture:
     """Expectation and maximization from randomly drawn frames."""
     rows = rows[rng.choice(len(rows), min(_FRAMES, len(rows)), replace=False)]
     count = min(components, max(1, len(rows) // 4))
     floor = 0.05 * rows.var(axis=0) + 1e-6
-    found = _Mixture(
+    mixture = _Mixture(
         means=rows[rng.choice(len(rows), count, replace=False)],
         variances=np.tile(rows.var(axis=0) + 1e-6, (count, 1)),
         shares=np.full(count, 1 / count, dtype=np.float32),
     )
     for _ in range(_ROUNDS):
-        belongs = found.responsibilities(rows)
+        belongs = mixture.responsibilities(rows)
         counts = belongs.sum(axis=0) + 1e-6
         means = belongs.T @ rows / counts[:, None]
         variances = np.maximum(belongs.T @ rows**2 / counts[:, None] - means**2, floor)
-        found = _Mixture(means=means, variances=variances, shares=counts / counts.sum())
-    return found
+        mixture = _Mixture(means=means, variances=variances, shares=counts / counts.sum())
+    return mixture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,55 +104,56 @@ class _Background:
     mixtures: tuple[_Mixture, ...]
 
     def statistics(self, clip: Array) -> list[_Statistics]:
-        """Return the statistics of one clip under both mixtures."""
-        return [
-            mixture.statistics(_ready(clip, self.options.stride, centred))
-            for centred, mixture in zip((False, True), self.mixtures, strict=True)
-        ]
+        """Return of both mixtures how many frames fell to each Gaussian, (C,), and their sums around means, (C, D)."""
+        both = []
+        for centred, mixture in zip((False, True), self.mixtures, strict=True):
+            rows = _frames(clip, self.options.stride, centred)
+            belongs = mixture.responsibilities(rows)
+            counts = belongs.sum(axis=0)
+            both.append((counts, belongs.T @ rows - counts[:, None] * mixture.means))
+        return both
 
-    def descriptions(self, clips: Clips, found: list[list[_Statistics]]) -> list[Array]:
+    def descriptions(self, clips: Clips, statistics: list[list[_Statistics]]) -> list[Array]:
         """Return adapted means under both mixtures, (N, C * D) each, and what means alone cannot say, (N, 2 C + 2 D).
 
         If people sound so different that each has Gaussians of their own, the adapted means of all are everybody's
         means: then only which Gaussians are used, and the plain mean and spread, tell them apart.
         """
         adapted = []
-        for k, m in enumerate(self.mixtures):
-            weight = np.sqrt(m.shares[:, None] / m.variances)
-            moved = [
-                sums / (counts[:, None] + _SUPERVECTOR_RELEVANCE) * weight for counts, sums in (f[k] for f in found)
-            ]
-            adapted.append(np.stack([rows.ravel() for rows in moved]))
-        shares = np.stack([np.concatenate([np.sqrt(n / max(n.sum(), 1e-6)) for n, _ in clip]) for clip in found])
-        rows = [_ready(clip, self.options.stride, False) for clip in clips.values()]
+        for k, mixture in enumerate(self.mixtures):
+            weight = np.sqrt(mixture.shares[:, None] / mixture.variances)
+            pairs = [clip[k] for clip in statistics]
+            moved = [(sums / (n[:, None] + _SUPERVECTOR_RELEVANCE) * weight).ravel() for n, sums in pairs]
+            adapted.append(np.stack(moved))
+        shares = np.stack([np.concatenate([np.sqrt(n / max(n.sum(), 1e-6)) for n, _ in clip]) for clip in statistics])
+        rows = [_frames(clip, self.options.stride, False) for clip in clips.values()]
         plain = np.stack([np.concatenate([r.mean(axis=0), r.std(axis=0)]) for r in rows])
         return [*adapted, np.hstack([shares, plain])]
 
     def enroll(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Scorer:
         """Adapt the mixtures to each person; what names left-out enrollment clips better counts more."""
-        found = [self.statistics(clip) for clip in clips.values()]
-        labels = np.array([subjects[name] for name in clips])
+        statistics = [self.statistics(clip) for clip in clips.values()]
+        people, number = numbered(clips, subjects)
         classifiers = [
-            learn_classes(rows, labels.tolist(), standardize=k == 2, radial=k == 2)
-            for k, rows in enumerate(self.descriptions(clips, found))
+            learn_classes(rows, people[number].tolist(), standardize=k == 2, radial=k == 2)
+            for k, rows in enumerate(self.descriptions(clips, statistics))
         ]
         shifts = []
         for k, mixture in enumerate(self.mixtures):
+            counts, sums = (np.stack([clip[k][part] for clip in statistics]) for part in (0, 1))  # (N, C), (N, C, D)
             # MAP: how far a person's means lie from everybody's, over the variance; flat (C * D,)
-            own = [[f[k] for f, who in zip(found, labels, strict=True) if who == p] for p in np.unique(labels)]
-            counts = [sum((n for n, _ in clips), start=np.zeros(())) for clips in own]
-            sums = [sum((f for _, f in clips), start=np.zeros(())) for clips in own]
-            relevance, pairs = self.options.relevance, zip(counts, sums, strict=True)
-            shifts.append(np.stack([(f / (n[:, None] + relevance) / mixture.variances).ravel() for n, f in pairs]))
+            ours = [(counts[number == p].sum(axis=0), sums[number == p].sum(axis=0)) for p in range(len(people))]
+            relevance = self.options.relevance
+            shifts.append(np.stack([(f / (n[:, None] + relevance) / mixture.variances).ravel() for n, f in ours]))
 
         def score(asked: Clips) -> Array:
-            told = [self.statistics(clip) for clip in asked.values()]
-            total = np.zeros((len(told), len(classifiers[0].classes)))
-            for k, (classifier, rows) in enumerate(zip(classifiers, self.descriptions(asked, told), strict=True)):
-                belief = max(classifier.loo_accuracy - 1 / total.shape[1], 1e-3) ** _SHARPNESS
+            statistics = [self.statistics(clip) for clip in asked.values()]
+            total = np.zeros((len(statistics), len(people)))
+            for k, (classifier, rows) in enumerate(zip(classifiers, self.descriptions(asked, statistics), strict=True)):
+                belief = max(classifier.loo_accuracy - 1 / len(people), 1e-3) ** _SHARPNESS
                 total += belief * standardized(classifier(rows))
                 if k < len(shifts):
-                    ratio = [shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in told]
+                    ratio = [shifts[k] @ clip[k][1].ravel() / max(clip[k][0].sum(), 1) for clip in statistics]
                     total += belief * standardized(np.stack(ratio))
             return total
 

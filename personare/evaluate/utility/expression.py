@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.clips import measure_pairs, shown
+from personare.evaluate.clips import measure_pairs, shown, stretched
 from personare.evaluate.metrics import mean_over_people
 from personare.evaluate.unmeasured import unmeasured
 
@@ -40,17 +40,25 @@ class Expression:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure ``correlation`` and ``face_seen`` of ``blendshapes`` (F, 52), rows of NaN where no face is seen."""
-        try:
-            kept = measure_pairs(
-                original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
-            )
-        except DataError as error:
-            kept = unmeasured("expression", "read", error, figure="correlation", modality="video", unit="correlation")
-        return [kept, _seen(original, released, rng)]
+        kept = measure_pairs(
+            original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
+        )
+        before, after = original.clips("blendshapes"), released.clips("blendshapes")
+        asked = [(i, who) for i, who in shown(original, released) if i in before and i in after]
+        shares = np.full(len(asked), np.nan)  # of frames with a face in the original, in which the release shows one
+        for n, (i, _) in enumerate(asked):
+            if length := min(len(before[i]), len(after[i])):
+                a, b = (np.isfinite(stretched(clips[i], length)).all(axis=1) for clips in (before, after))
+                shares[n] = (a & b).sum() / a.sum() if a.any() else np.nan
+        if not np.isfinite(shares).any():
+            why = DataError("no face could be read in the originals")
+            return [kept, unmeasured("expression", "read", why, figure="face_seen")]
+        seen = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
+        return [kept, Result(question="read", method="expression", figure="face_seen", **seen.columns)]
 
     def _correlation(self, before: Array, after: Array) -> float:
         length = min(len(before), len(after))
-        a, b = (rows[_places(rows, length)] for rows in (before, after))
+        a, b = stretched(before, length), stretched(after, length)
         seen = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
         if seen.sum() < _FEWEST:
             return float("nan")
@@ -63,28 +71,3 @@ class Expression:
         still = length_y < 1e-6
         together = (x * y).sum(axis=0) / (np.sqrt((x**2).sum(axis=0)) * np.where(still, 1, length_y))
         return float(np.where(still, 0, together).mean())
-
-
-def _seen(original: Batch, released: Batch, rng: np.random.Generator) -> Result:
-    """Share of frames with a face in the original in which the release still shows one."""
-    before, after = original.clips("blendshapes"), released.clips("blendshapes")
-    asked = [(i, who) for i, who in shown(original, released) if i in before and i in after]
-    shares = np.array([_share(np.asarray(before[i]), np.asarray(after[i])) for i, _ in asked])
-    if not np.isfinite(shares).any():
-        why = DataError("no face could be read in the originals")
-        return unmeasured("expression", "read", why, figure="face_seen", modality="video")
-    found = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
-    return Result(modality="video", question="read", method="expression", figure="face_seen", **found.columns)
-
-
-def _share(before: Array, after: Array) -> float:
-    length = min(len(before), len(after))
-    if length == 0:
-        return float("nan")
-    a, b = (np.isfinite(rows[_places(rows, length)]).all(axis=1) for rows in (before, after))
-    return float((a & b).sum() / a.sum()) if a.any() else float("nan")
-
-
-def _places(rows: Array, length: int) -> Array:
-    """Return ``length`` frames spread evenly over a clip."""
-    return np.round(np.linspace(0, len(rows) - 1, length)).astype(int)

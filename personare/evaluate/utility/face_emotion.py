@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel, Train, discriminant, svm
-from personare.evaluate.clips import describe_motion, evenly
+from personare.evaluate.clips import evenly, expressive_motion
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotion"]
@@ -19,7 +19,7 @@ __all__ = ["FaceEmotion"]
 class FaceEmotion:
     """Readers of blendshapes over time (plain, and used to each face) and of gradients in the picture.
 
-    Where no face can be found in a release the readers of motion have nothing to read, and say so; the reader of
+    Where no face can be counts in a release the readers of motion have nothing to read, and say so; the reader of
     pictures still looks where the face was.
 
     **Guarantee**: no reader was trained on the person that it reads.
@@ -42,17 +42,13 @@ class FaceEmotion:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""
         pictures = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind)
-        # which tracks move together says more of the person than of the emotion
-        motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
-        readers: tuple[tuple[str, Task, Train], ...] = (
-            ("face_emotion_motion", motion, svm()),
-            ("face_emotion_adapted", replace(motion, adapt=True), discriminant()),
-            ("face_emotion_pixels", pictures, Kernel(describe=self._pictures)),
-        )
-        rows: list[Result] = []
-        for name, task, train in readers:
-            rows += read_and_measure(name, original, released, task, train, modality="video", rng=rng)
-        return rows
+        motion = replace(pictures, view="blendshapes", describe=expressive_motion)
+        readers: dict[str, tuple[Task, Train]] = {
+            "face_emotion_motion": (motion, svm()),
+            "face_emotion_adapted": (replace(motion, adapt=True), discriminant()),
+            "face_emotion_pixels": (pictures, Kernel(describe=self._pictures)),
+        }
+        return read_and_measure(original, released, readers, rng=rng)
 
     def _pictures(self, clip: Array) -> list[Array]:
         """Return gradients (mean and change over the clip) and a small grey picture."""
@@ -72,5 +68,5 @@ def _gradients(grey: Array) -> Array:
     direction = (np.arctan2(dy, dx) % np.pi / np.pi * 8).astype(int) % 8
     rows, columns = (np.arange(size) * 8 // size for size in grey.shape)
     cell = rows[:, None] * 8 + columns
-    found = np.bincount((cell * 8 + direction).ravel(), strength.ravel(), minlength=512).reshape(64, 8)
-    return np.asarray(found / (np.linalg.norm(found, axis=1, keepdims=True) + 16.0)).ravel()
+    counts = np.bincount((cell * 8 + direction).ravel(), strength.ravel(), minlength=512).reshape(64, 8)
+    return np.asarray(counts / (np.linalg.norm(counts, axis=1, keepdims=True) + 16.0)).ravel()

@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.clips import evenly
-from personare.evaluate.networks import CnnReader
+from personare.evaluate.networks import cnn
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotionCnn"]
@@ -41,8 +41,8 @@ class FaceEmotionCnn:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``crops`` (F, H, W, 3) uint8."""
         task = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(varied=_picture, views=lambda clip: clip[:, None], steps=self.steps)  # (F, 1, size, size)
-        return read_and_measure("face_emotion_cnn", original, released, task, reader, modality="video", rng=rng)
+        reader = cnn(_picture, lambda clip: clip[:, None], self.steps)  # (F, 1, size, size)
+        return read_and_measure(original, released, {"face_emotion_cnn": (task, reader)}, rng=rng)
 
 
 def _ready(clip: Array) -> Array:

@@ -5,12 +5,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Result
-from personare.data.splits import person_folds
+from personare.core.errors import DataError
+from personare.core.options import Share, check_options
+from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import svm
-from personare.evaluate.clips import describe_motion
-from personare.evaluate.reading import Reading, Task, measure_reading, quality, read_view, unread
+from personare.evaluate.clips import expressive_motion
+from personare.evaluate.reading import Task, measure_reading, quality_on_others, read_view, unread
 
 __all__ = ["FusedEmotion"]
 
@@ -35,42 +35,29 @@ class FusedEmotion:
     label: str = "emotion"  # what is read: a column of the table
     kind: str = ""  # ``nominal``, ``ordinal`` or ``continuous``; empty to tell from the values
     folds: int = 6  # in how many groups people are left out; up to eight people, each alone
-    face_share: float = 0.6  # weight of the face in the fixed vote
+    face_share: Share = 0.6  # weight of the face in the fixed vote
 
     def __post_init__(self) -> None:
-        if self.folds < 2 or not 0 <= self.face_share <= 1:
-            raise OptionError(
-                "fused_emotion needs folds of at least 2 and a face_share between 0 and 1, "
-                f"given {self.folds} and {self.face_share}."
-            )
+        check_options(self, folds=2)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D) and ``blendshapes`` (F, 52)."""
         voice_task = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
-        face_task = replace(
-            voice_task, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2])
-        )
+        face_task = replace(voice_task, view="blendshapes", describe=expressive_motion)
         names = ("fused_emotion_60_40", "fused_emotion_stacked")
         try:
             voices, faces = (read_view(original, released, t, svm(), rng=rng) for t in (voice_task, face_task))
         except DataError as error:
-            return [row for name in names for row in unread(name, error, modality="audio+video")]
+            return [row for name in names for row in unread(name, error)]
         rows: list[Result] = []
         for voice, face in zip(voices, faces, strict=True):
-            fixed = np.full(len(voice.ids), self.face_share)
-            for name, share in zip(names, (fixed, self._stacked(voice, face, rng)), strict=True):
-                joint = share[:, None] * face.likely + (1 - share[:, None]) * voice.likely
-                rows += measure_reading(replace(voice, likely=joint), name, modality="audio+video", rng=rng)
-        return rows
-
-    def _stacked(self, voice: Reading, face: Reading, rng: np.random.Generator) -> Array:
-        """Return for each recording the face's weight that does best on the other people's recordings."""
-        subjects = dict(zip(voice.ids, voice.subjects.tolist(), strict=True))
-        shares = np.empty(len(voice.ids))
-        for others, own in person_folds(subjects, max(2, self.folds), rng=rng):
-            learn, ask = np.isin(voice.ids, others), np.isin(voice.ids, own)
             joint = [replace(voice, likely=share * face.likely + (1 - share) * voice.likely) for share in _WEIGHTS]
-            found = [quality(reading, learn) for reading in joint]
-            best = np.flatnonzero(np.array(found) >= max(found) - 1e-9)
-            shares[ask] = _WEIGHTS[best].mean()  # a plateau's middle is less of an accident than its edge
-        return shares
+            shares = np.empty(len(voice.ids))
+            for asked, qualities in quality_on_others(joint, self.folds, rng=rng):
+                # a plateau's middle is less of an accident than its edge
+                shares[asked] = _WEIGHTS[qualities >= qualities.max() - 1e-9].mean()
+            fixed = np.full_like(shares, self.face_share)
+            for name, share in zip(names, (fixed[:, None], shares[:, None]), strict=True):
+                both = replace(voice, likely=share * face.likely + (1 - share) * voice.likely)
+                rows += measure_reading(both, name, rng=rng)
+        return rows

@@ -1,15 +1,14 @@
 """Tells how much of the melody and the loudness of speech is kept, moment by moment."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.clips import measure_pairs
-from personare.evaluate.unmeasured import unmeasured
+from personare.evaluate.clips import measure_pairs, stretched
 
 __all__ = ["Prosody"]
 
@@ -40,23 +39,22 @@ class Prosody:
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure both correlations of ``prosody`` (T, 2): pitch in Hz and level in dB, every 10 ms."""
-        figures: Mapping[str, Callable[[Array, Array], float]] = {
-            "rho_f0": lambda a, b: self._correlation(a, b, 0),
-            "rho_level": lambda a, b: self._correlation(a, b, 1),
-        }
-        rows = []
-        for figure, compare in figures.items():
-            try:
-                rows.append(
-                    measure_pairs(original, released, "prosody", compare, method="prosody", figure=figure, rng=rng)
-                )
-            except DataError as error:
-                rows.append(unmeasured("prosody", "read", error, figure=figure, modality="audio", unit="correlation"))
-        return rows
+        return [
+            measure_pairs(
+                original,
+                released,
+                "prosody",
+                partial(self._correlation, column=column),
+                method="prosody",
+                figure=figure,
+                rng=rng,
+            )
+            for column, figure in enumerate(("rho_f0", "rho_level"))
+        ]
 
     def _correlation(self, before: Array, after: Array, column: int) -> float:
         length = min(len(before), len(after))
-        a, b = _stretched(before, length), _stretched(after, length)
+        a, b = stretched(before, length).astype(float), stretched(after, length).astype(float)
         reach = min(round(self.lag_s * 100), length // 4)
         shifted = [
             (a[max(0, lag) :][: length - abs(lag)], b[max(0, -lag) :][: length - abs(lag)])
@@ -65,11 +63,6 @@ class Prosody:
         level = [_pearson(x[:, 1], y[:, 1]) for x, y in shifted]
         x, y = shifted[int(np.argmax(np.nan_to_num(level, nan=-1)))]
         return _pearson(x[:, column], y[:, column])
-
-
-def _stretched(rows: Array, length: int) -> Array:
-    """Return the contour at ``length`` frames; the nearest frame is taken, so that unvoiced stays unvoiced."""
-    return np.asarray(rows[np.round(np.linspace(0, len(rows) - 1, length)).astype(int)], dtype=float)
 
 
 def _pearson(a: Array, b: Array) -> float:

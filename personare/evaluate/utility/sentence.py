@@ -48,7 +48,7 @@ class Sentence:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, 64) in dB."""
         task = Task(view="logmel", label="sentence", folds=self.folds, describe=_course)
-        return read_and_measure("sentence", original, released, task, _learn, modality="audio", rng=rng)
+        return read_and_measure(original, released, {"sentence": (task, _learn)}, rng=rng)
 
 
 def _course(clip: Array) -> Array:
@@ -84,11 +84,6 @@ def warped_distances(clip: Array, templates: Sequence[Array]) -> Array:
     """Return how far a clip (T, D) is from each of M templates (their own T, D) when both may be stretched.
 
     (M,) mean Euclidean distance along the best path, steps of one in either or both directions.
-
-    Example:
-        >>> a = np.array([[0.0], [1.0], [2.0]])
-        >>> warped_distances(a, [np.repeat(a, 3, axis=0), a + 6]).round(1).tolist()
-        [0.0, 4.3]
     """
     lengths = np.array([len(t) for t in templates])
     padded = np.zeros((len(templates), lengths.max(), clip.shape[1]))
@@ -96,31 +91,22 @@ def warped_distances(clip: Array, templates: Sequence[Array]) -> Array:
         row[: len(template)] = template
     square = (clip**2).sum(axis=1)[:, None] + (padded**2).sum(axis=2)[:, None]  # (M, T, S)
     local = np.sqrt(np.maximum(square - 2 * np.einsum("td,msd->mts", clip, padded, optimize=True), 0))
-    total = _accumulated(local)
-    return np.asarray(total[np.arange(len(templates)), lengths - 1] / (len(clip) + lengths))
-
-
-def _accumulated(local: Array) -> Array:
-    """Return the cost of the best path to the clip's last row, for each template column, (M, S)."""
     count, rows, columns = local.shape
     # diagonals of constant row + column depend on the two before them only: all pairs advance together
-    last = np.full((count, rows), np.inf)
-    before = np.full((count, rows), np.inf)
-    end = np.full((count, columns), np.inf)
+    last, before = np.full((2, count, rows), np.inf)
+    end = np.full((count, columns), np.inf)  # the cost of the best path to the clip's last row
     for diagonal in range(rows + columns - 1):
-        first, stop = max(0, diagonal - columns + 1), min(rows, diagonal + 1)
-        index = np.arange(first, stop)
+        index = np.arange(max(0, diagonal - columns + 1), min(rows, diagonal + 1))
         here = local[:, index, diagonal - index]
-        if diagonal == 0:
-            reach = np.zeros((count, 1))
-        else:
-            up = last[:, np.maximum(index - 1, 0)] + np.where(index > 0, 0, np.inf)
-            slant = before[:, np.maximum(index - 1, 0)] + np.where(index > 0, 0, np.inf)
+        reach = np.zeros((count, 1))
+        if diagonal:
+            first = np.where(index > 0, 0, np.inf)  # nothing comes before the first row
+            up, slant = (passed[:, np.maximum(index - 1, 0)] + first for passed in (last, before))
             # a slanted step passes two cells' worth of time, so it costs twice
             reach = np.minimum(np.minimum(up, last[:, index]), slant + here)
         now = np.full((count, rows), np.inf)
         now[:, index] = here + reach
-        if stop == rows:
+        if index[-1] == rows - 1:
             end[:, diagonal - rows + 1] = now[:, rows - 1]
         before, last = last, now
-    return end
+    return np.asarray(end[np.arange(count), lengths - 1] / (rows + lengths))

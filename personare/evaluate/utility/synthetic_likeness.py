@@ -45,11 +45,11 @@ class SyntheticLikeness:
 
         def some(batch: Batch) -> tuple[Array, Array]:
             """Return rows of numbers, and whose they are."""
-            chosen = rng.permutation(len(batch))[:_MOST]
-            return scale.transform(side_by_side(batch))[chosen], batch.subjects[chosen]
+            rows = rng.permutation(len(batch))[:_MOST]
+            return scale.transform(side_by_side(batch))[rows], batch.subjects[rows]
 
         real, whose = some(original)
-        widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).values()]
+        widths = [rows.shape[1] for rows in described(released.take(np.arange(1))).arrays.values()]
         parts = np.repeat(np.arange(len(widths)), widths)
         sets = {"": some(released), "best": some(others), "worst": some(mixed)}
         figures: dict[str, dict[str, Estimate]] = {}
@@ -61,7 +61,9 @@ class SyntheticLikeness:
                 figure: mean_over_people(near[figure].astype(float), of, rng=rng)
                 for figure, of in (("precision", people), ("recall", whose), ("density", people), ("coverage", whose))
             }
-            plain = {"mmd2": mmd2, "mmd_p": chance, "ks": marginal_distance(real, rows)}
+            # the statistic is the same by either method; the exact one takes minutes for a chance that nobody asks for
+            ks = [ks_2samp(a, b, method="asymp").statistic for a, b in zip(real.T, rows.T, strict=True)]
+            plain = {"mmd2": mmd2, "mmd_p": chance, "ks": float(np.mean(ks))}
             plain |= {"correlation_within": within, "correlation_across": across}
             figures[name] |= {figure: Estimate(value=value, n=len(rows)) for figure, value in plain.items()}
         strangers, who = some(others)
@@ -127,8 +129,8 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
     same = np.einsum("rn,rn->r", drawn @ kernel, drawn)
     # sum over pairs of s s' k is within less between: within has n (n - 1) pairs of each kind, between n n
     within = (kernel.sum() + same) / 2
-    found = within / (n * (n - 1)) - (kernel.sum() - within) / n**2
-    return float(found[0]), float((1 + (found[1:] >= found[0]).sum()) / (1 + _PERMUTATIONS))
+    distances = within / (n * (n - 1)) - (kernel.sum() - within) / n**2
+    return float(distances[0]), float((1 + (distances[1:] >= distances[0]).sum()) / (1 + _PERMUTATIONS))
 
 
 def told_apart(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
@@ -139,20 +141,14 @@ def told_apart(real: Array, made: Array, real_people: Array, made_people: Array)
         "linear": make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=500)),
         "trees": HistGradientBoostingClassifier(max_iter=40, max_leaf_nodes=15, max_bins=63, random_state=0),
     }
-    found = {}
+    areas = {}
     for name, classifier in kinds.items():
         each = []  # scores of different folds are on different scales, and are not put in one order
         for train, test in StratifiedGroupKFold(3).split(x, y, people):
             scores = classifier.fit(x[train], y[train]).predict_proba(x[test])[:, 1]
             each.append(roc_auc_score(y[test], scores))
-        found[name] = float(np.mean(each))
-    return found
-
-
-def marginal_distance(real: Array, made: Array) -> float:
-    """Return the mean over columns of the largest difference of distribution functions (Kolmogorov–Smirnov)."""
-    # the statistic is the same by either method; the exact one takes minutes for a chance that nobody asks for
-    return float(np.mean([ks_2samp(a, b, method="asymp").statistic for a, b in zip(real.T, made.T, strict=True)]))
+        areas[name] = float(np.mean(each))
+    return areas
 
 
 def correlations_kept(real: Array, made: Array, parts: Array) -> tuple[float, float]:

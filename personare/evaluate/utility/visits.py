@@ -49,11 +49,8 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     bigrams of visit types), ``visits`` and ``gaps`` (Kolmogorov-Smirnov distance), ``next_visit_auc`` (codes of the
     next visit foretold by a reader trained on made-up people; the baseline's reader was trained on real ones).
 
-    Args:
-        train: People the generator learned from: the best anchor, and what a reader trained on real people learns from.
-        test: Other people; all figures are about how well they are met.
-        made: The made-up people.
-        rng: Shuffles, and resamples the people of ``test`` for the intervals.
+    ``train`` are the people the generator learned from, ``test`` others; all figures are about how well these are met,
+    and their people are resampled for the intervals.
 
     **Source**: prevalence and co-occurrence after E. Choi et al. (medGAN), MLHC 2017, arXiv:1703.06490; maximum mean
     discrepancy after A. Gretton et al., JMLR 13, 2012.
@@ -70,9 +67,9 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     for (figure, compare), each in zip(_FIGURES.items(), np.array(draws).T, strict=True):
         value, baseline, control = (compare(counts[figure], theirs[figure]) for counts in (ours, best, worst))
         low, high = interval(each)
-        found = replace(row, figure=figure, value=value, low=low, high=high, n=people)
-        found = replace(found, baseline=baseline, control=control, unit="distance", better="lower")
-        rows.append(replace(found, unit="correlation", better="higher") if compare is _correlation else found)
+        measured = replace(row, figure=figure, value=value, low=low, high=high, n=people)
+        measured = replace(measured, baseline=baseline, control=control, unit="distance", better="lower")
+        rows.append(replace(measured, unit="correlation", better="higher") if compare is _correlation else measured)
     return [*rows, _next_visit((new, real, apart), other, columns, row, rng)]
 
 
@@ -171,8 +168,8 @@ def _discrepancy(a: Array, b: Array) -> float:
 
     width = float(np.median(squares(b, b)[np.triu_indices(len(b), 1)])) or 1.0
     kernels = [np.exp(-squares(x, y) / width) for x, y in ((a, a), (b, b), (a, b))]
-    own = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernels[:2]]
-    return float(sum(own) - 2 * kernels[2].mean())
+    within = [(k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) for k in kernels[:2]]
+    return float(sum(within) - 2 * kernels[2].mean())
 
 
 # How what is counted in two sets of people is compared.
@@ -188,13 +185,13 @@ _FIGURES: dict[str, Callable[[Array, Array], float]] = {
 
 def _next_visits(rows: Array, columns: VisitColumns) -> tuple[Array, Array, Array]:
     """Return what is known before all visits but the first, (V, 3 D + 1), their codes (V, C), and whose, (V,)."""
-    known, codes, lengths = [], [], rows[..., 0].sum(axis=1).astype(int)
+    past, codes, lengths = [], [], rows[..., 0].sum(axis=1).astype(int)
     for history, length in zip(rows, lengths, strict=True):
         before, count = history[: length - 1], np.arange(1, length)[:, None]
         ever, mean = np.maximum.accumulate(before, axis=0), np.cumsum(before, axis=0) / count
-        known.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
+        past.append(np.concatenate([before, ever, mean, np.log1p(count) / 3], axis=1))
         codes.append(history[1:length, columns.part("code")])
-    return np.concatenate(known), np.concatenate(codes), np.repeat(np.arange(len(rows)), lengths - 1)
+    return np.concatenate(past), np.concatenate(codes), np.repeat(np.arange(len(rows)), lengths - 1)
 
 
 def _next_visit(
@@ -202,14 +199,14 @@ def _next_visit(
 ) -> Result:
     """Foretell codes of the next visit by ridge regression on what other people's pasts say."""
     row = replace(row, question="read", figure="next_visit_auc", unit="auc")
-    known, truth, whose = _next_visits(test, columns)
+    history, truth, whose = _next_visits(test, columns)
     codes = np.flatnonzero((truth.sum(axis=0) >= _FEWEST_POSITIVE) & (truth.mean(axis=0) < 1))
     if not len(codes):
         return replace(row, reason=f"no code occurs {_FEWEST_POSITIVE} times in next visits")
     truth, people, scores = truth[:, codes], len(test), []
     for rows in sets:
         past, next_codes, _ = _next_visits(rows, columns)
-        scores.append(np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(known)))
+        scores.append(np.asarray(Ridge(alpha=_RIDGE).fit(past, next_codes[:, codes]).predict(history)))
 
     def area(scores: Array, weight: Array) -> float:
         """Return the mean over codes of the chance that a visit with the code scores above one without; ties half."""
@@ -223,8 +220,8 @@ def _next_visit(
     drawn = (np.bincount(rng.integers(people, size=people), minlength=people)[whose] for _ in range(_DRAWS))
     low, high = interval(np.array([area(scores[0], weight) for weight in drawn]))
     value, best, worst = (area(s, np.ones(len(truth), dtype=int)) for s in scores)
-    said = f"mean over {len(codes)} codes, {len(truth)} visits"
-    row = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=said)
+    reason = f"mean over {len(codes)} codes, {len(truth)} visits"
+    row = replace(row, value=value, low=low, high=high, n=people, baseline=best, control=worst, reason=reason)
     return replace(row, attacker="retrained_reader")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.options import Positive, check_options
 from personare.core.types import Batch, Result
-from personare.evaluate.classifiers import Train, discriminant, forest, svm
+from personare.evaluate.classifiers import discriminant, forest, svm
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["VoiceEmotion"]
@@ -41,12 +41,9 @@ class VoiceEmotion:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D)."""
         plain = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
-        readers: tuple[tuple[str, Task, Train], ...] = (
-            ("voice_emotion_svm", plain, svm(self.penalty)),
-            ("voice_emotion_rf", plain, forest(self.trees)),
-            ("voice_emotion_adapted", replace(plain, adapt=True), discriminant()),
-        )
-        rows: list[Result] = []
-        for name, task, train in readers:
-            rows += read_and_measure(name, original, released, task, train, modality="audio", rng=rng)
-        return rows
+        readers = {
+            "voice_emotion_svm": (plain, svm(self.penalty)),
+            "voice_emotion_rf": (plain, forest(self.trees)),
+            "voice_emotion_adapted": (replace(plain, adapt=True), discriminant()),
+        }
+        return read_and_measure(original, released, readers, rng=rng)

@@ -7,8 +7,8 @@ import numpy as np
 
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.clips import looped
-from personare.evaluate.networks import CnnReader
+from personare.evaluate.clips import audible, looped
+from personare.evaluate.networks import cnn
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["VoiceEmotionCnn"]
@@ -39,13 +39,12 @@ class VoiceEmotionCnn:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``logmel`` (T, bands) in dB."""
         task = Task(view="logmel", folds=self.folds, label=self.label, kind=self.kind, describe=_ready)
-        reader = CnnReader(varied=_window, views=_windows, steps=self.steps)
-        return read_and_measure("voice_emotion_cnn", original, released, task, reader, modality="audio", rng=rng)
+        reader = cnn(_window, _windows, self.steps)
+        return read_and_measure(original, released, {"voice_emotion_cnn": (task, reader)}, rng=rng)
 
 
 def _ready(clip: Array) -> Array:
-    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
-    rows = looped(np.maximum(rows, rows.max() - 70.0), 2 * _WINDOW)
+    rows = looped(audible(clip), 2 * _WINDOW)
     rows = rows[: len(rows) // 2 * 2].reshape(-1, 2, rows.shape[1]).mean(axis=1)  # 20 ms: half the work
     return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)
 

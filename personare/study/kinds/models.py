@@ -1,5 +1,6 @@
 """Models: learned from a cohort, judged on people they never met, attacked through shadow models."""
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,15 +15,9 @@ from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Batch, Release, Result, Spend
+from personare.core.types import Array, Batch, Release, Result, Spend
+from personare.data import splits
 from personare.data.atomic import make_folder
-from personare.data.splits import (
-    as_published,
-    check_apart,
-    k_folds_with_validation,
-    leaky_random_9_1,
-    unseen_sentences,
-)
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside
@@ -76,12 +71,13 @@ class Models:
         for row in rows:
             opened = study.opened(row)
             model = Model(study=study, row=row, batch=opened.batch)
-            judging = {"shadows": study.plan.shadows, "membership": study.plan.membership}
-            root, made = study.make(row, model.batch, model.train, judging)
+            root, made = study.make(row, model.batch, model.train, {})  # other attacks train and charge nothing
+            plan, file = study.plan, (root / "model.safetensors").read_bytes()
+            attacks = {"shadows": plan.shadows, "membership": plan.membership, "disclosure": plan.disclosure}
             judged = study.folder.step(
                 f"judge-{row.name}",
-                inputs=study.key(model.batch),
-                options={**asdict(row), **judging},
+                inputs={**study.key(model.batch), "model": hashlib.sha256(file).hexdigest()},
+                options={**asdict(row), **attacks},
                 work=model.judge,
             )
             results = [read_result(result) for result in judged["rows"]]
@@ -112,9 +108,6 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
     """Part a batch by a protocol (see ``ModelPlan``), and check that nobody leaks where nobody should.
 
     ``table`` has the columns ``sentence`` and ``split``, by recording id, where a protocol asks for them.
-
-    Raises:
-        DataError: Too few people, or a label that the protocol needs is missing.
     """
     subjects = dict(zip(batch.ids, map(str, batch.subjects), strict=True))
     sentences = None
@@ -127,17 +120,17 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
         return dict(zip(batch.ids, table.loc[list(batch.ids), name].astype(str), strict=True))
 
     if protocol == "leaky_random_9_1":
-        split = leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
+        split = splits.leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
     elif protocol == "unseen_sentences":
         sentences = labels("sentence")
-        split = unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
+        split = splits.unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
     elif protocol == "published":
-        split = as_published(subjects, labels("split"), _FOLDS, rng=rng)
+        split = splits.as_published(subjects, labels("split"), _FOLDS, rng=rng)
     else:
         classes = dict(zip(batch.ids, np.array(batch.classes)[batch.labels].tolist(), strict=True))
-        split = k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
+        split = splits.k_folds_with_validation(subjects, _FOLDS, labels=classes, rng=rng)[0]
     if protocol != "leaky_random_9_1":
-        check_apart(split, subjects, sentences)
+        splits.check_apart(split, subjects, sentences)
     place = {name: i for i, name in enumerate(batch.ids)}
     parts = (split.train, split.validation, split.test)
     return Parts(*(batch.take(np.array([place[name] for name in ids], dtype=int)) for ids in parts))
@@ -209,17 +202,14 @@ class Model:
         if why := private_need(self.learner).lacking(self.parts.train.subjects):
             rows = [without_figure(row, why) for row in rows]
 
+        def tracks(**vectors: Array) -> Batch:
+            by_id = {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in vectors.items()}
+            return Batch.of(people, by_id)
+
         def disclosed() -> list[Result]:
-            shown = {"answers": answers}
-            if hasattr(predictor, "represent"):
-                shown["representation"] = predictor.represent(test)
-            raw = {"raw": describe_batch(test, tuple(test.arrays))}
-            original, released = (
-                Batch.of(
-                    people, {name: dict(zip(test.ids, rows.astype(float), strict=True)) for name, rows in of.items()}
-                )
-                for of in (raw, shown)
-            )
+            hidden = {"representation": predictor.represent(test)} if hasattr(predictor, "represent") else {}
+            original = tracks(raw=describe_batch(test, tuple(test.arrays)))
+            released = tracks(answers=answers, **hidden)
             rows: list[Result] = []
             for name in self.study.plan.disclosure:
                 attack = registry.create(_ATTACKS, name)
@@ -261,11 +251,7 @@ class Model:
 
 
 def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
-    """Read a released model, numbers and text only, nothing that can run; and the plan it was made by.
-
-    Raises:
-        DataError: It is not a model that personare wrote.
-    """
+    """Read a released model, numbers and text only, nothing that can run; and the plan it was made by."""
     tensors, about = load_weights(path)
     about = dict(about)
     try:

@@ -1,13 +1,13 @@
 """Recordings whose people are hidden: the same clips with another face and another voice."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from personare import __version__
-from personare.anonymize._recordings import Disguise, Masks, Sources, Work, anonymize_recording, fit_masks
+from personare.anonymize._recordings import Disguise, Sources, Work
 from personare.anonymize._recordings import Outcome as Hidden
 from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
@@ -35,7 +35,7 @@ class Releases:
     """Hides the people of a cohort once for each disguise, and judges each release against the originals."""
 
     row = Disguise
-    alone = False
+    parallel = True
 
     def __call__(self, study: Study, rows: Sequence[Disguise]) -> Outcome:
         """Make every release of recordings, one recording a process, and judge several at a time."""
@@ -124,26 +124,31 @@ class _Hiding:
 
     def _make(self, row: Disguise) -> Mapping[str, Any]:
         run, seed = self.study.folder, self.study.plan.seed
-        locate = partial(_locate, run.private / "locations", row.needs_landmarks)
+        locations, mesh = run.private / "locations", row.needs_landmarks
+
+        def locate(recording: Recording) -> Locate:
+            """Return what finds the faces of one recording: what was found before, or a new search."""
+            kept = locations / f"{recording.id}.npz"
+            return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
 
         def hide(work: Sequence[Work]) -> Iterator[Hidden]:
             subjects = [(r.id, r.subject) for r in self.recordings]
             what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
             items = {recording.id: (recording, *files) for recording, *files in work}
-            for _, told in self.study.workers.each(
+            for _, result in self.study.workers.each(
                 row.name,
                 items,
-                partial(_hide, locate, seed, row, masks),
+                lambda work: asdict(masks(work, locate(work[0]))),
                 run.private / "steps" / f"hide-{row.name}",
                 dict.fromkeys(items, what),
                 lambda recording, error: asdict(Hidden.lost(recording, error)),
             ):
-                yield Hidden(**{**told, "withheld": tuple(Withheld(**w) for w in told["withheld"])})
+                yield Hidden(**{**result, "withheld": tuple(Withheld(**w) for w in result["withheld"])})
 
         with run.making(row.name) as part:
             if not part.exists():
                 run.forget(f"hide-{row.name}")  # what it remembers went with the folder
-            masks = fit_masks(row, self.recordings, self.sources, locate, seed)
+            masks = row.fit(self.recordings, self.sources, locate, seed=seed)
             originals = {r.id: r for r in self.recordings}
             release = release_recordings(originals, self.sources, row, part, hide, labels=(self.study.plan.label,))
             if not open_cohort(part).recordings:
@@ -220,17 +225,3 @@ def _stamp(files: Mapping[str, Path]) -> str:
     """Return what changes when a file does."""
     stats = {track: path.stat() for track, path in sorted(files.items())}
     return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in stats.items()])
-
-
-def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
-    """Return what finds the faces of one recording: what was found before, or a new search."""
-    kept = locations / f"{recording.id}.npz"
-    return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
-
-
-def _hide(
-    locate_for: Callable[[Recording], Locate], seed: int, disguise: Disguise, masks: Masks, item: Work
-) -> Mapping[str, Any]:
-    recording, sources, targets = item
-    hidden = anonymize_recording(recording, sources, targets, disguise, masks, seed=seed, locate=locate_for(recording))
-    return asdict(hidden)

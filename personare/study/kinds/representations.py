@@ -22,7 +22,7 @@ from personare.evaluate.unmeasured import measured
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
 from personare.study.cards import Sheet, write_datasheet
-from personare.study.opening import Written, building, open_batch, part_people, table, tracks_of
+from personare.study.opening import building, open_batch, part_people, table, tracks_of
 from personare.study.plan import TransferPlan
 from personare.study.study import Outcome, Study, unseeded
 
@@ -69,12 +69,11 @@ class Representations:
         outcome = Outcome()
         options = {"transfer": [asdict(task) for task in study.plan.transfer]}
         for row in rows:
-            write = partial(write_representation, study, row)
-            outcome.add(study.make_cohort(row, "representations", study.opened(row).batch, write, options))
+            outcome.add(study.make_cohort(row, "representations", write_representation, options))
         return outcome
 
 
-def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Written:
+def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Sheet:
     """Write a cohort of representations: the track ``representation``, labels, pseudonyms, the transform, the card.
 
     **Guarantee**: until everything is written there is no cohort at ``out``; nothing of a recording but its
@@ -83,11 +82,6 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
 
     The study's plan names the seed, the public cohort, the budget and the tasks to judge by; ``out`` is an empty or
     absent folder.
-
-    Raises:
-        DataError: Nothing to learn from, too few people, or a folder that is not empty.
-        OptionError: An option that the method does not have or cannot use.
-        PolicyError: Somebody's privacy budget does not suffice.
     """
     opened, links = study.opened(row), row.methods()
     method: Representation = Chain(links=links) if row.then else links[0]
@@ -100,11 +94,12 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
         transform = method.fit(train, validation=validation, rng=rng, public=public)
         steps = getattr(transform, "links", (transform,))
         # each pass through noise is paid for: by those whom what follows it learns from, and by everybody shown
-        learned, local = (tuple(s.spend() for s in part if hasattr(s, "spend")) for part in (steps[:-1], steps))
+        learned, local = (tuple(s.spend() for s in some if hasattr(s, "spend")) for some in (steps[:-1], steps))
         study.charge((*transform.spends, *learned), fitted)
         study.charge(local, opened.batch)
         spends = (*transform.spends, *learned, *local)
         shown = transform(opened.batch, rng=unseeded(private or bool(spends), study.rng(row.method, "transform")))
+        shown = shown.take(shown.present[_TRACK])
         results = _judged(study, row, transform, fitted, new) if len(new) else []
         _write(study, row, part, shown, transform)
         sheet = Sheet(
@@ -117,10 +112,11 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Wr
             spends=spends,
             rows=tuple(results),
             guarantee=transform.guarantee,
+            skipped=opened.skipped,
         )
         write_datasheet(part, sheet)
     study.note(row, spends)
-    return Written(cohort=open_cohort(out), sheet=sheet, skipped=opened.skipped)
+    return sheet
 
 
 def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted: Batch, new: Batch) -> list[Result]:
@@ -145,7 +141,7 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted:
             batch = study.open(task.label, tracks).batch
             judges = np.isin(batch.subjects, new.subjects)
             parts = (batch.take(~judges), batch.take(judges))
-        return transfer({"": transform}, {"": parts}, rng=rng)
+        return transfer(transform, *parts, rng=rng)
 
     results = measured("strongest", "identify", identified)
     for task in study.plan.transfer:
@@ -155,29 +151,27 @@ def _judged(study: Study, row: RepresentationPlan, transform: Transform, fitted:
 
 
 def _write(study: Study, row: RepresentationPlan, root: Path, shown: Batch, transform: Transform) -> None:
-    name, own_label = study.cohort.name, study.opened(row).own
+    name, recording_label = study.cohort.name, study.opened(row).recording_label
     about = {"Acknowledgements": f"Representations of {name} by personare.", "Method": row.method}
     about["Guarantee"] = transform.guarantee
     writer = CohortWriter(root, name=f"{name}: {row.method}", kind="release", description=about)
-    rows = np.flatnonzero(shown.present[_TRACK])
     takes: Counter[str] = Counter()
     tasks: dict[int, str] = {}
     # numbers for names, which may say what was said, by whom, or when
-    for i in rows[study.rng(row.method, "names").permutation(len(rows))].tolist():
+    for i in study.rng(row.method, "names").permutation(len(shown)).tolist():
         takes[shown.subjects[i]] += 1
         tasks[i] = f"take{takes[shown.subjects[i]]:03d}"
-    for i in rows.tolist():
-        subject = str(shown.subjects[i])
+    for i, subject in enumerate(map(str, shown.subjects)):
         path = writer.path((subject, "01", tasks[i]), _TRACK, ".npy")
         values = np.asarray(shown.arrays[_TRACK][i])
         columns = tuple(f"r{n + 1}" for n in range(len(values)))
         write_track(path, values, _FORM, columns=columns, note={"Representation": row.method})
         tracks = {_TRACK: path.relative_to(root).as_posix()}
-        labels = {row.label: shown.classes[shown.labels[i]]} if own_label else {}
+        labels = {row.label: shown.classes[shown.labels[i]]} if recording_label else {}
         recording = recording_id(subject, "01", tasks[i])
         writer.add(Recording(id=recording, subject=subject, session="01", tracks=tracks, labels=labels))
     people = {
-        str(subject): {} if own_label else {row.label: shown.classes[target]}
+        str(subject): {} if recording_label else {row.label: shown.classes[target]}
         for subject, target in zip(shown.subjects, shown.labels, strict=True)
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))

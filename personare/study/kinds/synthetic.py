@@ -18,13 +18,13 @@ from personare.core.protocols import Generator
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
 from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
-from personare.evaluate.synthetic import FitAndSample, judge_canaries, judge_synthetic_risk, judge_synthetic_use
+from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synthetic_risk, judge_synthetic_use
 from personare.evaluate.synthetic_case import together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.embodying import embodiment_of, write_recording
-from personare.study.opening import Opened, Written, building, part_people
+from personare.study.opening import Opened, building, part_people
 from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Synthetic"]
@@ -77,12 +77,11 @@ class Synthetic:
         outcome, plan = Outcome(), study.plan
         options = {"seed": plan.seed, "shadows": plan.shadows, "canaries": plan.canaries}
         for row in rows:
-            write = partial(write_synthetic, study, row)
-            outcome.add(study.make_cohort(row, "synthetic", study.opened(row).batch, write, options))
+            outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
         return outcome
 
 
-def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
+def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
     """Write a cohort of synthetic people.
 
     **Guarantee**: until everything is written there is no cohort at ``out``; privacy is charged to the people before
@@ -92,11 +91,6 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
 
     The study's plan names the seed, the public cohort, the budget, and the generators that attack; ``out`` is an empty
     or absent folder.
-
-    Raises:
-        DataError: Nothing to learn from, a class that nobody has, or a folder that is not empty.
-        OptionError: An option that the method does not have or cannot use.
-        PolicyError: Somebody's privacy budget does not suffice.
     """
     method: Generator = registry.create(_PACKAGE, row.method, dict(row.options))
     private = getattr(method, "epsilon", None) is not None
@@ -137,25 +131,20 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Written:
             spends=tuple(spends),
             rows=tuple(results),
             about=_about(study, row),
+            skipped=[*opened.skipped, *problems],
         )
         write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
         write_datasheet(part, sheet)
     study.note(row, spends)
-    return Written(cohort=open_cohort(out), sheet=sheet, skipped=[*opened.skipped, *problems])
+    return sheet
 
 
 def judge(
     study: Study, made: Batch, train: Batch, control: Batch, *, make: FitAndSample, spends: Sequence[Spend] = ()
 ) -> list[Result]:
-    """Return use and risks; one row without a figure, and with the reason, for what cannot be measured.
+    """Return use and risks of recordings made after those of ``train``, beside people whom the generator never met.
 
-    Args:
-        study: Its plan says how many generators attack (``shadows``) and how many people are planted (``canaries``).
-        made: The synthetic recordings.
-        train: Those they were learned from.
-        control: Those of people whom the generator never met.
-        make: Fits such a generator on some of both and samples as many recordings.
-        spends: The privacy that was paid; draws the bound of membership.
+    ``make`` fits such a generator on some of both: the plan says how many attack, and how many people are planted.
     """
     plan, claim = study.plan, as_one_claim(spends)
     numbers = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
@@ -166,7 +155,7 @@ def judge(
     rows += measured("synthetic_membership", "member", partial(risk, make=make if plan.shadows else None))
     if plan.shadows and plan.canaries:
         pool, rng = together([train, control]), study.rng("canaries")
-        plant = partial(judge_canaries, pool, make, count=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
+        plant = partial(judge_shadows, pool, make, canaries=plan.canaries, models=plan.shadows, claim=claim, rng=rng)
         rows += measured("synthetic_canaries", "member", plant)
     return rows
 
@@ -179,12 +168,12 @@ def _wanted(study: Study, row: SyntheticPlan, opened: Opened) -> Array | None:
             f"Nobody in {study.cohort.name} has the {row.label} {', '.join(unknown)}. Choose from: "
             f"{', '.join(classes)}."
         )
-    wanted = row.classes if row.classes or opened.own else classes
+    wanted = row.classes if row.classes or opened.recording_label else classes
     if not wanted:
         return None
     index = np.array([classes.index(name) for name in wanted])
     turns = np.arange(row.people * row.recordings)
-    turns = turns if opened.own else turns // row.recordings
+    turns = turns if opened.recording_label else turns // row.recordings
     return np.asarray(index[turns % len(index)], dtype=np.int64)
 
 
@@ -205,11 +194,12 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
     for r in recordings:
         paths, (tracks, _) = items[r.id][1], written[r.id]
         files = {track: paths[track].relative_to(root).as_posix() for track in tracks}
-        writer.add(replace(r, tracks=files, labels=r.labels if opened.own else {"synthetic": "true"}))
+        writer.add(replace(r, tracks=files, labels=r.labels if opened.recording_label else {"synthetic": "true"}))
         file = writer.path(r, "beh", ".json")  # of its labels, which says that nobody was recorded
         write_json(file, json.loads(file.read_text(encoding="utf-8")) | {"Synthetic": True})
     people = {  # that they do not exist, and their label where people have it
-        r.subject: {"synthetic": "true"} | ({} if opened.own else {row.label: r.labels[row.label]}) for r in recordings
+        r.subject: {"synthetic": "true"} | ({} if opened.recording_label else {row.label: r.labels[row.label]})
+        for r in recordings
     }
     writer.finish(pd.DataFrame.from_dict(people, orient="index").rename_axis("subject"))
     fix = "Nothing to do, or make the people again with another seed."

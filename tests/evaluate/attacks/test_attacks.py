@@ -27,7 +27,7 @@ def top1(name, original, released, options=None):
     attack = create(FOLDER, name, QUICK.get(name) if options is None else options)
     halves = [(enroll, test), (test, enroll)]
     trials = identify(attack, original, released, name=name, halves=halves, seed=0)
-    rows = [measure_trials(t, modality="", rng=np.random.default_rng(0))[0] for t in trials]
+    rows = [measure_trials(t, rng=np.random.default_rng(0))[0] for t in trials]
     return {row.attacker: row for row in rows}
 
 

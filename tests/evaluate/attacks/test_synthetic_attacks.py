@@ -143,7 +143,7 @@ def test_who_cannot_be_judged_is_refused():
     with pytest.raises(DataError, match="NaN"):
         case(broken)
     wide = replace(made, arrays={**made.arrays, "voice": np.zeros((20, 9), np.float32)})
-    with pytest.raises(DataError, match="7 columns"):
+    with pytest.raises(DataError, match=r"\(7,\)"):
         case(wide)
 
 
