@@ -30,12 +30,12 @@ def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
 def _answer(panel: Panel, record: RunRecord) -> Answer:
     others = [p for p in panel.points if not p.original]
     gains = [(gain(panel, p), p) for p in others]
-    chosen = best(panel)
+    choice = best(panel)
     if panel.kind == "model":  # what recalls most of those whose members are not told from others, else the safest
         hidden = [p for p in others if p.risk.low <= p.risk.control]
         safest = min(others, key=lambda p: p.risk.value, default=None)
-        chosen = max(hidden, key=lambda p: p.utility.value, default=safest)
-    name = chosen.release if chosen and not record.simulated else ""
+        choice = max(hidden, key=lambda p: p.utility.value, default=safest)
+    name = choice.release if choice and not record.simulated else ""
     kind = words.kind_of(panel.kind)
     text = words.templates(escaped=False)
     text.filters["capital"] = lambda said: f"{said[:1].upper()}{said[1:]}"
@@ -47,7 +47,7 @@ def _answer(panel: Panel, record: RunRecord) -> Answer:
         kept=panel.kept if panel.kind == "recordings" else kind["kept"],
         others=others,
         simulated=record.simulated,
-        chosen=chosen,
+        choice=choice,
         nearest=max((g for g in gains if math.isfinite(g[0])), key=lambda g: g[0], default=(0.0, None))[1],
         claim=record.claim(name),
         shown=replace(IDENTIFY, attacker="").find(record.results, name, panel.group),

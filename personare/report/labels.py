@@ -35,19 +35,19 @@ def place_labels(points: Array, sizes: Array, bounds: tuple[float, float, float,
         cost += 20.0 * _overlap(centers, size, points, np.full(2, 9.0)) + 3.0 * _covered(centers, size, lines)
         around.append(centers)
         fixed.append(cost)
-    chosen = np.array([centers[np.argmin(cost)] for centers, cost in zip(around, fixed, strict=True)])
+    places = np.array([centers[np.argmin(cost)] for centers, cost in zip(around, fixed, strict=True)])
     crowded_first = np.argsort(np.linalg.norm(points[:, None] - points[None], axis=2).sum(axis=1))
     for _ in range(_SWEEPS):
-        before = chosen.copy()
+        before = places.copy()
         for i in crowded_first:
             others = np.arange(count) != i
-            leaders = np.concatenate([points[others], chosen[others]], axis=1)
-            cost = fixed[i] + 50.0 * _overlap(around[i], sizes[i], chosen[others], sizes[others])
+            leaders = np.concatenate([points[others], places[others]], axis=1)
+            cost = fixed[i] + 50.0 * _overlap(around[i], sizes[i], places[others], sizes[others])
             cost += 300.0 * _crossed(points[i], around[i], leaders) + 5.0 * _covered(around[i], sizes[i], leaders)
-            chosen[i] = around[i][np.argmin(cost + 40.0 * _passed(points[i], around[i], points[others]))]
-        if np.array_equal(before, chosen):
+            places[i] = around[i][np.argmin(cost + 40.0 * _passed(points[i], around[i], points[others]))]
+        if np.array_equal(before, places):
             break
-    return chosen
+    return places
 
 
 def _overlap(centers: Array, size: Array, others: Array, other_sizes: Array) -> Array:

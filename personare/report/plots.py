@@ -34,6 +34,7 @@ _STYLE: dict[str, Any] = {
     "font.size": 9.5,
     "axes.edgecolor": COLORS["muted"],
     "axes.labelcolor": COLORS["ink"],
+    "axes.labelsize": 9,
     "axes.linewidth": 0.8,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -148,8 +149,8 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     for point in points:
         strokes += _mark(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
     up = f"{panel.kept} of a retrained reader" if panel.kind == "recordings" else kind["up"]
-    axes.set_xlabel(f"{kind['right']}   (better ←)")
-    axes.set_ylabel(f"{up}   (better →)")
+    axes.set_xlabel(f"{kind['right']}   (better ←)", fontsize=9.5)
+    axes.set_ylabel(f"{up}   (better →)", fontsize=9.5)
     if not kind["auc"]:
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(color=COLORS["faint"], linewidth=0.6)
@@ -244,11 +245,10 @@ def draw_ladder(rungs: Sequence[tuple[str, Mapping[str, Result | None]]], *, con
                 _dot(axes, rows[who].value, y, marker, size, "risk", face)
     names = [name for name, _ in rungs]
     axes.set_yticks(range(len(rungs)), names, color=COLORS["ink"], fontsize=9, linespacing=1.0)
-    axes.set(ylim=(len(rungs) - 0.4, -0.6), xlim=(-0.02, 1.02))
+    axes.set(ylim=(len(rungs) - 0.4, -0.6), xlim=(-0.02, 1.02), xlabel="identified at first guess (top-1)")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel("identified at first guess (top-1)", fontsize=9)
     return figure
 
 
@@ -287,11 +287,10 @@ def draw_roc(curves: Mapping[str, Curve], bound: Curve | None) -> Figure:
     for style, (name, curve) in zip(itertools.cycle(styles), curves.items(), strict=False):
         axes.plot(*above(curve), color=COLORS["risk"], linewidth=1.3, linestyle=style, label=name)
     axes.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
+    axes.set(xlabel="others taken for members", ylabel="members found")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
         axis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("others taken for members", fontsize=9)
-    axes.set_ylabel("members found", fontsize=9)
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
 
@@ -306,9 +305,7 @@ def draw_reliability(bins: Mapping[str, Sequence[float]]) -> Figure:
     axes.plot(sure, right, color=COLORS["front"], linewidth=1.0, alpha=0.5)
     size = 6 + 90 * count / max(np.nanmax(count, initial=1.0), 1.0)
     axes.scatter(sure, right, s=size, color=COLORS["front"], zorder=3, clip_on=False)
-    axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xlabel("how sure the model is", fontsize=9)
-    axes.set_ylabel("how often it is right", fontsize=9)
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="how sure the model is", ylabel="how often it is right")
     return figure
 
 
@@ -347,7 +344,7 @@ def draw_carriers(parts: Sequence[Mapping[str, Any]], *, most: int = 12) -> Figu
         _say(axes, y, f"{part['modality']}: {part['columns']}", f"{100 * drop:.0f} points")
     axes.axvline(0, color=COLORS["muted"], linewidth=0.8, zorder=1)
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f}")
-    axes.set_xlabel("percentage points fewer recordings identified", fontsize=9)
+    axes.set_xlabel("percentage points fewer recordings identified")
     return figure
 
 
@@ -377,8 +374,7 @@ def draw_likeness(rows: Sequence[Result]) -> Figure:
         _line_dot(axes, best, y, "D", "muted", filled=False)
         _line_dot(axes, made, y, "o", "front")
         _say(axes, y, words.measure(row), f"{row.value:.2f}")
-    axes.set_xlim(-0.02, 1.02)
-    axes.set_xlabel("nothing alike  →  perfectly alike", fontsize=9)
+    axes.set(xlim=(-0.02, 1.02), xlabel="nothing alike  →  perfectly alike")
     return figure
 
 
@@ -394,6 +390,5 @@ def draw_found(rows: Sequence[tuple[str, Result]], *, label: str) -> Figure:
         _line_dot(axes, row.value, y, "o", "risk", filled=row.status != "not_informative")
         _say(axes, y, name, f"{row.value:.2f}")
     ends = [v for _, r in rows for v in (r.value, r.low, r.control) if math.isfinite(v)]
-    axes.set_xlim(min(ends) - 0.02, 1.02)
-    axes.set_xlabel(f"{label}   (better ←)", fontsize=9)
+    axes.set(xlim=(min(ends) - 0.02, 1.02), xlabel=f"{label}   (better ←)")
     return figure

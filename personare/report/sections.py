@@ -1,7 +1,7 @@
 """What the page shows of each release, of its attacks and of all tasks, ready for the template."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any
@@ -75,9 +75,13 @@ def about(name: str, kind: str = "") -> Method | None:
     return next((_methods(folder)[name] for folder in folders if name in _methods(folder)), None)
 
 
-def sources_of(methods: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return (method, source) of those methods, each with what it makes, that state one: each once, sorted."""
-    files = [(name, about(name, kind)) for name, kind in sorted(set(methods))]
+def sources_of(record: RunRecord) -> list[tuple[str, str]]:
+    """Return (method, source) of the methods of a run that state one: each once, sorted."""
+    releases = [(record.kind(name), record.release(name)) for name in record.names()]
+    methods = {(str(method), kind) for kind, one in releases for method in (one.get("methods") or {}).values()}
+    # A measure may be named after its attack and what the attack looked at.
+    methods |= {(name, "") for r in record.results for name in (r.method, r.method.rpartition("_")[0])}
+    files = [(name, about(name, kind)) for name, kind in sorted(methods)]
     return list(dict.fromkeys((name, file.source) for name, file in files if file and file.source))
 
 
@@ -185,22 +189,22 @@ def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
 
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     """The strongest retrained attack whose scores were kept, and the same attack on originals."""
-    rows = [r for r in record.results if group_of(r) == group and r.question == "identify"]
-    kept = [r for r in rows if {"mated", "non_mated"} <= set(r.detail)]
-    own = [r for r in kept if r.release == name and r.attacker == IDENTIFY.attacker]
-    if not own:
+    attacks = [r for r in record.results if group_of(r) == group and r.question == "identify"]
+    scored = [r for r in attacks if {"mated", "non_mated"} <= set(r.detail)]
+    retrained = [r for r in scored if r.release == name and r.attacker == IDENTIFY.attacker]
+    if not retrained:
         return []
-    values = {r.method: r.value for r in IDENTIFY.rows(rows, name, group) if math.isfinite(r.value)}
-    value = getattr(IDENTIFY.find(rows, name, group), "value", math.nan)
-    chosen = max(own, key=lambda r: (values.get(r.method) == value, values.get(r.method, -1.0)))
-    before = [r for r in kept if r.release == "original" and r.method == chosen.method]
-    drawn: list[_Draw] = []
-    for row in (*sorted(before, key=lambda r: r.attacker == chosen.attacker)[-1:], chosen):
+    values = {r.method: r.value for r in IDENTIFY.rows(attacks, name, group) if math.isfinite(r.value)}
+    value = getattr(IDENTIFY.find(attacks, name, group), "value", math.nan)
+    strongest = max(retrained, key=lambda r: (values.get(r.method) == value, values.get(r.method, -1.0)))
+    before = [r for r in scored if r.release == "original" and r.method == strongest.method]
+    draws: list[_Draw] = []
+    for row in (*sorted(before, key=lambda r: r.attacker == strongest.attacker)[-1:], strongest):
         where = "on the originals" if row.release == "original" else "on this release, retrained"
         spoken = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
         draw = partial(plots.draw_histograms, row.detail["mated"], row.detail["non_mated"])
-        drawn.append((f"{words.group(group)}, {row.method}, {where}", spoken, draw))
-    return drawn
+        draws.append((f"{words.group(group)}, {row.method}, {where}", spoken, draw))
+    return draws
 
 
 def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[tuple[Result, float] | None]]]]:
@@ -237,19 +241,19 @@ def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
             if row.risk and one and row.unit != "cosine":
                 attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
         if attacks:
-            tests[kind] = [_self_test(record, *key, own) for key, own in sorted(attacks.items())]
+            tests[kind] = [_self_test(record, *key, rows) for key, rows in sorted(attacks.items())]
     return tests
 
 
-def _self_test(record: RunRecord, group: str, method: str, subset: str, own: Sequence[Result]) -> dict[str, Any]:
-    originals = own[0].kind == "recordings"
-    failed = next((r.reason or "not informative" for r in own if not informative(r)), "")
+def _self_test(record: RunRecord, group: str, method: str, subset: str, rows: Sequence[Result]) -> dict[str, Any]:
+    originals = rows[0].kind == "recordings"
+    failed = next((r.reason or "not informative" for r in rows if not informative(r)), "")
     if originals:  # one failure condemns the attack, whatever the release
-        first = [r for r in own if r.release == "original" and math.isfinite(r.value)]
-        own = first[:1] or own[:1]
+        first = [r for r in rows if r.release == "original" and math.isfinite(r.value)]
+        rows = first[:1] or rows[:1]
     before: dict[str, dict[float, str]] = {}
     reasons: dict[str, dict[str, list[str]]] = {}  # reason -> release -> of what
-    for row in own:
+    for row in rows:
         of = {"auc": "recordings", "person_auc": "people"}.get(row.figure, "") if row.kind == "model" else ""
         unclaimed = row.kind == "model" and row.question == "member" and not record.claim(row.release).made
         value = row.value if originals or (unclaimed and not math.isfinite(row.baseline)) else row.baseline
@@ -273,8 +277,8 @@ def _self_test(record: RunRecord, group: str, method: str, subset: str, own: Seq
         "attack": ".".join(filter(None, (method, subset))),
         "group": group,
         "before": ", ".join(f"{of} {'–'.join(ends)}".strip() for of, ends in ranges.items()) or "not tried",
-        "guess": next((words.share_like(r, r.control) for r in own if math.isfinite(r.control)), "–"),
+        "guess": next((words.share_like(r, r.control) for r in rows if math.isfinite(r.control)), "–"),
         # on one release at least its figures may be read
-        "passed": sum(len(of) for releases in reasons.values() for of in releases.values()) < len(own),
+        "passed": sum(len(of) for releases in reasons.values() for of in releases.values()) < len(rows),
         "why": "; ".join(": ".join(filter(None, (", ".join(whose[why]), why))) for why in reasons),
     }

@@ -186,7 +186,7 @@ def text_table(out: Path) -> str:
     record = read_run(out)
     texts: list[Callable[[], str]] = [partial(_text, table) for table in tables(record, panels(record))]
     if record.reference:
-        texts.append(partial(_published, record.reference))
+        texts.append(lambda: f"Published beside ours:\n{_frame_text(pd.DataFrame(record.reference).set_index('row'))}")
     parts = []
     for text in texts:
         try:
@@ -196,9 +196,8 @@ def text_table(out: Path) -> str:
     return "\n\n".join(parts) or "Nothing was measured."
 
 
-def _published(rows: Sequence[Mapping[str, Any]]) -> str:
-    figures = pd.DataFrame(list(rows)).set_index("row").round(3)
-    return f"Published beside ours:\n{figures.to_string(na_rep='-')}"
+def _frame_text(frame: pd.DataFrame) -> str:
+    return frame.round(3).to_string(na_rep="-")
 
 
 def _text(table: Table) -> str:
@@ -209,5 +208,5 @@ def _text(table: Table) -> str:
         values = [[getattr(row.cells[c["key"]], "value", math.nan) for c in table.shown] for row in rows]
         heads = pd.MultiIndex.from_tuples([(c["over"], c["heading"]) for c in table.shown])
         frame = pd.DataFrame(values, index=[row.release for row in rows], columns=heads)
-        parts.append(f"{title or words.group(table.kind)}\n{frame.round(3).to_string(na_rep='-')}")
+        parts.append(f"{title or words.group(table.kind)}\n{_frame_text(frame)}")
     return "\n\n".join(parts)

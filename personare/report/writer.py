@@ -72,7 +72,7 @@ def write_report(run: Path) -> Path:
         "counted": {kind: len(record.of(kind)) for kind in kinds},
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
-        "sources": tried("The sources", [], lambda: sources_of(_used(record))),
+        "sources": tried("The sources", [], lambda: sources_of(record)),
         "words": words,
         "style": Markup(words.text("style.css")),
         "script": Markup(words.text("page.js")),
@@ -89,14 +89,6 @@ def methods_paragraphs(record: RunRecord) -> list[str]:
     templates.filters["claimed"] = lambda name: record.claim(name).made
     text = templates.get_template("methods.txt").render(record=record)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
-
-
-def _used(record: RunRecord) -> list[tuple[str, str]]:
-    """Return the methods of this run, each with the kind of release that it made, if any."""
-    kinds = {name: record.kind(name) for name in record.names()}
-    used = [(str(m), kind) for n, kind in kinds.items() for m in (record.release(n).get("methods") or {}).values()]
-    # A measure may be named after its attack and what the attack looked at.
-    return used + [(name, "") for r in record.results for name in (r.method, r.method.rpartition("_")[0])]
 
 
 def _frontier(panel: Panel) -> Markup:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from personare.core.registry import Method, find
-from personare.report.sections import about, sources_of
+from personare.report.sections import about
 
 IN_MODULE = '"""Mask.\n\n**Source**: Doe (2020), doi 10.1/x. Changed:\nnothing.\n\n**Guarantee** none.\n"""'
 IN_CLASS = '''"""Mask."""
@@ -45,7 +45,7 @@ def test_a_source_is_found_however_it_is_set(text: str, tmp_path: Path, monkeypa
 
 def test_no_source_is_no_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert described('"""Mask.\n\nThe source of light is left.\n"""', tmp_path, monkeypatch).source == ""
-    assert sources_of([("no_such_method", ""), ("no_such_method", "")]) == []
+    assert about("no_such_method") is None
 
 
 def test_one_name_of_two_kinds_is_told_of_the_kind_that_was_made() -> None:
