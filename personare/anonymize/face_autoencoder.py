@@ -12,7 +12,7 @@ from personare.core.errors import DataError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.face import square
-from personare.features.patching import disc_over
+from personare.features.masking import disc_over
 from personare.learn.autoencoder import Autoencoder, fresh, reconstruct, train_autoencoder
 
 __all__ = ["FaceAutoencoder"]

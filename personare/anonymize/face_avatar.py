@@ -99,7 +99,7 @@ class FaceAvatar:
         if not people:
             raise DataError("face_avatar found no expression in any recording: the faces carry no landmarks.")
         common = group_habits(people.values())
-        normals = {s: partial(adopt, own=own, common=common) for s, own in people.items()}
+        normals = {s: partial(adopt, own=habit, common=common) for s, habit in people.items()}
         every = np.concatenate([normals[s](r) for s, rs in rows.items() for r in rs if s in normals])
         space = learn_space(every, self.directions) if self.directions else None
 

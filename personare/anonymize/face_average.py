@@ -9,7 +9,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features.patching import Disc, disc_over
+from personare.features.masking import Disc, disc_over
 
 __all__ = ["FaceAverage"]
 

@@ -11,9 +11,8 @@ from scipy.signal import get_window
 from personare.core.errors import DataError, OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
-from personare.features.acoustics import RATE_HZ, framed
-from personare.features.resynthesis import BINS, N_FFT, mel_bands, nearest, overlapped, samples_of, typical
-from personare.features.rework import rework
+from personare.features.acoustics import N_FFT, RATE_HZ, framed
+from personare.features.resynthesis import BINS, mel_bands, nearest, overlapped, rework, samples_of, typical
 
 __all__ = ["VoiceCodebook"]
 
@@ -80,8 +79,8 @@ class VoiceCodebook:
         if len(speech.values) == 0:
             raise DataError("A recording without samples cannot be changed. Leave it out.")
         frames = _cepstra(samples_of(speech))
-        own = _Codebook(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
-        return own(speech, rng=rng)
+        codebook = _Codebook(spectra=typical(frames, min(self.size, len(frames)), rng), rounds=self.rounds)
+        return codebook(speech, rng=rng)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,7 @@ from personare.core.errors import OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import linear_prediction
-from personare.features.resynthesis import overlapped
-from personare.features.rework import rework
+from personare.features.resynthesis import overlapped, rework
 
 __all__ = ["VoiceMcadams"]
 

@@ -9,8 +9,7 @@ from personare.core.errors import OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Signal
 from personare.features.acoustics import HOP, RATE_HZ, formants
-from personare.features.resynthesis import BINS, breathiness, spoken, taken_apart
-from personare.features.rework import rework
+from personare.features.resynthesis import BINS, breathiness, rework, spoken, taken_apart
 
 __all__ = ["VoiceVocoder"]
 

@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personare.core.errors import DataError, data_errors
+from personare.core.errors import DataError, PersonareError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
@@ -50,10 +50,22 @@ _NAME = re.compile(
 )
 
 
-def left_out(item: str, said: object) -> Withheld:
-    """Return what is left out; the last sentence of what is said, such as that of an error, is what to do."""
-    problem, _, fix = str(said).rpartition(". ")
-    return Withheld(item=item, problem=problem or fix, fix=fix if problem else "Get it again, or leave it out.")
+class Problems(list[Withheld]):
+    """What cannot be used, and why."""
+
+    def note(self, item: str, reason: object) -> None:
+        """Add an item; the last sentence of the reason, such as an error, is what to do."""
+        problem, _, fix = str(reason).rpartition(". ")
+        fix = fix if problem else "Get it again, or leave it out."
+        self.append(Withheld(item=item, problem=problem or str(reason), fix=fix))
+
+    @contextmanager
+    def listing(self, item: str) -> Iterator[None]:
+        """Add the item where the block finds that it cannot be used."""
+        try:
+            yield
+        except PersonareError as error:
+            self.note(item, error)
 
 
 def recording_id(subject: str, session: str, task: str) -> str:
@@ -96,8 +108,8 @@ def read_description(root: Path) -> dict[str, Any]:
         description = json.loads(path.read_text(encoding="utf-8-sig"))
     if not isinstance(description, dict):
         raise DataError(f"{path} must hold a JSON object with the key 'Name'. Correct the file.")
-    own = description.get("Personare")
-    return {**description, "Personare": own if isinstance(own, dict) else {}}
+    ours = description.get("Personare")
+    return {**description, "Personare": ours if isinstance(ours, dict) else {}}
 
 
 def read_participants(root: Path) -> pd.DataFrame:
@@ -172,37 +184,35 @@ def _fingerprint(root: Path) -> str:
     return digest.hexdigest()
 
 
-def scan(root: Path) -> tuple[list[Recording], list[Withheld]]:
+def scan(root: Path) -> tuple[list[Recording], Problems]:
     """Return the recordings of a BIDS-shaped folder from its files alone, sorted by id, and which files do not fit."""
     tracks: dict[tuple[str, str, str], dict[str, str]] = {}
     labels: dict[tuple[str, str, str], dict[str, str]] = {}
-    problems: list[Withheld] = []
+    problems = Problems()
+    if not root.is_dir():
+        raise DataError(f"There is no cohort at {root}. Give the folder that holds sub-01, sub-02 ...")
     for folder, name in sorted(_files(root)):
         path, match = f"{folder}/{name}", _NAME.match(name)
         if match is None:
             fix = "Name it like sub-01_ses-01_task-angry01_audio.wav, or move it out of the sub- folders."
-            problems.append(left_out(path, f"the file's name is not of BIDS shape. {fix}"))
+            problems.note(path, f"the file's name is not of BIDS shape. {fix}")
             continue
         if match["track"] in _ABOUT and match["suffix"] == ".tsv":
             continue
         # further entities of a BIDS name are part of the task: ``_run-2`` becomes ``run2``
         rest = match["rest"].replace("_", "").replace("-", "")
         key = (match["subject"], match["session"] or "01", (match["task"] or "take") + rest)
-        shown = {}
-        try:
+        with problems.listing(path):
             if match["suffix"] != ".json":
                 first = tracks.setdefault(key, {}).setdefault(match["track"], path)
                 if first != path:
                     raise DataError(f"a second file of the track {match['track']}, beside {first}. Remove one of them.")
             if name.endswith(_LABELS_SUFFIX):
-                shown = _sidecar_labels(root / path)
+                labels[key] = labels.get(key, {}) | _sidecar_labels(root / path)  # which count more than events
             elif name.endswith("_events.tsv"):
-                shown = _event_labels(root / path)
-        except DataError as error:
-            problems.append(left_out(path, error))
-        labels[key] = shown | labels.get(key, {})  # sidecars are read before events, and count more
+                labels[key] = _event_labels(root / path) | labels.get(key, {})
     recordings = [
-        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels[key])
+        Recording(id=recording_id(*key), subject=key[0], session=key[1], tracks=tracks[key], labels=labels.get(key, {}))
         for key in sorted(tracks)
     ]
     return recordings, problems
@@ -260,23 +270,23 @@ class CohortWriter:
 
     def path(self, recording: Recording | tuple[str, str, str], track: str, suffix: str) -> Path:
         """Return where to write a track's file of a recording (or of subject, session and task); its folder is made."""
-        own = _name_parts(recording) if isinstance(recording, Recording) else recording
+        parts = _name_parts(recording) if isinstance(recording, Recording) else recording
         if not (track.isascii() and track.isalnum() and suffix.startswith(".")):
             raise DataError(f"A track must be letters and digits, a suffix start with a dot: {track!r}, {suffix!r}.")
-        folder = make_folder(self.root / f"sub-{own[0]}" / f"ses-{own[1]}" / "beh")
-        return folder / f"{recording_id(*own)}_{track}{suffix}"
+        folder = make_folder(self.root / f"sub-{parts[0]}" / f"ses-{parts[1]}" / "beh")
+        return folder / f"{recording_id(*parts)}_{track}{suffix}"
 
     def add(self, recording: Recording) -> None:
         """Take in a recording whose files are written (tracks relative to the root); its labels are written here."""
-        own = _name_parts(recording)
+        parts = _name_parts(recording)
         if recording.id in self._recordings:
             raise DataError(f"Recordings must have ids of their own; {recording.id} was added before. Rename one.")
         absent = [path for path in recording.tracks.values() if not (self.root / path).is_file()]
         if absent or not recording.tracks:
             files = ", ".join(absent) or "at all"
             raise DataError(f"{recording.id}: there is no file {files}. Write it before adding it.")
-        sidecar = self.path(own, "beh", ".json")
-        content = {"TaskName": own[2], "Labels": dict(recording.labels)}
+        sidecar = self.path(parts, "beh", ".json")
+        content = {"TaskName": parts[2], "Labels": dict(recording.labels)}
         # not whole or not at all, which takes a while: the folder is not finished yet
         with data_errors(f"{sidecar} cannot be written", "Free the disk or choose another folder."):
             sidecar.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

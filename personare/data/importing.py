@@ -1,10 +1,7 @@
 """Makes a cohort of somebody's folder: every file is looked at, copied in its place, or listed with the reason."""
 
-import csv
 import errno
-import io
 import json
-import re
 import shutil
 import wave
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
-from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, declared_modalities, left_out, open_cohort
+from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, Problems, declared_modalities, open_cohort
 from personare.data.media import piece, suffix_of
-from personare.data.pseudonyms import POLICIES, Subjects, without_copies
-from personare.data.reading import Maker
+from personare.data.pseudonyms import Subjects, without_copies
+from personare.data.reading import Maker, check_choice
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
 
 READERS = "personare.data.readers"
@@ -74,23 +71,22 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     if it has none; ``remark`` is told what looks like a name, a date or an address, and what was repaired.
     """
     check_purposes(consent_purposes)
-    if pseudonyms not in POLICIES:
-        raise OptionError(f"pseudonyms must be one of {', '.join(POLICIES)}, not {pseudonyms!r}. Choose one of them.")
+    check_choice("pseudonyms", pseudonyms, ("names", "all", "none"))
     read = create(READERS, reader, options)
-    own = not read.citation
+    is_own = not read.citation
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}
     before = _import_before(target, made_by)
-    recordings, people, left = read(source)
-    skipped = [withheld for withheld in left if target.resolve() not in (source / withheld.item).resolve().parents]
-    policy = pseudonyms if own or pseudonyms == "all" else "none"
+    recordings, people, unusable = read(source)
+    skipped = Problems(w for w in unusable if target.resolve() not in (source / w.item).resolve().parents)
+    policy = pseudonyms if is_own or pseudonyms == "all" else "none"
     subjects = Subjects(recordings, target=target, policy=policy, again=before.get("numbered", False))
-    if own:
+    if is_own:
         for sentence in subjects.remarks(recordings, people):
             remark(sentence)
         recordings = list(without_copies(source, recordings, skipped))
     place = _beside(target, "import") if before else target
     try:
-        name = subjects.cohort_name(target) if own else reader
+        name = subjects.cohort_name(target) if is_own else reader
         intake = _Intake(
             source=source,
             writer=CohortWriter(place, name=name, description=_origin(read, source, reader, options)),
@@ -112,14 +108,14 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
         if others and consent_purposes:
             consent = pd.concat([consent, consent_all(others, consent_purposes)], ignore_index=True)
         if before:
-            known = {recording.subject for recording in open_cohort(target).recordings}
+            people_before = {recording.subject for recording in open_cohort(target).recordings}
             edited, added = read_consent(target / "consent.tsv"), set(consent_purposes) - set(before["consent"])
-            consent = consent_again(edited, consent, known=known, purposes=added)
+            consent = consent_again(edited, consent, before=people_before, purposes=added)
         write_text(place / "imported.tsv", _tsv(intake.origins, ("recording", "track", "source")))
         listed = [(withheld.item, withheld.problem, withheld.fix) for withheld in skipped]
         write_text(place / "skipped.tsv", _tsv(listed, ("item", "problem", "fix")))
-        agreed = [*before.get("consent", ()), *consent_purposes]
-        write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": agreed})
+        purposes = [*before.get("consent", ()), *consent_purposes]
+        write_json(place / _NOTE, {**made_by, "numbered": bool(subjects.key), "consent": purposes})
         subjects.write_key()
         people.index = pd.Index(map(subjects.pseudonym, people.index), name="subject", dtype=object)
         cohort = intake.writer.finish(people.loc[people.index.isin(intake.subjects)], consent)
@@ -143,10 +139,9 @@ def _origin(read: Any, source: Path, reader: str, options: Mapping[str, Any] | N
 
 
 def _tsv(rows: Sequence[tuple[str, str, str]], columns: Sequence[str]) -> str:
-    text = io.StringIO()  # pandas takes no file name that is not UTF-8
-    plain = [[re.sub(r"[\t\r\n]+", " ", cell) for cell in row] for row in rows]
-    csv.writer(text, delimiter="\t", lineterminator="\n").writerows([columns, *plain])
-    return text.getvalue()
+    # as objects: pandas' own texts hold no file name that is not UTF-8
+    table = pd.DataFrame(rows, columns=list(columns), dtype=object).replace(r"[\t\r\n]+", " ", regex=True)
+    return str(table.to_csv(sep="\t", index=False))
 
 
 def _import_before(target: Path, made_by: Mapping[str, str]) -> dict[str, Any]:
@@ -201,7 +196,7 @@ class _Intake:
     extract_sound: Callable[[Path, Path], bool]
     cut: Cut
     remark: Callable[[str], None]
-    skipped: list[Withheld]
+    skipped: Problems
     origins: list[tuple[str, str, str]] = field(default_factory=list)  # what was taken in: recording, track, file
     subjects: set[str] = field(default_factory=set)  # people with at least one recording
     _checked: set[Path] = field(default_factory=set)
@@ -252,7 +247,7 @@ class _Intake:
             again = "Get the file again from where it came from, or remove it."
             odd = f"it cannot be read: {type(error).__name__}: {error}. {again}"
             item = f"{path} (its sound)" if of_film else path
-            self.skipped.append(left_out(item, error if isinstance(error, DataError) else odd))
+            self.skipped.note(item, error if isinstance(error, DataError) else odd)
 
     def _copy(self, source: Path, to: Path, track: str, path: str) -> None:
         """Copy a file, or cut a piece of it, once it was looked at from start to end."""

@@ -1,18 +1,18 @@
 """MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
-CITATION = "Johnson et al., Scientific Data 3: 160035, 2016"
-
 _CODES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
+_ICD = {"diagnosis": "DIAGNOSES_ICD", "procedure": "PROCEDURES_ICD"}
 _TYPES = ("elective", "emergency", "newborn", "urgent")
 _TYPES_IV = ("elective", "emergency", "observation", "urgent")
 _NAMES_IV = {
@@ -23,40 +23,51 @@ _NAMES_IV = {
 _OLDEST = 90.0  # everybody over 89 is published as born 300 years before, or as 91
 
 
-def read_people(source: Path) -> Found:
-    """Read the stays of each patient, who is one recording.
+class Mimic(Reader):
+    """Reads the stays of each patient, who is one recording.
 
     Labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``, ``again`` or ``once``.
     """
-    contents, people = Contents(), {}
-    stays, good = _stays(source)
-    for stay in stays.loc[~good, "stay"]:
-        contents.skip(f"admission {stay}", "it ends before it begins, or has no type we know. Nothing to do.")
-    for person, rows in stays[good].groupby("person"):
-        labels = {
-            "mortality": "died" if (rows["died"] == "1").any() else "survived",
-            "readmission": "again" if len(rows) > 1 else "once",
-        }
-        contents.add(str(person), "stays", {"visits": f"ADMISSIONS#{person}"}, labels)
-    first = stays[good].groupby("person")["start"].min()
-    columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
-    patients = _table(source, "PATIENTS", ("subject_id", "gender", *columns))
-    for person, gender, birth, reference_year in patients.itertuples(index=False):
-        if person in first:
-            # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
-            born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
-            people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
-    return contents.all(people)
 
+    license = "PhysioNet Credentialed Health Data License 1.5.0"
+    citation = "Johnson et al., Scientific Data 3: 160035, 2016"
+    tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-def make_visits(source: Path) -> Maker:
-    """Return what makes the track ``visits`` of a patient's address."""
-
-    def read() -> tuple[pd.DataFrame, Iterator[tuple[str, str]]]:
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _stays(source)
-        return stays[good], _codes(source)
+        for stay in stays.loc[~good, "stay"]:
+            problem = "it ends before it begins, or has no type we know. Nothing to do."
+            contents.skipped.note(f"admission {stay}", problem)
+        for person, rows in stays[good].groupby("person"):
+            labels = {
+                "mortality": "died" if (rows["died"] == "1").any() else "survived",
+                "readmission": "again" if len(rows) > 1 else "once",
+            }
+            contents.add(str(person), "stays", {"visits": f"ADMISSIONS#{person}"}, labels)
+        first = stays[good].groupby("person")["start"].min()
+        columns = ("anchor_age", "anchor_year") if _is_four(source) else ("dob", "dob")
+        patients = _table(source, "PATIENTS", ("subject_id", "gender", *columns))
+        for person, gender, birth, reference_year in patients.itertuples(index=False):
+            if person in first:
+                # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
+                born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
+                contents.people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
 
-    return make_histories(history_columns(_TYPES_IV if _is_four(source) else _TYPES, _CODES), read)
+    def make(self, source: Path) -> Maker:
+        """Return what makes the track ``visits`` of a patient."""
+        four = _is_four(source)
+
+        def read() -> tuple[pd.DataFrame, list[tuple[str, str]]]:
+            stays, good = _stays(source)
+            drugs = _table(source, "PRESCRIPTIONS", ("hadm_id", "drug"))
+            codes = [(stay, f"drug.{word_group('drugs', drug)}") for stay, drug in drugs.itertuples(index=False)]
+            columns = ("hadm_id", "icd_code", "icd_version") if four else ("hadm_id", "icd9_code")
+            for kind, group in (("diagnosis", diagnosis_group), ("procedure", procedure_group)):
+                for stay, code, *version in _table(source, _ICD[kind], columns).itertuples(index=False):
+                    codes.append((stay, f"{kind}.{group(code.strip(), *map(int, version))}"))
+            return stays[good], codes
+
+        return make_histories(history_columns(_TYPES_IV if four else _TYPES, _CODES), read)
 
 
 def _table(source: Path, name: str, columns: Sequence[str] = ()) -> pd.DataFrame:
@@ -82,16 +93,3 @@ def _stays(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     # a few who were dead on arrival leave hours before they come, by an error of the clerk's: up to a day is no harm
     in_order = table["start"] <= table["end"] + pd.Timedelta(days=1)
     return table, in_order & table["type"].isin({*_TYPES, *_TYPES_IV})
-
-
-def _codes(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield stay and code group of everything written down."""
-    columns = ("icd_code", "icd_version") if _is_four(source) else ("icd9_code",)
-    for kind, name, group in (
-        ("diagnosis", "DIAGNOSES_ICD", diagnosis_group),
-        ("procedure", "PROCEDURES_ICD", procedure_group),
-    ):
-        for stay, code, *version in _table(source, name, ("hadm_id", *columns)).itertuples(index=False):
-            yield stay, f"{kind}.{group(code.strip(), *(int(v) for v in version))}"
-    for stay, drug in _table(source, "PRESCRIPTIONS", ("hadm_id", "drug")).itertuples(index=False):
-        yield stay, f"drug.{word_group('drugs', drug)}"

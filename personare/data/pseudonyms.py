@@ -12,14 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Recording, Withheld
+from personare.core.types import Recording
 from personare.data.atomic import replacing
-from personare.data.cohort import left_out, recording_id
+from personare.data.cohort import Problems, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
-
-POLICIES = ("names", "all", "none")
-"""Who gets a number: whoever is not called by a code, everybody, nobody."""
 
 _CODE = re.compile(
     r"(?:[a-z]{1,2}|sub|subj|subject|pat|patient|participant|person|proband|vpn|spk|speaker|actor|user|case|"
@@ -78,7 +75,10 @@ def spelling(subject: str) -> str:
 
 
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again."""
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
+
+    The policy says who that is: ``names`` (whoever is not called by a code), ``all`` or ``none``.
+    """
     if policy == "none":
         return {}
     before = {spelling(name): number for name, number in key.items()}
@@ -160,23 +160,20 @@ class Subjects:
             columns[str(column)] += [(str(subject), str(value)) for subject, value in people[column].dropna().items()]
         yield from suspicions(columns, named)
 
-    def renamed(self, recordings: Iterable[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
+    def renamed(self, recordings: Iterable[Recording], skipped: Problems) -> Iterator[Recording]:
         """Give recordings ids by pseudonym; whose id would still tell a name, or is another's, goes to ``skipped``."""
         ids: set[str] = set()
         for recording in recordings:
             subject, task = self.pseudonym(recording.subject), recording.id.rpartition("_task-")[2]
             telling = [part for part in (recording.session, task) if _tells(part, recording.subject)]
-            try:
+            with skipped.listing(", ".join(recording.tracks.values())):
                 if subject != recording.subject and telling:
                     raise DataError(f"{telling[0]!r} holds the person's name. Rename the session or task.")
                 name = recording_id(subject, recording.session, task)
                 if name.casefold() in ids:  # on many disks Rest and rest are one file
                     raise DataError(f"another recording has the id {name}. Give it another session or task.")
-            except DataError as error:
-                skipped.append(left_out(", ".join(recording.tracks.values()), error))
-                continue
-            ids.add(name.casefold())
-            yield replace(recording, id=name, subject=subject)
+                ids.add(name.casefold())
+                yield replace(recording, id=name, subject=subject)
 
     def consent(self, source: Path, remark: Callable[[str], None]) -> pd.DataFrame:
         """Return the source's consent table by pseudonym; whom it names in vain is said: it may be a withdrawal."""
@@ -242,7 +239,7 @@ def _doubt(column: str, values: Sequence[str], names: set[str]) -> str:
     return "speaks of somebody, by its heading" if _HEADINGS.search(column.casefold()) else ""
 
 
-def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[Withheld]) -> Iterator[Recording]:
+def without_copies(source: Path, recordings: Sequence[Recording], skipped: Problems) -> Iterator[Recording]:
     """Pass on recordings but those whose bytes are also somebody else's: whose they are, nobody can tell."""
     owners: dict[str, set[str]] = defaultdict(set)
     for recording in recordings:
@@ -267,6 +264,6 @@ def without_copies(source: Path, recordings: Sequence[Recording], skipped: list[
         twins = {path: copies[path] for path in recording.tracks.values() if path in copies}
         for path, others in twins.items():
             problem = f"{', '.join(others)} of another person is the same file, byte by byte"
-            skipped.append(left_out(path, f"{problem}. Keep the one that is right."))
+            skipped.note(path, f"{problem}. Keep the one that is right.")
         if not twins:
             yield recording

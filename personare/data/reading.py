@@ -1,32 +1,22 @@
-"""What readers of data sets share.
-
-A reader is a frozen dataclass in ``data/readers/``. It says ``license``, ``citation`` and ``home``, and by ``tracks``
-the recording that each of its tracks comes from, by which consent is asked. Called with a folder it returns recordings,
-people and what is left out. A track that is no file of its own (a row of a table, a window of a long signal, a text
-without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes it.
-"""
+"""What readers of data sets share."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
-from personare.data.cohort import left_out
-from personare.data.texts import read_text, without_addresses
+from personare.data.cohort import Problems
 
-Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
+DataSet = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
-
-People = Mapping[str, tuple[str | None, float]]
-"""Sex (``F``, ``M``) and age in years by pseudonym; None and NaN where not known."""
 
 
 class Made(NamedTuple):
@@ -43,40 +33,47 @@ Maker = Callable[[str, str], Made]
 """Makes the track ``FILE#KEY`` of the file's name and the key."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A reader of a data set: called with a folder, it returns recordings, people and what is left out.
+
+    ``tracks`` says the recording that each of its tracks comes from, by which consent is asked. A track that is no file
+    of its own (a row of a table, a window of a long signal, a text without names) is addressed as ``FILE#KEY``;
+    ``make(source)``, where there is one, returns what makes it. Data of one's own have no terms.
+    """
+
+    license: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    tracks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __call__(self, source: Path) -> DataSet:
+        """Read names, tables and signals; no sound, film, photo or text is opened."""
+        contents = Contents()
+        self._gather(source, contents)
+        return contents.all()
+
+    def _gather(self, source: Path, contents: "Contents") -> None:
+        raise NotImplementedError
+
+
 class Contents:
     """What a reader has gathered so far: recordings, and what cannot be used."""
 
     def __init__(self) -> None:
         self.recordings: list[Recording] = []
         self.subjects: set[str] = set()
-        self.skipped: list[Withheld] = []
+        self.people: dict[str, tuple[str | None, float]] = {}  # F or M, and years: None and NaN where not known
+        self.skipped = Problems()
 
     def add(
         self, subject: str, task: str, tracks: Mapping[str, str], labels: Mapping[str, str], session: str = "01"
     ) -> None:
         """Take in a recording, whose id is made of its subject, session and task."""
         self.subjects.add(subject)
-        self.recordings.append(
-            Recording(
-                id=f"sub-{subject}_ses-{session}_task-{task}",  # the import lists it where that is no file's name
-                subject=subject,
-                session=session,
-                tracks=dict(sorted(tracks.items())),
-                labels=labels,
-            )
-        )
-
-    def skip(self, item: str, said: object) -> None:
-        """List what cannot be used; the last sentence of what is said, such as that of an error, is what to do."""
-        self.skipped.append(left_out(item, said))
-
-    @contextmanager
-    def listing(self, item: str) -> Iterator[None]:
-        """List the item where the block finds that it cannot be used."""
-        try:
-            yield
-        except DataError as error:
-            self.skip(item, error)
+        name = f"sub-{subject}_ses-{session}_task-{task}"  # the import lists it where that is no file's name
+        paths = dict(sorted(tracks.items()))
+        self.recordings.append(Recording(id=name, subject=subject, session=session, tracks=paths, labels=labels))
 
     def clips(
         self, files: Iterable[tuple[str, str, str]], pattern: re.Pattern[str], shape: str
@@ -91,27 +88,27 @@ class Contents:
             if match is None:
                 problem = f"its name does not follow the data set's rule {shape}, so nothing is known about it"
                 fix = "Give it its published name, or import it with the reader 'folder' and a table of labels."
-                self.skip(path, f"{problem}. {fix}")
+                self.skipped.note(path, f"{problem}. {fix}")
                 continue
             first = clips.setdefault(clip, (match, {}))[1].setdefault(track, path)
             if first != path:
-                self.skip(path, f"the same clip is at {first}. Keep one of the two.")
+                self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
-    def all(self, known: People = MappingProxyType({})) -> Found:
+    def all(self) -> DataSet:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
-        people = sorted(self.subjects)
-        rows = [known.get(subject, (None, float("nan"))) for subject in people]
-        columns = {"sex": pd.Series([sex for sex, _ in rows], dtype=object), "age": [age for _, age in rows]}
-        table = pd.DataFrame(columns).set_axis(pd.Index(people, name="subject", dtype=object))
+        subjects = sorted(self.subjects)
+        rows = [self.people.get(subject, (None, float("nan"))) for subject in subjects]
+        index = pd.Index(subjects, name="subject", dtype=object)
+        table = pd.DataFrame(rows, index=index, columns=["sex", "age"]).astype({"sex": object})
         return self.recordings, table, self.skipped
 
 
 def check_choice(option: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a value of an option that is not one of its choices."""
     if value not in choices:
-        listed = f"{', '.join(choices[:-1])} or {choices[-1]}"
-        raise OptionError(f"{option} must be {listed}, not {value!r}. Choose one of them.")
+        names = f"{', '.join(choices[:-1])} or {choices[-1]}"
+        raise OptionError(f"{option} must be {names}, not {value!r}. Choose one of them.")
 
 
 def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:
@@ -123,32 +120,3 @@ def made_from_rows(load: Callable[[str], pd.DataFrame]) -> Maker:
         return Made(table.iloc[int(row)].to_numpy(np.float32), {"Columns": [str(name) for name in table.columns]})
 
     return make
-
-
-def add_post(
-    contents: Contents, item: str, source: Path, stem: str, labels: Mapping[str, str], doubt: str = ""
-) -> None:
-    """Take in a pair of ``stem.jpg`` and ``stem.txt``, a person of its own; or list the item that names it.
-
-    ``doubt`` is what else speaks against the pair.
-    """
-    pair = f"pair{stem.rpartition('/')[2]}"
-    sentiments = ("negative", "neutral", "positive")
-    unknown = [word for word in labels.values() if word not in sentiments]
-    absent = [file for file in (f"{stem}.jpg", f"{stem}.txt") if not (source / file).is_file()]
-    fix = "Correct the row, or get the data again."
-    if unknown:
-        doubt = f"the sentiment {unknown[0]!r} is not known: it must be one of {', '.join(sentiments)}. {fix}"
-    elif absent:
-        doubt = f"there is no file {absent[0]}. {fix}"
-    elif pair in contents.subjects:
-        doubt = f"the pair was listed before. {fix}"
-    if doubt:
-        contents.skip(item, doubt)
-    else:
-        contents.add(pair, "post", {"picture": f"{stem}.jpg", "text": f"{stem}.txt#text"}, labels)
-
-
-def make_posts(source: Path, encoding: str) -> Maker:
-    """Return what makes a text without addresses of a published one."""
-    return lambda file, _: Made(without_addresses(read_text(source / file, otherwise=encoding)))

@@ -59,16 +59,9 @@ def person_folds(
 ) -> list[tuple[list[str], list[str]]]:
     """Split recordings (pseudonyms by id) into ids to train on and to test on, so that a person is in one of the two.
 
-    **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; folds differ in size as
-    little as whole people allow (largest first onto the smallest fold).
-
-    With fewer people than folds, a fold is a person. People of one class (``labels`` by id) are dealt to different
-    folds, before sizes count.
-
-    Example:
-        >>> folds = person_folds({"a": "01", "b": "01", "c": "02"}, 2, rng=np.random.default_rng(0))
-        >>> sorted(test for _, test in folds)
-        [['a', 'b'], ['c']]
+    **Guarantee**: no person on both sides of a fold; every recording is tested exactly once; people of one class
+    (``labels`` by id) are dealt to different folds; then folds differ in size as little as whole people allow (largest
+    first onto the smallest fold). With fewer people than folds, a fold is a person.
     """
     if folds < 2:
         raise OptionError(f"A split needs at least 2 folds, {folds} was given. Ask for 2 or more.")
@@ -78,15 +71,15 @@ def person_folds(
     sizes = Counter(subjects.values())
     shuffled = [people[i] for i in rng.permutation(len(people))]
     shares: list[list[str]] = [[] for _ in range(min(folds, len(people)))]
-    shown = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
-    having = Counter(label for classes in shown.values() for label in classes)
+    classes = {person: {labels[i] for i, s in subjects.items() if s == person} if labels else {""} for person in people}
+    sharing = Counter(label for person in people for label in classes[person])
 
     def crowded(share: list[str], person: str) -> tuple[float, int, int]:
-        alike = max(sum(label in shown[p] for p in share) / having[label] for label in shown[person])
+        alike = max(sum(label in classes[p] for p in share) / sharing[label] for label in classes[person])
         return (alike if labels else 0.0, sum(sizes[p] for p in share), len(share))
 
     # the rarest class first, while there is a choice of folds for its people
-    for person in sorted(shuffled, key=lambda one: (min(having[label] for label in shown[one]), -sizes[one])):
+    for person in sorted(shuffled, key=lambda one: (min(sharing[label] for label in classes[one]), -sizes[one])):
         min(shares, key=lambda share: crowded(share, person)).append(person)
     return [
         (sorted(i for i, s in subjects.items() if s not in share), sorted(i for i, s in subjects.items() if s in share))
@@ -103,8 +96,8 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
     **Guarantee**: every person of the split is on both sides; no recording is on both sides; where every person has
     two sentences, no person's sentence is on both sides.
 
-    The table is indexed by recording id and has ``subject``, and ``sentence`` and ``emotion`` where known. Returned are
-    ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
+    Returned are ids to enroll, ids to test, and ids of people with a single recording, who cannot be in both; sorted.
+    The table, by recording id, has ``subject``, and ``sentence`` and ``emotion`` where known.
     """
     counts = table["subject"].map(table["subject"].value_counts())
     several, single = table[counts >= 2], table[counts < 2]
@@ -112,34 +105,33 @@ def content_halves(table: pd.DataFrame, *, rng: np.random.Generator) -> tuple[li
         people = ", ".join(sorted(single["subject"].astype(str).unique())) or "nobody"
         raise DataError(f"Naming a person takes two recordings of each; with one only: {people}. Add recordings.")
     enrolled: set[str] = set()
-    for column in ("sentence", "emotion"):
-        if column not in several or several[column].isna().any() or (several[column] == "").any():
-            continue
-        if several.groupby("subject")[column].nunique().min() >= 2:
-            enrolled = _halve_together(several, column, rng) or _halve_apart(several, several[column], rng)
+    for column in [column for column in ("sentence", "emotion") if column in several]:
+        content = several[column]
+        if content.notna().all() and (content != "").all() and content.groupby(several["subject"]).nunique().min() > 1:
+            enrolled = _halve_together(several["subject"], content, rng) or _halve_apart(
+                several["subject"], content, rng
+            )
             break
-    enrolled = enrolled or _halve_apart(several, pd.Series(several.index, index=several.index), rng)
+    enrolled = enrolled or _halve_apart(several["subject"], several.index.to_series(), rng)
     ids = sorted(map(str, several.index))
     return sorted(enrolled), [i for i in ids if i not in enrolled], sorted(map(str, single.index))
 
 
-def _halve_together(table: pd.DataFrame, column: str, rng: np.random.Generator) -> set[str]:
+def _halve_together(subjects: "pd.Series[str]", content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
     """Return the ids of one half of all contents such that each person has both halves; empty if no draw does."""
-    contents = np.array(sorted(table[column].astype(str).unique()))
-    people = table["subject"].nunique()
+    content = content.astype(str)
+    contents = np.array(sorted(content.unique()))
     for _ in range(_DRAWS):
-        half = rng.permutation(contents)[: len(contents) // 2].tolist()
-        inside = table[column].astype(str).isin(half)
-        if table[inside]["subject"].nunique() == people == table[~inside]["subject"].nunique():
-            return set(map(str, table.index[inside]))
+        inside = content.isin(rng.permutation(contents)[: len(contents) // 2].tolist())
+        if subjects[inside].nunique() == subjects.nunique() == subjects[~inside].nunique():
+            return set(map(str, content.index[inside]))
     return set()
 
 
-def _halve_apart(table: pd.DataFrame, content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
+def _halve_apart(subjects: "pd.Series[str]", content: "pd.Series[str]", rng: np.random.Generator) -> set[str]:
     """Return the ids of half the contents of each person, drawn for each person alone."""
     enrolled: set[str] = set()
-    for _, ids in sorted(table.groupby("subject").groups.items()):
-        values = content.loc[ids].astype(str)
+    for _, values in content.astype(str).groupby(subjects):
         contents = np.array(sorted(values.unique()))
         half = rng.permutation(contents)[: len(contents) // 2].tolist()
         enrolled |= set(map(str, values.index[values.isin(half)]))
@@ -188,21 +180,19 @@ def unseen_sentences(
 ) -> list[Split]:
     """Split by person and by what is said: tested are new people who say sentences that nobody said in training.
 
-    The sentences are drawn into two halves. Each fold of people (at least 3) is tested twice, once with each half,
-    after learning from other people who say the other half.
-
     **Guarantee**: a person is in one part of a split only; no sentence of the test is in training or validation; over
-    all splits every recording is tested exactly once.
+    all splits every recording is tested exactly once: each fold of people with each half of the sentences, after
+    learning from other people who say the other half.
     """
-    without = sorted(set(subjects) - {i for i, said in sentences.items() if said})
-    said = sorted({sentences[i] for i in subjects if i not in without})
-    if without or len(said) < 2:
-        what = f"{len(without)} recordings (first {without[0]}) have none" if without else f"there are {len(said)}"
+    without = sorted(set(subjects) - {i for i, sentence in sentences.items() if sentence})
+    spoken = sorted({sentences[i] for i in subjects if i not in without})
+    if without or len(spoken) < 2:
+        what = f"{len(without)} recordings (first {without[0]}) have none" if without else f"there are {len(spoken)}"
         raise DataError(f"A split by sentence needs two sentences, and one for each recording, but {what}. Label them.")
-    half = {said[i] for i in rng.permutation(len(said))[: len(said) // 2]}
+    half = {spoken[i] for i in rng.permutation(len(spoken))[: len(spoken) // 2]}
     splits = []
     for fold in k_folds_with_validation(subjects, folds, rng=rng):
-        for tested in (half, set(said) - half):
+        for tested in (half, set(spoken) - half):
             test = tuple(i for i in fold.test if sentences[i] in tested)
             train, validation = (
                 tuple(i for i in part if sentences[i] not in tested) for part in (fold.train, fold.validation)

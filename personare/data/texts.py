@@ -1,9 +1,13 @@
 """What people wrote: decoded whatever it was saved as, and without the handles and links that lead to them."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from personare.core.errors import data_errors
+from personare.data.reading import Contents, Made, Maker, Reader
 
 _LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
@@ -26,3 +30,43 @@ def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
 def without_addresses(text: str) -> str:
     """Return a text with placeholders for handles, links and mail addresses; names in plain words stay."""
     return _HANDLE.sub("@user", _MAIL.sub("@user", _LINK.sub("http", text)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posts(Reader):
+    """A reader of pairs of a photo and a text. Who wrote a pair is not known, so each is a person of its own.
+
+    Args:
+        encoding: How texts are decoded that are not UTF-8.
+    """
+
+    encoding: str = "gb18030"
+
+    license = "research"
+    citation = "Niu et al., MultiMedia Modeling 2016: 15-27"
+    home = "https://mcrlab.net/research/mvsa-sentiment-analysis-on-multi-view-social-data/"
+    tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
+
+    def add(
+        self, contents: Contents, item: str, source: Path, stem: str, labels: Mapping[str, str], doubt: str = ""
+    ) -> None:
+        """Take in ``stem.jpg`` and ``stem.txt``, or list the item that names them; ``doubt`` speaks against them."""
+        pair = f"pair{stem.rpartition('/')[2]}"
+        sentiments = ("negative", "neutral", "positive")
+        unknown = [word for word in labels.values() if word not in sentiments]
+        absent = [file for file in (f"{stem}.jpg", f"{stem}.txt") if not (source / file).is_file()]
+        fix = "Correct the row, or get the data again."
+        if unknown:
+            doubt = f"the sentiment {unknown[0]!r} is not known: it must be one of {', '.join(sentiments)}. {fix}"
+        elif absent:
+            doubt = f"there is no file {absent[0]}. {fix}"
+        elif pair in contents.subjects:
+            doubt = f"the pair was listed before. {fix}"
+        if doubt:
+            contents.skipped.note(item, doubt)
+        else:
+            contents.add(pair, "post", {"picture": f"{stem}.jpg", "text": f"{stem}.txt#text"}, labels)
+
+    def make(self, source: Path) -> Maker:
+        """Return what makes a text without addresses of a published one."""
+        return lambda file, _: Made(without_addresses(read_text(source / file, otherwise=self.encoding)))

@@ -8,16 +8,14 @@ batch are told from visits), ``type=...`` (one of them is 1), ``code=...`` (any 
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cache
 from importlib import resources
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.core.types import Array
 from personare.data.reading import Made, Maker
 
 # bins of how long a visit lasts and of the time between the starts of two: the name, and from how many days on
@@ -25,16 +23,8 @@ _LENGTHS = {"under_1_hour": 0.0, "under_1_day": 1 / 24, "days_1_to_3": 1.0, "day
             "over_14_days": 14.0}  # fmt: skip
 _GAPS = {"under_1_week": 0.0, "under_1_month": 7.0, "under_3_months": 30.0, "under_1_year": 91.0,
          "under_2_years": 365.0, "over_2_years": 730.0}  # fmt: skip
+_DAY = pd.Timedelta(days=1)
 _OTHER = "other"
-
-
-class Visit(NamedTuple):
-    """One contact with care: its type, and groups of diagnoses, procedures and drugs, such as ``drug.opioids``."""
-
-    start: datetime
-    end: datetime
-    type: str
-    codes: frozenset[str]
 
 
 def history_columns(types: Iterable[str], tables: Mapping[str, str]) -> tuple[str, ...]:
@@ -47,60 +37,43 @@ def history_columns(types: Iterable[str], tables: Mapping[str, str]) -> tuple[st
     return ("visit", *(f"{part}={name}" for part, names in parts.items() for name in names))
 
 
-def history(columns: Sequence[str], visits: Iterable[Visit]) -> Array:
-    """Return visits as rows, (T, D) float32 of 0 and 1, in the order of time.
+def make_histories(columns: Sequence[str], read: Callable[[], tuple[pd.DataFrame, Iterable[tuple[str, str]]]]) -> Maker:
+    """Return what makes the track of ``TABLE#PERSON``, (T, D) float32 of 0 and 1 in the order of time.
 
-    Example:
-        >>> columns = history_columns(["planned", "emergency"], {"drug": "drugs"})
-        >>> day = lambda d: datetime(2026, 1, d)
-        >>> rows = history(columns, [Visit(day(1), day(3), "planned", frozenset()),
-        ...     Visit(day(20), day(20), "emergency", frozenset(["drug.opioids"]))])
-        >>> [name for name, on in zip(columns, rows[1]) if on]
-        ['visit', 'type=emergency', 'code=drug.opioids', 'length=under_1_hour', 'gap=under_1_month']
+    ``read`` returns the stays, with ``person``, ``stay``, ``start``, ``end`` and ``type``, and a stay and the group of
+    its code for every code. ``SamplingFrequency`` counts rows by visit, not seconds.
     """
-    ordered = sorted(visits, key=lambda v: (v.start, v.end, v.type, sorted(v.codes)))
-    if not ordered:
-        raise DataError("A history needs at least one visit, there is none. Leave the person out.")
     place = {name: i for i, name in enumerate(columns)}
-    rows = np.zeros((len(ordered), len(place)), np.float32)
-    for i, visit in enumerate(ordered):
-        days = (visit.end - visit.start).total_seconds() / 86400
-        gap = "first" if i == 0 else _bin(_GAPS, (visit.start - ordered[i - 1].start).total_seconds() / 86400)
-        words = [f"type={visit.type}", *(f"code={code}" for code in sorted(visit.codes))]
-        unknown = [word for word in words if word not in place]
-        if unknown:
-            raise DataError(f"The vocabulary has no {', '.join(unknown)}. Visits are told in its words only.")
-        on = ["visit", *words, f"length={_bin(_LENGTHS, days)}", f"gap={gap}"]
-        rows[i, [place[name] for name in on]] = 1
-    return rows
+
+    @cache
+    def visits() -> dict[str, list[tuple[pd.Timestamp, pd.Timestamp, str, tuple[str, ...]]]]:
+        stays, codes = read()
+        groups, people = defaultdict(set), defaultdict(list)
+        for stay, group in codes:
+            groups[stay].add(group)
+        for person, stay, *visit in stays[["person", "stay", "start", "end", "type"]].itertuples(index=False):
+            people[str(person)].append((*visit, tuple(sorted(groups[stay]))))
+        return people
+
+    def make(_: str, person: str) -> Made:
+        ordered = sorted(visits()[person])
+        rows = np.zeros((len(ordered), len(place)), np.float32)
+        for i, (start, end, kind, codes) in enumerate(ordered):
+            words = [f"type={kind}", *(f"code={code}" for code in codes)]
+            unknown = [word for word in words if word not in place]
+            if unknown:
+                raise DataError(f"The vocabulary has no {', '.join(unknown)}. Visits are told in its words only.")
+            gap = _bin(_GAPS, (start - ordered[i - 1][0]) / _DAY) if i else "first"
+            on = ["visit", *words, f"length={_bin(_LENGTHS, (end - start) / _DAY)}", f"gap={gap}"]
+            rows[i, [place[name] for name in on]] = 1
+        return Made(rows, {"Columns": list(columns), "SamplingFrequency": 1})
+
+    return make
 
 
 def _bin(bins: Mapping[str, float], value: float) -> str:
     """Return the last bin that does not start behind a value; what is negative, by mistake, is in the first."""
     return [name for name, start in bins.items() if start <= max(value, 0)][-1]
-
-
-def make_histories(columns: Sequence[str], read: Callable[[], tuple[pd.DataFrame, Iterable[tuple[str, str]]]]) -> Maker:
-    """Return what makes the track of ``TABLE#PERSON``; its ``SamplingFrequency`` counts rows by visit, not seconds.
-
-    ``read`` returns the stays, with ``person``, ``stay``, ``start``, ``end`` and ``type``, and a stay and the group of
-    its code for every code.
-    """
-
-    @cache
-    def visits() -> dict[str, list[Visit]]:
-        stays, codes = read()
-        groups: dict[str, set[str]] = defaultdict(set)
-        for stay, group in codes:
-            groups[stay].add(group)
-        people: dict[str, list[Visit]] = defaultdict(list)
-        for person, stay, *times, kind in stays[["person", "stay", "start", "end", "type"]].itertuples(index=False):
-            start, end = (time.to_pydatetime() for time in times)
-            people[str(person)].append(Visit(start, end, kind, frozenset(groups[stay])))
-        return people
-
-    about = {"Columns": list(columns), "SamplingFrequency": 1}
-    return lambda _, person: Made(history(columns, visits()[person]), about)
 
 
 def diagnosis_group(code: str, version: int = 9) -> str:

@@ -1,16 +1,17 @@
 """Long signals of sensors cut in windows of one length, each a recording."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
-from personare.data.reading import Contents, Made, Maker
+from personare.data.reading import Contents, Made, Maker, Reader
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
@@ -29,44 +30,86 @@ class Sampled(NamedTuple):
         return self.begin_s + len(self.values) / self.rate_hz
 
 
-def check_windows(window_s: float, step_s: float) -> None:
-    """Refuse windows that are not whole seconds."""
-    for name, value in (("window_s", window_s), ("step_s", step_s)):
-        if int(value) != value or value < 1:
-            raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
+Signals = Mapping[str, tuple[str, Sampled]]
+"""A session: the file and the signal by track."""
 
 
-def add_sessions(
-    contents: Contents,
-    table: Path,
-    column: str,
-    sessions: Mapping[str, Mapping[str, tuple[str, Sampled]]],
-    window_s: int,
-    step_s: int,
-) -> None:
-    """Take in the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
+@dataclass(frozen=True, kw_only=True)
+class Windowed(Reader):
+    """A reader of long signals.
 
-    A session has a file and its signal by track. The table, whose column ``file`` or ``folder`` names sessions, says
-    whose each is: columns ``subject`` and, if you like, ``start`` and ``end`` in seconds from the session's start, and
-    labels. Without it each session, or the folder of the first level it lies in, is one person, numbered, since files
-    and folders are named after people. A person's sessions are numbered in their order.
+    Args:
+        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
-    rows = _rows_about(contents, sessions, table, column)
-    begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
-    counts: Counter[str] = Counter()
-    for name in sorted(sessions, key=lambda name: (begun[name], name)):
-        subjects = sorted({row["subject"] for row in rows[name]})
-        with contents.listing(name):
-            if not subjects:
-                raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
-            if len(subjects) > 1:
-                raise DataError(f"{table.name} gives it to two people, {' and '.join(subjects)}. Correct the table.")
-            windows = list(_windows(rows[name], column, sessions[name], window_s, step_s))
-            counts[subjects[0]] += 1
-            if not windows:
-                raise DataError(f"no window of {window_s} s fits into it. Give a smaller window_s, or leave it out.")
-            for task, tracks, labels in windows:
-                contents.add(subjects[0], task, tracks, labels, f"{counts[subjects[0]]:02d}")
+
+    window_s: int = 60
+    step_s: int = 60
+
+    def __post_init__(self) -> None:
+        for name, value in (("window_s", self.window_s), ("step_s", self.step_s)):
+            if int(value) != value or value < 1:
+                raise OptionError(f"{name} must be whole seconds, at least 1, not {value!r}. Give e.g. 60.")
+
+    def states(self, codes: Array, rate_hz: int, names: Mapping[int, str]) -> Iterator[tuple[int, set[str]]]:
+        """Yield the start of each window in seconds, and the states in it; "" stands for one that has no name.
+
+        ``codes`` (samples,) are whole numbers, the state at each moment.
+        """
+        for start_s in range(0, len(codes) // rate_hz - self.window_s + 1, int(self.step_s)):
+            inside = np.unique(codes[start_s * rate_hz : (start_s + self.window_s) * rate_hz])
+            yield start_s, {names.get(int(code), "") for code in inside}
+
+    def add_sessions(self, contents: Contents, table: Path, column: str, sessions: Mapping[str, Signals]) -> None:
+        """Take in the windows of sessions, each with the signals that reach over it; none crosses the end of a label.
+
+        The table, whose column ``file`` or ``folder`` names sessions, says whose each is: columns ``subject`` and, if
+        you like, ``start`` and ``end`` in seconds from the session's start, and labels. Without it each session, or the
+        folder of the first level it lies in, is one person, numbered, since files and folders are named after people. A
+        person's sessions are numbered in their order.
+        """
+        rows = _rows_about(contents, sessions, table, column)
+        begun = {name: min(signal.begin_s for _, signal in signals.values()) for name, signals in sessions.items()}
+        counts: Counter[str] = Counter()
+        for name in sorted(sessions, key=lambda name: (begun[name], name)):
+            subjects = sorted({row["subject"] for row in rows[name]})
+            with contents.skipped.listing(name):
+                if not subjects:
+                    raise DataError(f"{table.name} does not name it. Add a row that says whose it is.")
+                if len(subjects) > 1:
+                    raise DataError(
+                        f"{table.name} gives it to two people, {' and '.join(subjects)}. Correct the table."
+                    )
+                windows = [window for row in rows[name] for window in self._windows(row, column, sessions[name])]
+                counts[subjects[0]] += 1
+                if not windows:
+                    problem = f"no window of {self.window_s} s fits into it"
+                    raise DataError(f"{problem}. Give a smaller window_s, or leave it out.")
+                for task, tracks, labels in windows:
+                    contents.add(subjects[0], task, tracks, labels, f"{counts[subjects[0]]:02d}")
+
+    def _windows(
+        self, row: Mapping[str, str], column: str, signals: Signals
+    ) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
+        """Yield task, tracks and labels of each window of the stretch of a session that a row is about."""
+        begin_s = min(signal.begin_s for _, signal in signals.values())
+        end_s = max(signal.end_s for _, signal in signals.values())
+        start, end = number(row.get("start") or "0"), number(row.get("end") or "inf")
+        if not 0 <= start < end:
+            raise DataError(
+                f"start and end must be seconds from the session's start, start before end, not {row.get('start')!r} "
+                f"and {row.get('end')!r}. Correct the row."
+            )
+        not_labels = (column, "subject", "start", "end")
+        labels = {name: value for name, value in row.items() if value and name not in not_labels}
+        for start_s in np.arange(begin_s + start, min(end_s, begin_s + end) - self.window_s + 1e-6, self.step_s):
+            tracks = {
+                track: f"{file}#{start_s:.3f}+{self.window_s}"
+                for track, (file, signal) in signals.items()
+                if signal.begin_s <= start_s + 0.5 / signal.rate_hz
+                and start_s + self.window_s <= signal.end_s + 0.5 / signal.rate_hz
+            }
+            if tracks:
+                yield f"window{round(start_s - begin_s):06d}", tracks, labels
 
 
 def _rows_about(
@@ -83,50 +126,10 @@ def _rows_about(
         if name in rows:
             rows[name].append(row)
         elif name not in {withheld.item for withheld in contents.skipped}:
-            contents.skip(name, f"{table.name} names it, but it holds no session. Correct the row or leave it out.")
-    return rows
-
-
-def _windows(
-    rows: Sequence[Mapping[str, str]],
-    column: str,
-    signals: Mapping[str, tuple[str, Sampled]],
-    window_s: int,
-    step_s: int,
-) -> Iterator[tuple[str, dict[str, str], dict[str, str]]]:
-    """Yield task, tracks and labels of each window of the stretches of a session that the rows are about."""
-    begin_s = min(signal.begin_s for _, signal in signals.values())
-    end_s = max(signal.end_s for _, signal in signals.values())
-    for row in rows:
-        start, end = number(row.get("start") or "0"), number(row.get("end") or "inf")
-        if not 0 <= start < end:
-            raise DataError(
-                f"start and end must be seconds from the session's start, start before end, not {row.get('start')!r} "
-                f"and {row.get('end')!r}. Correct the row."
+            contents.skipped.note(
+                name, f"{table.name} names it, but it holds no session. Correct the row or leave it out."
             )
-        not_labels = (column, "subject", "start", "end")
-        labels = {name: value for name, value in row.items() if value and name not in not_labels}
-        for start_s in np.arange(begin_s + start, min(end_s, begin_s + end) - window_s + 1e-6, step_s):
-            tracks = {
-                track: f"{file}#{start_s:.3f}+{window_s}"
-                for track, (file, signal) in signals.items()
-                if signal.begin_s <= start_s + 0.5 / signal.rate_hz
-                and start_s + window_s <= signal.end_s + 0.5 / signal.rate_hz
-            }
-            if tracks:
-                yield f"window{round(start_s - begin_s):06d}", tracks, labels
-
-
-def states_of_windows(
-    codes: Array, rate_hz: int, names: Mapping[int, str], window_s: int, step_s: int
-) -> Iterator[tuple[int, set[str]]]:
-    """Yield the start of each window in seconds, and the states that are in it; "" stands for one that has no name.
-
-    ``codes`` (samples,) are whole numbers, the state at each moment.
-    """
-    for start_s in range(0, len(codes) // rate_hz - window_s + 1, int(step_s)):
-        inside = np.unique(codes[start_s * rate_hz : (start_s + window_s) * rate_hz])
-        yield start_s, {names.get(int(code), "") for code in inside}
+    return rows
 
 
 def make_windows(load: Callable[[str, str], Sampled]) -> Maker:
@@ -155,8 +158,16 @@ _EMPATICA = {
     "acc": (("x", "y", "z"), "1/64 g"), "bvp": (("bvp",), "a.u."), "eda": (("eda",), "microsiemens"),
     "hr": (("hr",), "1/min"), "temp": (("temp",), "degree Celsius"),
 }  # fmt: skip
-EMPATICA_TRACKS = dict.fromkeys(_EMPATICA, "physio")
-"""Tracks of an Empatica E4, each recorded at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+
+class Wristband(Windowed):
+    """A reader of signals of an Empatica E4, each at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_EMPATICA, "physio")
+
+    def make(self, source: Path) -> Maker:
+        """Return what cuts a window of a signal."""
+        return make_windows(lambda file, _: empatica(source / file))
 
 
 def empatica(path: Path) -> Sampled:

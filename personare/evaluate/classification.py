@@ -17,7 +17,7 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.metrics import Estimate, mean_over_people, over_people
+from personare.evaluate.metrics import Estimate, mean_over_people, over_people, recall_and_accuracy
 from personare.evaluate.unmeasured import without_figure
 
 EQUAL_WIDTH: Final = np.linspace(0, 1, 16)[1:-1]
@@ -46,17 +46,18 @@ def judge_model(
     ``age`` (years) where known. Ties are broken by chance.
     """
     likely, predicted = _answers(probabilities, batch, rng)
-    k, subjects, hits, more = len(batch.classes), batch.subjects, _hits(predicted, batch), []
+    k, truth, subjects, more = len(batch.classes), batch.labels, batch.subjects, []
+    hits = np.eye(k * k)[truth * k + predicted]  # (N, C * C) the confusion matrix of each recording, rows = truth
     for i, rate in enumerate(("precision", "recall", "f1")):
         for kind in ("macro", "weighted"):
             estimate = over_people(hits, subjects, partial(_averaged, k, i, kind == "weighted"), rng=rng)
             more.append(_row(f"{rate}_{kind}", estimate, reason=_SAME.get(f"{rate}_{kind}", "")))
     low = likely.max(axis=1) <= _LOW
-    right = mean_over_people((predicted == batch.labels)[low], subjects[low], rng=rng)
+    right = mean_over_people((predicted == truth)[low], subjects[low], rng=rng)
     why = "" if low.any() else f"no answer has a confidence of at most {_LOW}"
     more.append(_row("confacc_low", right, reason=why))
     # the share of recordings that get the commonest answer: near 1, the model has learned nothing else
-    answered, true = (np.bincount(v, minlength=k) / len(batch) for v in (predicted, batch.labels))
+    answered, true = (np.bincount(v, minlength=k) / len(batch) for v in (predicted, truth))
     top = int(answered.argmax())
     collapsed = answered[top] > max(_COLLAPSED, true[top])
     why = f"collapsed: nearly every recording is called {batch.classes[top]}" if collapsed else ""
@@ -64,7 +65,7 @@ def judge_model(
     more.append(_row("largest_class", commonest, control=true[top], better="lower", reason=why))
     rows = of_two_classes(_overall(likely, predicted, batch, rng) + more, batch)
     for name, group in ({} if table is None else _groups(table, len(batch))).items():
-        estimate = over_people(hits[group], subjects[group], partial(_averaged, k, 1, False), rng=rng)
+        estimate, *_ = recall_and_accuracy(truth[group], predicted[group], subjects[group], np.arange(k), rng=rng)
         row = _row("uar", estimate, subset=name, reason=f"{len(np.unique(subjects[group]))} people")
         rows += of_two_classes([row], batch.take(group))
     return rows
@@ -108,32 +109,22 @@ def _answers(probabilities: Array, batch: Batch, rng: np.random.Generator) -> tu
     return likely, (best * rng.random(best.shape)).argmax(axis=1)
 
 
-def _hits(predicted: Array, batch: Batch) -> Array:
-    """Return the confusion matrix of each recording, (N, C * C), rows = truth."""
-    k = len(batch.classes)
-    return np.asarray(np.eye(k * k)[batch.labels * k + predicted])
-
-
 def _overall(likely: Array, predicted: Array, batch: Batch, rng: np.random.Generator) -> list[Result]:
     """Return accuracy, unweighted average recall and the calibration errors, likelihood and Brier score."""
-    k, truth, subjects, hits = len(batch.classes), batch.labels, batch.subjects, _hits(predicted, batch)
-    confidence, right, counts = likely.max(axis=1), predicted == truth, np.bincount(truth, minlength=k)
-    confusion = hits.sum(axis=0).reshape(k, k).astype(int).tolist()
+    k, truth, subjects = len(batch.classes), batch.labels, batch.subjects
+    uar, accuracy, confusion = recall_and_accuracy(truth, predicted, subjects, np.arange(k), rng=rng)
+    counts = confusion.sum(axis=1)
+    detail = {"classes": list(batch.classes), "confusion": confusion.astype(int).tolist()}
     true = np.maximum(likely[np.arange(len(truth)), truth], 1e-12)
-    off = ((likely - np.eye(k)[truth]) ** 2).sum(axis=1)
-
-    def mean(figure: str, values: Array, **columns: Any) -> Result:
-        return _row(figure, mean_over_people(values, subjects, rng=rng), **columns)
-
-    detail = {"classes": list(batch.classes), "confusion": confusion}
-    accuracy = mean("accuracy", right, control=counts.max() / len(truth), detail=detail)
-    uar = over_people(hits, subjects, partial(_averaged, k, 1, False), rng=rng)
+    off = mean_over_people(((likely - np.eye(k)[truth]) ** 2).sum(axis=1), subjects, rng=rng)
+    likelihood = mean_over_people(-np.log(true), subjects, rng=rng)
     rows = [
-        accuracy,
+        _row("accuracy", accuracy, control=counts.max() / len(truth), detail=detail),
         _row("uar", uar, control=1 / int((counts > 0).sum())),
-        mean("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
-        mean("nll", -np.log(true), better="lower", unit="nats", control=np.log(k)),
+        _row("brier", off, better="lower", unit="squared error", control=1 - 1 / k),
+        _row("nll", likelihood, better="lower", unit="nats", control=np.log(k)),
     ]
+    confidence, right = likely.max(axis=1), predicted == truth
     for figure, edges in (("ece", EQUAL_WIDTH), ("ece_equal_mass", equal_mass(confidence))):
         parts = calibration_parts(confidence, right, edges)
         flat = parts.reshape(len(right), -1)

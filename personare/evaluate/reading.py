@@ -75,7 +75,7 @@ class Task:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
 
-def _unread(original: Batch, released: Batch, task: Task) -> Reading:
+def _labelled(original: Batch, released: Batch, task: Task) -> Reading:
     """Return the released recordings that have the label, which nothing has read yet.
 
     **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
@@ -132,7 +132,7 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
-    reading = _unread(original, released, task)
+    reading = _labelled(original, released, task)
     ids, truth, classes, nominal = reading.ids, reading.truth, reading.classes, reading.kind == "nominal"
     before = usable_clips(original, task.view)
     after = before if released is original else usable_clips(released, task.view)
@@ -145,7 +145,12 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
     originals = _prepared(before, reading, task)
     shown = originals if after is before else _prepared(after, reading, task)
     labels, place = dict(zip(ids, truth.tolist(), strict=True)), {i: n for n, i in enumerate(ids)}
-    folds = _folds(reading, labels, task.folds, rng)
+    whose = dict(zip(ids, reading.subjects.tolist(), strict=True))
+    people, classed = len(set(whose.values())), labels if nominal else None
+    folds = person_folds(whose, people if people <= _FEW_PEOPLE else task.folds, labels=classed, rng=rng)
+    if nominal and any({labels[i] for i in asked} - {labels[i] for i in learned} for learned, asked in folds):
+        # all people of a class came into one fold: each person alone, some of the class are always learned from
+        folds = person_folds(whose, people, rng=rng)
 
     def answers(learn_from: Clips) -> Array:
         """Return ``likely`` of a reading: each fold is read by a model of all others."""
@@ -182,19 +187,6 @@ def _prepared(clips: Clips, reading: Reading, task: Task) -> Clips:
             mean, spread = column_moments(rows)
             ready |= dict(zip(ids, (rows - mean) / np.where(spread > 1e-9, spread, np.inf), strict=True))
     return ready
-
-
-def _folds(
-    reading: Reading, labels: Mapping[str, str], folds: int, rng: np.random.Generator
-) -> list[tuple[list[str], list[str]]]:
-    whose = dict(zip(reading.ids, reading.subjects.tolist(), strict=True))
-    classes = labels if reading.kind == "nominal" else None
-    count = len(set(whose.values()))
-    parts = person_folds(whose, count if count <= _FEW_PEOPLE else folds, labels=classes, rng=rng)
-    if classes and any({labels[i] for i in asked} - {labels[i] for i in learned} for learned, asked in parts):
-        # all people of a class came into one fold: each person alone, some of the class are always learned from
-        return person_folds(whose, count, rng=rng)
-    return parts
 
 
 def measure_reading(reading: Reading, name: str, *, rng: np.random.Generator) -> list[Result]:

@@ -1,6 +1,6 @@
 """What a representation still tells about behavior and about the person: fresh readers and fresh attackers."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -191,25 +191,18 @@ def identity_carriers(
     truth = np.searchsorted(attacker.classes, asked.subjects.astype(str))
     before = top1_credit(attacker(shown(asked)), truth)
     rows = []
-    for modality, name, part in _parts(test):
-        values = asked.arrays[modality].copy()
-        values[part] = values[rng.permutation(len(values))][part]
-        after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: values}))), truth)
-        drop = mean_over_people(before - after, asked.subjects, rng=rng)
-        rows.append((modality, name, drop.value, drop.low, drop.high, float(before.mean())))
+    for modality, values in asked.arrays.items():
+        axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.ndim == 4 and values.shape[1] == 1 else 0)
+        count = values.shape[axis] if axis else 1
+        names = test.columns.get(modality, ()) or tuple(f"{modality}{i + 1}" for i in range(count))
+        for block in np.array_split(np.arange(count), min(_PARTS, count)):
+            first, last = block[0], block[-1]
+            name = "all" if not axis else names[first] if first == last else f"{names[first]} .. {names[last]}"
+            part = (*(slice(None),) * axis, slice(first, last + 1)) if axis else slice(None)
+            mixed = values.copy()
+            mixed[part] = mixed[rng.permutation(len(mixed))][part]
+            after = top1_credit(attacker(shown(replace(asked, arrays={**asked.arrays, modality: mixed}))), truth)
+            drop = mean_over_people(before - after, asked.subjects, rng=rng)
+            rows.append((modality, name, drop.value, drop.low, drop.high, float(before.mean())))
     drops = pd.DataFrame(rows, columns=["modality", "columns", "drop", "low", "high", "named"])
     return drops.sort_values("drop", ascending=False, ignore_index=True)
-
-
-def _parts(batch: Batch) -> Iterator[tuple[str, str, tuple[slice, ...]]]:
-    """Yield modality, name and index of every part of the input."""
-    for modality, values in batch.arrays.items():
-        axis = {2: 1, 3: 2}.get(values.ndim, 2 if values.ndim == 4 and values.shape[1] == 1 else 0)
-        if axis == 0:
-            yield modality, "all", (slice(None),)
-            continue
-        count = values.shape[axis]
-        names = batch.columns.get(modality) or tuple(f"{modality}{i + 1}" for i in range(count))
-        for block in np.array_split(np.arange(count), min(_PARTS, count)):
-            name = names[block[0]] if len(block) == 1 else f"{names[block[0]]} .. {names[block[-1]]}"
-            yield modality, name, (*(slice(None),) * axis, slice(block[0], block[-1] + 1))

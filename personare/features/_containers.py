@@ -1,7 +1,7 @@
 """What a player takes out of a container: which tracks, from when on, how much of the picture; how long a WAV is."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -14,8 +14,7 @@ _DEFAULT = av.stream.Disposition.default
 _COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
 _ENTRY = 78  # bytes of an MP4 sample entry for pictures before the boxes inside it
 _HEAD = 1 << 22  # Matroska describes its tracks here, before the first picture
-_EBML_MASTERS = {0x18538067, 0x1654AE6B, 0xAE}  # segment, tracks, track
-_EBML_VIDEO = 0xE0
+_EBML_VIDEO = (0x18538067, 0x1654AE6B, 0xAE, 0xE0)  # segment, tracks, track, its picture
 _EBML_CROPS = {0x54BB: "top", 0x54AA: "bottom", 0x54CC: "left", 0x54DD: "right"}
 _UNKNOWN_SIZE = 0x7FFFF000  # what streaming recorders write instead of a length is at least this, or 0
 _PADDING_S = 0.1  # so little behind the sound may be anything
@@ -31,10 +30,7 @@ class Crop(NamedTuple):
 
 
 def played(container: Any, kind: str) -> list[Any]:
-    """Return the tracks of a kind (``video``, ``audio``) that a player offers, first the one that it plays.
-
-    Cover pictures are none, nor are tracks of MP4 and MOV that are all switched off while one of the other kind plays.
-    """
+    """Return the tracks of a kind that a player offers, the played one first; no covers, none that are switched off."""
     there = getattr(container.streams, kind)
     streams = [s for s in there if s.codec_context is not None and not s.disposition & _COVER]
     enabled = [s for s in streams if s.disposition & _DEFAULT]
@@ -71,30 +67,32 @@ def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) ->
             crop = Crop(*map(int, edges))
     elif "matroska" in container.format.name:
         with path.open("rb") as file:
-            crops = list(_matroska_crops(file.read(_HEAD)))
+            pictures = list(_inside(_elements, file.read(_HEAD), *_EBML_VIDEO))
         number = container.streams.video.index(stream)
-        crop = crops[number] if number < len(crops) else Crop()
+        inner = pictures[number] if number < len(pictures) else b""
+        crop = Crop(**{_EBML_CROPS[n]: int.from_bytes(v, "big") for n, v in _elements(inner) if n in _EBML_CROPS})
     fits = min(crop) >= 0 and crop.top + crop.bottom < height and crop.left + crop.right < width
     return crop if fits else Crop()
 
 
 def _clean_apertures(content: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
     """Yield track id and clean aperture of each track of an MP4 or MOV file that has one."""
-    for track in _inside(content, b"moov", b"trak"):
-        header = next(_inside(track, b"tkhd"), np.empty(0, np.uint8)).tobytes()
+    for track in _inside(_boxes, content, b"moov", b"trak"):
+        header = next(_inside(_boxes, track, b"tkhd"), np.empty(0, np.uint8)).tobytes()
         at = 20 if header[:1] == b"\1" else 12
-        for table in _inside(track, b"mdia", b"minf", b"stbl", b"stsd"):
+        for table in _inside(_boxes, track, b"mdia", b"minf", b"stbl", b"stsd"):
             for _, entry in _boxes(table[8:]):
-                for aperture in _inside(entry[_ENTRY:], b"clap"):
+                for aperture in _inside(_boxes, entry[_ENTRY:], b"clap"):
                     if len(aperture) >= 32 and len(header) >= at + 4:
                         numbers = struct.unpack(">IIIIiIiI", aperture[:32].tobytes())
                         yield struct.unpack_from(">I", header, at)[0], numbers
 
 
-def _inside(content: Array, *names: bytes) -> Iterator[Array]:
-    for name, inner in _boxes(content):
+def _inside(parts: Callable[[Any], Iterator[tuple[Any, Any]]], content: Any, *names: Any) -> Iterator[Any]:
+    """Yield what lies at a path of names in boxes within boxes, whose names and contents ``parts`` yields."""
+    for name, inner in parts(content):
         if name == names[0]:
-            yield from _inside(inner, *names[1:]) if names[1:] else [inner]
+            yield from _inside(parts, inner, *names[1:]) if names[1:] else [inner]
 
 
 def _boxes(content: Array) -> Iterator[tuple[bytes, Array]]:
@@ -109,16 +107,6 @@ def _boxes(content: Array) -> Iterator[tuple[bytes, Array]]:
             return
         yield head[4:8], content[at + used : at + size]
         at += size
-
-
-def _matroska_crops(content: bytes) -> Iterator[Crop]:
-    """Yield what each picture track of a Matroska or WebM file cuts off, in their order."""
-    for name, inner in _elements(content):
-        if name == _EBML_VIDEO:
-            edges = {_EBML_CROPS[n]: int.from_bytes(v, "big") for n, v in _elements(inner) if n in _EBML_CROPS}
-            yield Crop(**edges)
-        elif name in _EBML_MASTERS:
-            yield from _matroska_crops(inner)
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:

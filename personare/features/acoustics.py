@@ -15,6 +15,7 @@ HOP = 160
 N_FFT = 1024
 WINDOW = 400
 FLOOR = 1e-10
+SLANEY_TOP = 15 + 27 * np.log(8) / np.log(6.4)  # mel of 8 kHz
 _CHUNK = 4096  # frames handled at once: an hour of speech never lies in memory as spectra
 
 _PITCH_WINDOW = 640
@@ -44,6 +45,11 @@ def mel_bank(bands: int) -> Array:
     """Return triangular mel filters from 50 to 8000 Hz, (513, bands)."""
     low, high, at = (2595 * np.log10(1 + hz / 700) for hz in (50.0, 8000.0, np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)))
     return triangles(np.linspace(low, high, bands + 2), at).astype(np.float32)
+
+
+def slaney_hz(mel: Array) -> Array:
+    """Return where a mel lies on Slaney's scale: linear to 1 kHz, 15 mel, then logarithmic."""
+    return np.where(mel < 15, mel * (200 / 3), 1000 * 6.4 ** ((mel - 15) / 27))
 
 
 def triangles(edges: Array, at: Array) -> Array:
@@ -180,10 +186,7 @@ def linear_prediction(frames: Array, order: int, *, floor: float = 1e-6) -> Arra
 
 
 def formants(samples: Array, voiced: Array) -> tuple[Array, Array]:
-    """Return the lowest three resonances of the vocal tract in the frames (T,) that are voiced.
-
-    Frequency and bandwidth in Hz, each (T', 3) over the voiced frames; NaN where there are fewer.
-    """
+    """Return frequency and bandwidth in Hz, each (T', 3), of the lowest resonances in the voiced frames; NaN: fewer."""
     low = resample_poly(samples, 5, 8).astype(np.float32)
     low = np.append(low[:1], low[1:] - 0.97 * low[:-1])
     size = 250

@@ -1,7 +1,4 @@
-"""Sound, float32 in [-1, 1], (samples, channels): read any file piece by piece, check, write, resample, level it.
-
-What is wrong with a file but can be mended is mended, and :func:`remarks` says so.
-"""
+"""Sound, (samples, channels) in [-1, 1]: read piece by piece, mended where it can be, checked, written, leveled."""
 
 import itertools
 import math
@@ -38,11 +35,7 @@ _BY_FFMPEG = ("OGG", "FLAC", "AU")  # of these libsndfile drops pauses, and what
 
 
 def read(path: Path, *, rate_hz: float | None = None) -> Signal:
-    """Read the sound of any file: WAV, FLAC, MP3 ... or the sound track of a video.
-
-    Surround sound is mixed to stereo; sound beyond full scale is turned down as a whole; silence fills pauses of the
-    time stamps. ``rate_hz`` None keeps the file's own.
-    """
+    """Read any file's sound: surround mixed to stereo, pauses filled with silence, nothing beyond full scale."""
     parts = list(unscaled_blocks(path))
     values = np.concatenate([p.values for p in parts])
     values /= np.float32(max(1.0, float(values.max()), -float(values.min())))
@@ -51,16 +44,8 @@ def read(path: Path, *, rate_hz: float | None = None) -> Signal:
 
 
 def blocks(path: Path, *, block_s: float = BLOCK_S) -> Iterator[Signal]:
-    """Read as :func:`read`, in consecutive pieces of ``block_s``, so that memory does not grow with a file's length.
-
-    ``start_s`` says where each begins; the last one may be shorter.
-    """
-    loudest = 1.0  # decoders and floating-point files go beyond it, whole numbers cannot
-    file = _by_libsndfile(path) if path.is_file() else None
-    if file is not None:
-        file.close()
-    if file is None or file.subtype in ("FLOAT", "DOUBLE", "MPEG_LAYER_III"):
-        loudest = max(1.0, *(float(np.abs(part.values).max()) for part in unscaled_blocks(path)))
+    """Read as :func:`read`, in consecutive pieces, the last maybe shorter, so that memory does not grow with length."""
+    loudest = max(1.0, _heard(path)[2])  # decoders and floating-point files go beyond it
     for part in unscaled_blocks(path, block_s=block_s):
         yield replace(part, values=part.values / np.float32(loudest))
 
@@ -69,7 +54,6 @@ def unscaled_blocks(path: Path, *, block_s: float = BLOCK_S, repairs: "_Repairs 
     """Yield as :func:`blocks`, in one pass: sound beyond full scale is not turned down yet."""
     if not block_s > 0:
         raise OptionError(f"A block must last longer than 0 seconds, {block_s} was given.")
-    path = Path(path)
     if not path.is_file():
         raise DataError(f"{path} does not exist or is not a file. Check the name.")
     if path.stat().st_size == 0:
@@ -201,8 +185,8 @@ def _audio_frames(container: Any, stream: Any, repairs: _Repairs) -> Iterator[An
 
 def check(path: Path) -> None:
     """Decode a file to its end and say what is wrong with its sound, before anybody relies on it."""
-    _, length_s, loudest = _heard(Path(path))
-    if shortfall := _shortfall(Path(path), length_s):
+    _, length_s, loudest = _heard(path)
+    if shortfall := _shortfall(path, length_s):
         raise DataError(f"{path} {shortfall}")
     if length_s < SHORTEST_S:
         raise DataError(f"{path} lasts {length_s:.3f} s; at least {SHORTEST_S} s are needed. Leave it out.")
@@ -213,10 +197,7 @@ def check(path: Path) -> None:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what of a file's sound was mended to make it usable, and what could not be; nothing where it is as it should.
-
-    Sound that cannot be read at all is an error.
-    """
+    """Say what of a file's sound was mended to make it usable, and what could not be."""
     repairs, length_s, loudest = _heard(path)
     notes, announced_s, header = list(repairs.notes), _announced_s(path), wav_header(path)
     late_s = sum(long_s for at_s, long_s in repairs.gaps if at_s == 0)
@@ -285,10 +266,7 @@ def _announced_s(path: Path) -> float | None:
 
 
 def write(path: Path, signal: Signal, *, rest: Iterable[Signal] = (), note: str = "") -> None:
-    """Write a WAV file (16 bit), with ``note`` as the file's own comment, for whoever finds it alone.
-
-    ``rest`` are further pieces of the sound. The file appears only when complete; what exceeds [-1, 1] is limited.
-    """
+    """Write a WAV file (16 bit) once all of it, ``rest`` too, is there; ``note`` is the file's own comment."""
     size = {"samplerate": round(signal.rate_hz), "channels": signal.values.shape[1]}
     with replacing(path) as part:
         try:
@@ -332,15 +310,7 @@ def mono(signal: Signal) -> Signal:
 
 
 def downmix(values: Array) -> Array:
-    """Return channels (N, C) as one (N, 1), their mean; of more than two, as loud as the loudest of them.
-
-    Of many microphones or loudspeakers one often holds all the speech; a mean alone would make it quieter by 20 log C
-    dB.
-
-    Example:
-        >>> downmix(np.array([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0]])).tolist()
-        [[0.6], [-0.6]]
-    """
+    """Return channels (N, C) as one (N, 1), their mean; of many, as loud as the loudest, which may hold all speech."""
     mean = np.asarray(values.mean(axis=1, keepdims=True))
     power = [float(np.square(part, dtype=np.float64).sum(axis=0).max(initial=0)) for part in (values, mean)]
     if values.shape[1] <= 2 or not power[1]:
@@ -350,10 +320,7 @@ def downmix(values: Array) -> Array:
 
 
 def match_loudness(signal: Signal, like: Signal) -> Signal:
-    """Return the sound with the effective level (RMS) of another, limited smoothly so that nothing is above 0.99.
-
-    A silent signal or a silent model gives silence.
-    """
+    """Return the sound with another's effective level (RMS), smoothly limited to 0.99; silence if either is silent."""
     wanted, values = _rms(like.values), np.array(signal.values, np.float32)
     if wanted < 10 ** (SILENT_DBFS / 20) or _rms(values) == 0:
         return replace(signal, values=np.zeros_like(signal.values))

@@ -1,7 +1,4 @@
-"""A drawn face that is nobody's, moved by blendshapes and head turn alone.
-
-Lengths are in eye distances. Side 1 is the person's left, on the picture's right.
-"""
+"""A drawn face of nobody, moved by blendshapes and head turn; lengths are eye distances, side 1 is its left."""
 
 import tomllib
 from collections.abc import Mapping
@@ -41,10 +38,7 @@ class Avatar:
     look: int = 0  # which of ``LOOKS`` it has; beyond the last they begin again
 
     def draw(self, blendshapes: Array, turn: Array) -> Array:
-        """Return a uint8 RGB picture (size, size, 3) of (52,) ``BLENDSHAPES`` and a (3,) turn of the head.
-
-        The turn is yaw, pitch, roll in radians: to the picture's right, down, clockwise.
-        """
+        """Return uint8 RGB (size, size, 3) of (52,) shapes and (3,) yaw, pitch, roll: right, down, clockwise."""
         moved = dict(zip(BLENDSHAPES, np.clip(np.asarray(blendshapes, dtype=float), 0, 1).tolist(), strict=True))
         hair, shirt = LOOKS[self.look % len(LOOKS)]
         camera = _camera(self.size, turned(*np.asarray(turn, dtype=float).tolist()))
@@ -65,16 +59,13 @@ class Avatar:
 
 @lru_cache
 def _gains() -> Array:
-    """Return (52, 52): drawn shape by wanted shape."""
+    """Return (52, 52): drawn shape by wanted shape, measured on the drawing by ``benchmarks/face_avatar_gains.py``."""
     table = tomllib.loads(Path(__file__).with_name("avatar_gains.toml").read_text(encoding="utf-8"))
     return np.array([[table.get(drawn, {}).get(wanted, 0.0) for wanted in BLENDSHAPES] for drawn in BLENDSHAPES])
 
 
 def legible(blendshapes: Array) -> Array:
-    """Return what to draw, (F, 52), so that a reader of faces sees the given deviations from rest; NaN rows stay NaN.
-
-    A drawing is read otherwise than skin; gains measured on it (``benchmarks/face_avatar_gains.py``) make up for that.
-    """
+    """Return what to draw, (F, 52), so that a reader of faces, who reads skin otherwise, sees these deviations."""
     return np.asarray(np.clip(blendshapes @ _gains().T, 0, 1))
 
 

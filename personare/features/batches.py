@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import nullcontext
 from itertools import compress
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +17,6 @@ from personare.data.roles import usual_tracks
 from personare.features.expression import FaceLandmarker
 from personare.features.tracks import Track, read_track
 
-_PICTURE = 64  # side in pixels
 _TIME = {"signal": 0, "spectrogram": 1}  # the axis along which tracks may differ in length
 Each = Callable[[Mapping[str, Any], Callable[[Any], Any]], Iterable[tuple[str, Any]]]
 """Does the same work on each item, in any order and any process; yields its name and what came of it."""
@@ -40,17 +39,10 @@ def read_batch(
     track that cannot be read is listed and counts as missing, and one that can be read of nobody is an error only where
     it was asked for by name.
 
-    Args:
-        recordings: What may be read, in the order of the rows.
-        sources: Files by recording and track, as the vault lets them out.
-        label: What is learned: a label of the recordings, such as ``emotion``, or a column of the participants.
-        modalities: Tracks to read; none: those of ``usual_tracks``.
-        participants: Indexed by pseudonym; for labels that people have, not recordings.
-        gaps: What becomes of single values that are missing: ``refuse`` raises an error; ``indicate`` writes 0 and, in
-            a table, adds a column ``NAME_missing`` for each column with gaps, 1 where it has one. Nothing is filled in
-            from other people, so that no private mean slips into anybody's row.
-        each: Who reads, for films take seconds each.
-        known: Tracks by recording and name that were read before, and are not read again.
+    The label is one of the recordings, such as ``emotion``, or a column of ``participants``, indexed by pseudonym; no
+    modalities are those of ``usual_tracks``. Single values that are missing are refused, or with ``indicate`` become 0
+    and, in a table, 1 in a further column ``NAME_missing``: nothing is filled in from other people, so that no private
+    mean slips into anybody's row. ``each`` reads, for films take seconds; tracks that are ``known`` are not read again.
     """
     if gaps not in ("refuse", "indicate"):
         raise OptionError(f"gaps must be refuse or indicate, not {gaps!r}. Choose one of them.")
@@ -130,11 +122,10 @@ def _read(item: tuple[str, Mapping[str, Path]]) -> tuple[dict[str, Track], list[
     recording, paths = item
     read: dict[str, Track] = {}
     broken: list[Withheld] = []
-    with ExitStack() as stack:
-        landmarker = stack.enter_context(FaceLandmarker()) if "video" in paths else None
+    with FaceLandmarker() if "video" in paths else nullcontext() as landmarker:
         for name, path in paths.items():
             try:
-                read[name] = read_track(path, picture=_PICTURE, landmarker=landmarker)
+                read[name] = read_track(path, landmarker=landmarker)
             except Exception as error:  # a file that nobody foresaw is one recording's fault
                 problem, _, fix = reason(error).rpartition(". ")
                 broken.append(Withheld(item=f"{recording} {name}", problem=problem or fix, fix=fix))

@@ -49,10 +49,7 @@ def find_faces(image: Array, threshold: float = 0.3, *, short_side: int = _SHORT
 
 
 def closely(image: Array, threshold: float, region: Array, *, smallest_px: float, threads: int) -> Array:
-    """Return the faces in a rectangle of a picture, at a size at which a face of ``smallest_px`` is seen.
-
-    A face that ``region`` (left, top, right, bottom in pixels) cuts off does not count.
-    """
+    """Return the faces that lie wholly in a rectangle (4,) of a picture, from ``smallest_px`` on."""
     bounds = np.array(image.shape[1::-1])
     left, top = np.floor(region[:2]).astype(int)
     right, bottom = np.ceil(region[2:]).astype(int)
@@ -65,16 +62,22 @@ def closely(image: Array, threshold: float, region: Array, *, smallest_px: float
     return faces[~cut_off]
 
 
-def filling(image: Array, threshold: float, *, threads: int) -> Array:
-    """Return the faces of which only a part fits into a picture: seen when it is small, with gray around."""
+def find_large_faces(image: Array, threshold: float, *, threads: int) -> Array:
+    """Return the faces in a picture as ``find_faces`` does, and those of which only a part fits into it."""
+    inside = find_faces(image, threshold, threads=threads)
+    large = inside[inside[:, 4] >= 0.5, :4]
     height, width = image.shape[:2]
-    scale = 2 * _MULTIPLE / min(height, width)
+    if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(height, width)) ** 2:
+        return inside  # beside such a face none fills the picture
+    scale = 2 * _MULTIPLE / min(height, width)  # they are seen when it is small, with gray around
     small = shrink(image, (round(width * scale), round(height * scale)))
     around = ((_MULTIPLE, _MULTIPLE), (_MULTIPLE, _MULTIPLE), (0, 0))
     framed = np.pad(small, around, constant_values=128)
     faces = find_faces(framed, threshold, short_side=min(framed.shape[:2]), threads=threads)
     faces[:, :4] = (faces[:, :4] - _MULTIPLE) / scale
-    return np.asarray(faces[(faces[:, 2:4] - faces[:, :2]).prod(axis=1) > (0.6 * min(height, width)) ** 2])
+    filling = (faces[:, 2:4] - faces[:, :2]).prod(axis=1) > (0.6 * min(height, width)) ** 2
+    both = np.concatenate([inside, faces[filling]])
+    return np.asarray(both[best(both)])
 
 
 @lru_cache(maxsize=4)

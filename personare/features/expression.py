@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import cv2
@@ -38,8 +38,8 @@ class _Tracker:
     clock_ms: int = 0
     last_frame: int = 0
 
-    def read(self, image: Array, window: Array, time_s: float) -> Face | None:
-        """Return the face in a window (4,) of an image, or None; a jump of the window restarts the tracking."""
+    def read(self, image: Array, window: Array, time_s: float) -> tuple[Array, Array, Array] | None:
+        """Return mesh, blendshapes and pose of a face in a window (4,) of an image; its jump restarts the tracking."""
         if self.window is not None and not np.array_equal(window, self.window):
             self.forget()
         self.window = window
@@ -55,14 +55,8 @@ class _Tracker:
         points = np.array([(p.x, p.y, p.z) for p in result.face_landmarks[0]], dtype=np.float32)
         scale = np.array([right - left, bottom - top, right - left])
         landmarks = (points * scale + np.array([left, top, 0])).astype(np.float32)  # (478, 3)
-        return Face(
-            box=np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)]),
-            score=1.0,
-            track=0,
-            landmarks=landmarks,
-            blendshapes=np.array([b.score for b in result.face_blendshapes[0]], dtype=np.float32),
-            pose=np.array(result.facial_transformation_matrixes[0], dtype=np.float32),
-        )
+        shapes = np.array([b.score for b in result.face_blendshapes[0]], dtype=np.float32)
+        return landmarks, shapes, np.array(result.facial_transformation_matrixes[0], dtype=np.float32)
 
     def forget(self) -> None:
         """Show a blank picture, so that the next one is searched afresh."""
@@ -103,26 +97,21 @@ def _quiet() -> Iterator[None]:
         os.close(nothing)
 
 
-@dataclass
 class FaceLandmarker:
-    """Reads mesh, expression and pose of faces; a context manager that holds the native library's objects.
-
-    Each located face has its own tracker in its own window, so several faces, small faces and a face among
-    strangers are read as surely as a single large one.
+    """Reads mesh, expression and pose of faces, each by a native tracker of its own: small ones as surely as large.
 
     **Source**: Grishchenko et al. 2020, "Attention Mesh" (mesh); MediaPipe Face Landmarker (Apache-2.0), pinned at
     0.10.33: later builds report usage over the network.
     """
 
-    _trackers: dict[int, _Tracker] = field(default_factory=dict, init=False, repr=False)
+    def __init__(self) -> None:
+        self._trackers: dict[int, _Tracker] = {}
 
     def __enter__(self) -> Self:
-        """Find the model; nothing is loaded before the first frame."""
-        find_model("face_landmarker")
+        find_model("face_landmarker")  # nothing is loaded before the first frame
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give back every native object."""
         for track in list(self._trackers):
             self._trackers.pop(track).task.close()
 
@@ -146,10 +135,7 @@ class FaceLandmarker:
         return self._trackers[track]
 
     def locate(self, frames: Iterable[LocatedFrame]) -> Iterator[LocatedFrame]:
-        """Attach mesh, expression and pose to the located faces; a face whose mesh is not found keeps None.
-
-        Boxes, scores and tracks are not changed.
-        """
+        """Attach mesh, expression and pose to the located faces; a face whose mesh is not found stays as it is."""
         for number, frame in enumerate(frames):
             yield replace(frame, faces=tuple(self._attach(frame, face, number) for face in frame.faces))
             for track in [t for t, k in self._trackers.items() if number - k.last_frame > _IDLE_FRAMES]:
@@ -165,35 +151,31 @@ class FaceLandmarker:
         read = tracker.read(frame.image, _window(face.box, frame.image.shape, tracker.window), frame.time_s)
         if read is None:
             return face
-        sides = np.minimum(face.box[2:], read.box[2:]) - np.maximum(face.box[:2], read.box[:2])
-        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (face.box, read.box))
+        landmarks, blendshapes, pose = read
+        around = np.concatenate([landmarks[:, :2].min(axis=0), landmarks[:, :2].max(axis=0)])
+        sides = np.minimum(face.box[2:], around[2:]) - np.maximum(face.box[:2], around[:2])
+        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (face.box, around))
         if float(np.prod(np.maximum(sides, 0))) < 0.2 * max(smaller, 1e-9):
             return face  # another face's mesh
-        return replace(face, landmarks=read.landmarks, blendshapes=read.blendshapes, pose=read.pose)
+        return replace(face, landmarks=landmarks, blendshapes=blendshapes, pose=pose)
 
     def measure(self, images: Iterable[Array], *, rate_hz: float) -> tuple[Array, Array]:
-        """Read blendshapes (F, 52) and landmarks (F, 478, 3), in pixels, off pictures of one face in order.
-
-        They are searched afresh, as those of a release must be; rows are NaN where no face is seen.
-        """
+        """Read blendshapes (F, 52) and landmarks (F, 478, 3), in pixels, off one face's pictures; NaN: none is seen."""
         tracker = self._tracker(-1)
         tracker.forget()
         start_s = tracker.clock_ms / 1000 + 1.0
-        shapes: list[Array] = []
-        meshes: list[Array] = []
+        shapes, meshes = [], []
         for number, image in enumerate(images):
             whole = np.array([0, 0, image.shape[1], image.shape[0]])
-            face = tracker.read(image, whole, start_s + number / rate_hz)
-            shapes.append(np.full(52, np.nan) if face is None else np.asarray(face.blendshapes))
-            meshes.append(np.full((478, 3), np.nan) if face is None else np.asarray(face.landmarks))
+            read = tracker.read(image, whole, start_s + number / rate_hz)
+            mesh, blendshapes, _ = read or (np.full((478, 3), np.nan), np.full(52, np.nan), None)
+            shapes.append(blendshapes)
+            meshes.append(mesh)
         return np.array(shapes, np.float32).reshape(-1, 52), np.array(meshes, np.float32).reshape(-1, 478, 3)
 
 
 def normalize_landmarks(landmarks: Array) -> Array:
-    """Return meshes in units of the eye distance, centred between the eyes, with the head's roll removed.
-
-    From (F, 478, 3) in pixels to (F, 478, 2) float32; x grows to the picture's right, y downwards; NaN stays NaN.
-    """
+    """Return meshes (F, 478, 3) as (F, 478, 2) float32 in eye distances, centred between level eyes; NaN stays NaN."""
     flat = np.asarray(landmarks, dtype=np.float64)[..., :2]
     right, left = (flat[:, pair].mean(axis=1) for pair in _EYES)  # (F, 2) each
     across, moved = left - right, flat - ((right + left) / 2)[:, None]

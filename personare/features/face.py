@@ -10,7 +10,7 @@ import numpy as np
 from personare.core.options import Count, Whole, check_options
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features import tracking
-from personare.features.centerface import SURE_PX, best, closely, filling, find_faces, shared, shrink
+from personare.features.centerface import SURE_PX, best, closely, find_large_faces, shared, shrink
 
 _NOBODY = np.empty((0, 5))
 _NEW = 0.3  # score from which a detection is a new face
@@ -66,10 +66,6 @@ class _Held:
         self.faces[track.number] = face
 
 
-Detector = Callable[[Array, float], Array]
-"""Takes a picture, uint8 RGB (height, width, 3), and the lowest score; gives (N, 5) boxes and scores, best first."""
-
-
 @dataclass(kw_only=True)
 class FaceLocator:
     """Find the faces of a video, looking at every n-th frame and following them between.
@@ -94,8 +90,8 @@ class FaceLocator:
     patience: Whole = 10  # frames for which a lost face's place is held
     margin: float = 0.08  # share of its size by which each box is enlarged on each side
     threads: Count = 1  # cores for the detector
-    near: Detector | None = None  # for every look; None: ``find_faces``
-    close: Callable[[Array, float, Array], Array] | None = None  # sees the smallest face inside of a rectangle (4,)
+    near: Callable[[Array, float], Array] | None = None  # in place of ``find_large_faces``
+    close: Callable[[Array, float, Array], Array] | None = None  # in place of ``closely``
     _held: dict[int, _Held] = field(default_factory=dict, init=False)
     _tracks: list[_Track] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
@@ -156,22 +152,14 @@ class FaceLocator:
     def _look(self, held: _Held) -> Array:
         """Look at the whole of a frame, and closely at what was not looked at closely when it looked the same."""
         if held.looked is None:
-            held.looked = (self.near or self._near)(held.frame[2], self.keep_threshold)
+            near = self.near or partial(find_large_faces, threads=self.threads)
+            held.looked = near(held.frame[2], self.keep_threshold)
             unknown = np.ones_like(held.coarse)
             if self._reference is not None:  # what is known, and a face that will be covered, is not looked at again
                 changed = tracking.changed(held.coarse, self._reference)
                 unknown = self._without(changed, _strong(held.looked), held)
             self._look_close(held, self._regions(held, unknown))
         return held.looked
-
-    def _near(self, image: Array, threshold: float) -> Array:
-        """Return the faces in a picture, also one that fills it."""
-        inside = find_faces(image, threshold, threads=self.threads)
-        large = inside[inside[:, 4] >= 0.5, :4]
-        if len(large) and (large[:, 2:] - large[:, :2]).prod(axis=1).max() > (0.25 * min(image.shape[:2])) ** 2:
-            return inside  # beside such a face none fills the picture
-        both = np.concatenate([inside, filling(image, threshold, threads=self.threads)])
-        return both[best(both)]
 
     def _without(self, mask: Array, boxes: Array, held: _Held) -> Array:
         """Clear a mask where boxes will be covered."""

@@ -33,10 +33,7 @@ def check(path: Path, track: str) -> None:
 
 
 def remarks(path: Path) -> list[str]:
-    """Say what is mended in a recording to make it usable, and what a player hides of it; sentences, for people.
-
-    A file that cannot be used at all has no remarks: ``check`` says why.
-    """
+    """Say what is mended in a recording, and what a player hides of it; nothing of what cannot be used at all."""
     sentences: list[str] = []
     for track in tracks(path):
         with suppress(DataError):
@@ -80,10 +77,7 @@ class Cutter:
         self._last: tuple[tuple[Path, float, float], Signal | None] | None = None
 
     def __call__(self, source: Path, target: Path, start_s: float, end_s: float) -> bool:
-        """Cut one piece, in seconds, out of a sound or a film: its sound (``.wav``), or picture and sound (``.mp4``).
-
-        False, and no file, if the sound of a film without sound is asked for.
-        """
+        """Cut a piece, in seconds: its sound (``.wav``), or film with sound (``.mp4``); False where there is none."""
         film = video.probe(source) if track_of(source.name) == "video" else None
         sound = self._heard(source, start_s, end_s) if film is None or film.has_sound else None
         if film is None and sound is None:

@@ -35,10 +35,7 @@ _SHAPES = ("alpha_ratio", "hammarberg", "slope_0_500", "slope_500_1500", "flux",
 
 
 def functionals(samples: Array) -> dict[str, float]:
-    """Return the acoustic functionals of speech (N,) at 16 kHz, D of them, always in this order.
-
-    NaN where it cannot be had, e.g. pitch where nothing is voiced.
-    """
+    """Return the functionals of speech (N,) at 16 kHz by name, always in this order; NaN where one cannot be had."""
     pitch_hz, periodicity = track_pitch(samples)
     voiced = np.isfinite(pitch_hz)
     bands = 10 ** (logmel(samples, 26).astype(float) / 10)
@@ -205,11 +202,7 @@ def _cycles(smooth: Array, pitch_hz: Array, first: int, last: int) -> Array:
 
 
 def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
-    """Return the shape of each frame's spectrum, (T, 7).
-
-    Alpha ratio and Hammarberg index in dB, slopes under 500 Hz and from 500 to 1500 Hz in dB a kHz, centroid in Hz,
-    first harmonic over the second and over the strongest from 2 to 3.5 kHz in dB.
-    """
+    """Return alpha ratio, Hammarberg index, slopes to 500 and 1500 Hz, centroid in Hz and harmonic ratios, (T, 7)."""
     rows, at, step = [], 0, RATE_HZ / N_FFT
     frequency = np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)
 
@@ -232,9 +225,9 @@ def spectral_shapes(samples: Array, pitch_hz: Array) -> Array:
         third = level[:, round(2000 / step) : round(3500 / step)].max(axis=1)
         rows.append(
             np.column_stack([
-                energy_db(power, 50, 1000) - energy_db(power, 1000, 5000),
+                energy_db(power, 50, 1000) - energy_db(power, 1000, 5000),  # dB, as all but the slopes and the centroid
                 level[:, between(0, 2000)].max(axis=1) - level[:, between(2000, 5000)].max(axis=1),
-                tilt(level, 0, 500),
+                tilt(level, 0, 500),  # dB a kHz
                 tilt(level, 500, 1500),
                 power @ frequency / (power.sum(axis=1) + 1e-10),
                 np.where(np.isfinite(pitch), first - second, np.nan),
@@ -249,21 +242,14 @@ VIEWS: Mapping[str, Callable[[Array], Array]] = {
     "mfcc": mfcc,
     "logmel": logmel,
     "prosody": prosody,
-    "functionals": lambda samples: np.array([[*functionals(samples).values()]], np.float32),
-    "waveform": lambda samples: samples.astype(np.float16),
+    "functionals": lambda samples: np.array([[*functionals(samples).values()]], np.float32),  # (1, D)
+    "waveform": lambda samples: samples.astype(np.float16),  # (N,)
 }
-"""What :func:`describe` can compute, by name; each takes (N,) samples at 16 kHz."""
+"""What :func:`describe` can compute, by name, of (N,) samples at 16 kHz; frames are 10 ms apart."""
 
 
 def describe(signal: Signal, views: Sequence[str]) -> dict[str, Array]:
-    """Describe speech as numbers, after mixing it to one channel at 16 kHz; frames are 10 ms apart, T is their number.
-
-    - ``mfcc`` (T, 38): 19 mel-frequency cepstral coefficients (without the level) and their slopes.
-    - ``logmel`` (T, 64): energy in 64 mel bands, dB.
-    - ``prosody`` (T, 2): pitch in Hz (NaN where unvoiced) and level in dB.
-    - ``functionals`` (1, D): one row of :func:`functionals`.
-    - ``waveform`` (N,): float16 at 16 kHz.
-    """
+    """Describe speech by views of ``VIEWS``, after mixing it to one channel at 16 kHz."""
     unknown = sorted(set(views) - set(VIEWS))
     if unknown:
         raise OptionError(f"There is no view {', '.join(unknown)} of sound. Choose from: {', '.join(VIEWS)}.")

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +17,12 @@ _MESH = {"landmarks": (478, 3), "blendshapes": (52,), "pose": (4, 4)}
 def locate_live(frames: Iterator[tuple[int, float, Array]], *, mesh: bool, threads: int = 1) -> Iterator[LocatedFrame]:
     """Find the faces of a video, as ``video.read`` gives it, and their mesh where asked for."""
     # imported here: whoever hides voices alone needs neither detector nor mesh
+    from personare.features.expression import FaceLandmarker
     from personare.features.face import FaceLocator
 
     located = FaceLocator(threads=threads)(frames)
-    if not mesh:
-        yield from located
-        return
-    from personare.features.expression import FaceLandmarker
-
-    with FaceLandmarker() as landmarker:
-        yield from landmarker.locate(located)
+    with FaceLandmarker() if mesh else nullcontext() as landmarker:
+        yield from landmarker.locate(located) if landmarker else located
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +37,7 @@ class Locations:
     blendshapes: Array  # (F, 52)
     pose: Array  # (F, 4, 4)
     certain: Array  # (frames,) False where the frame must be covered whole
-    smallest_face_px: Array = field(default_factory=lambda: np.full(1, np.nan))
-    """(1,) width of the smallest face that was promised to be found."""
+    smallest_face_px: Array  # (1,) width of the smallest face that was promised to be found
 
     @classmethod
     def of(cls, frames: Iterable[LocatedFrame]) -> "Locations":

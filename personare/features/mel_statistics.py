@@ -1,7 +1,4 @@
-"""One row of numbers that says how a log-mel spectrogram moves: public arithmetic, in which nothing is learned.
-
-Numbers that were fitted to no one can stand in front of a private learner and cost no privacy.
-"""
+"""Log-mel spectrograms as rows of numbers, by public arithmetic that was fitted to no one and costs no privacy."""
 
 import numpy as np
 from scipy.fft import dct
@@ -9,14 +6,13 @@ from scipy.ndimage import gaussian_filter1d
 
 from personare.core.errors import DataError
 from personare.core.types import Array
+from personare.features.acoustics import SLANEY_TOP, slaney_hz
 
 _CHUNK = 128  # spectrograms at a time, so that memory stays bounded
 _BANDS = 32
 _CEPSTRA = 26
 _LEVELS = (0.5, 0.75, 0.9, 0.98)
 
-_HZ_A_MEL = 200 / 3  # Slaney's mel scale is linear up to 1 kHz, 15 mel
-_TOP_MEL = 15 + 27 * np.log(8) / np.log(6.4)  # 8 kHz
 _PITCHES_HZ = np.geomspace(75, 500, 40)
 _COMB_HZ = 1300.0
 _SHARPNESS = 25.0
@@ -107,8 +103,7 @@ def harmonics(x: Array, active: Array) -> Array:
 
     Takes (N, F, T) log-mel, 0 to 1, and how surely somebody speaks, (N, T).
     """
-    mel = np.arange(1, x.shape[1] + 1) * _TOP_MEL / (x.shape[1] + 1)
-    hz = np.where(mel < 15, mel * _HZ_A_MEL, 1000 * 6.4 ** ((mel - 15) / 27))
+    hz = slaney_hz(np.arange(1, x.shape[1] + 1) * SLANEY_TOP / (x.shape[1] + 1))
     harmonic = hz[hz < _COMB_HZ] / _PITCHES_HZ[:, None]  # a wave over the low bands, peaks on each pitch's harmonics
     comb = np.where(harmonic > 0.4, np.cos(2 * np.pi * harmonic) / np.sqrt(np.maximum(harmonic, 0.5)), 0)
     comb -= comb.mean(axis=1, keepdims=True)
@@ -182,10 +177,8 @@ def modulation(x: Array, active: Array) -> Array:
 def vary_mel(spectrograms: Array, *, rng: np.random.Generator) -> Array:
     """Return log-mel spectrograms as they might have been: another voice, pace, microphone and room, each drawn anew.
 
-    Few recordings of public people then stand for many rooms and voices, which is what fitting a scaling needs.
-
-    They are (N, 1, F, T), 0 to 1 over 80 dB, lowest band first, padding of zeros at the end, before and after; the
-    loudest point is then 1, and padding still 0.
+    Few recordings of public people then stand for many rooms and voices. They are (N, 1, F, T), 0 to 1 over 80 dB,
+    lowest band first, padding of zeros at the end, before and after; the loudest point is then 1.
     """
     out = np.zeros(spectrograms.shape, np.float32)
     for row, one in zip(out, spectrograms, strict=True):

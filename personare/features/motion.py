@@ -1,5 +1,6 @@
 """How a face moves over time, freed of what is a person's own: rest position, range, asymmetry, fine timing."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -18,19 +19,10 @@ _FLOOR = 0.1  # shapes that nobody moves much do not count as much as the others
 
 _ASIDE = ("jawLeft", "jawRight", "mouthLeft", "mouthRight")
 _SIDEWAYS = [BLENDSHAPES.index(name) for name in _ASIDE]
-
-
-def _mirror(name: str) -> str:
-    """Return what does the same on the other side: a look aside is the other eye's look inward."""
-    if name in _ASIDE:
-        return name
-    other = name.replace("Left", "*").replace("Right", "Left").replace("*", "Right")
-    if name.startswith(("eyeLookIn", "eyeLookOut")):
-        other = other.replace("In", "*").replace("Out", "In").replace("*", "Out")
-    return other
-
-
-MIRROR: list[int] = [BLENDSHAPES.index(_mirror(name)) for name in BLENDSHAPES]
+_OTHER = {"Left": "Right", "Right": "Left", "In": "Out", "Out": "In"}  # a look aside is the other eye's look inward
+_SIDES = re.compile("Left|Right|(?<=eyeLook)(In|Out)")
+_MIRRORED = [n if n in _ASIDE else _SIDES.sub(lambda side: _OTHER[side[0]], n) for n in BLENDSHAPES]
+MIRROR: list[int] = [BLENDSHAPES.index(name) for name in _MIRRORED]
 """For each shape, the one that does the same on the other side of the face."""
 
 
@@ -145,10 +137,7 @@ def habits(blendshapes: Array) -> Array:
 
 
 def group_habits(people: Iterable[Array]) -> Array:
-    """Return the habits that all are given: (21, 52), each shape counted from where it rests.
-
-    Those of people who move rather more than most, because what is drawn faintly can hardly be read.
-    """
+    """Return the habits that all are given, (21, 52) from rest: lively ones, for faint drawings can hardly be read."""
     return np.asarray(np.quantile([own - own[REST] for own in people], _VIVID, axis=0))
 
 
@@ -166,10 +155,7 @@ def adopt(blendshapes: Array, own: Array, common: Array) -> Array:
 
 
 def wander(count: int, columns: int, *, rate_hz: float, seconds: float, rng: np.random.Generator) -> Array:
-    """Return (count, columns) slow noise of standard deviation 1.
-
-    It changes as slowly as motion does that was smoothed over ``seconds``, so that it cannot be filtered out again.
-    """
+    """Return (count, columns) noise of deviation 1, slow as motion smoothed over ``seconds``: no filter undoes it."""
     slow = gaussian_filter1d(rng.standard_normal((count, columns)), max(seconds, 0.04) * rate_hz, axis=0, mode="wrap")
     return np.asarray(slow / np.maximum(slow.std(axis=0), 1e-9))
 

@@ -1,7 +1,6 @@
 """Moves the drawn face of nobody by what is known of an expression: statistics of it, or its whole course."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +9,6 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.special import ndtr
 
 from personare.core.errors import DataError, OptionError
-from personare.core.options import NotNegative, Positive, check_options
 from personare.core.types import Array, Signal
 from personare.features.avatar import Avatar, legible
 from personare.features.expression import BLENDSHAPES
@@ -26,6 +24,9 @@ _UNITS: Final[Mapping[str, str]] = {
     "AU23": "mouthPress", "AU24": "mouthRollUpper", "AU25": "mouthLowerDown", "AU26": "jawOpen",
     "AU28": "mouthRollLower", "AU43": "eyeBlink",
 }  # fmt: skip
+FILM_HZ = 25.0
+_SIZE = 192  # pixels of a side
+_SWAY = 0.05  # radians by which the head turns to and fro
 _SPOKEN: Final = ("jawOpen", "mouthLowerDown", "mouthUpperUp", "mouthFunnel")
 _SLOW_S = 0.25  # how slowly an expression changes
 _BLINK_S = 0.08
@@ -43,13 +44,7 @@ def knows_face(columns: Sequence[str]) -> bool:
 
 
 def course_of(
-    values: Array,
-    columns: Sequence[str],
-    *,
-    seconds: float,
-    rate_hz: float = 25.0,
-    voice: Signal | None = None,
-    rng: np.random.Generator,
+    values: Array, columns: Sequence[str], *, seconds: float, voice: Signal | None = None, rng: np.random.Generator
 ) -> Array:
     """Make up a course of expression, (F, 52) in [0, 1], that has these statistics; the mouth follows a given voice.
 
@@ -59,38 +54,32 @@ def course_of(
     ``SHAPE_p90``; a shape is one of ``BLENDSHAPES`` or an action unit (``AU12``). Or they are (T, D), a course, which
     is kept as it is; its columns are the shapes alone.
     """
-    count = round(seconds * rate_hz)
+    count = round(seconds * FILM_HZ)
     if count < 1:
-        raise OptionError(f"A film needs at least one frame; {seconds} s at {rate_hz} Hz hold none.")
+        raise OptionError(f"A film needs at least one frame; {seconds} s at {FILM_HZ} Hz hold none.")
     if not knows_face(columns):
         raise DataError("These columns tell of no expression. Give blendshapes or action units, or statistics of them.")
-    course = np.zeros((count, len(BLENDSHAPES)))
+    courses: dict[str, Array] = {}
     if values.ndim == 2:
-        at, given = np.linspace(0, len(values) - 1, count), np.arange(len(values))
-        for column, name in enumerate(columns):
-            for shape in _shapes_of(name):
-                course[:, BLENDSHAPES.index(shape)] = np.interp(at, given, values[:, column])
-        return np.clip(course, 0, 1)
-    statistics: dict[str, dict[str, float]] = {}
-    for name, value in zip(columns, values.tolist(), strict=True):
-        unit, _, what = name.rpartition("_")
-        for shape in _shapes_of(unit):
-            if what in ("mean", "std", "p10", "p90") and np.isfinite(value):
+        at, rows = np.linspace(0, len(values) - 1, count), np.arange(len(values))
+        for name, column in zip(columns, values.T, strict=True):
+            courses |= dict.fromkeys(_shapes_of(name), np.interp(at, rows, column))
+    else:
+        statistics: dict[str, dict[str, float]] = {}
+        for name, value in zip(columns, values.tolist(), strict=True):
+            unit, _, what = name.rpartition("_")
+            for shape in _shapes_of(unit) if np.isfinite(value) else ():
                 statistics.setdefault(shape, {})[what] = value
-    groups = {
-        shape: shape.removesuffix("Left").removesuffix("Right") for shape in statistics if "mean" in statistics[shape]
-    }
-    drivers = _drivers(sorted(set(groups.values())), count, rate_hz, voice, rng)
-    for shape, group in groups.items():
-        course[:, BLENDSHAPES.index(shape)] = _spread(drivers[group], statistics[shape])
-    return np.clip(course, 0, 1)
+        means = [shape for shape in statistics if "mean" in statistics[shape]]
+        groups = {shape: shape.removesuffix("Left").removesuffix("Right") for shape in means}
+        drivers = _drivers(sorted(set(groups.values())), count, voice, rng)
+        courses = {shape: _spread(drivers[group], statistics[shape]) for shape, group in groups.items()}
+    still = np.zeros(count)
+    return np.asarray(np.clip(np.stack([courses.get(shape, still) for shape in BLENDSHAPES], axis=1), 0, 1))
 
 
 def rest_of(values: Array, columns: Sequence[str]) -> Array:
-    """Return where each shape rests over a group, (52,): readers of faces see half a frown in a still face.
-
-    Half of the recordings, (N, D) statistics or (N, T, D) courses as in :func:`course_of`, lie below it.
-    """
+    """Return where each shape rests over a group, (52,), its median: readers see half a frown in a still face."""
     if values.ndim == 3:
         values, columns = values.mean(axis=1), [f"{name}_mean" for name in columns]
     rest = np.zeros(len(BLENDSHAPES))
@@ -101,32 +90,17 @@ def rest_of(values: Array, columns: Sequence[str]) -> Array:
     return rest
 
 
-@dataclass(frozen=True, kw_only=True)
-class Puppet:
-    """The drawn face, filmed."""
-
-    size: int = 192
-    rate_hz: Positive = 25.0
-    sway: NotNegative = 0.05  # radians by which its head turns to and fro
-
-    def __post_init__(self) -> None:
-        check_options(self, size=32)
-
-    def film(
-        self, path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator
-    ) -> None:
-        """Draw a course of expression (F, 52) and write it as a film, with sound where there is a voice.
-
-        What goes beyond ``rest`` (52,) is drawn; ``note`` is the film's own comment, ``rng`` turns the head.
-        """
-        drawn = legible(np.clip(course - rest, 0, 1))
-        turn = self.sway * _standard(wander(len(course), 3, rate_hz=self.rate_hz, seconds=0.6, rng=rng)) * [1, 0.6, 0.4]
-        avatar = Avatar(size=self.size)
-        with VideoWriter(path, width=self.size, height=self.size, rate_hz=self.rate_hz, threads=1, note=note) as film:
-            if voice is not None:
-                film.write_sound(voice)
-            for shapes, angles in zip(drawn, turn, strict=True):
-                film.write(avatar.draw(shapes, angles))
+def film_course(
+    path: Path, course: Array, rest: Array, *, voice: Signal | None, note: str, rng: np.random.Generator
+) -> None:
+    """Write what a course (F, 52) adds to ``rest`` (52,) as a film with sound; ``note`` is its own comment."""
+    turn = _SWAY * _standard(wander(len(course), 3, rate_hz=FILM_HZ, seconds=0.6, rng=rng)) * [1, 0.6, 0.4]
+    avatar = Avatar(size=_SIZE)
+    with VideoWriter(path, width=_SIZE, height=_SIZE, rate_hz=FILM_HZ, threads=1, note=note) as film:
+        if voice is not None:
+            film.write_sound(voice)
+        for shapes, angles in zip(legible(np.clip(course - rest, 0, 1)), turn, strict=True):
+            film.write(avatar.draw(shapes, angles))
 
 
 def _standard(values: Array) -> Array:
@@ -134,19 +108,17 @@ def _standard(values: Array) -> Array:
     return np.asarray((values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-9))
 
 
-def _drivers(
-    groups: Sequence[str], count: int, rate_hz: float, voice: Signal | None, rng: np.random.Generator
-) -> dict[str, Array]:
+def _drivers(groups: Sequence[str], count: int, voice: Signal | None, rng: np.random.Generator) -> dict[str, Array]:
     """Return courses (count,) of mean 0 and deviation 1 by group: lids blink, what a voice moves follows its level."""
-    slow = _standard(wander(count, len(groups), rate_hz=rate_hz, seconds=_SLOW_S, rng=rng))
+    slow = _standard(wander(count, len(groups), rate_hz=FILM_HZ, seconds=_SLOW_S, rng=rng))
     drivers = dict(zip(groups, slow.T, strict=True))
     if "eyeBlink" in drivers:
-        closed = (rng.random(count) < 1 / (3 * rate_hz)).astype(float)  # about one in three seconds
+        closed = (rng.random(count) < 1 / (3 * FILM_HZ)).astype(float)  # about one in three seconds
         closed[rng.integers(count)] = 1.0
-        drivers["eyeBlink"] = _standard(gaussian_filter1d(closed, _BLINK_S * rate_hz / 2, mode="constant"))
+        drivers["eyeBlink"] = _standard(gaussian_filter1d(closed, _BLINK_S * FILM_HZ / 2, mode="constant"))
     if voice is not None:
         samples = np.asarray(voice.values, np.float64).mean(axis=1)
-        edges = np.minimum(np.arange(count + 1) * round(voice.rate_hz / rate_hz), len(samples))
+        edges = np.minimum(np.arange(count + 1) * round(voice.rate_hz / FILM_HZ), len(samples))
         energy = np.diff(np.concatenate([[0.0], np.cumsum(samples**2)])[edges])
         level = _standard(gaussian_filter1d(np.sqrt(np.maximum(energy, 0)), 1.0, mode="nearest"))
         drivers |= {group: level for group in groups if group in _SPOKEN}

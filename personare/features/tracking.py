@@ -32,11 +32,7 @@ def cut(one: Array, other: Array) -> bool:
 
 
 def changed(gray: Array, other: Array) -> Array:
-    """Tell where a coarse picture shows what another does not, as uint8 of the same shape.
-
-    A difference counts where no shift by one pixel explains it, so that a steady hand and a slow movement do not;
-    the light may go up and down.
-    """
+    """Tell where, uint8, a coarse picture shows what another does not, shifted by a pixel and in another light."""
     light = float(np.median(gray[::2, ::2].astype(np.int16) - other[::2, ::2]))
     padded = cv2.copyMakeBorder(cv2.add(other, (light, 0, 0, 0)), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     height, width = gray.shape
@@ -49,10 +45,7 @@ def changed(gray: Array, other: Array) -> Array:
 
 
 def regions(mask: Array, scale: float, margin: float) -> Array:
-    """Return (N, 4): rectangles of the full picture around what a mask of the coarse one, ``scale`` as large, marks.
-
-    Each reaches further by ``margin`` full pixels; those that then touch become one.
-    """
+    """Return (N, 4) full pixels: what a mask, ``scale`` as large, marks, and ``margin`` around it; none touch."""
     if not mask.any():
         return np.empty((0, 4))
     reach = max(1, round(margin * scale))
@@ -90,10 +83,7 @@ def _canonical(gray: Array, box: Array, reach: int) -> Array:
 
 
 def matches(one: Array, other: Array) -> list[tuple[int, int]]:
-    """Return pairs of indices of the boxes of two looks, nearest first; each box is in at most one.
-
-    A face may have moved by 0.7 of its size, and its size have changed 1.7 times.
-    """
+    """Return pairs of indices of two looks' boxes, nearest first, that moved and grew as little as one face may."""
     if not len(one) or not len(other):
         return []
     middle = [(b[:, :2] + b[:, 2:4]) / 2 for b in (one, other)]

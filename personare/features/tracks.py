@@ -1,14 +1,10 @@
-"""One recording's files as arrays, and arrays as a recording's files: sound and film are decoded here, each once.
-
-Whoever learns gets *tracks*: a table, a signal, a spectrogram, a picture or a text. A judge looks at *views* of sound
-and film. ``observe`` writes a recording's views into one file, of which its tracks can be had without decoding again.
-"""
+"""A recording's files as arrays, tracks for learners and views of sound and film for judges, each decoded once."""
 
 import gzip
 import json
 from collections import UserDict, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +55,7 @@ class Track:
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
 
 
-def read_track(path: Path, *, picture: int, landmarker: FaceLandmarker | None) -> Track:
+def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | None = None) -> Track:
     """Read a file of a recording; pictures become squares of ``picture`` pixels.
 
     An array (``.npy``) of one dimension is a table, one of two a signal where its sidecar gives a
@@ -144,11 +140,9 @@ def _film(shapes: Array, name: str) -> Track:
 
 def has_landmarker() -> bool:
     """Whether the face mesh can be read on this machine."""
-    try:
-        find_model("face_landmarker")
-    except MissingModelError:
-        return False
-    return True
+    with suppress(MissingModelError):
+        return find_model("face_landmarker").is_file()
+    return False
 
 
 def voice_views(path: Path, names: Sequence[str]) -> dict[str, Array]:
@@ -252,8 +246,7 @@ def observe(
                 arrays |= _original_views(files[track], views, faces)
             else:
                 boxes = Locations.load(faces).largest("box") if faces.exists() else _NO_BOXES
-                with ExitStack() as stack:
-                    landmarker = stack.enter_context(FaceLandmarker()) if has_landmarker() else None
+                with FaceLandmarker() if has_landmarker() else nullcontext() as landmarker:
                     arrays |= face_views(files[track], views, boxes, landmarker=landmarker)
         except DataError as error:
             problems.append(f"{track}: {error}")
@@ -318,7 +311,7 @@ def form_of(path: Path) -> TrackForm:
     }
     if (recorded := track_of(path.name)) in media:
         return media[recorded]
-    track = read_track(path, picture=8, landmarker=None)
+    track = read_track(path)
     values = np.asarray(track.values)
     if track.kind == "picture" and path.suffix != ".npy":
         return TrackForm(kind="picture", suffix=".png", whole=True)

@@ -1,8 +1,4 @@
-"""Video as a stream of pictures: any container in, as a player shows it; H.264 with sound out.
-
-Memory does not grow with length. What a player hides stays hidden: what is transparent, cropped, cut off by an edit
-list or in a track that is switched off is not there; two fields become one picture; colors are those of a screen.
-"""
+"""Video as a stream of pictures: any container in, as a player shows it, whatever its length; H.264 with sound out."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -335,11 +331,9 @@ class VideoWriter:
             self._container.mux(self._stream.encode(frame))
 
     def __enter__(self) -> Self:
-        """Begin; the file is open already."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finish the file and give it its name, or remove it."""
         try:
             with self._faults():
                 if kind is None and self._frames:

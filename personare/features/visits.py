@@ -14,19 +14,11 @@ VISITS = "visits"
 
 @dataclass(frozen=True, kw_only=True)
 class VisitColumns:
-    """What the columns of histories are, as ``data.visits.history_columns`` says them.
-
-    Example:
-        >>> columns = VisitColumns(names=("visit", "type=home", "type=urgent", "code=drug.opioids",
-        ...     "length=under_1_day", "gap=first", "gap=under_1_week"))
-        >>> columns.width, columns.part("type"), columns.codes
-        (7, slice(1, 3, None), ('drug.opioids',))
-    """
+    """What the columns of histories are, as ``data.visits.history_columns`` says them."""
 
     names: tuple[str, ...]  # D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``
 
     def __post_init__(self) -> None:
-        """Check the names."""
         order = ["visit", "type", "code", "length", "gap"]
         kinds = [name.partition("=")[0] for name in self.names]
         if list(dict.fromkeys(kinds)) != order or kinds != sorted(kinds, key=order.index):
@@ -85,10 +77,7 @@ def histories(batch: Batch) -> tuple[Array, VisitColumns]:
 
 
 def history_rows(rows: Array) -> Array:
-    """Describe histories (N, T, D) of any length by one row of numbers each, (N, D) float32, every column once.
-
-    The logarithm of the number of visits, then the share of them with each column.
-    """
+    """Describe histories (N, T, D) by (N, D) float32: the log of how many visits, the share with each column."""
     count = rows[..., 0].sum(axis=1)
     shares = rows.sum(axis=1) / np.maximum(count, 1)[:, None]
     shares[:, 0] = np.log1p(count)

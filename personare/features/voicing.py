@@ -10,7 +10,7 @@ from scipy.signal import get_window
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Signal
-from personare.features.acoustics import HOP, N_FFT, RATE_HZ, WINDOW, framed, mel_bank, triangles
+from personare.features.acoustics import HOP, N_FFT, RATE_HZ, SLANEY_TOP, WINDOW, framed, mel_bank, slaney_hz, triangles
 from personare.features.resynthesis import overlapped
 
 _UNMIXING = 40  # updates of the power spectrum; more changes nothing that can be heard
@@ -33,17 +33,17 @@ def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
 
     Two kinds are known by their number of bands: 64, the program's own (``features/acoustics.logmel`` from -100 to 0
     dB), and 128, as data sets publish them (frames of 64 ms, every 16 ms, decibels scaled clip by clip to [0, 1]; they
-    are taken to span 80 dB, and come out at the level of speech). Silence at the end is cut off.
-
-    Takes (bands, T) in [0, 1], lowest band first; gives one channel at 16 kHz, within [-1, 1].
+    are taken to span 80 dB, and come out at the level of speech). They are (bands, T) in [0, 1], lowest band first;
+    silence at their end is cut off.
 
     **Source**: Perraudin, Balazs, Søndergaard, A fast Griffin-Lim algorithm, WASPAA 2013,
     doi:10.1109/WASPAA.2013.6701851; power from mel bands by the multiplicative updates of Lee and Seung (2000).
     """
     kind = _kind(mel)
-    spoken = np.asarray(mel, np.float64)[:, : spoken_frames(mel)]
-    if spoken.shape[1] < 2:
+    last = int(np.flatnonzero(np.max(mel, axis=0) > _QUIET).max(initial=0))
+    if last < 1:
         raise DataError("The spectrogram is silent, so there is nothing to hear. Leave the recording out.")
+    spoken = np.asarray(mel, np.float64)[:, : last + 1]
     bank = kind.bank(len(spoken)).astype(np.float64)
     bands = 10 ** ((np.clip(spoken, 0, 1) - 1) * kind.range_db / 10)
     reach = bank.sum(axis=1, keepdims=True) + _TINY
@@ -63,12 +63,6 @@ def voiced(mel: Array, *, rng: np.random.Generator) -> Signal:
         samples *= _LOUDNESS / max(float(np.sqrt(np.mean(samples**2))), _TINY)
     samples /= max(1.0, float(np.abs(samples).max()) / 0.99)
     return Signal(values=samples[:, None].astype(np.float32), rate_hz=float(RATE_HZ))
-
-
-def spoken_frames(mel: Array) -> int:
-    """Return how many frames there are up to the last one with sound in it."""
-    loud = np.flatnonzero(np.max(mel, axis=0) > _QUIET)
-    return int(loud[-1]) + 1 if len(loud) else 0
 
 
 def mel_of(samples: Array, bands: int) -> Array:
@@ -109,14 +103,11 @@ def _overlapped(spectra: Array, kind: _Mel) -> Array:
 
 @cache
 def _slaney_bank(bands: int) -> Array:
-    """Return triangular filters of equal area from 0 to 8000 Hz, (513, bands): linear to 1 kHz, then logarithmic.
+    """Return triangular filters of equal area from 0 to 8000 Hz, (513, bands).
 
     **Source**: Slaney, Auditory Toolbox, Interval Research Technical Report 1998-010; as in librosa.
     """
-    per_mel, knee, step = 200 / 3, 15.0, np.log(6.4) / 27
-    top = knee + np.log(RATE_HZ / 2 / (knee * per_mel)) / step
-    mel = np.linspace(0, top, bands + 2)
-    edges = np.where(mel < knee, mel * per_mel, knee * per_mel * np.exp(step * (mel - knee)))
+    edges = slaney_hz(np.linspace(0, SLANEY_TOP, bands + 2))
     return np.asarray(triangles(edges, np.fft.rfftfreq(N_FFT, 1 / RATE_HZ)) * 2 / (edges[2:] - edges[:-2]))
 
 

@@ -63,20 +63,22 @@ def consent_all(subjects: Iterable[str], purposes: Iterable[str]) -> pd.DataFram
 
 
 def consent_again(
-    edited: pd.DataFrame, stated: pd.DataFrame, *, known: set[str], purposes: Iterable[str]
+    edited: pd.DataFrame, stated: pd.DataFrame, *, before: set[str], purposes: Iterable[str]
 ) -> pd.DataFrame:
     """Return the consent of people whose data are imported again.
 
     **Guarantee**: whatever was written into the table, or removed from it, stays so; nobody's withdrawal is undone, and
     a withdrawal that is stated anew is added.
 
-    ``edited`` is the table in the cohort, ``stated`` what the source says now. A missing row of people ``known`` before
-    was removed on purpose; ``purposes`` are those that everybody is said to agree to for the first time.
+    ``edited`` is the table in the cohort, ``stated`` what the source says now. A missing row of people who were there
+    ``before`` was removed on purpose; ``purposes`` are those that everybody is said to agree to for the first time.
     """
-    known = known | set(edited["subject"])
+    before = before | set(edited["subject"])
     withdrew = set(edited.loc[edited["withdrawn_at"] != "", "subject"])
-    added = stated[~stated["subject"].isin(known) | (stated["withdrawn_at"] != "")]
-    asked = known & set(stated["subject"]) & (set(edited["subject"]) or known)  # without a row: struck out by somebody
+    added = stated[~stated["subject"].isin(before) | (stated["withdrawn_at"] != "")]
+    asked = (
+        before & set(stated["subject"]) & (set(edited["subject"]) or before)
+    )  # without a row: struck out by somebody
     agreed = consent_all(sorted(asked - withdrew), purposes) if purposes else no_consent()
     return pd.concat([edited, added, agreed], ignore_index=True).drop_duplicates(ignore_index=True)
 

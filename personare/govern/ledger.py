@@ -7,11 +7,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 import sqlalchemy as sa
@@ -26,6 +25,7 @@ _GIVEN = ("who", "cohort", "subject", "recording", "track", "purpose")
 _CONTENT = ("sequence", "time", "action", *_GIVEN, "detail")
 LEDGER_COLUMNS = (*_CONTENT, "prev_hash", "hash")
 _WRITES = "personare_writes"
+_NOW = partial(datetime.now, UTC)  # no lambda: another process may open the same ledger
 _LOCK = 7_377_001  # any number that all writers of a database share
 _PATIENCE_S = 60  # how long one process waits for another to finish its transaction
 
@@ -37,17 +37,12 @@ _TABLE = sa.Table(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Verification:
+class Verification(NamedTuple):
     """What checking the chain found: whether it is whole, how many rows it has, the number of the first bad one."""
 
     ok: bool
     rows: int
     first_bad: int | None
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 class Ledger:
@@ -59,7 +54,7 @@ class Ledger:
     whole in itself. ``who`` is written in every row that does not say otherwise.
     """
 
-    def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _now) -> None:
+    def __init__(self, url_or_path: str | Path, *, who: str = "local", clock: Callable[[], datetime] = _NOW) -> None:
         self._address = text = str(url_or_path)
         self._file = None if "://" in text else Path(text)
         self._who, self._clock = who, clock

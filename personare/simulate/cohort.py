@@ -42,20 +42,10 @@ def simulate_cohort(
     **Guarantee**: the same seed gives the same people, pictures and sounds; a person depends on the seed and the own
     number only, a recording on its person, emotion and sentence, whatever else is made and by however many workers.
 
-    Args:
-        root: An absent or empty folder.
-        people: How many; women and men take turns.
-        emotions: Which; each person shows each of them in each sentence.
-        sentences: How many of the four sentences.
-        seed: Another seed, other people.
-        size: Side of the square video in pixels.
-        rate_hz: Frames a second.
-        workers: Processes; -1 for one a core.
-        progress: Given the list of what is to be made, returns something to iterate over it, such as ``tqdm``.
-
-    Returns:
-        The cohort: tracks ``video`` (with sound), ``audio``, ``physio``, ``text`` and ``truth``; labels ``emotion`` and
-        ``sentence``; ``phenotype/people.tsv`` holds every trait of every person.
+    Women and men take turns, and each person shows each emotion in each sentence: tracks ``video`` (a square of
+    ``size`` pixels, ``rate_hz`` frames a second, with sound), ``audio``, ``physio``, ``text`` and ``truth``; labels
+    ``emotion`` and ``sentence``; ``phenotype/people.tsv`` holds every trait of every person. ``workers`` are processes,
+    -1 for one a core; ``progress`` gets the list of what is to be made and iterates over it, such as ``tqdm``.
     """
     if people < 1:
         raise OptionError(f"There must be at least one person, not {people}. Ask for 1 or more.")

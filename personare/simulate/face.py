@@ -48,28 +48,27 @@ class Painter:
     """Paints one person in one scene, frame after frame."""
 
     def __init__(
-        self, person: Person, scene: Scene, *, size: int, own: np.random.Generator, take: np.random.Generator
+        self, person: Person, scene: Scene, *, size: int, skin: np.random.Generator, camera: np.random.Generator
     ) -> None:
         """Prepare what stays the same in one recording.
 
-        From ``own`` come freckles, moles and strands: the same generator gives the same person. From ``take`` come the
-        things on the wall and the grain of the camera.
+        From ``skin`` come freckles, moles and strands: the same generator gives the same person. From ``camera`` come
+        the things on the wall and the grain of the picture.
         """
         self._face, self._style, self._scene, self._size = person.face, person.style, scene, size
         self._scale = size / 192 * 6.1 * scene.distance
         self._center = size * (np.array((0.5, 0.475)) + scene.offset)
-        self._strands = own.uniform(-1, 1, size=(22, 3))
-        self._skin = _paint_skin(person.face, scale=self._scale, light=scene.light, rng=own)
-        self._shade = _Shade(size=size, softness=size / 192 * 1.25)
+        self._strands = skin.uniform(-1, 1, size=(22, 3))
+        self._skin = _paint_skin(person.face, scale=self._scale, light=scene.light, rng=skin)
         wall = np.full((size, size, 3), scene.wall_rgb, dtype=np.uint8)
         for _ in range(2):  # things on it
-            left, top = take.integers(-size // 4, size, 2)
-            color = tuple(int(c) for c in np.clip(np.array(scene.wall_rgb) + int(take.integers(-35, 35)), 0, 255))
+            left, top = camera.integers(-size // 4, size, 2)
+            color = tuple(int(c) for c in np.clip(np.array(scene.wall_rgb) + int(camera.integers(-35, 35)), 0, 255))
             cv2.rectangle(wall, (int(left), int(top)), (int(left + size * 0.4), int(top + size * 0.5)), color, -1)
         wall = cv2.GaussianBlur(wall, (0, 0), size / 30)
         fall = 1 + 0.18 * scene.light * np.linspace(-1, 1, size)[None, :, None]
         self._wall = np.clip(wall * fall, 0, 255).astype(np.uint8)
-        self._grain = take.integers(0, 5, size=(size + 64, size + 64, 3), dtype=np.uint8)
+        self._grain = camera.integers(0, 5, size=(size + 64, size + 64, 3), dtype=np.uint8)
 
     def paint(self, actions: Actions, *, rounding: float, pose: Array, gaze: Array, frame: int = 0) -> Array:
         """Return one picture, uint8 RGB (size, size, 3), of one row of each of a truth's arrays.
@@ -82,9 +81,15 @@ class Painter:
         image = self._wall.copy()
         _paint_hair_behind(image, camera, face)
         _paint_body(image, body, camera, face, self._scene.clothes_rgb)
-        image = self._lay_skin(image, camera, actions)
-        _fold(self._shade, camera, face, actions)
-        image = self._shade.onto(image)
+        left, top, right, bottom = _BOUNDS_CM
+        corners = np.array(((-5.0, -5.0), (5.0, -5.0), (0.0, 7.0)))
+        height, width = self._skin.shape[:2]
+        texel = (corners - (left, top)) * ((width - 1) / (right - left), (height - 1) / (bottom - top))
+        warp = cv2.getAffineTransform(texel.astype(np.float32), camera(corners).astype(np.float32))
+        skin = cv2.warpAffine(self._skin, warp, (self._size, self._size), borderMode=cv2.BORDER_REPLICATE)
+        outline = camera(head_outline(face, 2.4 * actions["AU26"] - 0.25 * actions["AU17"]))
+        shade = _shade(self._size, camera, face, actions, outline)
+        image = cv2.multiply(_inside(image, outline, skin), cv2.merge((shade, shade, shade)), scale=1 / 128)
         _paint_nose(image, camera, face, actions)
         _paint_mouth(image, camera, face, mouth(face, actions, style, rounding))
         brow_rgb = mixed(darker(face.hair_rgb, 0.75), face.skin_rgb, 0.15)
@@ -95,44 +100,6 @@ class Painter:
         row, column = frame * 17 % 64, frame * 29 % 64
         grain = self._grain[row : row + self._size, column : column + self._size]
         return np.asarray(cv2.convertScaleAbs(cv2.add(image, grain), alpha=self._scene.exposure))
-
-    def _lay_skin(self, image: Array, camera: Camera, actions: Actions) -> Array:
-        """Return the picture with the skin inside the face's outline, and gather the chin's shadow on the neck."""
-        left, top, right, bottom = _BOUNDS_CM
-        corners = np.array(((-5.0, -5.0), (5.0, -5.0), (0.0, 7.0)))
-        height, width = self._skin.shape[:2]
-        texel = (corners - (left, top)) * ((width - 1) / (right - left), (height - 1) / (bottom - top))
-        warp = cv2.getAffineTransform(texel.astype(np.float32), camera(corners).astype(np.float32))
-        skin = cv2.warpAffine(self._skin, warp, (self._size, self._size), borderMode=cv2.BORDER_REPLICATE)
-        outline = camera(head_outline(self._face, 2.4 * actions["AU26"] - 0.25 * actions["AU17"]))
-        half, chin = self._face.width_cm * 0.26, self._face.chin_cm
-        under = ((-half, chin - 4), (half, chin - 4), (half, chin + 0.4), (0, chin + 2.2), (-half, chin + 0.4))
-        self._shade.patch(camera(curve(under, closed=True)), 0.22)
-        self._shade.patch(outline, 0.0)
-        return _inside(image, outline, skin)
-
-
-class _Shade:
-    """Soft light and shadow, gathered first and laid over the picture at once."""
-
-    def __init__(self, *, size: int, softness: float) -> None:
-        # softness is the standard deviation of the blur in pixels
-        self._softness, self._layer = softness, np.full((size, size), 128, dtype=np.uint8)
-
-    def crease(self, points: Array, depth: float, width: float) -> None:
-        """Add a fold along (N, 2) pixels, darker by ``depth``; a depth near 0 draws nothing."""
-        if abs(depth) > 0.02:
-            line(self._layer, points, (round(128 * (1 - depth)),) * 3, width)
-
-    def patch(self, outline: Array, depth: float) -> None:
-        """Make an area darker by ``depth``, whatever was there; 0 takes the shade away."""
-        fill(self._layer, outline, (round(128 * (1 - depth)),) * 3)
-
-    def onto(self, image: Array) -> Array:
-        """Return the picture with the shade on it, and start afresh."""
-        soft = cv2.GaussianBlur(self._layer, (0, 0), self._softness)
-        self._layer[:] = 128
-        return np.asarray(cv2.multiply(image, cv2.merge((soft, soft, soft)), scale=1 / 128))
 
 
 def _paint_skin(face: Face, *, scale: float, light: float, rng: np.random.Generator) -> Array:
@@ -193,15 +160,28 @@ def _inside(image: Array, outline: Array, picture: Array) -> Array:
     return np.asarray(cv2.add(kept, cv2.multiply(picture, mask, scale=1 / 255)))
 
 
-def _fold(shade: _Shade, camera: Camera, face: Face, actions: Actions) -> None:
-    """Gather the folds that age and action units draw: forehead, crow's feet, bags, frown, laugh lines, nose, chin."""
+def _shade(size: int, camera: Camera, face: Face, actions: Actions, outline: Array) -> Array:
+    """Return soft light and shadow, (size, size), 128 for none: the chin's on the neck, and folds of the face.
+
+    Age and action units draw them: forehead, crow's feet, bags, frown, laugh lines, nose, chin.
+    """
+    layer = np.full((size, size), 128, dtype=np.uint8)
+
+    def crease(points: Array, depth: float, width: float) -> None:
+        if abs(depth) > 0.02:
+            line(layer, points, (round(128 * (1 - depth)),) * 3, width)
+
+    half, low = face.width_cm * 0.26, face.chin_cm
+    under = ((-half, low - 4), (half, low - 4), (half, low + 0.4), (0, low + 2.2), (-half, low + 0.4))
+    fill(layer, camera(curve(under, closed=True)), (100, 100, 100))
+    fill(layer, outline, (128, 128, 128))
     old, thin, smile, sneer = 0.10 * face.wrinkles, 0.3 * camera.scale, actions["AU12"], actions["AU09"]
     raised = max(actions["AU01"], actions["AU02"])
     span = 3.6 if actions["AU02"] > 0.4 * actions["AU01"] else 2.0
     bend = curve(((-span, 0.25), (-span / 2, 0), (0, 0.15), (span / 2, 0), (span, 0.25)))
     for row in (0, 1, 2):
         y = -face.brow_cm - 1.9 - 0.95 * row - 0.4 * raised
-        shade.crease(camera(np.add(bend, (0, y))), old + 0.11 * raised, thin)
+        crease(camera(np.add(bend, (0, y))), old + 0.11 * raised, thin)
     middle, outer = face.eye_distance_cm / 2, face.eye_distance_cm / 2 + face.eye_width_cm / 2
     bag = curve(np.add(((-1.3, 1.2), (0, 1.55), (1.3, 1.2)), (middle, -0.3 * actions["AU06"])))
     furrow = np.array(((0.35, -face.brow_cm + 0.9), (0.5, -face.brow_cm - 0.5)))
@@ -213,13 +193,14 @@ def _fold(shade: _Shade, camera: Camera, face: Face, actions: Actions) -> None:
     for side in ((-1, 1), (1, 1)):
         for spread in (-0.5, 0.15, 0.8):
             crow = np.array(((outer + 0.45, 0.25 + 0.4 * spread), (outer + 1.5, 0.25 + spread)))
-            shade.crease(camera(crow * side), 0.8 * old + 0.24 * actions["AU06"], 0.7 * thin)
-        shade.crease(camera(bag * side), 0.04 + old + 0.22 * actions["AU06"] + 0.12 * actions["AU07"], thin)
-        shade.crease(camera(furrow * side), old + 0.2 * actions["AU04"], 1.1 * thin)
-        shade.crease(camera(laugh * side), 0.05 + old + 0.17 * strength, 1.5 * thin)
-        shade.crease(camera(np.array(((0.3, 0.6), (0.75, 1.3))) * side, 1.5), 0.22 * sneer, thin)
+            crease(camera(crow * side), 0.8 * old + 0.24 * actions["AU06"], 0.7 * thin)
+        crease(camera(bag * side), 0.04 + old + 0.22 * actions["AU06"] + 0.12 * actions["AU07"], thin)
+        crease(camera(furrow * side), old + 0.2 * actions["AU04"], 1.1 * thin)
+        crease(camera(laugh * side), 0.05 + old + 0.17 * strength, 1.5 * thin)
+        crease(camera(np.array(((0.3, 0.6), (0.75, 1.3))) * side, 1.5), 0.22 * sneer, thin)
     chin = curve(np.add(((-1.0, -0.2), (0, -0.55), (1.0, -0.2)), (0, face.chin_cm - 1.7)))
-    shade.crease(camera(chin), 0.3 * actions["AU17"], 0.4 * camera.scale)
+    crease(camera(chin), 0.3 * actions["AU17"], 0.4 * camera.scale)
+    return np.asarray(cv2.GaussianBlur(layer, (0, 0), size / 192 * 1.25))
 
 
 def _paint_eye(image: Array, camera: Camera, face: Face, lines: Eye) -> None:

@@ -104,12 +104,12 @@ def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Gene
     """Time the sounds of one of ``SENTENCES``: the person's own rate times ``rate``, every length a little varied."""
     if sentence not in SENTENCES:
         raise OptionError(f"There is no sentence '{sentence}'. Choose one of: {', '.join(SENTENCES)}.")
-    said = SENTENCES[sentence]
+    line = SENTENCES[sentence]
     clock = voice.wait_s * float(rng.uniform(0.8, 1.25))
     sounds: list[Sound] = []
     syllables = []
-    for place, (syllable, stress) in enumerate(zip(said.syllables.split(), said.stress, strict=True)):
-        start, last = clock, place == len(said.stress) - 1
+    for place, (syllable, stress) in enumerate(zip(line.syllables.split(), line.stress, strict=True)):
+        start, last = clock, place == len(line.stress) - 1
         for symbol in syllable:
             phone = PHONES[symbol]
             stretch = 1 + voice.lengthening * (0.3 * stress + 0.35 * last) if phone.voice > 0.8 else 1.0
@@ -117,14 +117,14 @@ def speak(sentence: str, *, voice: Voice, rate: float = 1.0, rng: np.random.Gene
             sounds.append(Sound(phone, clock, clock + length))
             clock += length
         syllables.append((start, clock))
-        if place + 1 == said.phrase and voice.pause_s > 0:
+        if place + 1 == line.phrase and voice.pause_s > 0:
             length = voice.pause_s / rate * float(np.exp(0.2 * rng.standard_normal()))
             sounds.append(Sound(PHONES["_"], clock, clock + length))
             clock += length
     return Utterance(
-        text=said.text,
+        text=line.text,
         sounds=tuple(sounds),
         syllables_s=np.array(syllables),
-        stress=np.array(said.stress, dtype=float),
+        stress=np.array(line.stress, dtype=float),
         duration_s=clock + voice.stay_s * float(rng.uniform(0.8, 1.25)),
     )

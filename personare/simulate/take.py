@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from personare.core.errors import OptionError
@@ -11,7 +10,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, Signal
 from personare.simulate.expression import ACTION_UNITS, feel, move
 from personare.simulate.face import Painter, Scene, draw_scene
-from personare.simulate.people import EMOTIONS, Person, person
+from personare.simulate.people import EMOTIONS, Person
 from personare.simulate.sentences import speak
 from personare.simulate.voice import intend, say
 
@@ -30,17 +29,17 @@ class Take:
     physio: Array  # (N, 2), see ``feel``
     truth: Mapping[str, Array]  # everything that was set, by name; no array holds objects
 
-    def pictures(self, size: int, frames: range | None = None) -> Iterator[Array]:
-        """Yield all or some frames, uint8 RGB (size, size, 3)."""
+    def pictures(self, size: int) -> Iterator[Array]:
+        """Yield the frames, uint8 RGB (size, size, 3)."""
         truth = self.truth
         painter = Painter(
             self.person,
             self.scene,
             size=size,
-            own=generator(self.seed, "skin", self.person.subject),
-            take=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
+            skin=generator(self.seed, "skin", self.person.subject),
+            camera=generator(self.seed, "camera", self.person.subject, self.emotion, self.sentence),
         )
-        for index in frames or range(len(truth["pose"])):
+        for index in range(len(truth["pose"])):
             yield painter.paint(
                 dict(zip(ACTION_UNITS, truth["action_units"][index].astype(float).tolist(), strict=True)),
                 rounding=float(truth["lip_rounding"][index]),
@@ -48,13 +47,6 @@ class Take:
                 gaze=truth["gaze"][index],
                 frame=index,
             )
-
-    def apex(self, size: int) -> Array:
-        """Return the frame of the middle half, where the expression is strongest, that speech and blinks move least."""
-        moved = self.truth["action_units"][:, [ACTION_UNITS.index("AU26"), ACTION_UNITS.index("AU45")]].sum(axis=1)
-        first = len(moved) // 4
-        best = first + int(moved[first : 3 * len(moved) // 4].argmin())
-        return next(self.pictures(size, range(best, best + 1)))
 
 
 def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: float = 25) -> Take:
@@ -93,15 +85,3 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
         physio=physio,
         truth={**shown, **heard, **timing, **felt, **settings},
     )
-
-
-def contact_sheet(*, people: int = 6, seed: int = 0, sentence: str = "S1", size: int = 128) -> Array:
-    """Return one frame of each take of a sentence, ``size`` pixels wide: a row a person, a column an emotion."""
-
-    def apex(number: int, emotion: str) -> Array:
-        return perform(person(seed, number), emotion, sentence, seed=seed).apex(2 * size)
-
-    rows = [[apex(number, emotion) for emotion in EMOTIONS] for number in range(1, people + 1)]
-    sheet = np.concatenate([np.concatenate(row, axis=1) for row in rows])
-    half = cv2.resize(sheet, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)  # no grain, no jagged lines
-    return np.asarray(half)

@@ -50,20 +50,12 @@ def anonymize_path(
     a cohort by pseudonym and number), in an order that tells nothing; whose they are stands in the key beside the
     target, ``key_of(target)``, which only its owner can read. A file that the user names gets that name and no key.
 
-    Args:
-        source: A sound or video file, a folder of them (each file is taken for another person), or a cohort.
-        target: A new file, or a new folder; for one file, a folder is one that is there or ends in ``/``. A folder
-            that an earlier call with the same key began is finished.
-        disguise: What is done to voices and faces.
-        background: A cohort to fit methods on, where they must learn from a group of people.
-        labels: Which labels of a cohort leave with it; every other one stays.
-        seed: Everything random follows from it.
-        workers: Who works; all cores by default. What is done to a cohort is noted in the ledger beside it, or in
-            the one that ``PERSONARE_LEDGER`` names.
-        remark: Is told what had to be mended in an original, or is left out of it.
-
-    Returns:
-        What was made, covered and withheld; ``root`` is the file or the folder that was written.
+    ``source`` is a sound or video file, a folder of them (each file is taken for another person), or a cohort, of which
+    only the ``labels`` named leave. ``target`` is a new file or a new folder; for one file, a folder is one that is
+    there or ends in ``/``. A folder that an earlier call with the same key began is finished. Methods that learn from a
+    group of people learn from the cohort ``background``, if given. What is done to a cohort is noted in the ledger
+    beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what had to be mended in an original.
+    ``root`` of what is returned is the file or the folder that was written.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")
@@ -103,7 +95,7 @@ class _Anonymizing:
     def cohort(self, root: Path, target: Path, labels: Sequence[str]) -> Release:
         """Release a cohort, through the vault and into the ledger."""
         from personare.anonymize._release import release_recordings
-        from personare.data.cohort import UNFINISHED, open_cohort
+        from personare.data.cohort import UNFINISHED, open_cohort, recording_id
         from personare.study.opening import open_ledger
 
         cohort = open_cohort(root)
@@ -113,7 +105,12 @@ class _Anonymizing:
         if not (target / UNFINISHED).exists():
             _must_be_new(target)
         recordings, sources, refused = self._admitted(cohort, "anonymization")
-        originals = _numbered(recordings, sources)
+        originals: dict[str, Recording] = {}  # by number: the name of a task or a day may be told by nobody
+        order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
+        for subject, of_subject in groupby(order, key=lambda r: r.subject):
+            for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
+                for take, recording in enumerate(takes, start=1):
+                    originals[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
         masks = self._masks(recordings, sources)
         self._write_key(target, {name: original.id for name, original in originals.items()})
         hide = partial(self._hide, masks, {r.id: r.id for r in recordings})
@@ -230,7 +227,7 @@ def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outc
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
-        from personare.features.rework import watched
+        from personare.features.resynthesis import watched
 
         context.run(watched.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
@@ -330,16 +327,3 @@ def _digest(path: Path) -> str:
             return hashlib.sha256(file.read(_BEGINNING) + str(path.stat().st_size).encode()).hexdigest()
     except OSError:  # whoever reads it next says why
         return ""
-
-
-def _numbered(recordings: Sequence[Recording], sources: Sources) -> dict[str, Recording]:
-    """Return the originals by what they are called in the release: a task's or a day's name may be told by nobody."""
-    from personare.data.cohort import recording_id
-
-    order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
-    numbered: dict[str, Recording] = {}
-    for subject, of_subject in groupby(order, key=lambda r: r.subject):
-        for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
-            for take, recording in enumerate(takes, start=1):
-                numbered[recording_id(subject, f"{sitting:02d}", f"{take:03d}")] = recording
-    return numbered

@@ -276,7 +276,7 @@ def _items(root: Path, recording: Recording) -> Iterator[Mapping[str, object]]:
                 yield {"kind": _MEDIA_TYPES[path.suffix].partition("/")[0], "source": relative}
             continue
         try:
-            read = read_track(path, picture=96, landmarker=None)
+            read = read_track(path, picture=96)
         except DataError:
             continue  # nothing that a picture could be made of
         values = np.asarray(read.values)

@@ -11,7 +11,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, Batch
 from personare.data.atomic import write_json
 from personare.features import audio
-from personare.features.puppetry import Puppet, course_of, knows_face, rest_of
+from personare.features.puppetry import FILM_HZ, course_of, film_course, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track
 from personare.features.visits import is_history
 from personare.features.voicing import voiced
@@ -96,13 +96,13 @@ def write_recording(how: Embodiment, seed: int, made: tuple[Batch, Mapping[str, 
             write_json(path.with_suffix(".json"), about | note)
             tracks.append("audio")
     if how.face in there:
-        path, puppet = paths["video"], Puppet()
+        path = paths["video"]
         values, columns = row.arrays[how.face][0], row.columns[how.face]
         rate = float(how.forms[how.face].about.get("SamplingFrequency") or 0)
         mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
         seconds = voice.duration_s if voice is not None else mute_s
-        course = course_of(values, columns, seconds=seconds, rate_hz=puppet.rate_hz, voice=voice, rng=rng)
-        puppet.film(path, course, how.rest, voice=voice, note=how.note, rng=rng)
-        write_json(path.with_suffix(".json"), {"FrameRate": puppet.rate_hz} | note)
+        course = course_of(values, columns, seconds=seconds, voice=voice, rng=rng)
+        film_course(path, course, how.rest, voice=voice, note=how.note, rng=rng)
+        write_json(path.with_suffix(".json"), {"FrameRate": FILM_HZ} | note)
         tracks.append("video")
     return sorted(set(tracks)), problems

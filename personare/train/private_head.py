@@ -59,8 +59,7 @@ class PrivateHead:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.epsilon is not None:
-            check_claim(epsilon=self.epsilon, delta=self.delta)
+        check_claim(epsilon=self.epsilon, delta=self.delta)
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None

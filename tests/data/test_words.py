@@ -2,8 +2,9 @@
 
 import pytest
 
+from personare.core.errors import DataError
 from personare.core.types import Withheld
-from personare.data.cohort import left_out, recording_id
+from personare.data.cohort import Problems, recording_id
 from personare.data.labels import emotion, kind_of_label, sex
 from personare.data.media import suffix_of, track_of
 from personare.data.pseudonyms import numbered
@@ -27,10 +28,6 @@ from personare.data.visits import diagnosis_group, procedure_group, word_group
         (suffix_of("sub-01/heart.TSV.gz"), ".tsv.gz"),
         (suffix_of("a.b.WAV"), ".wav"),
         (recording_id("01", "01", "angry01"), "sub-01_ses-01_task-angry01"),
-        (
-            left_out("a.wav", "it is silent. Record it."),
-            Withheld(item="a.wav", problem="it is silent", fix="Record it."),
-        ),
         (recorded_as("logmel"), "audio"),
         (recorded_as("ecg", {"ecg": "physio"}), "physio"),
         (recorded_as("video", {"video": "text"}), "video"),
@@ -49,3 +46,14 @@ from personare.data.visits import diagnosis_group, procedure_group, word_group
 )
 def test_a_word_is_taken_for_what_it_says(meaning: object, expected: object) -> None:
     assert meaning == expected
+
+
+def test_the_last_sentence_of_an_error_is_what_to_do() -> None:
+    problems = Problems()
+    with problems.listing("a.wav"):
+        raise DataError("it is silent. Record it.")
+    problems.note("b.wav", "it is cut off")
+    assert problems == [
+        Withheld(item="a.wav", problem="it is silent", fix="Record it."),
+        Withheld(item="b.wav", problem="it is cut off", fix="Get it again, or leave it out."),
+    ]

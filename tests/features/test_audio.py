@@ -238,6 +238,10 @@ def test_mono_is_the_mean_of_the_channels():
     assert audio.mono(both).values == pytest.approx(np.array([[0.3], [-0.1]]))
 
 
+def test_of_many_microphones_the_mean_is_as_loud_as_the_loudest():
+    assert audio.downmix(np.array([[0.0, 0.6, 0.0], [0.0, -0.6, 0.0]])) == pytest.approx(np.array([[0.6], [-0.6]]))
+
+
 def test_guarantee_loudness_is_matched():
     quiet = Signal(values=tone().values * 0.01, rate_hz=16000)
     assert rms(audio.match_loudness(quiet, tone()).values) == pytest.approx(rms(tone().values), rel=0.01)

@@ -27,7 +27,6 @@ def wheel(folder, *, content=CONTENT, member="carrier/models/small.task", versio
 def mirror(tmp_path, monkeypatch):
     """A package mirror with one model of 5 bytes in a package, and a cache of its own."""
     small = Model(
-        name="small",
         package="carrier==1.0",
         member="carrier/models/small.task",
         sha256=hashlib.sha256(CONTENT).hexdigest(),

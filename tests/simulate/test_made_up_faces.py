@@ -10,7 +10,7 @@ from personare.simulate.face import Painter, draw_scene
 from personare.simulate.geometry import eye, looking, mouth
 from personare.simulate.people import EMOTIONS, person
 from personare.simulate.sentences import speak
-from personare.simulate.take import contact_sheet, perform
+from personare.simulate.take import perform
 
 REST = dict.fromkeys(ACTION_UNITS, 0.0)
 
@@ -18,7 +18,7 @@ REST = dict.fromkeys(ACTION_UNITS, 0.0)
 def paint(number=1, size=192, **actions):
     who = person(0, number)
     scene = draw_scene(np.random.default_rng(number))
-    painter = Painter(who, scene, size=size, own=np.random.default_rng(7), take=np.random.default_rng(8))
+    painter = Painter(who, scene, size=size, skin=np.random.default_rng(7), camera=np.random.default_rng(8))
     return painter.paint(REST | actions, rounding=0.0, pose=np.zeros(5), gaze=np.zeros(2))
 
 
@@ -103,10 +103,6 @@ def test_face_detector_finds_one_face_in_at_least_95_percent_of_frames():
         found += [len(find_faces(frame, threshold=0.5)) == 1 for frame in frames[::5]]
     assert len(found) > 100
     assert np.mean(found) >= 0.95
-
-
-def test_the_contact_sheet_has_a_row_a_person():
-    assert contact_sheet(people=2, size=96).shape == (192, 576, 3)
 
 
 def test_the_face_landmarker_reads_the_action_units():

@@ -175,7 +175,7 @@ def test_each_file_that_is_not_taken_has_its_line(tmp_path):
 
 
 def test_seconds_of_sound_and_frames_of_film_are_shown_as_they_are_done(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("personare.features.rework.BLOCK_S", 1.0)
+    monkeypatch.setattr("personare.features.resynthesis.BLOCK_S", 1.0)
     monkeypatch.setattr("personare.study.anonymizing._LINE_S", 0)
     film(tmp_path / "talk.mp4", frames=50)
     twice = np.tile(buzz(3.2).values, (1, 2))

@@ -1,20 +1,18 @@
 """Empatica E4: the folders that the wristband's makers give out, one a session, cut in windows."""
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from pathlib import Path, PurePosixPath
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, Found, Maker
-from personare.data.tables import published
-from personare.data.windows import EMPATICA_TRACKS, Sampled, add_sessions, check_windows, empatica, make_windows
+from personare.data.media import files_under
+from personare.data.reading import Contents
+from personare.data.windows import Sampled, Wristband, empatica
 
 __all__ = ["Empatica"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Empatica:
+class Empatica(Wristband):
     """Reads every folder with ``ACC.csv``, ``BVP.csv``, ``EDA.csv``, ``HR.csv`` or ``TEMP.csv``, packed or not.
 
     A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
@@ -25,39 +23,17 @@ class Empatica:
     the end of a label.
 
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
-
-    Args:
-        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
-    window_s: int = 60
-    step_s: int = 60
-
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
-    tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
-
-    def __post_init__(self) -> None:
-        check_windows(self.window_s, self.step_s)
-
-    def __call__(self, source: Path) -> Found:
-        """Read the signals of every session."""
-        if not source.is_dir():
-            raise DataError(f"There is no folder {source}. Give the folder that holds the sessions.")
-        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
-        for folder in sorted(Path(folder) for folder, _, _ in os.walk(source)):
-            for track in EMPATICA_TRACKS:
-                if path := published(folder, f"{track}.csv"):
-                    file = path.relative_to(source).as_posix()
-                    with contents.listing(file):
-                        signal = empatica(path)
-                        sessions.setdefault(folder.relative_to(source).as_posix(), {})[track] = (file, signal)
+    def _gather(self, source: Path, contents: Contents) -> None:
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
+        for file in files_under(source, ".csv", ".csv.gz"):
+            path = PurePosixPath(file)
+            track = path.name.lower().removesuffix(".gz").removesuffix(".csv")
+            if track in self.tracks:
+                with contents.skipped.listing(file):
+                    signal = (file, empatica(source / file))
+                    sessions.setdefault(str(path.parent), {}).setdefault(track, signal)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
-        add_sessions(contents, source / "labels.csv", "folder", sessions, self.window_s, self.step_s)
-        return contents.all()
-
-    def make(self, source: Path) -> Maker:
-        """Return what cuts a window of a signal."""
-        return make_windows(lambda file, _: empatica(source / file))
+        self.add_sessions(contents, source / "labels.csv", "folder", sessions)

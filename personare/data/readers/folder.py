@@ -10,11 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
-from personare.core.types import Withheld
-from personare.data.cohort import left_out
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, Reader
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -25,7 +23,7 @@ _ONE_FILE = "Correct the rows, or give each its part of the file as start and en
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class Folder(Reader):
     """Reads a table with the columns ``file`` and ``subject``, and ``sex``, ``age``, ``session``, ``task`` where known.
 
     Every other column is a label, kept as it is written. Rows with the same subject, session and task become one
@@ -43,13 +41,9 @@ class Folder:
 
     table: str = ""
 
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the table and compare it with the files; no recording is opened."""
+    def _gather(self, source: Path, contents: Contents) -> None:
         files = media_files(source, tracks=tuple(self.tracks))
         names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
         if len(names) > 1 and not self.table:
@@ -59,12 +53,13 @@ class Folder:
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
         reading.find_clashes()
-        contents = reading.contents()
-        contents.skipped += [reading.skipped[line] for line in sorted(reading.skipped)]
+        reading.add_to(contents)
+        for _, refusal in sorted(reading.skipped.items()):
+            contents.skipped.note(*refusal)
         for path in files:
             if path not in reading.named and track_of(path) in ("audio", "video"):
-                contents.skip(path, f"{table} has no row for it. Add a row, or remove the file.")
-        return contents.all(reading.people)
+                contents.skipped.note(path, f"{table} has no row for it. Add a row, or remove the file.")
+        contents.people |= reading.people
 
 
 class _Row(NamedTuple):
@@ -88,7 +83,7 @@ class _Reading:
         self.table = table
         self.named: set[str] = set()
         self.people: dict[str, tuple[str | None, float]] = {}
-        self.skipped: dict[int, Withheld] = {}
+        self.skipped: dict[int, tuple[str, object]] = {}  # item and reason, by line
         self._rows: list[_Row] = []
         # a file is looked up as it is written, and then without regard to case; names of old disks are not UTF-8
         names = [re.sub("[\udc80-\udcff]", lambda b: os.fsencode(b[0]).decode("cp1252", "replace"), f) for f in files]
@@ -125,23 +120,27 @@ class _Reading:
         gender, age = sex(row.get("sex", "")), number(row.get("age", ""))
         self._rows.append(_Row(line, alike[0], row["subject"], session, task, part, labels, gender, age))
 
-    def _skip(self, line: int, file: str, said: object) -> None:
-        self.skipped.setdefault(line, left_out(f"{self.table} line {line}: {file}", said))
+    def _skip(self, line: int, file: str, reason: object) -> None:
+        self.skipped.setdefault(line, (f"{self.table} line {line}: {file}", reason))
 
-    def contents(self) -> Contents:
-        """Return the recordings gathered; rows that contradict each other are noted and left out."""
-        contents, takes = Contents(), dict[tuple[str, ...], list[_Row]]()
+    def add_to(self, contents: Contents) -> None:
+        """Take in the recordings gathered; rows that contradict each other are noted and left out."""
+        takes: dict[tuple[str, ...], list[_Row]] = {}
         for row in self._rows:
-            own = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
-            take = takes.setdefault((row.subject, row.session, own, *map(str, row.part)), [])
+            name = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
+            take = takes.setdefault((row.subject, row.session, name, *map(str, row.part)), [])
             if row.line not in self.skipped and self._agrees(row, take):
                 take.append(row)
         firsts = [rows[0] for rows in takes.values() if rows]
         plain_tasks = all(re.fullmatch("[A-Za-z0-9]{0,24}", row.task) for row in firsts)
-        sessions = _sessions(firsts)
+        plain_sessions = all(re.fullmatch("[A-Za-z]{0,12}[0-9]{0,4}", row.session) for row in firsts)
+        sessions: dict[str, dict[str, str]] = defaultdict(dict)  # a date or no plain word: all are numbered in order
+        for row in firsts:
+            number_of_session = f"{len(sessions[row.subject]) + 1:02d}"
+            sessions[row.subject].setdefault(row.session, row.session if plain_sessions else number_of_session)
         counts: Counter[tuple[str, ...]] = Counter()
         for rows in filter(None, takes.values()):
-            first, session = rows[0], sessions[rows[0].subject, rows[0].session]
+            first, session = rows[0], sessions[rows[0].subject][rows[0].session]
             name = task = first.task if plain_tasks else ""
             if not task or first.part != _WHOLE:
                 counts[first.subject, session, task] += 1
@@ -152,7 +151,6 @@ class _Reading:
             if first.task and not plain_tasks:
                 labels = {"task": first.task, **labels}
             contents.add(first.subject, name, tracks, labels, session)
-        return contents
 
     def find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.
@@ -173,25 +171,25 @@ class _Reading:
                             problem = f"line {other.line} gives {other.path} to {other.subject}, this line to"
                             self._skip(one.line, one.path, f"{problem} {one.subject}. {_ONE_FILE}")
                     elif row.path == later.path:
-                        said = f"line {first.line} has this part of the file already. {_ONE_FILE}"
-                        self._skip(second.line, second.path, said)
+                        problem = f"line {first.line} has this part of the file already. {_ONE_FILE}"
+                        self._skip(second.line, second.path, problem)
                 running.append(later)
 
     def _agrees(self, row: _Row, others: Sequence[_Row]) -> bool:
         """Whether a row fits the other rows of its recording and its person; if not, it is noted."""
         twin = next((other for other in others if track_of(other.path) == track_of(row.path)), None)
         differing = sorted({k for other in others for k, v in other.labels.items() if row.labels.get(k, v) != v})
-        own, age = self.people.get(row.subject, (None, float("nan")))
+        sex_before, age = self.people.get(row.subject, (None, float("nan")))
         fix = "Make the two rows agree."
         if twin:
             problem = f"this subject, session and task has {track_of(row.path)} already: {twin.path}"
             fix = "Give it another task."
         elif differing:
             problem = f"{', '.join(differing)} differs from the row of the same recording"
-        elif own and row.sex and own != row.sex:
-            problem = f"{row.subject} is {row.sex} here and {own} before, so these may be two people"
+        elif sex_before and row.sex and sex_before != row.sex:
+            problem = f"{row.subject} is {row.sex} here and {sex_before} before, so these may be two people"
         else:
-            self.people[row.subject] = (own or row.sex, age if age == age else row.age)
+            self.people[row.subject] = (sex_before or row.sex, age if age == age else row.age)
             return True
         self._skip(row.line, row.path, f"{problem}. {fix}")
         return False
@@ -227,16 +225,3 @@ def _seconds(text: str) -> float:
         return float("nan")
     parts = [number(part) for part in text.split(":")]
     return sum(value * 60.0**power for power, value in enumerate(reversed(parts)))
-
-
-def _sessions(rows: Sequence[_Row]) -> dict[tuple[str, str], str]:
-    """Return a name by subject and session; where one is a date or no plain word, all are numbered in their order."""
-    given = list(dict.fromkeys((row.subject, row.session) for row in rows))
-    if all(re.fullmatch("[A-Za-z]{0,12}[0-9]{0,4}", session) for _, session in given):
-        return {key: key[1] for key in given}
-    counts: Counter[str] = Counter()
-    named = {}
-    for subject, session in given:
-        counts[subject] += 1
-        named[subject, session] = f"{counts[subject]:02d}"
-    return named

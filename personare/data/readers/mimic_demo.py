@@ -1,15 +1,11 @@
 """MIMIC-III demo: the stays of 100 patients of intensive care in hospital, open to everybody."""
 
-from dataclasses import dataclass
-from typing import ClassVar
-
-from personare.data.mimic import CITATION, make_visits, read_people
+from personare.data.mimic import Mimic
 
 __all__ = ["MimicDemo"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class MimicDemo:
+class MimicDemo(Mimic):
     """Reads the tables of admissions, patients, diagnoses, procedures and prescriptions (``ADMISSIONS.csv[.gz]`` ...).
 
     A recording is a patient: one row for each stay, with groups of ICD-9-CM codes and of drugs. Free text, insurance,
@@ -21,10 +17,5 @@ class MimicDemo:
     **Source**: Johnson et al., MIMIC-III, Scientific Data 3, 2016, doi:10.1038/sdata.2016.35.
     """
 
-    license: ClassVar[str] = "ODbL 1.0"
-    citation: ClassVar[str] = CITATION
-    home: ClassVar[str] = "https://physionet.org/content/mimiciii-demo/1.4/"
-    tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
-
-    __call__ = staticmethod(read_people)
-    make = staticmethod(make_visits)
+    license = "ODbL 1.0"
+    home = "https://physionet.org/content/mimiciii-demo/1.4/"

@@ -1,13 +1,12 @@
 """CMU-MOSI: reviewers of films speak to a camera; text, audio and video features of 2,199 utterances."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
+from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -17,8 +16,7 @@ _WORDS = "transcripts.csv.gz"
 _SENTIMENT = {0: "negative", 1: "positive"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mosi:
+class Mosi(Reader):
     """Reads CMU-MOSI as features per utterance: ``{text,audio,video}_{train,test}.csv.gz`` and ``transcripts.csv.gz``.
 
     The tables have no header. Rows of the three modalities are the same utterances; the first column of a text table
@@ -31,14 +29,13 @@ class Mosi:
     classes as in Poria et al., ACL 2017, doi:10.18653/v1/P17-1081.
     """
 
-    license: ClassVar[str] = "academic research"
-    citation: ClassVar[str] = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
-    home: ClassVar[str] = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
+    license = "academic research"
+    citation = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
+    home = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the tables."""
-        spoken, contents = read_table(source / _WORDS, header=None), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        spoken = read_table(source / _WORDS, header=None)
         for split in ("train", "test"):
             files = {name: f"{name}_{split}.csv.gz" for name in _TRACKS}
             tables = {name: read_table(source / file, header=None) for name, file in files.items()}
@@ -52,7 +49,7 @@ class Mosi:
             for row, (utterance, sentiment) in enumerate(zip(tables["text"].iloc[:, 0], felt, strict=True)):
                 if not (0 <= utterance < len(spoken) and spoken.iloc[int(utterance), 3] == sentiment):
                     problem = "its transcript is missing or has another sentiment. Get tables of one edition."
-                    contents.skip(f"{files['text']}#{row}", problem)
+                    contents.skipped.note(f"{files['text']}#{row}", problem)
                     continue
                 name, _, video, _ = spoken.iloc[int(utterance), :4]
                 number = int(str(name).rpartition("_")[2])
@@ -60,7 +57,6 @@ class Mosi:
                 tracks["text"] = f"{_WORDS}#{int(utterance)}"
                 labels = {"sentiment": _SENTIMENT[int(sentiment)], "split": split}
                 contents.add(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels)
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what makes a track of a row."""
@@ -70,6 +66,6 @@ class Mosi:
             table = table.iloc[:, 1:] if modality == "text" else table.iloc[:, :-1]
             return table.set_axis([f"{_TRACKS[modality]}{n + 1}" for n in range(table.shape[1])], axis=1)
 
-        rows, said = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
+        rows, spoken = made_from_rows(load), read_table(source / _WORDS, header=None)[1]
 
-        return lambda file, row: Made(str(said[int(row)])) if file == _WORDS else rows(file, row)
+        return lambda file, row: Made(str(spoken[int(row)])) if file == _WORDS else rows(file, row)

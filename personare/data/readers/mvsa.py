@@ -3,10 +3,10 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from personare.core.errors import data_errors
-from personare.data.reading import Contents, Found, Maker, add_post, check_choice, make_posts
+from personare.data.reading import Contents, check_choice
+from personare.data.texts import Posts
 
 __all__ = ["Mvsa"]
 
@@ -15,7 +15,7 @@ _TABLE = "labelResultAll.txt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mvsa:
+class Mvsa(Posts):
     """Reads MVSA-Single as published: ``data/1.jpg``, ``data/1.txt`` and ``labelResultAll.txt``.
 
     Text and photo were judged apart (labels ``sentiment_text``, ``sentiment_picture``). Who wrote a pair was not
@@ -30,23 +30,15 @@ class Mvsa:
     Args:
         labels: ``curated`` leaves out pairs of a positive and a negative sentiment, and lets neutral yield to the other
             (4,511 pairs); ``agree`` keeps pairs whose sentiments are the same (2,592).
-        encoding: How texts are decoded that are not UTF-8.
     """
 
     labels: str = "curated"
-    encoding: str = "gb18030"
-
-    license: ClassVar[str] = "research"
-    citation: ClassVar[str] = "Niu et al., MultiMedia Modeling 2016: 15-27"
-    home: ClassVar[str] = "https://mcrlab.net/research/mvsa-sentiment-analysis-on-multi-view-social-data/"
-    tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
 
     def __post_init__(self) -> None:
         check_choice("labels", self.labels, ("curated", "agree"))
 
-    def __call__(self, source: Path) -> Found:
-        """Read the table of labels; no text and no photo is opened."""
-        path, contents = source / _TABLE, Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        path = source / _TABLE
         with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         for line, row in enumerate(lines[1:], start=2):
@@ -57,11 +49,6 @@ class Mvsa:
                 agree = text == image if self.labels == "agree" else len(others) == 1
                 doubt = f"text and photo disagree ({text}, {image}). Nothing to do: labels={self.labels}."
                 labels = {"sentiment": min(others), "sentiment_text": text, "sentiment_picture": image}
-                add_post(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
+                self.add(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
             elif row.strip():
-                contents.skip(item, "it does not follow the rule ID<tab>text,image. Correct it, or get the data again.")
-        return contents.all()
-
-    def make(self, source: Path) -> Maker:
-        """Return what makes a text without addresses of a published one."""
-        return make_posts(source, self.encoding)
+                contents.skipped.note(item, "it does not follow the rule ID<tab>text,image. Correct the row.")

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found, Maker, check_choice, made_from_rows
+from personare.data.reading import Contents, Maker, Reader, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -28,7 +28,7 @@ _NO_STATISTICS = ["file", "emotion", "intensity", "actor", "gender"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ravdess:
+class Ravdess(Reader):
     """Reads RAVDESS: ``Actor_01/03-01-01-01-01-01-01.wav`` as published, or the same names in any folder and format.
 
     The sound-only file (``03-``) and the film (``01-`` with sound, else ``02-`` without) of one performance become
@@ -49,17 +49,16 @@ class Ravdess:
 
     channel: str = "both"
 
-    license: ClassVar[str] = "CC BY-NC-SA 4.0"
-    citation: ClassVar[str] = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
-    home: ClassVar[str] = "https://zenodo.org/records/1188976"
+    license = "CC BY-NC-SA 4.0"
+    citation = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
+    home = "https://zenodo.org/records/1188976"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "acoustics": "audio", "face": "video"}
 
     def __post_init__(self) -> None:
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
-    def __call__(self, source: Path) -> Found:
-        """Read the names of the files under ``source`` and, where they are there, the tables; nothing is opened."""
-        contents, files, films = Contents(), [], dict[str, str]()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        files, films = [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).
         for path in sorted(media_files(source), key=lambda path: (Path(path).name, path)):
             modality, clip = _parts(path)
@@ -68,21 +67,21 @@ class Ravdess:
                 continue
             if clip and track_of(path) != track:
                 problem = f"its name says {track}, its suffix does not"
-                contents.skip(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
+                contents.skipped.note(path, f"{problem}. Let sound start with 03-, films with 01- or 02-.")
                 continue
             film = films.setdefault(clip, path) if clip and track == "video" else path
             if Path(film).stem == Path(path).stem:
                 files.append((path, track, clip))
             else:
-                contents.skip(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
+                contents.skipped.note(path, f"its picture is that of {film}, which has sound too. Nothing to do.")
         for track, name in _TABLES.items():
             if (source / name).is_file():
                 clips = [_parts(str(file))[1] for file in read_table(source / name, ("file",))["file"]]
                 files += [(f"{name}#{row}", track, clip) for row, clip in enumerate(clips) if self._asked_for(clip)]
-        for said, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
-            labels = {part: words[said[part]] for part, words in _CODES.items()}
-            contents.add(said["actor"], "".join(labels.values()), tracks, labels)
-        return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
+        for match, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
+            labels = {part: words[match[part]] for part, words in _CODES.items()}
+            contents.add(match["actor"], "".join(labels.values()), tracks, labels)
+        contents.people |= {f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)}
 
     def _asked_for(self, clip: str) -> bool:
         return not clip or self.channel in ("both", _CODES["channel"][clip[:2]])

@@ -10,9 +10,9 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError, data_errors
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker
 from personare.data.tables import numbers
-from personare.data.windows import Sampled, add_sessions, check_windows, make_windows
+from personare.data.windows import Sampled, Windowed, make_windows
 
 __all__ = ["Signals"]
 
@@ -24,7 +24,7 @@ _MOST_UNEVEN = 0.01  # of all steps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Signals:
+class Signals(Windowed):
     """Reads a file of numbers, one row a sample, or every such file of a folder, as the track ``physio``.
 
     Columns are separated by commas, semicolons, tabs or blanks; a first row that is no numbers names them. A column of
@@ -37,32 +37,24 @@ class Signals:
 
     Args:
         rate_hz: Samples a second of files without a column of times.
-        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
     """
 
     rate_hz: float = 0.0
-    window_s: int = 60
-    step_s: int = 60
 
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
-        check_windows(self.window_s, self.step_s)
+        super().__post_init__()
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
-    def __call__(self, source: Path) -> Found:
-        """Read the signals."""
+    def _gather(self, source: Path, contents: Contents) -> None:
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
-        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
-            with contents.listing(name):
+            with contents.skipped.listing(name):
                 sessions[name] = {"physio": (name, self._read(root / name))}
-        add_sessions(contents, source / "labels.csv", "file", sessions, self.window_s, self.step_s)
-        return contents.all()
+        self.add_sessions(contents, source / "labels.csv", "file", sessions)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""
@@ -76,11 +68,11 @@ class Signals:
         begin_s, rate_hz = _clock(table[times[0]], path) if times else (0.0, float(self.rate_hz))
         if not rate_hz:
             raise DataError(f"{path.name} has no column of times. Give its samples a second with -o rate_hz=64.")
-        found = numbers(table.drop(columns=times)).dropna(axis=1, how="all")
-        if found.empty:
+        signals = numbers(table.drop(columns=times)).dropna(axis=1, how="all")
+        if signals.empty:
             raise DataError(f"{path.name} holds no signal beside the times. Leave it out.")
-        columns = tuple(str(name).strip() for name in found)
-        return Sampled(values=found.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
+        columns = tuple(str(name).strip() for name in signals)
+        return Sampled(values=signals.to_numpy(np.float32), begin_s=begin_s, rate_hz=rate_hz, columns=columns)
 
 
 def _table(path: Path) -> pd.DataFrame:

@@ -1,14 +1,12 @@
 """Synthea: made-up patients of a public simulator, with all their visits to care."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import read_published
 from personare.data.visits import history_columns, make_histories, word_group
 
@@ -21,8 +19,7 @@ _CODES = {"condition": "conditions", "procedure": "procedures", "drug": "drugs"}
 _FILES = {"condition": "conditions.csv", "procedure": "procedures.csv", "drug": "medications.csv"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Synthea:
+class Synthea(Reader):
     """Reads ``patients``, ``encounters``, ``conditions``, ``procedures`` and ``medications`` (``.csv``, packed or not).
 
     A recording is a patient: one row for each encounter, with groups of what was found, done and given. Names,
@@ -35,17 +32,15 @@ class Synthea:
     **Source**: Walonoski et al., Synthea, JAMIA 25(3), 2018, doi:10.1093/jamia/ocx079. Groups of codes are ours.
     """
 
-    license: ClassVar[str] = "Apache-2.0"
-    citation: ClassVar[str] = "Walonoski et al., JAMIA 25(3): 230-238, 2018"
-    home: ClassVar[str] = "https://synthetichealth.github.io/synthea/"
+    license = "Apache-2.0"
+    citation = "Walonoski et al., JAMIA 25(3): 230-238, 2018"
+    home = "https://synthetichealth.github.io/synthea/"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the encounters; ages are those at the last one."""
-        contents, people = Contents(), {}
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
-            contents.skip(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
+            contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
         last = stays[good].groupby("person")["start"].max()
         width = max(2, len(str(len(last))))
         numbers = {patient: f"{i:0{width}d}" for i, patient in enumerate(sorted(last.index), start=1)}
@@ -56,21 +51,25 @@ class Synthea:
         table = read_published(source, "patients.csv", columns, text=True)[columns]
         for patient, born, died, gender in table.itertuples(index=False):
             if patient not in numbers:
-                contents.skip(f"patient {patient}", "no visit is known. Nothing to do.")
+                contents.skipped.note(f"patient {patient}", "no visit is known. Nothing to do.")
                 continue
             labels = {name: "yes" if patient in them else "no" for name, them in ill.items()}
             labels["mortality"] = "died" if died else "survived"
             contents.add(numbers[patient], "visits", {"visits": f"encounters#{patient}"}, labels)
             age = (last[patient].tz_localize(None) - pd.Timestamp(born)).days / 365.25
-            people[numbers[patient]] = (sex(gender), float(int(age)))
-        return contents.all(people)
+            contents.people[numbers[patient]] = (sex(gender), float(int(age)))
 
     def make(self, source: Path) -> Maker:
         """Return what makes a patient's history."""
 
-        def read() -> tuple[pd.DataFrame, Iterator[tuple[str, str]]]:
+        def read() -> tuple[pd.DataFrame, list[tuple[str, str]]]:
             stays, good = _encounters(source)
-            return stays[good], _codes(source)
+            codes: list[tuple[str, str]] = []
+            for kind, file in _FILES.items():
+                table = read_published(source, file, ("ENCOUNTER", "DESCRIPTION"), text=True)
+                groups = table["DESCRIPTION"].map(lambda text, kind=kind: f"{kind}.{word_group(_CODES[kind], text)}")
+                codes += zip(table["ENCOUNTER"], groups, strict=True)
+            return stays[good], codes
 
         return make_histories(history_columns(_TYPES, _CODES), read)
 
@@ -83,11 +82,3 @@ def _encounters(source: Path) -> tuple[pd.DataFrame, "pd.Series[bool]"]:
     for name in ("start", "end"):
         table[name] = pd.to_datetime(table[name], errors="coerce", utc=True)
     return table, table["start"].notna() & table["end"].notna() & table["type"].isin(_TYPES)
-
-
-def _codes(source: Path) -> Iterator[tuple[str, str]]:
-    """Yield encounter and code group of everything written down."""
-    for kind, file in _FILES.items():
-        table = read_published(source, file, ("ENCOUNTER", "DESCRIPTION"), text=True)
-        for encounter, text in zip(table["ENCOUNTER"], table["DESCRIPTION"], strict=True):
-            yield encounter, f"{kind}.{word_group(_CODES[kind], text)}"

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -12,8 +11,8 @@ from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
-from personare.data.reading import Contents, Found, Maker
-from personare.data.windows import Sampled, check_windows, make_windows, states_of_windows
+from personare.data.reading import Contents, Maker
+from personare.data.windows import Sampled, Windowed, make_windows
 
 __all__ = ["Wesad"]
 
@@ -29,7 +28,7 @@ _SIGNALS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wesad:
+class Wesad(Windowed):
     """Reads ``S2/S2.pkl`` and so on, and sex and age from ``S2/S2_readme.txt``.
 
     A recording is a window in which the label ``state`` is the same all the time; times between tasks and
@@ -41,46 +40,37 @@ class Wesad:
     **Source**: Schmidt et al., Introducing WESAD, ICMI 2018, doi:10.1145/3242969.3242985.
 
     Args:
-        window_s, step_s: Length of a window, and from one window's start to the next one's, in whole seconds.
         chest: Also take the chest's six signals, 700 Hz each.
     """
 
-    window_s: int = 60
-    step_s: int = 60
     chest: bool = False
 
-    license: ClassVar[str] = "academic research, non-commercial"
-    citation: ClassVar[str] = "Schmidt et al., ICMI 2018: 400-408"
-    home: ClassVar[str] = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
-    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_SIGNALS, "physio")
+    license = "academic research, non-commercial"
+    citation = "Schmidt et al., ICMI 2018: 400-408"
+    home = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
+    tracks = dict.fromkeys(_SIGNALS, "physio")
 
-    def __post_init__(self) -> None:
-        check_windows(self.window_s, self.step_s)
-
-    def __call__(self, source: Path) -> Found:
-        """Read the states of every person, a file at a time."""
-        contents, people = Contents(), dict[str, tuple[str | None, float]]()
+    def _gather(self, source: Path, contents: Contents) -> None:
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
         for file in files_under(source, ".pkl"):
             path = source / file
             match = re.fullmatch(r"S(\d+)\.pkl", path.name)
-            with contents.listing(file):
+            with contents.skipped.listing(file):
                 states = read_pickled_arrays(path).get("label")
                 if not isinstance(states, np.ndarray) or states.ndim != 1 or states.dtype.kind not in "iu":
                     raise DataError(f"{path.name} must have whole numbers called label. Get the published one.")
                 if match is None:
                     raise DataError("it is not named like S2.pkl. Give it its own name.")
                 subject = f"{int(match[1]):02d}"
-                people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
-                for start_s, inside in states_of_windows(states, _HZ, _STATES, self.window_s, self.step_s):
+                contents.people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
+                for start_s, inside in self.states(states, _HZ, _STATES):
                     state = inside.pop()
                     if inside:
                         problem = "the state changes inside it. Shorter windows lose less."
-                        contents.skip(f"{file} from {start_s} s", problem)
+                        contents.skipped.note(f"{file} from {start_s} s", problem)
                     elif state:
                         tracks = {track: f"{file}#{track}@{start_s}+{self.window_s}" for track in taken}
                         contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
-        return contents.all(people)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal; the file of one person is held at a time."""

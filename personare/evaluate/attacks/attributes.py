@@ -1,13 +1,13 @@
 """Reads what kind of person it is, sex and age, even where the person cannot be named."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from personare.core.options import check_options
-from personare.core.types import Array, Batch, Result
+from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import Kernel
 from personare.evaluate.clips import describe_motion, evenly
 from personare.evaluate.identification import Trials
@@ -41,14 +41,11 @@ class Attributes:
         self, original: Batch, released: Batch, *, trials: Sequence[Trials], rng: np.random.Generator
     ) -> list[Result]:
         """Measure the recall of ``sex`` and ``age`` (years), columns of the table of ``original``."""
-        views = {view: Kernel(describe=describe) for view, describe in _DESCRIBE.items()}
+        views = {
+            "functionals": Kernel(describe=lambda clip: [clip[0]]),
+            "crops": Kernel(describe=lambda clip: [evenly(clip, 4)[:, ::4, ::4].astype(float).mean(axis=0).ravel()]),
+            "landmarks": Kernel(describe=lambda clip: describe_motion(clip)[:1]),
+        }
         return attribute_rows(
             original, released, views, method="attributes", folds=self.folds, fewest=self.fewest, rng=rng
         )
-
-
-_DESCRIBE: Mapping[str, Callable[[Array], Sequence[Array]]] = {
-    "functionals": lambda clip: [clip[0]],
-    "crops": lambda clip: [evenly(clip, 4)[:, ::4, ::4].astype(float).mean(axis=0).ravel()],
-    "landmarks": lambda clip: describe_motion(clip)[:1],
-}

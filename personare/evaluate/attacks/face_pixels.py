@@ -45,18 +45,21 @@ class FacePixels:
 
     def fit(self, clips: Clips, subjects: Mapping[str, str], *, rng: np.random.Generator) -> Kernel:
         """Nothing is learned before enrollment from pictures (F, H, W, 3) uint8."""
-        return Kernel(describe=self._describe, standardize=True)
 
-    def _describe(self, clip: Array) -> list[Array]:
-        """Return three descriptions: grey pixels, colors, textures."""
-        pictures = evenly(clip, self.pictures)
-        grey = np.stack([cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in pictures])
-        small = np.stack([cv2.resize(p, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA) for p in grey]).astype(float)
-        lit = small - small.mean(axis=(1, 2), keepdims=True)
-        level = np.maximum(small.std(axis=(1, 2), keepdims=True), 1.0)
-        color = np.stack([cv2.resize(p, (8, 8), interpolation=cv2.INTER_AREA) for p in pictures]).astype(float)
-        textures = np.sqrt(np.mean([_patterns(p) for p in grey], axis=0))
-        return [(lit / level).mean(axis=0).ravel(), color.mean(axis=0).ravel(), textures]
+        def describe(clip: Array) -> list[Array]:
+            """Return three descriptions: grey pixels, colors, textures."""
+            pictures = evenly(clip, self.pictures)
+            grey = np.stack([cv2.cvtColor(np.ascontiguousarray(p), cv2.COLOR_RGB2GRAY) for p in pictures])
+            small = np.stack([cv2.resize(p, (_SMALL, _SMALL), interpolation=cv2.INTER_AREA) for p in grey]).astype(
+                float
+            )
+            lit = small - small.mean(axis=(1, 2), keepdims=True)
+            level = np.maximum(small.std(axis=(1, 2), keepdims=True), 1.0)
+            color = np.stack([cv2.resize(p, (8, 8), interpolation=cv2.INTER_AREA) for p in pictures]).astype(float)
+            textures = np.sqrt(np.mean([_patterns(p) for p in grey], axis=0))
+            return [(lit / level).mean(axis=0).ravel(), color.mean(axis=0).ravel(), textures]
+
+        return Kernel(describe=describe)
 
 
 def _patterns(grey: Array) -> Array:

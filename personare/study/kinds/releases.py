@@ -1,13 +1,13 @@
 """Recordings whose people are hidden: the same clips with another face and another voice."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from personare import __version__
-from personare.anonymize._recordings import Disguise, Masks, Sources, Work
+from personare.anonymize._recordings import Disguise, Sources, Work
 from personare.anonymize._recordings import Outcome as Hidden
 from personare.anonymize._release import release_recordings
 from personare.anonymize._video import Locate
@@ -124,21 +124,26 @@ class _Hiding:
 
     def _make(self, row: Disguise) -> Mapping[str, Any]:
         run, seed = self.study.folder, self.study.plan.seed
-        locate = partial(_locate, run.private / "locations", row.needs_landmarks)
+        locations, mesh = run.private / "locations", row.needs_landmarks
+
+        def locate(recording: Recording) -> Locate:
+            """Return what finds the faces of one recording: what was found before, or a new search."""
+            kept = locations / f"{recording.id}.npz"
+            return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
 
         def hide(work: Sequence[Work]) -> Iterator[Hidden]:
             subjects = [(r.id, r.subject) for r in self.recordings]
             what = fingerprint([__version__, self.stamps, subjects, seed, asdict(row)])
             items = {recording.id: (recording, *files) for recording, *files in work}
-            for _, told in self.study.workers.each(
+            for _, result in self.study.workers.each(
                 row.name,
                 items,
-                partial(_hide, masks, locate),
+                lambda work: asdict(masks(work, locate(work[0]))),
                 run.private / "steps" / f"hide-{row.name}",
                 dict.fromkeys(items, what),
                 lambda recording, error: asdict(Hidden.lost(recording, error)),
             ):
-                yield Hidden(**{**told, "withheld": tuple(Withheld(**w) for w in told["withheld"])})
+                yield Hidden(**{**result, "withheld": tuple(Withheld(**w) for w in result["withheld"])})
 
         with run.making(row.name) as part:
             if not part.exists():
@@ -220,13 +225,3 @@ def _stamp(files: Mapping[str, Path]) -> str:
     """Return what changes when a file does."""
     stats = {track: path.stat() for track, path in sorted(files.items())}
     return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in stats.items()])
-
-
-def _locate(locations: Path, mesh: bool, recording: Recording) -> Locate:
-    """Return what finds the faces of one recording: what was found before, or a new search."""
-    kept = locations / f"{recording.id}.npz"
-    return Locations.load(kept).replay if kept.exists() else partial(locate_live, mesh=mesh)
-
-
-def _hide(masks: Masks, locate_for: Callable[[Recording], Locate], work: Work) -> Mapping[str, Any]:
-    return asdict(masks(work, locate_for(work[0])))
