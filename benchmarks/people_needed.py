@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch
-from personare.data.cohort import index_recordings
+from personare.data.cohort import open_cohort
 from personare.features.batches import read_batch
 from personare.features.functionals import functionals
 from personare.simulate.people import EMOTIONS, person
@@ -53,7 +53,7 @@ def main() -> None:
     if asked.made_up:
         batch = _voices(asked.public + asked.held + most)
     else:
-        recordings = index_recordings(asked.cohort)
+        recordings = open_cohort(asked.cohort).recordings
         sources = {r.id: {asked.modality: asked.cohort / r.tracks[asked.modality]} for r in recordings}
         batch, _ = read_batch(recordings, sources, label=asked.label, modalities=(asked.modality,))
     methods: dict[str, Joint] = {

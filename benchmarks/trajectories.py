@@ -14,7 +14,7 @@ import numpy as np
 
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch
-from personare.data.cohort import index_recordings
+from personare.data.cohort import open_cohort
 from personare.evaluate.utility.visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import VISITS
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--epsilon", type=float)
     parser.add_argument("--longest", type=int)
     options = parser.parse_args()
-    recordings = index_recordings(options.cohort)
+    recordings = open_cohort(options.cohort).recordings
     sources = {r.id: {VISITS: options.cohort / r.tracks[VISITS]} for r in recordings}
     batch, _ = read_batch(recordings, sources, label="mortality", modalities=(VISITS,))
     makers: dict[str, Generator] = {

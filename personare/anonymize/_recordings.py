@@ -171,9 +171,9 @@ class Masks:
                     method, rng = self._mask("video", recording)
                     who = recording.subject
                     done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
-                    counts |= {"frames": done.frames, "frames_covered_whole": done.covered_whole}
-                    counts |= {"seconds": done.seconds}
-                    counts |= {"smallest_face_px": done.smallest_face_px} if done.smallest_face_px > 0 else {}
+                    counts.update(frames=done.frames, frames_covered_whole=done.covered_whole, seconds=done.seconds)
+                    if done.smallest_face_px > 0:
+                        counts["smallest_face_px"] = done.smallest_face_px
                 written.append(track)
             except Exception as error:  # one bad recording never stops a release, and never passes through
                 fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."

@@ -110,6 +110,10 @@ class _Fitted:
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Return the understudy's speech; rate, length, channels and loudness are kept."""
         seed = int(rng.integers(2**63))  # one understudy for all channels
+        centers, mel = np.log(1 + mel_bands(*_MEL)[1] / 700), np.log(1 + _HZ / 700)
+        bands = np.array([np.interp(mel, centers, row) for row in np.eye(_BANDS)])  # (32, 513)
+        # the breath is everybody's: none below 500 Hz, nearly all of it at the top
+        breath_db = -40 + 38 * ((_HZ - 500) / 5000).clip(0, 1) ** 0.7
 
         def change(samples: Array) -> Array:
             rng, take = np.random.default_rng(seed), _take(samples)
@@ -120,10 +124,17 @@ class _Fitted:
             level = take.level.clip(-4, 3) * np.exp(manner[4].clip(-3, 1.5)) + np.where(take.voiced, 0, manner[3])
             level = uniform_filter1d(np.where(take.spoken, level, -_QUIET), 3)
             cepstra = np.column_stack([level * np.sqrt(_BANDS), self._timbre(take, manner)])
-            frames, path = np.arange(len(level)), _paced(len(level), self.options.tempo, rng)
+            # the pace wanders, beginning and end stay: path says from which frame each frame is read
+            frames, knots = np.arange(len(level)), max(2, round(len(level) / 25))
+            pace = np.exp(self.options.tempo * rng.standard_normal(knots))
+            path = np.cumsum(np.interp(np.linspace(0, knots - 1, len(frames)), np.arange(knots), pace))
+            path = (path - path[0]) / (path[-1] - path[0]) * (len(frames) - 1)
             voiced = take.voiced[np.rint(path).astype(int)]
             pitch_hz = np.where(voiced, np.exp(np.interp(path, frames, pitch)), 0.0)
-            return _sound(pitch_hz, np.stack([np.interp(path, frames, c) for c in cepstra.T], axis=1))[: len(samples)]
+            cepstra = np.stack([np.interp(path, frames, c) for c in cepstra.T], axis=1)
+            power = np.exp((idct(cepstra, norm="ortho", axis=1) @ bands - 12).clip(-35, 10))
+            breath = np.where(voiced[:, None], 10 ** (breath_db / 20), 0.9999)
+            return spoken(pitch_hz, power, breath, frame_ms=_FRAME_MS)[: len(samples)]
 
         return rework(speech, change)
 
@@ -207,21 +218,3 @@ def _take(samples: Array) -> _Take:
 def _log_spread(rows: Array, where: Array, least: float) -> Array:
     few = where.sum() < _FEW
     return np.full(rows.shape[1], np.nan) if few else np.asarray(np.log(rows[where].std(axis=0) + least))
-
-
-def _paced(count: int, spread: float, rng: np.random.Generator) -> Array:
-    """Return from which frame each frame is read, (T,): the pace wanders, beginning and end stay."""
-    knots = max(2, round(count / 25))
-    pace = np.exp(spread * rng.standard_normal(knots))
-    path = np.cumsum(np.interp(np.linspace(0, knots - 1, count), np.arange(knots), pace))
-    return np.asarray((path - path[0]) / (path[-1] - path[0]) * (count - 1))
-
-
-def _sound(pitch_hz: Array, cepstra: Array) -> Array:
-    """Return samples; the breath is everybody's: none below 500 Hz, nearly all of it at the top."""
-    centers, mel = np.log(1 + mel_bands(*_MEL)[1] / 700), np.log(1 + _HZ / 700)
-    spread_out = np.array([np.interp(mel, centers, row) for row in np.eye(_BANDS)])
-    power = np.exp((idct(cepstra, norm="ortho", axis=1) @ spread_out - 12).clip(-35, 10))
-    breath_db = -40 + 38 * ((_HZ - 500) / 5000).clip(0, 1) ** 0.7
-    breath = np.where((pitch_hz > 0)[:, None], 10 ** (breath_db / 20), 0.9999)
-    return spoken(pitch_hz, power, breath, frame_ms=_FRAME_MS)

@@ -5,18 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = [
-    "DataError",
-    "IncompleteError",
-    "MissingModelError",
-    "OptionError",
-    "PersonareError",
-    "PolicyError",
-    "UnknownMethodError",
-    "data_errors",
-    "reason",
-]
-
 
 class PersonareError(Exception):
     """Base of everything the user can mend; the command line prints it without a traceback and exits with 2."""
@@ -73,5 +61,5 @@ def reason(error: Exception) -> str:
     if isinstance(error, PersonareError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1:]
-    told = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
-    return f"unexpected {type(error).__name__}{told}: {error}"
+    place = "".join(f" in {Path(frame.filename).name}, line {frame.lineno}" for frame in where)
+    return f"unexpected {type(error).__name__}{place}: {error}"

@@ -84,8 +84,8 @@ class Enroller(Protocol):
 class Utility(Protocol):
     """Measures what can still be learned from a release.
 
-    Class attributes: ``modality``, ``views``. One of synthetic people gets those learned from, the made-up ones and, as
-    ``others``, people whom nobody learned from.
+    Class attributes: ``modality``, ``views``. One of synthetic people gets the members (people it was trained on), the
+    synthetic ones and, as ``others``, non-members.
     """
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:

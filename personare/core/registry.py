@@ -50,15 +50,15 @@ def find(package: str) -> dict[str, Method]:
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
-    inside = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem) for f in files}
+    methods = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem) for f in files}
     for entry in metadata.entry_points(group=package):
         spec = importlib.util.find_spec(entry.module)
         if spec is None or spec.origin is None:
             raise OptionError(
                 f"The method {entry.name} should be in {entry.module}, which is not there: install it again."
             )
-        inside[entry.name] = _describe(Path(spec.origin), entry.module, entry.name)
-    return inside
+        methods[entry.name] = _describe(Path(spec.origin), entry.module, entry.name)
+    return methods
 
 
 def _describe(file: Path, module: str, name: str) -> Method:
@@ -77,7 +77,7 @@ def _describe(file: Path, module: str, name: str) -> Method:
     texts = [
         ast.get_docstring(node) or "" for node in (tree, *tree.body) if isinstance(node, ast.Module | ast.ClassDef)
     ]
-    sources = [found.group(1) for text in texts if (found := _SOURCE.search(text))]
+    sources = [match[1] for text in texts if (match := _SOURCE.search(text))]
     return Method(
         name=name,
         summary=texts[0].split("\n")[0],
@@ -100,12 +100,12 @@ def load(package: str, name: str) -> Any:
 def create(package: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
     """Make a method with its options; one it does not have, or a value it cannot use, is refused."""
     cls = load(package, name)
-    known = [f.name for f in dataclasses.fields(cls)]
-    unknown = sorted(set(options or {}) - set(known))
+    names = [f.name for f in dataclasses.fields(cls)]
+    unknown = sorted(set(options or {}) - set(names))
     if unknown:
-        raise OptionError(f"{name} has no option {', '.join(unknown)}. It has: {', '.join(known) or 'none'}.")
+        raise OptionError(f"{name} has no option {', '.join(unknown)}. It has: {', '.join(names) or 'none'}.")
     try:
         return cls(**(options or {}))
     except TypeError as error:
-        said = ", ".join(f"{option} = {value!r}" for option, value in (options or {}).items())
-        raise OptionError(f"{name} cannot be made with {said or 'no options'}: {error}.") from error
+        values = ", ".join(f"{option} = {value!r}" for option, value in (options or {}).items())
+        raise OptionError(f"{name} cannot be made with {values or 'no options'}: {error}.") from error

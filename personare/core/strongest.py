@@ -27,7 +27,7 @@ class Query:
 
     def rows(self, rows: Sequence[Result], release: str, group: str) -> list[Result]:
         """Return the rows of a release that are asked for."""
-        asked = [
+        matches = [
             r
             for r in rows
             if r.release == release
@@ -38,9 +38,9 @@ class Query:
             and r.method not in self.without
             and r.subset == self.subset
         ]
-        own = [r for r in asked if r.attacker == self.attacker] if self.attacker else asked
+        of_attacker = [r for r in matches if r.attacker == self.attacker] if self.attacker else matches
         # Training again on originals changes nothing, so one attacker's or reader's row is enough for them.
-        return own or (asked if release == "original" else [])
+        return of_attacker or (matches if release == "original" else [])
 
     def find(self, rows: Sequence[Result], release: str, group: str) -> Result | None:
         """Return the row that stands for a release."""
@@ -90,12 +90,12 @@ def strongest(rows: Sequence[Result]) -> Result | None:
     The judge's own choice comes first, then attacks that passed their self-test, then the others, then what could not
     be measured, for its reason. The best of several noisy figures is a little too high: it errs on the side of risk.
     """
-    judged = [r for r in rows if r.method == "strongest"]
-    finite = [r for r in judged or rows if math.isfinite(r.value)]
-    believed = [r for r in finite if informative(r)] or finite
-    if not believed:
-        return next(iter(judged or rows), None)
-    return max(reversed(believed), key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
+    choices = [r for r in rows if r.method == "strongest"]
+    finite = [r for r in choices or rows if math.isfinite(r.value)]
+    credible = [r for r in finite if informative(r)] or finite
+    if not credible:
+        return next(iter(choices or rows), None)
+    return max(reversed(credible), key=lambda r: r.value if r.risk == (r.better == "lower") else -r.value)
 
 
 def broken_claim(rows: Sequence[Result], release: str) -> Result | None:
@@ -107,13 +107,13 @@ def choose(rows: Sequence[Result], release: str, kind: str, modality: str = "") 
     """Return the risk and the utility that stand for a release, or why there are none."""
     if broken_claim(rows, release) is not None:
         return "its privacy claim does not hold"
-    standing: list[Result] = []
+    pair: list[Result] = []
     for query, without in STANDS.get(kind, ANY_KIND):
         row = query.find(rows, release, modality if kind == "recordings" else kind)
         if row is None or not math.isfinite(row.value):
             return (row.reason if row else "") or without
-        standing.append(row)
-    return standing[0], standing[1]
+        pair.append(row)
+    return pair[0], pair[1]
 
 
 def baseline(row: Result | None) -> Result | None:
@@ -128,8 +128,8 @@ def unprotected(rows: Sequence[Result], risk: Result, utility: Result) -> tuple[
 
     Shadow generators may have no worst release to be tried on: beside them stands the strongest attack that has one.
     """
-    before, kept = baseline(risk), baseline(utility)
-    if before is None and risk.kind == "synthetic":
-        tried = [baseline(r) for r in MEMBER_PEOPLE.rows(rows, risk.release, "synthetic")]
-        before = max(filter(None, tried), key=lambda r: r.value, default=None)
-    return (before, kept) if before and kept else None
+    risk_before, utility_before = baseline(risk), baseline(utility)
+    if risk_before is None and risk.kind == "synthetic":
+        baselines = [baseline(r) for r in MEMBER_PEOPLE.rows(rows, risk.release, "synthetic")]
+        risk_before = max(filter(None, baselines), key=lambda r: r.value, default=None)
+    return (risk_before, utility_before) if risk_before and utility_before else None

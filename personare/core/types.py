@@ -44,7 +44,7 @@ class Cohort:
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Recordings as arrays, row by row the same recordings everywhere: what is learned from, and what an attacker sees.
+    """Recordings as arrays, row by row the same recordings everywhere: training data, or what an attacker sees.
 
     Shapes tell what arrays are: (N, D) a table, (N, T, D) a signal, (N, 1, F, T) a spectrogram, (N, 3, H, W) a picture,
     all float32, and (N,) str a text. Missing rows are zeros or empty. Recordings of any length are (N,) objects, an
@@ -119,11 +119,11 @@ class Batch:
 class _Ragged(Mapping[str, Array]):
     """Tracks of all recordings, each made when it is first asked for: there may be more than fit into memory."""
 
-    def __init__(self, tracks: Mapping[str, Mapping[str, Array]], made: Callable[[Mapping[str, Array]], Array]) -> None:
-        self._tracks, self._made = tracks, cache(lambda name: made(tracks[name]))
+    def __init__(self, tracks: Mapping[str, Mapping[str, Array]], make: Callable[[Mapping[str, Array]], Array]) -> None:
+        self._tracks, self._values = tracks, cache(lambda name: make(tracks[name]))
 
     def __getitem__(self, name: str) -> Array:
-        return self._made(name)
+        return self._values(name)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tracks)

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
 from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, Problems, declared_modalities, open_cohort
 from personare.data.media import piece, suffix_of
-from personare.data.pseudonyms import POLICIES, Subjects, without_copies
-from personare.data.reading import Maker
+from personare.data.pseudonyms import Subjects, without_copies
+from personare.data.reading import Maker, check_choice
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
 
 READERS = "personare.data.readers"
@@ -71,8 +71,7 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
     if it has none; ``remark`` is told what looks like a name, a date or an address, and what was repaired.
     """
     check_purposes(consent_purposes)
-    if pseudonyms not in POLICIES:
-        raise OptionError(f"pseudonyms must be one of {', '.join(POLICIES)}, not {pseudonyms!r}. Choose one of them.")
+    check_choice("pseudonyms", pseudonyms, ("names", "all", "none"))
     read = create(READERS, reader, options)
     is_own = not read.citation
     made_by = {"source": str(source.resolve()), "reader": reader, "pseudonyms": pseudonyms}

@@ -1,14 +1,13 @@
 """MIMIC as tables of people's hospital stays: one layout for version III and its open demo, another for version IV."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import number, published, read_published
 from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
@@ -24,20 +23,17 @@ _NAMES_IV = {
 _OLDEST = 90.0  # everybody over 89 is published as born 300 years before, or as 91
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mimic:
+class Mimic(Reader):
     """Reads the stays of each patient, who is one recording.
 
     Labels ``mortality``, ``died`` in hospital or ``survived``, and ``readmission``, ``again`` or ``once``.
     """
 
-    license: ClassVar[str] = "PhysioNet Credentialed Health Data License 1.5.0"
-    citation: ClassVar[str] = "Johnson et al., Scientific Data 3: 160035, 2016"
+    license = "PhysioNet Credentialed Health Data License 1.5.0"
+    citation = "Johnson et al., Scientific Data 3: 160035, 2016"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the stays and the patients."""
-        contents, people = Contents(), {}
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _stays(source)
         for stay in stays.loc[~good, "stay"]:
             problem = "it ends before it begins, or has no type we know. Nothing to do."
@@ -55,8 +51,7 @@ class Mimic:
             if person in first:
                 # a date of birth, whose 300 years do not fit into the nanoseconds of pandas; or the age in another year
                 born = number(birth[:4]) if len(birth) > 3 else number(reference_year) - number(birth)
-                people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
-        return contents.all(people)
+                contents.people[str(person)] = (sex(gender), min(first[person].year - born, _OLDEST))
 
     def make(self, source: Path) -> Maker:
         """Return what makes the track ``visits`` of a patient."""

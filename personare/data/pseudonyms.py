@@ -18,9 +18,6 @@ from personare.data.cohort import Problems, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
 
-POLICIES = ("names", "all", "none")
-"""Who gets a number: whoever is not called by a code, everybody, nobody."""
-
 _CODE = re.compile(
     r"(?:[a-z]{1,2}|sub|subj|subject|pat|patient|participant|person|proband|vpn|spk|speaker|actor|user|case|"
     r"control|child|student|pair|video|author)?[0-9]{1,6}[a-z]?|[a-z]|unknown",
@@ -78,7 +75,10 @@ def spelling(subject: str) -> str:
 
 
 def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> dict[str, str]:
-    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again."""
+    """Return the key with a number for everybody who needs one; numbers given before stay, and none is given again.
+
+    The policy says who that is: ``names`` (whoever is not called by a code), ``all`` or ``none``.
+    """
     if policy == "none":
         return {}
     before = {spelling(name): number for name, number in key.items()}

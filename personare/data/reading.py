@@ -1,16 +1,12 @@
-"""What readers of data sets share.
-
-A reader is a frozen dataclass in ``data/readers/``. It says ``license``, ``citation`` and ``home``, and by ``tracks``
-the recording that each of its tracks comes from, by which consent is asked. Called with a folder it returns recordings,
-people and what is left out. A track that is no file of its own (a row of a table, a window of a long signal, a text
-without names) is addressed as ``FILE#KEY``; ``make(source)`` returns what makes it.
-"""
+"""What readers of data sets share."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,11 +15,8 @@ from personare.core.errors import OptionError
 from personare.core.types import Array, Recording, Withheld
 from personare.data.cohort import Problems
 
-Found = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
+DataSet = tuple[Sequence[Recording], pd.DataFrame, Sequence[Withheld]]
 """What a reader returns: recordings, the people with ``sex`` and ``age``, and what cannot be used."""
-
-People = Mapping[str, tuple[str | None, float]]
-"""Sex (``F``, ``M``) and age in years by pseudonym; None and NaN where not known."""
 
 
 class Made(NamedTuple):
@@ -40,12 +33,37 @@ Maker = Callable[[str, str], Made]
 """Makes the track ``FILE#KEY`` of the file's name and the key."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """A reader of a data set: called with a folder, it returns recordings, people and what is left out.
+
+    ``tracks`` says the recording that each of its tracks comes from, by which consent is asked. A track that is no file
+    of its own (a row of a table, a window of a long signal, a text without names) is addressed as ``FILE#KEY``;
+    ``make(source)``, where there is one, returns what makes it. Data of one's own have no terms.
+    """
+
+    license: ClassVar[str] = ""
+    citation: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    tracks: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def __call__(self, source: Path) -> DataSet:
+        """Read names, tables and signals; no sound, film, photo or text is opened."""
+        contents = Contents()
+        self._gather(source, contents)
+        return contents.all()
+
+    def _gather(self, source: Path, contents: "Contents") -> None:
+        raise NotImplementedError
+
+
 class Contents:
     """What a reader has gathered so far: recordings, and what cannot be used."""
 
     def __init__(self) -> None:
         self.recordings: list[Recording] = []
         self.subjects: set[str] = set()
+        self.people: dict[str, tuple[str | None, float]] = {}  # F or M, and years: None and NaN where not known
         self.skipped = Problems()
 
     def add(
@@ -77,10 +95,10 @@ class Contents:
                 self.skipped.note(path, f"the same clip is at {first}. Keep one of the two.")
         return [clips[clip] for clip in sorted(clips)]
 
-    def all(self, people: People = MappingProxyType({})) -> Found:
+    def all(self) -> DataSet:
         """Return recordings, the people in them with what is known of each, and what cannot be used."""
         subjects = sorted(self.subjects)
-        rows = [people.get(subject, (None, float("nan"))) for subject in subjects]
+        rows = [self.people.get(subject, (None, float("nan"))) for subject in subjects]
         index = pd.Index(subjects, name="subject", dtype=object)
         table = pd.DataFrame(rows, index=index, columns=["sex", "age"]).astype({"sex": object})
         return self.recordings, table, self.skipped

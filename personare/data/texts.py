@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from personare.core.errors import data_errors
-from personare.data.reading import Contents, Made, Maker
+from personare.data.reading import Contents, Made, Maker, Reader
 
 _LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
@@ -33,7 +33,7 @@ def without_addresses(text: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Posts:
+class Posts(Reader):
     """A reader of pairs of a photo and a text. Who wrote a pair is not known, so each is a person of its own.
 
     Args:
@@ -42,9 +42,9 @@ class Posts:
 
     encoding: str = "gb18030"
 
-    license: ClassVar[str] = "research"
-    citation: ClassVar[str] = "Niu et al., MultiMedia Modeling 2016: 15-27"
-    home: ClassVar[str] = "https://mcrlab.net/research/mvsa-sentiment-analysis-on-multi-view-social-data/"
+    license = "research"
+    citation = "Niu et al., MultiMedia Modeling 2016: 15-27"
+    home = "https://mcrlab.net/research/mvsa-sentiment-analysis-on-multi-view-social-data/"
     tracks: ClassVar[dict[str, str]] = {"picture": "picture", "text": "text"}
 
     def add(

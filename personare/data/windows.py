@@ -11,7 +11,7 @@ import numpy as np
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array
-from personare.data.reading import Contents, Made, Maker
+from personare.data.reading import Contents, Made, Maker, Reader
 from personare.data.tables import number, numbers, read_rows, read_table
 
 
@@ -35,7 +35,7 @@ Signals = Mapping[str, tuple[str, Sampled]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Windowed:
+class Windowed(Reader):
     """A reader of long signals.
 
     Args:
@@ -44,10 +44,6 @@ class Windowed:
 
     window_s: int = 60
     step_s: int = 60
-
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for name, value in (("window_s", self.window_s), ("step_s", self.step_s)):
@@ -162,8 +158,16 @@ _EMPATICA = {
     "acc": (("x", "y", "z"), "1/64 g"), "bvp": (("bvp",), "a.u."), "eda": (("eda",), "microsiemens"),
     "hr": (("hr",), "1/min"), "temp": (("temp",), "degree Celsius"),
 }  # fmt: skip
-EMPATICA_TRACKS = dict.fromkeys(_EMPATICA, "physio")
-"""Tracks of an Empatica E4, each recorded at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+
+class Wristband(Windowed):
+    """A reader of signals of an Empatica E4, each at its own rate: 32, 64, 4, 1 and 4 Hz."""
+
+    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_EMPATICA, "physio")
+
+    def make(self, source: Path) -> Maker:
+        """Return what cuts a window of a signal."""
+        return make_windows(lambda file, _: empatica(source / file))
 
 
 def empatica(path: Path) -> Sampled:

@@ -165,7 +165,7 @@ class Learned:
 def svm(penalty: float = 3.0) -> Learned:
     """A support vector machine with a radial kernel; ``penalty`` is its C."""
     return Learned(
-        classifier=lambda rng: SVC(C=penalty, class_weight="balanced", decision_function_shape="ovr"),
+        classifier=lambda rng: SVC(C=penalty, class_weight="balanced"),
         regressor=lambda rng: SVR(C=penalty),
     )
 
@@ -239,13 +239,13 @@ class Kernel:
     describe: Callable[[Array], Sequence[Array]] = lambda row: [row]  # one or more vectors; called once for a clip
     standardize: bool = True  # whether columns get unit variance
     # what was described; the clip is kept beside it, so that its id stays its own
-    known: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
+    memory: dict[int, tuple[Array, Sequence[Array]]] = field(default_factory=dict, repr=False, compare=False)
 
     def _described(self, clips: Clips) -> list[Array]:
         for clip in clips.values():
-            if id(clip) not in self.known:
-                self.known[id(clip)] = (clip, self.describe(clip))
-        return [np.stack(rows) for rows in zip(*(self.known[id(c)][1] for c in clips.values()), strict=True)]
+            if id(clip) not in self.memory:
+                self.memory[id(clip)] = (clip, self.describe(clip))
+        return [np.stack(rows) for rows in zip(*(self.memory[id(c)][1] for c in clips.values()), strict=True)]
 
     def _learned(self, clips: Clips, labels: Mapping[str, str]) -> list[tuple[KernelClassifier, float]]:
         """Return a classifier of each description and how far it is believed."""

@@ -88,6 +88,12 @@ def looped(rows: Array, least: int) -> Array:
     return np.asarray(np.concatenate([rows] * -(-least // len(rows)))) if len(rows) < least else rows
 
 
+def audible(clip: Array) -> Array:
+    """Return a spectrogram (T, bands) in dB, cut 70 dB under its loudest point; NaN is silence."""
+    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
+    return np.asarray(np.maximum(rows, rows.max() - 70.0))
+
+
 def describe_motion(clip: Array) -> list[Array]:
     """Return geometry (mean and ends of the range of every track), dynamics (spread, speed, rhythm) and coordination.
 
@@ -112,3 +118,8 @@ def describe_motion(clip: Array) -> list[Array]:
     centred = centred / np.where(length > 1e-6, length, np.inf)
     coordination = (centred.T @ centred)[np.triu_indices(chosen.shape[1], 1)]
     return [geometry, dynamics, np.asarray(coordination)]
+
+
+def expressive_motion(clip: Array) -> Array:
+    """Return geometry and dynamics alone: which tracks move together says more of the person than of the emotion."""
+    return np.concatenate(describe_motion(clip)[:2])

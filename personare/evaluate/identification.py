@@ -90,21 +90,23 @@ def identify(
     people = np.unique([subjects[i] for half in halves for part in half for i in part])
     learns = getattr(identifier, "learns", True)
     trained: dict[Any, Enroller] = {}
-    attackers = ATTACKERS[2:] if released is original else ATTACKERS
+    # what each attacker is trained on, and enrolls with
+    attackers = dict(zip(ATTACKERS, ((before, before), (before, after), (after, after)), strict=True))
+    if released is original:
+        attackers = {"semi_informed": (after, after)}
     scores: dict[str, list[Array]] = {attacker: [] for attacker in attackers}
     tested = [[i for i in test if i in shown] for _, test in halves]
     for number, (enroll, _) in enumerate(halves):
-        for attacker in attackers:
+        for attacker, (learned_from, enrolled_with) in attackers.items():
             rng = generator(seed, "identify", name, attacker, str(number))
             total = np.zeros((len(tested[number]), len(people)))
             for view in views:
-                retrained = attacker == "semi_informed"
                 # two attackers share what was trained; what learns nothing is one for everybody, in both directions
-                key = (view, number, retrained) if learns else ()
+                key = (view, number, learned_from is after) if learns else ()
                 if key not in trained:
-                    seen = _some(after[view] if retrained else before[view], enroll)
+                    seen = _some(learned_from[view], enroll)
                     trained[key] = identifier.fit(seen, {i: subjects[i] for i in seen}, rng=rng)
-                clips = _some(before[view] if attacker == "ignorant" else after[view], enroll)
+                clips = _some(enrolled_with[view], enroll)
                 # views count as much as they name enrollment clips better than guessing
                 belief = 1.0
                 if len(views) > 1:

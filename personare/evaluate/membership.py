@@ -194,8 +194,7 @@ def member_rows(
     rows = []
     for figure in figures:
         if (rate := _RATES.get(figure)) is None:
-            area = auc_over_people(scores, inside, subjects, rng=rng)
-            area = _with_luck(area, scores, inside) if targets_drawn else area
+            area = auc_over_people(scores, inside, subjects, targets_drawn=targets_drawn, rng=rng)
             detail = {"roc": curve.points()}
             if claim is not None:  # dense where few are accepted
                 fpr = np.append(0, np.geomspace(1e-4, 1, 100))
@@ -221,8 +220,10 @@ def member_rows(
     return rows
 
 
-def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.random.Generator) -> Estimate:
-    """Return the area under the curve of (M, N) scores, people resampled.
+def auc_over_people(
+    scores: Array, inside: Array, subjects: Array, *, targets_drawn: bool = False, rng: np.random.Generator
+) -> Estimate:
+    """Return the area under the curve of (M, N) scores, people resampled; see ``member_rows``.
 
     A pair of two people counts as often as both were drawn; ties count one half.
     """
@@ -242,13 +243,11 @@ def auc_over_people(scores: Array, inside: Array, subjects: Array, *, rng: np.ra
         return np.asarray(np.einsum("dg,gh,dh->d", drawn, wins, drawn, optimize=True) / pairs)
 
     fewest = min(len(np.unique(index[side.any(axis=0)])) for side in (inside, ~inside))
-    return no_narrower(resampled(area, groups, len(flat), rng=rng), fewest)
-
-
-def _with_luck(area: Estimate, scores: Array, inside: Array) -> Estimate:
-    """Return an area whose interval also holds the luck of the (M, N) targets drawn."""
+    estimate = no_narrower(resampled(area, groups, len(flat), rng=rng), fewest)
+    if not targets_drawn:
+        return estimate
     each = [roc(row, half).auc for row, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
     luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
-    low = max(0.0, area.value - float(np.hypot(area.value - area.low, luck)))
-    high = min(1.0, area.value + float(np.hypot(area.high - area.value, luck)))
-    return replace(area, low=low, high=high)
+    low = max(0.0, estimate.value - float(np.hypot(estimate.value - estimate.low, luck)))
+    high = min(1.0, estimate.value + float(np.hypot(estimate.high - estimate.value, luck)))
+    return replace(estimate, low=low, high=high)

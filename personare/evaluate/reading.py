@@ -75,7 +75,7 @@ class Task:
             raise OptionError(f"The kind of a label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
 
 
-def _unread(original: Batch, released: Batch, task: Task) -> Reading:
+def _labelled(original: Batch, released: Batch, task: Task) -> Reading:
     """Return the released recordings that have the label, which nothing has read yet.
 
     **Guarantee**: every class has at least two people and four recordings; with fewer it is left out, and said.
@@ -132,7 +132,7 @@ def read_view(original: Batch, released: Batch, task: Task, train: Train, *, rng
 
     One reading for each of ``READERS``; if ``released`` is the very same object as ``original``, both readers are one.
     """
-    reading = _unread(original, released, task)
+    reading = _labelled(original, released, task)
     ids, truth, classes, nominal = reading.ids, reading.truth, reading.classes, reading.kind == "nominal"
     before = usable_clips(original, task.view)
     after = before if released is original else usable_clips(released, task.view)

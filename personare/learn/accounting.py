@@ -53,12 +53,6 @@ def epsilon_of(
     L. Wutschitz, "Numerical Composition of Differential Privacy", NeurIPS 2021, arXiv:2106.02848; of a person
     Z. Charles et al., "Fine-Tuning Large Language Models with User-Level Differential Privacy", 2024, arXiv:2407.07737
     (mixtures of Gaussians).
-
-    Example:
-        >>> round(epsilon_of(1.0, 0.01, 1000, 1e-5), 2), round(epsilon_of(1.0, 0.01, 1000, 1e-5, "prv"), 2)
-        (1.83, 1.84)
-        >>> round(epsilon_of(1.0, 0.01, 1000, 1e-4), 1), round(epsilon_of(1.0, 0.01, 1000, 1e-4, recordings=5), 1)
-        (1.5, 10.2)
     """
     check_claim(delta=delta, accountant=accountant)
     _check_mechanism(noise_multiplier, sampling_rate, steps, recordings)

@@ -30,12 +30,12 @@ class Chain:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Chained":
         """Fit every link; see ``core.protocols.Representation``."""
-        fitted: list[Transform] = []
+        transforms: list[Transform] = []
         for link in self.links:
-            fitted.append(link.fit(train, validation=validation, rng=rng, public=public))
-            train, validation = fitted[-1](train, rng=rng), fitted[-1](validation, rng=rng)
-            public = None if public is None else fitted[-1](public, rng=rng)
-        return Chained(links=tuple(fitted))
+            transforms.append(link.fit(train, validation=validation, rng=rng, public=public))
+            train, validation = transforms[-1](train, rng=rng), transforms[-1](validation, rng=rng)
+            public = None if public is None else transforms[-1](public, rng=rng)
+        return Chained(links=tuple(transforms))
 
     def restore(self, tensors: Mapping[str, Array], about: Mapping[str, str]) -> "Chained":
         """Build again what ``Chained.state`` returned."""
@@ -47,8 +47,8 @@ class Chain:
             raise DataError(f"The chain that was saved has {len(texts)} links, this one {len(self.links)}.")
         links = []
         for i, link in enumerate(self.links):
-            own = {n.removeprefix(f"{i}/"): v for n, v in tensors.items() if n.startswith(f"{i}/")}
-            links.append(restored(link, own, texts[i]))
+            arrays = {n.removeprefix(f"{i}/"): v for n, v in tensors.items() if n.startswith(f"{i}/")}
+            links.append(restored(link, arrays, texts[i]))
         return Chained(links=tuple(links))
 
 
@@ -77,5 +77,5 @@ class Chained:
     def state(self) -> tuple[dict[str, Array], dict[str, str]]:
         """Return the arrays of all links, named by their place, and their texts."""
         parts = [state_of(link) for link in self.links]
-        tensors = {f"{i}/{name}": value for i, (own, _) in enumerate(parts) for name, value in own.items()}
+        tensors = {f"{i}/{name}": value for i, (arrays, _) in enumerate(parts) for name, value in arrays.items()}
         return tensors, {"links": json.dumps([about for _, about in parts])}

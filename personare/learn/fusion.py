@@ -31,13 +31,7 @@ def shares_of(values: Array, present: Array) -> Array:
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """One posterior out of several, recording by recording.
-
-    Example:
-        >>> logits = np.log([[[0.9, 0.1], [0.5, 0.5]]])
-        >>> Fusion(rule="entropy")(logits, np.array([[True, True]])).round(2).tolist()
-        [[0.75, 0.25]]
-    """
+    """One posterior out of several, recording by recording."""
 
     rule: Literal["uniform", "fixed", "entropy", "kl", "hybrid"] = "uniform"  # fixed shares, or by uncertainty
     alpha: Share = 0.5  # share of the entropy in the hybrid
@@ -88,8 +82,8 @@ class Fusion:
         if self.rule in ("uniform", "fixed"):
             shares = self.shares if self.rule == "fixed" else (1.0,) * posteriors.shape[1]
             return shares_of(np.broadcast_to(np.array(shares), present.shape), present)
-        surely = np.where(present, -self.uncertainty(posteriors, present), -1e9)
-        return np.asarray(softmax(surely, axis=1) * present)
+        certainty = np.where(present, -self.uncertainty(posteriors, present), -1e9)
+        return np.asarray(softmax(certainty, axis=1) * present)
 
     def __call__(self, logits: Array, present: Array) -> Array:
         """Return (N, C) probabilities of (N, M, C) logits; chance where nothing is present."""

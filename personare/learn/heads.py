@@ -50,13 +50,6 @@ def fit_head(
 
     **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
     people's help, or are paid for.
-
-    Example:
-        >>> rng = np.random.default_rng(0)
-        >>> x = rng.standard_normal((200, 2)).astype(np.float32)
-        >>> weights = fit_head(x, (x[:, 0] > 0).astype(int), classes=2, plan=None, training=HeadTraining(), rng=rng)
-        >>> bool((predict(weights, x).argmax(axis=1) == (x[:, 0] > 0)).mean() > 0.95)
-        True
     """
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")

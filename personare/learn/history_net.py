@@ -68,8 +68,8 @@ class _Messages(nn.Module):
 
     def forward(self, h: Tensor, there: Tensor) -> Tensor:
         h = h * there  # (N, T, H); what is no visit sends nothing
-        nobody = torch.zeros_like(h[:, :1])
-        before, after = torch.cat([nobody, h[:, :-1]], 1), torch.cat([h[:, 1:], nobody], 1)
+        edge = torch.zeros_like(h[:, :1])
+        before, after = torch.cat([edge, h[:, :-1]], 1), torch.cat([h[:, 1:], edge], 1)
         out: Tensor = self.norm(h + torch.relu(self.own(h) + self.before(before) + self.after(after)))
         return out
 
@@ -124,8 +124,8 @@ class HistoryNet(SavedNetwork):
         """
         seen = self.dropout(past)
         h = self.state(torch.cat([seen, z, label], dim=-1))
-        own = seen[..., : self.own.numel()].unflatten(-1, self.own.shape)  # (..., 4, D)
-        offset = self.offset(h) + (own * self.own).sum(dim=-2)
+        by_column = seen[..., : self.own.numel()].unflatten(-1, self.own.shape)  # (..., 4, D)
+        offset = self.offset(h) + (by_column * self.own).sum(dim=-2)
         return self.end(h)[..., 0], torch.log_softmax(self.mixture(h), dim=-1), offset
 
     def nll(
@@ -143,20 +143,20 @@ class HistoryNet(SavedNetwork):
         goes, stops = there * before, before * (1 - there) * (1 - open_end)[:, None]
         z, label = (values[:, None].expand(-1, steps, -1) for values in (z, label))
         moments = [values.flatten(0, 1) for values in (visits, past, z, label, goes, stops)]  # (N (T + 1), ...)
-        kept = torch.nonzero(moments[0][:, 0] + moments[-1])[:, 0] if packed else None  # visits, and the end
-        visit, past, z, label, goes, stops = moments if kept is None else [values[kept] for values in moments]
+        places = torch.nonzero(moments[0][:, 0] + moments[-1])[:, 0] if packed else None  # visits, and the end
+        visit, past, z, label, goes, stops = moments if places is None else [values[places] for values in moments]
         end, weights, offset = self.decode(past, z, label)
         # a visit's log-likelihood under each profile (M, K): one choice in some parts, each code on or off for itself
         logits = {kind: self.profile[:, self.columns.part(kind)] for kind in (*_PARTS, "code")}
         logits = {kind: part + offset[:, None, self.columns.part(kind)] for kind, part in logits.items()}
-        said = visit[:, 1:] @ self.profile[:, 1:].T + (visit * offset)[:, 1:].sum(dim=1, keepdim=True)
-        not_said = nn.functional.softplus(logits["code"]).sum(dim=-1)
-        seen = said - not_said - sum(torch.logsumexp(logits[kind], dim=-1) for kind in _PARTS)
-        lost = -torch.logsumexp(weights + seen, dim=-1) * visit[:, 0]
+        on = visit[:, 1:] @ self.profile[:, 1:].T + (visit * offset)[:, 1:].sum(dim=1, keepdim=True)
+        normalizer = nn.functional.softplus(logits["code"]).sum(dim=-1)
+        likelihoods = on - normalizer - sum(torch.logsumexp(logits[kind], dim=-1) for kind in _PARTS)
+        lost = -torch.logsumexp(weights + likelihoods, dim=-1) * visit[:, 0]
         lost = lost + nn.functional.softplus(end) * goes + nn.functional.softplus(-end) * stops
-        if kept is None:
+        if places is None:
             return lost.reshape(people, steps).sum(dim=1)
-        return lost.new_zeros(people).index_add(0, kept // steps, lost)
+        return lost.new_zeros(people).index_add(0, places // steps, lost)
 
     @torch.inference_mode()
     def draw(self, z: Tensor, label: Tensor, *, longest: int, never: Sequence[int] = ()) -> Tensor:
@@ -186,8 +186,8 @@ class HistoryNet(SavedNetwork):
             allowed[:, self.columns.first] = -math.inf if t else 0.0
             for kind in _PARTS:
                 part = self.columns.part(kind)
-                drawn = torch.multinomial(torch.softmax((logits + allowed)[:, part], dim=1), 1)[:, 0]
-                visit[torch.arange(len(visit)), part.start + drawn] = 1
+                choice = torch.multinomial(torch.softmax((logits + allowed)[:, part], dim=1), 1)[:, 0]
+                visit[torch.arange(len(visit)), part.start + choice] = 1
             rows[going, t] = visit
             sums = _after(sums, visit)
         return rows
@@ -207,26 +207,26 @@ class HistoryNet(SavedNetwork):
             return (visits.sum(dim=(0, 1)) + 0.5) / (visits[..., 0].sum() + 1)
 
         real, codes = shares(rows), self.columns.part("code")
-        tried: list[tuple[float, dict[str, Tensor]]] = []
+        states: list[tuple[float, dict[str, Tensor]]] = []
         for turn in range(_CALIBRATION_ROUNDS):
-            drawn = self.draw(latents, label, longest=rows.shape[1])
-            made = shares(drawn)
-            longer = drawn[..., 0].sum(dim=1).mean() / rows[..., 0].sum(dim=1).mean()
-            away = float((real - made).abs().sum() + torch.log(longer).abs())
-            tried.append((away, {name: values.clone() for name, values in self.state_dict().items()}))
-            shift = torch.log(real / made)
-            shift[codes] -= torch.log((1 - real[codes]) / (1 - made[codes]))  # independent choices: by their odds
+            histories = self.draw(latents, label, longest=rows.shape[1])
+            synthetic = shares(histories)
+            longer = histories[..., 0].sum(dim=1).mean() / rows[..., 0].sum(dim=1).mean()
+            away = float((real - synthetic).abs().sum() + torch.log(longer).abs())
+            states.append((away, {name: values.clone() for name, values in self.state_dict().items()}))
+            shift = torch.log(real / synthetic)
+            shift[codes] -= torch.log((1 - real[codes]) / (1 - synthetic[codes]))  # independent choices: by their odds
             shift[0] = 0
             pace = 1 / (1 + turn / 4)  # later rounds see little but the luck of their draws
             self.offset.bias.add_(pace * shift.clamp(-1, 1))
             self.end.bias.add_(pace * torch.log(longer).clamp(-0.5, 0.5))
-        self.load_state_dict(min(tried, key=lambda pair: pair[0])[1])
+        self.load_state_dict(min(states, key=lambda pair: pair[0])[1])
 
 
 def standard_latents(latent: int) -> dict[str, Array]:
     """Return the standard normal as a mixture of one part: it knows nobody."""
-    one = np.ones((1, latent), np.float32)
-    return {"weights": np.ones(1, np.float32), "means": 0 * one, "deviations": one}
+    ones = np.ones((1, latent), np.float32)
+    return {"weights": np.ones(1, np.float32), "means": 0 * ones, "deviations": ones}
 
 
 @torch.inference_mode()
@@ -236,13 +236,13 @@ def fitted_latents(mu: Tensor, log_var: Tensor, *, rng: np.random.Generator) -> 
     Not under differential privacy. Returns ``weights`` (K,), ``means`` (K, L) and ``deviations`` (K, L).
     """
     center, spread = mu.detach().numpy(), np.exp(0.5 * log_var.detach().numpy())
-    drawn = center + spread * rng.standard_normal((_DRAWS, *center.shape))
+    draws = center + spread * rng.standard_normal((_DRAWS, *center.shape))
     mixture = GaussianMixture(
         max(1, min(_MIXTURE_PARTS, len(center) // _PEOPLE)),
         covariance_type="diag",
         reg_covar=_LEAST_VARIANCE,
         random_state=int(rng.integers(2**31)),
-    ).fit(drawn.reshape(-1, center.shape[1]))
+    ).fit(draws.reshape(-1, center.shape[1]))
     parts = {"weights": mixture.weights_, "means": mixture.means_, "deviations": np.sqrt(mixture.covariances_)}
     return {name: values.astype(np.float32) for name, values in parts.items()}
 

@@ -73,12 +73,11 @@ class NetworkLearner:
         only: str = "",
         fusion: Fusion | None = None,
         adjust: Adjust | None = None,
-        stacked: bool = False,
     ) -> "NetworkPredictor":
         """Train a network of a ``shape`` on all modalities, or ``only`` one, and calibrate it.
 
-        ``fusion`` makes one posterior of those of several turns, ``stacked`` with shares fitted in calibration;
-        ``adjust`` may change gradients where there is no differential privacy. For the rest see ``protocols.Learner``.
+        ``fusion`` makes one posterior of those of several turns; ``adjust`` may change gradients where there is no
+        differential privacy. For the rest see ``protocols.Learner``.
         """
         check(train, validation)
         if only:
@@ -106,7 +105,7 @@ class NetworkLearner:
             else:
                 self.train_openly(net, data, prepare(calibration, encodings), weights, rng=rng, adjust=adjust)
         predictor = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
-        return predictor.calibrated(calibration, stacked=stacked)
+        return predictor.calibrated(calibration)
 
     def train_openly(
         self,
@@ -301,12 +300,11 @@ class NetworkPredictor:
         """
         if not len(batch):
             return self
-        logits, mask = self.logits(batch)
-        labels = batch.labels
-        each = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
-        fusion = replace(self.fusion, temperatures=each, temperature=1.0)
+        (logits, mask), labels = self.logits(batch), batch.labels
+        temperatures = tuple(fit_temperature(logits[rows, k], labels[rows]) for k, rows in enumerate(mask.T))
+        fusion = replace(self.fusion, temperatures=temperatures, temperature=1.0)
         if stacked:
             shares = stacked_shares(fusion.posteriors(logits), mask, labels, fusion.pool)
             fusion = replace(fusion, rule="fixed", shares=shares)
-        last = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
-        return replace(self, fusion=replace(fusion, temperature=last))
+        temperature = fit_temperature(np.log(np.maximum(fusion(logits, mask), 1e-12)), labels)
+        return replace(self, fusion=replace(fusion, temperature=temperature))

@@ -43,18 +43,18 @@ class MixedEffects:
         means = _class_means(rows, labels, whose, len(batch.classes))
         residuals = rows - means[labels]
         counts = np.bincount(whose)
-        people = _means(residuals, whose, len(counts))  # (P, K)
+        people = group_means(residuals, whose, len(counts))  # (P, K)
         # residuals of people's means, as large as if these were known
         moments = (residuals - people[whose]) * np.sqrt(len(rows) / max(1, len(rows) - len(counts)))
-        pooled = _moments(moments)
+        pooled = moments_of(moments)
         # the share of the correlations of few rows that is noise
         scale = np.sqrt(np.maximum((moments**2).mean(axis=0), 1e-12))
         noise = float(ledoit_wolf_shrinkage(moments / scale, assume_centered=True))
         # People are few, recordings are many: where people do not tell how two columns go together, recordings do.
-        centered, like = people - people.mean(axis=0), _moments(residuals)
+        centered, like = people - people.mean(axis=0), moments_of(residuals)
         ratio = np.sqrt(np.maximum((centered**2).mean(axis=0), 1e-12) / np.maximum(np.diag(like), 1e-12))
         share = _WORTH / (_WORTH + len(people))
-        covariance = (1 - share) * _moments(centered) + share * like * np.outer(ratio, ratio)
+        covariance = (1 - share) * moments_of(centered) + share * like * np.outer(ratio, ratio)
         covariance *= len(people) / max(1, len(people) - 1)
         between = root(covariance - pooled * (1 / counts).mean())  # what recordings differ in is partly in a mean
         # a class has its own covariance as far as its recordings tell it
@@ -62,7 +62,7 @@ class MixedEffects:
         for c in range(len(batch.classes)):
             part = moments[labels == c]
             trust = len(part) / (len(part) + rows.shape[1])
-            mixed = trust * _moments(part) + (1 - trust) * pooled
+            mixed = trust * moments_of(part) + (1 - trust) * pooled
             within.append(root((1 - noise) * mixed + noise * np.diag(np.diag(mixed))))
         return cls(means=means, between=between, within=np.stack(within))
 
@@ -144,8 +144,14 @@ def fit_privately(
     shares = (public_offsets != 0).any(axis=2).mean(axis=0)[:, None]  # (1 + C, 1) of people who show a class
     shares = np.maximum(shares, _FEWEST_SHOW)
     variance = (1 / people + (plan.noise_multiplier * clip_norm / people) ** 2) / shares**2
-    parts = zip(np.split(total / shares, [1]), np.split(variance, [1]), strict=True)  # all together, and beyond that
-    shift = np.concatenate([_trusted(part, variance, 1 / count) for part, variance in parts]) * spread
+    # shrink by how sure both are, and how far apart the groups turn out: all classes together, then each beyond that
+    shift = total / shares
+    for part in (slice(1), slice(1, None)):
+        expected = variance[part] + 1 / count  # of the square, if the groups were of the same people
+        luck = 2 * math.sqrt(2 / shift[part].size)  # two deviations of a mean of squares
+        trust = 1 / count + max(0.0, float((shift[part] ** 2 - expected * (1 + luck)).mean()))
+        shift[part] *= trust / (trust + variance[part])
+    shift *= spread
     means = effects.means + (shift[:1] + shift[1:]) @ main.T * scale
     return replace(effects, means=means), plan.spend()
 
@@ -158,19 +164,11 @@ def _by_person(rows: Array, batch: Batch, public: MixedEffects, directions: Arra
     offsets = (rows - public.means[batch.labels]) @ directions
     whose, classes = np.unique(batch.subjects, return_inverse=True)[1], len(public.means)
     cells, count = whose * classes + batch.labels, (int(whose.max()) + 1) * classes  # of one person and one class
-    means = _means(offsets, cells, count).reshape(-1, classes, offsets.shape[1])
+    means = group_means(offsets, cells, count).reshape(-1, classes, offsets.shape[1])
     has = np.bincount(cells, minlength=count).reshape(-1, classes, 1) > 0
     several = has.sum(axis=1, keepdims=True)  # (P, 1, 1)
     center = np.where(several > 1, means.sum(axis=1, keepdims=True) / several, 0.0)  # (P, 1, R)
     return np.concatenate([center, (means - center) * has], axis=1)
-
-
-def _trusted(difference: Array, variance: Array, public_variance: float) -> Array:
-    """Shrink private differences from public means by how sure both are, and how far apart the groups turn out."""
-    expected = variance + public_variance  # of the square, if the groups were of the same people
-    luck = 2 * math.sqrt(2 / difference.size)  # two deviations of a mean of squares
-    distance = max(0.0, float((difference**2 - expected * (1 + luck)).mean()))
-    return np.asarray(difference * (public_variance + distance) / (public_variance + distance + variance))
 
 
 def root(covariance: Array) -> Array:
@@ -199,9 +197,9 @@ def complete(rows: Array, labels: Array, *, rng: np.random.Generator) -> Array:
     filled = np.where(missing, np.nanmean(rows, axis=0), rows)
     patterns = np.unique(missing, axis=0)
     for last in [False] * _ROUNDS + [True]:
-        means = _means(filled, labels, int(labels.max()) + 1)
+        means = group_means(filled, labels, int(labels.max()) + 1)
         residuals = filled - means[labels]
-        covariance = _moments(residuals) + _RIDGE * np.eye(rows.shape[1])
+        covariance = moments_of(residuals) + _RIDGE * np.eye(rows.shape[1])
         for hole in patterns[patterns.any(axis=1)]:
             affected = (missing == hole).all(axis=1)
             slope = np.linalg.solve(covariance[np.ix_(~hole, ~hole)], covariance[np.ix_(~hole, hole)])  # (seen, lost)
@@ -219,24 +217,25 @@ def _class_means(rows: Array, labels: Array, whose: Array, classes: int) -> Arra
     Of each person's recordings a share of their mean is taken off, all of it if recordings of one person are alike.
     """
     counts = np.bincount(whose)
-    residuals = rows - _means(rows, labels, classes)[labels]
-    people = _means(residuals, whose, len(counts))  # (P, K)
+    residuals = rows - group_means(rows, labels, classes)[labels]
+    people = group_means(residuals, whose, len(counts))  # (P, K)
     within = ((residuals - people[whose]) ** 2).sum() / max(1, len(rows) - len(counts))
     between = max(float((people**2).sum() / len(counts) - within * (1 / counts).mean()), 0.0)
     share = np.minimum(1 - np.sqrt(within / np.maximum(within + counts * between, 1e-12)), _MOST_TAKEN)  # (P,)
     one_hot = np.eye(classes)[labels]  # (N, C)
-    design, target = (x - (share[:, None] * _means(x, whose, len(counts)))[whose] for x in (one_hot, rows))
+    design, target = (x - (share[:, None] * group_means(x, whose, len(counts)))[whose] for x in (one_hot, rows))
     means = np.linalg.lstsq(design, target, rcond=None)[0]
     means[one_hot.sum(axis=0) == 0] = rows.mean(axis=0)
     return np.asarray(means)
 
 
-def _means(rows: Array, groups: Array, count: int) -> Array:
+def group_means(rows: Array, groups: Array, count: int) -> Array:
     """Return the mean of each group's rows, (count, K); zeros of a group without any."""
     totals = np.zeros((count, rows.shape[1]))
     np.add.at(totals, groups, rows)
     return totals / np.maximum(np.bincount(groups, minlength=count), 1)[:, None]
 
 
-def _moments(rows: Array) -> Array:
+def moments_of(rows: Array) -> Array:
+    """Return the mean outer product of rows (N, K) with themselves, (K, K)."""
     return np.asarray(rows.T @ rows / max(1, len(rows)))

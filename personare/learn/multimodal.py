@@ -21,22 +21,27 @@ _BUCKETS = 4096  # of n-grams, and of words
 _WORDS = 64
 
 
-def check(train: Batch, validation: Batch) -> None:
-    """Refuse recordings from which nothing sound can be learned."""
+def check_train(train: Batch) -> None:
+    """Refuse recordings from which nothing can be learned about people."""
     check_arrays(train)
-    check_arrays(validation)
-    if len(np.unique(train.labels)) < 2:
-        raise DataError(
-            f"A learner needs recordings of at least two classes, {len(train)} recordings of "
-            f"{len(np.unique(train.labels))} were given: add recordings or choose another label."
-        )
-    if len(np.unique(train.subjects)) < 2:
-        raise DataError("A learner needs recordings of at least two people, or it learns one person: add people.")
+    if (people := len(np.unique(train.subjects))) < 2:
+        raise DataError(f"Learning needs recordings of at least 2 people, {people} was given: add people.")
     if not train.arrays:
-        raise DataError("A learner needs at least one modality, none was given: name the tracks to learn from.")
+        raise DataError("Learning needs at least one modality, none was given: name the tracks to learn from.")
     for modality, present in train.present.items():
         if not present.any():
             raise DataError(f"{modality} is absent from all {len(train)} recordings: leave this modality out.")
+
+
+def check(train: Batch, validation: Batch) -> None:
+    """Refuse recordings from which nothing sound can be learned about classes."""
+    check_train(train)
+    check_arrays(validation)
+    if (classes := len(np.unique(train.labels))) < 2:
+        raise DataError(
+            f"A learner needs recordings of at least 2 classes, {len(train)} recordings of {classes} were given: add "
+            "recordings or choose another label."
+        )
     if validation.classes != train.classes or set(validation.arrays) != set(train.arrays):
         raise DataError(
             f"Training and validation must have the same classes and modalities: {train.classes} and "

@@ -101,8 +101,8 @@ class RowCodes:
         parts = []
         for modality, code in self.modalities.items():
             if modality not in batch.arrays or tuple(batch.arrays[modality].shape[1:]) != code.shape:
-                given = batch.arrays[modality].shape[1:] if modality in batch.arrays else "none"
-                raise DataError(f"{modality} must have the shape {code.shape} that was learned, given {given}.")
+                shape = batch.arrays[modality].shape[1:] if modality in batch.arrays else "none"
+                raise DataError(f"{modality} must have the shape {code.shape} that was learned, given {shape}.")
             rows = np.full((len(batch), self.widths[modality]), np.nan)
             if batch.present[modality].any():
                 rows[batch.present[modality]] = code.encode(_present(batch, modality))

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from personare.core.errors import DataError
 from personare.core.types import Array, Batch
 from personare.learn.describing import describe_rows
-from personare.learn.multimodal import check_arrays, check_shapes, shapes_of
+from personare.learn.multimodal import check_shapes, check_train, shapes_of
 
 REPRESENTATION = "representation"
 _FAR = 6.0  # deviations
@@ -39,15 +38,9 @@ class Standardized:
     @classmethod
     def of(cls, batch: Batch) -> "Standardized":
         """Learn means and deviations from the recordings in which each modality is present, of at least 2 people."""
-        if (people := len(np.unique(batch.subjects))) < 2:
-            raise DataError(
-                f"A representation is learned from recordings of at least 2 people, {people} was given: add people."
-            )
-        check_arrays(batch)
+        check_train(batch)
         centers, scales = [], []
         for modality, values in batch.arrays.items():
-            if not batch.present[modality].any():
-                raise DataError(f"{modality} is absent from all {len(batch)} recordings: leave this modality out.")
             rows = describe_rows(values[batch.present[modality]]).astype(float)
             center, spread = rows.mean(axis=0), rows.std(axis=0)
             varied = spread > _CONSTANT * (np.abs(center) + 1e-3)

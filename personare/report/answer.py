@@ -1,7 +1,6 @@
-"""The study's answer in a sentence for each group of releases: chosen from its results, worded by ``answers.txt``."""
+"""A study's answer in a sentence for each group of releases: chosen from its results, worded by ``answers.txt``."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from personare.core.strongest import IDENTIFY, IDENTIFY_ALL, baseline
@@ -22,45 +21,40 @@ class Answer:
     caution: str  # how far it is from identifying nobody
 
 
-def answers(drawn: Sequence[Panel], record: RunRecord) -> list[Answer]:
-    """Return an answer for each panel; of made-up people, no release is called best."""
-    return [_answer(panel, record) for panel in drawn]
-
-
-def _answer(panel: Panel, record: RunRecord) -> Answer:
+def answer(panel: Panel, record: RunRecord) -> Answer:
+    """Return the answer of a panel; of made-up people, no release is called best."""
     others = [p for p in panel.points if not p.original]
     gains = [(gain(panel, p), p) for p in others]
     choice = best(panel)
-    if panel.kind == "model":  # what recalls most of those whose members are not told from others, else the safest
+    if panel.kind == "model":  # what recalls most of those whose members no attack tells from others, else the safest
         hidden = [p for p in others if p.risk.low <= p.risk.control]
         safest = min(others, key=lambda p: p.risk.value, default=None)
         choice = max(hidden, key=lambda p: p.utility.value, default=safest)
     name = choice.release if choice and not record.simulated else ""
-    kind = words.kind_of(panel.kind)
-    text = words.templates(escaped=False)
-    text.filters["capital"] = lambda said: f"{said[:1].upper()}{said[1:]}"
-    text.filters["above"] = lambda part: part[0] if part[1].low > part[1].control else ""
-    text.filters["sure"] = lambda part: math.isfinite(part[1].low) and math.isfinite(part[1].control)
-    said = text.get_template("answers.txt").render(
+    templates = words.templates(escaped=False)
+    templates.filters["capital"] = lambda name: f"{name[:1].upper()}{name[1:]}"
+    templates.filters["above"] = lambda part: part[0] if part[1].low > part[1].control else ""
+    templates.filters["sure"] = lambda part: math.isfinite(part[1].low) and math.isfinite(part[1].control)
+    text = templates.get_template("answers.txt").render(
         panel=panel,
-        kind=kind,
-        kept=panel.kept if panel.kind == "recordings" else kind["kept"],
+        kind=words.kind_of(panel.kind),
+        utility_name=panel.utility_name,
         others=others,
         simulated=record.simulated,
         choice=choice,
         nearest=max((g for g in gains if math.isfinite(g[0])), key=lambda g: g[0], default=(0.0, None))[1],
         claim=record.claim(name),
-        shown=replace(IDENTIFY, attacker="").find(record.results, name, panel.group),
-        shown_whole=replace(IDENTIFY_ALL, attacker="").find(record.results, name, panel.group),
+        top1=replace(IDENTIFY, attacker="").find(record.results, name, panel.group),
+        person_top1=replace(IDENTIFY_ALL, attacker="").find(record.results, name, panel.group),
         words=words,
         change=change,
         difference=difference,
         before=before,
         bare=baseline,
     )
-    lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
-    for torn, whole in (("–", "\u2060–\u2060"), (" %", "\u00a0%"), (" = ", "\u00a0=\u00a0")):  # at the end of a line
-        lines = [line.replace(torn, whole) for line in lines]
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    for parts, whole in (("–", "\u2060–\u2060"), (" %", "\u00a0%"), (" = ", "\u00a0=\u00a0")):  # at the end of a line
+        lines = [line.replace(parts, whole) for line in lines]
     sentence, *caution = lines
     return Answer(group=panel.group, kind=panel.kind, release=name, sentence=sentence, caution=" ".join(caution))
 

@@ -39,10 +39,10 @@ class Panel:
 
     group: str
     kind: str
-    points: tuple[Point, ...]  # both figures of attacks that passed their self-test, the original among them if known
-    unsure: tuple[Point, ...] = ()  # drawn apart and never ranked
-    absent: tuple[tuple[str, str], ...] = ()  # release, reason
-    kept: str = "emotion recall"  # what the utility is called
+    points: Sequence[Point]  # both figures of attacks that passed their self-test, the original among them if known
+    unsure: Sequence[Point] = ()  # drawn apart and never ranked
+    absent: Sequence[tuple[str, str]] = ()  # release, reason
+    utility_name: str = "emotion recall"
 
     @property
     def original(self) -> Point | None:
@@ -50,14 +50,14 @@ class Panel:
         return next((p for p in self.points if p.original), None)
 
     @property
-    def drawn(self) -> tuple[Point, ...]:
+    def all_points(self) -> tuple[Point, ...]:
         """All that has a place in the picture."""
         return (*self.points, *self.unsure)
 
     @property
     def baselines(self) -> tuple[float, float] | None:
         """From where to where the utility of what is not protected goes; None where it is the same for all releases."""
-        values = [p.utility.baseline for p in self.drawn if math.isfinite(p.utility.baseline)]
+        values = [p.utility.baseline for p in self.all_points if math.isfinite(p.utility.baseline)]
         differ = self.kind != "recordings" and values and max(values) - min(values) >= _SAME
         return (min(values), max(values)) if differ else None
 
@@ -72,8 +72,8 @@ def panels(record: RunRecord) -> list[Panel]:
     """Return a panel for each group in which anything was measured."""
     kinds = {group_of(r): r.kind for r in record.results if r.question != "cost"}
     order = sorted(filter(None, kinds), key=lambda g: (_ORDER.index(g) if g in _ORDER else len(_ORDER), g))
-    made = [_panel(record, group, kinds[group]) for group in order]
-    return [p for p in made if p.drawn or p.absent]
+    panels = [_panel(record, group, kinds[group]) for group in order]
+    return [p for p in panels if p.all_points or p.absent]
 
 
 def _panel(record: RunRecord, group: str, kind: str) -> Panel:
@@ -83,13 +83,13 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     measured = {r.release for r in record.results if group_of(r) == group and r.question != "cost"}
     names = [n for n in record.names() if n in measured]
     if kind == "recordings":  # one that hides face and voice would repeat the voice's point
-        made = {n: "+".join(sorted(record.release(n).get("modalities") or group.split("+"))) for n in names}
-        names = [n for n in names if made[n] == group] or names
+        hidden = {n: "+".join(sorted(record.release(n).get("modalities") or group.split("+"))) for n in names}
+        names = [n for n in names if hidden[n] == group] or names
     leaky = set(filter(record.leaky, names))
     for name in names:
         point = _point(record.results, name, kind, group)
         if name in leaky and len(leaky) < len(names):  # one picture cannot hold both
-            absent.append((name, "it was judged on people it learned from, the others were not"))
+            absent.append((name, "it was judged on people it was trained on, the others were not"))
         elif isinstance(point, str):
             absent.append((name, point))
         else:
@@ -98,23 +98,22 @@ def _panel(record: RunRecord, group: str, kind: str) -> Panel:
     if isinstance(original, str):  # what the baselines of the releases say of it
         pairs = [(pair, p) for p in (*points, *unsure) if (pair := unprotected(record.results, p.risk, p.utility))]
         if pairs:
-            (risk, utility), other = max(pairs, key=lambda one: one[0][1].value)
+            (risk, utility), other = max(pairs, key=lambda pair: pair[0][1].value)
             original = Point(release="original", risk=risk, utility=utility, together=baseline(other.together))
     if isinstance(original, Point):
         points.insert(0, original)
-    return Panel(
-        group=group, kind=kind, points=tuple(points), unsure=tuple(unsure), absent=tuple(absent), kept=record.kept
-    )
+    utility_name = record.utility_name if kind == "recordings" else "recall"
+    return Panel(group=group, kind=kind, points=points, unsure=unsure, absent=absent, utility_name=utility_name)
 
 
 def _point(rows: Sequence[Result], release: str, kind: str, group: str) -> Point | str:
-    standing_rows = choose(rows, release, kind, group)
-    if isinstance(standing_rows, str):
-        return standing_rows
+    pair = choose(rows, release, kind, group)
+    if isinstance(pair, str):
+        return pair
     together = None if kind_of(kind)["auc"] else IDENTIFY_ALL.find(rows, release, group)
     if together is not None and together.status != "ok":
         together = None
-    return Point(release=release, risk=standing_rows[0], utility=standing_rows[1], together=together)
+    return Point(release=release, risk=pair[0], utility=pair[1], together=together)
 
 
 def standing(panel: Panel | None, release: str) -> tuple[str, str]:
@@ -174,4 +173,4 @@ def before(panel: Panel, point: Point) -> Point:
 def best(panel: Panel) -> Point | None:
     """Return the release with the largest gain, if any gains at all."""
     gains = [(gain(panel, p), p) for p in panel.front if not p.original]
-    return max((one for one in gains if one[0] > 0), key=lambda one: one[0], default=(0.0, None))[1]
+    return max((pair for pair in gains if pair[0] > 0), key=lambda pair: pair[0], default=(0.0, None))[1]

@@ -114,11 +114,11 @@ def draw_frontier(panel: Panel) -> Figure:
 
 
 @drawing()
-def frontier_sheet(drawn: Sequence[Panel]) -> Figure:
+def frontier_sheet(panels: Sequence[Panel]) -> Figure:
     """Draw all frontiers side by side, for a paper."""
-    figure = Figure(figsize=(5.0 * len(drawn), 4.6), layout=None, facecolor="white")
-    width = 1 / len(drawn)
-    for i, panel in enumerate(drawn):
+    figure = Figure(figsize=(5.0 * len(panels), 4.6), layout=None, facecolor="white")
+    width = 1 / len(panels)
+    for i, panel in enumerate(panels):
         axes = figure.add_axes((i * width + 0.125 * width, 0.125, 0.85 * width, 0.80))
         _frontier(axes, panel)
         axes.set_title(words.group(panel.group), loc="left", fontsize=11, fontweight="bold")
@@ -126,7 +126,7 @@ def frontier_sheet(drawn: Sequence[Panel]) -> Figure:
 
 
 def _frontier(axes: Axes, panel: Panel) -> None:
-    kind, points = words.kind_of(panel.kind), panel.drawn
+    kind, points = words.kind_of(panel.kind), panel.all_points
     least = _LEAST_AUC if kind["auc"] else 0.0
     x = [v for p in points for v in (p.risk.value, p.risk.high, p.risk.low if kind["auc"] else least)]
     x += [p.together.value for p in points if p.together]
@@ -148,7 +148,7 @@ def _frontier(axes: Axes, panel: Panel) -> None:
     front = {p.release for p in panel.front}
     for point in points:
         strokes += _mark(axes, point, on_front=point.release in front, unsure=point in panel.unsure)
-    up = f"{panel.kept} of a retrained reader" if panel.kind == "recordings" else kind["up"]
+    up = f"{panel.utility_name} of a retrained reader" if panel.kind == "recordings" else kind["up"]
     axes.set_xlabel(f"{kind['right']}   (better ←)", fontsize=9.5)
     axes.set_ylabel(f"{up}   (better →)", fontsize=9.5)
     if not kind["auc"]:
@@ -204,7 +204,7 @@ def _name_points(axes: Axes, panel: Panel, strokes: Sequence[Stroke]) -> None:
     assert isinstance(figure, Figure)
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     texts, sizes = [], []
-    for p in panel.drawn:
+    for p in panel.all_points:
         weight = "bold" if p.release in front and not p.original else "normal"
         name = words.label(p.release, panel.kind)
         text = axes.text(0, 0, name, ha="center", va="center", fontsize=9, fontweight=weight, zorder=6, linespacing=1.1)
@@ -212,7 +212,7 @@ def _name_points(axes: Axes, panel: Panel, strokes: Sequence[Stroke]) -> None:
         texts.append(text)
         sizes.append((extent.width + 2, extent.height))
     to_pixels, box = axes.transData, axes.get_window_extent()
-    at = to_pixels.transform([(p.risk.value, p.utility.value) for p in panel.drawn]).reshape(-1, 2)
+    at = to_pixels.transform([(p.risk.value, p.utility.value) for p in panel.all_points]).reshape(-1, 2)
     lines = to_pixels.transform(np.array(strokes).reshape(-1, 2)).reshape(-1, 4)
     bounds = (box.x0 + 2, box.y0 + 2, box.x1 - 2, box.y1 - 2)
     centers = place_labels(at, np.array(sizes).reshape(-1, 2), bounds, lines)
@@ -367,12 +367,12 @@ def draw_likeness(rows: Sequence[Result]) -> Figure:
     figure, axes = _lines(len(rows))
     for y, row in enumerate(rows):
         values = (row.control, row.baseline, row.value, row.low, row.high)
-        worst, best, made, one_end, other_end = (turned(row, value) for value in values)
+        worst, best, position, one_end, other_end = (turned(row, value) for value in values)
         _interval(axes, one_end, other_end, y, "front")
         if worst < best:
             _line_dot(axes, worst, y, "x", "muted")
         _line_dot(axes, best, y, "D", "muted", filled=False)
-        _line_dot(axes, made, y, "o", "front")
+        _line_dot(axes, position, y, "o", "front")
         _say(axes, y, words.measure(row), f"{row.value:.2f}")
     axes.set(xlim=(-0.02, 1.02), xlabel="nothing alike  →  perfectly alike")
     return figure

@@ -3,7 +3,7 @@
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import zip_longest
 from pathlib import Path
@@ -39,14 +39,14 @@ class Claim:
     accountant: str = ""
 
     @property
-    def made(self) -> bool:
+    def has_bound(self) -> bool:
         """Whether there is a bound at all."""
         return math.isfinite(self.epsilon)
 
     @property
     def words(self) -> str:
         """The claim as a line of text."""
-        if not self.made:
+        if not self.has_bound:
             return "none" if math.isinf(self.epsilon) else "not recorded"
         delta = f"δ = {self.delta:.3g}" if math.isfinite(self.delta) else "δ not recorded"
         return f"ε = {self.epsilon:.3g}, {delta}, for one {self.unit or 'unit that was not recorded'}"
@@ -113,7 +113,7 @@ class RunRecord:
         return str(self.cohort.get("label") or "emotion")
 
     @property
-    def kept(self) -> str:
+    def utility_name(self) -> str:
         """What the figure is called that says how well the label is read."""
         numbers = self.cohort.get("label_kind") not in (None, "", "nominal")
         return f"{self.label} {'concordance' if numbers else 'recall'}"
@@ -123,7 +123,7 @@ class RunRecord:
         return str(self.trained[name]["options"].get("protocol") or "") if name in self.trained else ""
 
     def leaky(self, name: str) -> bool:
-        """Whether a model was judged on other recordings of the people it learned from."""
+        """Whether a model was judged on other recordings of its training subjects."""
         return self.protocol(name) == "leaky_random_9_1"
 
     def claim(self, name: str) -> Claim:
@@ -143,20 +143,28 @@ def read_run(run: Path) -> RunRecord:
         raise DataError(f"A run must be a folder, {run} is not one. Name a folder made by 'personare study'.")
     missing: list[str] = []
     kinds = dict.fromkeys(_LISTS, list) | dict.fromkeys(_MAPPINGS, dict)
-    piece: dict[str, Any] = {name: _read_json(run / f"{name}.json", kind, missing) for name, kind in kinds.items()}
+    piece: dict[str, Any] = {name: _read(run / f"{name}.json", kind, missing) for name, kind in kinds.items()}
     for name in ("releases", "skipped", "not_made", "reference"):
         piece[name] = [entry for entry in piece[name] if isinstance(entry, dict)]
-    piece |= {"study": {}, "study_text": ""}
-    file = run / "study.toml"
-    try:
-        # The report may be handed on: the reader's home folder is nobody's business.
-        text = file.read_text(encoding="utf-8").replace(str(Path.home()), "~")
-        piece |= {"study": tomllib.loads(text), "study_text": text}
-    except (OSError, ValueError) as error:
-        why = f"could not be read ({error})" if file.is_file() else "is not in the run folder"
-        missing.append(f"{file.name} {why}.")
+
+    def parse_study(text: str) -> dict[str, Any]:
+        text = text.replace(
+            str(Path.home()), "~"
+        )  # the report may be handed on: whose home it was is nobody's business
+        return {"study": tomllib.loads(text), "study_text": text}
+
+    piece |= {"study": {}, "study_text": ""} | _read(run / "study.toml", dict, missing, parse_study)
     piece["results"] = _rows(piece["results"], piece.pop("details"), missing)
-    trained, claims = {}, read_cards(run, piece["releases"], missing)
+    trained: dict[str, Any] = {}
+    claims: dict[str, Claim] = {}
+    for name in (str(release.get("name", "")) for release in piece["releases"] if release.get("claim")):
+        try:
+            card = json.loads((_folder(run, name) / "croissant.json").read_text(encoding="utf-8"))
+            claims[name] = _claim(card["personare:privacy"]["spends"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            missing.append(
+                f"The card of {name} could not be read ({type(error).__name__}): what it claims is not known."
+            )
     for number, record in enumerate(piece["trained"], start=1):
         try:
             name = str(record["options"]["name"])
@@ -167,9 +175,9 @@ def read_run(run: Path) -> RunRecord:
     return RunRecord(root=run, claims=claims, missing=tuple(missing), **(piece | {"trained": trained}))
 
 
-def _read_json(file: Path, kind: type, missing: list[str]) -> Any:
+def _read(file: Path, kind: type, missing: list[str], parse: Callable[[str], Any] = json.loads) -> Any:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = parse(file.read_text(encoding="utf-8"))
         if isinstance(content, kind):
             return content
         missing.append(f"{file.name} must hold a {kind.__name__}, it holds a {type(content).__name__}.")
@@ -188,17 +196,17 @@ def _rows(rows: Sequence[Any], details: Sequence[Any], missing: list[str]) -> tu
         )
         details = ()
     columns = {f.name for f in fields(Result)} - {"detail"}
-    read: list[Result] = []
+    results: list[Result] = []
     for number, (row, detail) in enumerate(zip_longest(rows, details), start=1):
         try:
             values: dict[str, Any] = {name: value for name, value in row.items() if name in columns}
             for name in ("value", "low", "high", "baseline", "control"):  # JSON knows no NaN
                 values[name] = math.nan if values.get(name) is None else float(values[name])
             values["n"] = int(values.get("n") or 0)
-            read.append(Result(**values, detail=detail if isinstance(detail, dict) else {}))
+            results.append(Result(**values, detail=detail if isinstance(detail, dict) else {}))
         except (TypeError, ValueError, AttributeError) as error:
             missing.append(f"results.json, entry {number}, was left out ({error}).")
-    return tuple(read)
+    return tuple(results)
 
 
 def _claim(spends: Sequence[Mapping[str, Any]]) -> Claim:
@@ -214,22 +222,6 @@ def _claim(spends: Sequence[Mapping[str, Any]]) -> Claim:
         if whole := as_one_claim([Spend(**spend) for spend in spends]):
             epsilon, delta = whole.epsilon, whole.delta
     return Claim(epsilon=epsilon, delta=delta, unit=unit, accountant=str(spends[0].get("accountant", "")))
-
-
-def read_cards(run: Path, releases: Sequence[Mapping[str, Any]], missing: list[str]) -> dict[str, Claim]:
-    """Return what the cards of releases claim, from the ``croissant.json`` of each that puts a claim into words."""
-    claims = {}
-    for one in releases:
-        name = str(one.get("name", ""))
-        if one.get("claim"):
-            try:
-                card = json.loads((_folder(run, name) / "croissant.json").read_text(encoding="utf-8"))
-                claims[name] = _claim(card["personare:privacy"]["spends"])
-            except (OSError, ValueError, TypeError, KeyError) as error:
-                missing.append(
-                    f"The card of {name} could not be read ({type(error).__name__}): what it claims is not known."
-                )
-    return claims
 
 
 def links_of(run: Path, name: str) -> list[tuple[str, str]]:

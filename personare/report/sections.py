@@ -32,30 +32,30 @@ def release_section(record: RunRecord, name: str, examples: Sequence[Mapping[str
     column for each attacker or reader, ``confusions`` matrices with the share of each class that was read as another.
     """
     rows = [r for r in record.results if r.release == name]
-    kind, one = record.kind(name), record.release(name)
-    counts = dict(one.get("counts") or {})
-    if isinstance(one.get("seconds"), int | float):
-        counts.setdefault("seconds", one["seconds"])
-    inside = {"model": " learned from", "recordings": ""}.get(kind, " in it")
+    kind, release = record.kind(name), record.release(name)
+    counts = dict(release.get("counts") or {})
+    if isinstance(release.get("seconds"), int | float):
+        counts.setdefault("seconds", release["seconds"])
+    inside = {"model": " trained on", "recordings": ""}.get(kind, " in it")
     methods = []
-    for modality, method in (one.get("methods") or {}).items():
-        options = ", ".join(f"{k} = {v}" for k, v in ((one.get("options") or {}).get(method) or {}).items())
+    for modality, method in (release.get("methods") or {}).items():
+        options = ", ".join(f"{k} = {v}" for k, v in ((release.get("options") or {}).get(method) or {}).items())
         part, file = words.group(modality) if kind == "recordings" else "Method", about(str(method), kind)
         methods.append((part, str(method), file.summary if file else "", options or "as they come"))
     return {
         "name": name,
         "kind": kind,
-        "record": one,
+        "record": release,
         "methods": methods,
         "counts": [
             (f"{words.plain(key)}{inside if key in ('recordings', 'people') else ''}", words.amount(value))
             for key, value in counts.items()
         ],
-        "withheld": [w for w in one.get("withheld") or [] if isinstance(w, dict)],
-        "pivots": [made for part, questions in _PARTS.items() if (made := _pivot(part, questions, rows))],
+        "withheld": [w for w in release.get("withheld") or [] if isinstance(w, dict)],
+        "pivots": [pivot for part, questions in _PARTS.items() if (pivot := _pivot(part, questions, rows))],
         "confusions": [matrix for row in rows if (matrix := _confusion(row))],
         "pictures": pictures(record, name),
-        "claim": str(one.get("claim") or ""),
+        "claim": str(release.get("claim") or ""),
         "links": [] if kind in ("recordings", "model") else links_of(record.root, name),
         "examples": examples,
     }
@@ -110,7 +110,7 @@ def _confusion(row: Result) -> dict[str, Any]:
 
 
 def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
-    """Return the pictures of one release, ``drawn`` (title, SVG) under the ``heading`` that they answer.
+    """Return the pictures of one release, ``images`` (title, SVG) under the ``heading`` that they answer.
 
     ``note`` says how they are read, or why there are none.
     """
@@ -118,63 +118,60 @@ def pictures(record: RunRecord, name: str) -> list[dict[str, Any]]:
     parts: dict[str, list[_Draw]]
     match record.kind(name):
         case "representations":
-            carried = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
-            spoken = "Parts of the input that carry identity."
-            parts = {"carriers": [("", spoken, partial(plots.draw_carriers, one)) for one in carried[:1]]}
+            importances = [r.detail["carriers"] for r in rows if r.question == "identify" and r.detail.get("carriers")]
+            alt_text = "Parts of the input that carry identity."
+            parts = {"carriers": [("", alt_text, partial(plots.draw_carriers, values)) for values in importances[:1]]}
         case "synthetic":
             parts = _pictures_of_synthetic([r for r in rows if math.isfinite(r.value)])
         case "model":
-            curves = [
-                _roc(
-                    [r for r in rows if r.question == "member" and r.figure == figure],
-                    f"Which {who} it learned from, as attacks tell",
-                    who,
-                )
-                for figure, who in (("auc", "recordings"), ("person_auc", "people"))
-            ]
+            curves: list[_Draw] = []
+            for figure, who in (("auc", "recordings"), ("person_auc", "people")):
+                attacks = [r for r in rows if r.question == "member" and r.figure == figure]
+                curves += _roc(attacks, f"Which {who} it was trained on, as attacks tell", who)
             bins = [r.detail["reliability"] for r in rows if r.figure == "ece" and "reliability" in r.detail]
-            title, spoken = "How sure it is, and how often right", "Reliability diagram of the model."
-            reliability = [(title, spoken, partial(plots.draw_reliability, one)) for one in bins[:1]]
-            parts = {"model": [*curves[0], *curves[1], *reliability]}
+            title, alt_text = "How sure it is, and how often right", "Reliability diagram of the model."
+            parts = {
+                "model": [*curves, *((title, alt_text, partial(plots.draw_reliability, values)) for values in bins[:1])]
+            }
         case _:
             groups = dict.fromkeys(group_of(r) for r in rows if r.question != "cost")
-            parts = {"scores": [one for group in groups for one in _scores(record, name, group)]}
-    made = []
+            parts = {"scores": [draw for group in groups for draw in _scores(record, name, group)]}
+    result = []
     for part, draws in parts.items():
-        said, drawn = words.PICTURES[part], []
-        for title, spoken, draw in draws:
+        captions, images = words.PICTURES[part], []
+        for title, alt_text, draw in draws:
             # what a study recorded in another shape is no reason to have no report
             with suppress(KeyError, TypeError, ValueError, AttributeError):
-                drawn.append((title, plots.to_svg(draw(), title=spoken)))
-        note = said["note"] if drawn else "It was recorded in a way that cannot be drawn." if draws else said["none"]
-        if note:
-            made.append({"heading": said["heading"], "drawn": drawn, "note": note})
-    return made
+                images.append((title, plots.to_svg(draw(), title=alt_text)))
+        missing = "It was recorded in a way that cannot be drawn." if draws else captions["none"]
+        if note := captions["note"] if images else missing:
+            result.append({"heading": captions["heading"], "images": images, "note": note})
+    return result
 
 
 def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
-    measured = {(r.method, r.figure): r for r in rows}
-    alike = [measured[key] for key in words.LIKENESS if key in measured and key[1] not in _UNSCALED]
-    spoken = "Likeness of synthetic people between two anchors."
+    by_measure = {(r.method, r.figure): r for r in rows}
+    alike = [by_measure[key] for key in words.LIKENESS if key in by_measure and key[1] not in _UNSCALED]
+    alt_text = "Likeness of synthetic people between two anchors."
     areas = [r for r in rows if r.question == "member" and r.figure == "auc"]
-    planted = [r for r in areas if r.method in CANARIES]
+    canaries = [r for r in areas if r.method in CANARIES]
     others = [r for r in areas if r.method not in CANARIES]
-    everybody, exposed = ([r for r in others if bool(r.subset) == part] for part in (False, True))
-    named = [(words.method(r.method), r) for r in everybody]
-    named += [(f"{words.method(r.method)}, most {r.subset}", r) for r in exposed]
-    named += [(words.method(r.method), r) for r in planted]
+    everybody, outliers = ([r for r in others if bool(r.subset) == part] for part in (False, True))
+    memberships = [(words.method(r.method), r) for r in everybody]
+    memberships += [(f"{words.method(r.method)}, most {r.subset}", r) for r in outliers]
+    memberships += [(words.method(r.method), r) for r in canaries]
 
-    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, spoken: str = "") -> list[_Draw]:
-        return [(title, spoken or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
+    def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, alt_text: str = "") -> list[_Draw]:
+        return [(title, alt_text or f"{title}.", partial(plots.draw_found, rows, label=label))] if rows else []
 
     beyond, nearest = (
         [(words.measure(r), r) for r in rows if r.risk and r.figure in figures] for figures in (("risk",), _NEAREST)
     )
     return {
-        "likeness": [("", spoken, partial(plots.draw_likeness, alike))] if alike else [],
-        "membership": attacks("AUC of all attacks", named, "membership AUC", "AUC of membership attacks.")
+        "likeness": [("", alt_text, partial(plots.draw_likeness, alike))] if alike else [],
+        "membership": attacks("AUC of all attacks", memberships, "membership AUC", "AUC of membership attacks.")
         + _roc(everybody, "Curves, everybody", "everybody")
-        + _roc(planted, "Curves, planted people", "planted people"),
+        + _roc(canaries, "Curves, planted people", "planted people"),
         "disclosure": attacks("Beyond what succeeds on others", beyond, "share of what could be more")
         + attacks("Whom they are nearest to", nearest, "share of synthetic recordings"),
     }
@@ -183,8 +180,8 @@ def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
 def _roc(rows: Sequence[Result], title: str, who: str) -> list[_Draw]:
     curves = {words.method(r.method): r.detail["roc"] for r in rows if r.detail.get("roc")}
     bound = next((r.detail["bound"] for r in rows if "bound" in r.detail), None)
-    spoken = f"ROC of membership attacks on {who}."
-    return [(title, spoken, partial(plots.draw_roc, curves, bound))] if curves else []
+    alt_text = f"ROC of membership attacks on {who}."
+    return [(title, alt_text, partial(plots.draw_roc, curves, bound))] if curves else []
 
 
 def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
@@ -201,9 +198,9 @@ def _scores(record: RunRecord, name: str, group: str) -> list[_Draw]:
     draws: list[_Draw] = []
     for row in (*sorted(before, key=lambda r: r.attacker == strongest.attacker)[-1:], strongest):
         where = "on the originals" if row.release == "original" else "on this release, retrained"
-        spoken = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
+        alt_text = f"Scores of {row.method} on {row.release}: clips against their own person, and against others."
         draw = partial(plots.draw_histograms, row.detail["mated"], row.detail["non_mated"])
-        draws.append((f"{words.group(group)}, {row.method}, {where}", spoken, draw))
+        draws.append((f"{words.group(group)}, {row.method}, {where}", alt_text, draw))
     return draws
 
 
@@ -220,8 +217,8 @@ def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[
         cells: list[tuple[Result, float] | None] = []
         for row in (rows.get((name, task)) for task in ("", *tasks)):
             room = row.baseline - row.control if row else math.nan
-            kept = (row.value - row.control) / room if row and room > 0 else 0.0
-            cells.append((row, min(max(kept, 0.0), 1.0) if math.isfinite(kept) else 0.0) if row else None)
+            share = (row.value - row.control) / room if row and room > 0 else 0.0
+            cells.append((row, min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0) if row else None)
         lines.append((name, cells))
     return ["its own task", *map(words.plain, tasks)], lines
 
@@ -237,8 +234,8 @@ def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
     for kind in record.kinds():
         attacks: dict[tuple[str, str, str], list[Result]] = {}
         for row in record.rows(kind):
-            one = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
-            if row.risk and one and row.unit != "cosine":
+            is_tested = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
+            if row.risk and is_tested and row.unit != "cosine":
                 attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
         if attacks:
             tests[kind] = [_self_test(record, *key, rows) for key, rows in sorted(attacks.items())]
@@ -255,7 +252,7 @@ def _self_test(record: RunRecord, group: str, method: str, subset: str, rows: Se
     reasons: dict[str, dict[str, list[str]]] = {}  # reason -> release -> of what
     for row in rows:
         of = {"auc": "recordings", "person_auc": "people"}.get(row.figure, "") if row.kind == "model" else ""
-        unclaimed = row.kind == "model" and row.question == "member" and not record.claim(row.release).made
+        unclaimed = row.kind == "model" and row.question == "member" and not record.claim(row.release).has_bound
         value = row.value if originals or (unclaimed and not math.isfinite(row.baseline)) else row.baseline
         if originals and math.isfinite(value):
             before[of] = {value: " ".join(words.figure(row))}
@@ -268,7 +265,7 @@ def _self_test(record: RunRecord, group: str, method: str, subset: str, rows: Se
             why = "finds nobody, without privacy"
         if why:
             reasons.setdefault(why, {}).setdefault("" if originals else row.release, []).append(of)
-    ranges = {of: dict.fromkeys((said[min(said)], said[max(said)])) for of, said in before.items()}
+    ranges = {of: dict.fromkeys((texts[min(texts)], texts[max(texts)])) for of, texts in before.items()}
     whose: dict[str, list[str]] = {}
     for why, releases in reasons.items():
         parts = {release: ", ".join(dict.fromkeys(filter(None, of))) for release, of in releases.items()}

@@ -14,8 +14,8 @@ import pandas as pd
 from personare.core.errors import reason
 from personare.core.strongest import Query, broken_claim
 from personare.core.types import Result
-from personare.report import words
-from personare.report.frontier import Panel, panels, standing
+from personare.report import frontier, words
+from personare.report.frontier import Panel, standing
 from personare.report.run import Claim, RunRecord, read_run
 
 _SPECIFIED = tomllib.loads(words.text("tables.toml"))
@@ -49,17 +49,19 @@ class Table:
     rows: tuple[Row, ...]
 
     @property
-    def shown(self) -> list[Mapping[str, Any]]:
+    def visible_columns(self) -> list[Mapping[str, Any]]:
         """The columns in which anything was measured; of recordings all."""
         cells = [(key, cell) for row in self.rows for key, cell in row.cells.items() if cell is not None]
         measured = {key for key, cell in cells if math.isfinite(cell.value)}
         return [c for c in self.columns if c["key"] in measured or self.kind == "recordings"]
 
     @property
-    def over(self) -> list[tuple[str, str, int]]:
+    def headers(self) -> list[tuple[str, str, int]]:
         """What stands over the columns that are shown: words, tone and how many columns."""
-        spans = [(over, list(own)) for over, own in groupby(self.shown, key=lambda column: column["over"])]
-        return [(over, own[0]["tone"], len(own)) for over, own in spans]
+        spans = [
+            (over, list(columns)) for over, columns in groupby(self.visible_columns, key=lambda column: column["over"])
+        ]
+        return [(over, columns[0]["tone"], len(columns)) for over, columns in spans]
 
     @property
     def parts(self) -> list[tuple[str, list[Row]]]:
@@ -68,41 +70,45 @@ class Table:
         return [(words.group(name) if self.kind == "recordings" else "", list(rows)) for name, rows in groups]
 
 
-def tables(record: RunRecord, drawn: Sequence[Panel]) -> list[Table]:
+def tables(record: RunRecord, panels: Sequence[Panel]) -> list[Table]:
     """Return a table for each kind that the study released, with the originals of each modality of recordings first."""
-    kept = f"{record.kept[:1].upper()}{record.kept[1:]}"
-    made = []
+    utility = f"{record.utility_name[:1].upper()}{record.utility_name[1:]}"
+    result = []
     for kind in record.kinds():
-        given = _SPECIFIED.get(kind, _SPECIFIED["other"])
+        specification = _SPECIFIED.get(kind, _SPECIFIED["other"])
         columns = []
-        for column in given["columns"]:
-            asked: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()}
-            query = Query(**asked)
+        for column in specification["columns"]:
+            selection: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in column["rows"].items()}
+            query = Query(**selection)
             tone = "utility" if {"read", "resemble"} & set(query.questions) else "risk"
             defaults = {"by": False, "lead": False, "before": "", "tone": tone, "query": query}
-            columns.append({**defaults, **column, "over": column["over"].format(kept=kept)})
-        shown = [p for p in drawn if p.kind == kind]
+            columns.append({**defaults, **column, "over": column["over"].format(utility=utility)})
+        of_kind = [p for p in panels if p.kind == kind]
         if kind == "recordings":
             rows = []
-            for panel in shown:
-                inside = {p.release for p in panel.drawn} | {name for name, _ in panel.absent}
-                names = [name for name in ("original", *record.names()) if name in inside]
+            for panel in of_kind:
+                members = {p.release for p in panel.all_points} | {name for name, _ in panel.absent}
+                names = [name for name in ("original", *record.names()) if name in members]
                 rows += [_row(record, panel, name, kind, columns) for name in names]
         else:
-            rows = [_row(record, next(iter(shown), None), name, kind, columns) for name in record.of(kind)]
+            rows = [_row(record, next(iter(of_kind), None), name, kind, columns) for name in record.of(kind)]
         if rows:
-            file = given["file"].format(kind=words.slug(kind))
-            texts = {"file": file, "intro": given["intro"].format(kept=kept), "beneath": given["beneath"]}
-            made.append(Table(kind=kind, columns=tuple(columns), rows=tuple(rows), **texts))
-    return made
+            file = specification["file"].format(kind=words.slug(kind))
+            texts = {
+                "file": file,
+                "intro": specification["intro"].format(utility=utility),
+                "beneath": specification["beneath"],
+            }
+            result.append(Table(kind=kind, columns=tuple(columns), rows=tuple(rows), **texts))
+    return result
 
 
 def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: Sequence[Mapping[str, Any]]) -> Row:
     group = panel.group if panel else kind
     cells = {c["key"]: c["query"].find(record.results, name, group) for c in columns}
-    rank, said = standing(panel, name)
+    rank, rank_words = standing(panel, name)
     if name == "original" and panel and panel.original:
-        rank, said = "unknown", "unprotected"
+        rank, rank_words = "unknown", "unprotected"
         original = panel.original
         spare = {"uar": original.utility, "top1": original.risk, "person_top1": original.together}
         for column in columns:  # where it has no rows of its own, the baselines of releases stand for it
@@ -118,7 +124,7 @@ def _row(record: RunRecord, panel: Panel | None, name: str, kind: str, columns: 
         claim=record.claim(name),
         broken=f"{broken.name}: {broken.reason}" if broken else "",
         standing=rank,
-        standing_words=said,
+        standing_words=rank_words,
     )
 
 
@@ -138,7 +144,7 @@ def to_csv(table: Table) -> str:
                 line[f"{key}_{part}"] = getattr(row.cells[key], attributes.get(part, part), None)
         if table.kind != "recordings":
             claim = row.claim
-            line |= {"claim": claim.words, "epsilon": claim.epsilon if claim.made else None, "delta": claim.delta}
+            line |= {"claim": claim.words, "epsilon": claim.epsilon if claim.has_bound else None, "delta": claim.delta}
             line |= {"unit": claim.unit, "accountant": claim.accountant, "claim_broken": row.broken}
         lines.append({**line, "standing": row.standing_words})
     return pd.DataFrame(lines).to_csv(index=False, float_format="%.6g", lineterminator="\n")
@@ -184,7 +190,7 @@ def _latex(text: str) -> str:
 def text_table(out: Path) -> str:
     """Return the study's answer for a terminal: a line a release, what is kept and what an attacker still finds."""
     record = read_run(out)
-    texts: list[Callable[[], str]] = [partial(_text, table) for table in tables(record, panels(record))]
+    texts: list[Callable[[], str]] = [partial(_text, table) for table in tables(record, frontier.panels(record))]
     if record.reference:
         texts.append(lambda: f"Published beside ours:\n{_frame_text(pd.DataFrame(record.reference).set_index('row'))}")
     parts = []
@@ -201,12 +207,12 @@ def _frame_text(frame: pd.DataFrame) -> str:
 
 
 def _text(table: Table) -> str:
-    if not table.shown:
+    if not table.visible_columns:
         return "Nothing could be measured of: " + ", ".join(column["heading"] for column in table.columns)
     parts = []
     for title, rows in table.parts:
-        values = [[getattr(row.cells[c["key"]], "value", math.nan) for c in table.shown] for row in rows]
-        heads = pd.MultiIndex.from_tuples([(c["over"], c["heading"]) for c in table.shown])
+        values = [[getattr(row.cells[c["key"]], "value", math.nan) for c in table.visible_columns] for row in rows]
+        heads = pd.MultiIndex.from_tuples([(c["over"], c["heading"]) for c in table.visible_columns])
         frame = pd.DataFrame(values, index=[row.release for row in rows], columns=heads)
         parts.append(f"{title or words.group(table.kind)}\n{_frame_text(frame)}")
     return "\n\n".join(parts)

@@ -23,8 +23,8 @@ FIGURES: Mapping[str, str] = _WORDS["figures"]
 ATTACKERS: Mapping[str, str] = _WORDS["attackers"]
 PICTURES: Mapping[str, Mapping[str, str]] = _WORDS["pictures"]
 KINDS: Mapping[str, Mapping[str, Any]] = _WORDS["kinds"]
-LIKENESS = {(method, name): said for method, names in _WORDS["likeness"].items() for name, said in names.items()}
-_MEASURES = LIKENESS | {(m, name): said for m, names in _WORDS["measures"].items() for name, said in names.items()}
+LIKENESS = {(method, name): phrase for method, names in _WORDS["likeness"].items() for name, phrase in names.items()}
+_MEASURES = LIKENESS | {(m, name): phrase for m, names in _WORDS["measures"].items() for name, phrase in names.items()}
 _PERCENT = ("top1", "top1_5", "person_top1", "eer", "tar_far1", "covered_whole")  # usually read in percent
 
 
@@ -35,10 +35,10 @@ def kind_of(kind: str) -> Mapping[str, Any]:
 
 def measure(row: Result) -> str:
     """Say what a row is a measure of, such as ``voice gmm: identified at first guess (top-1)``."""
-    said = _MEASURES.get((row.method, row.figure))
-    if said is None:
-        said = ": ".join(filter(None, (method(row.method), FIGURES.get(row.figure, plain(row.figure)))))
-    return ", ".join(filter(None, (said, _WORDS["subsets"].get(row.subset, plain(row.subset)))))
+    phrase = _MEASURES.get((row.method, row.figure))
+    if phrase is None:
+        phrase = ": ".join(filter(None, (method(row.method), FIGURES.get(row.figure, plain(row.figure)))))
+    return ", ".join(filter(None, (phrase, _WORDS["subsets"].get(row.subset, plain(row.subset)))))
 
 
 def method(name: str) -> str:
@@ -71,8 +71,8 @@ def label(release: str, kind: str) -> str:
     parts = re.split(r"\s*\+\s*|__", release)
     if kind == "recordings":
         parts = [re.sub(r"^(voice|face|audio|video)_", "", part) for part in parts]
-    said = [plain(part) or release for part in parts]
-    return " +\n".join(text if len(text) <= 26 else f"{text[:25].rstrip()}…" for text in said)
+    lines = [plain(part) or release for part in parts]
+    return " +\n".join(line if len(line) <= 26 else f"{line[:25].rstrip()}…" for line in lines)
 
 
 def number(value: float, *, percent: bool = False) -> str:
@@ -117,8 +117,8 @@ def published(value: Any, low: Any = None, high: Any = None) -> str:
     """Write a published figure, or ours beside it, with its interval if it has one."""
     if isinstance(value, dict):
         return published(**value)
-    said = number(float(value)) if isinstance(value, int | float) else str(value or "–")
-    return said if low is None or high is None else f"{said} {interval(low, high)}"
+    figure = number(float(value)) if isinstance(value, int | float) else str(value or "–")
+    return figure if low is None or high is None else f"{figure} {interval(low, high)}"
 
 
 def slug(name: str) -> str:
@@ -142,12 +142,14 @@ def listing(items: Sequence[str]) -> str:
 def templates(escaped: bool = True) -> Environment:
     """Return the templates of this folder, to which these words are known."""
     strict: dict[str, Any] = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
-    made = Environment(loader=FunctionLoader(text), autoescape=escaped, **strict)
-    made.filters |= {"attacker": attacker, "group": group, "measure": measure, "plain": plain}
-    made.filters |= {"spoken": method, "kind": kind_of}
+    environment = Environment(loader=FunctionLoader(text), autoescape=escaped, **strict)
+    environment.filters |= {"attacker": attacker, "group": group, "measure": measure, "plain": plain}
+    environment.filters |= {
+        "spoken": method,
+        "kind": kind_of,
+        "headed": lambda keys: [(key, plain(key)) for key in keys],
+    }
     # a long name is broken after its joints, and nowhere else
-    made.filters["breakable"] = lambda name: Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
-    made.filters["headed"] = lambda keys: [(key, plain(key)) for key in keys]
-    made.globals |= {"count": count, "listing": listing, "protocol": protocol}
-    made.globals |= {"attackers": list(ATTACKERS)}
-    return made
+    environment.filters["breakable"] = lambda name: Markup(re.sub(r"([_+.])", r"\1<wbr>", str(escape(name))))
+    environment.globals |= {"count": count, "listing": listing, "protocol": protocol, "attackers": list(ATTACKERS)}
+    return environment

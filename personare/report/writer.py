@@ -11,7 +11,7 @@ from markupsafe import Markup
 from personare.core.errors import reason
 from personare.data.atomic import replacing, write_text
 from personare.report import words
-from personare.report.answer import answers
+from personare.report.answer import answer
 from personare.report.frontier import Panel, panels
 from personare.report.media import embed_examples
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
@@ -39,16 +39,16 @@ def write_report(run: Path) -> Path:
             missing.append(f"{what} could not be made ({reason(error)}).")
             return instead
 
-    drawn = tried("The frontier", [], lambda: panels(record))
-    placed = [panel for panel in drawn if panel.drawn]
-    made = tried("The tables", [], lambda: tables(record, drawn))
-    for table in made:
+    all_panels = tried("The frontier", [], lambda: panels(record))
+    pictured = [panel for panel in all_panels if panel.all_points]
+    all_tables = tried("The tables", [], lambda: tables(record, all_panels))
+    for table in all_tables:
         for suffix, to_text in (("csv", to_csv), ("tex", to_latex)):
             file = run / f"{table.file}.{suffix}"
             if text := tried(file.name, "", partial(to_text, table)):
                 tried(file.name, None, partial(write_text, file, text))
-    if placed:
-        tried("The picture beside the page", None, lambda: _save_sheet(run, placed))
+    if pictured:
+        tried("The picture beside the page", None, lambda: _save_sheet(run, pictured))
     examples, left_out = tried("Examples", ({}, []), lambda: embed_examples(run, record.examples))
     sections = [
         tried(f"The section of {name}", None, partial(release_section, record, name, examples.get(name, [])))
@@ -56,15 +56,15 @@ def write_report(run: Path) -> Path:
     ]
     kinds = record.kinds()
     content = {
-        "panels": drawn,
-        "frontiers": {p.group: tried("A frontier", Markup(), partial(_frontier, p)) for p in placed},
+        "panels": all_panels,
+        "frontiers": {p.group: tried("A frontier", Markup(), partial(_frontier, p)) for p in pictured},
         "ladders": {
-            p.group: tried("A ladder of attackers", Markup(), partial(_ladder, p, made))
-            for p in placed
+            p.group: tried("A ladder of attackers", Markup(), partial(_ladder, p, all_tables))
+            for p in pictured
             if p.kind == "recordings"
         },
-        "answers": tried("The answer", [], lambda: answers(drawn, record)),
-        "tables": made,
+        "answers": tried("The answer", [], lambda: [answer(panel, record) for panel in all_panels]),
+        "tables": all_tables,
         "sections": [section for section in sections if section],
         "left_out": left_out,
         "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
@@ -86,33 +86,34 @@ def methods_paragraphs(record: RunRecord) -> list[str]:
     """Write the methods of a study, ready to be pasted into a paper."""
     templates = words.templates(escaped=False)  # it is escaped where it is put into the page
     templates.filters["withheld"] = lambda name: len(record.release(name).get("withheld") or [])
-    templates.filters["claimed"] = lambda name: record.claim(name).made
+    templates.filters["claimed"] = lambda name: record.claim(name).has_bound
     text = templates.get_template("methods.txt").render(record=record)
     return [" ".join(line.split()) for line in text.splitlines() if line.strip()]
 
 
 def _frontier(panel: Panel) -> Markup:
-    kind = words.kind_of(panel.kind)
-    kept = panel.kept if panel.kind == "recordings" else kind["kept"]
-    said = [
-        f"{p.release}: {kept} {words.figure(p.utility)[0]}, {kind['risk']} {words.figure(p.risk)[0]}"
+    risk, utility = words.kind_of(panel.kind)["risk"], panel.utility_name
+    figures = [
+        f"{p.release}: {utility} {words.figure(p.utility)[0]}, {risk} {words.figure(p.risk)[0]}"
         + (f", from all recordings {words.figure(p.together)[0]}" if p.together else "")
-        for p in panel.drawn
+        for p in panel.all_points
     ]
-    title = f"{words.group(panel.group)}: {kept} against {kind['risk']}. {'; '.join(said)}."
+    title = f"{words.group(panel.group)}: {utility} against {risk}. {'; '.join(figures)}."
     return Markup(to_svg(draw_frontier(panel), title=title))
 
 
-def _ladder(panel: Panel, made: Sequence[Table]) -> Markup:
-    rows = [row for table in made for row in table.rows if table.kind == "recordings" and row.group == panel.group]
+def _ladder(panel: Panel, all_tables: Sequence[Table]) -> Markup:
+    rows = [
+        row for table in all_tables for row in table.rows if table.kind == "recordings" and row.group == panel.group
+    ]
     rungs = [(words.label(row.release, "recordings"), row.cells) for row in rows]
     guesses = [cell.control for row in rows if (cell := row.cells["semi_informed"])]
     title = f"{words.group(panel.group)}: share identified by attackers that know more and more; figures in the table."
     return Markup(to_svg(draw_ladder(rungs, control=guesses[0] if guesses else float("nan")), title=title))
 
 
-def _save_sheet(run: Path, drawn: Sequence[Panel]) -> None:
-    figure = frontier_sheet(drawn)
+def _save_sheet(run: Path, all_panels: Sequence[Panel]) -> None:
+    figure = frontier_sheet(all_panels)
     for suffix in ("svg", "png"):
         with drawing(), replacing(run / f"frontier.{suffix}") as part:
             figure.savefig(part, format=suffix, dpi=200, metadata={"Date": None} if suffix == "svg" else {})

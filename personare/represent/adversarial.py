@@ -54,9 +54,9 @@ class Adversarial:
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
     ) -> "Encoded":
         """Learn from labels and subjects; the best epoch by validation is kept. See ``core.protocols``."""
-        front = Standardized.of(train)
         validation = validation if len(validation) else train.take(np.arange(0))
         check(train, validation)
+        front = Standardized.of(train)
         people, whose = np.unique(train.subjects, return_inverse=True)
         with seeded(rng):
             net = CodeNet(front.center.size, len(train.classes), size=self.size, hidden=self.hidden, drop=self.dropout)

@@ -91,8 +91,8 @@ class LinearReader:
     @classmethod
     def of(cls, train: Batch, validation: Batch) -> "LinearReader":
         """Learn to read the labels; ``validation``, where there is any, chooses the penalty and then teaches too."""
-        front = Standardized.of(train)
         check(train, validation if len(validation) else train.take(np.arange(0)))
+        front = Standardized.of(train)
         rows = front(train).astype(float)
         readers = [
             LogisticRegression(C=penalty, class_weight="balanced", max_iter=5000).fit(rows, train.labels)

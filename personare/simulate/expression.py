@@ -58,7 +58,14 @@ def move(
     levels *= strength * style.expressivity * np.array(style.gains) * np.exp(0.2 * rng.standard_normal(len(levels)))
     for name in rng.choice(_STRAY, size=2, replace=False):
         levels[ACTION_UNITS.index(name)] += float(rng.uniform(0, 0.22))
-    actions = _envelope(times, style, rng)[:, None] * levels  # (F, 15)
+    # its rise, apex and fall
+    end = times[-1] if len(times) > 1 else 1.0
+    rise = style.onset_s * float(np.exp(0.2 * rng.standard_normal()))
+    start = float(rng.uniform(-0.1, 0.15))
+    fall_start, rest = end * float(rng.uniform(0.7, 0.95)), float(rng.uniform(0.2, 0.7))
+    envelope = _smooth_step((times - start) / rise)
+    envelope = envelope * (1 - (1 - rest) * _smooth_step((times - fall_start) / (1.5 * rise)))
+    actions = envelope[:, None] * levels  # (F, 15)
     actions *= 1 + 0.12 * _drift(len(times), rate_hz, 0.3, rng)[:, None]
     mouth = utterance.mouth(times)  # (F, 3)
     # The jaw and lips of speech; pressed lips of m and b close what the emotion had parted.
@@ -66,7 +73,11 @@ def move(
     closing = np.clip(mouth[:, 1] / 0.12, 0, 1)
     actions[:, parted] = closing * np.maximum(actions[:, parted], 0.75 * np.clip(mouth[:, 1] - 0.12, 0, 1))
     actions[:, dropped] = closing * np.maximum(actions[:, dropped], 0.62 * style.jaw_gain * mouth[:, 0])
-    actions[:, shut] = _blinks(times, style, rng)
+    # A Poisson number of blinks of a quarter of a second.
+    closed = np.zeros(len(times))
+    for start in rng.uniform(0, max(times[-1], 0.1), size=rng.poisson(style.blinks_per_min * times[-1] / 60)):
+        closed = np.maximum(closed, np.interp((times - start) / 0.26, [0, 0.3, 0.45, 1], [0, 1, 1, 0]))
+    actions[:, shut] = closed
     pose = _pose(times, strength * _BOW[emotion], utterance, style, rng)
     # The eyes rest on one point, jump to the next about every second.
     jumps = np.cumsum(rng.exponential(0.9, size=8))
@@ -83,16 +94,6 @@ def move(
     }
 
 
-def _envelope(times: Array, style: Style, rng: np.random.Generator) -> Array:
-    """Return (F,) an expression's rise, apex and fall, 0 to 1."""
-    end = times[-1] if len(times) > 1 else 1.0
-    rise = style.onset_s * float(np.exp(0.2 * rng.standard_normal()))
-    start = float(rng.uniform(-0.1, 0.15))
-    fall_start, rest = end * float(rng.uniform(0.7, 0.95)), float(rng.uniform(0.2, 0.7))
-    envelope = _smooth_step((times - start) / rise)
-    return np.asarray(envelope * (1 - (1 - rest) * _smooth_step((times - fall_start) / (1.5 * rise))))
-
-
 def _smooth_step(share: Array) -> Array:
     inside = np.clip(share, 0, 1)
     return np.asarray(inside * inside * (3 - 2 * inside))
@@ -104,15 +105,6 @@ def _drift(frames: int, rate_hz: float, seconds: float, rng: np.random.Generator
     noise = gaussian_filter1d(rng.standard_normal(frames + 2 * int(4 * sigma) + 2), sigma)
     noise *= np.sqrt(2 * sigma * np.sqrt(np.pi))
     return np.asarray(noise[int(4 * sigma) + 1 :][:frames])
-
-
-def _blinks(times: Array, style: Style, rng: np.random.Generator) -> Array:
-    """Return (F,) closure of the eyelids: a Poisson number of blinks of a quarter of a second."""
-    closed = np.zeros(len(times))
-    seconds = times[-1]
-    for start in rng.uniform(0, max(seconds, 0.1), size=rng.poisson(style.blinks_per_min * seconds / 60)):
-        closed = np.maximum(closed, np.interp((times - start) / 0.26, [0, 0.3, 0.45, 1], [0, 1, 1, 0]))
-    return closed
 
 
 def _pose(times: Array, bow_deg: float, utterance: Utterance, style: Style, rng: np.random.Generator) -> Array:

@@ -50,20 +50,12 @@ def anonymize_path(
     a cohort by pseudonym and number), in an order that tells nothing; whose they are stands in the key beside the
     target, ``key_of(target)``, which only its owner can read. A file that the user names gets that name and no key.
 
-    Args:
-        source: A sound or video file, a folder of them (each file is taken for another person), or a cohort.
-        target: A new file, or a new folder; for one file, a folder is one that is there or ends in ``/``. A folder
-            that an earlier call with the same key began is finished.
-        disguise: What is done to voices and faces.
-        background: A cohort to fit methods on, where they must learn from a group of people.
-        labels: Which labels of a cohort leave with it; every other one stays.
-        seed: Everything random follows from it.
-        workers: Who works; all cores by default. What is done to a cohort is noted in the ledger beside it, or in
-            the one that ``PERSONARE_LEDGER`` names.
-        remark: Is told what had to be mended in an original, or is left out of it.
-
-    Returns:
-        What was made, covered and withheld; ``root`` is the file or the folder that was written.
+    ``source`` is a sound or video file, a folder of them (each file is taken for another person), or a cohort, of which
+    only the ``labels`` named leave. ``target`` is a new file or a new folder; for one file, a folder is one that is
+    there or ends in ``/``. A folder that an earlier call with the same key began is finished. Methods that learn from a
+    group of people learn from the cohort ``background``, if given. What is done to a cohort is noted in the ledger
+    beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what had to be mended in an original.
+    ``root`` of what is returned is the file or the folder that was written.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")

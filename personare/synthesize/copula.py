@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.options import Share, check_options
 from personare.core.types import Batch
-from personare.learn.mixed_effects import MixedEffects, root
+from personare.learn.mixed_effects import MixedEffects, moments_of, root
 from personare.learn.sampling import Population, RecordingSampler, check_group, complete_rows
 
 __all__ = ["Copula"]
@@ -41,9 +41,8 @@ class Copula:
         parts = [train.labels == c for c in range(len(train.classes))]
         means = np.stack([(rows[part] if part.any() else rows).mean(axis=0) for part in parts])
         residuals = rows - means[train.labels]
-        pooled = residuals.T @ residuals / len(residuals)
-        covariances = [residuals[part].T @ residuals[part] / max(1, part.sum()) for part in parts]
-        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * each) for each in covariances])
+        pooled, by_class = moments_of(residuals), [moments_of(residuals[part]) for part in parts]
+        within = np.stack([root(self.shrinkage * pooled + (1 - self.shrinkage) * of_class) for of_class in by_class])
         nobody = np.zeros((rows.shape[1], 0))  # no part that one person's recordings share
         model = MixedEffects(means=means, between=nobody, within=within.swapaxes(1, 2))
         return RecordingSampler(codes=codes, model=model, population=Population.of(train))

@@ -9,7 +9,7 @@ from scipy.stats import median_abs_deviation
 from personare.core.errors import OptionError
 from personare.core.options import Count, Delta, Epsilon, check_options
 from personare.core.types import Array, Batch
-from personare.learn.mixed_effects import MixedEffects, fit_privately
+from personare.learn.mixed_effects import MixedEffects, fit_privately, group_means
 from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
 
 __all__ = ["Joint"]
@@ -72,7 +72,7 @@ class Joint:
 def _far(rows: Array, batch: Batch) -> Array:
     """Return people whose mean is further from the others' than is common (three robust deviations)."""
     people, whose = np.unique(batch.subjects, return_inverse=True)
-    means = np.stack([rows[whose == i].mean(axis=0) for i in range(len(people))])
+    means = group_means(rows, whose, len(people))
     spread = np.maximum(means.std(axis=0), 1e-6)
     distance = np.sqrt((((means - np.median(means, axis=0)) / spread) ** 2).mean(axis=1))
     deviation = max(float(median_abs_deviation(distance, scale="normal")), 1e-6)

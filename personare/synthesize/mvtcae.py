@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.loop import descend, seeded, shuffled
+from personare.learn.mixed_effects import group_means
 from personare.learn.networks import SavedNetwork
 from personare.learn.privacy import PaidBatch, PrivacyPlan, gather
 from personare.learn.private_nets import PrivateSteps, Rows
@@ -150,10 +151,6 @@ class Network(SavedNetwork):
         return (count - alpha) / count * (errors * present).sum(dim=1) + beta * divergence
 
 
-def _one_hot(labels: Array, classes: int) -> Tensor:
-    return nn.functional.one_hot(torch.from_numpy(labels), classes).float()
-
-
 def _divergence(mean: Tensor, spread: Tensor, mean2: Tensor, spread2: Tensor) -> Tensor:
     """Return KL of normals with these log variances, summed over the last dimension."""
     ratio = torch.exp(spread - spread2) + (mean - mean2) ** 2 * torch.exp(-spread2)
@@ -165,7 +162,7 @@ def _tensors(codes: RowCodes, batch: Batch) -> dict[str, Tensor]:
     return {
         "x": torch.from_numpy(np.nan_to_num(codes.encode(batch)).astype(np.float32)),
         "present": torch.from_numpy(present.astype(np.float32)),
-        "class": _one_hot(batch.labels, len(batch.classes)),
+        "class": nn.functional.one_hot(torch.from_numpy(batch.labels), len(batch.classes)).float(),
     }
 
 
@@ -176,7 +173,7 @@ def _shared(net: Network, data: Mapping[str, Tensor], subjects: Array) -> Array:
     z = (mean + torch.exp(spread / 2) * torch.randn_like(mean)).numpy()
     whose = np.unique(subjects, return_inverse=True)[1]
     counts = np.bincount(whose)
-    means = np.stack([np.bincount(whose, column) for column in z.T], axis=1) / counts[:, None]  # (P, Z)
+    means = group_means(z, whose, len(counts))  # (P, Z)
     within = ((z - means[whose]) ** 2).sum(axis=0) / max(1, len(z) - len(counts))
     between = np.maximum(means.var(axis=0, ddof=1) - within * (1 / counts).mean(), 0)
     return np.asarray(between / np.maximum(between + within, 1e-12))
@@ -195,6 +192,6 @@ class LatentModel:
         person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
         moment = rng.standard_normal((len(whose), len(self.shared)))
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = _one_hot(labels, self.net.settings["classes"])
+        one_hot = nn.functional.one_hot(torch.from_numpy(labels), self.net.settings["classes"]).float()
         rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
         return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))

@@ -58,10 +58,10 @@ class PrivateEvolution:
         view = directions / scale[:, None]  # (K, R) in which alikeness is measured
         rows = start.fill(codes.encode(train), train)
         voters = []
-        for mine in (train.subjects == person for person in np.unique(train.subjects)):
-            labels = train.labels[mine]
-            person = (rows[mine] - start.means[labels]).mean(axis=0)
-            voters.append((person @ view, (rows[mine] - person) @ view, labels))
+        for of_person in (train.subjects == person for person in np.unique(train.subjects)):
+            labels = train.labels[of_person]
+            person = (rows[of_person] - start.means[labels]).mean(axis=0)
+            voters.append((person @ view, (rows[of_person] - person) @ view, labels))
         n, plan = len(voters), None
         if self.epsilon is not None:
             plan = PrivacyPlan(
@@ -70,16 +70,26 @@ class PrivateEvolution:
         # one person changes the two kinds of votes together by no more than the root of 2
         noise = plan.noise_multiplier * np.sqrt(2) / n if plan else 0.0
         pool = self._candidates(start, rng)
-        for number, paid in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
-            viewed_pool = [part @ view for part in pool]
-            votes = np.stack([_vote(viewed_pool, *voter).ravel() for voter in voters])  # (P, (1 + C) * candidates)
-            counts = paid.release(votes, np.sqrt(2)) if paid else votes.mean(axis=0)
+        centers = np.concatenate([np.zeros((1, pool.shape[2])), start.means])[:, None]
+        for number, batch in enumerate(plan.batches(rng) if plan else [None] * self.rounds):
+            candidates = [part @ view for part in pool]
+            votes = np.zeros((n, *pool.shape[:2]))  # (P, 1 + C, candidates)
+            for vote, (person, moments, labels) in zip(votes, voters, strict=True):
+                vote[0, cdist(person[None], candidates[0]).argmin()] = 1
+                for c in np.unique(labels):
+                    np.add.at(vote[1 + c], cdist(moments[labels == c], candidates[1 + c]).argmin(axis=1), 1)
+                vote[1:] /= max(float(np.linalg.norm(vote[1:])), 1e-12)  # length 1 as well
+            counts = batch.release(votes.reshape(n, -1), np.sqrt(2)) if batch else votes.mean(axis=0)
             # what is no more than noise counts nothing; where nothing is, all count
             clear = np.maximum(counts.reshape(pool.shape[:2]) - 2 * noise, 0)
             clear = np.where(clear.sum(axis=1, keepdims=True) > 0, clear, 1.0)
             chances = clear / clear.sum(axis=1, keepdims=True)
-            if number < self.rounds - 1:
-                pool = self._varied(pool, chances, start, _FURTHER ** (number + 1), rng)
+            if number < self.rounds - 1:  # as many variations of the winners, with the variance of what is mixed
+                width, fresh = _KEPT * _FURTHER ** (number + 1), self._candidates(start, rng)
+                winners = np.stack(
+                    [p[rng.choice(len(p), size=len(p), p=c)] for p, c in zip(pool, chances, strict=True)]
+                )
+                pool = centers + np.sqrt(1 - width) * (winners - centers) + np.sqrt(width) * (fresh - centers)
         population = Population.of(public, (plan.spend(),) if plan else ())
         return RecordingSampler(codes=codes, model=Candidates(pool=pool, chances=chances), population=population)
 
@@ -88,31 +98,6 @@ class PrivateEvolution:
         people = rng.standard_normal((self.candidates, start.between.shape[1])) @ start.between.T
         moments = [rng.standard_normal((self.candidates, within.shape[1])) @ within.T for within in start.within]
         return np.stack([people, *(mean + moment for mean, moment in zip(start.means, moments, strict=True))])
-
-    def _varied(
-        self, pool: Array, chances: Array, start: MixedEffects, width: float, rng: np.random.Generator
-    ) -> Array:
-        """Return as many variations of the winners."""
-        fresh = self._candidates(start, rng)
-        centers = np.concatenate([np.zeros((1, pool.shape[2])), start.means])[:, None]
-        parents = np.stack([p[rng.choice(len(p), size=len(p), p=c)] for p, c in zip(pool, chances, strict=True)])
-        # a mix that keeps the variance of what is mixed
-        keep, new = np.sqrt(1 - _KEPT * width), np.sqrt(_KEPT * width)
-        return np.asarray(centers + keep * (parents - centers) + new * (fresh - centers))
-
-
-def _vote(pool: list[Array], person: Array, rows: Array, labels: Array) -> Array:
-    """Return one person's votes (1 + C, candidates): those for persons have length 1, those for recordings too.
-
-    ``person`` (R,) is the person's own part, ``rows`` (N, R) are the recordings without it, viewed as candidates are.
-    """
-    votes = np.zeros((len(pool), len(pool[0])))
-    votes[0, cdist(person[None], pool[0]).argmin()] = 1
-    for c in np.unique(labels):
-        nearest = cdist(rows[labels == c], pool[1 + c]).argmin(axis=1)
-        np.add.at(votes[1 + c], nearest, 1)
-    votes[1:] /= max(float(np.linalg.norm(votes[1:])), 1e-12)
-    return votes
 
 
 @dataclass(frozen=True, kw_only=True)

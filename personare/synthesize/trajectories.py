@@ -22,7 +22,7 @@ from personare.learn.sampling import Population, check_group
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
-_HELD = 5  # of so many public people one stops the training
+_VALIDATION_FOLDS = 5  # of so many public people one is for early stopping
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
 _CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
@@ -94,16 +94,19 @@ class Trajectories:
         data = base = _tensors(rows, train, longest)
         even = np.full(len(train.classes), 1 / len(train.classes))
         population = Population(classes=train.classes, priors=even, columns=dict(train.columns))
-        prior, held = standard_latents(self.latent), None
+        prior, validation_set = standard_latents(self.latent), None
         source = train if self.epsilon is None else public  # whom all but the private steps look at
         if self.epsilon is None and len(validation):
-            held = _tensors(histories(validation)[0], validation, longest)
+            validation_set = _tensors(histories(validation)[0], validation, longest)
         elif self.epsilon is not None and public is not None:
             public_rows, public_columns = histories(public)
             if public_columns != columns or public.classes != train.classes:
                 raise DataError("Public histories must have the columns and classes of the others: read them alike.")
-            everybody, apart = _tensors(public_rows, public, longest), torch.arange(len(public)) % _HELD == 0
-            base, held = ({name: values[part] for name, values in everybody.items()} for part in (~apart, apart))
+            public_data = _tensors(public_rows, public, longest)
+            stop = torch.arange(len(public)) % _VALIDATION_FOLDS == 0
+            base, validation_set = (
+                {name: values[part] for name, values in public_data.items()} for part in (~stop, stop)
+            )
         plan, n, size = None, len(train), min(self.batch_size, len(train))
         if self.epsilon is not None:
             plan = PrivacyPlan(
@@ -113,7 +116,7 @@ class Trajectories:
         with seeded(rng), one_core():
             net = HistoryNet(columns, len(train.classes), **sizes, dropout=self.dropout)
             if source is not None:
-                self._train(net, base, rng, held=held)
+                self._train(net, base, rng, validation_set=validation_set)
                 population = Population.of(source)
                 prior = fitted_latents(*net.encode(base["rows"], base["label"]), rng=rng)
                 net.calibrate(base["rows"], base["label"], prior, rng=rng)
@@ -121,7 +124,7 @@ class Trajectories:
                 self._train(net, data, rng, plan=plan, pace=1.0 if public is None else _GENTLE)
                 population = replace(population, spends=(plan.spend(),))
                 if public is not None:  # the noise has led what is drawn freely away; the public people cost nothing
-                    net.calibrate(everybody["rows"], everybody["label"], prior, rng=rng)
+                    net.calibrate(public_data["rows"], public_data["label"], prior, rng=rng)
         return TrajectorySampler(population=population, net=net, prior=prior, longest=longest, never=tuple(never))
 
     def _train(
@@ -130,11 +133,11 @@ class Trajectories:
         data: Rows,
         rng: np.random.Generator,
         *,
-        held: Rows | None = None,
+        validation_set: Rows | None = None,
         plan: PrivacyPlan | None = None,
         pace: float = 1.0,
     ) -> None:
-        """Train in place, and end with the weights under which the people of ``held`` were least surprising.
+        """Train in place, and end with the weights under which the people of ``validation_set`` were least surprising.
 
         **Guarantee**: on the batches of a plan, the weights are (epsilon, delta)-differentially private for one person:
         a person is one history, and its gradient is cut and noised with those of the others. Nothing stops it early.
@@ -148,15 +151,17 @@ class Trajectories:
 
         @torch.inference_mode()
         def judge() -> float:
-            return float(by_visit(watched))
+            return float(by_visit(validation_rows))
 
-        watched = _take(held, torch.arange(len(held["rows"])), 1.0) if held else {}
+        validation_rows = (
+            _take(validation_set, torch.arange(len(validation_set["rows"])), 1.0) if validation_set else {}
+        )
         count = len(data["rows"])
         betas = [self.beta * min(1.0, 2 * step / self.steps) for step in range(self.steps)]  # warming up
         batches: Iterator[Any]
         if plan:
-            paid = zip(plan.batches(rng, present=count), betas, strict=True)
-            batches = ((batch, _take(data, torch.from_numpy(batch.units), beta), None) for batch, beta in paid)
+            pairs = zip(plan.batches(rng, present=count), betas, strict=True)
+            batches = ((batch, _take(data, torch.from_numpy(batch.units), beta), None) for batch, beta in pairs)
         else:
             passes = (shuffled(count, self.batch_size, rng) for _ in betas)
             batches = (
@@ -171,7 +176,7 @@ class Trajectories:
             optimizer=optimizer,
             schedule=warm_cosine(optimizer, self.steps),
             longest=1.0,
-            judge=judge if held else None,
+            judge=judge if validation_set else None,
             patience=_PATIENCE,
         )
 
@@ -223,5 +228,5 @@ class TrajectorySampler:
         z = draw_latents(self.prior, people, rng=rng)[whose]
         one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(self.population.classes)).float()
         with seeded(rng), one_core():
-            drawn = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        return self.population.batch({VISITS: drawn.numpy()}, labels, whose)
+            rows = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
+        return self.population.batch({VISITS: rows.numpy()}, labels, whose)

@@ -80,7 +80,7 @@ class VisitChainSampler:
         end = len(self.tables["transitions"]) - 1
         going, kind = np.arange(len(whose)), np.full(len(whose), end)
         for t in range(self.longest):
-            kind = _drawn(self.tables["transitions"][kind], rng)
+            kind = _draw_columns(self.tables["transitions"][kind], rng)
             going, kind = going[kind < end], kind[kind < end]
             shares = self.tables["later" if t else "first"][kind]
             visits = (rng.random(shares.shape) < shares).astype(np.float32)
@@ -88,12 +88,12 @@ class VisitChainSampler:
             visits[:, columns.part("type")] = np.eye(end, dtype=np.float32)[kind]
             for name in ("length", "gap"):
                 part = columns.part(name)
-                visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_drawn(shares[:, part], rng)]
+                visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_draw_columns(shares[:, part], rng)]
             rows[going, t] = visits
         return self.population.batch({VISITS: rows}, labels, whose)
 
 
-def _drawn(shares: Array, rng: np.random.Generator) -> Array:
+def _draw_columns(shares: Array, rng: np.random.Generator) -> Array:
     """Draw one column for each row of shares, (V, K)."""
     steps = np.cumsum(shares, axis=1)
     return np.asarray((rng.random(len(shares))[:, None] * steps[:, -1:] >= steps).sum(axis=1))

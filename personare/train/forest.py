@@ -59,13 +59,13 @@ class Forest:
             each.append((feature, tree.threshold, left, right, votes))
         names = ("feature", "threshold", "left", "right", "votes")
         nodes = {name: np.concatenate(parts) for name, parts in zip(names, zip(*each, strict=True), strict=True)}
-        made = ForestPredictor(
+        predictor = ForestPredictor(
             modalities=modalities,
             columns=int(forest.n_features_in_),
             classes=train.classes,
             nodes={**nodes, "roots": roots.astype(np.int32)},
         )
-        return replace(made, temperature=fit_temperature(made.logits(validation), validation.labels))
+        return replace(predictor, temperature=fit_temperature(predictor.logits(validation), validation.labels))
 
 
 @dataclass(frozen=True, kw_only=True)

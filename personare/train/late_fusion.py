@@ -59,11 +59,13 @@ class LateFusion(PrivateNetworkLearner):
             raise OptionError("Stacked weights are fitted on validation people (public ones under epsilon): give some.")
         people = (train, validation, public)
         if self.private:
-            return self.fit_network(*people, shape="separate", rng=rng, fusion=fusion, stacked=stacked)
-        each = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
-        encodings = {m: encoding for predictor in each for m, encoding in predictor.encodings.items()}
-        with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
-            net = Network(encodings, "separate", self.width, len(train.classes)).eval()
-        net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in each)
-        net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in each)
-        return replace(each[0], net=net, fusion=fusion).calibrated(calibration, stacked=stacked)
+            fused = self.fit_network(*people, shape="separate", rng=rng, fusion=fusion)
+        else:
+            each = [self.fit_network(*people, shape="separate", rng=rng, only=m) for m in train.arrays]
+            encodings = {m: encoding for predictor in each for m, encoding in predictor.encodings.items()}
+            with torch.random.fork_rng(devices=[]):  # fresh weights are overwritten
+                net = Network(encodings, "separate", self.width, len(train.classes)).eval()
+            net.encoders = nn.ModuleList(predictor.net.encoders[0] for predictor in each)
+            net.heads = nn.ModuleList(predictor.net.heads[0] for predictor in each)
+            fused = replace(each[0], net=net, fusion=fusion)
+        return fused.calibrated(calibration, stacked=stacked)

@@ -88,11 +88,15 @@ def test_real_people_and_their_sex_are_read_from_unprotected_statistics(voices):
     some = table.groupby("subject").head(12).index
     few, kept = table.loc[some], rows[table.index.get_indexer(some)]
     noise = rng().standard_normal((len(few), 6))
-    named = create(FOLDER, "model_identity")({"raw": kept, "noise": noise}, kept, few, rng=rng())
+    original, released = (
+        Batch.of(few, {track: dict(zip(few.index, vectors, strict=True)) for track, vectors in tracks.items()})
+        for tracks in ({"raw": kept}, {"raw": kept, "noise": noise})
+    )
+    named = create(FOLDER, "model_identity")(original, released, rng=rng())
     top1 = {r.name: r for r in named}
     assert top1["model_identity_raw.top1"].low > 3 / 40
     assert top1["model_identity_noise.top1"].value < 3 / 40
-    read = create(FOLDER, "model_attributes")({"raw": kept, "noise": noise}, kept, few, rng=rng())
+    read = create(FOLDER, "model_attributes")(original, released, rng=rng())
     sex = {r.method: r for r in read if r.subset == "sex"}
     assert sex["model_attributes_raw"].low > 0.7
     assert sex["model_attributes_noise"].value < 0.6

@@ -6,7 +6,7 @@ import pytest
 
 from personare.core.strongest import IDENTIFY, READ
 from personare.core.types import Result
-from personare.report.answer import answers, change
+from personare.report.answer import answer, change
 from personare.report.frontier import best, gain, panels, standing
 from personare.report.run import RunRecord, read_run
 
@@ -48,7 +48,7 @@ def test_a_release_worse_than_the_original_in_both_is_not_on_the_front() -> None
     [panel] = panels(study(("original", 0.75, 0.9), ("noise", 0.7, 0.95)))
     assert [p.release for p in panel.front] == ["original"]
     assert best(panel) is None
-    assert "better than giving away the original" in answers([panel], NOTHING)[0].sentence
+    assert "better than giving away the original" in answer(panel, NOTHING).sentence
 
 
 def test_gain_by_hand() -> None:
@@ -64,7 +64,7 @@ def test_an_attack_that_failed_its_self_test_never_ranks_or_wins() -> None:
     [panel] = panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=(failed, seen)))
     assert [p.release for p in panel.unsure] == ["quiet"]
     assert "quiet" not in [p.release for p in panel.front]
-    assert answers([panel], NOTHING)[0].release == "a"
+    assert answer(panel, NOTHING).release == "a"
     assert standing(panel, "quiet") == ("unknown", "not ranked")
 
 
@@ -92,8 +92,8 @@ def test_a_release_without_a_retrained_attacker_is_not_drawn_but_named() -> None
     lone = row("a", "reader.uar", "retrained_reader", 0.6)
     lax = row("a", "strongest.top1", "ignorant", 0.1)
     [panel] = panels(study(("original", 0.75, 1.0), extra=(lone, lax)))
-    assert panel.absent == (("a", "no retrained attacker was run on it"),)
-    assert "No release could be ranked" in answers([panel], NOTHING)[0].sentence
+    assert panel.absent == [("a", "no retrained attacker was run on it")]
+    assert "No release could be ranked" in answer(panel, NOTHING).sentence
 
 
 def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
@@ -107,8 +107,8 @@ def test_the_original_is_taken_from_baselines_where_it_has_no_rows() -> None:
 
 
 def test_the_caution_follows_the_interval() -> None:
-    [sure] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3))), NOTHING)
-    [hopeful] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11))), NOTHING)
+    [sure] = [answer(p, NOTHING) for p in panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3)))]
+    [hopeful] = [answer(p, NOTHING) for p in panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.11)))]
     assert "still identified more often" in sure.caution
     assert "no better than guessing" in hopeful.caution and "13\u00a0%" in hopeful.caution
 
@@ -121,7 +121,7 @@ def test_each_release_stands_in_the_panel_of_what_it_hides(fake_run: Path) -> No
 
 
 def test_the_answer_is_computed_from_the_results(fake_run: Path) -> None:
-    voice = answers(panels(read_run(fake_run)), NOTHING)[0]
+    voice = answer(panels(read_run(fake_run))[0], NOTHING)
     assert voice.release == "voice_veil"
     plain = voice.sentence.replace("\u2060", "").replace("\u00a0", " ")
     assert plain.startswith(
@@ -195,7 +195,7 @@ def test_the_headline_says_what_all_recordings_together_give_away(
 ) -> None:
     extra = [row("original", "strongest.person_top1", "semi_informed", was)]
     extra += [row("a", "strongest.person_top1", "semi_informed", whole)] if whole is not None else []
-    [one] = answers(panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=tuple(extra))), NOTHING)
+    [one] = [answer(p, NOTHING) for p in panels(study(("original", 0.75, 1.0), ("a", 0.6, 0.3), extra=tuple(extra)))]
     plain = one.sentence.replace("\u2060", "").replace("\u00a0", " ")
     assert plain.startswith(
         "Emotion recall is 0.60 [0.58–0.62] (original 0.75, guessing 0.25): lower by 0.15 [0.12–0.18]."
@@ -216,8 +216,8 @@ def test_nothing_is_called_best_where_people_are_made_up(kind: str) -> None:
     ]
     real = replace(NOTHING, results=tuple(rows), cohort={"kind": "identifiable"})
     made_up = replace(real, cohort={"kind": "synthetic"})
-    assert [a.release for a in answers(panels(real), real)] != [""]
-    [shown] = answers(panels(made_up), made_up)
+    assert [answer(p, real).release for p in panels(real)] != [""]
+    [shown] = [answer(p, made_up) for p in panels(made_up)]
     assert shown.release == shown.caution == ""
     plain = shown.sentence.replace("\u2060", "").replace("\u00a0", " ")
     assert "0.50 to 0.60" in plain and ("20 % to 30 %" in plain or "0.20 to 0.30" in plain)

@@ -33,19 +33,19 @@ def test_a_leaky_split_is_never_called_person_disjoint(fake_run: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "kind", "kept"),
+    ("label", "kind", "utility"),
     [
         ("depressed", "nominal", "depressed recall"),
         ("stress", "ordinal", "stress concordance"),
         ("valence", "continuous", "valence concordance"),
     ],
 )
-def test_the_report_speaks_of_the_label_that_was_asked_for(label: str, kind: str, kept: str, tmp_path: Path) -> None:
+def test_the_report_speaks_of_the_label_that_was_asked_for(label: str, kind: str, utility: str, tmp_path: Path) -> None:
     values = {"lowest": -0.5, "highest": 0.9} if kind == "continuous" else {"1": 4, "2": 5}
     record = replace(read_run(tmp_path), cohort={"name": "mine", "label": label, "label_kind": kind, "values": values})
-    assert record.kept == kept
+    assert record.utility_name == utility
     assert label in methods_paragraphs(record)[0]
-    panel = Panel(group="audio", kind="recordings", points=(), kept=record.kept)
+    panel = Panel(group="audio", kind="recordings", points=(), utility_name=record.utility_name)
     up = draw_frontier(panel).axes[0].get_ylabel()
     assert label in up
     assert "emotion" not in " ".join([*methods_paragraphs(record), up])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from personare.report import write_report
-from personare.report.answer import answers
+from personare.report.answer import answer
 from personare.report.frontier import panels
 from personare.report.plots import draw_frontier
 from personare.report.run import RunRecord, read_run
@@ -116,7 +116,7 @@ def test_several_spends_are_one_claim_that_costs_more_than_each(model_run: Path)
     write_step(model_run, "private", spends=[SPEND, SPEND])
     claim = read_run(model_run).claim("private")
     price = SPEND["epsilon"]
-    assert claim.unit == "person" and claim.made and claim.epsilon != price
+    assert claim.unit == "person" and claim.has_bound and claim.epsilon != price
     write_step(model_run, "private", spends=[SPEND, {**SPEND, "unit": "recording"}])
     assert read_run(model_run).claim("private").unit == "recording"
 
@@ -179,11 +179,11 @@ def test_the_title_says_what_was_released(model_page: Path, mixed_run: Path) -> 
 def test_a_model_is_shown_by_two_curves_one_reliability_and_its_confusions(model_run: Path) -> None:
     shown = release_section(read_run(model_run), "private", [])
     [curves] = shown["pictures"]
-    assert [title.split()[1] for title, _ in curves["drawn"]] == ["recordings", "people", "sure"]
-    assert "the claim allows" in curves["drawn"][0][1] and "the claim allows" not in curves["drawn"][2][1]
+    assert [title.split()[1] for title, _ in curves["images"]] == ["recordings", "people", "sure"]
+    assert "the claim allows" in curves["images"][0][1] and "the claim allows" not in curves["images"][2][1]
     [matrix] = shown["confusions"]
     assert (matrix["classes"], matrix["shares"][2]) == (["anger", "joy", "calm"], [0.25, 0.3, 0.45])
-    assert ("recordings learned from", "480") in shown["counts"]
+    assert ("recordings trained on", "480") in shown["counts"]
 
 
 def test_the_methods_say_what_was_trained_and_how_it_was_attacked(model_run: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_broken_claim_is_told_first_and_the_model_is_not_ranked(model_run: Pat
     record = read_run(model_run)
     drawn = panels(record)
     assert ("private", "its privacy claim does not hold") in drawn[0].absent
-    assert answers(drawn, record)[0].release == "open"
+    assert answer(drawn[0], record).release == "open"
     html = write_report(model_run).read_text(encoding="utf-8")
     assert "A claim of privacy does not hold" in html[: html.index('<section id="frontier">')]
     assert table(record)["private"]["claim_broken"] == f"{measure}: {BROKEN}"
@@ -233,21 +233,21 @@ def test_a_claim_that_holds_makes_no_alarm(model_page: Path) -> None:
 
 def test_the_best_model_hides_its_people_where_one_does(model_run: Path) -> None:
     record = read_run(model_run)
-    [answer] = answers(panels(record), record)
-    assert answer.release == "private" and "Attacks tell better than guessing" in answer.caution
+    [only] = [answer(p, record) for p in panels(record)]
+    assert only.release == "private" and "Attacks tell members from others" in only.caution
     for name in ("membership_loss", "membership_lira"):
         change(model_run, "open", f"{name}.auc", value=0.51, low=0.45, high=0.57)
         change(model_run, "open", f"{name}.person_auc", value=0.52, low=0.46, high=0.58)
     record = read_run(model_run)
-    [answer] = answers(panels(record), record)
-    assert answer.release == "open" and "Attacks tell better than guessing" not in answer.caution
-    assert "only a model with an ε has a bound" in answer.caution
+    [only] = [answer(p, record) for p in panels(record)]
+    assert only.release == "open" and "Attacks tell members from others" not in only.caution
+    assert "only a model with an ε has a bound" in only.caution
 
 
 def test_a_model_judged_on_people_it_learned_from_is_not_ranked_with_others(model_run: Path) -> None:
     write_step(model_run, "open", spends=[], protocol="leaky_random_9_1")
     record = read_run(model_run)
-    assert dict(panels(record)[0].absent)["open"] == "it was judged on people it learned from, the others were not"
+    assert dict(panels(record)[0].absent)["open"] == "it was judged on people it was trained on, the others were not"
     html = write_report(model_run).read_text(encoding="utf-8")
     assert '<span class="flag">judged on other recordings of the same people (leaky)</span>' in html
     for name in ("private", "weak"):

@@ -33,7 +33,7 @@ def test_confusion_shares_are_of_the_row(fake_run: Path) -> None:
 
 def test_scores_are_those_of_the_strongest_attack_before_and_after(fake_run: Path) -> None:
     [scores] = release_section(read_run(fake_run), "face_blur", [])["pictures"]
-    titles = [title for title, _ in scores["drawn"]]
+    titles = [title for title, _ in scores["images"]]
     assert titles == ["Face, face_pixels, on the originals", "Face, face_pixels, on this release, retrained"]
 
 

@@ -2,7 +2,6 @@
 
 import re
 import zipfile
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -13,7 +12,7 @@ import pandas as pd
 from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
 from personare.data.media import files_under, media_files, track_of
-from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
+from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 
 __all__ = ["CremaD"]
@@ -28,8 +27,7 @@ _ACOUSTICS = "acoustic_features.csv"
 _CLIP = ("actor_id", "sentence", "emotion", "intensity")  # the columns that say whose statistics a row holds
 
 
-@dataclass(frozen=True, kw_only=True)
-class CremaD:
+class CremaD(Reader):
     """Reads CREMA-D: ``AudioWAV/*.wav``, ``VideoFlash/*.flv``, the votes and the demographics, as published.
 
     Log-mel spectrograms, arrays named by clip in any ``.npz`` file, become the track ``logmel``, and statistics by
@@ -43,14 +41,12 @@ class CremaD:
     **Source**: Cao et al., IEEE Transactions on Affective Computing 5(4), 2014, doi:10.1109/TAFFC.2014.2336244.
     """
 
-    license: ClassVar[str] = "ODbL 1.0"
-    citation: ClassVar[str] = "Cao et al., IEEE Transactions on Affective Computing 5(4): 377-390, 2014"
-    home: ClassVar[str] = "https://github.com/CheyneyComputerScience/CREMA-D"
+    license = "ODbL 1.0"
+    citation = "Cao et al., IEEE Transactions on Affective Computing 5(4): 377-390, 2014"
+    home = "https://github.com/CheyneyComputerScience/CREMA-D"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "logmel": "audio", "acoustics": "audio"}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the names of files and spectrograms, the votes and the demographics; no recording is opened."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
         paths = media_files(source)
         # MP3 copies count only where there is no other sound
         good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}
@@ -79,8 +75,8 @@ class CremaD:
                 words = [letters[letter] for letter in cast if letter in letters]
                 labels |= {label: ":".join(words)} if words else {}
             contents.add(match["actor"], match["sentence"] + match["emotion"] + match["level"], tracks, labels)
-        people = _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex")
-        return contents.all({row["ActorID"]: (sex(row["Sex"]), number(row["Age"])) for row in people})
+        for person in _rows(source, "VideoDemographics.csv", "ActorID", "Age", "Sex"):
+            contents.people[person["ActorID"]] = (sex(person["Sex"]), number(person["Age"]))
 
     def make(self, source: Path) -> Maker:
         """Return what makes the spectrogram of a clip of its array, and its acoustics of their row."""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Made, Maker, check_choice
+from personare.data.reading import Contents, Made, Maker, Reader, check_choice
 from personare.data.tables import numbers, read_published, read_table
 
 __all__ = ["Depresjon"]
@@ -20,7 +20,7 @@ _SEX = {"1": "F", "2": "M"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Depresjon:
+class Depresjon(Reader):
     """Reads Depresjon: ``{condition,control}/condition_1.csv`` and so on, packed or not, and ``scores.csv``.
 
     A recording is a whole day, (1440, 1) counts by minute, with the labels ``depression`` (``condition`` or
@@ -40,32 +40,30 @@ class Depresjon:
 
     days: str = "published"
 
-    license: ClassVar[str] = "research and teaching, with citation"
-    citation: ClassVar[str] = "Garcia-Ceja et al., ACM Multimedia Systems 2018: 472-477"
-    home: ClassVar[str] = "https://datasets.simula.no/depresjon/"
+    license = "research and teaching, with citation"
+    citation = "Garcia-Ceja et al., ACM Multimedia Systems 2018: 472-477"
+    home = "https://datasets.simula.no/depresjon/"
     tracks: ClassVar[dict[str, str]] = {"activity": "physio"}
 
     def __post_init__(self) -> None:
         check_choice("days", self.days, ("published", "all"))
 
-    def __call__(self, source: Path) -> Found:
-        """Read the times of each file and the scores."""
-        table, contents = read_published(source, "scores.csv", ("number",), text=True), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        table = read_published(source, "scores.csv", ("number",), text=True)
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
         dates: dict[str, pd.DatetimeIndex] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             if file.startswith(("condition/", "control/")):
                 with contents.skipped.listing(file):
                     dates[file] = pd.DatetimeIndex(_activity(source / file).index)
-        people: dict[str, tuple[str | None, float]] = {}
         for number, file in enumerate(sorted(dates, key=lambda file: (dates[file][0], file)), start=1):
-            subject, (group, _, name) = f"{number:02d}", file.partition("/")
-            row = scores.get(Path(name).name.partition(".")[0], {})
-            score = {str(key): str(value).strip() for key, value in row.items()}
+            subject, name = f"{number:02d}", Path(file).name.partition(".")[0]
+            score = {str(key): str(value).strip() for key, value in scores.get(name, {}).items()}
             ages = [float(end) for end in score.get("age", "").split("-") if end.strip().isdigit()]
-            people[subject] = (_SEX.get(score.get("gender", "")), sum(ages) / len(ages) if ages else float("nan"))
+            age = sum(ages) / len(ages) if ages else float("nan")
+            contents.people[subject] = (_SEX.get(score.get("gender", "")), age)
             madrs = {"madrs_start": score.get("madrs1"), "madrs_end": score.get("madrs2")}
-            labels = {"depression": group, **{key: value for key, value in madrs.items() if value}}
+            labels = {"depression": file.partition("/")[0], **{key: value for key, value in madrs.items() if value}}
             days = []
             for day, minutes in pd.Series(dates[file], index=dates[file]).groupby(dates[file].strftime("%Y-%m-%d")):
                 gaps = minutes.diff().dropna() > pd.Timedelta(minutes=1)
@@ -80,7 +78,6 @@ class Depresjon:
             count = int(score.get("days") or 0) if self.days == "published" else 0
             for day in days[: count or None]:
                 contents.add(subject, f"day{day.replace('-', '')}", {"activity": f"{file}#{day}"}, labels)
-        return contents.all(people)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a day of a person's activity."""

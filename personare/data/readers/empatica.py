@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker
-from personare.data.windows import EMPATICA_TRACKS, Sampled, Windowed, empatica, make_windows
+from personare.data.reading import Contents
+from personare.data.windows import Sampled, Wristband, empatica
 
 __all__ = ["Empatica"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Empatica(Windowed):
+class Empatica(Wristband):
     """Reads every folder with ``ACC.csv``, ``BVP.csv``, ``EDA.csv``, ``HR.csv`` or ``TEMP.csv``, packed or not.
 
     A table ``labels.csv`` beside the folders says whose they are: columns ``folder``, ``subject``, if you like
@@ -26,23 +25,15 @@ class Empatica(Windowed):
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
     """
 
-    tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
-
-    def __call__(self, source: Path) -> Found:
-        """Read the signals of every session."""
-        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             path = PurePosixPath(file)
             track = path.name.lower().removesuffix(".gz").removesuffix(".csv")
-            if track in EMPATICA_TRACKS:
+            if track in self.tracks:
                 with contents.skipped.listing(file):
                     signal = (file, empatica(source / file))
                     sessions.setdefault(str(path.parent), {}).setdefault(track, signal)
         if not sessions:
             raise DataError(f"{source} holds no Empatica session (a folder with EDA.csv and so on). Unpack zip files.")
         self.add_sessions(contents, source / "labels.csv", "folder", sessions)
-        return contents.all()
-
-    def make(self, source: Path) -> Maker:
-        """Return what cuts a window of a signal."""
-        return make_windows(lambda file, _: empatica(source / file))

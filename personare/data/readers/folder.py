@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import media_files, piece_address, track_of
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, Reader
 from personare.data.tables import TABLES, number, read_rows
 
 __all__ = ["Folder"]
@@ -23,7 +23,7 @@ _ONE_FILE = "Correct the rows, or give each its part of the file as start and en
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class Folder(Reader):
     """Reads a table with the columns ``file`` and ``subject``, and ``sex``, ``age``, ``session``, ``task`` where known.
 
     Every other column is a label, kept as it is written. Rows with the same subject, session and task become one
@@ -41,13 +41,9 @@ class Folder:
 
     table: str = ""
 
-    license: ClassVar[str] = ""
-    citation: ClassVar[str] = ""
-    home: ClassVar[str] = ""
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the table and compare it with the files; no recording is opened."""
+    def _gather(self, source: Path, contents: Contents) -> None:
         files = media_files(source, tracks=tuple(self.tracks))
         names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
         if len(names) > 1 and not self.table:
@@ -57,13 +53,13 @@ class Folder:
         for line, row in read_rows(source / table, required=("file", "subject")):
             reading.take(line, row)
         reading.find_clashes()
-        contents = reading.contents()
+        reading.add_to(contents)
         for _, refusal in sorted(reading.skipped.items()):
             contents.skipped.note(*refusal)
         for path in files:
             if path not in reading.named and track_of(path) in ("audio", "video"):
                 contents.skipped.note(path, f"{table} has no row for it. Add a row, or remove the file.")
-        return contents.all(reading.people)
+        contents.people |= reading.people
 
 
 class _Row(NamedTuple):
@@ -127,9 +123,9 @@ class _Reading:
     def _skip(self, line: int, file: str, reason: object) -> None:
         self.skipped.setdefault(line, (f"{self.table} line {line}: {file}", reason))
 
-    def contents(self) -> Contents:
-        """Return the recordings gathered; rows that contradict each other are noted and left out."""
-        contents, takes = Contents(), dict[tuple[str, ...], list[_Row]]()
+    def add_to(self, contents: Contents) -> None:
+        """Take in the recordings gathered; rows that contradict each other are noted and left out."""
+        takes: dict[tuple[str, ...], list[_Row]] = {}
         for row in self._rows:
             name = row.task or f"/{row.path.rpartition('.')[0]}"  # a task holds no slash
             take = takes.setdefault((row.subject, row.session, name, *map(str, row.part)), [])
@@ -155,7 +151,6 @@ class _Reading:
             if first.task and not plain_tasks:
                 labels = {"task": first.task, **labels}
             contents.add(first.subject, name, tracks, labels, session)
-        return contents
 
     def find_clashes(self) -> None:
         """Leave out rows that give a moment of a file to two people, or that give it twice.

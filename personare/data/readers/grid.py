@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from personare.core.errors import OptionError
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents, Reader
 
 __all__ = ["Grid"]
 
@@ -25,7 +25,7 @@ _WORDS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
+class Grid(Reader):
     """Reads GRID: ``s1/bbaf2n.mpg`` and deeper as published (``s1/video/mpg_6000/...``), or flat files.
 
     The speaker is the nearest folder named ``s1`` ... ``s34``; film and sound of a sentence become one recording, whose
@@ -42,18 +42,17 @@ class Grid:
 
     subject: str = "unknown"
 
-    license: ClassVar[str] = "free for research, with citation"
-    citation: ClassVar[str] = "Cooke et al., JASA 120(5): 2421-2424, 2006"
-    home: ClassVar[str] = "https://zenodo.org/records/3625687"
+    license = "free for research, with citation"
+    citation = "Cooke et al., JASA 120(5): 2421-2424, 2006"
+    home = "https://zenodo.org/records/3625687"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video"}
 
     def __post_init__(self) -> None:
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 
-    def __call__(self, source: Path) -> Found:
-        """Read the names of the files under ``source``; nothing is opened."""
-        contents, files = Contents(), []
+    def _gather(self, source: Path, contents: Contents) -> None:
+        files = []
         for path in media_files(source):
             code = PurePosixPath(path).stem.lower()
             folders = [part.lower() for part in PurePosixPath(path).parts[:-1] if _SPEAKER.fullmatch(part)]
@@ -62,4 +61,3 @@ class Grid:
         for name, tracks in contents.clips(files, _NAME, "of six letters for six words, such as bbaf2n.mpg"):
             words = [table[letter] for table, letter in zip(_WORDS, name["code"], strict=True)]
             contents.add(name["speaker"], name["code"], tracks, {"sentence": " ".join(words)})
-        return contents.all()

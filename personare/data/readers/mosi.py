@@ -1,13 +1,12 @@
 """CMU-MOSI: reviewers of films speak to a camera; text, audio and video features of 2,199 utterances."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.reading import Contents, Found, Made, Maker, made_from_rows
+from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import read_table
 
 __all__ = ["Mosi"]
@@ -17,8 +16,7 @@ _WORDS = "transcripts.csv.gz"
 _SENTIMENT = {0: "negative", 1: "positive"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Mosi:
+class Mosi(Reader):
     """Reads CMU-MOSI as features per utterance: ``{text,audio,video}_{train,test}.csv.gz`` and ``transcripts.csv.gz``.
 
     The tables have no header. Rows of the three modalities are the same utterances; the first column of a text table
@@ -31,14 +29,13 @@ class Mosi:
     classes as in Poria et al., ACL 2017, doi:10.18653/v1/P17-1081.
     """
 
-    license: ClassVar[str] = "academic research"
-    citation: ClassVar[str] = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
-    home: ClassVar[str] = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
+    license = "academic research"
+    citation = "Zadeh et al., IEEE Intelligent Systems 31(6): 82-88, 2016"
+    home = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the tables."""
-        spoken, contents = read_table(source / _WORDS, header=None), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        spoken = read_table(source / _WORDS, header=None)
         for split in ("train", "test"):
             files = {name: f"{name}_{split}.csv.gz" for name in _TRACKS}
             tables = {name: read_table(source / file, header=None) for name, file in files.items()}
@@ -60,7 +57,6 @@ class Mosi:
                 tracks["text"] = f"{_WORDS}#{int(utterance)}"
                 labels = {"sentiment": _SENTIMENT[int(sentiment)], "split": split}
                 contents.add(f"{int(video):02d}", f"utterance{number:02d}", tracks, labels)
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what makes a track of a row."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from personare.core.errors import data_errors
-from personare.data.reading import Contents, Found, check_choice
+from personare.data.reading import Contents, check_choice
 from personare.data.texts import Posts
 
 __all__ = ["Mvsa"]
@@ -37,9 +37,8 @@ class Mvsa(Posts):
     def __post_init__(self) -> None:
         check_choice("labels", self.labels, ("curated", "agree"))
 
-    def __call__(self, source: Path) -> Found:
-        """Read the table of labels; no text and no photo is opened."""
-        path, contents = source / _TABLE, Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        path = source / _TABLE
         with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         for line, row in enumerate(lines[1:], start=2):
@@ -53,4 +52,3 @@ class Mvsa(Posts):
                 self.add(contents, item, source, f"data/{number}", labels, doubt="" if agree else doubt)
             elif row.strip():
                 contents.skipped.note(item, "it does not follow the rule ID<tab>text,image. Correct the row.")
-        return contents.all()

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.data.media import media_files, track_of
-from personare.data.reading import Contents, Found, Maker, check_choice, made_from_rows
+from personare.data.reading import Contents, Maker, Reader, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Ravdess"]
@@ -28,7 +28,7 @@ _NO_STATISTICS = ["file", "emotion", "intensity", "actor", "gender"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ravdess:
+class Ravdess(Reader):
     """Reads RAVDESS: ``Actor_01/03-01-01-01-01-01-01.wav`` as published, or the same names in any folder and format.
 
     The sound-only file (``03-``) and the film (``01-`` with sound, else ``02-`` without) of one performance become
@@ -49,17 +49,16 @@ class Ravdess:
 
     channel: str = "both"
 
-    license: ClassVar[str] = "CC BY-NC-SA 4.0"
-    citation: ClassVar[str] = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
-    home: ClassVar[str] = "https://zenodo.org/records/1188976"
+    license = "CC BY-NC-SA 4.0"
+    citation = "Livingstone and Russo, PLoS ONE 13(5): e0196391, 2018"
+    home = "https://zenodo.org/records/1188976"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "acoustics": "audio", "face": "video"}
 
     def __post_init__(self) -> None:
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
-    def __call__(self, source: Path) -> Found:
-        """Read the names of the files under ``source`` and, where they are there, the tables; nothing is opened."""
-        contents, files, films = Contents(), [], dict[str, str]()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        files, films = [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).
         for path in sorted(media_files(source), key=lambda path: (Path(path).name, path)):
             modality, clip = _parts(path)
@@ -82,7 +81,7 @@ class Ravdess:
         for match, tracks in contents.clips(files, _NAME, "MM-CC-EE-II-SS-RR-AA, such as 03-01-05-01-01-01-12.wav"):
             labels = {part: words[match[part]] for part, words in _CODES.items()}
             contents.add(match["actor"], "".join(labels.values()), tracks, labels)
-        return contents.all({f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)})
+        contents.people |= {f"{n:02d}": ("M" if n % 2 else "F", float("nan")) for n in range(100)}
 
     def _asked_for(self, clip: str) -> bool:
         return not clip or self.channel in ("both", _CODES["channel"][clip[:2]])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, OptionError, data_errors
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker
 from personare.data.tables import numbers
 from personare.data.windows import Sampled, Windowed, make_windows
 
@@ -40,6 +40,7 @@ class Signals(Windowed):
     """
 
     rate_hz: float = 0.0
+
     tracks: ClassVar[dict[str, str]] = {"physio": "physio"}
 
     def __post_init__(self) -> None:
@@ -47,15 +48,13 @@ class Signals(Windowed):
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
-    def __call__(self, source: Path) -> Found:
-        """Read the signals."""
+    def _gather(self, source: Path, contents: Contents) -> None:
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
-        contents, sessions = Contents(), dict[str, dict[str, tuple[str, Sampled]]]()
+        sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:
             with contents.skipped.listing(name):
                 sessions[name] = {"physio": (name, self._read(root / name))}
         self.add_sessions(contents, source / "labels.csv", "file", sessions)
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal."""

@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents
 from personare.data.tables import published, read_published
-from personare.data.windows import EMPATICA_TRACKS, Windowed, empatica, make_windows
+from personare.data.windows import Wristband
 
 __all__ = ["StressPredict"]
 
@@ -17,7 +16,7 @@ _STRESS = {0: "rest", 1: "stress"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class StressPredict(Windowed):
+class StressPredict(Wristband):
     """Reads Stress-Predict: ``Raw_data/S02/{ACC,BVP,EDA,HR,TEMP}.csv.gz`` and ``hr_rsp_label.csv.gz``, packed or not.
 
     A recording is a window in which every second has the same label ``stress`` (``stress`` or ``rest``). A signal that
@@ -29,14 +28,12 @@ class StressPredict(Windowed):
     **Source**: Iqbal et al., Sensors 22(21): 8135, 2022, doi:10.3390/s22218135.
     """
 
-    license: ClassVar[str] = "MIT"
-    citation: ClassVar[str] = "Iqbal et al., Sensors 22(21): 8135, 2022"
-    home: ClassVar[str] = "https://github.com/italha-d/Stress-Predict-Dataset"
-    tracks: ClassVar[dict[str, str]] = EMPATICA_TRACKS
+    license = "MIT"
+    citation = "Iqbal et al., Sensors 22(21): 8135, 2022"
+    home = "https://github.com/italha-d/Stress-Predict-Dataset"
 
-    def __call__(self, source: Path) -> Found:
-        """Read the labels by second; no signal is opened."""
-        table, contents = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label")), Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
+        table = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label"))
         labelled = {int(person) for person in table["Participant"].unique()}
         for path in sorted(source.glob("Raw_data/S*")):
             if path.name[1:].isdigit() and int(path.name[1:]) not in labelled:
@@ -44,7 +41,7 @@ class StressPredict(Windowed):
         for number, rows in table.groupby("Participant"):
             person = int(str(number))
             folder = source / f"Raw_data/S{person:02d}"
-            paths = {track: published(folder, f"{track}.csv") for track in EMPATICA_TRACKS}
+            paths = {track: published(folder, f"{track}.csv") for track in self.tracks}
             files = {track: path.relative_to(source).as_posix() for track, path in paths.items() if path}
             seconds = rows["Time(sec)"].to_numpy(np.int64)
             codes = np.full(seconds[-1] - seconds[0] + 1, -1)  # a second without a row has no label
@@ -59,8 +56,3 @@ class StressPredict(Windowed):
                 span = f"{seconds[0] + start_s}+{self.window_s}"
                 tracks = {track: f"{file}#{span}" for track, file in files.items()}
                 contents.add(f"{person:02d}", f"window{window:03d}", tracks, {"stress": stress})
-        return contents.all()
-
-    def make(self, source: Path) -> Maker:
-        """Return what cuts a window of a signal."""
-        return make_windows(lambda file, _: empatica(source / file))

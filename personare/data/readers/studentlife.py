@@ -1,7 +1,6 @@
 """StudentLife as daily aggregates: what phones of students measured in a day, and the stress they reported."""
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ import pandas as pd
 
 from personare.core.errors import DataError
 from personare.data.media import files_under
-from personare.data.reading import Contents, Found, Maker, made_from_rows
+from personare.data.reading import Contents, Maker, Reader, made_from_rows
 from personare.data.tables import numbers, read_table
 
 __all__ = ["Studentlife"]
@@ -18,8 +17,7 @@ _STRESS = ["lowest", "highest"]
 _LEVELS = {1: "a little stressed", 2: "definitely stressed", 3: "stressed out", 4: "feeling good", 5: "feeling great"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Studentlife:
+class Studentlife(Reader):
     """Reads ``student_01.csv`` and so on: two rows of column names, a row a day, stress in the last three columns.
 
     Reported stress is a code whose numbers are not in the order of stress, so the published mean of a day is no degree
@@ -32,14 +30,12 @@ class Studentlife:
     Shaw et al. 2019, arXiv:1906.11356.
     """
 
-    license: ClassVar[str] = "research"
-    citation: ClassVar[str] = "Wang et al., UbiComp 2014: 3-14"
-    home: ClassVar[str] = "https://studentlife.cs.dartmouth.edu"
+    license = "research"
+    citation = "Wang et al., UbiComp 2014: 3-14"
+    home = "https://studentlife.cs.dartmouth.edu"
     tracks: ClassVar[dict[str, str]] = {"phone": "phone"}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the tables."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
         for file in files_under(source, ".csv", ".csv.gz"):
             student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             with contents.skipped.listing(file):
@@ -58,7 +54,6 @@ class Studentlife:
                         contents.add(subject, task, {"phone": f"{file}#{row}"}, labels)
                         continue
                     contents.skipped.note(f"{file} row {row}", f"{problem}. Nothing to do.")
-        return contents.all()
 
     def make(self, source: Path) -> Maker:
         """Return what makes a day's track of its row."""

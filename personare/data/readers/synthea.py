@@ -1,13 +1,12 @@
 """Synthea: made-up patients of a public simulator, with all their visits to care."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
 
 from personare.data.labels import sex
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import read_published
 from personare.data.visits import history_columns, make_histories, word_group
 
@@ -20,8 +19,7 @@ _CODES = {"condition": "conditions", "procedure": "procedures", "drug": "drugs"}
 _FILES = {"condition": "conditions.csv", "procedure": "procedures.csv", "drug": "medications.csv"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Synthea:
+class Synthea(Reader):
     """Reads ``patients``, ``encounters``, ``conditions``, ``procedures`` and ``medications`` (``.csv``, packed or not).
 
     A recording is a patient: one row for each encounter, with groups of what was found, done and given. Names,
@@ -34,14 +32,12 @@ class Synthea:
     **Source**: Walonoski et al., Synthea, JAMIA 25(3), 2018, doi:10.1093/jamia/ocx079. Groups of codes are ours.
     """
 
-    license: ClassVar[str] = "Apache-2.0"
-    citation: ClassVar[str] = "Walonoski et al., JAMIA 25(3): 230-238, 2018"
-    home: ClassVar[str] = "https://synthetichealth.github.io/synthea/"
+    license = "Apache-2.0"
+    citation = "Walonoski et al., JAMIA 25(3): 230-238, 2018"
+    home = "https://synthetichealth.github.io/synthea/"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def __call__(self, source: Path) -> Found:
-        """Read the encounters; ages are those at the last one."""
-        contents, people = Contents(), {}
+    def _gather(self, source: Path, contents: Contents) -> None:
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
             contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")
@@ -61,8 +57,7 @@ class Synthea:
             labels["mortality"] = "died" if died else "survived"
             contents.add(numbers[patient], "visits", {"visits": f"encounters#{patient}"}, labels)
             age = (last[patient].tz_localize(None) - pd.Timestamp(born)).days / 365.25
-            people[numbers[patient]] = (sex(gender), float(int(age)))
-        return contents.all(people)
+            contents.people[numbers[patient]] = (sex(gender), float(int(age)))
 
     def make(self, source: Path) -> Maker:
         """Return what makes a patient's history."""

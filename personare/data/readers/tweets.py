@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from personare.data.reading import Contents, Found
+from personare.data.reading import Contents
 from personare.data.tables import read_rows
 from personare.data.texts import Posts
 
@@ -30,13 +30,10 @@ class Tweets(Posts):
     table: str = "labels.csv"
     folder: str = "pairs"
 
-    def __call__(self, source: Path) -> Found:
-        """Read the table; no text and no photo is opened."""
-        contents = Contents()
+    def _gather(self, source: Path, contents: Contents) -> None:
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
             guid, item = row["guid"].removesuffix(".0"), f"{self.table} line {line}"
             if guid.isascii() and guid.isalnum():
                 self.add(contents, item, source, f"{self.folder}/{guid}", {"sentiment": row["tag"].lower()})
             else:
                 contents.skipped.note(item, f"the guid {guid!r} must be letters and digits. Correct the row.")
-        return contents.all()

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from personare.core.errors import DataError
 from personare.data.labels import sex
 from personare.data.media import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
-from personare.data.reading import Contents, Found, Maker
+from personare.data.reading import Contents, Maker
 from personare.data.windows import Sampled, Windowed, make_windows
 
 __all__ = ["Wesad"]
@@ -46,14 +45,12 @@ class Wesad(Windowed):
 
     chest: bool = False
 
-    license: ClassVar[str] = "academic research, non-commercial"
-    citation: ClassVar[str] = "Schmidt et al., ICMI 2018: 400-408"
-    home: ClassVar[str] = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
-    tracks: ClassVar[dict[str, str]] = dict.fromkeys(_SIGNALS, "physio")
+    license = "academic research, non-commercial"
+    citation = "Schmidt et al., ICMI 2018: 400-408"
+    home = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
+    tracks = dict.fromkeys(_SIGNALS, "physio")
 
-    def __call__(self, source: Path) -> Found:
-        """Read the states of every person, a file at a time."""
-        contents, people = Contents(), dict[str, tuple[str | None, float]]()
+    def _gather(self, source: Path, contents: Contents) -> None:
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
         for file in files_under(source, ".pkl"):
             path = source / file
@@ -65,7 +62,7 @@ class Wesad(Windowed):
                 if match is None:
                     raise DataError("it is not named like S2.pkl. Give it its own name.")
                 subject = f"{int(match[1]):02d}"
-                people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
+                contents.people[subject] = _sex_and_age(path.with_name(f"{path.stem}_readme.txt"))
                 for start_s, inside in self.states(states, _HZ, _STATES):
                     state = inside.pop()
                     if inside:
@@ -74,7 +71,6 @@ class Wesad(Windowed):
                     elif state:
                         tracks = {track: f"{file}#{track}@{start_s}+{self.window_s}" for track in taken}
                         contents.add(subject, f"{state}{start_s:05d}", tracks, {"state": state})
-        return contents.all(people)
 
     def make(self, source: Path) -> Maker:
         """Return what cuts a window of a signal; the file of one person is held at a time."""

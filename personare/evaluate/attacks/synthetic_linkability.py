@@ -8,7 +8,8 @@ from scipy.spatial.distance import cdist
 
 from personare.core.errors import DataError
 from personare.core.options import check_options
-from personare.core.types import Array, Result, Spend
+from personare.core.types import Result, Spend
+from personare.evaluate.metrics import top1_credit
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["Linkability"]
@@ -35,12 +36,12 @@ class Linkability:
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
         """Measure the ``risk``; the naive guess takes anybody."""
-        columns, first = np.arange(case.real.shape[1]), next(iter(case.original.arrays.values())).shape[1]
+        columns, width = np.arange(case.real.shape[1]), next(iter(case.original.arrays.values())).shape[1]
         if len(columns) < 2:
             raise DataError("Linking needs two halves of a recording, but it has one column.")
         if len(case.original.arrays) == 1:
-            columns, first = rng.permutation(columns), len(columns) // 2
-        halves = columns[:first], columns[first:]
+            columns, width = rng.permutation(columns), len(columns) // 2
+        halves = columns[:width], columns[width:]
         among = min(self.among, int(case.inside.sum()), int((~case.inside).sum()))
         right, tried = np.zeros(len(case.inside)), np.zeros(len(case.inside))
         for _ in range(self.draws):
@@ -49,15 +50,9 @@ class Linkability:
                 for k in range(0, len(mixed) - among + 1, among):  # those left over sit out this time
                     group = mixed[k : k + among]
                     rows = np.array([rng.choice(np.flatnonzero(case.people == p)) for p in group])
-                    right[group] += _joined(case.real[rows], case.synthetic, halves)
+                    first, second = (cdist(case.real[rows][:, h], case.synthetic[:, h], "sqeuclidean") for h in halves)
+                    gaps = np.stack([(row + second).min(axis=1) for row in first])  # (M, M), over synthetic recordings
+                    right[group] += top1_credit(-gaps, np.arange(len(group)))
                     tried[group] += 1
         successes = np.where(tried > 0, right / np.maximum(tried, 1), np.nan)
         return risk_rows("link", "synthetic_linkability", successes, np.full(len(successes), 1 / among), case)
-
-
-def _joined(rows: Array, made: Array, halves: tuple[Array, Array]) -> Array:
-    """Return whether each recording's halves were joined to each other, (M,); a tie counts its share."""
-    first, second = (cdist(rows[:, half], made[:, half], "sqeuclidean") for half in halves)
-    gaps = np.stack([(row + second).min(axis=1) for row in first])  # (M, M): over all synthetic recordings
-    best = gaps <= gaps.min(axis=1, keepdims=True)
-    return np.asarray(np.diagonal(best) / best.sum(axis=1))

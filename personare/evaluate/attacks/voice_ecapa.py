@@ -11,7 +11,7 @@ from personare.core.errors import OptionError
 from personare.core.options import check_options
 from personare.core.types import Array
 from personare.evaluate.classifiers import Clips, Cosine, numbered
-from personare.evaluate.clips import looped
+from personare.evaluate.clips import audible, looped
 from personare.evaluate.networks import embedding
 from personare.learn.networks import Ecapa
 
@@ -75,6 +75,5 @@ class VoiceEcapa:
 
 
 def _ready(clip: Array) -> Array:
-    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
-    rows = np.maximum(rows, rows.max() - 70.0)
+    rows = audible(clip)
     return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)

@@ -52,13 +52,13 @@ class VoiceEncoder:
         there = np.array([i in before and i in after for i in original.ids], dtype=bool)
         ids = [i for i, seen in zip(original.ids, there, strict=True) if seen]
         people, mood = original.subjects[there], np.array(moods, dtype=str)[there]
-        r1 = np.full(len(ids), np.nan)
-        for n, (i, person, felt) in enumerate(zip(ids, people, mood, strict=True)):
-            others = [ids[m] for m in np.flatnonzero((people == person) & (mood != felt))]
-            if others:
-                r1[n] = np.mean([float(after[i] @ after[j]) for j in others])
+        vectors, originals = (np.stack([side[i] for i in ids]) for side in (after, before))  # (N, D)
+        other = (people[:, None] == people) & (mood[:, None] != mood)  # (N, N) the same person in another emotion
+        count = other.sum(axis=1)
+        r1 = np.where(count > 0, (vectors @ vectors.T * other).sum(axis=1) / np.maximum(count, 1), np.nan)
+        r2 = (originals * vectors).sum(axis=1)
         rows = []
-        for figure, values in (("r1", r1), ("r2", np.array([before[i] @ after[i] for i in ids], dtype=float))):
+        for figure, values in (("r1", r1), ("r2", r2)):
             estimate = mean_over_people(values, people, rng=rng)
             why = "" if estimate.n else "not measured: it takes several emotions of a person"
             row = Result(question="link", method="voice_encoder", figure=figure, **estimate.columns)

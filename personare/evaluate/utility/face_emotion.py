@@ -9,7 +9,7 @@ import numpy as np
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.classifiers import Kernel, Train, discriminant, svm
-from personare.evaluate.clips import describe_motion, evenly
+from personare.evaluate.clips import evenly, expressive_motion
 from personare.evaluate.reading import Task, read_and_measure
 
 __all__ = ["FaceEmotion"]
@@ -42,8 +42,7 @@ class FaceEmotion:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``blendshapes`` (F, 52) and ``crops`` (F, H, W, 3)."""
         pictures = Task(view="crops", folds=self.folds, label=self.label, kind=self.kind)
-        # which tracks move together says more of the person than of the emotion
-        motion = replace(pictures, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2]))
+        motion = replace(pictures, view="blendshapes", describe=expressive_motion)
         readers: dict[str, tuple[Task, Train]] = {
             "face_emotion_motion": (motion, svm()),
             "face_emotion_adapted": (replace(motion, adapt=True), discriminant()),

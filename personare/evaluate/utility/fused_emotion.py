@@ -9,7 +9,7 @@ from personare.core.errors import DataError
 from personare.core.options import Share, check_options
 from personare.core.types import Batch, Result
 from personare.evaluate.classifiers import svm
-from personare.evaluate.clips import describe_motion
+from personare.evaluate.clips import expressive_motion
 from personare.evaluate.reading import Task, measure_reading, quality_on_others, read_view, unread
 
 __all__ = ["FusedEmotion"]
@@ -43,9 +43,7 @@ class FusedEmotion:
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
         """Measure what both kinds of reader read in ``functionals`` (1, D) and ``blendshapes`` (F, 52)."""
         voice_task = Task(view="functionals", folds=self.folds, label=self.label, kind=self.kind)
-        face_task = replace(
-            voice_task, view="blendshapes", describe=lambda clip: np.concatenate(describe_motion(clip)[:2])
-        )
+        face_task = replace(voice_task, view="blendshapes", describe=expressive_motion)
         names = ("fused_emotion_60_40", "fused_emotion_stacked")
         try:
             voices, faces = (read_view(original, released, t, svm(), rng=rng) for t in (voice_task, face_task))

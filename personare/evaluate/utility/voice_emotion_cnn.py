@@ -7,7 +7,7 @@ import numpy as np
 
 from personare.core.options import check_options
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.clips import looped
+from personare.evaluate.clips import audible, looped
 from personare.evaluate.networks import cnn
 from personare.evaluate.reading import Task, read_and_measure
 
@@ -44,8 +44,7 @@ class VoiceEmotionCnn:
 
 
 def _ready(clip: Array) -> Array:
-    rows = np.nan_to_num(np.asarray(clip, dtype=np.float32), nan=-100.0)
-    rows = looped(np.maximum(rows, rows.max() - 70.0), 2 * _WINDOW)
+    rows = looped(audible(clip), 2 * _WINDOW)
     rows = rows[: len(rows) // 2 * 2].reshape(-1, 2, rows.shape[1]).mean(axis=1)  # 20 ms: half the work
     return np.asarray((rows - rows.mean()) / 15.0, dtype=np.float32)
 
