@@ -19,8 +19,8 @@ from personare.core.randomness import generator
 from personare.data.cohort import open_cohort
 from personare.evaluate.classification import judge_model
 from personare.govern.ledger import Ledger
+from personare.study.access import open_batch, table
 from personare.study.kinds.models import split_people
-from personare.study.opening import open_batch, table
 
 _FIGURES = ("accuracy", "uar", "ece", "confacc_low")
 

@@ -12,7 +12,7 @@ from personare.data.cohort import open_cohort
 from personare.data.importing import import_cohort
 from personare.features.audio import extract_sound
 from personare.features.files import check
-from personare.study.opening import open_ledger
+from personare.study.access import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
 from personare.study.run import run_study

@@ -34,8 +34,8 @@ from personare.represent.adversarial import Adversarial
 from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
 from personare.represent.noise import Noise
-from personare.study.opening import admit
-from personare.study.opening import table as table_of
+from personare.study.access import admit
+from personare.study.access import table as table_of
 
 FIGURES = (
     "reader.uar",

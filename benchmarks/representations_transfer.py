@@ -27,7 +27,7 @@ from personare.govern.ledger import Ledger
 from personare.represent.adversarial import Adversarial
 from personare.represent.bottleneck import Bottleneck
 from personare.represent.leace import Leace
-from personare.study.opening import admit
+from personare.study.access import admit
 
 EMOTIONS = ("anger", "disgust", "fear", "happiness", "neutral", "sadness")
 FRAMES = 188

@@ -17,7 +17,7 @@ from personare.features.audio import extract_sound, write
 from personare.features.files import check
 from personare.simulate.people import EMOTIONS, person
 from personare.simulate.take import perform
-from personare.study.opening import open_ledger
+from personare.study.access import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
 from personare.study.run import run_study

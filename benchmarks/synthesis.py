@@ -23,7 +23,7 @@ from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.evaluate.synthetic import judge_synthetic_use
 from personare.govern.ledger import Ledger
-from personare.study.opening import open_batch
+from personare.study.access import open_batch
 
 _FIGURES = (
     "linear.tstr_uar",
@@ -36,8 +36,8 @@ _FIGURES = (
     "coverage",
     "mmd2",
     "ks",
-    "told_apart_linear",
-    "told_apart_trees",
+    "c2st_linear",
+    "c2st_trees",
 )
 _PACKAGE = "personare.synthesize"
 

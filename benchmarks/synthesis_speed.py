@@ -24,7 +24,7 @@ from personare.core.types import Batch
 from personare.data.cohort import open_cohort
 from personare.govern.ledger import Ledger
 from personare.report.plots import COLORS, drawing
-from personare.study.opening import open_batch
+from personare.study.access import open_batch
 
 _FIT_LIMIT_S = 30 * 60
 _DRAW_LIMIT_S = 30

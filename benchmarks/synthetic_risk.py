@@ -50,7 +50,7 @@ SHOWN = (
     "synthetic_membership_normal.auc",
     "synthetic_shadow_neighbor.auc",
     "synthetic_shadow_normal.auc",
-    "synthetic_shadow_normal.auc.exposed",
+    "synthetic_shadow_normal.auc.outliers",
     "synthetic_canaries_neighbor.auc",
     "synthetic_canaries_normal.auc",
     "synthetic_singling_out.risk",
@@ -112,7 +112,7 @@ def _cell(row: Result) -> str:
 
 
 def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[float]:
-    """Return shares of a linear reader and a forest, and AUCs of people, the exposed, and canaries, of one split."""
+    """Return shares of a linear reader and a forest, and AUCs of people, the outliers, and canaries, of one split."""
     train, control, public = groups
     method, options, alone = FRONTIER[name]
 
@@ -131,7 +131,7 @@ def placed(name: str, groups: tuple[Batch, Batch, Batch], seed: int) -> list[flo
     risk = {
         ".".join(filter(None, (row.method, row.subset))): row.value for row in shadows + planted if row.figure == "auc"
     }
-    kinds = ("shadow_neighbor", "shadow_normal", "shadow_normal.exposed", "canaries_neighbor", "canaries_normal")
+    kinds = ("shadow_neighbor", "shadow_normal", "shadow_normal.outliers", "canaries_neighbor", "canaries_normal")
     return [*map(float, shares), *(risk[f"synthetic_{kind}"] for kind in kinds)]
 
 
@@ -155,7 +155,7 @@ def parted(every: Batch, seed: int) -> tuple[Batch, Batch, Batch]:
 
 def frontier(every: Batch, names: list[str], splits: int) -> None:
     """Print mean and range over splits."""
-    print("| | linear | forest | people, nearest | people, normal | exposed | canaries, nearest | canaries, normal |")
+    print("| | linear | forest | people, nearest | people, normal | outliers | canaries, nearest | canaries, normal |")
     for name in names or FRONTIER:
         values = np.array([placed(name, parted(every, seed), seed) for seed in range(splits)])
         told = (f"{v.mean():.2f} ({v.min():.2f}–{v.max():.2f})" for v in values.T)

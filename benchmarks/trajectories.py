@@ -15,7 +15,7 @@ import numpy as np
 from personare.core.protocols import Generator
 from personare.core.types import Array, Batch
 from personare.data.cohort import open_cohort
-from personare.evaluate.utility.visits import judge_copies, judge_histories
+from personare.evaluate.utility.synthetic_visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import VISITS
 from personare.synthesize.trajectories import Trajectories

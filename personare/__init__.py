@@ -12,7 +12,7 @@ _PUBLIC = {
     "anonymize_path": "personare.study.anonymizing",
     "load_plan": "personare.study.plan",
     "open_cohort": "personare.data.cohort",
-    "open_ledger": "personare.study.opening",
+    "open_ledger": "personare.study.access",
     "run_study": "personare.study.run",
 }
 __all__ = list(_PUBLIC)

@@ -233,7 +233,7 @@ class Result:
     question: Literal["identify", "infer", "member", "link", "read", "resemble", "cost"]
     method: str  # the attack, reader or measure; "strongest" and "reader" are chosen of several
     figure: str  # what the number is: top1, auc, uar ...
-    subset: str = ""  # of whom or of what: exposed people, sex_F, a modality, an attribute (sex), a task's label
+    subset: str = ""  # of whom or of what: outliers, sex_F, a modality, an attribute (sex), a task's label
     # of a risk ignorant, lazy_informed, semi_informed, shadow or canaries; of behavior fixed_reader or retrained_reader
     attacker: str = ""
     status: Literal["ok", "not_informative", "not_measured", "claim_broken"] = "ok"

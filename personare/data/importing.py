@@ -18,7 +18,7 @@ from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import write_json, write_text
 from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, Problems, declared_modalities, open_cohort
-from personare.data.media import piece, suffix_of
+from personare.data.media_files import piece, suffix_of
 from personare.data.pseudonyms import Subjects, without_copies
 from personare.data.reading import Maker, check_choice
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent

@@ -9,7 +9,7 @@ import pandas as pd
 from personare.data.labels import sex
 from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import number, published, read_published
-from personare.data.visits import diagnosis_group, history_columns, make_histories, procedure_group, word_group
+from personare.data.visit_codes import diagnosis_group, history_columns, make_histories, procedure_group, word_group
 
 _CODES = {"diagnosis": "icd9_diagnoses", "procedure": "icd9_procedures", "drug": "drugs"}
 _ICD = {"diagnosis": "DIAGNOSES_ICD", "procedure": "PROCEDURES_ICD"}

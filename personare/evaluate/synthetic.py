@@ -20,7 +20,7 @@ from personare.evaluate.selftest import beside, marked
 from personare.evaluate.synthetic_case import (
     SyntheticCase,
     check_comparable,
-    most_exposed,
+    most_isolated,
     nearest,
     normal_density,
     numbers,
@@ -76,7 +76,7 @@ def judge_synthetic_risk(
     make: FitAndSample | None = None,
     models: int = 16,
 ) -> list[Result]:
-    """Run every attack of ``evaluate/attacks`` on synthetic people, on average and on the most exposed real ones.
+    """Run every attack of ``evaluate/attacks`` on synthetic people, on average and on the outliers among the real ones.
 
     **Guarantee**: people learned from and others are treated alike, so that of a generator that ignores its data every
     attack finds nothing but luck. An attack that does not find people in the worst release, the recordings learned
@@ -120,7 +120,7 @@ def judge_shadows(
     the logarithm of the distance to the nearest synthetic recording, and ``normal``, the log-density under a normal
     distribution of the synthetic recordings; both are the mean over a person's recordings.
 
-    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>``, over everybody and the most exposed. With
+    ``auc`` and ``tpr_fpr10`` are measured as ``synthetic_shadow_<what>``, over everybody and the outliers. With
     ``canaries``, so many extreme people are planted (see ``canary_people``), and the figures are about them alone, as
     ``synthetic_canaries_<what>``. A generator that remembers must show them, or the test says nothing; a private one
     may show no more than its claim allows, and these are the people for whom that is hardest.
@@ -149,7 +149,7 @@ def judge_shadows(
         if canaries:
             subsets[""] = ~np.isin(names, real_people)
         else:
-            subsets["exposed"] = most_exposed(nearest(real, real, whose), whose, subsets[""])
+            subsets["outliers"] = most_isolated(nearest(real, real, whose), whose, subsets[""])
         rows: list[Result] = []
         for what, each in scores.items():
             # What a generator's samples have in common for everybody is luck of the draw, not membership: every

@@ -26,7 +26,7 @@ from personare.learn.standardizing import Standardized
 _FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
 _EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
-_EXPOSED: Final = 0.25  # share of the people who count as the most exposed
+_OUTLIERS: Final = 0.25  # share of the people who count as the outliers
 _CHUNK: Final = 256
 _FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
@@ -119,7 +119,7 @@ def normal_density(rows: Array) -> Callable[[Array], Array]:
     return lambda asked: np.atleast_1d(normal.logpdf(asked))
 
 
-def most_exposed(distance: Array, people: Array, among: Array) -> Array:
+def most_isolated(distance: Array, people: Array, among: Array) -> Array:
     """Return (P,) bool, the most isolated quarter (at least two) of some people: they are the easiest to find.
 
     By the median of the (N,) ``distance`` of their recordings to anybody else's; ``people`` (N,) says whose each is, as
@@ -127,7 +127,7 @@ def most_exposed(distance: Array, people: Array, among: Array) -> Array:
     """
     isolation = np.array([np.median(distance[people == person]) for person in range(len(among))])
     group = np.flatnonzero(among)
-    order = np.argsort(-isolation[group], kind="stable")[: max(2, round(_EXPOSED * len(group)))]
+    order = np.argsort(-isolation[group], kind="stable")[: max(2, round(_OUTLIERS * len(group)))]
     return np.isin(np.arange(len(among)), group[order])
 
 
@@ -208,15 +208,15 @@ class SyntheticCase:
         return np.asarray(np.unique(self.original.subjects, return_inverse=True)[1])
 
     @cached_property
-    def exposed(self) -> Array:
+    def outliers(self) -> Array:
         """(P,) bool, the most isolated people of either group, the same share of both."""
-        first, second = (most_exposed(self.distance, self.people, group) for group in (self.inside, ~self.inside))
+        first, second = (most_isolated(self.distance, self.people, group) for group in (self.inside, ~self.inside))
         return np.asarray(first | second)
 
     @property
     def subsets(self) -> dict[str, Array]:
-        """(P,) bool by the name of the subset: everybody, and the most exposed."""
-        return {"": np.ones(len(self.inside), dtype=bool), "exposed": self.exposed}
+        """(P,) bool by the name of the subset: everybody, and the outliers."""
+        return {"": np.ones(len(self.inside), dtype=bool), "outliers": self.outliers}
 
     def by_person(self, values: Array) -> Array:
         """Return the mean of (N,) numbers over each real person's recordings, (P,)."""
@@ -224,7 +224,7 @@ class SyntheticCase:
 
 
 def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case: SyntheticCase) -> list[Result]:
-    """Return the ``risk`` over all people and over the most exposed.
+    """Return the ``risk`` over all people and over the outliers.
 
     The risk is (r - c) / (1 - c): how much more often the attack succeeds on people who were learned from (r) than on
     others (c), as a share of what could be more. It is not cut at 0: below is luck. ``successes`` (P,) says how often
@@ -261,7 +261,7 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
 def closest_rows(row: Result, closeness: Array, case: SyntheticCase, *, rng: np.random.Generator) -> list[Result]:
     """Return how often the real person closest to a synthetic recording is one who was learned from.
 
-    Over all real people, and over the recordings that are closest to one of the most exposed. People as close share the
+    Over all real people, and over the recordings that are closest to one of the outliers. People as close share the
     recording; the control is the share of those real people who were learned from. ``row`` has the columns of both;
     ``closeness`` (S, P) is of each synthetic recording to each real person, higher = closer.
     """

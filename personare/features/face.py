@@ -9,7 +9,7 @@ import numpy as np
 
 from personare.core.options import Count, Whole, check_options
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features import tracking
+from personare.features import face_tracking
 from personare.features.centerface import SURE_PX, best, closely, find_large_faces, shared, shrink
 
 _NOBODY = np.empty((0, 5))
@@ -106,7 +106,7 @@ class FaceLocator:
         search = replace(self)  # each film has one of its own
         position = last_look = -1
         for position, frame in enumerate(frames):
-            gray, coarse = tracking.small_grays(frame[2], self.smallest_face_px)
+            gray, coarse = face_tracking.small_grays(frame[2], self.smallest_face_px)
             search._held[position] = _Held(frame=frame, gray=gray, coarse=coarse)
             if position % self.every == 0:
                 search._advance(last_look, position)
@@ -120,7 +120,7 @@ class FaceLocator:
         """Give out the frames before ``end``: nothing can change them any more."""
         for position in sorted(p for p in self._held if p < end):
             held = self._held.pop(position)
-            faces = [replace(f, box=tracking.enlarge(f.box, self.margin)) for f in held.faces.values()]
+            faces = [replace(f, box=face_tracking.enlarge(f.box, self.margin)) for f in held.faces.values()]
             faces.sort(key=lambda f: -float((f.box[2:] - f.box[:2]).prod()))
             index, time_s, image = held.frame
             yield LocatedFrame(
@@ -142,7 +142,7 @@ class FaceLocator:
         if self._reference is None or held.whole:
             self._reference = held.coarse.copy()
         else:
-            new = tracking.changed(held.coarse, self._reference) > 0
+            new = face_tracking.changed(held.coarse, self._reference) > 0
             self._reference[new] = held.coarse[new]
         if start < 0:
             self._link(end, {})
@@ -156,7 +156,7 @@ class FaceLocator:
             held.looked = near(held.frame[2], self.keep_threshold)
             unknown = np.ones_like(held.coarse)
             if self._reference is not None:  # what is known, and a face that will be covered, is not looked at again
-                changed = tracking.changed(held.coarse, self._reference)
+                changed = face_tracking.changed(held.coarse, self._reference)
                 unknown = self._without(changed, _strong(held.looked), held)
             self._look_close(held, self._regions(held, unknown))
         return held.looked
@@ -164,7 +164,7 @@ class FaceLocator:
     def _without(self, mask: Array, boxes: Array, held: _Held) -> Array:
         """Clear a mask where boxes will be covered."""
         for box in boxes:
-            place = tracking.enlarge(box, self.margin) * held.scale(mask)
+            place = face_tracking.enlarge(box, self.margin) * held.scale(mask)
             left, top, right, bottom = place.round().astype(int).clip(0)
             mask[top:bottom, left:right] = 0
         return mask
@@ -172,7 +172,7 @@ class FaceLocator:
     def _regions(self, held: _Held, mask: Array) -> Array:
         """Return the rectangles to look at, large enough for faces that are too small for a look at the whole."""
         margin = max(1.5 * self.smallest_face_px, _MARGIN * min(held.frame[2].shape[:2]))
-        return tracking.regions(mask, held.scale(mask), margin)
+        return face_tracking.regions(mask, held.scale(mask), margin)
 
     def _look_close(self, held: _Held, regions: Array) -> None:
         """Look closely at rectangles of a frame; at all of it if they are more than half."""
@@ -197,9 +197,9 @@ class FaceLocator:
 
     def _look_for(self, held: _Held, boxes: Array) -> Array:
         """Look at a frame in which faces are expected near the boxes: closely where one is missing."""
-        matched = {row for row, _ in tracking.matches(boxes, self._look(held))}
+        matched = {row for row, _ in face_tracking.matches(boxes, self._look(held))}
         if missing := sorted(set(range(len(boxes))) - matched):
-            self._look_close(held, np.stack([tracking.enlarge(boxes[row], 1.0) for row in missing]))
+            self._look_close(held, np.stack([face_tracking.enlarge(boxes[row], 1.0) for row in missing]))
         return self._look(held)
 
     def _settle(self, start: int, end: int) -> None:
@@ -221,7 +221,7 @@ class FaceLocator:
         if end - start == 1:
             return {track.number: [] for track in self._tracks}
         faces = self._look(self._held[end])
-        pairs = dict(tracking.matches(self._places(), faces))
+        pairs = dict(face_tracking.matches(self._places(), faces))
         lost = any(track.frame < start for track in self._tracks) or len(pairs) < len(self._tracks)
         if lost or len(_strong(np.delete(faces, list(pairs.values()), axis=0))):
             return None
@@ -247,22 +247,22 @@ class FaceLocator:
             peak, shift = max(seen, key=lambda s: s[0])
             if peak < _RELATED:
                 return None
-            places.append(tracking.union(guess, guess + np.tile(shift, 2)))
+            places.append(face_tracking.union(guess, guess + np.tile(shift, 2)))
         return places
 
     def _follow(self, position: int, guess: Array, anchor: int, box: Array) -> tuple[float, Array]:
         if anchor not in self._held:  # a face that fills the picture is held for longer than frames are
             return 0.0, np.zeros(2)
         here, there = self._held[position], self._held[anchor]
-        return tracking.follow(here.gray, guess, there.gray, box, here.scale(here.gray))
+        return face_tracking.follow(here.gray, guess, there.gray, box, here.scale(here.gray))
 
     def _surprising(self, position: int, start: int, end: int, faces: Array) -> bool:
         """Look closely where a frame shows, beside its faces, what neither of two looks shows: is a face there?"""
         held, before, after = (self._held[p] for p in (position, start, end))
-        new = self._without(tracking.changed(held.coarse, before.coarse), faces, held)
+        new = self._without(face_tracking.changed(held.coarse, before.coarse), faces, held)
         if not new.any():
             return False
-        regions = self._regions(held, new & tracking.changed(held.coarse, after.coarse))
+        regions = self._regions(held, new & face_tracking.changed(held.coarse, after.coarse))
         if self._is_most(held, regions):
             return True
         seen = _strong(np.concatenate([_NOBODY, *self._closely(held, regions)]))
@@ -273,7 +273,7 @@ class FaceLocator:
         if end > 0 and not any(paths.values()) and self._cut(end - 1, end):
             self._tracks = []
         faces = self._look(self._held[end])
-        pairs = dict(tracking.matches(self._places(), faces))
+        pairs = dict(face_tracking.matches(self._places(), faces))
         tracks = list(enumerate(self._tracks))
         for row, track in tracks:
             if row in pairs:
@@ -286,7 +286,7 @@ class FaceLocator:
                 self._begin(end, face)
 
     def _cut(self, before: int, after: int) -> bool:
-        return before in self._held and tracking.cut(self._held[before].gray, self._held[after].gray)
+        return before in self._held and face_tracking.cut(self._held[before].gray, self._held[after].gray)
 
     def _see_again(self, track: _Track, end: int, row: Array, path: list[Array]) -> None:
         """A face is seen again; what lies between is filled."""
@@ -296,7 +296,9 @@ class FaceLocator:
             held = self._held[track.frame + step]
             guess = (1 - step / gap) * track.box + step / gap * box
             face = held.faces.get(track.number)
-            held.show(track, path[step - 1] if path else guess if face is None else tracking.union(face.box, guess))
+            held.show(
+                track, path[step - 1] if path else guess if face is None else face_tracking.union(face.box, guess)
+            )
         track.frame, track.box, track.place = end, box, box
         track.usual += (1 - math.exp(-gap / _USUAL_FRAMES)) * (_size(box) - track.usual)
         if not self._filling(track):
@@ -316,7 +318,7 @@ class FaceLocator:
                 return
             held = self._held[position]
             seen = self._look_for(held, back.place[None]) if back.frame - position <= self.every else _NOBODY
-            if match := tracking.matches(back.place[None], seen):
+            if match := face_tracking.matches(back.place[None], seen):
                 box = seen[match[0][1], :4]
                 faces = [face.box for face in held.faces.values()]
                 if faces and shared(box[None], np.stack(faces)).max() > 0.3:
@@ -335,7 +337,7 @@ class FaceLocator:
         if away > (self.patience if related else min(self.every, self.patience)) and not filling:
             return False
         track.place = track.place + (np.tile(shift, 2) if related else 0)
-        cover = tracking.enlarge(track.place, _GROWTH * min(away, self.patience))
+        cover = face_tracking.enlarge(track.place, _GROWTH * min(away, self.patience))
         if (filling or not related) and track.score >= _CONFIRMED:
             growing = filling or _size(track.box) > _GROWING * track.usual
             near = _RIM * (cover[2:] - cover[:2])
@@ -353,7 +355,7 @@ class FaceLocator:
 
     def _drawn_back(self, held: _Held, track: _Track) -> bool:
         """Tell whether most of the picture is again as before a face filled it, or a face is seen where it was."""
-        if track.around is not None and tracking.changed(held.coarse, track.around).mean() < 0.5:
+        if track.around is not None and face_tracking.changed(held.coarse, track.around).mean() < 0.5:
             return True
         seen = _strong(held.looked, _CONFIRMED)
         middle = (seen[:, :2] + seen[:, 2:4]) / 2

@@ -10,7 +10,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.core.types import Signal
-from personare.data.media import track_of
+from personare.data.media_files import track_of
 from personare.features import audio, video
 from personare.features._containers import played
 

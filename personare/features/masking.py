@@ -10,7 +10,7 @@ import numpy as np
 from personare.core.errors import OptionError
 from personare.core.options import check_options
 from personare.core.types import Array, Face, LocatedFrame
-from personare.features.tracking import enlarge
+from personare.features.face_tracking import enlarge
 
 PARTS = {  # left, top, right, bottom as shares of the face's box; points of the mesh that lie at its rim
     "brows": ((0.05, 0.15, 0.95, 0.4), (46, 70, 63, 105, 66, 107, 276, 300, 293, 334, 296, 336)),

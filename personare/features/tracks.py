@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from personare.core.errors import DataError, MissingModelError
 from personare.core.types import Array, Batch, LocatedFrame
 from personare.data.atomic import replacing, write_json, write_text
-from personare.data.media import PICTURES, track_of
+from personare.data.media_files import PICTURES, track_of
 from personare.data.texts import read_text
 from personare.features import audio, video
 from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize_landmarks

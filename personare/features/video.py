@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
-from personare.data.media import PICTURES
+from personare.data.media_files import PICTURES
 from personare.features._containers import Crop, begin_s, crop_of, played
 from personare.features.audio import downmix
 from personare.features.pictures import HDR, WIDE, decoded, over_black, to_srgb

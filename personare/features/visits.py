@@ -14,7 +14,7 @@ VISITS = "visits"
 
 @dataclass(frozen=True, kw_only=True)
 class VisitColumns:
-    """What the columns of histories are, as ``data.visits.history_columns`` says them."""
+    """What the columns of histories are, as ``data.visit_codes.history_columns`` says them."""
 
     names: tuple[str, ...]  # D of them: ``visit``, then ``type=...``, ``code=...``, ``length=...``, ``gap=...``
 
@@ -98,13 +98,13 @@ def moved_history(rows: Array, names: tuple[str, ...], strength: float, *, rng: 
     return moved
 
 
-def told_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
+def summarize_visits(rows: Array, columns: VisitColumns) -> list[dict[str, object]]:
     """Return one person's history (T, D) in words: ``after`` is the time since the start of the visit before.
 
     Example:
         >>> columns = VisitColumns(names=("visit", "type=urgent", "code=drug.opioids", "code=drug.beta_blockers",
         ...     "length=under_1_day", "gap=first", "gap=under_1_week"))
-        >>> told_visits(np.array([[1, 1, 0, 1, 1, 1, 0], [0] * 7]), columns)
+        >>> summarize_visits(np.array([[1, 1, 0, 1, 1, 1, 0], [0] * 7]), columns)
         [{'after': 'first', 'type': 'urgent', 'lasted': 'under 1 day', 'codes': {'drug': ['beta blockers']}}]
     """
     visits: list[dict[str, object]] = []

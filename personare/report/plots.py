@@ -358,7 +358,7 @@ def draw_likeness(rows: Sequence[Result]) -> Figure:
 
     def turned(row: Result, value: float) -> float:
         """What lies beyond the scale is drawn at its end."""
-        if row.figure in ("told_apart_linear", "told_apart_trees"):
+        if row.figure in ("c2st_linear", "c2st_trees"):
             value = 2 - 2 * value  # an AUC of 0.5 is the best there is
         elif row.figure in _DISTANCES:
             value = 1 - value

@@ -158,7 +158,7 @@ def _pictures_of_synthetic(rows: Sequence[Result]) -> dict[str, list[_Draw]]:
     others = [r for r in areas if r.method not in CANARIES]
     everybody, outliers = ([r for r in others if bool(r.subset) == part] for part in (False, True))
     memberships = [(words.method(r.method), r) for r in everybody]
-    memberships += [(f"{words.method(r.method)}, most {r.subset}", r) for r in outliers]
+    memberships += [(f"{words.method(r.method)}, {r.subset}", r) for r in outliers]
     memberships += [(words.method(r.method), r) for r in canaries]
 
     def attacks(title: str, rows: Sequence[tuple[str, Result]], label: str, alt_text: str = "") -> list[_Draw]:
@@ -234,7 +234,7 @@ def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
     for kind in record.kinds():
         attacks: dict[tuple[str, str, str], list[Result]] = {}
         for row in record.rows(kind):
-            is_tested = row.figure in _TESTED and row.method != "strongest" and row.subset != "exposed"
+            is_tested = row.figure in _TESTED and row.method != "strongest" and row.subset != "outliers"
             if row.risk and is_tested and row.unit != "cosine":
                 attacks.setdefault((group_of(row), row.method, row.subset), []).append(row)
         if attacks:

@@ -12,8 +12,8 @@ from personare.core.errors import reason
 from personare.data.atomic import replacing, write_text
 from personare.report import words
 from personare.report.answer import answer
+from personare.report.examples import embed_examples
 from personare.report.frontier import Panel, panels
-from personare.report.media import embed_examples
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
 from personare.report.run import RunRecord, read_run
 from personare.report.sections import release_section, self_tests, sources_of, transfer_matrix

@@ -24,7 +24,7 @@ from personare.anonymize._recordings import Disguise, Masks, Outcome, Sources, W
 from personare.anonymize._video import Locate
 from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Release, Withheld
-from personare.data.media import SUFFIXES, track_of
+from personare.data.media_files import SUFFIXES, track_of
 from personare.features import audio, video
 from personare.features.locations import locate_live
 from personare.study.parallel import Workers
@@ -96,7 +96,7 @@ class _Anonymizing:
         """Release a cohort, through the vault and into the ledger."""
         from personare.anonymize._release import release_recordings
         from personare.data.cohort import UNFINISHED, open_cohort, recording_id
-        from personare.study.opening import open_ledger
+        from personare.study.access import open_ledger
 
         cohort = open_cohort(root)
         there = sorted({label for r in cohort.recordings for label in r.labels})
@@ -183,7 +183,7 @@ class _Anonymizing:
             file.write(content)
 
     def _admitted(self, cohort: Cohort, purpose: str) -> tuple[Sequence[Recording], Sources, Sequence[Withheld]]:
-        from personare.study.opening import admit, open_ledger
+        from personare.study.access import admit, open_ledger
 
         ledger = open_ledger(None, cohort.root)
         recordings, sources, refused = admit(cohort, self.disguise.modalities, purpose, ledger)
@@ -227,9 +227,9 @@ def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outc
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
     context = copy_context()
     if bar and disguise.voice:
-        from personare.features.resynthesis import watched
+        from personare.features.resynthesis import sound_progress
 
-        context.run(watched.set, _sound_bar(bar))
+        context.run(sound_progress.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
         locate = _film_bar(bar, sources["video"], locate)
     outcome = context.run(masks, work, locate)

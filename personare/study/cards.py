@@ -24,7 +24,7 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Result, Spend, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.features.tracks import Track, read_track
-from personare.features.visits import VisitColumns, told_visits
+from personare.features.visits import VisitColumns, summarize_visits
 
 _MEDIA_TYPES = {
     ".npy": "application/x-npy",
@@ -283,7 +283,7 @@ def _items(root: Path, recording: Recording) -> Iterator[Mapping[str, object]]:
         if read.kind == "text":
             yield {"kind": "text", "text": str(read.values)}
         elif track == "visits":
-            yield {"kind": "visits", "visits": told_visits(values, VisitColumns(names=read.columns))}
+            yield {"kind": "visits", "visits": summarize_visits(values, VisitColumns(names=read.columns))}
         elif read.kind in ("spectrogram", "picture"):
             if read.kind == "spectrogram":
                 levels = cv2.normalize(values, np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)

@@ -19,9 +19,9 @@ from personare.evaluate.audit import audit
 from personare.evaluate.classification import judge_model, judge_robustness, modality_shapley, weights_by_class
 from personare.evaluate.synthetic_case import together
 from personare.learn.accounting import as_one_claim
+from personare.study.access import open_batch, open_ledger
 from personare.study.kinds.models import Model, ModelPlan, load_model
 from personare.study.lineage import training_records
-from personare.study.opening import open_batch, open_ledger
 from personare.study.plan import StudyPlan, load_plan
 from personare.study.study import Study
 

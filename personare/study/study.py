@@ -21,9 +21,9 @@ from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
 from personare.learn.accounting import compose
+from personare.study.access import Opened, open_batch, tracks_of
 from personare.study.cards import Sheet
 from personare.study.lineage import note_batch
-from personare.study.opening import Opened, open_batch, tracks_of
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 

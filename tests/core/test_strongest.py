@@ -38,11 +38,11 @@ def test_the_judges_own_choice_stands_for_recordings():
     assert IDENTIFY.find(rows, "r", "video") is None
 
 
-def test_canaries_and_the_most_exposed_do_not_stand_for_people():
+def test_canaries_and_outliers_do_not_stand_for_people():
     areas = [
         row("synthetic", "member", "synthetic_membership_neighbor", "auc", 0.6),
         row("synthetic", "member", "synthetic_canaries_neighbor", "auc", 0.9),
-        row("synthetic", "member", "synthetic_membership_neighbor", "auc", 0.8, subset="exposed"),
+        row("synthetic", "member", "synthetic_membership_neighbor", "auc", 0.8, subset="outliers"),
     ]
     assert MEMBER_PEOPLE.find(areas, "r", "synthetic").value == 0.6
     assert replace(MEMBER_PEOPLE, without=(), methods=CANARIES).find(areas, "r", "synthetic").value == 0.9

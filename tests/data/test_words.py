@@ -6,10 +6,10 @@ from personare.core.errors import DataError
 from personare.core.types import Withheld
 from personare.data.cohort import Problems, recording_id
 from personare.data.labels import emotion, kind_of_label, sex
-from personare.data.media import suffix_of, track_of
+from personare.data.media_files import suffix_of, track_of
 from personare.data.pseudonyms import numbered
 from personare.data.roles import recorded_as, usual_tracks
-from personare.data.visits import diagnosis_group, procedure_group, word_group
+from personare.data.visit_codes import diagnosis_group, procedure_group, word_group
 
 
 @pytest.mark.parametrize(

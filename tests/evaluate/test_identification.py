@@ -158,11 +158,11 @@ def test_equal_seeds_give_equal_figures(people):
 
 
 def test_what_was_not_measured_is_nan_with_a_reason():
-    rows = not_measured(Nearest, "motion", DataError("no face"))
+    rows = not_measured(Nearest, "face_motion", DataError("no face"))
     assert len(rows) == len(ATTACKERS) * len(FIGURES)
     assert all(np.isnan(r.value) and r.reason == "not measured: no face" and r.status == "not_measured" for r in rows)
     assert not any(UNEXPECTED in r.detail for r in rows)
-    foreseen_by_nobody = not_measured(Nearest, "motion", KeyError("jaw"))
+    foreseen_by_nobody = not_measured(Nearest, "face_motion", KeyError("jaw"))
     assert all(r.detail == {UNEXPECTED: "KeyError"} for r in foreseen_by_nobody)
 
 

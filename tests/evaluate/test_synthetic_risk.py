@@ -11,7 +11,7 @@ from personare.core.errors import DataError, OptionError
 from personare.evaluate.metrics import wilson
 from personare.evaluate.roc import bound_auc
 from personare.evaluate.synthetic import canary_people, judge_shadows, judge_synthetic_risk
-from personare.evaluate.synthetic_case import most_exposed, nearest
+from personare.evaluate.synthetic_case import most_isolated, nearest
 
 TRAIN, CONTROL = group(16), group(16, first=100)
 
@@ -27,7 +27,7 @@ def test_all_attacks_fire_on_memories_and_are_told_what_they_cost():
     ):
         assert found[measure].low > found[measure].control
         assert found[measure].baseline >= found[measure].value - 0.1
-    assert not any(row.status == "not_informative" for row in rows if "exposed" not in row.name)
+    assert not any(row.status == "not_informative" for row in rows if "outliers" not in row.name)
 
 
 def test_what_fails_on_real_recordings_is_not_informative():
@@ -65,15 +65,15 @@ def test_canaries_are_extreme_together_but_no_number_is_out_of_range(pool):
     assert (planted <= people.max(axis=0) + 1e-4).all()
     names, who = np.unique(pool.subjects, return_inverse=True)
     rows = rows_of(pool) / rows_of(pool).std(axis=0)
-    exposed = names[most_exposed(nearest(rows, rows, who), who, np.ones(len(names), dtype=bool))]
-    assert {f"canary-{k:04d}" for k in range(1, 5)} < set(exposed)  # of the six, a quarter of 24
+    outliers = names[most_isolated(nearest(rows, rows, who), who, np.ones(len(names), dtype=bool))]
+    assert {f"canary-{k:04d}" for k in range(1, 5)} < set(outliers)  # of the six, a quarter of 24
 
 
 def test_canaries_are_found_in_a_generator_that_remembers(pool):
     assert canaries_found(memorized)["synthetic_canaries_neighbor.auc"].value > 0.95
     everybody = everybody_found(pool, memorized)
     assert everybody["synthetic_shadow_neighbor.auc"].low > 0.8
-    assert everybody["synthetic_shadow_neighbor.auc.exposed"].value > 0.95
+    assert everybody["synthetic_shadow_neighbor.auc.outliers"].value > 0.95
 
 
 def test_nobody_is_found_in_a_generator_that_never_looked(pool):
@@ -110,7 +110,7 @@ def test_a_claim_about_recordings_bounds_no_person(pool):
 def test_shadows_join_the_other_attacks():
     made = memorized(TRAIN, np.random.default_rng(0))
     rows = judge_synthetic_risk(made, TRAIN, CONTROL, rng=np.random.default_rng(0), make=memorized, models=4)
-    assert {"synthetic_shadow_neighbor.auc", "synthetic_shadow_normal.auc.exposed"} <= {row.name for row in rows}
+    assert {"synthetic_shadow_neighbor.auc", "synthetic_shadow_normal.auc.outliers"} <= {row.name for row in rows}
 
 
 def test_an_odd_number_of_shadows_is_refused(pool):

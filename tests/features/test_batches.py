@@ -19,7 +19,7 @@ from personare.features import audio
 from personare.features.batches import read_batch
 from personare.features.tracks import Track, read_track
 from personare.govern.ledger import Ledger
-from personare.study.opening import admit
+from personare.study.access import admit
 
 Sources = dict[str, dict[str, Path]]
 

@@ -24,7 +24,7 @@ FAKE: Mapping[str, tuple[str, float, float, float, float, float]] = {
     "face_blur": ("video", 0.38, 0.52, 0.44, 0.81, 0.96),
     "face_pixelate": ("video", 0.30, 0.49, 0.31, 0.74, 0.95),
     "face_autoencoder": ("video", 0.33, 0.43, 0.12, 0.58, 0.91),
-    "face_average": ("video", 0.24, 0.31, 0.09, 0.14, 0.22),
+    "face_k_same": ("video", 0.24, 0.31, 0.09, 0.14, 0.22),
     "face_landmarks": ("video", 0.55, 0.61, 0.16, 0.52, 0.71),
     "face_avatar": ("video", 0.52, 0.63, 0.09, 0.17, 0.30),
     "avatar_and_veil": ("audio+video", 0.55, 0.70, 0.11, 0.26, 0.38),
@@ -38,7 +38,7 @@ READERS = {
 }
 ATTACKS = {
     "audio": ("voice_gmm", "voice_ecapa"),
-    "video": ("face_pixels", "face_cnn", "motion"),
+    "video": ("face_pixels", "face_cnn", "face_motion"),
     "audio+video": ("fusion",),
 }
 SELDOM = "not informative: names 0.14 of people in originals, must reach 0.50"

@@ -78,8 +78,8 @@ def test_a_study_puts_both_kinds_on_a_frontier_with_the_unprotected_people(made:
     assert columns.utility.figure == "tstr_uar" and drawn["synthetic"].original is not None
 
 
-def test_the_most_exposed_and_the_planted_never_stand_for_everybody() -> None:
-    rows = [row("member.synthetic_membership_normal.auc", 0.99, subset="exposed")]
+def test_outliers_and_the_planted_never_stand_for_everybody() -> None:
+    rows = [row("member.synthetic_membership_normal.auc", 0.99, subset="outliers")]
     rows += [row("member.synthetic_canaries_normal.auc", 0.98)]
     rows += [row("member.synthetic_shadow_normal.auc", 0.9, status="not_informative")]
     believed = row("member.synthetic_membership_neighbor.auc", 0.6)
@@ -167,7 +167,7 @@ def test_likeness_and_membership_are_drawn(made: RunRecord) -> None:
         "Curves, planted people",
     ]
     assert "the claim allows" in found["images"][1][1] and "the claim allows" in found["images"][2][1]
-    assert "label inferred from all else, most exposed" in disclosed["images"][0][1]
+    assert "label inferred from all else, outliers" in disclosed["images"][0][1]
     assert "real recordings, unchanged" in disclosed["images"][1][1]
     said = [p["note"] for p in pictures(replace(made, results=()), "hidden") if not p["images"]]
     assert said == ["How like real people they are was not measured.", "No membership attack on their people was run."]
@@ -182,7 +182,7 @@ def test_a_picture_that_cannot_be_drawn_is_said(made: RunRecord) -> None:
 
 
 def test_right_is_better_for_every_likeness_and_a_worst_that_is_no_worst_is_left_out() -> None:
-    good = [row("resemble.synthetic.told_apart_trees", 0.6, baseline=0.5, control=1.0)]
+    good = [row("resemble.synthetic.c2st_trees", 0.6, baseline=0.5, control=1.0)]
     good += [row("resemble.synthetic.ks", 0.2, baseline=0.1)]
     lines = [line for line in draw_likeness(good).axes[0].lines if line.get_linestyle() == "None"]
     at = {(line.get_marker(), line.get_ydata()[0]): line.get_xdata()[0] for line in lines}  # type: ignore[index]
@@ -191,9 +191,12 @@ def test_right_is_better_for_every_likeness_and_a_worst_that_is_no_worst_is_left
 
 def test_made_up_histories_are_judged_by_what_comes_next(made: RunRecord) -> None:
     kinds = {"baseline": 0.8, "control": 0.5}
-    rows = [row("read.visits.next_visit_auc", 0.7, unit="auc", **kinds)]
-    rows += [row("resemble.visits.gaps", 0.3, baseline=0.1, control=0.0)]
-    rows += [row("resemble.visits.transitions", 0.02, **kinds), row("member.visits.near_copies", 0.1, control=0.05)]
+    rows = [row("read.synthetic_visits.next_visit_auc", 0.7, unit="auc", **kinds)]
+    rows += [row("resemble.synthetic_visits.gaps", 0.3, baseline=0.1, control=0.0)]
+    rows += [
+        row("resemble.synthetic_visits.transitions", 0.02, **kinds),
+        row("member.synthetic_visits.near_copies", 0.1, control=0.05),
+    ]
     assert LEARNED.find(rows, "s", "synthetic") == rows[0]
     likeness, _, disclosed = pictures(shown(made, *rows), "s")
     assert "codes predicted" in likeness["images"][0][1] and "successive" not in likeness["images"][0][1]

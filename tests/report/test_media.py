@@ -1,7 +1,7 @@
 import base64
 from pathlib import Path
 
-from personare.report.media import embed_examples
+from personare.report.examples import embed_examples
 
 
 def released(run: Path, name: str = "r", file: str = "a.wav", content: bytes = b"sound" * 20) -> dict[str, str]:

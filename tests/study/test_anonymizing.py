@@ -13,7 +13,7 @@ from tqdm import tqdm
 from personare.anonymize._recordings import Disguise, Masks
 from personare.core.errors import DataError
 from personare.core.types import Signal
-from personare.data.media import SUFFIXES, media_files, track_of
+from personare.data.media_files import SUFFIXES, media_files, track_of
 from personare.features import audio, video
 from personare.study.anonymizing import anonymize_path, key_of, passed_over
 from personare.study.parallel import Workers

@@ -13,8 +13,8 @@ from personare.data.runs import RunFolder
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
+from personare.study.access import open_batch
 from personare.study.kinds.models import Model, ModelPlan, load_model, split_people
-from personare.study.opening import open_batch
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan, as_toml, load_plan
 from personare.study.run import run_study

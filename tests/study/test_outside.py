@@ -16,7 +16,7 @@ from personare.core.types import Cohort
 from personare.data.importing import import_cohort
 from personare.govern.ledger import Ledger
 from personare.study import run as running
-from personare.study.opening import open_batch
+from personare.study.access import open_batch
 from personare.study.parallel import Workers
 from personare.study.plan import load_plan
 from personare.study.run import run_study

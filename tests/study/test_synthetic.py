@@ -25,8 +25,8 @@ from personare.features.files import check
 from personare.features.voicing import mel_of
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
+from personare.study.access import open_batch, part_people
 from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
-from personare.study.opening import open_batch, part_people
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
 from personare.study.study import Study

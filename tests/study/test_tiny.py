@@ -34,7 +34,7 @@ PLAN = StudyPlan(
     representations=(RepresentationPlan(name="shown", method="leace"),),
     synthetic=(SyntheticPlan(name="people", method="copula", people=2, recordings=2, held_out=0.3),),
     models=(ModelPlan(name="trees", method="forest", options={"trees": 3}),),
-    attacks=("voice_gmm", "voice_prosody", "face_pixels", "motion", "fusion", "attributes"),
+    attacks=("voice_gmm", "voice_prosody", "face_pixels", "face_motion", "fusion", "attributes"),
     utilities=("voice_emotion", "face_emotion", "fused_emotion", "sentence", "prosody"),
     shadows=2,
     canaries=2,

@@ -11,7 +11,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.state import restored, state_of
 from personare.core.types import Batch
 from personare.data.importing import import_cohort
-from personare.evaluate.utility.visits import judge_copies, judge_histories
+from personare.evaluate.utility.synthetic_visits import judge_copies, judge_histories
 from personare.features.batches import read_batch
 from personare.features.visits import histories
 from personare.learn.accounting import epsilon_of

@@ -11,7 +11,7 @@ import pandas as pd
 
 from personare.core.errors import DataError, data_errors
 from personare.data.labels import emotion, sex
-from personare.data.media import files_under, media_files, track_of
+from personare.data.media_files import files_under, media_files, track_of
 from personare.data.reading import Contents, Made, Maker, Reader, made_from_rows
 from personare.data.tables import number, numbers, published, read_table
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.media import files_under
+from personare.data.media_files import files_under
 from personare.data.reading import Contents, Made, Maker, Reader, check_choice
 from personare.data.tables import numbers, read_published, read_table
 

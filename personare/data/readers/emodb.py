@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import ClassVar
 
-from personare.data.media import media_files
+from personare.data.media_files import media_files
 from personare.data.reading import Contents, Reader
 
 __all__ = ["EmoDb"]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from personare.core.errors import DataError
-from personare.data.media import files_under
+from personare.data.media_files import files_under
 from personare.data.reading import Contents
 from personare.data.windows import Sampled, Wristband, empatica
 

@@ -11,7 +11,7 @@ from typing import ClassVar, NamedTuple
 
 from personare.core.errors import DataError
 from personare.data.labels import sex
-from personare.data.media import media_files, piece_address, track_of
+from personare.data.media_files import media_files, piece_address, track_of
 from personare.data.reading import Contents, Reader
 from personare.data.tables import TABLES, number, read_rows
 

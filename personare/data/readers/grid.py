@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from personare.core.errors import OptionError
-from personare.data.media import media_files, track_of
+from personare.data.media_files import media_files, track_of
 from personare.data.reading import Contents, Reader
 
 __all__ = ["Grid"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from personare.data.media import media_files, track_of
+from personare.data.media_files import media_files, track_of
 from personare.data.reading import Contents, Maker, Reader, check_choice, made_from_rows
 from personare.data.tables import numbers, read_table
 

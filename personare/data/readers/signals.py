@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from personare.core.errors import DataError, OptionError, data_errors
-from personare.data.media import files_under
+from personare.data.media_files import files_under
 from personare.data.reading import Contents, Maker
 from personare.data.tables import numbers
 from personare.data.windows import Sampled, Windowed, make_windows

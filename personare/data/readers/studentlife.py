@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 
 from personare.core.errors import DataError
-from personare.data.media import files_under
+from personare.data.media_files import files_under
 from personare.data.reading import Contents, Maker, Reader, made_from_rows
 from personare.data.tables import numbers, read_table
 

@@ -8,7 +8,7 @@ import pandas as pd
 from personare.data.labels import sex
 from personare.data.reading import Contents, Maker, Reader
 from personare.data.tables import read_published
-from personare.data.visits import history_columns, make_histories, word_group
+from personare.data.visit_codes import history_columns, make_histories, word_group
 
 __all__ = ["Synthea"]
 

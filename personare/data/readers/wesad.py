@@ -9,7 +9,7 @@ import numpy as np
 
 from personare.core.errors import DataError
 from personare.data.labels import sex
-from personare.data.media import files_under
+from personare.data.media_files import files_under
 from personare.data.pickled_arrays import read_pickled_arrays
 from personare.data.reading import Contents, Maker
 from personare.data.windows import Sampled, Windowed, make_windows

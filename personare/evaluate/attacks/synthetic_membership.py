@@ -43,7 +43,7 @@ class DensityRatio:
         check_options(self)
 
     def __call__(self, case: SyntheticCase, *, rng: np.random.Generator, claim: Spend | None = None) -> list[Result]:
-        """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the most exposed."""
+        """Measure ``auc`` and the like as ``synthetic_membership_<estimator>``, over everybody and the outliers."""
         scores: dict[str, Array] = {}
         if self.estimator != "normal":  # the constant of the dimension and of the set's size is the same for all
             near = nearest(case.real, case.synthetic)

@@ -39,7 +39,7 @@ class Expression:
             raise OptionError(f"expression's moving must be between 0 and 1, given {self.moving}. Try 0.03.")
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``correlation`` and ``face_seen`` of ``blendshapes`` (F, 52), rows of NaN where no face is seen."""
+        """Measure ``correlation`` and ``face_detected`` of ``blendshapes`` (F, 52), NaN where none is seen."""
         kept = measure_pairs(
             original, released, "blendshapes", self._correlation, method="expression", figure="correlation", rng=rng
         )
@@ -52,9 +52,9 @@ class Expression:
                 shares[n] = (a & b).sum() / a.sum() if a.any() else np.nan
         if not np.isfinite(shares).any():
             why = DataError("no face could be read in the originals")
-            return [kept, unmeasured("expression", "read", why, figure="face_seen")]
+            return [kept, unmeasured("expression", "read", why, figure="face_detected")]
         seen = mean_over_people(shares, np.array([who for _, who in asked]), rng=rng)
-        return [kept, Result(question="read", method="expression", figure="face_seen", **seen.columns)]
+        return [kept, Result(question="read", method="expression", figure="face_detected", **seen.columns)]
 
     def _correlation(self, before: Array, after: Array) -> float:
         length = min(len(before), len(after))

@@ -23,7 +23,7 @@ _MOST = 2000  # recordings of each set in figures over pairs
 _PAIRED = 800  # rows of each set that pairwise distances are taken of
 _PERMUTATIONS = 200
 _NEIGHBOR = 5
-_LOWER = ("mmd2", "ks", "told_apart_linear", "told_apart_trees")  # is better
+_LOWER = ("mmd2", "ks", "c2st_linear", "c2st_trees")  # is better
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +68,8 @@ class SyntheticLikeness:
             figures[name] |= {figure: Estimate(value=value, n=len(rows)) for figure, value in plain.items()}
         strangers, who = some(others)
         for name, (rows, people) in {**sets, "best": (real, whose)}.items():
-            for kind, auc in told_apart(strangers, rows, who, people).items():
-                figures[name][f"told_apart_{kind}"] = Estimate(value=auc, n=len(rows))
+            for kind, auc in c2st(strangers, rows, who, people).items():
+                figures[name][f"c2st_{kind}"] = Estimate(value=auc, n=len(rows))
         return [
             Result(
                 question="resemble",
@@ -133,7 +133,7 @@ def kernel_distance(real: Array, made: Array, *, rng: np.random.Generator) -> tu
     return float(distances[0]), float((1 + (distances[1:] >= distances[0]).sum()) / (1 + _PERMUTATIONS))
 
 
-def told_apart(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
+def c2st(real: Array, made: Array, real_people: Array, made_people: Array) -> dict[str, float]:
     """Return how well made rows are told from real ones of people not seen before: AUC of two kinds of classifier."""
     x, y = np.concatenate([real, made]), np.repeat([0, 1], [len(real), len(made)])
     people = np.concatenate([np.char.add("r", real_people.astype(str)), np.char.add("m", made_people.astype(str))])

@@ -24,9 +24,9 @@ from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import measured, unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
+from personare.study.access import table
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
-from personare.study.opening import table
 from personare.study.study import Outcome, Study, read_result, unseeded
 
 __all__ = ["Models"]

@@ -20,8 +20,8 @@ from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
 from personare.features.locations import Locations, locate_live
 from personare.features.tracks import gather, has_landmarker, observe
+from personare.study.access import admit, table
 from personare.study.lineage import ORIGINAL, note_sources
-from personare.study.opening import admit, table
 from personare.study.plan import StudyPlan
 from personare.study.study import Outcome, Study, read_result
 

@@ -21,8 +21,8 @@ from personare.evaluate.representations import identity_carriers, judge_represen
 from personare.evaluate.unmeasured import measured
 from personare.features.tracks import TrackForm, write_track
 from personare.learn.chaining import Chain
+from personare.study.access import building, open_batch, part_people, table, tracks_of
 from personare.study.cards import Sheet, write_datasheet
-from personare.study.opening import building, open_batch, part_people, table, tracks_of
 from personare.study.plan import TransferPlan
 from personare.study.study import Outcome, Study, unseeded
 

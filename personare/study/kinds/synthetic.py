@@ -22,9 +22,9 @@ from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synt
 from personare.evaluate.synthetic_case import together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
+from personare.study.access import Opened, building, part_people
 from personare.study.cards import Sheet, write_datasheet, write_preview
-from personare.study.embodying import embodiment_of, write_recording
-from personare.study.opening import Opened, building, part_people
+from personare.study.rendering import rendering_of, write_recording
 from personare.study.study import Outcome, Study, unseeded
 
 __all__ = ["Synthetic"]
@@ -181,7 +181,7 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
     writer = CohortWriter(
         root, name=f"{study.cohort.name}: {row.method}", kind="synthetic", description=_about(study, row)
     )
-    how = embodiment_of(made, opened.forms, note=_NOTE.format(method=row.method), media=row.media)
+    how = rendering_of(made, opened.forms, note=_NOTE.format(method=row.method), media=row.media)
     recordings = _named(made, row.label)
     items = {
         r.id: (

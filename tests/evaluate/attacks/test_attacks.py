@@ -16,7 +16,7 @@ QUICK = {
     "voice_gmm": {"components": 16},
     "voice_prosody": {},
     "face_pixels": {},
-    "motion": {},
+    "face_motion": {},
     "voice_ecapa": {"steps": 40, "batch": 16, "channels": 16, "chunk_s": 0.4},
     "face_cnn": {"steps": 40, "size": 32, "width": 8},
 }
@@ -71,7 +71,7 @@ def test_fusion_is_no_weaker_than_its_parts_and_takes_weights_from_others(people
     weak = plant(identity=0.5, noise=2)
     enroll, test, *_ = content_halves(weak.table, rng=np.random.default_rng(0))
     halves = [(enroll, test), (test, enroll)]
-    parts = ("voice_prosody", "voice_gmm", "motion", "face_pixels")
+    parts = ("voice_prosody", "voice_gmm", "face_motion", "face_pixels")
     trials = [
         t
         for name in parts
@@ -88,7 +88,7 @@ def test_fusion_weights_of_a_person_come_from_others(people):
     halves = [(enroll, test), (test, enroll)]
     trials = [
         t
-        for name in ("voice_prosody", "motion")
+        for name in ("voice_prosody", "face_motion")
         for t in identify(create(FOLDER, name), people, people, name=name, halves=halves, seed=0)
     ]
     fuse = create(FOLDER, "fusion", {"folds": 8})  # everybody alone

@@ -174,13 +174,13 @@ def test_faces_not_seen_are_left_out_and_counted(people):
     row = _expression(people, released)
     assert row.value == pytest.approx(1)
     assert "6 recordings" in row.reason
-    assert _expression(people, released, "face_seen").value == pytest.approx(42 / 48)
+    assert _expression(people, released, "face_detected").value == pytest.approx(42 / 48)
 
 
 def test_no_face_at_all_is_nan_and_nobody_is_seen(people):
     gone = _faces(people, lambda rows, _: np.full_like(rows, np.nan))
     assert math.isnan(_expression(people, gone).value)
-    assert _expression(people, gone, "face_seen").value == 0
+    assert _expression(people, gone, "face_detected").value == 0
 
 
 def test_every_file_says_what_it_needs():

@@ -8,7 +8,7 @@ import pytest
 from personare.core.errors import DataError
 from personare.core.types import Batch
 from personare.evaluate.synthetic import canary_people, judge_synthetic_risk
-from personare.evaluate.utility.visits import judge_copies, judge_histories, shuffled
+from personare.evaluate.utility.synthetic_visits import judge_copies, judge_histories, shuffled
 from personare.features.visits import histories
 
 COLUMNS = (

@@ -17,7 +17,7 @@ from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import interval
 from personare.features.visits import VISITS, VisitColumns, histories
 
-__all__ = ["Visits"]
+__all__ = ["SyntheticVisits"]
 
 _DRAWS = 200
 _FEWEST_POSITIVE = 5  # times a code must occur in the test visits for a curve to be drawn
@@ -27,7 +27,7 @@ _NEAR = 0.05  # share of other people who count as near their nearest training p
 
 
 @dataclass(frozen=True, kw_only=True)
-class Visits:
+class SyntheticVisits:
     """Compares made-up histories with real ones, and looks for real people among the made-up.
 
     **Source**: see ``judge_histories``.
@@ -62,7 +62,9 @@ def judge_histories(train: Batch, test: Batch, made: Batch, *, rng: np.random.Ge
     for _ in range(_DRAWS):
         drawn = _counted(other[rng.integers(people, size=people)], columns)
         draws.append([compare(ours[figure], drawn[figure]) for figure, compare in _FIGURES.items()])
-    row = Result(kind="synthetic", modality="visits", question="resemble", method="visits", figure="", value=np.nan)
+    row = Result(
+        kind="synthetic", modality="visits", question="resemble", method="synthetic_visits", figure="", value=np.nan
+    )
     rows = []
     for (figure, compare), each in zip(_FIGURES.items(), np.array(draws).T, strict=True):
         value, baseline, control = (compare(counts[figure], theirs[figure]) for counts in (ours, best, worst))
@@ -86,7 +88,7 @@ def judge_copies(train: Batch, test: Batch, made: Batch) -> list[Result]:
         kind="synthetic",
         modality="visits",
         question="member",
-        method="visits",
+        method="synthetic_visits",
         figure="copies",
         value=float((ours == 0).mean()),
         n=len(ours),

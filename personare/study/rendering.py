@@ -11,7 +11,7 @@ from personare.core.randomness import generator
 from personare.core.types import Array, Batch
 from personare.data.atomic import write_json
 from personare.features import audio
-from personare.features.puppetry import FILM_HZ, course_of, film_course, knows_face, rest_of
+from personare.features.face_animation import FILM_HZ, course_of, film_course, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track
 from personare.features.visits import is_history
 from personare.features.voicing import voiced
@@ -23,7 +23,7 @@ _MUTE_S = 4.0  # how long a film without sound is
 
 
 @dataclass(frozen=True, kw_only=True)
-class Embodiment:
+class Rendering:
     """How the recordings of a made-up cohort are written."""
 
     forms: Mapping[str, TrackForm]  # what the files of each modality are like
@@ -41,7 +41,7 @@ class Embodiment:
         return suffixes | ({"video": ".mp4"} if self.face else {}) | ({"audio": ".wav"} if self.voice else {})
 
 
-def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, media: bool = True) -> Embodiment:
+def rendering_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, media: bool = True) -> Rendering:
     """Choose what is heard and what is seen of a made-up cohort.
 
     Without ``media``, only what takes no sound and no film for a file of its own.
@@ -55,10 +55,10 @@ def embodiment_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, me
         faces = faces or [name for name, columns in batch.columns.items() if knows_face(columns)]
     voice, face = (names[0] if names else "" for names in (voices, faces))
     rest = rest_of(batch.arrays[face], batch.columns[face]) if face else np.zeros(52)
-    return Embodiment(forms=forms, voice=voice, face=face, rest=rest, note=note)
+    return Rendering(forms=forms, voice=voice, face=face, rest=rest, note=note)
 
 
-def write_recording(how: Embodiment, seed: int, made: tuple[Batch, Mapping[str, Path]]) -> tuple[list[str], list[str]]:
+def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, Path]]) -> tuple[list[str], list[str]]:
     """Write one made-up recording, a batch of it alone, and each track where it goes; runs in a worker.
 
     Returned are the tracks that were written, and a sentence for each that could not be. All that is random follows

@@ -9,11 +9,11 @@ import numpy as np
 from personare.evaluate.classifiers import Clips, Kernel
 from personare.evaluate.clips import describe_motion
 
-__all__ = ["Motion"]
+__all__ = ["FaceMotion"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Motion:
+class FaceMotion:
     """Compares geometry, dynamics and coordination of blendshapes and landmarks read from the released picture.
 
     It is the attack on avatars and landmark drawings: another face does not hide whose smile it is.

@@ -1,4 +1,4 @@
-"""Has an understudy say it: how people differ on average is erased, how moods move a voice is kept."""
+"""Resynthesizes the voice for a pseudo-speaker: how people differ on average is erased, how moods move it is kept."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from personare.core.types import Array, Signal
 from personare.features.acoustics import N_FFT, RATE_HZ
 from personare.features.resynthesis import BINS, mel_bands, nearest, rework, samples_of, spoken, taken_apart, typical
 
-__all__ = ["VoiceUnderstudy"]
+__all__ = ["VoiceResynthesis"]
 
 _FRAME_MS = 10.0
 _HZ = np.arange(BINS) * RATE_HZ / N_FFT
@@ -30,7 +30,7 @@ _MOST_FRAMES = 60_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class VoiceUnderstudy:
+class VoiceResynthesis:
     """Take a recording's words as a coarse code and its manner as 29 numbers, erase the person, speak anew.
 
     The manner: pitch, how widely it moves (phrase, syllable), how the loudness swells, mean and spread of the
@@ -65,7 +65,7 @@ class VoiceUnderstudy:
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
         """Refuse: how people differ must be learned first."""
-        raise OptionError("voice_understudy must be fitted on several people first: give background recordings.")
+        raise OptionError("voice_resynthesis must be fitted on several people first: give background recordings.")
 
     def fit(self, background: Iterable[tuple[str, Signal]], *, rng: np.random.Generator) -> "_Fitted":
         """Learn how people differ (the better, the more recordings of each) and the spectrum's common shapes."""
@@ -99,7 +99,7 @@ class _Take(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class _Fitted:
-    options: VoiceUnderstudy
+    options: VoiceResynthesis
     mean: Array  # (29,) manner
     keep: Array  # (29, 29) erases
     fill: Array  # (29, 29) invents
@@ -108,8 +108,8 @@ class _Fitted:
     color: Array  # (2, 31) common mean shapes
 
     def __call__(self, speech: Signal, *, rng: np.random.Generator) -> Signal:
-        """Return the understudy's speech; rate, length, channels and loudness are kept."""
-        seed = int(rng.integers(2**63))  # one understudy for all channels
+        """Return the pseudo-speaker's speech; rate, length, channels and loudness are kept."""
+        seed = int(rng.integers(2**63))  # one pseudo-speaker for all channels
         centers, mel = np.log(1 + mel_bands(*_MEL)[1] / 700), np.log(1 + _HZ / 700)
         bands = np.array([np.interp(mel, centers, row) for row in np.eye(_BANDS)])  # (32, 513)
         # the breath is everybody's: none below 500 Hz, nearly all of it at the top

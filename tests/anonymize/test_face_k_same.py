@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from personare.anonymize.face_average import FaceAverage
+from personare.anonymize.face_k_same import FaceKSame
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Face, LocatedFrame
@@ -33,7 +33,7 @@ def people(count):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return FaceAverage(k=3).fit(people(7), rng=generator(0, "fit"))
+    return FaceKSame(k=3).fit(people(7), rng=generator(0, "fit"))
 
 
 def shown(method, frames, subject):
@@ -62,7 +62,7 @@ def test_guarantee_other_proportions_do_not_show(fitted):
 
 def test_everybody_contributes_equally_however_much_is_shown_of_them():
     long = [("00", clip(0, count=90)), ("01", clip(1)), ("02", clip(2))]
-    averages = [FaceAverage(k=3).fit(p, rng=generator(0, "f")).averages[0] for p in (long, people(3))]
+    averages = [FaceKSame(k=3).fit(p, rng=generator(0, "f")).averages[0] for p in (long, people(3))]
     assert np.abs(averages[0].astype(int) - averages[1]).max() <= 1
 
 
@@ -86,16 +86,16 @@ def test_three_faces_none_and_a_stranger(fitted):
 
 def test_too_few_people():
     with pytest.raises(DataError, match=r"groups of 3.*only 2"):
-        FaceAverage(k=3).fit(people(2), rng=generator(0, "fit"))
+        FaceKSame(k=3).fit(people(2), rng=generator(0, "fit"))
     with pytest.raises(DataError, match="only 0"):
-        FaceAverage(k=3).fit([("1", clip(1, faces=()))], rng=generator(0, "fit"))
+        FaceKSame(k=3).fit([("1", clip(1, faces=()))], rng=generator(0, "fit"))
 
 
 def test_it_refuses_before_it_was_fitted():
     with pytest.raises(DataError, match="must be fitted"):
-        shown(FaceAverage(), clip(1), "01")
+        shown(FaceKSame(), clip(1), "01")
 
 
 def test_k_below_two():
     with pytest.raises(OptionError, match="at least 2"):
-        FaceAverage(k=1)
+        FaceKSame(k=1)

@@ -9,7 +9,7 @@ from personare.core.types import Signal
 from personare.features import audio, video
 from personare.features.avatar import Avatar
 from personare.features.expression import BLENDSHAPES
-from personare.features.puppetry import course_of, film_course, knows_face, rest_of
+from personare.features.face_animation import course_of, film_course, knows_face, rest_of
 
 SMILE, JAW = BLENDSHAPES.index("mouthSmileLeft"), BLENDSHAPES.index("jawOpen")
 STATISTICS = ("mean", "std", "p10", "p90")

@@ -5,7 +5,7 @@ import pytest
 from scipy.fft import dct
 from voices import changed, made_up_voice, named, takes
 
-from personare.anonymize.voice_understudy import VoiceUnderstudy, _eraser, _take
+from personare.anonymize.voice_resynthesis import VoiceResynthesis, _eraser, _take
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Signal
 from personare.features import audio
@@ -24,12 +24,12 @@ def background():
 
 def test_it_must_be_fitted_first():
     with pytest.raises(OptionError, match="fitted on several people first"):
-        VoiceUnderstudy()(made_up_voice(), rng=np.random.default_rng(0))
+        VoiceResynthesis()(made_up_voice(), rng=np.random.default_rng(0))
 
 
 def test_fitting_takes_two_people():
     with pytest.raises(DataError, match="two people"):
-        VoiceUnderstudy().fit([("1", made_up_voice())], rng=np.random.default_rng(0))
+        VoiceResynthesis().fit([("1", made_up_voice())], rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_fitting_takes_two_people():
 )
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(OptionError, match=next(iter(options))):
-        VoiceUnderstudy(**options)
+        VoiceResynthesis(**options)
 
 
 def test_guarantee_a_direction_is_damped_by_how_much_people_differ_along_it():
@@ -55,7 +55,7 @@ def test_guarantee_a_direction_is_damped_by_how_much_people_differ_along_it():
 
 
 def test_guarantee_the_pitch_of_people_meets_and_that_of_takes_stays(background):
-    hide = VoiceUnderstudy(erase=1000, filler=0, tempo=0).fit(background, rng=np.random.default_rng(0))
+    hide = VoiceResynthesis(erase=1000, filler=0, tempo=0).fit(background, rng=np.random.default_rng(0))
     before = np.array([pitch(s) for _, s in background]).reshape(5, 5)
     after = np.array([pitch(s) for _, s in changed(background, hide)]).reshape(5, 5)
     spread = [np.log(p).mean(axis=1).std() for p in (before, after)]  # between people
@@ -65,7 +65,7 @@ def test_guarantee_the_pitch_of_people_meets_and_that_of_takes_stays(background)
 
 
 def test_guarantee_the_spectrum_moves_among_the_codes(background):
-    hide = VoiceUnderstudy(codes=4).fit(background, rng=np.random.default_rng(0))
+    hide = VoiceResynthesis(codes=4).fit(background, rng=np.random.default_rng(0))
     assert hide.codes.shape == (4, 11)
     samples = background[0][1].values[:, 0]
     take = _take(samples)
@@ -77,15 +77,15 @@ def test_guarantee_the_spectrum_moves_among_the_codes(background):
     assert fine.std(axis=0).mean() < 0.5 * own.std(axis=0).mean()
 
 
-def test_every_draw_is_another_understudy_and_the_same_draw_the_same(background):
-    hide = VoiceUnderstudy().fit(background, rng=np.random.default_rng(0))
+def test_every_draw_is_another_pseudo_speaker_and_the_same_draw_the_same(background):
+    hide = VoiceResynthesis().fit(background, rng=np.random.default_rng(0))
     one, same, other = (hide(background[0][1], rng=np.random.default_rng(s)).values for s in (1, 1, 2))
     assert np.array_equal(one, same)
     assert np.abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.9
 
 
-def test_channels_get_the_same_understudy(background):
-    hide = VoiceUnderstudy().fit(background, rng=np.random.default_rng(0))
+def test_channels_get_the_same_pseudo_speaker(background):
+    hide = VoiceResynthesis().fit(background, rng=np.random.default_rng(0))
     both = Signal(values=np.repeat(background[0][1].values, 2, axis=1), rate_hz=16000)
     new = hide(both, rng=np.random.default_rng(0)).values
     assert np.array_equal(new[:, 0], new[:, 1])
@@ -93,7 +93,7 @@ def test_channels_get_the_same_understudy(background):
 
 def test_the_attack_names_the_person_before_and_hardly_after(background):
     later = takes(range(5, 8))
-    hide = VoiceUnderstudy().fit(background + later, rng=np.random.default_rng(0))
+    hide = VoiceResynthesis().fit(background + later, rng=np.random.default_rng(0))
     assert named(background, later) > 0.8
     assert named(changed(background, hide), changed(later, hide, 1)) < 0.5
 
@@ -105,7 +105,7 @@ def test_real_voices_are_named_before_and_hardly_after(real_data):
     if not files:
         pytest.skip("no EmoDB in the real data")
     clips = [(f.stem[:2], f.stem[2], audio.read(f)) for f in files]
-    hide = VoiceUnderstudy().fit([(who, s) for who, _, s in clips], rng=np.random.default_rng(0))
+    hide = VoiceResynthesis().fit([(who, s) for who, _, s in clips], rng=np.random.default_rng(0))
     enrolled, tested = ([(who, s) for who, text, s in clips if text == part] for part in ("a", "b"))
     before = named(enrolled, tested)
     after = named(changed(enrolled, hide), changed(tested, hide, 1))

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from personare.core.types import Cohort, Recording
-from personare.study.opening import table
+from personare.study.access import table
 
 
 @pytest.mark.parametrize("label", ["id", "subject", "session", "sex", "age"])

@@ -11,7 +11,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Face, LocatedFrame
 from personare.features.masking import Disc, disc_over
 
-__all__ = ["FaceAverage"]
+__all__ = ["FaceKSame"]
 
 _SIDE = 160  # pixels of an average face with its surroundings
 _RADIUS = 1.9  # of the covered disc, at least, in eye distances
@@ -21,7 +21,7 @@ _EVERY = 3  # of the frames to learn from
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaceAverage:
+class FaceKSame:
     """Hides each person in a group of at least ``k``: all of a group show the same average face.
 
     A k-same method on *people*: a k-same method on pictures, which gives each picture an average of its own, leaves
@@ -47,7 +47,7 @@ class FaceAverage:
 
     def fit(
         self, background: Iterable[tuple[str, Iterable[LocatedFrame]]], *, rng: np.random.Generator
-    ) -> "FittedFaceAverage":
+    ) -> "FittedFaceKSame":
         """Draw groups of everybody to be hidden, and make the average face of each."""
         sums: dict[str, Array] = {}
         counts: dict[str, int] = {}
@@ -62,20 +62,18 @@ class FaceAverage:
         people = {subject: sums[subject] / counts[subject] for subject in sorted(sums)}
         if len(people) < self.k:
             raise DataError(
-                f"face_average hides people in groups of {self.k}, but a face was read of only {len(people)}: "
+                f"face_k_same hides people in groups of {self.k}, but a face was read of only {len(people)}: "
                 "give more people, or a smaller k."
             )
         order = [list(people)[i] for i in rng.permutation(len(people))]
         count = len(order) // self.k  # groups of at least k: the remainder is spread over them
         groups = [order[g::count] for g in range(count)]
         averages = tuple(_mean([people[s] for s in group]) for group in groups)
-        return FittedFaceAverage(averages=averages, group_of={s: g for g, group in enumerate(groups) for s in group})
+        return FittedFaceKSame(averages=averages, group_of={s: g for g, group in enumerate(groups) for s in group})
 
     def __call__(self, frames: Iterable[LocatedFrame], *, subject: str, rng: np.random.Generator) -> Iterator[Array]:
         """Refuse: an average needs people."""
-        raise DataError(
-            "face_average must be fitted on a group of people first: call fit, or give --background COHORT."
-        )
+        raise DataError("face_k_same must be fitted on a group of people first: call fit, or give --background COHORT.")
 
 
 def _mean(pictures: list[Array]) -> Array:
@@ -98,8 +96,8 @@ def _place(face: Face) -> Disc | None:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FittedFaceAverage:
-    """A ``FaceAverage`` with the uint8 RGB average face of each of its groups, and which group a person is in."""
+class FittedFaceKSame:
+    """A ``FaceKSame`` with the uint8 RGB average face of each of its groups, and which group a person is in."""
 
     averages: tuple[Array, ...] = field(repr=False)
     group_of: Mapping[str, int] = field(repr=False)
