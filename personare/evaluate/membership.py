@@ -15,7 +15,7 @@ from scipy.special import log_softmax, logsumexp
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Result, Spend
-from personare.evaluate.metrics import Estimate, means_by_person, no_narrower, resampled
+from personare.evaluate.metrics import Estimate, means_by_person, no_narrower, resampled, widened
 from personare.evaluate.roc import bound_auc, bound_tpr, roc
 
 _RATES: Final[Mapping[str, float]] = {"tpr_fpr10": 0.1, "tpr_fpr1": 0.01, "tpr_fpr0.1": 0.001}
@@ -247,7 +247,4 @@ def auc_over_people(
     if not targets_drawn:
         return estimate
     each = [roc(row, half).auc for row, half in zip(scores, inside, strict=True) if 0 < half.sum() < len(half)]
-    luck = 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5
-    low = max(0.0, estimate.value - float(np.hypot(estimate.value - estimate.low, luck)))
-    high = min(1.0, estimate.value + float(np.hypot(estimate.high - estimate.value, luck)))
-    return replace(estimate, low=low, high=high)
+    return widened(estimate, 2 * float(np.std(each, ddof=1)) / np.sqrt(len(each)) if len(each) > 1 else 0.5)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
-from personare.core.types import Array
+from personare.core.types import Array, Result
 
 DRAWS = 1000
 _Z = float(norm.ppf(0.975))
@@ -230,6 +230,35 @@ def wilson(successes: Array) -> Estimate:
     n = max(people, value * (1 - value) / varies) if varies > 0 else people
     low, high = wilson_ends(value, n)
     return Estimate(value=value, low=low, high=high, n=people)
+
+
+def difference(one: Estimate | Result, other: Estimate | Result) -> tuple[float, float]:
+    """Return the 95 % interval of a figure less an independent other one, from the intervals of both.
+
+    **Source**: R. Newcombe, "Interval estimation for the difference between independent proportions", Statistics in
+    Medicine 17, 1998 (method 10); G. Zou, A. Donner, "Construction of confidence limits about effect measures",
+    Statistics in Medicine 27(10), 2008.
+    """
+    gap = one.value - other.value
+    low = gap - float(np.hypot(one.value - one.low, other.high - other.value))
+    return low, gap + float(np.hypot(one.high - one.value, other.value - other.low))
+
+
+def widened(estimate: Estimate, luck: float) -> Estimate:
+    """Return a share or an area whose interval also holds another, independent reason to vary, half as wide as this."""
+    low = max(0.0, estimate.value - float(np.hypot(estimate.value - estimate.low, luck)))
+    high = min(1.0, estimate.value + float(np.hypot(estimate.high - estimate.value, luck)))
+    return replace(estimate, low=low, high=high)
+
+
+def clopper_pearson(hits: int, n: int) -> tuple[float, float]:
+    """Return the exact 95 % interval of a share of independent trials.
+
+    **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
+    binomial", Biometrika 26, 1934.
+    """
+    low, high = binomtest(hits, n).proportion_ci()
+    return float(low), float(high)
 
 
 def wilson_ends(value: float, n: float) -> tuple[float, float]:

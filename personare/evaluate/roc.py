@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import expit
-from scipy.stats import binomtest
 
 from personare.core.errors import DataError
 from personare.core.types import Array
+from personare.evaluate.metrics import clopper_pearson
 
 _SHOWN = 200
 _EXPECTED = 10  # false alarms that a rate must let expect before it can be told from others
@@ -31,14 +31,9 @@ class Roc:
         return float(np.trapezoid(self.hits / self.hits[-1], self.false_alarms / self.others))
 
     def tpr_at(self, rate: float) -> tuple[float, float, float]:
-        """Return the largest TPR of a threshold whose FPR is at most ``rate``, and its exact 95 % interval.
-
-        **Source**: C. Clopper, E. Pearson, "The use of confidence or fiducial limits illustrated in the case of the
-        binomial", Biometrika 26, 1934.
-        """
+        """Return the largest TPR of a threshold whose FPR is at most ``rate``, and its exact 95 % interval."""
         hits, members = int(self.hits[self.false_alarms <= rate * self.others + 1e-9].max()), int(self.hits[-1])
-        low, high = binomtest(hits, members).proportion_ci()
-        return hits / members, float(low), float(high)
+        return hits / members, *clopper_pearson(hits, members)
 
     def resolves(self, rate: float) -> bool:
         """Whether there are others enough to speak of this false positive rate: at least ten are expected."""

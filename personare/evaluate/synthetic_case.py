@@ -17,7 +17,7 @@ from sklearn.covariance import ledoit_wolf
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
-from personare.evaluate.metrics import means_by_person, no_narrower, over_people, wilson
+from personare.evaluate.metrics import difference, means_by_person, no_narrower, over_people, wilson
 from personare.evaluate.unmeasured import Asked
 from personare.features.visits import history_rows, is_history
 from personare.learn.describing import describe_rows
@@ -231,8 +231,7 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
     the attack succeeded on each real person, NaN where it was not tried; ``naive`` the same of guessing.
 
     **Source**: criteria of the Article 29 Working Party, "Opinion 05/2014 on anonymisation techniques" (WP216); the
-    interval of the difference is R. Newcombe's, "Interval estimation for the difference between independent
-    proportions", Statistics in Medicine 17, 1998 (method 10), over 1 - c.
+    interval is that of the difference r - c, over 1 - c.
     """
     rows = []
     for subset, people in case.subsets.items():
@@ -248,13 +247,10 @@ def risk_rows(question: Asked, method: str, successes: Array, naive: Array, case
         if room < 1e-9:
             rows.append(replace(row, reason=f"not measured: it succeeds on everybody else too; {shares}"))
             continue
-        gap = attack.value - control.value
-        low = gap - np.hypot(attack.value - attack.low, control.high - control.value)
-        high = gap + np.hypot(attack.high - attack.value, control.value - control.low)
+        low, high = difference(attack, control)
         reason = f"no better than a naive guess; {shares}" if attack.value <= guess else shares
-        low, high = float(low / room), float(min(1.0, high / room))
-        n = attack.n + control.n
-        rows.append(replace(row, value=gap / room, low=low, high=high, n=n, control=0.0, reason=reason))
+        risk, low, high = ((attack.value - control.value) / room, low / room, min(1.0, high / room))
+        rows.append(replace(row, value=risk, low=low, high=high, n=attack.n + control.n, control=0.0, reason=reason))
     return rows
 
 

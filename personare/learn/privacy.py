@@ -9,7 +9,7 @@ release a model, draw the seed from the operating system (``np.random.default_rn
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -185,14 +185,14 @@ class Price(NamedTuple):
 
 
 def privacy_table(plan: PrivacyPlan, *, recordings: Sequence[int] = (2, 5, 10, 20)) -> tuple[Price, ...]:
-    """Price a plan before anything is trained: by both accountants, and for people with several recordings.
+    """Price a plan before anything is trained: by every accountant, and for people with several recordings.
 
     **Guarantee**: every row is an upper bound. A plan for people needs no further rows: it holds for any number of
     recordings, and for each of them.
     """
-    once, by_prv = plan.spend("pld"), plan.spend("prv")
-    each = 1 if plan.unit == "recording" else 0
-    rows = [Price(plan.unit, each, spend.epsilon, plan.delta, spend.accountant) for spend in (once, by_prv)]
+    spends = [plan.spend(accountant) for accountant in get_args(Accountant)]
+    once, each = spends[0], 1 if plan.unit == "recording" else 0
+    rows = [Price(plan.unit, each, spend.epsilon, plan.delta, spend.accountant) for spend in spends]
     for count in recordings if plan.unit == "recording" else ():
         epsilon = epsilon_of(once.noise_multiplier, once.sampling_rate, once.steps, plan.delta, recordings=count)
         rows.append(Price("person", count, epsilon, plan.delta, "pld"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from personare.core.strongest import IDENTIFY, IDENTIFY_ALL, baseline
 from personare.core.types import Result
+from personare.evaluate import metrics
 from personare.report import words
 from personare.report.frontier import Panel, before, best, gain
 from personare.report.run import RunRecord
@@ -64,9 +65,6 @@ def change(row: Result | None, original: Result | None) -> str:
 
     That follows from the two 95 % intervals; that they are of the same people makes it wider than it need be. A figure
     of the originals without an interval counts as it stands; one of the release cannot be told from anything.
-
-    **Source**: G. Zou, A. Donner, "Construction of confidence limits about effect measures", Statistics in Medicine
-    27(10), 2008.
     """
     if row is None or original is None or "not_measured" in (row.status, original.status):
         return "not measured"
@@ -78,7 +76,5 @@ def change(row: Result | None, original: Result | None) -> str:
 
 def difference(row: Result, original: Result) -> tuple[float, float]:
     """Return the interval of a figure less that of the originals; NaN where the figure has none."""
-    was_low, was_high = (e if math.isfinite(e) else original.value for e in (original.low, original.high))
-    gap = row.value - original.value
-    low = gap - math.hypot(row.value - row.low, was_high - original.value)
-    return low, gap + math.hypot(row.high - row.value, original.value - was_low)
+    low, high = (end if math.isfinite(end) else original.value for end in (original.low, original.high))
+    return metrics.difference(row, replace(original, low=low, high=high))
