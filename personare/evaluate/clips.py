@@ -112,11 +112,11 @@ def describe_motion(clip: Array) -> list[Array]:
     dynamics = np.concatenate([rows.std(axis=0), speed.mean(axis=0), speed.max(axis=0), rhythm.ravel()])
 
     # of landmarks only a spread of them, so that the vector of their correlations stays small
-    chosen = rows[:, np.linspace(0, rows.shape[1] - 1, min(_TOGETHER, rows.shape[1])).astype(int)]
-    centred = chosen - chosen.mean(axis=0)
+    columns = rows[:, np.linspace(0, rows.shape[1] - 1, min(_TOGETHER, rows.shape[1])).astype(int)]
+    centred = columns - columns.mean(axis=0)
     length = np.linalg.norm(centred, axis=0)
     centred = centred / np.where(length > 1e-6, length, np.inf)
-    coordination = (centred.T @ centred)[np.triu_indices(chosen.shape[1], 1)]
+    coordination = (centred.T @ centred)[np.triu_indices(columns.shape[1], 1)]
     return [geometry, dynamics, np.asarray(coordination)]
 
 

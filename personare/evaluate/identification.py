@@ -224,7 +224,7 @@ def measure_trials(
     large, every = estimates["top1_5"].n, estimates["person_top1"].n
     few = f"{every - large} of {every} halves of a person's recordings hold fewer than {_SEVERAL}"
     few = "" if large == every else f"{'left out' if large else 'not measured'}: {few}"
-    said = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
+    remark = f"{trials.missing} recordings without anything to look at count as guesses" if trials.missing else ""
     return [
         Result(
             question="identify",
@@ -234,7 +234,7 @@ def measure_trials(
             **estimates[figure].columns,
             control=_CONTROLS.get(figure, 1 / len(trials.people)),
             better=FIGURES[figure],
-            reason="; ".join(filter(None, (said, few if figure == "top1_5" else ""))),
+            reason="; ".join(filter(None, (remark, few if figure == "top1_5" else ""))),
             detail=histograms if figure == "eer" else {},
         )
         for figure in figures

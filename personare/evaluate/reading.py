@@ -92,13 +92,13 @@ def _labelled(original: Batch, released: Batch, task: Task) -> Reading:
     if kind == "nominal":
         check_classes(words, label)
         counts, people = words.value_counts(), subjects.groupby(words).nunique()
-        said = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
-        few = [c for c in said if counts[c] < _FEWEST_RECORDINGS or people[c] < _FEWEST_PEOPLE]
+        sizes = {c: f"{c} (recordings: {counts[c]}, people: {people[c]})" for c in sorted(counts.index)}
+        few = [c for c in sizes if counts[c] < _FEWEST_RECORDINGS or people[c] < _FEWEST_PEOPLE]
         needs = f"at least {_FEWEST_PEOPLE} people and {_FEWEST_RECORDINGS} recordings"
-        if len(said) - len(few) < 2:
-            there = ", ".join(said.values()) or f"none with a {label}"
+        if len(sizes) - len(few) < 2:
+            there = ", ".join(sizes.values()) or f"none with a {label}"
             raise DataError(f"too few people or recordings: two classes need {needs} each, there are {there}")
-        reason = f"left out, since a class needs {needs}: {', '.join(said[c] for c in few)}" if few else ""
+        reason = f"left out, since a class needs {needs}: {', '.join(sizes[c] for c in few)}" if few else ""
         words = words[~words.isin(few)]
         truth = words.to_numpy(dtype=str)
     else:
@@ -270,8 +270,8 @@ def measure_chosen(readings: Mapping[str, Reading], *, rng: np.random.Generator)
         used[names[best]] += 1
     said = ", ".join(f"{name} ({n} of {used.total()})" for name, n in used.most_common())
     reason = f"each group of people is read by the reader that reads all others best: {said}"
-    chosen = replace(same[0], likely=likely, missing=min(r.missing for r in same))
-    first, *others = measure_reading(chosen, "reader", rng=rng)
+    joint = replace(same[0], likely=likely, missing=min(r.missing for r in same))
+    first, *others = measure_reading(joint, "reader", rng=rng)
     detail = {key: value for key, value in first.detail.items() if key != ANSWERS}
     rows = [replace(first, detail=detail), *others]
     return [replace(row, reason="; ".join(filter(None, (reason, row.reason)))) for row in rows]

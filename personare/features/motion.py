@@ -138,7 +138,7 @@ def habits(blendshapes: Array) -> Array:
 
 def group_habits(people: Iterable[Array]) -> Array:
     """Return the habits that all are given, (21, 52) from rest: lively ones, for faint drawings can hardly be read."""
-    return np.asarray(np.quantile([own - own[REST] for own in people], _VIVID, axis=0))
+    return np.asarray(np.quantile([shapes - shapes[REST] for shapes in people], _VIVID, axis=0))
 
 
 def adopt(blendshapes: Array, own: Array, common: Array) -> Array:

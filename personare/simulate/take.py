@@ -59,18 +59,18 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
 
     strength = float(chance("strength").uniform(0.6, 1.15))
     prosody = intend(emotion, strength=strength, rng=chance("prosody"))
-    said = speak(sentence, voice=person.voice, rate=prosody.rate, rng=chance("words"))
+    utterance = speak(sentence, voice=person.voice, rate=prosody.rate, rng=chance("words"))
     walls = generator(seed, "walls", person.subject)
-    speech, heard = say(said, person.voice, prosody, room=person.room, walls=walls, rng=chance("voice"))
-    shown = move(emotion, said, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
-    physio, felt = feel(emotion, person.body, strength=strength, duration_s=said.duration_s, rng=chance("body"))
+    speech, heard = say(utterance, person.voice, prosody, room=person.room, walls=walls, rng=chance("voice"))
+    shown = move(emotion, utterance, person.style, strength=strength, rate_hz=rate_hz, rng=chance("face"))
+    physio, felt = feel(emotion, person.body, strength=strength, duration_s=utterance.duration_s, rng=chance("body"))
     scene = draw_scene(chance("scene"))
     sound = np.zeros((round(len(shown["pose"]) / rate_hz * speech.rate_hz), 1), dtype=np.float32)
     sound[: len(speech.values)] = speech.values[: len(sound)]
     timing = {
-        "syllables_s": said.syllables_s,
-        "stress": said.stress,
-        "sounds_s": np.array([(one.start_s, one.end_s) for one in said.sounds]),
+        "syllables_s": utterance.syllables_s,
+        "stress": utterance.stress,
+        "sounds_s": np.array([(one.start_s, one.end_s) for one in utterance.sounds]),
     }
     settings = {f"prosody_{name}": np.array(value) for name, value in vars(prosody).items()}
     settings |= {f"scene_{name}": np.array(value) for name, value in vars(scene).items()}
@@ -80,7 +80,7 @@ def perform(person: Person, emotion: str, sentence: str, *, seed: int, rate_hz: 
         sentence=sentence,
         seed=seed,
         scene=scene,
-        text=said.text,
+        text=utterance.text,
         sound=Signal(values=sound, rate_hz=speech.rate_hz),
         physio=physio,
         truth={**shown, **heard, **timing, **felt, **settings},

@@ -13,9 +13,9 @@ _ASIDE = {"sentence", "intensity", "repetition", "split", "synthetic", "sex", "a
 
 def values_of(cohort: Cohort, label: str) -> list[str]:
     """Return a label of each recording that has it; of a column of the participants, that of its person."""
-    own = [r.labels[label] for r in cohort.recordings if r.labels.get(label)]
-    if own or label not in cohort.participants:
-        return own
+    values = [r.labels[label] for r in cohort.recordings if r.labels.get(label)]
+    if values or label not in cohort.participants:
+        return values
     people = cohort.participants[label].dropna().astype(str).to_dict()
     return [people[r.subject] for r in cohort.recordings if people.get(r.subject)]
 

@@ -134,8 +134,8 @@ class PrivateHead:
         )
         noise = plan.noise_multiplier / units * math.sqrt(2 * modalities * width)
         if self.solver != "logistic" or noise > _WORTH:
-            alone = replace(plan, steps=steps)
-            return Plans(whole=alone, head=alone, mean=None)
+            single = replace(plan, steps=steps)
+            return Plans(whole=single, head=single, mean=None)
         # Gaussian sums of everybody add up exactly, so parts of the plan with its noise cost the plan together
         head, mean = (
             replace(plan, steps=n, epsilon=epsilon_of(plan.noise_multiplier, 1.0, n, plan.delta)) for n in (steps, 1)

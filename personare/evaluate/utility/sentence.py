@@ -68,13 +68,13 @@ def _learn(clips: Clips, labels: Mapping[str, str], rng: np.random.Generator) ->
     classes = np.unique(list(labels.values()))
     each = int(np.clip(_TEMPLATES // len(classes), 2, 12))
     kept = [i for c in classes for i in rng.permutation([i for i in clips if labels[i] == c])[:each]]
-    templates, said = [clips[i] for i in kept], np.array([labels[i] for i in kept])
+    templates, sentences = [clips[i] for i in kept], np.array([labels[i] for i in kept])
 
     def predict(asked: Clips) -> Array:
         rows = []
         for clip in asked.values():
             distance = warped_distances(clip, templates)
-            rows.append([-np.sort(distance[said == c])[:_NEAREST].mean() for c in classes])
+            rows.append([-np.sort(distance[sentences == c])[:_NEAREST].mean() for c in classes])
         return np.asarray(softmax(np.array(rows), axis=1))
 
     return classes, predict
