@@ -165,7 +165,7 @@ def test_what_fails_in_a_way_that_nobody_foresaw_is_said_and_stops_nothing(speak
 
 @pytest.mark.parametrize(
     "target",
-    ["report.writer.panels", "report.writer.release_section", "report.writer.answers", "report.writer._ladder",
+    ["report.writer.panels", "report.writer.release_section", "report.writer.answer", "report.writer._ladder",
      "report.writer.tables", "report.tables._text", "report.writer._save_sheet"],
 )  # fmt: skip
 def test_a_part_of_the_report_that_fails_leaves_the_others(speakers, tmp_path, monkeypatch, target):
