@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from personare.evaluate.metrics import mean_over_people, recall_and_accuracy, to
 from personare.evaluate.networks import perceptron
 from personare.evaluate.reading import ATTRIBUTES, kinds_of_people
 from personare.evaluate.selftest import marked, strongest
-from personare.evaluate.unmeasured import unmeasured
+from personare.evaluate.unmeasured import measured
 from personare.learn.standardizing import REPRESENTATION, Standardized, represented
 
 _FIGURES = ("top1", "top1_5", "person_top1", "eer", "tar_far1")
@@ -74,7 +75,7 @@ def raw_sides(train: Batch, test: Batch) -> tuple[Batch, Batch]:
 
 def measure_rows(train: Batch, test: Batch, table: pd.DataFrame, *, rng: np.random.Generator) -> list[Result]:
     """Measure representations, protected or not; arguments and rows as of ``judge_representation``."""
-    rows = _read_behavior(train, test, rng)
+    rows = measured("reader", "read", partial(_read_behavior, train, test, rng), figure="uar")
     namers: Mapping[str, Train] = {
         "kernel": Kernel(),
         "svm": svm(),
@@ -84,11 +85,18 @@ def measure_rows(train: Batch, test: Batch, table: pd.DataFrame, *, rng: np.rand
     }
     for name, namer in namers.items():
         rows += name_people(test.arrays[REPRESENTATION], table.loc[list(test.ids)], name, namer, rng=rng)
-    return rows + [_attribute(train, test, table, what, rng) for what in ATTRIBUTES]
+    for what in ATTRIBUTES:
+        columns = {"figure": "uar", "subset": what, "attacker": "semi_informed"}
+        rows += measured("attributes", "infer", partial(_attribute, train, test, table, rng, **columns), **columns)
+    return rows
 
 
 def _read(reader: Train, train: Batch, labels: Array, test: Batch, rng: np.random.Generator) -> Array:
     """Return the class of each of the others, (M,), by a reader of training people and their labels, (N,)."""
+    if len(labels) <= len(set(labels)):
+        raise DataError(
+            f"a reader learns from more recordings than classes, but has {len(labels)}. Keep out fewer people"
+        )
     clips, asked = (
         {str(i): row for i, row in enumerate(batch.arrays[REPRESENTATION].astype(float))} for batch in (train, test)
     )
@@ -131,25 +139,24 @@ def name_people(rows: Array, table: pd.DataFrame, name: str, namer: Train, *, rn
     return name_rows(f"naming_{name}", rows, table, halves, learn, figures=_FIGURES, rng=rng)
 
 
-def _attribute(train: Batch, test: Batch, table: pd.DataFrame, what: str, rng: np.random.Generator) -> Result:
+def _attribute(
+    train: Batch, test: Batch, table: pd.DataFrame, rng: np.random.Generator, *, subset: str, **columns: Any
+) -> list[Result]:
     """Read sex or age of people by what is learned from others; the stronger of a linear and a kernel reader."""
-    columns: dict[str, Any] = {"figure": "uar", "subset": what, "attacker": "semi_informed", "better": "lower"}
-    try:
-        kinds = kinds_of_people(table, what, 2)
-        ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (train, test))
-        seen, asked = pd.notna(ours), pd.notna(theirs)
-        classes = np.unique(ours[seen].astype(str))
-        if len(classes) < 2 or not asked.any():
-            raise DataError(f"{what} takes people of two kinds to learn from, and others to ask")
-    except DataError as error:
-        return unmeasured("attributes", "infer", error, **columns)
+    kinds = kinds_of_people(table, subset, 2)
+    ours, theirs = (kinds.loc[list(batch.ids)].to_numpy() for batch in (train, test))
+    seen, asked = pd.notna(ours), pd.notna(theirs)
+    classes = np.unique(ours[seen].astype(str))
+    if len(classes) < 2 or not asked.any():
+        raise DataError(f"{subset} takes people of two kinds to learn from, and others to ask")
     learned, tested, truth = train.take(seen), test.take(asked), theirs[asked].astype(str)
     tried = []
     for reader in (discriminant(), Kernel()):
         answers = _read(reader, learned, ours[seen].astype(str), tested, rng)
         tried.append(recall_and_accuracy(truth, answers, tested.subjects, classes, rng=rng)[0])
     best = max(tried, key=lambda estimate: estimate.value)
-    return Result(question="infer", method="attributes", **columns, **best.columns, control=0.5)
+    row = Result(question="infer", method="attributes", subset=subset, better="lower", **columns, **best.columns)
+    return [replace(row, control=0.5)]
 
 
 def transfer(transform: Transform, train: Batch, test: Batch, *, rng: np.random.Generator) -> list[Result]:

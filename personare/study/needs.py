@@ -48,4 +48,6 @@ def lacking_of(cohort: Cohort, plan: StudyPlan) -> list[str]:
             need = Need(people=2, recordings_per_person=2, why="kept out")
             judges = np.isin(subjects, people[: round(row.held_out * len(people))])
             shortages.append((f"attacks on {row.name}", need.lacking(subjects[judges])))
+            readers = Need(people=3, why="to learn from, of whom one chooses a reader,")
+            shortages.append((f"readers of {row.name}", readers.lacking(subjects[~judges])))
     return [f"{name}: {why}" for name, why in shortages if why]

@@ -130,6 +130,7 @@ def test_a_study_of_few_people_ends_with_a_report(speakers, tmp_path, people, ea
     assert "blur" in lost, "nobody has a film"
     rows = json.loads((tmp_path / "run/results.json").read_text())
     assert all(row["reason"] for row in rows if row["value"] is None and row["method"] != "strongest")
+    assert "unexpected" not in json.dumps([*lost.values(), *(row["reason"] for row in rows)])
 
 
 @pytest.mark.parametrize("count", [1, 3])
