@@ -33,7 +33,7 @@ class Mimic(Reader):
     citation = "Johnson et al., Scientific Data 3: 160035, 2016"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         stays, good = _stays(source)
         for stay in stays.loc[~good, "stay"]:
             problem = "it ends before it begins, or has no type we know. Nothing to do."

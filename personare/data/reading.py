@@ -50,10 +50,11 @@ class Reader:
     def __call__(self, source: Path) -> DataSet:
         """Read names, tables and signals; no sound, film, photo or text is opened."""
         contents = Contents()
-        self._gather(source, contents)
+        self.gather(source, contents)
         return contents.all()
 
-    def _gather(self, source: Path, contents: "Contents") -> None:
+    def gather(self, source: Path, contents: "Contents") -> None:
+        """Add the recordings in a folder to the contents, and note what cannot be used; for each reader to say."""
         raise NotImplementedError
 
 

@@ -46,7 +46,7 @@ class CremaD(Reader):
     home = "https://github.com/CheyneyComputerScience/CREMA-D"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio", "video": "video", "logmel": "audio", "acoustics": "audio"}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         paths = media_files(source)
         # MP3 copies count only where there is no other sound
         good = {Path(path).stem for path in paths if track_of(path) == "audio" and not path.lower().endswith(".mp3")}

@@ -48,7 +48,7 @@ class Depresjon(Reader):
     def __post_init__(self) -> None:
         check_choice("days", self.days, ("published", "all"))
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         table = read_published(source, "scores.csv", ("number",), text=True)
         scores = {row["number"].strip(): row for row in table.to_dict("records")}
         dates: dict[str, pd.DatetimeIndex] = {}

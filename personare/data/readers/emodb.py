@@ -34,7 +34,7 @@ class EmoDb(Reader):
     home = "http://emodb.bilderbar.info"
     tracks: ClassVar[dict[str, str]] = {"audio": "audio"}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         contents.people |= _SPEAKERS
         files = [(path, "audio", Path(path).stem) for path in media_files(source, tracks=("audio",))]
         for name, tracks in contents.clips(files, _NAME, "SSTTTEv, such as 03a01Fa.wav"):

@@ -25,7 +25,7 @@ class Empatica(Wristband):
     **Source**: the maker's description of the export, as in ``info.txt`` of every session.
     """
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for file in files_under(source, ".csv", ".csv.gz"):
             path = PurePosixPath(file)

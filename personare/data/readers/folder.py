@@ -43,7 +43,7 @@ class Folder(Reader):
 
     tracks: ClassVar[dict[str, str]] = {track: track for track in ("audio", "video", "picture", "text", "physio")}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         files = media_files(source, tracks=tuple(self.tracks))
         names = [f"labels{suffix}" for suffix in TABLES if (source / f"labels{suffix}").is_file()]
         if len(names) > 1 and not self.table:

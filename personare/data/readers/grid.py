@@ -51,7 +51,7 @@ class Grid(Reader):
         if not (self.subject.isascii() and self.subject.isalnum()):
             raise OptionError(f"subject must be letters and digits, not {self.subject!r}. Give a pseudonym.")
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         files = []
         for path in media_files(source):
             code = PurePosixPath(path).stem.lower()

@@ -34,7 +34,7 @@ class Mosi(Reader):
     home = "http://multicomp.cs.cmu.edu/resources/cmu-mosi-dataset/"
     tracks: ClassVar[dict[str, str]] = {"text": "text", **{track: modality for modality, track in _TRACKS.items()}}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         spoken = read_table(source / _WORDS, header=None)
         for split in ("train", "test"):
             files = {name: f"{name}_{split}.csv.gz" for name in _TRACKS}

@@ -37,7 +37,7 @@ class Mvsa(Posts):
     def __post_init__(self) -> None:
         check_choice("labels", self.labels, ("curated", "agree"))
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         path = source / _TABLE
         with data_errors(f"{path} must be MVSA's table of labels, but cannot be read", "Get it again."):
             lines = path.read_text(encoding="utf-8-sig").splitlines()

@@ -57,7 +57,7 @@ class Ravdess(Reader):
     def __post_init__(self) -> None:
         check_choice("channel", self.channel, ("speech", "song", "both"))
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         files, films = [], dict[str, str]()
         # Sorted by name, so that the film with sound (01-) comes before the silent one (02-).
         for path in sorted(media_files(source), key=lambda path: (Path(path).name, path)):

@@ -48,7 +48,7 @@ class Signals(Windowed):
         if not 0 <= self.rate_hz < np.inf:
             raise OptionError(f"rate_hz must be samples a second, not {self.rate_hz}. Give e.g. 64.")
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         root, names = (source.parent, [source.name]) if source.is_file() else (source, files_under(source, *_TABLES))
         sessions: dict[str, dict[str, tuple[str, Sampled]]] = {}
         for name in [name for name in names if Path(name).name not in _NO_SIGNALS]:

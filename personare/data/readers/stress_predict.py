@@ -32,7 +32,7 @@ class StressPredict(Wristband):
     citation = "Iqbal et al., Sensors 22(21): 8135, 2022"
     home = "https://github.com/italha-d/Stress-Predict-Dataset"
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         table = read_published(source, _LABELS, ("Participant", "Time(sec)", "Label"))
         labelled = {int(person) for person in table["Participant"].unique()}
         for path in sorted(source.glob("Raw_data/S*")):

@@ -35,7 +35,7 @@ class Studentlife(Reader):
     home = "https://studentlife.cs.dartmouth.edu"
     tracks: ClassVar[dict[str, str]] = {"phone": "phone"}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         for file in files_under(source, ".csv", ".csv.gz"):
             student = re.fullmatch(r"(?:.*/)?student_?(\d+)\.csv(\.gz)?", file)
             with contents.skipped.listing(file):

@@ -37,7 +37,7 @@ class Synthea(Reader):
     home = "https://synthetichealth.github.io/synthea/"
     tracks: ClassVar[dict[str, str]] = {"visits": "visits"}
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         stays, good = _encounters(source)
         for stay in stays.loc[~good, "stay"]:
             contents.skipped.note(f"encounter {stay}", "it has no time or no kind we know. Nothing to do.")

@@ -30,7 +30,7 @@ class Tweets(Posts):
     table: str = "labels.csv"
     folder: str = "pairs"
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         for line, row in read_rows(source / self.table, required=("guid", "tag")):
             guid, item = row["guid"].removesuffix(".0"), f"{self.table} line {line}"
             if guid.isascii() and guid.isalnum():

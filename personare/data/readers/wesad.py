@@ -50,7 +50,7 @@ class Wesad(Windowed):
     home = "https://ubicomp.eti.uni-siegen.de/home/datasets/icmi18/"
     tracks = dict.fromkeys(_SIGNALS, "physio")
 
-    def _gather(self, source: Path, contents: Contents) -> None:
+    def gather(self, source: Path, contents: Contents) -> None:
         taken = [track for track, (place, *_) in _SIGNALS.items() if self.chest or place == "wrist"]
         for file in files_under(source, ".pkl"):
             path = source / file

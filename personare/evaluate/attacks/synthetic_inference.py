@@ -7,7 +7,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.options import Positive, check_options
-from personare.core.types import Array, Result, Spend
+from personare.core.types import Result, Spend
 from personare.evaluate.synthetic_case import SyntheticCase, risk_rows
 
 __all__ = ["AttributeInference"]
@@ -55,15 +55,12 @@ class AttributeInference:
             naive = truth == np.bincount(np.maximum(labels_made, 0)).argmax()
             rows += risk_rows("infer", "synthetic_inference_label", case.by_person(labels), case.by_person(naive), case)
         if len(columns) and real.shape[1] > 1:
-            usual = [self._usual(made[:, c]) for c in columns]
+            usual = []  # the value around which most of a column lies
+            for column in np.sort(made[:, columns], axis=0).T:
+                within = np.searchsorted(column, column + 2 * self.tolerance, "right") - np.arange(len(column))
+                usual.append(column[within.argmax()] + self.tolerance)
             naive = (np.abs(real[:, columns] - usual) <= self.tolerance).mean(axis=1)
             rows += risk_rows(
                 "infer", "synthetic_inference_values", case.by_person(values), case.by_person(naive), case
             )
         return rows
-
-    def _usual(self, column: Array) -> float:
-        """Return the value around which most of a column lies."""
-        ordered = np.sort(column)
-        within = np.searchsorted(ordered, ordered + 2 * self.tolerance, "right") - np.arange(len(ordered))
-        return float(ordered[within.argmax()] + self.tolerance)
