@@ -29,7 +29,7 @@ def people(seed, count, each=12, *, classes="all", between=0.5):
 
 
 @pytest.mark.parametrize("classes", ["all", "one"])
-def test_classes_are_c2st_within_people_or_between_them(classes):
+def test_classes_are_told_apart_within_people_or_between_them(classes):
     means = MixedEffects.of(*people(0, 200, classes=classes)).means
     assert np.allclose(means[1] - means[0], STEP[1], atol=0.2)
 

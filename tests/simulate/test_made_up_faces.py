@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from personare.core.errors import OptionError
 from personare.features.centerface import find_faces
 from personare.features.expression import BLENDSHAPES, FaceLandmarker
 from personare.simulate.expression import ACTION_UNITS, move
@@ -66,6 +67,11 @@ def test_all_motion_is_in_range():
         assert motion["action_units"].min() >= 0 and motion["action_units"].max() <= 1
         assert np.abs(motion["pose"]).max() <= 14
         assert len(motion["action_units"]) == len(motion["pose"]) == len(motion["gaze"]) == len(motion["lip_rounding"])
+
+
+def test_an_unknown_emotion_is_refused():
+    with pytest.raises(OptionError, match="no emotion 'envy'"):
+        perform(person(0, 1), "envy", "DOG", seed=0)
 
 
 def test_a_smile_lifts_the_corners_and_a_blink_shuts_the_eye():

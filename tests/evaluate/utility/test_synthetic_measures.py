@@ -71,7 +71,7 @@ def test_what_belongs_together_is_seen_across_modalities(judged):
     assert judged["copies"]["correlation_across"].value == pytest.approx(1)
 
 
-def test_noise_is_c2st_and_people_of_the_same_kind_are_not(judged):
+def test_noise_is_told_apart_and_people_of_the_same_kind_are_not(judged):
     assert judged["noise"]["c2st_linear"].value > 0.9
     assert 0.3 < judged["real"]["c2st_linear"].value < 0.7
     assert judged["noise"]["mmd_p"].value < 0.01 < judged["real"]["mmd_p"].value
