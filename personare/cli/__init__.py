@@ -19,6 +19,7 @@ FOLDERS = {
     "anonymize": "Anonymizers",
     "represent": "Representations",
     "synthesize": "Generators of people",
+    "adapt": "Adaptations of generators",
     "train": "Learners",
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",

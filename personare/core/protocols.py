@@ -27,7 +27,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from personare.core.types import Array, Batch, LocatedFrame, Recording, Result, Signal, Spend, Withheld
+from personare.core.types import Array, Batch, Feedback, LocatedFrame, Recording, Result, Signal, Spend, Withheld
 
 
 class VoiceAnonymizer(Protocol):
@@ -150,6 +150,29 @@ class Sampler(_Spends, Protocol):
 
         ``labels`` (people * recordings,) are the classes to make; None for those the group has.
         """
+
+
+class AdaptedSampler(Sampler, Protocol):
+    """A generator after experts were heard; it costs the privacy that the generator cost, and no more."""
+
+    @property
+    def drift(self) -> float:
+        """How far it went from the generator: the Kullback-Leibler divergence of a recording, in nats."""
+
+    @property
+    def course(self) -> Sequence[Mapping[str, float]]:
+        """The strengths tried, weakest first, and what each came to.
+
+        ``drift``, and how often the adapted one wins against the generator by ``reward`` and by ``judge``, in [0, 1];
+        ``kept`` is 1 for the one that was kept.
+        """
+
+
+class Adaptation(Protocol):
+    """Moves a fitted generator toward what raters prefer, without a look at anybody real."""
+
+    def fit(self, sampler: Sampler, feedback: Feedback, *, rng: np.random.Generator) -> AdaptedSampler:
+        """Adapt as far as the raters who were kept out agree; an error where this sampler cannot be adapted so."""
 
 
 Learner = Fits[Predictor]

@@ -132,6 +132,24 @@ class _Ragged(Mapping[str, Array]):
         return len(self._tracks)
 
 
+Reward = Callable[[Batch], Array]
+"""How much made-up recordings are liked, (N,); higher is better, only differences mean something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """What raters said of made-up recordings, ready to adapt the generator that made them.
+
+    The raters are parted: ``pairs`` and ``reward`` are of some, ``judge`` of the others. An adaptation may follow the
+    first; the second only ever stops it.
+    """
+
+    items: Batch  # the recordings that were compared; nobody real is among them
+    pairs: Array  # (M, 2) int, positions in ``items``: which was preferred to which
+    reward: Reward  # learned from the same raters; where it is not sure it says less
+    judge: Reward  # learned from the raters who were kept out
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spend:
     """A mechanism that touched people's data, as ``learn`` prices it: what was sampled, and under how much noise."""

@@ -20,7 +20,7 @@ _UNSCALED = ("mmd2", "mmd_p", "transitions")  # have no worst end that a picture
 _NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
 _TESTED = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "")
 """The figures of attacks that are tested: rates go with an AUC, a copy is no guess; one without has only a reason."""
-_FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "train")
+_FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "adapt", "train")
 _MADE_BY = {"representations": "represent", "synthetic": "synthesize", "model": "train"}
 _Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
 
