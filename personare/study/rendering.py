@@ -107,5 +107,5 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
 
 def _ended(values: Array) -> Array:
     """Return a signal or a history (T, D) as far as it goes, all else as it is: zeros fill up a batch, not a file."""
-    there = np.flatnonzero(values.any(axis=1)) if values.ndim == 2 else ()
+    there = np.flatnonzero(values.any(axis=1)) if values.ndim == 2 else np.empty(0, int)
     return values[: there[-1] + 1] if len(there) else values
