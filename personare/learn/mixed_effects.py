@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from personare.core.errors import DataError
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.privacy import PrivacyPlan
 
 _ROUNDS = 5
@@ -66,13 +66,19 @@ class MixedEffects:
             within.append(root((1 - noise) * mixed + noise * np.diag(np.diag(mixed))))
         return cls(means=means, between=between, within=np.stack(within))
 
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of made-up people, of classes ``labels`` (N,), by the people ``whose`` (N,), from 0."""
-        people = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1])) @ self.between.T  # (P, K)
-        rows = self.means[labels] + people[whose]
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw the R numbers of each made-up person, and the S of each recording."""
+        person = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1]))
+        moment = np.empty((len(whose), self.within.shape[2]))
         for c in np.unique(labels):
-            of_class = labels == c
-            rows[of_class] += rng.standard_normal((of_class.sum(), self.within.shape[2])) @ self.within[c].T
+            moment[labels == c] = rng.standard_normal(((labels == c).sum(), self.within.shape[2]))
+        return Latents(labels=labels, whose=whose, person=person, moment=moment)
+
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for; nothing more is drawn."""
+        rows = self.means[latents.labels] + (latents.person @ self.between.T)[latents.whose]
+        for c in np.unique(latents.labels):
+            rows[latents.labels == c] += latents.moment[latents.labels == c] @ self.within[c].T
         return np.asarray(rows)
 
     def main_directions(self, most: int) -> tuple[Array, Array]:

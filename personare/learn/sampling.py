@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.mixed_effects import complete
 from personare.learn.row_codes import RowCodes
 
@@ -64,8 +64,12 @@ class Population:
 class RowModel(Protocol):
     """What a generator of recordings learned of rows of normal numbers."""
 
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of classes ``labels`` (N,), by the people ``whose`` (N,), counted from 0."""
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw latents for recordings of classes ``labels`` (N,), by the people ``whose`` (N,), counted from 0."""
+        ...
+
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for; what they leave open is drawn."""
         ...
 
 
@@ -87,9 +91,19 @@ class RecordingSampler(Generic[Model]):
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up people; see ``core.protocols.Sampler``."""
+        return self.decoded(self.latents(people, recordings, rng=rng, labels=labels), rng=rng)
+
+    def latents(
+        self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None
+    ) -> Latents:
+        """Draw what is decoded; see ``core.protocols.LatentSampler``."""
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
-        rows = self.model.draw(labels, whose, rng=rng)
-        return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
+        return self.model.latents(labels, whose, rng=rng)
+
+    def decoded(self, latents: Latents, *, rng: np.random.Generator) -> Batch:
+        """Return the recordings that latents stand for."""
+        arrays = self.codes.decode(self.model.rows(latents, rng=rng), rng=rng)
+        return self.population.batch(arrays, latents.labels, latents.whose)
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

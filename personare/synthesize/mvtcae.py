@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.loop import descend, seeded, shuffled
 from personare.learn.mixed_effects import group_means
 from personare.learn.networks import SavedNetwork
@@ -186,12 +186,18 @@ class LatentModel:
     net: Network
     shared: Array
 
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw the two parts of the latent space: the person's and the recording's."""
+        person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))
+        return Latents(
+            labels=labels, whose=whose, person=person, moment=rng.standard_normal((len(whose), len(person.T)))
+        )
+
     @torch.inference_mode()
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of made-up people."""
-        person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
-        moment = rng.standard_normal((len(whose), len(self.shared)))
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for, with the noise around them."""
+        person, moment = latents.person[latents.whose], latents.moment
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = nn.functional.one_hot(torch.from_numpy(labels), self.net.settings["classes"]).float()
+        one_hot = nn.functional.one_hot(torch.from_numpy(latents.labels), self.net.settings["classes"]).float()
         rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
         return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))

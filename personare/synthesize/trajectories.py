@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, Delta, Epsilon, NotNegative, PartShare, Positive, Range, check_options
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.features.visits import VISITS, histories
-from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
+from personare.learn.history_net import HistoryNet, draw_normal, fitted_latents, latents_of, past_of, standard_latents
 from personare.learn.loop import descend, one_core, seeded, shuffled, warm_cosine
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.private_nets import PrivateSteps, Rows
@@ -224,9 +224,20 @@ class TrajectorySampler:
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number."""
+        return self.decoded(self.latents(people, recordings, rng=rng, labels=labels), rng=rng)
+
+    def latents(
+        self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None
+    ) -> Latents:
+        """Draw who people are; see ``core.protocols.LatentSampler``. What happens to them follows in ``decoded``."""
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
-        z = draw_latents(self.prior, people, rng=rng)[whose]
-        one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(self.population.classes)).float()
+        person = draw_normal(self.prior, people, rng=rng)
+        return Latents(labels=labels, whose=whose, person=person, moment=np.empty((len(whose), 0)))
+
+    def decoded(self, latents: Latents, *, rng: np.random.Generator) -> Batch:
+        """Return a history for each of the latents."""
+        z = latents_of(self.prior, latents.person)[latents.whose]
+        one_hot = nn.functional.one_hot(torch.from_numpy(latents.labels), len(self.population.classes)).float()
         with seeded(rng), one_core():
             rows = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        return self.population.batch({VISITS: rows.numpy()}, labels, whose)
+        return self.population.batch({VISITS: rows.numpy()}, latents.labels, latents.whose)

@@ -47,7 +47,7 @@ def test_people_with_one_recording_each_tell_classes_too():
     labels = np.arange(400) % 2
     effects = MixedEffects.of(rows + STEP[labels] - STEP[batch.labels], replace(batch, labels=labels))
     assert np.allclose(effects.means[1] - effects.means[0], STEP[1], atol=0.3)
-    made = effects.draw(labels, np.arange(400), rng=generator(12, "draw"))
+    made = effects.rows(effects.latents(labels, np.arange(400), rng=(rng := generator(12, "draw"))), rng=rng)
     assert np.allclose(made[labels == 0].std(axis=0), np.sqrt(1.25), atol=0.2)
 
 
@@ -65,7 +65,7 @@ def test_few_people_keep_how_the_columns_of_two_modalities_go_together():
     rows += rng.standard_normal(rows.shape)
     labels = np.zeros(150, dtype=int)
     effects = MixedEffects.of(rows, batch_of(labels, who, classes=1))
-    made = effects.draw(np.zeros(20000, dtype=int), np.repeat(np.arange(2000), 10), rng=rng)
+    made = effects.rows(effects.latents(np.zeros(20000, dtype=int), np.repeat(np.arange(2000), 10), rng=rng), rng=rng)
     real, drawn = (np.corrcoef(x, rowvar=False)[:20, 20:] for x in (rows, made))
     assert 1 - ((real - drawn) ** 2).sum() / (real**2).sum() > 0.9
 
