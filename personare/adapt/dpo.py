@@ -14,7 +14,7 @@ from personare.core.protocols import Sampler
 from personare.core.types import Feedback
 from personare.learn.loop import descend, shuffled
 from personare.learn.preferring import NATS, Adapted, Nats, Strength, check_offers, strongest_agreed
-from personare.learn.sampling import DensitySampler
+from personare.learn.sampling import Density, DensitySampler
 
 __all__ = ["Dpo"]
 
@@ -59,19 +59,7 @@ class Dpo:
         pairs = torch.from_numpy(feedback.pairs)
 
         def loss(which: Tensor) -> Tensor:
-            noise = int(rng.integers(2**31))
-
-            def gain(rows: Tensor) -> Tensor:
-                """Return by how much more likely items became."""
-                logs = []
-                for net in (density, reference):
-                    with torch.random.fork_rng(devices=[]):
-                        torch.manual_seed(noise)  # the same for both of a pair, before and after
-                        logs.append(net(rows))
-                return logs[0] - logs[1].detach()
-
-            preferred, other = pairs[which].T
-            return -functional.logsigmoid(self.beta * (gain(preferred) - gain(other))).mean() / self.beta
+            return pair_loss(density, reference, pairs[which], beta=self.beta, noise=int(rng.integers(2**31)))
 
         pace, drift = self.learning_rate, 0.0
         for nats in self.nats:
@@ -88,3 +76,18 @@ class Dpo:
                 elif drift < gone + _SLOW * nats:
                     pace *= 2
             yield Strength(generator.adapted(density), drift)
+
+
+def pair_loss(density: Density, reference: Density, pairs: Tensor, *, beta: float, noise: int) -> Tensor:
+    """Return the surprise at pairs (M, 2), preferred first, if utility is by how much more likely an item became.
+
+    It is divided by ``beta``, so that gradients are of one size. ``noise`` seeds what lower bounds draw.
+    """
+
+    def logs(net: Density, rows: Tensor) -> Tensor:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(noise)  # the same for both of a pair, before and after
+            return net(rows)
+
+    preferred, other = (logs(density, rows) - logs(reference, rows).detach() for rows in pairs.T)
+    return -functional.logsigmoid(beta * (preferred - other)).mean() / beta

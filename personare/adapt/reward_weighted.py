@@ -44,7 +44,7 @@ class RewardWeighted:
     nats: Nats = NATS  # strengths, weakest first
     draws: Count = 400  # recordings that are compared at each strength
     pool: Count = 4000  # latents that are weighted
-    fresh: Share = 0.25  # share of the variance of what is drawn that is not of the pool
+    fresh: Share = 0.05  # share of the variance of what is drawn that is not of the pool
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -249,12 +249,13 @@ class TrajectorySampler:
         return HistoryBound(self, _tensors(histories(items)[0], items, self.longest))
 
     def adapted(self, density: Density) -> "TrajectorySampler":
-        """Return the same with another network."""
-        return replace(self, net=density.model())
+        """Return the same with another decoder, and other people drawn."""
+        net, prior = density.model()
+        return replace(self, net=net, prior=prior)
 
 
 class HistoryBound(nn.Module):
-    """The evidence lower bound of histories: the encoder stays as it is, the decoder is trained."""
+    """The evidence lower bound of histories: who is drawn and the decoder are trained, the encoder stays as it is."""
 
     def __init__(self, sampler: TrajectorySampler, items: Rows) -> None:
         super().__init__()
@@ -262,13 +263,20 @@ class HistoryBound(nn.Module):
         self.net = copy.deepcopy(sampler.net).requires_grad_(True)
         for part in (self.net.read, self.net.messages, self.net.attention, self.net.latent):
             part.requires_grad_(False)
+        parts = {name: torch.from_numpy(values) for name, values in sampler.prior.items()}
+        self.before, self.deviations = torch.log(parts["weights"] / parts["weights"].sum()), parts["deviations"]
+        self.weights = nn.Parameter(self.before.clone())
+        self.shifts = nn.Parameter(torch.zeros_like(self.deviations))  # of the mixture's means, in deviations
+        self.means = parts["means"]
 
     def forward(self, rows: Tensor) -> Tensor:
         self.net.eval()  # nothing of the past is hidden
         batch = _take(self.items, rows, 1.0)
         mu, log_var = self.net.encode(batch["rows"], batch["label"])
         z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
-        divergence = 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum(dim=1)
+        away = (z[:, None] - self.means) / self.deviations - self.shifts  # (n, K, L)
+        parts = -(0.5 * away.square() + torch.log(self.deviations)).sum(dim=2) + torch.log_softmax(self.weights, dim=0)
+        divergence = -0.5 * (log_var + 1).sum(dim=1) - torch.logsumexp(parts, dim=1)
         nll = self.net.nll(batch["rows"], batch["past"], z, batch["label"], open_end=self._open_end(batch["rows"]))
         return -nll - divergence
 
@@ -276,17 +284,22 @@ class HistoryBound(nn.Module):
     def drift(self) -> float:
         """Return the divergence in nats of a history together with its latent, over freely drawn people."""
         rng, priors = np.random.default_rng(0), self.sampler.population.priors
-        z = latents_of(self.sampler.prior, draw_normal(self.sampler.prior, _DRAWN, rng=rng))
+        net, prior = self.model()
+        z = latents_of(prior, draw_normal(prior, _DRAWN, rng=rng))
         label = torch.eye(len(priors))[rng.choice(len(priors), size=_DRAWN, p=priors)]
         with seeded(rng), one_core():
-            rows = self.net.eval().draw(z, label, longest=self.sampler.longest, never=self.sampler.never)
+            rows = net.draw(z, label, longest=self.sampler.longest, never=self.sampler.never)
         past, open_end = past_of(rows), self._open_end(rows)
-        before, now = (net.nll(rows, past, z, label, open_end=open_end) for net in (self.sampler.net, self.net))
-        return max(float((before - now).mean()), 0.0)
+        before, now = (part.nll(rows, past, z, label, open_end=open_end) for part in (self.sampler.net, net))
+        weights = torch.log_softmax(self.weights, dim=0)
+        people = weights.exp() @ (weights - self.before + 0.5 * self.shifts.square().sum(dim=1))
+        return float(people + (before - now).mean().clamp_min(0))
 
-    def model(self) -> HistoryNet:
-        """Return the network as it was trained."""
-        return copy.deepcopy(self.net).eval().requires_grad_(False)
+    def model(self) -> tuple[HistoryNet, dict[str, Array]]:
+        """Return the network and the mixture as they were trained."""
+        means, weights = self.means + self.deviations * self.shifts, torch.softmax(self.weights, dim=0)
+        prior = {"weights": weights.detach().numpy(), "means": means.detach().numpy()}
+        return copy.deepcopy(self.net).eval().requires_grad_(False), {**self.sampler.prior, **prior}
 
     def _open_end(self, rows: Tensor) -> Tensor:
         """Return 1 where a drawn history (N, T, D) is as long as can be: nothing tells whether it ends, (N,)."""
