@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import pytest
+import torch
 from test_generators import ALL, ONE_PERSON, VISITS, fitted, visits
 
 from personare.core import registry
@@ -140,6 +141,29 @@ def test_recordings_of_one_made_up_person_still_belong_together(name, of, adapte
     voice = made.arrays["voice"].mean(axis=(1, 2)).reshape(60, 9)
     assert np.corrcoef(face.mean(axis=1), voice.mean(axis=1))[0, 1] > 0.5
     assert face.mean(axis=1).var() > 2 * face.var(axis=1).mean() / 9
+
+
+@pytest.mark.parametrize("of", ALL)
+def test_a_trained_density_is_that_of_the_generator_it_becomes(of, samplers):
+    sampler = samplers(of)
+    if not hasattr(sampler, "density"):
+        pytest.skip("this generator does not say how likely it finds recordings")
+    items, rows = sampler(10, 2, rng=generator(10, "items")), torch.arange(20)
+    density = sampler.density(items)
+    assert density.drift() == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        for parameter in density.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.05 * torch.from_numpy(generator(11, "step").standard_normal(parameter.shape)))
+    assert density.drift() > 0
+    logs = []
+    for of_generator in (density, sampler.adapted(density).density(items), sampler.density(items)):
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            torch.manual_seed(0)
+            logs.append(of_generator(rows).double().numpy())
+    trained, again, before = (values - values[0] for values in logs)  # the items' own scales are no part of it
+    assert np.allclose(trained, again, rtol=1e-3, atol=1e-2)
+    assert not np.allclose(trained, before, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", METHODS)
