@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from personare.core.options import Count, PartShare, Positive, check_options
 from personare.core.protocols import LatentSampler, Sampler
 from personare.core.types import Array, Feedback, Latents, Reward
+from personare.learn.loop import descend
 from personare.learn.preferring import (
     NATS,
     Adapted,
@@ -68,21 +69,25 @@ class LatentPolicy:
         scale = float(beyond_class(reward(batch), prior.labels).std()) or 1.0  # of rewards, so that none matters
         policy = Policy(classes=len(batch.classes), person=prior.person.shape[1], moment=prior.moment.shape[1])
         optimizer = torch.optim.SGD(policy.parameters(), lr=self.learning_rate, momentum=_MOMENTUM)
-        for nats in self.nats:
-            # where one unit of reward a step away is worth it: a penalty of this weight balances at so many nats
-            weight = 1 / math.sqrt(2 * nats)
+
+        def trials() -> Iterator[tuple[Latents, Tensor, Tensor]]:
             for _ in range(self.steps):
                 latents = policy.moved(generator.latents(self.batch_size, 1, rng=rng), rng)
                 rewards = reward(generator.decoded(latents, rng=rng))
                 advantage = torch.from_numpy(beyond_class(rewards, latents.labels) / scale)
-                before = policy(latents).detach()
-                for _ in range(self.passes):
-                    optimizer.zero_grad()
-                    ratio = torch.exp(policy(latents) - before)
-                    bounded = ratio.clamp(1 - self.clip, 1 + self.clip)
-                    gain = torch.minimum(ratio * advantage, bounded * advantage).mean()
-                    (weight * policy.drift(latents.labels) - gain).backward()  # type: ignore[no-untyped-call]
-                    optimizer.step()
+                yield latents, advantage, policy(latents).detach()
+
+        for nats in self.nats:
+            penalty = 1 / math.sqrt(2 * nats)  # at so many nats it balances a reward that all lies in one direction
+
+            def loss(trial: tuple[Latents, Tensor, Tensor], penalty: float = penalty) -> Tensor:
+                latents, advantage, before = trial
+                ratio = torch.exp(policy(latents) - before)
+                bounded = ratio.clamp(1 - self.clip, 1 + self.clip)
+                gain = torch.minimum(ratio * advantage, bounded * advantage).mean()
+                return penalty * policy.drift(latents.labels) - gain
+
+            descend(policy, [trials()], [loss] * self.passes, optimizer=optimizer)
             moved = MovedLatents(generator=generator, move=copy.deepcopy(policy).moved)
             yield Strength(moved, float(policy.drift(prior.labels).detach()))
 
