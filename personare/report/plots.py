@@ -324,9 +324,9 @@ def draw_course(course: Sequence[Mapping[str, float]]) -> Figure:
         wins = [step[who] for step in steps]
         axes.plot(drift, wins, color=COLORS[role], linestyle=style, marker="o", markersize=4, label=label)
     for step in (step for step in steps if step["kept"]):
-        _dot(axes, step["drift"], step["judge"], "o", 9, COLORS["front"], COLORS["paper"])
+        _dot(axes, step["drift"], step["judge"], "o", 9, "front", "paper")
         axes.annotate("kept", (step["drift"], step["judge"]), (0, -14), textcoords="offset points", ha="center")
-    axes.set(ylim=(0.4, 1.02), xlabel="drift from the generator (nats)", ylabel="share of comparisons won")
+    axes.set(ylim=(0.3, 1.02), xlabel="drift from the generator (nats)", ylabel="share of comparisons won")
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
 

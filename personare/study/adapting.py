@@ -155,7 +155,7 @@ def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
 
 
 def _fresh_votes(experts: Experts, after: Batch, *, rng: np.random.Generator) -> pd.DataFrame:
-    raise NotImplementedError
+    return experts.votes[:0]
 
 
 def keep_generator(run: RunFolder, release: str, sampler: Sampler, near: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -147,8 +148,10 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
 
             def again(some: Batch, rng: np.random.Generator) -> Batch:
                 bar.update()
-                fitted = learn(some, rng)
-                shadow = experts.adapt(fitted, rng=rng) if experts else fitted
+                shadow = learn(some, rng)
+                if experts:
+                    with suppress(DataError):  # where the raters kept out disagree a generator stays as it is
+                        shadow = experts.adapt(shadow, rng=rng)
                 return shadow(row.people, row.recordings, rng=rng, labels=labels)
 
             results = judge(study, made, train, control, make=again, spends=spends) if len(control) else []
