@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import cohort, release, train, upkeep
+from personare.cli import cohort, release, review, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -82,9 +82,11 @@ for _verb in (
     release.anonymize,
     release.represent,
     release.synthesize,
+    release.adapt,
     cohort.import_,
     cohort.simulate,
     cohort.validate,
+    review.raters,
     train.train,
     train.evaluate,
     train.audit,
