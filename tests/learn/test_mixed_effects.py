@@ -119,7 +119,7 @@ def test_too_few_people_for_an_epsilon_are_refused_with_the_number_needed():
 def tilted() -> MixedEffects:
     """Three columns, two classes, of which the second varies in two directions only beside what people differ by."""
     rng = generator(6, "tilted")
-    within = np.eye(3) + 0.5 * rng.standard_normal((2, 3, 3))
+    within = np.eye(3) + 0.2 * rng.standard_normal((2, 3, 3))
     within[1, :, 2] = 0
     return MixedEffects(means=rng.standard_normal((2, 3)), between=rng.standard_normal((3, 1)), within=within)
 
