@@ -351,7 +351,7 @@ def open_votes(path: Path, votes: str | Path = "", *, ledger: Ledger | None = No
     """Open the votes on a run or a cohort, also where it was removed: beside it, or where ``votes`` says."""
     whole = path.resolve()
     book = ledger or (_ledger(path) if path.is_dir() else None)
-    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book, of=whole.name)
+    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book)
 
 
 def _ledger(path: Path) -> Ledger:
