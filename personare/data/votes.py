@@ -70,33 +70,27 @@ class Votes:
     **Guarantee**: an answer is on disk before ``answer`` returns, and counts once however often it is sent, in one
     process or in several; a change, removal or move of a row that has a row after it is found when the votes are
     opened; after ``erase`` no answer, note, question or name of the rater is left in the file (of a database: in its
-    table). A ``ledger`` notes the last row, of the votes on what ``of`` names, every 20 answers and after an erasure:
-    opened with it, votes whose end was cut before what it noted last are refused.
+    table). A ``ledger`` notes the last row every 20 answers and after an erasure: votes whose end was cut before what
+    it noted last are refused.
 
     Everything is in memory too, and only what other processes added is read again.
     """
 
-    def __init__(self, address: str | Path, *, ledger: Ledger | None = None, of: str = "") -> None:
+    def __init__(self, address: str | Path, *, ledger: Ledger | None = None) -> None:
         self._address, self._chain, self._lock = address, Ledger(address, table="votes"), RLock()
-        self._ledger, self._of = ledger, of
+        place = str(address) if "://" in str(address) else str(Path(address).resolve())
+        self._ledger, self._place = ledger, hashlib.sha256(place.encode()).hexdigest()  # a URL may hold a password
         self._forget()
         if self._chain.exists():
-            checked = self._chain.verify()
-            if not checked.ok:
-                raise DataError(
-                    f"The votes {address} were changed: row {checked.first_bad} does not fit the one before it. "
-                    "Restore them from a copy."
-                )
-            self.refresh()
-        notes = ledger.rows() if ledger and ledger.exists() else pd.DataFrame(columns=["action", "cohort"])
-        notes = notes[(notes["action"] == "votes") & (notes["cohort"] == of)]
+            self._read()
+        notes = ledger.rows() if ledger and ledger.exists() else pd.DataFrame(columns=["action", "recording"])
+        notes = notes[(notes["action"] == "votes") & (notes["recording"] == self._place)]
         noted = json.loads(notes["detail"].iloc[-1]) if len(notes) else {"head": self.head}
         # where an erasure was begun and its end not noted, the head noted before may be in the chain as ``was`` alone
-        heads = {GENESIS, *self._hashes, *(self._erased if noted.get("erasing") else ())}
-        if noted["head"] not in heads:
+        if noted["head"] not in {GENESIS, *self._hashes, *(self._erased if noted.get("erasing") else ())}:
             raise DataError(
                 f"The votes {address} must hold the row {noted['head'][:12]}…, which the ledger notes, and do not: "
-                "their end was cut, or they were written anew. Restore them from a copy."
+                "their end was cut, or they were written anew. Restore a copy, or begin others with --votes FILE."
             )
 
     def _forget(self) -> None:
@@ -107,6 +101,15 @@ class Votes:
         self._hashes: list[str] = []
         self._erased: set[str] = set()  # heads that the chain had before somebody was erased
 
+    def _read(self) -> None:
+        checked = self._chain.verify()
+        if not checked.ok:
+            raise DataError(
+                f"The votes {self._address} were changed: row {checked.first_bad} does not fit the one before it. "
+                "Restore them from a copy."
+            )
+        self._take(self._chain.rows().to_dict("records"))
+
     @property
     def head(self) -> str:
         """The hash of the last row; noted elsewhere, it shows a cut end."""
@@ -114,7 +117,7 @@ class Votes:
 
     def _note(self, *, erasing: bool = False) -> None:
         if self._ledger:
-            self._ledger.append("votes", [{"cohort": self._of, "head": self.head, "erasing": erasing}])
+            self._ledger.append("votes", [{"recording": self._place, "head": self.head, "erasing": erasing}])
 
     @property
     def alarmed(self) -> set[str]:
@@ -124,14 +127,18 @@ class Votes:
     def refresh(self) -> None:
         """Take in what other processes added; all anew where one of them erased a rater."""
         with self._lock:
-            if not self._chain.exists():
-                return
             last = len(self._hashes)
+            if not last and not self._chain.exists():
+                return
             rows = self._chain.rows(start=max(last, 1)).to_dict("records")
-            if last and (not rows or rows[0]["hash"] != self.head):
-                self._forget()
-                last, rows = 0, self._chain.rows().to_dict("records")
-            self._take(rows[1:] if last else rows)
+            if not last or (rows and rows[0]["hash"] == self.head):
+                self._take(rows[1:] if last else rows)
+                return
+            erased = self._chain.rows().query("action == 'erased'")["hash"]
+            if {*erased} <= {*self._hashes}:
+                raise DataError(f"The votes {self._address} were cut while they were open. Restore them from a copy.")
+            self._forget()
+            self._read()
 
     def _add(self, action: str, decide: Callable[[], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """Write the rows that ``decide`` makes of what is known; where another process was first, it decides again."""

@@ -25,10 +25,9 @@ from personare.data.atomic import write_text
 from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_cohort, remove_recording
 from personare.data.runs import private_folder
 from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes
-from personare.features.batches import read_batch
 from personare.govern.ledger import Ledger
 from personare.report import write_report
-from personare.study.access import admit, open_ledger, tracks_of
+from personare.study.access import open_batch, open_ledger
 from personare.study.cards import write_preview
 from personare.study.showing import PLAYED, shown_items, waves
 
@@ -50,8 +49,8 @@ class Item:
 
     @property
     def behavior(self) -> tuple[tuple[str, str], ...]:
-        """What is shown in it, so that like is compared with like."""
-        return tuple(sorted(self.recording.labels.items()))
+        """What is shown in it, and on which tracks, so that like is compared with like."""
+        return *sorted(self.recording.labels.items()), ("tracks", " ".join(sorted(self.recording.tracks)))
 
 
 class Review:
@@ -66,20 +65,18 @@ class Review:
     def __init__(self, path: Path, items: Mapping[str, Item], votes: Votes, ledger: Ledger, *, seed: int) -> None:
         self.name, self._path = path.resolve().name, path
         self._votes, self._ledger, self._lock = votes, ledger, RLock()
-        self._items, self._roots = dict(items), {item.root for item in items.values()}
-        self._rng = generator(seed, "review", votes.head)
-        self._groups: dict[tuple[Kind, frozenset[str]], list[str]] = {}  # what can be compared
+        self._items, self._kinds = dict(items), {item.root: item.kind for item in items.values()}
+        self._rng = generator(seed, "review", str(votes.asked.total()))  # not the same again after a restart
+        self._groups: dict[tuple[Path, frozenset[str]], list[str]] = {}  # what can be compared
+        like: dict[tuple[str, Any], list[str]] = {}  # items by release and behavior
         for name, item in items.items():
-            self._groups.setdefault((item.kind, frozenset(item.recording.tracks)), []).append(name)
+            self._groups.setdefault((item.root, frozenset(item.recording.tracks)), []).append(name)
+            like.setdefault((item.root.name, item.behavior), []).append(name)
         self._beside: list[tuple[str, list[str]]] = []  # items of adapted releases, and those they are compared with
         for adapted, of in _adapted(path).items():
-            like: dict[Any, list[str]] = {}
-            for name, item in items.items():
-                if item.root.name == of:
-                    like.setdefault((item.behavior, *sorted(item.recording.tracks)), []).append(name)
-            for name, item in items.items():
-                if item.root.name == adapted and (names := like.get((item.behavior, *sorted(item.recording.tracks)))):
-                    self._beside.append((name, names))
+            for (release, behavior), names in like.items():
+                if release == adapted and (of, behavior) in like:
+                    self._beside += [(name, like[of, behavior]) for name in names]
         for name in votes.alarmed & items.keys():
             self._withdraw(name)  # an alarm that was stopped half-way
 
@@ -176,10 +173,10 @@ class Review:
         run's report where they showed it. The ledger notes it, without the rater.
         """
         self._allowed(rater)
-        if item not in self._items and item not in self._votes.alarmed:
-            raise DataError(f"There is no item {item!r:.80} in {self.name}. It may have been taken out already.")
-        self._votes.alarm(rater, item, note)
         with self._lock:
+            if item not in self._items and item not in self._votes.alarmed:
+                raise DataError(f"There is no item {item!r:.80} in {self.name}. Give one of the question's.")
+            self._votes.alarm(rater, item, note)
             if item in self._items:
                 self._withdraw(item)
 
@@ -217,9 +214,9 @@ class Review:
         """Return the alarms; the items are out of their releases."""
         return self._votes.alarms()
 
-    def names(self) -> frozenset[str]:
-        """Return what may be shown, and rated."""
-        return frozenset(self._items)
+    def subjects(self) -> Mapping[str, str]:
+        """Return whose recording each item is, under the pseudonym that it has in its release."""
+        return {name: item.recording.subject for name, item in self._items.items()}
 
     def take_over(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Store answers that were given elsewhere to items of this review, all or none; returns how many are new."""
@@ -232,18 +229,13 @@ class Review:
         return self._votes.take_over(rows)
 
     def rated_batch(self, names: Sequence[str]) -> Batch:
-        """Open items for evaluation: their numbers, under their names, each a class of its own."""
-        recordings: list[Recording] = []
-        sources: dict[str, Mapping[str, Path]] = {}
-        for release in sorted({name.partition("/")[0] for name in names}):
-            items = {name: self._item(name) for name in names if name.partition("/")[0] == release}
-            root = next(iter(items.values())).root
-            cohort = replace(open_cohort(root), recordings=tuple(item.recording for item in items.values()))
-            opened, files, _ = admit(cohort, tracks_of(cohort, (), texts=False), "evaluation", self._ledger)
-            recordings += [replace(r, id=f"{release}/{r.id}", labels={"item": f"{release}/{r.id}"}) for r in opened]
-            sources |= {f"{release}/{i}": paths for i, paths in files.items()}
-        batch, _ = read_batch(recordings, sources, label="item", gaps="indicate")
-        return batch.only(*(name for name, values in batch.arrays.items() if values.dtype.kind == "f"))
+        """Open items of one release for evaluation: their numbers, under their names, each a class of its own."""
+        items = [self._item(name) for name in names]
+        recordings = tuple(replace(item.recording, labels={"item": item.recording.id}) for item in items)
+        cohort = replace(open_cohort(items[0].root), recordings=recordings)
+        batch = open_batch(cohort, "item", (), self._ledger, purpose="evaluation", texts=False).batch
+        numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
+        return replace(batch.only(*numbers), ids=tuple(f"{items[0].root.name}/{i}" for i in batch.ids))
 
     def _allowed(self, rater: str) -> set[Kind]:
         """Return the kinds of release that a rater may see; a rater who did not agree sees none."""
@@ -263,7 +255,7 @@ class Review:
             if old:
                 again = old[self._rng.integers(len(old))]
                 return {"a": again["b"], "b": again["a"], "repeat": True}
-        groups = [names for (kind, _), names in self._groups.items() if kind in allowed and len(names) > 1]
+        groups = [names for (root, _), names in self._groups.items() if len(names) > 1 and self._kinds[root] in allowed]
         for _ in range(_TRIES if groups else 0):
             if self._beside and self._rng.random() < _ADAPTED:
                 new, like = self._beside[self._rng.integers(len(self._beside))]
@@ -326,13 +318,16 @@ class Review:
 
     def _follow(self) -> None:
         """Forget items that another process took out, and those of releases that were removed."""
-        out, gone = self._votes.alarmed, {root for root in self._roots if not (root / DESCRIPTION).is_file()}
-        if gone or self._items.keys() & out:
-            self._items = {n: item for n, item in self._items.items() if n not in out and item.root not in gone}
+        with self._lock:
+            out, gone = self._votes.alarmed, {root for root in self._kinds if not (root / DESCRIPTION).is_file()}
+            if gone or self._items.keys() & out:
+                self._items = {n: item for n, item in self._items.items() if n not in out and item.root not in gone}
 
     def _withdraw(self, name: str) -> None:
         """Take an item out of its release, and out of every page that shows it."""
         item = self._items.pop(name)
+        if not (item.root / DESCRIPTION).is_file():
+            return  # the whole release is gone
         self._ledger.append("alarmed", [{"cohort": self.name, "recording": name}])
         tables = [item.root / file for file in ("participants.tsv", INDEX)]
         before = [_checksum(file) for file in tables]
@@ -356,7 +351,7 @@ def open_votes(path: Path, votes: str | Path = "", *, ledger: Ledger | None = No
     """Open the votes on a run or a cohort, also where it was removed: beside it, or where ``votes`` says."""
     whole = path.resolve()
     book = ledger or (_ledger(path) if path.is_dir() else None)
-    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book, of=whole.name)
+    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book)
 
 
 def _ledger(path: Path) -> Ledger:

@@ -171,30 +171,30 @@ def test_a_changed_cut_or_reordered_file_is_found(file: Path, statement: str) ->
 
 def test_a_cut_end_is_found_by_the_head_that_the_ledger_noted(file: Path, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    rated(Votes(file, ledger=ledger, of="run"), "ada", 21)
-    assert len(Votes(file, ledger=ledger, of="run").table()) == 21
+    rated(Votes(file, ledger=ledger), "ada", 21)
+    assert len(Votes(file, ledger=ledger).table()) == 21
     edit(file, "DELETE FROM votes WHERE sequence > 42")  # the 21st is not noted yet
-    assert len(Votes(file, ledger=ledger, of="run").table()) == 20
+    assert len(Votes(file, ledger=ledger).table()) == 20
     edit(file, "DELETE FROM votes WHERE sequence > 40")
     assert len(Votes(file).table()) == 19  # whole in itself
     with pytest.raises(DataError, match="end was cut"):
-        Votes(file, ledger=ledger, of="run")
+        Votes(file, ledger=ledger)
     file.unlink()
     with pytest.raises(DataError, match="end was cut"):
-        Votes(file, ledger=ledger, of="run")
-    assert Votes(file, ledger=ledger, of="another").table().empty
+        Votes(file, ledger=ledger)
+    assert Votes(tmp_path / "others.sqlite", ledger=ledger).table().empty
 
 
 def test_erasing_a_rater_leaves_nothing_of_them(address: str, tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    votes, elsewhere = (Votes(address, ledger=ledger, of="run") for _ in range(2))
+    votes, elsewhere = (Votes(address, ledger=ledger) for _ in range(2))
     for name in ("ada", "eve-9", "bob"):
         rated(votes, name, 3)
     votes.alarm("eve-9", "r/7", "eve-9 knows this voice")
     asked(votes, "eve-9", "eve-9-last")
     elsewhere.refresh()
     votes.erase("eve-9")
-    for kept in (votes, elsewhere, Votes(address, ledger=ledger, of="run")):
+    for kept in (votes, elsewhere, Votes(address, ledger=ledger)):
         assert kept.table()["rater"].unique().tolist() == ["ada", "bob"]
         assert len(kept.table()) == 6
         assert kept.alarms().to_dict("records")[0].items() >= {"rater": "", "item": "r/7", "note": ""}.items()
@@ -214,6 +214,18 @@ def test_erasing_a_rater_leaves_nothing_of_them(address: str, tmp_path: Path) ->
         votes.erase("eve-9")
 
 
+def test_votes_that_vanish_while_they_are_open_are_missed(file: Path) -> None:
+    votes = Votes(file)
+    rated(votes, "ada", 2)
+    asked(votes, "ada", "t1")
+    file.unlink()
+    with pytest.raises(DataError, match="cut while they were open"):
+        votes.answer("ada", "t1", "a")
+    edit(file, "DELETE FROM votes")
+    with pytest.raises(DataError, match="cut while they were open"):
+        votes.table()
+
+
 def test_an_erasure_that_was_killed_is_no_cut_end(file: Path, tmp_path: Path) -> None:
     class Dying(Ledger):
         def append(self, action, rows, *, after=None):  # type: ignore[no-untyped-def]
@@ -222,12 +234,12 @@ def test_an_erasure_that_was_killed_is_no_cut_end(file: Path, tmp_path: Path) ->
             return super().append(action, rows, after=after)
 
     path = tmp_path / "ledger.sqlite"
-    votes = Votes(file, ledger=Ledger(path), of="run")
+    votes = Votes(file, ledger=Ledger(path))
     rated(votes, "ada", 20)
     rated(votes, "eve", 3)
     with pytest.raises(KeyboardInterrupt):
-        Votes(file, ledger=Dying(path), of="run").erase("eve")
-    assert Votes(file, ledger=Ledger(path), of="run").table()["rater"].unique().tolist() == ["ada"]
+        Votes(file, ledger=Dying(path)).erase("eve")
+    assert Votes(file, ledger=Ledger(path)).table()["rater"].unique().tolist() == ["ada"]
 
 
 def test_an_alarm_is_kept_once(file: Path) -> None:
@@ -275,13 +287,14 @@ def test_killing_the_process_at_any_moment_loses_no_answer(address: str) -> None
             zygote.stdin.write(f"{n}\n")
             zygote.stdin.flush()
             pid = int(zygote.stdout.readline().split()[1])
-            time.sleep(rng.uniform(0, 0.06))
+            stored += [zygote.stdout.readline().strip() for _ in range(rng.randrange(1, 4))]
+            time.sleep(rng.uniform(0, 0.02))
             os.kill(pid, signal.SIGKILL)
             stored += iter(lambda: zygote.stdout.readline().strip(), "dead")  # type: ignore[union-attr]
         zygote.stdin.close()
     votes = Votes(address)
     counted = [token for rater in votes.raters.values() for token in rater.answers]
-    assert len(stored) > 40
+    assert len(stored) >= 20
     assert len(counted) == len(set(counted)) == len(votes.table())
     # what was stored and not yet said may be there; what was said must be
     assert set(stored) <= set(counted)
