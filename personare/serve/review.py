@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
 from personare.core.errors import DataError, OptionError
-from personare.serve.pages import Pages, Room
+from personare.serve.pages import FILE_TYPES, Pages, Room
 from personare.study.reviewing import Question, Review
 
 FAILURES: Mapping[str, tuple[str, ...]] = {
@@ -31,6 +31,10 @@ _SHOWS = {  # what can fail in a view, by its kind, in the order in which they s
     "visits": "history",
     "lines": "signals",
 }
+_GONE = (
+    "What belongs to this question is not there any more: the release may have been changed or removed. Load this page "
+    "again; if that does not help, ask whoever runs the review."
+)
 _SITTING = 60  # answers; a good moment to stop
 _MEDIA = 1000  # players that may be open at once, in all tabs
 
@@ -98,10 +102,9 @@ def review_room(pages: Pages, review: Review) -> Room:
         progress = {"answered": answered, "about": (answered // _SITTING + 1) * _SITTING}
         try:
             question = review.next(call.rater, call.task)
-            asked = page(question) if question else None
-            done = "" if question else "Nothing is left to judge here. Thank you."
-        except DataError as error:  # what was answered before is stored: this must not look as if it were not
-            asked, done = None, str(error)
+            asked, done = (page(question), "") if question else (None, review.done(call.rater, call.task))
+        except DataError:  # which may tell an item's name
+            asked, done = None, _GONE
         return {"progress": progress, "question": asked, "done": done}
 
     @router.get("")
@@ -110,10 +113,13 @@ def review_room(pages: Pages, review: Review) -> Room:
 
     @router.post("/start")
     def start(
-        rater: Annotated[str, Form()], task: Annotated[str, Form()], consent: Annotated[str, Form()] = ""
+        rater: Annotated[str, Form()],
+        task: Annotated[str, Form()],
+        word: Annotated[str, Form()] = "",
+        consent: Annotated[str, Form()] = "",
     ) -> Response:
         with lock:
-            review.admit(rater, consent=consent == "yes")
+            review.admit(rater, consent=consent == "yes", word=word)
         return RedirectResponse(f"/review/rate/{_asked(task, review)}?rater={rater}", status_code=303)
 
     @router.get("/rate/{task}")
@@ -128,7 +134,7 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.post("/answer")
     def answer(call: _Answer) -> dict[str, Any]:
         with lock:
-            pending = review.next(call.rater, call.task)
+            before = review.progress(call.rater)
             number = review.answer(
                 call.rater,
                 call.token,
@@ -138,8 +144,7 @@ def review_room(pages: Pages, review: Review) -> Room:
                 plays=call.plays,
                 seconds=call.seconds,
             )
-            again = pending is None or pending.token != call.token
-            return {"stored": number, "again": again, **state(call)}
+            return {"stored": number, "again": review.progress(call.rater) == before, **state(call)}
 
     @router.post("/undo")
     def undo(call: _Call) -> dict[str, Any]:
@@ -159,9 +164,11 @@ def review_room(pages: Pages, review: Review) -> Room:
 
     @router.get("/media/{address}")
     def media(address: str) -> Response:
-        if address not in players:
-            raise DataError("This player is too old. Load the page again.")
-        return FileResponse(review.file(*players[address]), headers={"Cache-Control": "no-store"})
+        try:
+            path = review.file(*players[address])
+        except (DataError, KeyError) as error:  # which may tell an item's name
+            raise DataError(_GONE) from error
+        return FileResponse(path, media_type=FILE_TYPES[path.suffix])
 
     return Room(name="review", title="Review", router=router)
 

@@ -38,7 +38,7 @@
       make("img", { src: piece.source, alt: piece.track })),
     visits: (piece) => make("ol", { class: "visits" }, ...piece.visits.map((visit) => make("li", {},
       make("b", {}, visit.type), " ",
-      make("span", { class: "small" }, `${visit.after === "first" ? "first visit" : `after ${visit.after}`}, ${visit.lasted}`),
+      make("span", { class: "small" }, `${visit.after === "first" ? "first visit" : `about day ${visit.day}, after ${visit.after}`}, ${visit.lasted}`),
       ...Object.entries(visit.codes).map(([kind, names]) => small(`${kind}: ${names.join(", ")}`))))),
   };
 
