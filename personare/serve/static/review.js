@@ -105,7 +105,7 @@
     return section;
   }
   function show(reply) {
-    const { a, b } = reply.progress, before = question;
+    const before = question;
     question = reply.question;
     const items = question ? Object.entries(question.items) : [];
     at("items").replaceChildren(...items.map(([side, pieces]) => card(side, pieces, items.length === 1)));
@@ -118,7 +118,7 @@
     for (const part of all(".asked")) part.hidden = !question;
     document.querySelector(".wrong").hidden = !question?.failures.length;
     at("done").textContent = question ? "" : reply.done;
-    const { answered, about } = reply.progress;
+    const { answered, about } = reply;
     const left = answers > 2 ? `, about ${Math.max(1, Math.round(((about - answered) * spent) / answers / 60))} min left` : "";
     at("progress").textContent = `${answered} of about ${about} answered${left}`;
     [shown, plays, queue] = [performance.now(), 0, []];
@@ -174,8 +174,8 @@
     hold(true);
     const reply = await send(name, body).then((one) => one.json()).catch(() => ({ error: "The server does not answer. Try again when it is back." }));
     say(reply.error || words);
-    if (reply.progress) show(reply);
-    else hold(false);
+    if (reply.error) hold(false);
+    else show(reply);
   }
 
   for (const button of all("[data-answer]")) button.addEventListener("click", () => answer(button.dataset.answer));
@@ -203,5 +203,5 @@
   });
   addEventListener("beforeunload", (event) => { if (unsent) event.preventDefault(); });
   listen();
-  stored("next", {}).then((reply) => { say(reply.error || ""); if (reply.progress) show(reply); });
+  stored("next", {}).then((reply) => { say(reply.error || ""); if (!reply.error) show(reply); });
 })();
