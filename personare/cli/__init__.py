@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import cohort, release, train, upkeep
+from personare.cli import cohort, release, serve, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -94,5 +94,6 @@ for _verb in (
     upkeep.models,
     upkeep.doctor,
     upkeep.purge,
+    serve.serve,
 ):
     cli.add_command(_verb)

@@ -18,6 +18,7 @@ from personare.core.types import Release
 @click.option("--config", type=PATH, help="Your own study file (TOML).")
 @click.option("--preset", default="quick", show_default=True, help="A study that comes with personare.")
 @click.option("--label", default="", help="What is read, e.g. depressed; default: the emotion, or the only label.")
+@click.option("--purpose", default="", help="For which recordings are opened to be hidden; default: evaluation.")
 @click.option("--out", type=PATH, default=Path("runs/study"), show_default=True, help="The run folder.")
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
@@ -32,7 +33,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from personare.study.plan import for_tracks
     from personare.study.run import made_up_cohort, stages
 
-    plan, text = personare.load_plan(preset, config, label=how["label"])
+    plan, text = personare.load_plan(preset, config, label=how["label"], purpose=how["purpose"])
     plan = plan if seed is None else replace(plan, seed=seed)
     real = personare.open_cohort(cohort) if cohort else None
     if real is not None and config is None:
