@@ -10,6 +10,7 @@ import click
 import personare
 from personare.cli.terminal import LEDGER, PATH, line, method_options, tell_incomplete, tell_run
 from personare.core.errors import OptionError
+from personare.core.types import Release
 
 
 @click.command()
@@ -49,6 +50,12 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     tell_run(out)
 
 
+def _corrections(context: click.Context, option: click.Parameter, path: Path | None) -> Any:
+    from personare.features.corrections import read_corrections
+
+    return read_corrections(path) if path else ()
+
+
 @click.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=click.Path())
@@ -62,6 +69,12 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 @click.option(
     "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
 )
+@click.option(
+    "--corrections",
+    type=PATH,
+    callback=_corrections,
+    help="What was mended by hand, as the Hide room writes it (JSON).",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> None:
@@ -70,7 +83,7 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
     TARGET.key.tsv, which stays with you, says which is which.
     """
-    from personare.study.anonymizing import key_of, passed_over
+    from personare.study.anonymizing import passed_over
 
     form, options = "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5", dict[str, dict[str, Any]]()
     for name, value in method_options(how["options"], form).items():
@@ -92,25 +105,34 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     for item in passed_over(source, Path(target)):
         click.echo(f"not taken {line(item)}", err=True)
     remarks: list[str] = []
-    settings = {name: how[name] for name in ("background", "labels", "seed")}
+    settings = {name: how[name] for name in ("background", "labels", "corrections", "seed")}
     workers = personare.Workers(jobs=how["jobs"])
     release = personare.anonymize_path(source, target, disguise, **settings, workers=workers, remark=remarks.append)
     for sentence in remarks:
         click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
         click.echo(f"withheld {line(item)}", err=True)
+    _tell_release(release, face)
+    if release.withheld:
+        sys.exit(3)
+
+
+def _tell_release(release: Release, face: str) -> None:
+    from personare.study.anonymizing import key_of
+
     made, frames, covered, smallest = (
         int(release.counts.get(name, 0))
         for name in ("recordings", "frames", "frames_covered_whole", "smallest_face_px")
     )
     summary = f"{release.root if made else 'nothing was written'}: {made} recordings, {len(release.withheld)} withheld"
     click.echo(f"{summary}, {covered} of {frames} frames covered whole." if face else f"{summary}.")
+    mended = [f"{n:.0f} {name[12:]}" for name, n in release.counts.items() if name.startswith("corrections_")]
+    if mended:
+        click.echo(f"corrected by hand: {', '.join(mended)}")
     if smallest:
         click.echo(f"smallest face promised: {smallest} px")
     if release.root.is_dir() and made:
         click.echo(f"{key_of(release.root)} says whose each file is: keep it apart from what you send.")
-    if release.withheld:
-        sys.exit(3)
 
 
 @click.command()
