@@ -129,7 +129,7 @@ const list = () => {
   })));
   if (!$("list").children.length) $("list").append(Object.assign(document.createElement("li"), { textContent: "none", className: "small" }));
   $("again").disabled = !changed || now.running;
-  $("right").disabled = changed || !made || now.right || now.running;
+  $("leave").disabled = changed || !made || now.right || now.running;
   $("download").hidden = changed || !now.right;
   paint();
 };
@@ -197,7 +197,7 @@ if (film) {
   $("from").oninput = $("to").oninput = () => paint();
   if ($("cover")) $("cover").onclick = stretch("cover");
   if ($("bleep")) { $("bleep").onclick = stretch("bleep", { sound: "tone" }); $("silence").onclick = stretch("bleep", { sound: "silence" }); }
-  $("right").onclick = trying(async () => { await ask(`${film}/release`, { made: made.stamp }); await refresh(); $("download").focus(); });
+  $("leave").onclick = trying(async () => { await ask(`${film}/release`, { made: made.stamp }); await refresh(); $("download").focus(); });
   $("delete").onclick = trying(async () => { if (confirm("Delete the copy, the result and the corrections?")) { await ask(`${film}/delete`, {}); location.href = "/hide"; } });
   let grip = null;
   const timeOf = (event) => (Math.min(Math.max(0, event.offsetX / line.clientWidth), 1)) * now.about.duration_s;
