@@ -124,6 +124,27 @@ def read_participants(root: Path) -> pd.DataFrame:
     return table.set_index("participant_id").rename_axis("subject")
 
 
+def remove_recording(root: Path, name: str) -> Cohort:
+    """Take a recording out of a finished cohort, and its person out of the tables where it was the last one.
+
+    **Guarantee**: its files are gone before anything else is done; until the index is written anew, the cohort opens
+    without it too. Asked again after a kill, it ends what was begun.
+    """
+    subject = name.partition("_")[0]
+    with data_errors(f"{name} could not be removed from {root}", "Remove its files by hand."):
+        for path in list(root.glob(f"{subject}/**/{name}_*")):
+            path.unlink()
+        cohort = open_cohort(root)
+        if subject.removeprefix("sub-") not in {r.subject for r in cohort.recordings}:
+            for table in (root / "participants.tsv", root / "consent.tsv"):
+                if table.is_file():
+                    head, *rows = table.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+                    names = (subject, subject.removeprefix("sub-"))
+                    kept = [row for row in rows if row.rstrip("\r\n").partition("\t")[0] not in names]
+                    write_text(table, "".join([head, *kept]))
+    return open_cohort(root)
+
+
 def _indexed(root: Path) -> tuple[Recording, ...]:
     """Return the recordings of a cohort from its index, building it again where it is absent or out of date."""
     try:

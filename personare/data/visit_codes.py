@@ -21,7 +21,7 @@ from personare.data.reading import Made, Maker
 # bins of how long a visit lasts and of the time between the starts of two: the name, and from how many days on
 _LENGTHS = {"under_1_hour": 0.0, "under_1_day": 1 / 24, "days_1_to_3": 1.0, "days_3_to_7": 3.0, "days_7_to_14": 7.0,
             "over_14_days": 14.0}  # fmt: skip
-_GAPS = {"under_1_week": 0.0, "under_1_month": 7.0, "under_3_months": 30.0, "under_1_year": 91.0,
+GAPS_DAYS = {"under_1_week": 0.0, "under_1_month": 7.0, "under_3_months": 30.0, "under_1_year": 91.0,
          "under_2_years": 365.0, "over_2_years": 730.0}  # fmt: skip
 _DAY = pd.Timedelta(days=1)
 _OTHER = "other"
@@ -33,7 +33,7 @@ def history_columns(types: Iterable[str], tables: Mapping[str, str]) -> tuple[st
     ``types`` are kinds of visits, ``tables`` those of ``visit_codes.toml`` with the groups of each kind of code.
     """
     codes = [f"{kind}.{group}" for kind, table in tables.items() for group in (*_tables()[table], _OTHER)]
-    parts = {"type": types, "code": codes, "length": _LENGTHS, "gap": ("first", *_GAPS)}
+    parts = {"type": types, "code": codes, "length": _LENGTHS, "gap": ("first", *GAPS_DAYS)}
     return ("visit", *(f"{part}={name}" for part, names in parts.items() for name in names))
 
 
@@ -63,7 +63,7 @@ def make_histories(columns: Sequence[str], read: Callable[[], tuple[pd.DataFrame
             unknown = [word for word in words if word not in place]
             if unknown:
                 raise DataError(f"The vocabulary has no {', '.join(unknown)}. Visits are told in its words only.")
-            gap = _bin(_GAPS, (start - ordered[i - 1][0]) / _DAY) if i else "first"
+            gap = _bin(GAPS_DAYS, (start - ordered[i - 1][0]) / _DAY) if i else "first"
             on = ["visit", *words, f"length={_bin(_LENGTHS, (end - start) / _DAY)}", f"gap={gap}"]
             rows[i, [place[name] for name in on]] = 1
         return Made(rows, {"Columns": list(columns), "SamplingFrequency": 1})

@@ -108,7 +108,7 @@ class Jobs:
         return State(
             name="running" if running else "stopped" if job.stopped else "done" if made else "failed",
             elapsed_s=max(0.0, end - job.started),
-            said=re.sub(r"\s*[\r\n]+", "\n", text).strip(),
+            said=re.sub(r"[^\n]*\r(?=[^\n])", "", text).strip(),  # as a terminal shows a line that is redrawn
         )
 
     def is_running(self, job: Job) -> bool:

@@ -13,8 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
-from personare.report.words import count, listing
-
 FILE_TYPES = {
     ".css": "text/css",
     ".csv": "text/csv",
@@ -57,7 +55,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.globals |= {"count": count, "listing": listing}
+        self._templates.globals["count"] = _count
 
     def show(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Fill in a template; it also knows ``rooms``, the name of the ``room``, and ``csrf`` for its forms."""
@@ -85,6 +83,12 @@ def served_file(root: Path, name: str, *, types: Mapping[str, str] = FILE_TYPES)
         if kind and "\\" not in name and is_below and path.is_file():
             return FileResponse(path, media_type=kind)
     raise HTTPException(404, "There is no such file here.")
+
+
+def _count(number: int, thing: str) -> str:
+    from personare.report.words import count  # brings what draws pictures, for which no start should wait
+
+    return count(number, thing)
 
 
 def static_files() -> dict[str, Response]:

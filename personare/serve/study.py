@@ -27,11 +27,9 @@ from personare.data.media_files import files_under, track_of
 from personare.data.roles import recorded_as
 from personare.data.validate import validate
 from personare.govern.consent import PURPOSES, permits, read_consent
-from personare.report.words import group, text
 from personare.serve.jobs import Job, Jobs
 from personare.serve.pages import Pages, Room, served_file
 from personare.study.labels import choose_label, values_of
-from personare.study.needs import lacking_of
 from personare.study.plan import StudyPlan, for_tracks, kinds, load_plan, presets
 
 _MOST_FILES = 100_000  # in a folder that is looked through
@@ -39,13 +37,6 @@ _PURPOSES = ("evaluation", "training", "anonymization")  # for which a study, it
 _FOLDERS = {"releases": "anonymize", "representations": "represent", "synthetic": "synthesize", "models": "train"}
 _STAGE = re.compile(r"^(.*) \((\d+) of (\d+)\)$|^(.*):\s+(\d+)%\|", re.MULTILINE)
 _SURE = 0.1  # share of the work that must be done before the rest can be told from it
-
-_REPORT_POLICY = (  # no script but the report's own, and no request: whatever a page of a run holds, it sends nothing
-    "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; script-src 'sha256-"
-    + base64.b64encode(hashlib.sha256(text("page.js").encode()).digest()).decode()
-    + "'"
-)
 
 
 def study_room(pages: Pages, folder: Path) -> Room:
@@ -139,6 +130,8 @@ class _Steps:
         self, request: Request, path: str, preset: str = "quick", label: str = "", purpose: str = "", config: str = ""
     ) -> Response:
         """Show what a study of a cohort will make, what it leaves out, and what is asked before it can begin."""
+        from personare.study.needs import lacking_of  # brings torch, for which no start should wait
+
         cohort, problem = open_cohort(_folder(path)), ""
         names = sorted({name for one in cohort.recordings for name in one.labels})
         names += [name for name in map(str, cohort.participants) if name not in names]
@@ -210,9 +203,15 @@ class _Steps:
         return self._progress(self._jobs.find(name))
 
     def file(self, name: str, file: str) -> Response:
-        """Give a file of the run that may be sent, such as its report."""
+        """Give a file of the run that may be sent, such as its report: no script of it runs but the report's own."""
+        from personare.report.words import text
+
+        script = base64.b64encode(hashlib.sha256(text("page.js").encode()).digest()).decode()
         response = served_file(Path(self._jobs.find(name).about["place"]), file)
-        response.headers["content-security-policy"] = _REPORT_POLICY
+        response.headers["content-security-policy"] = (
+            "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; "
+            f"script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
         return response
 
     def _begin(self, command: Any, product: Path, about: Any) -> Response:
@@ -325,6 +324,8 @@ def _plan(cohort: Cohort, preset: str, label: str, purpose: str, config: str) ->
 
 def _made(plan: StudyPlan) -> dict[str, list[tuple[str, str]]]:
     """Return the releases of a plan by their kind in words, each with what its method does."""
+    from personare.report.words import group
+
     made = {}
     for table in kinds():
         methods = registry.find(f"personare.{_FOLDERS[table]}") if table in _FOLDERS else {}

@@ -4,27 +4,22 @@ A model has a page of Markdown. A cohort has one too, beside a Croissant file of
 exist, a page on which they can be seen and heard.
 """
 
-import base64
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pyarrow.parquet as pq
 from jinja2 import Environment, StrictUndefined
 
-from personare.core.errors import DataError
-from personare.core.types import Array, Cohort, Recording, Result, Spend, Withheld
+from personare.core.types import Cohort, Recording, Result, Spend, Withheld
 from personare.data.atomic import plain, write_json, write_text
-from personare.features.tracks import Track, read_track
-from personare.features.visits import VisitColumns, summarize_visits
+from personare.study.showing import shown_items
 
 _MEDIA_TYPES = {
     ".npy": "application/x-npy",
@@ -57,7 +52,6 @@ _COLUMNS = (  # of a row, for machines
 )  # fmt: skip
 
 _PEOPLE, _RECORDINGS = 3, 4  # shown on a preview, and of each
-_LINES, _POINTS = 4, 400  # of a signal that are drawn, and of each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,63 +252,10 @@ def write_preview(root: Path, cohort: Cohort, *, label: str, told: str) -> None:
                 by_label.setdefault(r.labels.get(label, ""), []).append(r)
         turns = zip_longest(*(by_label[value] for value in sorted(by_label)))
         shown = [r for turn in turns for r in turn if r][:_RECORDINGS]
-        cards = [{"id": r.id, "label": r.labels.get(label, ""), "items": [*_items(root, r)]} for r in shown]
+        cards = [{"id": r.id, "label": r.labels.get(label, ""), "items": [*shown_items(root, r)]} for r in shown]
         people.append({"subject": subject, "recordings": cards})
     template = resources.files("personare.study").joinpath("preview.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     total = (len({r.subject for r in cohort.recordings}), len(cohort.recordings))
     page = environment.from_string(template).render(name=cohort.name, people=people, told=told, total=total)
     write_text(root / "preview.html", page)
-
-
-def _items(root: Path, recording: Recording) -> Iterator[Mapping[str, object]]:
-    """Yield players of a recording's files, pictures of its signals, texts and visits."""
-    for track, relative in sorted(recording.tracks.items()):
-        path = root / relative
-        if path.suffix in (".wav", ".mp4"):
-            if track != "audio" or "video" not in recording.tracks:  # a film carries its sound
-                yield {"kind": _MEDIA_TYPES[path.suffix].partition("/")[0], "source": relative}
-            continue
-        try:
-            read = read_track(path, picture=96)
-        except DataError:
-            continue  # nothing that a picture could be made of
-        values = np.asarray(read.values)
-        if read.kind == "text":
-            yield {"kind": "text", "text": str(read.values)}
-        elif track == "visits":
-            yield {"kind": "visits", "visits": summarize_visits(values, VisitColumns(names=read.columns))}
-        elif read.kind in ("spectrogram", "picture"):
-            if read.kind == "spectrogram":
-                levels = cv2.normalize(values, np.empty(0), 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
-                image = cv2.applyColorMap(np.ascontiguousarray(levels[::-1]), cv2.COLORMAP_MAGMA)
-            else:
-                image = np.ascontiguousarray(values.transpose(1, 2, 0)[..., ::-1])
-            png = base64.b64encode(cv2.imencode(".png", image)[1].tobytes()).decode()
-            yield {"kind": "image", "track": track, "source": f"data:image/png;base64,{png}"}
-        else:
-            yield {"kind": "lines", "track": track, "lines": _lines(values, read)}
-
-
-def _lines(values: Array, track: Track) -> list[dict[str, str]]:
-    """Return a signal's first columns, or a table's values, as paths in a box of 400 by 100."""
-    if track.kind != "signal":
-        # Values of different units at one height each: sign and order of size can be seen.
-        numbers = np.nan_to_num(values)  # what a recording has no value of stands at 0
-        heights = np.sign(numbers) * np.log1p(np.abs(numbers))
-        heights = heights / max(float(np.abs(heights).max()), 1e-9) * 46
-        bars = "".join(f"M{400 * (i + 0.5) / len(values):.1f} 50v{-v:.1f}" for i, v in enumerate(heights))
-        return [{"path": bars, "words": f"{len(values)} values", "width": f"{max(360 / len(values), 0.5):.2f}"}]
-    lines = []
-    seconds = f"{len(values) / track.rate_hz:.3g} s" if track.rate_hz else f"{len(values)} steps"
-    for n, column in enumerate(values.T[:_LINES]):
-        name, path, words = track.columns[n] if track.columns else f"{n + 1}", "", "nothing"
-        finite = np.flatnonzero(np.isfinite(column))
-        if len(finite):
-            low, high = float(column[finite].min()), float(column[finite].max())
-            finite = finite[:: max(1, len(finite) // _POINTS)]
-            heights = 96 - 92 * (column[finite] - low) / max(high - low, 1e-9)
-            points = [f"{400 * at / len(column):.1f},{y:.1f}" for at, y in zip(finite, heights, strict=True)]
-            path, words = f"M{' '.join(points)}", f"{low:.3g} to {high:.3g} in {seconds}"
-        lines.append({"path": path, "words": f"{name}: {words}", "width": "1.2"})
-    return lines
