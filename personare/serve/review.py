@@ -76,7 +76,7 @@ class _Screen:
         self._players: dict[str, tuple[str, str]] = {}  # item and track, by the random address of a player
 
     def show(self, call: _Call) -> dict[str, Any]:
-        answered = self._review.progress(call.rater).get(call.task, 0)
+        answered = self._review.progress(call.rater)[call.task]
         shown: dict[str, Any] = {"answered": answered, "about": (answered // _SITTING + 1) * _SITTING}
         try:
             question = self._review.next(call.rater, call.task)
@@ -151,7 +151,7 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.post("/answer")
     def answer(call: _Answer) -> dict[str, Any]:
         with lock:
-            before = review.progress(call.rater)
+            before = review.progress(call.rater)[call.task]
             number = review.answer(
                 call.rater,
                 call.token,
@@ -161,7 +161,8 @@ def review_room(pages: Pages, review: Review) -> Room:
                 plays=call.plays,
                 seconds=call.seconds,
             )
-            return {"stored": number, "again": review.progress(call.rater) == before, **screen.show(call)}
+            shown = screen.show(call)
+            return {"stored": number, "again": shown["answered"] == before, **shown}
 
     @router.post("/undo")
     def undo(call: _Call) -> dict[str, Any]:

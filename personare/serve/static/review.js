@@ -21,25 +21,29 @@
     element.append(...children.filter(Boolean));
     return element;
   };
-  const plot = (line, seconds) => {
+  const plot = (line, { seconds, start = 0 }) => {
     const box = { viewBox: "0 0 400 100", preserveAspectRatio: "none", role: "img", "aria-label": line.words };
     const curve = make("path", { d: line.path, "stroke-width": line.width || 1.2 });
-    return make("div", { class: "plot", "data-seconds": seconds || 0 }, make("svg", box, curve), make("i", { class: "head" }));
+    const head = seconds && make("i", { class: "head", "data-start": start, "data-seconds": seconds });
+    return make("div", { class: "plot" }, make("svg", box, curve), head);
   };
   const small = (text) => make("p", { class: "small" }, text);
   const draw = {
     audio: (piece) => make("audio", { src: piece.source, preload: "auto" }),
     video: (piece) => make("video", { src: piece.source, preload: "auto", playsinline: "", "aria-label": "film" }),
-    wave: (piece) => plot({ ...piece, words: "waveform of the sound" }, piece.seconds),
+    wave: (piece) => plot({ path: piece.path, words: "waveform of the sound" }, piece),
     lines: (piece) => make("figure", {}, make("figcaption", { class: "small" }, piece.track),
-      ...piece.lines.flatMap((line) => [small(line.words), plot(line, piece.seconds)])),
+      ...piece.lines.flatMap((line) => [small(line.words), plot(line, piece)])),
     text: (piece) => make("blockquote", {}, piece.text),
     image: (piece) => make("figure", {}, make("figcaption", { class: "small" }, piece.track),
       make("img", { src: piece.source, alt: piece.track })),
-    visits: (piece) => make("ol", { class: "visits" }, ...piece.visits.map((visit) => make("li", {},
-      make("b", {}, visit.type), " ",
-      make("span", { class: "small" }, `${visit.after === "first" ? "first visit" : `about day ${visit.day}, after ${visit.after}`}, ${visit.lasted}`),
-      ...Object.entries(visit.codes).map(([kind, names]) => small(`${kind}: ${names.join(", ")}`))))),
+    visits: (piece) => make("ol", { class: "visits" }, ...piece.visits.map((visit, n) => {
+      const place = n ? `about day ${visit.day}, after ${visit.after}` : "first visit";
+      const codes = Object.entries(visit.codes).map(([kind, names]) => small(`${kind}: ${names.join(", ")}`));
+      const item = make("li", {}, make("b", {}, visit.type), make("span", { class: "small" }, ` ${place}; stay ${visit.lasted}`), ...codes);
+      if (n) item.style.marginTop = `${Math.log10(1 + visit.day - piece.visits[n - 1].day) / 2}em`; // a longer gap for a longer time
+      return item;
+    })),
   };
 
   // Playing: the sound and film of one item in step, one item after another.
@@ -48,9 +52,9 @@
   function move(side) {
     const [first, ...others] = media(side);
     for (const one of others) if (Math.abs(one.currentTime - first.currentTime) > 0.1) one.currentTime = first.currentTime;
-    for (const box of all(`[data-side=${side}] .plot`)) {
-      const whole = Number(box.dataset.seconds) || first.duration;
-      box.lastChild.style.left = `${Math.min(100, (100 * first.currentTime) / whole) || 0}%`;
+    for (const head of all(`[data-side=${side}] .head`)) {
+      const share = (first.currentTime - head.dataset.start) / head.dataset.seconds;
+      head.style.left = `${100 * Math.min(1, Math.max(0, share))}%`;
     }
     if (!first.paused && first.isConnected) setTimeout(() => requestAnimationFrame(() => move(side)), still ? 500 : 0);
   }
@@ -109,10 +113,11 @@
     question = reply.question;
     const items = question ? Object.entries(question.items) : [];
     at("items").replaceChildren(...items.map(([side, pieces]) => card(side, pieces, items.length === 1)));
+    for (const [side] of items) media(side).length ? move(side) : all(`[data-side=${side}] .head`).forEach((head) => head.remove());
     at("failures").replaceChildren(...(question ? question.failures : []).map((words, n) =>
       make("label", { class: "tick" }, make("input", { type: "checkbox", value: words, "data-keys": n + 1 }), make("kbd", {}, `${n + 1}`), words)));
-    at("which").replaceChildren(make("legend", {}, "Which one?"), ...items.map(([side], n) =>
-      make("label", { class: "tick" }, make("input", { type: "radio", name: "side", value: side, ...(n ? {} : { checked: "" }) }), side.toUpperCase())));
+    at("which").replaceChildren(make("legend", {}, "Which one?"), ...items.map(([side]) =>
+      make("label", { class: "tick" }, make("input", { type: "radio", name: "side", value: side, required: "", ...(items.length < 2 && { checked: "" }) }), side.toUpperCase())));
     at("which").hidden = items.length < 2;
     at("note").value = "";
     for (const part of all(".asked")) part.hidden = !question;
