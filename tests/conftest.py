@@ -1,7 +1,12 @@
-"""What tests of the command line share: typing a command, and a cohort of people given as numbers."""
+"""What tests share: typing a command, a cohort of people given as numbers, a PostgreSQL server."""
 
+import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,3 +88,41 @@ def numbers(tmp_path: Path) -> Cohort:
 def people_of_numbers(tmp_path: Path) -> Callable[..., Cohort]:
     """Write other cohorts like it; the first word is the folder's name."""
     return lambda name, **how: write_people(tmp_path / name, **how)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[Path]:
+    """Start a PostgreSQL server that only its socket's folder leads to, as a user who may; skip where there is none."""
+    pytest.importorskip("psycopg", reason="needs the extra postgresql")
+    places = [*Path("/usr/lib/postgresql").glob("*/bin"), *filter(None, [shutil.which("pg_ctl")])]
+    programs = [p if p.is_dir() else p.resolve().parent for p in map(Path, places)]
+    if not programs:
+        pytest.skip("needs a PostgreSQL server: apt install postgresql")
+    who = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}  # never root
+    with tempfile.TemporaryDirectory() as folder:
+        if who:
+            shutil.chown(folder, "nobody", "nogroup")
+
+        def run(program: str, *words: str) -> None:
+            command = [str(programs[0] / program), "-D", f"{folder}/data", *words]
+            done = subprocess.run(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, **who)
+            assert done.returncode == 0, done.stderr.decode()
+
+        run("initdb", "-A", "trust", "-U", "tests", "--no-sync", "-E", "UTF8", "--locale", "C")
+        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", f"-k {folder} -c listen_addresses=''", "start")
+        yield Path(folder)
+        run("pg_ctl", "-w", "-m", "immediate", "stop")
+
+
+_databases = count()
+
+
+@pytest.fixture
+def postgresql(postgresql_server: Path) -> str:
+    """The URL of an empty database."""
+    import psycopg
+
+    name = f"d{next(_databases)}"
+    with psycopg.connect(host=str(postgresql_server), user="tests", dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"postgresql+psycopg://tests@/{name}?host={postgresql_server}"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import cohort, release, train, upkeep
+from personare.cli import cohort, release, review, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -85,6 +85,7 @@ for _verb in (
     cohort.import_,
     cohort.simulate,
     cohort.validate,
+    review.raters,
     train.train,
     train.evaluate,
     train.audit,

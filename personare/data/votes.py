@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from personare.core.errors import DataError, PolicyError
+from personare.core.errors import DataError, PersonareError, PolicyError
 from personare.govern.ledger import GENESIS, Ledger
 
 ANSWERS: Mapping[str, tuple[str, ...]] = {
@@ -32,6 +32,7 @@ REVIEW = "review"
 """The purpose that the person in charge records for a rater who may see releases of real people."""
 
 _LONGEST = 2000  # of a note, in letters
+_NOTED_EVERY = 20  # answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,28 +69,28 @@ class Votes:
 
     **Guarantee**: an answer is on disk before ``answer`` returns, and counts once however often it is sent, in one
     process or in several; a change, removal or move of a row that has a row after it is found when the votes are
-    opened, and with a ``head`` that was noted elsewhere a cut end too; after ``erase`` no answer, note, question or
-    name of the rater is left in the file (of a database: in its table).
+    opened; after ``erase`` no answer, note, question or name of the rater is left in the file (of a database: in its
+    table). A ``ledger`` notes the last row every 20 answers and after an erasure: votes whose end was cut before what
+    it noted last are refused.
 
     Everything is in memory too, and only what other processes added is read again.
     """
 
-    def __init__(self, address: str | Path, *, head: str = "", erasing: bool = False) -> None:
-        """Open votes in a file or a database; ``head`` was noted, and then, if ``erasing``, an erasure begun."""
-        self._address, self._ledger, self._lock = address, Ledger(address, table="votes"), RLock()
+    def __init__(self, address: str | Path, *, ledger: Ledger | None = None) -> None:
+        self._address, self._chain, self._lock = address, Ledger(address, table="votes"), RLock()
+        place = str(address) if "://" in str(address) else str(Path(address).resolve())
+        self._ledger, self._place = ledger, hashlib.sha256(place.encode()).hexdigest()  # a URL may hold a password
         self._forget()
-        if self._ledger.exists():
-            checked = self._ledger.verify()
-            if not checked.ok:
-                raise DataError(
-                    f"The votes {address} were changed: row {checked.first_bad} does not fit the one before it. "
-                    "Restore them from a copy."
-                )
-            self.refresh()
-        if head and head not in self._hashes and not (erasing and head in self._erased):
+        if self._chain.exists():
+            self._read()
+        notes = ledger.rows() if ledger and ledger.exists() else pd.DataFrame(columns=["action", "recording"])
+        notes = notes[(notes["action"] == "votes") & (notes["recording"] == self._place)]
+        noted = json.loads(notes["detail"].iloc[-1]) if len(notes) else {"head": self.head}
+        # where an erasure was begun and its end not noted, the head noted before may be in the chain as ``was`` alone
+        if noted["head"] not in {GENESIS, *self._hashes, *(self._erased if noted.get("erasing") else ())}:
             raise DataError(
-                f"The votes {address} must hold the row {head[:12]}…, which the ledger notes, but end before it: they "
-                "were cut, or written anew. Restore them from a copy."
+                f"The votes {address} must hold the row {noted['head'][:12]}…, which the ledger notes, and do not: "
+                "their end was cut, or they were written anew. Restore a copy, or begin others with --votes FILE."
             )
 
     def _forget(self) -> None:
@@ -100,32 +101,62 @@ class Votes:
         self._hashes: list[str] = []
         self._erased: set[str] = set()  # heads that the chain had before somebody was erased
 
+    def _read(self) -> None:
+        checked = self._chain.verify()
+        if not checked.ok:
+            raise DataError(
+                f"The votes {self._address} were changed: row {checked.first_bad} does not fit the one before it. "
+                "Restore them from a copy."
+            )
+        self._take(self._chain.rows().to_dict("records"))
+
     @property
     def head(self) -> str:
         """The hash of the last row; noted elsewhere, it shows a cut end."""
         return self._hashes[-1] if self._hashes else GENESIS
 
+    def _note(self, *, erasing: bool = False) -> None:
+        if self._ledger:
+            self._ledger.append("votes", [{"recording": self._place, "head": self.head, "erasing": erasing}])
+
+    @property
+    def alarmed(self) -> set[str]:
+        """The items that somebody believed to know."""
+        return {item for _, item in self._alarms}
+
     def refresh(self) -> None:
         """Take in what other processes added; all anew where one of them erased a rater."""
         with self._lock:
-            if not self._ledger.exists():
-                return
             last = len(self._hashes)
-            rows = self._ledger.rows(start=max(last, 1)).to_dict("records")
-            if last and (not rows or rows[0]["hash"] != self.head):
-                self._forget()
-                last, rows = 0, self._ledger.rows().to_dict("records")
-            self._take(rows[1:] if last else rows)
+            if not last and not self._chain.exists():
+                return
+            rows = self._chain.rows(start=max(last, 1)).to_dict("records")
+            if not last or (rows and rows[0]["hash"] == self.head):
+                self._take(rows[1:] if last else rows)
+                return
+            erased = self._chain.rows().query("action == 'erased'")["hash"]
+            if {*erased} <= {*self._hashes}:
+                raise DataError(f"The votes {self._address} were cut while they were open. Restore them from a copy.")
+            self._forget()
+            self._read()
 
     def _add(self, action: str, decide: Callable[[], Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
         """Write the rows that ``decide`` makes of what is known; where another process was first, it decides again."""
         with self._lock:
-            while rows := decide():
-                if written := self._ledger.append(action, rows, after=self.head):
-                    self._take(written)
+            while True:
+                head = self.head
+                try:
+                    rows = decide()
+                except PersonareError:
+                    self.refresh()
+                    if self.head == head:
+                        raise
+                    continue
+                written = self._chain.append(action, rows, after=head)
+                self._take(written)
+                if written or not rows:
                     return written
                 self.refresh()
-            return []
 
     def _take(self, rows: Sequence[Mapping[Any, Any]]) -> None:
         for row in rows:
@@ -160,8 +191,7 @@ class Votes:
 
     def admit(self, rater: str, word: str = "") -> None:
         """Record that a rater agreed to have answers kept; whoever comes back with another word is somebody else."""
-        if not re.fullmatch(r"[a-z0-9-]{1,40}", rater):
-            raise DataError(f"A rater's name must be a pseudonym, 1 to 40 of a-z, 0-9 and -, not {rater!r:.60}.")
+        _check_name(rater)
         salt = f"personare {rater}".encode()
         digest = hashlib.scrypt(word.encode(), salt=salt, n=2**12, r=8, p=1).hex() if word else ""
 
@@ -178,6 +208,7 @@ class Votes:
 
     def authorize(self, rater: str) -> None:
         """Record that the person in charge lets a rater see releases of real people."""
+        _check_name(rater)
         row = {"subject": rater, "purpose": REVIEW}
         self._add("authorized", lambda: [] if REVIEW in self.raters.get(rater, Rater()).purposes else [row])
 
@@ -227,7 +258,8 @@ class Votes:
             return [{"subject": rater, **asdict(question), **said, **cost}]
 
         with self._lock:
-            self._add("answered", decide)
+            if self._add("answered", decide) and self.asked.total() % _NOTED_EVERY == 0:
+                self._note()
             return int(self.raters[rater].answers[token]["id"])
 
     def undo(self, rater: str) -> Question | None:
@@ -291,8 +323,10 @@ class Votes:
             self.refresh()
             if rater not in self.raters:
                 raise DataError(f"There is no rater {rater} in {self._address}. See 'personare raters PATH'.")
-            self._ledger.erase(change)
+            self._note(erasing=True)
+            self._chain.erase(change)
             self.refresh()
+            self._note()
 
     def table(self) -> pd.DataFrame:
         """Return the answers that count with ``VOTE_COLUMNS``, in the order in which they were stored."""
@@ -307,6 +341,11 @@ class Votes:
         with self._lock:
             self.refresh()
             return pd.DataFrame([*self._alarms.values()], columns=list(ALARM_COLUMNS))
+
+
+def _check_name(rater: str) -> None:
+    if not re.fullmatch(r"[a-z0-9-]{1,40}", rater):
+        raise DataError(f"A rater's name must be a pseudonym, 1 to 40 of a-z, 0-9 and -, not {rater!r:.60}.")
 
 
 def check_answer(row: Mapping[str, Any]) -> None:

@@ -25,16 +25,14 @@ from personare.data.atomic import write_text
 from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_cohort, remove_recording
 from personare.data.runs import private_folder
 from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes
-from personare.features.batches import read_batch
 from personare.govern.ledger import Ledger
 from personare.report import write_report
-from personare.study.access import admit, open_ledger, tracks_of
+from personare.study.access import open_batch, open_ledger
 from personare.study.cards import write_preview
 from personare.study.showing import PLAYED, shown_items, waves
 
 __all__ = ["Question", "Review"]
 
-_NOTED_EVERY = 20  # answers, after which the head of the votes is noted in the ledger
 _REPEATED = 0.05  # share of the pairs that a rater sees once more
 _REPEAT_AFTER = 5  # pairs, that a rater may not remember
 _ADAPTED = 0.5  # share of the pairs of an adapted release beside the one it is of, where a run has both
@@ -51,8 +49,8 @@ class Item:
 
     @property
     def behavior(self) -> tuple[tuple[str, str], ...]:
-        """What is shown in it, so that like is compared with like."""
-        return tuple(sorted(self.recording.labels.items()))
+        """What is shown in it, and on which tracks, so that like is compared with like."""
+        return *sorted(self.recording.labels.items()), ("tracks", " ".join(sorted(self.recording.tracks)))
 
 
 class Review:
@@ -61,28 +59,25 @@ class Review:
     **Guarantee**: nothing identifiable is shown; releases of real people only to raters for whom the purpose ``review``
     is recorded; nothing to a rater who did not agree that answers are kept; no made-up recording that the run found too
     near to one of a real person, and none that raised an alarm. An answer, a question and an alarm are on disk before
-    the call returns. The head of the votes is noted in the ledger every 20 answers and whenever somebody is erased, so
-    that when the votes are opened again a cut of what was noted is seen.
+    the call returns (see ``Votes``).
     """
 
     def __init__(self, path: Path, items: Mapping[str, Item], votes: Votes, ledger: Ledger, *, seed: int) -> None:
         self.name, self._path = path.resolve().name, path
         self._votes, self._ledger, self._lock = votes, ledger, RLock()
-        self._items = dict(items)
-        self._rng = generator(seed, "review", votes.head)
-        self._groups: dict[tuple[Kind, frozenset[str]], list[str]] = {}  # what can be compared
+        self._items, self._kinds = dict(items), {item.root: item.kind for item in items.values()}
+        self._rng = generator(seed, "review", str(votes.asked.total()))  # not the same again after a restart
+        self._groups: dict[tuple[Path, frozenset[str]], list[str]] = {}  # what can be compared
+        like: dict[tuple[str, Any], list[str]] = {}  # items by release and behavior
         for name, item in items.items():
-            self._groups.setdefault((item.kind, frozenset(item.recording.tracks)), []).append(name)
+            self._groups.setdefault((item.root, frozenset(item.recording.tracks)), []).append(name)
+            like.setdefault((item.root.name, item.behavior), []).append(name)
         self._beside: list[tuple[str, list[str]]] = []  # items of adapted releases, and those they are compared with
         for adapted, of in _adapted(path).items():
-            like: dict[Any, list[str]] = {}
-            for name, item in items.items():
-                if item.root.name == of:
-                    like.setdefault((item.behavior, *sorted(item.recording.tracks)), []).append(name)
-            for name, item in items.items():
-                if item.root.name == adapted and (names := like.get((item.behavior, *sorted(item.recording.tracks)))):
-                    self._beside.append((name, names))
-        for name in {*votes.alarms()["item"]} & {*items}:
+            for (release, behavior), names in like.items():
+                if release == adapted and (of, behavior) in like:
+                    self._beside += [(name, like[of, behavior]) for name in names]
+        for name in votes.alarmed & items.keys():
             self._withdraw(name)  # an alarm that was stopped half-way
 
     @classmethod
@@ -94,20 +89,8 @@ class Review:
         ``task`` is one that must be possible here. Without a ``ledger`` it is that of the cohort, or of the run's
         private folder.
         """
-        whole, items = path.resolve(), _items(path)
-        private = private_folder(path)
-        book = ledger or open_ledger(None, private if private.is_dir() else path)
-        notes = book.rows() if book.exists() else pd.DataFrame(columns=["action", "cohort", "detail"])
-        notes = notes[(notes["action"] == "votes") & (notes["cohort"] == whole.name)]
-        noted = json.loads(notes["detail"].iloc[-1]) if len(notes) else {}
-        address = votes or whole.with_name(f"{whole.name}.votes.sqlite")
-        review = cls(
-            path,
-            items,
-            Votes(address, head=noted.get("head", ""), erasing=noted.get("erasing", False)),
-            book,
-            seed=seed,
-        )
+        book = ledger or _ledger(path)
+        review = cls(path, _items(path), open_votes(path, votes, ledger=book), book, seed=seed)
         if task and task not in review.tasks():
             raise DataError(
                 f"The task must be one that can be asked here, {', '.join(review.tasks()) or 'none'}, not {task!r}."
@@ -126,22 +109,6 @@ class Review:
             raise PolicyError("Answers are kept only of raters who agree to it. Without consent nothing is shown.")
         self._votes.admit(rater, word)
 
-    def authorize(self, rater: str) -> None:
-        """Record that the person in charge lets a rater see releases of real people."""
-        self._votes.authorize(rater)
-
-    def raters(self) -> Mapping[str, Rater]:
-        """Return everybody who is recorded, by pseudonym."""
-        self._votes.refresh()
-        return self._votes.raters
-
-    def erase(self, rater: str) -> None:
-        """Erase a rater with all answers, questions and notes; items that they raised an alarm of stay out."""
-        # a kill between the erasure and the second note leaves a noted head that is in the chain only as ``was``
-        self._note(erasing=True)
-        self._votes.erase(rater)
-        self._note()
-
     def next(self, rater: str, task: str) -> Question | None:
         """Return what the rater is to answer now, the same until it is answered; None where nothing is left."""
         allowed = self._allowed(rater)
@@ -156,12 +123,10 @@ class Review:
                     if made is None:
                         return None
                     question = self._votes.give(rater, Question(token=secrets.token_urlsafe(16), task=task, **made))
-                if all(
-                    name in self._items and (self._items[name].root / DESCRIPTION).is_file() for name in question.items
-                ):
+                self._follow()
+                if {*question.items} <= self._items.keys():
                     return question
                 self._votes.drop(rater, question)
-                self._follow()
         return None
 
     def done(self, rater: str, task: str) -> str:
@@ -191,15 +156,14 @@ class Review:
         """Store an answer and return its number; sent again it is the same one, and another answer is refused."""
         self._allowed(rater)
         token = question if isinstance(question, str) else question.token
-        number = self._votes.answer(rater, token, answer, failures=failures, note=note, plays=plays, seconds=seconds)
-        if sum(self._votes.asked.values()) % _NOTED_EVERY == 0:
-            self._note()
-        return number
+        with self._lock:  # while another thread chooses by what is answered
+            return self._votes.answer(rater, token, answer, failures=failures, note=note, plays=plays, seconds=seconds)
 
     def undo(self, rater: str) -> Question | None:
         """Take back the rater's last answer; its question comes again. None where there is none to take back."""
         self._allowed(rater)
-        return self._votes.undo(rater)
+        with self._lock:
+            return self._votes.undo(rater)
 
     def alarm(self, rater: str, item: str, note: str = "") -> None:
         """Take an item out of its release at once, because a rater believes to know who is in it.
@@ -209,18 +173,17 @@ class Review:
         run's report where they showed it. The ledger notes it, without the rater.
         """
         self._allowed(rater)
-        if item not in self._items and item not in {*self._votes.alarms()["item"]}:
-            raise DataError(f"There is no item {item!r:.80} in {self.name}. It may have been taken out already.")
-        self._votes.alarm(rater, item, note)
         with self._lock:
+            if item not in self._items and item not in self._votes.alarmed:
+                raise DataError(f"There is no item {item!r:.80} in {self.name}. Give one of the question's.")
+            self._votes.alarm(rater, item, note)
             if item in self._items:
                 self._withdraw(item)
 
     def item(self, name: str) -> list[Mapping[str, Any]]:
         """Return what is shown of an item, ready for a page; ``file`` gives what ``audio`` and ``video`` play."""
         item = self._item(name)
-        with data_errors(f"{name} is not there any more", "Load the next question."):
-            parts = [*waves(item.root, item.recording), *shown_items(item.root, item.recording)]
+        parts = [*waves(item.root, item.recording), *shown_items(item.root, item.recording)]
         return [
             {key: value for key, value in part.items() if key != "source" or part["kind"] == "image"} for part in parts
         ]
@@ -243,6 +206,7 @@ class Review:
     def votes(self) -> pd.DataFrame:
         """Return the answers that count: those on items that are still shown."""
         table = self._votes.table()
+        self._follow()
         there = np.logical_and.reduce([table[side].isin(["", *self._items]) for side in ("a", "b", "x")])
         return table[there].reset_index(drop=True)
 
@@ -250,9 +214,9 @@ class Review:
         """Return the alarms; the items are out of their releases."""
         return self._votes.alarms()
 
-    def names(self) -> frozenset[str]:
-        """Return what may be shown, and rated."""
-        return frozenset(self._items)
+    def subjects(self) -> Mapping[str, str]:
+        """Return whose recording each item is, under the pseudonym that it has in its release."""
+        return {name: item.recording.subject for name, item in self._items.items()}
 
     def take_over(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Store answers that were given elsewhere to items of this review, all or none; returns how many are new."""
@@ -265,18 +229,13 @@ class Review:
         return self._votes.take_over(rows)
 
     def rated_batch(self, names: Sequence[str]) -> Batch:
-        """Open items for evaluation: their numbers, under their names, each a class of its own."""
-        recordings: list[Recording] = []
-        sources: dict[str, Mapping[str, Path]] = {}
-        for release in sorted({name.partition("/")[0] for name in names}):
-            items = {name: self._item(name) for name in names if name.partition("/")[0] == release}
-            root = next(iter(items.values())).root
-            cohort = replace(open_cohort(root), recordings=tuple(item.recording for item in items.values()))
-            opened, files, _ = admit(cohort, tracks_of(cohort, (), texts=False), "evaluation", self._ledger)
-            recordings += [replace(r, id=f"{release}/{r.id}", labels={"item": f"{release}/{r.id}"}) for r in opened]
-            sources |= {f"{release}/{i}": paths for i, paths in files.items()}
-        batch, _ = read_batch(recordings, sources, label="item", gaps="indicate")
-        return batch.only(*(name for name, values in batch.arrays.items() if values.dtype.kind == "f"))
+        """Open items of one release for evaluation: their numbers, under their names, each a class of its own."""
+        items = [self._item(name) for name in names]
+        recordings = tuple(replace(item.recording, labels={"item": item.recording.id}) for item in items)
+        cohort = replace(open_cohort(items[0].root), recordings=recordings)
+        batch = open_batch(cohort, "item", (), self._ledger, purpose="evaluation", texts=False).batch
+        numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
+        return replace(batch.only(*numbers), ids=tuple(f"{items[0].root.name}/{i}" for i in batch.ids))
 
     def _allowed(self, rater: str) -> set[Kind]:
         """Return the kinds of release that a rater may see; a rater who did not agree sees none."""
@@ -296,7 +255,7 @@ class Review:
             if old:
                 again = old[self._rng.integers(len(old))]
                 return {"a": again["b"], "b": again["a"], "repeat": True}
-        groups = [names for (kind, _), names in self._groups.items() if kind in allowed and len(names) > 1]
+        groups = [names for (root, _), names in self._groups.items() if len(names) > 1 and self._kinds[root] in allowed]
         for _ in range(_TRIES if groups else 0):
             if self._beside and self._rng.random() < _ADAPTED:
                 new, like = self._beside[self._rng.integers(len(self._beside))]
@@ -350,19 +309,25 @@ class Review:
         return [(subject, subjects) for subjects in several for subject, own in subjects.items() if len(own) > 1]
 
     def _item(self, name: str) -> Item:
-        if name not in self._items:
-            raise DataError(f"There is no item {name!r:.80} in {self.name}; it may have been taken out. Load the next.")
-        return self._items[name]
+        item = self._items.get(name)
+        if not item or not all((item.root / path).is_file() for path in item.recording.tracks.values()):
+            raise DataError(
+                f"There is no item {name!r:.80} in {self.name}, or it was taken out. Load the next question."
+            )
+        return item
 
     def _follow(self) -> None:
         """Forget items that another process took out, and those of releases that were removed."""
-        gone = {root for root in {item.root for item in self._items.values()} if not (root / DESCRIPTION).is_file()}
-        out = {*self._votes.alarms()["item"]}
-        self._items = {n: item for n, item in self._items.items() if n not in out and item.root not in gone}
+        with self._lock:
+            out, gone = self._votes.alarmed, {root for root in self._kinds if not (root / DESCRIPTION).is_file()}
+            if gone or self._items.keys() & out:
+                self._items = {n: item for n, item in self._items.items() if n not in out and item.root not in gone}
 
     def _withdraw(self, name: str) -> None:
         """Take an item out of its release, and out of every page that shows it."""
         item = self._items.pop(name)
+        if not (item.root / DESCRIPTION).is_file():
+            return  # the whole release is gone
         self._ledger.append("alarmed", [{"cohort": self.name, "recording": name}])
         tables = [item.root / file for file in ("participants.tsv", INDEX)]
         before = [_checksum(file) for file in tables]
@@ -381,9 +346,17 @@ class Review:
         if examples.is_file() and item.recording.id in examples.read_text(encoding="utf-8"):
             write_report(self._path)
 
-    def _note(self, *, erasing: bool = False) -> None:
-        note = {"head": self._votes.head, "erasing": erasing}
-        self._ledger.append("votes", [{"cohort": self.name, "detail": note}])
+
+def open_votes(path: Path, votes: str | Path = "", *, ledger: Ledger | None = None) -> Votes:
+    """Open the votes on a run or a cohort, also where it was removed: beside it, or where ``votes`` says."""
+    whole = path.resolve()
+    book = ledger or (_ledger(path) if path.is_dir() else None)
+    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book)
+
+
+def _ledger(path: Path) -> Ledger:
+    private = private_folder(path)
+    return open_ledger(None, private if private.is_dir() else path)
 
 
 def _items(path: Path) -> dict[str, Item]:

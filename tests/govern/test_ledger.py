@@ -198,14 +198,55 @@ def test_a_url_works_like_a_file(path: Path) -> None:
     assert Ledger(f"sqlite:///{path}").verify().ok
 
 
-@pytest.mark.skipif("PERSONARE_TEST_POSTGRESQL" not in os.environ, reason="needs PERSONARE_TEST_POSTGRESQL, a URL")
-def test_postgresql_holds_a_chain_too() -> None:
-    ledger = Ledger(os.environ["PERSONARE_TEST_POSTGRESQL"])
+def test_postgresql_holds_a_chain_too(postgresql: str) -> None:
+    ledger = Ledger(postgresql)
+    assert not ledger.exists()
     ledger.append("opened", [{"recording": "a"}])
     before = ledger.verify()
     ledger.append("opened", [{"recording": "b"}, {"recording": "c"}])
     assert before.ok
     assert ledger.verify() == Verification(ok=True, rows=before.rows + 2, first_bad=None)
+
+
+def test_two_chains_lie_in_one_database(postgresql: str) -> None:
+    ledger, votes = Ledger(postgresql), Ledger(postgresql, table="votes")
+    ledger.append("opened", [{"recording": "a"}, {"recording": "b"}])
+    assert not votes.exists()
+    votes.append("answered", [{"subject": "ada"}])
+    assert votes.verify() == Verification(ok=True, rows=1, first_bad=None)
+    assert ledger.verify() == Verification(ok=True, rows=2, first_bad=None)
+
+
+def test_rows_are_not_added_where_another_was_first(path: Path) -> None:
+    ledger = Ledger(path)
+    head = ledger.head()
+    first = ledger.append("opened", [{"recording": "a"}], after=head)
+    assert [row["sequence"] for row in first] == [11]
+    assert ledger.append("opened", [{"recording": "b"}], after=head) == []
+    assert ledger.verify().rows == 11
+    assert ledger.rows(start=11)["recording"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize("where", ["file", "postgresql"])
+def test_erasing_writes_the_chain_anew_and_says_so(where: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite" if where == "file" else request.getfixturevalue("postgresql"))
+    ledger.append("opened", [{"subject": name, "detail": {"note": f"of {name}"}} for name in ("ada", "eve", "bob")])
+    head = ledger.head()
+    ledger.erase(lambda row: None if row["subject"] == "eve" else row)
+    rows = ledger.rows()
+    assert rows["subject"].tolist() == ["ada", "bob", ""]
+    assert rows["action"].tolist() == ["opened", "opened", "erased"]
+    assert json.loads(rows["detail"].iloc[-1]) == {"rows": 1, "was": head}
+    assert ledger.verify() == Verification(ok=True, rows=3, first_bad=None)
+    ledger.append("opened", [{"subject": "ada"}])
+    assert ledger.verify().ok
+    if where == "file":
+        assert b"eve" not in (tmp_path / "ledger.sqlite").read_bytes()
+        with (
+            closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as database,
+            pytest.raises(sqlite3.IntegrityError, match="append-only"),
+        ):
+            database.execute("DELETE FROM ledger")
 
 
 def test_a_chain_written_anew_to_its_end_shows_only_against_a_noted_head(path: Path) -> None:
