@@ -4,6 +4,7 @@ import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from personare.core.errors import DataError, OptionError, reason
 from personare.core.randomness import generator
 from personare.core.types import Recording, Release, Signal, Withheld
 from personare.features import audio, video
+from personare.features.corrections import Corrections
 from personare.features.models import find_model
 
 METHODS = "personare.anonymize"
@@ -127,8 +129,8 @@ class Outcome:
 
     recording: str
     tracks: tuple[str, ...] = ()  # whose files were written
-    # recordings (1 if anything of it was written), frames, frames_covered_whole, seconds; smallest_face_px (see
-    # LocatedFrame; of several the weakest promise)
+    # recordings (1 if anything of it was written), frames, frames_covered_whole, seconds; corrections_add, _remove,
+    # _cover, _bleep; smallest_face_px (see LocatedFrame; of several the weakest promise)
     counts: Mapping[str, float] = field(default_factory=dict)
     withheld: tuple[Withheld, ...] = ()
     remarks: tuple[str, ...] = ()  # what was mended in the original before anything was hidden
@@ -148,10 +150,13 @@ class Masks:
     by_modality: Mapping[str, Mapping[str, Any]]  # then by the person hidden; the person "" is everybody not named
     seed: int
 
-    def __call__(self, work: Work, locate: Locate) -> Outcome:
+    def __call__(
+        self, work: Work, locate: Locate, corrections: Mapping[str, Corrections] = MappingProxyType({})
+    ) -> Outcome:
         """Protect the voice and the face of one recording, or withhold them: a bad recording raises nothing.
 
         The original's files were admitted by the vault; each protected file is written whole or not at all.
+        ``corrections`` are by track, and made before anything is written.
         """
         recording, sources, targets = work
         counts: dict[str, float] = {}
@@ -161,13 +166,15 @@ class Masks:
             try:
                 if track not in self.by_modality or track not in sources:
                     raise DataError(f"The recording has no {track}.")
-                source, sound = sources[track], None
+                source, sound, mended = sources[track], None, corrections.get(track) or Corrections(digest="")
+                made = mended.counts("bleep") if track == "audio" else mended.counts("add", "remove", "cover")
                 if track == "audio":
-                    audio.write(target, self._speech(recording, source))
+                    audio.write(target, self._speech(recording, source, mended))
                 else:
                     if (self.disguise.voice or self.disguise.keep_sound) and video.probe(source).has_sound:
-                        keep = self.disguise.keep_sound
-                        sound = audio.read(source) if keep else self._speech(recording, source)
+                        sound = self._speech(recording, source, mended)
+                        made |= mended.counts("bleep")
+                    locate = mended.correct(source, locate)
                     method, rng = self._mask("video", recording)
                     who = recording.subject
                     done = anonymize_video(source, target, method, subject=who, rng=rng, locate=locate, sound=sound)
@@ -175,6 +182,8 @@ class Masks:
                     if done.smallest_face_px > 0:
                         counts["smallest_face_px"] = done.smallest_face_px
                 written.append(track)
+                for name, count in made.items():
+                    counts[name] = counts.get(name, 0) + count
             except Exception as error:  # one bad recording never stops a release, and never passes through
                 fix = "Look at the original with `personare doctor FILE`; mend or remove it, then run again."
                 withheld.append(Withheld(item=f"{recording.id} ({track})", problem=reason(error), fix=fix))
@@ -189,16 +198,19 @@ class Masks:
         owner = {"recording": recording.id, "person": recording.subject, "common": ""}[policy]
         return method, generator(self.seed, name, owner)
 
-    def _speech(self, recording: Recording, source: Path) -> Signal:
-        """Return the speech changed, after a check that it really changed."""
+    def _speech(self, recording: Recording, source: Path, corrections: Corrections) -> Signal:
+        """Return the speech changed, after a check that it really changed; what is bleeped no method gets to hear."""
         speech = audio.read(source)
+        if self.disguise.keep_sound:
+            return corrections.bleeped(speech, tone=True)
+        speech = corrections.bleeped(speech, tone=False)
         method, rng = self._mask("audio", recording)
         hidden: Signal = method(speech, rng=rng)
         if hidden.values.shape != speech.values.shape or not np.isfinite(hidden.values).all():
             raise DataError("The protected sound has another length than the original, or values that are not numbers.")
         if speech.values.any() and np.array_equal(hidden.values, speech.values):
             raise DataError("The sound came out unchanged, so nothing was protected.")
-        return hidden
+        return corrections.bleeped(hidden, tone=True)
 
 
 def as_release(disguise: Disguise, root: Path, outcomes: Iterable[Outcome]) -> Release:

@@ -45,5 +45,7 @@ def release_recordings(
             written = {t: targets[outcome.recording][t].relative_to(root).as_posix() for t in outcome.tracks}
             writer.add(replace(released[outcome.recording], tracks=written))
     people = sorted({original.subject for original in originals.values()})
+    release = as_release(disguise, root, outcomes)
+    made_by |= {name: count for name, count in release.counts.items() if name.startswith("corrections_")}
     writer.finish(pd.DataFrame(index=pd.Index(people, name="participant_id")))
-    return as_release(disguise, root, outcomes)
+    return release

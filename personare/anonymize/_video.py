@@ -55,7 +55,7 @@ def anonymize_video(
 
     **Guarantee**: One frame out for each frame in, shown at the same time. A frame whose faces are uncertain is gray
     all over, whatever the method gave for it. If anything fails, also where the method did not give one new frame of
-    the same size for each frame, or where no frame has a face, no file is left under the target's name.
+    the same size for each frame, or where no frame has a face or is covered, no file is left under the target's name.
 
     The film is heard saying ``sound``; None: it is silent.
     """
@@ -93,6 +93,6 @@ def anonymize_video(
             tally.seconds = frame.time_s + 1 / info.rate_hz
         if waiting:
             raise DataError(f"The face method left out {len(waiting)} frames at the end; it is at fault.")
-        if not tally.faces_seen:
+        if not (tally.faces_seen or tally.covered_whole):
             raise DataError("No face was found in any frame, so nothing could be protected; check the video by eye.")
     return tally

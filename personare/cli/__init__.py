@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import cohort, release, review, train, upkeep
+from personare.cli import cohort, release, review, serve, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -95,5 +95,7 @@ for _verb in (
     upkeep.models,
     upkeep.doctor,
     upkeep.purge,
+    serve.serve,
+    serve.review,
 ):
     cli.add_command(_verb)

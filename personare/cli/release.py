@@ -10,6 +10,7 @@ import click
 import personare
 from personare.cli.terminal import LEDGER, PATH, line, method_options, tell_incomplete, tell_run
 from personare.core.errors import OptionError
+from personare.core.types import Release
 
 
 @click.command()
@@ -17,6 +18,7 @@ from personare.core.errors import OptionError
 @click.option("--config", type=PATH, help="Your own study file (TOML).")
 @click.option("--preset", default="quick", show_default=True, help="A study that comes with personare.")
 @click.option("--label", default="", help="What is read, e.g. depressed; default: the emotion, or the only label.")
+@click.option("--purpose", default="", help="For which recordings are opened to be hidden; default: evaluation.")
 @click.option("--out", type=PATH, default=Path("runs/study"), show_default=True, help="The run folder.")
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
@@ -31,7 +33,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from personare.study.plan import for_tracks
     from personare.study.run import made_up_cohort, stages
 
-    plan, text = personare.load_plan(preset, config, label=how["label"])
+    plan, text = personare.load_plan(preset, config, label=how["label"], purpose=how["purpose"])
     plan = plan if seed is None else replace(plan, seed=seed)
     real = personare.open_cohort(cohort) if cohort else None
     if real is not None and config is None:
@@ -48,6 +50,12 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     tell_run(out)
 
 
+def _corrections(context: click.Context, option: click.Parameter, path: Path | None) -> Any:
+    from personare.features.corrections import read_corrections
+
+    return read_corrections(path) if path else ()
+
+
 @click.command()
 @click.argument("source", type=PATH)
 @click.argument("target", type=click.Path())
@@ -61,6 +69,12 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 @click.option(
     "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
 )
+@click.option(
+    "--corrections",
+    type=PATH,
+    callback=_corrections,
+    help="What was mended by hand, as the Hide room writes it (JSON).",
+)
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--jobs", type=int, default=-1, show_default=True)
 def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> None:
@@ -69,7 +83,7 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     Sound is dropped from videos unless --voice or --keep-sound says otherwise. In a folder files are named by number;
     TARGET.key.tsv, which stays with you, says which is which.
     """
-    from personare.study.anonymizing import key_of, passed_over
+    from personare.study.anonymizing import passed_over
 
     form, options = "METHOD.NAME=VALUE, e.g. face_blur.strength=0.5", dict[str, dict[str, Any]]()
     for name, value in method_options(how["options"], form).items():
@@ -91,25 +105,34 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
     for item in passed_over(source, Path(target)):
         click.echo(f"not taken {line(item)}", err=True)
     remarks: list[str] = []
-    settings = {name: how[name] for name in ("background", "labels", "seed")}
+    settings = {name: how[name] for name in ("background", "labels", "corrections", "seed")}
     workers = personare.Workers(jobs=how["jobs"])
     release = personare.anonymize_path(source, target, disguise, **settings, workers=workers, remark=remarks.append)
     for sentence in remarks:
         click.echo(f"note {sentence}", err=True)
     for item in release.withheld:
         click.echo(f"withheld {line(item)}", err=True)
+    _tell_release(release, face)
+    if release.withheld:
+        sys.exit(3)
+
+
+def _tell_release(release: Release, face: str) -> None:
+    from personare.study.anonymizing import key_of
+
     made, frames, covered, smallest = (
         int(release.counts.get(name, 0))
         for name in ("recordings", "frames", "frames_covered_whole", "smallest_face_px")
     )
     summary = f"{release.root if made else 'nothing was written'}: {made} recordings, {len(release.withheld)} withheld"
     click.echo(f"{summary}, {covered} of {frames} frames covered whole." if face else f"{summary}.")
+    mended = [f"{n:.0f} {name[12:]}" for name, n in release.counts.items() if name.startswith("corrections_")]
+    if mended:
+        click.echo(f"corrected by hand: {', '.join(mended)}")
     if smallest:
         click.echo(f"smallest face promised: {smallest} px")
     if release.root.is_dir() and made:
         click.echo(f"{key_of(release.root)} says whose each file is: keep it apart from what you send.")
-    if release.withheld:
-        sys.exit(3)
 
 
 @click.command()

@@ -26,7 +26,8 @@ class Method:
     """A method as its file describes it.
 
     ``summary`` is the first line of its docstring, ``source`` what the paragraph **Source** of one says, ``question``
-    what an attack asks (of ``RISKS``); empty where there is none.
+    what an attack asks (of ``RISKS``); empty where there is none. One that works ``alone`` needs no group of people to
+    be fitted on.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Method:
     class_name: str
     source: str = ""
     question: str = ""
+    alone: bool = True
 
 
 def find(package: str) -> dict[str, Method]:
@@ -64,7 +66,7 @@ def find(package: str) -> dict[str, Method]:
 def _describe(file: Path, module: str, name: str) -> Method:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     public: list[str] = []
-    question = ""
+    question, members = "", set[str]()
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             public = ast.literal_eval(node.value)
@@ -72,6 +74,7 @@ def _describe(file: Path, module: str, name: str) -> Method:
         raise OptionError(f"{file} must name exactly one public class in __all__, it names {public}.")
     for node in tree.body:
         for line in node.body if isinstance(node, ast.ClassDef) and node.name == public[0] else ():
+            members |= {line.name} if isinstance(line, ast.FunctionDef) else {ast.unparse(line).partition(":")[0]}
             if isinstance(line, ast.AnnAssign) and line.value and ast.unparse(line.target) == "question":
                 question = ast.literal_eval(line.value)
     texts = [
@@ -85,6 +88,7 @@ def _describe(file: Path, module: str, name: str) -> Method:
         class_name=public[0],
         source=" ".join(sources[0].replace("``", "").split()) if sources else "",
         question=question,
+        alone="fit" not in members or "works_alone" in members,
     )
 
 

@@ -54,19 +54,22 @@ def regions(mask: Array, scale: float, margin: float) -> Array:
     return np.concatenate([corner, corner + stats[1:, 2:4]], axis=1) / scale
 
 
-def follow(gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float) -> tuple[float, Array]:
+def follow(
+    gray: Array, box: Array, anchor: Array, anchor_box: Array, scale: float, *, reach: int = _REACH
+) -> tuple[float, Array]:
     """Find, near a box, the face that another picture shows in another box, both in pixels of the full picture.
 
     The small gray ones are ``scale`` as large. Returns the normalized correlation of the best place, and (2,) how far
-    it is from the box; 0 where there is nothing to compare, and where the best place is at the rim of the search.
+    it is from the box; 0 where there is nothing to compare, and where the best place is at the rim of the search. A
+    ``reach`` of 0 compares the two boxes alone.
     """
     template = _canonical(anchor, anchor_box * scale, 0)
     if template.std() < _FLAT_LEVELS:
         return 0.0, np.zeros(2)
-    scores = cv2.matchTemplate(_canonical(gray, box * scale, _REACH), template, cv2.TM_CCOEFF_NORMED)
+    scores = cv2.matchTemplate(_canonical(gray, box * scale, reach), template, cv2.TM_CCOEFF_NORMED)
     _, best, _, (column, row) = cv2.minMaxLoc(scores)
-    offset = np.array([column, row]) - _REACH
-    if not np.isfinite(best) or np.abs(offset).max() == _REACH:
+    offset = np.array([column, row]) - reach
+    if not np.isfinite(best) or (reach and np.abs(offset).max() == reach):
         return 0.0, np.zeros(2)
     return float(best), offset / _TEMPLATE * (box[2:4] - box[:2])
 

@@ -55,6 +55,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.globals["count"] = _count
 
     def show(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
         """Fill in a template; it also knows ``rooms``, the name of the ``room``, and ``csrf`` for its forms."""
@@ -75,12 +76,19 @@ def served_file(root: Path, name: str, *, types: Mapping[str, str] = FILE_TYPES)
     **Guarantee**: a name that leads elsewhere, through ``..``, an absolute path or a link, is answered as if there were
     no such file.
     """
-    path = root / name
+    home, path = root.resolve(), root / name
     kind = types.get(path.suffix.lower())
     with suppress(OSError, ValueError):  # of a name that no file can have
-        if kind and "\\" not in name and path.is_file() and path.resolve() == root.resolve() / name:
+        is_below = path.resolve().is_relative_to(home) and path.resolve() == home / name
+        if kind and "\\" not in name and is_below and path.is_file():
             return FileResponse(path, media_type=kind)
     raise HTTPException(404, "There is no such file here.")
+
+
+def _count(number: int, thing: str) -> str:
+    from personare.report.words import count  # brings what draws pictures, for which no start should wait
+
+    return count(number, thing)
 
 
 def static_files() -> dict[str, Response]:

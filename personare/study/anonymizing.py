@@ -26,6 +26,7 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Cohort, Recording, Release, Withheld
 from personare.data.media_files import SUFFIXES, track_of
 from personare.features import audio, video
+from personare.features.corrections import Corrections
 from personare.features.locations import locate_live
 from personare.study.parallel import Workers
 
@@ -40,6 +41,7 @@ def anonymize_path(
     *,
     background: Path | None = None,
     labels: Sequence[str] = (),
+    corrections: Sequence[Corrections] = (),
     seed: int = 0,
     workers: Workers | None = None,
     remark: Callable[[str], None] = lambda _: None,
@@ -53,13 +55,21 @@ def anonymize_path(
     ``source`` is a sound or video file, a folder of them (each file is taken for another person), or a cohort, of which
     only the ``labels`` named leave. ``target`` is a new file or a new folder; for one file, a folder is one that is
     there or ends in ``/``. A folder that an earlier call with the same key began is finished. Methods that learn from a
-    group of people learn from the cohort ``background``, if given. What is done to a cohort is noted in the ledger
+    group of people learn from the cohort ``background``, if given. Each of the ``corrections`` must be of one of the
+    files, by its content, or nothing is made. What is done to a cohort is noted in the ledger
     beside it, or in the one that ``PERSONARE_LEDGER`` names. ``remark`` is told what had to be mended in an original.
     ``root`` of what is returned is the file or the folder that was written.
     """
     if not source.exists():
         raise DataError(f"There is no file or folder {source}.")
-    work = _Anonymizing(disguise=disguise, background=background, seed=seed, workers=workers or Workers(), tell=remark)
+    work = _Anonymizing(
+        disguise=disguise,
+        background=background,
+        corrections={mended.digest: mended for mended in corrections},
+        seed=seed,
+        workers=workers or Workers(),
+        tell=remark,
+    )
     if (source / "dataset_description.json").exists():
         return work.cohort(source, Path(target), labels)
     if labels:
@@ -88,6 +98,7 @@ class _Anonymizing:
 
     disguise: Disguise
     background: Path | None
+    corrections: Mapping[str, Corrections]  # by the digest of the original
     seed: int
     workers: Workers
     tell: Callable[[str], None]
@@ -105,8 +116,11 @@ class _Anonymizing:
         if not (target / UNFINISHED).exists():
             _must_be_new(target)
         recordings, sources, refused = self._admitted(cohort, "anonymization")
+        self._must_fit(path for tracks in sources.values() for path in tracks.values())
         originals: dict[str, Recording] = {}  # by number: the name of a task or a day may be told by nobody
-        order = sorted(recordings, key=lambda r: (r.subject, r.session, *map(_digest, sources[r.id].values()), r.id))
+        order = sorted(
+            recordings, key=lambda r: (r.subject, r.session, *map(content_digest, sources[r.id].values()), r.id)
+        )
         for subject, of_subject in groupby(order, key=lambda r: r.subject):
             for sitting, (_, takes) in enumerate(groupby(of_subject, key=lambda r: r.session), start=1):
                 for take, recording in enumerate(takes, start=1):
@@ -126,6 +140,7 @@ class _Anonymizing:
         suffix = self._suffix(source)
         written = target.with_suffix(suffix) if track_of(target.name) else target.with_name(target.name + suffix)
         _must_be_new(written)
+        self._must_fit([source])
         written.parent.mkdir(parents=True, exist_ok=True)
         return self._release(written, {source: written}, {source: source.name})
 
@@ -134,10 +149,11 @@ class _Anonymizing:
         within = source.parent if source.is_file() else source
         names = {path: str(path.relative_to(within)) for path, problem in _files(source, target) if not problem}
         _must_be_media(list(names), source)
-        files = sorted(names, key=lambda path: (_digest(path), names[path]))
+        files = sorted(names, key=lambda path: (content_digest(path), names[path]))
         targets = {path: target / f"recording-{n:03d}{self._suffix(path)}" for n, path in enumerate(files, start=1)}
         if not key_of(target).exists():
             _must_be_new(target)
+        self._must_fit(files)
         self._write_key(target, {targets[path].name: names[path] for path in files})
         target.mkdir(parents=True, exist_ok=True)
         release = self._release(target, targets, names)
@@ -156,7 +172,7 @@ class _Anonymizing:
         recordings, sources, work = [], {}, []
         for number, (path, target) in enumerate(targets.items()):
             # randomness hangs on what is in a file, which stays: all know its number, and many could guess its name
-            name = f"{_digest(path)}-{number}"
+            name = f"{content_digest(path)}-{number}"
             recordings.append(Recording(id=name, subject=name, session="01", tracks={}))
             sources[name] = {"audio": path} if track_of(path.name) == "audio" else {"audio": path, "video": path}
             if not target.exists():
@@ -168,7 +184,8 @@ class _Anonymizing:
 
     def _write_key(self, target: Path, originals: Mapping[str, str]) -> None:
         """Say whose a released file is, where only the owner reads it; the same key again is an interrupted run."""
-        how = hashlib.sha256(repr((self.disguise, self.seed, self.background)).encode()).hexdigest()[:12]
+        settings = (self.disguise, self.seed, self.background, *self.corrections.values())
+        how = hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
         text = io.StringIO()
         rows = ((released, original, how) for released, original in sorted(originals.items()))
         csv.writer(text, delimiter="\t", lineterminator="\n").writerows([("released", "original", "settings"), *rows])
@@ -181,6 +198,14 @@ class _Anonymizing:
         key.parent.mkdir(parents=True, exist_ok=True)
         with open(key, "xb", opener=partial(os.open, mode=0o600)) as file:
             file.write(content)
+
+    def _must_fit(self, files: Iterable[Path]) -> None:
+        if self.corrections and (others := set(self.corrections) - {content_digest(path) for path in files}):
+            names = ", ".join(sorted(self.corrections[digest].name or digest for digest in others))
+            raise DataError(
+                f"Corrections must be of the files to hide, byte for byte; those of {names} are of another original. "
+                "Give that one, or leave its corrections out."
+            )
 
     def _admitted(self, cohort: Cohort, purpose: str) -> tuple[Sequence[Recording], Sources, Sequence[Withheld]]:
         from personare.study.access import admit, open_ledger
@@ -203,7 +228,7 @@ class _Anonymizing:
 
     def _hide(self, masks: Masks, names: Mapping[str, str], work: Sequence[Work]) -> Iterator[Outcome]:
         """Hide recordings in any order: one alone in this process, at once; many on all cores."""
-        hide = partial(_hide_one, masks)
+        hide = partial(_hide_one, masks, self.corrections)
         jobs, quiet = self.workers.jobs, self.workers.quiet
         outcomes: Iterable[Outcome]
         if len(work) == 1 or jobs == 1:
@@ -221,7 +246,9 @@ class _Anonymizing:
             yield replace(outcome, withheld=tuple(replace(w, item=item) for w, item in items))
 
 
-def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outcome:
+def _hide_one(
+    masks: Masks, corrections: Mapping[str, Corrections], work: Work, threads: int = 1, bar: str = ""
+) -> Outcome:
     """Hide one recording in this process, under a bar of seconds of sound or of frames where it has a name."""
     disguise, (_, sources, targets) = masks.disguise, work
     locate: Locate = partial(locate_live, mesh=disguise.needs_landmarks, threads=threads)
@@ -232,12 +259,14 @@ def _hide_one(masks: Masks, work: Work, threads: int = 1, bar: str = "") -> Outc
         context.run(sound_progress.set, _sound_bar(bar))
     if bar and "video" in targets and "video" in sources:
         locate = _film_bar(bar, sources["video"], locate)
-    outcome = context.run(masks, work, locate)
+    digests = {track: content_digest(path) for track, path in sources.items() if corrections}
+    mended = {track: corrections[digest] for track, digest in digests.items() if digest in corrections}
+    outcome = context.run(masks, work, locate, mended)
     remarks: list[str] = []
-    for track, mended in (("audio", audio.remarks), ("video", video.remarks)):
+    for track, remarks_of in (("audio", audio.remarks), ("video", video.remarks)):
         if track in disguise.modalities and track in sources and outcome.tracks:
             with suppress(DataError):  # a film without sound
-                remarks += mended(sources[track])
+                remarks += remarks_of(sources[track])
     return replace(outcome, remarks=tuple(remarks))
 
 
@@ -320,8 +349,8 @@ def _must_be_new(target: Path) -> None:
         raise DataError(f"{target} exists already. Name another target, or remove it first.")
 
 
-def _digest(path: Path) -> str:
-    """Return what tells a file apart and can be computed from the file alone."""
+def content_digest(path: Path) -> str:
+    """Return what tells a file apart and can be computed from the file alone; corrections are known by it."""
     try:
         with path.open("rb") as file:
             return hashlib.sha256(file.read(_BEGINNING) + str(path.stat().st_size).encode()).hexdigest()

@@ -113,8 +113,10 @@ def presets() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml"))
 
 
-def load_plan(preset: str = "quick", config: Path | None = None, *, label: str = "") -> tuple[StudyPlan, str]:
-    """Return a preset, or a user's own study file, as a plan and as its text; ``label`` stands in for the file's."""
+def load_plan(
+    preset: str = "quick", config: Path | None = None, *, label: str = "", purpose: str = ""
+) -> tuple[StudyPlan, str]:
+    """Return a preset, or a user's own study file, as a plan and its text; label and purpose stand in for its own."""
     if config is None:
         if preset not in presets():
             raise OptionError(f"There is no preset '{preset}'. Choose one of: {', '.join(presets())}.")
@@ -123,7 +125,8 @@ def load_plan(preset: str = "quick", config: Path | None = None, *, label: str =
         text = config.read_text(encoding="utf-8")
     else:
         raise OptionError(f"There is no study file {config}.")
-    text = with_label(text, label) if label else text
+    for name, value in (("label", label), ("purpose", purpose)):
+        text = with_setting(text, name, value) if value else text
     try:
         return _plan(tomllib.loads(text)), text
     except tomllib.TOMLDecodeError as error:
@@ -141,11 +144,11 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
     return replace(plan, **fitting), [row.name for t in _TABLES for row in plan.rows(t) if row not in fitting[t]]
 
 
-def with_label(text: str, label: str) -> str:
-    """Return a study file that says which label is read."""
+def with_setting(text: str, name: str, value: str) -> str:
+    """Return a study file in which a setting of the whole study has this value."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)
-    return f"label = {_toml(label)}\n" + re.sub(r"(?m)^label\s*=.*\n?", "", text[:end]) + text[end:]
+    return f"{name} = {_toml(value)}\n" + re.sub(rf"(?m)^{name}\s*=.*\n?", "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:

@@ -24,7 +24,7 @@ from personare.study import outputs
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan, kinds, with_label
+from personare.study.plan import StudyPlan, kinds, with_setting
 from personare.study.study import Kind, Outcome, Study
 
 
@@ -64,7 +64,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
             raise DataError(f"Nothing could be made of {cohort.name}. {why}")
         # only now: a refused run leaves the last one's as it was
         remove_dropped(run, plan.names)
-        outputs.write(run, cohort, plan, with_label(text, plan.label), outcome, ledger)
+        outputs.write(run, cohort, plan, with_setting(text, "label", plan.label), outcome, ledger)
         return write_report(out)
 
 

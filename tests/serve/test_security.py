@@ -251,6 +251,12 @@ def test_a_name_that_leads_elsewhere_is_no_file(inside: Browser, room: Room, nam
     assert answer.status_code == 404 and "secret" not in answer.text
 
 
+def test_an_absolute_name_is_no_file(inside: Browser, room: Room, tmp_path: Path) -> None:
+    for begin in ("", "/", "%2f", "."):
+        answer = inside(room).get(f"/room/files/{begin}{tmp_path / 'outside.txt'}")
+        assert answer.status_code == 404 and "secret" not in answer.text
+
+
 def test_a_part_of_a_film_can_be_asked_for(inside: Browser, room: Room) -> None:
     answer = inside(room).get("/room/files/a.wav", headers={"range": "bytes=10-19"})
     assert answer.status_code == 206 and answer.content == bytes(range(10, 20))

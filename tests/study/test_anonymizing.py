@@ -140,11 +140,11 @@ def test_an_interrupted_folder_is_finished_by_the_same_call_only(tmp_path, monke
     real = Masks.__call__
     calls: list[str] = []
 
-    def stops(masks, work, locate):
+    def stops(masks, work, locate, corrections):
         calls.append(work[0].id)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return real(masks, work, locate)
+        return real(masks, work, locate, corrections)
 
     monkeypatch.setattr(Masks, "__call__", stops)
     with pytest.raises(KeyboardInterrupt):

@@ -11,7 +11,7 @@ from personare.core.types import Cohort, Recording
 from personare.study.kinds.models import ModelPlan
 from personare.study.labels import choose_label
 from personare.study.needs import lacking_of, private_need
-from personare.study.plan import StudyPlan, load_plan, with_label
+from personare.study.plan import StudyPlan, load_plan, with_setting
 from personare.train.private_head import PrivateHead
 
 TREES = ModelPlan(name="trees", method="forest")
@@ -82,7 +82,7 @@ def test_the_command_lines_label_stands_in_the_runs_study_file(tmp_path, text):
     file.write_text(text + '[[models]]\nname = "m"\nmethod = "forest"\n')
     plan, said = load_plan(config=file, label="depressed")
     assert (plan.label, plan.models[0].label) == ("depressed", "depressed")
-    (tmp_path / "again.toml").write_text(with_label(said, "depressed"))
+    (tmp_path / "again.toml").write_text(with_setting(said, "label", "depressed"))
     assert load_plan(config=tmp_path / "again.toml")[0] == plan
 
 

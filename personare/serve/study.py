@@ -1,0 +1,350 @@
+"""The Study room: from a folder of one's own recordings to the report of a study, without a terminal."""
+
+import base64
+import csv
+import hashlib
+import io
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from personare.core import registry
+from personare.core.errors import DataError, PersonareError
+from personare.core.types import Cohort
+from personare.data.atomic import make_folder
+from personare.data.cohort import DESCRIPTION, UNFINISHED, cohort_kind, declared_modalities, open_cohort
+from personare.data.importing import READERS
+from personare.data.media_files import files_under, track_of
+from personare.data.roles import recorded_as
+from personare.data.validate import validate
+from personare.govern.consent import PURPOSES, permits, read_consent
+from personare.serve.jobs import Job, Jobs
+from personare.serve.pages import Pages, Room, served_file
+from personare.study.labels import choose_label, values_of
+from personare.study.plan import StudyPlan, for_tracks, kinds, load_plan, presets
+
+_MOST_FILES = 100_000  # in a folder that is looked through
+_PURPOSES = ("evaluation", "training", "anonymization")  # for which a study, its models and a release open recordings
+_FOLDERS = {"releases": "anonymize", "representations": "represent", "synthetic": "synthesize", "models": "train"}
+_STAGE = re.compile(r"^(.*) \((\d+) of (\d+)\)$|^(.*):\s+(\d+)%\|", re.MULTILINE)
+_SURE = 0.1  # share of the work that must be done before the rest can be told from it
+
+
+def study_room(pages: Pages, folder: Path) -> Room:
+    """Return the room in which a folder becomes a cohort, and a cohort a report; what it makes lies in ``folder``.
+
+    **Guarantee**: it opens no recording; what it starts asks for consent as from the command line. Of a run only the
+    folder that may be sent is shown.
+    """
+    summary = "From a folder of recordings to a report: what each way of hiding people keeps, and who is still found."
+    return Room(name="study", title="Study", router=_Steps(pages, folder).router, summary=summary)
+
+
+class _Steps:
+    def __init__(self, pages: Pages, folder: Path) -> None:
+        self._show, self._folder, self._jobs, self.router = pages.show, folder, Jobs(folder / "jobs"), APIRouter()
+        views: dict[str, Callable[..., Any]] = {
+            "": self.first,
+            "/folder": self.walk,
+            "/contents": self.look,
+            "/labels.csv": self.labels,
+            "/plan": self.plan,
+            "/jobs/{name}": self.watch,
+            "/jobs/{name}/state": self.state,
+            "/jobs/{name}/run/{file:path}": self.file,
+        }
+        deeds: dict[str, Callable[..., Any]] = {
+            "/import": self.bring,
+            "/start": self.start,
+            "/jobs/{name}/stop": self.stop,
+            "/jobs/{name}/again": self.again,
+        }
+        for path, page in views.items():
+            self.router.get(path)(page)
+        for path, deed in deeds.items():
+            self.router.post(path)(deed)
+
+    def first(self, request: Request) -> Response:
+        """Show what was started before."""
+        cohorts = sorted(path.parent for path in (self._folder / "cohorts").glob(f"*/{DESCRIPTION}"))
+        jobs = [(job, self._jobs.state(job).name, datetime.fromtimestamp(job.started)) for job in self._jobs.all()]
+        return self._show(request, "study.html", jobs=jobs, cohorts=cohorts)
+
+    def walk(self, request: Request, path: str = "~") -> Response:
+        """Show the folders below a folder, by name alone."""
+        root = _folder(path)
+        names = sorted((one.name for one in root.iterdir() if one.is_dir() and one.name[0] != "."), key=str.casefold)
+        return self._show(request, "study_folder.html", root=root, names=names)
+
+    def look(self, request: Request, path: str) -> Response:
+        """Show what is in a folder: that of a cohort, or what it would become."""
+        root, cohort, matches = _folder(path), None, []
+        files = Counter(track_of(name) or "other" for name in _files(root))
+        if (root / DESCRIPTION).is_file():
+            cohort = _contents(open_cohort(root))
+        if not (cohort and any(number for *_, number in cohort["consent"])):
+            matches = _matches(root)
+        return self._show(
+            request,
+            "study_contents.html",
+            root=root,
+            files=files,
+            cohort=cohort,
+            matches=matches,
+            purposes={purpose: PURPOSES[purpose] for purpose in _PURPOSES},
+        )
+
+    def labels(self, path: str) -> Response:
+        """Give the table that the reader ``folder`` needs, with a row for each file, to be filled in."""
+        table = io.StringIO()
+        rows = [(name, "", "") for name in _files(_folder(path)) if track_of(name) in ("audio", "video")]
+        csv.writer(table).writerows([("file", "subject", "emotion"), *rows])
+        headers = {"content-disposition": 'attachment; filename="labels.csv"'}
+        return Response("\ufeff" + table.getvalue(), media_type="text/csv", headers=headers)  # as Excel reads UTF-8
+
+    def bring(
+        self,
+        path: Annotated[str, Form()],
+        reader: Annotated[str, Form()],
+        purposes: Annotated[tuple[str, ...], Form()] = (),
+    ) -> Response:
+        """Start to make a cohort of a folder."""
+        source = _folder(path)
+        mark = hashlib.sha256(f"{source} {reader}".encode("utf-8", "surrogateescape")).hexdigest()[:6]
+        target = self._folder / "cohorts" / f"{_slug(source.name)}-{mark}"  # the same again brings it up to date
+        command = ["import", str(source), str(target), "--reader", reader]
+        command += ["--consent-all", ",".join(purposes)] if purposes else []
+        about = {"kind": "import", "title": f"Import of {source.name}", "place": str(target), "learned": []}
+        return self._begin(command, target / DESCRIPTION, about)
+
+    def plan(
+        self, request: Request, path: str, preset: str = "quick", label: str = "", purpose: str = "", config: str = ""
+    ) -> Response:
+        """Show what a study of a cohort will make, what it leaves out, and what is asked before it can begin."""
+        from personare.study.needs import lacking_of  # brings torch, for which no start should wait
+
+        cohort, problem = open_cohort(_folder(path)), ""
+        names = sorted({name for one in cohort.recordings for name in one.labels})
+        names += [name for name in map(str, cohort.participants) if name not in names]
+        plan, left = _plan(cohort, preset, label, purpose, config)
+        try:
+            plan = choose_label(cohort, plan)
+        except PersonareError as error:
+            problem = str(error)
+        return self._show(
+            request,
+            "study_plan.html",
+            root=cohort.root,
+            preset=preset,
+            label=label or ("" if problem else plan.label),
+            purpose=plan.purpose,
+            cohort=_contents(cohort),
+            config=config,
+            presets=presets(),
+            labels={name: len(set(values_of(cohort, name))) for name in names},
+            made=_made(plan),
+            left=left,
+            lacking=[] if problem else lacking_of(cohort, plan),
+            problem=problem,
+            name=self._free_name(_slug(f"{cohort.name}-{Path(config).stem if config else preset}")),
+            purposes=PURPOSES,
+        )
+
+    def start(
+        self,
+        path: Annotated[str, Form()],
+        name: Annotated[str, Form()],
+        preset: Annotated[str, Form()] = "quick",
+        label: Annotated[str, Form()] = "",
+        purpose: Annotated[str, Form()] = "",
+        config: Annotated[str, Form()] = "",
+    ) -> Response:
+        """Start a study."""
+        cohort = open_cohort(_folder(path))
+        plan, _ = _plan(cohort, preset, label, purpose, config)
+        run = make_folder(self._folder / "runs") / _slug(name)
+        if run.name != self._free_name(run.name):
+            raise DataError(f"There is a study {run.name} already. Choose another name, or start that one again.")
+        command = ["study", str(cohort.root.resolve()), "--out", str(run)]
+        command += ["--config", str(_file(config))] if config else ["--preset", preset]
+        command += [f"--{option}={value}" for option, value in (("label", label), ("purpose", purpose)) if value]
+        learned = [row for row in plan.names if row not in {release.name for release in plan.releases}]
+        about = {"kind": "study", "title": run.name, "place": str(run), "learned": learned}
+        return self._begin(command, run / "report.html", about)
+
+    def again(self, name: str) -> Response:
+        """Start the work of a job once more: a study goes on where it stopped."""
+        job = self._jobs.find(name)
+        return self._begin(job.command, Path(job.product), job.about)
+
+    def stop(self, name: str) -> Response:
+        """End a job; what a study has finished is kept, half a cohort is removed."""
+        job = self._jobs.find(name)
+        self._jobs.stop(job)
+        self._clear(Path(job.product))
+        return RedirectResponse(f"/study/jobs/{name}", 303)
+
+    def watch(self, request: Request, name: str) -> Response:
+        """Show how far a job is, and what came of it."""
+        job = self._jobs.find(name)
+        return self._show(request, "study_job.html", job=job, now=self._progress(job))
+
+    def state(self, name: str) -> dict[str, Any]:
+        """Say how far a job is."""
+        return self._progress(self._jobs.find(name))
+
+    def file(self, name: str, file: str) -> Response:
+        """Give a file of the run that may be sent, such as its report: no script of it runs but the report's own."""
+        from personare.report.words import text
+
+        script = base64.b64encode(hashlib.sha256(text("page.js").encode()).digest()).decode()
+        response = served_file(Path(self._jobs.find(name).about["place"]), file)
+        response.headers["content-security-policy"] = (
+            "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; "
+            f"script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+        return response
+
+    def _begin(self, command: Any, product: Path, about: Any) -> Response:
+        if any(job.product == str(product) and self._jobs.is_running(job) for job in self._jobs.all()):
+            raise DataError("This work is being done already: see it in the list of what was started.")
+        self._clear(product)
+        job = self._jobs.start(command, product=product, about=about)
+        return RedirectResponse(f"/study/jobs/{job.id}", 303)
+
+    def _clear(self, product: Path) -> None:
+        """Remove what an import that was ended left behind: half a copy of people's recordings."""
+        if (product.parent / UNFINISHED).exists():
+            shutil.rmtree(product.parent)
+
+    def _free_name(self, name: str) -> str:
+        taken = {Path(job.about["place"]) for job in self._jobs.all()}
+        names = [name, *(f"{name}-{number}" for number in range(2, len(taken) + 3))]
+        return next(one for one in names if self._folder / "runs" / one not in taken)
+
+    def _progress(self, job: Job) -> dict[str, Any]:
+        """Return in words how far a job is; what time is left is told from the share that is done, or not at all."""
+        state = self._jobs.state(job)
+        stages = _STAGE.findall(state.said)
+        label, number, stage_count, work, percent = stages[-1] if stages else ("", 0, 1, "", 0)
+        done, whole = int(percent or 0) / 100, 1
+        if number:
+            done, whole = int(number) - 1, int(stage_count)
+            releases, learned = Path(job.about["place"]) / "releases", job.about["learned"]
+            if label.startswith(("learn", "adapt")):  # stages in which many releases are made
+                done += sum((releases / name).exists() for name in learned) - label.startswith("adapt")
+            whole += max(0, len(learned) - 1)
+        share = min(1.0, done / whole)
+        rest_s = state.elapsed_s * (1 / share - 1) if share >= _SURE else None
+        sentence = state.said.rpartition("personare: ")[2] if "personare: " in state.said else ""
+        return {
+            "state": state.name,
+            "stage": label or work,
+            "share": 1.0 if state.name == "done" else round(share, 3),
+            "elapsed": _spoken(state.elapsed_s),
+            "remaining": "not known yet" if rest_s is None else f"about {_spoken(rest_s)}",
+            "lines": state.said.split("\n")[-12:],
+            "sentence": "" if state.name == "running" else sentence,
+        }
+
+
+def _folder(path: str) -> Path:
+    root = Path(path.strip()).expanduser()
+    if not (root.is_absolute() and root.is_dir()):
+        raise DataError(f"There is no folder {path}. Go back and choose another one.")
+    return root.resolve()
+
+
+def _file(path: str) -> Path:
+    file = Path(path.strip()).expanduser()
+    if not (file.is_absolute() and file.is_file()):
+        raise DataError(f"There is no study file {path}. Go back, and give the whole path of one.")
+    return file
+
+
+def _files(root: Path) -> list[str]:
+    files = files_under(root)
+    if len(files) > _MOST_FILES:
+        raise DataError(f"{root} holds {len(files)} files. Choose the folder in which the recordings are.")
+    return files
+
+
+def _contents(cohort: Cohort) -> dict[str, Any]:
+    """Return what a person must know of a cohort before a study: how much there is, and who agreed to what."""
+    people = sorted({one.subject for one in cohort.recordings})
+    tracks = Counter(track for one in cohort.recordings for track in one.tracks)
+    labels: dict[str, Counter[str]] = {}
+    for one in cohort.recordings:
+        for name, value in one.labels.items():
+            labels.setdefault(name, Counter())[value] += 1
+    kind, declared = cohort_kind(cohort.root), declared_modalities(cohort.root)
+    rows, agreed = read_consent(cohort.root / "consent.tsv"), Counter(dict.fromkeys(_PURPOSES, 0))
+    own = dict(iter(rows.groupby("subject")))
+    for subject in people if kind == "identifiable" else ():
+        for purpose in _PURPOSES if subject in own else ():
+            modalities = {recorded_as(track, declared) for track in tracks}
+            today = datetime.now(UTC).date()
+            agreed[purpose] += any(not permits(own[subject], subject, purpose, m, today) for m in modalities)
+    return {
+        "name": cohort.name,
+        "kind": kind,
+        "people": len(people),
+        "recordings": len(cohort.recordings),
+        "tracks": tracks,
+        "labels": labels,
+        "consent": [(purpose, PURPOSES[purpose], number) for purpose, number in agreed.items()],
+        "problems": validate(cohort.root),
+    }
+
+
+def _matches(root: Path) -> list[tuple[registry.Method, int, int, int]]:
+    """Return the readers that find recordings in a folder, with recordings, people and what each would leave out."""
+    matches = []
+    for method in registry.find(READERS).values():
+        with suppress(Exception):  # a reader may fail on a folder that is not its own in any way it likes
+            recordings, _, skipped = registry.create(READERS, method.name)(root)
+            matches.append((method, len(recordings), len({one.subject for one in recordings}), len(skipped)))
+    return sorted((one for one in matches if one[1]), key=lambda one: (-one[1], one[3]))
+
+
+def _plan(cohort: Cohort, preset: str, label: str, purpose: str, config: str) -> tuple[StudyPlan, list[str]]:
+    """Return what the command line would plan for a cohort, and what it would leave out."""
+    plan, _ = load_plan(preset, _file(config) if config else None, label=label, purpose=purpose)
+    return (plan, []) if config else for_tracks(plan, {track for one in cohort.recordings for track in one.tracks})
+
+
+def _made(plan: StudyPlan) -> dict[str, list[tuple[str, str]]]:
+    """Return the releases of a plan by their kind in words, each with what its method does."""
+    from personare.report.words import group
+
+    made = {}
+    for table in kinds():
+        methods = registry.find(f"personare.{_FOLDERS[table]}") if table in _FOLDERS else {}
+        titles = {"releases": "Recordings of hidden people", "models": group("model")}
+        rows = []
+        for row in plan.rows(table):
+            names = [getattr(row, part, "") for part in ("face", "voice", "method")]
+            rows.append((row.name, " ".join(methods[name].summary for name in names if name in methods)))
+        if rows:
+            made[titles.get(table, group(table))] = rows
+    return made
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-") or "mine"
+
+
+def _spoken(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return "less than a minute"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
