@@ -143,7 +143,7 @@ def test_thirty_pairs_are_rated_with_the_keyboard_alone(page: Page) -> None:
     assert "no longer counts" in page.text("message") and page.ready() != wrong
     for key in pressed[10:20]:
         page.answer(key)
-    before, token = page.served.review.names(), page.ready()
+    before, token = page.served.review.subjects().keys(), page.ready()
     page.press("!")
     for key in (Keys.SPACE, Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER):  # A, past the note and "go back"
         page.press(key)
@@ -151,7 +151,7 @@ def test_thirty_pairs_are_rated_with_the_keyboard_alone(page: Page) -> None:
     for key in pressed[20:]:
         page.answer(key)
     review = page.served.review
-    (gone,) = before - review.names()
+    (gone,) = before - review.subjects().keys()
     assert review.alarms()["item"].item() == gone and "30 of about 60" in page.text("progress")
     votes = Review.open(page.served._folder / "made-up")._votes.table()  # also those on the item that is out
     assert [*votes["answer"]] == [keys[key] for key in pressed] and set(votes["rater"]) == {"r1"}
