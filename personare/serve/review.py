@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from email.utils import formatdate
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -35,7 +36,6 @@ _GONE = (
 _Task = Literal["compare", "check", "same"]
 _SITTING = 60  # answers; a good moment to stop
 _PLAYERS = 1000  # that may be open at once, in all tabs
-_SUMMARY = "Judge made-up or hidden recordings, by ear and eye: your answers tell the program what it does badly."
 
 
 class _Call(BaseModel):
@@ -180,6 +180,8 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.get("/media/{address}")
     def media(address: str) -> Response:
         path = screen.file(address)
-        return FileResponse(path, media_type=FILE_TYPES[path.suffix])
+        undated = {"last-modified": formatdate(0, usegmt=True), "etag": f'"{address}"'}  # a date may tell the release
+        return FileResponse(path, media_type=FILE_TYPES[path.suffix], headers=undated)
 
-    return Room(name="review", title="Review", summary=_SUMMARY, router=router)
+    summary = "Judge made-up or hidden recordings: your answers tell the program what it does badly."
+    return Room(name="review", title="Review", summary=summary, router=router)

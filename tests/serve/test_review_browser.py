@@ -198,7 +198,7 @@ def test_an_answer_waits_on_the_page_until_the_server_is_back(page: Page) -> Non
     page.press("b")
     page.wait(lambda: "does not answer" in page.text("message") and "kept on this page" in page.text("message"))
     page.served.start()  # with another token and another session
-    page.wait(lambda: "no longer knows" in page.text("message"))
+    page.wait(lambda: "started again" in page.text("message"))
     page.driver.switch_to.new_window("tab")
     page.enter()
     page.driver.switch_to.window(first)
@@ -215,6 +215,13 @@ def test_sound_that_cannot_be_played_is_said_and_the_answer_is_still_possible(pa
     page.wait(lambda: "cannot play" in page.text("message"))
     page.answer("c")
     assert [*page.served.review.votes()["answer"]] == ["cannot_tell"]
+
+
+def test_who_did_not_agree_is_told_so_and_sees_nothing(page: Page) -> None:
+    page.enter()
+    page.driver.get(f"{page.served.home}/review/rate/compare?rater=nobody")
+    page.wait(lambda: "agreed" in page.text("message"))
+    assert not page.driver.find_elements(By.CSS_SELECTOR, ".item")
 
 
 def test_the_page_fits_a_phone_and_everything_to_press_has_a_name_and_44_pixels(page: Page) -> None:

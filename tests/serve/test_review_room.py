@@ -92,13 +92,12 @@ def test_nothing_that_a_rating_page_is_sent_tells_the_release_the_subject_or_the
     for task in ("compare", "check"):
         page = client.get(f"/review/rate/{task}?rater=r1").text
         reply = rater("next", task=task)
-        sources = [part["source"] for item in reply["question"]["items"].values() for part in item if "source" in part]
-        headers = [str(client.get(source).headers) for source in sources]
-        names = {part for name in review.subjects() for part in (name, *name.replace("/", "_").split("_"))} | {
-            "made-up"
-        }
-        sent = page + json.dumps(reply) + "".join(headers)
-        assert len(sources) == len(reply["question"]["items"]) and not [name for name in names if name in sent]
+        parts = [part for item in reply["question"]["items"].values() for part in item]
+        headers = [client.get(part["source"]).headers for part in parts if "source" in part]
+        names = {word for name in review.subjects() for word in (name, *name.replace("/", "_").split("_"))}
+        sent = page + json.dumps(reply) + "".join(map(str, headers))
+        assert headers and not [name for name in {*names, "made-up"} if name in sent]
+        assert {each["last-modified"] for each in headers} == {"Thu, 01 Jan 1970 00:00:00 GMT"}
 
 
 def test_whether_a_question_is_a_repeat_is_not_told(rater: Rater) -> None:
