@@ -178,6 +178,16 @@ def test_what_is_wrong_a_note_and_what_was_played_go_with_the_answer(page: Page)
     assert not page.driver.find_elements(By.CSS_SELECTOR, "#failures input:checked")
 
 
+def test_keys_can_be_switched_off(page: Page) -> None:
+    page.begin("check")
+    for key in ("?", Keys.SPACE, Keys.ESCAPE, "n"):  # the first in the window of keys is whether they do anything
+        page.press(key)
+    token = page.ready()
+    page.driver.find_element(By.CSS_SELECTOR, "[data-answer=plausible]").click()
+    page.wait(lambda: page.ready() != token)
+    assert [*page.served.review.votes()["answer"]] == ["plausible"]
+
+
 def test_a_question_in_two_tabs_is_answered_once(page: Page) -> None:
     page.begin("compare")
     first, address = page.driver.current_window_handle, page.driver.current_url

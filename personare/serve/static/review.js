@@ -196,7 +196,7 @@
     at("sure").returnValue = at("why").value = "";
   });
   document.addEventListener("keydown", (event) => {
-    if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (!at("shortcuts").checked || event.repeat || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.matches("textarea")) {
       if (event.key === "Escape") at("ask").focus();
       return;
