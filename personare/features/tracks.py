@@ -53,6 +53,7 @@ class Track:
     values: Array | str  # whole numbers of a known range keep their type, so that a cohort fits in memory
     columns: tuple[str, ...] = ()  # names of the columns of a table or a signal, where known
     rate_hz: float = 0.0  # samples a second of a signal; 0 where there is none
+    start_s: float = 0.0  # when a signal starts, in seconds of the recording
 
 
 def read_track(path: Path, *, picture: int = 64, landmarker: FaceLandmarker | None = None) -> Track:
@@ -99,11 +100,12 @@ def _array(path: Path) -> Track:
     values, about = np.load(path, allow_pickle=False), _sidecar(path)
     if values.ndim not in _KINDS or not np.issubdtype(values.dtype, np.number):
         raise DataError(f"{path.name} must be numbers in 1 to 3 dimensions, not {values.dtype} in {values.ndim}.")
-    rate_hz = float(about.get("SamplingFrequency") or 0)
+    rate_hz, start_s = float(about.get("SamplingFrequency") or 0), float(about.get("StartTime") or 0)
     kind = "signal" if values.ndim == 2 and rate_hz > 0 else _KINDS[values.ndim]
     if kind == "picture" and len(values) == 1:
         kind, values = "spectrogram", values[0]
-    return Track(kind=kind, values=values, columns=tuple(map(str, about.get("Columns", ()))), rate_hz=rate_hz)
+    columns = tuple(map(str, about.get("Columns", ())))
+    return Track(kind=kind, values=values, columns=columns, rate_hz=rate_hz, start_s=start_s)
 
 
 def _rows(path: Path) -> Track:
@@ -120,7 +122,8 @@ def _rows(path: Path) -> Track:
     values, columns = numbers.to_numpy(np.float32), tuple(map(str, numbers.columns))
     if len(values) == 1:
         return Track(kind="table", values=values[0], columns=columns)
-    return Track(kind="signal", values=values, columns=columns, rate_hz=float(about.get("SamplingFrequency") or 0))
+    rate_hz, start_s = float(about.get("SamplingFrequency") or 0), float(about.get("StartTime") or 0)
+    return Track(kind="signal", values=values, columns=columns, rate_hz=rate_hz, start_s=start_s)
 
 
 def _sound(decibel: Array) -> Track:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from email.utils import formatdate
 from pathlib import Path
 from threading import Lock
 from typing import Annotated, Any, Literal
@@ -35,7 +36,6 @@ _GONE = (
 _Task = Literal["compare", "check", "same"]
 _SITTING = 60  # answers; a good moment to stop
 _PLAYERS = 1000  # that may be open at once, in all tabs
-_SUMMARY = "Judge made-up or hidden recordings, by ear and eye: your answers tell the program what it does badly."
 
 
 class _Call(BaseModel):
@@ -76,7 +76,7 @@ class _Screen:
         self._players: dict[str, tuple[str, str]] = {}  # item and track, by the random address of a player
 
     def show(self, call: _Call) -> dict[str, Any]:
-        answered = self._review.progress(call.rater).get(call.task, 0)
+        answered = self._review.progress(call.rater)[call.task]
         shown: dict[str, Any] = {"answered": answered, "about": (answered // _SITTING + 1) * _SITTING}
         try:
             question = self._review.next(call.rater, call.task)
@@ -151,7 +151,7 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.post("/answer")
     def answer(call: _Answer) -> dict[str, Any]:
         with lock:
-            before = review.progress(call.rater)
+            before = review.progress(call.rater)[call.task]
             number = review.answer(
                 call.rater,
                 call.token,
@@ -161,7 +161,8 @@ def review_room(pages: Pages, review: Review) -> Room:
                 plays=call.plays,
                 seconds=call.seconds,
             )
-            return {"stored": number, "again": review.progress(call.rater) == before, **screen.show(call)}
+            shown = screen.show(call)
+            return {"stored": number, "again": shown["answered"] == before, **shown}
 
     @router.post("/undo")
     def undo(call: _Call) -> dict[str, Any]:
@@ -179,6 +180,8 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.get("/media/{address}")
     def media(address: str) -> Response:
         path = screen.file(address)
-        return FileResponse(path, media_type=FILE_TYPES[path.suffix])
+        undated = {"last-modified": formatdate(0, usegmt=True), "etag": f'"{address}"'}  # a date may tell the release
+        return FileResponse(path, media_type=FILE_TYPES[path.suffix], headers=undated)
 
-    return Room(name="review", title="Review", summary=_SUMMARY, router=router)
+    summary = "Judge made-up or hidden recordings: your answers tell the program what it does badly."
+    return Room(name="review", title="Review", summary=summary, router=router)

@@ -49,7 +49,8 @@ def shown_items(root: Path, recording: Recording) -> Iterator[Mapping[str, Any]]
             yield {"kind": "image", "track": track, "source": f"data:image/png;base64,{png}"}
         else:
             seconds = len(values) / read.rate_hz if read.kind == "signal" and read.rate_hz else 0.0
-            yield {"kind": "lines", "track": track, "lines": _lines(values, read), "seconds": seconds}
+            lines = _lines(values, read)
+            yield {"kind": "lines", "track": track, "lines": lines, "seconds": seconds, "start": read.start_s}
 
 
 def waves(root: Path, recording: Recording) -> Iterator[Mapping[str, Any]]:

@@ -143,15 +143,15 @@ def test_thirty_pairs_are_rated_with_the_keyboard_alone(page: Page) -> None:
     assert "no longer counts" in page.text("message") and page.ready() != wrong
     for key in pressed[10:20]:
         page.answer(key)
-    before, token = page.served.review.names(), page.ready()
+    before, token = page.served.review.subjects().keys(), page.ready()
     page.press("!")
-    page.press(Keys.TAB)  # from "go back" to "take it out"
-    page.press(Keys.ENTER)
+    for key in (Keys.SPACE, Keys.TAB, Keys.TAB, Keys.TAB, Keys.ENTER):  # A, past the note and "go back"
+        page.press(key)
     page.wait(lambda: page.ready() != token)
     for key in pressed[20:]:
         page.answer(key)
     review = page.served.review
-    (gone,) = before - review.names()
+    (gone,) = before - review.subjects().keys()
     assert review.alarms()["item"].item() == gone and "30 of about 60" in page.text("progress")
     votes = Review.open(page.served._folder / "made-up")._votes.table()  # also those on the item that is out
     assert [*votes["answer"]] == [keys[key] for key in pressed] and set(votes["rater"]) == {"r1"}
@@ -178,6 +178,16 @@ def test_what_is_wrong_a_note_and_what_was_played_go_with_the_answer(page: Page)
     assert not page.driver.find_elements(By.CSS_SELECTOR, "#failures input:checked")
 
 
+def test_keys_can_be_switched_off(page: Page) -> None:
+    page.begin("check")
+    for key in ("?", Keys.SPACE, Keys.ESCAPE, "n"):  # the first in the window of keys is whether they do anything
+        page.press(key)
+    token = page.ready()
+    page.driver.find_element(By.CSS_SELECTOR, "[data-answer=plausible]").click()
+    page.wait(lambda: page.ready() != token)
+    assert [*page.served.review.votes()["answer"]] == ["plausible"]
+
+
 def test_a_question_in_two_tabs_is_answered_once(page: Page) -> None:
     page.begin("compare")
     first, address = page.driver.current_window_handle, page.driver.current_url
@@ -198,7 +208,7 @@ def test_an_answer_waits_on_the_page_until_the_server_is_back(page: Page) -> Non
     page.press("b")
     page.wait(lambda: "does not answer" in page.text("message") and "kept on this page" in page.text("message"))
     page.served.start()  # with another token and another session
-    page.wait(lambda: "no longer knows" in page.text("message"))
+    page.wait(lambda: "started again" in page.text("message"))
     page.driver.switch_to.new_window("tab")
     page.enter()
     page.driver.switch_to.window(first)
@@ -215,6 +225,13 @@ def test_sound_that_cannot_be_played_is_said_and_the_answer_is_still_possible(pa
     page.wait(lambda: "cannot play" in page.text("message"))
     page.answer("c")
     assert [*page.served.review.votes()["answer"]] == ["cannot_tell"]
+
+
+def test_who_did_not_agree_is_told_so_and_sees_nothing(page: Page) -> None:
+    page.enter()
+    page.driver.get(f"{page.served.home}/review/rate/compare?rater=nobody")
+    page.wait(lambda: "agreed" in page.text("message"))
+    assert not page.driver.find_elements(By.CSS_SELECTOR, ".item")
 
 
 def test_the_page_fits_a_phone_and_everything_to_press_has_a_name_and_44_pixels(page: Page) -> None:

@@ -92,11 +92,12 @@ def test_nothing_that_a_rating_page_is_sent_tells_the_release_the_subject_or_the
     for task in ("compare", "check"):
         page = client.get(f"/review/rate/{task}?rater=r1").text
         reply = rater("next", task=task)
-        sources = [part["source"] for item in reply["question"]["items"].values() for part in item if "source" in part]
-        headers = [str(client.get(source).headers) for source in sources]
-        names = {part for name in review.names() for part in (name, *name.replace("/", "_").split("_"))} | {"made-up"}
-        sent = page + json.dumps(reply) + "".join(headers)
-        assert len(sources) == len(reply["question"]["items"]) and not [name for name in names if name in sent]
+        parts = [part for item in reply["question"]["items"].values() for part in item]
+        headers = [client.get(part["source"]).headers for part in parts if "source" in part]
+        names = {word for name in review.subjects() for word in (name, *name.replace("/", "_").split("_"))}
+        sent = page + json.dumps(reply) + "".join(map(str, headers))
+        assert headers and not [name for name in {*names, "made-up"} if name in sent]
+        assert {each["last-modified"] for each in headers} == {"Thu, 01 Jan 1970 00:00:00 GMT"}
 
 
 def test_whether_a_question_is_a_repeat_is_not_told(rater: Rater) -> None:
@@ -181,19 +182,19 @@ def test_undo_asks_the_last_question_again(rater: Rater, review: Review) -> None
 
 
 def test_an_alarm_takes_the_item_out_at_once(rater: Rater, review: Review, tmp_path: Path) -> None:
-    before, token = review.names(), rater("next")["question"]["token"]
+    before, token = review.subjects().keys(), rater("next")["question"]["token"]
     reply = rater("alarm", token=token, side="b", note="the laugh")
-    (gone,) = before - review.names()
+    (gone,) = before - review.subjects().keys()
     assert reply["question"]["token"] != token and review.alarms()["item"].item() == gone
     assert not [*(tmp_path / "made-up").rglob(f"{gone.partition('/')[2]}*")]
 
 
 @pytest.mark.parametrize("side", ["x", "token", "", "__class__"])
 def test_an_alarm_of_what_is_not_shown_is_refused(rater: Rater, review: Review, side: str) -> None:
-    before, token = review.names(), rater("next")["question"]["token"]
+    before, token = review.subjects().keys(), rater("next")["question"]["token"]
     rater("alarm", token=token, side=side, status=400)
     rater("alarm", token="older", side="a", status=400)
-    assert review.names() == before and not len(review.alarms())
+    assert review.subjects().keys() == before and not len(review.alarms())
 
 
 def test_a_release_that_is_deleted_meanwhile_is_said_and_no_answer_is_lost(
@@ -209,7 +210,7 @@ def test_a_release_that_is_deleted_meanwhile_is_said_and_no_answer_is_lost(
 
 def test_when_everything_was_asked_the_page_says_so(rater: Rater, review: Review) -> None:
     reply = rater("next", task="check")
-    for _ in range(len(review.names())):
+    for _ in range(len(review.subjects().keys())):
         reply = rater("answer", task="check", token=reply["question"]["token"], answer="plausible")
     assert reply["question"] is None and "everything" in reply["done"]
 
