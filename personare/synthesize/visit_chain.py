@@ -98,7 +98,7 @@ class VisitChainSampler:
 
     def density(self, items: Batch) -> "ChainDensity":
         """Return how likely histories are; see ``learn.sampling.DensitySampler``."""
-        return ChainDensity(self, histories(items)[0])
+        return ChainDensity(self, histories(self.population.recognized(items))[0])
 
     def adapted(self, density: Density) -> "VisitChainSampler":
         """Return the same with other tables."""
