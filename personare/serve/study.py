@@ -7,7 +7,6 @@ import io
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -72,26 +71,21 @@ class _Steps:
     def __init__(self, pages: Pages, folder: Path) -> None:
         self._show, self._folder, self._jobs, self._lock = pages.show, folder, Jobs(folder / "jobs"), Lock()
         self.router = APIRouter()
-        views: dict[str, Callable[..., Any]] = {
-            "": self.first,
-            "/folder": self.walk,
-            "/contents": self.look,
-            "/labels.csv": self.labels,
-            "/plan": self.plan,
-            "/jobs/{name}": self.watch,
-            "/jobs/{name}/state": self.state,
-            "/jobs/{name}/run/{file:path}": self.file,
-        }
-        deeds: dict[str, Callable[..., Any]] = {
-            "/import": self.bring,
-            "/start": self.start,
-            "/jobs/{name}/stop": self.stop,
-            "/jobs/{name}/again": self.again,
-        }
-        for path, page in views.items():
-            self.router.get(path)(page)
-        for path, deed in deeds.items():
-            self.router.post(path)(deed)
+        for method, path, answer in (
+            ("GET", "", self.first),
+            ("GET", "/folder", self.walk),
+            ("GET", "/contents", self.look),
+            ("GET", "/labels.csv", self.labels),
+            ("POST", "/import", self.bring),
+            ("GET", "/plan", self.plan),
+            ("POST", "/start", self.start),
+            ("GET", "/jobs/{name}", self.watch),
+            ("GET", "/jobs/{name}/state", self.state),
+            ("GET", "/jobs/{name}/run/{file:path}", self.file),
+            ("POST", "/jobs/{name}/stop", self.stop),
+            ("POST", "/jobs/{name}/again", self.again),
+        ):
+            self.router.add_api_route(path, answer, methods=[method])
 
     def first(self, request: Request) -> Response:
         """Show what was started before."""
@@ -111,7 +105,7 @@ class _Steps:
         files = Counter(track_of(name) or "other" for name in _files(root))
         if (root / DESCRIPTION).is_file():
             cohort = _contents(open_cohort(root))
-        if not (cohort and any(number for *_, number in cohort["consent"])):
+        if cohort is None or (cohort["kind"] == "identifiable" and not any(cohort["consent"].values())):
             matches = _matches(root)
         return self._show(
             request,
@@ -120,7 +114,7 @@ class _Steps:
             files=files,
             cohort=cohort,
             matches=matches,
-            purposes={purpose: PURPOSES[purpose] for purpose in _PURPOSES},
+            purposes=PURPOSES,
         )
 
     def labels(self, path: str) -> Response:
@@ -297,14 +291,14 @@ def _contents(cohort: Cohort) -> dict[str, Any]:
     for one in cohort.recordings:
         for name, value in one.labels.items():
             labels.setdefault(name, Counter())[value] += 1
-    kind, declared = cohort_kind(cohort.root), declared_modalities(cohort.root)
-    rows, agreed = read_consent(cohort.root / "consent.tsv"), Counter(dict.fromkeys(_PURPOSES, 0))
-    own = dict(iter(rows.groupby("subject")))
-    for subject in people if kind == "identifiable" else ():
-        for purpose in _PURPOSES if subject in own else ():
-            modalities = {recorded_as(track, declared) for track in tracks}
-            today = datetime.now(UTC).date()
-            agreed[purpose] += any(not permits(own[subject], subject, purpose, m, today) for m in modalities)
+    kind, declared, today = cohort_kind(cohort.root), declared_modalities(cohort.root), datetime.now(UTC).date()
+    modalities = {recorded_as(track, declared) for track in tracks}
+    rows = read_consent(cohort.root / "consent.tsv").groupby("subject")
+    agreed: Counter[str] = Counter(dict.fromkeys(_PURPOSES, 0))
+    for subject in rows.groups.keys() & {*people}:
+        for purpose in _PURPOSES:
+            own = rows.get_group(subject)
+            agreed[purpose] += any(not permits(own, subject, purpose, one, today) for one in modalities)
     return {
         "name": cohort.name,
         "kind": kind,
@@ -312,7 +306,7 @@ def _contents(cohort: Cohort) -> dict[str, Any]:
         "recordings": len(cohort.recordings),
         "tracks": tracks,
         "labels": labels,
-        "consent": [(purpose, PURPOSES[purpose], number) for purpose, number in agreed.items()],
+        "consent": agreed,
         "problems": validate(cohort.root),
     }
 
