@@ -295,9 +295,9 @@ def _contents(cohort: Cohort) -> dict[str, Any]:
     modalities = {recorded_as(track, declared) for track in tracks}
     rows = read_consent(cohort.root / "consent.tsv").groupby("subject")
     agreed: Counter[str] = Counter(dict.fromkeys(_PURPOSES, 0))
-    for subject in rows.groups.keys() & {*people}:
+    for subject in [one for one in people if one in rows.groups]:
+        own = rows.get_group(subject)
         for purpose in _PURPOSES:
-            own = rows.get_group(subject)
             agreed[purpose] += any(not permits(own, subject, purpose, one, today) for one in modalities)
     return {
         "name": cohort.name,

@@ -1,6 +1,7 @@
 """The local app as a program: its door, its address, and what a browser makes of its pages."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -20,6 +21,8 @@ from personare.core.errors import DataError
 from personare.core.types import Cohort
 from personare.serve.app import make_private
 
+from .released import write_released
+
 TINY = """\
 label = "emotion"
 shadows = 0
@@ -32,13 +35,15 @@ method = "forest"
 
 
 class Program:
-    """``personare serve`` in a process of its own."""
+    """``personare serve``, or another verb, in a process of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self.output = folder.parent / f"output{time.monotonic_ns()}.txt"
-        command = [sys.executable, "-m", "personare", "serve", "--no-browser", "--folder", str(folder)]
+        words = (*(words or ("serve", "--folder", str(folder))), "--no-browser")
+        where = {**os.environ, "XDG_DATA_HOME": str(folder.parent / "data")}
         with self.output.open("w") as output:
-            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+            command = [sys.executable, "-m", "personare", *words]
+            self.process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=where)
         for _ in range(1200):
             if match := re.search(r"(http://127\.0\.0\.1:(\d+))/enter\?token=(\S+)", self.said()):
                 self.home, self.port, self.token = match[1], int(match[2]), match[3]
@@ -142,6 +147,21 @@ def test_from_a_cohort_to_its_report_though_the_program_is_killed(
         for name in ("../first.private/study.toml", "..%2ffirst.private%2fstudy.toml", f"/{private}/study.toml"):
             assert client.get(f"{job}/run/{name}").status_code == 404
     later.end()
+
+
+@pytest.mark.slow
+def test_a_review_opens_in_its_room_and_its_answers_go_out(typed: Callable[..., Any], tmp_path: Path) -> None:
+    write_released(tmp_path / "made-up")
+    program = Program(tmp_path / "app", "review", str(tmp_path / "made-up"))
+    with program.entered() as client:
+        assert client.get("/").url.path == "/review"
+        assert client.get("/study").status_code == 404
+    program.end()
+    answer = typed("review", tmp_path / "made-up", "--export", tmp_path / "votes.csv")
+    assert answer.status == 0 and "votes.csv: 0 answers" in answer.out
+    assert typed("review", tmp_path / "made-up", "--import", tmp_path / "votes.csv").status == 0
+    answer = typed("review", tmp_path / "made-up", "--import", tmp_path / "votes.txt")
+    assert answer.status == 2 and ".csv or .json" in answer.err
 
 
 @pytest.mark.slow
