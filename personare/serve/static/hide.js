@@ -32,6 +32,7 @@ const send = (file) => {
 };
 if ($("choose")) {
   $("file").onchange = () => { if ($("file").files[0]) send($("file").files[0]); };
+  $("consent").onchange = () => { if ($("consent").checked) $("file").onchange(); };
   for (const name of ["dragover", "dragleave", "drop"]) $("choose").addEventListener(name, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", name === "dragover");
@@ -44,7 +45,7 @@ const film = $("film") && `/hide/${$("film").dataset.film}`;
 const original = $("original"), canvas = $("draw"), line = $("timeline");
 let now, corrections = { add: [], remove: [], cover: [], bleep: [] }, made, result, seen = [], box, changed = false;
 const number = (id) => ($(id).value === "" ? undefined : Number($(id).value));
-const step = () => 1 / (now.about.rate_hz || 25);
+const step = (count) => { pause(); const rate = now.about.rate_hz || 25; seek((Math.floor(original.currentTime * rate + 0.001) + count + 0.5) / rate); };
 const round = (value, digits = 3) => Number(value.toFixed(digits));
 const color = (name) => getComputedStyle(document.querySelector(`.${name}`)).getPropertyValue("--key");
 
@@ -185,9 +186,9 @@ if (film) {
   for (const kind of ["face", "voice"]) if ($(kind)) { const tell = () => { $(`about-${kind}`).textContent = $(kind).selectedOptions[0].dataset.about; }; $(kind).onchange = tell; tell(); }
   $("make").onclick = $("again").onclick = make;
   $("play").onclick = play;
-  $("back").onclick = () => { pause(); seek(original.currentTime - step()); };
-  $("forth").onclick = () => { pause(); seek(original.currentTime + step()); };
-  $("at").onchange = () => { pause(); seek(number("at") || 0); };
+  $("back").onclick = () => step(-1);
+  $("forth").onclick = () => step(1);
+  $("at").onchange = () => { const time = number("at") || 0; pause(); seek(time); };
   $("hear").onchange = mute;
   original.onseeked = original.onended = () => { if (original.paused) look(); };
   original.onerror = () => complain("This browser cannot play the original. A preview can be made all the same; to look at the original, convert it to MP4 (H.264) or WAV.");
@@ -208,10 +209,10 @@ if (film) {
     const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -25, PageUp: 25 }[event.key];
     if (event.key === " ") { event.preventDefault(); play(); }
     if (!move) return;
-    event.preventDefault(); pause();
+    event.preventDefault();
     if (event.shiftKey && number("from") === undefined) $("from").value = round(original.currentTime, 2);
-    seek(original.currentTime + move * step());
-    if (event.shiftKey) $("to").value = round(Math.max(number("from") + step(), original.currentTime + move * step()), 2);
+    step(move);
+    if (event.shiftKey) $("to").value = round(Math.max(number("from") + 0.01, original.currentTime), 2);
     show();
   };
   if (canvas) {
