@@ -52,8 +52,9 @@ def main() -> None:
     maker: Generator = registry.create("personare.synthesize", given.method)
     size = (given.people, given.recordings)
     table: list[dict[str, object]] = []
-    print(f"{given.cohort.name}, {given.method}, taste {given.taste}: {len(batch)} recordings of "
-          f"{len(set(batch.subjects))} people\n| " + " | ".join(_COLUMNS) + " |\n|" + "---|" * len(_COLUMNS))  # fmt: skip
+    people = len(set(batch.subjects))
+    print(f"{given.cohort.name}, {given.method}, taste {given.taste}: {len(batch)} recordings of {people} people")
+    print("| " + " | ".join(_COLUMNS) + " |\n|" + "---|" * len(_COLUMNS))
     for seed in range(given.seeds):
         train, control = part_people(batch, 0.34, rng=generator(seed, "split"))
         fitted = maker.fit(train, validation=train, rng=generator(seed, "fit"))
@@ -98,7 +99,7 @@ def _measured(
     sides = rng.random(_FRESH) < 0.5
     pairs[sides] = pairs[sides, ::-1]
     raters = Raters(taste=taste, names=[f"fresh-{n}" for n in range(6)])
-    votes = votes_of([*raters.compare(both, pairs, rng=rng), *raters.check(both, np.arange(len(both)), rng=rng)])
+    votes = votes_of(raters.compare(both, pairs, rng=rng), raters.check(both, np.arange(len(both)), rng=rng))
     won = win_rows(votes, adapted="after", unadapted="before", rng=rng)[0]
     failed = failure_rows(votes, release="after", before="before", rng=rng)[0]
     values = {"wins": won.value, "low": won.low, "high": won.high}

@@ -21,15 +21,14 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint, private_folder
 from personare.data.votes import Votes
 from personare.evaluate.experts import agreement_rows, failure_rows, win_rows
+from personare.evaluate.synthetic_case import together
 from personare.learn.reward import feedback_of
-from personare.simulate.raters import simulated_votes
+from personare.simulate.raters import Raters, simulated_votes, taste_of, votes_of
 from personare.study.access import open_batch, open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import SIMULATED, AdaptPlan, read_plan, toml
 from personare.study.run import run_study
 from personare.study.study import Study
-
-_FRESH = "fresh"  # raters whom the adaptation never met
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +98,9 @@ class Experts:
             "know of real people from elsewhere is outside it."
         )
 
-    def cost_rows(self, adapted: Sampler) -> list[Result]:
+    def drift_row(self, adapted: AdaptedSampler) -> Result:
         """Return how far the generator went, with what was tried on the way."""
-        row = Result(
+        return Result(
             question="cost",
             method="experts",
             figure="drift",
@@ -112,7 +111,6 @@ class Experts:
             reason=f"{self.plan.method}, from {self.plan.of}: divergence of a recording from the unadapted generator's",
             detail={"course": [dict(step) for step in adapted.course]},
         )
-        return [row]
 
     def rows(self, study: Study, name: str, label: str) -> list[Result]:
         """Return what the raters say of the adapted release ``name`` beside the one that they saw before."""
@@ -120,7 +118,7 @@ class Experts:
         votes = _votes(study, plan, self.items)
         if plan.feedback == SIMULATED:
             after = rated_batch(study, name, label)
-            votes = pd.concat([self.votes, _fresh_votes(self, after, rng=rng)], ignore_index=True)
+            votes = votes_of(self.votes.drop(columns="id"), _fresh_votes(self, after, rng=rng))
         return [
             *agreement_rows(votes, rng=rng),
             *win_rows(votes, adapted=name, unadapted=plan.of, rng=rng),
@@ -155,7 +153,15 @@ def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
 
 
 def _fresh_votes(experts: Experts, after: Batch, *, rng: np.random.Generator) -> pd.DataFrame:
-    return experts.votes[:0]
+    """Let simulated raters whom nobody heard compare adapted with unadapted recordings of a class, and check both."""
+    plan, items = experts.plan, experts.items
+    both = together([items, after])
+    new = rng.integers(len(after), size=plan.comparisons)
+    old = [int(rng.choice(np.flatnonzero(items.labels == label))) for label in after.labels[new]]
+    pairs = rng.permuted(np.stack([old, len(items) + new], axis=1), axis=1)
+    raters = Raters(taste=taste_of(plan.taste, items), names=[f"fresh-{n + 1}" for n in range(plan.raters)])
+    rows = rng.integers(len(both), size=2 * plan.checks)
+    return pd.concat([raters.compare(both, pairs, rng=rng), raters.check(both, rows, rng=rng)])
 
 
 def keep_generator(run: RunFolder, release: str, sampler: Sampler, near: Sequence[str]) -> None:

@@ -136,10 +136,9 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             return method.fit(learned, validation=validation, rng=unseeded(private, rng), public=public)
 
         rng = study.rng(row.method, "fit")
-        if experts:
-            sampler = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng)
-        else:
-            sampler = learn(train, rng)
+        adapted = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng) if experts else None
+        sampler = adapted or learn(train, rng)
+        if not adapted:
             study.charge(sampler.spends, train)
         made = sampler(row.people, row.recordings, rng=rng, labels=labels)
         spends = sampler.spends if not (experts and experts.lacking(study)) else ()
@@ -164,7 +163,7 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             made_of=(len(set(train.subjects)), len(train)),
             holds=(len(set(made.subjects)), len(made)),
             spends=tuple(spends),
-            rows=(*results, *experts.cost_rows(sampler)) if experts else tuple(results),
+            rows=(*results, *([experts.drift_row(adapted)] if experts and adapted else [])),
             guarantee=experts.guarantee(study, sampler.spends) if experts else "",
             about=_about(study, row),
             skipped=[*opened.skipped, *problems],
