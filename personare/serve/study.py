@@ -229,8 +229,10 @@ class _Steps:
 
     def _clear(self, product: Path) -> None:
         """Remove what an import that was ended left behind: half a copy of people's recordings."""
-        if (product.parent / UNFINISHED).exists():
-            shutil.rmtree(product.parent)
+        target = product.parent
+        for part in (target, target.with_name(f".{target.name}.import")):  # new, or beside the one it is to replace
+            if (part / UNFINISHED).exists():
+                shutil.rmtree(part)
 
     def _free_name(self, name: str) -> str:
         taken = {Path(job.about["place"]) for job in self._jobs.all()}

@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from personare.core.types import Cohort
+from personare.data.cohort import UNFINISHED
 from personare.govern.consent import read_consent
 from personare.serve.pages import Pages
 from personare.serve.study import study_room
@@ -113,7 +114,14 @@ def test_what_fails_says_why_and_leaves_no_half_copy(study: TestClient, sounds: 
     assert now["state"] == "failed" and "found no usable recording" in now["sentence"], now
     page = study.get(job).text
     assert "found no usable recording" in page and "Start it again" in page
-    assert not list((sounds.parent / "app" / "cohorts").glob("*/sub-*"))
+    cohorts = sounds.parent / "app" / "cohorts"
+    assert not list(cohorts.glob("*/sub-*"))
+    target = Path(json.loads(next((cohorts.parent / "jobs").glob("*/job.json")).read_text())["product"]).parent
+    for part in (target, target.with_name(f".{target.name}.import"), cohorts / "other"):  # as a kill leaves them
+        (part / "sub-01").mkdir(parents=True)
+        (part / UNFINISHED).touch()
+    begun(study, f"{job.removeprefix('/study/')}/stop", x="")
+    assert [path.name for path in cohorts.iterdir()] == ["other"]
 
 
 @pytest.mark.parametrize(
