@@ -137,6 +137,7 @@ class _Films:
     def page(self, request: Request, film: str) -> Response:
         """Open the original, and show it beside what was made of it."""
         about, opening = _read(self._film(film) / "about.json"), secrets.token_urlsafe(16)
+        self._film(film).touch()  # it is kept for a day from now
         self._openings[opening] = self._opened(film)
         methods = [method for method in registry.find(METHODS).values() if method.alone]
         address = f"/hide/{film}/original/{opening}"
@@ -220,8 +221,9 @@ class _Films:
     def delete(self, film: str) -> dict[str, Any]:
         """Remove a recording and everything that was made of it."""
         folder = self._film(film)
-        if film in self._work:
-            self._work.pop(film).kill()
+        if process := self._work.pop(film, None):
+            process.kill()
+            process.join()
         shutil.rmtree(folder)
         self._ledger().append("erased", [{"cohort": film}])
         return {}

@@ -1,6 +1,7 @@
 """One recording hidden for somebody who looks at the result before it leaves: how far it is, what was found when."""
 
 import multiprocessing
+import os
 import resource
 import signal
 import time
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -43,7 +45,8 @@ def start(task: Callable[..., Mapping[str, Any]], answer: Path, *arguments: Any,
 
 
 def _limited(task: Callable[..., Mapping[str, Any]], answer: Path, seconds: int, arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it, and it ends with that
+    Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
     for kind, most in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -53,6 +56,11 @@ def _limited(task: Callable[..., Mapping[str, Any]], answer: Path, seconds: int,
     except Exception as error:
         content = {"error": reason(error)}
     write_json(answer, content)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def look_at(path: Path) -> dict[str, Any]:
@@ -109,6 +117,7 @@ def make(original: Path, folder: Path, film: bool, face: str, voice: str, correc
     if outcome.withheld:
         raise DataError(outcome.withheld[0].problem)
     np.save(folder / "faces.npy", np.array(notes.faces, np.float32).reshape(-1, 6))
+    counts = {**outcome.counts, **(corrections.counts("add", "remove", "cover") if film else {})}
     stamp = str(time.time_ns())  # tells this result from one made later
     return {
         "stamp": stamp,
@@ -116,7 +125,7 @@ def make(original: Path, folder: Path, film: bool, face: str, voice: str, correc
         "face": disguise.face,
         "voice": voice,
         "stretches": notes.stretches,
-        "counts": outcome.counts,
+        "counts": counts,
     }
 
 

@@ -93,8 +93,8 @@ const paint = () => {
   const top = isFilm ? height * 0.36 : 0, middle = (height + top) / 2;
   if (isFilm && made) for (const [from, to, state] of made.stretches) { pen.fillStyle = color(state); pen.fillRect(x(from), 4 * scale, Math.max(1, x(to) - x(from)), top - 8 * scale); }
   pen.fillStyle = color("sound");
-  const wide = x(now.about.sound_s) / (now.about.peaks.length || 1);
-  now.about.peaks.forEach((peak, at) => { const tall = Math.max(1, peak * (height - top) * 0.46); pen.fillRect(at * wide, middle - tall, Math.max(1, wide * 0.7), 2 * tall); });
+  const wide = x(now.about.sound_s) / (now.about.peaks.length || 1), loudest = Math.max(0.02, ...now.about.peaks);
+  now.about.peaks.forEach((peak, at) => { const tall = Math.max(1, (peak / loudest) * (height - top) * 0.46); pen.fillRect(at * wide, middle - tall, Math.max(1, wide * 0.7), 2 * tall); });
   for (const { from_s: from = 0, to_s: to } of corrections.bleep) { pen.fillStyle = color("unsure"); pen.fillRect(x(from || 0), middle - 3 * scale, x(to ?? now.about.duration_s) - x(from || 0), 6 * scale); }
   const from = number("from"), to = number("to");
   if (from !== undefined || to !== undefined) { pen.fillStyle = color("picked"); pen.globalAlpha = 0.35; pen.fillRect(x(from ?? 0), 0, x(to ?? now.about.duration_s) - x(from ?? 0), height); pen.globalAlpha = 1; }
@@ -132,6 +132,7 @@ const list = () => {
   $("again").disabled = !changed || now.running;
   $("leave").disabled = changed || !made || now.right || now.running;
   $("download").hidden = changed || !now.right;
+  $("mended").hidden = changed;
   paint();
 };
 const stretch = (kind, more) => () => {
@@ -172,7 +173,7 @@ const summary = () => {
   const long = (state) => round(made.stretches.filter((one) => one[2] === state).reduce((sum, one) => sum + one[1] - one[0], 0), 1);
   return `It is made: faces hidden for ${long("face")} s, nobody found for ${long("nobody")} s, covered whole for ${round(long("unsure") + long("covered"), 1)} s. Look at it.`;
 };
-const mute = () => { original.muted = !$("hear").checked; if (result) result.muted = $("hear").checked; };
+const mute = () => { original.muted = !!result && !$("hear").checked; if (result) result.muted = $("hear").checked; };
 let begun = Date.now();
 const make = trying(async () => {
   const masks = Object.fromEntries(["face", "voice"].map((kind) => [kind, $(kind) ? $(kind).value : ""]));
