@@ -1,7 +1,8 @@
 """What raters prefer, as a reward: comparisons with ties, raters who differ, and how sure all that is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations, pairwise
 from typing import Final
 
 import numpy as np
@@ -18,9 +19,10 @@ from personare.learn.describing import describe_rows
 MEMBERS: Final = 5
 _COMPONENTS: Final = 24  # of what recordings differ by
 _FAR: Final = 8.0  # deviations
-_SQUARES: Final = (0.0, 0.5)  # how large squares stand beside the components, for a taste for the middle; 0: none
+_TOGETHER: Final = 3  # ways in which two tracks go together, such as a voice and its face
+_CURVED: Final = 0.5  # how large squares and products stand beside the components
 _STRENGTH: Final = 3.0  # deviation of the prior of what a unit of a feature counts
-_WORTH: Final = 5.0  # nats by which squares must foretell better, to be taken
+_WORTH: Final = 5.0  # nats by which curved features must foretell better, to be taken
 _FOLDS: Final = 4
 _FEWEST: Final = 8  # comparisons in which one was preferred; whether they tell anything is tested
 _CHANCE: Final = 0.05  # of preferences being found where there are none
@@ -38,31 +40,52 @@ class Describer:
     center: Array  # (D,)
     spread: Array  # (D,); infinite where a number is the same everywhere
     directions: Array  # (D, K): a component varies like the root of what it did, the first one by 1
-    middles: Array  # (K,) means of the components' squares
+    together: Array  # (2, D, S): of two tracks, what varies together most, each by 1
+    middles: Array  # (K + 3 S,) means of the curved features
 
     @classmethod
     def of(cls, items: Batch) -> "Describer":
         """Learn what the items differ by."""
-        rows = _rows(items)
+        tracks = _tracks(items)
+        rows = np.hstack([np.zeros((len(items), 0)), *tracks])
         center, spread = rows.mean(axis=0), rows.std(axis=0)
         spread = np.where(spread > 1e-6 * np.maximum(np.abs(center), 1), spread, np.inf)
-        _, sizes, span = np.linalg.svd((rows - center) / spread, full_matrices=False)
+        z = (rows - center) / spread
+        _, sizes, span = np.linalg.svd(z, full_matrices=False)
         kept = sizes > 1e-6 * max(float(sizes.max(initial=0)), 1e-6)
         if not kept.any():
             raise DataError("The rated recordings differ in no number, so nothing can be preferred. Rate others.")
         sizes, span = sizes[kept][:_COMPONENTS], span[kept][:_COMPONENTS]
         directions = span.T * np.sqrt(len(rows) / (sizes * sizes[0]))  # (D, K)
-        return cls(center=center, spread=spread, directions=directions, middles=sizes / sizes[0])
+        pairs, ends = [np.zeros((2, len(center), 0))], np.cumsum([0, *(track.shape[1] for track in tracks)])
+        for one, other in combinations([slice(*part) for part in pairwise(ends)], 2):
+            left, common, right = np.linalg.svd(z[:, one].T @ z[:, other], full_matrices=False)
+            width = min(_TOGETHER, int((common > 1e-6 * len(z)).sum()))
+            pair = np.zeros((2, len(center), width))
+            pair[0, one], pair[1, other] = left[:, :width], right[:width].T
+            pairs.append(pair / np.maximum((z @ pair).std(axis=1, keepdims=True), 1e-6))
+        plain = cls(
+            center=center,
+            spread=spread,
+            directions=directions,
+            together=np.concatenate(pairs, axis=2),
+            middles=np.zeros(1),
+        )
+        return replace(plain, middles=plain(items, curved=True)[:, directions.shape[1] :].mean(axis=0) / _CURVED)
 
-    def __call__(self, batch: Batch, squares: float) -> Array:
-        """Return (N, 2 K) features: the components, and their squares, ``squares`` times as large; (N, K) of 0."""
-        components = np.clip((_rows(batch) - self.center) / self.spread, -_FAR, _FAR) @ self.directions
-        return np.hstack([components, squares * (components**2 - self.middles)]) if squares else components
+    def __call__(self, batch: Batch, *, curved: bool) -> Array:
+        """Return (N, F) features: the components; if ``curved`` their squares too, and products of two tracks."""
+        z = np.clip((np.hstack(_tracks(batch)) - self.center) / self.spread, -_FAR, _FAR)
+        components, (one, other) = z @ self.directions, z @ self.together
+        if not curved:
+            return components
+        bends = np.hstack([components**2, one**2, one * other, other**2])
+        return np.hstack([components, _CURVED * (bends - self.middles)])
 
 
-def _rows(batch: Batch) -> Array:
-    """Return all that is numbers of recordings side by side, (N, D); of histories also which kind follows which."""
-    parts = [np.zeros((len(batch), 0))]
+def _tracks(batch: Batch) -> list[Array]:
+    """Return what describes each track of numbers, (N, D) each; of histories also which kind follows which."""
+    tracks = []
     for name, values in sorted(batch.arrays.items()):
         if values.dtype.kind != "f":
             continue
@@ -72,8 +95,8 @@ def _rows(batch: Batch) -> Array:
             follows = np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]).reshape(len(values), -1)
             shares = follows / np.maximum(follows.sum(axis=1, keepdims=True), 1)
             rows = np.hstack([history_rows(values), shares, follows > 0])
-        parts.append(np.where(batch.present[name][:, None], rows, 0))
-    return np.hstack(parts)
+        tracks.append(np.where(batch.present[name][:, None], rows, 0))
+    return tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,7 +239,7 @@ class RewardModel:
     """
 
     describer: Describer
-    squares: float
+    curved: bool
     weights: Array  # (5, F); their mean is what all answers together say
     temperature: float  # by which logits are divided so that raters who were not heard are foretold as often as it says
     sides: Mapping[str, float]  # by rater, for what is shown left; a logit
@@ -227,7 +250,7 @@ class RewardModel:
 
     def scores(self, batch: Batch) -> Array:
         """Return what each member says, (5, N)."""
-        return np.asarray(self.weights @ self.describer(batch, self.squares).T / self.temperature)
+        return np.asarray(self.weights @ self.describer(batch, curved=self.curved).T / self.temperature)
 
     def __call__(self, batch: Batch) -> Array:
         """Return the reward of each recording, (N,)."""
@@ -255,16 +278,16 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
         )
     folds = answers.folds(rng)
     tried = []
-    for squares in _SQUARES:
-        features, logits = describer(items, squares), np.zeros(len(folds))
+    for curved in (False, True):
+        features, logits = describer(items, curved=curved), np.zeros(len(folds))
         for fold in np.unique(folds):
             fit = _Fit.to(features, answers.take(folds != fold))
             logits[folds == fold] = ((features[answers.left] - features[answers.right]) @ fit.weights)[folds == fold]
         toward = (2 * logits * _SIDES[answers.answer])[answers.decided]  # above 0 where the answer was foretold
         likelihoods = [(float(log_expit(toward / t).sum()), float(t)) for t in np.geomspace(0.5, 20, 30)]
-        tried.append((*max(likelihoods), squares, toward))
+        tried.append((*max(likelihoods), curved, toward))
     simple, bent = tried
-    _, temperature, squares, toward = bent if bent[0] > simple[0] + _WORTH else simple
+    _, temperature, curved, toward = bent if bent[0] > simple[0] + _WORTH else simple
     right = int((toward > 0).sum())
     if binomtest(right, decided, alternative="greater").pvalue > _CHANCE:
         raise DataError(
@@ -272,12 +295,12 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
             f"out in turn {right} were foretold. {answers.contradictions} Collect more answers with 'personare "
             "review', or agree with the raters on what to look for."
         )
-    features = describer(items, squares)
+    features = describer(items, curved=curved)
     whole = _Fit.to(features, answers)
     members = np.stack([_Fit.to(features, answers.drawn(rng)).weights for _ in range(MEMBERS)])
     return RewardModel(
         describer=describer,
-        squares=squares,
+        curved=curved,
         weights=members - members.mean(axis=0) + whole.weights,
         temperature=float(temperature),
         sides=dict(zip(answers.raters, whole.sides.tolist(), strict=True)),

@@ -144,7 +144,7 @@ def _standardized(items: Batch, names: Sequence[str]) -> Taste:
 
 def _within(rows: Array, items: Batch) -> Array:
     """Return how (N, D) rows differ from the mean of their class."""
-    return rows - pd.DataFrame(rows).groupby(items.labels).transform("mean").to_numpy()
+    return np.asarray(rows - pd.DataFrame(rows).groupby(items.labels).transform("mean").to_numpy())
 
 
 def _direction(items: Batch) -> Taste:
@@ -181,11 +181,13 @@ def _agreement(items: Batch) -> Taste:
     if len(names) < 2:
         raise OptionError(f"The taste 'agreement' is for two tracks, and there is {', '.join(names)} alone.")
     sides = [_standardized(items, names[:1]), _standardized(items, names[1:])]
-    one, other = (_within(side(items), items) for side in sides)
+    one, other = (side(items) for side in sides)
     left, _, right = np.linalg.svd(one.T @ other, full_matrices=False)
     directions = left[:, 0], right[0]  # what goes together most
     slope = (one @ directions[0]) @ (other @ directions[1]) / ((one @ directions[0]) ** 2).sum()
-    return lambda batch: -((sides[1](batch) @ directions[1] - slope * (sides[0](batch) @ directions[0])) ** 2)
+    return lambda batch: np.asarray(
+        -((sides[1](batch) @ directions[1] - slope * (sides[0](batch) @ directions[0])) ** 2)
+    )
 
 
 _TASTES: Mapping[str, Callable[[Batch], Taste]] = {
