@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from personare.evaluate.experts import agreement_rows, failure_rows, win_rows
 from personare.evaluate.synthetic_case import together
 from personare.learn.reward import feedback_of
 from personare.simulate.raters import Raters, simulated_votes, taste_of, votes_of
-from personare.study.access import open_batch, open_ledger
+from personare.study.access import open_ledger
 from personare.study.parallel import Workers
 from personare.study.plan import SIMULATED, AdaptPlan, read_plan, toml
 from personare.study.run import run_study
@@ -41,9 +41,9 @@ class Experts:
     votes: pd.DataFrame  # on these items alone
 
     @classmethod
-    def of(cls, study: Study, plan: AdaptPlan, label: str) -> "Experts":
+    def of(cls, study: Study, plan: AdaptPlan) -> "Experts":
         """Gather the votes on a release of the run."""
-        items = rated_batch(study, plan.of, label)
+        items = rated_batch(study, plan.of)
         votes = _votes(study, plan, items)
         mine = np.logical_and.reduce([votes[side].isin(["", *items.ids]) for side in ("a", "b")])
         if not mine.any():
@@ -112,12 +112,12 @@ class Experts:
             detail={"course": [dict(step) for step in adapted.course]},
         )
 
-    def rows(self, study: Study, name: str, label: str) -> list[Result]:
+    def rows(self, study: Study, name: str) -> list[Result]:
         """Return what the raters say of the adapted release ``name`` beside the one that they saw before."""
         plan, rng = self.plan, generator(self.seed, name, "experts")
         votes = _votes(study, plan, self.items)
         if plan.feedback == SIMULATED:
-            after = rated_batch(study, name, label)
+            after = rated_batch(study, name)
             votes = votes_of(self.votes.drop(columns="id"), _fresh_votes(self, after, rng=rng))
         return [
             *agreement_rows(votes, rng=rng),
@@ -126,14 +126,27 @@ class Experts:
         ]
 
 
-def rated_batch(study: Study, release: str, label: str) -> Batch:
-    """Open a synthetic release of the run as raters' items: its numbers, under item ids."""
-    root = study.folder.root / "releases" / release
-    if not (root / "dataset_description.json").is_file():
+def rated_batch(study: Study, release: str) -> Batch:
+    """Return the recordings of a synthetic release of the run as its generator made them, under raters' item ids.
+
+    What raters took out of the release is not among them.
+    """
+    root, path = study.folder.root / "releases" / release, study.folder.private / "generators" / f"{release}.items"
+    if not (root / "dataset_description.json").is_file() or not path.is_file():
         raise DataError(f"There is no release {release} in {study.folder.root}, whose people could have been rated.")
-    batch = open_batch(open_cohort(root), label, (), study.ledger, purpose="evaluation", texts=False).batch
-    numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
-    return replace(batch.only(*numbers), ids=tuple(f"{release}/{i}" for i in batch.ids))
+    arrays, about = load_weights(path)
+    columns, classes, ids = (json.loads(about[name]) for name in ("columns", "classes", "ids"))
+    batch = Batch(
+        ids=tuple(f"{release}/{i}" for i in ids),
+        arrays={name: values for name, values in arrays.items() if name not in ("labels", "people")},
+        present={name: np.ones(len(ids), dtype=bool) for name in columns},
+        labels=arrays["labels"],
+        classes=tuple(classes),
+        subjects=arrays["people"].astype(str),
+        columns={name: tuple(names) for name, names in columns.items()},
+    )
+    there = {r.id for r in open_cohort(root).recordings}
+    return batch.take(np.array([i in there for i in ids], dtype=bool))
 
 
 def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
@@ -164,13 +177,21 @@ def _fresh_votes(experts: Experts, after: Batch, *, rng: np.random.Generator) ->
     return pd.concat([raters.compare(both, pairs, rng=rng), raters.check(both, rows, rng=rng)])
 
 
-def keep_generator(run: RunFolder, release: str, sampler: Sampler, near: Sequence[str]) -> None:
-    """Keep a fitted generator where it may not be sent: it was learned from people, and an adaptation begins there.
+def keep_made(run: RunFolder, release: str, made: Batch, near: Sequence[str], sampler: Sampler | None) -> None:
+    """Keep beside a run what an adaptation begins with, and may not be sent: a generator was learned from people.
 
-    ``near`` are recordings of the release that are too near to one learned from to be shown to raters.
+    ``made`` is what it made for the release, under the release's recording ids, of which those ``near`` to one learned
+    from are not shown to raters. An adapted generator is not kept: it is made again of the first one.
     """
-    save_weights(make_folder(run.private / "generators") / f"{release}.safetensors", *state_of(sampler))
+    folder = make_folder(run.private / "generators")
+    numbers = {name: values for name, values in made.arrays.items() if values.dtype.kind == "f"}
+    columns = {name: made.columns.get(name, ()) for name in numbers}
+    people = np.unique(made.subjects, return_inverse=True)[1]
+    about = {"columns": json.dumps(columns), "classes": json.dumps(made.classes), "ids": json.dumps(made.ids)}
+    save_weights(folder / f"{release}.items", {**numbers, "labels": made.labels, "people": people}, about)
     write_json(make_folder(run.private / "near") / f"{release}.json", near)
+    if sampler:
+        save_weights(folder / f"{release}.safetensors", *state_of(sampler))
 
 
 def load_sampler(run: RunFolder, name: str, method: Generator) -> Sampler:
