@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Feedback
 from personare.features.visits import VisitColumns, history_rows, is_history
+from personare.learn.coherence import Coherence
 from personare.learn.describing import describe_rows
 
 MEMBERS: Final = 5
@@ -41,6 +42,7 @@ class Describer:
     spread: Array  # (D,); infinite where a number is the same everywhere
     directions: Array  # (D, K): a component varies like the root of what it did, the first one by 1
     together: Array  # (2, D, S): of two tracks, what varies together most, each by 1
+    coherence: Coherence
     middles: Array  # (K + 3 S,) means of the curved features
 
     @classmethod
@@ -69,18 +71,21 @@ class Describer:
             spread=spread,
             directions=directions,
             together=np.concatenate(pairs, axis=2),
+            coherence=Coherence.of(items),
             middles=np.zeros(1),
         )
-        return replace(plain, middles=plain(items, curved=True)[:, directions.shape[1] :].mean(axis=0) / _CURVED)
+        straight = plain(items, curved=False).shape[1]
+        return replace(plain, middles=plain(items, curved=True)[:, straight:].mean(axis=0) / _CURVED)
 
     def __call__(self, batch: Batch, *, curved: bool) -> Array:
-        """Return (N, F) features: the components; if ``curved`` their squares too, and products of two tracks."""
+        """Return (N, F) features: components, coherence; if ``curved`` squares too, and products of two tracks."""
         z = np.clip((np.hstack(_tracks(batch)) - self.center) / self.spread, -_FAR, _FAR)
         components, (one, other) = z @ self.directions, z @ self.together
+        straight = np.hstack([components, self.coherence(batch)])
         if not curved:
-            return components
+            return straight
         bends = np.hstack([components**2, one**2, one * other, other**2])
-        return np.hstack([components, _CURVED * (bends - self.middles)])
+        return np.hstack([straight, _CURVED * (bends - self.middles)])
 
 
 def _tracks(batch: Batch) -> list[Array]:
