@@ -68,6 +68,30 @@ def mean_over_people(values: Array, person: Array, *, rng: np.random.Generator) 
     return over_people(sums, person[seen], lambda s: s[:, 0] / np.maximum(s[:, 1], 1e-12), rng=rng)
 
 
+def over_both(
+    figure: Callable[[Array, Array], Array], people: int, items: int, n: int, *, rng: np.random.Generator
+) -> Estimate:
+    """Evaluate ``figure`` on weights (draws, people) and (draws, items): who answered and what, both resampled.
+
+    **Source**: A. Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2), 2007, doi:10.1214/07-AOAS122.
+    """
+    drawn = [rng.multinomial(k, np.full(k, 1 / k), size=DRAWS).astype(float) for k in (people, items)]
+    low, high = interval(figure(drawn[0], drawn[1]))
+    return Estimate(value=float(figure(np.ones((1, people)), np.ones((1, items)))[0]), low=low, high=high, n=n)
+
+
+def mean_over_both(values: Array, person: Array, item: Array, *, rng: np.random.Generator) -> Estimate:
+    """Return the mean of answers (M,), with who answered and what was answered both resampled."""
+    (people, who), (items, what) = (np.unique(of, return_inverse=True) for of in (person, item))
+
+    def mean(of_people: Array, of_items: Array) -> Array:
+        weights = of_people[:, who] * of_items[:, what]  # (draws, M)
+        total = weights.sum(axis=1)
+        return np.where(total > 0, weights @ values / np.maximum(total, 1e-12), np.nan)
+
+    return over_both(mean, len(people), len(items), len(values), rng=rng)
+
+
 def no_narrower(estimate: Estimate, people: int) -> Estimate:
     """Return a share or an area with Wilson's interval where resampling has none because all ``people`` were alike."""
     if np.isnan(estimate.value) or estimate.low < estimate.high:

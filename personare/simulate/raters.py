@@ -164,7 +164,7 @@ def _order(items: Batch) -> Taste:
 
     def follows(batch: Batch) -> Array:
         kinds = batch.arrays[name][..., part].astype(float)
-        return np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:])  # (N, A, A)
+        return np.asarray(np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]))  # (N, A, A)
 
     total = follows(items).sum(axis=0)
     seldom = total < _RARE * total.sum(axis=1, keepdims=True)
