@@ -6,13 +6,16 @@ from itertools import combinations
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp
-from sklearn.covariance import ledoit_wolf
+from sklearn.linear_model import LogisticRegression
 
 from personare.core.types import Array, Batch
 from personare.features.visits import VisitColumns, history_rows, is_history
 from personare.learn.describing import describe_rows
 
 _FAR = 6.0  # deviations
+_SHRINKAGE = 0.01  # of readers: few items teach many numbers
+_ABSENT = -20.0  # log weight of a class that no item is of
+_RARE = 0.02  # share of what follows a kind of visit
 _UNSEEN = 0.5  # counted to each pair of kinds of visits beforehand
 
 
@@ -21,7 +24,7 @@ class Coherence:
     """Numbers that an expert looks for and no single track shows, learned from made-up recordings alone.
 
     Of each track, how surely a reader of it sees the recording's class; of two tracks, how far their readers agree; of
-    histories, how usual it is that a kind of visit follows the one before.
+    histories, how usual it is that a kind of visit follows the one before, and how often one seldom does.
 
     **Guarantee**: nothing in it is of anybody real: it is fitted to the rated items, who do not exist.
     """
@@ -58,7 +61,9 @@ class Coherence:
             columns.append(logsumexp(one + other, axis=1)[:, None])
         for name, chain in self.chains.items():
             pairs = _follows(batch, name)
-            columns.append(((pairs * chain).sum(axis=(1, 2)) / np.maximum(pairs.sum(axis=(1, 2)), 1))[:, None])
+            total = np.maximum(pairs.sum(axis=(1, 2)), 1)
+            for values in (chain, np.exp(chain) < _RARE):
+                columns.append(((pairs * values).sum(axis=(1, 2)) / total)[:, None])
         return np.asarray(np.clip((np.hstack(columns) - self.center) / self.spread, -_FAR, _FAR))
 
 
@@ -79,12 +84,14 @@ def _follows(batch: Batch, name: str) -> Array:
 
 
 def _reader(rows: Array, labels: Array, classes: int) -> Array:
-    """Fit normals of one shrunk covariance to classes, (2 + C, 1 + D); a class that is not there is as all together."""
+    """Fit a strongly shrunk linear reader of classes, (2 + C, 1 + D)."""
     center, spread = rows.mean(axis=0), rows.std(axis=0)
     spread = np.where(spread > 1e-6 * np.maximum(np.abs(center), 1), spread, np.inf)
     z = np.clip((rows - center) / spread, -_FAR, _FAR)
-    means = np.stack([z[labels == c].mean(axis=0) if (labels == c).any() else 0 * center for c in range(classes)])
-    covariance = ledoit_wolf(z - means[labels], assume_centered=True)[0] + 1e-3 * np.eye(len(center))
-    weights = np.linalg.solve(covariance, means.T).T  # (C, D)
-    rows = np.stack([center, spread, *weights])
-    return np.column_stack([[0.0, 0.0, *(-0.5 * (means * weights).sum(axis=1))], rows])
+    model = LogisticRegression(C=_SHRINKAGE, max_iter=1000).fit(z, labels)
+    weights = np.column_stack([model.intercept_, model.coef_])
+    weights = weights if len(weights) > 1 else np.concatenate([-weights / 2, weights / 2])  # of two classes
+    every = np.zeros((classes, 1 + len(center)))
+    every[:, 0] = _ABSENT
+    every[model.classes_] = weights
+    return np.concatenate([np.column_stack([np.zeros(2), np.stack([center, spread])]), every])
