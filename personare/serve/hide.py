@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,7 +30,6 @@ from personare.features.corrections import VERSION, Corrections, corrections_of
 from personare.govern.consent import consent_all
 from personare.govern.ledger import Ledger
 from personare.serve.pages import Pages, Room
-from personare.study.access import open_ledger
 from personare.study.anonymizing import content_digest
 from personare.study.preview import look_at, make, start
 
@@ -69,26 +68,21 @@ class _Films:
         self._show, self._folder, self._root, self.router = pages.show, folder, folder / "hide", APIRouter()
         self._work: dict[str, BaseProcess] = {}  # by film
         self._openings: dict[str, Path] = {}  # by the name under which a page asks for it
-        views: dict[str, Callable[..., Any]] = {
-            "": self.first,
-            "/{film}": self.page,
-            "/{film}/state": self.state,
-            "/{film}/faces": self.faces,
-            "/{film}/original/{opening}": self.original,
-            "/{film}/result": self.result,
-            "/{film}/download": self.download,
-            "/{film}/corrections.json": self.corrections,
-        }
-        for path, view in views.items():
-            self.router.get(path)(view)
-        deeds: dict[str, Callable[..., Any]] = {
-            "/upload": self.upload,
-            "/{film}/make": self.make,
-            "/{film}/release": self.release,
-            "/{film}/delete": self.delete,
-        }
-        for path, deed in deeds.items():
-            self.router.post(path)(deed)
+        for method, path, answer in (
+            ("GET", "", self.first),
+            ("POST", "/upload", self.upload),
+            ("GET", "/{film}", self.page),
+            ("GET", "/{film}/original/{opening}", self.original),
+            ("GET", "/{film}/state", self.state),
+            ("GET", "/{film}/faces", self.faces),
+            ("POST", "/{film}/make", self.make),
+            ("GET", "/{film}/result", self.result),
+            ("POST", "/{film}/release", self.release),
+            ("GET", "/{film}/download", self.download),
+            ("GET", "/{film}/corrections.json", self.corrections),
+            ("POST", "/{film}/delete", self.delete),
+        ):
+            self.router.add_api_route(path, answer, methods=[method])
 
     def first(self, request: Request) -> Response:
         """Show where to drop a recording, and those that are still here."""
@@ -256,6 +250,8 @@ class _Films:
         return opened[cohort.recordings[0].id]
 
     def _ledger(self) -> Ledger:
+        from personare.study.access import open_ledger  # it takes a second, and the first page needs none
+
         return open_ledger(None, self._folder)
 
 
