@@ -4,8 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
-from functools import partial
+from dataclasses import MISSING, dataclass, fields, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -181,7 +180,7 @@ class Corrections:
             end_s = recent[-1][1] + after_s if image is None and recent else time_s
             while waiting and recent and waiting[-1].at_s < end_s - _TICK_S:
                 box = waiting.pop()
-                walks[box] = _Walk.of(box, recent, shape)
+                walks[box] = _Walk(box, recent, shape)
             if image is not None:
                 recent.append((index, time_s, face_tracking.small_grays(image, _SMALLEST_PX)[0]))
                 shape = image.shape
@@ -192,81 +191,69 @@ class Corrections:
         return walks
 
 
-@dataclass(kw_only=True)
 class _Followed:
     """What was drawn around, from one small gray picture to the next, or the one before."""
 
-    place: Array | None  # (4,) pixels of the frame; None where it is no more
-    gray: Array
-    scale: float  # pixels of the small picture per pixel of the frame
-    is_open: bool  # whether the stretch ends at a cut, and where it leaves the picture
-    lost: bool = False
-    _drawn: tuple[Array, Array] = field(init=False)
-    _anchor: tuple[Array, Array] = field(init=False)
-
-    def __post_init__(self) -> None:
-        assert self.place is not None
-        self._drawn = self._anchor = self.gray, self.place
+    def __init__(self, box: Box, gray: Array, shape: tuple[int, ...], *, is_open: bool) -> None:
+        place = box.pixels(shape)
+        self.place: Array | None = place  # (4,) pixels of the frame; None where it is no more
+        self.lost = False
+        self._gray, self._scale = gray, gray.shape[1] / shape[1]  # pixels of the small picture per pixel of the frame
+        self._is_open = is_open  # whether the stretch ends at a cut, and where it leaves the picture
+        self._drawn = self._anchor = gray, place
 
     def follow(self, gray: Array) -> None:
         """Go on to the next picture."""
-        ended = face_tracking.cut(self.gray, gray)
+        ended = face_tracking.cut(self._gray, gray)
         if self.place is not None:
             self.place = None if ended else self._found(self.place, gray)
             if self.place is not None:
-                inside = np.clip(self.place, 0, np.tile(gray.shape[1::-1], 2) / self.scale)
+                inside = np.clip(self.place, 0, np.tile(gray.shape[1::-1], 2) / self._scale)
                 if (inside[2:] - inside[:2]).prod() < _LEFT * (self.place[2:] - self.place[:2]).prod():
                     self.place, ended = None, True
             self.lost = self.place is None
-        self.lost &= not (ended and self.is_open)
-        self.gray = gray
+        self.lost &= not (ended and self._is_open)
+        self._gray = gray
 
     def _found(self, place: Array, gray: Array) -> Array | None:
         """Return where it is in a picture, near a place."""
         guesses = [face_tracking.enlarge(place, growth) for growth in (0.0, -_GROWTH, _GROWTH)]
-        for anchor in (self._anchor, (self.gray, place)):
-            seen = [(*face_tracking.follow(gray, guess, *anchor, self.scale), guess) for guess in guesses]
+        for anchor in (self._anchor, (self._gray, place)):
+            seen = [(*face_tracking.follow(gray, guess, *anchor, self._scale), guess) for guess in guesses]
             peak, shift, guess = max(seen, key=lambda one: one[0])
             if peak >= _SURE:
                 break
         self._anchor, place = anchor, guess + np.tile(shift, 2)
-        alike, _ = face_tracking.follow(gray, place, *self._drawn, self.scale, reach=0)
+        alike, _ = face_tracking.follow(gray, place, *self._drawn, self._scale, reach=0)
         return place if peak >= _RELATED and alike >= _ALIKE else None
 
 
-@dataclass(kw_only=True)
 class _Walk:
-    """Where a box is in each frame, one after another."""
+    """Where a box is in each frame, one after another; in those ``recent`` when it was drawn, known from the start."""
 
-    index: int  # the frame that it was drawn in
-    before: dict[int, Array]  # by frame before it
-    begin: int  # the first frame in which it may be
-    forwards: _Followed
-
-    @classmethod
-    def of(cls, box: Box, recent: Sequence[tuple[int, float, Array]], shape: tuple[int, ...]) -> "_Walk":
-        """Follow a box backwards from the last of the frames."""
-        index, _, gray = recent[-1]
-        drawn = partial(_Followed, place=box.pixels(shape), gray=gray, scale=gray.shape[1] / shape[1])
-        back, before, begin = drawn(is_open=box.from_s == 0), dict[int, Array](), 0
+    def __init__(self, box: Box, recent: Sequence[tuple[int, float, Array]], shape: tuple[int, ...]) -> None:
+        self.index, _, gray = recent[-1]  # the frame that it was drawn in
+        self._before: dict[int, Array] = {}  # by frame before it
+        self._begin = 0  # the first frame in which it may be
+        self._forwards = _Followed(box, gray, shape, is_open=math.isinf(box.to_s))
+        back = _Followed(box, gray, shape, is_open=box.from_s == 0)
         for number, time_s, gray in islice(reversed(recent), 1, None):
             back.follow(gray)
             if back.place is not None:
-                before[number] = back.place
+                self._before[number] = back.place
             elif not back.lost:
-                begin = number + 1
-            if begin or time_s <= box.from_s:
+                self._begin = number + 1
+            if self._begin or time_s <= box.from_s:
                 break
-        return cls(index=index, before=before, begin=begin, forwards=drawn(is_open=math.isinf(box.to_s)))
 
     def at(self, frame: LocatedFrame) -> tuple[Array | None, bool]:
         """Return where it is in the next frame, if it is there, and whether it is lost."""
         if frame.index < self.index:
-            place = self.before.get(frame.index)
-            return place, place is None and frame.index >= self.begin
+            place = self._before.get(frame.index)
+            return place, place is None and frame.index >= self._begin
         if frame.index > self.index:
-            self.forwards.follow(face_tracking.small_grays(frame.image, _SMALLEST_PX)[0])
-        return self.forwards.place, self.forwards.lost
+            self._forwards.follow(face_tracking.small_grays(frame.image, _SMALLEST_PX)[0])
+        return self._forwards.place, self._forwards.lost
 
 
 def read_corrections(path: Path) -> tuple[Corrections, ...]:
