@@ -82,6 +82,7 @@ for _verb in (
     release.anonymize,
     release.represent,
     release.synthesize,
+    release.adapt,
     cohort.import_,
     cohort.simulate,
     cohort.validate,

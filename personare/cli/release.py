@@ -198,6 +198,27 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     tell_incomplete(sheet.skipped)
 
 
+@click.command()
+@click.argument("run", type=PATH)
+@click.option(
+    "--feedback", help="Votes: the file or database that `personare review` wrote; default: RUN.votes.sqlite."
+)
+@click.option("--method", default="latent_policy", show_default=True, help="An adaptation; see `personare methods`.")
+@click.option("--of", default="", help="The release whose people were rated; default: the only synthetic one.")
+@click.option("--name", default="", help="Of the new release; default: OF_METHOD.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
+@click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
+@LEDGER
+def adapt(run: Path, feedback: str | None, method: str, ledger: str | None, **how: Any) -> None:
+    """Adapt the generator of a RUN's synthetic people to experts' votes: one more release of the run, judged alike."""
+    from personare.study.adapting import adapt_run
+
+    row = {"method": method, "options": method_options(how["options"]), "of": how["of"]}
+    row["feedback"] = feedback or f"{run.resolve()}.votes.sqlite"
+    name = adapt_run(run, row, how["name"], ledger=ledger, workers=personare.Workers(jobs=how["jobs"]))
+    tell_run(run, f"Adapted: {run / 'releases' / name}\n")
+
+
 def _study(cohort: Path, ledger: str | None, plan: Any, **how: Any) -> Any:
     from personare.study.study import Study
 

@@ -27,7 +27,18 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from personare.core.types import Array, Batch, Feedback, LocatedFrame, Recording, Result, Signal, Spend, Withheld
+from personare.core.types import (
+    Array,
+    Batch,
+    Feedback,
+    Latents,
+    LocatedFrame,
+    Recording,
+    Result,
+    Signal,
+    Spend,
+    Withheld,
+)
 
 
 class VoiceAnonymizer(Protocol):
@@ -150,6 +161,21 @@ class Sampler(_Spends, Protocol):
 
         ``labels`` (people * recordings,) are the classes to make; None for those the group has.
         """
+
+
+class LatentSampler(Sampler, Protocol):
+    """A fitted generator that may also be called in two steps, between which latents can be moved.
+
+    Calling it is ``decoded(latents(...))``. Only its own file knows what the latents mean.
+    """
+
+    def latents(
+        self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None
+    ) -> Latents:
+        """Draw standard normal numbers for made-up people and for each of their recordings."""
+
+    def decoded(self, latents: Latents, *, rng: np.random.Generator) -> Batch:
+        """Return the recordings that latents stand for."""
 
 
 class AdaptedSampler(Sampler, Protocol):

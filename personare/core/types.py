@@ -132,6 +132,16 @@ class _Ragged(Mapping[str, Array]):
         return len(self._tracks)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """What a generator draws before it makes recordings of it: standard normal numbers, and nobody's data."""
+
+    labels: Array  # (N,) int64, the class of each recording
+    whose: Array  # (N,) which made-up person's each is, counted from 0
+    person: Array  # (P, A), kept over all recordings of a person
+    moment: Array  # (N, B), of each recording
+
+
 Reward = Callable[[Batch], Array]
 """How much made-up recordings are liked, (N,); higher is better, only differences mean something."""
 

@@ -28,6 +28,7 @@ _EACH: Final = 60  # recordings looked at of one real person
 _MOST: Final = 6000  # synthetic recordings looked at
 _OUTLIERS: Final = 0.25  # share of the people who count as the outliers
 _CHUNK: Final = 256
+_NEAR: Final = 0.05  # share of real recordings that are as near to somebody else's by chance
 _FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
 
@@ -104,6 +105,19 @@ def nearest(rows: Array, others: Array, people: Array | None = None) -> Array:
         exact = np.linalg.norm(rows[part] - others[who], axis=1)  # so that copies are at 0
         distance[part] = np.where(np.isinf(apart[np.arange(len(who)), who]), np.inf, exact)
     return distance
+
+
+def near_recordings(made: Batch, train: Batch) -> Array:
+    """Return (S,) bool: which made-up recordings are too near to one learned from to be shown to anybody.
+
+    Nearer than all but the nearest twentieth of the recordings learned from are to a recording of anybody else.
+    """
+    numeric = [name for name, values in train.arrays.items() if values.dtype.kind == "f"]
+    train, made = train.only(*numeric), made.only(*numeric)
+    scaled = scaling(train)
+    real, people = numbers(scaled(train)), np.unique(train.subjects, return_inverse=True)[1]
+    usual = np.quantile(nearest(real, real, people), _NEAR)
+    return np.asarray(nearest(numbers(scaled(made)), real) < usual)
 
 
 def normal_density(rows: Array) -> Callable[[Array], Array]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from scipy.special import ndtr, ndtri
 from sklearn.mixture import GaussianMixture
 from torch import Tensor, nn
 
@@ -25,6 +26,7 @@ _MIXTURE_PARTS = 4  # of the latents, at most
 _PEOPLE = 20  # for each part, at least
 _LEAST_VARIANCE = 0.05  # of a part, so that none sits on one person
 _DRAWS = 5  # of each person's latent
+_TINY = 1e-12  # a share above 0, which no normal number stands for
 _CALIBRATION_PEOPLE, _CALIBRATION_ROUNDS = 400, 9  # who are drawn, and how often
 
 
@@ -201,7 +203,8 @@ class HistoryNet(SavedNetwork):
         ``rows`` (N, T, D) and ``label`` (N, C) are of people who need no protection, ``mixture`` is that of latents.
         """
         like = rng.integers(len(rows), size=_CALIBRATION_PEOPLE)
-        latents, label = draw_latents(mixture, _CALIBRATION_PEOPLE, rng=rng), label[like]
+        normal = draw_normal(mixture, _CALIBRATION_PEOPLE, rng=rng)
+        latents, label = latents_of(mixture, normal), label[like]
 
         def shares(visits: Tensor) -> Tensor:  # of visits with each column, (D,), never 0 or 1
             return (visits.sum(dim=(0, 1)) + 0.5) / (visits[..., 0].sum() + 1)
@@ -247,8 +250,14 @@ def fitted_latents(mu: Tensor, log_var: Tensor, *, rng: np.random.Generator) -> 
     return {name: values.astype(np.float32) for name, values in parts.items()}
 
 
-def draw_latents(mixture: Mapping[str, Array], people: int, *, rng: np.random.Generator) -> Tensor:
-    """Draw people's latents, (people, L)."""
-    part = rng.choice(len(mixture["weights"]), people, p=mixture["weights"] / mixture["weights"].sum())
-    noise = rng.standard_normal((people, mixture["means"].shape[1]))
-    return torch.from_numpy(mixture["means"][part] + mixture["deviations"][part] * noise).float()
+def draw_normal(mixture: Mapping[str, Array], people: int, *, rng: np.random.Generator) -> Array:
+    """Draw what latents are made of, (people, 1 + L) standard normal numbers: which part, and where in it."""
+    part = ndtri(np.maximum(rng.random(people), _TINY))
+    return np.column_stack([part, rng.standard_normal((people, mixture["means"].shape[1]))])
+
+
+def latents_of(mixture: Mapping[str, Array], normal: Array) -> Tensor:
+    """Return the latents of people, (P, L), that standard normal numbers (P, 1 + L) stand for."""
+    ends = np.cumsum(mixture["weights"] / mixture["weights"].sum(), dtype=float)
+    part = np.searchsorted(ends[:-1], ndtr(normal[:, 0]), side="right")
+    return torch.from_numpy(mixture["means"][part] + mixture["deviations"][part] * normal[:, 1:]).float()

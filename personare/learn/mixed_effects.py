@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from sklearn.covariance import ledoit_wolf_shrinkage
+from torch import Tensor, nn
 
 from personare.core.errors import DataError
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.privacy import PrivacyPlan
 
 _ROUNDS = 5
@@ -16,6 +18,7 @@ _MOST_TAKEN = 0.99  # of a person's mean: what is left still tells the classes o
 _WORTH = 5  # people whom all recordings together count as, when few people must tell how two columns go together
 _LARGEST_NOISE = 1.0  # of what people differ by: beyond, a direction tells next to nothing
 _FEWEST_SHOW = 0.25
+_LEAST_SEEN = 0.01  # of the largest variance: directions of less are none that raters see
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,14 +69,24 @@ class MixedEffects:
             within.append(root((1 - noise) * mixed + noise * np.diag(np.diag(mixed))))
         return cls(means=means, between=between, within=np.stack(within))
 
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of made-up people, of classes ``labels`` (N,), by the people ``whose`` (N,), from 0."""
-        people = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1])) @ self.between.T  # (P, K)
-        rows = self.means[labels] + people[whose]
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw the R numbers of each made-up person, and the S of each recording."""
+        person = rng.standard_normal((int(whose.max()) + 1, self.between.shape[1]))
+        moment = np.empty((len(whose), self.within.shape[2]))
         for c in np.unique(labels):
-            of_class = labels == c
-            rows[of_class] += rng.standard_normal((of_class.sum(), self.within.shape[2])) @ self.within[c].T
+            moment[labels == c] = rng.standard_normal(((labels == c).sum(), self.within.shape[2]))
+        return Latents(labels=labels, whose=whose, person=person, moment=moment)
+
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for; nothing more is drawn."""
+        rows = self.means[latents.labels] + (latents.person @ self.between.T)[latents.whose]
+        for c in np.unique(latents.labels):
+            rows[latents.labels == c] += latents.moment[latents.labels == c] @ self.within[c].T
         return np.asarray(rows)
+
+    def density(self, rows: Array, labels: Array, priors: Array) -> "MixedDensity":
+        """Return how likely rows (N, K) of classes ``labels`` are, with means that can be trained."""
+        return MixedDensity(self, rows, labels, priors)
 
     def main_directions(self, most: int) -> tuple[Array, Array]:
         """Return the deviation of a recording by column, (K,), and orthonormal directions (K, R), classes first."""
@@ -89,6 +102,65 @@ class MixedEffects:
     def fill(self, rows: Array, batch: Batch) -> Array:
         """Put class means where rows are NaN: not a word from anybody else in the batch."""
         return np.where(np.isnan(rows), self.means[batch.labels], rows)
+
+
+class MixedDensity(nn.Module):
+    """The normal density of rows of classes, in the span of what people and recordings of a class differ by.
+
+    Trained are the mean, of all classes together and of each beyond that, and one scale of all deviations. Directions
+    in which more varies are led further by the same gradient: what differs most is what raters see.
+    """
+
+    def __init__(self, effects: MixedEffects, rows: Array, labels: Array, priors: Array) -> None:
+        super().__init__()
+        self.effects, self.labels, self.priors = effects, torch.from_numpy(labels), torch.from_numpy(priors)
+        values, vectors = np.linalg.eigh(
+            effects.between @ effects.between.T + effects.within @ effects.within.swapaxes(1, 2)
+        )
+        seen = values > _LEAST_SEEN * values.max()  # (C, K)
+        deviations = np.sqrt(np.where(seen, values, 1.0))
+        # symmetric, so that white coordinates of all classes mean much the same
+        white, color = (
+            (vectors * (seen * by)[:, None]) @ vectors.swapaxes(1, 2) for by in (1 / deviations, deviations)
+        )
+        distance = np.where(np.isnan(rows), 0, rows - effects.means[labels])
+        for c in np.unique(labels):
+            distance[labels == c] = distance[labels == c] @ white[c]
+        self.white, self.color = torch.from_numpy(distance), torch.from_numpy(color)  # (N, K), (C, K, K)
+        self.rank = torch.from_numpy(seen.sum(axis=1))
+        self.constant = torch.from_numpy(-(seen * np.log(math.sqrt(2 * math.pi) * deviations)).sum(axis=1))  # (C,)
+        self.shift = nn.Parameter(torch.zeros(rows.shape[1], dtype=torch.float64))
+        self.beyond = nn.Parameter(torch.zeros(effects.means.shape, dtype=torch.float64))
+        self.widening = nn.Parameter(torch.zeros((), dtype=torch.float64))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Return log densities of the rows at these positions, (N,)."""
+        labels, log_scale = self.labels[rows], self._log_scale()
+        away = (self.white[rows] - self._shifts()[labels]) * torch.exp(-log_scale)
+        logs: Tensor = self.constant[labels] - 0.5 * (away**2).sum(dim=1) - self.rank[labels] * log_scale
+        return logs
+
+    @torch.no_grad()
+    def drift(self) -> float:
+        """Return the divergence from the model as it was, in nats of a recording."""
+        widened = self.rank * (torch.exp(2 * self._log_scale()) - 1 - 2 * self._log_scale())
+        return float(self.priors @ (widened + (self._shifts() ** 2).sum(dim=1)) / 2)
+
+    @torch.no_grad()
+    def model(self) -> MixedEffects:
+        """Return the mixed model as it was trained."""
+        effects, scale = self.effects, float(torch.exp(self._log_scale()))
+        means = effects.means + torch.einsum("ckj,cj->ck", self.color, self._shifts()).numpy()
+        return replace(effects, means=means, between=scale * effects.between, within=scale * effects.within)
+
+    def _shifts(self) -> Tensor:
+        """Return how far the means of classes went, in white coordinates, (C, K)."""
+        return (
+            torch.einsum("ckj,cj->ck", self.color, self.shift + self.beyond) / self.color.diagonal(dim1=1, dim2=2).max()
+        )
+
+    def _log_scale(self) -> Tensor:
+        return self.widening / (2 * self.rank.max()) ** 0.5  # so that a step costs what one of the mean costs
 
 
 def fit_privately(

@@ -1,13 +1,15 @@
 """Synthetic people: whom they are drawn from, of which class each recording is, and the batch they come out as."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
+from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.types import Array, Batch, Spend
+from personare.core.protocols import Sampler
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.mixed_effects import complete
 from personare.learn.row_codes import RowCodes
 
@@ -61,11 +63,45 @@ class Population:
         )
 
 
+class Density(Protocol):
+    """How likely a generator finds some items: a network of parameters that can be trained."""
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Return log densities of the items at these positions, (N,), or lower bounds in which torch draws noise."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return what can be trained, and what cannot."""
+
+    def drift(self) -> float:
+        """Return the divergence from the generator as it was, in nats of a recording."""
+
+    def model(self) -> Any:
+        """Return what the generator learned, as it was trained."""
+
+
+class DensitySampler(Sampler, Protocol):
+    """A fitted generator that says how likely it finds items, and may be trained by that."""
+
+    def density(self, items: Batch) -> Density:
+        """Return how likely made-up items are; the generator itself is not changed by training it."""
+
+    def adapted(self, density: Density) -> Sampler:
+        """Return the generator as trained; the density may be trained on."""
+
+
 class RowModel(Protocol):
     """What a generator of recordings learned of rows of normal numbers."""
 
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of classes ``labels`` (N,), by the people ``whose`` (N,), counted from 0."""
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw latents for recordings of classes ``labels`` (N,), by the people ``whose`` (N,), counted from 0."""
+        ...
+
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for; what they leave open is drawn."""
+        ...
+
+    def density(self, rows: Array, labels: Array, priors: Array) -> Density:
+        """Return how likely rows (N, K) of classes ``labels`` (N,) are; ``priors`` (C,) say how often classes occur."""
         ...
 
 
@@ -87,9 +123,27 @@ class RecordingSampler(Generic[Model]):
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up people; see ``core.protocols.Sampler``."""
+        return self.decoded(self.latents(people, recordings, rng=rng, labels=labels), rng=rng)
+
+    def latents(
+        self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None
+    ) -> Latents:
+        """Draw what is decoded; see ``core.protocols.LatentSampler``."""
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
-        rows = self.model.draw(labels, whose, rng=rng)
-        return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
+        return self.model.latents(labels, whose, rng=rng)
+
+    def decoded(self, latents: Latents, *, rng: np.random.Generator) -> Batch:
+        """Return the recordings that latents stand for."""
+        arrays = self.codes.decode(self.model.rows(latents, rng=rng), rng=rng)
+        return self.population.batch(arrays, latents.labels, latents.whose)
+
+    def density(self, items: Batch) -> Density:
+        """Return how likely items are; see ``DensitySampler``."""
+        return self.model.density(self.codes.encode(items), items.labels, self.population.priors)
+
+    def adapted(self, density: Density) -> "RecordingSampler[Model]":
+        """Return the same with another model."""
+        return replace(self, model=density.model())
 
 
 def complete_rows(batch: Batch, *, rng: np.random.Generator) -> tuple[RowCodes, Array]:

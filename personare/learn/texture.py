@@ -76,7 +76,9 @@ class Texture:
         count = series.shape[0] * series.shape[1]
         mean = sum(part.sum(axis=(0, 1), dtype=float) for part in _chunks(series)) / count
         deviation = np.sqrt(sum(((part - mean) ** 2).sum(axis=(0, 1)) for part in _chunks(series)) / count)
-        fill, scale = np.median(series[:, -1], axis=0), np.maximum(deviation, 1e-6)
+        # zeros where any series is shorter than its row; else what most end with
+        fill = np.median(series[:, -1], axis=0) * series[:, -1].any(axis=1).all()
+        scale = np.maximum(deviation, 1e-6)
         statistics = [_split(part, scale, fill)[2] for part in _chunks(series)]
         some = series[:: -(-len(series) // _MODELLED)]
         pattern, mask, _ = _split(some, scale, fill)

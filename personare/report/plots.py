@@ -309,6 +309,28 @@ def draw_reliability(bins: Mapping[str, Sequence[float]]) -> Figure:
     return figure
 
 
+@drawing()
+def draw_course(course: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw how often an adapted generator wins by ``reward`` and by ``judge`` at each ``drift``, and what was kept."""
+    figure, axes = _blank(3.7, 2.6, (0.17, 0.18, 0.80, 0.79))
+    steps = sorted(course, key=lambda step: step["drift"])
+    drift = [step["drift"] for step in steps]
+    axes.axhline(0.5, **_GUESS)
+    styles: list[tuple[str, str, str, Any]] = [
+        ("reward", "raters who were heard", "muted", _DOTTED),
+        ("judge", "raters who were kept out", "front", "-"),
+    ]
+    for who, label, role, style in styles:
+        wins = [step[who] for step in steps]
+        axes.plot(drift, wins, color=COLORS[role], linestyle=style, marker="o", markersize=4, label=label)
+    for step in (step for step in steps if step["kept"]):
+        _dot(axes, step["drift"], step["judge"], "o", 9, "front", "paper")
+        axes.annotate("kept", (step["drift"], step["judge"]), (0, -14), textcoords="offset points", ha="center")
+    axes.set(ylim=(0.3, 1.02), xlabel="drift from the generator (nats)", ylabel="share of comparisons won")
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    return figure
+
+
 def _lines(count: int) -> tuple[Figure, Axes]:
     """Return room for so many lines, the words of each above it so that they may be long."""
     height = 0.50 + 0.40 * count

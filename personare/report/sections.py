@@ -21,7 +21,7 @@ _NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
 _TESTED = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "")
 """The figures of attacks that are tested: rates go with an AUC, a copy is no guess; one without has only a reason."""
 _FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "adapt", "train")
-_MADE_BY = {"representations": "represent", "synthetic": "synthesize", "model": "train"}
+_MADE_BY = {"representations": ("represent",), "synthetic": ("synthesize", "adapt"), "model": ("train",)}
 _Draw = tuple[str, str, Callable[[], Figure]]  # title, words for those who cannot see it, and how it is drawn
 
 
@@ -71,7 +71,7 @@ def _methods(folder: str) -> Mapping[str, Method]:
 
 def about(name: str, kind: str = "") -> Method | None:
     """Return what a method's file says of it; ``kind`` of what it makes tells methods of one name apart."""
-    folders = [_MADE_BY[kind]] if kind in _MADE_BY else _FOLDERS
+    folders = _MADE_BY.get(kind, _FOLDERS)
     return next((_methods(folder)[name] for folder in folders if name in _methods(folder)), None)
 
 

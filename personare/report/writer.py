@@ -13,6 +13,7 @@ from personare.data.atomic import replacing, write_text
 from personare.report import words
 from personare.report.answer import answer
 from personare.report.examples import embed_examples
+from personare.report.experts import adapted_sections, human_rows
 from personare.report.frontier import Panel, panels
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
 from personare.report.run import RunRecord, read_run
@@ -67,6 +68,8 @@ def write_report(run: Path) -> Path:
         "tables": all_tables,
         "sections": [section for section in sections if section],
         "left_out": left_out,
+        "experts": tried("What the experts changed", [], lambda: adapted_sections(record, examples)),
+        "humans": human_rows(record),
         "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
         "kinds": kinds,
         "counted": {kind: len(record.of(kind)) for kind in kinds},

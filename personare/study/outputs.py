@@ -22,7 +22,7 @@ from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import training_records, used_recordings
 from personare.study.needs import lacking_of
-from personare.study.plan import Published, StudyPlan
+from personare.study.plan import SIMULATED, Published, StudyPlan
 from personare.study.study import FIX, Outcome
 
 _EXAMPLES = 3
@@ -67,6 +67,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     table.astype(numbers).to_parquet(out / "results.parquet")
     write_text(out / "study.toml", _without(places, text))
     write_text(run.private / "study.toml", text)
+    write_json(run.private / "cohort.json", {"root": str(cohort.root.resolve()), "kind": cohort_kind(cohort.root)})
     write_json(run.private / "skipped.json", outcome.skipped)
 
 
@@ -87,6 +88,8 @@ def _places(run: RunFolder, cohort: Cohort, plan: StudyPlan) -> dict[str, str]:
     folders = {"<cohort>": cohort.root, "<run>": run.root, "<private>": run.private}
     folders |= {"<here>": Path.cwd(), "~": Path.home(), "<tmp>": Path(tempfile.gettempdir())}
     words = {str(f): word for word, folder in folders.items() for f in (folder, folder.resolve()) if f.is_absolute()}
+    votes = [str(row.adapt["feedback"]) for row in plan.synthetic if row.adapt.get("feedback", SIMULATED) != SIMULATED]
+    words |= dict.fromkeys(votes, "<votes>")  # a file of this machine, or a database with its password
     for path in filter(None, (plan.public, *(task.cohort for task in plan.transfer))):
         words |= {path: "<other cohort>"} if Path(path).is_absolute() else {f'"{path}"': '"<other cohort>"'}
     return {path: words[path] for path in sorted(words, key=len, reverse=True) if path != "/"}

@@ -17,6 +17,7 @@ from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
 
 _KINDS, _PRESETS = "personare.study.kinds", resources.files("personare.study") / "presets"
+SIMULATED = "simulated"
 _TABLES = ("releases", "representations", "synthetic", "models")
 
 
@@ -32,6 +33,32 @@ class TransferPlan:
     name: str  # unique in a study
     label: str  # what is read
     cohort: str = ""  # folder of another cohort; empty: the study's own, where the label must be another one
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptPlan:
+    """How the generator of another release is adapted: ``adapt = {...}`` of a ``[[synthetic]]`` entry."""
+
+    of: str  # the release whose people the raters saw; all that this entry does not say is as there
+    method: str  # a file of adapt
+    options: Mapping[str, Any] = field(default_factory=dict)
+    feedback: str = SIMULATED  # a file of votes or a database URL; ``simulated``: raters who do not exist
+    raters: int = 6  # of simulated feedback, as is all that follows
+    comparisons: int = 300
+    checks: int = 120
+    taste: str = "direction"
+
+    def __post_init__(self) -> None:
+        """Check the numbers, and that the method exists and takes its options."""
+        if min(self.raters, self.comparisons) < 2:
+            raise OptionError(f"Feedback needs 2 raters and 2 comparisons, not {self.raters} and {self.comparisons}.")
+        registry.create("personare.adapt", self.method, self.options)
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> "AdaptPlan":
+        """Return what ``adapt = {...}`` says."""
+        plan: AdaptPlan = entry(cls, dict(values), "adapt")
+        return plan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +112,9 @@ class StudyPlan:
         if self.kind and self.kind not in KINDS:
             raise OptionError(f"The kind of the label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
         for table in _TABLES:
-            object.__setattr__(self, table, labelled(getattr(self, table)))
+            rows = labelled(getattr(self, table))
+            completed = tuple(r.completed(rows) if hasattr(r, "completed") else r for r in rows)
+            object.__setattr__(self, table, completed)
         object.__setattr__(self, "others", {table: labelled(rows) for table, rows in self.others.items()})
         if self.shadows < 0 or self.shadows % 2:
             raise OptionError(f"The number of shadow models must be even, or 0 for none; it is {self.shadows}.")
@@ -127,10 +156,15 @@ def load_plan(
         raise OptionError(f"There is no study file {config}.")
     for name, value in (("label", label), ("purpose", purpose)):
         text = with_setting(text, name, value) if value else text
+    return read_plan(text, str(config or preset)), text
+
+
+def read_plan(text: str, where: str) -> StudyPlan:
+    """Return the plan that the text of a study file says; ``where`` it stands is told of a fault."""
     try:
-        return _plan(tomllib.loads(text)), text
+        return _plan(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise OptionError(f"{config or preset} is not valid TOML: {error}.") from error
+        raise OptionError(f"{where} is not valid TOML: {error}.") from error
 
 
 def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, list[str]]:
@@ -148,39 +182,40 @@ def with_setting(text: str, name: str, value: str) -> str:
     """Return a study file in which a setting of the whole study has this value."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)
-    return f"{name} = {_toml(value)}\n" + re.sub(rf"(?m)^{name}\s*=.*\n?", "", text[:end]) + text[end:]
+    return f"{name} = {toml(value)}\n" + re.sub(rf"(?m)^{name}\s*=.*\n?", "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:
     """Return a plan of models as the study file that asks for it."""
     names = ["label", "kind", "seed", "shadows", "public", "membership", "disclosure", *["budget"] * bool(plan.budget)]
-    lines = [f"{name} = {_toml(getattr(plan, name))}" for name in names]
+    lines = [f"{name} = {toml(getattr(plan, name))}" for name in names]
     for model in plan.models:
-        lines += ["[[models]]", *(f"{name} = {_toml(value)}" for name, value in vars(model).items())]
+        lines += ["[[models]]", *(f"{name} = {toml(value)}" for name, value in vars(model).items())]
     return "\n".join(lines) + "\n"
 
 
-def _toml(value: Any) -> str:
+def toml(value: Any) -> str:
+    """Return a value as a study file writes it."""
     if isinstance(value, Budget):
-        return _toml(vars(value))
+        return toml(vars(value))
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_toml(name)} = {_toml(item)}" for name, item in value.items())
+        inside = ", ".join(f"{toml(name)} = {toml(item)}" for name, item in value.items())
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_toml, value))}]"
+        return f"[{', '.join(map(toml, value))}]"
     return json.dumps(value, ensure_ascii=False)
 
 
 def _plan(content: dict[str, Any]) -> StudyPlan:
     entries: dict[str, Any] = {table: kind.row for table, kind in kinds().items() if table in content}
     entries |= {"transfer": TransferPlan, "published": Published}
-    rows = {t: tuple(_made(cls, row, f"a [[{t}]] entry") for row in content.pop(t, [])) for t, cls in entries.items()}
+    rows = {t: tuple(entry(cls, row, f"a [[{t}]] entry") for row in content.pop(t, [])) for t, cls in entries.items()}
     others = {table: rows.pop(table) for table in [*rows] if table not in (*_TABLES, "transfer", "published")}
     if "budget" in content:
-        content["budget"] = _made(Budget, content["budget"], "[budget]")
+        content["budget"] = entry(Budget, content["budget"], "[budget]")
     for name in {"attacks", "utilities", "membership", "disclosure"} & {*content}:
         content[name] = tuple(content[name])
-    plan: StudyPlan = _made(StudyPlan, {**content, **rows, "others": others}, "a study file")
+    plan: StudyPlan = entry(StudyPlan, {**content, **rows, "others": others}, "a study file")
     check_attacks(plan.attacks, "recordings")
     check_attacks(plan.membership, "model", ("member",))
     check_attacks(plan.disclosure, "model", ("identify", "infer"))
@@ -193,7 +228,8 @@ def _plan(content: dict[str, Any]) -> StudyPlan:
     return plan
 
 
-def _made(cls: Any, values: dict[str, Any], where: str) -> Any:
+def entry(cls: Any, values: dict[str, Any], where: str) -> Any:
+    """Return an entry of a study file as its dataclass; a setting that it does not have is refused."""
     names = [f.name for f in fields(cls)]
     unknown = sorted(set(values) - set(names))
     if unknown:

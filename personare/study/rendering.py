@@ -13,7 +13,6 @@ from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.face_animation import FILM_HZ, course_of, film_course, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track
-from personare.features.visits import is_history
 from personare.features.voicing import voiced
 
 _EXPRESSION = "expression"  # the track of the statistics that a film was drawn from
@@ -75,9 +74,7 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
             continue
         if form.kind == "film":
             form, track = _TABLE, _EXPRESSION
-        if is_history(row, name):
-            values = values[values[:, 0] == 1]  # rows of zeros fill up a batch, not a file
-        write_track(paths[track], values, form, columns=row.columns.get(name, ()), note=note)
+        write_track(paths[track], _ended(values), form, columns=row.columns.get(name, ()), note=note)
         tracks.append(track)
     rng = generator(seed, row.ids[0], "media")
     voice = None
@@ -97,7 +94,7 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
             tracks.append("audio")
     if how.face in there:
         path = paths["video"]
-        values, columns = row.arrays[how.face][0], row.columns[how.face]
+        values, columns = _ended(row.arrays[how.face][0]), row.columns[how.face]
         rate = float(how.forms[how.face].about.get("SamplingFrequency") or 0)
         mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
         seconds = voice.duration_s if voice is not None else mute_s
@@ -106,3 +103,9 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
         write_json(path.with_suffix(".json"), {"FrameRate": FILM_HZ} | note)
         tracks.append("video")
     return sorted(set(tracks)), problems
+
+
+def _ended(values: Array) -> Array:
+    """Return a signal or a history (T, D) as far as it goes, all else as it is: zeros fill up a batch, not a file."""
+    there = np.flatnonzero(values.any(axis=1)) if values.ndim == 2 else np.empty(0, int)
+    return values[: there[-1] + 1] if len(there) else values

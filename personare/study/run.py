@@ -70,7 +70,8 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
 
 def stages(plan: StudyPlan) -> int:
     """Return in how many stages of work a plan is carried out."""
-    return (2 * len(plan.releases) + 3 if plan.releases else 0) + (len(plan.names) > len(plan.releases))
+    adapted = any(row.adapt for row in plan.synthetic)
+    return (2 * len(plan.releases) + 3 if plan.releases else 0) + (len(plan.names) > len(plan.releases)) + adapted
 
 
 def _learn(study: Study, tasks: Sequence[tuple[Kind, Any]], outcome: Outcome) -> None:
@@ -85,12 +86,16 @@ def _learn(study: Study, tasks: Sequence[tuple[Kind, Any]], outcome: Outcome) ->
         with suppress(Exception):
             if not task.cohort:
                 inside.open(task.label, ())
-    # what takes longest is begun first and keeps no process waiting
+    # what takes longest is begun first and keeps no process waiting; what is made of another release follows it
     order = sorted(tasks, key=lambda item: not getattr(item[0], "slow", False))
     # what one release costs a person must be in the ledger before the next one is priced
     workers = replace(study.workers, jobs=1) if study.plan.budget else study.workers
-    work = {row.name: partial(_outcome, inside, kind, row) for kind, row in order}
-    made = dict(workers.run("learn from people", work, call, lambda name, error: Outcome().missed(name, error)))
+    made: dict[str, Outcome] = {}
+    for what, follows in (("learn from people", False), ("adapt to experts", True)):
+        part = [(kind, row) for kind, row in order if bool(getattr(row, "adapt", None)) == follows]
+        work = {row.name: partial(_outcome, inside, kind, row) for kind, row in part}
+        if work:
+            made |= dict(workers.run(what, work, call, lambda name, error: Outcome().missed(name, error)))
     for _, row in tasks:
         outcome.add(made[row.name])
 

@@ -178,14 +178,14 @@ class Study:
             }
 
         root, made = self.make(row, self.opened(row).batch, work, options)
-        modality = "representation" if kind == "representations" else kind
+        modality, adapt = "representation" if kind == "representations" else kind, getattr(row, "adapt", {})
         release = Release(
             name=row.name,
             kind=kind,
             root=root,
             modalities=(modality,),
-            methods={modality: row.method},
-            options={row.method: dict(row.options)},
+            methods={modality: row.method} | ({"adapt": adapt["method"]} if adapt else {}),
+            options={row.method: dict(row.options)} | ({adapt["method"]: adapt} if adapt else {}),
             counts={**made["counts"], "seconds": made["seconds"]},
             claim=made["claim"],
         )

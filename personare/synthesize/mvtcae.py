@@ -1,8 +1,9 @@
 """Makes recordings up with a multimodal variational autoencoder: a product of experts with total correlation."""
 
+import copy
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from personare.core.options import Count, Delta, Epsilon, PartShare, Positive, check_options
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.learn.loop import descend, seeded, shuffled
 from personare.learn.mixed_effects import group_means
 from personare.learn.networks import SavedNetwork
@@ -24,6 +25,7 @@ __all__ = ["Mvtcae"]
 _FEWEST = 6
 _LARGEST_LOG_VARIANCE = 6.0
 _RECORDINGS = 30  # of one person in a private step
+_LATENTS = 500  # that tell how far decoders went
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,12 +188,59 @@ class LatentModel:
     net: Network
     shared: Array
 
+    def latents(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Latents:
+        """Draw the two parts of the latent space: the person's and the recording's."""
+        person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))
+        return Latents(
+            labels=labels, whose=whose, person=person, moment=rng.standard_normal((len(whose), len(person.T)))
+        )
+
     @torch.inference_mode()
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows of made-up people."""
-        person = rng.standard_normal((int(whose.max()) + 1, len(self.shared)))[whose]
-        moment = rng.standard_normal((len(whose), len(self.shared)))
+    def rows(self, latents: Latents, *, rng: np.random.Generator) -> Array:
+        """Return the (N, K) rows that latents stand for, with the noise around them."""
+        person, moment = latents.person[latents.whose], latents.moment
         z = np.sqrt(self.shared) * person + np.sqrt(1 - self.shared) * moment
-        one_hot = nn.functional.one_hot(torch.from_numpy(labels), self.net.settings["classes"]).float()
+        one_hot = nn.functional.one_hot(torch.from_numpy(latents.labels), self.net.settings["classes"]).float()
         rows = self.net.decode(torch.from_numpy(z.astype(np.float32)), one_hot).numpy().astype(float)
         return np.asarray(rows + np.exp(self.net.log_variances().numpy() / 2) * rng.standard_normal(rows.shape))
+
+    def density(self, rows: Array, labels: Array, priors: Array) -> "RowBound":
+        """Return a lower bound of how likely rows (N, K) are, with decoders that can be trained."""
+        return RowBound(self, rows, labels, priors)
+
+
+class RowBound(nn.Module):
+    """The evidence lower bound of rows: encoders stay as they are, decoders are trained."""
+
+    def __init__(self, whole: LatentModel, rows: Array, labels: Array, priors: Array) -> None:
+        super().__init__()
+        self.whole, self.net, self.priors = whole, copy.deepcopy(whole.net).requires_grad_(False), priors
+        self.net.decoders.requires_grad_(True)
+        self.x = torch.from_numpy(np.nan_to_num(rows).astype(np.float32))
+        self.there = torch.from_numpy(~np.isnan(rows))
+        self.one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(priors)).float()
+        present = torch.stack([part[:, 0] for part in torch.split(self.there, self.net.widths, dim=1)], dim=1).float()
+        with torch.no_grad():
+            _, _, self.mean, self.spread = self.net.experts(self.x, present, self.one_hot)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        mean, spread = self.mean[rows], self.spread[rows]
+        z = mean + torch.exp(spread / 2) * torch.randn_like(mean)
+        noise = self.net.log_variances()
+        surprise = (self.x[rows] - self.net.decode(z, self.one_hot[rows])) ** 2 * torch.exp(-noise) + noise
+        surprise = (surprise + math.log(2 * math.pi)) / 2 * self.there[rows]
+        bound: Tensor = -surprise.sum(dim=1) - _divergence(mean, spread, torch.zeros_like(mean), torch.zeros_like(mean))
+        return bound
+
+    @torch.no_grad()
+    def drift(self) -> float:
+        """Return the divergence in nats of a recording together with its latent, over the same drawn latents."""
+        rng = np.random.default_rng(0)
+        z = torch.from_numpy(rng.standard_normal((_LATENTS, self.mean.shape[1]))).float()
+        one_hot = torch.eye(len(self.priors))[rng.choice(len(self.priors), size=_LATENTS, p=self.priors)]
+        moved = self.net.decode(z, one_hot) - self.whole.net.decode(z, one_hot)
+        return float((moved**2 * torch.exp(-self.net.log_variances())).sum(dim=1).mean() / 2)
+
+    def model(self) -> LatentModel:
+        """Return the autoencoder as it was trained."""
+        return replace(self.whole, net=copy.deepcopy(self.net).requires_grad_(False))

@@ -7,10 +7,11 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from personare.core.options import Count, Delta, Epsilon, check_options
-from personare.core.types import Array, Batch
+from personare.core.types import Array, Batch, Spend
 from personare.learn.mixed_effects import MixedEffects
 from personare.learn.privacy import PrivacyPlan
-from personare.learn.sampling import Population, RecordingSampler, check_group, check_public, complete_rows
+from personare.learn.row_codes import RowCodes
+from personare.learn.sampling import Population, check_group, check_public, complete_rows
 
 __all__ = ["PrivateEvolution"]
 
@@ -48,7 +49,7 @@ class PrivateEvolution:
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
-    ) -> "RecordingSampler[Candidates]":
+    ) -> "CandidateSampler":
         """Let the people of ``train`` vote; see ``core.protocols.Generator``. Validation is not looked at."""
         check_group(train, fewest=2)
         public = check_public(train, public, fewest=_PUBLIC_FEWEST)
@@ -91,7 +92,7 @@ class PrivateEvolution:
                 )
                 pool = centers + np.sqrt(1 - width) * (winners - centers) + np.sqrt(width) * (fresh - centers)
         population = Population.of(public, (plan.spend(),) if plan else ())
-        return RecordingSampler(codes=codes, model=Candidates(pool=pool, chances=chances), population=population)
+        return CandidateSampler(codes=codes, pool=pool, chances=chances, population=population)
 
     def _candidates(self, start: MixedEffects, rng: np.random.Generator) -> Array:
         """Return (1 + C, candidates, K): persons' own parts, then recordings of each class."""
@@ -101,18 +102,26 @@ class PrivateEvolution:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """The last candidates and how the votes went."""
+class CandidateSampler:
+    """Makes recordings up between the last candidates, as the votes went; no latent stands behind them."""
 
+    codes: RowCodes
     pool: Array  # (1 + C, candidates, K): persons' own parts, then recordings of each class
     chances: Array  # (1 + C, candidates)
+    population: Population
 
-    def draw(self, labels: Array, whose: Array, *, rng: np.random.Generator) -> Array:
-        """Return (N, K) rows; each lies between two candidates."""
-        rows = self._between(0, int(whose.max()) + 1, rng)[whose]
+    @property
+    def spends(self) -> tuple[Spend, ...]:
+        """The privacy that the votes cost."""
+        return self.population.spends
+
+    def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
+        """Return made-up people; each row lies between two candidates."""
+        labels, whose = self.population.labels(people, recordings, labels, rng=rng)
+        rows = self._between(0, people, rng)[whose]
         for c in np.unique(labels):
             rows[labels == c] += self._between(1 + int(c), int((labels == c).sum()), rng)
-        return rows
+        return self.population.batch(self.codes.decode(rows, rng=rng), labels, whose)
 
     def _between(self, kind: int, size: int, rng: np.random.Generator) -> Array:
         """Return (size, K) mixes of two candidates with the variance of one."""

@@ -1,5 +1,6 @@
 """Make up patients' histories of visits with a variational graph autoencoder: a path of visits for each person."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -11,19 +12,20 @@ from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, Delta, Epsilon, NotNegative, PartShare, Positive, Range, check_options
-from personare.core.types import Array, Batch, Spend
+from personare.core.types import Array, Batch, Latents, Spend
 from personare.features.visits import VISITS, histories
-from personare.learn.history_net import HistoryNet, draw_latents, fitted_latents, past_of, standard_latents
+from personare.learn.history_net import HistoryNet, draw_normal, fitted_latents, latents_of, past_of, standard_latents
 from personare.learn.loop import descend, one_core, seeded, shuffled, warm_cosine
 from personare.learn.privacy import PrivacyPlan
 from personare.learn.private_nets import PrivateSteps, Rows
-from personare.learn.sampling import Population, check_group
+from personare.learn.sampling import Density, Population, check_group
 
 __all__ = ["Trajectories"]
 
 _FEWEST = 20
 _VALIDATION_FOLDS = 5  # of so many public people one is for early stopping
 _GENTLE = 0.1  # pace of private training after public people, whom noise at full pace would unlearn
+_DRAWN = 300  # people who tell how far a decoder went
 _CHECK_EVERY, _PATIENCE = 10, 6  # steps between two looks at other people; looks without gain that end training
 
 
@@ -224,9 +226,81 @@ class TrajectorySampler:
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up histories, ``recordings`` lives that each person could have had; one is the usual number."""
+        return self.decoded(self.latents(people, recordings, rng=rng, labels=labels), rng=rng)
+
+    def latents(
+        self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None
+    ) -> Latents:
+        """Draw who people are; see ``core.protocols.LatentSampler``. What happens to them follows in ``decoded``."""
         labels, whose = self.population.labels(people, recordings, labels, rng=rng)
-        z = draw_latents(self.prior, people, rng=rng)[whose]
-        one_hot = nn.functional.one_hot(torch.from_numpy(labels), len(self.population.classes)).float()
+        person = draw_normal(self.prior, people, rng=rng)
+        return Latents(labels=labels, whose=whose, person=person, moment=np.empty((len(whose), 0)))
+
+    def decoded(self, latents: Latents, *, rng: np.random.Generator) -> Batch:
+        """Return a history for each of the latents."""
+        z = latents_of(self.prior, latents.person)[latents.whose]
+        one_hot = nn.functional.one_hot(torch.from_numpy(latents.labels), len(self.population.classes)).float()
         with seeded(rng), one_core():
             rows = self.net.draw(z, one_hot, longest=self.longest, never=self.never)
-        return self.population.batch({VISITS: rows.numpy()}, labels, whose)
+        return self.population.batch({VISITS: rows.numpy()}, latents.labels, latents.whose)
+
+    def density(self, items: Batch) -> "HistoryBound":
+        """Return a lower bound of how likely histories are; see ``learn.sampling.DensitySampler``."""
+        return HistoryBound(self, _tensors(histories(items)[0], items, self.longest))
+
+    def adapted(self, density: Density) -> "TrajectorySampler":
+        """Return the same with another decoder, and other people drawn."""
+        net, prior = density.model()
+        return replace(self, net=net, prior=prior)
+
+
+class HistoryBound(nn.Module):
+    """The evidence lower bound of histories: who is drawn and the decoder are trained, the encoder stays as it is."""
+
+    def __init__(self, sampler: TrajectorySampler, items: Rows) -> None:
+        super().__init__()
+        self.sampler, self.items = sampler, items
+        self.net = copy.deepcopy(sampler.net).requires_grad_(True)
+        for part in (self.net.read, self.net.messages, self.net.attention, self.net.latent):
+            part.requires_grad_(False)
+        parts = {name: torch.from_numpy(values) for name, values in sampler.prior.items()}
+        self.before, self.deviations = torch.log(parts["weights"] / parts["weights"].sum()), parts["deviations"]
+        self.weights = nn.Parameter(self.before.clone())
+        self.shifts = nn.Parameter(torch.zeros_like(self.deviations))  # of the mixture's means, in deviations
+        self.means = parts["means"]
+
+    def forward(self, rows: Tensor) -> Tensor:
+        self.net.eval()  # nothing of the past is hidden
+        batch = _take(self.items, rows, 1.0)
+        mu, log_var = self.net.encode(batch["rows"], batch["label"])
+        z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
+        away = (z[:, None] - self.means) / self.deviations - self.shifts  # (n, K, L)
+        parts = -(0.5 * away.square() + torch.log(self.deviations)).sum(dim=2) + torch.log_softmax(self.weights, dim=0)
+        divergence = -0.5 * (log_var + 1).sum(dim=1) - torch.logsumexp(parts, dim=1)
+        nll = self.net.nll(batch["rows"], batch["past"], z, batch["label"], open_end=self._open_end(batch["rows"]))
+        return -nll - divergence
+
+    @torch.no_grad()
+    def drift(self) -> float:
+        """Return the divergence in nats of a history together with its latent, over freely drawn people."""
+        rng, priors = np.random.default_rng(0), self.sampler.population.priors
+        net, prior = self.model()
+        z = latents_of(prior, draw_normal(prior, _DRAWN, rng=rng))
+        label = torch.eye(len(priors))[rng.choice(len(priors), size=_DRAWN, p=priors)]
+        with seeded(rng), one_core():
+            rows = net.draw(z, label, longest=self.sampler.longest, never=self.sampler.never)
+        past, open_end = past_of(rows), self._open_end(rows)
+        before, now = (part.nll(rows, past, z, label, open_end=open_end) for part in (self.sampler.net, net))
+        weights = torch.log_softmax(self.weights, dim=0)
+        people = weights.exp() @ (weights - self.before + 0.5 * self.shifts.square().sum(dim=1))
+        return float(people + (before - now).mean().clamp_min(0))
+
+    def model(self) -> tuple[HistoryNet, dict[str, Array]]:
+        """Return the network and the mixture as they were trained."""
+        means, weights = self.means + self.deviations * self.shifts, torch.softmax(self.weights, dim=0)
+        prior = {"weights": weights.detach().numpy(), "means": means.detach().numpy()}
+        return copy.deepcopy(self.net).eval().requires_grad_(False), {**self.sampler.prior, **prior}
+
+    def _open_end(self, rows: Tensor) -> Tensor:
+        """Return 1 where a drawn history (N, T, D) is as long as can be: nothing tells whether it ends, (N,)."""
+        return (rows[..., 0].sum(dim=1) == self.sampler.longest).to(rows)

@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from scipy.stats import multivariate_normal
 
 from personare.core.errors import DataError
 from personare.core.randomness import generator
@@ -47,7 +49,7 @@ def test_people_with_one_recording_each_tell_classes_too():
     labels = np.arange(400) % 2
     effects = MixedEffects.of(rows + STEP[labels] - STEP[batch.labels], replace(batch, labels=labels))
     assert np.allclose(effects.means[1] - effects.means[0], STEP[1], atol=0.3)
-    made = effects.draw(labels, np.arange(400), rng=generator(12, "draw"))
+    made = effects.rows(effects.latents(labels, np.arange(400), rng=(rng := generator(12, "draw"))), rng=rng)
     assert np.allclose(made[labels == 0].std(axis=0), np.sqrt(1.25), atol=0.2)
 
 
@@ -65,7 +67,7 @@ def test_few_people_keep_how_the_columns_of_two_modalities_go_together():
     rows += rng.standard_normal(rows.shape)
     labels = np.zeros(150, dtype=int)
     effects = MixedEffects.of(rows, batch_of(labels, who, classes=1))
-    made = effects.draw(np.zeros(20000, dtype=int), np.repeat(np.arange(2000), 10), rng=rng)
+    made = effects.rows(effects.latents(np.zeros(20000, dtype=int), np.repeat(np.arange(2000), 10), rng=rng), rng=rng)
     real, drawn = (np.corrcoef(x, rowvar=False)[:20, 20:] for x in (rows, made))
     assert 1 - ((real - drawn) ** 2).sum() / (real**2).sum() > 0.9
 
@@ -112,3 +114,41 @@ def test_too_few_people_for_an_epsilon_are_refused_with_the_number_needed():
     group = people(9, 8)
     with pytest.raises(DataError, match=r"epsilon 0.01 needs at least \d+ people here, 8 were given"):
         fit_privately(*group, *known, epsilon=0.01, delta=1e-3, rng=generator(0, "n"))
+
+
+def tilted() -> MixedEffects:
+    """Three columns, two classes, of which the second varies in two directions only beside what people differ by."""
+    rng = generator(6, "tilted")
+    within = np.eye(3) + 0.2 * rng.standard_normal((2, 3, 3))
+    within[1, :, 2] = 0
+    return MixedEffects(means=rng.standard_normal((2, 3)), between=rng.standard_normal((3, 1)), within=within)
+
+
+def test_the_density_of_rows_is_that_of_the_normal_distribution_of_their_class():
+    effects, labels = tilted(), np.array([0, 1, 1])
+    rows = generator(7, "rows").standard_normal((3, 3))
+    density = effects.density(rows, labels, np.array([0.5, 0.5]))
+    covariance = effects.between @ effects.between.T + effects.within @ effects.within.swapaxes(1, 2)
+    expected = [
+        multivariate_normal(effects.means[c], covariance[c]).logpdf(x) for x, c in zip(rows, labels, strict=True)
+    ]
+    assert np.allclose(density(torch.arange(3)).detach().numpy(), expected)
+
+
+def test_the_divergence_of_a_trained_density_is_that_of_normal_distributions():
+    effects, priors = tilted(), np.array([0.3, 0.7])
+    density = effects.density(np.zeros((1, 3)), np.array([0]), priors)
+    with torch.no_grad():
+        for parameter in density.parameters():
+            parameter.add_(0.4)
+    trained = density.model()
+    divergences = []
+    for c in range(2):
+        (mean, covariance), (new, wider) = (
+            (e.means[c], e.between @ e.between.T + e.within[c] @ e.within[c].T) for e in (effects, trained)
+        )
+        away, inverse = new - mean, np.linalg.inv(covariance)
+        determinants = np.log(np.linalg.det(covariance) / np.linalg.det(wider))
+        divergences.append((np.trace(inverse @ wider) + away @ inverse @ away - 3 + determinants) / 2)
+    assert density.drift() == pytest.approx(priors @ divergences)
+    assert effects.density(np.zeros((1, 3)), np.array([0]), priors).drift() == 0

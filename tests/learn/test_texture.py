@@ -72,3 +72,14 @@ def test_learning_from_four_times_as_many_series_takes_hardly_more_memory() -> N
         sizes.append(given.nbytes)
     # of each series, three numbers by channel are kept, in a few copies: 1.5 % of 200 steps each
     assert peaks[1] - peaks[0] < 0.1 * (sizes[1] - sizes[0])
+
+
+def test_series_that_end_early_are_made_to_end_and_not_to_fall() -> None:
+    rng = np.random.default_rng(0)
+    given = 5 + series(120)
+    for row, length in zip(given[:40], rng.integers(30, 60, 40), strict=True):  # most are as long as their row
+        row[length:] = 0
+    made = Texture.of(given).decode(Texture.of(given).encode(given), rng=rng)
+    lengths = (made[:40] != 0).all(axis=2).sum(axis=1)
+    assert abs(lengths - (given[:40] != 0).all(axis=2).sum(axis=1)).max() <= 1
+    assert all((row[length:] == 0).all() for row, length in zip(made[:40], lengths, strict=True))

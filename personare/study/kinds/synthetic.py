@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,16 +15,18 @@ from tqdm import tqdm
 
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
-from personare.core.protocols import Generator
+from personare.core.protocols import Generator, Sampler
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
 from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synthetic_risk, judge_synthetic_use
-from personare.evaluate.synthetic_case import together
+from personare.evaluate.synthetic_case import near_recordings, together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.access import Opened, building, part_people
+from personare.study.adapting import Experts, keep_generator, load_sampler
 from personare.study.cards import Sheet, write_datasheet, write_preview
+from personare.study.plan import AdaptPlan
 from personare.study.rendering import rendering_of, write_recording
 from personare.study.study import Outcome, Study, unseeded
 
@@ -38,7 +41,7 @@ _NOTE = "Synthetic: made up by personare ({method}); nobody said, did or looked 
 class SyntheticPlan:
     """What people are made up."""
 
-    method: str  # a file of synthesize
+    method: str = ""  # a file of synthesize
     name: str = ""  # unique in a study; anything elsewhere
     options: Mapping[str, Any] = field(default_factory=dict)  # epsilon among them
     people: int = 50  # how many
@@ -48,9 +51,14 @@ class SyntheticPlan:
     modalities: Sequence[str] = ()  # tracks to learn; none: all but films and events
     held_out: float = 0.2  # share of the people who are kept out of learning, to measure risk and use by
     media: bool = True  # whether sound and films are made of arrays that have none of their own
+    adapt: Mapping[str, Any] = field(default_factory=dict)  # an ``AdaptPlan``; all else is then as of the release
 
     def __post_init__(self) -> None:
         """Check the numbers, and that the method exists and takes its options."""
+        if self.adapt:
+            AdaptPlan.read(self.adapt)
+            if not self.method:  # ``completed`` takes over the rest
+                return
         if self.people < 1 or self.recordings < 1:
             raise OptionError(
                 f"There must be at least one person and one recording of each, not {self.people} and {self.recordings}."
@@ -58,6 +66,18 @@ class SyntheticPlan:
         if not 0 <= self.held_out < 1:
             raise OptionError(f"held_out must be a share from 0 to below 1, not {self.held_out}. Give e.g. 0.2.")
         registry.create(_PACKAGE, self.method, self.options)
+
+    def completed(self, rows: "Sequence[SyntheticPlan]") -> "SyntheticPlan":
+        """Return an adapted release's plan with all that the plan of the release it is of, among ``rows``, says."""
+        if not self.adapt:
+            return self
+        names = {row.name: row for row in rows if not row.adapt}
+        if (of := AdaptPlan.read(self.adapt).of) not in names:
+            raise OptionError(
+                f"{self.name} adapts {of!r}, which must be a [[synthetic]] release of the study, not adapted itself. "
+                f"There are: {', '.join(names) or 'none'}."
+            )
+        return replace(names[of], name=self.name, adapt=self.adapt)
 
     @property
     def texts(self) -> bool:
@@ -77,11 +97,17 @@ class Synthetic:
         outcome, plan = Outcome(), study.plan
         options = {"seed": plan.seed, "shadows": plan.shadows, "canaries": plan.canaries}
         for row in rows:
-            outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
+            if not row.adapt:
+                outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
+                continue
+            experts = Experts.of(study, AdaptPlan.read(row.adapt), row.label)
+            write = partial(write_synthetic, experts=experts)
+            outcome.add(study.make_cohort(row, "synthetic", write, {**options, "experts": experts.key}))
+            outcome.rows += experts.rows(study, row.name, row.label)
         return outcome
 
 
-def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
+def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Experts | None = None) -> Sheet:
     """Write a cohort of synthetic people.
 
     **Guarantee**: until everything is written there is no cohort at ``out``; privacy is charged to the people before
@@ -100,24 +126,33 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
         labels = _wanted(study, row, opened)
         train, control = part_people(opened.batch, row.held_out, rng=study.rng("held out"))
 
-        def make(some: Batch, rng: np.random.Generator) -> tuple[Batch, tuple[Spend, ...]]:
-            """Learn from these people, and make up others."""
+        def learn(some: Batch, rng: np.random.Generator) -> Sampler:
+            """Learn from these people."""
             learned = validation = some  # of few people the same
             if private:
                 validation = some.take(np.zeros(0, int))
             elif len(np.unique(some.subjects)) >= _ENOUGH:
                 learned, validation = part_people(some, 1 / _ENOUGH, rng=study.rng(row.method, "watched"))
-            sampler = method.fit(learned, validation=validation, rng=unseeded(private, rng), public=public)
-            return sampler(row.people, row.recordings, rng=rng, labels=labels), sampler.spends
+            return method.fit(learned, validation=validation, rng=unseeded(private, rng), public=public)
 
-        made, spends = make(train, study.rng(row.method, "fit"))
-        study.charge(spends, train)
+        rng = study.rng(row.method, "fit")
+        if experts:
+            sampler = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng)
+        else:
+            sampler = learn(train, rng)
+            study.charge(sampler.spends, train)
+        made = sampler(row.people, row.recordings, rng=rng, labels=labels)
+        spends = sampler.spends if not (experts and experts.lacking(study)) else ()
         generators = study.plan.shadows * (2 if study.plan.canaries else 1)
         with tqdm(desc="generators that attack", total=generators, disable=study.workers.quiet) as bar:
 
             def again(some: Batch, rng: np.random.Generator) -> Batch:
                 bar.update()
-                return make(some, rng)[0]
+                shadow = learn(some, rng)
+                if experts:
+                    with suppress(DataError):  # where the raters kept out disagree a generator stays as it is
+                        shadow = experts.adapt(shadow, rng=rng)
+                return shadow(row.people, row.recordings, rng=rng, labels=labels)
 
             results = judge(study, made, train, control, make=again, spends=spends) if len(control) else []
         problems = _write(study, row, part, made, opened)
@@ -129,13 +164,19 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path) -> Sheet:
             made_of=(len(set(train.subjects)), len(train)),
             holds=(len(set(made.subjects)), len(made)),
             spends=tuple(spends),
-            rows=tuple(results),
+            rows=(*results, *experts.cost_rows(sampler)) if experts else tuple(results),
+            guarantee=experts.guarantee(study, sampler.spends) if experts else "",
             about=_about(study, row),
             skipped=[*opened.skipped, *problems],
         )
         write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
         write_datasheet(part, sheet)
-    study.note(row, spends)
+        if study.run and not experts:
+            # who is near in a private one would cost more than its claim
+            near = np.zeros(len(made), bool) if private else near_recordings(made, train)
+            names = [r.id for r, is_near in zip(_named(made, row.label), near, strict=True) if is_near]
+            keep_generator(study.run, row.name, sampler, names)
+    study.note(replace(row, adapt={**row.adapt, "feedback": experts.key}) if experts else row, spends)
     return sheet
 
 
