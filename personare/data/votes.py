@@ -124,6 +124,11 @@ class Votes:
         """The items that somebody believed to know."""
         return {item for _, item in self._alarms}
 
+    @property
+    def alarmers(self) -> Counter[str]:
+        """How many alarms each rater raised."""
+        return Counter(rater for rater, _ in self._alarms)
+
     def refresh(self) -> None:
         """Take in what other processes added; all anew where one of them erased a rater."""
         with self._lock:

@@ -218,7 +218,7 @@ class Review:
         """Return how many answers of a rater count, by task, how many of them are repeats, and the alarms."""
         answers = [*self._votes.raters.get(rater, Rater()).answers.values()]
         counts = {task: sum(answer["task"] == task for answer in answers) for task in ANSWERS}
-        alarms = int((self._votes.alarms()["rater"] == rater).sum())
+        alarms = self._votes.alarmers[rater]
         return {**counts, "repeats": sum(bool(answer["repeat"]) for answer in answers), "alarms": alarms}
 
     def votes(self) -> pd.DataFrame:
