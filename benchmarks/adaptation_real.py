@@ -2,12 +2,12 @@
 
     OMP_NUM_THREADS=1 python benchmarks/adaptation_real.py RAVDESS SYNTHEA [--seeds 5]
 
-RAVDESS and SYNTHEA are folders that `personare import` wrote. Six in fourteen of the people teach the generator. Four give the
-raters' taste, the last four the check, and no reader or order of the one is of the other. Of RAVDESS pairs the taste
-is that voice and face agree on the emotion asked for: the log of how surely a reader of voices sees it, plus that of a
-reader of faces. Of Synthea it is that no kind of visit follows another which it never followed
-among those people. 300 comparisons of six simulated raters, 15 % of them wrong. Figures are means over splits, with the
-standard error of the mean.
+RAVDESS and SYNTHEA are folders that `personare import` wrote. Six in fourteen of the people teach the generator, four
+give the raters' taste and the last four the check: no reader or order of the one is of the other. Of RAVDESS pairs the
+taste is that voice and face agree on the emotion asked for: the log of how surely a reader of voices sees it, plus that
+of a reader of faces. Of Synthea it is that no kind of visit follows another which it never followed among those people.
+300 comparisons of six simulated raters, 15 % of them wrong. Figures are means over splits, with the standard error of
+the mean.
 """
 
 import argparse
@@ -78,9 +78,7 @@ def main() -> None:
         label, modalities, methods, size = case
         batch = open_batch(open_cohort(root), label, modalities, Ledger(root / "ledger.sqlite")).batch
         print(f"{title}: {len(batch)} recordings of {len(set(batch.subjects))} people, {given.seeds} splits")
-        print(
-            "| generator | adaptation | splits adapted | before | after | gain | real people |\n|---|---|---|---|---|---|---|"
-        )
+        print("| generator | adaptation | splits adapted | before | after | gain | real people |\n|" + "---|" * 7)
         for method in methods:
             for name in registry.find("personare.adapt"):
                 rows = [_gain(batch, make, method, name, size, seed) for seed in range(given.seeds)]

@@ -13,6 +13,7 @@ from personare.features.visits import VisitColumns, history_rows, is_history
 from personare.learn.describing import describe_rows
 
 _FAR = 6.0  # deviations
+_TAUGHT = 4  # items of a class, at least, to learn what it is
 _SHRINKAGE = 0.01  # of readers: few items teach many numbers
 _ABSENT = -20.0  # log weight of a class that no item is of
 _RARE = 0.02  # share of what follows a kind of visit
@@ -37,14 +38,15 @@ class Coherence:
     @classmethod
     def of(cls, items: Batch) -> "Coherence":
         """Learn from the rated items."""
-        seen = np.unique(items.labels)
-        readers = {
-            n: _reader(_rows(items, n), items.labels, len(items.classes)) for n in _tracks(items) if len(seen) > 1
-        }
+        counts, classes = np.bincount(items.labels), len(items.classes)
+        readers = {}
+        if (counts >= _TAUGHT).sum() > 1:
+            taught = items.take(counts[items.labels] >= _TAUGHT)
+            readers = {name: _reader(_rows(taught, name), taught.labels, classes) for name in _tracks(items)}
         chains = {}
         for name in filter(lambda name: is_history(items, name), items.arrays):
-            counts = _follows(items, name).sum(axis=0) + _UNSEEN
-            chains[name] = np.log(counts / counts.sum(axis=1, keepdims=True))
+            follows = _follows(items, name).sum(axis=0) + _UNSEEN
+            chains[name] = np.log(follows / follows.sum(axis=1, keepdims=True))
         plain = cls(readers=readers, chains=chains, center=np.zeros(1), spread=np.ones(1))
         values = plain(items)
         return replace(plain, center=values.mean(axis=0), spread=np.maximum(values.std(axis=0), 1e-9))

@@ -1,33 +1,29 @@
 """What experts said of made-up people, and the generator adapted to it: which privacy stays, and what the rows say."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from personare.core import registry
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.protocols import AdaptedSampler, Generator, Sampler
 from personare.core.randomness import generator
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Batch, Feedback, Result, Spend
+from personare.core.types import Batch, Feedback, Release, Result, Spend
 from personare.data.atomic import make_folder, write_json
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder, fingerprint, private_folder
-from personare.data.votes import Votes
-from personare.evaluate.experts import agreement_rows, failure_rows, win_rows
+from personare.data.runs import RunFolder, fingerprint
+from personare.data.votes import Votes, votes_beside
+from personare.evaluate.experts import agreement_rows, alarm_rows, failure_rows, human_attack_rows, win_rows
 from personare.evaluate.synthetic_case import together
 from personare.learn.reward import feedback_of
 from personare.simulate.raters import Raters, simulated_votes, taste_of, votes_of
-from personare.study.access import open_ledger
-from personare.study.parallel import Workers
-from personare.study.plan import SIMULATED, AdaptPlan, read_plan, toml
-from personare.study.run import run_study
+from personare.study.plan import SIMULATED, AdaptPlan
 from personare.study.study import Study
 
 
@@ -126,6 +122,25 @@ class Experts:
         ]
 
 
+def human_rows(study: Study, releases: Sequence[Release]) -> list[Result]:
+    """Return what raters of the run found out about people: whom they linked, and whom they believed to know."""
+    path = votes_beside(study.folder.root)
+    if not path.is_file():
+        return []
+    votes, rows = Votes(path), list[Result]()
+    table, alarms = votes.table(), votes.alarms()
+    for release in (r for r in releases if r.kind in ("recordings", "synthetic")):
+        people = {f"{release.name}/{r.id}": r.subject for r in open_cohort(release.root).recordings}
+        rng = generator(study.plan.seed, release.name, "human")
+        for row in (
+            *human_attack_rows(table, people, release=release.name, rng=rng),
+            *alarm_rows(table, alarms, release=release.name),
+        ):
+            modality = "+".join(release.modalities) if release.kind == "recordings" else ""
+            rows.append(replace(row, kind=release.kind, modality=modality))
+    return rows
+
+
 def rated_batch(study: Study, release: str) -> Batch:
     """Return the recordings of a synthetic release of the run as its generator made them, under raters' item ids.
 
@@ -203,33 +218,3 @@ def load_sampler(run: RunFolder, name: str, method: Generator) -> Sampler:
         )
     sampler: Sampler = restored(method, *load_weights(path))
     return sampler
-
-
-def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | None, workers: Workers) -> str:
-    """Add an adapted release to a finished run; what was made before stays. Returns what it is called.
-
-    ``row`` is what ``adapt = {...}`` says in a study file; where its ``of`` is empty, the run's only synthetic release
-    is meant. Everything that a study does with a release is done with it: the attacks on it stand beside those before.
-    """
-    private = private_folder(run)
-    if not (private / "cohort.json").is_file():
-        raise DataError(
-            f"{run} is no finished run with its private folder: there is no {private / 'cohort.json'}, and so no "
-            "generator to adapt. Run 'personare study' with a [[synthetic]] release first."
-        )
-    text = (private / "study.toml").read_text(encoding="utf-8")
-    before = read_plan(text, str(run))
-    rated = [plan.name for plan in before.synthetic if not plan.adapt]
-    if not row["of"] and len(rated) != 1:
-        raise OptionError(
-            f"Say with --of which release was rated: {', '.join(rated) or 'the run has no synthetic one'}."
-        )
-    row = {**row, "of": row["of"] or rated[0]}
-    name = name or f"{row['of']}_{row['method']}"
-    if not any(plan.name == name and dict(plan.adapt) == row for plan in before.synthetic):
-        text = f"{text.rstrip()}\n\n[[synthetic]]\nname = {toml(name)}\nadapt = {toml(row)}\n"
-    root = Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"])
-    cohort = open_cohort(root)
-    book = open_ledger(ledger, root)
-    run_study(cohort, read_plan(text, str(run)), text, run, workers=workers, ledger=book)
-    return name

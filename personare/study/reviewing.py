@@ -8,7 +8,7 @@ import json
 import secrets
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -25,7 +25,7 @@ from personare.core.types import Array, Batch, Recording
 from personare.data.atomic import write_text
 from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_cohort, remove_recording
 from personare.data.runs import private_folder
-from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes
+from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes, votes_beside
 from personare.govern.ledger import Ledger
 from personare.learn.asking import choose_pair
 from personare.learn.reward import fit_reward
@@ -37,6 +37,7 @@ from personare.study.showing import PLAYED, shown_items, waves
 __all__ = ["Question", "Review"]
 
 _REPEATED = 0.05  # share of the pairs that a rater sees once more
+_SHARED = 0.15  # share of the questions that another rater answered before
 _REPEAT_AFTER = 5  # pairs, that a rater may not remember
 _ADAPTED = 0.5  # share of the pairs of an adapted release beside the one it is of, where a run has both
 _COMPARED = 400  # recordings of one release and kind: of more, each would be seen too seldom to learn from
@@ -247,11 +248,11 @@ class Review:
         return self._votes.take_over(rows)
 
     def rated_batch(self, names: Sequence[str]) -> Batch:
-        """Open items of one release for evaluation: their numbers, under their names, each a class of its own."""
+        """Open items of one release for evaluation: their numbers, under their names, classes by what is shown."""
         items = [self._item(name) for name in names]
-        recordings = tuple(replace(item.recording, labels={"item": item.recording.id}) for item in items)
+        recordings = tuple(replace(item.recording, labels={"behavior": str(item.behavior)}) for item in items)
         cohort = replace(open_cohort(items[0].root), recordings=recordings)
-        batch = open_batch(cohort, "item", (), self._ledger, purpose="evaluation", texts=False).batch
+        batch = open_batch(cohort, "behavior", (), self._ledger, purpose="evaluation", texts=False).batch
         numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
         return replace(batch.only(*numbers), ids=tuple(f"{items[0].root.name}/{i}" for i in batch.ids))
 
@@ -279,18 +280,32 @@ class Review:
             )
         return {"synthetic", "release"} if REVIEW in known.purposes else {"synthetic"}
 
-    def _compare(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
+    def _asked_before(self, rater: Rater, askable: Callable[[str, str], bool]) -> dict[str, Any] | None:
+        """Return, now and then, a pair that this rater answered, sides exchanged, or that another one did."""
         said = [answer for answer in rater.answers.values() if answer["task"] == "compare"]
         times = Counter(_pair(answer["a"], answer["b"]) for answer in said)
-        if self._rng.random() < _REPEATED:
-            old = [answer for answer in said if times[_pair(answer["a"], answer["b"])] == 1][:-_REPEAT_AFTER]
-            if old:
-                again = old[self._rng.integers(len(old))]
-                return {"a": again["b"], "b": again["a"], "repeat": True}
+        old = [answer for answer in said if times[_pair(answer["a"], answer["b"])] == 1][:-_REPEAT_AFTER]
+        chance = self._rng.random()
+        if old and chance < _REPEATED:
+            again = old[self._rng.integers(len(old))]
+            return {"a": again["b"], "b": again["a"], "repeat": True}
+        if _REPEATED < chance < _REPEATED + _SHARED:  # so that it can be told how far raters agree
+            others = [pair for pair in self._votes.asked if len(pair) == 2 and askable(*pair)]
+            return self._sided(*others[self._rng.integers(len(others))]) if others else None
+        return None
+
+    def _compare(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
+        done = {_pair(answer["a"], answer["b"]) for answer in rater.answers.values() if answer["task"] == "compare"}
 
         def askable(one: str, other: str) -> bool:
-            return one != other and _pair(one, other) not in times and {one, other} <= self._items.keys()
+            there = one != other and _pair(one, other) not in done and {one, other} <= self._items.keys()
+            return there and {self._items[one].kind, self._items[other].kind} <= allowed
 
+        def alike(one: str, other: str) -> bool:
+            return self._items[one].behavior == self._items[other].behavior
+
+        if question := self._asked_before(rater, askable):
+            return question
         for _ in range(_TRIES if self._beside and self._rng.random() < _ADAPTED else 0):
             new, like = self._beside[self._rng.integers(len(self._beside))]
             old_one = like[self._rng.integers(len(like))]
@@ -302,7 +317,7 @@ class Review:
         for key in [groups[i] for i in order]:
             names, scores = self._scores.get(key, (self._groups[key], None))
             drawn = self._rng.integers(len(names), size=(_CANDIDATES, 2))
-            pairs = drawn[[askable(names[i], names[j]) for i, j in drawn]]
+            pairs = drawn[[askable(names[i], names[j]) and alike(names[i], names[j]) for i, j in drawn]]
             if not len(pairs):  # few are left
                 left = [pair for pair in combinations(range(len(names)), 2) if askable(names[pair[0]], names[pair[1]])]
                 pairs = self._rng.permutation(np.array(left, int).reshape(-1, 2))
@@ -315,6 +330,8 @@ class Review:
         seen = {answer["a"] for answer in rater.answers.values() if answer["task"] == "check"}
         names = [name for name, item in self._items.items() if item.kind in allowed and name not in seen]
         counts = np.array([self._votes.asked[(name,)] for name in names])
+        if (counts > 0).any() and self._rng.random() < _SHARED:
+            counts = np.where(counts > 0, 0, 1)
         return {"a": names[self._rng.choice(np.flatnonzero(counts == counts.min()))]} if names else None
 
     def _same(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
@@ -388,9 +405,8 @@ class Review:
 
 def open_votes(path: Path, votes: str | Path = "", *, ledger: Ledger | None = None) -> Votes:
     """Open the votes on a run or a cohort, also where it was removed: beside it, or where ``votes`` says."""
-    whole = path.resolve()
     book = ledger or (_ledger(path) if path.is_dir() else None)
-    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book)
+    return Votes(votes or votes_beside(path), ledger=book)
 
 
 def _ledger(path: Path) -> Ledger:

@@ -103,7 +103,7 @@ class Synthetic:
             experts = Experts.of(study, AdaptPlan.read(row.adapt))
             write = partial(write_synthetic, experts=experts)
             outcome.add(study.make_cohort(row, "synthetic", write, {**options, "experts": experts.key}))
-            outcome.rows += experts.rows(study, row.name)
+            outcome.rows += [replace(r, release=row.name, kind="synthetic") for r in experts.rows(study, row.name)]
         return outcome
 
 
