@@ -1,4 +1,4 @@
-"""Which two recordings to ask about next: those of which the reward knows least, and some at random."""
+"""Which two recordings to ask about next: those of which the answers so far tell least, and some at random."""
 
 from typing import Final
 
@@ -8,33 +8,35 @@ from scipy.special import expit, xlogy
 from personare.core.types import Array
 
 RANDOM_SHARE: Final = 0.2
+CANDIDATES: Final = 60  # of more, the questions before raters are heard again would be too much alike (measured)
+_LAPSE: Final = 0.3  # share of answers that say nothing
 
 
 def choose_pair(pairs: Array, scores: Array | None, *, rng: np.random.Generator) -> int:
     """Return which of the candidates, pairs of positions (C, 2) drawn at random, to ask about.
 
-    ``scores`` (members, items) are what the members of a reward's ensemble say; None before there is one. One pair in
-    five is the first candidate, and so random: what raters prefer can be estimated by these without regard to how the
-    others were chosen.
+    ``scores`` (draws, items) are what raters may think, see ``learn.reward.drawn_scores``; None where nothing is known.
+    One pair in five is the first candidate, and so random: what raters prefer can be estimated by these without regard
+    to how the others were chosen.
 
     **Source**: N. Houlsby, F. Huszar, Z. Ghahramani, M. Lengyel, "Bayesian active learning for classification and
-    preference learning" (BALD), 2011 (arXiv:1112.5745), with the ensemble in place of a posterior.
+    preference learning" (BALD), 2011 (arXiv:1112.5745).
     """
     if scores is None or rng.random() < RANDOM_SHARE:
         return 0
     return int(np.argmax(information(scores[:, pairs[:, 0]] - scores[:, pairs[:, 1]])))
 
 
-def information(logits: Array) -> Array:
-    """Return how much an answer would tell, (C,) nats, of comparisons that members (M, C) give such logits.
+def information(logits: Array, lapse: float = _LAPSE) -> Array:
+    """Return how much an answer would tell, (C,) nats, of comparisons that draws (S, C) give such logits.
 
     Example:
-        >>> information(np.array([[9.0, 0.0, 2.0], [-9.0, 0.0, 2.0]])).round(2).tolist()
+        >>> information(np.array([[9.0, 0.0, 2.0], [-9.0, 0.0, 2.0]]), lapse=0).round(2).tolist()
         [0.69, 0.0, 0.0]
     """
 
     def entropy(p: Array) -> Array:
         return np.asarray(-xlogy(p, p) - xlogy(1 - p, 1 - p))
 
-    wins = expit(logits)
+    wins = lapse / 2 + (1 - lapse) * expit(logits)
     return np.asarray(entropy(wins.mean(axis=0)) - entropy(wins).mean(axis=0))

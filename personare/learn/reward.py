@@ -136,6 +136,11 @@ class _Answers:
         left, right, answer, rater = (values[rows] for values in (self.left, self.right, self.answer, self.rater))
         return _Answers(left=left, right=right, answer=answer, rater=rater, raters=self.raters)
 
+    def differences(self, features: Array) -> Array:
+        """Return the features of what is shown left less those of what is shown right, (M, F); of a check, its own."""
+        right = np.where((self.right >= 0)[:, None], features[self.right], 0)
+        return np.asarray(features[self.left] - right)
+
     @property
     def decided(self) -> Array:
         """Which are comparisons in which one was preferred, (M,) bool."""
@@ -184,7 +189,7 @@ class _Fit:
         """Maximize the posterior of the parameters; weights, sides and lapses are shrunk to 0."""
         width, raters = features.shape[1], len(answers.raters)
         pairs = answers.right >= 0
-        difference = features[answers.left] - np.where(pairs[:, None], features[answers.right], 0)  # (M, F)
+        difference = answers.differences(features)
         center = np.concatenate([np.zeros(width), [-1, 0, -1], np.zeros(2 * raters)])
         scale = np.concatenate([np.full(width, _STRENGTH), [2, 2, 0.5], np.full(2 * raters, 0.5)])
 
@@ -290,7 +295,7 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
         features, logits = describer(items, level=level), np.zeros(len(folds))
         for fold in np.unique(folds):
             fit = _Fit.to(features, answers.take(folds != fold))
-            logits[folds == fold] = ((features[answers.left] - features[answers.right]) @ fit.weights)[folds == fold]
+            logits[folds == fold] = answers.take(folds == fold).differences(features) @ fit.weights
         toward = (2 * logits * _SIDES[answers.answer])[answers.decided]  # above 0 where the answer was foretold
         likelihoods = [(float(log_expit(toward / t).sum()), float(t)) for t in np.geomspace(0.5, 20, 30)]
         one = (*max(likelihoods), level, toward)
@@ -317,6 +322,24 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
         accuracy=right / decided,
         answers=len(answers.answer),
     )
+
+
+def drawn_scores(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator, draws: int = 30) -> Array:
+    """Return what raters may think of the items, (draws, N), as far as their answers leave it open.
+
+    It is for choosing what to ask next: nothing is refused, however few the answers are. The draws are of Laplace's
+    approximation of the posterior, with the expected information of an answer.
+    """
+    features, answers = Describer.of(items)(items, curved=False), _Answers.of(items, votes)
+    fit = _Fit.to(features, answers)
+    difference, random = answers.differences(features), expit(fit.lapse + fit.lapses[answers.rater])
+    won = expit(difference @ fit.weights)
+    chance = random / 2 + (1 - random) * won
+    information = ((1 - random) * won * (1 - won)) ** 2 / (chance * (1 - chance))
+    precision = (difference.T * information) @ difference + np.eye(len(fit.weights)) / _STRENGTH**2
+    noise = rng.standard_normal((len(fit.weights), draws))
+    weights = fit.weights[:, None] + np.linalg.solve(np.linalg.cholesky(precision).T, noise)  # (F, draws)
+    return np.asarray((features @ weights).T)
 
 
 def feedback_of(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator, held_out: float = 0.3) -> Feedback:
