@@ -330,7 +330,7 @@ def drawn_scores(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator,
     It is for choosing what to ask next: nothing is refused, however few the answers are. The draws are of Laplace's
     approximation of the posterior, with the expected information of an answer.
     """
-    features, answers = Describer.of(items)(items, curved=False), _Answers.of(items, votes)
+    features, answers = Describer.of(items)(items, level=1), _Answers.of(items, votes)
     fit = _Fit.to(features, answers)
     difference, random = answers.differences(features), expit(fit.lapse + fit.lapses[answers.rater])
     won = expit(difference @ fit.weights)

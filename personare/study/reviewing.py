@@ -28,7 +28,7 @@ from personare.data.runs import private_folder
 from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes, votes_beside
 from personare.govern.ledger import Ledger
 from personare.learn.asking import choose_pair
-from personare.learn.reward import fit_reward
+from personare.learn.reward import drawn_scores
 from personare.report import write_report
 from personare.study.access import open_batch, open_ledger
 from personare.study.cards import write_preview
@@ -268,8 +268,8 @@ class Review:
                     self._batches[key] = self.rated_batch([name for name in names if name in self._items])
                 batch = self._batches[key]
                 rated = rated[rated["a"].isin(batch.ids) & rated["b"].isin(["", *batch.ids])]
-                reward = fit_reward(batch, rated, rng=generator(len(rated), "review", key[0].name))
-                self._scores[key] = (batch.ids, reward.scores(batch))
+                scores = drawn_scores(batch, rated, rng=generator(len(rated), "review", key[0].name))
+                self._scores[key] = (batch.ids, scores)
 
     def _allowed(self, rater: str) -> set[Kind]:
         """Return the kinds of release that a rater may see; a rater who did not agree sees none."""
