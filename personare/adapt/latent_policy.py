@@ -27,7 +27,7 @@ from personare.learn.preferring import (
 __all__ = ["LatentPolicy"]
 
 _MOMENTUM = 0.9
-_FISHER = math.sqrt(2)  # logarithms of deviations times this move a distribution as far as means do
+_STEPS = torch.tensor([[1.0], [0.5**0.5]], dtype=torch.float64)  # with these a deviation costs what a mean costs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,36 +97,31 @@ class Policy(nn.Module):
 
     def __init__(self, *, classes: int, person: int, moment: int) -> None:
         super().__init__()
-        # means, then logarithms of deviations times _FISHER
+        # means, and logarithms of deviations, over _STEPS
         self.person = nn.Parameter(torch.zeros(2, person, dtype=torch.float64))
         self.moment = nn.Parameter(torch.zeros(2, moment, dtype=torch.float64))  # of all classes together
         self.beyond = nn.Parameter(torch.zeros(2, classes, moment, dtype=torch.float64))  # and of each beyond that
 
     def forward(self, latents: Latents) -> Tensor:
-        parts = (latents.person[latents.whose], *self._persons()), (latents.moment, *self._moments(latents.labels))
+        persons, moments = self._parts(latents.labels)
+        parts = (latents.person[latents.whose], *persons), (latents.moment, *moments)
         logs = [-0.5 * ((torch.from_numpy(z) - mean) * torch.exp(-log)) ** 2 - log for z, mean, log in parts]
-        return logs[0].sum(dim=1) + logs[1].sum(dim=1)
+        total: Tensor = logs[0].sum(dim=1) + logs[1].sum(dim=1)
+        return total
 
     @torch.no_grad()
     def moved(self, latents: Latents, rng: np.random.Generator) -> Latents:
         """Return latents of the policy for standard normal ones; nothing more is drawn."""
-        (shift, log), (shifts, logs) = self._persons(), self._moments(latents.labels)
-        person = (shift + torch.exp(log) * torch.from_numpy(latents.person)).numpy()
-        moment = (shifts + torch.exp(logs) * torch.from_numpy(latents.moment)).numpy()
+        parts = zip(self._parts(latents.labels), (latents.person, latents.moment), strict=True)
+        person, moment = ((mean + torch.exp(log) * torch.from_numpy(z)).numpy() for (mean, log), z in parts)
         return replace(latents, person=person, moment=moment)
 
     def drift(self, labels: Array) -> Tensor:
         """Return the divergence from the standard normal in nats, over recordings of classes ``labels`` (N,)."""
-        parts = self._persons(), self._moments(labels)
-        person, moment = (0.5 * (mean**2 + torch.exp(2 * log) - 1 - 2 * log) for mean, log in parts)
-        total: Tensor = person.sum() + moment.sum(dim=1).mean()
+        each = [0.5 * (mean**2 + torch.exp(2 * log) - 1 - 2 * log) for mean, log in self._parts(labels)]
+        total: Tensor = each[0].sum() + each[1].sum(dim=1).mean()
         return total
 
-    def _persons(self) -> tuple[Tensor, Tensor]:
-        """Return means and logarithms of deviations, (A,) each."""
-        return self.person[0], self.person[1] / _FISHER
-
-    def _moments(self, labels: Array) -> tuple[Tensor, Tensor]:
-        """Return means and logarithms of deviations for recordings of classes ``labels``, (N, B) each."""
-        both = self.moment[:, None] + self.beyond[:, labels]
-        return both[0], both[1] / _FISHER
+    def _parts(self, labels: Array) -> tuple[Tensor, Tensor]:
+        """Return means and logarithms of deviations, of persons (2, A) and of recordings of classes (2, N, B)."""
+        return self.person * _STEPS, (self.moment[:, None] + self.beyond[:, labels]) * _STEPS[:, None]

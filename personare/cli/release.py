@@ -211,10 +211,11 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @LEDGER
 def adapt(run: Path, feedback: str | None, method: str, ledger: str | None, **how: Any) -> None:
     """Adapt the generator of a RUN's synthetic people to experts' votes: one more release of the run, judged alike."""
-    from personare.study.adapting import adapt_run
+    from personare.data.votes import votes_beside
+    from personare.study.run import adapt_run
 
     row = {"method": method, "options": method_options(how["options"]), "of": how["of"]}
-    row["feedback"] = feedback or f"{run.resolve()}.votes.sqlite"
+    row["feedback"] = feedback or str(votes_beside(run))
     name = adapt_run(run, row, how["name"], ledger=ledger, workers=personare.Workers(jobs=how["jobs"]))
     tell_run(run, f"Adapted: {run / 'releases' / name}\n")
 

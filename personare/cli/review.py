@@ -24,10 +24,11 @@ def raters(
 ) -> None:
     """List who rated the release or run at PATH; record what they may do; or erase them."""
     from personare.core.errors import DataError
+    from personare.data.votes import votes_beside
     from personare.govern.ledger import Ledger
     from personare.study.reviewing import open_votes
 
-    if not path.exists() and not votes and not path.with_name(f"{path.name}.votes.sqlite").exists():
+    if not path.exists() and not votes and not votes_beside(path).exists():
         raise DataError(f"There is nothing at {path}, and no votes beside it. Give the run or cohort that was rated.")
     book = open_votes(path, votes, ledger=Ledger(ledger) if ledger else None)
     for name in consent:

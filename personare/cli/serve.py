@@ -8,7 +8,9 @@ import click
 from personare.cli.terminal import LEDGER, PATH
 
 _PORT = click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
-_NO_BROWSER = click.option("--no-browser", is_flag=True, help="Print the address, and open no browser.")
+_NO_BROWSER = click.option(
+    "--no-browser", is_flag=True, help="Only print the address: where others use this machine too."
+)
 
 
 @click.command()
@@ -21,11 +23,14 @@ def serve(port: int, folder: Path | None, no_browser: bool) -> None:
     It answers this machine alone, and only the browser that opens the address it prints.
     """
     from personare.serve.app import run_app
+    from personare.serve.hide import hide_room
     from personare.serve.pages import Pages
     from personare.serve.study import study_room
 
     pages, folder = Pages(), folder or _data_folder()
-    run_app(folder, [study_room(pages, folder)], port=port, browser=not no_browser, tell=_tell)
+    run_app(
+        folder, [hide_room(pages, folder), study_room(pages, folder)], port=port, browser=not no_browser, tell=_tell
+    )
 
 
 @click.command()

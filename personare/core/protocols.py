@@ -154,7 +154,11 @@ class Transform(_Spends, Protocol):
 
 
 class Sampler(_Spends, Protocol):
-    """A fitted generator."""
+    """A fitted generator.
+
+    May be a ``LatentSampler``, and may offer ``density`` and ``adapted`` (``learn.sampling.DensitySampler``): by these
+    it can be adapted in more ways.
+    """
 
     def __call__(self, people: int, recordings: int, *, rng: np.random.Generator, labels: Array | None = None) -> Batch:
         """Return made-up people: ``recordings`` of each, subjects ``synthetic-0001`` and so on.

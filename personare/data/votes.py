@@ -35,6 +35,17 @@ _LONGEST = 2000  # of a note, in letters
 _NOTED_EVERY = 20  # answers
 
 
+def votes_beside(path: Path) -> Path:
+    """Return where votes on a run or a cohort lie unless told otherwise: beside it, for it may be sent, and they not.
+
+    Example:
+        >>> votes_beside(Path("/data/runs/mine")).name
+        'mine.votes.sqlite'
+    """
+    whole = path.resolve()
+    return whole.with_name(f"{whole.name}.votes.sqlite")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What one rater is asked, items as they are shown: of ``compare`` a is left, of ``same`` x is like a or like b."""
@@ -123,6 +134,11 @@ class Votes:
     def alarmed(self) -> set[str]:
         """The items that somebody believed to know."""
         return {item for _, item in self._alarms}
+
+    @property
+    def alarmers(self) -> Counter[str]:
+        """How many alarms each rater raised."""
+        return Counter(rater for rater, _ in self._alarms)
 
     def refresh(self) -> None:
         """Take in what other processes added; all anew where one of them erased a rater."""

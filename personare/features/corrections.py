@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -135,155 +135,125 @@ class Corrections:
             return locate
 
         def corrected(frames: Frames) -> Iterator[LocatedFrame]:
-            starts, forwards = self._starts(path), dict[Box, _Followed]()
-            last_s, used = 1 / video.probe(path).rate_hz, set[Stretch]()
+            walks, covered = self._walks(path), set[Stretch]()
+            step_s = 1 / video.probe(path).rate_hz
             for frame, following in pairwise(chain(locate(frames), [None])):
                 assert frame is not None  # only what follows the last one is
-                shown_s = frame.time_s, frame.time_s + last_s if following is None else following.time_s
+                shown_s = frame.time_s, frame.time_s + step_s if following is None else following.time_s
                 covering = {stretch for stretch in self.cover if stretch.holds(*shown_s)}
-                used |= covering
-                boxes = {number: box for number, box in enumerate(self.add) if box.holds(*shown_s)}
-                added, certain = _follow_on(frame, boxes, starts, forwards)
-                faces = sorted([*self._rightly(frame, starts), *added], key=lambda f: -(f.box[2:] - f.box[:2]).prod())
-                yield replace(frame, faces=tuple(faces), certain=frame.certain and certain and not covering)
-            if beyond := set(self.cover) - used:
+                covered |= covering
+                faces, certain = self._rightly(frame, walks), frame.certain and not covering
+                for number, box in enumerate(self.add):
+                    if box.holds(*shown_s):
+                        place, lost = walks[box].at(frame)
+                        certain = certain and not lost
+                        if place is not None:
+                            place = face_tracking.enlarge(place, _MARGIN).astype(np.float32)
+                            faces.append(Face(box=place, score=1.0, track=-1 - number))
+                faces.sort(key=lambda face: -float((face.box[2:] - face.box[:2]).prod()))
+                yield replace(frame, faces=tuple(faces), certain=certain)
+            if beyond := set(self.cover) - covered:
                 raise DataError(f"A stretch to cover, from {beyond.pop().from_s} s, begins after the film. {_FIX}")
 
         return corrected
 
-    def _rightly(self, frame: LocatedFrame, starts: "Mapping[Box, _Start]") -> Iterator[Face]:
-        """Yield the faces of a frame that are no mistakes."""
-        mistaken = {mistake.track for mistake in self.remove if mistake.from_s <= frame.time_s < mistake.to_s}
+    def _rightly(self, frame: LocatedFrame, walks: "Mapping[Box, _Walk]") -> list[Face]:
+        """Return the faces of a frame that are no mistakes."""
         for mistake in self.remove:
-            if starts[mistake].index == frame.index:
+            if walks[mistake].index == frame.index:
                 there = [face.box for face in frame.faces if face.track == mistake.track]
-                box = mistake.pixels(frame.image.shape)
-                if not there or shared(box[None], np.stack(there)).max() < _SAME:
+                if not there or shared(mistake.pixels(frame.image.shape)[None], np.stack(there)).max() < _SAME:
                     raise DataError(
                         f"Track {mistake.track} is not in its box at {mistake.at_s} s, so it may be another face. "
                         "Look at the film again in the Hide room, and take out what is wrong there."
                     )
-        yield from (face for face in frame.faces if face.track not in mistaken)
+        mistaken = {mistake.track for mistake in self.remove if mistake.from_s <= frame.time_s < mistake.to_s}
+        return [face for face in frame.faces if face.track not in mistaken]
 
-    def _starts(self, path: Path) -> "dict[Box, _Start]":
-        """Read the film up to the last box: which frame each is of, and where an added one was before."""
-        starts: dict[Box, _Start] = {}
+    def _walks(self, path: Path) -> "dict[Box, _Walk]":
+        """Read the film up to the last box: which frame each is of, and where it was before."""
+        walks, shape = dict[Box, _Walk](), tuple[int, ...]()
         waiting = sorted({*self.add, *self.remove}, key=lambda box: -box.at_s)
         recent: deque[tuple[int, float, Array]] = deque(maxlen=_BACK_FRAMES)
-        shape: tuple[int, ...] = ()
-
-        def settle(end_s: float) -> None:
+        after_s = 1 / video.probe(path).rate_hz
+        for index, time_s, image in chain(video.read(path), [(-1, math.inf, None)]) if waiting else ():
+            end_s = recent[-1][1] + after_s if image is None and recent else time_s
             while waiting and recent and waiting[-1].at_s < end_s - _TICK_S:
                 box = waiting.pop()
-                starts[box] = _Start(index=recent[-1][0]) if isinstance(box, Mistake) else _behind(box, recent, shape)
-
-        for index, time_s, image in video.read(path) if waiting else ():
-            settle(time_s)
+                walks[box] = _Walk(box, recent, shape)
+            if image is not None:
+                recent.append((index, time_s, face_tracking.small_grays(image, _SMALLEST_PX)[0]))
+                shape = image.shape
             if not waiting:
                 break
-            shape = image.shape
-            recent.append((index, time_s, face_tracking.small_grays(image, _SMALLEST_PX)[0]))
-        else:
-            settle(recent[-1][1] + 1 / video.probe(path).rate_hz if recent else 0.0)
         if waiting:
             raise DataError(f"A box at {waiting[0].at_s} s is of a time that the film does not have. {_FIX}")
-        return starts
+        return walks
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Start:
-    """The frame that a box is of, and what was before."""
-
-    index: int
-    places: Mapping[int, Array] = field(default_factory=dict)  # by frame before it, (4,) pixels
-    begin: int = 0  # the first frame in which it may be
-
-
-@dataclass(kw_only=True)
 class _Followed:
-    """What was drawn around, from one small gray picture to the next."""
+    """What was drawn around, from one small gray picture to the next, or the one before."""
 
-    place: Array | None  # (4,) pixels of the frame; None where it is no more
-    gray: Array
-    scale: float  # pixels of the small picture per pixel of the frame
-    is_open: bool  # whether the stretch ends at a cut, and where it leaves the picture
-    lost: bool = False
-    _drawn: tuple[Array, Array] = field(init=False)
-    _anchor: tuple[Array, Array] = field(init=False)
-
-    def __post_init__(self) -> None:
-        assert self.place is not None
-        self._drawn = self._anchor = self.gray, self.place
-
-    @classmethod
-    def of(cls, box: Box, gray: Array, shape: tuple[int, ...], *, is_open: bool) -> "_Followed":
-        """Begin where a box was drawn."""
-        return cls(place=box.pixels(shape), gray=gray, scale=gray.shape[1] / shape[1], is_open=is_open)
+    def __init__(self, box: Box, gray: Array, shape: tuple[int, ...], *, is_open: bool) -> None:
+        place = box.pixels(shape)
+        self.place: Array | None = place  # (4,) pixels of the frame; None where it is no more
+        self.lost = False
+        self._gray, self._scale = gray, gray.shape[1] / shape[1]  # pixels of the small picture per pixel of the frame
+        self._is_open = is_open  # whether the stretch ends at a cut, and where it leaves the picture
+        self._drawn = self._anchor = gray, place
 
     def follow(self, gray: Array) -> None:
-        """Go on to the next picture, or the one before."""
-        ended = face_tracking.cut(self.gray, gray)
+        """Go on to the next picture."""
+        ended = face_tracking.cut(self._gray, gray)
         if self.place is not None:
             self.place = None if ended else self._found(self.place, gray)
             if self.place is not None:
-                inside = np.clip(self.place, 0, np.tile(gray.shape[1::-1], 2) / self.scale)
+                inside = np.clip(self.place, 0, np.tile(gray.shape[1::-1], 2) / self._scale)
                 if (inside[2:] - inside[:2]).prod() < _LEFT * (self.place[2:] - self.place[:2]).prod():
                     self.place, ended = None, True
             self.lost = self.place is None
-        self.lost &= not (ended and self.is_open)
-        self.gray = gray
+        self.lost &= not (ended and self._is_open)
+        self._gray = gray
 
     def _found(self, place: Array, gray: Array) -> Array | None:
         """Return where it is in a picture, near a place."""
         guesses = [face_tracking.enlarge(place, growth) for growth in (0.0, -_GROWTH, _GROWTH)]
-        for anchor in (self._anchor, (self.gray, place)):
-            seen = [(*face_tracking.follow(gray, guess, *anchor, self.scale), guess) for guess in guesses]
+        for anchor in (self._anchor, (self._gray, place)):
+            seen = [(*face_tracking.follow(gray, guess, *anchor, self._scale), guess) for guess in guesses]
             peak, shift, guess = max(seen, key=lambda one: one[0])
             if peak >= _SURE:
                 break
         self._anchor, place = anchor, guess + np.tile(shift, 2)
-        alike, _ = face_tracking.follow(gray, place, *self._drawn, self.scale, reach=0)
+        alike, _ = face_tracking.follow(gray, place, *self._drawn, self._scale, reach=0)
         return place if peak >= _RELATED and alike >= _ALIKE else None
 
 
-def _behind(box: Box, recent: Sequence[tuple[int, float, Array]], shape: tuple[int, ...]) -> _Start:
-    """Follow a box backwards from the last of the frames."""
-    index, _, gray = recent[-1]
-    followed = _Followed.of(box, gray, shape, is_open=box.from_s == 0)
-    places: dict[int, Array] = {}
-    for number, time_s, gray in islice(reversed(recent), 1, None):
-        followed.follow(gray)
-        if followed.place is not None:
-            places[number] = followed.place
-        elif not followed.lost:
-            return _Start(index=index, places=places, begin=number + 1)
-        if time_s <= box.from_s:
-            break
-    return _Start(index=index, places=places)
+class _Walk:
+    """Where a box is in each frame, one after another; in those ``recent`` when it was drawn, known from the start."""
 
+    def __init__(self, box: Box, recent: Sequence[tuple[int, float, Array]], shape: tuple[int, ...]) -> None:
+        self.index, _, gray = recent[-1]  # the frame that it was drawn in
+        self._before: dict[int, Array] = {}  # by frame before it
+        self._begin = 0  # the first frame in which it may be
+        self._forwards = _Followed(box, gray, shape, is_open=math.isinf(box.to_s))
+        back = _Followed(box, gray, shape, is_open=box.from_s == 0)
+        for number, time_s, gray in islice(reversed(recent), 1, None):
+            back.follow(gray)
+            if back.place is not None:
+                self._before[number] = back.place
+            elif not back.lost:
+                self._begin = number + 1
+            if self._begin or time_s <= box.from_s:
+                break
 
-def _follow_on(
-    frame: LocatedFrame, boxes: Mapping[int, Box], starts: Mapping[Box, _Start], forwards: dict[Box, _Followed]
-) -> tuple[list[Face], bool]:
-    """Return the faces that boxes add to a frame, and whether none of them is lost."""
-    faces, certain = [], True
-    for number, box in boxes.items():
-        start = starts[box]
-        if frame.index < start.index:
-            place = start.places.get(frame.index)
-            certain &= place is not None or frame.index < start.begin
-        else:
-            gray, _ = face_tracking.small_grays(frame.image, _SMALLEST_PX)
-            if frame.index == start.index:
-                forwards[box] = _Followed.of(box, gray, frame.image.shape, is_open=math.isinf(box.to_s))
-            else:
-                forwards[box].follow(gray)
-            place = forwards[box].place
-            certain &= not forwards[box].lost
-        if place is not None:
-            place = face_tracking.enlarge(place, _MARGIN).astype(np.float32)
-            faces.append(Face(box=place, score=1.0, track=-1 - number))
-    return faces, certain
+    def at(self, frame: LocatedFrame) -> tuple[Array | None, bool]:
+        """Return where it is in the next frame, if it is there, and whether it is lost."""
+        if frame.index < self.index:
+            place = self._before.get(frame.index)
+            return place, place is None and frame.index >= self._begin
+        if frame.index > self.index:
+            self._forwards.follow(face_tracking.small_grays(frame.image, _SMALLEST_PX)[0])
+        return self._forwards.place, self._forwards.lost
 
 
 def read_corrections(path: Path) -> tuple[Corrections, ...]:

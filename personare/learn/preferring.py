@@ -15,6 +15,14 @@ from personare.core.types import Array, Batch, Feedback, Latents, Spend
 from personare.learn.mixed_effects import group_means
 
 _INTERVAL = 1.96  # standard errors on either side
+_DISAGREED = (
+    "The raters who were kept out",
+    "Collect more comparisons, of more raters, or look into what they disagree on.",
+)
+_UNMOVED = (
+    "The raters who were heard",
+    "Little of what they like is in what this method moves: try another, such as best_of_n.",
+)
 
 
 def _rises(values: Sequence[float]) -> bool:
@@ -135,11 +143,14 @@ def strongest_agreed(
         best = max(best, won)
     agreed = [n for n, (_, _, won) in enumerate(tried) if won.low > 0.5 and won.value >= best.value - best.error]
     if not agreed:
-        rates = ", ".join(f"{won.value:.2f} at {strength.drift:.2g} nats" for strength, _, won in tried)
+        moved = any(wins.low > 0.5 for _, wins, _ in tried)
+        who, fix = _DISAGREED if moved else _UNMOVED
+        rates = ", ".join(
+            f"{(won if moved else wins).value:.2f} at {strength.drift:.2g} nats" for strength, wins, won in tried
+        )
         raise DataError(
-            "The raters who were kept out must prefer what was adapted, and at no strength they clearly did (win rate "
-            f"{rates or 'none'}; one half is no preference): the generator stays as it is. Collect more comparisons, "
-            "of more raters, or look into what they disagree on."
+            f"{who} must prefer what was adapted to what the generator made before, which at no strength is clear (win "
+            f"rate {rates}; one half is no preference): the generator stays as it is. {fix}"
         )
     course = [
         {"drift": strength.drift, "reward": wins.value, "judge": won.value, "kept": float(n == agreed[0])}

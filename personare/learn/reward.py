@@ -14,6 +14,7 @@ from scipy.stats import binomtest
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Feedback
 from personare.features.visits import VisitColumns, history_rows, is_history
+from personare.learn.coherence import Coherence
 from personare.learn.describing import describe_rows
 
 MEMBERS: Final = 5
@@ -22,7 +23,8 @@ _FAR: Final = 8.0  # deviations
 _TOGETHER: Final = 3  # ways in which two tracks go together, such as a voice and its face
 _CURVED: Final = 0.5  # how large squares and products stand beside the components
 _STRENGTH: Final = 3.0  # deviation of the prior of what a unit of a feature counts
-_WORTH: Final = 5.0  # nats by which curved features must foretell better, to be taken
+_LEVELS: Final = (0, 1, 2)  # of features, from few to many
+_WORTH: Final = 3.0  # nats by which more features must foretell better, to be taken
 _FOLDS: Final = 4
 _FEWEST: Final = 8  # comparisons in which one was preferred; whether they tell anything is tested
 _CHANCE: Final = 0.05  # of preferences being found where there are none
@@ -41,6 +43,7 @@ class Describer:
     spread: Array  # (D,); infinite where a number is the same everywhere
     directions: Array  # (D, K): a component varies like the root of what it did, the first one by 1
     together: Array  # (2, D, S): of two tracks, what varies together most, each by 1
+    coherence: Coherence
     middles: Array  # (K + 3 S,) means of the curved features
 
     @classmethod
@@ -69,18 +72,23 @@ class Describer:
             spread=spread,
             directions=directions,
             together=np.concatenate(pairs, axis=2),
+            coherence=Coherence.of(items),
             middles=np.zeros(1),
         )
-        return replace(plain, middles=plain(items, curved=True)[:, directions.shape[1] :].mean(axis=0) / _CURVED)
+        straight = plain(items, level=1).shape[1]
+        return replace(plain, middles=plain(items, level=2)[:, straight:].mean(axis=0) / _CURVED)
 
-    def __call__(self, batch: Batch, *, curved: bool) -> Array:
-        """Return (N, F) features: the components; if ``curved`` their squares too, and products of two tracks."""
+    def __call__(self, batch: Batch, *, level: int) -> Array:
+        """Return (N, F) features: at level 0 coherence, at 1 components too, at 2 squares and products too."""
+        coherence = self.coherence(batch)
+        if not level:
+            return coherence
         z = np.clip((np.hstack(_tracks(batch)) - self.center) / self.spread, -_FAR, _FAR)
         components, (one, other) = z @ self.directions, z @ self.together
-        if not curved:
-            return components
+        if level == 1:
+            return np.hstack([coherence, components])
         bends = np.hstack([components**2, one**2, one * other, other**2])
-        return np.hstack([components, _CURVED * (bends - self.middles)])
+        return np.hstack([coherence, components, _CURVED * (bends - self.middles)])
 
 
 def _tracks(batch: Batch) -> list[Array]:
@@ -244,7 +252,7 @@ class RewardModel:
     """
 
     describer: Describer
-    curved: bool
+    level: int  # of features
     weights: Array  # (5, F); their mean is what all answers together say
     temperature: float  # by which logits are divided so that raters who were not heard are foretold as often as it says
     sides: Mapping[str, float]  # by rater, for what is shown left; a logit
@@ -255,7 +263,7 @@ class RewardModel:
 
     def scores(self, batch: Batch) -> Array:
         """Return what each member says, (5, N)."""
-        return np.asarray(self.weights @ self.describer(batch, curved=self.curved).T / self.temperature)
+        return np.asarray(self.weights @ self.describer(batch, level=self.level).T / self.temperature)
 
     def __call__(self, batch: Batch) -> Array:
         """Return the reward of each recording, (N,)."""
@@ -282,17 +290,18 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
             "with 'personare review', of recordings that differ more."
         )
     folds = answers.folds(rng)
-    tried = []
-    for curved in (False, True):
-        features, logits = describer(items, curved=curved), np.zeros(len(folds))
+    tried: list[tuple[float, float, int, Array]] = []
+    for level in _LEVELS:
+        features, logits = describer(items, level=level), np.zeros(len(folds))
         for fold in np.unique(folds):
             fit = _Fit.to(features, answers.take(folds != fold))
             logits[folds == fold] = answers.take(folds == fold).differences(features) @ fit.weights
         toward = (2 * logits * _SIDES[answers.answer])[answers.decided]  # above 0 where the answer was foretold
         likelihoods = [(float(log_expit(toward / t).sum()), float(t)) for t in np.geomspace(0.5, 20, 30)]
-        tried.append((*max(likelihoods), curved, toward))
-    simple, bent = tried
-    _, temperature, curved, toward = bent if bent[0] > simple[0] + _WORTH else simple
+        one = (*max(likelihoods), level, toward)
+        if not tried or one[0] > tried[-1][0] + _WORTH:  # more features must earn their place
+            tried.append(one)
+    _, temperature, level, toward = tried[-1]
     right = int((toward > 0).sum())
     if binomtest(right, decided, alternative="greater").pvalue > _CHANCE:
         raise DataError(
@@ -300,12 +309,12 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
             f"out in turn {right} were foretold. {answers.contradictions} Collect more answers with 'personare "
             "review', or agree with the raters on what to look for."
         )
-    features = describer(items, curved=curved)
+    features = describer(items, level=level)
     whole = _Fit.to(features, answers)
     members = np.stack([_Fit.to(features, answers.drawn(rng)).weights for _ in range(MEMBERS)])
     return RewardModel(
         describer=describer,
-        curved=curved,
+        level=level,
         weights=members - members.mean(axis=0) + whole.weights,
         temperature=float(temperature),
         sides=dict(zip(answers.raters, whole.sides.tolist(), strict=True)),

@@ -1,7 +1,7 @@
 """Recordings of several modalities as rows of normal numbers, and back: what every generator of recordings models."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -97,9 +97,11 @@ class RowCodes:
         return {modality: code.normal.grid.shape[1] for modality, code in self.modalities.items()}
 
     def encode(self, batch: Batch) -> Array:
-        """Return (N, K) rows; NaN where a modality is missing."""
+        """Return (N, K) rows; NaN where a modality is missing. Series of other lengths are cut, or end early."""
         parts = []
         for modality, code in self.modalities.items():
+            if isinstance(code.front, Texture) and modality in batch.arrays:
+                batch = replace(batch, arrays={**batch.arrays, modality: _timed(batch.arrays[modality], code.shape)})
             if modality not in batch.arrays or tuple(batch.arrays[modality].shape[1:]) != code.shape:
                 shape = batch.arrays[modality].shape[1:] if modality in batch.arrays else "none"
                 raise DataError(f"{modality} must have the shape {code.shape} that was learned, given {shape}.")
@@ -113,6 +115,13 @@ class RowCodes:
         """Return arrays by modality, float32; what rows do not tell (the texture of series) is drawn."""
         parts = np.split(rows, np.cumsum(list(self.widths.values()))[:-1], axis=1)
         return {m: code.decode(part, rng=rng) for (m, code), part in zip(self.modalities.items(), parts, strict=True)}
+
+
+def _timed(values: Array, shape: tuple[int, ...]) -> Array:
+    """Return series (N, T, D) or (N, 1, F, T) as long as those learned, filled with zeros."""
+    axis = 0 if len(shape) == 2 else 2
+    missing = [(0, max(0, shape[axis] - n) if at == axis + 1 else 0) for at, n in enumerate(values.shape)]
+    return np.pad(values, missing)[(slice(None),) * (axis + 1) + (slice(shape[axis]),)]
 
 
 def _present(batch: Batch, modality: str) -> Array:

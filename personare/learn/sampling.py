@@ -48,6 +48,16 @@ class Population:
             )
         return asked.astype(np.int64), whose
 
+    def recognized(self, items: Batch) -> Batch:
+        """Return made-up items that were read again, with the classes that were learned."""
+        if unknown := sorted({*items.classes} - {*self.classes}):
+            raise DataError(
+                f"Rated items are {', '.join(unknown)}, and the generator makes {', '.join(self.classes)}: the votes "
+                "must be of a release that it made."
+            )
+        places = np.array([self.classes.index(name) for name in items.classes], np.int64)
+        return replace(items, labels=places[items.labels], classes=self.classes)
+
     def batch(self, arrays: Mapping[str, Array], labels: Array, whose: Array) -> Batch:
         """Return the recordings, everything present."""
         subjects = np.array([f"synthetic-{person + 1:04d}" for person in whose])
@@ -139,7 +149,8 @@ class RecordingSampler(Generic[Model]):
 
     def density(self, items: Batch) -> Density:
         """Return how likely items are; see ``DensitySampler``."""
-        return self.model.density(self.codes.encode(items), items.labels, self.population.priors)
+        labels = self.population.recognized(items).labels
+        return self.model.density(self.codes.encode(items), labels, self.population.priors)
 
     def adapted(self, density: Density) -> "RecordingSampler[Model]":
         """Return the same with another model."""

@@ -41,7 +41,7 @@ def _section(record: RunRecord, name: str, examples: Mapping[str, Sequence[Mappi
         before, after = (query.find(record.results, release, "synthetic") for release in (plan["of"], name))
         if row := after or before:
             lines.append((words.measure(row), before, after))
-    course = next((row.detail["course"] for row in rows if row.detail.get("course")), [])
+    course: Sequence[Mapping[str, float]] = next((row.detail["course"] for row in rows if row.detail.get("course")), [])
     title = (
         "How often the adapted generator wins, by how far it went: as the raters who were heard say, and the others."
     )

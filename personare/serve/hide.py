@@ -5,10 +5,11 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,6 @@ from personare.features.corrections import VERSION, Corrections, corrections_of
 from personare.govern.consent import consent_all
 from personare.govern.ledger import Ledger
 from personare.serve.pages import Pages, Room
-from personare.study.access import open_ledger
 from personare.study.anonymizing import content_digest
 from personare.study.preview import look_at, make, start
 
@@ -46,6 +46,7 @@ _BEGINNINGS = {  # how files begin that are sound or film, from which byte on
     b"fLaC": (0, ".flac", "audio/flac"),
     b"ID3": (0, ".mp3", "audio/mpeg"),
     b"\xff\xfb": (0, ".mp3", "audio/mpeg"),
+    b"\xff\xf3": (0, ".mp3", "audio/mpeg"),
     b"\x00\x00\x01\xba": (0, ".mpg", "video/mpeg"),
     b"FORM": (0, ".aiff", "audio/aiff"),
 }
@@ -68,27 +69,23 @@ class _Films:
     def __init__(self, pages: Pages, folder: Path) -> None:
         self._show, self._folder, self._root, self.router = pages.show, folder, folder / "hide", APIRouter()
         self._work: dict[str, BaseProcess] = {}  # by film
+        self._lock = Lock()  # of two windows one begins or deletes first
         self._openings: dict[str, Path] = {}  # by the name under which a page asks for it
-        views: dict[str, Callable[..., Any]] = {
-            "": self.first,
-            "/{film}": self.page,
-            "/{film}/state": self.state,
-            "/{film}/faces": self.faces,
-            "/{film}/original/{opening}": self.original,
-            "/{film}/result": self.result,
-            "/{film}/download": self.download,
-            "/{film}/corrections.json": self.corrections,
-        }
-        for path, view in views.items():
-            self.router.get(path)(view)
-        deeds: dict[str, Callable[..., Any]] = {
-            "/upload": self.upload,
-            "/{film}/make": self.make,
-            "/{film}/release": self.release,
-            "/{film}/delete": self.delete,
-        }
-        for path, deed in deeds.items():
-            self.router.post(path)(deed)
+        for method, path, answer in (
+            ("GET", "", self.first),
+            ("POST", "/upload", self.upload),
+            ("GET", "/{film}", self.page),
+            ("GET", "/{film}/original/{opening}", self.original),
+            ("GET", "/{film}/state", self.state),
+            ("GET", "/{film}/faces", self.faces),
+            ("POST", "/{film}/make", self.make),
+            ("GET", "/{film}/result", self.result),
+            ("POST", "/{film}/release", self.release),
+            ("GET", "/{film}/download", self.download),
+            ("GET", "/{film}/corrections.json", self.corrections),
+            ("POST", "/{film}/delete", self.delete),
+        ):
+            self.router.add_api_route(path, answer, methods=[method])
 
     def first(self, request: Request) -> Response:
         """Show where to drop a recording, and those that are still here."""
@@ -137,6 +134,7 @@ class _Films:
     def page(self, request: Request, film: str) -> Response:
         """Open the original, and show it beside what was made of it."""
         about, opening = _read(self._film(film) / "about.json"), secrets.token_urlsafe(16)
+        self._film(film).touch()  # it is kept for a day from now
         self._openings[opening] = self._opened(film)
         methods = [method for method in registry.find(METHODS).values() if method.alone]
         address = f"/hide/{film}/original/{opening}"
@@ -152,19 +150,15 @@ class _Films:
     def state(self, film: str) -> dict[str, Any]:
         """Say how far it is, and what was made."""
         folder = self._film(film)
-        made, progress = _read(folder / "made.json"), _read(folder / "progress.json")
-        running = film in self._work and self._work[film].is_alive()
+        running = film in self._work and self._work[film].is_alive()  # before what it writes at its end is read
+        made = None if running else _read(folder / "made.json")
         if film in self._work and not running and made is None:
-            made = {
-                "error": "It ended before it was done: memory or time ran out. Cut the recording, or close programs."
-            }
-        corrections = _read(folder / "corrections.json")["recordings"][0]
-        about = _read(folder / "about.json")
+            sentence = "It ended before it was done: memory or time ran out. Cut the recording, or close programs."
+            made = {"error": sentence}
         right = made is not None and _read(folder / "right.json") == made
-        return {"about": about, "corrections": corrections, "running": running, "progress": progress} | {
-            "made": None if running else made,
-            "right": right and not running,
-        }
+        corrections = _read(folder / "corrections.json")["recordings"][0]
+        state = {"about": _read(folder / "about.json"), "corrections": corrections, "made": made, "right": right}
+        return {**state, "running": running, "progress": _read(folder / "progress.json")}
 
     def faces(self, film: str, at_s: float) -> list[dict[str, float]]:
         """Return the faces that were found or added in the picture shown at a time."""
@@ -178,19 +172,18 @@ class _Films:
     def make(self, film: str, content: dict[str, Any]) -> dict[str, Any]:
         """Begin to hide it, with the masks and the corrections given."""
         folder = self._film(film)
-        if self.state(film)["running"]:
-            raise DataError("It is being made already, perhaps in another window. Wait until it is done.")
         about, given = _read(folder / "about.json"), content.get("corrections")
         given = {**given, "digest": about["digest"], "name": about["name"]} if isinstance(given, Mapping) else given
         corrections = corrections_of({"version": VERSION, "recordings": [given]})[0]
-        face, voice = (
-            content.get(kind, "") if about["kind"] == "film" or kind == "voice" else "" for kind in ("face", "voice")
-        )
-        for name in ("right.json", "progress.json", "hidden.mp4", "hidden.wav"):
-            (folder / name).unlink(missing_ok=True)
-        write_json(folder / "corrections.json", _written(corrections))
-        task = (self._opened(film), folder, about["kind"] == "film", face, voice, corrections)
-        self._work[film] = start(make, folder / "made.json", *task, seconds=_MAKE_S)
+        masks = content.get("face", ""), content.get("voice", "")
+        with self._lock:
+            if self.state(film)["running"]:
+                raise DataError("It is being made already, perhaps in another window. Wait until it is done.")
+            for name in ("right.json", "progress.json", "hidden.mp4", "hidden.wav"):
+                (folder / name).unlink(missing_ok=True)
+            write_json(folder / "corrections.json", _written(corrections))
+            task = (self._opened(film), folder, about["kind"] == "film", *masks, corrections)
+            self._work[film] = start(make, folder / "made.json", *task, seconds=_MAKE_S)
         return {}
 
     def result(self, film: str) -> Response:
@@ -219,16 +212,18 @@ class _Films:
 
     def delete(self, film: str) -> dict[str, Any]:
         """Remove a recording and everything that was made of it."""
-        folder = self._film(film)
-        if film in self._work:
-            self._work.pop(film).kill()
-        shutil.rmtree(folder)
+        with self._lock:
+            folder = self._film(film)
+            if process := self._work.pop(film, None):
+                process.kill()
+                process.join()
+            shutil.rmtree(folder)
         self._ledger().append("erased", [{"cohort": film}])
         return {}
 
     def remove_old(self) -> None:
         """Remove what nobody has come back to for a day."""
-        for folder in self._root.glob("*"):
+        for folder in self._root.glob("*/"):
             with suppress(FileNotFoundError):
                 if time.time() - folder.stat().st_mtime > _KEPT_S:
                     shutil.rmtree(folder)
@@ -254,6 +249,8 @@ class _Films:
         return opened[cohort.recordings[0].id]
 
     def _ledger(self) -> Ledger:
+        from personare.study.access import open_ledger  # it takes a second, and the first page needs none
+
         return open_ledger(None, self._folder)
 
 

@@ -106,7 +106,7 @@ class Jobs:
         made = product.is_file() and product.stat().st_mtime >= job.started
         end = time.time() if running else log.stat().st_mtime
         return State(
-            name="running" if running else "stopped" if job.stopped else "done" if made else "failed",
+            name="running" if running else "done" if made else "stopped" if job.stopped else "failed",
             elapsed_s=max(0.0, end - job.started),
             said=re.sub(r"[^\n]*\r(?=[^\n])", "", text).strip(),  # as a terminal shows a line that is redrawn
         )

@@ -58,16 +58,20 @@ class Pages:
         self._templates.globals["count"] = _count
 
     def show(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """Fill in a template; it also knows ``rooms``, the name of the ``room``, and ``csrf`` for its forms."""
-        state, room = request.app.state, request.url.path.split("/")[1]
-        given = {"rooms": state.rooms, "room": room, "csrf": state.csrf, **values}
-        return HTMLResponse(self._templates.get_template(template).render(given), status)
+        """Fill in a template; it also knows ``rooms``, the name of the ``room``, and ``csrf`` for its forms.
+
+        **Guarantee**: a browser that has not entered is told neither.
+        """
+        state, has_entered = request.app.state, request.scope.get("has_entered", False)
+        given = {"rooms": state.rooms, "csrf": state.csrf} if has_entered else {"rooms": (), "csrf": ""}
+        page = self._templates.get_template(template)
+        return HTMLResponse(page.render(given | {"room": request.url.path.split("/")[1]} | values), status)
 
     def refusal(self, request: Request, status: int, sentence: str) -> Response:
-        """Say why something was not done: as JSON to a script, as a page to a person; it tells no secret."""
+        """Say why something was not done: as JSON to a script, as a page to a person."""
         if "application/json" in (request.headers.get("content-type", ""), request.headers.get("accept", "")):
             return JSONResponse({"error": sentence}, status)
-        return self.show(request, "refusal.html", status=status, sentence=sentence, rooms=(), csrf="")
+        return self.show(request, "refusal.html", status=status, sentence=sentence)
 
 
 def served_file(root: Path, name: str, *, types: Mapping[str, str] = FILE_TYPES) -> FileResponse:

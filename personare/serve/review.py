@@ -124,6 +124,7 @@ def review_room(pages: Pages, review: Review) -> Room:
     **Guarantee**: an answer is on disk before it is acknowledged, and counts once however often it is sent.
     """
     router, screen, lock = APIRouter(), _Screen(review), Lock()
+    stored = set[int]()  # numbers of the answers that this room acknowledged
 
     @router.get("")
     def first(request: Request, rater: str = "") -> Response:
@@ -151,7 +152,6 @@ def review_room(pages: Pages, review: Review) -> Room:
     @router.post("/answer")
     def answer(call: _Answer) -> dict[str, Any]:
         with lock:
-            before = review.progress(call.rater)[call.task]
             number = review.answer(
                 call.rater,
                 call.token,
@@ -161,8 +161,9 @@ def review_room(pages: Pages, review: Review) -> Room:
                 plays=call.plays,
                 seconds=call.seconds,
             )
-            shown = screen.show(call)
-            return {"stored": number, "again": shown["answered"] == before, **shown}
+            again = number in stored
+            stored.add(number)
+            return {"stored": number, "again": again, **screen.show(call)}
 
     @router.post("/undo")
     def undo(call: _Call) -> dict[str, Any]:

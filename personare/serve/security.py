@@ -99,9 +99,10 @@ class Guard:
         if request.method == "GET" and path == "/enter":
             await self._enter(request)(request.scope, receive, send)
             return
-        session = request.cookies.get(self._cookie, "")
-        if not (path.startswith("/static/") or _is_same(session, self._session)):
+        has_entered = _is_same(request.cookies.get(self._cookie, ""), self._session)
+        if not (path.startswith("/static/") or has_entered):
             raise HTTPException(401, _EXPIRED)
+        request.scope["has_entered"] = has_entered
         await self._app(request.scope, await self._checked_body(request, receive), send)
 
     def _check_sender(self, request: Request) -> None:

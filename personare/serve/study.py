@@ -7,20 +7,21 @@ import io
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Form
+from fastapi import APIRouter, Form, Query
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from personare.core import registry
 from personare.core.errors import DataError, PersonareError
 from personare.core.types import Cohort
-from personare.data.atomic import make_folder
 from personare.data.cohort import DESCRIPTION, UNFINISHED, cohort_kind, declared_modalities, open_cohort
 from personare.data.importing import READERS
 from personare.data.media_files import files_under, track_of
@@ -49,29 +50,42 @@ def study_room(pages: Pages, folder: Path) -> Room:
     return Room(name="study", title="Study", router=_Steps(pages, folder).router, summary=summary)
 
 
+class _Choice(BaseModel):
+    """What is chosen of a study, as on the command line."""
+
+    path: str  # of the cohort
+    preset: str = "quick"
+    label: str = ""
+    purpose: str = ""
+    config: str = ""
+    name: str = ""  # of the study
+
+    def plan(self, cohort: Cohort) -> tuple[StudyPlan, list[str]]:
+        """Return what the command line would plan for a cohort, and what it would leave out."""
+        config = _file(self.config) if self.config else None
+        plan, _ = load_plan(self.preset, config, label=self.label, purpose=self.purpose)
+        return (plan, []) if config else for_tracks(plan, {track for one in cohort.recordings for track in one.tracks})
+
+
 class _Steps:
     def __init__(self, pages: Pages, folder: Path) -> None:
-        self._show, self._folder, self._jobs, self.router = pages.show, folder, Jobs(folder / "jobs"), APIRouter()
-        views: dict[str, Callable[..., Any]] = {
-            "": self.first,
-            "/folder": self.walk,
-            "/contents": self.look,
-            "/labels.csv": self.labels,
-            "/plan": self.plan,
-            "/jobs/{name}": self.watch,
-            "/jobs/{name}/state": self.state,
-            "/jobs/{name}/run/{file:path}": self.file,
-        }
-        deeds: dict[str, Callable[..., Any]] = {
-            "/import": self.bring,
-            "/start": self.start,
-            "/jobs/{name}/stop": self.stop,
-            "/jobs/{name}/again": self.again,
-        }
-        for path, page in views.items():
-            self.router.get(path)(page)
-        for path, deed in deeds.items():
-            self.router.post(path)(deed)
+        self._show, self._folder, self._jobs, self._lock = pages.show, folder, Jobs(folder / "jobs"), Lock()
+        self.router = APIRouter()
+        for method, path, answer in (
+            ("GET", "", self.first),
+            ("GET", "/folder", self.walk),
+            ("GET", "/contents", self.look),
+            ("GET", "/labels.csv", self.labels),
+            ("POST", "/import", self.bring),
+            ("GET", "/plan", self.plan),
+            ("POST", "/start", self.start),
+            ("GET", "/jobs/{name}", self.watch),
+            ("GET", "/jobs/{name}/state", self.state),
+            ("GET", "/jobs/{name}/run/{file:path}", self.file),
+            ("POST", "/jobs/{name}/stop", self.stop),
+            ("POST", "/jobs/{name}/again", self.again),
+        ):
+            self.router.add_api_route(path, answer, methods=[method])
 
     def first(self, request: Request) -> Response:
         """Show what was started before."""
@@ -91,7 +105,7 @@ class _Steps:
         files = Counter(track_of(name) or "other" for name in _files(root))
         if (root / DESCRIPTION).is_file():
             cohort = _contents(open_cohort(root))
-        if not (cohort and any(number for *_, number in cohort["consent"])):
+        if cohort is None or (cohort["kind"] == "identifiable" and not any(cohort["consent"].values())):
             matches = _matches(root)
         return self._show(
             request,
@@ -100,7 +114,7 @@ class _Steps:
             files=files,
             cohort=cohort,
             matches=matches,
-            purposes={purpose: PURPOSES[purpose] for purpose in _PURPOSES},
+            purposes=PURPOSES,
         )
 
     def labels(self, path: str) -> Response:
@@ -126,58 +140,46 @@ class _Steps:
         about = {"kind": "import", "title": f"Import of {source.name}", "place": str(target), "learned": []}
         return self._begin(command, target / DESCRIPTION, about)
 
-    def plan(
-        self, request: Request, path: str, preset: str = "quick", label: str = "", purpose: str = "", config: str = ""
-    ) -> Response:
+    def plan(self, request: Request, choice: Annotated[_Choice, Query()]) -> Response:
         """Show what a study of a cohort will make, what it leaves out, and what is asked before it can begin."""
         from personare.study.needs import lacking_of  # brings torch, for which no start should wait
 
-        cohort, problem = open_cohort(_folder(path)), ""
-        names = sorted({name for one in cohort.recordings for name in one.labels})
-        names += [name for name in map(str, cohort.participants) if name not in names]
-        plan, left = _plan(cohort, preset, label, purpose, config)
+        cohort, problem = open_cohort(_folder(choice.path)), ""
+        labels = sorted({name for one in cohort.recordings for name in one.labels})
+        labels += [name for name in map(str, cohort.participants) if name not in labels]
+        plan, left = choice.plan(cohort)
         try:
             plan = choose_label(cohort, plan)
         except PersonareError as error:
             problem = str(error)
+        said = {"label": choice.label or ("" if problem else plan.label), "purpose": plan.purpose}
+        name = _slug(f"{cohort.name}-{Path(choice.config).stem or choice.preset}")
         return self._show(
             request,
             "study_plan.html",
-            root=cohort.root,
-            preset=preset,
-            label=label or ("" if problem else plan.label),
-            purpose=plan.purpose,
+            choice=choice.model_copy(update=said),
             cohort=_contents(cohort),
-            config=config,
             presets=presets(),
-            labels={name: len(set(values_of(cohort, name))) for name in names},
+            labels={name: len(set(values_of(cohort, name))) for name in labels},
+            purposes=PURPOSES,
             made=_made(plan),
             left=left,
             lacking=[] if problem else lacking_of(cohort, plan),
             problem=problem,
-            name=self._free_name(_slug(f"{cohort.name}-{Path(config).stem if config else preset}")),
-            purposes=PURPOSES,
+            name=self._free_name(name),
         )
 
-    def start(
-        self,
-        path: Annotated[str, Form()],
-        name: Annotated[str, Form()],
-        preset: Annotated[str, Form()] = "quick",
-        label: Annotated[str, Form()] = "",
-        purpose: Annotated[str, Form()] = "",
-        config: Annotated[str, Form()] = "",
-    ) -> Response:
+    def start(self, choice: Annotated[_Choice, Form()]) -> Response:
         """Start a study."""
-        cohort = open_cohort(_folder(path))
-        plan, _ = _plan(cohort, preset, label, purpose, config)
-        run = make_folder(self._folder / "runs") / _slug(name)
+        cohort = open_cohort(_folder(choice.path))
+        plan, _ = choice.plan(cohort)
+        run = self._folder / "runs" / _slug(choice.name)
         if run.name != self._free_name(run.name):
             raise DataError(f"There is a study {run.name} already. Choose another name, or start that one again.")
-        command = ["study", str(cohort.root.resolve()), "--out", str(run)]
-        command += ["--config", str(_file(config))] if config else ["--preset", preset]
-        command += [f"--{option}={value}" for option, value in (("label", label), ("purpose", purpose)) if value]
-        learned = [row for row in plan.names if row not in {release.name for release in plan.releases}]
+        command = ["study", str(cohort.root.resolve()), "--out", str(run), f"--purpose={choice.purpose}"]
+        command += [f"--label={choice.label}", f"--preset={choice.preset}"]
+        command += ["--config", str(_file(choice.config))] if choice.config else []
+        learned = [name for name in plan.names if name not in {row.name for row in plan.releases}]
         about = {"kind": "study", "title": run.name, "place": str(run), "learned": learned}
         return self._begin(command, run / "report.html", about)
 
@@ -206,8 +208,11 @@ class _Steps:
         """Give a file of the run that may be sent, such as its report: no script of it runs but the report's own."""
         from personare.report.words import text
 
+        job = self._jobs.find(name)
+        if job.about["kind"] != "study":  # a cohort holds originals
+            raise HTTPException(404, "There is no such file here.")
         script = base64.b64encode(hashlib.sha256(text("page.js").encode()).digest()).decode()
-        response = served_file(Path(self._jobs.find(name).about["place"]), file)
+        response = served_file(Path(job.about["place"]), file)
         response.headers["content-security-policy"] = (
             "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; "
             f"script-src 'sha256-{script}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -215,16 +220,19 @@ class _Steps:
         return response
 
     def _begin(self, command: Any, product: Path, about: Any) -> Response:
-        if any(job.product == str(product) and self._jobs.is_running(job) for job in self._jobs.all()):
-            raise DataError("This work is being done already: see it in the list of what was started.")
-        self._clear(product)
-        job = self._jobs.start(command, product=product, about=about)
+        with self._lock:  # a button that is pressed twice
+            if any(job.product == str(product) and self._jobs.is_running(job) for job in self._jobs.all()):
+                raise DataError("This work is being done already: see it in the list of what was started.")
+            self._clear(product)
+            job = self._jobs.start(command, product=product, about=about)
         return RedirectResponse(f"/study/jobs/{job.id}", 303)
 
     def _clear(self, product: Path) -> None:
         """Remove what an import that was ended left behind: half a copy of people's recordings."""
-        if (product.parent / UNFINISHED).exists():
-            shutil.rmtree(product.parent)
+        target = product.parent
+        for part in (target, target.with_name(f".{target.name}.import")):  # new, or beside the one it is to replace
+            if (part / UNFINISHED).exists():
+                shutil.rmtree(part)
 
     def _free_name(self, name: str) -> str:
         taken = {Path(job.about["place"]) for job in self._jobs.all()}
@@ -272,9 +280,8 @@ def _file(path: str) -> Path:
 
 
 def _files(root: Path) -> list[str]:
-    files = files_under(root)
-    if len(files) > _MOST_FILES:
-        raise DataError(f"{root} holds {len(files)} files. Choose the folder in which the recordings are.")
+    if Path.home().resolve().is_relative_to(root) or len(files := files_under(root)) > _MOST_FILES:
+        raise DataError(f"{root} holds too many files to look through. Choose the folder in which the recordings are.")
     return files
 
 
@@ -286,14 +293,14 @@ def _contents(cohort: Cohort) -> dict[str, Any]:
     for one in cohort.recordings:
         for name, value in one.labels.items():
             labels.setdefault(name, Counter())[value] += 1
-    kind, declared = cohort_kind(cohort.root), declared_modalities(cohort.root)
-    rows, agreed = read_consent(cohort.root / "consent.tsv"), Counter(dict.fromkeys(_PURPOSES, 0))
-    own = dict(iter(rows.groupby("subject")))
-    for subject in people if kind == "identifiable" else ():
-        for purpose in _PURPOSES if subject in own else ():
-            modalities = {recorded_as(track, declared) for track in tracks}
-            today = datetime.now(UTC).date()
-            agreed[purpose] += any(not permits(own[subject], subject, purpose, m, today) for m in modalities)
+    kind, declared, today = cohort_kind(cohort.root), declared_modalities(cohort.root), datetime.now(UTC).date()
+    modalities = {recorded_as(track, declared) for track in tracks}
+    rows = read_consent(cohort.root / "consent.tsv").groupby("subject")
+    agreed: Counter[str] = Counter(dict.fromkeys(_PURPOSES, 0))
+    for subject in [one for one in people if one in rows.groups]:
+        own = rows.get_group(subject)
+        for purpose in _PURPOSES:
+            agreed[purpose] += any(not permits(own, subject, purpose, one, today) for one in modalities)
     return {
         "name": cohort.name,
         "kind": kind,
@@ -301,7 +308,7 @@ def _contents(cohort: Cohort) -> dict[str, Any]:
         "recordings": len(cohort.recordings),
         "tracks": tracks,
         "labels": labels,
-        "consent": [(purpose, PURPOSES[purpose], number) for purpose, number in agreed.items()],
+        "consent": agreed,
         "problems": validate(cohort.root),
     }
 
@@ -314,12 +321,6 @@ def _matches(root: Path) -> list[tuple[registry.Method, int, int, int]]:
             recordings, _, skipped = registry.create(READERS, method.name)(root)
             matches.append((method, len(recordings), len({one.subject for one in recordings}), len(skipped)))
     return sorted((one for one in matches if one[1]), key=lambda one: (-one[1], one[3]))
-
-
-def _plan(cohort: Cohort, preset: str, label: str, purpose: str, config: str) -> tuple[StudyPlan, list[str]]:
-    """Return what the command line would plan for a cohort, and what it would leave out."""
-    plan, _ = load_plan(preset, _file(config) if config else None, label=label, purpose=purpose)
-    return (plan, []) if config else for_tracks(plan, {track for one in cohort.recordings for track in one.tracks})
 
 
 def _made(plan: StudyPlan) -> dict[str, list[tuple[str, str]]]:

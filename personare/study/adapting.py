@@ -1,35 +1,30 @@
 """What experts said of made-up people, and the generator adapted to it: which privacy stays, and what the rows say."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from personare.core import registry
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError
 from personare.core.protocols import AdaptedSampler, Generator, Sampler
 from personare.core.randomness import generator
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Batch, Feedback, Result, Spend
+from personare.core.types import Batch, Feedback, Release, Result, Spend
 from personare.data.atomic import make_folder, write_json
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder, fingerprint, private_folder
-from personare.data.votes import Votes
-from personare.evaluate.experts import agreement_rows, failure_rows, win_rows
+from personare.data.runs import RunFolder, fingerprint
+from personare.data.votes import Votes, votes_beside
+from personare.evaluate.experts import agreement_rows, alarm_rows, failure_rows, human_attack_rows, win_rows
+from personare.evaluate.synthetic_case import together
 from personare.learn.reward import feedback_of
-from personare.simulate.raters import simulated_votes
-from personare.study.access import open_batch, open_ledger
-from personare.study.parallel import Workers
-from personare.study.plan import SIMULATED, AdaptPlan, read_plan, toml
-from personare.study.run import run_study
+from personare.simulate.raters import Raters, simulated_votes, taste_of, votes_of
+from personare.study.plan import SIMULATED, AdaptPlan
 from personare.study.study import Study
-
-_FRESH = "fresh"  # raters whom the adaptation never met
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,9 +37,9 @@ class Experts:
     votes: pd.DataFrame  # on these items alone
 
     @classmethod
-    def of(cls, study: Study, plan: AdaptPlan, label: str) -> "Experts":
+    def of(cls, study: Study, plan: AdaptPlan) -> "Experts":
         """Gather the votes on a release of the run."""
-        items = rated_batch(study, plan.of, label)
+        items = rated_batch(study, plan.of)
         votes = _votes(study, plan, items)
         mine = np.logical_and.reduce([votes[side].isin(["", *items.ids]) for side in ("a", "b")])
         if not mine.any():
@@ -99,9 +94,9 @@ class Experts:
             "know of real people from elsewhere is outside it."
         )
 
-    def cost_rows(self, adapted: Sampler) -> list[Result]:
+    def drift_row(self, adapted: AdaptedSampler) -> Result:
         """Return how far the generator went, with what was tried on the way."""
-        row = Result(
+        return Result(
             question="cost",
             method="experts",
             figure="drift",
@@ -112,15 +107,14 @@ class Experts:
             reason=f"{self.plan.method}, from {self.plan.of}: divergence of a recording from the unadapted generator's",
             detail={"course": [dict(step) for step in adapted.course]},
         )
-        return [row]
 
-    def rows(self, study: Study, name: str, label: str) -> list[Result]:
+    def rows(self, study: Study, name: str) -> list[Result]:
         """Return what the raters say of the adapted release ``name`` beside the one that they saw before."""
         plan, rng = self.plan, generator(self.seed, name, "experts")
         votes = _votes(study, plan, self.items)
         if plan.feedback == SIMULATED:
-            after = rated_batch(study, name, label)
-            votes = pd.concat([self.votes, _fresh_votes(self, after, rng=rng)], ignore_index=True)
+            after = rated_batch(study, name)
+            votes = votes_of(self.votes.drop(columns="id"), _fresh_votes(self, after, rng=rng))
         return [
             *agreement_rows(votes, rng=rng),
             *win_rows(votes, adapted=name, unadapted=plan.of, rng=rng),
@@ -128,14 +122,46 @@ class Experts:
         ]
 
 
-def rated_batch(study: Study, release: str, label: str) -> Batch:
-    """Open a synthetic release of the run as raters' items: its numbers, under item ids."""
-    root = study.folder.root / "releases" / release
-    if not (root / "dataset_description.json").is_file():
+def human_rows(study: Study, releases: Sequence[Release]) -> list[Result]:
+    """Return what raters of the run found out about people: whom they linked, and whom they believed to know."""
+    path = votes_beside(study.folder.root)
+    if not path.is_file():
+        return []
+    votes, rows = Votes(path), list[Result]()
+    table, alarms = votes.table(), votes.alarms()
+    for release in (r for r in releases if r.kind in ("recordings", "synthetic")):
+        people = {f"{release.name}/{r.id}": r.subject for r in open_cohort(release.root).recordings}
+        rng = generator(study.plan.seed, release.name, "human")
+        for row in (
+            *human_attack_rows(table, people, release=release.name, rng=rng),
+            *alarm_rows(table, alarms, release=release.name),
+        ):
+            modality = "+".join(release.modalities) if release.kind == "recordings" else ""
+            rows.append(replace(row, kind=release.kind, modality=modality))
+    return rows
+
+
+def rated_batch(study: Study, release: str) -> Batch:
+    """Return the recordings of a synthetic release of the run as its generator made them, under raters' item ids.
+
+    What raters took out of the release is not among them.
+    """
+    root, path = study.folder.root / "releases" / release, study.folder.private / "generators" / f"{release}.items"
+    if not (root / "dataset_description.json").is_file() or not path.is_file():
         raise DataError(f"There is no release {release} in {study.folder.root}, whose people could have been rated.")
-    batch = open_batch(open_cohort(root), label, (), study.ledger, purpose="evaluation", texts=False).batch
-    numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
-    return replace(batch.only(*numbers), ids=tuple(f"{release}/{i}" for i in batch.ids))
+    arrays, about = load_weights(path)
+    columns, classes, ids = (json.loads(about[name]) for name in ("columns", "classes", "ids"))
+    batch = Batch(
+        ids=tuple(f"{release}/{i}" for i in ids),
+        arrays={name: values for name, values in arrays.items() if name not in ("labels", "people")},
+        present={name: np.ones(len(ids), dtype=bool) for name in columns},
+        labels=arrays["labels"],
+        classes=tuple(classes),
+        subjects=arrays["people"].astype(str),
+        columns={name: tuple(names) for name, names in columns.items()},
+    )
+    there = {r.id for r in open_cohort(root).recordings}
+    return batch.take(np.array([i in there for i in ids], dtype=bool))
 
 
 def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
@@ -155,16 +181,32 @@ def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
 
 
 def _fresh_votes(experts: Experts, after: Batch, *, rng: np.random.Generator) -> pd.DataFrame:
-    return experts.votes[:0]
+    """Let simulated raters whom nobody heard compare adapted with unadapted recordings of a class, and check both."""
+    plan, items = experts.plan, experts.items
+    both = together([items, after])
+    new = rng.integers(len(after), size=plan.comparisons)
+    old = [int(rng.choice(np.flatnonzero(items.labels == label))) for label in after.labels[new]]
+    pairs = rng.permuted(np.stack([old, len(items) + new], axis=1), axis=1)
+    raters = Raters(taste=taste_of(plan.taste, items), names=[f"fresh-{n + 1}" for n in range(plan.raters)])
+    rows = rng.integers(len(both), size=2 * plan.checks)
+    return pd.concat([raters.compare(both, pairs, rng=rng), raters.check(both, rows, rng=rng)])
 
 
-def keep_generator(run: RunFolder, release: str, sampler: Sampler, near: Sequence[str]) -> None:
-    """Keep a fitted generator where it may not be sent: it was learned from people, and an adaptation begins there.
+def keep_made(run: RunFolder, release: str, made: Batch, near: Sequence[str], sampler: Sampler | None) -> None:
+    """Keep beside a run what an adaptation begins with, and may not be sent: a generator was learned from people.
 
-    ``near`` are recordings of the release that are too near to one learned from to be shown to raters.
+    ``made`` is what it made for the release, under the release's recording ids, of which those ``near`` to one learned
+    from are not shown to raters. An adapted generator is not kept: it is made again of the first one.
     """
-    save_weights(make_folder(run.private / "generators") / f"{release}.safetensors", *state_of(sampler))
+    folder = make_folder(run.private / "generators")
+    numbers = {name: values for name, values in made.arrays.items() if values.dtype.kind == "f"}
+    columns = {name: made.columns.get(name, ()) for name in numbers}
+    people = np.unique(made.subjects, return_inverse=True)[1]
+    about = {"columns": json.dumps(columns), "classes": json.dumps(made.classes), "ids": json.dumps(made.ids)}
+    save_weights(folder / f"{release}.items", {**numbers, "labels": made.labels, "people": people}, about)
     write_json(make_folder(run.private / "near") / f"{release}.json", near)
+    if sampler:
+        save_weights(folder / f"{release}.safetensors", *state_of(sampler))
 
 
 def load_sampler(run: RunFolder, name: str, method: Generator) -> Sampler:
@@ -176,33 +218,3 @@ def load_sampler(run: RunFolder, name: str, method: Generator) -> Sampler:
         )
     sampler: Sampler = restored(method, *load_weights(path))
     return sampler
-
-
-def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | None, workers: Workers) -> str:
-    """Add an adapted release to a finished run; what was made before stays. Returns what it is called.
-
-    ``row`` is what ``adapt = {...}`` says in a study file; where its ``of`` is empty, the run's only synthetic release
-    is meant. Everything that a study does with a release is done with it: the attacks on it stand beside those before.
-    """
-    private = private_folder(run)
-    if not (private / "cohort.json").is_file():
-        raise DataError(
-            f"{run} is no finished run with its private folder: there is no {private / 'cohort.json'}, and so no "
-            "generator to adapt. Run 'personare study' with a [[synthetic]] release first."
-        )
-    text = (private / "study.toml").read_text(encoding="utf-8")
-    before = read_plan(text, str(run))
-    rated = [plan.name for plan in before.synthetic if not plan.adapt]
-    if not row["of"] and len(rated) != 1:
-        raise OptionError(
-            f"Say with --of which release was rated: {', '.join(rated) or 'the run has no synthetic one'}."
-        )
-    row = {**row, "of": row["of"] or rated[0]}
-    name = name or f"{row['of']}_{row['method']}"
-    if not any(plan.name == name and dict(plan.adapt) == row for plan in before.synthetic):
-        text = f"{text.rstrip()}\n\n[[synthetic]]\nname = {toml(name)}\nadapt = {toml(row)}\n"
-    root = Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"])
-    cohort = open_cohort(root)
-    book = open_ledger(ledger, root)
-    run_study(cohort, read_plan(text, str(run)), text, run, workers=workers, ledger=book)
-    return name

@@ -99,6 +99,6 @@ def _remove(run: RunFolder, name: str) -> None:
     for step in ("release", "hide", "observe", "judge"):
         run.forget(f"{step}-{name}")
     run.forget(f"judge-releases/{name}")
-    for kept in (run.private / "generators" / f"{name}.safetensors", run.private / "near" / f"{name}.json"):
-        kept.unlink(missing_ok=True)
+    for kept in (f"generators/{name}.safetensors", f"generators/{name}.items", f"near/{name}.json"):
+        (run.private / kept).unlink(missing_ok=True)
     (run.private / "made_of" / f"{name}.json").unlink()

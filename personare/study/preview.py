@@ -1,15 +1,18 @@
 """One recording hidden for somebody who looks at the result before it leaves: how far it is, what was found when."""
 
 import multiprocessing
+import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,7 @@ from personare.core.errors import DataError, reason
 from personare.core.types import Array, LocatedFrame, Recording
 from personare.data.atomic import write_json
 from personare.features import audio, video
-from personare.features.corrections import Corrections, Stretch
+from personare.features.corrections import Corrections
 from personare.features.locations import locate_live
 
 LONGEST_S = 3600.0
@@ -43,7 +46,8 @@ def start(task: Callable[..., Mapping[str, Any]], answer: Path, *arguments: Any,
 
 
 def _limited(task: Callable[..., Mapping[str, Any]], answer: Path, seconds: int, arguments: tuple[Any, ...]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it, and it ends with that
+    Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
     for kind, most in ((resource.RLIMIT_AS, _MEMORY_BYTES), (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_CORE, 0)):
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
@@ -53,6 +57,11 @@ def _limited(task: Callable[..., Mapping[str, Any]], answer: Path, seconds: int,
     except Exception as error:
         content = {"error": reason(error)}
     write_json(answer, content)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def look_at(path: Path) -> dict[str, Any]:
@@ -82,9 +91,10 @@ def make(original: Path, folder: Path, film: bool, face: str, voice: str, correc
     """Hide the person in an original that the vault opened, as ``personare anonymize`` does it with these corrections.
 
     The folder gets the result, ``faces.npy`` (rows of time, track, and left, top, right, bottom as shares of the
-    picture) and, meanwhile, ``progress.json``. Returns the result's name and what was found when: ``stretches`` of
-    [from_s, to_s, state], of states ``face``, ``nobody``, ``covered`` (whole, as a correction says) and ``unsure``
-    (covered whole, since a face or a box was lost). An error where nothing could be made.
+    picture) and, meanwhile, ``progress.json``. Returns the result's name, a ``stamp`` that no other has, and what was
+    found when: ``stretches`` of [from_s, to_s, state], of states ``face``, ``nobody``, ``covered`` (whole, as a
+    correction says) and ``unsure`` (covered whole, since a face or a box was lost). An error where nothing could be
+    made.
     """
     import joblib
 
@@ -94,30 +104,24 @@ def make(original: Path, folder: Path, film: bool, face: str, voice: str, correc
     track, name = ("video", "hidden.mp4") if disguise.face else ("audio", "hidden.wav")
     recording = Recording(id=f"{corrections.digest}-0", subject=f"{corrections.digest}-0", session="01", tracks={})
     sources = {"audio": original, "video": original}
-    rate_hz, frames = 25.0, 0
+    notes = _Notes(progress=folder / "progress.json", corrections=corrections)
     if disguise.face:
         info = video.probe(original)
-        rate_hz, frames = info.rate_hz, info.frames or round(info.duration_s * info.rate_hz)
-    progress = folder / "progress.json"
-    notes = _Notes(progress=progress, frames=frames, step_s=1 / rate_hz, cover=corrections.cover)
-    sound_progress.set(lambda done_s, total_s: notes.tell("sound", done_s / max(total_s, 1e-9)))
+        notes.step_s, notes.frames = 1 / info.rate_hz, info.frames or round(info.duration_s * info.rate_hz)
     live = partial(locate_live, mesh=disguise.needs_landmarks, threads=joblib.cpu_count())
-    mended = corrections.correct(original, lambda images: notes.before(live(images)))
     masks = disguise.fit([recording], {recording.id: sources}, lambda _: live, seed=0)
-    heard = {track: replace(corrections, add=(), remove=(), cover=())}
-    outcome = masks((recording, sources, {track: folder / name}), lambda images: notes.after(mended(images)), heard)
+    mended = corrections.correct(original, lambda images: notes.before(live(images)))
+    heard = {track: replace(corrections, add=(), remove=(), cover=())}  # the picture is mended where it is noted
+    context = copy_context()
+    context.run(sound_progress.set, lambda done_s, total_s: notes.tell("sound", done_s / max(total_s, 1e-9)))
+    work = (recording, sources, {track: folder / name})
+    outcome = context.run(masks, work, lambda images: notes.after(mended(images)), heard)
     if outcome.withheld:
         raise DataError(outcome.withheld[0].problem)
     np.save(folder / "faces.npy", np.array(notes.faces, np.float32).reshape(-1, 6))
-    stamp = str(time.time_ns())  # tells this result from one made later
-    return {
-        "stamp": stamp,
-        "file": name,
-        "face": disguise.face,
-        "voice": voice,
-        "stretches": notes.stretches,
-        "counts": outcome.counts,
-    }
+    counts = {**outcome.counts, **(corrections.counts("add", "remove", "cover") if disguise.face else {})}
+    made = {"stamp": str(time.time_ns()), "file": name, "face": disguise.face, "voice": voice}
+    return {**made, "stretches": notes.stretches, "counts": counts}
 
 
 @dataclass(kw_only=True)
@@ -125,9 +129,9 @@ class _Notes:
     """What is noted while frames pass by, before and after they are corrected."""
 
     progress: Path
-    frames: int  # to come, about
-    step_s: float  # for which a frame is shown, about
-    cover: Sequence[Stretch]
+    corrections: Corrections
+    frames: int = 0  # to come, about
+    step_s: float = 0.0  # for which a frame is shown, about
     faces: list[Array] = field(default_factory=list)
     stretches: list[list[Any]] = field(default_factory=list)
     _told: float = 0.0
@@ -143,7 +147,7 @@ class _Notes:
         for number, frame in enumerate(frames):
             self._note_faces(frame, found=False)
             shown_s = frame.time_s, frame.time_s + self.step_s
-            covered = any(stretch.holds(*shown_s) for stretch in self.cover)
+            covered = any(stretch.holds(*shown_s) for stretch in self.corrections.cover)
             seen = "face" if frame.faces else "nobody"
             state = seen if frame.certain else "covered" if covered else "unsure"
             if not self.stretches or self.stretches[-1][2] != state:

@@ -8,24 +8,27 @@ import json
 import secrets
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from personare.core.errors import DataError, PolicyError, data_errors
+from personare.core.errors import DataError, PersonareError, PolicyError, data_errors
 from personare.core.randomness import generator
-from personare.core.types import Batch, Recording
+from personare.core.types import Array, Batch, Recording
 from personare.data.atomic import write_text
 from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_cohort, remove_recording
 from personare.data.runs import private_folder
-from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes
+from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes, votes_beside
 from personare.govern.ledger import Ledger
+from personare.learn.asking import choose_pair
+from personare.learn.reward import fit_reward
 from personare.report import write_report
 from personare.study.access import open_batch, open_ledger
 from personare.study.cards import write_preview
@@ -34,8 +37,12 @@ from personare.study.showing import PLAYED, shown_items, waves
 __all__ = ["Question", "Review"]
 
 _REPEATED = 0.05  # share of the pairs that a rater sees once more
+_SHARED = 0.15  # share of the questions that another rater answered before
 _REPEAT_AFTER = 5  # pairs, that a rater may not remember
 _ADAPTED = 0.5  # share of the pairs of an adapted release beside the one it is of, where a run has both
+_COMPARED = 400  # recordings of one release and kind: of more, each would be seen too seldom to learn from
+_CANDIDATES = 300  # pairs, of which the one is asked that tells most
+_LEARNED_EVERY = 20  # answers
 _TRIES = 20
 
 
@@ -72,6 +79,12 @@ class Review:
         for name, item in items.items():
             self._groups.setdefault((item.root, frozenset(item.recording.tracks)), []).append(name)
             like.setdefault((item.root.name, item.behavior), []).append(name)
+        for key, names in self._groups.items():
+            self._groups[key] = self._rng.permutation(names)[:_COMPARED].tolist()
+        # by such a group, once something is learned: recordings, and what each member of the reward says of them
+        self._scores: dict[tuple[Path, frozenset[str]], tuple[Sequence[str], Array]] = {}
+        self._batches: dict[tuple[Path, frozenset[str]], Batch] = {}
+        self._learning = Thread(target=self._learn, daemon=True)
         self._beside: list[tuple[str, list[str]]] = []  # items of adapted releases, and those they are compared with
         for adapted, of in _adapted(path).items():
             for (release, behavior), names in like.items():
@@ -157,7 +170,13 @@ class Review:
         self._allowed(rater)
         token = question if isinstance(question, str) else question.token
         with self._lock:  # while another thread chooses by what is answered
-            return self._votes.answer(rater, token, answer, failures=failures, note=note, plays=plays, seconds=seconds)
+            number = self._votes.answer(
+                rater, token, answer, failures=failures, note=note, plays=plays, seconds=seconds
+            )
+            if self._votes.asked.total() % _LEARNED_EVERY == 0 and not self._learning.is_alive():
+                self._learning = Thread(target=self._learn, daemon=True)
+                self._learning.start()
+        return number
 
     def undo(self, rater: str) -> Question | None:
         """Take back the rater's last answer; its question comes again. None where there is none to take back."""
@@ -200,7 +219,7 @@ class Review:
         """Return how many answers of a rater count, by task, how many of them are repeats, and the alarms."""
         answers = [*self._votes.raters.get(rater, Rater()).answers.values()]
         counts = {task: sum(answer["task"] == task for answer in answers) for task in ANSWERS}
-        alarms = int((self._votes.alarms()["rater"] == rater).sum())
+        alarms = self._votes.alarmers[rater]
         return {**counts, "repeats": sum(bool(answer["repeat"]) for answer in answers), "alarms": alarms}
 
     def votes(self) -> pd.DataFrame:
@@ -229,13 +248,28 @@ class Review:
         return self._votes.take_over(rows)
 
     def rated_batch(self, names: Sequence[str]) -> Batch:
-        """Open items of one release for evaluation: their numbers, under their names, each a class of its own."""
+        """Open items of one release for evaluation: their numbers, under their names, classes by what is shown."""
         items = [self._item(name) for name in names]
-        recordings = tuple(replace(item.recording, labels={"item": item.recording.id}) for item in items)
+        recordings = tuple(replace(item.recording, labels={"behavior": str(item.behavior)}) for item in items)
         cohort = replace(open_cohort(items[0].root), recordings=recordings)
-        batch = open_batch(cohort, "item", (), self._ledger, purpose="evaluation", texts=False).batch
+        batch = open_batch(cohort, "behavior", (), self._ledger, purpose="evaluation", texts=False).batch
         numbers = [name for name, values in batch.arrays.items() if values.dtype.kind == "f"]
         return replace(batch.only(*numbers), ids=tuple(f"{items[0].root.name}/{i}" for i in batch.ids))
+
+    def _learn(self) -> None:
+        """Learn what raters like of each synthetic release, by which its next pairs are chosen."""
+        votes = self.votes()
+        for key, names in self._groups.items():
+            rated = votes[votes["a"].isin(names) & votes["b"].isin(["", *names])]
+            if self._kinds[key[0]] != "synthetic" or rated.empty:
+                continue
+            with suppress(PersonareError):  # too few answers yet, or nothing that can be read as numbers
+                if key not in self._batches:
+                    self._batches[key] = self.rated_batch([name for name in names if name in self._items])
+                batch = self._batches[key]
+                rated = rated[rated["a"].isin(batch.ids) & rated["b"].isin(["", *batch.ids])]
+                reward = fit_reward(batch, rated, rng=generator(len(rated), "review", key[0].name))
+                self._scores[key] = (batch.ids, reward.scores(batch))
 
     def _allowed(self, rater: str) -> set[Kind]:
         """Return the kinds of release that a rater may see; a rater who did not agree sees none."""
@@ -246,36 +280,58 @@ class Review:
             )
         return {"synthetic", "release"} if REVIEW in known.purposes else {"synthetic"}
 
-    def _compare(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
+    def _asked_before(self, rater: Rater, askable: Callable[[str, str], bool]) -> dict[str, Any] | None:
+        """Return, now and then, a pair that this rater answered, sides exchanged, or that another one did."""
         said = [answer for answer in rater.answers.values() if answer["task"] == "compare"]
-        pairs = [_pair(answer["a"], answer["b"]) for answer in said]
-        times = Counter(pairs)
-        if self._rng.random() < _REPEATED:
-            old = [one for one, pair in zip(said, pairs, strict=True) if times[pair] == 1][:-_REPEAT_AFTER]
-            if old:
-                again = old[self._rng.integers(len(old))]
-                return {"a": again["b"], "b": again["a"], "repeat": True}
-        groups = [names for (root, _), names in self._groups.items() if len(names) > 1 and self._kinds[root] in allowed]
-        for _ in range(_TRIES if groups else 0):
-            if self._beside and self._rng.random() < _ADAPTED:
-                new, like = self._beside[self._rng.integers(len(self._beside))]
-                pair = [new, like[self._rng.integers(len(like))]]
-            else:
-                sizes = np.array([len(names) for names in groups], float)
-                pair = self._pair(groups[self._rng.choice(len(groups), p=sizes / sizes.sum())])
-            if _pair(*pair) not in times and {*pair} <= self._items.keys():
-                return self._sided(*pair)
-        live = [[name for name in names if name in self._items] for names in groups]
-        rest = [pair for names in live for pair in combinations(sorted(names), 2) if pair not in times]
-        return self._sided(*rest[self._rng.integers(len(rest))]) if rest else None
+        times = Counter(_pair(answer["a"], answer["b"]) for answer in said)
+        old = [answer for answer in said if times[_pair(answer["a"], answer["b"])] == 1][:-_REPEAT_AFTER]
+        chance = self._rng.random()
+        if old and chance < _REPEATED:
+            again = old[self._rng.integers(len(old))]
+            return {"a": again["b"], "b": again["a"], "repeat": True}
+        if _REPEATED < chance < _REPEATED + _SHARED:  # so that it can be told how far raters agree
+            others = [pair for pair in self._votes.asked if len(pair) == 2 and askable(*pair)]
+            return self._sided(*others[self._rng.integers(len(others))]) if others else None
+        return None
 
-    def _pair(self, names: Sequence[str]) -> list[str]:
-        return [names[i] for i in self._rng.choice(len(names), 2, replace=False)]
+    def _compare(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
+        done = {_pair(answer["a"], answer["b"]) for answer in rater.answers.values() if answer["task"] == "compare"}
+
+        def askable(one: str, other: str) -> bool:
+            there = one != other and _pair(one, other) not in done and {one, other} <= self._items.keys()
+            return there and {self._items[one].kind, self._items[other].kind} <= allowed
+
+        def alike(one: str, other: str) -> bool:
+            return self._items[one].behavior == self._items[other].behavior
+
+        if question := self._asked_before(rater, askable):
+            return question
+        for _ in range(_TRIES if self._beside and self._rng.random() < _ADAPTED else 0):
+            new, like = self._beside[self._rng.integers(len(self._beside))]
+            old_one = like[self._rng.integers(len(like))]
+            if askable(new, old_one):
+                return self._sided(new, old_one)
+        groups = [key for key, names in self._groups.items() if len(names) > 1 and self._kinds[key[0]] in allowed]
+        sizes = np.array([len(self._groups[key]) for key in groups], float)
+        order = self._rng.choice(len(groups), len(groups), replace=False, p=sizes / sizes.sum()) if groups else ()
+        for key in [groups[i] for i in order]:
+            names, scores = self._scores.get(key, (self._groups[key], None))
+            drawn = self._rng.integers(len(names), size=(_CANDIDATES, 2))
+            pairs = drawn[[askable(names[i], names[j]) and alike(names[i], names[j]) for i, j in drawn]]
+            if not len(pairs):  # few are left
+                left = [pair for pair in combinations(range(len(names)), 2) if askable(names[pair[0]], names[pair[1]])]
+                pairs = self._rng.permutation(np.array(left, int).reshape(-1, 2))
+            if len(pairs):
+                best = pairs[choose_pair(pairs, scores, rng=self._rng)]
+                return self._sided(names[best[0]], names[best[1]])
+        return None
 
     def _check(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
         seen = {answer["a"] for answer in rater.answers.values() if answer["task"] == "check"}
         names = [name for name, item in self._items.items() if item.kind in allowed and name not in seen]
         counts = np.array([self._votes.asked[(name,)] for name in names])
+        if (counts > 0).any() and self._rng.random() < _SHARED:
+            counts = np.where(counts > 0, 0, 1)
         return {"a": names[self._rng.choice(np.flatnonzero(counts == counts.min()))]} if names else None
 
     def _same(self, rater: Rater, allowed: set[Kind]) -> dict[str, Any] | None:
@@ -283,7 +339,7 @@ class Review:
         seen = {(answer["x"], _pair(answer["a"], answer["b"])) for answer in rater.answers.values()}
         for _ in range(_TRIES if people else 0):
             subject, subjects = people[self._rng.integers(len(people))]
-            x, right = self._pair(subjects[subject])
+            x, right = self._rng.choice(subjects[subject], 2, replace=False).tolist()
             other = sorted({*subjects} - {subject})[self._rng.integers(len(subjects) - 1)]
             behavior = self._items[right].behavior  # so that it does not tell
             like = [name for name in subjects[other] if self._items[name].behavior == behavior] or subjects[other]
@@ -349,9 +405,8 @@ class Review:
 
 def open_votes(path: Path, votes: str | Path = "", *, ledger: Ledger | None = None) -> Votes:
     """Open the votes on a run or a cohort, also where it was removed: beside it, or where ``votes`` says."""
-    whole = path.resolve()
     book = ledger or (_ledger(path) if path.is_dir() else None)
-    return Votes(votes or whole.with_name(f"{whole.name}.votes.sqlite"), ledger=book)
+    return Votes(votes or votes_beside(path), ledger=book)
 
 
 def _ledger(path: Path) -> Ledger:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -10,21 +10,23 @@ from operator import call
 from pathlib import Path
 from typing import Any
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, OptionError
 from personare.core.types import Cohort, Withheld
 from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
-from personare.data.runs import RunFolder
+from personare.data.runs import RunFolder, private_folder
 from personare.features.tracks import observed_tracks
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
 from personare.study import outputs
+from personare.study.access import open_ledger
+from personare.study.adapting import human_rows
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan, kinds, with_setting
+from personare.study.plan import StudyPlan, kinds, read_plan, toml, with_setting
 from personare.study.study import Kind, Outcome, Study
 
 
@@ -62,6 +64,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         if not outcome.releases and outcome.refused:
             why = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
             raise DataError(f"Nothing could be made of {cohort.name}. {why}")
+        outcome.rows += human_rows(study, outcome.releases)
         # only now: a refused run leaves the last one's as it was
         remove_dropped(run, plan.names)
         outputs.write(run, cohort, plan, with_setting(text, "label", plan.label), outcome, ledger)
@@ -136,3 +139,33 @@ def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
     return simulate_cohort(
         root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=workers.bar("make up people")
     )
+
+
+def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | None, workers: Workers) -> str:
+    """Add an adapted release to a finished run; what was made before stays. Returns what it is called.
+
+    ``row`` is what ``adapt = {...}`` says in a study file; where its ``of`` is empty, the run's only synthetic release
+    is meant. Everything that a study does with a release is done with it: the attacks on it stand beside those before.
+    """
+    private = private_folder(run)
+    if not (private / "cohort.json").is_file():
+        raise DataError(
+            f"{run} is no finished run with its private folder: there is no {private / 'cohort.json'}, and so no "
+            "generator to adapt. Run 'personare study' with a [[synthetic]] release first."
+        )
+    text = (private / "study.toml").read_text(encoding="utf-8")
+    before = read_plan(text, str(run))
+    rated = [plan.name for plan in before.synthetic if not plan.adapt]
+    if not row["of"] and len(rated) != 1:
+        raise OptionError(
+            f"Say with --of which release was rated: {', '.join(rated) or 'the run has no synthetic one'}."
+        )
+    row = {**row, "of": row["of"] or rated[0]}
+    name = name or f"{row['of']}_{row['method']}"
+    if not any(plan.name == name and dict(plan.adapt) == row for plan in before.synthetic):
+        text = f"{text.rstrip()}\n\n[[synthetic]]\nname = {toml(name)}\nadapt = {toml(row)}\n"
+    root = Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"])
+    cohort = open_cohort(root)
+    book = open_ledger(ledger, root)
+    run_study(cohort, read_plan(text, str(run)), text, run, workers=workers, ledger=book)
+    return name

@@ -60,9 +60,12 @@ def waves(root: Path, recording: Recording) -> Iterator[Mapping[str, Any]]:
             continue
         with suppress(DataError):  # a film without sound
             sound = audio.mono(audio.read(root / recording.tracks[track]))
-            parts = np.array_split(sound.values[:, 0], min(_POINTS, len(sound.values)))
-            ends = [(50 - 48 * float(part.max()), 50 - 48 * float(part.min())) for part in parts]
-            path = "".join(f"M{400 * (n + 0.5) / len(parts):.1f} {a:.1f}V{b:.1f}" for n, (a, b) in enumerate(ends))
+            values, count = sound.values[:, 0], min(_POINTS, len(sound.values))
+            starts = np.arange(count) * len(values) // count
+            ends = zip(np.maximum.reduceat(values, starts), np.minimum.reduceat(values, starts), strict=True)
+            path = "".join(
+                f"M{400 * (n + 0.5) / count:.1f} {50 - 48 * a:.1f}V{50 - 48 * b:.1f}" for n, (a, b) in enumerate(ends)
+            )
             yield {"kind": "wave", "track": track, "path": path, "seconds": sound.duration_s}
             return
 

@@ -246,6 +246,7 @@ class TrajectorySampler:
 
     def density(self, items: Batch) -> "HistoryBound":
         """Return a lower bound of how likely histories are; see ``learn.sampling.DensitySampler``."""
+        items = self.population.recognized(items)
         return HistoryBound(self, _tensors(histories(items)[0], items, self.longest))
 
     def adapted(self, density: Density) -> "TrajectorySampler":

@@ -14,7 +14,8 @@ from personare.learn.sampling import Density, Population, check_group
 
 __all__ = ["VisitChain"]
 
-_NEVER = 1e-9  # the share that stands for none, so that it has a logit
+_CHOICES = ("length", "gap")  # of a visit, one column each; a code is there or not
+_NEVER = 1e-9  # the share that stands for none, so that it has a logarithm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +91,7 @@ class VisitChainSampler:
             visits = (rng.random(shares.shape) < shares).astype(np.float32)
             visits[:, 0] = 1
             visits[:, columns.part("type")] = np.eye(end, dtype=np.float32)[kind]
-            for name in ("length", "gap"):
+            for name in _CHOICES:
                 part = columns.part(name)
                 visits[:, part] = np.eye(part.stop - part.start, dtype=np.float32)[_draw_columns(shares[:, part], rng)]
             rows[going, t] = visits
@@ -98,7 +99,7 @@ class VisitChainSampler:
 
     def density(self, items: Batch) -> "ChainDensity":
         """Return how likely histories are; see ``learn.sampling.DensitySampler``."""
-        return ChainDensity(self, histories(items)[0])
+        return ChainDensity(self, histories(self.population.recognized(items))[0])
 
     def adapted(self, density: Density) -> "VisitChainSampler":
         """Return the same with other tables."""
@@ -106,80 +107,74 @@ class VisitChainSampler:
 
 
 class ChainDensity(nn.Module):
-    """The probability of histories (N, T, D) under a chain, whose tables are trained as logits."""
+    """The probability of histories (N, T, D) under a chain: choices of the next kind of visit, and at each visit.
+
+    A code is a choice of two. How often each option was taken is counted once; trained are the options' logits.
+    """
 
     def __init__(self, chain: VisitChainSampler, rows: Array) -> None:
         super().__init__()
-        self.chain, columns = chain, VisitColumns(names=chain.population.columns[VISITS])
-        self.parts = [columns.part(name) for name in ("code", "length", "gap")]
-        visits = torch.from_numpy(rows).double()
-        kinds = visits[..., columns.part("type")]  # (N, T, A)
-        people, steps, end = kinds.shape
+        self.chain, self.columns = chain, VisitColumns(names=chain.population.columns[VISITS])
+        kinds, end = rows[..., self.columns.part("type")], len(chain.tables["transitions"]) - 1  # (N, T, A)
         # one state more for the start, and for the end of whoever did not come as often as can be
-        path = torch.zeros(people, steps + 2, end + 1, dtype=torch.float64)
+        path = np.zeros((len(rows), rows.shape[1] + 2, end + 1))
         path[:, 0, end], path[:, 1:-1, :end] = 1, kinds
-        count = kinds.sum(dim=(1, 2)).long()
-        path[torch.arange(people), count + 1, end] = (count < chain.longest).double()
-        self.steps = torch.einsum("nta,ntb->nab", path[:, :-1], path[:, 1:])
-        later = torch.einsum("nta,ntd->nad", kinds[:, 1:], visits[:, 1:])
-        self.on = {"first": kinds[:, 0, :, None] * visits[:, 0, None], "later": later}  # (N, A, D) how often, by kind
-        tables = {name: torch.from_numpy(np.clip(table, _NEVER, 1 - _NEVER)) for name, table in chain.tables.items()}
-        self.before = {name: torch.logit(tables[name]) for name in self.on}
-        for part in self.parts[1:]:  # one of a part
-            for name in self.on:
-                self.before[name][:, part] = torch.log(tables[name][:, part])
-        self.before["transitions"] = torch.log(tables["transitions"])
-        self.logits = nn.ParameterDict({name: values.clone() for name, values in self.before.items()})
+        visits = rows[..., 0].sum(axis=1).astype(int)
+        path[np.arange(len(rows)), visits + 1, end] = visits < chain.longest
+        counts = {"transitions": np.einsum("nta,ntb->nab", path[:, :-1], path[:, 1:])[:, :, None]}
+        shares = {"transitions": chain.tables["transitions"][:, None]}
+        for name, times in (("first", slice(0, 1)), ("later", slice(1, None))):
+            counts[name] = self._choices(np.einsum("nta,ntd->nad", kinds[:, times], rows[:, times]))
+            shares[name] = self._choices(chain.tables[name])
+        self.counts = {name: torch.from_numpy(values) for name, values in counts.items()}  # (N, A, choices, options)
+        logits = {name: torch.from_numpy(np.log(np.maximum(values, _NEVER))) for name, values in shares.items()}
+        self.before = {name: torch.log_softmax(values, dim=-1) for name, values in logits.items()}
+        self.logits = nn.ParameterDict(logits)
+
+    def _choices(self, columns: Array) -> Array:
+        """Return columns of visits (..., D) as those of choices (..., choices, options): codes, the length, the gap."""
+        code, *others = (columns[..., self.columns.part(part)] for part in ("code", *_CHOICES))
+        codes = code.shape[-1]
+        choices = np.zeros((*columns.shape[:-1], codes + len(others), max(2, *(other.shape[-1] for other in others))))
+        choices[..., :codes, 0], choices[..., :codes, 1] = code, columns[..., :1] - code
+        for n, other in enumerate(others):
+            choices[..., codes + n, : other.shape[-1]] = other
+        return choices
 
     def forward(self, rows: Tensor) -> Tensor:
-        total = (self.steps[rows] * torch.log_softmax(self.logits["transitions"], dim=1)).sum(dim=(1, 2))
-        for name, on in self.on.items():
-            codes, *choices = (self.logits[name][:, part] for part in self.parts)
-            count = on[rows, :, 0]  # (n, A) visits of each kind
-            total = total + (on[rows][:, :, self.parts[0]] * codes).sum(dim=(1, 2))
-            total = total - count @ nn.functional.softplus(codes).sum(dim=1)
-            for part, choice in zip(self.parts[1:], choices, strict=True):
-                total = total + (on[rows][:, :, part] * torch.log_softmax(choice, dim=1)).sum(dim=(1, 2))
-        return total
+        """Return log probabilities of the histories at these positions, (N,)."""
+        logs = [(self.counts[name][rows] * of).flatten(1).sum(dim=1) for name, of in self._logs().items()]
+        return torch.stack(logs).sum(dim=0)
+
+    def _logs(self) -> dict[str, Tensor]:
+        return {name: torch.log_softmax(logits, dim=-1) for name, logits in self.logits.items()}
 
     @torch.no_grad()
     def drift(self) -> float:
         """Return the divergence of a history in nats, from how often each kind of visit is expected."""
-        moves = torch.log_softmax(self.logits["transitions"], dim=1)
-        chances = moves.exp()
-        steps = (chances * (moves - torch.log_softmax(self.before["transitions"], dim=1))).sum(dim=1)  # (A + 1,)
-        written = {name: self._visits(name) for name in self.on}
-        there = chances[-1, :-1]  # (A,) at the first visit
-        total = steps[-1] + there @ written["first"]
+        logs = self._logs()
+        far = {name: (of.exp() * (of - self.before[name])).sum(dim=(1, 2)) for name, of in logs.items()}  # (A,)
+        steps, chances = far["transitions"], logs["transitions"].exp()[:, 0]
+        kind = chances[-1, :-1]  # (A,) at the first visit
+        total = steps[-1] + kind @ far["first"]
         for _ in range(self.chain.longest - 1):
-            total = total + there @ steps[:-1]
-            there = there @ chances[:-1, :-1]
-            total = total + there @ written["later"]
+            total = total + kind @ steps[:-1]
+            kind = kind @ chances[:-1, :-1]
+            total = total + kind @ far["later"]
         return float(total)
-
-    def _visits(self, name: str) -> Tensor:
-        """Return how far what is written at a visit of each kind went, (A,)."""
-        (codes, *choices), (codes_before, *choices_before) = (
-            [table[name][:, part] for part in self.parts] for table in (self.logits, self.before)
-        )
-        on = torch.sigmoid(codes)
-        total = on * (codes - codes_before) + nn.functional.softplus(codes_before) - nn.functional.softplus(codes)
-        total = total.sum(dim=1)
-        for now, before in zip(choices, choices_before, strict=True):
-            logs = torch.log_softmax(now, dim=1)
-            total = total + (logs.exp() * (logs - torch.log_softmax(before, dim=1))).sum(dim=1)
-        return total
 
     @torch.no_grad()
     def model(self) -> dict[str, Array]:
         """Return the tables as they were trained."""
-        tables = {name: self.chain.tables[name].copy() for name in self.on}
-        code, *choices = self.parts
-        for name, table in tables.items():
-            table[:, code] = torch.sigmoid(self.logits[name][:, code]).numpy()
-            for part in choices:
-                table[:, part] = torch.softmax(self.logits[name][:, part], dim=1).numpy()
-        return tables | {"transitions": torch.softmax(self.logits["transitions"], dim=1).numpy()}
+        shares = {name: logs.exp().numpy() for name, logs in self._logs().items()}
+        tables = {name: table.copy() for name, table in self.chain.tables.items()}
+        tables["transitions"] = shares["transitions"][:, 0]
+        code = self.columns.part("code")
+        for name in ("first", "later"):
+            tables[name][:, code] = shares[name][:, : code.stop - code.start, 0]
+            for n, part in enumerate(map(self.columns.part, _CHOICES), code.stop - code.start):
+                tables[name][:, part] = shares[name][:, n, : part.stop - part.start]
+        return tables
 
 
 def _draw_columns(shares: Array, rng: np.random.Generator) -> Array:

@@ -110,6 +110,13 @@ def test_face_gives_one_frame_for_each_and_hides_the_face(name):
 
 
 @pytest.mark.parametrize("name", [*VOICES, *FACES])
+def test_its_file_says_whether_it_works_alone(name):
+    method = registry.create(PACKAGE, name)
+    works = getattr(method, "fit_on", "nothing") == "nothing" or getattr(method, "works_alone", False)
+    assert METHODS[name].alone == works
+
+
+@pytest.mark.parametrize("name", [*VOICES, *FACES])
 def test_says_what_happens_in_one_line_and_refuses_unknown_options(name):
     assert METHODS[name].summary.endswith(".")
     with pytest.raises(OptionError, match="no option"):

@@ -7,8 +7,16 @@ import pytest
 
 from personare.core.errors import DataError
 from personare.core.types import Cohort, Recording
-from personare.data.cohort import INDEX, UNFINISHED, CohortWriter, cohort_kind, open_cohort, recording_id
-from personare.govern.consent import consent_all
+from personare.data.cohort import (
+    INDEX,
+    UNFINISHED,
+    CohortWriter,
+    cohort_kind,
+    open_cohort,
+    recording_id,
+    remove_recording,
+)
+from personare.govern.consent import consent_all, read_consent
 
 
 def _add(writer: CohortWriter, subject: str, task: str, labels: dict[str, str] | None = None) -> Recording:
@@ -179,3 +187,16 @@ def test_hidden_files_and_stray_names_do_not_break_reading(cohort: Cohort) -> No
     (cohort.root / "sub-01/ses-01/beh/.DS_Store").write_bytes(b"x")
     (cohort.root / "sub-01/notes.txt").write_text("x")
     assert len(open_cohort(cohort.root).recordings) == 2
+
+
+def test_a_recording_that_is_removed_is_gone_from_files_index_and_tables(numbers) -> None:
+    last, *others = [r.id for r in numbers.recordings if r.subject == "02"]
+    for name in others:
+        cohort = remove_recording(numbers.root, name)
+        assert "02" in cohort.participants.index
+    cohort = remove_recording(numbers.root, last)
+    assert len(cohort.recordings) == len(numbers.recordings) - 12
+    assert not [path for path in numbers.root.rglob("sub-02*") if path.is_file()]
+    assert cohort.participants.index.tolist() == [f"{n:02d}" for n in range(1, 11) if n != 2]
+    assert set(read_consent(numbers.root / "consent.tsv")["subject"]) == set(cohort.participants.index)
+    assert remove_recording(numbers.root, last).recordings == cohort.recordings  # asked again after a kill

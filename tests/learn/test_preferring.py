@@ -75,6 +75,11 @@ def test_nothing_is_adapted_where_the_judge_disagrees_or_does_not_care(judge: Ca
         adapted(judge, 0.3)
 
 
+def test_a_method_that_moves_nothing_of_what_is_liked_says_so() -> None:
+    with pytest.raises(DataError, match=r"raters who were heard must prefer .* try another"):
+        adapted(number, 0.0)
+
+
 def test_a_tie_is_half_a_win_and_an_interval_never_is_nothing() -> None:
     rate = WinRate.of(np.array([2.0, 1.0, 0.0, 1.0]), np.ones(4))
     assert rate.value == 0.5

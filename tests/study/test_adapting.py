@@ -1,11 +1,7 @@
 """A generator that experts adapted, as a release of a study: what it costs, what is claimed, what is said."""
 
 import json
-from dataclasses import replace
 
-import pytest
-
-from personare.core.errors import OptionError
 from personare.govern.ledger import Ledger
 from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers

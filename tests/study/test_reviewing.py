@@ -425,3 +425,22 @@ def test_raters_are_recorded_and_erased_at_the_command_line(typed, made: Path) -
     assert not made.exists()
     assert typed("raters", made, "--erase", "ada").status == 2
     assert typed("raters", made.with_name("nothing")).status == 2
+
+
+def test_pairs_are_asked_of_which_most_is_learned(tmp_path: Path) -> None:
+    made = write_release(tmp_path / "made", people=15, each=4)
+    review = Review.open(made)
+    batch = review.rated_batch([*review.subjects()])
+    level = dict(zip(batch.ids, batch.arrays["eda"].mean(axis=(1, 2)), strict=True))
+    distances = []
+    for n in range(5):
+        review.admit(f"rater-{n}", consent=True)
+        for _ in range(25):
+            question = review.next(f"rater-{n}", "compare")
+            assert question is not None
+            distance = level[question.a] - level[question.b]
+            distances.append(abs(distance))
+            review.answer(f"rater-{n}", question, "a" if distance > 0 else "b")
+            if review._learning.is_alive():
+                review._learning.join()  # what a rater never waits for
+    assert np.mean(distances[75:]) < 0.9 * np.mean(distances[:40])

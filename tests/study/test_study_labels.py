@@ -76,6 +76,12 @@ def test_a_release_that_names_its_own_label_keeps_it(tmp_path):
     assert [model.label for model in plan.models] == ["stress", "sex"]
 
 
+def test_a_purpose_stands_in_for_the_study_files(tmp_path):
+    (tmp_path / "own.toml").write_text('purpose = "research"\n[[models]]\nname = "m"\nmethod = "forest"\n')
+    plan, text = load_plan(config=tmp_path / "own.toml", purpose="anonymization")
+    assert plan.purpose == "anonymization" and text.startswith('purpose = "anonymization"\n[[models]]')
+
+
 @pytest.mark.parametrize("text", ["seed = 3\n", 'seed = 3\nlabel = "old"\n', ""])
 def test_the_command_lines_label_stands_in_the_runs_study_file(tmp_path, text):
     file = tmp_path / "study.toml"

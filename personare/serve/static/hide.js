@@ -32,6 +32,7 @@ const send = (file) => {
 };
 if ($("choose")) {
   $("file").onchange = () => { if ($("file").files[0]) send($("file").files[0]); };
+  $("consent").onchange = () => { if ($("consent").checked) $("file").onchange(); };
   for (const name of ["dragover", "dragleave", "drop"]) $("choose").addEventListener(name, (event) => {
     event.preventDefault();
     $("drop").classList.toggle("over", name === "dragover");
@@ -44,7 +45,7 @@ const film = $("film") && `/hide/${$("film").dataset.film}`;
 const original = $("original"), canvas = $("draw"), line = $("timeline");
 let now, corrections = { add: [], remove: [], cover: [], bleep: [] }, made, result, seen = [], box, changed = false;
 const number = (id) => ($(id).value === "" ? undefined : Number($(id).value));
-const step = () => 1 / (now.about.rate_hz || 25);
+const step = (count) => { pause(); const rate = now.about.rate_hz || 25; seek((Math.floor(original.currentTime * rate + 0.001) + count + 0.5) / rate); };
 const round = (value, digits = 3) => Number(value.toFixed(digits));
 const color = (name) => getComputedStyle(document.querySelector(`.${name}`)).getPropertyValue("--key");
 
@@ -92,8 +93,8 @@ const paint = () => {
   const top = isFilm ? height * 0.36 : 0, middle = (height + top) / 2;
   if (isFilm && made) for (const [from, to, state] of made.stretches) { pen.fillStyle = color(state); pen.fillRect(x(from), 4 * scale, Math.max(1, x(to) - x(from)), top - 8 * scale); }
   pen.fillStyle = color("sound");
-  const wide = x(now.about.sound_s) / (now.about.peaks.length || 1);
-  now.about.peaks.forEach((peak, at) => { const tall = Math.max(1, peak * (height - top) * 0.46); pen.fillRect(at * wide, middle - tall, Math.max(1, wide * 0.7), 2 * tall); });
+  const wide = x(now.about.sound_s) / (now.about.peaks.length || 1), loudest = Math.max(0.02, ...now.about.peaks);
+  now.about.peaks.forEach((peak, at) => { const tall = Math.max(1, (peak / loudest) * (height - top) * 0.46); pen.fillRect(at * wide, middle - tall, Math.max(1, wide * 0.7), 2 * tall); });
   for (const { from_s: from = 0, to_s: to } of corrections.bleep) { pen.fillStyle = color("unsure"); pen.fillRect(x(from || 0), middle - 3 * scale, x(to ?? now.about.duration_s) - x(from || 0), 6 * scale); }
   const from = number("from"), to = number("to");
   if (from !== undefined || to !== undefined) { pen.fillStyle = color("picked"); pen.globalAlpha = 0.35; pen.fillRect(x(from ?? 0), 0, x(to ?? now.about.duration_s) - x(from ?? 0), height); pen.globalAlpha = 1; }
@@ -131,6 +132,7 @@ const list = () => {
   $("again").disabled = !changed || now.running;
   $("leave").disabled = changed || !made || now.right || now.running;
   $("download").hidden = changed || !now.right;
+  $("mended").hidden = changed;
   paint();
 };
 const stretch = (kind, more) => () => {
@@ -171,7 +173,7 @@ const summary = () => {
   const long = (state) => round(made.stretches.filter((one) => one[2] === state).reduce((sum, one) => sum + one[1] - one[0], 0), 1);
   return `It is made: faces hidden for ${long("face")} s, nobody found for ${long("nobody")} s, covered whole for ${round(long("unsure") + long("covered"), 1)} s. Look at it.`;
 };
-const mute = () => { original.muted = !$("hear").checked; if (result) result.muted = $("hear").checked; };
+const mute = () => { original.muted = !!result && !$("hear").checked; if (result) result.muted = $("hear").checked; };
 let begun = Date.now();
 const make = trying(async () => {
   const masks = Object.fromEntries(["face", "voice"].map((kind) => [kind, $(kind) ? $(kind).value : ""]));
@@ -185,9 +187,9 @@ if (film) {
   for (const kind of ["face", "voice"]) if ($(kind)) { const tell = () => { $(`about-${kind}`).textContent = $(kind).selectedOptions[0].dataset.about; }; $(kind).onchange = tell; tell(); }
   $("make").onclick = $("again").onclick = make;
   $("play").onclick = play;
-  $("back").onclick = () => { pause(); seek(original.currentTime - step()); };
-  $("forth").onclick = () => { pause(); seek(original.currentTime + step()); };
-  $("at").onchange = () => { pause(); seek(number("at") || 0); };
+  $("back").onclick = () => step(-1);
+  $("forth").onclick = () => step(1);
+  $("at").onchange = () => { const time = number("at") || 0; pause(); seek(time); };
   $("hear").onchange = mute;
   original.onseeked = original.onended = () => { if (original.paused) look(); };
   original.onerror = () => complain("This browser cannot play the original. A preview can be made all the same; to look at the original, convert it to MP4 (H.264) or WAV.");
@@ -208,10 +210,10 @@ if (film) {
     const move = { ArrowLeft: -1, ArrowRight: 1, PageDown: -25, PageUp: 25 }[event.key];
     if (event.key === " ") { event.preventDefault(); play(); }
     if (!move) return;
-    event.preventDefault(); pause();
+    event.preventDefault();
     if (event.shiftKey && number("from") === undefined) $("from").value = round(original.currentTime, 2);
-    seek(original.currentTime + move * step());
-    if (event.shiftKey) $("to").value = round(Math.max(number("from") + step(), original.currentTime + move * step()), 2);
+    step(move);
+    if (event.shiftKey) $("to").value = round(Math.max(number("from") + 0.01, original.currentTime), 2);
     show();
   };
   if (canvas) {

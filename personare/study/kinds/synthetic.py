@@ -24,7 +24,7 @@ from personare.evaluate.synthetic_case import near_recordings, together
 from personare.evaluate.unmeasured import measured
 from personare.learn.accounting import as_one_claim
 from personare.study.access import Opened, building, part_people
-from personare.study.adapting import Experts, keep_generator, load_sampler
+from personare.study.adapting import Experts, keep_made, load_sampler
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.plan import AdaptPlan
 from personare.study.rendering import rendering_of, write_recording
@@ -100,10 +100,10 @@ class Synthetic:
             if not row.adapt:
                 outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
                 continue
-            experts = Experts.of(study, AdaptPlan.read(row.adapt), row.label)
+            experts = Experts.of(study, AdaptPlan.read(row.adapt))
             write = partial(write_synthetic, experts=experts)
             outcome.add(study.make_cohort(row, "synthetic", write, {**options, "experts": experts.key}))
-            outcome.rows += experts.rows(study, row.name, row.label)
+            outcome.rows += [replace(r, release=row.name, kind="synthetic") for r in experts.rows(study, row.name)]
         return outcome
 
 
@@ -136,10 +136,9 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             return method.fit(learned, validation=validation, rng=unseeded(private, rng), public=public)
 
         rng = study.rng(row.method, "fit")
-        if experts:
-            sampler = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng)
-        else:
-            sampler = learn(train, rng)
+        adapted = experts.adapt(load_sampler(study.folder, experts.plan.of, method), rng=rng) if experts else None
+        sampler = adapted or learn(train, rng)
+        if not adapted:
             study.charge(sampler.spends, train)
         made = sampler(row.people, row.recordings, rng=rng, labels=labels)
         spends = sampler.spends if not (experts and experts.lacking(study)) else ()
@@ -164,18 +163,18 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             made_of=(len(set(train.subjects)), len(train)),
             holds=(len(set(made.subjects)), len(made)),
             spends=tuple(spends),
-            rows=(*results, *experts.cost_rows(sampler)) if experts else tuple(results),
+            rows=(*results, *([experts.drift_row(adapted)] if experts and adapted else [])),
             guarantee=experts.guarantee(study, sampler.spends) if experts else "",
             about=_about(study, row),
             skipped=[*opened.skipped, *problems],
         )
         write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
         write_datasheet(part, sheet)
-        if study.run and not experts:
+        if study.run:
+            named = replace(made, ids=tuple(r.id for r in _named(made, row.label)))
             # who is near in a private one would cost more than its claim
             near = np.zeros(len(made), bool) if private else near_recordings(made, train)
-            names = [r.id for r, is_near in zip(_named(made, row.label), near, strict=True) if is_near]
-            keep_generator(study.run, row.name, sampler, names)
+            keep_made(study.run, row.name, named, np.array(named.ids)[near].tolist(), None if adapted else sampler)
     study.note(replace(row, adapt={**row.adapt, "feedback": experts.key}) if experts else row, spends)
     return sheet
 
