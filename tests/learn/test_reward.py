@@ -107,9 +107,9 @@ def test_checks_teach_where_comparisons_are_few():
 def test_a_taste_for_the_middle_is_learned_by_squares():
     items = items_of(width=2)
     middle = fitted(items, asked(items, 300, taste=lambda batch: -(first_number(batch) ** 2)))
-    assert middle.curved
+    assert middle.level == 2
     assert correlation(middle.scores(items).mean(axis=0), -(first_number(items) ** 2)) > 0.8
-    assert not fitted(items, asked(items, 300)).curved
+    assert fitted(items, asked(items, 300)).level == 1
 
 
 def test_that_two_tracks_agree_is_learned():
@@ -170,7 +170,7 @@ def test_guarantee_nothing_in_it_is_of_anybody_real():
     items = items_of()
     describer = Describer.of(items)
     assert describer.center == pytest.approx(items.arrays["numbers"].mean(axis=0), abs=1e-6)
-    features = describer(items, curved=True)
+    features = describer(items, level=2)
     assert np.allclose(features.mean(axis=0), 0, atol=1e-6)  # all that it knows are means and spreads of the items
 
 
