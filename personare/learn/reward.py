@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Feedback
-from personare.features.visits import VisitColumns, history_rows, is_history
-from personare.learn.coherence import Coherence
+from personare.features.visits import history_rows, is_history
+from personare.learn.coherence import Coherence, follows
 from personare.learn.describing import describe_rows
 
 MEMBERS: Final = 5
@@ -100,10 +100,9 @@ def _tracks(batch: Batch) -> list[Array]:
             continue
         rows = describe_rows(values)
         if is_history(batch, name):
-            kinds = values[..., VisitColumns(names=tuple(batch.columns[name])).part("type")]  # (N, T, A)
-            follows = np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]).reshape(len(values), -1)
-            shares = follows / np.maximum(follows.sum(axis=1, keepdims=True), 1)
-            rows = np.hstack([history_rows(values), shares, follows > 0])
+            steps = follows(batch, name).reshape(len(values), -1)
+            shares = steps / np.maximum(steps.sum(axis=1, keepdims=True), 1)
+            rows = np.hstack([history_rows(values), shares, steps > 0])
         tracks.append(np.where(batch.present[name][:, None], rows, 0))
     return tracks
 
