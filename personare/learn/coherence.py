@@ -45,8 +45,8 @@ class Coherence:
             readers = {name: _reader(_rows(taught, name), taught.labels, classes) for name in _tracks(items)}
         chains = {}
         for name in filter(lambda name: is_history(items, name), items.arrays):
-            follows = _follows(items, name).sum(axis=0) + _UNSEEN
-            chains[name] = np.log(follows / follows.sum(axis=1, keepdims=True))
+            counted = follows(items, name).sum(axis=0) + _UNSEEN
+            chains[name] = np.log(counted / counted.sum(axis=1, keepdims=True))
         plain = cls(readers=readers, chains=chains, center=np.zeros(1), spread=np.ones(1))
         values = plain(items)
         return replace(plain, center=values.mean(axis=0), spread=np.maximum(values.std(axis=0), 1e-9))
@@ -62,7 +62,7 @@ class Coherence:
         for one, other in combinations(expected.values(), 2):
             columns.append(logsumexp(one + other, axis=1)[:, None])
         for name, chain in self.chains.items():
-            pairs = _follows(batch, name)
+            pairs = follows(batch, name)
             total = np.maximum(pairs.sum(axis=(1, 2)), 1)
             for values in (chain, np.exp(chain) < _RARE):
                 columns.append(((pairs * values).sum(axis=(1, 2)) / total)[:, None])
@@ -79,8 +79,8 @@ def _rows(batch: Batch, name: str) -> Array:
     return np.where(batch.present[name][:, None], rows, 0).astype(float)
 
 
-def _follows(batch: Batch, name: str) -> Array:
-    """Return how often a kind of visit follows another, (N, A, A)."""
+def follows(batch: Batch, name: str) -> Array:
+    """Return how often in a history a kind of visit follows another, (N, A, A)."""
     kinds = batch.arrays[name][..., VisitColumns(names=tuple(batch.columns[name])).part("type")].astype(float)
     return np.asarray(np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]))
 

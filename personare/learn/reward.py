@@ -13,8 +13,8 @@ from scipy.stats import binomtest
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Feedback
-from personare.features.visits import VisitColumns, history_rows, is_history
-from personare.learn.coherence import Coherence
+from personare.features.visits import history_rows, is_history
+from personare.learn.coherence import Coherence, follows
 from personare.learn.describing import describe_rows
 
 MEMBERS: Final = 5
@@ -26,6 +26,7 @@ _STRENGTH: Final = 3.0  # deviation of the prior of what a unit of a feature cou
 _LEVELS: Final = (0, 1, 2)  # of features, from few to many
 _WORTH: Final = 3.0  # nats by which more features must foretell better, to be taken
 _FOLDS: Final = 4
+_THINNING: Final = 10  # steps from one draw to the next
 _FEWEST: Final = 8  # comparisons in which one was preferred; whether they tell anything is tested
 _CHANCE: Final = 0.05  # of preferences being found where there are none
 _CODES: Final = {"a": 0, "plausible": 0, "tie": 1, "b": 2, "implausible": 2}
@@ -99,10 +100,9 @@ def _tracks(batch: Batch) -> list[Array]:
             continue
         rows = describe_rows(values)
         if is_history(batch, name):
-            kinds = values[..., VisitColumns(names=tuple(batch.columns[name])).part("type")]  # (N, T, A)
-            follows = np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]).reshape(len(values), -1)
-            shares = follows / np.maximum(follows.sum(axis=1, keepdims=True), 1)
-            rows = np.hstack([history_rows(values), shares, follows > 0])
+            steps = follows(batch, name).reshape(len(values), -1)
+            shares = steps / np.maximum(steps.sum(axis=1, keepdims=True), 1)
+            rows = np.hstack([history_rows(values), shares, steps > 0])
         tracks.append(np.where(batch.present[name][:, None], rows, 0))
     return tracks
 
@@ -194,12 +194,9 @@ class _Fit:
         scale = np.concatenate([np.full(width, _STRENGTH), [2, 2, 0.5], np.full(2 * raters, 0.5)])
 
         def loss(parameters: Array) -> tuple[float, Array]:
-            fit = cls._of(parameters, width, raters)
-            logit = difference @ fit.weights + np.where(pairs, fit.sides[answers.rater], fit.plausible)
-            likelihood, slopes = likelihood_of(
-                logit, np.where(pairs, fit.tie, -np.inf), fit.lapse + fit.lapses[answers.rater], answers.answer
+            likelihood, (by_logit, by_tie, by_lapse) = cls._of(parameters, width, raters).likelihood(
+                difference, answers
             )
-            by_logit, by_tie, by_lapse = slopes
             by_sides, by_lapses = (np.bincount(answers.rater, s, raters) for s in (by_logit * pairs, by_lapse))
             constants = [by_tie.sum(), by_logit[~pairs].sum(), by_lapse.sum()]
             gradient = np.concatenate([by_logit @ difference, constants, by_sides, by_lapses])
@@ -208,6 +205,13 @@ class _Fit:
 
         best = minimize(loss, center, jac=True, method="L-BFGS-B", options={"maxiter": 200})
         return cls._of(best.x, width, raters)
+
+    def likelihood(self, difference: Array, answers: _Answers) -> tuple[Array, tuple[Array, Array, Array]]:
+        """Return how likely answers are and the slopes of that, see ``likelihood_of``; ``difference`` is (M, F)."""
+        pairs = answers.right >= 0
+        logit = difference @ self.weights + np.where(pairs, self.sides[answers.rater], self.plausible)
+        lapse = self.lapse + self.lapses[answers.rater]
+        return likelihood_of(logit, np.where(pairs, self.tie, -np.inf), lapse, answers.answer)
 
     @classmethod
     def _of(cls, parameters: Array, width: int, raters: int) -> "_Fit":
@@ -327,19 +331,29 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
 def drawn_scores(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator, draws: int = 30) -> Array:
     """Return what raters may think of the items, (draws, N), as far as their answers leave it open.
 
-    It is for choosing what to ask next: nothing is refused, however few the answers are. The draws are of Laplace's
-    approximation of the posterior, with the expected information of an answer.
+    It is for choosing what to ask next: nothing is refused, however few the answers are.
+
+    **Source**: draws of the weights given the rest, by I. Murray, R. Adams, D. MacKay, "Elliptical slice sampling",
+    AISTATS 2010 (arXiv:1001.0175).
     """
     features, answers = Describer.of(items)(items, level=1), _Answers.of(items, votes)
-    fit = _Fit.to(features, answers)
-    difference, random = answers.differences(features), expit(fit.lapse + fit.lapses[answers.rater])
-    won = expit(difference @ fit.weights)
-    chance = random / 2 + (1 - random) * won
-    information = ((1 - random) * won * (1 - won)) ** 2 / (chance * (1 - chance))
-    precision = (difference.T * information) @ difference + np.eye(len(fit.weights)) / _STRENGTH**2
-    noise = rng.standard_normal((len(fit.weights), draws))
-    weights = fit.weights[:, None] + np.linalg.solve(np.linalg.cholesky(precision).T, noise)  # (F, draws)
-    return np.asarray((features @ weights).T)
+    fit, difference = _Fit.to(features, answers), answers.differences(features)
+
+    def likelihood(weights: Array) -> float:
+        return float(np.log(replace(fit, weights=weights).likelihood(difference, answers)[0]).sum())
+
+    weights, current, kept = fit.weights, likelihood(fit.weights), []
+    for step in range(draws * _THINNING):
+        other, least = _STRENGTH * rng.standard_normal(len(weights)), current + np.log(rng.random())
+        angle = rng.uniform(0, 2 * np.pi)
+        low, high = angle - 2 * np.pi, angle
+        while (current := likelihood(moved := weights * np.cos(angle) + other * np.sin(angle))) <= least:
+            low, high = (angle, high) if angle < 0 else (low, angle)
+            angle = rng.uniform(low, high)
+        weights = moved
+        if step % _THINNING == _THINNING - 1:
+            kept.append(weights)
+    return np.asarray(np.stack(kept) @ features.T)
 
 
 def feedback_of(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator, held_out: float = 0.3) -> Feedback:

@@ -10,7 +10,8 @@ import pandas as pd
 from personare.core.errors import DataError, OptionError
 from personare.core.options import NotNegative, PartShare, check_options
 from personare.core.types import Array, Batch
-from personare.features.visits import VisitColumns, is_history
+from personare.features.visits import is_history
+from personare.learn.coherence import follows
 from personare.learn.describing import describe_rows
 
 Taste = Callable[[Batch], Array]
@@ -160,17 +161,11 @@ def _order(items: Batch) -> Taste:
     name = next((name for name in items.arrays if is_history(items, name)), "")
     if not name:
         raise OptionError("The taste 'order' is for histories of visits, which these recordings are not.")
-    part = VisitColumns(names=tuple(items.columns[name])).part("type")
-
-    def follows(batch: Batch) -> Array:
-        kinds = batch.arrays[name][..., part].astype(float)
-        return np.asarray(np.einsum("nta,ntb->nab", kinds[:, :-1], kinds[:, 1:]))  # (N, A, A)
-
-    total = follows(items).sum(axis=0)
+    total = follows(items, name).sum(axis=0)
     seldom = total < _RARE * total.sum(axis=1, keepdims=True)
 
     def score(batch: Batch) -> Array:
-        steps = follows(batch)
+        steps = follows(batch, name)
         return np.asarray(-(steps * seldom).sum(axis=(1, 2)) / np.maximum(steps.sum(axis=(1, 2)), 1))
 
     return score
