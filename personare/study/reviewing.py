@@ -27,8 +27,8 @@ from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_co
 from personare.data.runs import private_folder
 from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes, votes_beside
 from personare.govern.ledger import Ledger
-from personare.learn.asking import choose_pair
-from personare.learn.reward import fit_reward
+from personare.learn.asking import CANDIDATES, choose_pair
+from personare.learn.reward import drawn_scores
 from personare.report import write_report
 from personare.study.access import open_batch, open_ledger
 from personare.study.cards import write_preview
@@ -41,7 +41,7 @@ _SHARED = 0.15  # share of the questions that another rater answered before
 _REPEAT_AFTER = 5  # pairs, that a rater may not remember
 _ADAPTED = 0.5  # share of the pairs of an adapted release beside the one it is of, where a run has both
 _COMPARED = 400  # recordings of one release and kind: of more, each would be seen too seldom to learn from
-_CANDIDATES = 300  # pairs, of which the one is asked that tells most
+_DRAWN = 400  # pairs, of which some are alike and were not asked yet
 _LEARNED_EVERY = 20  # answers
 _TRIES = 20
 
@@ -268,8 +268,8 @@ class Review:
                     self._batches[key] = self.rated_batch([name for name in names if name in self._items])
                 batch = self._batches[key]
                 rated = rated[rated["a"].isin(batch.ids) & rated["b"].isin(["", *batch.ids])]
-                reward = fit_reward(batch, rated, rng=generator(len(rated), "review", key[0].name))
-                self._scores[key] = (batch.ids, reward.scores(batch))
+                scores = drawn_scores(batch, rated, rng=generator(len(rated), "review", key[0].name))
+                self._scores[key] = (batch.ids, scores)
 
     def _allowed(self, rater: str) -> set[Kind]:
         """Return the kinds of release that a rater may see; a rater who did not agree sees none."""
@@ -316,13 +316,13 @@ class Review:
         order = self._rng.choice(len(groups), len(groups), replace=False, p=sizes / sizes.sum()) if groups else ()
         for key in [groups[i] for i in order]:
             names, scores = self._scores.get(key, (self._groups[key], None))
-            drawn = self._rng.integers(len(names), size=(_CANDIDATES, 2))
+            drawn = self._rng.integers(len(names), size=(_DRAWN, 2))
             pairs = drawn[[askable(names[i], names[j]) and alike(names[i], names[j]) for i, j in drawn]]
             if not len(pairs):  # few are left
                 left = [pair for pair in combinations(range(len(names)), 2) if askable(names[pair[0]], names[pair[1]])]
                 pairs = self._rng.permutation(np.array(left, int).reshape(-1, 2))
             if len(pairs):
-                best = pairs[choose_pair(pairs, scores, rng=self._rng)]
+                best = pairs[choose_pair(pairs[:CANDIDATES], scores, rng=self._rng)]
                 return self._sided(names[best[0]], names[best[1]])
         return None
 

@@ -17,6 +17,7 @@ from personare.data.validate import validate
 from personare.data.votes import Votes
 from personare.features import audio
 from personare.govern.ledger import Ledger
+from personare.study import reviewing
 from personare.study.cards import Sheet, write_datasheet, write_preview
 from personare.study.reviewing import Question, Review, open_votes
 
@@ -150,7 +151,10 @@ def test_adapted_recordings_are_compared_with_those_of_the_same_behavior(run: Pa
     assert min(sides["joint"], sides["joint_adapted"]) >= 6
 
 
-def test_sides_are_random_and_pairs_are_not_asked_twice_but_for_repeats(review: Review) -> None:
+def test_sides_are_random_and_pairs_are_not_asked_twice_but_for_repeats(
+    review: Review, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "_REPEATED", 0.25)
     questions = answers(review, "ada", "compare", 60, "tie")
     fresh = [frozenset(q.items) for q in questions if not q.repeat]
     assert len(fresh) == len(set(fresh))
@@ -173,13 +177,24 @@ def test_everything_is_asked_once_and_then_nothing(review: Review) -> None:
     assert "everything" in review.done("ada", "compare")
 
 
-def test_what_was_checked_least_is_checked_next(made: Path) -> None:
+def test_what_was_checked_least_is_checked_next(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "_SHARED", 0.0)
     review = Review.open(made)
     for rater in ("ada", "bob"):
         review.admit(rater, consent=True)
     first = {q.a for q in answers(review, "ada", "check", 6, "plausible")}
     second = {q.a for q in answers(review, "bob", "check", 6, "implausible")}
     assert not first & second
+
+
+def test_some_questions_are_asked_of_two_raters(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reviewing, "_SHARED", 0.6)
+    review = Review.open(made)
+    for rater in ("ada", "bob"):
+        review.admit(rater, consent=True)
+    for task, word in (("compare", "tie"), ("check", "plausible")):
+        first, second = ({frozenset(q.items) for q in answers(review, r, task, 10, word)} for r in ("ada", "bob"))
+        assert first & second
 
 
 def test_same_person_is_asked_of_two_recordings_of_one_and_one_of_another(run: Path) -> None:
