@@ -23,8 +23,8 @@ _FAR: Final = 8.0  # deviations
 _TOGETHER: Final = 3  # ways in which two tracks go together, such as a voice and its face
 _CURVED: Final = 0.5  # how large squares and products stand beside the components
 _STRENGTH: Final = 3.0  # deviation of the prior of what a unit of a feature counts
-_LEVELS: Final = (0, 1, 2)  # of features, from few to many
-_WORTH: Final = 1.0  # nats by which more features must foretell better, to be taken
+# levels of features, from few to many, and the nats by which each must foretell better than the one before
+_LEVELS: Final = {0: 0.0, 1: 1.0, 2: 2.0}
 _FOLDS: Final = 4
 _THINNING: Final = 10  # steps from one draw to the next
 _FEWEST: Final = 8  # comparisons in which one was preferred; whether they tell anything is tested
@@ -295,7 +295,7 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
         )
     folds = answers.folds(rng)
     tried: list[tuple[float, float, int, Array]] = []
-    for level in _LEVELS:
+    for level, worth in _LEVELS.items():
         features, logits = describer(items, level=level), np.zeros(len(folds))
         for fold in np.unique(folds):
             fit = _Fit.to(features, answers.take(folds != fold))
@@ -303,7 +303,7 @@ def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -
         toward = (2 * logits * _SIDES[answers.answer])[answers.decided]  # above 0 where the answer was foretold
         likelihoods = [(float(log_expit(toward / t).sum()), float(t)) for t in np.geomspace(0.5, 20, 30)]
         one = (*max(likelihoods), level, toward)
-        if not tried or one[0] > tried[-1][0] + _WORTH:  # more features must earn their place
+        if not tried or one[0] > tried[-1][0] + worth:  # more features must earn their place
             tried.append(one)
     _, temperature, level, toward = tried[-1]
     right = int((toward > 0).sum())
