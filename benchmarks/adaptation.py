@@ -27,11 +27,12 @@ from personare.evaluate.synthetic import judge_synthetic_risk, judge_synthetic_u
 from personare.evaluate.synthetic_case import together
 from personare.govern.ledger import Ledger
 from personare.learn.reward import feedback_of
-from personare.simulate.raters import Raters, Taste, simulated_votes, taste_of, votes_of
+from personare.simulate.raters import FAILING, Raters, Taste, simulated_votes, taste_of, votes_of
 from personare.study.access import open_batch, part_people
 
 _FRESH = 400
-_COLUMNS = ("split", "method", "wins", "low", "high", "failures before", "failures after", "drift", "seconds",
+_COLUMNS = ("split", "method", "wins", "low", "high", "failures before", "failures after", "disliked before",
+            "disliked after", "drift", "seconds",
             "learned", "membership AUC", "membership low", "membership high")  # fmt: skip
 
 
@@ -60,7 +61,12 @@ def main() -> None:
         fitted = maker.fit(train, validation=train, rng=generator(seed, "fit"))
         items = _named(fitted(*size, rng=generator(seed, "items")), "before")
         votes = simulated_votes(items, taste=given.taste, rng=generator(seed, "votes"))
-        feedback, taste = feedback_of(items, votes, rng=generator(seed, "feedback")), taste_of(given.taste, items)
+        try:
+            feedback = feedback_of(items, votes, rng=generator(seed, "feedback"))
+        except DataError as error:
+            print(f"split {seed}: {error}")
+            continue
+        taste = taste_of(given.taste, items)
         for name in ("none", *registry.find("personare.adapt")):
             table.append({"split": seed, "method": name, **_measured(name, fitted, feedback, taste, size, seed)})
             table[-1] |= _judged(name, fitted, feedback, train, control, size, seed)
@@ -104,6 +110,11 @@ def _measured(
     failed = failure_rows(votes, release="after", before="before", rng=rng)[0]
     values = {"wins": won.value, "low": won.low, "high": won.high}
     values |= {"failures before": failed.baseline, "failures after": failed.value}
+    # what raters who make no errors would say
+    values |= {
+        f"disliked {when}": float((taste(b) < FAILING).mean())
+        for when, b in zip(("before", "after"), (before, after), strict=True)
+    }
     return {**values, "drift": float(getattr(sampler, "drift", 0.0)), "seconds": seconds}
 
 

@@ -161,8 +161,8 @@ class _Answers:
         )
 
     def folds(self, rng: np.random.Generator) -> Array:
-        """Return the fold of each answer, (M,): whole raters; of a single rater, answers."""
-        if len(self.raters) < 2:
+        """Return the fold of each answer, (M,): whole raters; of fewer raters than folds, answers."""
+        if len(self.raters) < _FOLDS:  # else of two raters one alone would have to foretell the other
             return np.asarray(rng.permutation(len(self.answer)) % _FOLDS)
         return np.asarray((rng.permutation(len(self.raters)) % _FOLDS)[self.rater])
 

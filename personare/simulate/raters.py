@@ -18,7 +18,7 @@ Taste = Callable[[Batch], Array]
 """How much each recording is liked, (N,): in deviations of those of its class that the taste was made for."""
 DISLIKED: Final = "disliked"
 """What raters call the failure that they look for."""
-_FAILING: Final = -0.67  # a quarter of a normal taste lies below: these recordings fail
+FAILING: Final = -0.67  # a quarter of a normal taste lies below: these recordings fail
 _QUALITIES: Final = 8  # of what recordings most differ by
 _RARE: Final = 0.02  # share of what follows a kind of visit
 
@@ -55,7 +55,7 @@ class Raters:
 
     def check(self, items: Batch, rows: Array, *, rng: np.random.Generator) -> pd.DataFrame:
         """Return whether each of (M,) recordings is plausible: whether it is not in the least liked quarter."""
-        fails = (self.taste(items)[rows] < _FAILING) ^ (rng.random(len(rows)) < self.error)
+        fails = (self.taste(items)[rows] < FAILING) ^ (rng.random(len(rows)) < self.error)
         votes = self._votes("check", items, np.where(fails, "implausible", "plausible"), a=rows)
         return votes.assign(failures=np.where(fails, DISLIKED, ""))
 
