@@ -153,7 +153,7 @@ def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | Non
             f"{run} is no finished run with its private folder: there is no {private / 'cohort.json'}, and so no "
             "generator to adapt. Run 'personare study' with a [[synthetic]] release first."
         )
-    text = (private / "study.toml").read_text(encoding="utf-8")
+    text = kept = (private / "study.toml").read_text(encoding="utf-8")
     before = read_plan(text, str(run))
     rated = [plan.name for plan in before.synthetic if not plan.adapt]
     if not row["of"] and len(rated) != 1:
@@ -164,8 +164,11 @@ def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | Non
     name = name or f"{row['of']}_{row['method']}"
     if not any(plan.name == name and dict(plan.adapt) == row for plan in before.synthetic):
         text = f"{text.rstrip()}\n\n[[synthetic]]\nname = {toml(name)}\nadapt = {toml(row)}\n"
-    root = Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"])
-    cohort = open_cohort(root)
-    book = open_ledger(ledger, root)
+    cohort = open_cohort(Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"]))
+    book = open_ledger(ledger, cohort.root)
     run_study(cohort, read_plan(text, str(run)), text, run, workers=workers, ledger=book)
+    missed = [one for one in outputs.not_made(run) if one.item == name]
+    if missed:
+        run_study(cohort, before, kept, run, workers=workers, ledger=book)  # which only tells the run as it was
+        raise DataError(f"{name} was not made, and {run} is as it was. {missed[0].problem}")
     return name

@@ -1,28 +1,180 @@
 """A generator that experts adapted, as a release of a study: what it costs, what is claimed, what is said."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
+import pandas as pd
+import pytest
+
+from personare.core.errors import DataError, OptionError, PersonareError
+from personare.data.cohort import open_cohort
+from personare.data.runs import RunFolder
+from personare.data.votes import Question, Votes, votes_beside
 from personare.govern.ledger import Ledger
+from personare.simulate.raters import simulated_votes
+from personare.study.adapting import rated_batch
 from personare.study.kinds.synthetic import SyntheticPlan
 from personare.study.parallel import Workers
-from personare.study.plan import StudyPlan
-from personare.study.run import run_study
+from personare.study.plan import StudyPlan, read_plan
+from personare.study.run import adapt_run, run_study
+from personare.study.study import Study
 
 PEOPLE = SyntheticPlan(name="people", label="emotion", method="joint", people=12, recordings=8, held_out=0.3)
 ADAPTED = SyntheticPlan(name="adapted", adapt={"of": "people", "method": "best_of_n"})
 PLAN = StudyPlan(synthetic=(PEOPLE, ADAPTED), shadows=0)
+TEXT = """
+shadows = 0
+[[synthetic]]
+name = "people"
+label = "emotion"
+method = "joint"
+people = 12
+recordings = 8
+held_out = 0.3
+"""
+QUIET = Workers(jobs=1, quiet=True)
 
 
-def run(cohort, plan, out):
+def run(cohort, plan, out, text=""):
     ledger = Ledger(cohort.root.parent / "ledger.sqlite")
-    run_study(cohort, plan, "", out, workers=Workers(jobs=1, quiet=True), ledger=ledger)
+    run_study(cohort, plan, text, out, workers=QUIET, ledger=ledger)
+    return results(out), ledger
+
+
+def results(out):
     rows = json.loads((out / "results.json").read_text())
-    return {(r["release"], r["method"], r["figure"], r["subset"]): r for r in rows}, ledger
+    return {(r["release"], r["method"], r["figure"], r["subset"]): r for r in rows}
+
+
+def claim(out, name):
+    return json.loads((out / "releases" / name / "croissant.json").read_text())["personare:privacy"]
+
+
+def store(votes: Votes, table: pd.DataFrame) -> None:
+    """Answer as a table of votes says."""
+    for rater in sorted(set(table["rater"])):
+        votes.admit(rater)
+    for n, row in enumerate(table.to_dict("records")):
+        shown = {side: row[side] for side in ("a", "b", "x")}
+        question = votes.give(row["rater"], Question(token=f"t{n}", task=row["task"], **shown))
+        votes.answer(row["rater"], question.token, row["answer"])
+
+
+def rated(cohort, out):
+    """Return a run with people who were rated, and the votes on them."""
+    run(cohort, read_plan(TEXT, "here"), out, TEXT)
+    study = Study(cohort=cohort, plan=read_plan(TEXT, "here"), ledger=Ledger(out / "l"), run=RunFolder(out))
+    table = simulated_votes(rated_batch(study, "people"), checks=40, rng=np.random.default_rng(0))
+    store(Votes(votes_beside(out)), table)
+    return table
 
 
 def test_an_adapted_release_is_made_judged_and_told_of(numbers, tmp_path):
     rows, _ = run(numbers, PLAN, tmp_path / "run")
-    assert rows["adapted", "experts", "drift", ""]["value"] > 0
     assert not json.loads((tmp_path / "run" / "not_made.json").read_text())
+    assert rows["adapted", "experts", "drift", ""]["value"] > 0
+    won = rows["adapted", "experts", "win_rate", ""]
+    assert won["low"] > won["control"] == 0.5, "raters who were never heard prefer what was adapted"
+    failed = rows["adapted", "experts", "failures", ""]
+    assert failed["value"] < failed["baseline"]
+    before, after = (rows[name, "forest", "tstr_uar", ""] for name in ("people", "adapted"))
+    assert before["n"] == after["n"], "both are judged by the same people"
     page = (tmp_path / "run" / "report.html").read_text()
-    assert 'id="experts"' in page and "could not be made" not in page
+    assert 'id="experts"' in page and "could not be made" not in page and "The raters are simulated" in page
+    assert "No guarantee" in claim(tmp_path / "run", "adapted")["claim"]
+    assert len(open_cohort(tmp_path / "run" / "releases" / "adapted").recordings) == 96
+
+
+def test_the_epsilon_of_a_private_generator_stays_and_is_paid_once(numbers, people_of_numbers, tmp_path):
+    public = people_of_numbers("public", seed=5)
+    private = replace(PEOPLE, options={"epsilon": 30.0, "delta": 1e-3})
+    plan = replace(PLAN, synthetic=(private, ADAPTED), public=str(public.root))
+    _, ledger = run(numbers, plan, tmp_path / "run")
+    before, after = (claim(tmp_path / "run", name) for name in ("people", "adapted"))
+    assert after["spends"] == before["spends"] != []
+    assert "post-processing" in after["claim"] and "ε = 30" in after["claim"]
+    spent = ledger.rows()
+    assert set(spent[spent.action == "spent"].subject.value_counts()) == {1}, "nobody paid twice"
+    assert json.loads((tmp_path / "run.private/near/people.json").read_text()) == [], "who is near would cost more"
+
+
+def test_no_epsilon_is_claimed_where_raters_also_saw_real_people(numbers, people_of_numbers, tmp_path):
+    public = people_of_numbers("public", seed=5)
+    private = replace(PEOPLE, options={"epsilon": 30.0, "delta": 1e-3})
+    out = tmp_path / "run"
+    plan = replace(PLAN, synthetic=(private,), public=str(public.root))
+    run(numbers, plan, out)
+    study = Study(cohort=numbers, plan=plan, ledger=Ledger(tmp_path / "l"), run=RunFolder(out))
+    table = simulated_votes(rated_batch(study, "people"), checks=0, rng=np.random.default_rng(0))
+    real = table[:1].assign(task="same", a="hidden/r1", b="hidden/r2", x="hidden/r3", answer="a")
+    store(Votes(tmp_path / "votes.sqlite"), pd.concat([table, real]))
+    adapted = replace(ADAPTED, adapt={**ADAPTED.adapt, "feedback": str(tmp_path / "votes.sqlite")})
+    run(numbers, replace(plan, synthetic=(private, adapted)), out)
+    told = claim(out, "adapted")
+    assert told["spends"] == [] and "No epsilon is claimed" in told["claim"] and "hidden" in told["claim"]
+    assert str(tmp_path) not in (out / "releases.json").read_text(), "no path of this machine is in the run"
+
+
+def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(numbers, tmp_path):
+    out = tmp_path / "run"
+    table = rated(numbers, out)
+    row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
+    before = (out / "releases/people/participants.tsv").stat().st_mtime_ns
+    assert adapt_run(out, row, "", ledger=None, workers=QUIET) == "people_best_of_n"
+    assert results(out)["people_best_of_n", "experts", "drift", ""]["n"] == len(table)
+    assert ("people_best_of_n", "experts", "win_rate", "") not in results(out), "nobody has compared the two yet"
+    assert (out / "releases/people/participants.tsv").stat().st_mtime_ns == before, "what was made before stays"
+    votes = Votes(votes_beside(out))
+    votes.admit("late")
+    item = table["a"][0]
+    votes.answer("late", votes.give("late", Question(token="late", task="check", a=item)).token, "plausible")
+    votes.alarm("late", item)
+    adapt_run(out, row, "", ledger=None, workers=QUIET)
+    rows = results(out)
+    assert rows["people_best_of_n", "experts", "drift", ""]["n"] == len(table) + 1
+    alarms = rows["people", "human_alarm", "alarms", ""]
+    assert alarms["question"] == "identify" and alarms["attacker"] == "human" and alarms["value"] > 0
+    assert "Human attackers" in (out / "report.html").read_text()
+
+
+def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tmp_path):
+    out = tmp_path / "run"
+    rated(numbers, out)
+    kept, page = results(out), (out / "report.html").read_text()
+    row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(tmp_path / "none.sqlite")}
+    with pytest.raises(DataError, match="no votes at"):
+        adapt_run(out, row, "first", ledger=None, workers=QUIET)
+    (tmp_path / "run.private/generators/people.safetensors").unlink()
+    row["feedback"] = str(votes_beside(out))
+    with pytest.raises(DataError, match="is not kept"):
+        adapt_run(out, row, "second", ledger=None, workers=QUIET)
+    with pytest.raises(OptionError, match=r"must be a \[\[synthetic\]\] release"):
+        adapt_run(out, {**row, "of": "nobody"}, "third", ledger=None, workers=QUIET)
+    with pytest.raises(DataError, match="no finished run"):
+        adapt_run(tmp_path / "other", row, "", ledger=None, workers=QUIET)
+    rows = {key for key in results(out) if key[1] != "human_alarm"}  # raters were heard since
+    assert rows == kept.keys() and "first" not in (out / "study.toml").read_text()
+    assert len((out / "report.html").read_text()) == pytest.approx(len(page), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("adapt", "message"),
+    [
+        ({"of": "adapted", "method": "best_of_n"}, "not adapted itself"),
+        ({"of": "people", "method": "best_of_none"}, "There is no 'best_of_none'"),
+        ({"of": "people", "method": "best_of_n", "votes": "x"}, "has no setting votes"),
+        ({"of": "people", "method": "best_of_n", "raters": 1}, "2 raters"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_before_anything_is_done(adapt, message):
+    with pytest.raises(PersonareError, match=message):
+        StudyPlan(synthetic=(PEOPLE, SyntheticPlan(name="adapted", adapt=adapt)))
+
+
+def test_recordings_too_near_to_a_real_one_are_noted_for_the_review(numbers, tmp_path):
+    out = tmp_path / "run"
+    run(numbers, replace(PLAN, synthetic=(replace(PEOPLE, method="copula"),)), out)
+    near = json.loads((tmp_path / "run.private/near/people.json").read_text())
+    ids = {r.id for r in open_cohort(out / "releases" / "people").recordings}
+    assert set(near) < ids
