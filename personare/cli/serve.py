@@ -18,19 +18,19 @@ _NO_BROWSER = click.option(
 @click.option("--folder", type=PATH, help="Where uploads, cohorts and runs of the app lie; default: your data folder.")
 @_NO_BROWSER
 def serve(port: int, folder: Path | None, no_browser: bool) -> None:
-    """Open the rooms of personare in your browser: hide people in a film, make a study, without a terminal.
+    """Open the rooms of personare in your browser: hide people in a film, make a study, review its people.
 
     It answers this machine alone, and only the browser that opens the address it prints.
     """
     from personare.serve.app import run_app
     from personare.serve.hide import hide_room
     from personare.serve.pages import Pages
+    from personare.serve.review import review_room
     from personare.serve.study import study_room
 
     pages, folder = Pages(), folder or _data_folder()
-    run_app(
-        folder, [hide_room(pages, folder), study_room(pages, folder)], port=port, browser=not no_browser, tell=_tell
-    )
+    rooms = [hide_room(pages, folder), study_room(pages, folder), review_room(pages, folder / "runs")]
+    run_app(folder, rooms, port=port, browser=not no_browser, tell=_tell)
 
 
 @click.command()

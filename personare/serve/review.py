@@ -72,15 +72,15 @@ class _Screen:
     """
 
     def __init__(self, review: Review) -> None:
-        self._review = review
+        self.review = review
         self._players: dict[str, tuple[str, str]] = {}  # item and track, by the random address of a player
 
     def show(self, call: _Call) -> dict[str, Any]:
-        answered = self._review.progress(call.rater)[call.task]
+        answered = self.review.progress(call.rater)[call.task]
         shown: dict[str, Any] = {"answered": answered, "about": (answered // _SITTING + 1) * _SITTING}
         try:
-            question = self._review.next(call.rater, call.task)
-            done = "" if question else self._review.done(call.rater, call.task)
+            question = self.review.next(call.rater, call.task)
+            done = "" if question else self.review.done(call.rater, call.task)
             return {**shown, "question": self._draw(question) if question else None, "done": done}
         except DataError:  # which may tell an item's name
             return {**shown, "question": None, "done": _GONE}
@@ -93,7 +93,7 @@ class _Screen:
 
     def _pieces(self, item: str) -> list[dict[str, Any]]:
         pieces = []
-        for piece in self._review.item(item):
+        for piece in self.review.item(item):
             if piece["kind"] in ("audio", "video"):
                 address = secrets.token_urlsafe(16)
                 self._players[address] = (item, piece["track"])
@@ -105,7 +105,7 @@ class _Screen:
 
     def item(self, call: _Alarm) -> str:
         """Return the item that a rater sees."""
-        question = self._review.next(call.rater, call.task)
+        question = self.review.next(call.rater, call.task)
         if question is None or question.token != call.token or not (item := str(getattr(question, call.side))):
             raise DataError("What you saw is not asked any more. Load the page again.")
         return item
@@ -113,46 +113,97 @@ class _Screen:
     def file(self, address: str) -> Path:
         """Return what a player plays."""
         try:
-            return self._review.file(*self._players[address])
+            return self.review.file(*self._players[address])
         except (DataError, KeyError) as error:  # which may tell an item's name
             raise DataError(_GONE) from error
 
 
-def review_room(pages: Pages, review: Review) -> Room:
+def review_room(pages: Pages, of: Review | Path) -> Room:
     """Return the room in which raters judge the items of a review, each under a pseudonym and with consent.
+
+    Where no review is given but a folder of runs, one of them is chosen first.
 
     **Guarantee**: an answer is on disk before it is acknowledged, and counts once however often it is sent.
     """
-    router, screen, lock = APIRouter(), _Screen(review), Lock()
-    stored = set[int]()  # numbers of the answers that this room acknowledged
+    summary = "Judge made-up or hidden recordings: your answers tell the program what it does badly."
+    return Room(name="review", title="Review", summary=summary, router=_Sittings(pages, of).router)
 
-    @router.get("")
-    def first(request: Request, rater: str = "") -> Response:
-        return pages.show(request, "review.html", tasks=review.tasks(), rater=rater)
 
-    @router.post("/start")
+class _Sittings:
+    def __init__(self, pages: Pages, of: Review | Path) -> None:
+        self._show, self._lock, self._stored = pages.show, Lock(), set[int]()  # numbers of acknowledged answers
+        self._screen = _Screen(of) if isinstance(of, Review) else None
+        self._folder = of if isinstance(of, Path) else None
+        self.router = APIRouter()
+        for method, path, respond in (
+            ("GET", "", self.first),
+            ("GET", "/runs", self.runs),
+            ("POST", "/open", self.open),
+            ("POST", "/start", self.start),
+            ("GET", "/rate/{task}", self.rate),
+            ("POST", "/next", self.next),
+            ("POST", "/answer", self.answer),
+            ("POST", "/undo", self.undo),
+            ("POST", "/alarm", self.alarm),
+            ("GET", "/media/{address}", self.media),
+        ):
+            self.router.add_api_route(path, respond, methods=[method], response_model=None)
+
+    @property
+    def screen(self) -> _Screen:
+        """What is shown of the review that is open."""
+        if self._screen is None:
+            raise DataError("No study is open for review. Choose one on the first page of this room.")
+        return self._screen
+
+    def _runs(self) -> list[Path]:
+        return sorted(path.parent for path in self._folder.glob("*/releases.json")) if self._folder else []
+
+    def first(self, request: Request, rater: str = "") -> Response:
+        """Say what raters are asked, and what is kept of them."""
+        if self._screen is None:
+            return self.runs(request)
+        several, tasks = len(self._runs()) > 1, self.screen.review.tasks()
+        return self._show(request, "review.html", tasks=tasks, rater=rater, several=several)
+
+    def runs(self, request: Request) -> Response:
+        """List the studies that can be reviewed."""
+        return self._show(request, "review_runs.html", runs=self._runs())
+
+    def open(self, run: Annotated[str, Form()]) -> Response:
+        """Open one of them in place of the one that was open."""
+        path = next((path for path in self._runs() if path.name == run), None)
+        if path is None:
+            raise DataError("There is no such study here any more. Load the page again.")
+        with self._lock:
+            self._screen = _Screen(Review.open(path))
+            self._stored.clear()
+        return RedirectResponse("/review", status_code=303)
+
     def start(
+        self,
         rater: Annotated[str, Form()],
         task: Annotated[_Task, Form()],
         word: Annotated[str, Form()] = "",
         consent: Annotated[str, Form()] = "",
     ) -> Response:
-        review.admit(rater, consent=consent == "yes", word=word)
+        """Record that a rater agrees, and begin."""
+        self.screen.review.admit(rater, consent=consent == "yes", word=word)
         return RedirectResponse(f"/review/rate/{task}?rater={rater}", status_code=303)
 
-    @router.get("/rate/{task}")
-    def rate(request: Request, task: _Task, rater: str = "") -> Response:
-        return pages.show(request, "rate.html", task=task, rater=rater)
+    def rate(self, request: Request, task: _Task, rater: str = "") -> Response:
+        """Show the page on which a rater answers."""
+        return self._show(request, "rate.html", task=task, rater=rater)
 
-    @router.post("/next")
-    def next_(call: _Call) -> dict[str, Any]:
-        with lock:
-            return screen.show(call)
+    def next(self, call: _Call) -> dict[str, Any]:
+        """Give what the rater is to answer now."""
+        with self._lock:
+            return self.screen.show(call)
 
-    @router.post("/answer")
-    def answer(call: _Answer) -> dict[str, Any]:
-        with lock:
-            number = review.answer(
+    def answer(self, call: _Answer) -> dict[str, Any]:
+        """Store an answer, and give the next question."""
+        with self._lock:
+            number = self.screen.review.answer(
                 call.rater,
                 call.token,
                 call.answer,
@@ -161,28 +212,25 @@ def review_room(pages: Pages, review: Review) -> Room:
                 plays=call.plays,
                 seconds=call.seconds,
             )
-            again = number in stored
-            stored.add(number)
-            return {"stored": number, "again": again, **screen.show(call)}
+            again = number in self._stored
+            self._stored.add(number)
+            return {"stored": number, "again": again, **self.screen.show(call)}
 
-    @router.post("/undo")
-    def undo(call: _Call) -> dict[str, Any]:
-        with lock:
-            if review.undo(call.rater) is None:
+    def undo(self, call: _Call) -> dict[str, Any]:
+        """Take back the rater's last answer, and ask again."""
+        with self._lock:
+            if self.screen.review.undo(call.rater) is None:
                 raise DataError("There is no answer of yours that could be undone.")
-            return screen.show(call)
+            return self.screen.show(call)
 
-    @router.post("/alarm")
-    def alarm(call: _Alarm) -> dict[str, Any]:
-        with lock:
-            review.alarm(call.rater, screen.item(call), call.note)
-            return screen.show(call)
+    def alarm(self, call: _Alarm) -> dict[str, Any]:
+        """Take out what a rater recognizes."""
+        with self._lock:
+            self.screen.review.alarm(call.rater, self.screen.item(call), call.note)
+            return self.screen.show(call)
 
-    @router.get("/media/{address}")
-    def media(address: str) -> Response:
-        path = screen.file(address)
+    def media(self, address: str) -> Response:
+        """Give a sound or a film, whole or a part."""
+        path = self.screen.file(address)
         undated = {"last-modified": formatdate(0, usegmt=True), "etag": f'"{address}"'}  # a date may tell the release
         return FileResponse(path, media_type=FILE_TYPES[path.suffix], headers=undated)
-
-    summary = "Judge made-up or hidden recordings: your answers tell the program what it does badly."
-    return Room(name="review", title="Review", summary=summary, router=router)

@@ -276,3 +276,21 @@ def test_no_answer_is_lost_or_doubled_when_the_server_is_killed_at_any_moment(
     votes = Review.open(tmp_path / "made-up").votes()
     unsure = [pending["answer"]] if pending and len(votes) > len(stored) else []  # on disk, but not acknowledged
     assert stored and [*votes["answer"]] == [*stored.values(), *unsure]
+
+
+def test_one_of_several_studies_is_chosen_and_no_other_folder(
+    inside: Callable[..., TestClient], tmp_path: Path
+) -> None:
+    for name in ("first", "second"):
+        write_released(tmp_path / "runs" / name / "releases" / "made-up")
+        (tmp_path / "runs" / name / "releases.json").write_text("[]")
+    write_released(tmp_path / "elsewhere")
+    client = inside(review_room(Pages(), tmp_path / "runs"))
+    assert all(f"Review {name}" in client.get("/review").text for name in ("first", "second"))
+    begun = begin(client)
+    assert begun.status_code == 400 and "No study is open" in begun.text
+    for name in ("third", "../elsewhere", "", str(tmp_path / "elsewhere")):
+        assert client.post("/review/open", data={"run": name}).status_code == 400
+    assert client.post("/review/open", data={"run": "second"}).status_code == 200
+    assert begin(client).status_code == 303
+    assert not (tmp_path / "runs" / "first.votes.sqlite").exists() and (tmp_path / "runs/second.votes.sqlite").exists()
