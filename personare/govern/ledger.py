@@ -131,7 +131,7 @@ class Ledger:
             last.exec_driver_sql("VACUUM FULL" if last.dialect.name == "postgresql" else "VACUUM")
 
     def exists(self) -> bool:
-        """Return whether anything was ever written; a kill at the first row leaves a file, or a database, without it."""
+        """Return whether anything was ever written; a kill at the first row leaves a file without its table."""
         if self._file is not None and not self._file.is_file():
             return False
         with self._errors("read"):
