@@ -131,9 +131,9 @@ class Ledger:
             last.exec_driver_sql("VACUUM FULL" if last.dialect.name == "postgresql" else "VACUUM")
 
     def exists(self) -> bool:
-        """Return whether anything was ever written; a database that is no file makes its table at the first row."""
-        if self._file is not None:
-            return self._file.is_file()
+        """Return whether anything was ever written; a kill at the first row leaves a file without its table."""
+        if self._file is not None and not self._file.is_file():
+            return False
         with self._errors("read"):
             return sa.inspect(self._engine).has_table(self._name)
 

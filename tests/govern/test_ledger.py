@@ -256,3 +256,11 @@ def test_a_chain_written_anew_to_its_end_shows_only_against_a_noted_head(path: P
     ledger.append("released", [{"cohort": "c", "frames": n} for n in range(4)])
     assert ledger.verify() == Verification(ok=True, rows=10, first_bad=None)
     assert not ledger.verify(head=head).ok
+
+
+def test_a_file_that_a_kill_left_before_its_first_row_is_a_ledger_without_rows(tmp_path: Path) -> None:
+    (tmp_path / "ledger.sqlite").touch()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    assert not ledger.exists()
+    ledger.append("opened", [{"subject": "01"}])
+    assert ledger.exists() and len(ledger.rows()) == 1
