@@ -84,7 +84,7 @@ class Review:
         # by such a group, once something is learned: recordings, and what each member of the reward says of them
         self._scores: dict[tuple[Path, frozenset[str]], tuple[Sequence[str], Array]] = {}
         self._batches: dict[tuple[Path, frozenset[str]], Batch] = {}
-        self._learning = Thread(target=self._learn, daemon=True)
+        self._learning = Thread(target=self._learn)
         self._beside: list[tuple[str, list[str]]] = []  # items of adapted releases, and those they are compared with
         for adapted, of in _adapted(path).items():
             for (release, behavior), names in like.items():
@@ -174,7 +174,7 @@ class Review:
                 rater, token, answer, failures=failures, note=note, plays=plays, seconds=seconds
             )
             if self._votes.asked.total() % _LEARNED_EVERY == 0 and not self._learning.is_alive():
-                self._learning = Thread(target=self._learn, daemon=True)
+                self._learning = Thread(target=self._learn)
                 self._learning.start()
         return number
 
