@@ -8,7 +8,7 @@ from scipy.special import expit, xlogy
 from personare.core.types import Array
 
 RANDOM_SHARE: Final = 0.2
-CANDIDATES: Final = 15  # of more, the questions until raters are heard again would be too much alike (measured)
+CANDIDATES: Final = 60  # of many more, the questions until raters are heard again would be too much alike
 _LAPSE: Final = 0.3  # share of answers that say nothing
 
 
