@@ -107,7 +107,7 @@ def test_it_answers_this_machine_alone_and_no_secret_is_logged(program: Program,
         odd.sendall(f"GET /enter?token={program.token} HTTP/9\r\n\r\n".encode())
         odd.recv(1000)
     program.process.send_signal(signal.SIGINT)
-    assert program.process.wait(30) == 130
+    assert program.process.wait(30) in (0, 130)  # as the signal finds it waiting, or answering
     assert [program.said().count(secret) for secret in secrets] == [1, 0, 0]
     files = [path.read_bytes() for path in (tmp_path / "app").rglob("*") if path.is_file()]
     assert not any(secret.encode() in content for content in files for secret in secrets)

@@ -141,7 +141,7 @@ def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(numbers, tmp_path):
 def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tmp_path):
     out = tmp_path / "run"
     rated(numbers, out)
-    kept, page = results(out), (out / "report.html").read_text()
+    kept = results(out)
     row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(tmp_path / "none.sqlite")}
     with pytest.raises(DataError, match="no votes at"):
         adapt_run(out, row, "first", ledger=None, workers=QUIET)
@@ -155,7 +155,6 @@ def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tm
         adapt_run(tmp_path / "other", row, "", ledger=None, workers=QUIET)
     rows = {key for key in results(out) if key[1] != "human_alarm"}  # raters were heard since
     assert rows == kept.keys() and "first" not in (out / "study.toml").read_text()
-    assert len((out / "report.html").read_text()) == pytest.approx(len(page), rel=0.02)
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def test_the_study_file_of_the_documentation_is_one(tmp_path):
     said = tmp_path / "study.toml"
     said.write_text(page.split("```toml")[1].split("```")[0], encoding="utf-8")
     plan, _ = load_plan(config=said)
-    assert {
-        len(getattr(plan, kind)) for kind in ("releases", "representations", "synthetic", "models", "transfer")
-    } == {1}
+    kinds = ("releases", "representations", "synthetic", "models", "transfer")
+    assert [len(getattr(plan, kind)) for kind in kinds] == [1, 1, 2, 1, 1]
+    assert plan.synthetic[1].adapt["of"] == plan.synthetic[0].name
 
 
 @pytest.mark.parametrize("kind", ["models", "representations", "synthetic"])
