@@ -37,9 +37,11 @@ class Experts:
     votes: pd.DataFrame  # on these items alone
 
     @classmethod
-    def of(cls, study: Study, plan: AdaptPlan) -> "Experts":
-        """Gather the votes on a release of the run."""
-        items = rated_batch(study, plan.of)
+    def of(cls, study: Study, plan: AdaptPlan, name: str) -> "Experts":
+        """Gather the votes on a release of the run, and on others adapted from it but the one to be made, ``name``."""
+        siblings = [row.name for row in study.plan.synthetic if row.adapt and row.adapt["of"] == plan.of]
+        heard = [one for one in siblings if one != name and plan.feedback != SIMULATED and _items(study, one).is_file()]
+        items = together([rated_batch(study, one) for one in (plan.of, *heard)])
         votes = _votes(study, plan, items)
         mine = np.logical_and.reduce([votes[side].isin(["", *items.ids]) for side in ("a", "b")])
         if not mine.any():
@@ -146,7 +148,7 @@ def rated_batch(study: Study, release: str) -> Batch:
 
     What raters took out of the release is not among them.
     """
-    root, path = study.folder.root / "releases" / release, study.folder.private / "generators" / f"{release}.items"
+    root, path = study.folder.root / "releases" / release, _items(study, release)
     if not (root / "dataset_description.json").is_file() or not path.is_file():
         raise DataError(f"There is no release {release} in {study.folder.root}, whose people could have been rated.")
     arrays, about = load_weights(path)
@@ -162,6 +164,10 @@ def rated_batch(study: Study, release: str) -> Batch:
     )
     there = {r.id for r in open_cohort(root).recordings}
     return batch.take(np.array([i in there for i in ids], dtype=bool))
+
+
+def _items(study: Study, release: str) -> Path:
+    return study.folder.private / "generators" / f"{release}.items"
 
 
 def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:

@@ -138,6 +138,22 @@ def test_a_run_is_adapted_to_votes_and_anew_to_more_votes(numbers, tmp_path):
     assert "Human attackers" in (out / "report.html").read_text()
 
 
+def test_votes_on_what_was_adapted_before_are_heard_too_but_never_those_on_the_release_itself(numbers, tmp_path):
+    out = tmp_path / "run"
+    rated(numbers, out)
+    row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
+    adapt_run(out, row, "first", ledger=None, workers=QUIET)
+    study = Study(cohort=numbers, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
+    votes, (old, new) = Votes(votes_beside(out)), (rated_batch(study, name).ids for name in ("people", "first"))
+    votes.admit("late")
+    votes.answer("late", votes.give("late", Question(token="l", task="compare", a=old[0], b=new[0])).token, "b")
+    adapt_run(out, row, "first", ledger=None, workers=QUIET)
+    adapt_run(out, row, "second", ledger=None, workers=QUIET)
+    heard = {name: results(out)[name, "experts", "drift", ""]["n"] for name in ("first", "second")}
+    assert heard["second"] == heard["first"] + 1
+    assert results(out)["first", "experts", "win_rate", ""]["n"] == 1
+
+
 def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tmp_path):
     out = tmp_path / "run"
     rated(numbers, out)

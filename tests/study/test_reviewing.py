@@ -139,7 +139,10 @@ def test_what_is_near_a_real_person_is_never_shown(run: Path) -> None:
         review.item("joint/sub-p0_ses-01_task-t0")
 
 
-def test_adapted_recordings_are_compared_with_those_of_the_same_behavior(run: Path) -> None:
+def test_adapted_recordings_are_compared_with_those_of_the_same_behavior(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviewing, "_ADAPTED", 0.6)
     review = Review.open(run)
     review.admit("ada", consent=True)
     between = 0

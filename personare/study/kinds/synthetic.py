@@ -100,7 +100,7 @@ class Synthetic:
             if not row.adapt:
                 outcome.add(study.make_cohort(row, "synthetic", write_synthetic, options))
                 continue
-            experts = Experts.of(study, AdaptPlan.read(row.adapt))
+            experts = Experts.of(study, AdaptPlan.read(row.adapt), row.name)
             write = partial(write_synthetic, experts=experts)
             outcome.add(study.make_cohort(row, "synthetic", write, {**options, "experts": experts.key}))
             outcome.rows += [replace(r, release=row.name, kind="synthetic") for r in experts.rows(study, row.name)]
