@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -44,12 +45,15 @@ class Experts:
         items = together([rated_batch(study, one) for one in (plan.of, *heard)])
         votes = _votes(study, plan, items)
         mine = np.logical_and.reduce([votes[side].isin(["", *items.ids]) for side in ("a", "b")])
-        if not mine.any():
+        # names come again when a release is made anew, of other people
+        made = {one: load_weights(_items(study, one))[1]["made"] for one in (plan.of, *heard)}
+        late = votes["time"].eq("") | (votes["time"] > votes["a"].str.partition("/")[0].map(made))
+        if not (mine & late).any():
             raise DataError(
-                f"Nobody has rated {plan.of}: {plan.feedback} holds {len(votes)} answers, none of them on its people. "
-                "Collect some with 'personare review', then adapt again."
+                f"Nobody has rated {plan.of} as it is: {int(mine.sum())} of {len(votes)} answers are on its people, "
+                "and from before it was made anew. Collect some with 'personare review', then adapt again."
             )
-        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes[mine].reset_index(drop=True))
+        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes[mine & late].reset_index(drop=True))
 
     @property
     def key(self) -> str:
@@ -209,6 +213,7 @@ def keep_made(run: RunFolder, release: str, made: Batch, near: Sequence[str], sa
     columns = {name: made.columns.get(name, ()) for name in numbers}
     people = np.unique(made.subjects, return_inverse=True)[1]
     about = {"columns": json.dumps(columns), "classes": json.dumps(made.classes), "ids": json.dumps(made.ids)}
+    about["made"] = datetime.now(UTC).isoformat(timespec="microseconds")
     save_weights(folder / f"{release}.items", {**numbers, "labels": made.labels, "people": people}, about)
     write_json(make_folder(run.private / "near") / f"{release}.json", near)
     if sampler:

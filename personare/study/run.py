@@ -10,7 +10,7 @@ from operator import call
 from pathlib import Path
 from typing import Any
 
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, OptionError, PersonareError
 from personare.core.types import Cohort, Withheld
 from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
@@ -64,7 +64,10 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         if not outcome.releases and outcome.refused:
             why = "; ".join(f"{item.item}: {item.problem}" for item in outcome.not_made)
             raise DataError(f"Nothing could be made of {cohort.name}. {why}")
-        outcome.rows += human_rows(study, outcome.releases)
+        try:
+            outcome.rows += human_rows(study, outcome.releases)
+        except PersonareError as error:  # votes that were changed cost nobody the report
+            outcome.skipped.append(Withheld(item="what raters found", problem=str(error), fix="Then run again."))
         # only now: a refused run leaves the last one's as it was
         remove_dropped(run, plan.names)
         outputs.write(run, cohort, plan, with_setting(text, "label", plan.label), outcome, ledger)

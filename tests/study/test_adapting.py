@@ -1,6 +1,7 @@
 """A generator that experts adapted, as a release of a study: what it costs, what is claimed, what is said."""
 
 import json
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,28 @@ def test_votes_on_what_was_adapted_before_are_heard_too_but_never_those_on_the_r
     heard = {name: results(out)[name, "experts", "drift", ""]["n"] for name in ("first", "second")}
     assert heard["second"] == heard["first"] + 1
     assert results(out)["first", "experts", "win_rate", ""]["n"] == 1
+
+
+def test_votes_from_before_a_release_was_made_anew_do_not_count(numbers, tmp_path):
+    out = tmp_path / "run"
+    rated(numbers, out)
+    other = TEXT.replace("shadows = 0", "shadows = 0\nseed = 7")
+    run(numbers, read_plan(other, "here"), out, other)
+    row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
+    with pytest.raises(DataError, match=r"Nobody has rated people as it is.* before it was made anew"):
+        adapt_run(out, row, "", ledger=None, workers=QUIET)
+
+
+def test_votes_that_were_changed_cost_nobody_the_report(numbers, tmp_path):
+    out = tmp_path / "run"
+    rated(numbers, out)
+    with sqlite3.connect(votes_beside(out)) as file:
+        for verb in ("update", "delete"):
+            file.execute(f"DROP TRIGGER IF EXISTS votes_no_{verb}")
+        file.execute('UPDATE votes SET detail = replace(detail, \'"answer":"a"\', \'"answer":"b"\')')
+    rows, _ = run(numbers, read_plan(TEXT, "here"), out, TEXT)
+    assert ("people", "forest", "tstr_uar", "") in rows
+    assert "were changed" in (out / "skipped.json").read_text()
 
 
 def test_what_cannot_be_adapted_is_said_and_leaves_the_run_as_it_was(numbers, tmp_path):
