@@ -326,7 +326,8 @@ def draw_course(course: Sequence[Mapping[str, float]]) -> Figure:
     for step in (step for step in steps if step["kept"]):
         _dot(axes, step["drift"], step["judge"], "o", 9, "front", "paper")
         axes.annotate("kept", (step["drift"], step["judge"]), (0, -14), textcoords="offset points", ha="center")
-    axes.set(ylim=(0.3, 1.02), xlabel="drift from the generator (nats)", ylabel="share of comparisons won")
+    axes.set(xlim=(0, None), ylim=(0.3, 1.02), xlabel="drift from the generator (nats)")
+    axes.set_ylabel("share of comparisons won")
     axes.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
 
