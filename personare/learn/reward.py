@@ -274,10 +274,6 @@ class RewardModel:
         scores = self.scores(batch)
         return np.asarray(scores.mean(axis=0) - self.pessimism * scores.std(axis=0))
 
-    def win(self, batch: Batch, other: Batch) -> Array:
-        """Return how likely each recording is preferred to the one in its place in another batch, (N,)."""
-        return np.asarray(expit(self.scores(batch) - self.scores(other)).mean(axis=0))
-
 
 def fit_reward(items: Batch, votes: pd.DataFrame, *, rng: np.random.Generator) -> RewardModel:
     """Learn what raters prefer; refused where they are too few, or contradict each other.

@@ -45,15 +45,12 @@ class Experts:
         items = together([rated_batch(study, one) for one in (plan.of, *heard)])
         votes = _votes(study, plan, items)
         mine = np.logical_and.reduce([votes[side].isin(["", *items.ids]) for side in ("a", "b")])
-        # names come again when a release is made anew, of other people
-        made = {one: load_weights(_items(study, one))[1]["made"] for one in (plan.of, *heard)}
-        late = votes["time"].eq("") | (votes["time"] > votes["a"].str.partition("/")[0].map(made))
-        if not (mine & late).any():
+        if not mine.any():
             raise DataError(
-                f"Nobody has rated {plan.of} as it is: {int(mine.sum())} of {len(votes)} answers are on its people, "
-                "and from before it was made anew. Collect some with 'personare review', then adapt again."
+                f"Nobody has rated {plan.of} as it is: none of {len(votes)} answers is on its people, or all are from "
+                "before it was made anew. Collect some with 'personare review', then adapt again."
             )
-        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes[mine & late].reset_index(drop=True))
+        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes[mine].reset_index(drop=True))
 
     @property
     def key(self) -> str:
@@ -179,7 +176,12 @@ def _votes(study: Study, plan: AdaptPlan, items: Batch) -> pd.DataFrame:
         path = Path(plan.feedback)
         if "://" not in plan.feedback and not path.is_file():
             raise DataError(f"There are no votes at {path}. Give the file that 'personare review' wrote.")
-        return Votes(plan.feedback).table()
+        votes = Votes(plan.feedback).table()
+        made = {p.stem: load_weights(p)[1]["made"] for p in (study.folder.private / "generators").glob("*.items")}
+        # names come again, of other people, when a release is made anew
+        of = (votes[side].str.partition("/")[0].map(made).fillna("") for side in ("a", "b", "x"))
+        current: pd.DataFrame = votes[~np.logical_or.reduce([votes["time"] < since for since in of])]
+        return current
     return simulated_votes(
         items,
         raters=plan.raters,

@@ -165,6 +165,22 @@ def test_votes_from_before_a_release_was_made_anew_do_not_count(numbers, tmp_pat
         adapt_run(out, row, "", ledger=None, workers=QUIET)
 
 
+def test_votes_on_an_adapted_release_that_was_made_anew_are_those_of_the_new_one(numbers, tmp_path):
+    out = tmp_path / "run"
+    rated(numbers, out)
+    row = {"method": "best_of_n", "of": "", "options": {}, "feedback": str(votes_beside(out))}
+    adapt_run(out, row, "first", ledger=None, workers=QUIET)
+    study = Study(cohort=numbers, plan=PLAN, ledger=Ledger(out / "l"), run=RunFolder(out))
+    votes, (old, new) = Votes(votes_beside(out)), (rated_batch(study, name).ids for name in ("people", "first"))
+    votes.admit("late")
+    for n, pair in enumerate(((old[0], new[0]), (old[1], old[2]))):  # the second has the first release made anew
+        votes.answer(
+            "late", votes.give("late", Question(token=f"l{n}", task="compare", a=pair[0], b=pair[1])).token, "b"
+        )
+    adapt_run(out, row, "first", ledger=None, workers=QUIET)
+    assert ("first", "experts", "win_rate", "") not in results(out)
+
+
 def test_votes_that_were_changed_cost_nobody_the_report(numbers, tmp_path):
     out = tmp_path / "run"
     rated(numbers, out)
