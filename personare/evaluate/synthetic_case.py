@@ -19,8 +19,7 @@ from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Result
 from personare.evaluate.metrics import difference, means_by_person, no_narrower, over_people, wilson
 from personare.evaluate.unmeasured import Asked
-from personare.features.visits import history_rows, is_history
-from personare.learn.describing import describe_rows
+from personare.learn.describing import describe_track
 from personare.learn.standardizing import Standardized
 
 _FEWEST: Final = 4  # people on either side: with fewer, no interval says anything
@@ -34,11 +33,7 @@ _FLOOR: Final = 1e-6  # of the variance, against columns that are constant
 
 def described(batch: Batch) -> Batch:
     """Return the recordings with each modality as a table, (N, D), by fixed arithmetic."""
-    arrays = {
-        name: history_rows(values) if is_history(batch, name) else describe_rows(values)
-        for name, values in batch.arrays.items()
-    }
-    return replace(batch, arrays=arrays, columns={})
+    return replace(batch, arrays={name: describe_track(batch, name) for name in batch.arrays}, columns={})
 
 
 def side_by_side(batch: Batch) -> Array:

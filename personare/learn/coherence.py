@@ -9,8 +9,8 @@ from scipy.special import log_softmax, logsumexp
 from sklearn.linear_model import LogisticRegression
 
 from personare.core.types import Array, Batch
-from personare.features.visits import VisitColumns, history_rows, is_history
-from personare.learn.describing import describe_rows
+from personare.features.visits import VisitColumns, is_history
+from personare.learn.describing import describe_track
 
 _FAR = 6.0  # deviations
 _TAUGHT = 4  # items of a class, at least, to learn what it is
@@ -74,9 +74,7 @@ def _tracks(batch: Batch) -> list[str]:
 
 
 def _rows(batch: Batch, name: str) -> Array:
-    values = batch.arrays[name]
-    rows = history_rows(values) if is_history(batch, name) else describe_rows(values)
-    return np.where(batch.present[name][:, None], rows, 0).astype(float)
+    return np.where(batch.present[name][:, None], describe_track(batch, name), 0).astype(float)
 
 
 def follows(batch: Batch, name: str) -> Array:

@@ -8,6 +8,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.utils import murmurhash3_32
 
 from personare.core.types import Array, Batch
+from personare.features.visits import history_rows, is_history
 
 _TEXT_BUCKETS = 512
 _AT_ONCE = 2**20  # numbers: of wide recordings few are described at a time, so that not all are copied
@@ -66,6 +67,12 @@ def _described(values: Array) -> Array:
         fields = [field for band in bands for field in np.array_split(band, _GRID, axis=3) if min(field.shape[2:])]
         parts = [part for field in fields for part in (field.mean(axis=(2, 3)), field.std(axis=(2, 3)))]
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def describe_track(batch: Batch, track: str) -> Array:
+    """Describe each recording's array of a track, (N, K): a history by how often each column is 1, else as above."""
+    values = batch.arrays[track]
+    return history_rows(values) if is_history(batch, track) else describe_rows(values)
 
 
 def describe_batch(batch: Batch, modalities: tuple[str, ...]) -> Array:

@@ -13,9 +13,9 @@ from scipy.stats import binomtest
 
 from personare.core.errors import DataError
 from personare.core.types import Array, Batch, Feedback
-from personare.features.visits import history_rows, is_history
+from personare.features.visits import is_history
 from personare.learn.coherence import Coherence, follows
-from personare.learn.describing import describe_rows
+from personare.learn.describing import describe_track
 
 MEMBERS: Final = 5
 _COMPONENTS: Final = 24  # of what recordings differ by
@@ -98,11 +98,11 @@ def _tracks(batch: Batch) -> list[Array]:
     for name, values in sorted(batch.arrays.items()):
         if values.dtype.kind != "f":
             continue
-        rows = describe_rows(values)
+        rows = describe_track(batch, name)
         if is_history(batch, name):
             steps = follows(batch, name).reshape(len(values), -1)
             shares = steps / np.maximum(steps.sum(axis=1, keepdims=True), 1)
-            rows = np.hstack([history_rows(values), shares, steps > 0])
+            rows = np.hstack([rows, shares, steps > 0])
         tracks.append(np.where(batch.present[name][:, None], rows, 0))
     return tracks
 

@@ -36,6 +36,8 @@ class Experts:
     seed: int
     items: Batch  # the release's recordings, by item id
     votes: pd.DataFrame  # on these items alone
+    # which condition failed, of those under which an adapted release keeps its generator's epsilon; empty: none
+    lacking: str
 
     @classmethod
     def of(cls, study: Study, plan: AdaptPlan, name: str) -> "Experts":
@@ -50,7 +52,12 @@ class Experts:
                 f"Nobody has rated {plan.of} as it is: none of {len(votes)} answers is on its people, or all are from "
                 "before it was made anew. Collect some with 'personare review', then adapt again."
             )
-        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes[mine].reset_index(drop=True))
+        # reward features are of the rated items alone and no adaptation is given anything real, which leaves one condition
+        shown = {item.partition("/")[0] for side in ("a", "b", "x") for item in votes[side]}
+        real = sorted(shown - {"", *(row.name for row in study.plan.synthetic)})
+        lacking = f"the same raters saw recordings of real people ({', '.join(real)})" if real else ""
+        votes = votes[mine].reset_index(drop=True)
+        return cls(plan=plan, seed=study.plan.seed, items=items, votes=votes, lacking=lacking)
 
     @property
     def key(self) -> str:
@@ -68,19 +75,7 @@ class Experts:
         adapted: AdaptedSampler = method.fit(sampler, self.feedback, rng=rng)
         return adapted
 
-    def lacking(self, study: Study) -> str:
-        """Return which condition failed, of those under which an adapted release keeps its generator's epsilon.
-
-        Reward features are made of the rated items alone, and no adaptation is given anything real: these two hold of
-        every adaptation. That raters saw nobody real is looked up, in all votes of the same file.
-        """
-        synthetic = {row.name for row in study.plan.synthetic}
-        votes = _votes(study, self.plan, self.items)
-        items = pd.concat([votes[side] for side in ("a", "b", "x")])
-        others = sorted({name.partition("/")[0] for name in items if name} - synthetic)
-        return f"the same raters saw recordings of real people ({', '.join(others)})" if others else ""
-
-    def guarantee(self, study: Study, spends: tuple[Spend, ...]) -> str:
+    def guarantee(self, spends: tuple[Spend, ...]) -> str:
         """Return what the card says of the privacy of the loop, after a generator that cost so much."""
         who = f"{len(self.votes)} answers of {self.votes['rater'].nunique()} raters"
         if not spends:
@@ -89,8 +84,8 @@ class Experts:
                 "differential privacy. It may hold traces of people it was learned from; what the attacks on its card "
                 "did not find, others may."
             )
-        if lacking := self.lacking(study):
-            return f"No epsilon is claimed: the generator cost epsilon = {spends[0].epsilon:.3g}, but {lacking}."
+        if self.lacking:
+            return f"No epsilon is claimed: the generator cost epsilon = {spends[0].epsilon:.3g}, but {self.lacking}."
         return (
             f"It is the generator's claim, by post-processing: {self.plan.method} adapted it to {who}, who saw made-up "
             "recordings only; the reward is of features of these, and nothing real was looked at again. What raters "

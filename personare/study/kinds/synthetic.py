@@ -141,7 +141,7 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
         if not adapted:
             study.charge(sampler.spends, train)
         made = sampler(row.people, row.recordings, rng=rng, labels=labels)
-        spends = sampler.spends if not (experts and experts.lacking(study)) else ()
+        spends = () if experts and experts.lacking else sampler.spends
         generators = study.plan.shadows * (2 if study.plan.canaries else 1)
         with tqdm(desc="generators that attack", total=generators, disable=study.workers.quiet) as bar:
 
@@ -164,7 +164,7 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             holds=(len(set(made.subjects)), len(made)),
             spends=tuple(spends),
             rows=(*results, *([experts.drift_row(adapted)] if experts and adapted else [])),
-            guarantee=experts.guarantee(study, sampler.spends) if experts else "",
+            guarantee=experts.guarantee(sampler.spends) if experts else "",
             about=_about(study, row),
             skipped=[*opened.skipped, *problems],
         )
