@@ -21,6 +21,7 @@ FOLDERS = {
     "synthesize": "Generators of people",
     "adapt": "Adaptations of generators",
     "train": "Learners",
+    "assist.backends": "Backends of the assistant",
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",
     "data.readers": "Readers of data sets",

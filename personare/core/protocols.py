@@ -37,6 +37,7 @@ from personare.core.types import (
     Result,
     Signal,
     Spend,
+    Turn,
     Withheld,
 )
 
@@ -203,6 +204,17 @@ class Adaptation(Protocol):
 
     def fit(self, sampler: Sampler, feedback: Feedback, *, rng: np.random.Generator) -> AdaptedSampler:
         """Adapt as far as the raters who were kept out agree; an error where this sampler cannot be adapted so."""
+
+
+class Backend(Protocol):
+    """Answers a conversation in words: a language model, or rules. It opens at its first call."""
+
+    @property
+    def where(self) -> str:
+        """Where the words go, in plain words, e.g. ``this process``."""
+
+    def __call__(self, turns: Sequence[Turn], *, most_tokens: int) -> Iterator[str]:
+        """Yield the answer piece by piece; the same turns give the same answer. Closing the iterator stops it."""
 
 
 Learner = Fits[Predictor]

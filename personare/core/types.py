@@ -175,6 +175,15 @@ class Spend:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Turn:
+    """What was said in a conversation, by whom; a picture is held in memory and goes nowhere but to the model."""
+
+    role: Literal["system", "user", "assistant"]
+    text: str
+    picture: Array | None = None  # uint8 RGB, (H, W, 3)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Signal:
     """Evenly sampled float32 ``values``, (samples, channels), from ``start_s`` of the recording; audio in [-1, 1]."""
 

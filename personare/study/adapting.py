@@ -52,7 +52,7 @@ class Experts:
                 f"Nobody has rated {plan.of} as it is: none of {len(votes)} answers is on its people, or all are from "
                 "before it was made anew. Collect some with 'personare review', then adapt again."
             )
-        # reward features are of the rated items alone and no adaptation is given anything real, which leaves one condition
+        # reward features are of the rated items alone, no adaptation is given anything real: one condition is left
         shown = {item.partition("/")[0] for side in ("a", "b", "x") for item in votes[side]}
         real = sorted(shown - {"", *(row.name for row in study.plan.synthetic)})
         lacking = f"the same raters saw recordings of real people ({', '.join(real)})" if real else ""

@@ -1,0 +1,1 @@
+"""The user-aware assistant: what it knows of its user behind a gate, how it is trained, and who answers."""
