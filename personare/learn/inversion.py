@@ -14,13 +14,15 @@ def invert_linear(weight_gradient: Array, bias_gradient: Array) -> Array:
     of the best rank-one explanation of both gradients together: near the example that erred most.
 
     **Source**: L. Phong, Y. Aono, T. Hayashi, L. Wang, S. Moriai, "Privacy-preserving deep learning via additively
-    homomorphic encryption", IEEE TIFS 13(5), 2018, doi:10.1109/TIFS.2017.2787987; J. Geiping, H. Bauermeister, H. Dröge,
-    M. Moeller, "Inverting gradients", NeurIPS 2020, arXiv:2003.14053. Ours: all rows are used at once, by total least
-    squares.
+    homomorphic encryption", IEEE TIFS 13(5), 2018, doi:10.1109/TIFS.2017.2787987; J. Geiping, H. Bauermeister,
+    H. Dröge, M. Moeller, "Inverting gradients", NeurIPS 2020, arXiv:2003.14053. Ours: all rows are used at once, by
+    total least squares.
     """
     if weight_gradient.ndim != 2 or bias_gradient.shape != weight_gradient.shape[:1]:
         shapes = f"{weight_gradient.shape} and {bias_gradient.shape}"
-        raise DataError(f"Gradients of a linear layer are (out, in) and (out,), given {shapes}. Give those of one layer.")
+        raise DataError(
+            f"Gradients of a linear layer are (out, in) and (out,), given {shapes}. Give those of one layer."
+        )
     both = np.column_stack([weight_gradient, bias_gradient]).astype(float)  # (out, in + 1)
     if not np.isfinite(both).all() or not both.any():
         raise DataError("The gradients must be finite and not all zero. Nothing can be read from these.")

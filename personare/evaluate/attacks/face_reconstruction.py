@@ -1,0 +1,131 @@
+"""Draws faces again from what a model shows of them, and names the people of the drawings among real pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+from sklearn.impute import SimpleImputer
+from sklearn.kernel_ridge import KernelRidge
+from sklearn.model_selection import GridSearchCV, GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from personare.core.errors import DataError
+from personare.core.options import check_options
+from personare.core.types import Array, Batch, Result
+from personare.data.splits import content_halves, person_folds
+from personare.evaluate.classifiers import Kernel, unit, vectors
+from personare.evaluate.metrics import mean_over_people, no_narrower, over_people, top1_credit
+from personare.evaluate.selftest import marked
+
+__all__ = ["FaceReconstruction"]
+
+_RIDGES = (0.01, 0.1, 1.0, 10.0, 100.0)
+_FOLDS = 3  # groups of the people learned from, by whom a decoder is chosen
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceReconstruction:
+    """Learns from half of the people the way from what a model shows back to their pictures, and draws the other half.
+
+    Whoever has the model can make such pairs of faces of their own. The decoder is a ridge regression, linear or with a
+    radial kernel, whichever best draws people it did not learn from. ``top1`` is the share of drawings that a
+    classifier of real pictures, other ones of the same people, names right. ``similarity`` is the correlation of a
+    drawing with its picture once the mean face is taken from both, ``psnr_gain`` how many dB nearer it is than the mean
+    face; of both, 0 is the mean face. Pictures drawn from themselves are the self-test.
+
+    **Guarantee**: nothing was learned from the person who is drawn.
+
+    **Source**: reconstructed faces named among other pictures of a person: G. Mai, K. Cao, P. Yuen, A. Jain, "On the
+    reconstruction of face images from deep face templates", IEEE TPAMI 41(5), 2019, doi:10.1109/TPAMI.2018.2827389.
+    The decoder is ours: for tens of people a perceptron draws no nearer (measured on made-up faces).
+    """
+
+    question: ClassVar = "identify"
+    kinds: ClassVar[tuple[str, ...]] = ("model",)
+
+    fewest: int = 8  # least people with two recordings each
+
+    def __post_init__(self) -> None:
+        check_options(self, fewest=2 * _FOLDS)
+
+    def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
+        """Measure ``top1``, ``similarity`` and ``psnr_gain`` of each track, as ``face_reconstruction_<track>``.
+
+        ``raw`` of the originals are flat pictures of one size, or other numbers of one scale.
+        """
+        if (table := original.table) is None:
+            raise DataError("Drawing people takes a table of facts beside their recordings.")
+        halves = content_halves(table, rng=rng)[:2]
+        subjects = {i: str(table.loc[i, "subject"]) for half in halves for i in half}
+        if (people := len(set(subjects.values()))) < self.fewest:
+            raise DataError(
+                f"Drawing people takes {self.fewest} with two recordings each, there are {people}. Add some."
+            )
+        parts, seed = person_folds(subjects, 2, rng=rng), int(rng.integers(2**31))  # the same for all tracks
+
+        def measure(batch: Batch, track: str) -> list[Result]:
+            clips = dict(zip(batch.ids, batch.arrays[track], strict=True))
+            return _measured(clips, pictures, subjects, parts, halves, np.random.default_rng(seed))
+
+        pictures = dict(zip(original.ids, np.stack(list(original.arrays["raw"])).astype(float), strict=True))
+        before = measure(original, "raw")
+        rows: list[Result] = []
+        for track in released.arrays:
+            name = f"face_reconstruction_{track}"
+            pairs = zip(measure(released, track), before, strict=True)
+            after = [replace(row, method=name, baseline=b.value) for row, b in pairs]
+            rows += marked(after, [replace(b, method=name) for b in before])
+        return rows
+
+
+def _measured(
+    clips: Mapping[str, Array],
+    pictures: Mapping[str, Array],
+    subjects: Mapping[str, str],
+    parts: Sequence[tuple[list[str], list[str]]],
+    halves: Sequence[list[str]],
+    rng: np.random.Generator,
+) -> list[Result]:
+    """Draw the people of each part by what was learned from the other one, and compare with their pictures."""
+    columns: dict[str, list[Array]] = {"credit": [], "guess": [], "similarity": [], "error": [], "mean_error": []}
+    whose: list[str] = []
+    for learned, drawn in parts:
+        mean = np.mean([pictures[i] for i in learned], axis=0)  # (D,)
+        choices = GridSearchCV(
+            make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), KernelRidge()),
+            {"kernelridge__kernel": ["linear", "rbf"], "kernelridge__alpha": _RIDGES},
+            cv=GroupKFold(_FOLDS),
+            scoring="neg_mean_squared_error",
+        )
+        target = np.stack([pictures[i] for i in learned]) - mean
+        decoder = choices.fit(vectors({i: clips[i] for i in learned}), target, groups=[subjects[i] for i in learned])
+        drawings = dict(zip(drawn, mean + decoder.predict(vectors({i: clips[i] for i in drawn})), strict=True))
+        people = np.unique([subjects[i] for i in drawn])
+        for enrolled, asked in (halves, halves[::-1]):
+            gallery = {i: pictures[i] for i in enrolled if i in drawings}
+            named = {i: drawings[i] for i in asked if i in drawings}
+            scores = Kernel().enroll(gallery, subjects, rng=rng)(named)  # (N, P)
+            drawing, picture = (vectors({i: of[i] for i in named}) - mean for of in (named, pictures))  # (N, D)
+            columns["credit"].append(top1_credit(scores, np.searchsorted(people, [subjects[i] for i in named])))
+            columns["guess"].append(np.full(len(named), 1 / len(people)))
+            shapes = (unit(part - part.mean(axis=1, keepdims=True)) for part in (drawing, picture))
+            columns["similarity"].append(np.einsum("nd,nd->n", *shapes))
+            columns["error"].append(((drawing - picture) ** 2).mean(axis=1))
+            columns["mean_error"].append((picture**2).mean(axis=1))
+            whose += [subjects[i] for i in named]
+    of = {name: np.concatenate(values) for name, values in columns.items()}
+    person = np.array(whose)
+    errors = np.stack([of["error"], of["mean_error"]], axis=1)
+    top1 = no_narrower(mean_over_people(of["credit"], person, rng=rng), len(set(whose)))
+    similarity = mean_over_people(of["similarity"], person, rng=rng)
+    gain = over_people(errors, person, lambda sums: 10 * np.log10(sums[:, 1] / np.maximum(sums[:, 0], 1e-12)), rng=rng)
+    row = Result(
+        question="identify", method="", figure="top1", attacker="semi_informed", better="lower", **top1.columns
+    )
+    return [
+        replace(row, kind="model", control=float(of["guess"].mean())),
+        replace(row, kind="model", figure="similarity", unit="correlation", control=0.0, **similarity.columns),
+        replace(row, kind="model", figure="psnr_gain", unit="dB", control=0.0, **gain.columns),
+    ]
