@@ -51,7 +51,7 @@ def judge_answers(table: pd.DataFrame, *, method: str, rng: np.random.Generator)
     conditions = {str(name): part for name, part in table.groupby("condition", sort=False)}
     rows: list[Result] = []
     for condition, part in conditions.items():
-        of = {"question": "read", "method": method, "kind": "model", "subset": condition}
+        row = Result(question="read", method=method, figure="", subset=condition, kind="model", value=0.0)
         people = part["subject"].to_numpy(str)
         for figure, values in scores.items():
             if figure.startswith("exact_"):
@@ -62,10 +62,10 @@ def judge_answers(table: pd.DataFrame, *, method: str, rng: np.random.Generator)
                 control = float("nan")
             estimate = mean_over_people(values[part.index], people, rng=rng)
             estimate = no_narrower(estimate, part["subject"].nunique())
-            rows.append(Result(**of, figure=figure, control=control, **estimate.columns))
+            rows.append(replace(row, figure=figure, control=control, **estimate.columns))
         for group in _GROUPS:
             if "rules" in scores and group in table and part[group].nunique() > 1:
-                rows.append(_gap(part, scores["rules"][part.index], group, Result(**of, figure="", value=0.0), rng))
+                rows.append(_gap(part, scores["rules"][part.index], group, row, rng))
     return rows
 
 
@@ -82,8 +82,8 @@ def _scores(table: pd.DataFrame) -> dict[str, Array]:
         scores["similarity"] = np.asarray(both.sum(axis=1)).ravel()
     if "key_facts" in table:
         scores["helpfulness"] = table["key_facts"].to_numpy(float)
-    for cue in [name.removeprefix(_NAMED) for name in table if str(name).startswith(_NAMED)]:
-        if cue in table:
+    for cue in map(str, table):
+        if _NAMED + cue in table:
             right = (table[_NAMED + cue] == table[cue]).to_numpy(float)
             scores[f"exact_{cue}"] = np.where(table[cue].notna(), right, np.nan)
     return scores
