@@ -58,8 +58,8 @@ def test_fairface_reads_photos_with_age_and_sex_and_no_race(tmp_path):
     assert [w.problem.split(",")[0] for w in skipped] == [
         "the photo was listed before",
         "there is no such file",
-        "its name or its age '3-9' is none of FairFace's",
-        "its name or its age 'old' is none of FairFace's",
+        "its name or its age '3-9' is not FairFace's",
+        "its name or its age 'old' is not FairFace's",
     ]
     cohort, _ = import_cohort(tmp_path / "s", tmp_path / "c", reader="fairface")
     written = [p.read_bytes() for p in cohort.root.rglob("*") if p.is_file()]

@@ -12,16 +12,14 @@ __all__ = ["FairFace"]
 
 _FILE = re.compile(r"(train|val)/(\d+)\.jpg")
 _BAND = re.compile(r"(\d+)-(\d+)|more than (70)")
-_SPLIT = {"train": "train", "val": "test"}
-_OLDEST = 75.0  # years, of all who are more than 70
 
 
 class FairFace(Reader):
     """Reads ``train/1.jpg``, ``val/1.jpg`` and so on, ``fairface_label_train.csv`` and ``fairface_label_val.csv``.
 
     The race that somebody saw in a face is not taken in. Who is on a photo was not published, so each is a person of
-    its own, and somebody who is on two may be on both sides of a split. An age is the middle of its group; labels
-    ``age_band``, the group as published, and ``split``, where the validation part, which papers report on, is the test.
+    its own, and somebody who is on two may be on both sides of a split. An age is the middle of its group, or 75;
+    labels ``age_band``, the group as published, and ``split``, of which the published validation part is the test.
 
     **Guarantee**: every row is a recording or listed with the reason.
 
@@ -34,21 +32,19 @@ class FairFace(Reader):
     tracks: ClassVar[dict[str, str]] = {"picture": "picture"}
 
     def gather(self, source: Path, contents: Contents) -> None:
-        tables = {part: source / f"fairface_label_{part}.csv" for part in _SPLIT}
-        for path in [path for path in tables.values() if path.is_file()] or [tables["train"]]:
+        tables = [source / f"fairface_label_{part}.csv" for part in ("train", "val")]
+        for path in [path for path in tables if path.is_file()] or tables[:1]:
             for line, row in read_rows(path, required=("file", "age", "gender")):
                 file, band = _FILE.fullmatch(row["file"]), _BAND.fullmatch(row["age"])
                 item = f"{path.name} line {line}: {row['file']}"
                 if not file or not band:
-                    contents.skipped.note(
-                        item, f"its name or its age {row['age']!r} is none of FairFace's. Correct it."
-                    )
+                    contents.skipped.note(item, f"its name or its age {row['age']!r} is not FairFace's. Correct it.")
                 elif not (source / file[0]).is_file():
                     contents.skipped.note(item, "there is no such file. Get the photos again.")
                 elif (subject := f"{file[1]}{int(file[2]):05d}") in contents.subjects:
                     contents.skipped.note(item, "the photo was listed before. Remove one of the rows.")
                 else:
-                    labels = {"age_band": row["age"], "split": _SPLIT[file[1]]}
+                    labels = {"age_band": row["age"], "split": "test" if file[1] == "val" else "train"}
                     contents.add(subject, "photo", {"picture": file[0]}, labels)
-                    age = _OLDEST if band[3] else (int(band[1]) + int(band[2]) + 1) / 2
+                    age = 75.0 if band[3] else (int(band[1]) + int(band[2]) + 1) / 2
                     contents.people[subject] = (sex(row["gender"]), age)

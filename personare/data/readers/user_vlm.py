@@ -15,7 +15,6 @@ from PIL import Image, ImageOps
 
 from personare.core.errors import DataError, data_errors
 from personare.core.options import Count, check_options
-from personare.core.types import Array
 from personare.data.media_files import PICTURES, files_under
 from personare.data.reading import Contents, Made, Maker, Reader
 
@@ -68,7 +67,7 @@ class UserVlm(Reader):
         pictures, people = set(files_under(source, *PICTURES)), dict[str, str]()  # people by the digest of a picture
         for file in files:
             rows = _read(source / file)
-            columns = next((s for s in _SETS.items() if set(s[1].values()) <= set(rows)), None)
+            columns = next((item for item in _SETS.items() if set(item[1].values()) <= set(rows)), None)
             if columns is None:
                 contents.skipped.note(file, "its columns are those of no set of User-VLM. Leave it out.")
                 continue
@@ -95,17 +94,15 @@ class UserVlm(Reader):
         def make(file: str, key: str) -> Made:
             row, _, column = key.partition(".")
             value = loaded(file)[column].iloc[int(row)]
-            if column == "image":
-                return Made(self._square(value["bytes"], f"{file} row {row}"))
-            return Made(_RACES.sub("", value) if column == "text" else str(value))
+            if column != "image":
+                return Made(_RACES.sub("", value) if column == "text" else str(value))
+            problem = f"the picture of {file} row {row} cannot be read"
+            with data_errors(problem, "Get it again.", Image.DecompressionBombError):
+                image = ImageOps.exif_transpose(Image.open(io.BytesIO(value["bytes"]))).convert("RGB")
+                square = image.resize((self.size_px, self.size_px), Image.Resampling.BOX)
+            return Made(np.asarray(square).transpose(2, 0, 1))  # (3, H, W)
 
         return make
-
-    def _square(self, content: bytes, item: str) -> Array:
-        """Return a picture as a square in color, (3, size, size) uint8."""
-        with data_errors(f"the picture of {item} cannot be read", "Get it again.", Image.DecompressionBombError):
-            image = ImageOps.exif_transpose(Image.open(io.BytesIO(content))).convert("RGB")
-            return np.asarray(image.resize((self.size_px, self.size_px), Image.Resampling.BOX)).transpose(2, 0, 1)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -69,11 +69,7 @@ class Vqa(Reader):
 
 def _rows(path: Path, what: str, columns: tuple[str, ...]) -> tuple[str, list[dict[str, Any]]]:
     """Return which part of the data a file is about, such as ``train2014``, and its rows."""
-    with data_errors(
-        f"{path.name} must be a list of {what} as published, but cannot be read", "Get it again.", KeyError
-    ):
+    problem = f"{path.name} must be a list of {what} as published, but cannot be read"
+    with data_errors(problem, "Get it again.", KeyError, TypeError):
         content = json.loads(path.read_text(encoding="utf-8"))
-        rows, part = content[what], str(content["data_subtype"])
-        if not all(column in row for row in rows for column in columns):
-            raise ValueError(f"a row lacks one of {', '.join(columns)}")
-    return part, rows
+        return str(content["data_subtype"]), [{column: row[column] for column in columns} for row in content[what]]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.impute import SimpleImputer
@@ -31,7 +31,7 @@ class FaceReconstruction:
 
     Whoever has the model can make such pairs of faces of their own. The decoder is a ridge regression, linear or with a
     radial kernel, whichever best draws people it did not learn from. ``top1`` is the share of drawings that a
-    classifier of real pictures, other ones of the same people, names right. ``similarity`` is the correlation of a
+    classifier of real pictures, other ones of the same people, names right. ``face_similarity`` is the correlation of a
     drawing with its picture once the mean face is taken from both, ``psnr_gain`` how many dB nearer it is than the mean
     face; of both, 0 is the mean face. Pictures drawn from themselves are the self-test.
 
@@ -51,7 +51,7 @@ class FaceReconstruction:
         check_options(self, fewest=2 * _FOLDS)
 
     def __call__(self, original: Batch, released: Batch, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``top1``, ``similarity`` and ``psnr_gain`` of each track, as ``face_reconstruction_<track>``.
+        """Measure ``top1``, ``face_similarity`` and ``psnr_gain`` of each track, as ``face_reconstruction_<track>``.
 
         ``raw`` of the originals are flat pictures of one size, or other numbers of one scale.
         """
@@ -89,43 +89,38 @@ def _measured(
     rng: np.random.Generator,
 ) -> list[Result]:
     """Draw the people of each part by what was learned from the other one, and compare with their pictures."""
-    columns: dict[str, list[Array]] = {"credit": [], "guess": [], "similarity": [], "error": [], "mean_error": []}
-    whose: list[str] = []
-    for learned, drawn in parts:
+    drawn, real, credit, guess = (dict[str, Any]() for _ in range(4))
+    for learned, others in parts:
         mean = np.mean([pictures[i] for i in learned], axis=0)  # (D,)
-        choices = GridSearchCV(
+        search = GridSearchCV(
             make_pipeline(SimpleImputer(keep_empty_features=True), StandardScaler(), KernelRidge()),
             {"kernelridge__kernel": ["linear", "rbf"], "kernelridge__alpha": _RIDGES},
             cv=GroupKFold(_FOLDS),
             scoring="neg_mean_squared_error",
         )
-        target = np.stack([pictures[i] for i in learned]) - mean
-        decoder = choices.fit(vectors({i: clips[i] for i in learned}), target, groups=[subjects[i] for i in learned])
-        drawings = dict(zip(drawn, mean + decoder.predict(vectors({i: clips[i] for i in drawn})), strict=True))
-        people = np.unique([subjects[i] for i in drawn])
-        for enrolled, asked in (halves, halves[::-1]):
-            gallery = {i: pictures[i] for i in enrolled if i in drawings}
-            named = {i: drawings[i] for i in asked if i in drawings}
-            scores = Kernel().enroll(gallery, subjects, rng=rng)(named)  # (N, P)
-            drawing, picture = (vectors({i: of[i] for i in named}) - mean for of in (named, pictures))  # (N, D)
-            columns["credit"].append(top1_credit(scores, np.searchsorted(people, [subjects[i] for i in named])))
-            columns["guess"].append(np.full(len(named), 1 / len(people)))
-            shapes = (unit(part - part.mean(axis=1, keepdims=True)) for part in (drawing, picture))
-            columns["similarity"].append(np.einsum("nd,nd->n", *shapes))
-            columns["error"].append(((drawing - picture) ** 2).mean(axis=1))
-            columns["mean_error"].append((picture**2).mean(axis=1))
-            whose += [subjects[i] for i in named]
-    of = {name: np.concatenate(values) for name, values in columns.items()}
-    person = np.array(whose)
-    errors = np.stack([of["error"], of["mean_error"]], axis=1)
-    top1 = no_narrower(mean_over_people(of["credit"], person, rng=rng), len(set(whose)))
-    similarity = mean_over_people(of["similarity"], person, rng=rng)
-    gain = over_people(errors, person, lambda sums: 10 * np.log10(sums[:, 1] / np.maximum(sums[:, 0], 1e-12)), rng=rng)
-    row = Result(
-        question="identify", method="", figure="top1", attacker="semi_informed", better="lower", **top1.columns
-    )
+        shown, asked = (vectors({i: clips[i] for i in ids}) for ids in (learned, others))
+        decoder = search.fit(shown, [pictures[i] - mean for i in learned], groups=[subjects[i] for i in learned])
+        drawings, people = dict(zip(others, decoder.predict(asked), strict=True)), sorted({subjects[i] for i in others})
+        real |= {i: pictures[i] - mean for i in others}
+        for enrolled, named in (halves, halves[::-1]):
+            score = Kernel().enroll({i: real[i] for i in enrolled if i in drawings}, subjects, rng=rng)
+            clips_named = {i: drawings[i] for i in named if i in drawings}
+            truth = np.searchsorted(people, [subjects[i] for i in clips_named])
+            credit |= zip(clips_named, top1_credit(score(clips_named), truth), strict=True)
+        drawn |= drawings
+        guess |= dict.fromkeys(drawings, 1 / len(people))
+    person = np.array([subjects[i] for i in credit])
+    right, chance = (np.array([of[i] for i in credit]) for of in (credit, guess))
+    ours, truth = (np.stack([of[i] for i in credit]) for of in (drawn, real))  # (N, D), the mean face taken away
+    shapes = (unit(rows - rows.mean(axis=1, keepdims=True)) for rows in (ours, truth))
+    errors = np.stack([(truth**2).mean(axis=1), ((ours - truth) ** 2).mean(axis=1)], axis=1)
+    top1 = no_narrower(mean_over_people(right, person, rng=rng), len(set(person)))
+    alike = mean_over_people(np.einsum("nd,nd->n", *shapes), person, rng=rng)
+    gain = over_people(errors, person, lambda sums: 10 * np.log10(sums[:, 0] / np.maximum(sums[:, 1], 1e-12)), rng=rng)
+    row = Result(question="identify", method="", figure="", attacker="semi_informed", kind="model", value=0.0)
+    row = replace(row, better="lower", control=0.0)
     return [
-        replace(row, kind="model", control=float(of["guess"].mean())),
-        replace(row, kind="model", figure="similarity", unit="correlation", control=0.0, **similarity.columns),
-        replace(row, kind="model", figure="psnr_gain", unit="dB", control=0.0, **gain.columns),
+        replace(row, figure="top1", **top1.columns, control=float(chance.mean())),
+        replace(row, figure="face_similarity", unit="correlation", **alike.columns),
+        replace(row, figure="psnr_gain", unit="dB", **gain.columns),
     ]

@@ -47,8 +47,8 @@ def test_it_works_before_and_fails_after(table):
     assert kept.low > 0.5 and kept.status == "ok"
     assert removed.value < 0.3 and removed.low < removed.control == 2 / PEOPLE and removed.status == "ok"
     assert kept.baseline == removed.baseline > 0.9
-    assert rows["kept.similarity"].low > 0.7 and rows["kept.psnr_gain"].low > 2
-    assert abs(rows["removed.similarity"].value) < 0.2 and abs(rows["removed.psnr_gain"].value) < 0.5
+    assert rows["kept.face_similarity"].low > 0.7 and rows["kept.psnr_gain"].low > 2
+    assert abs(rows["removed.face_similarity"].value) < 0.2 and abs(rows["removed.psnr_gain"].value) < 0.5
 
 
 def test_nothing_was_learned_from_the_person_who_is_drawn(table):
