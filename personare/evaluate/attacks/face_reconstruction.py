@@ -89,7 +89,7 @@ def _measured(
     rng: np.random.Generator,
 ) -> list[Result]:
     """Draw the people of each part by what was learned from the other one, and compare with their pictures."""
-    drawn, real, credit, guess = (dict[str, Any]() for _ in range(4))
+    drawings, real, credit, guess = (dict[str, Any]() for _ in range(4))  # of faces without the mean face
     for learned, others in parts:
         mean = np.mean([pictures[i] for i in learned], axis=0)  # (D,)
         search = GridSearchCV(
@@ -98,29 +98,31 @@ def _measured(
             cv=GroupKFold(_FOLDS),
             scoring="neg_mean_squared_error",
         )
-        shown, asked = (vectors({i: clips[i] for i in ids}) for ids in (learned, others))
-        decoder = search.fit(shown, [pictures[i] - mean for i in learned], groups=[subjects[i] for i in learned])
-        drawings, people = dict(zip(others, decoder.predict(asked), strict=True)), sorted({subjects[i] for i in others})
+        targets, groups = [pictures[i] - mean for i in learned], [subjects[i] for i in learned]
+        decoder = search.fit(vectors({i: clips[i] for i in learned}), targets, groups=groups)
+        drawings |= zip(others, decoder.predict(vectors({i: clips[i] for i in others})), strict=True)
         real |= {i: pictures[i] - mean for i in others}
-        for enrolled, named in (halves, halves[::-1]):
-            score = Kernel().enroll({i: real[i] for i in enrolled if i in drawings}, subjects, rng=rng)
-            clips_named = {i: drawings[i] for i in named if i in drawings}
-            truth = np.searchsorted(people, [subjects[i] for i in clips_named])
-            credit |= zip(clips_named, top1_credit(score(clips_named), truth), strict=True)
-        drawn |= drawings
-        guess |= dict.fromkeys(drawings, 1 / len(people))
+        people = sorted({subjects[i] for i in others})
+        guess |= dict.fromkeys(others, 1 / len(people))
+        for enrolled, asked in (halves, halves[::-1]):
+            gallery, trials = (
+                {i: of[i] for i in ids if i in others} for ids, of in ((enrolled, real), (asked, drawings))
+            )
+            scores = Kernel().enroll(gallery, subjects, rng=rng)(trials)  # (N, P)
+            truth = np.searchsorted(people, [subjects[i] for i in trials])
+            credit |= zip(trials, top1_credit(scores, truth), strict=True)
     person = np.array([subjects[i] for i in credit])
     right, chance = (np.array([of[i] for i in credit]) for of in (credit, guess))
-    ours, truth = (np.stack([of[i] for i in credit]) for of in (drawn, real))  # (N, D), the mean face taken away
-    shapes = (unit(rows - rows.mean(axis=1, keepdims=True)) for rows in (ours, truth))
-    errors = np.stack([(truth**2).mean(axis=1), ((ours - truth) ** 2).mean(axis=1)], axis=1)
+    drawing, picture = (np.stack([of[i] for i in credit]) for of in (drawings, real))  # (N, D)
+    shapes = (unit(rows - rows.mean(axis=1, keepdims=True)) for rows in (drawing, picture))
+    errors = np.stack([(picture**2).mean(axis=1), ((drawing - picture) ** 2).mean(axis=1)], axis=1)
     top1 = no_narrower(mean_over_people(right, person, rng=rng), len(set(person)))
-    alike = mean_over_people(np.einsum("nd,nd->n", *shapes), person, rng=rng)
+    similarity = mean_over_people(np.einsum("nd,nd->n", *shapes), person, rng=rng)
     gain = over_people(errors, person, lambda sums: 10 * np.log10(sums[:, 0] / np.maximum(sums[:, 1], 1e-12)), rng=rng)
     row = Result(question="identify", method="", figure="", attacker="semi_informed", kind="model", value=0.0)
     row = replace(row, better="lower", control=0.0)
     return [
         replace(row, figure="top1", **top1.columns, control=float(chance.mean())),
-        replace(row, figure="face_similarity", unit="correlation", **alike.columns),
+        replace(row, figure="face_similarity", unit="correlation", **similarity.columns),
         replace(row, figure="psnr_gain", unit="dB", **gain.columns),
     ]
