@@ -1,6 +1,9 @@
 """Every file of ``assist/backends`` keeps the contract: answers piece by piece, the same again, and stops when told."""
 
+from contextlib import ExitStack
+
 import pytest
+from loopback_server import serving
 from tiny_models import tiny_llama, tiny_tokenizer, write_gguf
 
 from personare.core import registry
@@ -17,7 +20,7 @@ OTHER = [Turn(role="system", text=SYSTEM), Turn(role="user", text="What is below
 @pytest.fixture(scope="module", params=list(registry.find(PACKAGE)))
 def backend(request, tmp_path_factory):
     """One backend of each file, small and open."""
-    folder = tmp_path_factory.mktemp(request.param)
+    folder, stack = tmp_path_factory.mktemp(request.param), ExitStack()
     match request.param:
         case "smollm2":
             pytest.importorskip("cyllama", reason="needs the extra assistant")
@@ -31,11 +34,15 @@ def backend(request, tmp_path_factory):
             tokenizer = tiny_tokenizer()
             path = write_gguf(folder / "tiny.gguf", tiny_llama(tokenizer), tokenizer)
             options = {"path": path, "sha256": sha256_of(path), "context_tokens": 512}
+        case "loopback":
+            server = stack.enter_context(serving())
+            options = {"url": server.url}
         case _:
             options = {}
     made = registry.create(PACKAGE, request.param, options)
-    yield made
-    made.close()
+    with stack:
+        yield made
+        made.close()
 
 
 def test_it_answers_in_text_piece_by_piece(backend):
