@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 from loopback_server import serving
-from tiny_models import tiny_llama, tiny_tokenizer, write_gguf
+from tiny_models import tiny_llama, tiny_tokenizer, write_folder, write_gguf
 
 from personare.core import registry
 from personare.core.errors import MissingModelError
@@ -34,6 +34,9 @@ def backend(request, tmp_path_factory):
             tokenizer = tiny_tokenizer()
             path = write_gguf(folder / "tiny.gguf", tiny_llama(tokenizer), tokenizer)
             options = {"path": path, "sha256": sha256_of(path), "context_tokens": 512}
+        case "transformers_folder":
+            tokenizer = pytest.importorskip("transformers", reason="needs the extra assistant") and tiny_tokenizer()
+            options = {"folder": write_folder(folder, tiny_llama(tokenizer), tokenizer)}
         case "loopback":
             server = stack.enter_context(serving())
             options = {"url": server.url}
