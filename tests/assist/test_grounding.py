@@ -67,7 +67,7 @@ def test_questions_about_others_are_noticed() -> None:
         ("Call the clinic at 555-1234.", "clinic: 555-1234", ""),
         ("Go to www.help.com now.", "", "address"),
         ("Write to ana@x.org now.", "", "address"),
-        ("Go to help.com now.", "see help.com", ""),
+        ("Go to (help.com).", "see help.com", ""),
         ("Maria Fernandez can help.", "", "name"),
         ("Ask your friend Ben.", "", "name"),
         ("Ask your friend Ben.", "my friend ben", ""),
