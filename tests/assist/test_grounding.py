@@ -115,17 +115,18 @@ def test_an_answer_comes_sentence_by_sentence() -> None:
 
 @pytest.mark.parametrize("piece", ["Again. ", "word ", "", "\n", "x"])
 def test_an_answer_that_never_ends_is_ended(piece: str) -> None:
-    closed = []
+    class Forever(Iterator[str]):
+        closed = False
 
-    def forever() -> Iterator[str]:
-        try:
-            while True:
-                yield piece
-        finally:
-            closed.append(True)
+        def __next__(self) -> str:
+            return piece
 
-    assert len(list(sentences(forever()))) <= 1
-    assert closed
+        def close(self) -> None:
+            self.closed = True
+
+    forever = Forever()
+    assert len(list(sentences(forever))) <= 1
+    assert forever.closed
 
 
 def test_facts_are_those_that_share_most_with_the_request() -> None:
