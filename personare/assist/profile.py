@@ -103,8 +103,9 @@ class Gate:
     **Guarantee**: what a role refuses, nobody agreed to, or is no cue never passes; of a face that looks like a child
     nothing passes from then on. With ``epsilon`` each first reading of a value costs the person epsilon of local
     differential privacy against everybody who sees the profile; the same value again gets the same answer, so that it
-    costs nothing, however often it is seen in a session. ``epsilon_spent`` is the sum, by basic composition. That a
-    value has changed is not hidden. What the person declares is not randomized.
+    costs nothing, however often it is seen in a session. ``spent()`` is the sum, by basic composition. That a
+    value has changed is not hidden, and nobody may be able to guess ``rng``. What the person declares is not
+    randomized.
 
     ``consents`` (``camera.expression`` ...) may be changed while it is in use; ``log`` has the last word on each cue,
     for the person to read.
@@ -120,10 +121,9 @@ class Gate:
         self.log: dict[str, str] = {}
         self._answers: dict[tuple[str, str], str] = {}  # by source.cue and true value; it never leaves this object
 
-    @property
-    def epsilon_spent(self) -> float:
-        """What all that passed so far has cost together."""
-        return (self.epsilon or 0.0) * len(self._answers)
+    def spent(self, key: str = "") -> float:
+        """Return the epsilon of one cue such as ``camera.sex``, or of all cues together, so far."""
+        return (self.epsilon or 0.0) * sum(key in ("", k) for k, _ in self._answers)
 
     def refusal(self, source: str, name: str) -> str:
         """Return why a cue does not pass from a source, in words for the person; empty where it may."""
@@ -155,8 +155,7 @@ class Gate:
         if (key, word) not in self._answers:
             self._answers[key, word] = randomized(word, about.values, self.epsilon, rng=rng)
         answer = self._answers[key, word]
-        spent = self.epsilon * sum(k == key for k, _ in self._answers)
-        self.log[key] = _SAID["randomized"].format(label=about.label, value=answer, epsilon=spent)
+        self.log[key] = _SAID["randomized"].format(label=about.label, value=answer, epsilon=self.spent(key))
         return answer
 
     def through(
@@ -168,8 +167,8 @@ class Gate:
         if source == "camera" and faces != "1":
             self.log["camera.faces"] = _SAID["faces"].format(faces=faces[:10])
             return {}
-        names = sorted(readings.keys() - {"faces"}, key=lambda name: name != "age_band")  # a child is noticed first
-        answers = {name: self(source, name, readings[name], rng=rng) for name in names}
+        names = sorted(readings, key=lambda name: name != "age_band")  # a child is noticed first
+        answers = {name: self(source, name, readings[name], rng=rng) for name in names if name != "faces"}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
 
