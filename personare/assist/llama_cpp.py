@@ -1,6 +1,7 @@
 """A language model in one GGUF file, open in this process by llama.cpp (package ``cyllama``)."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ class OpenModel:
     """
 
     def __init__(self, path: Path, *, context_tokens: int, threads: int, repetition_penalty: float) -> None:
+        if "torch" in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+            threads = 1  # torch's threads would be used, which spin while they wait: two crawl where a core is busy
         self._llama = _library()
         with data_errors(f"{path} cannot be opened", "Give a GGUF file that llama.cpp reads.", RuntimeError):
             self._model = self._llama.LlamaModel(str(path), self._llama.LlamaModelParams())
@@ -102,7 +105,7 @@ class OpenModel:
 
 
 def _library() -> Any:
-    """Import llama.cpp with threads that sleep while they wait: those that spin crawl where a core is busy."""
+    """Import llama.cpp with threads that sleep while they wait."""
     waiting = os.environ.get("OMP_WAIT_POLICY")
     os.environ["OMP_WAIT_POLICY"] = waiting or "PASSIVE"  # read once, when the library is loaded
     try:
