@@ -80,8 +80,8 @@ class Loopback:
             self._refuse_elsewhere(client)
             with client.stream("POST", "/v1/chat/completions", json=question) as response:
                 if response.status_code != 200:
-                    said = next(response.iter_raw(), b"")[:200].decode(errors="replace")
-                    raise DataError(f"The program at {self.url} answered {response.status_code} ({said}). {_FIX}")
+                    reason = next(response.iter_raw(), b"")[:200].decode(errors="replace")
+                    raise DataError(f"The program at {self.url} answered {response.status_code} ({reason}). {_FIX}")
                 for _, piece in zip(range(most_tokens), self._pieces(response), strict=False):
                     yield piece
 
@@ -90,8 +90,8 @@ class Loopback:
 
     def _refuse_elsewhere(self, client: httpx.Client) -> None:
         """Ask where the words would go: the name's addresses, and what Ollama says of its models."""
-        found = socket.getaddrinfo(self._address.host, self._address.port or 80, type=socket.SOCK_STREAM)
-        if not all(_is_loopback(str(address[0])) for *_, address in found):
+        places = socket.getaddrinfo(self._address.host, self._address.port or 80, type=socket.SOCK_STREAM)
+        if not all(_is_loopback(str(address[0])) for *_, address in places):
             raise OptionError(f"{self._address.host} is not this machine here: give http://127.0.0.1:PORT as url.")
         with client.stream("GET", "/api/tags") as response:
             if response.status_code != 200:
