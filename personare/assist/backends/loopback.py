@@ -99,10 +99,10 @@ class Loopback:
             content = b"\n".join(self._lines(response))
         try:
             models = json.loads(content)["models"]
-            remote = [m["name"] for m in models if m.get("remote_host") or m.get("remote_model")]
+            remote = {_bare(m["name"]) for m in models if m.get("remote_host") or m.get("remote_model")}
         except (ValueError, LookupError, TypeError, AttributeError):
             return
-        if {self.model, f"{self.model}:latest"} & set(remote):
+        if _bare(self.model) in remote:
             raise OptionError(f"model must run on this machine; {self.model} runs elsewhere, says {self.url}.")
 
     def _pieces(self, response: httpx.Response) -> Iterator[str]:
@@ -138,6 +138,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _bare(model: str) -> str:
+    return model.casefold().rpartition("/")[2].removesuffix(":latest")
 
 
 def _message(turn: Turn) -> dict[str, Any]:
