@@ -75,6 +75,7 @@ def test_a_turns_text_cannot_hold_the_marker_of_another_turn_or_of_a_picture(lla
         ("modeling_evil.py", b"raise SystemExit", "it has modeling_evil.py"),
         ("tokenizer_config.json", b'{"\\u0061uto_map": {"AutoTokenizer": "evil.T"}}', "it has tokenizer_config.json"),
         ("processor_config.json", b'{"x": {"auto_map": {}}}', "it has processor_config.json"),
+        ("adapter_config.json", b'{"base_model_name_or_path": "/elsewhere"}', "it has adapter_config.json"),
         ("config.json", b"{", "settings .* cannot be read"),
         ("config.json", b'{"model_type": "unheard-of"}', "cannot be opened"),
         ("model.safetensors", b"cut", "cannot be opened"),

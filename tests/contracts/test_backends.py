@@ -21,21 +21,21 @@ OTHER = [Turn(role="system", text=SYSTEM), Turn(role="user", text="What is below
 def backend(request, tmp_path_factory):
     """One backend of each file, small and open."""
     folder, stack = tmp_path_factory.mktemp(request.param), ExitStack()
+    for package in ("cyllama", "transformers", "gguf") if request.param not in ("template", "loopback") else ():
+        pytest.importorskip(package, reason="needs the extra assistant")
     match request.param:
         case "smollm2":
-            pytest.importorskip("cyllama", reason="needs the extra assistant")
             try:
                 find_model("smollm2")
             except MissingModelError as error:
                 pytest.skip(str(error))
             options = {}
         case "gguf":
-            pytest.importorskip("cyllama", reason="needs the extra assistant")
             tokenizer = tiny_tokenizer()
             path = write_gguf(folder / "tiny.gguf", tiny_llama(tokenizer), tokenizer)
             options = {"path": path, "sha256": sha256_of(path), "context_tokens": 512}
         case "transformers_folder":
-            tokenizer = pytest.importorskip("transformers", reason="needs the extra assistant") and tiny_tokenizer()
+            tokenizer = tiny_tokenizer()
             options = {"folder": write_folder(folder, tiny_llama(tokenizer), tokenizer)}
         case "loopback":
             server = stack.enter_context(serving())

@@ -18,6 +18,7 @@ from personare.core.types import Turn
 __all__ = ["TransformersFolder"]
 
 _REFUSED = {".py", ".so", ".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".h5", ".msgpack"}
+_ASKS = re.compile(r'"(auto_map|base_model_name_or_path)":')  # for code from elsewhere, for another model
 _FIX = "Give another folder, or another backend."
 
 
@@ -107,7 +108,7 @@ class TransformersFolder:
         files = [file for file in folder.rglob("*") if file.is_file()]
         with data_errors(f"The settings of the model in {folder} cannot be read", _FIX):
             settings = [file for file in files if file.name.endswith("config.json")]
-            refused = [f.name for f in settings if '"auto_map"' in json.dumps(json.loads(f.read_text("utf-8")))]
+            refused = [f.name for f in settings if _ASKS.search(json.dumps(json.loads(f.read_text("utf-8"))))]
         refused += [file.name for file in files if not _REFUSED.isdisjoint(s.lower() for s in file.suffixes)]
         if refused or not any(file.suffix == ".safetensors" for file in files):
             raise DataError(
