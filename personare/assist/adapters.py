@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from personare.core.errors import OptionError
 
-PLACES = ("v_proj", "o_proj", "down_proj")
-"""Linear layers that get an adapter; none of them is reordered where a model is packed for llama.cpp."""
+PLACES = ("q_proj", "v_proj", "down_proj")
+"""Linear layers that get an adapter: what is asked for, what is said of it, what is made of it."""
 
 
 class Adapter(nn.Module):
@@ -48,12 +48,12 @@ class Adapter(nn.Module):
 
 
 def attach(
-    net: nn.Module, *, first_layer: int, rank: int, experts: int = 1, freeze_first: bool = False
+    net: nn.Module, *, first: float, rank: int, experts: int = 1, freeze_first: bool = False
 ) -> dict[str, Adapter]:
-    """Put adapters into the layers of a Llama-like network from ``first_layer`` on, in place; return them by name."""
+    """Put adapters into the layers of a Llama-like network from a share of them on, in place; return them by name."""
     made = {}
     layers: Sequence[nn.Module] = net.model.layers  # type: ignore[assignment, union-attr]
-    for number in range(first_layer, len(layers)):
+    for number in range(int(first * len(layers)), len(layers)):
         for name, module in list(layers[number].named_modules()):
             parent, _, leaf = name.rpartition(".")
             if leaf in PLACES and isinstance(module, nn.Linear):
@@ -61,7 +61,7 @@ def attach(
                 setattr(layers[number].get_submodule(parent), leaf, adapter)
                 made[f"model.layers.{number}.{name}"] = adapter
     if not made:
-        raise OptionError(f"This network has no layer from {first_layer} on with {', '.join(PLACES)}.")
+        raise OptionError(f"This network has no layer with {', '.join(PLACES)}.")
     return made
 
 

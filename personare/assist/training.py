@@ -64,7 +64,9 @@ class Training:
         if self.sites > len(people):
             raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
         moved = {name: p for name, p in net.named_parameters() if p.requires_grad}
-        dealt = [np.flatnonzero(np.isin(owner, part)) for part in np.array_split(rng.permutation(len(people)), self.sites)]
+        dealt = [
+            np.flatnonzero(np.isin(owner, part)) for part in np.array_split(rng.permutation(len(people)), self.sites)
+        ]
         sites = [self._site(net, loss, take(rows, torch.from_numpy(part)), owner[part], rng) for part in dealt]
         spends: dict[Spend, None] = {}
         with seeded(rng):
@@ -85,7 +87,12 @@ class Training:
         return tuple(spends)
 
     def _site(
-        self, net: nn.Module, loss: Callable[[nn.Module, Rows], Tensor], rows: Rows, owner: Array, rng: np.random.Generator
+        self,
+        net: nn.Module,
+        loss: Callable[[nn.Module, Rows], Tensor],
+        rows: Rows,
+        owner: Array,
+        rng: np.random.Generator,
     ) -> Iterator[Spend | None]:
         """Train a round whenever asked; its optimizer goes on where it stopped. Yields what all rounds cost."""
         moved = [p for p in net.parameters() if p.requires_grad]
