@@ -33,7 +33,9 @@ class Language:
     def open(cls, folder: Path | None = None) -> "Language":
         """Open a folder of transformers with safetensors, or the embedded model: nothing is run that comes with it."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # reading what lies on the disk takes a second
         folder = folder or _unpacked()
         with data_errors(f"{folder} is no language model that can be opened", "Give a folder of transformers."):
             net = AutoModelForCausalLM.from_pretrained(

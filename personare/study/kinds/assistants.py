@@ -12,9 +12,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from personare.assist.adapters import SCALE
 from personare.assist.align import Align, Sight, named, profile_words
 from personare.assist.backends.template import Template
 from personare.assist.dialogues import AGE_BANDS, Dialogue, dialogues
+from personare.assist.gguf_adapter import write_merged
 from personare.assist.instruct import CONDITIONS, Instruct, Skill, asked
 from personare.assist.language import Language, packed
 from personare.assist.prefer import Prefer, vignettes
@@ -23,7 +25,7 @@ from personare.assist.vision import Eyes, Targets, Vision
 from personare.core import registry
 from personare.core.errors import OptionError
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Array, Batch, Release, Result, Turn
+from personare.core.types import Array, Batch, Cohort, Release, Result, Turn
 from personare.data.atomic import make_folder, write_text
 from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
@@ -31,6 +33,7 @@ from personare.evaluate.answers import judge_answers, judge_leakage, mentions
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.unmeasured import measured
 from personare.features.batches import read_batch
+from personare.features.models import find_model
 from personare.learn.accounting import as_one_claim
 from personare.learn.inversion import invert_linear
 from personare.simulate.portraits import simulate_portraits
@@ -147,16 +150,17 @@ class Taught:
     @cached_property
     def table(self) -> pd.DataFrame:
         """What is known about the recordings and their people, by recording id."""
-        ids = set(self.batch.ids)
-        return self.facts(table(self.study.cohort, [r for r in self.study.cohort.recordings if r.id in ids]))
+        return self.facts(self.study.cohort, self.batch.ids)
 
-    def facts(self, people: pd.DataFrame) -> pd.DataFrame:
-        """Return a table with what an assistant may see or must not: the label as ``expression``, bands of age."""
-        bands = np.array([*AGE_BANDS, None])[
-            np.where(people["age"].isna(), -1, np.digitize(people["age"], _BANDS_FROM))
-        ]
-        sexes = people["sex"].map({"F": "female", "M": "male"})
-        return people.assign(expression=people[self.row.label], age_band=bands, sex=sexes)
+    def facts(self, cohort: Cohort, ids: Sequence[str]) -> pd.DataFrame:
+        """Return what an assistant may see or must not: the label as ``expression``, age as a band, sex, skin."""
+        facts = table(cohort, cohort.recordings).loc[list(ids)]
+        bands = np.digitize(facts["age"].fillna(0), _BANDS_FROM)
+        facts["age_band"] = np.array(AGE_BANDS, dtype=object)[bands]
+        facts.loc[facts["age"].isna(), "age_band"] = None
+        facts["sex"] = facts["sex"].map({"F": "female", "M": "male"})
+        facts["expression"] = facts[self.row.label]
+        return facts.join(cohort.participants.reindex(columns=["skin"]), on="subject")
 
     @cached_property
     def parts(self) -> tuple[Batch, Batch]:
@@ -193,7 +197,7 @@ class Taught:
         public = open_cohort(root)
         sources = {r.id: {"picture": public.root / r.tracks["picture"]} for r in public.recordings}
         batch, _ = read_batch(public.recordings, sources, label="emotion", modalities=("picture",))
-        facts = self.facts(table(public, public.recordings).loc[list(batch.ids)])
+        facts = self.facts(public, batch.ids)
         secrets = [name for name in ("age_band", "sex", "skin") if name not in row.cues]
         hidden = {name: pd.factorize(facts[name])[0] for name in ["subject", *secrets]} if row.adversary else {}
         eyes = vision.fit(batch, self.targets(facts), hidden, rng=self.study.rng("eyes", *row.cues))
@@ -250,6 +254,8 @@ class Taught:
             spends = (*sight.spends, *tactful.spends)
             self.study.charge(spends, train)  # refuses before anything is written or seen
             note = {"personare": json.dumps(asdict(row))}
+            if row.experts == 1:
+                write_merged(find_model("smollm2"), folder / "assistant.gguf", tactful.factors(), scale=SCALE)
             for name, part in (("sight", sight), ("skill", tactful)):
                 tensors, about = state_of(part)
                 save_weights(folder / f"{name}.safetensors", tensors, {**about, **note})
@@ -377,7 +383,7 @@ class Taught:
 
     def _disclosed(self, sight: Sight, test: Batch, code: Array, profiles: Sequence[str]) -> list[Result]:
         """Let attackers that retrain look at what leaves: tokens, written profiles, the updates of a site of one."""
-        facts = self.table.loc[list(test.ids)].assign(age=self._years(test))
+        facts = self.table.loc[list(test.ids)]
         raw = np.asarray(next(iter(test.arrays.values())), dtype=float)
         raw = raw[:, :, ::2, ::2].reshape(len(raw), -1) if raw.ndim == 4 else raw
         kinds = pd.get_dummies(pd.DataFrame([named(text) for text in profiles])).to_numpy(float)
@@ -388,9 +394,6 @@ class Taught:
             updates = self._updates(sight, code[few], [text for text, kept in zip(profiles, few, strict=True) if kept])
             rows += self._attacked(facts[few], raw[few], {"update": updates})
         return rows
-
-    def _years(self, test: Batch) -> Array:
-        return np.asarray(self.study.cohort.participants["age"].reindex(test.subjects).to_numpy())
 
     def _attacked(self, facts: pd.DataFrame, raw: Array, shown: Mapping[str, Array]) -> list[Result]:
         def of(tracks: Mapping[str, Array]) -> Batch:
