@@ -109,6 +109,10 @@ class Prefer:
             profile = profile_words({**dialogue.profile, "sex": str(rng.choice(_SEXES))})
             pairs.append((language.prompt(dialogue.system(profile), dialogue.request), dialogue.answer(), _BELITTLING))
             subjects.append(dialogue.subject)
+        how = self.training
+        # no more than can be looked at: what each was worth before takes a pass of its own
+        some = rng.permutation(len(pairs))[: how.steps * how.batch_size * how.sites]
+        pairs, subjects = [pairs[i] for i in some], [subjects[i] for i in some]
         rows: dict[str, Tensor] = {}
         for column, name in ((1, "good"), (2, "bad")):
             part = packed([(pair[0], language.answer_tokens(str(pair[column]))) for pair in pairs])
@@ -126,12 +130,10 @@ class Prefer:
                 length = (part["good end"] - part["good start"]).clamp_min(1)
                 return -nn.functional.logsigmoid(self.beta * margin) - good / length
 
-            frozen = self.training.epsilon is not None or self.training.sites > 1
+            frozen = how.epsilon is not None or how.sites > 1
             for adapter in adapters.values():
                 adapter.first.requires_grad_(not frozen)
-            spends = self.training(
-                nn.ModuleList(adapters.values()), loss, rows, np.array(subjects), rng=rng, progress=progress
-            )
+            spends = how(nn.ModuleList(adapters.values()), loss, rows, np.array(subjects), rng=rng, progress=progress)
             return skill.changed(adapters, spends)
 
 
