@@ -95,7 +95,12 @@ def _write(rows: list[np.ndarray], truth: list[str]) -> None:
     for row, emotion in enumerate(EMOTIONS):
         named = {name: weight for name, weight in zip(names, weights[row].round(1), strict=True) if weight}
         words = ", ".join(f"{name} = {weight}" for name, weight in named.items())
-        lines += ["", f"[expressions.{emotion}]", f"bias = {bias[row]:.1f}", f"weights = {{ {words} }}".replace("  ", " ")]
+        lines += [
+            "",
+            f"[expressions.{emotion}]",
+            f"bias = {bias[row]:.1f}",
+            f"weights = {{ {words} }}".replace("  ", " "),
+        ]
     path = Path(looks.__file__).with_name("looks.toml")
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     looks.READER = looks.tomllib.loads(path.read_text(encoding="utf-8"))

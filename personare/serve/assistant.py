@@ -2,77 +2,40 @@
 
 import hashlib
 import json
+import secrets
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from io import BytesIO
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
-import secrets
 
 import numpy as np
 from fastapi import APIRouter
-from PIL import Image
 from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
 
+from personare.assist.checkin import CheckIn
 from personare.assist.conversation import Conversation
 from personare.assist.profile import CUES, SOURCES, Gate, Profile
-from personare.core.errors import DataError, MissingModelError, OptionError, PolicyError, data_errors
+from personare.core.errors import DataError, PolicyError
 from personare.core.protocols import Backend
 from personare.core.types import Turn
-from personare.features.models import find_model
 from personare.govern.sealed import Sealed
-from personare.serve.pages import FILE_TYPES, Pages, Room
+from personare.serve import camera
+from personare.serve.pages import Pages, Room
 from personare.serve.security import HEADERS
 
-CAMERA = ("expression", "gaze")  # what the camera is read for; age and sex are only what somebody says
-
-_BROWSER = Path(__file__).with_name("browser")
 _POLICY = HEADERS["content-security-policy"].replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
-_FRAME_BYTES, _FRAME_PX = 300_000, 1280
-_IDLE_S = 2 * 3600
-_TYPES = {**FILE_TYPES, ".mjs": "text/javascript", ".wasm": "application/wasm", ".task": "application/octet-stream"}
-
-
-def browser_files(folder: Path = _BROWSER) -> dict[str, Path]:
-    """Return what reads faces inside the browser, by name; nothing unless all of it is exactly as published."""
-    sums = json.loads((folder / "package.json").read_text(encoding="utf-8"))["sha256"]
-    home = folder / "node_modules" / "@mediapipe" / "tasks-vision"
-    if any(not (home / name).is_file() or _sha256(home / name) != digest for name, digest in sums.items()):
-        return {}
-    try:
-        return {Path(name).name: home / name for name in sums} | {"face.task": find_model("face_landmarker")}
-    except MissingModelError:
-        return {}
-
-
-def read_frame(content: bytes) -> dict[str, str]:
-    """Say how many faces a JPEG shows, and of a single one what it looks like; the picture is kept nowhere."""
-    from personare.features.centerface import find_faces
-    from personare.features.expression import FaceLandmarker
-    from personare.features.looks import looks_like
-
-    with data_errors("The picture of the camera cannot be read", "Turn the camera off and on again."):
-        with Image.open(BytesIO(content), formats=["JPEG"]) as picture:
-            if max(picture.size) > _FRAME_PX:
-                raise ValueError(f"its sides must have at most {_FRAME_PX} pixels, not {picture.size}")
-            image = np.asarray(picture.convert("RGB"))
-    boxes = find_faces(image, 0.5)[:, :4]
-    if len(boxes) != 1:
-        return {"faces": str(len(boxes))}
-    side = float((boxes[0][2:] - boxes[0][:2]).max())
-    left, top = np.maximum(boxes[0][:2] - 0.5 * side, 0).astype(int)
-    right, bottom = (boxes[0][2:] + 0.5 * side).astype(int)
-    with FaceLandmarker() as landmarker:
-        shapes, _ = landmarker.measure([image[top:bottom, left:right]] * 2, rate_hz=5)
-    return {"faces": "0"} if np.isnan(shapes[-1]).any() else {"faces": "1", **looks_like(shapes[-1:])}
+_TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
+_IDLE_S, _MOST_VISITS = 2 * 3600, 100
+_GONE = "This conversation is not here any more: it was forgotten, or nothing was said for two hours. Begin a new one."
 
 
 class _Begin(BaseModel):
@@ -81,67 +44,349 @@ class _Begin(BaseModel):
     role: Literal["health", "tutor"]
     name: str = Field(default="", max_length=60)
     minor: bool = False
-    consents: list[Literal["expression", "gaze"]] = []
+    consents: list[str] = []
     epsilon: float | None = None
     passphrase: str = Field(default="", max_length=200)
-    history: bool = False
 
 
 class _Call(BaseModel):
-    """What every call of a page says: whose it is, by a random word that only that page has."""
+    """What every call of a page says: whose it is, by a random word that only this page has."""
 
-    person: str = Field(max_length=64)
+    person: str
 
 
 class _Say(_Call):
-    """What somebody typed."""
-
     text: str
 
 
 class _Cues(_Call):
-    """What the browser read off the camera: words, no picture."""
-
     cues: dict[str, str] = Field(max_length=8)
 
 
 class _Field(_Call):
-    """A field of the profile, and what somebody says of themselves."""
-
     cue: str
     value: str = ""
 
 
 class _Switch(_Call):
-    """Something that is switched on or off."""
-
     on: bool
-    cue: Literal["expression", "gaze"] | None = None
 
 
-class _Approved(_Call):
-    """The lines of a summary that may leave."""
+class _Consent(_Switch):
+    cue: str
 
+
+class _Lines(_Call):
     lines: list[str]
 
 
 @dataclass(kw_only=True)
 class _Visit:
-    """One person's conversation, in memory; sealed on disk only if they gave a passphrase for it."""
+    """One person's conversation, in memory; on disk only sealed, and only if they gave a passphrase for it."""
 
     conversation: Conversation
     gate: Gate
     profile: Profile
-    sealed: Sealed | None
-    folder: Path
     name: str
-    history: bool
-    seen_s: float = 0.0
-    lock: Lock = field(default_factory=Lock)
+    sealed: Sealed | None
+    place: Path  # of what is sealed
+    seen_s: float = field(default_factory=time.monotonic)
+    lock: Lock = field(default_factory=Lock)  # one thing at a time is done to it
 
     def keep(self) -> None:
         """Seal what the person wants to find again."""
         if self.sealed:
-            turns = self.conversation.turns if self.history else ()
+            turns = [(turn.role, turn.text) for turn in self.conversation.history]
             self.sealed.write(self.name, "profile", self.profile.to_json().encode())
-            self.sealed.write(self.name, "history", json.dumps([(t.role, t.text) for t in turns]).encode())
+            self.sealed.write(self.name, "turns", json.dumps(turns).encode())
+
+    def shown(self) -> dict[str, Any]:
+        """Return all that is known of the person, for their page."""
+        return {
+            "role": self.gate.role,
+            "profile": {
+                name: {"label": CUES[name].label, "words": SOURCES[one.source], **asdict(one)}
+                for name, one in self.profile.entries.items()
+            },
+            "log": list(self.gate.log.values()),
+            "consents": sorted(self.gate.consents),
+            "epsilon_spent": self.gate.epsilon_spent,
+            "sealed": self.sealed is not None,
+            "history": self.conversation.keep_history,
+            "turns": [{"role": turn.role, "text": turn.text} for turn in self.conversation.turns],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Queued:
+    """A backend whom one person asks at a time."""
+
+    backend: Backend
+    lock: Lock = field(default_factory=Lock)
+
+    @property
+    def where(self) -> str:
+        """Where the words go."""
+        return self.backend.where
+
+    def __call__(self, turns: Sequence[Turn], *, most_tokens: int) -> Iterator[str]:
+        """Wait for whoever is being answered, then answer."""
+        with self.lock:
+            yield from self.backend(turns, most_tokens=most_tokens)
+
+
+def assistant_room(
+    pages: Pages,
+    folder: Path,
+    *,
+    backend: Backend,
+    rng: np.random.Generator,
+    crisis_line: str = "",
+    facts: Sequence[str] = (),
+) -> Room:
+    """Return the room in which somebody talks to a model that knows of them what they agreed to.
+
+    **Guarantee**: a conversation is known by a random word that its page alone has: no call reaches another person's.
+    It is in memory, and gone when it is forgotten, when nothing was said for two hours, or when the program ends;
+    nothing is on disk unless the person gave a passphrase, under which it is sealed. A picture of the camera is read in
+    the browser or, where that is not installed, in this process, and is never written. The tutor has no camera.
+    """
+    summary = "Talk to a model on this machine: a check-in about how you are, or a tutor. It knows what you tell it."
+    visits = _Visits(pages, folder / "assistant", _Queued(backend=backend), rng, crisis_line=crisis_line, facts=facts)
+    caps = {"/frame": camera.FRAME_BYTES}
+    return Room(name="assistant", title="Assistant", summary=summary, router=visits.router, caps=caps)
+
+
+class _Visits:
+    def __init__(
+        self,
+        pages: Pages,
+        folder: Path,
+        backend: Backend,
+        rng: np.random.Generator,
+        *,
+        crisis_line: str,
+        facts: Sequence[str],
+    ) -> None:
+        self._show, self._folder, self._backend, self._rng = pages.show, folder, backend, rng
+        self._crisis_line, self._facts, self._lock = crisis_line, facts, Lock()
+        self._files = camera.browser_files()
+        self._camera = "browser" if self._files else "program" if camera.face_model() else "none"
+        self._visits: dict[str, _Visit] = {}
+        self.router = APIRouter()
+        self.router.add_api_route("", self.first, methods=["GET"])
+        self.router.add_api_route("/camera/{name}", self.file, methods=["GET"])
+        for name in ("begin", "state", "cues", "frame", "say", "declare", "withdraw", "consent", "history"):
+            self.router.add_api_route(f"/{name}", getattr(self, name), methods=["POST"], response_model=None)
+        for name in ("about", "export", "forget", "checkin", "answer", "summary", "approved"):
+            self.router.add_api_route(f"/{name}", getattr(self, name), methods=["POST"], response_model=None)
+
+    def first(self, request: Request) -> Response:
+        """Say what it is, where words and pictures go, and ask what it may know."""
+        from personare.features.looks import READER
+
+        page = self._show(
+            request,
+            "assistant.html",
+            where=self._backend.where,
+            camera=self._camera,
+            reader=READER,
+            cues=[CUES[name] for name in camera.CUES],
+            fields=[about for about in CUES.values() if "self" in about.sources],
+        )
+        if self._files:  # of all pages only this one may run WebAssembly
+            page.headers["content-security-policy"] = _POLICY
+        return page
+
+    def file(self, name: str) -> Response:
+        """Give what reads faces in the browser."""
+        if name not in self._files:
+            raise HTTPException(404, "There is no such file here.")
+        return FileResponse(self._files[name], media_type=_TYPES.get(Path(name).suffix))
+
+    def begin(self, call: _Begin) -> dict[str, Any]:
+        """Begin a conversation, or go on with what was sealed under a name and a passphrase."""
+        gate = Gate(role=call.role, epsilon=call.epsilon)
+        gate.child = call.minor
+        for key in call.consents:
+            _allow(gate, key)
+        profile, turns, sealed = Profile(), list[Turn](), None
+        # whose folder it is can only be told by trying names, each of which takes a while
+        place = self._folder / hashlib.scrypt(call.name.encode(), salt=b"personare", n=2**14, r=8, p=1, dklen=16).hex()
+        if call.passphrase:
+            if not call.name.strip():
+                raise DataError("A passphrase needs a name, under which you find your profile again. Give one.")
+            sealed = Sealed(place, call.passphrase)
+            if "profile" in sealed.names(call.name):
+                profile = Profile.of_json(sealed.read(call.name, "profile"))
+                turns = [Turn(role=r, text=t) for r, t in json.loads(sealed.read(call.name, "turns"))]
+        if call.name.strip():
+            profile.put("name", call.name)
+        with self._lock:
+            rng = self._rng.spawn(1)[0]
+        conversation = Conversation(
+            role=call.role,
+            backend=self._backend,
+            gate=gate,
+            profile=profile,
+            facts=self._facts,
+            crisis_line=self._crisis_line,
+            rng=rng,
+        )
+        conversation.turns, conversation.keep_history = turns, bool(turns)
+        visit = _Visit(
+            conversation=conversation, gate=gate, profile=profile, name=call.name, sealed=sealed, place=place,
+        )  # fmt: skip
+        visit.keep()
+        person = secrets.token_urlsafe(24)
+        with self._lock:
+            self._visits[person] = visit
+        return {"person": person, **visit.shown()}
+
+    def state(self, call: _Call) -> dict[str, Any]:
+        """Return what is known of a person."""
+        return self._visit(call).shown()
+
+    def cues(self, call: _Cues) -> dict[str, Any]:
+        """Take what the browser read off the camera through the gate."""
+        return self._observe(self._seeing(call), call.cues)
+
+    async def frame(self, request: Request) -> dict[str, Any]:
+        """Read a picture of the camera, held in memory alone, and take what it tells through the gate."""
+        visit = self._seeing(_Call(person=request.headers.get("x-person", "")))
+        content = await request.body()
+        return await run_in_threadpool(lambda: self._observe(visit, camera.read_frame(content)))
+
+    def say(self, call: _Say) -> Response:
+        """Answer, piece by piece as it is made."""
+        visit = self._visit(call)
+
+        def pieces() -> Iterator[str]:
+            with visit.lock:
+                yield from visit.conversation.say(call.text)
+                visit.keep()
+
+        answer = pieces()
+        first = next(answer, "")  # before it is too late for a refusal
+        return StreamingResponse(chain([first], answer), media_type="text/plain; charset=utf-8")
+
+    def declare(self, call: _Field) -> dict[str, Any]:
+        """Note what somebody says of themselves."""
+        return self._change(call, lambda visit: visit.conversation.declare(call.cue, call.value))
+
+    def withdraw(self, call: _Field) -> dict[str, Any]:
+        """Remove a field of the profile."""
+        return self._change(call, lambda visit: visit.conversation.withdraw(call.cue))
+
+    def consent(self, call: _Consent) -> dict[str, Any]:
+        """Allow a cue of the camera, or take that back: what was noted of it goes too."""
+
+        def change(visit: _Visit) -> None:
+            _allow(visit.gate, call.cue)
+            name = call.cue.partition(".")[2]
+            if not call.on and name in visit.profile.entries and visit.profile.entries[name].source == "camera":
+                visit.profile.remove(name)
+            if not call.on:
+                visit.gate.consents.discard(call.cue)
+
+        return self._change(call, change)
+
+    def history(self, call: _Switch) -> dict[str, Any]:
+        """Keep what was said for the next visit, or remove it from disk."""
+
+        def change(visit: _Visit) -> None:
+            if call.on and not visit.sealed:
+                raise PolicyError("What was said is kept only under a passphrase. Begin anew with one to keep it.")
+            visit.conversation.keep_history = call.on
+
+        return self._change(call, change)
+
+    def about(self, call: _Call) -> dict[str, str]:
+        """Say what is known of a person: from the profile itself, never from the model."""
+        return {"text": self._visit(call).conversation.about_me()}
+
+    def export(self, call: _Call) -> dict[str, Any]:
+        """Give a person all that is here of them."""
+        visit = self._visit(call)
+        checkin = visit.conversation.check_in
+        return {**visit.shown(), "check_in": checkin.answers if checkin else {}}
+
+    def summary(self, call: _Call) -> list[dict[str, Any]]:
+        """Return the lines that a clinician would read, each with where it comes from."""
+        return [asdict(line) for line in self._visit(call).conversation.summary()]
+
+    def approved(self, call: _Lines) -> Response:
+        """Give out those lines of a summary that the person approved, and no other."""
+        lines = [line.text for line in self._visit(call).conversation.summary() if line.id in call.lines]
+        if not lines:
+            raise PolicyError("No line leaves that you did not approve. Tick those that may.")
+        return Response("\n".join(lines) + "\n", media_type="text/plain")
+
+    def forget(self, call: _Call) -> dict[str, Any]:
+        """Remove a person: what is in memory, and with its key what is sealed."""
+        visit = self._visit(call)
+        with visit.lock:
+            if visit.sealed:
+                visit.sealed.forget(visit.name)
+                visit.sealed = None
+                shutil.rmtree(visit.place)
+            self._visits.pop(call.person, None)
+        return {}
+
+    def checkin(self, call: _Call) -> dict[str, Any]:
+        """Begin to ask how somebody is, or go on with it."""
+        conversation = self._visit(call).conversation
+        checkin = conversation.check_in or conversation.begin_check_in(date.today())
+        return {"text": checkin.opening, **_asked(checkin)}
+
+    def answer(self, call: _Say) -> dict[str, Any]:
+        """Take the answer to the question that was asked."""
+        visit = self._visit(call)
+        with visit.lock:
+            checkin = visit.conversation.check_in or visit.conversation.begin_check_in(date.today())
+            return {"text": checkin.answer(call.text), **_asked(checkin)}
+
+    def _visit(self, call: _Call) -> _Visit:
+        """Return a person's visit; those who went away are forgotten first."""
+        now_s = time.monotonic()
+        with self._lock:
+            for person, visit in list(self._visits.items()):
+                if now_s - visit.seen_s > _IDLE_S:
+                    del self._visits[person]
+            if call.person not in self._visits:
+                raise HTTPException(404, _GONE)
+            self._visits[call.person].seen_s = now_s
+            return self._visits[call.person]
+
+    def _seeing(self, call: _Call) -> _Visit:
+        """Return a visit in which the camera may be read."""
+        visit = self._visit(call)
+        if visit.gate.role == "tutor" or not visit.gate.consents:
+            raise PolicyError("The camera is not read here: nobody agreed to it, or this is the tutor.")
+        return visit
+
+    def _observe(self, visit: _Visit, cues: dict[str, str]) -> dict[str, Any]:
+        with visit.lock:
+            noted = visit.conversation.observe("camera", cues)
+            visit.keep()
+            return {"seen": cues, "noted": noted, **visit.shown()}
+
+    def _change(self, call: _Call, change: Callable[[_Visit], None]) -> dict[str, Any]:
+        visit = self._visit(call)
+        with visit.lock:
+            change(visit)
+            visit.keep()
+            return visit.shown()
+
+
+def _allow(gate: Gate, key: str) -> None:
+    """Let a cue of the camera through a gate, where the room reads it at all."""
+    source, _, name = key.partition(".")
+    if source != "camera" or name not in camera.CUES or gate.role == "tutor" or gate.child:
+        raise PolicyError(f"The camera is read for {', '.join(camera.CUES)}, of adults, and never by the tutor.")
+    gate.consents.add(key)
+
+
+def _asked(checkin: CheckIn) -> dict[str, Any]:
+    question = checkin.question
+    return {"question": question.ask if question else "", "options": question.options if question else ()}
