@@ -103,7 +103,7 @@ class Gate:
     **Guarantee**: what a role refuses, nobody agreed to, or is no cue never passes; of a face that looks like a child
     nothing passes from then on. With ``epsilon`` each first reading of a value costs the person epsilon of local
     differential privacy against everybody who sees the profile; the same value again gets the same answer, so that it
-    costs nothing, however often it is seen in a session. ``epsilon_spent`` is the sum, by basic composition. That a
+    costs nothing, however often it is seen in a session. ``spent()`` is the sum, by basic composition. That a
     value has changed is not hidden. What the person declares is not randomized.
 
     ``consents`` (``camera.expression`` ...) may be changed while it is in use; ``log`` has the last word on each cue,
@@ -120,10 +120,9 @@ class Gate:
         self.log: dict[str, str] = {}
         self._answers: dict[tuple[str, str], str] = {}  # by source.cue and true value; it never leaves this object
 
-    @property
-    def epsilon_spent(self) -> float:
-        """What all that passed so far has cost together."""
-        return (self.epsilon or 0.0) * len(self._answers)
+    def spent(self, key: str = "") -> float:
+        """Return the epsilon of one cue such as ``camera.sex``, or of all cues together, so far."""
+        return (self.epsilon or 0.0) * sum(key in ("", k) for k, _ in self._answers)
 
     def refusal(self, source: str, name: str) -> str:
         """Return why a cue does not pass from a source, in words for the person; empty where it may."""
@@ -155,8 +154,7 @@ class Gate:
         if (key, word) not in self._answers:
             self._answers[key, word] = randomized(word, about.values, self.epsilon, rng=rng)
         answer = self._answers[key, word]
-        spent = self.epsilon * sum(k == key for k, _ in self._answers)
-        self.log[key] = _SAID["randomized"].format(label=about.label, value=answer, epsilon=spent)
+        self.log[key] = _SAID["randomized"].format(label=about.label, value=answer, epsilon=self.spent(key))
         return answer
 
     def through(

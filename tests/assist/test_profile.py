@@ -52,7 +52,7 @@ def test_guarantee_a_tutor_refuses_what_the_law_forbids_whatever_was_agreed_to(
         assert gate("camera", name, some_value(name), rng=rng) is None
         assert gate("camera", name, {some_value(name): 1.0}, rng=rng) is None
         assert "AI Act" in gate.log[f"camera.{name}"]
-        assert gate.epsilon_spent == 0
+        assert gate.spent() == 0
         assert gate("self", name, some_value(name), rng=rng) == some_value(name)  # declared is not inferred
     with pytest.raises(AttributeError):
         ROLES["tutor"].clear()  # type: ignore[attr-defined]
@@ -157,24 +157,25 @@ def test_guarantee_the_same_value_again_costs_nothing(rng: np.random.Generator) 
     gate = Gate(role="health", consents=EVERYTHING, epsilon=0.5)
     answers = {gate("camera", "expression", "sadness", rng=rng) for _ in range(200)}
     assert len(answers) == 1
-    assert gate.epsilon_spent == 0.5
+    assert gate.spent() == 0.5
     gate.consents.clear()  # to agree anew does not draw anew
     gate.consents |= EVERYTHING
     assert {gate("camera", "expression", "sadness", rng=rng) for _ in range(50)} == answers
     gate("camera", "expression", "fear", rng=rng)
-    assert gate.epsilon_spent == 1.0
+    assert gate.spent() == 1.0
     gate("camera", "sex", "male", rng=rng)
     gate("voice", "tempo", "slow", rng=rng)
     gate("self", "sex", "female", rng=rng)
     gate("camera", "gaze", "elsewhere", rng=rng)
-    assert gate.epsilon_spent == 2.5
+    assert gate.spent() == 2.5
+    assert gate.spent("camera.expression") == 1.0
     assert "epsilon 1 so far" in gate.log["camera.expression"]
 
 
 def test_guarantee_what_the_person_declares_is_not_randomized(rng: np.random.Generator) -> None:
     gate = Gate(role="health", epsilon=0.01)
     assert {gate("self", "expression", "fear", rng=rng) for _ in range(50)} == {"fear"}
-    assert gate.epsilon_spent == 0
+    assert gate.spent() == 0
 
 
 def test_guarantee_declared_always_wins() -> None:
