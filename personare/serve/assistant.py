@@ -5,7 +5,7 @@ import json
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from itertools import chain
@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from personare.assist.checkin import CheckIn
 from personare.assist.conversation import Conversation
@@ -34,7 +35,7 @@ from personare.serve.security import HEADERS
 
 _POLICY = HEADERS["content-security-policy"].replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
 _TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
-_IDLE_S, _MOST_VISITS = 2 * 3600, 100
+_IDLE_S = 2 * 3600
 _GONE = "This conversation is not here any more: it was forgotten, or nothing was said for two hours. Begin a new one."
 
 
@@ -85,8 +86,6 @@ class _Visit:
     """One person's conversation, in memory; on disk only sealed, and only if they gave a passphrase for it."""
 
     conversation: Conversation
-    gate: Gate
-    profile: Profile
     name: str
     sealed: Sealed | None
     place: Path  # of what is sealed
@@ -97,23 +96,24 @@ class _Visit:
         """Seal what the person wants to find again."""
         if self.sealed:
             turns = [(turn.role, turn.text) for turn in self.conversation.history]
-            self.sealed.write(self.name, "profile", self.profile.to_json().encode())
-            self.sealed.write(self.name, "turns", json.dumps(turns).encode())
+            self.sealed.write(self.name, "profile", self.conversation.profile.to_json().encode())
+            self.sealed.write(self.name, f"turns {self.conversation.role}", json.dumps(turns).encode())
 
     def shown(self) -> dict[str, Any]:
         """Return all that is known of the person, for their page."""
+        conversation, gate = self.conversation, self.conversation.gate
         return {
-            "role": self.gate.role,
+            "role": gate.role,
             "profile": {
                 name: {"label": CUES[name].label, "words": SOURCES[one.source], **asdict(one)}
-                for name, one in self.profile.entries.items()
+                for name, one in conversation.profile.entries.items()
             },
-            "log": list(self.gate.log.values()),
-            "consents": sorted(self.gate.consents),
-            "epsilon_spent": self.gate.epsilon_spent,
+            "log": list(gate.log.values()),
+            "consents": sorted(gate.consents),
+            "epsilon_spent": gate.spent(),
             "sealed": self.sealed is not None,
-            "history": self.conversation.keep_history,
-            "turns": [{"role": turn.role, "text": turn.text} for turn in self.conversation.turns],
+            "history": conversation.keep_history,
+            "turns": [{"role": turn.role, "text": turn.text} for turn in conversation.turns],
         }
 
 
@@ -133,6 +133,22 @@ class _Queued:
         """Wait for whoever is being answered, then answer."""
         with self.lock:
             yield from self.backend(turns, most_tokens=most_tokens)
+
+
+class _Answer(StreamingResponse):
+    """An answer that is sent while it is made, and ended where whoever asked goes away."""
+
+    def __init__(self, pieces: Generator[str, None, None]) -> None:
+        first = next(pieces, "")  # a refusal is still one
+        super().__init__(chain([first], pieces), media_type="text/plain; charset=utf-8")
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await run_in_threadpool(self._pieces.close)
 
 
 def assistant_room(
@@ -217,9 +233,10 @@ class _Visits:
             if not call.name.strip():
                 raise DataError("A passphrase needs a name, under which you find your profile again. Give one.")
             sealed = Sealed(place, call.passphrase)
-            if "profile" in sealed.names(call.name):
-                profile = Profile.of_json(sealed.read(call.name, "profile"))
-                turns = [Turn(role=r, text=t) for r, t in json.loads(sealed.read(call.name, "turns"))]
+            kept, said = sealed.names(call.name), f"turns {call.role}"
+            profile = Profile.of_json(sealed.read(call.name, "profile")) if "profile" in kept else profile
+            if said in kept:
+                turns = [Turn(role=role, text=text) for role, text in json.loads(sealed.read(call.name, said))]
         if call.name.strip():
             profile.put("name", call.name)
         with self._lock:
@@ -235,8 +252,11 @@ class _Visits:
         )
         conversation.turns, conversation.keep_history = turns, bool(turns)
         visit = _Visit(
-            conversation=conversation, gate=gate, profile=profile, name=call.name, sealed=sealed, place=place,
-        )  # fmt: skip
+            conversation=conversation,
+            name=call.name,
+            sealed=sealed,
+            place=place,
+        )
         visit.keep()
         person = secrets.token_urlsafe(24)
         with self._lock:
@@ -261,14 +281,12 @@ class _Visits:
         """Answer, piece by piece as it is made."""
         visit = self._visit(call)
 
-        def pieces() -> Iterator[str]:
+        def pieces() -> Generator[str, None, None]:
             with visit.lock:
                 yield from visit.conversation.say(call.text)
                 visit.keep()
 
-        answer = pieces()
-        first = next(answer, "")  # before it is too late for a refusal
-        return StreamingResponse(chain([first], answer), media_type="text/plain; charset=utf-8")
+        return _Answer(pieces())
 
     def declare(self, call: _Field) -> dict[str, Any]:
         """Note what somebody says of themselves."""
@@ -282,12 +300,9 @@ class _Visits:
         """Allow a cue of the camera, or take that back: what was noted of it goes too."""
 
         def change(visit: _Visit) -> None:
-            _allow(visit.gate, call.cue)
-            name = call.cue.partition(".")[2]
-            if not call.on and name in visit.profile.entries and visit.profile.entries[name].source == "camera":
-                visit.profile.remove(name)
+            _allow(visit.conversation.gate, call.cue)
             if not call.on:
-                visit.gate.consents.discard(call.cue)
+                visit.conversation.gate.consents.discard(call.cue)
 
         return self._change(call, change)
 
@@ -361,7 +376,7 @@ class _Visits:
     def _seeing(self, call: _Call) -> _Visit:
         """Return a visit in which the camera may be read."""
         visit = self._visit(call)
-        if visit.gate.role == "tutor" or not visit.gate.consents:
+        if visit.conversation.gate.role == "tutor" or not visit.conversation.gate.consents:
             raise PolicyError("The camera is not read here: nobody agreed to it, or this is the tutor.")
         return visit
 

@@ -26,6 +26,9 @@ from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 TOKEN = "t" * 43
 NOISE = ("vision_wasm_internal.js", "WebGL", "GL Driver")  # what the reader of faces says of its start
+LONG = [
+    f"Thank you, {one} and {other} help. " for one in ("tea", "rest", "walks", "music") for other in ("calm", "soup")
+]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not (CHROMIUM.exists() and DRIVER.exists()), reason="chromium and its driver are not installed"),
@@ -39,13 +42,17 @@ class Slow:
     where = "rules of a test, in this process"
 
     def __init__(self):
-        self.sent = []
+        self.sent, self.ended = [], 0
 
     def __call__(self, turns, *, most_tokens):
         self.sent.append("\n".join(turn.text for turn in turns))
-        for sentence in ("I hear you. ", "Thank you for telling me. ", "Rest well. "):
-            time.sleep(0.05)
-            yield sentence
+        sentences = ("I hear you. ", "Thank you for telling me. ", "Rest well. ")
+        try:
+            for sentence in sentences if "long" not in turns[-1].text else LONG:
+                time.sleep(0.2 if "long" in turns[-1].text else 0.02)
+                yield sentence
+        finally:
+            self.ended += 1
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +215,22 @@ def test_everything_works_where_the_camera_is_refused(page):
     page.say("I slept badly.")
     page.answered()
     assert "expression" not in page.backend.sent[-1]
+
+
+@pytest.mark.parametrize("page", ["program"], indirect=True)
+def test_an_answer_is_shown_while_it_is_made_and_can_be_stopped(page):
+    page.begin("Ana", consents=False)
+    page.say("Tell me something long.")
+    page.wait(lambda: page.turns()[1:] and page.turns()[1].startswith("Thank you"))
+    assert page.backend.ended == 0 and not page.find("send").is_enabled()
+    page.find("stop").send_keys(Keys.ENTER)
+    page.wait(lambda: page.backend.ended == 1)
+    page.say("I slept badly.")
+    page.answered()
+    page.say("Tell me something long.")
+    page.wait(lambda: len(page.backend.sent) == 3)
+    page.forget()
+    page.wait(lambda: page.backend.ended == 3)
 
 
 @pytest.mark.parametrize("page", ["program"], indirect=True)
