@@ -3,21 +3,18 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from personare.assist.grounding import mentions, sentences, tokens
-from personare.assist.prompting import plain_text, system_text
-from personare.core.protocols import Backend
-from personare.core.types import Turn
+from personare.assist.grounding import mentions, tokens
+from personare.assist.prompting import plain_text
 
 _SAID: Final[dict[str, Any]] = tomllib.loads(
     (resources.files("personare.assist") / "checkin.toml").read_text(encoding="utf-8")
 )
-_MOST_TOKENS: Final = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +49,8 @@ class Question:
             if not any(a <= start and end <= b and b - a > end - start for (a, b), _ in spans)
             and not re.search(r"\b(?:not|never|no|isnt|wasnt)(?: \w+)? $", words[:start])
         }
-        return meant.pop() if len(meant) == 1 else None
+        doubt = set(words.split()) & set(_SAID["doubt"].split())
+        return meant.pop() if len(meant) == 1 and not doubt else None
 
 
 @cache
@@ -71,21 +69,6 @@ class Line:
     id: str
     text: str
     evidence: str
-
-    def smoothed(self, backend: Backend) -> "Line":
-        """Return the line in a model's words, or as it is where those say anything else, more or less."""
-        turns = [Turn(role="system", text=system_text("nothing")),
-                 Turn(role="user", text=_SAID["smooth"].format(line=self.text))]  # fmt: skip
-        try:
-            text = " ".join(sentences(backend(turns, most_tokens=_MOST_TOKENS)))
-        except Exception:
-            return self
-        same = _said(self.text) == _said(text)
-        return replace(self, text=text) if same else self
-
-
-def _said(text: str) -> list[str]:
-    return [token for token in tokens(text) if token not in _SAID["connectors"].split()]
 
 
 class CheckIn:
@@ -125,7 +108,7 @@ class CheckIn:
             self._asked_again = True
             return str(_SAID["again"].format(options=question.hint or ", ".join(question.options)))
         self._asked_again, self._position = False, self._position + 1
-        if option:
+        if option and not (crisis and option == grave):  # "no, I want to die"
             self.answers[question.id] = option
         if grave and (crisis or option != grave):
             return self._crisis_text

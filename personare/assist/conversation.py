@@ -56,7 +56,7 @@ class Conversation:
         if role != gate.role:
             raise OptionError(f"The gate must be one of the role {role!r}, given one of {gate.role!r}.")
         self.role, self.gate, self._profile, self._backend, self._rng = role, gate, profile, backend, rng
-        self._facts = [plain_text(fact) for fact in facts]
+        self._facts = [" ".join(plain_text(fact).split()) for fact in facts]
         self._crisis = _SAID["crisis"].format(line=crisis_line or _SAID["no_crisis_line"])
         self.turns: list[Turn] = []
         self.keep_history = False
@@ -158,15 +158,11 @@ class Conversation:
         self.check_in = CheckIn(today=today, crisis_text=self._crisis)
         return self.check_in
 
-    def summary(self, *, smooth: bool = False) -> list[Line]:
-        """Return lines for a clinician, each of which the person approves or not: made by rule from their answers.
-
-        With ``smooth`` the model may word a line better; where it says anything else, the rule's words stay.
-        """
+    def summary(self) -> list[Line]:
+        """Return lines for a clinician, each of which the person approves or not: made by rule, no model is asked."""
         if self.role != "health":
             raise PolicyError(f"A summary is for the role health, this conversation is of a {self.role}.")
-        lines = self.check_in.lines() if self.check_in else []
-        return [line.smoothed(self._backend) for line in lines] if smooth else lines
+        return self.check_in.lines() if self.check_in else []
 
     def about_me(self) -> str:
         """Return all that is noted of the person, in words: read from the profile, no model is asked."""

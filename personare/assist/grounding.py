@@ -18,6 +18,7 @@ _TOKEN: Final = re.compile(r"\d+(?:[.:/-]\d+)*|[^\W\d_]+")
 _ADDRESS: Final = re.compile(r"\S*(?:://|www\.|@|\w\.(?:com|org|net|edu|gov|info|io|eu|de|fr|uk)\b)\S*", re.IGNORECASE)
 # between sentences: after a mark that ends no title
 _END: Final = re.compile(r"(?<=[.!?…])(?<!\bDr\.)(?<!\bMr\.)(?<!\bMs\.)(?<!\bMrs\.)\s+|\n+")
+_NUMBER: Final = re.compile(r"\W*\d{1,2}[.)]\s")  # of a list's item
 _LONGEST: Final = 400  # characters of a sentence
 _MOST: Final = 3000  # characters of an answer
 _ALIKE: Final = 0.4  # a long sentence with a smaller share of different words goes in circles
@@ -70,23 +71,25 @@ def retrieved(request: str, facts: Sequence[str], most: int = 3) -> list[str]:
 
 def sentences(pieces: Iterator[str]) -> Generator[str, None, None]:
     """Yield an answer sentence by sentence; it ends where it repeats itself or does not end."""
-    rest, length, earlier = "", 0, set[str]()
+    rest, number, length, earlier = "", "", 0, set[str]()
     try:
         for piece in pieces:
             rest, length = rest + piece, length + len(piece) + 1
             *whole, rest = _END.split(rest)
             for sentence in filter(None, map(plain_text, whole)):
-                if re.fullmatch(r"\W*\d{1,2}[.)]", sentence):  # of a numbered list
+                if _NUMBER.fullmatch(sentence + " "):
+                    number = sentence + " "
                     continue
                 if sentence in earlier:
                     return
                 earlier.add(sentence)
-                yield sentence
+                yield number + sentence
+                number = ""
             if len(rest) > _LONGEST or length > _MOST:
                 return
         last = plain_text(rest)
         if last and last not in earlier and (not earlier or last[-1] in ".!?…)\"'"):  # else it was cut off
-            yield last
+            yield number + last
     finally:
         if close := getattr(pieces, "close", None):
             close()
@@ -102,6 +105,7 @@ def fault(sentence: str, ground: str, *, facts: Sequence[str] = (), role: str) -
         >>> fault("You slept 4 hours.", "I slept four hours", role="health"), fault("Ask Dr. Miller.", "", role="tutor")
         ('', 'name')
     """
+    sentence = re.sub(rf"^{_NUMBER.pattern}", "", sentence)
     if any(sentence.strip().casefold() in fact.casefold() for fact in facts):
         return ""
     ground = " ".join([ground, *facts])
@@ -117,7 +121,7 @@ def fault(sentence: str, ground: str, *, facts: Sequence[str] = (), role: str) -
         "diagnosis": illnesses and (mentions(sentence, "of_you") or (role == "health" and not illnesses <= grounds)),
         "number": any((w[0].isdigit() or w in _list("dates")) and w not in grounds for w in words),
         "address": any(address.casefold() not in ground.casefold() for address in _ADDRESS.findall(sentence)),
-        "name": not set(capitals) <= grounds | _list("capitals"),
+        "name": not set(capitals) <= grounds | _list("capitals") | _list("function_words"),
         "quotation": quote and not content_words(plain[quote.end() :]) <= content_words(ground),
     }
     return next((name for name, wrong in faults.items() if wrong), "")

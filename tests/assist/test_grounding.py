@@ -58,6 +58,8 @@ def test_questions_about_others_are_noticed() -> None:
         ("That is 2,000 steps.", "2000 steps", ""),
         ("You slept seven hours.", "I slept 4 hours", "number"),
         ("Take 20mg.", "", "number"),
+        ("2. Take your time.", "", ""),
+        ("Rest. 2. Eat.", "", "number"),
         ("See you on Monday.", "", "number"),
         ("See you on Monday.", "monday", ""),
         ("Your birthday is 3.4.1960.", "3 or 4 or 1960", "number"),
@@ -79,6 +81,9 @@ def test_questions_about_others_are_noticed() -> None:
         ("I am your doctor.", "", "advice"),
         ("You could kill yourself.", "", "advice"),
         ("You said that you are angry.", "I feel tired", "quotation"),
+        ("I am sorry for your loss.", "I had a good day", "quotation"),
+        ("Ana, To send it, press the button.", "ana", ""),
+        ("I would like to meet you in person.", "", "advice"),
         ("You told me that you feel tired.", "I feel tired", ""),
         ("the the the the the the the the the the the the the", "", "garbage"),
         ("aaaaaaaaaaaaaaaa", "", "garbage"),
@@ -103,7 +108,7 @@ def test_facts_may_be_repeated_as_they_are() -> None:
 
 def test_an_answer_comes_sentence_by_sentence() -> None:
     pieces = iter(["Hel", "lo. How", " are you? 1. Rest. Dr. Miller said", " it.\n<|im_end|>- cut off he"])
-    assert list(sentences(pieces)) == ["Hello.", "How are you?", "Rest.", "Dr. Miller said it."]
+    assert list(sentences(pieces)) == ["Hello.", "How are you?", "1. Rest.", "Dr. Miller said it."]
     assert list(sentences(iter(["no end"]))) == ["no end"]
     assert list(sentences(iter([]))) == []
 
