@@ -6,8 +6,10 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -34,7 +36,12 @@ from personare.serve.pages import Pages, Room
 from personare.serve.security import HEADERS
 
 _POLICY = HEADERS["content-security-policy"].replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
-_TYPES = {".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
+_TYPES = {
+    ".mjs": "text/javascript",
+    ".js": "text/javascript",
+    ".wasm": "application/wasm",
+    ".task": "application/octet-stream",
+}
 _IDLE_S = 2 * 3600
 _GONE = "This conversation is not here any more: it was forgotten, or nothing was said for two hours. Begin a new one."
 
@@ -51,34 +58,15 @@ class _Begin(BaseModel):
 
 
 class _Call(BaseModel):
-    """What every call of a page says: whose it is, by a random word that only this page has."""
+    """What a page says: whose it is, by a random word that it alone has, and what that person did."""
 
     person: str
-
-
-class _Say(_Call):
-    text: str
-
-
-class _Cues(_Call):
-    cues: dict[str, str] = Field(max_length=8)
-
-
-class _Field(_Call):
-    cue: str
+    text: str = ""
+    cue: str = ""
     value: str = ""
-
-
-class _Switch(_Call):
-    on: bool
-
-
-class _Consent(_Switch):
-    cue: str
-
-
-class _Lines(_Call):
-    lines: list[str]
+    on: bool = False
+    cues: dict[str, str] = Field(default={}, max_length=8)
+    lines: list[str] = []
 
 
 @dataclass(kw_only=True)
@@ -88,7 +76,6 @@ class _Visit:
     conversation: Conversation
     name: str
     sealed: Sealed | None
-    place: Path  # of what is sealed
     seen_s: float = field(default_factory=time.monotonic)
     lock: Lock = field(default_factory=Lock)  # one thing at a time is done to it
 
@@ -97,7 +84,7 @@ class _Visit:
         if self.sealed:
             turns = [(turn.role, turn.text) for turn in self.conversation.history]
             self.sealed.write(self.name, "profile", self.conversation.profile.to_json().encode())
-            self.sealed.write(self.name, f"turns {self.conversation.role}", json.dumps(turns).encode())
+            self.sealed.write(self.name, self.conversation.role, json.dumps(turns).encode())
 
     def shown(self) -> dict[str, Any]:
         """Return all that is known of the person, for their page."""
@@ -115,24 +102,6 @@ class _Visit:
             "history": conversation.keep_history,
             "turns": [{"role": turn.role, "text": turn.text} for turn in conversation.turns],
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Queued:
-    """A backend whom one person asks at a time."""
-
-    backend: Backend
-    lock: Lock = field(default_factory=Lock)
-
-    @property
-    def where(self) -> str:
-        """Where the words go."""
-        return self.backend.where
-
-    def __call__(self, turns: Sequence[Turn], *, most_tokens: int) -> Iterator[str]:
-        """Wait for whoever is being answered, then answer."""
-        with self.lock:
-            yield from self.backend(turns, most_tokens=most_tokens)
 
 
 class _Answer(StreamingResponse):
@@ -163,12 +132,14 @@ def assistant_room(
     """Return the room in which somebody talks to a model that knows of them what they agreed to.
 
     **Guarantee**: a conversation is known by a random word that its page alone has: no call reaches another person's.
-    It is in memory, and gone when it is forgotten, when nothing was said for two hours, or when the program ends;
-    nothing is on disk unless the person gave a passphrase, under which it is sealed. A picture of the camera is read in
-    the browser or, where that is not installed, in this process, and is never written. The tutor has no camera.
+    It is in memory, and gone when it is forgotten, when the program ends, or at the next call of anybody after nothing
+    was said in it for two hours; nothing is on disk unless the person gave a passphrase, under which it is sealed. A
+    picture of the camera is read in the browser or, where that is not installed, in this process, and is never written.
+    The tutor has no camera.
     """
     summary = "Talk to a model on this machine: a check-in about how you are, or a tutor. It knows what you tell it."
-    visits = _Visits(pages, folder / "assistant", _Queued(backend=backend), rng, crisis_line=crisis_line, facts=facts)
+    converse = partial(Conversation, backend=backend, facts=facts, crisis_line=crisis_line)
+    visits = _Visits(pages, folder / "assistant", converse, rng, where=backend.where)
     caps = {"/frame": camera.FRAME_BYTES}
     return Room(name="assistant", title="Assistant", summary=summary, router=visits.router, caps=caps)
 
@@ -178,24 +149,37 @@ class _Visits:
         self,
         pages: Pages,
         folder: Path,
-        backend: Backend,
+        converse: Callable[..., Conversation],
         rng: np.random.Generator,
         *,
-        crisis_line: str,
-        facts: Sequence[str],
+        where: str,
     ) -> None:
-        self._show, self._folder, self._backend, self._rng = pages.show, folder, backend, rng
-        self._crisis_line, self._facts, self._lock = crisis_line, facts, Lock()
+        self._show, self._folder, self._converse, self._rng, self._where = pages.show, folder, converse, rng, where
         self._files = camera.browser_files()
-        self._camera = "browser" if self._files else "program" if camera.face_model() else "none"
         self._visits: dict[str, _Visit] = {}
+        self._lock = Lock()
         self.router = APIRouter()
         self.router.add_api_route("", self.first, methods=["GET"])
         self.router.add_api_route("/camera/{name}", self.file, methods=["GET"])
-        for name in ("begin", "state", "cues", "frame", "say", "declare", "withdraw", "consent", "history"):
-            self.router.add_api_route(f"/{name}", getattr(self, name), methods=["POST"], response_model=None)
-        for name in ("about", "export", "forget", "checkin", "answer", "summary", "approved"):
-            self.router.add_api_route(f"/{name}", getattr(self, name), methods=["POST"], response_model=None)
+        for respond in (
+            self.begin,
+            self.state,
+            self.cues,
+            self.frame,
+            self.say,
+            self.declare,
+            self.withdraw,
+            self.consent,
+            self.history,
+            self.about,
+            self.export,
+            self.checkin,
+            self.answer,
+            self.summary,
+            self.approved,
+            self.forget,
+        ):
+            self.router.add_api_route(f"/{respond.__name__}", respond, methods=["POST"], response_model=None)
 
     def first(self, request: Request) -> Response:
         """Say what it is, where words and pictures go, and ask what it may know."""
@@ -204,11 +188,11 @@ class _Visits:
         page = self._show(
             request,
             "assistant.html",
-            where=self._backend.where,
-            camera=self._camera,
+            where=self._where,
+            camera="browser" if self._files else "program" if camera.face_model() else "none",
             reader=READER,
             cues=[CUES[name] for name in camera.CUES],
-            fields=[about for about in CUES.values() if "self" in about.sources],
+            fields=sorted((one for one in CUES.values() if "self" in one.sources), key=lambda one: len(one.sources)),
         )
         if self._files:  # of all pages only this one may run WebAssembly
             page.headers["content-security-policy"] = _POLICY
@@ -218,7 +202,7 @@ class _Visits:
         """Give what reads faces in the browser."""
         if name not in self._files:
             raise HTTPException(404, "There is no such file here.")
-        return FileResponse(self._files[name], media_type=_TYPES.get(Path(name).suffix))
+        return FileResponse(self._files[name], media_type=_TYPES[Path(name).suffix])
 
     def begin(self, call: _Begin) -> dict[str, Any]:
         """Begin a conversation, or go on with what was sealed under a name and a passphrase."""
@@ -227,36 +211,18 @@ class _Visits:
         for key in call.consents:
             _allow(gate, key)
         profile, turns, sealed = Profile(), list[Turn](), None
-        # whose folder it is can only be told by trying names, each of which takes a while
-        place = self._folder / hashlib.scrypt(call.name.encode(), salt=b"personare", n=2**14, r=8, p=1, dklen=16).hex()
         if call.passphrase:
             if not call.name.strip():
                 raise DataError("A passphrase needs a name, under which you find your profile again. Give one.")
-            sealed = Sealed(place, call.passphrase)
-            kept, said = sealed.names(call.name), f"turns {call.role}"
-            profile = Profile.of_json(sealed.read(call.name, "profile")) if "profile" in kept else profile
-            if said in kept:
-                turns = [Turn(role=role, text=text) for role, text in json.loads(sealed.read(call.name, said))]
+            sealed = Sealed(self._folder / _hidden(call.name), call.passphrase)
+            kept = {name: sealed.read(call.name, name) for name in sealed.names(call.name)}
+            profile = Profile.of_json(kept.get("profile", "{}"))
+            turns = [Turn(role=role, text=text) for role, text in json.loads(kept.get(call.role, "[]"))]
         if call.name.strip():
             profile.put("name", call.name)
-        with self._lock:
-            rng = self._rng.spawn(1)[0]
-        conversation = Conversation(
-            role=call.role,
-            backend=self._backend,
-            gate=gate,
-            profile=profile,
-            facts=self._facts,
-            crisis_line=self._crisis_line,
-            rng=rng,
-        )
+        conversation = self._converse(role=call.role, gate=gate, profile=profile, rng=self._rng.spawn(1)[0])
         conversation.turns, conversation.keep_history = turns, bool(turns)
-        visit = _Visit(
-            conversation=conversation,
-            name=call.name,
-            sealed=sealed,
-            place=place,
-        )
+        visit = _Visit(conversation=conversation, name=call.name, sealed=sealed)
         visit.keep()
         person = secrets.token_urlsafe(24)
         with self._lock:
@@ -267,54 +233,56 @@ class _Visits:
         """Return what is known of a person."""
         return self._visit(call).shown()
 
-    def cues(self, call: _Cues) -> dict[str, Any]:
+    def cues(self, call: _Call) -> dict[str, Any]:
         """Take what the browser read off the camera through the gate."""
-        return self._observe(self._seeing(call), call.cues)
+        with self._open(call) as visit:
+            _seeing(visit)
+            noted = visit.conversation.observe("camera", call.cues)
+        return {"seen": call.cues, "noted": noted, **visit.shown()}
 
     async def frame(self, request: Request) -> dict[str, Any]:
         """Read a picture of the camera, held in memory alone, and take what it tells through the gate."""
-        visit = self._seeing(_Call(person=request.headers.get("x-person", "")))
-        content = await request.body()
-        return await run_in_threadpool(lambda: self._observe(visit, camera.read_frame(content)))
+        call = _Call(person=request.headers.get("x-person", ""))
+        _seeing(self._visit(call))
+        call.cues = await run_in_threadpool(camera.read_frame, await request.body())
+        return await run_in_threadpool(self.cues, call)
 
-    def say(self, call: _Say) -> Response:
+    def say(self, call: _Call) -> Response:
         """Answer, piece by piece as it is made."""
-        visit = self._visit(call)
 
         def pieces() -> Generator[str, None, None]:
-            with visit.lock:
+            with self._open(call) as visit:
                 yield from visit.conversation.say(call.text)
-                visit.keep()
 
         return _Answer(pieces())
 
-    def declare(self, call: _Field) -> dict[str, Any]:
+    def declare(self, call: _Call) -> dict[str, Any]:
         """Note what somebody says of themselves."""
-        return self._change(call, lambda visit: visit.conversation.declare(call.cue, call.value))
+        with self._open(call) as visit:
+            visit.conversation.declare(call.cue, call.value)
+        return visit.shown()
 
-    def withdraw(self, call: _Field) -> dict[str, Any]:
+    def withdraw(self, call: _Call) -> dict[str, Any]:
         """Remove a field of the profile."""
-        return self._change(call, lambda visit: visit.conversation.withdraw(call.cue))
+        with self._open(call) as visit:
+            visit.conversation.withdraw(call.cue)
+        return visit.shown()
 
-    def consent(self, call: _Consent) -> dict[str, Any]:
+    def consent(self, call: _Call) -> dict[str, Any]:
         """Allow a cue of the camera, or take that back: what was noted of it goes too."""
-
-        def change(visit: _Visit) -> None:
+        with self._open(call) as visit:
             _allow(visit.conversation.gate, call.cue)
             if not call.on:
-                visit.conversation.gate.consents.discard(call.cue)
+                visit.conversation.gate.consents.remove(call.cue)
+        return visit.shown()
 
-        return self._change(call, change)
-
-    def history(self, call: _Switch) -> dict[str, Any]:
+    def history(self, call: _Call) -> dict[str, Any]:
         """Keep what was said for the next visit, or remove it from disk."""
-
-        def change(visit: _Visit) -> None:
+        with self._open(call) as visit:
             if call.on and not visit.sealed:
                 raise PolicyError("What was said is kept only under a passphrase. Begin anew with one to keep it.")
             visit.conversation.keep_history = call.on
-
-        return self._change(call, change)
+        return visit.shown()
 
     def about(self, call: _Call) -> dict[str, str]:
         """Say what is known of a person: from the profile itself, never from the model."""
@@ -326,40 +294,42 @@ class _Visits:
         checkin = visit.conversation.check_in
         return {**visit.shown(), "check_in": checkin.answers if checkin else {}}
 
+    def checkin(self, call: _Call) -> dict[str, Any]:
+        """Begin to ask how somebody is, or go on with it."""
+        with self._open(call) as visit:
+            checkin = visit.conversation.check_in or visit.conversation.begin_check_in(date.today())
+            return {"text": checkin.opening, **_asked(checkin)}
+
+    def answer(self, call: _Call) -> dict[str, Any]:
+        """Take the answer to the question that was asked."""
+        with self._open(call) as visit:
+            checkin = visit.conversation.check_in or visit.conversation.begin_check_in(date.today())
+            return {"text": checkin.answer(call.text), **_asked(checkin)}
+
     def summary(self, call: _Call) -> list[dict[str, Any]]:
         """Return the lines that a clinician would read, each with where it comes from."""
         return [asdict(line) for line in self._visit(call).conversation.summary()]
 
-    def approved(self, call: _Lines) -> Response:
+    def approved(self, call: _Call) -> dict[str, str]:
         """Give out those lines of a summary that the person approved, and no other."""
         lines = [line.text for line in self._visit(call).conversation.summary() if line.id in call.lines]
         if not lines:
             raise PolicyError("No line leaves that you did not approve. Tick those that may.")
-        return Response("\n".join(lines) + "\n", media_type="text/plain")
+        return {"text": "\n".join(lines) + "\n"}
 
     def forget(self, call: _Call) -> dict[str, Any]:
-        """Remove a person: what is in memory, and with its key what is sealed."""
+        """Remove a person: what is in memory, in other tabs too, and with its key what is sealed."""
         visit = self._visit(call)
-        with visit.lock:
+        with visit.lock, self._lock:
             if visit.sealed:
                 visit.sealed.forget(visit.name)
-                visit.sealed = None
-                shutil.rmtree(visit.place)
-            self._visits.pop(call.person, None)
+                shutil.rmtree(self._folder / _hidden(visit.name))
+            same = {visit.sealed and visit.name}
+            for person, other in list(self._visits.items()):
+                if other is visit or (other.sealed and other.name in same):
+                    other.sealed = None  # it may be about to seal something
+                    del self._visits[person]
         return {}
-
-    def checkin(self, call: _Call) -> dict[str, Any]:
-        """Begin to ask how somebody is, or go on with it."""
-        conversation = self._visit(call).conversation
-        checkin = conversation.check_in or conversation.begin_check_in(date.today())
-        return {"text": checkin.opening, **_asked(checkin)}
-
-    def answer(self, call: _Say) -> dict[str, Any]:
-        """Take the answer to the question that was asked."""
-        visit = self._visit(call)
-        with visit.lock:
-            checkin = visit.conversation.check_in or visit.conversation.begin_check_in(date.today())
-            return {"text": checkin.answer(call.text), **_asked(checkin)}
 
     def _visit(self, call: _Call) -> _Visit:
         """Return a person's visit; those who went away are forgotten first."""
@@ -373,25 +343,13 @@ class _Visits:
             self._visits[call.person].seen_s = now_s
             return self._visits[call.person]
 
-    def _seeing(self, call: _Call) -> _Visit:
-        """Return a visit in which the camera may be read."""
-        visit = self._visit(call)
-        if visit.conversation.gate.role == "tutor" or not visit.conversation.gate.consents:
-            raise PolicyError("The camera is not read here: nobody agreed to it, or this is the tutor.")
-        return visit
-
-    def _observe(self, visit: _Visit, cues: dict[str, str]) -> dict[str, Any]:
-        with visit.lock:
-            noted = visit.conversation.observe("camera", cues)
-            visit.keep()
-            return {"seen": cues, "noted": noted, **visit.shown()}
-
-    def _change(self, call: _Call, change: Callable[[_Visit], None]) -> dict[str, Any]:
+    @contextmanager
+    def _open(self, call: _Call) -> Iterator[_Visit]:
+        """Give a person's visit to one call at a time, and seal afterwards what they want to find again."""
         visit = self._visit(call)
         with visit.lock:
-            change(visit)
+            yield visit
             visit.keep()
-            return visit.shown()
 
 
 def _allow(gate: Gate, key: str) -> None:
@@ -402,6 +360,16 @@ def _allow(gate: Gate, key: str) -> None:
     gate.consents.add(key)
 
 
+def _seeing(visit: _Visit) -> None:
+    if not visit.conversation.gate.consents:
+        raise PolicyError("The camera is not read here, for nobody agreed to it.")
+
+
 def _asked(checkin: CheckIn) -> dict[str, Any]:
     question = checkin.question
     return {"question": question.ask if question else "", "options": question.options if question else ()}
+
+
+def _hidden(name: str) -> str:
+    """Return the name of a folder that tells whose it is only to who guesses the name, a guess at a time."""
+    return hashlib.scrypt(name.encode(), salt=b"personare", n=2**14, r=8, p=1, dklen=16).hex()

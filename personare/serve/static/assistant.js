@@ -103,7 +103,8 @@ $("stop").onclick = () => answering?.abort();
 $("text").onkeydown = (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); $("say").requestSubmit(); } };
 const pose = (step) => {
   question = step.question;
-  for (const text of [step.text, question].filter(Boolean)) speak(turn("assistant", text).textContent);
+  const text = [step.text, question].filter(Boolean).join("\n");
+  if (text) speak(turn("assistant", text).textContent);
   $("options").replaceChildren(...(step.options.length > 6 ? [] : step.options).map((option) => element("button", {
     type: "button", className: "plain", textContent: option, onclick: () => { $("text").value = option; $("say").requestSubmit(); },
   })));
