@@ -42,17 +42,25 @@ def main() -> None:
             truth.append(emotion)
         if "--write" in sys.argv:
             _write([clip.mean(axis=0) for clip in clips[: _FITTED * len(EMOTIONS)]], truth[: _FITTED * len(EMOTIONS)])
-        said = [looks.looks_like(clip).get("expression", "") for clip in clips][_FITTED * len(EMOTIONS) :]
-        right = [one == other for one, other in zip(said, truth[_FITTED * len(EMOTIONS) :], strict=True)]
-        sure = sum(map(bool, said))
-        print(f"{len(said)} clips of {_PEOPLE - _FITTED} other people: an expression is named in {sure}, ", end="")
-        print(f"right in {sum(right)} ({sum(right) / sure:.0%} of those; guessing: {1 / len(EMOTIONS):.0%})")
-        for emotion in EMOTIONS:
-            row = [one for one, other in zip(said, truth[_FITTED * len(EMOTIONS) :], strict=True) if other == emotion]
-            print(f"  {emotion}:", ", ".join(f"{row.count(one)} {one or 'not named'}" for one in sorted(set(row))))
+        others, shown = clips[_FITTED * len(EMOTIONS) :], truth[_FITTED * len(EMOTIONS) :]
+        _tell("a whole clip", [looks.looks_like(clip) for clip in others], shown)
+        _tell("its last second", [looks.looks_like(clip[-8:]) for clip in others], shown)
+        _tell("one picture, in its middle", [looks.looks_like(clip[[len(clip) // 2]]) for clip in others], shown)
         gazes = [_gaze(landmarker, number, gaze) for number in range(20) for gaze in _GAZES]
         right = [(one == "elsewhere") == (at % len(_GAZES) >= 5) for at, one in enumerate(gazes)]
         print(f"gaze: right in {sum(right)} of {len(right)} pictures of 20 people")
+
+
+def _tell(what: str, words: list[dict[str, str]], truth: list[str]) -> None:
+    named = [one.get("expression", "not named") for one in words]
+    sure, right = sum(one in EMOTIONS for one in named), sum(map(str.__eq__, named, truth))
+    print(
+        f"{what}, {len(named)} of {_PEOPLE - _FITTED} other people: an expression is named in {sure}, right in ", end=""
+    )
+    print(f"{right} ({right / sure:.0%} of those; guessing: {1 / len(EMOTIONS):.0%})")
+    for emotion in EMOTIONS:
+        row = [one for one, other in zip(named, truth, strict=True) if other == emotion]
+        print(f"  {emotion}:", ", ".join(f"{row.count(one)} {one}" for one in sorted(set(row))))
 
 
 def _gaze(landmarker: FaceLandmarker, number: int, gaze: tuple[float, float]) -> str:

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import uvicorn
 
+from personare.features.expression import BLENDSHAPES
+from personare.features.looks import looks_like
 from personare.serve import camera
 from personare.serve.app import create_app
 from personare.serve.assistant import assistant_room
@@ -115,7 +117,7 @@ class Page:
         self.find("text").send_keys(text, Keys.ENTER)
 
     def answered(self):
-        self.wait(lambda: "Rest well." in self.find("turns").text and self.find("send").is_enabled())
+        self.wait(lambda: "Rest well." in "".join(self.turns()[-1:]) and self.find("send").is_enabled())
 
     def turns(self):
         return [turn.text.strip() for turn in self.all(".turn")]
@@ -204,6 +206,43 @@ def test_a_check_in_with_a_camera_from_consent_to_forget_me(page, request):
     assert ("cues" in posts) == in_browser and ("frame" in posts) != in_browser
     if in_browser:
         assert json.loads(posts["cues"])["cues"].keys() <= {"expression", "gaze"}
+
+
+DRAWN = """
+const source = document.createElement("video"), canvas = document.createElement("canvas");
+[canvas.width, canvas.height, source.muted, source.srcObject] = [640, 480, true, stream];
+source.play();
+const pen = canvas.getContext("2d");
+setInterval(() => {
+  pen.fillStyle = window.kind === "dark" ? "#060606" : "#999"; pen.fillRect(0, 0, 640, 480);
+  if (window.kind === "two") for (const left of [0, 320]) pen.drawImage(source, 160, 0, 320, 480, left, 0, 320, 480);
+}, 50);
+video.srcObject = canvas.captureStream(20); video.play();
+"""
+
+
+@pytest.mark.parametrize("page", ["browser"], indirect=True)
+def test_nothing_is_read_where_it_is_dark_and_of_nobody_or_two(page):
+    page.begin("Ana")
+    page.find("switch").send_keys(Keys.ENTER)
+    page.wait(lambda: "looks like" in page.find("seen").text)
+    page.driver.execute_script(DRAWN)
+    for kind, words in (("two", "several faces"), ("none", "No face"), ("dark", "too dark")):
+        page.driver.execute_script("window.kind = arguments[0]", kind)
+        page.wait(lambda words=words: words in page.find("seen").text)
+        page.say("I slept badly.")
+        page.answered()
+        assert "expression" not in page.backend.sent[-1] and not page.find("first").is_displayed()
+
+
+@pytest.mark.parametrize("page", ["program"], indirect=True)
+def test_the_browser_reads_as_python_does(page):
+    page.begin(consents=False)
+    rng = np.random.default_rng(0)
+    faces = rng.uniform(0, 0.7, (40, 2, 52)) * (rng.random((40, 1, 52)) < 0.3)
+    given = [[dict(zip(BLENDSHAPES, frame, strict=True)) for frame in face] for face in faces.tolist()]
+    read = page.driver.execute_script("return arguments[0].map(looksLike)", given)
+    assert read == [looks_like(face) for face in faces] and len({one.get("expression") for one in read}) > 4
 
 
 @pytest.mark.parametrize("page", ["program"], indirect=True)
