@@ -41,7 +41,7 @@ class Question:
             >>> QUESTIONS[2].understood("Well, I'd say most of the days"), QUESTIONS[2].understood("not every day")
             ('more than half the days', None)
         """
-        words = " ".join(tokens(re.sub(r"^\W*well\s*,", "", text, flags=re.IGNORECASE)))  # "Well, I ..."
+        words = " ".join(tokens(text))
         spans = [(m.span(), option) for option, form in _forms(self.scale).items() for m in form.finditer(words)]
         meant = {  # "every day" of "nearly every day" does not count, and neither does what is denied
             option
@@ -49,6 +49,8 @@ class Question:
             if not any(a <= start and end <= b and b - a > end - start for (a, b), _ in spans)
             and not re.search(r"\b(?:not|never|no|isnt|wasnt)(?: \w+)? $", words[:start])
         }
+        if len(meant) > 1 and (said := re.fullmatch(r"\W*well\s*,(.*)", text, re.IGNORECASE | re.DOTALL)):
+            return self.understood(said[1])  # "Well, it was bad"
         doubt = set(words.split()) & set(_SAID["doubt"].split())
         return meant.pop() if len(meant) == 1 and not doubt else None
 

@@ -57,7 +57,7 @@ class Conversation:
             raise OptionError(f"The gate must be one of the role {role!r}, given one of {gate.role!r}.")
         self.role, self.gate, self._profile, self._backend, self._rng = role, gate, profile, backend, rng
         self._facts = [" ".join(plain_text(fact).split()) for fact in facts]
-        self._crisis = _SAID["crisis"].format(line=crisis_line or _SAID["no_crisis_line"])
+        self.crisis_text = str(_SAID["crisis"]).format(line=crisis_line or _SAID["no_crisis_line"])
         self.turns: list[Turn] = []
         self.keep_history = False
         self.withheld: Counter[str] = Counter()
@@ -94,7 +94,8 @@ class Conversation:
         if reply := self._reply(words):
             yield reply
             return
-        asked = self._asked(words)
+        notes = [entry.value for name, entry in self.profile.entries.items() if CUES[name].confided]
+        asked = mentions(words, "confided") or any(content_words(note) & content_words(words) for note in notes)
         facts = retrieved(words, self._facts)
         profile_words = self.profile.words(confided=asked)
         own_words = [turn.text for turn in self.turns if turn.role == "user"]
@@ -106,13 +107,12 @@ class Conversation:
         try:
             with closing(sentences(self._backend(turns, most_tokens=_MOST_TOKENS))) as whole:
                 for sentence in whole:
-                    problem = fault(sentence, ground, facts=facts, role=self.role)
-                    if not asked and any(_repeats(sentence, note) for note in self._confided()):
-                        problem = "confided"
-                    self.withheld.update([problem] if problem else [])
-                    if not problem:
-                        answer.append(sentence)
-                        yield sentence + " "
+                    volunteered = not asked and any(_repeats(sentence, note) for note in notes)
+                    if problem := "confided" if volunteered else fault(sentence, ground, facts=facts, role=self.role):
+                        self.withheld[problem] += 1
+                        continue
+                    answer.append(sentence)
+                    yield sentence + " "
             if not answer:
                 yield _SAID["withheld"]
         except Exception as error:
@@ -125,19 +125,12 @@ class Conversation:
     def _reply(self, words: str) -> str:
         """Return what is answered without a model, empty where a model is asked."""
         if mentions(words, "crisis"):
-            return str(self._crisis)
+            return self.crisis_text
         if len(words) > MOST_CHARACTERS:
             return str(_SAID["too_long"].format(count=len(words), most=MOST_CHARACTERS))
         if mentions(words, "about_me"):
             return self.about_me()
         return str(_SAID["others"] if mentions(words, "others") else "" if words else _SAID["empty"])
-
-    def _confided(self) -> list[str]:
-        return [entry.value for name, entry in self.profile.entries.items() if CUES[name].confided]
-
-    def _asked(self, words: str) -> bool:
-        """Return whether the person speaks of what they confided."""
-        return mentions(words, "confided") or any(content_words(n) & content_words(words) for n in self._confided())
 
     def _recent(self) -> list[Turn]:
         """Return the last turns that are not too long together, beginning with one of the person."""
@@ -155,7 +148,7 @@ class Conversation:
         """Begin to ask how the person is; it is for health alone."""
         if self.role != "health":
             raise PolicyError(f"A check-in is for the role health, this conversation is of a {self.role}.")
-        self.check_in = CheckIn(today=today, crisis_text=self._crisis)
+        self.check_in = CheckIn(today=today, crisis_text=self.crisis_text)
         return self.check_in
 
     def summary(self) -> list[Line]:

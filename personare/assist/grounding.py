@@ -120,7 +120,9 @@ def fault(sentence: str, ground: str, *, facts: Sequence[str] = (), role: str) -
         "advice": mentions(sentence, "never") or mentions(sentence, "crisis"),
         "diagnosis": illnesses and (mentions(sentence, "of_you") or (role == "health" and not illnesses <= grounds)),
         "number": any((w[0].isdigit() or w in _list("dates")) and w not in grounds for w in words),
-        "address": any(address.casefold() not in ground.casefold() for address in _ADDRESS.findall(sentence)),
+        "address": any(
+            address.casefold().strip(".,:;!?()") not in ground.casefold() for address in _ADDRESS.findall(sentence)
+        ),
         "name": not set(capitals) <= grounds | _list("capitals") | _list("function_words"),
         "quotation": quote and not content_words(plain[quote.end() :]) <= content_words(ground),
     }

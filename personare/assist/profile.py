@@ -104,7 +104,8 @@ class Gate:
     nothing passes from then on. With ``epsilon`` each first reading of a value costs the person epsilon of local
     differential privacy against everybody who sees the profile; the same value again gets the same answer, so that it
     costs nothing, however often it is seen in a session. ``spent()`` is the sum, by basic composition. That a
-    value has changed is not hidden. What the person declares is not randomized.
+    value has changed is not hidden, and nobody may be able to guess ``rng``. What the person declares is not
+    randomized.
 
     ``consents`` (``camera.expression`` ...) may be changed while it is in use; ``log`` has the last word on each cue,
     for the person to read.
@@ -166,8 +167,8 @@ class Gate:
         if source == "camera" and faces != "1":
             self.log["camera.faces"] = _SAID["faces"].format(faces=faces[:10])
             return {}
-        names = sorted(readings.keys() - {"faces"}, key=lambda name: name != "age_band")  # a child is noticed first
-        answers = {name: self(source, name, readings[name], rng=rng) for name in names}
+        names = sorted(readings, key=lambda name: name != "age_band")  # a child is noticed first
+        answers = {name: self(source, name, readings[name], rng=rng) for name in names if name != "faces"}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
 

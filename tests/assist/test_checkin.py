@@ -50,6 +50,8 @@ def check_in() -> CheckIn:
         ("sleep", "not so well", "badly"),
         ("sleep", "ok", "fairly"),
         ("sleep", "Well, badly", "badly"),
+        ("sleep", "Well, I think", "well"),
+        ("sleep", "Well, well", "well"),
         ("sleep", "terribly", "badly"),
     ],
 )

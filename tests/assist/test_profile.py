@@ -81,6 +81,8 @@ def test_guarantee_nothing_passes_of_a_child_from_then_on(rng: np.random.Generat
     gate = Gate(role="health")  # also where nobody agreed to the age
     assert gate.through("camera", {"age_band": "under 18"}, rng=rng) == {}
     assert gate.child
+    gate = Gate(role="health", consents=EVERYTHING)  # whatever comes first
+    assert gate.through("camera", {"expression": "sadness", "sex": "male", "age_band": "under 18"}, rng=rng) == {}
     with pytest.raises(OptionError, match="must be one of under 35"):
         Profile().put("age_band", "under 18")
 

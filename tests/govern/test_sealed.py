@@ -105,8 +105,12 @@ def test_guarantee_after_forget_nothing_is_left_and_copies_stay_closed(store: Se
     folder = folder_of(store)
     others = {name: content for name, content in contents(folder).items() if store._hidden("Ana Oliveira") not in name}
     shutil.copytree(folder / "files", tmp_path / "backup")
+    key = store._key_file("Ana Oliveira")
+    (tmp_path / "same").hardlink_to(key)  # another name of the same bytes on the disk
+    wrapped = key.read_bytes()
     store.forget("Ana Oliveira")
     store.forget("Ana Oliveira")
+    assert (tmp_path / "same").read_bytes() != wrapped
     assert contents(folder) == others
     with pytest.raises(DataError, match="forgotten"):
         store.read("Ana Oliveira", "profile.json")
