@@ -119,3 +119,62 @@ def write_gguf(path: Path, model, tokenizer) -> Path:
     writer.write_tensors_to_file()
     writer.close()
     return path
+
+
+def tiny_seeing(kind: str):
+    """Make a random model that sees, and its processor: ``paligemma``, ``llava``, ``idefics3`` or ``smolvlm``."""
+    import torch
+    import transformers as t
+
+    torch.manual_seed(0)
+    text = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    text |= {"num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 2048, "initializer_range": 0.3}
+    eye = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    eye |= {"image_size": 28, "patch_size": 14}  # 4 patches
+    side = {"height": 28, "width": 28}
+    part = "{{ '<image>' if part['type'] == 'image' else part['text'] }}"
+    template = CHAT.replace("{{ message['content'] }}", "{% for part in message['content'] %}" + part + "{% endfor %}")
+    if kind == "paligemma":
+        tokenizer = tiny_tokenizer(template=None)
+        image = t.SiglipImageProcessorPil(size=side)
+        image.image_seq_length = 4
+        processor = t.PaliGemmaProcessor(image, tokenizer)  # adds its tokens of places and outlines
+        config = t.PaliGemmaConfig(
+            text_config={"model_type": "gemma2", "vocab_size": len(tokenizer), **text},
+            vision_config={"model_type": "siglip_vision_model", "projection_dim": 32, **eye},
+            image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+            projection_dim=32,
+        )
+        model = t.PaliGemmaForConditionalGeneration(config)
+    elif kind == "llava":
+        tokenizer = tiny_tokenizer("<image>", template=template)
+        processor = t.LlavaProcessor(
+            t.CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size=side),
+            tokenizer,
+            patch_size=14,
+            vision_feature_select_strategy="default",
+            num_additional_image_tokens=1,
+            chat_template=template,
+        )
+        config = t.LlavaConfig(
+            text_config={"model_type": "llama", "vocab_size": len(tokenizer), **text},
+            vision_config={"model_type": "clip_vision_model", "projection_dim": 32, **eye},
+            image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+            vision_feature_layer=-1,
+        )
+        model = t.LlavaForConditionalGeneration(config)
+    else:
+        marks = ["<fake_token_around_image>", "<global-img>", "<image>", "<end_of_utterance>"]
+        marks += [f"<row_{row}_col_{column}>" for row in range(1, 3) for column in range(1, 3)]
+        tokenizer = tiny_tokenizer(*marks, template=template)
+        sizes = {"size": {"longest_edge": 28}, "max_image_size": {"longest_edge": 28}, "do_image_splitting": False}
+        image = t.Idefics3ImageProcessorPil(**sizes)
+        processor = t.Idefics3Processor(image, tokenizer, image_seq_len=1, chat_template=template)
+        config = t.Idefics3Config(
+            text_config={"model_type": "llama", "vocab_size": len(tokenizer), "pad_token_id": 2, **text},
+            vision_config={"model_type": "idefics3_vision", **eye},
+            image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+            scale_factor=2,
+        )
+        model = t.Idefics3ForConditionalGeneration(config)
+    return model.eval(), processor

@@ -36,7 +36,7 @@ def adapter(model, layers=PROJECTIONS, rank=4):
 
 
 def said(path):
-    model = OpenModel(path, context_tokens=256, threads=1, repetition_penalty=1.0)
+    model = OpenModel(path, 256, 1, 1.0)
     return "".join(model.answer(TURNS, 12))
 
 

@@ -24,9 +24,16 @@ def path(tmp_path_factory):
     return write_gguf(tmp_path_factory.mktemp("tiny") / "tiny.gguf", tiny_llama(tokenizer), tokenizer)
 
 
+def test_the_prompt_is_that_of_the_models_own_template(model):
+    turns = [Turn(role="system", text="Profile: name: Ana\nFacts: "), user(" Where? \n"), user("ü\n\n")]
+    messages = [{"role": turn.role, "content": turn.text} for turn in turns]
+    asked = tiny_tokenizer().apply_chat_template(messages, add_generation_prompt=True, return_dict=True)
+    assert model._tokens(turns) == asked["input_ids"]
+
+
 @pytest.fixture(scope="module")
 def model(path):
-    return llama_cpp.OpenModel(path, context_tokens=256, threads=1, repetition_penalty=1.1)
+    return llama_cpp.OpenModel(path, 256, 1, 1.1)
 
 
 def user(text):
@@ -39,7 +46,7 @@ def said(model, *turns, most_tokens=8):
 
 def test_the_same_turns_get_the_same_answer_whatever_was_read_before(path, model):
     long = [RULES, user("How do I call? " * 6), Turn(role="assistant", text="The button."), user("Where?")]
-    fresh = llama_cpp.OpenModel(path, context_tokens=256, threads=1, repetition_penalty=1.1)
+    fresh = llama_cpp.OpenModel(path, 256, 1, 1.1)
     expected = said(fresh, *long)
     for before in ([RULES], long[:2], long, [*long[:3], user("Why?")]):
         said(model, *before)
@@ -115,7 +122,7 @@ def test_a_model_without_a_template_is_refused(tmp_path):
     tokenizer = tiny_tokenizer(template="{{ messages[0] }}")
     path = write_gguf(tmp_path / "base.gguf", tiny_llama(tokenizer), tokenizer)
     with pytest.raises(DataError, match="Give a chat model"):
-        said(llama_cpp.OpenModel(path, context_tokens=256, threads=1, repetition_penalty=1.0), RULES)
+        said(llama_cpp.OpenModel(path, 256, 1, 1.0), RULES)
 
 
 def test_opening_leaves_the_environment_as_it_was():

@@ -84,7 +84,7 @@ def test_a_model_in_a_cloud_is_refused_by_its_name(model):
 def test_a_model_that_ollama_runs_elsewhere_is_refused_before_a_word_is_sent(server, field):
     models = [{"name": "mine:latest", field: "https://example.org"}, {"name": "here:latest"}]
     server.tags = json.dumps({"models": models}).encode()
-    for name in ("mine", "mine:latest"):
+    for name in ("mine", "mine:latest", "Mine", "registry.ollama.ai/library/mine"):
         with pytest.raises(OptionError, match="runs elsewhere"):
             said(server, model=name)
     assert server.asked == []

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 from loopback_server import serving
-from tiny_models import tiny_llama, tiny_tokenizer, write_gguf
+from tiny_models import tiny_llama, tiny_tokenizer, write_folder, write_gguf
 
 from personare.core import registry
 from personare.core.errors import MissingModelError
@@ -21,19 +21,22 @@ OTHER = [Turn(role="system", text=SYSTEM), Turn(role="user", text="What is below
 def backend(request, tmp_path_factory):
     """One backend of each file, small and open."""
     folder, stack = tmp_path_factory.mktemp(request.param), ExitStack()
+    for package in ("cyllama", "transformers", "gguf") if request.param not in ("template", "loopback") else ():
+        pytest.importorskip(package, reason="needs the extra assistant")
     match request.param:
         case "smollm2":
-            pytest.importorskip("cyllama", reason="needs the extra assistant")
             try:
                 find_model("smollm2")
             except MissingModelError as error:
                 pytest.skip(str(error))
             options = {}
         case "gguf":
-            pytest.importorskip("cyllama", reason="needs the extra assistant")
             tokenizer = tiny_tokenizer()
             path = write_gguf(folder / "tiny.gguf", tiny_llama(tokenizer), tokenizer)
             options = {"path": path, "sha256": sha256_of(path), "context_tokens": 512}
+        case "transformers_folder":
+            tokenizer = tiny_tokenizer()
+            options = {"folder": write_folder(folder, tiny_llama(tokenizer), tokenizer)}
         case "loopback":
             server = stack.enter_context(serving())
             options = {"url": server.url}

@@ -46,9 +46,4 @@ class Gguf:
                 f"The SHA-256 of {path} is {checksum}, must be {self.sha256 or 'stated'}: get the file again, or, "
                 "if you trust it as it is, give that as sha256."
             )
-        return OpenModel(
-            path,
-            context_tokens=self.context_tokens,
-            threads=self.threads,
-            repetition_penalty=self.repetition_penalty,
-        )
+        return OpenModel(path, self.context_tokens, self.threads, self.repetition_penalty)

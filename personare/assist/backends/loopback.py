@@ -80,8 +80,8 @@ class Loopback:
             self._refuse_elsewhere(client)
             with client.stream("POST", "/v1/chat/completions", json=question) as response:
                 if response.status_code != 200:
-                    said = next(response.iter_raw(), b"")[:200].decode(errors="replace")
-                    raise DataError(f"The program at {self.url} answered {response.status_code} ({said}). {_FIX}")
+                    reason = next(response.iter_raw(), b"")[:200].decode(errors="replace")
+                    raise DataError(f"The program at {self.url} answered {response.status_code} ({reason}). {_FIX}")
                 for _, piece in zip(range(most_tokens), self._pieces(response), strict=False):
                     yield piece
 
@@ -90,8 +90,8 @@ class Loopback:
 
     def _refuse_elsewhere(self, client: httpx.Client) -> None:
         """Ask where the words would go: the name's addresses, and what Ollama says of its models."""
-        found = socket.getaddrinfo(self._address.host, self._address.port or 80, type=socket.SOCK_STREAM)
-        if not all(_is_loopback(str(address[0])) for *_, address in found):
+        places = socket.getaddrinfo(self._address.host, self._address.port or 80, type=socket.SOCK_STREAM)
+        if not all(_is_loopback(str(address[0])) for *_, address in places):
             raise OptionError(f"{self._address.host} is not this machine here: give http://127.0.0.1:PORT as url.")
         with client.stream("GET", "/api/tags") as response:
             if response.status_code != 200:
@@ -99,10 +99,10 @@ class Loopback:
             content = b"\n".join(self._lines(response))
         try:
             models = json.loads(content)["models"]
-            remote = [m["name"] for m in models if m.get("remote_host") or m.get("remote_model")]
+            remote = {_bare(m["name"]) for m in models if m.get("remote_host") or m.get("remote_model")}
         except (ValueError, LookupError, TypeError, AttributeError):
             return
-        if {self.model, f"{self.model}:latest"} & set(remote):
+        if _bare(self.model) in remote:
             raise OptionError(f"model must run on this machine; {self.model} runs elsewhere, says {self.url}.")
 
     def _pieces(self, response: httpx.Response) -> Iterator[str]:
@@ -138,6 +138,10 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _bare(model: str) -> str:
+    return model.casefold().rpartition("/")[2].removesuffix(":latest")
 
 
 def _message(turn: Turn) -> dict[str, Any]:

@@ -34,9 +34,4 @@ class SmolLM2:
 
     @cached_property
     def _model(self) -> OpenModel:
-        return OpenModel(
-            find_model("smollm2"),
-            context_tokens=self.context_tokens,
-            threads=self.threads,
-            repetition_penalty=self.repetition_penalty,
-        )
+        return OpenModel(find_model("smollm2"), self.context_tokens, self.threads, self.repetition_penalty)

@@ -2,16 +2,19 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from importlib import resources
 from itertools import islice
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from personare.core.types import Turn
 
 __all__ = ["Template"]
+
+_WORDS: Final[Mapping[str, Any]] = tomllib.loads(
+    (resources.files("personare.assist.backends") / "template.toml").read_text(encoding="utf-8")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,27 +33,18 @@ class Template:
         lines = dict(line.split(": ", 1) for line in system.splitlines() if ": " in line)
         entries = lines.get("Profile", "").split("; ")
         profile = dict(entry.split(": ", 1) for entry in entries if ": " in entry)
-        facts = re.split(r"(?<=[.!?])\s+", lines.get("Facts", "").strip())
-        yield from islice(re.findall(r"\S+\s*", _answer(entries, profile, [f for f in facts if f])), most_tokens)
+        facts = [fact for fact in re.split(r"(?<=[.!?])\s+", lines.get("Facts", "").strip()) if fact]
+        opening = next((text for entry, text in _WORDS["openings"].items() if entry in entries), "")
+        first, other, last = next((s for entry, s in _WORDS["styles"].items() if entry in entries), ("", "", ""))
+        before = [first, *[other] * (len(facts) - 2), last]
+        answer = [prefix + fact for prefix, fact in zip(before, facts, strict=False)] or [_WORDS["nothing"]]
+        if opening:
+            answer.insert(0, opening)
+        if "name" in profile:
+            answer[0] = _WORDS["name"].format(**profile) + answer[0]
+        if "interest" in profile and facts:
+            answer.append(_WORDS["interest"].format(**profile))
+        yield from islice(re.findall(r"\S+\s*", " ".join(answer)), most_tokens)
 
     def close(self) -> None:
         """Nothing is open."""
-
-
-def _answer(entries: Sequence[str], profile: dict[str, str], facts: Sequence[str]) -> str:
-    words = _words()
-    told = [text for entry, text in words["first"].items() if entry in entries]
-    if facts and not set(entries).isdisjoint(words["steps"]["cues"]):
-        told.append(words["steps"]["words"])
-        facts = [f"{i}. {fact}" for i, fact in enumerate(facts, 1)]
-    told += facts or [words["nothing"]]
-    if "interest" in profile and facts:
-        told.append(words["interest"].format(**profile))
-    if "name" in profile:
-        told[0] = words["name"].format(**profile) + told[0]
-    return " ".join(told)
-
-
-@cache
-def _words() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
