@@ -1,0 +1,151 @@
+"""A small language model that is learned with: words and visual tokens in, words out; its own weights never change."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor, nn
+
+from personare.core.errors import data_errors
+from personare.data.atomic import make_folder
+from personare.features.models import MODELS, find_model
+
+SIGHT = "\ufffc"
+"""Where in a text the visual tokens stand."""
+
+_SIGHT, _PAD = -1, -2  # in place of a token's number
+_AT_ONCE = 48  # prompts that are answered together
+Rows = Mapping[str, Tensor]
+
+
+class Language:
+    """A frozen network of transformers with its tokenizer."""
+
+    def __init__(self, net: Any, tokenizer: Any) -> None:
+        self.net, self.tokenizer = net.eval().requires_grad_(False), tokenizer
+        self.width = int(net.config.hidden_size)
+        self.layers = int(net.config.num_hidden_layers)
+
+    @classmethod
+    def open(cls, folder: Path | None = None) -> "Language":
+        """Open a folder of transformers with safetensors, or the embedded model: nothing is run that comes with it."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        folder = folder or _unpacked()
+        with data_errors(f"{folder} is no language model that can be opened", "Give a folder of transformers."):
+            net = AutoModelForCausalLM.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            )
+            return cls(net, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
+
+    def prompt(self, system: str, user: str, *, sight: int = 0) -> list[int]:
+        """Return the numbers of a conversation's tokens up to where the answer begins; -1 where one is seen."""
+        turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
+        text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        return self._numbers(text, sight)
+
+    def _numbers(self, text: str, sight: int) -> list[int]:
+        numbers: list[int] = []
+        for i, part in enumerate(text.split(SIGHT)):
+            numbers += [_SIGHT] * (sight * (i > 0)) + self.tokenizer(part, add_special_tokens=False)["input_ids"]
+        return numbers
+
+    def answer_tokens(self, text: str) -> list[int]:
+        """Return the numbers of an answer's tokens, its end among them."""
+        return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], int(self.tokenizer.eos_token_id)]
+
+    def embedded(self, numbers: Tensor, seen: Tensor | None) -> Tensor:
+        """Return (B, L, H) of (B, L) numbers, the (B, K, H) visual tokens in their places."""
+        embeddings: Tensor = self.net.get_input_embeddings()(numbers.clamp_min(0))
+        places = numbers == _SIGHT
+        if seen is None or not bool(places.any()):
+            return embeddings
+        return embeddings.masked_scatter(places[..., None], seen[places.any(dim=1)].to(embeddings))
+
+    def losses(self, rows: Rows, seen: Tensor | None) -> Tensor:
+        """Return (B,), the mean negative log-likelihood of each answer's tokens; ``rows`` as ``packed`` gives them.
+
+        What follows an answer is never attended to, so that padding on the right needs no mask.
+        """
+        numbers, start, end = rows["numbers"], rows["start"], rows["end"]
+        hidden = self.net.model(inputs_embeds=self.embedded(numbers, seen), use_cache=False).last_hidden_state
+        place = torch.arange(numbers.shape[1] - 1)
+        asked = (place >= start[:, None] - 1) & (place < end[:, None] - 1)  # (B, L - 1), of whom the next one counts
+        each = nn.functional.cross_entropy(
+            self.net.lm_head(hidden[:, :-1][asked]), numbers[:, 1:][asked], reduction="none"
+        )
+        whose = asked.nonzero()[:, 0]
+        total = each.new_zeros(len(numbers)).index_add(0, whose, each)
+        return total / (end - start).clamp_min(1)
+
+    @torch.inference_mode()
+    def answers(
+        self, prompts: Sequence[Sequence[int]], seen: Tensor | None, *, most_tokens: int, among: Sequence[str] = ()
+    ) -> list[str]:
+        """Answer greedily, many prompts at once; where texts to choose ``among`` are given, only one of these."""
+        order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # alike lengths together: little padding
+        texts = dict.fromkeys(order, "")
+        allowed = _allowed([self.answer_tokens(text) for text in among]) if among else None
+        for at in range(0, len(order), _AT_ONCE):
+            part = order[at : at + _AT_ONCE]
+            length = max(len(prompts[i]) for i in part)
+            numbers = torch.tensor([[_PAD] * (length - len(prompts[i])) + list(prompts[i]) for i in part])
+            made = self.net.generate(
+                inputs_embeds=self.embedded(numbers, None if seen is None else seen[part]),
+                attention_mask=(numbers != _PAD).long(),
+                max_new_tokens=most_tokens,
+                do_sample=False,
+                prefix_allowed_tokens_fn=allowed,
+                pad_token_id=int(self.tokenizer.eos_token_id),
+            )
+            for i, text in zip(part, self.tokenizer.batch_decode(made, skip_special_tokens=True), strict=True):
+                texts[i] = text.strip()
+        return [texts[i] for i in range(len(prompts))]
+
+
+def packed(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, Tensor]:
+    """Return prompts and answers as ``numbers`` (B, L), padded, and where each answer's ``start`` and ``end`` are."""
+    length = max(len(prompt) + len(answer) for prompt, answer in pairs)
+    numbers = [[*p, *a] + [_PAD] * (length - len(p) - len(a)) for p, a in pairs]
+    return {
+        "numbers": torch.tensor(numbers),
+        "start": torch.tensor([len(p) for p, _ in pairs]),
+        "end": torch.tensor([len(p) + len(a) for p, a in pairs]),
+    }
+
+
+def _allowed(texts: Sequence[Sequence[int]]) -> Any:
+    """Return what tells transformers which tokens may follow those generated so far."""
+    following: dict[tuple[int, ...], set[int]] = {}
+    for text in texts:
+        for i, number in enumerate(text):
+            following.setdefault((*text[:i],), set()).add(number)
+    end = [text[-1] for text in texts][:1]
+
+    def allowed(_: int, given: Tensor) -> list[int]:
+        return sorted(following.get((*given.tolist(),), end))
+
+    return allowed
+
+
+def _unpacked() -> Path:
+    """Return the embedded model as a folder of transformers, unpacked once from its published file."""
+    packed_file = find_model("smollm2")
+    folder = platformdirs.user_cache_path("personare") / "models" / f"smollm2-{MODELS['smollm2'].sha256[:12]}"
+    if not folder.is_dir():
+        from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+        source = {"gguf_file": packed_file.name, "local_files_only": True}
+        net = AutoModelForCausalLM.from_pretrained(
+            packed_file.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **source
+        )
+        make_folder(folder.parent)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as part:  # whole or absent
+            net.to(torch.bfloat16).save_pretrained(part)
+            AutoTokenizer.from_pretrained(packed_file.parent, **source).save_pretrained(part)
+            Path(part).rename(folder)
+            Path(part).mkdir()
+    return folder
