@@ -136,6 +136,10 @@ const speak = (text) => {
 // The camera. In the browser, blendshapes become two words by the weights of features/looks.py; else one picture is sent.
 const video = $("video"), reader = JSON.parse($("reader").textContent), DARK = 30, LOOKS = 8;
 let stream, landmarker, looks = [], cues = null, asked = false;
+const READING = [
+  { wasmLoaderPath: "/assistant/camera/vision_wasm_internal.js", wasmBinaryPath: "/assistant/camera/vision_wasm_internal.wasm" },
+  { baseOptions: { modelAssetPath: "/assistant/camera/face.task", delegate: "CPU" }, runningMode: "VIDEO", numFaces: 2, outputFaceBlendshapes: true },
+];
 const REFUSED = {
   NotAllowedError: "The camera was refused. Everything works without it.",
   NotFoundError: "There is no camera here. Everything works without it.",
@@ -157,9 +161,7 @@ const on = async () => {
   if ($("camera").dataset.how === "browser") {
     $("seen").textContent = "What reads faces is being loaded.";
     const { FaceLandmarker } = await import("/assistant/camera/vision_bundle.mjs");
-    landmarker ||= await FaceLandmarker.createFromOptions(
-      { wasmLoaderPath: "/assistant/camera/vision_wasm_internal.js", wasmBinaryPath: "/assistant/camera/vision_wasm_internal.wasm" },
-      { baseOptions: { modelAssetPath: "/assistant/camera/face.task", delegate: "CPU" }, runningMode: "VIDEO", numFaces: 2, outputFaceBlendshapes: true });
+    landmarker ||= await FaceLandmarker.createFromOptions(...READING);
   }
   watch();
 };
