@@ -22,6 +22,7 @@ from personare.simulate.take import perform
 from .conftest import CHROMIUM, DRIVER
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser, and is not installed")
+from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -92,7 +93,8 @@ class Page:
         return self.driver.find_element(By.ID, name)
 
     def wait(self, holds):
-        return WebDriverWait(self.driver, 20, poll_frequency=0.05).until(lambda _: holds())
+        gone = [StaleElementReferenceException]  # with the page before
+        return WebDriverWait(self.driver, 30, poll_frequency=0.05, ignored_exceptions=gone).until(lambda _: holds())
 
     def all(self, selector):
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
@@ -125,7 +127,7 @@ class Page:
     def forget(self):
         self.find("forget").send_keys(Keys.ENTER)
         self.driver.switch_to.alert.accept()
-        self.wait(self.find("begin").is_displayed)
+        self.wait(lambda: self.find("begin").is_displayed())
 
     def log(self, name):
         return self.driver.get_log(name)
@@ -192,8 +194,10 @@ def test_a_check_in_with_a_camera_from_consent_to_forget_me(page, request):
     page.driver.refresh()
     page.wait(lambda: "I slept badly." in page.find("turns").text)
     page.forget()
-    assert "nothing of you is left" in page.find("problem").text and not page.all(".turn")
+    page.wait(lambda: "nothing of you is left" in page.find("problem").text and not page.all(".turn"))
     assert not [path for path in page.folder.rglob("*") if path.is_file()]
+    assert page.find("name").get_attribute("value") == "" and not page.find("sends").is_selected()
+    assert not page.all("#begin input:checked:not([name=role])") and "Violet" not in page.driver.page_source
     assert page.driver.execute_script("return sessionStorage.length + localStorage.length") == 0
     errors = [one for one in page.log("browser") if not any(word in one["message"] for word in NOISE)]
     events = [json.loads(one["message"])["message"] for one in page.log("performance")]

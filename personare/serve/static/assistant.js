@@ -6,7 +6,7 @@ const element = (tag, attributes, ...children) => { const one = Object.assign(do
 const save = (name, content, type) => {
   const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
   link.click();
-  URL.revokeObjectURL(link.href);
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 };
 const turn = (role, text) => {
   const one = element("p", { className: `turn ${role}`, textContent: text });
@@ -33,11 +33,7 @@ const show = (state) => {
   $("spent").textContent = known.epsilon_spent ? `Chance was added to what the camera said: epsilon ${known.epsilon_spent} in all.` : "";
   $("log").replaceChildren(...known.log.map((words) => element("li", { textContent: words })));
 };
-const leave = (words) => {
-  off(); sessionStorage.removeItem("person"); person = null;
-  $("turns").replaceChildren(); pose({ options: [] }); $("room").hidden = true; $("begin").hidden = false;
-  complain(words);
-};
+const leave = (mark) => { sessionStorage.removeItem("person"); location.hash = mark; location.reload(); }; // an empty page
 $("begin").onsubmit = trying(async (event) => {
   event.preventDefault();
   const role = new FormData($("begin")).get("role"), seeing = role === "health" && !$("minor").checked;
@@ -68,7 +64,7 @@ $("forget").onclick = trying(async () => {
   if (!confirm("Everything of you here will be gone: this conversation, what is known of you, and what was kept on this machine.")) return;
   answering?.abort();
   await call("forget");
-  leave("You are forgotten: nothing of you is left here.");
+  leave("forgotten");
 });
 
 // The conversation.
@@ -88,7 +84,7 @@ $("say").onsubmit = trying(async (event) => {
     const answer = await fetch("/assistant/say", { method: "POST", headers, body: JSON.stringify({ person, text }), signal: answering.signal });
     if (!answer.ok) { $("text").value = text; reply.previousSibling.remove(); throw new Error((await answer.json()).error); }
     const pieces = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    for (let piece; !(piece = await pieces.read()).done;) { reply.textContent += piece.value; reply.scrollIntoView({ block: "nearest" }); }
+    for (let piece; !(piece = await pieces.read()).done;) { reply.append(piece.value); reply.scrollIntoView({ block: "nearest" }); }
     speak(reply.textContent);
     show(await call("state"));
   } catch (error) {
@@ -147,7 +143,7 @@ const REFUSED = {
 };
 const off = () => {
   stream?.getTracks().forEach((track) => track.stop());
-  stream = null; cues = null; looks = []; video.srcObject = null; video.hidden = true;
+  stream = null; cues = null; looks = []; asked = false; $("sends").checked = false; video.srcObject = null; video.hidden = true;
   $("leaves").hidden = true; $("seen").textContent = "It is off."; $("switch").textContent = "Turn the camera on";
 };
 const on = async () => {
@@ -219,14 +215,19 @@ const look = async () => { // before a message: what the camera tells leaves onl
   if (!asked) await agree(jpeg);
   if (!$("sends").checked) return;
   if (inBrowser) { show(await call("cues", { cues: now })); return; }
-  const headers = { "content-type": "application/octet-stream", "x-csrf": csrf, accept: "application/json", "x-person": person };
-  const answer = await fetch("/assistant/frame", { method: "POST", headers, body: jpeg }), given = await answer.json();
-  if (!answer.ok) throw new Error(given.error);
+  const given = await ask("/assistant/frame", jpeg, { "x-person": person });
   $("seen").textContent = given.seen.faces === "1" ? "Your picture was read and dropped." : given.seen.faces === "0" ? "No face was seen: nothing was read." : "There were several faces: nothing was read.";
   show(given);
 };
-$("switch").onclick = trying(async () => { if (stream) off(); else await on(); });
+$("switch").onclick = trying(async () => {
+  if (stream) { off(); return; }
+  try { await on(); } catch (error) { off(); throw error; }
+});
 addEventListener("pagehide", off);
 
+if (location.hash === "#forgotten") {
+  complain("You are forgotten: nothing of you is left here.");
+  history.replaceState(null, "", location.pathname);
+}
 if (person) call("state").then((state) => { for (const one of state.turns) turn(one.role, one.text); show(state); }, () => leave(""));
 else $("begin").hidden = false;
