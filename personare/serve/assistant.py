@@ -9,7 +9,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from threading import Lock
@@ -36,12 +35,6 @@ from personare.serve.pages import Pages, Room
 from personare.serve.security import HEADERS
 
 _POLICY = HEADERS["content-security-policy"].replace("script-src 'self'", "script-src 'self' 'wasm-unsafe-eval'")
-_TYPES = {
-    ".mjs": "text/javascript",
-    ".js": "text/javascript",
-    ".wasm": "application/wasm",
-    ".task": "application/octet-stream",
-}
 _IDLE_S = 2 * 3600
 _GONE = "This conversation is not here any more: it was forgotten, or nothing was said for two hours. Begin a new one."
 
@@ -138,23 +131,28 @@ def assistant_room(
     The tutor has no camera.
     """
     summary = "Talk to a model on this machine: a check-in about how you are, or a tutor. It knows what you tell it."
-    converse = partial(Conversation, backend=backend, facts=facts, crisis_line=crisis_line)
-    visits = _Visits(pages, folder / "assistant", converse, rng, where=backend.where)
+
+    def converse(gate: Gate, profile: Profile) -> Conversation:
+        return Conversation(
+            role=gate.role,
+            backend=backend,
+            gate=gate,
+            profile=profile,
+            facts=facts,
+            crisis_line=crisis_line,
+            rng=rng.spawn(1)[0],
+        )
+
+    visits = _Visits(pages, folder / "assistant", converse, backend.where)
     caps = {"/frame": camera.FRAME_BYTES}
     return Room(name="assistant", title="Assistant", summary=summary, router=visits.router, caps=caps)
 
 
 class _Visits:
     def __init__(
-        self,
-        pages: Pages,
-        folder: Path,
-        converse: Callable[..., Conversation],
-        rng: np.random.Generator,
-        *,
-        where: str,
+        self, pages: Pages, folder: Path, converse: Callable[[Gate, Profile], Conversation], where: str
     ) -> None:
-        self._show, self._folder, self._converse, self._rng, self._where = pages.show, folder, converse, rng, where
+        self._show, self._folder, self._converse, self._where = pages.show, folder, converse, where
         self._files = camera.browser_files()
         self._visits: dict[str, _Visit] = {}
         self._lock = Lock()
@@ -202,7 +200,7 @@ class _Visits:
         """Give what reads faces in the browser."""
         if name not in self._files:
             raise HTTPException(404, "There is no such file here.")
-        return FileResponse(self._files[name], media_type=_TYPES[Path(name).suffix])
+        return FileResponse(self._files[name], media_type=camera.TYPES[Path(name).suffix])
 
     def begin(self, call: _Begin) -> dict[str, Any]:
         """Begin a conversation, or go on with what was sealed under a name and a passphrase."""
@@ -220,7 +218,7 @@ class _Visits:
             turns = [Turn(role=role, text=text) for role, text in json.loads(kept.get(call.role, "[]"))]
         if call.name.strip():
             profile.put("name", call.name)
-        conversation = self._converse(role=call.role, gate=gate, profile=profile, rng=self._rng.spawn(1)[0])
+        conversation = self._converse(gate, profile)
         conversation.turns, conversation.keep_history = turns, bool(turns)
         visit = _Visit(conversation=conversation, name=call.name, sealed=sealed)
         visit.keep()

@@ -13,6 +13,7 @@ from personare.features.models import find_model
 
 CUES = ("expression", "gaze")  # what it is read for; age and sex are only what somebody says
 FRAME_BYTES, FRAME_PX = 300_000, 1280  # of a picture that may be sent to this process
+TYPES = {".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm", ".task": "application/zip"}
 
 _INSTALLED = Path(__file__).with_name("browser")
 
