@@ -7,8 +7,11 @@ from torch import Tensor, nn
 
 from personare.core.errors import OptionError
 
-PLACES = ("v_proj", "o_proj", "down_proj")
-"""Linear layers that get an adapter; none of them is reordered where a model is packed for llama.cpp."""
+PLACES = ("q_proj", "v_proj", "down_proj")
+"""Linear layers that get an adapter: what is asked for, what is said of it, what is made of it."""
+
+SCALE = 2.0
+"""Alpha over rank, as is usual."""
 
 
 class Adapter(nn.Module):
@@ -22,7 +25,7 @@ class Adapter(nn.Module):
 
     def __init__(self, base: nn.Linear, *, rank: int, experts: int, freeze_first: bool) -> None:
         super().__init__()
-        self.base, self._scale = base, 2.0  # alpha over rank, as is usual
+        self.base = base
         first = torch.randn(experts, rank, base.in_features) / base.in_features**0.5
         self.first = nn.Parameter(first, requires_grad=not freeze_first)
         self.second = nn.Parameter(torch.zeros(experts, base.out_features, rank))
@@ -32,28 +35,21 @@ class Adapter(nn.Module):
         """Return what the layer makes of x, (..., out), changed."""
         y: Tensor = self.base(x)
         if self.route is None:
-            return y + self._scale * nn.functional.linear(nn.functional.linear(x, self.first[0]), self.second[0])
+            return y + SCALE * nn.functional.linear(nn.functional.linear(x, self.first[0]), self.second[0])
         chances = self.route(x).softmax(dim=-1)  # (..., E)
         share, which = chances.max(dim=-1, keepdim=True)
         only = torch.zeros_like(chances).scatter(-1, which, share)
         changes = torch.einsum("...i,eri,eor->...eo", x, self.first, self.second)
-        return y + self._scale * (only[..., None] * changes).sum(dim=-2)
-
-    @property
-    def factors(self) -> tuple[Tensor, Tensor]:
-        """Return (rank, in) and (out, rank), scaled, of an adapter with one expert."""
-        if self.route is not None:
-            raise OptionError("A mixture of experts has no two factors: only a single adapter can be packed.")
-        return self.first[0].detach(), self._scale * self.second[0].detach()
+        return y + SCALE * (only[..., None] * changes).sum(dim=-2)
 
 
 def attach(
-    net: nn.Module, *, first_layer: int, rank: int, experts: int = 1, freeze_first: bool = False
+    net: nn.Module, *, first: float, rank: int, experts: int = 1, freeze_first: bool = False
 ) -> dict[str, Adapter]:
-    """Put adapters into the layers of a Llama-like network from ``first_layer`` on, in place; return them by name."""
+    """Put adapters into the layers of a Llama-like network from a share of them on, in place; return them by name."""
     made = {}
     layers: Sequence[nn.Module] = net.model.layers  # type: ignore[assignment, union-attr]
-    for number in range(first_layer, len(layers)):
+    for number in range(int(first * len(layers)), len(layers)):
         for name, module in list(layers[number].named_modules()):
             parent, _, leaf = name.rpartition(".")
             if leaf in PLACES and isinstance(module, nn.Linear):
@@ -61,7 +57,7 @@ def attach(
                 setattr(layers[number].get_submodule(parent), leaf, adapter)
                 made[f"model.layers.{number}.{name}"] = adapter
     if not made:
-        raise OptionError(f"This network has no layer from {first_layer} on with {', '.join(PLACES)}.")
+        raise OptionError(f"This network has no layer with {', '.join(PLACES)}.")
     return made
 
 

@@ -1,4 +1,4 @@
-"""Dialogues with known right answers: who asks is a profile, what is right follows from it by rules anybody can check."""
+"""Dialogues with known right answers: what is right follows from who asks, by rules that anybody can check."""
 
 import re
 import tomllib

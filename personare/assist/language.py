@@ -27,13 +27,15 @@ class Language:
     def __init__(self, net: Any, tokenizer: Any) -> None:
         self.net, self.tokenizer = net.eval().requires_grad_(False), tokenizer
         self.width = int(net.config.hidden_size)
-        self.layers = int(net.config.num_hidden_layers)
+        self.scale = float(net.get_input_embeddings().weight.std())  # of what words are embedded as
 
     @classmethod
     def open(cls, folder: Path | None = None) -> "Language":
         """Open a folder of transformers with safetensors, or the embedded model: nothing is run that comes with it."""
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # reading what lies on the disk takes a second
         folder = folder or _unpacked()
         with data_errors(f"{folder} is no language model that can be opened", "Give a folder of transformers."):
             net = AutoModelForCausalLM.from_pretrained(
@@ -45,9 +47,10 @@ class Language:
         """Return the numbers of a conversation's tokens up to where the answer begins; -1 where one is seen."""
         turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self._numbers(text, sight)
+        return self.numbers(text, sight)
 
-    def _numbers(self, text: str, sight: int) -> list[int]:
+    def numbers(self, text: str, sight: int = 0) -> list[int]:
+        """Return the numbers of a text's tokens; -1, ``sight`` times, where it says that something is seen."""
         numbers: list[int] = []
         for i, part in enumerate(text.split(SIGHT)):
             numbers += [_SIGHT] * (sight * (i > 0)) + self.tokenizer(part, add_special_tokens=False)["input_ids"]

@@ -1,7 +1,7 @@
 """Moves the numbers of an assistant: in the open, with differential privacy for each person, over one site or many."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,17 +64,20 @@ class Training:
         if self.sites > len(people):
             raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
         moved = {name: p for name, p in net.named_parameters() if p.requires_grad}
-        dealt = [np.flatnonzero(np.isin(owner, part)) for part in np.array_split(rng.permutation(len(people)), self.sites)]
-        sites = [self._site(net, loss, take(rows, torch.from_numpy(part)), owner[part], rng) for part in dealt]
-        spends: dict[Spend, None] = {}
+        dealt = [
+            np.flatnonzero(np.isin(owner, part)) for part in np.array_split(rng.permutation(len(people)), self.sites)
+        ]
+        sites = [
+            self._site(net, loss, take(rows, torch.from_numpy(part)), owner[part], rng, progress) for part in dealt
+        ]
+        shares = [len(np.unique(owner[part])) / len(people) for part in dealt]
+        spends: list[Spend] = []
         with seeded(rng):
             for _ in range(self.rounds):
                 start = {name: p.detach().clone() for name, p in moved.items()}
                 mean = {name: torch.zeros_like(p) for name, p in moved.items()}
-                for part, steps in zip(dealt, sites, strict=True):
-                    spends |= dict.fromkeys(filter(None, [next(steps)]))
-                    progress(self.steps // self.rounds)
-                    share = len(np.unique(owner[part])) / len(people)
+                for share, site in zip(shares, sites, strict=True):
+                    spends += next(site)
                     with torch.no_grad():
                         for name, p in moved.items():
                             mean[name] += share * p
@@ -82,18 +85,25 @@ class Training:
                 with torch.no_grad():
                     for name, p in moved.items():
                         p.copy_(mean[name])
-        return tuple(spends)
+        # nobody is in two sites: what the dearest of them costs is what anybody pays
+        return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
 
     def _site(
-        self, net: nn.Module, loss: Callable[[nn.Module, Rows], Tensor], rows: Rows, owner: Array, rng: np.random.Generator
-    ) -> Iterator[Spend | None]:
+        self,
+        net: nn.Module,
+        loss: Callable[[nn.Module, Rows], Tensor],
+        rows: Rows,
+        owner: Array,
+        rng: np.random.Generator,
+        progress: Callable[[int], object],
+    ) -> Iterator[list[Spend]]:
         """Train a round whenever asked; its optimizer goes on where it stopped. Yields what all rounds cost."""
-        moved = [p for p in net.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(moved, lr=self.learning_rate, weight_decay=0.0)
+        optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=self.learning_rate)
         schedule, a_round = warm_cosine(optimizer, self.steps), math.ceil(self.steps / self.rounds)
-        steps, spend = self._open_steps(rows, rng), None
-        how: Any = lambda batch: loss(net, batch).mean()  # noqa: E731
-        if self.epsilon is not None:
+        if self.epsilon is None:
+            spends, steps = list[Spend](), _open_steps(rows, self.batch_size, rng)
+            how: Any = lambda batch: loss(net, batch).mean()  # noqa: E731
+        else:
             people, owner = np.unique(owner, return_inverse=True)
             plan = PrivacyPlan(
                 epsilon=self.epsilon,
@@ -103,26 +113,26 @@ class Training:
                 expected_batch=min(self.batch_size, len(people)),
                 steps=a_round * self.rounds,
             )
-            spend, how = plan.spend(), PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
-            steps = _paid_steps(plan, rows, owner, rng)
-        while True:
-            batches = (batch for _, batch in zip(range(a_round), steps, strict=False))
-            descend(net, [batches], [how], optimizer=optimizer, schedule=schedule)
-            yield spend
+            spends, steps = [plan.spend()], _paid_steps(plan, rows, owner, rng)
+            how = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
 
-    def _open_steps(self, rows: Rows, rng: np.random.Generator) -> Iterator[Any]:
-        count = len(next(iter(rows.values())))
+        def a_rounds_steps() -> Iterator[Any]:
+            for _ in range(a_round):
+                yield next(steps)
+                progress(1)
+
         while True:
-            for positions in shuffled(count, self.batch_size, rng):
-                yield take(rows, positions)
+            descend(net, [a_rounds_steps()], [how], optimizer=optimizer, schedule=schedule)
+            yield spends
+
+
+def _open_steps(rows: Rows, size: int, rng: np.random.Generator) -> Iterator[Any]:
+    while True:
+        for positions in shuffled(len(next(iter(rows.values()))), size, rng):
+            yield take(rows, positions)
 
 
 def _paid_steps(plan: PrivacyPlan, rows: Rows, owner: Array, rng: np.random.Generator) -> Iterator[Any]:
     for paid in plan.batches(rng):
         positions, whose = gather(paid.units, owner, cap=_CAP, rng=rng)
         yield paid, take(rows, torch.from_numpy(positions)), torch.from_numpy(whose)
-
-
-def examples_of(subjects: Sequence[str]) -> Array:
-    """Return (N,) str, whose each example is."""
-    return np.array(subjects, dtype=str)

@@ -53,18 +53,26 @@ class Vision:
         with seeded(rng):
             net = EyesNet(kind=encoding.kind, shape=encoding.shape, size=self.size, cues=classes)
             adversaries = {what: layers(self.size, _WIDTH, int(number.max()) + 1) for what, number in secrets.items()}
-        catch_up = torch.optim.AdamW(chain(*(a.parameters() for a in adversaries.values())), lr=2e-3) if hidden else None
+        catch_up = (
+            torch.optim.AdamW(chain(*(a.parameters() for a in adversaries.values())), lr=2e-3) if hidden else None
+        )
 
         def loss(rows: Tensor, _: float) -> Tensor:
             code = net.encode(_varied(inputs[rows]))
-            seen = _sum([nn.functional.cross_entropy(out, targets[cue][rows], ignore_index=-1)
-                          for cue, out in net.read(code).items()])
+            seen = _sum(
+                [
+                    nn.functional.cross_entropy(out, targets[cue][rows], ignore_index=-1)
+                    for cue, out in net.read(code).items()
+                ]
+            )
             if not (catch_up and self.adversary):
                 return seen
             for _ in range(_ROUNDS):
                 catch_up.zero_grad()
-                fooled = [nn.functional.cross_entropy(a(code.detach()), secrets[what][rows], ignore_index=-1)
-                          for what, a in adversaries.items()]
+                fooled = [
+                    nn.functional.cross_entropy(a(code.detach()), secrets[what][rows], ignore_index=-1)
+                    for what, a in adversaries.items()
+                ]
                 torch.autograd.backward(fooled)
                 catch_up.step()
             uneven = _sum([-nn.functional.log_softmax(a(code), dim=1).mean() for a in adversaries.values()])

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import cohort, release, review, serve, train, upkeep
+from personare.cli import benchmark, cohort, release, review, serve, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -93,6 +93,7 @@ for _verb in (
     train.audit,
     train.privacy,
     train.reproduce,
+    benchmark.benchmark,
     upkeep.ledger,
     upkeep.models,
     upkeep.doctor,

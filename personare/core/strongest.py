@@ -65,6 +65,10 @@ STANDS: Mapping[str, Sequence[tuple[Query, str]]] = {
         (MEMBER, "no membership attack was run on it"),
         (Query(questions=("read",), figures=("uar",), methods=("model",)), "its recall was not measured"),
     ),
+    "assistant": (
+        (Query(questions=("identify",), figures=("top1",)), "no attack on what leaves it was run"),
+        (Query(questions=("read",), figures=("rules",), subset="visual"), "whether its answers fit was not measured"),
+    ),
 }
 """The risk and the utility that stand for a release on the frontier, by its kind, and what is said without them."""
 ANY_KIND = (

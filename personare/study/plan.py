@@ -159,6 +159,14 @@ def load_plan(
     return read_plan(text, str(config or preset)), text
 
 
+def load_benchmark(name: str, config: Path | None = None) -> tuple[StudyPlan, str]:
+    """Return a benchmark that comes with personare, or a user's own study file, as a plan and its text."""
+    if config is not None:
+        return load_plan(config=config)
+    text = (resources.files("personare.study") / "benchmarks" / f"{name}.toml").read_text(encoding="utf-8")
+    return read_plan(text, name), text
+
+
 def read_plan(text: str, where: str) -> StudyPlan:
     """Return the plan that the text of a study file says; ``where`` it stands is told of a fault."""
     try:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -20,6 +20,7 @@ from personare.features.tracks import observed_tracks
 from personare.govern.ledger import Ledger
 from personare.report import write_report
 from personare.simulate.cohort import simulate_cohort
+from personare.simulate.portraits import simulate_portraits
 from personare.study import outputs
 from personare.study.access import open_ledger
 from personare.study.adapting import human_rows
@@ -126,6 +127,20 @@ def _outcome(study: Study, kind: Kind, row: Any) -> Outcome:
 
 def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
     """Return the embedded default: people who do not exist, made once and kept in ``root``."""
+
+    def simulated() -> Cohort:
+        bar = workers.bar("make up people")
+        return simulate_cohort(root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=bar)
+
+    return _made_up(root, plan, simulated)
+
+
+def made_up_faces(root: Path, plan: StudyPlan) -> Cohort:
+    """Return still faces of people who do not exist, made once and kept in ``root``."""
+    return _made_up(root, plan, lambda: simulate_portraits(root, people=plan.people, seed=plan.seed))
+
+
+def _made_up(root: Path, plan: StudyPlan, simulated: Callable[[], Cohort]) -> Cohort:
     description = root / "dataset_description.json"
     if description.exists():
         made, about = open_cohort(root), json.loads(description.read_text(encoding="utf-8"))["Personare"]
@@ -139,9 +154,7 @@ def made_up_cohort(root: Path, plan: StudyPlan, workers: Workers) -> Cohort:
             elif not path.name.startswith("ledger.sqlite"):
                 path.unlink()
         write_text(root / UNFINISHED, "Other people are being made up here.\n")
-    return simulate_cohort(
-        root, people=plan.people, seed=plan.seed, workers=workers.jobs, progress=workers.bar("make up people")
-    )
+    return simulated()
 
 
 def adapt_run(run: Path, row: Mapping[str, Any], name: str, *, ledger: str | None, workers: Workers) -> str:

@@ -1,0 +1,464 @@
+"""User-aware assistants: taught by a cohort's faces and by dialogues, judged on people never met, attacked."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from personare.assist.adapters import SCALE
+from personare.assist.align import Align, Sight, named, profile_words
+from personare.assist.backends.template import Template
+from personare.assist.dialogues import AGE_BANDS, Dialogue, dialogues
+from personare.assist.gguf_adapter import write_merged
+from personare.assist.instruct import CONDITIONS, Instruct, Skill, asked
+from personare.assist.language import Language, packed
+from personare.assist.prefer import Prefer, vignettes
+from personare.assist.training import Training
+from personare.assist.vision import Eyes, Targets, Vision
+from personare.core import registry
+from personare.core.errors import OptionError
+from personare.core.state import load_weights, restored, save_weights, state_of
+from personare.core.types import Array, Batch, Cohort, Release, Result, Turn
+from personare.data.atomic import make_folder, write_text
+from personare.data.cohort import open_cohort
+from personare.data.runs import fingerprint
+from personare.evaluate.answers import judge_answers, judge_leakage, mentions
+from personare.evaluate.membership import Signals, judge_membership, split_halves
+from personare.evaluate.unmeasured import measured
+from personare.features.batches import read_batch
+from personare.features.models import find_model
+from personare.learn.accounting import as_one_claim
+from personare.learn.inversion import invert_linear
+from personare.simulate.portraits import simulate_portraits
+from personare.study.access import part_people, table
+from personare.study.cards import write_card
+from personare.study.study import Outcome, Study, read_result, unseeded
+
+__all__ = ["Assistants"]
+
+_ATTACKS = "personare.evaluate.attacks"
+_DISCLOSURE = ("model_identity", "model_attributes", "face_reconstruction")
+_TESTED = 1 / 3  # share of the people who are never learned from
+_SHOWN = 24  # answers that go with a release, to be read
+_BANDS_FROM = (35, 50)  # years from which the second and the third age band hold
+_MOST_TOKENS = 64
+_UPDATES = 8  # people whose single updates are looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssistantPlan:
+    """An assistant to teach: which cues it may see, and what protects whom it learns from.
+
+    The encoder learns from ``public_people`` who do not exist; everything later learns from the cohort.
+    """
+
+    name: str  # unique in the study
+    method: str = "vlm"  # or ``template``, rules without a model: the baseline
+    cues: Sequence[str] = ("expression", "age_band")
+    adversary: float = 0.0  # how much the encoder is to hide who it is, and what is no cue; 0: not at all
+    epsilon: float | None = None  # of each person, for each of three stages; their sum is charged
+    delta: float = 1e-3
+    sites: int = 1
+    rounds: int = 4  # over several sites
+    experts: int = 1
+    align_steps: int = 120
+    instruct_steps: int = 150
+    prefer_steps: int = 40
+    epochs: int = 40  # of the encoder
+    public_people: int = 300
+    talks: int = 4  # dialogues of each person
+    judged: int = 3  # dialogues of each person by whom it is judged
+    label: str = "emotion"
+    modalities: Sequence[str] = ("picture",)
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        if self.method not in ("vlm", "template") or not {*self.cues} <= {"expression", "age_band", "sex"}:
+            raise OptionError(
+                "An assistant is a vlm or a template; its cues are of expression, age_band, sex (never race); given "
+                f"{self.method} and {', '.join(self.cues)}."
+            )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What its card says of how it was made."""
+        names = ("cues", "adversary", "epsilon", "sites", "experts")
+        return {name: value for name in names if (value := getattr(self, name)) not in (None, 0.0, 1)}
+
+    protocol = "people never learned from"
+
+    def training(self, steps: int, usual: Training) -> Training:
+        """Return how a stage is learned."""
+        rounds = min(self.rounds, steps) if self.sites > 1 else 1
+        return replace(usual, steps=steps, epsilon=self.epsilon, delta=self.delta, sites=self.sites, rounds=rounds)
+
+
+@dataclass(frozen=True)
+class Assistants:
+    """Teaches each assistant in three stages, saves it, and measures what it is worth and what it gives away."""
+
+    row = AssistantPlan
+    parallel = True  # the language model keeps all cores busy
+
+    def __call__(self, study: Study, rows: Sequence[AssistantPlan]) -> Outcome:
+        """Teach and judge these assistants."""
+        outcome = Outcome()
+        for row in rows:
+            outcome.attempt(row.name, partial(_made, study, row))
+        return outcome
+
+
+def _made(study: Study, row: AssistantPlan) -> Outcome:
+    opened = study.opened(row)
+    taught = Taught(study=study, row=row, batch=opened.batch)
+    attacks = {"shadows": study.plan.shadows, "membership": study.plan.membership}
+    root, made = study.make(row, opened.batch, taught.teach, attacks)
+    results = [replace(read_result(r), release=row.name, kind="assistant") for r in made["rows"]]
+    release = Release(
+        name=row.name,
+        kind="assistant",
+        root=root,
+        modalities=("assistant",),
+        methods={"assistant": row.method},
+        options={row.method: row.options},
+        counts={name: made[name] for name in ("recordings", "people", "seconds")},
+        claim=made["claim"],
+    )
+    return Outcome(releases=[release], rows=results, skipped=list(opened.skipped))
+
+
+@cache
+def _language() -> Language:
+    return Language.open()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """One assistant of a study: what was asked for, and whom it learns from."""
+
+    study: Study
+    row: AssistantPlan
+    batch: Batch
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """What is known about the recordings and their people, by recording id."""
+        return self.facts(self.study.cohort, self.batch.ids)
+
+    def facts(self, cohort: Cohort, ids: Sequence[str]) -> pd.DataFrame:
+        """Return what an assistant may see or must not: the label as ``expression``, age as a band, sex, skin."""
+        facts = table(cohort, cohort.recordings).loc[list(ids)]
+        bands = np.digitize(facts["age"].fillna(0), _BANDS_FROM)
+        facts["age_band"] = np.array(AGE_BANDS, dtype=object)[bands]
+        facts.loc[facts["age"].isna(), "age_band"] = None
+        facts["sex"] = facts["sex"].map({"F": "female", "M": "male"})
+        facts["expression"] = facts[self.row.label]
+        return facts.join(cohort.participants.reindex(columns=["skin"]), on="subject")
+
+    @cached_property
+    def parts(self) -> tuple[Batch, Batch]:
+        """Who is learned from, and who is met for the first time when it is judged."""
+        return part_people(self.batch, _TESTED, rng=self.study.rng("assistants", "people"))
+
+    def rng(self, *what: str) -> np.random.Generator:
+        """Return chance of this release."""
+        return self.study.rng(self.row.name, *what)
+
+    def targets(self, facts: pd.DataFrame) -> Targets:
+        """Return what each face shows of the cues."""
+        found: dict[str, tuple[tuple[str, ...], Array]] = {}
+        for cue in self.row.cues:
+            values = (
+                self.batch.classes if cue == "expression" else AGE_BANDS if cue == "age_band" else ("female", "male")
+            )
+            found[cue] = (tuple(values), pd.Categorical(facts[cue], categories=values).codes.astype(np.int64))
+        return found
+
+    @cached_property
+    def eyes(self) -> Eyes:
+        """The encoder, learned once for all that see alike from faces of people who do not exist."""
+        row, run = self.row, self.study.folder
+        vision, root = Vision(adversary=row.adversary, epochs=row.epochs), run.private / f"public-{row.public_people}"
+        alike = fingerprint([asdict(vision), row.cues, row.public_people, self.study.plan.seed, self.batch.classes])
+        kept = run.private / "eyes" / f"{alike}.safetensors"
+        if kept.exists():
+            eyes: Eyes = restored(vision, *load_weights(kept))
+            return eyes
+        seed = self.study.plan.seed + 1  # others than those of the cohort, were that made up
+        if not (root / "dataset_description.json").exists():
+            simulate_portraits(root, people=row.public_people, seed=seed, progress=_bar("make up public faces"))
+        public = open_cohort(root)
+        sources = {r.id: {"picture": public.root / r.tracks["picture"]} for r in public.recordings}
+        batch, _ = read_batch(public.recordings, sources, label="emotion", modalities=("picture",))
+        facts = self.facts(public, batch.ids)
+        secrets = [name for name in ("age_band", "sex", "skin") if name not in row.cues]
+        hidden = {name: pd.factorize(facts[name])[0] for name in ["subject", *secrets]} if row.adversary else {}
+        eyes = vision.fit(batch, self.targets(facts), hidden, rng=self.study.rng("eyes", *row.cues))
+        make_folder(kept.parent)
+        save_weights(kept, *state_of(eyes))
+        return eyes
+
+    def asks(self, part: Batch, each: int, *, test: bool) -> tuple[list[Dialogue], Array]:
+        """Return dialogues of people, and (N,) whose face, by its position, is in front of the camera in each."""
+        rng = self.study.rng("dialogues", str(test))
+        facts = self.table.loc[list(part.ids)]
+        rows = np.concatenate([
+            rng.choice(np.flatnonzero(part.subjects == s), each, replace=True) for s in np.unique(part.subjects)
+        ])  # fmt: skip
+        people = [
+            {"subject": str(part.subjects[i]), "expression": str(facts["expression"].iloc[i])}
+            | ({"age_band": str(facts["age_band"].iloc[i])} if facts["age_band"].iloc[i] else {})
+            for i in rows
+        ]
+        return dialogues(people, each=1, test=test, rng=rng), rows
+
+    def teach(self, folder: Path) -> Mapping[str, Any]:
+        """Teach in three stages, write what was learned, and judge it."""
+        train, _ = self.parts
+        make_folder(folder)
+        spends: tuple[Any, ...] = ()
+        if self.row.method == "vlm":
+            row, bar = self.row, _stages(self.row)
+            private = row.epsilon is not None
+            code = self.eyes.code(train)
+            sight = Align(training=row.training(row.align_steps, Align().training)).fit(
+                code,
+                self.targets(self.table.loc[list(train.ids)]),
+                train.subjects,
+                eyes=self.eyes,
+                language=_language(),
+                rng=unseeded(private, self.rng("align")),
+                progress=bar.update,
+            )
+            talks, faces = self.asks(train, row.talks, test=False)
+            skill = self.instruct.fit(
+                talks,
+                language=_language(),
+                sight=sight,
+                code=code[faces],
+                rng=unseeded(private, self.rng("instruct")),
+                progress=bar.update,
+            )
+            prefer = Prefer(training=row.training(row.prefer_steps, Prefer().training))
+            tactful = prefer.fit(
+                skill, talks, language=_language(), rng=unseeded(private, self.rng("prefer")), progress=bar.update
+            )
+            bar.close()
+            spends = (*sight.spends, *tactful.spends)
+            self.study.charge(spends, train)  # refuses before anything is written or seen
+            note = {"personare": json.dumps(asdict(row))}
+            if row.experts == 1:
+                write_merged(find_model("smollm2"), folder / "assistant.gguf", tactful.factors(), scale=SCALE)
+            for name, part in (("sight", sight), ("skill", tactful)):
+                tensors, about = state_of(part)
+                save_weights(folder / f"{name}.safetensors", tensors, {**about, **note})
+            self.study.note(row, spends)
+            rows = self.judge(sight, tactful, skill, folder)
+        else:
+            rows = self.judge_template(folder)
+        made = {
+            "classes": list(self.row.cues),
+            "modalities": list(train.arrays),
+            "recordings": len(train),
+            "people": len(set(train.subjects)),
+        }
+        rows = [replace(r, release=self.row.name, kind="assistant") for r in rows]
+        write_card(folder / "README.md", self.study.cohort, self.row, spends, rows, made)
+        claim = (
+            f"Its stages cost epsilon {', '.join(f'{s.epsilon:.3g}' for s in spends)} for each person."
+            if spends
+            else ""
+        )
+        return {**made, "spends": [asdict(s) for s in spends], "claim": claim, "rows": [asdict(r) for r in rows]}
+
+    @cached_property
+    def instruct(self) -> Instruct:
+        """The second stage, as this release asks for it."""
+        training = self.row.training(self.row.instruct_steps, Instruct().training)
+        return Instruct(experts=self.row.experts, training=training)
+
+    def judge(self, sight: Sight, skill: Skill, before: Skill, folder: Path) -> list[Result]:
+        """Measure the assistant on people it never met; ``before`` is the same without the third stage."""
+        _, test = self.parts
+        code, facts = sight.eyes.code(test), self.table.loc[list(test.ids)]
+        profiles = sight.profiles(_language(), code)
+        rows = measured("assistant", "read", lambda: self._sees(sight, code, profiles, facts))
+        talks, faces = self.asks(test, self.row.judged, test=True)
+        with skill.applied(_language()):
+            rows += measured("assistant", "read", lambda: self._answers(sight, code, profiles, talks, faces, folder))
+            kept = self._leaks()
+        with before.applied(_language()):
+            rows += measured(
+                "assistant", "infer", lambda: judge_leakage(kept, method="assistant", unprotected=self._leaks())
+            )
+        rows += measured("model_identity", "identify", lambda: self._disclosed(sight, test, code, profiles))
+        return rows + measured("membership", "member", self._membership)
+
+    def _sees(self, sight: Sight, code: Array, profiles: Sequence[str], facts: pd.DataFrame) -> list[Result]:
+        """Measure which cues are named right: by visual tokens, by the encoder directly, by the model's guess."""
+        direct = {cue: p.argmax(axis=1) for cue, p in sight.eyes.posteriors(code).items()}
+        guess = named(sight.profiles(_language(), None, 1)[0])
+        parts = []
+        for condition, names in {
+            "visual": [named(text) for text in profiles],
+            "direct": [{cue: sight.cues[cue][p[i]] for cue, p in direct.items()} for i in range(len(code))],
+            "none": [guess] * len(code),
+        }.items():
+            found = pd.DataFrame(names, index=facts.index).add_prefix("named_")
+            parts.append(facts[["subject", *sight.cues]].join(found).assign(condition=condition))
+        return judge_answers(pd.concat(parts), method="assistant", rng=self.rng("sees"))
+
+    def _answers(
+        self, sight: Sight, code: Array, profiles: Sequence[str], talks: Sequence[Dialogue], faces: Array, folder: Path
+    ) -> list[Result]:
+        """Measure whether answers fit, told of the user by tokens, by the profile it wrote, or not at all."""
+        answers: dict[str, Sequence[str]] = {}
+        for condition in CONDITIONS:
+            seen = [named(profiles[face]) for face in faces]
+            prompts = [asked(d, condition, s, sight, _language()) for d, s in zip(talks, seen, strict=True)]
+            tokens = sight.tokens(code[faces]) if condition == "visual" else None
+            answers[condition] = _language().answers(prompts, tokens, most_tokens=_MOST_TOKENS)
+        return self._judged(talks, faces, answers, folder)
+
+    def _judged(
+        self, talks: Sequence[Dialogue], faces: Array, answers: Mapping[str, Sequence[str]], folder: Path
+    ) -> list[Result]:
+        facts = self.table.loc[[self.parts[1].ids[face] for face in faces]]
+        lines = [
+            {
+                "subject": talk.subject,
+                "condition": condition,
+                "request": talk.request,
+                "profile": profile_words(talk.profile),
+                "answer": answer,
+                "reference": talk.answer(),
+                "rules": list(talk.rules(answer).values()),
+                "key_facts": talk.helpfulness(answer),
+                **{group: facts[group].iloc[i] for group in ("sex", "age_band", "skin") if group in facts},
+            }
+            for condition, texts in answers.items()
+            for i, (talk, answer) in enumerate(zip(talks, texts, strict=True))
+        ]
+        told = pd.DataFrame(lines)
+        shown = told[["condition", "profile", "request", "answer", "reference"]].groupby("condition").head(_SHOWN)
+        write_text(folder / "answers.csv", shown.to_csv(index=False))
+        return judge_answers(told, method="assistant", rng=self.rng("answers"))
+
+    def judge_template(self, folder: Path) -> list[Result]:
+        """Measure the baseline: rules that are told what the encoder reads."""
+        _, test = self.parts
+        code = self.eyes.code(test)
+        direct = {cue: p.argmax(axis=1) for cue, p in self.eyes.posteriors(code).items()}
+        talks, faces = self.asks(test, self.row.judged, test=True)
+        answers: dict[str, list[str]] = {"profile": [], "none": []}
+        for talk, face in zip(talks, faces, strict=True):
+            values = {cue: self.eyes.net.settings["cues"][cue][p[face]] for cue, p in direct.items()}
+            for condition, profile in (("profile", profile_words({**talk.profile, **values})), ("none", "nothing")):
+                turns = [Turn(role="system", text=talk.system(profile)), Turn(role="user", text=talk.request)]
+                answers[condition].append("".join(Template()(turns, most_tokens=_MOST_TOKENS)))
+        return self._judged(talks, faces, answers, folder)
+
+    def _leaks(self) -> pd.DataFrame:
+        """Let the assistant answer vignettes whose confided facts it never learned from."""
+        tests = vignettes(test=True)
+        texts = _language().answers([v.prompt(_language()) for v in tests], None, most_tokens=_MOST_TOKENS)
+        return pd.DataFrame(
+            {
+                "vignette": [f"{v.about} {v.request}" for v in tests],
+                "setting": [v.setting for v in tests],
+                "leaked": [mentions(text, v.about, v.keys) for v, text in zip(tests, texts, strict=True)],
+                "key_facts": [
+                    np.mean([mentions(text, "", [word]) for word in v.helpful])
+                    for v, text in zip(tests, texts, strict=True)
+                ],
+            }
+        )
+
+    def _disclosed(self, sight: Sight, test: Batch, code: Array, profiles: Sequence[str]) -> list[Result]:
+        """Let attackers that retrain look at what leaves: tokens, written profiles, the updates of a site of one."""
+        facts = self.table.loc[list(test.ids)]
+        raw = np.asarray(next(iter(test.arrays.values())), dtype=float)
+        raw = raw[:, :, ::2, ::2].reshape(len(raw), -1) if raw.ndim == 4 else raw
+        kinds = pd.get_dummies(pd.DataFrame([named(text) for text in profiles])).to_numpy(float)
+        shown = {"visual_tokens": sight.tokens(code).flatten(1).numpy().astype(float), "profile": kinds}
+        rows = self._attacked(facts, raw, shown)
+        if self.row.sites > 1:
+            few = np.isin(test.subjects, np.unique(test.subjects)[:_UPDATES])
+            updates = self._updates(sight, code[few], [text for text, kept in zip(profiles, few, strict=True) if kept])
+            rows += self._attacked(facts[few], raw[few], {"update": updates})
+        return rows
+
+    def _attacked(self, facts: pd.DataFrame, raw: Array, shown: Mapping[str, Array]) -> list[Result]:
+        def of(tracks: Mapping[str, Array]) -> Batch:
+            return Batch.of(facts, {name: dict(zip(facts.index, rows, strict=True)) for name, rows in tracks.items()})
+
+        rows: list[Result] = []
+        for name in _DISCLOSURE:
+            attack = registry.create(_ATTACKS, name)
+            run = partial(attack, of({"raw": raw}), of(shown), rng=self.rng(name))
+            rows += measured(name, attack.question, run)
+        return rows
+
+    def _updates(self, sight: Sight, code: Array, profiles: Sequence[str]) -> Array:
+        """Return what can be read back of each code from one person's update of the projector, (N, size).
+
+        Where the stage is private, the update is cut and noised as a site of this one person would send it.
+        """
+        language, recovered = _language(), []
+        first = next(m for m in sight.projector.body if isinstance(m, torch.nn.Linear))
+        noise = sight.spends[0].noise_multiplier if sight.spends else 0.0
+        rng, prompt = self.rng("update"), language.numbers("\ufffc\nProfile:", sight.projector.settings["tokens"])
+        for row, text in zip(code, profiles, strict=True):
+            rows = packed([(prompt, language.answer_tokens(f" {text}"))])
+            first.requires_grad_(True)
+            loss = language.losses(rows, sight.projector(torch.from_numpy(row[None]))).sum()
+            gradients = [g.numpy().astype(float) for g in torch.autograd.grad(loss, [first.weight, first.bias])]
+            first.requires_grad_(False)
+            if noise:
+                length = max(1.0, float(np.sqrt(sum((g**2).sum() for g in gradients))))
+                gradients = [g / length + noise * rng.standard_normal(g.shape) for g in gradients]
+            recovered.append(invert_linear(*gradients))
+        return np.stack(recovered)
+
+    def _membership(self) -> list[Result]:
+        """Teach shadows on halves of the people, in words alone, and let every attack tell who was in which."""
+        plan, (train, _) = self.study.plan, self.parts
+        if not plan.shadows or not plan.membership or self.row.method != "vlm":
+            return []
+        talks, _ = self.asks(train, self.row.talks, test=False)
+        subjects = np.array([talk.subject for talk in talks])
+        inside = split_halves(subjects, plan.shadows, rng=self.rng("halves"))
+        prompts = [asked(d, "profile", {}, None, _language()) for d in talks]
+        rows = packed([(p, _language().answer_tokens(d.answer())) for p, d in zip(prompts, talks, strict=True)])
+        scores, claim = [], None
+        for number, half in enumerate(tqdm(inside, desc="shadows of the assistant", disable=self.study.workers.quiet)):
+            some = [talk for talk, there in zip(talks, half, strict=True) if there]
+            skill = self.instruct.fit(
+                some, language=_language(), sight=None, code=None, rng=self.rng("shadow", str(number))
+            )
+            claim = as_one_claim(skill.spends) if skill.spends else None
+            with skill.applied(_language()), torch.inference_mode():
+                each = [
+                    _language().losses({k: v[at] for k, v in rows.items()}, None)
+                    for at in torch.split(torch.arange(len(talks)), 16)
+                ]
+            scores.append(-torch.cat(each).numpy())
+        attacks = {name: registry.create(_ATTACKS, name) for name in plan.membership}
+        signals = Signals.of_scores(np.stack(scores), inside, subjects)
+        return judge_membership(signals, attacks, claim=claim, rng=self.rng("membership"))
+
+
+def _stages(row: AssistantPlan) -> Any:
+    steps = row.align_steps + row.instruct_steps + row.prefer_steps
+    return tqdm(total=steps * row.sites, desc=f"teach {row.name}", unit="step")
+
+
+def _bar(what: str) -> Callable[[Any], Any]:
+    return lambda items: tqdm(items, desc=what)
