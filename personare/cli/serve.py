@@ -1,11 +1,12 @@
 """The verbs that open a page in the browser: serve, review."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from personare.cli.terminal import LEDGER, PATH
+from personare.cli.terminal import LEDGER, PATH, method_options
 
 _PORT = click.option("--port", type=click.IntRange(0, 65535), default=0, help="Default: any that is free.")
 _NO_BROWSER = click.option(
@@ -16,9 +17,13 @@ _NO_BROWSER = click.option(
 @click.command()
 @_PORT
 @click.option("--folder", type=PATH, help="Where uploads, cohorts and runs of the app lie; default: your data folder.")
+@click.option("--backend", default="", help="What answers in the Assistant; default: smollm2 if it is here.")
+@click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the backend.")
+@click.option("--crisis-line", default="", metavar="NUMBER", help="Whom to call in a crisis: your clinic's number.")
+@click.option("--facts", type=PATH, help="A text file of what the Assistant may rely on, a paragraph each.")
 @_NO_BROWSER
-def serve(port: int, folder: Path | None, no_browser: bool) -> None:
-    """Open the rooms of personare in your browser: hide people in a film, make a study, review its people.
+def serve(port: int, folder: Path | None, no_browser: bool, **assistant: Any) -> None:
+    """Open the rooms of personare in your browser: hide people in a film, make a study, review its people, be assisted.
 
     It answers this machine alone, and only the browser that opens the address it prints.
     """
@@ -30,7 +35,37 @@ def serve(port: int, folder: Path | None, no_browser: bool) -> None:
 
     pages, folder = Pages(), folder or _data_folder()
     rooms = [hide_room(pages, folder), study_room(pages, folder), review_room(pages, folder / "runs")]
+    rooms.append(_assistant(pages, folder, **assistant))
     run_app(folder, rooms, port=port, browser=not no_browser, tell=_tell)
+
+
+def _assistant(
+    pages: Any, folder: Path, *, backend: str, options: Sequence[str], crisis_line: str, facts: Path | None
+) -> Any:
+    """Return the Assistant room; the model is opened when first it is asked."""
+    from contextlib import suppress
+    from importlib.util import find_spec
+
+    import numpy as np
+
+    from personare.core import registry
+    from personare.core.errors import MissingModelError, data_errors
+    from personare.features.models import find_model
+    from personare.serve.assistant import assistant_room
+
+    if not backend:
+        backend = "template"
+        with suppress(MissingModelError):
+            find_model("smollm2")
+            backend = "smollm2" if find_spec("cyllama") else backend
+    texts: list[str] = []
+    if facts:
+        with data_errors(f"{facts} cannot be read", "Give a text file in UTF-8, paragraphs set apart by empty lines."):
+            texts = [" ".join(part.split()) for part in facts.read_text(encoding="utf-8").split("\n\n") if part.strip()]
+    answering = registry.create("personare.assist.backends", backend, method_options(options))
+    return assistant_room(
+        pages, folder, backend=answering, rng=np.random.default_rng(), crisis_line=crisis_line, facts=texts
+    )
 
 
 @click.command()

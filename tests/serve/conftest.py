@@ -12,6 +12,7 @@ from personare.serve.pages import Room
 
 PORT, TOKEN = 8123, "t" * 43
 HOME = f"http://127.0.0.1:{PORT}"
+CHROMIUM, DRIVER = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
 
 
 @pytest.fixture
@@ -43,14 +44,13 @@ def inside(outside: Callable[..., TestClient]) -> Callable[..., TestClient]:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Drive a real browser; the test is skipped where there is none."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser, and is not installed")
-    chromium, driver = Path("/usr/bin/chromium"), Path("/usr/bin/chromedriver")
-    if not (chromium.exists() and driver.exists()):
+    if not (CHROMIUM.exists() and DRIVER.exists()):
         pytest.skip("chromium and its driver are not installed")
     options = webdriver.ChromeOptions()
-    options.binary_location = str(chromium)
+    options.binary_location = str(CHROMIUM)
     for argument in ("--headless=new", "--no-sandbox", f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(driver)))
+    chrome = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(DRIVER)))
     yield chrome
     chrome.quit()

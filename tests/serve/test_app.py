@@ -95,6 +95,22 @@ def test_a_port_that_is_taken_is_said(typed: Callable[..., Any], tmp_path: Path)
     assert answer.status == 2 and f"Port {port} must be free" in answer.err and "Leave --port out" in answer.err
 
 
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--backend", "oracle"), "There is no 'oracle' in assist/backends"),
+        (("--backend", "template", "-o", "height=3"), "template has no option height"),
+        (("--backend", "loopback", "-o", "url=http://example.org"), "127.0.0.1"),
+        (("--facts", "missing.txt"), "missing.txt cannot be read"),
+    ],
+)
+def test_what_the_assistant_cannot_use_is_said_before_anything_opens(
+    typed: Callable[..., Any], tmp_path: Path, words: tuple[str, ...], problem: str
+) -> None:
+    answer = typed("serve", "--no-browser", "--folder", tmp_path / "app", *words)
+    assert answer.status == 2 and problem in answer.err
+
+
 @pytest.mark.slow
 def test_it_answers_this_machine_alone_and_no_secret_is_logged(program: Program, tmp_path: Path) -> None:
     with program.entered() as client:

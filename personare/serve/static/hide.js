@@ -1,17 +1,4 @@
 "use strict";
-const $ = (id) => document.getElementById(id);
-const csrf = document.querySelector("meta[name=csrf]").content;
-const complain = (text) => { $("problem").textContent = text; $("problem").hidden = !text; if (text) $("problem").scrollIntoView({ block: "nearest" }); };
-const ask = async (path, content) => {
-  const how = { headers: { accept: "application/json" } };
-  if (content) Object.assign(how, { method: "POST", body: JSON.stringify(content), headers: { "content-type": "application/json", "x-csrf": csrf } });
-  let answer;
-  try { answer = await fetch(path, how); } catch { throw new Error("The program does not answer. Start personare again, and open the address it prints."); }
-  const given = await answer.json();
-  if (!answer.ok) throw new Error(given.error);
-  return given;
-};
-const trying = (deed) => async (event) => { try { complain(""); await deed(event); } catch (error) { complain(error.message); } };
 
 // The first page: a file is copied piece by piece.
 const send = (file) => {
