@@ -212,9 +212,9 @@ class Taught:
         rows = np.concatenate([
             rng.choice(np.flatnonzero(part.subjects == s), each, replace=True) for s in np.unique(part.subjects)
         ])  # fmt: skip
-        people = [
-            {"subject": str(part.subjects[i]), "expression": str(facts["expression"].iloc[i])}
-            | ({"age_band": str(facts["age_band"].iloc[i])} if facts["age_band"].iloc[i] else {})
+        people = [  # what nobody agreed to is not known, and no rule asks for it
+            {"subject": str(part.subjects[i])}
+            | {cue: str(facts[cue].iloc[i]) for cue in self.row.cues if isinstance(facts[cue].iloc[i], str)}
             for i in rows
         ]
         return dialogues(people, each=1, test=test, rng=rng), rows
