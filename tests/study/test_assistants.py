@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,10 +15,8 @@ from personare.assist import prefer
 from personare.assist.language import Language
 from personare.cli import cli
 from personare.core.errors import OptionError
-from personare.data.cohort import open_cohort
 from personare.features import models
-from personare.simulate.people import EMOTIONS, person
-from personare.simulate.portraits import portrait, simulate_portraits
+from personare.simulate.portraits import simulate_portraits
 from personare.study.kinds import assistants
 from personare.study.kinds.assistants import AssistantPlan
 from personare.study.plan import load_benchmark, read_plan
@@ -134,16 +131,3 @@ def test_without_the_model_the_benchmark_says_how_to_get_it(tmp_path, monkeypatc
     result = CliRunner().invoke(cli, ["benchmark", "assistant", "--out", str(tmp_path / "run")])
     assert "personare models fetch smollm2" in str(result.exception)
     assert not (tmp_path / "run").exists()
-
-
-def test_guarantee_portraits_are_the_same_for_the_same_seed_and_show_the_person(tmp_path):
-    who, other = person(3, 1), person(3, 2)
-    first, again = (portrait(who, "anger", "S1", seed=3, size=48) for _ in range(2))
-    assert np.array_equal(first, again)
-    assert first.shape == (48, 48, 3)
-    assert not np.array_equal(first, portrait(other, "anger", "S1", seed=3, size=48))
-    cohort = simulate_portraits(tmp_path, people=2, sentences=1, seed=3, size=48)
-    assert {r.labels["emotion"] for r in cohort.recordings} == {*EMOTIONS}
-    assert set(open_cohort(tmp_path).participants.columns) >= {"sex", "age", "skin"}
-    with pytest.raises(OptionError):
-        simulate_portraits(tmp_path / "more", people=0)
