@@ -87,7 +87,7 @@ class Prefer:
     """
 
     beta: Positive = 0.2
-    training: Training = field(default_factory=lambda: Training(steps=40, batch_size=4, learning_rate=5e-4))
+    training: Training = field(default_factory=lambda: Training(steps=60, batch_size=4, learning_rate=1e-3))
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -101,11 +101,11 @@ class Prefer:
         rng: np.random.Generator,
         progress: Callable[[int], object] = lambda steps: None,
     ) -> Skill:
-        """Go on from what was learned; half of the pairs are of vignettes, half of people's dialogues."""
+        """Go on from what was learned; two of three pairs are of vignettes, one of people's dialogues."""
         learned = vignettes(test=False)
         pairs = [(v.prompt(language), v.answer, v.leak) for v in learned]
         subjects = [f"vignette {i}" for i in range(len(learned))]
-        for dialogue in dialogues[: len(learned)]:
+        for dialogue in dialogues[: len(learned) // 2]:
             profile = profile_words({**dialogue.profile, "sex": str(rng.choice(_SEXES))})
             pairs.append((language.prompt(dialogue.system(profile), dialogue.request), dialogue.answer(), _BELITTLING))
             subjects.append(dialogue.subject)

@@ -36,7 +36,7 @@ class Vision:
     manner of I. Goodfellow et al., NeurIPS 2014, arXiv:1406.2661.
     """
 
-    size: Count = 16  # numbers of the code
+    size: Count = 16  # numbers of the code, for each cue
     adversary: NotNegative = 0.0  # how much hiding counts against seeing
     epochs: Count = 40
 
@@ -52,7 +52,9 @@ class Vision:
         secrets = {what: torch.from_numpy(np.asarray(number)) for what, number in hidden.items()}
         with seeded(rng):
             net = EyesNet(kind=encoding.kind, shape=encoding.shape, size=self.size, cues=classes)
-            adversaries = {what: layers(self.size, _WIDTH, int(number.max()) + 1) for what, number in secrets.items()}
+            adversaries = {
+                what: layers(self.size * len(cues), _WIDTH, int(number.max()) + 1) for what, number in secrets.items()
+            }
         catch_up = (
             torch.optim.AdamW(chain(*(a.parameters() for a in adversaries.values())), lr=2e-3) if hidden else None
         )
@@ -103,24 +105,27 @@ def _input(batch: Batch) -> tuple[str, Array]:
 
 
 class EyesNet(SavedNetwork):
-    """A picture (or a table) to a code, and from the code to cues."""
+    """A picture (or a table) to a code of a part for each cue, and from each part to its cue."""
 
     def __init__(self, kind: str, shape: tuple[int, ...], size: int, cues: Mapping[str, tuple[str, ...]]) -> None:
         super().__init__()
         self.settings = {"kind": kind, "shape": shape, "size": size, "cues": dict(cues)}
         encoding = Encoding(kind=kind, shape=tuple(shape))  # type: ignore[arg-type]
-        self.body = encoding.network(width=_WIDTH, dropout=0.2)
-        self.code = nn.Linear(_WIDTH, size)
+        # a part of its own for each cue: what is learned by heart of the people (age) would drown what is seen
+        self.parts = nn.ModuleDict(
+            {cue: nn.Sequential(encoding.network(width=_WIDTH, dropout=0.2), nn.Linear(_WIDTH, size)) for cue in cues}
+        )
         self.heads = nn.ModuleDict({cue: nn.Linear(size, len(values)) for cue, values in cues.items()})
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return (B, size)."""
-        code: Tensor = self.code(self.body(x))
-        return nn.functional.layer_norm(code, code.shape[1:])
+        """Return (B, size times the cues)."""
+        codes = [part(x) for part in self.parts.values()]
+        return torch.cat([nn.functional.layer_norm(code, code.shape[1:]) for code in codes], dim=1)
 
     def read(self, code: Tensor) -> dict[str, Tensor]:
         """Return logits by cue, (B, what it may be)."""
-        return {cue: head(code) for cue, head in self.heads.items()}
+        parts = code.chunk(len(self.heads), dim=1)
+        return {cue: head(part) for (cue, head), part in zip(self.heads.items(), parts, strict=True)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +136,7 @@ class Eyes:
     net: EyesNet
 
     def code(self, batch: Batch) -> Array:
-        """Return (N, size) float32."""
+        """Return (N, size times the cues) float32."""
         parts = torch.split(torch.from_numpy(_input(batch)[1]), 256)
         with torch.inference_mode():
             return torch.cat([self.net.encode(part) for part in parts]).numpy()
