@@ -62,13 +62,11 @@ def eyes_of(batch: Batch, adversary: float = 0.0):
     return vision, vision.fit(batch, {"expression": (CLASSES, batch.labels)}, hidden, rng=np.random.default_rng(0))
 
 
-def sight_of(language, batch, eyes, **how):
-    training = Training(steps=70, batch_size=12, learning_rate=1e-2, **how)
+def sight_of(language, batch, eyes, steps=3):
+    training = Training(steps=steps, batch_size=36, learning_rate=3e-3)
     rng = np.random.default_rng(0)
     cues = {"expression": (CLASSES, batch.labels)}
-    return Align(tokens=2, training=training).fit(
-        eyes.code(batch), cues, batch.subjects, eyes=eyes, language=language, rng=rng
-    )
+    return Align(training=training).fit(eyes.code(batch), cues, batch.subjects, eyes=eyes, language=language, rng=rng)
 
 
 def talks_of(batch, count=8):
@@ -79,7 +77,7 @@ def talks_of(batch, count=8):
 def test_visual_tokens_name_what_is_seen_of_people_never_met(language):
     train, test = faces(), faces(seed=1)
     _, eyes = eyes_of(train)
-    sight = sight_of(language, train, eyes)
+    sight = sight_of(language, train, eyes, steps=300)
     names = [named(text)["expression"] for text in sight.profiles(language, eyes.code(test))]
     right = np.mean([name == CLASSES[label] for name, label in zip(names, test.labels, strict=True)])
     assert right > 0.8
