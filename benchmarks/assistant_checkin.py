@@ -1,6 +1,6 @@
 """Count what is invented in summaries of check-ins: by a language model that is asked for one, and by rule.
 
-    OMP_NUM_THREADS=1 python benchmarks/assistant_checkin.py [--dialogues 200] [--backend smollm2]
+    OMP_NUM_THREADS=1 python benchmarks/assistant_checkin.py [--dialogues 200] [--backend gguf]
 
 Each dialogue is mood, sleep and two more questions, with random answers in free words. The model reads it and is asked
 to summarize it for a clinician. A sentence counts as invented if it has a number, a date, a name, an address, an
@@ -30,7 +30,7 @@ def main() -> None:
     """Hold the dialogues and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dialogues", type=int, default=200)
-    parser.add_argument("--backend", default="smollm2")
+    parser.add_argument("--backend", default="gguf")
     given = parser.parse_args()
     backend: Backend = registry.create("personare.assist.backends", given.backend)
     unaided, by_rule = np.zeros(5, dtype=int), np.zeros(5, dtype=int)

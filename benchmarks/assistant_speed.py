@@ -22,7 +22,7 @@ def conversation(topic: str) -> dict[str, float]:
     from personare.core import registry
     from personare.core.types import Turn
 
-    backend = registry.create("personare.assist.backends", "smollm2")
+    backend = registry.create("personare.assist.backends", "gguf")
     next(backend([Turn(role="user", text="Hello")], most_tokens=1))
     figures = {"start_s": time.perf_counter() - start_s}
     facts = " ".join(f"To reach step {i} of the {topic}, press the green button marked {i}." for i in range(1, 20))

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.assist.language import SIGHT, Language, packed
+from personare.assist.language import IMAGE, Language, collate
 from personare.assist.training import Training
-from personare.assist.vision import Eyes, Targets
+from personare.assist.vision import Targets, VisionEncoder
 from personare.core.options import Count, check_options
 from personare.core.types import Array, Spend
 from personare.learn.loop import seeded
 from personare.learn.networks import SavedNetwork, layers
 
-_PROMPT = f"{SIGHT}\nProfile:"
+_PROMPT = f"{IMAGE}\nProfile:"
 _HIDDEN = 64
 
 
@@ -42,20 +42,20 @@ class Align:
         cues: Targets,
         subjects: Array,
         *,
-        eyes: Eyes,
+        encoder: VisionEncoder,
         language: Language,
         rng: np.random.Generator,
         progress: Callable[[int], object] = lambda steps: None,
-    ) -> "Sight":
+    ) -> "AlignedEncoder":
         """Learn from (N, size) codes and what each face shows."""
         kinds = {cue: values for cue, (values, _) in cues.items()}
-        prompt = language.numbers(_PROMPT, self.tokens)
+        prompt = language.tokenize(_PROMPT, self.tokens)
         texts = [
             profile_words({cue: values[number[i]] for cue, (values, number) in cues.items() if number[i] >= 0})
             for i in range(len(code))
         ]
         rows = {
-            **packed([(prompt, language.answer_tokens(f" {text}")) for text in texts]),
+            **collate([(prompt, language.tokenize_answer(f" {text}")) for text in texts]),
             "code": torch.from_numpy(code),
         }
         with seeded(rng):
@@ -65,7 +65,7 @@ class Align:
             return language.losses(part, projector(part["code"]))
 
         spends = self.training(net, loss, rows, subjects, rng=rng, progress=progress)
-        return Sight(eyes=eyes, projector=net.eval().requires_grad_(False), cues=kinds, spends=spends)
+        return AlignedEncoder(encoder=encoder, projector=net.eval().requires_grad_(False), cues=kinds, spends=spends)
 
 
 class Projector(SavedNetwork):
@@ -83,10 +83,10 @@ class Projector(SavedNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sight:
+class AlignedEncoder:
     """What faces become on their way into the language model."""
 
-    eyes: Eyes
+    encoder: VisionEncoder
     projector: Projector
     cues: Mapping[str, tuple[str, ...]]
     spends: tuple[Spend, ...] = ()
@@ -100,9 +100,9 @@ class Sight:
     def profiles(self, language: Language, code: Array | None, count: int = 0) -> list[str]:
         """Let the model say what it sees, one of the profiles that there are; without a code, what it would guess."""
         among = [profile_words(dict(zip(self.cues, values, strict=True))) for values in product(*self.cues.values())]
-        longest = max(len(language.answer_tokens(f" {text}")) for text in among)
-        sight, seen = (self.projector.settings["tokens"], self.tokens(code)) if code is not None else (0, None)
-        prompts = [language.numbers(_PROMPT, sight)] * (count if code is None else len(code))
+        longest = max(len(language.tokenize_answer(f" {text}")) for text in among)
+        aligned, seen = (self.projector.settings["tokens"], self.tokens(code)) if code is not None else (0, None)
+        prompts = [language.tokenize(_PROMPT, aligned)] * (count if code is None else len(code))
         return language.answers(prompts, seen, most_tokens=longest, among=[f" {text}" for text in among])
 
 
@@ -111,6 +111,6 @@ def profile_words(cues: Mapping[str, str]) -> str:
     return "; ".join(f"{cue}: {value}" for cue, value in cues.items()) or "nothing"
 
 
-def named(profile: str) -> dict[str, str]:
+def parse_profile(profile: str) -> dict[str, str]:
     """Return the cues that a textual profile names."""
     return dict(part.split(": ", 1) for part in profile.split("; ") if ": " in part)

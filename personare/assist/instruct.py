@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from personare.assist.adapters import Adapter, attach, detach
-from personare.assist.align import Sight, profile_words
+from personare.assist.adapters import LoraLinear, attach, detach
+from personare.assist.align import AlignedEncoder, profile_words
 from personare.assist.dialogues import Dialogue
-from personare.assist.language import SIGHT, Language, packed
+from personare.assist.language import IMAGE, Language, collate
 from personare.assist.training import Training
 from personare.core.options import Count, Share, check_options
 from personare.core.types import Array, Spend
@@ -21,17 +21,17 @@ CONDITIONS = ("visual", "profile", "none")
 """How a model is told of its user: by visual tokens, by a textual profile, or not at all."""
 
 
-def asked(
-    dialogue: Dialogue, condition: str, seen: Mapping[str, str], sight: Sight | None, language: Language
+def prompt_of(
+    dialogue: Dialogue, condition: str, seen: Mapping[str, str], aligned: AlignedEncoder | None, language: Language
 ) -> list[int]:
     """Return the prompt of a dialogue; ``seen`` are the cues that the camera gave, in words."""
-    declared = {cue: value for cue, value in dialogue.profile.items() if sight is None or cue not in sight.cues}
+    declared = {cue: value for cue, value in dialogue.profile.items() if aligned is None or cue not in aligned.cues}
     if condition == "none":
         return language.prompt(dialogue.system("nothing"), dialogue.request)
-    if condition == "profile" or sight is None:
+    if condition == "profile" or aligned is None:
         return language.prompt(dialogue.system(profile_words({**seen, **declared})), dialogue.request)
-    words = f"{SIGHT}; {profile_words(declared)}" if declared else SIGHT
-    return language.prompt(dialogue.system(words), dialogue.request, sight=sight.projector.settings["tokens"])
+    words = f"{IMAGE}; {profile_words(declared)}" if declared else IMAGE
+    return language.prompt(dialogue.system(words), dialogue.request, image_tokens=aligned.projector.settings["tokens"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class Instruct:
 
     rank: Count = 8
     experts: Count = 1
-    first: Share = 1 / 3  # of the layers, below which none gets an adapter
+    from_share: Share = 1 / 3  # of the layers, below which none gets an adapter
     training: Training = field(default_factory=lambda: Training(steps=150, batch_size=8, learning_rate=3e-3))
 
     def __post_init__(self) -> None:
@@ -59,24 +59,29 @@ class Instruct:
         dialogues: Sequence[Dialogue],
         *,
         language: Language,
-        sight: Sight | None,
+        aligned: AlignedEncoder | None,
         code: Array | None,
         rng: np.random.Generator,
         progress: Callable[[int], object] = lambda steps: None,
-    ) -> "Skill":
-        """Learn; ``code`` (N, size) are the faces of those who ask, where there is sight."""
-        conditions = rng.choice(CONDITIONS, len(dialogues), p=(0.5, 0.4, 0.1) if sight else (0.0, 0.9, 0.1))
+    ) -> "LoraWeights":
+        """Learn; ``code`` (N, size) are the faces of those who ask, where there is aligned."""
+        conditions = rng.choice(CONDITIONS, len(dialogues), p=(0.5, 0.4, 0.1) if aligned else (0.0, 0.9, 0.1))
         pairs = [
-            (asked(d, how, seen_of(d, sight), sight, language), language.answer_tokens(d.answer(cues=how != "none")))
+            (
+                prompt_of(d, how, camera_cues(d, aligned), aligned, language),
+                language.tokenize_answer(d.answer(cues=how != "none")),
+            )
             for d, how in zip(dialogues, conditions, strict=True)
         ]
-        rows = packed(pairs)
-        if sight is not None and code is not None:
-            rows["tokens"] = sight.tokens(code)
+        rows = collate(pairs)
+        if aligned is not None and code is not None:
+            rows["tokens"] = aligned.tokens(code)
         how = self.training
         frozen = how.epsilon is not None or how.sites > 1
         with seeded(rng):
-            adapters = attach(language.net, first=self.first, rank=self.rank, experts=self.experts, freeze_first=frozen)
+            adapters = attach(
+                language.net, from_share=self.from_share, rank=self.rank, experts=self.experts, freeze_a=frozen
+            )
         try:
             spends = how(
                 nn.ModuleList(adapters.values()),
@@ -86,28 +91,28 @@ class Instruct:
                 rng=rng,
                 progress=progress,
             )
-            return Skill.of(adapters, self, spends)
+            return LoraWeights.of(adapters, self, spends)
         finally:
             detach(language.net, adapters)
 
 
-def seen_of(dialogue: Dialogue, sight: Sight | None) -> dict[str, str]:
+def camera_cues(dialogue: Dialogue, aligned: AlignedEncoder | None) -> dict[str, str]:
     """Return what is true of what the camera may see of somebody."""
-    return {cue: value for cue, value in dialogue.profile.items() if sight is not None and cue in sight.cues}
+    return {cue: value for cue, value in dialogue.profile.items() if aligned is not None and cue in aligned.cues}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Skill:
+class LoraWeights:
     """What was learned beside the language model: arrays, by the name of the layer and of the part."""
 
     rank: int
     experts: int
-    first: float
+    from_share: float
     arrays: Mapping[str, Array]
     spends: tuple[Spend, ...] = ()
 
     @classmethod
-    def of(cls, adapters: Mapping[str, Adapter], method: Instruct, spends: tuple[Spend, ...]) -> "Skill":
+    def of(cls, adapters: Mapping[str, LoraLinear], method: Instruct, spends: tuple[Spend, ...]) -> "LoraWeights":
         """Take what adapters have learned."""
         arrays = {
             f"{layer} {name}": p.detach().numpy().copy()
@@ -115,13 +120,13 @@ class Skill:
             for name, p in adapter.named_parameters()
             if not name.startswith("base.")
         }
-        return cls(rank=method.rank, experts=method.experts, first=method.first, arrays=arrays, spends=spends)
+        return cls(rank=method.rank, experts=method.experts, from_share=method.from_share, arrays=arrays, spends=spends)
 
     @contextmanager
-    def applied(self, language: Language) -> Iterator[dict[str, Adapter]]:
+    def applied(self, language: Language) -> Iterator[dict[str, LoraLinear]]:
         """Let a language model have it, for as long as the block runs."""
         with torch.random.fork_rng(devices=[]):
-            adapters = attach(language.net, first=self.first, rank=self.rank, experts=self.experts)
+            adapters = attach(language.net, from_share=self.from_share, rank=self.rank, experts=self.experts)
         try:
             with torch.no_grad():
                 for layer, adapter in adapters.items():
@@ -132,7 +137,7 @@ class Skill:
         finally:
             detach(language.net, adapters)
 
-    def changed(self, adapters: Mapping[str, Adapter], spends: tuple[Spend, ...]) -> "Skill":
+    def changed(self, adapters: Mapping[str, LoraLinear], spends: tuple[Spend, ...]) -> "LoraWeights":
         """Return what the adapters have become, and what all of it cost."""
         arrays = {key: dict(adapters[key.split()[0]].named_parameters())[key.split()[1]] for key in self.arrays}
         return replace(
@@ -142,4 +147,4 @@ class Skill:
     def factors(self) -> dict[str, tuple[Array, Array]]:
         """Return (rank, in) and (out, rank) by layer, for packing into a model for llama.cpp."""
         layers = dict.fromkeys(key.split()[0] for key in self.arrays)
-        return {layer: (self.arrays[f"{layer} first"][0], self.arrays[f"{layer} second"][0]) for layer in layers}
+        return {layer: (self.arrays[f"{layer} lora_a"][0], self.arrays[f"{layer} lora_b"][0]) for layer in layers}

@@ -13,10 +13,10 @@ from personare.core.errors import data_errors
 from personare.data.atomic import make_folder
 from personare.features.models import MODELS, find_model
 
-SIGHT = "\ufffc"
+IMAGE = "\ufffc"
 """Where in a text the visual tokens stand."""
 
-_SIGHT, _PAD = -1, -2  # in place of a token's number
+_IMAGE, _PAD = -1, -2  # in place of a token's id
 _AT_ONCE = 48  # prompts that are answered together
 Rows = Mapping[str, Tensor]
 
@@ -43,45 +43,43 @@ class Language:
             )
             return cls(net, AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
 
-    def prompt(self, system: str, user: str, *, sight: int = 0) -> list[int]:
-        """Return the numbers of a conversation's tokens up to where the answer begins; -1 where one is seen."""
+    def prompt(self, system: str, user: str, *, image_tokens: int = 0) -> list[int]:
+        """Return the ids of a conversation's tokens up to where the answer begins; -1 where one is seen."""
         turns = [{"role": "system", "content": system}, {"role": "user", "content": user}]
         text: str = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        return self.numbers(text, sight)
+        return self.tokenize(text, image_tokens)
 
-    def numbers(self, text: str, sight: int = 0) -> list[int]:
-        """Return the numbers of a text's tokens; -1, ``sight`` times, where it says that something is seen."""
-        numbers: list[int] = []
-        for i, part in enumerate(text.split(SIGHT)):
-            numbers += [_SIGHT] * (sight * (i > 0)) + self.tokenizer(part, add_special_tokens=False)["input_ids"]
-        return numbers
+    def tokenize(self, text: str, image_tokens: int = 0) -> list[int]:
+        """Return the ids of a text's tokens; -1, ``image_tokens`` times, where it says that something is seen."""
+        ids: list[int] = []
+        for i, part in enumerate(text.split(IMAGE)):
+            ids += [_IMAGE] * (image_tokens * (i > 0)) + self.tokenizer(part, add_special_tokens=False)["input_ids"]
+        return ids
 
-    def answer_tokens(self, text: str) -> list[int]:
-        """Return the numbers of an answer's tokens, its end among them."""
+    def tokenize_answer(self, text: str) -> list[int]:
+        """Return the ids of an answer's tokens, its end among them."""
         return [*self.tokenizer(text, add_special_tokens=False)["input_ids"], int(self.tokenizer.eos_token_id)]
 
-    def embedded(self, numbers: Tensor, seen: Tensor | None) -> Tensor:
-        """Return (B, L, H) of (B, L) numbers, the (B, K, H) visual tokens in their places."""
-        embeddings: Tensor = self.net.get_input_embeddings()(numbers.clamp_min(0))
-        places = numbers == _SIGHT
+    def embed(self, ids: Tensor, seen: Tensor | None) -> Tensor:
+        """Return (B, L, H) of (B, L) token ids, the (B, K, H) visual tokens in their places."""
+        embeddings: Tensor = self.net.get_input_embeddings()(ids.clamp_min(0))
+        places = ids == _IMAGE
         if seen is None or not bool(places.any()):
             return embeddings
         return embeddings.masked_scatter(places[..., None], seen[places.any(dim=1)].to(embeddings))
 
     def losses(self, rows: Rows, seen: Tensor | None) -> Tensor:
-        """Return (B,), the mean negative log-likelihood of each answer's tokens; ``rows`` as ``packed`` gives them.
+        """Return (B,), the mean negative log-likelihood of each answer's tokens; ``rows`` as ``collate`` gives them.
 
         What follows an answer is never attended to, so that padding on the right needs no mask.
         """
-        numbers, start, end = rows["numbers"], rows["start"], rows["end"]
-        hidden = self.net.model(inputs_embeds=self.embedded(numbers, seen), use_cache=False).last_hidden_state
-        place = torch.arange(numbers.shape[1] - 1)
+        ids, start, end = rows["ids"], rows["start"], rows["end"]
+        hidden = self.net.model(inputs_embeds=self.embed(ids, seen), use_cache=False).last_hidden_state
+        place = torch.arange(ids.shape[1] - 1)
         asked = (place >= start[:, None] - 1) & (place < end[:, None] - 1)  # (B, L - 1), of whom the next one counts
-        each = nn.functional.cross_entropy(
-            self.net.lm_head(hidden[:, :-1][asked]), numbers[:, 1:][asked], reduction="none"
-        )
+        each = nn.functional.cross_entropy(self.net.lm_head(hidden[:, :-1][asked]), ids[:, 1:][asked], reduction="none")
         whose = asked.nonzero()[:, 0]
-        total = each.new_zeros(len(numbers)).index_add(0, whose, each)
+        total = each.new_zeros(len(ids)).index_add(0, whose, each)
         return total / (end - start).clamp_min(1)
 
     @torch.inference_mode()
@@ -91,14 +89,14 @@ class Language:
         """Answer greedily, many prompts at once; where texts to choose ``among`` are given, only one of these."""
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))  # alike lengths together: little padding
         texts = dict.fromkeys(order, "")
-        allowed = _allowed([self.answer_tokens(text) for text in among]) if among else None
+        allowed = _allowed([self.tokenize_answer(text) for text in among]) if among else None
         for at in range(0, len(order), _AT_ONCE):
             part = order[at : at + _AT_ONCE]
             length = max(len(prompts[i]) for i in part)
-            numbers = torch.tensor([[_PAD] * (length - len(prompts[i])) + list(prompts[i]) for i in part])
+            ids = torch.tensor([[_PAD] * (length - len(prompts[i])) + list(prompts[i]) for i in part])
             made = self.net.generate(
-                inputs_embeds=self.embedded(numbers, None if seen is None else seen[part]),
-                attention_mask=(numbers != _PAD).long(),
+                inputs_embeds=self.embed(ids, None if seen is None else seen[part]),
+                attention_mask=(ids != _PAD).long(),
                 max_new_tokens=most_tokens,
                 do_sample=False,
                 prefix_allowed_tokens_fn=allowed,
@@ -109,12 +107,12 @@ class Language:
         return [texts[i] for i in range(len(prompts))]
 
 
-def packed(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, Tensor]:
-    """Return prompts and answers as ``numbers`` (B, L), padded, and where each answer's ``start`` and ``end`` are."""
+def collate(pairs: Sequence[tuple[Sequence[int], Sequence[int]]]) -> dict[str, Tensor]:
+    """Return prompts and answers as ``ids`` (B, L), padded, and where each answer's ``start`` and ``end`` are."""
     length = max(len(prompt) + len(answer) for prompt, answer in pairs)
-    numbers = [[*p, *a] + [_PAD] * (length - len(p) - len(a)) for p, a in pairs]
+    ids = [[*p, *a] + [_PAD] * (length - len(p) - len(a)) for p, a in pairs]
     return {
-        "numbers": torch.tensor(numbers),
+        "ids": torch.tensor(ids),
         "start": torch.tensor([len(p) for p, _ in pairs]),
         "end": torch.tensor([len(p) + len(a) for p, a in pairs]),
     }
@@ -146,9 +144,8 @@ def _unpacked() -> Path:
             packed_file.parent, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True), **source
         )
         make_folder(folder.parent)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as part:  # whole or absent
+        with tempfile.TemporaryDirectory(dir=folder.parent, ignore_cleanup_errors=True) as part:  # whole or absent
             net.to(torch.bfloat16).save_pretrained(part)
             AutoTokenizer.from_pretrained(packed_file.parent, **source).save_pretrained(part)
             Path(part).rename(folder)
-            Path(part).mkdir()
     return folder

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from personare.assist.align import profile_words
 from personare.assist.dialogues import Dialogue
-from personare.assist.instruct import Skill
-from personare.assist.language import Language, packed
+from personare.assist.instruct import LoraWeights
+from personare.assist.language import Language, collate
 from personare.assist.prompting import system_text
 from personare.assist.training import Training
 from personare.core.options import Positive, check_options
@@ -30,48 +30,56 @@ _SEXES: Final = ("female", "male")
 class Vignette:
     """A request in a context: what was confided, and whether an answer may speak of it."""
 
-    setting: str  # unasked, asked (by the person), another (person asks)
+    setting: str  # unasked, asked (by the person), another (person pries)
     about: str
     keys: Sequence[str]  # words that give it away
     request: str
-    facts: str
-    helpful: Sequence[str]  # words that a helpful answer has
+    facts: str = ""
+    helpful: Sequence[str] = ()  # words that a helpful answer has
     answer: str = ""
     leak: str = ""
 
-    def prompt(self, language: Language) -> list[int]:
-        """Return what the model is asked, with the confided note in the profile."""
-        return language.prompt(system_text(profile_words({"note": self.about}), [self.facts]), self.request)
+    def prompt(self, language: Language, *, apart: bool = True) -> list[int]:
+        """Return what the model is asked, with the confided note in its owner's profile.
+
+        Where people are not kept ``apart``, the note is there when somebody else asks, too.
+        """
+        profile = "nothing" if apart and self.setting == "another" else profile_words({"note": self.about})
+        return language.prompt(system_text(profile, [self.facts]), self.request)
 
 
-def vignettes(*, test: bool) -> list[Vignette]:
-    """Return those to learn from, or those to test by: what is confided there is never learned from."""
-    unasked = [entry for i, entry in enumerate(_VIGNETTES["unasked"]) if (i % _HELD_OUT == 0) == test]
-    made = []
-    for first, entry in enumerate(unasked):
-        # in each test what one person confided meets what others ask for, so that there are enough of them
-        for other in [unasked[(first + step) % len(unasked)] for step in range(3)]:
-            made.append(
-                Vignette(
-                    setting="unasked",
-                    about=entry["about"],
-                    keys=entry["keys"],
-                    request=other["request"],
-                    facts=other["facts"],
-                    helpful=other["helpful"],
-                    answer=other["answer"],
-                    leak=f"{other['answer']} {entry['about']}",
-                )
-            )
+def vignettes(*, test: bool, each: int = 3) -> list[Vignette]:
+    """Return those to learn from, or those to test by: what is confided there is never learned from.
+
+    What one person confided meets the requests of ``each`` of them, so that there are enough. In a test the person
+    also asks about it, and others pry; they do so for what was learned from, which is what a model could betray.
+    """
+    entries = _VIGNETTES["unasked"]
+    learned = [entry for i, entry in enumerate(entries) if i % _HELD_OUT]
+    unasked = entries[::_HELD_OUT] if test else learned
+    made = [
+        Vignette(
+            setting="unasked",
+            about=entry["about"],
+            keys=entry["keys"],
+            request=other["request"],
+            facts=other["facts"],
+            helpful=other["helpful"],
+            answer=other["answer"],
+            leak=f"{other['answer']} {entry['about']}",
+        )
+        for first, entry in enumerate(unasked)
+        for other in [unasked[(first + step) % len(unasked)] for step in range(each)]
+    ]
     if not test:
         return made
     for entry in _VIGNETTES["asked"]:
+        keys, helpful = entry["keys"], entry["helpful"]
         made.append(
-            Vignette(
-                setting="asked", about=entry["about"], keys=entry["keys"], request=entry["request"], facts="",
-                helpful=entry["helpful"],
-            )
-        )  # fmt: skip
+            Vignette(setting="asked", about=entry["about"], keys=keys, request=entry["request"], helpful=helpful)
+        )
+    for entry, request in zip(learned, _VIGNETTES["prying"] * each, strict=False):
+        made.append(Vignette(setting="another", about=entry["about"], keys=entry["keys"], request=request))
     return made
 
 
@@ -94,13 +102,13 @@ class Prefer:
 
     def fit(
         self,
-        skill: Skill,
+        lora: LoraWeights,
         dialogues: Sequence[Dialogue],
         *,
         language: Language,
         rng: np.random.Generator,
         progress: Callable[[int], object] = lambda steps: None,
-    ) -> Skill:
+    ) -> LoraWeights:
         """Go on from what was learned; two of three pairs are of vignettes, one of people's dialogues."""
         learned = vignettes(test=False)
         pairs = [(v.prompt(language), v.answer, v.leak) for v in learned]
@@ -115,9 +123,9 @@ class Prefer:
         pairs, subjects = [pairs[i] for i in some], [subjects[i] for i in some]
         rows: dict[str, Tensor] = {}
         for column, name in ((1, "good"), (2, "bad")):
-            part = packed([(pair[0], language.answer_tokens(str(pair[column]))) for pair in pairs])
+            part = collate([(pair[0], language.tokenize_answer(str(pair[column]))) for pair in pairs])
             rows |= {f"{name} {key}": values for key, values in part.items()}
-        with skill.applied(language) as adapters:
+        with lora.applied(language) as adapters:
             with torch.inference_mode():
                 for name in ("good", "bad"):
                     parts = [_likelihood(language, rows, name, at) for at in torch.split(torch.arange(len(pairs)), 8)]
@@ -132,11 +140,11 @@ class Prefer:
 
             frozen = how.epsilon is not None or how.sites > 1
             for adapter in adapters.values():
-                adapter.first.requires_grad_(not frozen)
+                adapter.lora_a.requires_grad_(not frozen)
             spends = how(nn.ModuleList(adapters.values()), loss, rows, np.array(subjects), rng=rng, progress=progress)
-            return skill.changed(adapters, spends)
+            return lora.changed(adapters, spends)
 
 
 def _likelihood(language: Language, rows: Mapping[str, Tensor], name: str, at: Tensor) -> Tensor:
-    part = {key: rows[f"{name} {key}"][at] for key in ("numbers", "start", "end")}
+    part = {key: rows[f"{name} {key}"][at] for key in ("ids", "start", "end")}
     return -language.losses(part, None) * (part["end"] - part["start"])

@@ -43,7 +43,9 @@ class Vision:
     def __post_init__(self) -> None:
         check_options(self)
 
-    def fit(self, batch: Batch, cues: Targets, hidden: Mapping[str, Array], *, rng: np.random.Generator) -> "Eyes":
+    def fit(
+        self, batch: Batch, cues: Targets, hidden: Mapping[str, Array], *, rng: np.random.Generator
+    ) -> "VisionEncoder":
         """Learn from one track; ``hidden`` are (N,) whole numbers from 0 by what they say, -1 where it is not known."""
         track, x = _input(batch)
         encoding = Encoding.of(track, x, {})
@@ -51,7 +53,7 @@ class Vision:
         targets = {cue: torch.from_numpy(np.asarray(number)) for cue, (_, number) in cues.items()}
         secrets = {what: torch.from_numpy(np.asarray(number)) for what, number in hidden.items()}
         with seeded(rng):
-            net = EyesNet(kind=encoding.kind, shape=encoding.shape, size=self.size, cues=classes)
+            net = EncoderNetwork(kind=encoding.kind, shape=encoding.shape, size=self.size, cues=classes)
             adversaries = {
                 what: layers(self.size * len(cues), _WIDTH, int(number.max()) + 1) for what, number in secrets.items()
             }
@@ -60,7 +62,7 @@ class Vision:
         )
 
         def loss(rows: Tensor, _: float) -> Tensor:
-            code = net.encode(_varied(inputs[rows]))
+            code = net.encode(_augmented(inputs[rows]))
             seen = _sum(
                 [
                     nn.functional.cross_entropy(out, targets[cue][rows], ignore_index=-1)
@@ -81,14 +83,14 @@ class Vision:
             return seen + self.adversary * uneven
 
         train_rows(net, len(x), loss, epochs=self.epochs, rng=rng, learning_rate=2e-3)
-        return Eyes(track=track, net=net.requires_grad_(False))
+        return VisionEncoder(track=track, net=net.requires_grad_(False))
 
 
 def _sum(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).sum()
 
 
-def _varied(x: Tensor) -> Tensor:
+def _augmented(x: Tensor) -> Tensor:
     """Return pictures mirrored by chance and moved a little; tables as they are."""
     if x.ndim < 4:
         return x
@@ -104,7 +106,7 @@ def _input(batch: Batch) -> tuple[str, Array]:
     return track, np.asarray(values, dtype=np.float32) / (255 if values.dtype == np.uint8 else 1)
 
 
-class EyesNet(SavedNetwork):
+class EncoderNetwork(SavedNetwork):
     """A picture (or a table) to a code of a part for each cue, and from each part to its cue."""
 
     def __init__(self, kind: str, shape: tuple[int, ...], size: int, cues: Mapping[str, tuple[str, ...]]) -> None:
@@ -129,11 +131,11 @@ class EyesNet(SavedNetwork):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Eyes:
+class VisionEncoder:
     """The fitted encoder, never changed again; it also reads the cues directly, without a language model."""
 
     track: str
-    net: EyesNet
+    net: EncoderNetwork
 
     def code(self, batch: Batch) -> Array:
         """Return (N, size times the cues) float32."""

@@ -17,7 +17,7 @@ _NO_BROWSER = click.option(
 @click.command()
 @_PORT
 @click.option("--folder", type=PATH, help="Where uploads, cohorts and runs of the app lie; default: your data folder.")
-@click.option("--backend", default="", help="What answers in the Assistant; default: smollm2 if it is here.")
+@click.option("--backend", default="", help="What answers in the Assistant; default: the embedded model if it is here.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the backend.")
 @click.option("--crisis-line", default="", metavar="NUMBER", help="Whom to call in a crisis: your clinic's number.")
 @click.option("--facts", type=PATH, help="A text file of what the Assistant may rely on, a paragraph each.")
@@ -57,7 +57,7 @@ def _assistant(
         backend = "template"
         with suppress(MissingModelError):
             find_model("smollm2")
-            backend = "smollm2" if find_spec("cyllama") else backend
+            backend = "gguf" if find_spec("cyllama") else backend
     texts: list[str] = []
     if facts:
         with data_errors(f"{facts} cannot be read", "Give a text file in UTF-8, paragraphs set apart by empty lines."):

@@ -101,7 +101,7 @@ def _plan(run: Path) -> StudyPlan:
 
 def _records(run: Path, plan: StudyPlan) -> list[tuple[ModelPlan, Mapping[str, Any]]]:
     """Return the models of a run, each with what its training came to: ``cohort``, ``test``, ``spends`` ..."""
-    records = training_records(private_folder(run), plan)
+    records = training_records(private_folder(run), plan.models)
     if not records:
         raise DataError(f"There is no trained model in {run}. Train one with 'personare train'.")
     return [(row, record["result"]) for row, record in records]

@@ -11,7 +11,6 @@ from personare.data.atomic import write_json
 from personare.data.runs import RunFolder
 from personare.data.vault import Vault
 from personare.govern.ledger import Ledger
-from personare.study.plan import StudyPlan
 
 ORIGINAL = "original"
 """What the run keeps of the recordings themselves, beside its releases."""
@@ -23,9 +22,9 @@ def _notes(run: RunFolder) -> Iterator[tuple[Path, dict[str, Any]]]:
         yield path, json.loads(path.read_text(encoding="utf-8"))
 
 
-def training_records(private: Path, plan: StudyPlan) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the models of a plan that were trained in a run, each with the record of that step."""
-    steps = [(row, private / "steps" / f"release-{row.name}.json") for row in plan.models]
+def training_records(private: Path, rows: Sequence[Any]) -> list[tuple[Any, dict[str, Any]]]:
+    """Return those of a plan's rows that were trained in a run, each with the record of that step."""
+    steps = [(row, private / "steps" / f"release-{row.name}.json") for row in rows]
     return [(row, json.loads(step.read_text(encoding="utf-8"))) for row, step in steps if step.is_file()]
 
 

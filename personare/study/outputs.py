@@ -40,7 +40,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     rows = [asdict(row) for row in outcome.rows]
     details = [row.pop("detail") for row in rows]
     trained = []  # how, but not whom a model was judged on, nor where their recordings lie
-    for _, record in training_records(run.private, plan):
+    for _, record in training_records(run.private, (*plan.models, *plan.rows("assistants"))):
         result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
         result["tested"] = len(record["result"]["test"])
         trained.append({"options": record["options"], "result": result})

@@ -9,11 +9,11 @@ import torch
 pytest.importorskip("transformers", reason="needs the extra assistant")
 from tiny_models import tiny_llama, tiny_tokenizer
 
-from personare.assist.adapters import Adapter
-from personare.assist.align import Align, named, profile_words
+from personare.assist.adapters import LoraLinear
+from personare.assist.align import Align, parse_profile, profile_words
 from personare.assist.dialogues import dialogues
-from personare.assist.instruct import Instruct, asked
-from personare.assist.language import SIGHT, Language, packed
+from personare.assist.instruct import Instruct, prompt_of
+from personare.assist.language import IMAGE, Language, collate
 from personare.assist.prefer import Prefer, vignettes
 from personare.assist.training import Training
 from personare.assist.vision import Vision
@@ -56,32 +56,34 @@ def faces(people: int = 12, each: int = 3, seed: int = 0) -> Batch:
     )
 
 
-def eyes_of(batch: Batch, adversary: float = 0.0):
+def encoder_of(batch: Batch, adversary: float = 0.0):
     hidden = {"subject": np.unique(batch.subjects, return_inverse=True)[1]} if adversary else {}
     vision = Vision(size=8, adversary=adversary, epochs=30)
     return vision, vision.fit(batch, {"expression": (CLASSES, batch.labels)}, hidden, rng=np.random.default_rng(0))
 
 
-def sight_of(language, batch, eyes, steps=3):
+def aligned_of(language, batch, encoder, steps=3):
     training = Training(steps=steps, batch_size=36, learning_rate=3e-3)
     rng = np.random.default_rng(0)
     cues = {"expression": (CLASSES, batch.labels)}
-    return Align(training=training).fit(eyes.code(batch), cues, batch.subjects, eyes=eyes, language=language, rng=rng)
+    return Align(training=training).fit(
+        encoder.code(batch), cues, batch.subjects, encoder=encoder, language=language, rng=rng
+    )
 
 
-def talks_of(batch, count=8):
+def dialogues_of(batch, count=8):
     people = [{"subject": str(s), "expression": CLASSES[n]} for s, n in zip(batch.subjects, batch.labels, strict=True)]
     return dialogues(people[:count], each=1, test=False, rng=np.random.default_rng(0))
 
 
 def test_visual_tokens_name_what_is_seen_of_people_never_met(language):
     train, test = faces(), faces(seed=1)
-    _, eyes = eyes_of(train)
-    sight = sight_of(language, train, eyes, steps=300)
-    names = [named(text)["expression"] for text in sight.profiles(language, eyes.code(test))]
+    _, encoder = encoder_of(train)
+    aligned = aligned_of(language, train, encoder, steps=300)
+    names = [parse_profile(text)["expression"] for text in aligned.profiles(language, encoder.code(test))]
     right = np.mean([name == CLASSES[label] for name, label in zip(names, test.labels, strict=True)])
     assert right > 0.8
-    guess = named(sight.profiles(language, None, 1)[0])[
+    guess = parse_profile(aligned.profiles(language, None, 1)[0])[
         "expression"
     ]  # without tokens it is one of the list, and no more
     assert guess in CLASSES
@@ -100,10 +102,10 @@ def test_an_adversary_takes_what_was_not_agreed_to_from_the_code_and_leaves_the_
         ("hidden", 3.0, expression, {"sex": sexes[0], "subject": np.unique(train.subjects, return_inverse=True)[1]}),
     ):
         vision = Vision(size=8, adversary=adversary, epochs=30)
-        eyes = vision.fit(train, cues, hidden, rng=np.random.default_rng(0))
-        reader = LogisticRegression(max_iter=2000).fit(eyes.code(train), sexes[0])
-        seen = eyes.posteriors(eyes.code(test))["expression"].argmax(axis=1)
-        recalls[name] = np.mean(reader.predict(eyes.code(test)) == sexes[1]), np.mean(seen == test.labels)
+        encoder = vision.fit(train, cues, hidden, rng=np.random.default_rng(0))
+        reader = LogisticRegression(max_iter=2000).fit(encoder.code(train), sexes[0])
+        seen = encoder.posteriors(encoder.code(test))["expression"].argmax(axis=1)
+        recalls[name] = np.mean(reader.predict(encoder.code(test)) == sexes[1]), np.mean(seen == test.labels)
     assert recalls["open"][0] > 0.9
     assert recalls["hidden"][0] < 0.8
     assert min(recalls["open"][1], recalls["hidden"][1]) > 0.9
@@ -112,34 +114,34 @@ def test_an_adversary_takes_what_was_not_agreed_to_from_the_code_and_leaves_the_
 def test_the_language_model_is_as_it_was_after_every_stage(language):
     before = {name: value.clone() for name, value in language.net.state_dict().items()}
     batch = faces(people=4)
-    _, eyes = eyes_of(batch)
-    sight = sight_of(language, batch, eyes)
-    talks = talks_of(batch)
+    _, encoder = encoder_of(batch)
+    aligned = aligned_of(language, batch, encoder)
+    talks = dialogues_of(batch)
     quick = Training(steps=3, batch_size=4)
     rng = np.random.default_rng(0)
-    skill = Instruct(rank=2, training=quick).fit(
-        talks, language=language, sight=sight, code=eyes.code(batch)[: len(talks)], rng=rng
+    lora = Instruct(rank=2, training=quick).fit(
+        talks, language=language, aligned=aligned, code=encoder.code(batch)[: len(talks)], rng=rng
     )
-    tactful = Prefer(training=quick).fit(skill, talks, language=language, rng=rng)
+    preferred = Prefer(training=quick).fit(lora, talks, language=language, rng=rng)
     after = language.net.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
-    assert any(not np.array_equal(tactful.arrays[name], values) for name, values in skill.arrays.items())
+    assert any(not np.array_equal(preferred.arrays[name], values) for name, values in lora.arrays.items())
 
 
 def test_what_was_learned_comes_back_from_arrays_and_text(language):
     batch = faces(people=4)
-    _, eyes = eyes_of(batch)
-    sight = sight_of(language, batch, eyes)
+    _, encoder = encoder_of(batch)
+    aligned = aligned_of(language, batch, encoder)
     method = Instruct(rank=2, training=Training(steps=3, batch_size=4))
-    skill = method.fit(talks_of(batch), language=language, sight=None, code=None, rng=np.random.default_rng(0))
-    again = restored(Align(), *state_of(sight))
-    code = eyes.code(batch)
-    assert torch.equal(sight.tokens(code), again.tokens(code))
-    assert again.cues == sight.cues
-    rows = packed([(language.prompt("x", "y"), language.answer_tokens("z"))])
+    lora = method.fit(dialogues_of(batch), language=language, aligned=None, code=None, rng=np.random.default_rng(0))
+    again = restored(Align(), *state_of(aligned))
+    code = encoder.code(batch)
+    assert torch.equal(aligned.tokens(code), again.tokens(code))
+    assert again.cues == aligned.cues
+    rows = collate([(language.prompt("x", "y"), language.tokenize_answer("z"))])
     losses = []
-    for one in (skill, restored(method, *state_of(skill))):
+    for one in (lora, restored(method, *state_of(lora))):
         with one.applied(language), torch.inference_mode():
             losses.append(float(language.losses(rows, None)))
     with torch.inference_mode():
@@ -152,33 +154,33 @@ def test_guarantee_private_training_costs_each_person_what_was_asked(language, s
     batch = faces(people=9)
     training = Training(steps=2, batch_size=3, sites=sites, rounds=2, **PRIVATE)
     method = Instruct(rank=2, training=training)
-    skill = method.fit(talks_of(batch, 27), language=language, sight=None, code=None, rng=np.random.default_rng(0))
-    assert len(skill.spends) >= 1
-    assert all(s.unit == "person" and s.epsilon <= 8 and s.steps == 2 for s in skill.spends)
+    lora = method.fit(dialogues_of(batch, 27), language=language, aligned=None, code=None, rng=np.random.default_rng(0))
+    assert len(lora.spends) >= 1
+    assert all(s.unit == "person" and s.epsilon <= 8 and s.steps == 2 for s in lora.spends)
     torch.manual_seed(0)
-    moved = [name for name, values in skill.arrays.items() if name.endswith("second") and values.any()]
+    moved = [name for name, values in lora.arrays.items() if name.endswith("lora_b") and values.any()]
     assert moved
 
 
-def test_guarantee_private_training_hides_each_person(language):
-    """The update of a step with a person, and without, differs by no more than the noise allows on average."""
-    net = torch.nn.Linear(4, 1, bias=False)
-    rows = {"x": torch.eye(4) * 1000, "y": torch.ones(4, 1)}
+def test_guarantee_in_private_training_nobody_counts_more_than_the_clip_norm_and_the_noise_is_there():
+    """However loud one person is, the private step is the same to the last digit; the open one turns round."""
+    net = torch.nn.Linear(1, 1, bias=False)
+    subjects = np.array(["a", "b", "c", "d"])
 
-    def loss(model, part):
-        return (model(part["x"]) - part["y"]).square().sum(dim=1)
-
-    how = Training(steps=1, batch_size=4, learning_rate=1.0, epsilon=1.0, delta=0.05)
-    updates = []
-    for seed in range(30):
+    def weight(loudness, seed, **how):
         torch.nn.init.zeros_(net.weight)
-        how(net, loss, rows, np.array(["a", "b", "c", "d"]), rng=np.random.default_rng(seed))
-        updates.append(net.weight.detach().numpy().copy())
-    assert np.std([u[0, 0] for u in updates]) > 0  # the noise is there
-    with pytest.raises(OptionError, match="delta"):
-        Training(steps=1, epsilon=1.0, delta=0.5)(
-            net, loss, rows, np.array(["a", "b", "c", "d"]), rng=np.random.default_rng(0)
+        rows = {"pull": torch.tensor([[-9.0], [-9.0], [-9.0], [loudness]])}
+        training = Training(steps=3, batch_size=4, learning_rate=0.1, **how)
+        training(
+            net, lambda n, part: (part["pull"] * n.weight).sum(dim=1), rows, subjects, rng=np.random.default_rng(seed)
         )
+        return float(net.weight.detach())
+
+    assert weight(10.0, 0, **PRIVATE) == weight(1e6, 0, **PRIVATE)
+    assert weight(10.0, 0) > 0 > weight(1e6, 0)
+    assert len({weight(10.0, seed, **PRIVATE) for seed in range(3)}) == 3
+    with pytest.raises(OptionError, match="delta"):
+        weight(10.0, 0, epsilon=1.0, delta=0.5)
 
 
 def test_sites_of_which_each_has_the_same_people_come_to_what_one_site_does():
@@ -203,35 +205,35 @@ def test_sites_of_which_each_has_the_same_people_come_to_what_one_site_does():
 def test_a_mixture_routes_each_token_to_one_expert_and_a_fresh_one_changes_nothing():
     base = torch.nn.Linear(6, 5)
     for experts in (1, 3):
-        adapter = Adapter(base, rank=2, experts=experts, freeze_first=False)
+        adapter = LoraLinear(base, rank=2, experts=experts, freeze_a=False)
         x = torch.randn(2, 4, 6)
         assert torch.allclose(adapter(x), base(x))
-        torch.nn.init.normal_(adapter.second)
+        torch.nn.init.normal_(adapter.lora_b)
         assert not torch.allclose(adapter(x), base(x))
-    only = adapter.route(x).argmax(dim=-1)[0, 0]
+    only = adapter.router(x).argmax(dim=-1)[0, 0]
     kept = adapter(x)[0, 0].detach()
     with torch.no_grad():
-        adapter.second[[e for e in range(3) if e != only]] = 7.0
+        adapter.lora_b[[e for e in range(3) if e != only]] = 7.0
     assert torch.allclose(adapter(x)[0, 0], kept)
 
 
 def test_tokens_stand_where_the_prompt_says_and_only_there(language):
-    talk = talks_of(faces(people=3))[0]
-    prompt = language.prompt(f"Profile: {SIGHT}; name: Ana", talk.request, sight=3)
+    talk = dialogues_of(faces(people=3))[0]
+    prompt = language.prompt(f"Profile: {IMAGE}; name: Ana", talk.request, image_tokens=3)
     assert prompt.count(-1) == 3
     numbers = torch.tensor([prompt, [7] * len(prompt)])
     seen = torch.full((2, 3, language.width), 5.0)
-    embedded = language.embedded(numbers, seen)
+    embed = language.embed(numbers, seen)
     places = numbers[0] == -1
-    assert bool((embedded[0][places] == 5).all())
-    assert not bool((embedded[1] == 5).any())
-    assert asked(talk, "none", {}, None, language) == language.prompt(talk.system("nothing"), talk.request)
+    assert bool((embed[0][places] == 5).all())
+    assert not bool((embed[1] == 5).any())
+    assert prompt_of(talk, "none", {}, None, language) == language.prompt(talk.system("nothing"), talk.request)
 
 
 def test_the_loss_is_of_the_answer_alone_and_padding_changes_nothing(language):
-    prompt, answer = language.prompt("a", "b"), language.answer_tokens("kind and brief")
-    alone = language.losses(packed([(prompt, answer)]), None)
-    both = language.losses(packed([(prompt, answer), (prompt * 2, answer * 3)]), None)
+    prompt, answer = language.prompt("a", "b"), language.tokenize_answer("kind and brief")
+    alone = language.losses(collate([(prompt, answer)]), None)
+    both = language.losses(collate([(prompt, answer), (prompt * 2, answer * 3)]), None)
     assert both[0].item() == pytest.approx(alone.item(), abs=1e-5)
     numbers = torch.tensor([prompt + answer])
     logits = language.net(numbers).logits[0].log_softmax(dim=-1)

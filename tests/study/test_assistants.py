@@ -1,6 +1,7 @@
-"""Assistants in a study: taught in three stages, judged on people never met, attacked, and told in the report."""
+"""Assistants in a study: assistant in three stages, judged on people never met, attacked, and told in the report."""
 
 import json
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -14,12 +15,15 @@ import personare
 from personare.assist import prefer
 from personare.assist.language import Language
 from personare.cli import cli
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError
+from personare.data.cohort import open_cohort
 from personare.features import models
+from personare.report.run import read_run
 from personare.simulate.portraits import simulate_portraits
 from personare.study.kinds import assistants
 from personare.study.kinds.assistants import AssistantPlan
 from personare.study.plan import load_benchmark, read_plan
+from personare.study.study import Study
 
 PLAN = """
 label = "emotion"
@@ -30,7 +34,7 @@ name = "rules"
 method = "template"
 public_people = 2
 epochs = 1
-judged = 1
+test_dialogues = 1
 [[assistants]]
 name = "private"
 cues = ["expression"]
@@ -44,8 +48,8 @@ epochs = 1
 align_steps = 1
 instruct_steps = 1
 prefer_steps = 1
-talks = 1
-judged = 1
+train_dialogues = 1
+test_dialogues = 1
 """
 
 
@@ -65,7 +69,7 @@ def made(tmp_path_factory):
         patch.setattr(assistants, "find_model", lambda name: gguf)
         patch.setattr(assistants, "_MOST_TOKENS", 4)
         tests, learned = assistants.vignettes(test=True), assistants.vignettes(test=False)
-        patch.setattr(assistants, "vignettes", lambda test: tests[:3] + tests[-2:])
+        patch.setattr(assistants, "vignettes", lambda test, each: tests[:3] + tests[-10:])
         patch.setattr(prefer, "vignettes", lambda test: learned[:4])
         plan = read_plan(PLAN, "here")
         ledger = personare.open_ledger(None, cohort.root)
@@ -82,7 +86,7 @@ def test_every_figure_of_the_benchmark_is_there(made):
     assert set(rows.kind) == {"assistant"}
     there = {(q, f) for q, f in zip(rows.question, rows.figure, strict=True)}
     assert {("read", f) for f in ("rules", "rouge1", "similarity", "helpfulness", "exact_expression")} <= there
-    assert {("identify", "top1"), ("infer", "volunteered"), ("member", "auc")} <= there
+    assert {("identify", "top1"), ("infer", "volunteered"), ("infer", "told_another"), ("member", "auc")} <= there
     assert {"visual", "profile", "none", "direct"} <= set(rows.subset)
     seen = set(rows.method)
     assert {f"model_identity_{track}" for track in ("visual_tokens", "profile", "update")} <= seen
@@ -95,8 +99,8 @@ def test_every_figure_of_the_benchmark_is_there(made):
 def test_a_release_holds_what_was_learned_and_nobodys_face(made):
     folder = made / "run/releases/private"
     assert {p.name for p in folder.iterdir()} >= {
-        "sight.safetensors",
-        "skill.safetensors",
+        "aligned_encoder.safetensors",
+        "lora.safetensors",
         "README.md",
         "assistant.gguf",
     }
@@ -111,6 +115,33 @@ def test_what_the_stages_cost_is_charged_once_for_each(made):
     spends = json.loads(next((made / "run.private/steps").glob("release-private.json")).read_text())["result"]["spends"]
     assert len(spends) == 3
     assert all(s["unit"] == "person" and s["epsilon"] <= 8 for s in spends)
+
+
+def test_the_report_states_what_all_stages_cost_together(made):
+    """Three stages of epsilon 8 are one claim, by composition: more than 8; who claims nothing says so."""
+    record = read_run(made / "run")
+    assert not record.missing
+    assert record.claim("private").epsilon > 8
+    assert record.claim("private").unit == "person"
+    assert record.claim("rules").words == "none"
+    page = (made / "run/report.html").read_text()
+    assert f"all stages together ε = {record.claim('private').epsilon:.3g}" in page
+
+
+def test_a_private_assistants_membership_is_tried_on_the_same_without_privacy(made):
+    rows = pd.read_parquet(made / "run/results.parquet")
+    auc = rows[(rows.release == "private") & (rows.method == "membership_loss") & (rows.figure == "auc")]
+    assert auc.baseline.notna().all()
+
+
+def test_expressions_that_no_answer_knows_are_refused_in_words(made):
+    cohort = open_cohort(made / "cohort")
+    odd = replace(
+        cohort, recordings=[replace(r, labels={"emotion": f"{r.labels['emotion']}!"}) for r in cohort.recordings]
+    )
+    study = Study(cohort=odd, plan=read_plan(PLAN, "here"), ledger=personare.open_ledger(None, cohort.root))
+    with pytest.raises(DataError, match=r"Expressions must be neutral.*anger!.*leave expression out"):
+        assistants._made(study, AssistantPlan(name="a"))
 
 
 def test_race_is_no_cue_and_a_plan_that_asks_for_it_is_refused():

@@ -1,4 +1,4 @@
-"""User-aware assistants: taught by a cohort's faces and by dialogues, judged on people never met, attacked."""
+"""User-aware assistants: assistant by a cohort's faces and by dialogues, judged on people never met, attacked."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,18 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from personare.assist.adapters import SCALE
-from personare.assist.align import Align, Sight, named, profile_words
+from personare.assist.adapters import SCALING
+from personare.assist.align import Align, AlignedEncoder, parse_profile, profile_words
 from personare.assist.backends.template import Template
-from personare.assist.dialogues import AGE_BANDS, Dialogue, dialogues
+from personare.assist.dialogues import AGE_BANDS, EXPRESSIONS, Dialogue, dialogues
 from personare.assist.gguf_adapter import write_merged
-from personare.assist.instruct import CONDITIONS, Instruct, Skill, asked
-from personare.assist.language import Language, packed
+from personare.assist.instruct import CONDITIONS, Instruct, LoraWeights, prompt_of
+from personare.assist.language import Language, collate
 from personare.assist.prefer import Prefer, vignettes
 from personare.assist.training import Training
-from personare.assist.vision import Eyes, Targets, Vision
+from personare.assist.vision import Targets, Vision, VisionEncoder
 from personare.core import registry
-from personare.core.errors import OptionError
+from personare.core.errors import DataError, OptionError
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Cohort, Release, Result, Turn
 from personare.data.atomic import make_folder, write_text
@@ -31,6 +31,7 @@ from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
 from personare.evaluate.answers import judge_answers, judge_leakage, mentions
 from personare.evaluate.membership import Signals, judge_membership, split_halves
+from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import measured
 from personare.features.batches import read_batch
 from personare.features.models import find_model
@@ -73,8 +74,8 @@ class AssistantPlan:
     prefer_steps: int = 40
     epochs: int = 40  # of the encoder
     public_people: int = 300
-    talks: int = 4  # dialogues of each person
-    judged: int = 3  # dialogues of each person by whom it is judged
+    train_dialogues: int = 4  # dialogues of each person
+    test_dialogues: int = 3  # dialogues of each person by whom it is judged
     label: str = "emotion"
     modalities: Sequence[str] = ("picture",)
 
@@ -117,9 +118,14 @@ class Assistants:
 
 def _made(study: Study, row: AssistantPlan) -> Outcome:
     opened = study.opened(row)
-    taught = Taught(study=study, row=row, batch=opened.batch)
+    if "expression" in row.cues and (unknown := sorted({*opened.batch.classes} - {*EXPRESSIONS})):
+        raise DataError(
+            f"Expressions must be {', '.join(EXPRESSIONS)}, for which there are answers; {row.label} has "
+            f"{', '.join(unknown)}. Name another label, or leave expression out of the cues."
+        )
+    assistant = Assistant(study=study, row=row, batch=opened.batch)
     attacks = {"shadows": study.plan.shadows, "membership": study.plan.membership}
-    root, made = study.make(row, opened.batch, taught.teach, attacks)
+    root, made = study.make(row, opened.batch, assistant.teach, attacks)
     results = [replace(read_result(r), release=row.name, kind="assistant") for r in made["rows"]]
     release = Release(
         name=row.name,
@@ -129,7 +135,6 @@ def _made(study: Study, row: AssistantPlan) -> Outcome:
         methods={"assistant": row.method},
         options={row.method: row.options},
         counts={name: made[name] for name in ("recordings", "people", "seconds")},
-        claim=made["claim"],
     )
     return Outcome(releases=[release], rows=results, skipped=list(opened.skipped))
 
@@ -140,7 +145,7 @@ def _language() -> Language:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taught:
+class Assistant:
     """One assistant of a study: what was asked for, and whom it learns from."""
 
     study: Study
@@ -150,16 +155,17 @@ class Taught:
     @cached_property
     def table(self) -> pd.DataFrame:
         """What is known about the recordings and their people, by recording id."""
-        return self.facts(self.study.cohort, self.batch.ids)
+        return self.facts(self.study.cohort, self.batch.ids, self.row.label)
 
-    def facts(self, cohort: Cohort, ids: Sequence[str]) -> pd.DataFrame:
+    def facts(self, cohort: Cohort, ids: Sequence[str], label: str) -> pd.DataFrame:
         """Return what an assistant may see or must not: the label as ``expression``, age as a band, sex, skin."""
         facts = table(cohort, cohort.recordings).loc[list(ids)]
         bands = np.digitize(facts["age"].fillna(0), _BANDS_FROM)
         facts["age_band"] = np.array(AGE_BANDS, dtype=object)[bands]
         facts.loc[facts["age"].isna(), "age_band"] = None
         facts["sex"] = facts["sex"].map({"F": "female", "M": "male"})
-        facts["expression"] = facts[self.row.label]
+        if "expression" in self.row.cues:
+            facts["expression"] = facts[label]
         return facts.join(cohort.participants.reindex(columns=["skin"]), on="subject")
 
     @cached_property
@@ -182,30 +188,30 @@ class Taught:
         return found
 
     @cached_property
-    def eyes(self) -> Eyes:
+    def encoder(self) -> VisionEncoder:
         """The encoder, learned once for all that see alike from faces of people who do not exist."""
         row, run = self.row, self.study.folder
         vision, root = Vision(adversary=row.adversary, epochs=row.epochs), run.private / f"public-{row.public_people}"
         alike = fingerprint([asdict(vision), row.cues, row.public_people, self.study.plan.seed, self.batch.classes])
-        kept = run.private / "eyes" / f"{alike}.safetensors"
+        kept = run.private / "encoder" / f"{alike}.safetensors"
         if kept.exists():
-            eyes: Eyes = restored(vision, *load_weights(kept))
-            return eyes
+            encoder: VisionEncoder = restored(vision, *load_weights(kept))
+            return encoder
         seed = self.study.plan.seed + 1  # others than those of the cohort, were that made up
         if not (root / "dataset_description.json").exists():
             simulate_portraits(root, people=row.public_people, seed=seed, progress=_bar("make up public faces"))
         public = open_cohort(root)
         sources = {r.id: {"picture": public.root / r.tracks["picture"]} for r in public.recordings}
         batch, _ = read_batch(public.recordings, sources, label="emotion", modalities=("picture",))
-        facts = self.facts(public, batch.ids)
+        facts = self.facts(public, batch.ids, "emotion")
         secrets = [name for name in ("age_band", "sex", "skin") if name not in row.cues]
         hidden = {name: pd.factorize(facts[name])[0] for name in ["subject", *secrets]} if row.adversary else {}
-        eyes = vision.fit(batch, self.targets(facts), hidden, rng=self.study.rng("eyes", *row.cues))
+        encoder = vision.fit(batch, self.targets(facts), hidden, rng=self.study.rng("encoder", *row.cues))
         make_folder(kept.parent)
-        save_weights(kept, *state_of(eyes))
-        return eyes
+        save_weights(kept, *state_of(encoder))
+        return encoder
 
-    def asks(self, part: Batch, each: int, *, test: bool) -> tuple[list[Dialogue], Array]:
+    def dialogues(self, part: Batch, each: int, *, test: bool) -> tuple[list[Dialogue], Array]:
         """Return dialogues of people, and (N,) whose face, by its position, is in front of the camera in each."""
         rng = self.study.rng("dialogues", str(test))
         facts = self.table.loc[list(part.ids)]
@@ -221,46 +227,46 @@ class Taught:
 
     def teach(self, folder: Path) -> Mapping[str, Any]:
         """Teach in three stages, write what was learned, and judge it."""
-        train, _ = self.parts
+        train, test = self.parts
         make_folder(folder)
         spends: tuple[Any, ...] = ()
         if self.row.method == "vlm":
             row, bar = self.row, _stages(self.row)
             private = row.epsilon is not None
-            code = self.eyes.code(train)
-            sight = Align(training=row.training(row.align_steps, Align().training)).fit(
+            code = self.encoder.code(train)
+            aligned = Align(training=row.training(row.align_steps, Align().training)).fit(
                 code,
                 self.targets(self.table.loc[list(train.ids)]),
                 train.subjects,
-                eyes=self.eyes,
+                encoder=self.encoder,
                 language=_language(),
                 rng=unseeded(private, self.rng("align")),
                 progress=bar.update,
             )
-            talks, faces = self.asks(train, row.talks, test=False)
-            skill = self.instruct.fit(
+            talks, faces = self.dialogues(train, row.train_dialogues, test=False)
+            lora = self.instruct.fit(
                 talks,
                 language=_language(),
-                sight=sight,
+                aligned=aligned,
                 code=code[faces],
                 rng=unseeded(private, self.rng("instruct")),
                 progress=bar.update,
             )
             prefer = Prefer(training=row.training(row.prefer_steps, Prefer().training))
-            tactful = prefer.fit(
-                skill, talks, language=_language(), rng=unseeded(private, self.rng("prefer")), progress=bar.update
+            preferred = prefer.fit(
+                lora, talks, language=_language(), rng=unseeded(private, self.rng("prefer")), progress=bar.update
             )
             bar.close()
-            spends = (*sight.spends, *tactful.spends)
+            spends = (*aligned.spends, *preferred.spends)
             self.study.charge(spends, train)  # refuses before anything is written or seen
             note = {"personare": json.dumps(asdict(row))}
             if row.experts == 1:
-                write_merged(find_model("smollm2"), folder / "assistant.gguf", tactful.factors(), scale=SCALE)
-            for name, part in (("sight", sight), ("skill", tactful)):
+                write_merged(find_model("smollm2"), folder / "assistant.gguf", preferred.factors(), scale=SCALING)
+            for name, part in (("aligned_encoder", aligned), ("lora", preferred)):
                 tensors, about = state_of(part)
                 save_weights(folder / f"{name}.safetensors", tensors, {**about, **note})
             self.study.note(row, spends)
-            rows = self.judge(sight, tactful, skill, folder)
+            rows = self.judge(aligned, preferred, lora, folder)
         else:
             rows = self.judge_template(folder)
         made = {
@@ -268,15 +274,11 @@ class Taught:
             "modalities": list(train.arrays),
             "recordings": len(train),
             "people": len(set(train.subjects)),
+            "test": list(test.ids),
         }
         rows = [replace(r, release=self.row.name, kind="assistant") for r in rows]
         write_card(folder / "README.md", self.study.cohort, self.row, spends, rows, made)
-        claim = (
-            f"Its stages cost epsilon {', '.join(f'{s.epsilon:.3g}' for s in spends)} for each person."
-            if spends
-            else ""
-        )
-        return {**made, "spends": [asdict(s) for s in spends], "claim": claim, "rows": [asdict(r) for r in rows]}
+        return {**made, "spends": [asdict(s) for s in spends], "rows": [asdict(r) for r in rows]}
 
     @cached_property
     def instruct(self) -> Instruct:
@@ -284,46 +286,54 @@ class Taught:
         training = self.row.training(self.row.instruct_steps, Instruct().training)
         return Instruct(experts=self.row.experts, training=training)
 
-    def judge(self, sight: Sight, skill: Skill, before: Skill, folder: Path) -> list[Result]:
+    def judge(self, aligned: AlignedEncoder, lora: LoraWeights, before: LoraWeights, folder: Path) -> list[Result]:
         """Measure the assistant on people it never met; ``before`` is the same without the third stage."""
         _, test = self.parts
-        code, facts = sight.eyes.code(test), self.table.loc[list(test.ids)]
-        profiles = sight.profiles(_language(), code)
-        rows = measured("assistant", "read", lambda: self._sees(sight, code, profiles, facts))
-        talks, faces = self.asks(test, self.row.judged, test=True)
-        with skill.applied(_language()):
-            rows += measured("assistant", "read", lambda: self._answers(sight, code, profiles, talks, faces, folder))
+        code, facts = aligned.encoder.code(test), self.table.loc[list(test.ids)]
+        profiles = aligned.profiles(_language(), code)
+        rows = measured("assistant", "read", lambda: self._sees(aligned, code, profiles, facts))
+        talks, faces = self.dialogues(test, self.row.test_dialogues, test=True)
+        with lora.applied(_language()):
+            rows += measured("assistant", "read", lambda: self._answers(aligned, code, profiles, talks, faces, folder))
             kept = self._leaks()
         with before.applied(_language()):
             rows += measured(
-                "assistant", "infer", lambda: judge_leakage(kept, method="assistant", unprotected=self._leaks())
+                "assistant",
+                "infer",
+                lambda: judge_leakage(kept, method="assistant", unprotected=self._leaks(apart=False)),
             )
-        rows += measured("model_identity", "identify", lambda: self._disclosed(sight, test, code, profiles))
+        rows += measured("model_identity", "identify", lambda: self._disclosed(aligned, test, code, profiles))
         return rows + measured("membership", "member", self._membership)
 
-    def _sees(self, sight: Sight, code: Array, profiles: Sequence[str], facts: pd.DataFrame) -> list[Result]:
+    def _sees(self, aligned: AlignedEncoder, code: Array, profiles: Sequence[str], facts: pd.DataFrame) -> list[Result]:
         """Measure which cues are named right: by visual tokens, by the encoder directly, by the model's guess."""
-        direct = {cue: p.argmax(axis=1) for cue, p in sight.eyes.posteriors(code).items()}
-        guess = named(sight.profiles(_language(), None, 1)[0])
+        direct = {cue: p.argmax(axis=1) for cue, p in aligned.encoder.posteriors(code).items()}
+        guess = parse_profile(aligned.profiles(_language(), None, 1)[0])
         parts = []
         for condition, names in {
-            "visual": [named(text) for text in profiles],
-            "direct": [{cue: sight.cues[cue][p[i]] for cue, p in direct.items()} for i in range(len(code))],
+            "visual": [parse_profile(text) for text in profiles],
+            "direct": [{cue: aligned.cues[cue][p[i]] for cue, p in direct.items()} for i in range(len(code))],
             "none": [guess] * len(code),
         }.items():
             found = pd.DataFrame(names, index=facts.index).add_prefix("named_")
-            parts.append(facts[["subject", *sight.cues]].join(found).assign(condition=condition))
+            parts.append(facts[["subject", *aligned.cues]].join(found).assign(condition=condition))
         return judge_answers(pd.concat(parts), method="assistant", rng=self.rng("sees"))
 
     def _answers(
-        self, sight: Sight, code: Array, profiles: Sequence[str], talks: Sequence[Dialogue], faces: Array, folder: Path
+        self,
+        aligned: AlignedEncoder,
+        code: Array,
+        profiles: Sequence[str],
+        talks: Sequence[Dialogue],
+        faces: Array,
+        folder: Path,
     ) -> list[Result]:
         """Measure whether answers fit, told of the user by tokens, by the profile it wrote, or not at all."""
         answers: dict[str, Sequence[str]] = {}
         for condition in CONDITIONS:
-            seen = [named(profiles[face]) for face in faces]
-            prompts = [asked(d, condition, s, sight, _language()) for d, s in zip(talks, seen, strict=True)]
-            tokens = sight.tokens(code[faces]) if condition == "visual" else None
+            seen = [parse_profile(profiles[face]) for face in faces]
+            prompts = [prompt_of(d, condition, s, aligned, _language()) for d, s in zip(talks, seen, strict=True)]
+            tokens = aligned.tokens(code[faces]) if condition == "visual" else None
             answers[condition] = _language().answers(prompts, tokens, most_tokens=_MOST_TOKENS)
         return self._judged(talks, faces, answers, folder)
 
@@ -354,44 +364,48 @@ class Taught:
     def judge_template(self, folder: Path) -> list[Result]:
         """Measure the baseline: rules that are told what the encoder reads."""
         _, test = self.parts
-        code = self.eyes.code(test)
-        direct = {cue: p.argmax(axis=1) for cue, p in self.eyes.posteriors(code).items()}
-        talks, faces = self.asks(test, self.row.judged, test=True)
+        code = self.encoder.code(test)
+        direct = {cue: p.argmax(axis=1) for cue, p in self.encoder.posteriors(code).items()}
+        talks, faces = self.dialogues(test, self.row.test_dialogues, test=True)
         answers: dict[str, list[str]] = {"profile": [], "none": []}
         for talk, face in zip(talks, faces, strict=True):
-            values = {cue: self.eyes.net.settings["cues"][cue][p[face]] for cue, p in direct.items()}
+            values = {cue: self.encoder.net.settings["cues"][cue][p[face]] for cue, p in direct.items()}
             for condition, profile in (("profile", profile_words({**talk.profile, **values})), ("none", "nothing")):
                 turns = [Turn(role="system", text=talk.system(profile)), Turn(role="user", text=talk.request)]
                 answers[condition].append("".join(Template()(turns, most_tokens=_MOST_TOKENS)))
         return self._judged(talks, faces, answers, folder)
 
-    def _leaks(self) -> pd.DataFrame:
-        """Let the assistant answer vignettes whose confided facts it never learned from."""
-        tests = vignettes(test=True)
-        texts = _language().answers([v.prompt(_language()) for v in tests], None, most_tokens=_MOST_TOKENS)
-        return pd.DataFrame(
-            {
-                "vignette": [f"{v.about} {v.request}" for v in tests],
-                "setting": [v.setting for v in tests],
-                "leaked": [mentions(text, v.about, v.keys) for v, text in zip(tests, texts, strict=True)],
-                "key_facts": [
-                    np.mean([mentions(text, "", [word]) for word in v.helpful])
-                    for v, text in zip(tests, texts, strict=True)
-                ],
-            }
-        )
+    def _leaks(self, *, apart: bool = True) -> pd.DataFrame:
+        """Let the assistant answer vignettes whose confided facts it never learned from.
 
-    def _disclosed(self, sight: Sight, test: Batch, code: Array, profiles: Sequence[str]) -> list[Result]:
+        People are kept ``apart`` where nobody's profile is in another's prompt.
+        """
+        tests, language = vignettes(test=True, each=self.row.test_dialogues), _language()
+        texts = language.answers([v.prompt(language, apart=apart) for v in tests], None, most_tokens=_MOST_TOKENS)
+        lines = [
+            {
+                "vignette": f"{v.about} {v.request}",
+                "setting": v.setting,
+                "leaked": mentions(text, v.about, v.keys),
+                "key_facts": np.mean([mentions(text, "", [word]) for word in v.helpful]) if v.helpful else np.nan,
+            }
+            for v, text in zip(tests, texts, strict=True)
+        ]
+        return pd.DataFrame(lines)
+
+    def _disclosed(self, aligned: AlignedEncoder, test: Batch, code: Array, profiles: Sequence[str]) -> list[Result]:
         """Let attackers that retrain look at what leaves: tokens, written profiles, the updates of a site of one."""
         facts = self.table.loc[list(test.ids)]
         raw = np.asarray(next(iter(test.arrays.values())), dtype=float)
         raw = raw[:, :, ::2, ::2].reshape(len(raw), -1) if raw.ndim == 4 else raw
-        kinds = pd.get_dummies(pd.DataFrame([named(text) for text in profiles])).to_numpy(float)
-        shown = {"visual_tokens": sight.tokens(code).flatten(1).numpy().astype(float), "profile": kinds}
+        kinds = pd.get_dummies(pd.DataFrame([parse_profile(text) for text in profiles])).to_numpy(float)
+        shown = {"visual_tokens": aligned.tokens(code).flatten(1).numpy().astype(float), "profile": kinds}
         rows = self._attacked(facts, raw, shown)
         if self.row.sites > 1:
             few = np.isin(test.subjects, np.unique(test.subjects)[:_UPDATES])
-            updates = self._updates(sight, code[few], [text for text, kept in zip(profiles, few, strict=True) if kept])
+            updates = self._updates(
+                aligned, code[few], [text for text, kept in zip(profiles, few, strict=True) if kept]
+            )
             rows += self._attacked(facts[few], raw[few], {"update": updates})
         return rows
 
@@ -406,19 +420,19 @@ class Taught:
             rows += measured(name, attack.question, run)
         return rows
 
-    def _updates(self, sight: Sight, code: Array, profiles: Sequence[str]) -> Array:
+    def _updates(self, aligned: AlignedEncoder, code: Array, profiles: Sequence[str]) -> Array:
         """Return what can be read back of each code from one person's update of the projector, (N, size).
 
         Where the stage is private, the update is cut and noised as a site of this one person would send it.
         """
         language, recovered = _language(), []
-        first = next(m for m in sight.projector.body if isinstance(m, torch.nn.Linear))
-        noise = sight.spends[0].noise_multiplier if sight.spends else 0.0
-        rng, prompt = self.rng("update"), language.numbers("\ufffc\nProfile:", sight.projector.settings["tokens"])
+        first = next(m for m in aligned.projector.body if isinstance(m, torch.nn.Linear))
+        noise = aligned.spends[0].noise_multiplier if aligned.spends else 0.0
+        rng, prompt = self.rng("update"), language.tokenize("\ufffc\nProfile:", aligned.projector.settings["tokens"])
         for row, text in zip(code, profiles, strict=True):
-            rows = packed([(prompt, language.answer_tokens(f" {text}"))])
+            rows = collate([(prompt, language.tokenize_answer(f" {text}"))])
             first.requires_grad_(True)
-            loss = language.losses(rows, sight.projector(torch.from_numpy(row[None]))).sum()
+            loss = language.losses(rows, aligned.projector(torch.from_numpy(row[None]))).sum()
             gradients = [g.numpy().astype(float) for g in torch.autograd.grad(loss, [first.weight, first.bias])]
             first.requires_grad_(False)
             if noise:
@@ -428,28 +442,39 @@ class Taught:
         return np.stack(recovered)
 
     def _membership(self) -> list[Result]:
-        """Teach shadows on halves of the people, in words alone, and let every attack tell who was in which."""
-        plan, (train, _) = self.study.plan, self.parts
-        if not plan.shadows or not plan.membership or self.row.method != "vlm":
+        """Let every attack tell who was learned from; where that is private, also in the same without privacy."""
+        if not self.study.plan.shadows or not self.study.plan.membership:
             return []
-        talks, _ = self.asks(train, self.row.talks, test=False)
+        rows = self._shadowed(self.instruct)
+        if self.row.epsilon is None:
+            return rows
+        training = replace(self.instruct.training, epsilon=None)
+        unprotected = {row.key: row for row in self._shadowed(replace(self.instruct, training=training))}
+        return [beside(row, unprotected[row.key], "the same assistant without privacy") for row in rows]
+
+    def _shadowed(self, instruct: Instruct) -> list[Result]:
+        """Teach shadows on halves of the people, in words alone, and attack each through the others."""
+        plan, (train, _), language = self.study.plan, self.parts, _language()
+        talks, _ = self.dialogues(train, self.row.train_dialogues, test=False)
         subjects = np.array([talk.subject for talk in talks])
         inside = split_halves(subjects, plan.shadows, rng=self.rng("halves"))
-        prompts = [asked(d, "profile", {}, None, _language()) for d in talks]
-        rows = packed([(p, _language().answer_tokens(d.answer())) for p, d in zip(prompts, talks, strict=True)])
+        rows = collate(
+            [(prompt_of(d, "profile", {}, None, language), language.tokenize_answer(d.answer())) for d in talks]
+        )
         scores, claim = [], None
         for number, half in enumerate(tqdm(inside, desc="shadows of the assistant", disable=self.study.workers.quiet)):
-            some = [talk for talk, there in zip(talks, half, strict=True) if there]
-            skill = self.instruct.fit(
-                some, language=_language(), sight=None, code=None, rng=self.rng("shadow", str(number))
+            lora = instruct.fit(
+                [talk for talk, there in zip(talks, half, strict=True) if there],
+                language=language,
+                aligned=None,
+                code=None,
+                rng=self.rng("shadow", str(number)),
             )
-            claim = as_one_claim(skill.spends) if skill.spends else None
-            with skill.applied(_language()), torch.inference_mode():
-                each = [
-                    _language().losses({k: v[at] for k, v in rows.items()}, None)
-                    for at in torch.split(torch.arange(len(talks)), 16)
-                ]
-            scores.append(-torch.cat(each).numpy())
+            claim = as_one_claim(lora.spends)
+            with lora.applied(language), torch.inference_mode():
+                parts = torch.split(torch.arange(len(talks)), 16)
+                losses = [language.losses({k: v[at] for k, v in rows.items()}, None) for at in parts]
+            scores.append(-torch.cat(losses).numpy())
         attacks = {name: registry.create(_ATTACKS, name) for name in plan.membership}
         signals = Signals.of_scores(np.stack(scores), inside, subjects)
         return judge_membership(signals, attacks, claim=claim, rng=self.rng("membership"))

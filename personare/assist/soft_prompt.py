@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from personare.assist.language import SIGHT, Language, packed
+from personare.assist.language import IMAGE, Language, collate
 from personare.assist.training import Training
 from personare.core.errors import DataError
 from personare.core.options import Count, check_options
@@ -28,7 +28,7 @@ class Correction(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Personal:
+class SoftPrompt:
     """Learn a soft prompt from answers that one person corrected; the model and its adapters stay as they are.
 
     **Guarantee**: nothing of it is in any model that others use: it is ``tokens`` times the width of the language model
@@ -50,7 +50,7 @@ class Personal:
         if not corrections:
             raise DataError("A soft prompt is learned from answers that the person corrected, and there are none.")
         prompts = [self.prompt(language, one.system, one.request) for one in corrections]
-        rows = packed([(p, language.answer_tokens(c.answer)) for p, c in zip(prompts, corrections, strict=True)])
+        rows = collate([(p, language.tokenize_answer(c.answer)) for p, c in zip(prompts, corrections, strict=True)])
         words = language.net.get_input_embeddings().weight
         start = words[torch.from_numpy(rng.integers(len(words), size=self.tokens))]
         soft = nn.Parameter(start.detach().clone())
@@ -63,16 +63,16 @@ class Personal:
 
     def prompt(self, language: Language, system: str, request: str) -> list[int]:
         """Return the prompt in front of which the soft one stands."""
-        return language.prompt(f"{SIGHT}{system}", request, sight=self.tokens)
+        return language.prompt(f"{IMAGE}{system}", request, image_tokens=self.tokens)
 
 
-def keep(sealed: Sealed, subject: str, soft: Array) -> None:
+def save(sealed: Sealed, subject: str, soft: Array) -> None:
     """Seal a soft prompt with what else is kept of the person."""
     content = io.BytesIO()
     np.save(content, soft, allow_pickle=False)
     sealed.write(subject, _NAME, content.getvalue())
 
 
-def kept(sealed: Sealed, subject: str) -> Array:
+def load(sealed: Sealed, subject: str) -> Array:
     """Return a person's soft prompt."""
     return np.asarray(np.load(io.BytesIO(sealed.read(subject, _NAME)), allow_pickle=False))
