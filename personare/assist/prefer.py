@@ -95,7 +95,7 @@ class Prefer:
     """
 
     beta: Positive = 0.2
-    training: Training = field(default_factory=lambda: Training(steps=60, batch_size=4, learning_rate=1e-3))
+    training: Training = field(default_factory=lambda: Training(steps=60, batch_size=4, learning_rate=5e-4))
 
     def __post_init__(self) -> None:
         check_options(self)
