@@ -100,6 +100,11 @@ class Prefer:
     def __post_init__(self) -> None:
         check_options(self)
 
+    @property
+    def units(self) -> int:
+        """How many are drawn from at least: each vignette counts as somebody, who does not exist."""
+        return len(vignettes(test=False))
+
     def fit(
         self,
         lora: LoraWeights,
@@ -118,9 +123,6 @@ class Prefer:
             pairs.append((language.prompt(dialogue.system(profile), dialogue.request), dialogue.answer(), _BELITTLING))
             subjects.append(dialogue.subject)
         how = self.training
-        # no more than can be looked at: what each was worth before takes a pass of its own
-        some = rng.permutation(len(pairs))[: how.steps * how.batch_size * how.sites]
-        pairs, subjects = [pairs[i] for i in some], [subjects[i] for i in some]
         rows: dict[str, Tensor] = {}
         for column, name in ((1, "good"), (2, "bad")):
             part = collate([(pair[0], language.tokenize_answer(str(pair[column]))) for pair in pairs])

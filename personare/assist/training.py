@@ -1,7 +1,7 @@
 """Moves the numbers of an assistant: in the open, with differential privacy for each person, over one site or many."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from personare.core.errors import OptionError
 from personare.core.options import Count, Positive, check_options
 from personare.core.types import Array, Spend
+from personare.learn.accounting import compose
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
 from personare.learn.multimodal import take
 from personare.learn.privacy import PrivacyPlan, gather
@@ -88,6 +89,21 @@ class Training:
         # nobody is in two sites: what the dearest of them costs is what anybody pays
         return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
 
+    def plan(self, epsilon: float, people: int) -> PrivacyPlan:
+        """Return what a site of so many people does in private."""
+        return PrivacyPlan(
+            epsilon=epsilon,
+            delta=self.delta,
+            unit="person",
+            units=people,
+            expected_batch=min(self.batch_size, people),
+            steps=self._a_round * self.rounds,
+        )
+
+    @property
+    def _a_round(self) -> int:
+        return math.ceil(self.steps / self.rounds)
+
     def _site(
         self,
         net: nn.Module,
@@ -99,20 +115,13 @@ class Training:
     ) -> Iterator[list[Spend]]:
         """Train a round whenever asked; its optimizer goes on where it stopped. Yields what all rounds cost."""
         optimizer = torch.optim.AdamW([p for p in net.parameters() if p.requires_grad], lr=self.learning_rate)
-        schedule, a_round = warm_cosine(optimizer, self.steps), math.ceil(self.steps / self.rounds)
+        schedule, a_round = warm_cosine(optimizer, self.steps), self._a_round
         if self.epsilon is None:
             spends, steps = list[Spend](), _open_steps(rows, self.batch_size, rng)
             how: Any = lambda batch: loss(net, batch).mean()  # noqa: E731
         else:
             people, owner = np.unique(owner, return_inverse=True)
-            plan = PrivacyPlan(
-                epsilon=self.epsilon,
-                delta=self.delta,
-                unit="person",
-                units=len(people),
-                expected_batch=min(self.batch_size, len(people)),
-                steps=a_round * self.rounds,
-            )
+            plan = self.plan(self.epsilon, len(people))
             spends, steps = [plan.spend()], _paid_steps(plan, rows, owner, rng)
             how = PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm)
 
@@ -124,6 +133,18 @@ class Training:
         while True:
             descend(net, [a_rounds_steps()], [how], optimizer=optimizer, schedule=schedule)
             yield spends
+
+
+def sharing(epsilon: float, stages: Sequence[tuple[Training, int]]) -> float:
+    """Return the epsilon of each stage, of so many people at least, by which all together cost at most ``epsilon``."""
+    low, high = 0.0, epsilon
+    while high / max(low, 1e-9) > 1.02:
+        middle = (low + high) / 2
+        # a site of few people costs them most
+        spends = [stage.plan(middle, people // stage.sites).spend() for stage, people in stages]
+        cost = compose(spends, stages[0][0].delta)
+        low, high = (middle, high) if cost <= epsilon else (low, middle)
+    return low
 
 
 def _open_steps(rows: Rows, size: int, rng: np.random.Generator) -> Iterator[Any]:

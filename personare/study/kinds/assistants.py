@@ -20,7 +20,7 @@ from personare.assist.gguf_adapter import write_merged
 from personare.assist.instruct import CONDITIONS, Instruct, LoraWeights, prompt_of
 from personare.assist.language import Language, collate
 from personare.assist.prefer import Prefer, vignettes
-from personare.assist.training import Training
+from personare.assist.training import Training, sharing
 from personare.assist.vision import Targets, Vision, VisionEncoder
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
@@ -64,7 +64,7 @@ class AssistantPlan:
     method: str = "vlm"  # or ``template``, rules without a model: the baseline
     cues: Sequence[str] = ("expression", "age_band")
     adversary: float = 0.0  # how much the encoder is to hide who it is, and what is no cue; 0: not at all
-    epsilon: float | None = None  # of each person, for each of three stages; their sum is charged
+    epsilon: float | None = None  # of each person, for all three stages together
     delta: float = 1e-3
     sites: int = 1
     rounds: int = 4  # over several sites
@@ -95,10 +95,22 @@ class AssistantPlan:
 
     protocol = "people never learned from"
 
-    def training(self, steps: int, usual: Training) -> Training:
-        """Return how a stage is learned."""
-        rounds = min(self.rounds, steps) if self.sites > 1 else 1
-        return replace(usual, steps=steps, epsilon=self.epsilon, delta=self.delta, sites=self.sites, rounds=rounds)
+    def stages(self, people: int) -> tuple[Align, Instruct, Prefer]:
+        """Return how it is taught by so many people."""
+
+        def training(steps: int, usual: Training) -> Training:
+            rounds = min(self.rounds, steps) if self.sites > 1 else 1
+            return replace(usual, steps=steps, delta=self.delta, sites=self.sites, rounds=rounds)
+
+        how = [
+            training(self.align_steps, Align().training),
+            training(self.instruct_steps, Instruct().training),
+            training(self.prefer_steps, Prefer().training),
+        ]
+        if self.epsilon is not None:
+            each = sharing(self.epsilon, [*zip(how, (people, people, Prefer().units), strict=True)])
+            how = [replace(part, epsilon=each) for part in how]
+        return Align(training=how[0]), Instruct(experts=self.experts, training=how[1]), Prefer(training=how[2])
 
 
 @dataclass(frozen=True)
@@ -234,7 +246,8 @@ class Assistant:
             row, bar = self.row, _stages(self.row)
             private = row.epsilon is not None
             code = self.encoder.code(train)
-            aligned = Align(training=row.training(row.align_steps, Align().training)).fit(
+            align, instruct, prefer = self.stages
+            aligned = align.fit(
                 code,
                 self.targets(self.table.loc[list(train.ids)]),
                 train.subjects,
@@ -244,7 +257,7 @@ class Assistant:
                 progress=bar.update,
             )
             talks, faces = self.dialogues(train, row.train_dialogues, test=False)
-            lora = self.instruct.fit(
+            lora = instruct.fit(
                 talks,
                 language=_language(),
                 aligned=aligned,
@@ -252,7 +265,6 @@ class Assistant:
                 rng=unseeded(private, self.rng("instruct")),
                 progress=bar.update,
             )
-            prefer = Prefer(training=row.training(row.prefer_steps, Prefer().training))
             preferred = prefer.fit(
                 lora, talks, language=_language(), rng=unseeded(private, self.rng("prefer")), progress=bar.update
             )
@@ -281,10 +293,9 @@ class Assistant:
         return {**made, "spends": [asdict(s) for s in spends], "rows": [asdict(r) for r in rows]}
 
     @cached_property
-    def instruct(self) -> Instruct:
-        """The second stage, as this release asks for it."""
-        training = self.row.training(self.row.instruct_steps, Instruct().training)
-        return Instruct(experts=self.row.experts, training=training)
+    def stages(self) -> tuple[Align, Instruct, Prefer]:
+        """The three stages, as this release asks for them."""
+        return self.row.stages(len(set(self.parts[0].subjects)))
 
     def judge(self, aligned: AlignedEncoder, lora: LoraWeights, before: LoraWeights, folder: Path) -> list[Result]:
         """Measure the assistant on people it never met; ``before`` is the same without the third stage."""
@@ -445,11 +456,12 @@ class Assistant:
         """Let every attack tell who was learned from; where that is private, also in the same without privacy."""
         if not self.study.plan.shadows or not self.study.plan.membership:
             return []
-        rows = self._shadowed(self.instruct)
+        _, instruct, _ = self.stages
+        rows = self._shadowed(instruct)
         if self.row.epsilon is None:
             return rows
-        training = replace(self.instruct.training, epsilon=None)
-        unprotected = {row.key: row for row in self._shadowed(replace(self.instruct, training=training))}
+        training = replace(instruct.training, epsilon=None)
+        unprotected = {row.key: row for row in self._shadowed(replace(instruct, training=training))}
         return [beside(row, unprotected[row.key], "the same assistant without privacy") for row in rows]
 
     def _shadowed(self, instruct: Instruct) -> list[Result]:
