@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, release, review, serve, train, upkeep
+from personare.cli import benchmark, cohort, consent, release, review, serve, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -88,6 +88,7 @@ for _verb in (
     cohort.simulate,
     cohort.validate,
     review.raters,
+    consent.consent,
     train.train,
     train.evaluate,
     train.audit,

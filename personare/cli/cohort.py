@@ -1,12 +1,15 @@
 """The verbs about cohorts: import, simulate, validate."""
 
 import sys
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 import personare
 from personare.cli.terminal import PATH, line, method_options
+from personare.core.errors import PersonareError
 
 
 @click.command("import")
@@ -92,8 +95,12 @@ def validate(cohort: Path) -> None:
     """List every problem of a COHORT folder, with the file and the fix."""
     from personare.data.validate import validate as problems_of
     from personare.features.files import check
+    from personare.govern.consent import ending_soon, read_consent
 
     problems = problems_of(cohort, check=check)
     click.echo("\n".join([*map(line, problems), f"{len(problems)} problems."]))
+    with suppress(PersonareError):  # a table that cannot be read is among the problems
+        if note := ending_soon(read_consent(cohort / "consent.tsv"), datetime.now(UTC).date()):
+            click.echo(f"note: {note}", err=True)
     if problems:
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
 
     Without a COHORT, people are made up first.
     """
+    from personare.govern.consent import ending_soon, read_consent
     from personare.study.needs import lacking_of
     from personare.study.plan import for_tracks
     from personare.study.run import made_up_cohort, stages
@@ -43,7 +45,8 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     workers = personare.Workers(jobs=how["jobs"], engine=how["engine"])
     with workers.stages(stages(plan) + (real is None)) as workers:
         people = real or made_up_cohort(out / "cohort", plan, workers)
-        for sentence in lacking_of(people, plan):
+        note = ending_soon(read_consent(people.root / "consent.tsv"), datetime.now(UTC).date())
+        for sentence in filter(None, [*lacking_of(people, plan), note]):
             click.echo(sentence, err=True)
         ledger = personare.open_ledger(how["ledger"], people.root)
         personare.run_study(people, plan, text, out, workers=workers, ledger=ledger)

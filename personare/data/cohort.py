@@ -34,7 +34,7 @@ INDEX = "index.parquet"
 DESCRIPTION = "dataset_description.json"
 _BIDS_KEYS = frozenset({"License", "Authors", "Acknowledgements", "HowToAcknowledge", "ReferencesAndLinks"})
 _IGNORED = (
-    "consent.tsv\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n"
+    "consent.tsv\nconsent/\nindex.parquet\nskipped.tsv\nimported.tsv\nimport.json\n"
     "**/*_video.*\n**/*_audio.*\n**/*.npy\n**/*_beh.json\n**/*_picture.*\n**/*_text.txt\n"
 )
 _PARTICIPANT_COLUMNS = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-_RECORDED = ("audio", "events", "physio", "picture", "text", "truth", "video")
+RECORDED = ("audio", "events", "physio", "picture", "text", "truth", "video")
 _USUAL: Mapping[str, str] = {
     "logmel": "audio", "acoustics": "audio", "face": "video", "words": "text",
     "acc": "physio", "activity": "physio", "bvp": "physio", "eda": "physio", "hr": "physio", "temp": "physio",
@@ -15,7 +15,7 @@ def recorded_as(track: str, declared: Mapping[str, str] = MappingProxyType({})) 
 
     The cohort may declare it, as its reader did; but not what names say that mean the same in every cohort.
     """
-    return track if track in _RECORDED else _USUAL.get(track) or declared.get(track, track)
+    return track if track in RECORDED else _USUAL.get(track) or declared.get(track, track)
 
 
 def usual_tracks(

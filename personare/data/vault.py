@@ -9,6 +9,7 @@ from personare.core.types import Cohort, Recording, Withheld
 from personare.data.cohort import cohort_kind, declared_modalities
 from personare.data.roles import recorded_as
 from personare.govern.consent import check_purposes, permits, read_consent
+from personare.govern.consent_records import Records
 from personare.govern.ledger import Ledger
 
 
@@ -22,8 +23,10 @@ class Vault:
     **Guarantee**: no path of an identifiable cohort is handed out without a consent that is valid for this person,
     purpose, modality and day; every path handed out and every refusal is a row of the ledger, written before the
     path is returned; if the ledger cannot be written nothing is handed out. Consent is read again at each opening, so
-    a withdrawal counts from the next one on. Releases and synthetic cohorts need no consent but are written down too.
-    The purpose is one of ``personare.govern.consent.PURPOSES``.
+    a withdrawal counts from the next one on. Where there is a record of the consent, the newest must be the one that
+    the ledger knows and allow the same as ``consent.tsv``; on a day before that of the ledger nothing is opened.
+    Releases and synthetic cohorts need no consent but are written down too. The purpose is one of
+    ``personare.govern.consent.PURPOSES``.
     """
 
     def __init__(self, cohort: Cohort, *, purpose: str, ledger: Ledger, today: Callable[[], date] = _today) -> None:
@@ -42,7 +45,14 @@ class Vault:
         return opened, refused
 
     def permitted(self, recordings: Sequence[Recording], track: str) -> set[str]:
-        """Return the ids of those whose track might be opened now; none is."""
+        """Return the ids of those whose track might be opened now; none is.
+
+        Raises:
+            PolicyError: A record of a consent is not the one that the ledger knows, so nobody can tell.
+        """
+        records = Records(self._cohort.root, self._cohort.name, self._ledger)
+        for subject in {recording.subject for recording in recordings}:
+            records.newest(subject)
         reasons = self._reasons([r for r in recordings if track in r.tracks], track)
         return {name for name, reason in reasons.items() if not reason}
 
@@ -53,7 +63,12 @@ class Vault:
         if cohort_kind(root) == "identifiable":
             modality = recorded_as(track, declared_modalities(root))
             consent, today = read_consent(root / "consent.tsv"), self._today()
-            closed = {subject: permits(consent, subject, self._purpose, modality, today) for subject in closed}
+            self._ledger.check_clock(today)
+            records = Records(root, self._cohort.name, self._ledger)
+            for subject in closed:
+                closed[subject] = permits(consent, subject, self._purpose, modality, today) or records.permits(
+                    subject, self._purpose, modality, today
+                )
         for recording in recordings:
             path = PurePosixPath(recording.tracks[track])
             outside = "its file lies outside the cohort" if path.is_absolute() or ".." in path.parts else ""

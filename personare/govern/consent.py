@@ -126,6 +126,14 @@ def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, to
     return f"the consent of subject {subject} {ended}"
 
 
+def ending_soon(consent: pd.DataFrame, today: date, *, days: int = 30) -> str:
+    """Return a sentence about whose consent ends within days; empty where nobody's does."""
+    kept = consent[(consent["withdrawn_at"] == "") & consent["retention_until"].map(_is_date)]
+    left = {row["subject"]: (date.fromisoformat(row["retention_until"]) - today).days for _, row in kept.iterrows()}
+    ends = [f"{subject} (in {n} days)" for subject, n in left.items() if 0 <= n <= days]
+    return f"consent ends soon of {', '.join(ends)}: ask them again, or erase what is theirs then." if ends else ""
+
+
 def _listed(text: str) -> set[str]:
     return {item.strip() for item in text.replace(";", ",").split(",") if item.strip()}
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,7 +17,7 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from personare.core.errors import DataError, data_errors
+from personare.core.errors import DataError, PolicyError, data_errors
 
 GENESIS = "0" * 64
 """What the first row is chained to."""
@@ -157,10 +157,26 @@ class Ledger:
         whole = head is None or head in seen
         return Verification(ok=whole, rows=count, first_bad=None if whole else count + 1)
 
-    def rows(self, limit: int | None = None, *, start: int = 1) -> pd.DataFrame:
-        """Return the rows from ``start`` on, or the last ``limit`` of them, oldest first; ``detail`` is JSON text."""
+    def check_clock(self, today: date) -> None:
+        """Refuse a day before that of any row: with a clock set back, what has ended would seem to hold."""
+        if not self.exists():
+            return
+        with self._transaction() as connection:
+            latest = str(connection.execute(sa.select(sa.func.max(self._table.c.time))).scalar_one() or "")[:10]
+        if latest > today.isoformat():
+            raise PolicyError(
+                f"The clock says {today}, but the ledger has a row of {latest}. Set the clock right; until then "
+                "nothing is opened and no consent is recorded."
+            )
+
+    def rows(self, limit: int | None = None, *, start: int = 1, action: str = "") -> pd.DataFrame:
+        """Return the rows from ``start`` on, or the last ``limit`` of them, oldest first; ``detail`` is JSON text.
+
+        With an ``action``, only rows of what happened so.
+        """
         order = self._table.c.sequence
-        newest_first = sa.select(self._table).where(order >= start).order_by(order.desc()).limit(limit)
+        asked = [order >= start, *([self._table.c.action == action] if action else [])]
+        newest_first = sa.select(self._table).where(*asked).order_by(order.desc()).limit(limit)
         with self._transaction() as connection:
             rows = [dict(row) for row in connection.execute(newest_first).mappings()]
         return pd.DataFrame(rows[::-1], columns=list(LEDGER_COLUMNS))

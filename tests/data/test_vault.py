@@ -1,6 +1,6 @@
 import json
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from personare.govern.ledger import Ledger
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite")
+    return Ledger(tmp_path / "ledger.sqlite", clock=lambda: datetime(2026, 4, 30, tzinfo=UTC))
 
 
 def _vault(cohort: Cohort, ledger: Ledger, purpose: str = "evaluation", day: date = date(2026, 5, 1)) -> Vault:
@@ -128,3 +128,12 @@ def test_files_outside_the_cohort_stay_closed(small_cohort: Cohort, ledger: Ledg
 def test_a_track_that_is_not_there_is_passed_over(small_cohort: Cohort, ledger: Ledger) -> None:
     assert _vault(small_cohort, ledger).admit(small_cohort.recordings, "video") == ({}, [])
     assert not ledger.exists()
+
+
+def test_a_clock_set_back_opens_nothing(small_cohort: Cohort, ledger: Ledger) -> None:
+    _vault(small_cohort, ledger).admit(small_cohort.recordings, "audio")
+    before = len(ledger.rows())
+    for ask in ("admit", "permitted"):
+        with pytest.raises(PolicyError, match="The clock says 2026-04-29, but the ledger has a row of 2026-04-30"):
+            getattr(_vault(small_cohort, ledger, day=date(2026, 4, 29)), ask)(small_cohort.recordings, "audio")
+    assert len(ledger.rows()) == before
