@@ -77,10 +77,10 @@ def withdraw(cohort: Path, subject: str, ledger: str | None, method: str, by: st
 @click.argument("file", type=PATH)
 @LEDGER
 def import_(cohort: Path, file: Path, ledger: str | None) -> None:
-    """Record all consents of FILE, a table or records of personare (JSON-LD); none, where one is not right."""
+    """Record all consents of FILE, a table or records of personare (JSON-LD), or none; no withdrawal is undone."""
     from personare.data.consenting import read_consents
 
-    _write(cohort, ledger, read_consents(file, _now()))
+    _write(cohort, ledger, read_consents(file, _now()), anew=False)
 
 
 @consent.command()
@@ -152,12 +152,15 @@ def _open(cohort: Path, ledger: str | None) -> Any:
     return people, settled(people, personare.open_ledger(ledger, cohort))
 
 
-def _write(cohort: Path, ledger: str | None, records: Sequence[Any]) -> None:
+def _write(cohort: Path, ledger: str | None, records: Sequence[Any], *, anew: bool = True) -> None:
+    from personare.data.cohort import cohort_kind
     from personare.data.consenting import write_records
 
     book = personare.open_ledger(ledger, cohort)
-    for record in write_records(personare.open_cohort(cohort), records, book, _now()):
+    for record in write_records(personare.open_cohort(cohort), records, book, _now(), anew=anew):
         click.echo(f"{record.name}: {record.event.state}")
+    if (kind := cohort_kind(cohort)) != "identifiable":
+        click.echo(f"note: {cohort} is of the kind {kind}, which opens without consent", err=True)
 
 
 def _now() -> datetime:

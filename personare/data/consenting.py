@@ -19,11 +19,12 @@ from personare.govern.consent import CONSENT_COLUMNS, read_consent
 from personare.govern.consent_records import FOLDER, Event, Notice, Record, Records, Use, sha256
 from personare.govern.ledger import Ledger
 
-_USE = ("scope", "retention_until")
-_RECORD = ("legal_basis", "controller")
 _EVENT = ("time", "by", "method")
-COLUMNS = ("subject", "purposes", "modalities", *_USE, "tiers", "recipients", *_RECORD, "notice", "language", *_EVENT)
-"""What may be stated of a consent, each as text, besides ``evidence``: the columns of a table to import."""
+COLUMNS = (
+    *("subject", "purposes", "modalities", "scope", "retention_until", "tiers", "recipients", "legal_basis"),
+    *("controller", "notice", "language", "evidence", *_EVENT),
+)
+"""What may be stated of a consent, each as text: the columns of a table to import."""
 
 _PENDING = ".pending"
 
@@ -42,30 +43,33 @@ def stated(rows: Sequence[Mapping[str, str]], folder: Path, now: datetime) -> li
     """Return the records of what was stated; rows of one person are its uses. Files are looked for in a folder."""
     people: dict[str, Record] = {}
     for row in rows:
-        if unknown := sorted({*row} - {*COLUMNS, "evidence"}):
-            raise DataError(f"A consent has {', '.join(COLUMNS)} and evidence, not {unknown[0]}. Rename the column.")
+        if unknown := sorted({*row} - {*COLUMNS}):
+            raise DataError(f"The columns are {', '.join(COLUMNS)}, not {unknown[0]}. Rename the column.")
         given = {name: text for name, text in row.items() if text}
-
-        def texts(names: Sequence[str], given: Mapping[str, str] = given) -> dict[str, str]:
-            return {name: given[name] for name in names if name in given}
-
-        purposes, modalities = _listed(row["purposes"]), _listed(row["modalities"])
         hashes = {name: file_hash(folder / given[name]) for name in ("notice", "evidence") if name in given}
         event = {"time": now.isoformat(timespec="seconds"), "evidence_sha256": hashes.get("evidence", "")}
         record = Record(
             subject=row["subject"].removeprefix("sub-"),
             tiers=_listed(given.get("tiers", "study")),
             recipients=_listed(given.get("recipients", ""), ";"),
+            legal_basis=given.get("legal_basis", "explicit_consent"),
+            controller=given.get("controller", ""),
             notice=Notice(
-                file=Path(given.get("notice", "")).name, sha256=hashes.get("notice", ""), **texts(["language"])
+                file=Path(given.get("notice", "")).name,
+                sha256=hashes.get("notice", ""),
+                language=given.get("language", ""),
             ),
-            event=Event(state="given", **{**event, **texts(_EVENT)}),
-            **texts(_RECORD),  # type: ignore[arg-type]
+            event=Event(state="given", **event | {name: given[name] for name in _EVENT if name in given}),
         )
         before = people.setdefault(record.subject, record)
         if replace(before, uses=()) != record:
             raise DataError(f"The rows of subject {record.subject} must differ in their uses alone. Correct the table.")
-        use = Use(purposes=purposes, modalities=modalities, **texts(_USE))  # type: ignore[arg-type]
+        use = Use(
+            purposes=_listed(row["purposes"]),
+            modalities=_listed(row["modalities"]),
+            scope=given.get("scope", "DUO:0000042"),
+            retention_until=given.get("retention_until", ""),
+        )
         people[record.subject] = replace(before, uses=(*before.uses, use))
     return list(people.values())
 
@@ -88,20 +92,30 @@ def withdrawn(cohort: Cohort, subject: str, records: Records, event: Event) -> R
 
 def settled(cohort: Cohort, ledger: Ledger) -> Records:
     """Return a cohort's records after ending what was stopped."""
+    if not _pending(cohort.root):
+        return Records(cohort.root, cohort.name, ledger)
     with _alone(cohort.root):
         return _settle(cohort, ledger)
 
 
-def write_records(cohort: Cohort, records: Sequence[Record], ledger: Ledger, now: datetime) -> list[Record]:
+def write_records(
+    cohort: Cohort, records: Sequence[Record], ledger: Ledger, now: datetime, *, anew: bool = True
+) -> list[Record]:
     """Write a new version of each person's record, all or none; returns them as written.
 
     **Guarantee**: no record is changed or written over. From its row in the ledger on a record holds, and the vault
     opens nothing of its person before ``consent.tsv`` says the same; what was stopped in between the next call ends.
+    Unless people are asked ``anew``, nobody's withdrawal is undone.
     """
     with _alone(cohort.root):
         ledger.check_clock(now.date())
-        read_consent(cohort.root / "consent.tsv")  # one that cannot be read is said before anything is written
         known = _settle(cohort, ledger)
+        table = read_consent(cohort.root / "consent.tsv")
+        withdrew = set() if anew else {*table.loc[table["withdrawn_at"] != "", "subject"]}
+        if again := [r.subject for r in records if r.event.state == "given" and r.subject in withdrew]:
+            raise PolicyError(
+                f"Subject {again[0]} withdrew. Leave them out, or ask anew and use 'personare consent grant'."
+            )
         written = [replace(record, version=known.next_version(record.subject)) for record in records]
         if len({record.subject for record in written}) < len(written):
             raise DataError("There must be one record a person. Leave out the older ones.")
@@ -118,9 +132,11 @@ def write_records(cohort: Cohort, records: Sequence[Record], ledger: Ledger, now
 
 
 def _check(cohort: Cohort, record: Record) -> None:
-    """Refuse who is not in the cohort, what is never recorded, and originals for nobody in particular."""
+    """Refuse who is not in the cohort, consent to nothing or to what is never recorded, and originals for nobody."""
     if record.subject not in {*(r.subject for r in cohort.recordings), *cohort.participants.index}:
         raise DataError(f"{cohort.name} has no subject {record.subject!r}. Give one of participants.tsv.")
+    if record.event.state == "given" and not record.uses:
+        raise DataError(f"The consent of subject {record.subject} must name a use. Add a purpose and a modality.")
     declared = declared_modalities(cohort.root)
     tracks = {recorded_as(track, declared) for recording in cohort.recordings for track in recording.tracks}
     known = ("all", *sorted({*RECORDED, *tracks}))
@@ -139,10 +155,14 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
+def _pending(root: Path) -> list[Path]:
+    return sorted((root / FOLDER).glob(f"sub-*/v*{_PENDING}"))
+
+
 def _settle(cohort: Cohort, ledger: Ledger) -> Records:
     """End what was stopped: a pending record that is in the ledger goes into the table; another holds nothing."""
     known, ready = Records(cohort.root, cohort.name, ledger), dict[Path, Record]()
-    for path in sorted((cohort.root / FOLDER).glob(f"sub-*/v*{_PENDING}")):
+    for path in _pending(cohort.root):
         with suppress(PolicyError):
             ready[path] = known.read(path)
     if ready:
@@ -172,7 +192,10 @@ def _rewritten(table: str, records: Mapping[str, Record]) -> str:
     for subject, record in records.items():
         rows, before = record.rows(), own[subject]
         if record.event.state == "withdrawn" and before:  # all else in them stays as it was written
-            rows = [{**row, "withdrawn_at": row.get("withdrawn_at") or record.event.time[:10]} for row in before]
+            day, open_ = record.event.time[:10], ("", "n/a")
+            rows = [
+                row | {"withdrawn_at": day} if row.get("withdrawn_at", "").strip() in open_ else row for row in before
+            ]
         for row in rows:
             kept.append("\t".join({**(before or [{}])[0], **row}.get(name, "") for name in columns) + end)
     return "".join(kept)

@@ -37,7 +37,7 @@ class Vault:
         """Open one track of several recordings, paths by id, or refuse it; those without it are passed over."""
         asked = [recording for recording in recordings if track in recording.tracks]
         reasons = self._reasons(asked, track)
-        fix = "Record the person's consent in consent.tsv, or leave the recording out."
+        fix = "Record the person's consent with 'personare consent grant', or leave the recording out."
         refused = [Withheld(item=r.id, problem=reasons[r.id], fix=fix) for r in asked if reasons[r.id]]
         opened = {r.id: self._cohort.root / r.tracks[track] for r in asked if not reasons[r.id]}
         self._ledger.append("opened", [self._row(r, track) for r in asked if r.id in opened])

@@ -36,6 +36,7 @@ SCOPES = {
     "DUO:0000046": "non-commercial use only",
 }
 
+_MOST = 10  # people named in a reminder
 _FIX = "Correct the row in consent.tsv, or remove it: without a valid row the person's recordings stay closed."
 
 
@@ -128,10 +129,13 @@ def permits(consent: pd.DataFrame, subject: str, purpose: str, modality: str, to
 
 def ending_soon(consent: pd.DataFrame, today: date, *, days: int = 30) -> str:
     """Return a sentence about whose consent ends within days; empty where nobody's does."""
-    kept = consent[(consent["withdrawn_at"] == "") & consent["retention_until"].map(_is_date)]
-    left = {row["subject"]: (date.fromisoformat(row["retention_until"]) - today).days for _, row in kept.iterrows()}
-    ends = [f"{subject} (in {n} days)" for subject, n in left.items() if 0 <= n <= days]
-    return f"consent ends soon of {', '.join(ends)}: ask them again, or erase what is theirs then." if ends else ""
+    kept = consent[consent["withdrawn_at"] == ""]
+    ends = zip(kept["subject"], kept["retention_until"], strict=True)
+    left = sorted({((date.fromisoformat(end) - today).days, subject) for subject, end in ends if _is_date(end)})
+    soon = [f"{subject} (in {n} days)" for n, subject in left if 0 <= n <= days]
+    more = f" and {len(soon) - _MOST} more" if len(soon) > _MOST else ""
+    listed = f"{', '.join(soon[:_MOST])}{more}"
+    return f"consent ends soon of {listed}. Ask them anew, or erase what is theirs when it has ended." if soon else ""
 
 
 def _listed(text: str) -> set[str]:

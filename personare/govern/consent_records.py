@@ -89,7 +89,8 @@ class Use:
         if not (self.purposes and self.modalities):
             raise PolicyError("A use must name a purpose and a modality, such as evaluation and audio. Add them.")
         with data_errors("The last day must be a date like 2030-12-31", "Correct it."):
-            date.fromisoformat(self.retention_until or "2000-01-01")
+            if self.retention_until and date.fromisoformat(self.retention_until).isoformat() != self.retention_until:
+                raise ValueError(f"{self.retention_until} is written in another way")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +114,10 @@ class Event:
 
     def __post_init__(self) -> None:
         _check("state", (self.state,), STATES)
-        with data_errors("The time of a consent must be like 2026-05-01T10:00:00+00:00", "Correct it."):
-            datetime.fromisoformat(self.time)
+        with data_errors("The time of a consent must be like 2026-05-01, or 2026-05-01T10:00:00+00:00", "Correct it."):
+            time = datetime.fromisoformat(self.time)
+            if self.time != time.date().isoformat() and not (time.tzinfo and self.time[10:11] == "T"):
+                raise ValueError(f"{self.time} has no time zone, or is written in another way")
 
 
 @dataclass(frozen=True, kw_only=True)

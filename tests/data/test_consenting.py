@@ -117,13 +117,15 @@ def test_other_lines_of_the_table_stay_byte_by_byte(small_cohort: Cohort, ledger
     before = (
         b"\xef\xbb\xbfnote\tsubject\tscope\tpurposes\tmodalities\tretention_until\twithdrawn_at\r\n"
         b"said\x0byes \tsub-02 \tDUO:0000042\tevaluation; research\tall\tn/a\tn/a\r\n"
-        b"a\tsub-01\tDUO:0000042\tresearch\tall\t2030-01-01\t\r\n"
+        b"a\tsub-01\tDUO:0000042\tresearch\tall\t2030-01-01\tn/a\r\n"
         b"b\t01\tDUO:0000042\tsharing\tall\t\t2025-01-01"
     )
     table.write_bytes(before)
     withdraw(small_cohort, ledger)
     lines = before.split(b"\r\n")
-    assert table.read_bytes() == b"\r\n".join([lines[0], lines[1], lines[2] + b"2026-05-01", lines[3], b""])
+    assert table.read_bytes() == b"\r\n".join(
+        [lines[0], lines[1], lines[2].replace(b"n/a", b"2026-05-01"), lines[3], b""]
+    )
     grant(small_cohort, ledger)
     new = b"a\t01\tDUO:0000042\tevaluation\taudio\t\t\r\n"
     assert table.read_bytes() == b"\r\n".join([lines[0], lines[1], new])
@@ -222,6 +224,9 @@ def test_a_table_and_records_are_imported(small_cohort: Cohort, ledger: Ledger, 
     file.write_text(json.dumps([json.loads(first.content())] * 2))
     with pytest.raises(DataError, match="one record a person"):
         write_records(small_cohort, read_consents(file, NOW), other, NOW)
+    file.write_text(json.dumps({**json.loads(first.content()), "uses": [], "ai_training": False}))
+    with pytest.raises(DataError, match="must name a use"):
+        write_records(small_cohort, read_consents(file, NOW), other, NOW)
     file.write_text("{")
     with pytest.raises(DataError, match="must be a table or JSON"):
         read_consents(file, NOW)
@@ -237,3 +242,19 @@ def test_importing_again_keeps_records_and_withdrawals(small_cohort: Cohort, led
     assert "withdrew" in opened(again, ledger)["01"] and opened(again, ledger)["02"] == ""
     assert "by record v0001" in opened(again, ledger, "training")["02"]  # said for all, but not by this person
     assert consenting.settled(again, ledger).subjects() == ["01", "02"]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_guarantee_no_import_of_consents_undoes_a_withdrawal(
+    small_cohort: Cohort, ledger: Ledger, by_hand: bool
+) -> None:
+    given = stated([row(), row(subject="02")], Path(), NOW)
+    write_records(small_cohort, given, ledger, NOW, anew=False)
+    if by_hand:
+        table = small_cohort.root / "consent.tsv"
+        table.write_text(table.read_text().replace("audio\t\t\n", "audio\t\t2026-05-01\n"))
+    else:
+        withdraw(small_cohort, ledger)
+    with pytest.raises(PolicyError, match="Subject 01 withdrew"):
+        write_records(small_cohort, given, ledger, NOW, anew=False)
+    assert "withdrew" in opened(small_cohort, ledger)["01"]

@@ -11,6 +11,7 @@ from personare.govern.consent import (
     check_consent,
     check_purposes,
     consent_all,
+    ending_soon,
     no_consent,
     permits,
     read_consent,
@@ -113,3 +114,13 @@ def test_a_damaged_table_says_what_it_must_have(tmp_path: Path, content: bytes) 
     (tmp_path / "consent.tsv").write_bytes(content)
     with pytest.raises(DataError, match=r"consent\.tsv must"):
         read_consent(tmp_path / "consent.tsv")
+
+
+def test_a_consent_that_ends_soon_is_told_of() -> None:
+    ends = ["2026-04-30", "2026-05-01", "2026-05-31", "2026-06-01", "", "some day"]
+    rows = table(*(row(subject=f"{n:02d}", retention_until=end) for n, end in enumerate(ends)))
+    gone = table(row(subject="99", retention_until="2026-05-02", withdrawn_at="2026-01-01"))
+    assert "of 01 (in 0 days), 02 (in 30 days). Ask" in ending_soon(pd.concat([rows, gone]), TODAY)
+    assert ending_soon(no_consent(), TODAY) == "" == ending_soon(gone, TODAY)
+    many = table(*(row(subject=f"{n:02d}", retention_until="2026-05-09") for n in range(12)))
+    assert "09 (in 8 days) and 2 more." in ending_soon(many, TODAY)

@@ -76,6 +76,8 @@ def test_what_is_not_such_a_record_is_refused(change: dict[str, Any]) -> None:
         (lambda: Use(purposes=("research",), modalities=()), "must name a purpose and a modality"),
         (lambda: Use(purposes=("research",), modalities=("all",), scope="DUO:1"), "scope must be one of"),
         (lambda: Use(purposes=("research",), modalities=("all",), retention_until="soon"), "date like 2030-12-31"),
+        (lambda: Use(purposes=("research",), modalities=("all",), retention_until="20301231"), "in another way"),
+        (lambda: Event(state="given", time="2026-05-01T10:00:00"), "no time zone"),
         (lambda: record(tiers=("friends",)), "tier must be one of study, institution, protected, synthetic"),
         (lambda: record(legal_basis="because"), "legal basis must be one of"),
         (lambda: Event(state="maybe", time=GIVEN.time), "state must be one of given, withdrawn, expired"),
@@ -187,5 +189,5 @@ def test_the_receipt_says_all_in_plain_words_and_runs_nothing() -> None:
     assert "<script" not in page and "http" not in page
     assert page.count("<b>No</b>") == 3 and "You agreed on 2026-04-01" in page
     gone = receipt(record(event=Event(state="withdrawn", time=GIVEN.time)), digest="", cohort="c", today=TODAY)
-    assert "took your consent back on 2026-04-01" in gone
+    assert "took your consent back on 2026-04-01" in gone and "may learn" not in gone and "<b>Yes" not in gone
     assert "may <b>not</b> learn" in receipt(shared(), digest="", cohort="c", today=TODAY)
