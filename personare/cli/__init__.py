@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, consent, release, review, serve, train, upkeep
+from personare.cli import benchmark, cohort, consent, papers, release, review, serve, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -99,6 +99,7 @@ for _verb in (
     upkeep.models,
     upkeep.doctor,
     upkeep.purge,
+    papers.papers,
     serve.serve,
     serve.review,
 ):

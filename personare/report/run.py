@@ -230,6 +230,15 @@ def links_of(run: Path, name: str) -> list[tuple[str, str]]:
     return [(f"releases/{quote(name)}/{file}", what) for file, what in _BESIDE.items() if (folder / file).is_file()]
 
 
+def papers_of(run: Path) -> list[tuple[str, str, int]]:
+    """Return (address relative to the report, title, headings left to a person) of the papers drafted of a run."""
+    papers = _read(run / "papers" / "papers.json", dict, [])
+    return [
+        (f"papers/{quote(file)}", str(one["title"]), sum(bool(field["to_write"]) for field in one["fields"]))
+        for file, one in papers.items()
+    ]
+
+
 def _folder(run: Path, name: str) -> Path:
     """Return a release's folder; a name that leads elsewhere leads to none."""
     folder = (run / "releases" / name).resolve()

@@ -16,7 +16,7 @@ from personare.report.examples import embed_examples
 from personare.report.experts import adapted_sections, human_rows
 from personare.report.frontier import Panel, panels
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
-from personare.report.run import RunRecord, read_run
+from personare.report.run import RunRecord, papers_of, read_run
 from personare.report.sections import release_section, self_tests, sources_of, transfer_matrix
 from personare.report.tables import Table, tables, to_csv, to_latex
 
@@ -75,6 +75,7 @@ def write_report(run: Path) -> Path:
         "counted": {kind: len(record.of(kind)) for kind in kinds},
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
+        "papers": tried("The list of papers", [], lambda: papers_of(run)),
         "sources": tried("The sources", [], lambda: sources_of(record)),
         "words": words,
         "style": Markup(words.text("style.css")),

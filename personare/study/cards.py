@@ -7,6 +7,7 @@ exist, a page on which they can be seen and heard.
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import resources
@@ -29,11 +30,11 @@ _MEDIA_TYPES = {
     ".gz": "application/gzip",
     ".png": "image/png",
 }
-_ALLOWED = (
+ALLOWED = (
     "Research on behavior in groups, teaching, and testing software, by those whom the consent of the people behind it "
     "names."
 )
-_PROHIBITED = (
+PROHIBITED = (
     "Deciding about single people; naming them, or looking for the people behind it; reading emotions at work or in "
     "education (EU AI Act, Art. 5(1)(f)); passing made-up recordings off as real ones; any purpose outside the consent "
     "under which the recordings were made."
@@ -43,15 +44,26 @@ _LIMITS = {
     "learned is not there: check any finding on real people before it is believed.",
     "representations": "A representation keeps what its readers were shown and loses other behavior. What its "
     "guarantee does not name may still be in it.",
+    "recordings": "Whoever knows the people well, or attacks with better means, may still recognize them. Behavior "
+    "that was not measured may be lost.",
+    "assistant": "It says what fits the cues it reads, and can read them wrong. It may remember people it was taught "
+    "by: where nothing else is claimed, keep it inside the circle of their recordings.",
     "model": "It may remember people it learned from: where nothing else is claimed, keep it inside the circle of its "
     "recordings.",
 }
-_UNNAMED = "What its guarantee does not name may still be in it."
 _COLUMNS = (  # of a row, for machines
     "question", "method", "figure", "subset", "attacker", "value", "low", "high", "n", "control", "reason",
 )  # fmt: skip
 
 _PEOPLE, _RECORDINGS = 3, 4  # shown on a preview, and of each
+
+MARK = "> **TO BE WRITTEN BY A PERSON:** "
+_ANSWERABLE = (
+    f"## License and contact\n\n{MARK}The license, which cannot allow more than the consent of the people behind it; "
+    "and who answers questions, and takes withdrawals and complaints.\n"
+)
+# an underscore inside a name is no markup, nor is the sign of a number
+_MARKUP = re.compile(r"[\\`*\[\]|~#!$]|(?<![^\W_])_|_(?![^\W_])|^\s*[-+=](?!\d)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +90,7 @@ class Sheet:
     @property
     def claim(self) -> str:
         """What may be claimed about the people it was made of, in a few sentences."""
-        prices = []
-        for s in self.spends:
-            # a group with and without one of many, or any recording in place of a single one
-            among = f" of {s.units} (add or remove one)" if s.units > 1 else " alone (whichever it was)"
-            price = f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e}"
-            prices.append(f"{price} for one {s.unit}{among}, accountant {s.accountant}")
-        if prices:
-            return f"Differentially private: {'; '.join(prices)}. {self.guarantee}".strip()
-        return self.guarantee or (
-            "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
-            "from. What the attacks on its card did not find, others may."
-        )
+        return claim_of(self.spends, self.guarantee)
 
     def page(self, title: str, description: str, *, use: str) -> str:
         """Return the card in Markdown: what it is and may claim, what was measured under ``use``, what it is for."""
@@ -98,9 +99,37 @@ class Sheet:
             claim += "\nThe figures below were measured on the people, and are outside it.\n"
         if any(spend.unit == "recording" for spend in self.spends):
             claim += "\nA claim for one recording is not one for a person who has several of them.\n"
-        uses = f"## Allowed use\n\n{_ALLOWED}\n\n## Prohibited use\n\n{_PROHIBITED}\n"
-        limits = f"## Limits\n\n{_LIMITS.get(self.kind, _UNNAMED)}\n"
-        return "\n".join([f"# {title}\n\n{description}\n", claim, *_tables(self.rows, use=use), limits, uses])
+        uses = f"## Allowed use\n\n{ALLOWED}\n\n## Prohibited use\n\n{PROHIBITED}\n"
+        limits = f"## Limits\n\n{limits_of(self.kind)}\n"
+        head, tables = f"# {as_text(title)}\n\n{description}\n", _tables(self.rows, use=use)
+        return "\n".join([head, claim, *tables, limits, uses, _ANSWERABLE])
+
+
+def as_text(value: Any) -> str:
+    """Return a value for a page of Markdown in which it stands as it is: nothing in it becomes markup, or a line."""
+    escaped = _MARKUP.sub(lambda match: f"\\{match[0].lstrip()}", re.sub(r"\s", " ", str(value)))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def claim_of(spends: Sequence[Spend], guarantee: str = "") -> str:
+    """Say what may be claimed about people who paid this privacy, and what a method guarantees beyond it."""
+    prices = []
+    for s in spends:
+        # a group with and without one of many, or any recording in place of a single one
+        among = f" of {s.units} (add or remove one)" if s.units > 1 else " alone (whichever it was)"
+        price = f"ε = {s.epsilon:.3g} at δ = {s.delta:.1e}"
+        prices.append(f"{price} for one {s.unit}{among}, accountant {s.accountant}")
+    if prices:
+        return f"Differentially private: {'; '.join(prices)}. {guarantee}".strip()
+    return guarantee or (
+        "No guarantee: it was learned without differential privacy and may hold traces of people it was learned "
+        "from. What the attacks on its card did not find, others may."
+    )
+
+
+def limits_of(kind: str) -> str:
+    """Say what holds of every release of a kind, however it was measured."""
+    return _LIMITS.get(kind, "What its guarantee does not name may still be in it.")
 
 
 def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
@@ -151,10 +180,11 @@ def write_card(
         rows=tuple(rows),
         guarantee=guarantee,
     )
+    options = as_text(dict(model.options) or "as they come")
     description = (
-        f"Reads {model.label} ({', '.join(made['classes'])}) from {', '.join(made['modalities'])}. "
+        f"Reads {as_text(model.label)} ({as_text(', '.join(made['classes']))}) from {', '.join(made['modalities'])}. "
         f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
-        f"{cohort.name}; protocol `{model.protocol}`. Options: {dict(model.options) or 'as they come'}."
+        f"{as_text(cohort.name)}; protocol `{model.protocol}`. Options: {options}."
     )
     head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n"
     write_text(path, head + sheet.page(model.name, description, use="What it can do"))
@@ -191,9 +221,9 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
         data_manipulation_protocol=f"personare, method {sheet.method}, options {dict(sheet.options)}.",
         machine_annotation_tools=[f"personare {sheet.method}"] if synthetic else [],
         data_biases=[f"What {sheet.source} is biased in, this is too, and rare people more so."],
-        data_limitations=[_LIMITS.get(sheet.kind, _UNNAMED)],
-        data_use_cases=[_ALLOWED],
-        data_social_impact=f"Prohibited: {_PROHIBITED}",
+        data_limitations=[limits_of(sheet.kind)],
+        data_use_cases=[ALLOWED],
+        data_social_impact=f"Prohibited: {PROHIBITED}",
         personal_sensitive_information=[sheet.claim],
         data_release_maintenance_plan="Made again without a person who withdraws, where that is asked for.",
     )
@@ -207,12 +237,12 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
             "claim": sheet.claim,
             "measured": [{name: getattr(row, name) for name in _COLUMNS} for row in sheet.rows],
             "attacked": any(row.risk for row in sheet.rows),
-            "allowedUse": [_ALLOWED],
-            "prohibitedUse": _PROHIBITED,
+            "allowedUse": [ALLOWED],
+            "prohibitedUse": PROHIBITED,
         }
     )
     write_json(root / "croissant.json", content)
-    write_text(root / "README.md", sheet.page(sheet.name, description, use="What it is good for"))
+    write_text(root / "README.md", sheet.page(sheet.name, as_text(description), use="What it is good for"))
 
 
 def _contents(mlc: Any, root: Path) -> tuple[list[Any], list[Any]]:

@@ -73,6 +73,7 @@ def remove_withdrawn(run: RunFolder, cohort: Cohort, ledger: Ledger) -> dict[str
     if removed:
         for file in (file for file in run.root.iterdir() if file.is_file()):
             file.unlink()
+        shutil.rmtree(run.root / "papers", ignore_errors=True)
         for step in ("judge-originals", "judge-releases"):
             run.forget(step)
         shutil.rmtree(run.private / "explanations", ignore_errors=True)

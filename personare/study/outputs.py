@@ -12,16 +12,19 @@ from typing import Any
 
 import pandas as pd
 
+from personare.core.errors import reason
 from personare.core.types import Cohort, Release, Result, Withheld
 from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder
 from personare.evaluate.unmeasured import UNEXPECTED
+from personare.govern.consent import PURPOSES, SCOPES, read_consent
 from personare.govern.ledger import Ledger
 from personare.study.labels import values_of
 from personare.study.lineage import training_records, used_recordings
 from personare.study.needs import lacking_of
+from personare.study.papers import write_papers
 from personare.study.plan import SIMULATED, Published, StudyPlan
 from personare.study.study import FIX, Outcome
 
@@ -69,6 +72,11 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     write_text(run.private / "study.toml", text)
     write_json(run.private / "cohort.json", {"root": str(cohort.root.resolve()), "kind": cohort_kind(cohort.root)})
     write_json(run.private / "skipped.json", outcome.skipped)
+    try:
+        write_papers(out)
+    except Exception as error:  # costs nobody the study
+        lost = Withheld(item="papers", problem=reason(error), fix=FIX)
+        write_json(out / "not_made.json", _without(places, plain([*not_made, lost])))
 
 
 def _without_refused(run: RunFolder, cohort: Cohort, skipped: Sequence[Withheld]) -> list[Withheld]:
@@ -140,11 +148,33 @@ def _cohort(cohort: Cohort, plan: StudyPlan) -> dict[str, Any]:
         "citation": description.get("HowToAcknowledge", ""),
         "people": len({r.subject for r in cohort.recordings}),
         "recordings": len(cohort.recordings),
+        "tracks": Counter(track for r in cohort.recordings for track in r.tracks),
+        "consent": _consent(cohort),
         "label": plan.label,
         "label_kind": plan.kind,
         "too_few": lacking_of(cohort, plan),
         "values": {"lowest": min(numbers), "highest": max(numbers)} if numbers else Counter(values),
         "sex": people["sex"].value_counts().to_dict() if "sex" in people else {},
+    }
+
+
+def _consent(cohort: Cohort) -> dict[str, Any]:
+    """Return how many people agreed to what and until which year: counts only, a row is about somebody."""
+    people = {r.subject for r in cohort.recordings}
+    rows = read_consent(cohort.root / "consent.tsv")
+    rows = rows[rows["subject"].isin(people)]
+    valid = rows[rows["withdrawn_at"] == ""]
+    years = valid["retention_until"].str[:4].where(valid["retention_until"].str.match(r"\d{4}-|$"), "(not a date)")
+
+    def agreed(chosen: "pd.Series[bool]") -> int:
+        return int(valid.loc[chosen, "subject"].nunique())
+
+    return {
+        "purposes": {name: agreed(valid["purposes"].str.contains(rf"\b{name}\b")) for name in PURPOSES},
+        "scopes": {f"{code}, {terms}": agreed(valid["scope"] == code) for code, terms in SCOPES.items()},
+        "kept_until": {year or "no end stated": agreed(years == year) for year in sorted({*years})},
+        "withdrawn": int(rows.loc[rows["withdrawn_at"] != "", "subject"].nunique()),
+        "without": len(people - {*rows["subject"]}),
     }
 
 
