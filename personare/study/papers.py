@@ -164,6 +164,7 @@ def _content(record: RunRecord) -> dict[str, Any]:
         "methods": methods_paragraphs(record),
         "sources": sources_of(record),
         "withheld": sum(len(release.get("withheld") or []) for release in record.releases),
+        "complete": (record.root / "not_made.json").is_file(),
         "learned": any(record.kind(name) != "recordings" for name in record.names()),
         "croissant": lambda name: (record.root / "releases" / name / "croissant.json").is_file(),
     }
