@@ -134,7 +134,7 @@ def _content(record: RunRecord) -> dict[str, Any]:
         return {question: _strongest(rows_of(name, question), question) for question in RISKS}
 
     def residual(name: str) -> dict[bool | None, list[str]]:
-        """Return the questions by whether any attack that can be believed is above guessing; None: nobody knows."""
+        """Return the questions by whether a strongest attack is above guessing; None: no attack can be believed."""
         answers: dict[bool | None, list[str]] = {}
         for question, rows in risks_of(name).items():
             seen = {above(row) for row in rows if row.status in ("ok", "claim_broken")}
@@ -183,7 +183,7 @@ def _strongest(rows: Sequence[Result], question: str) -> list[Result]:
 
 
 def _useful(record: RunRecord, name: str) -> Result | None:
-    """Return the utility that stands for a release; of recordings, of each modality that it has the first."""
+    """Return the utility that stands for a release; of several modalities, of the first that has a figure."""
     kind = record.kind(name)
     query = STANDS.get(kind, ANY_KIND)[1][0]
     groups = dict.fromkeys(group_of(row) for row in record.results if row.release == name)

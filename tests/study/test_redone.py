@@ -84,6 +84,7 @@ def test_who_withdrew_is_gone_before_anything_else_is_done_and_all_is_made_anew(
         with pytest.raises(KeyboardInterrupt):
             study(people, PLAN, out)
     assert not traces(out, gone) and not list(out.glob("releases/*")) and not (out / "report.html").exists()
+    assert not (out / "papers").exists()
     assert not [f for f in traces(private_folder(out) / "views", gone) + traces(private_folder(out) / "steps", gone)]
     made = study(people, PLAN, out)
     assert list(made) == NAMES
