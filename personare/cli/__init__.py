@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, consent, papers, release, review, serve, train, upkeep
+from personare.cli import benchmark, cohort, consent, papers, release, review, serve, storage, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -95,6 +95,8 @@ for _verb in (
     train.privacy,
     train.reproduce,
     benchmark.benchmark,
+    storage.lock,
+    storage.unlock,
     upkeep.ledger,
     upkeep.models,
     upkeep.doctor,

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 import personare
-from personare.cli.terminal import PATH, line, method_options
+from personare.cli.terminal import PATH, ask_passphrase, line, method_options
 from personare.core.errors import PersonareError
 
 
@@ -30,19 +30,29 @@ from personare.core.errors import PersonareError
     show_default=True,
     help="Who gets a number: people called by a name and not a code, everybody, or nobody. The key lies beside COHORT.",
 )
+@click.option("--encrypt-key", is_flag=True, help="Encrypt that key, under a passphrase that is asked for.")
 def import_(
-    source: Path, cohort: Path, reader: str, options: tuple[str, ...], consent_all: tuple[str, ...], pseudonyms: str
+    source: Path,
+    cohort: Path,
+    reader: str,
+    options: tuple[str, ...],
+    consent_all: tuple[str, ...],
+    pseudonyms: str,
+    encrypt_key: bool,
 ) -> None:
     """Bring SOURCE into a new COHORT folder, or up to date one made of it; what cannot be read is listed."""
     from personare.data.importing import import_cohort
     from personare.features.audio import extract_sound
     from personare.features.files import Cutter, check, remarks
     from personare.govern.consent import read_consent
+    from personare.govern.storage import keys_folder
 
     def examine(path: Path, track: str) -> list[str]:
         check(path, track)
         return remarks(path) if track in ("audio", "video") else []
 
+    if encrypt_key:
+        ask_passphrase(cohort, new=not keys_folder(cohort).exists())
     notes: list[str] = []
     purposes = [purpose.strip() for text in consent_all for purpose in text.split(",") if purpose.strip()]
     made, skipped = import_cohort(

@@ -1,8 +1,10 @@
 """What verbs read from the command line and tell on the terminal, the same way everywhere."""
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -10,9 +12,32 @@ from personare.core.errors import IncompleteError, OptionError
 from personare.core.types import Withheld
 
 _MOST = 30  # lines about what was not made
+PASSPHRASE = "PERSONARE_PASSPHRASE"
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path; whoever sits at a terminal is asked for the passphrase of a locked cohort."""
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> Any:
+        """Return the path."""
+        from personare.govern.storage import is_locked
+
+        path = cast(Path, super().convert(value, param, context))
+        if sys.stdin.isatty() and not os.environ.get(PASSPHRASE) and path.is_dir() and is_locked(path):
+            ask_passphrase(path)
+        return path
+
+
+PATH = _Path(path_type=Path)
 LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
+
+
+def ask_passphrase(cohort: Path, *, new: bool = False) -> str:
+    """Return the passphrase of the environment, or ask for it, hidden, and put it there; a new one is asked twice."""
+    if not os.environ.get(PASSPHRASE):
+        text = f"{'New passphrase' if new else 'Passphrase'} of {cohort}"
+        os.environ[PASSPHRASE] = click.prompt(text, hide_input=True, confirmation_prompt=new)
+    return os.environ[PASSPHRASE]
 
 
 def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20") -> dict[str, Any]:

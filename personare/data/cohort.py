@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +20,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from personare.core.errors import DataError, PersonareError, data_errors
+from personare.core.errors import DataError, PersonareError, PolicyError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
 from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
 from personare.govern.consent import no_consent, read_tsv
+from personare.govern.storage import open_plain, plain_size
 
 Kind = Literal["identifiable", "release", "synthetic"]
 
@@ -64,6 +66,8 @@ class Problems(list[Withheld]):
         """Add the item where the block finds that it cannot be used."""
         try:
             yield
+        except PolicyError:  # what is true of every item, such as a passphrase that is not given
+            raise
         except PersonareError as error:
             self.note(item, error)
 
@@ -200,7 +204,8 @@ def _fingerprint(root: Path) -> str:
         digest.update(f"{folder}/{name}".encode("utf-8", "surrogateescape"))
         if name.endswith((_LABELS_SUFFIX, "_events.tsv")):
             stat = os.stat(f"{root}/{folder}/{name}")  # noqa: PTH116 - a Path per file would double the time
-            digest.update(f" {stat.st_size} {stat.st_mtime_ns}".encode())
+            size = stat.st_size if name.endswith(_LABELS_SUFFIX) else plain_size(root / folder / name)
+            digest.update(f" {size} {stat.st_mtime_ns}".encode())
         digest.update(b"\n")
     return digest.hexdigest()
 
@@ -252,7 +257,7 @@ def _event_labels(path: Path) -> dict[str, str]:
     """Return the labels that are the same in every row of an events file."""
     with (
         data_errors("the events cannot be read", "Correct or remove the file.", csv.Error),
-        path.open(encoding="utf-8-sig", newline="") as file,
+        TextIOWrapper(open_plain(path), encoding="utf-8-sig", newline="") as file,
     ):
         rows = list(csv.DictReader(file, delimiter="\t"))
     trial = {emotion(row.get("trial_type") or "") for row in rows}

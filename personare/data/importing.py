@@ -22,6 +22,7 @@ from personare.data.media_files import piece, suffix_of
 from personare.data.pseudonyms import Subjects, without_copies
 from personare.data.reading import Maker, check_choice
 from personare.govern.consent import check_purposes, consent_again, consent_all, read_consent
+from personare.govern.storage import is_locked
 
 READERS = "personare.data.readers"
 
@@ -255,6 +256,8 @@ class _Intake:
         size = source.stat().st_size
         if size == 0:
             raise DataError("the file is empty (0 bytes)")
+        if is_locked(source):
+            raise DataError("the file is encrypted. Unlock its cohort first: personare unlock")
         if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
             raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
         if not part or source not in self._checked:

@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import io
+import os
 import re
 import unicodedata
 from collections import defaultdict
@@ -17,6 +19,8 @@ from personare.data.atomic import replacing
 from personare.data.cohort import Problems, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
+from personare.govern.keys import destroy
+from personare.govern.storage import PASSPHRASE, keys_folder, read_note, write_note
 
 _CODE = re.compile(
     r"(?:[a-z]{1,2}|sub|subj|subject|pat|patient|participant|person|proband|vpn|spk|speaker|actor|user|case|"
@@ -43,6 +47,7 @@ _HEADINGS = re.compile(
     r"(?:^|[\W_])(?:(?:first|last|full|sur|vor|nach|family)?name|initials|birth\w*|dob|geb\w*|e-?mail|phone|tel|mobile|"
     r"address|adresse|street|zip|plz|city|ort|ssn|mrn|notes?|comments?|diagnos\w*|icd\w*)(?:$|[\W_])"
 )
+_KEY, _SEALED = ("subject", "pseudonym"), "pseudonyms"
 _MANY = 5  # so many people with a value each: a column of yes and no is no second number for people
 
 
@@ -105,14 +110,17 @@ class Subjects:
     def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
         target = target.resolve()
         self.given = tuple(dict.fromkeys(recording.subject for recording in recordings))
-        self._file = target.with_name(f"{target.name}.key.tsv")
-        rows = read_rows(self._file, required=("subject", "pseudonym")) if self._file.exists() else []
+        self._target, self._file = target, target.with_name(f"{target.name}.key.tsv")
+        rows = [row for _, row in read_rows(self._file, required=_KEY)] if self._file.exists() else []
+        if (sealed := read_note(target, _SEALED)) is not None:
+            self._file = keys_folder(target) / _SEALED
+            rows = [*csv.DictReader(io.StringIO(sealed.decode()), delimiter="\t")]
         if again and not rows:  # nobody's number, and with it nobody's consent, may go to somebody else
             raise DataError(
                 f"The key {self._file} is gone, so nobody can tell whose number is whose. Put it back, or import into "
                 "a new folder."
             )
-        self.key = numbered(self.given, {row["subject"]: row["pseudonym"] for _, row in rows}, policy)
+        self.key = numbered(self.given, {row["subject"]: row["pseudonym"] for row in rows}, policy)
 
     def pseudonym(self, subject: str) -> str:
         """Return what the cohort calls somebody."""
@@ -121,13 +129,20 @@ class Subjects:
     def write_key(self) -> None:
         """Write down who has which number, also of people who are no longer in the source.
 
-        **Guarantee**: at no moment can anybody but its owner read it.
+        **Guarantee**: at no moment can anybody but its owner read it. With a passphrase in the environment it is
+        encrypted among the keys of the cohort, and what was not is destroyed.
         """
-        if self.key:
-            with replacing(self._file) as part:
-                part.touch(mode=0o600)
-                with part.open("w", encoding="utf-8", newline="") as file:
-                    csv.writer(file, delimiter="\t").writerows([("subject", "pseudonym"), *self.key.items()])
+        if not self.key:
+            return
+        text = io.StringIO(newline="")
+        csv.writer(text, delimiter="\t").writerows([_KEY, *self.key.items()])
+        if os.environ.get(PASSPHRASE):
+            write_note(self._target, _SEALED, text.getvalue().encode())
+            destroy(self._target.with_name(f"{self._target.name}.key.tsv"))
+            return
+        with replacing(self._file) as part:
+            part.touch(mode=0o600)
+            part.write_bytes(text.getvalue().encode())
 
     def remarks(self, recordings: Sequence[Recording], people: pd.DataFrame) -> Iterator[str]:
         """Say who got a number, who keeps a name, and which columns look as if they told who somebody is.

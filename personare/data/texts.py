@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from personare.core.errors import data_errors
 from personare.data.reading import Contents, Made, Maker, Reader
+from personare.govern.storage import open_plain
 
 _LINK = re.compile(
     r"(?:https?:/?/?|www\.|pic\.twitter\.com/)\S*|\b[\w-]+\.(?:com|ly|co|me|tv|net|org)/\S+", re.IGNORECASE
@@ -18,8 +19,8 @@ _HANDLE = re.compile(r"[@＠]\s?\w+")
 
 def read_text(path: Path, *, otherwise: str = "gb18030") -> str:
     """Return a text file's content in one line: UTF-8, or ``otherwise``; what cannot be decoded becomes U+FFFD."""
-    with data_errors(f"the text {path.name} cannot be read", "Get it again."):
-        content = path.read_bytes()
+    with data_errors(f"the text {path.name} cannot be read", "Get it again."), open_plain(path) as file:
+        content = file.read()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:

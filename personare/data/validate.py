@@ -11,6 +11,7 @@ from personare.data.cohort import DESCRIPTION, cohort_kind, read_description, re
 from personare.data.importing import Check
 from personare.data.pseudonyms import is_code
 from personare.govern.consent import check_consent, read_consent
+from personare.govern.storage import not_locked
 
 _OLDEST = 130  # years
 
@@ -45,6 +46,9 @@ def validate(root: Path, *, check: Check | None = None) -> list[Withheld]:
                 raise DataError("the file is empty (0 bytes). Get the file again, or remove it.")
             if check is not None:
                 check(root / path, track)
+    for plain in not_locked(root):
+        item = plain.relative_to(root).as_posix()
+        problems.note(item, "it is not encrypted, as other files are. Run 'personare lock' again.")
     return problems
 
 

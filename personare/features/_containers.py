@@ -1,14 +1,18 @@
 """What a player takes out of a container: which tracks, from when on, how much of the picture; how long a WAV is."""
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from os import SEEK_END
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 import av
 import numpy as np
 
 from personare.core.types import Array
+from personare.govern.storage import is_locked, open_plain
 
 _DEFAULT = av.stream.Disposition.default
 _COVER = av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails
@@ -27,6 +31,17 @@ class Crop(NamedTuple):
     bottom: int = 0
     left: int = 0
     right: int = 0
+
+
+@contextmanager
+def opened(path: Path, options: Mapping[str, str] = MappingProxyType({})) -> Iterator[Any]:
+    """Open a sound or a film; of a locked one only what FFmpeg asks for is decrypted, in memory."""
+    # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
+    with (
+        open_plain(path) if is_locked(path) else nullcontext(f"file:{path}") as source,
+        av.open(source, options=dict(options)) as container,
+    ):
+        yield container
 
 
 def played(container: Any, kind: str) -> list[Any]:
@@ -58,21 +73,37 @@ def crop_of(path: Path, container: Any, stream: Any, width: int, height: int) ->
     """
     crop = Crop()
     if is_mp4(container):
-        content = np.memmap(path, mode="r")  # its pictures are skipped, not read
-        aperture = next((c for i, c in _clean_apertures(content) if i == stream.id), None)
+        aperture = next((c for i, c in _clean_apertures(_description(path)) if i == stream.id), None)
         if aperture:  # eight numbers, four fractions; of a row or column that is cut in part all is cut off
             wide, high, right, down = (n / d if d else 0.0 for n, d in zip(aperture[::2], aperture[1::2], strict=True))
             left, top = (width - wide) / 2 + right, (height - high) / 2 + down
             edges = (-(-top // 1), -(-(height - top - high) // 1), -(-left // 1), -(-(width - left - wide) // 1))
             crop = Crop(*map(int, edges))
     elif "matroska" in container.format.name:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             pictures = list(_inside(_elements, file.read(_HEAD), *_EBML_VIDEO))
         number = container.streams.video.index(stream)
         inner = pictures[number] if number < len(pictures) else b""
         crop = Crop(**{_EBML_CROPS[n]: int.from_bytes(v, "big") for n, v in _elements(inner) if n in _EBML_CROPS})
     fits = min(crop) >= 0 and crop.top + crop.bottom < height and crop.left + crop.right < width
     return crop if fits else Crop()
+
+
+def _description(path: Path) -> Array:
+    """Return what an MP4 or MOV file says of its tracks; its pictures are skipped, not read."""
+    with open_plain(path) as file:
+        end = file.seek(0, SEEK_END)
+        at = 0
+        while at + 8 <= end:
+            file.seek(at)
+            name, used, size = _box(file.read(16), end - at)
+            if size < used:
+                break
+            if name == b"moov":
+                file.seek(at)
+                return np.frombuffer(file.read(size), np.uint8)
+            at += size
+    return np.empty(0, np.uint8)
 
 
 def _clean_apertures(content: Array) -> Iterator[tuple[int, tuple[int, ...]]]:
@@ -98,15 +129,19 @@ def _inside(parts: Callable[[Any], Iterator[tuple[Any, Any]]], content: Any, *na
 def _boxes(content: Array) -> Iterator[tuple[bytes, Array]]:
     at = 0
     while at + 8 <= len(content):
-        head = content[at : at + 16].tobytes()
-        size, used = int.from_bytes(head[:4], "big"), 8
-        if size == 1:  # above 4 GB
-            size, used = int.from_bytes(head[8:], "big"), 16
-        size = size or len(content) - at
+        name, used, size = _box(content[at : at + 16].tobytes(), len(content) - at)
         if size < used:
             return
-        yield head[4:8], content[at + used : at + size]
+        yield name, content[at + used : at + size]
         at += size
+
+
+def _box(head: bytes, left: int) -> tuple[bytes, int, int]:
+    """Return a box's name, the length of its head and its size, of the ``left`` bytes that follow."""
+    size, used = int.from_bytes(head[:4], "big"), 8
+    if size == 1:  # above 4 GB
+        size, used = int.from_bytes(head[8:], "big"), 16
+    return head[4:8], used, size or left
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -133,8 +168,10 @@ class WavHeader(NamedTuple):
 
 def wav_header(path: Path) -> WavHeader | None:
     """Return the header of a WAV file; None for any other file."""
-    size, bytes_a_second = path.stat().st_size, 0
-    with path.open("rb") as file:
+    bytes_a_second = 0
+    with open_plain(path) as file:
+        size = file.seek(0, SEEK_END)
+        file.seek(0)
         head = file.read(12)
         if head[:4] != b"RIFF" or head[8:] != b"WAVE":
             return None

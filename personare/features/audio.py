@@ -3,8 +3,9 @@
 import itertools
 import math
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,8 @@ import soxr
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.data.atomic import replacing
-from personare.features._containers import begin_s, is_mp4, played, wav_header
+from personare.features._containers import begin_s, is_mp4, opened, played, wav_header
+from personare.govern.storage import is_locked, open_plain
 
 BLOCK_S = 30.0
 SILENT_DBFS = -80.0
@@ -98,13 +100,23 @@ class _Repairs:
 def _by_libsndfile(path: Path) -> Any:
     """Return the opened file, or None where FFmpeg reads it better: it knows time stamps, loudspeakers, lengths."""
     try:
-        file = soundfile.SoundFile(os.fsencode(path))
+        file = soundfile.SoundFile(_source(path))
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         return None
     header = wav_header(path)
     if file.format in _BY_FFMPEG or file.channels > 2 or (header and header.is_too_small):
         file.close()
         return None
+    return file
+
+
+def _source(path: Path) -> Any:
+    """Return what libsndfile opens; it takes an error for the end, so a locked file is looked through before."""
+    if not is_locked(path):
+        return os.fsencode(path)
+    file = open_plain(path)
+    deque(iter(lambda: file.read(_CHUNK), b""), maxlen=0)
+    file.seek(0)
     return file
 
 
@@ -116,15 +128,15 @@ def _decoded(path: Path, repairs: _Repairs) -> Iterator[tuple[Array, float]]:
             while len(values := file.read(_PIECE, dtype="float32", always_2d=True)):
                 yield repairs.sane(values), float(file.samplerate)
         return
-    try:
-        options = {"ignore_length": "1"} if header and header.is_too_small else {}
-        container: Any = av.open(f"file:{path}", options=options)
-    except (av.FFmpegError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
-        raise DataError(
-            f"{path} cannot be read as sound or video ({reason}). Is it a recording? Convert it to WAV or MP4."
-        ) from error
-    with closing(container):
+    with ExitStack() as stack:
+        try:
+            options = {"ignore_length": "1"} if header and header.is_too_small else {}
+            container = stack.enter_context(opened(path, options))
+        except (av.FFmpegError, ValueError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
+            raise DataError(
+                f"{path} cannot be read as sound or video ({reason}). Is it a recording? Convert it to WAV or MP4."
+            ) from error
         tracks = played(container, "audio")
         if not tracks:
             raise DataError(f"{path} holds no sound track that a player plays. Use it as picture only.")
@@ -136,7 +148,7 @@ def _audible(path: Path, tracks: list[Any], repairs: _Repairs) -> Any:
     if len(tracks) == 1:
         return tracks[0]
     for track in tracks:
-        with closing(av.open(f"file:{path}")) as container:
+        with opened(path) as container:
             pieces = _pieces(container, container.streams[track.index], _Repairs())
             if any(np.abs(values).max(initial=0) >= 10 ** (SILENT_DBFS / 20) for values, _ in pieces):
                 if track is not tracks[0]:
@@ -251,11 +263,11 @@ def _announced_s(path: Path) -> float | None:
     if header is not None:
         return header.announced_s
     try:
-        info = soundfile.info(os.fsencode(path))
+        info = soundfile.info(_source(path))
         return float(info.duration) if info.frames < _UNKNOWN_FRAMES else None
     except (soundfile.LibsndfileError, RuntimeError, TypeError):
         pass
-    with closing(av.open(f"file:{path}")) as container:
+    with opened(path) as container:
         stream = played(container, "audio")[0]
         if len(container.streams) > 1 and not is_mp4(container):  # FFmpeg then gives the length of the longest track
             return None

@@ -12,7 +12,7 @@ from personare.core.errors import DataError
 from personare.core.types import Signal
 from personare.data.media_files import track_of
 from personare.features import audio, video
-from personare.features._containers import played
+from personare.features._containers import opened, played
 
 _LATE_S = 1.0  # people round the end of a file up to a whole second
 _OUTSIDE = "{} ends before this piece does. Correct its start and end."
@@ -21,7 +21,7 @@ _QUALITY = 17  # H.264 rate factor: the cut is drawn anew and should not be seen
 
 def tracks(path: Path) -> tuple[str, ...]:
     """Return which of ``audio`` and ``video`` a player finds in a file; both if none, so that ``check`` says why."""
-    with suppress(av.FFmpegError, OSError, ValueError), av.open(f"file:{path}") as container:
+    with suppress(av.FFmpegError, OSError, ValueError), opened(path) as container:
         return tuple(kind for kind in ("audio", "video") if played(container, kind)) or ("audio", "video")
     return ("audio", "video")
 

@@ -1,6 +1,7 @@
 """Pictures as numbers, as a screen shows them: turned, over black where transparent, wide colors brought to sRGB."""
 
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,7 @@ from PIL import Image, ImageOps
 
 from personare.core.errors import DataError
 from personare.core.types import Array
+from personare.govern.storage import open_plain
 
 HDR = {ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67}
 _P3 = [[1.2249, -0.2247, 0.0], [-0.0420, 1.0419, 0.0], [-0.0197, -0.0786, 1.0979]]
@@ -31,14 +33,18 @@ def read_picture(path: Path, *, size: int) -> Array:
 def decoded(path: Path) -> Array:
     """Return a picture as it is seen: turned as its EXIF says, over black where it is transparent, (H, W, 3) uint8."""
     try:
-        content = np.fromfile(path, np.uint8)  # OpenCV itself cannot open every name of a file
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if content.size else None
+        with open_plain(path) as file:
+            stored = file.read()
+        content = np.frombuffer(stored, np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR_RGB) if stored else None
     except (OSError, cv2.error) as error:
         raise DataError(f"The picture {path.name} cannot be read: {error}. Get it again.") from error
     if image is None:
         raise DataError(f"{path.name} cannot be read as a picture. Check that it is one, or get it again.")
     try:
-        with Image.open(path) as picture:  # OpenCV knows neither every kind of transparency nor how to turn it
+        with Image.open(
+            BytesIO(stored)
+        ) as picture:  # OpenCV knows neither every kind of transparency nor how to turn it
             if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
                 rgba = np.array(ImageOps.exif_transpose(picture).convert("RGBA"))
                 return over_black(rgba[..., :3], rgba[..., 3])

@@ -27,6 +27,7 @@ from personare.features.functionals import VIEWS, describe
 from personare.features.locations import Locations, locate_live
 from personare.features.models import find_model
 from personare.features.pictures import read_picture
+from personare.govern.storage import open_plain
 
 FACE_VIEWS = ("crops", "frames", "blendshapes", "landmarks", "faces112")
 
@@ -97,7 +98,9 @@ def _sidecar(path: Path) -> dict[str, Any]:
 
 
 def _array(path: Path) -> Track:
-    values, about = np.load(path, allow_pickle=False), _sidecar(path)
+    about = _sidecar(path)
+    with open_plain(path) as file:
+        values = np.load(file, allow_pickle=False)
     if values.ndim not in _KINDS or not np.issubdtype(values.dtype, np.number):
         raise DataError(f"{path.name} must be numbers in 1 to 3 dimensions, not {values.dtype} in {values.ndim}.")
     rate_hz, start_s = float(about.get("SamplingFrequency") or 0), float(about.get("StartTime") or 0)
@@ -111,11 +114,13 @@ def _array(path: Path) -> Track:
 def _rows(path: Path) -> Track:
     about = _sidecar(path)
     names = about.get("Columns")  # BIDS: a table of physiology has no header, its sidecar names the columns
-    if path.suffix == ".parquet":
-        table = pd.read_parquet(path)
-    else:
-        sep = "," if ".csv" in path.name else "\t"
-        table = pd.read_csv(path, sep=sep, names=names, header=None if names else 0, na_values=["n/a"])
+    with open_plain(path) as file:
+        if path.suffix == ".parquet":
+            table = pd.read_parquet(file)
+        else:
+            sep, packed = "," if ".csv" in path.name else "\t", "gzip" if path.name.endswith(".gz") else None
+            how: dict[str, Any] = {"header": None if names else 0, "na_values": ["n/a"], "compression": packed}
+            table = pd.read_csv(file, sep=sep, names=names, **how)
     numbers = table.select_dtypes("number")
     if numbers.empty:
         raise DataError(f"The table {path.name} holds no numbers. Leave it out.")

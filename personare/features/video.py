@@ -17,7 +17,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
 from personare.data.media_files import PICTURES
-from personare.features._containers import Crop, begin_s, crop_of, played
+from personare.features._containers import Crop, begin_s, crop_of, opened, played
 from personare.features.audio import downmix
 from personare.features.pictures import HDR, WIDE, decoded, over_black, to_srgb
 
@@ -155,8 +155,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if not path.stat().st_size:
         raise DataError(f"{path.name} is empty (0 bytes). Copy it again from where it came.")
     try:
-        # FFmpeg takes a name such as a:b.mp4 for a protocol, and would look up http:x.mp4 elsewhere
-        with av.open(f"file:{path}") as container:
+        with opened(path) as container:
             streams = played(container, "video")  # the cover of a music file is none
             if container.format.name == "tty" or not (streams or container.streams.audio):  # a terminal draws text
                 raise DataError(f"{path.name} is not a video, whatever its name says. Check where it came from.")
@@ -166,7 +165,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = 0  # all cores
             yield container, stream
-    except (av.FFmpegError, UnicodeDecodeError) as error:
+    except (av.FFmpegError, OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(
             f"{path.name} cannot be decoded ({reason}). It is not a video, or broken or cut off."

@@ -20,6 +20,7 @@ from personare.data.vault import Vault
 from personare.features.batches import read_batch
 from personare.features.tracks import Track, TrackForm, form_of
 from personare.govern.ledger import Ledger
+from personare.govern.storage import check_passphrase
 from personare.study.parallel import Workers
 
 
@@ -30,6 +31,7 @@ def admit(
 
     Returns the recordings that may be opened, their files by recording and track, and what was refused.
     """
+    check_passphrase(cohort.root)
     vault = Vault(cohort, purpose=purpose, ledger=ledger)
     sources: dict[str, dict[str, Path]] = {}
     refused: list[Withheld] = []

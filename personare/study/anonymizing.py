@@ -28,6 +28,7 @@ from personare.data.media_files import SUFFIXES, track_of
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.locations import locate_live
+from personare.govern.storage import open_plain, plain_size
 from personare.study.parallel import Workers
 
 _BEGINNING = 1 << 20  # bytes of a file that tell it apart
@@ -352,7 +353,7 @@ def _must_be_new(target: Path) -> None:
 def content_digest(path: Path) -> str:
     """Return what tells a file apart and can be computed from the file alone; corrections are known by it."""
     try:
-        with path.open("rb") as file:
-            return hashlib.sha256(file.read(_BEGINNING) + str(path.stat().st_size).encode()).hexdigest()
+        with open_plain(path) as file:
+            return hashlib.sha256(file.read(_BEGINNING) + str(plain_size(path)).encode()).hexdigest()
     except OSError:  # whoever reads it next says why
         return ""

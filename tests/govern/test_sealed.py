@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 
 from personare.core.errors import DataError, OptionError, PolicyError
-from personare.govern import sealed as module
 from personare.govern.sealed import Sealed
 
 PHRASE = "three little words"
@@ -94,7 +93,7 @@ def test_guarantee_a_file_is_written_whole_or_not_at_all(store: Sealed, monkeypa
     def full(handle: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(DataError, match="No space left"):
         store.write("Ben", "profile.json", b"new")
     monkeypatch.undo()

@@ -20,6 +20,7 @@ from personare.evaluate.judging import judge
 from personare.evaluate.unmeasured import unmeasured
 from personare.features.locations import Locations, locate_live
 from personare.features.tracks import gather, has_landmarker, observe
+from personare.govern.storage import plain_size
 from personare.study.access import admit, table
 from personare.study.lineage import ORIGINAL, note_sources
 from personare.study.plan import StudyPlan
@@ -223,5 +224,4 @@ def _judge(plan: StudyPlan, cohort: Cohort, folder: Path, item: tuple[str, str, 
 
 def _stamp(files: Mapping[str, Path]) -> str:
     """Return what changes when a file does."""
-    stats = {track: path.stat() for track, path in sorted(files.items())}
-    return fingerprint([(track, stat.st_size, stat.st_mtime_ns) for track, stat in stats.items()])
+    return fingerprint([(track, plain_size(path), path.stat().st_mtime_ns) for track, path in sorted(files.items())])
