@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import click
 
-from personare.core.errors import IncompleteError, OptionError
+from personare.core.errors import IncompleteError, OptionError, PolicyError
 from personare.core.types import Withheld
 
 _MOST = 30  # lines about what was not made
@@ -35,6 +35,8 @@ LEDGER = click.option("--ledger", help="Ledger file or database URL; default: be
 def ask_passphrase(cohort: Path, *, new: bool = False) -> str:
     """Return the passphrase of the environment, or ask for it, hidden, and put it there; a new one is asked twice."""
     if not os.environ.get(PASSPHRASE):
+        if not sys.stdin.isatty():
+            raise PolicyError(f"{cohort} needs a passphrase. Give it as the variable {PASSPHRASE} of the environment.")
         text = f"{'New passphrase' if new else 'Passphrase'} of {cohort}"
         os.environ[PASSPHRASE] = click.prompt(text, hide_input=True, confirmation_prompt=new)
     return os.environ[PASSPHRASE]

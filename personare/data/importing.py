@@ -120,6 +120,8 @@ def import_cohort(  # noqa: PLR0913 - from check on they are lent: this layer de
         subjects.write_key()
         people.index = pd.Index(map(subjects.pseudonym, people.index), name="subject", dtype=object)
         cohort = intake.writer.finish(people.loc[people.index.isin(intake.subjects)], consent)
+        if before and is_locked(target):
+            remark(f"{target} was encrypted and is not any more, for its source is not. Run 'personare lock' again.")
         return _exchange(place, target) if before else cohort, skipped
     except BaseException:
         shutil.rmtree(place, ignore_errors=True)
@@ -257,7 +259,7 @@ class _Intake:
         if size == 0:
             raise DataError("the file is empty (0 bytes)")
         if is_locked(source):
-            raise DataError("the file is encrypted. Unlock its cohort first: personare unlock")
+            raise DataError("the file is encrypted: unlock its cohort first")
         if size < 1024 and source.read_bytes().startswith(b"version https://git-lfs"):
             raise DataError("this is a Git LFS pointer, not the recording; run 'git lfs pull' in the data set")
         if not part or source not in self._checked:

@@ -113,8 +113,9 @@ class Subjects:
         self._target, self._file = target, target.with_name(f"{target.name}.key.tsv")
         rows = [row for _, row in read_rows(self._file, required=_KEY)] if self._file.exists() else []
         if (sealed := read_note(target, _SEALED)) is not None:
-            self._file = keys_folder(target) / _SEALED
             rows = [*csv.DictReader(io.StringIO(sealed.decode()), delimiter="\t")]
+        if os.environ.get(PASSPHRASE):
+            self._file = keys_folder(target) / _SEALED
         if again and not rows:  # nobody's number, and with it nobody's consent, may go to somebody else
             raise DataError(
                 f"The key {self._file} is gone, so nobody can tell whose number is whose. Put it back, or import into "
@@ -136,7 +137,7 @@ class Subjects:
             return
         text = io.StringIO(newline="")
         csv.writer(text, delimiter="\t").writerows([_KEY, *self.key.items()])
-        if os.environ.get(PASSPHRASE):
+        if self._file.name == _SEALED:
             write_note(self._target, _SEALED, text.getvalue().encode())
             destroy(self._target.with_name(f"{self._target.name}.key.tsv"))
             return

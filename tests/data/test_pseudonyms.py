@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from personare.core.errors import DataError
+from personare.core.errors import DataError, PolicyError
 from personare.core.types import Cohort, Withheld
 from personare.data.importing import import_cohort
 from personare.data.pseudonyms import numbered, spelling, suspicions
@@ -173,3 +173,28 @@ def test_names_that_are_kept_must_still_be_file_names(
     assert "letters" in skipped[0].problem
     with pytest.raises(DataError, match="no usable recording"):
         bring("Anna M.", pseudonyms="none", target="other")
+
+
+def test_guarantee_with_a_passphrase_the_key_is_encrypted_and_read_again(
+    bring: Callable[..., tuple[Cohort, list[Withheld], list[str]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def key() -> bytes:
+        return b"".join(path.read_bytes() for path in (tmp_path / "cohorts").glob("*.key*/**/*") if path.is_file())
+
+    bring("Anna_Beispiel", "Bea", target="c")
+    plain = tmp_path / "cohorts" / "c.key.tsv"
+    assert b"Anna_Beispiel" in plain.read_bytes()  # the attack: it can be read
+    monkeypatch.setenv("PERSONARE_PASSPHRASE", "three little words")
+    _, _, said = bring("Anna_Beispiel", "Bea", "Cem", target="c")
+    assert not plain.exists() and key() and b"nna" not in key()
+    assert any("c.keys/pseudonyms leads back" in sentence for sentence in said)
+    cohort, _, _ = bring("Cem", "Anna_Beispiel", target="c")
+    assert {r.subject for r in cohort.recordings} == {"01", "03"}  # numbers stay
+    for given, why in (("", "Give its passphrase"), ("three little wards", "not the passphrase")):
+        monkeypatch.setenv("PERSONARE_PASSPHRASE", given)
+        with pytest.raises(PolicyError, match=why):
+            bring("Anna_Beispiel", "Dan", target="c")
+    monkeypatch.setenv("PERSONARE_PASSPHRASE", "three little words")
+    (tmp_path / "cohorts" / "c.keys" / "pseudonyms").unlink()
+    with pytest.raises(DataError, match="is gone"):
+        bring("Anna_Beispiel", target="c")
