@@ -25,6 +25,8 @@ def lock(cohort: Path) -> None:
         f"{cohort} is locked. Its keys lie in {keys}: whoever loses them, or the passphrase, loses the recordings; "
         "keep a copy of both, never with a copy of the cohort. Names of files, labels and tables stay readable."
     )
+    if (names := cohort.resolve().with_name(f"{cohort.resolve().name}.key.tsv")).exists():
+        click.echo(f"{names} tells who is who and is not encrypted: import again with --encrypt-key, or hide it well.")
     tell_incomplete(failed)
 
 

@@ -10,7 +10,8 @@ import io
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -76,12 +77,12 @@ def open_plain(path: Path) -> BinaryIO:
         file.seek(0)
         return file
     file.close()
-    # the folder of the person tells the cohort and the key
-    folder = next((parent for parent in path.absolute().parents if parent.name.startswith("sub-")), None)
+    path = path.absolute()
+    folder = next((parent for parent in path.parents if parent.name.startswith("sub-")), None)  # the person's
     if folder is None:
         raise DataError(f"{path} is locked and not in its cohort any more. Put it back, or use an unlocked copy.")
-    place = path.absolute().relative_to(folder.parent).as_posix()
-    return _decrypting(path, _person_key(folder.parent, place, _master(folder.parent, _given())), place)
+    root = folder.parent
+    return _decrypting(path, _person_key(_key_file(root, path), _master(root, _given())), str(path.relative_to(root)))
 
 
 def plain_size(path: Path) -> int:
@@ -107,18 +108,14 @@ def lock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> list[
     on. A file is replaced once what replaces it was read back and came out the same. What a disk keeps of bytes that
     it freed is beyond reach.
     """
-    files, folder = _files(root), keys_folder(root)
+    files, folder = [path for path in _files(root) if path.stat().st_size], keys_folder(root)
     for path in files:
         if path.is_symlink() or path.stat().st_nlink > 1:
             raise DataError(f"{path} has another name, under which it would stay open. Put a copy in its place.")
-    known = {path.relative_to(root).parts[0] for path in files if is_locked(path)}
+    known = {_key_file(root, path) for path in files if is_locked(path)}
     master = _master(root, passphrase) if known or [*folder.glob("*.key")] else master_key(folder, passphrase)
 
-    def lock(path: Path) -> None:
-        place = path.relative_to(root).as_posix()
-        if place.partition("/")[0] not in known:  # a new key does not open what an older one closed
-            make_key(_key_file(root, place), master)
-        key = _person_key(root, place, master)
+    def lock(path: Path, key: bytes, place: str) -> None:
         if is_locked(path):
             _decrypting(path, key, place).close()
             return
@@ -128,7 +125,10 @@ def lock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> list[
             with path.open("rb") as plain, _decrypting(part, key, place) as read:
                 _end(path, part, plain, read)
 
-    return _each(root, [path for path in files if path.stat().st_size], lock, progress)
+    with _alone(root):
+        for key_file in {_key_file(root, path) for path in files} - known:  # a new key opens nothing that is locked
+            make_key(key_file, master)
+        return _each(root, files, master, lock, progress)
 
 
 def unlock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> list[Withheld]:
@@ -136,18 +136,18 @@ def unlock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> lis
 
     **Guarantee**: as of ``lock_cohort``. The keys stay, for locked copies need them.
     """
-    master = _master(root, passphrase)
 
-    def unlock(path: Path) -> None:
-        place = path.relative_to(root).as_posix()
-        with replacing(path) as part, _decrypting(path, _person_key(root, place, master), place) as locked:
+    def unlock(path: Path, key: bytes, place: str) -> None:
+        with replacing(path) as part, _decrypting(path, key, place) as locked:
             with part.open("wb") as plain:
                 shutil.copyfileobj(locked, plain, _CHUNK)
             locked.seek(0)
             with part.open("rb") as read:
                 _end(path, part, locked, read)
 
-    return _each(root, [path for path in _files(root) if is_locked(path)], unlock, progress)
+    master = _master(root, passphrase)
+    with _alone(root):
+        return _each(root, [*filter(is_locked, _files(root))], master, unlock, progress)
 
 
 def not_locked(root: Path) -> list[Path]:
@@ -161,7 +161,7 @@ def forget_key(root: Path, subject: str) -> None:
     **Guarantee**: no locked file of theirs can be read any more, nor a copy of one, wherever it lies, unless the folder
     of keys was copied too.
     """
-    file = _key_file(root, f"sub-{subject}")
+    file = keys_folder(root) / f"sub-{subject}.key"
     with data_errors(f"{file} could not be destroyed", "Do it again, or destroy the file."):
         destroy(file)
 
@@ -187,12 +187,11 @@ def _files(root: Path) -> list[Path]:
     return [path for path in paths if not path.name.startswith(".") and path.suffix != ".json" and path.is_file()]
 
 
-def _key_file(root: Path, place: str) -> Path:
-    return keys_folder(root) / f"{place.partition('/')[0]}.key"
+def _key_file(root: Path, path: Path) -> Path:
+    return keys_folder(root) / f"{path.relative_to(root).parts[0]}.key"
 
 
-def _person_key(root: Path, place: str, master: bytes) -> bytes:
-    file = _key_file(root, place)
+def _person_key(file: Path, master: bytes) -> bytes:
     if not file.is_file():
         raise DataError(f"The key {file} is gone: the person was erased. If not, restore it from a copy.")
     return read_key(file, master)
@@ -214,22 +213,30 @@ def _derived(folder: Path, passphrase: str, _lock: bytes) -> bytes:
     return master_key(folder, passphrase)  # slow on purpose: once a process
 
 
-def _each(root: Path, files: Sequence[Path], work: Callable[[Path], None], progress: Progress) -> list[Withheld]:
-    """Do the work for every file; only a fault of the disk ends it."""
-    failed = []
-    with (keys_folder(root) / "lock").open("rb") as alone:
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    with (keys_folder(root) / "lock").open("rb") as file:
         with data_errors(f"{root} is being locked or unlocked by another process", "Wait until it has ended."):
-            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for path in root.glob(f"sub-*/**/{PART}*"):  # of one that was killed
-            path.unlink()
-        for path in progress(files):
-            try:
-                work(path)
-            except DataError as error:
-                if isinstance(error.__cause__, OSError):
-                    raise
-                problem, _, fix = str(error).rpartition(". ")
-                failed.append(Withheld(item=path.relative_to(root).as_posix(), problem=problem, fix=fix))
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+
+
+def _each(
+    root: Path, files: Sequence[Path], master: bytes, work: Callable[[Path, bytes, str], None], progress: Progress
+) -> list[Withheld]:
+    """Do the work for every file, with its key and place; only a fault of the disk ends it."""
+    failed = []
+    for part in root.glob(f"sub-*/**/{PART}*"):  # of one that was killed
+        part.unlink()
+    for path in progress(files):
+        place = path.relative_to(root).as_posix()
+        try:
+            work(path, _person_key(_key_file(root, path), master), place)
+        except DataError as error:
+            if isinstance(error.__cause__, OSError):
+                raise
+            problem, _, fix = str(error).rpartition(". ")
+            failed.append(Withheld(item=place, problem=problem, fix=fix))
     return failed
 
 

@@ -50,7 +50,9 @@ def test_a_study_of_a_locked_cohort_ends_as_that_of_a_plain_one(
     plain = typed(*study, "--out", "plain")
     recordings = open_cohort(cohort).recordings
     monkeypatch.setenv("PERSONARE_PASSPHRASE", PHRASE)
+    cohort.with_name("cohort.key.tsv").write_text("subject\tpseudonym\n")
     answer = typed("lock", cohort)
+    assert "cohort.key.tsv tells who is who and is not encrypted" in answer.out
     assert answer.status == 0 and "is locked. Its keys lie in" in answer.out
     assert is_locked(cohort) and not not_locked(cohort)
     assert open_cohort(cohort).recordings == recordings
