@@ -12,7 +12,7 @@ from personare.core.errors import IncompleteError, OptionError, PolicyError
 from personare.core.types import Withheld
 
 _MOST = 30  # lines about what was not made
-PASSPHRASE = "PERSONARE_PASSPHRASE"
+PASSPHRASE = "PERSONARE_PASSPHRASE"  # as in govern.storage, which takes a moment to import
 
 
 class _Path(click.Path):

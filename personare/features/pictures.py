@@ -42,9 +42,8 @@ def decoded(path: Path) -> Array:
     if image is None:
         raise DataError(f"{path.name} cannot be read as a picture. Check that it is one, or get it again.")
     try:
-        with Image.open(
-            BytesIO(stored)
-        ) as picture:  # OpenCV knows neither every kind of transparency nor how to turn it
+        # OpenCV knows neither every kind of transparency nor how to turn it
+        with Image.open(BytesIO(stored)) as picture:
             if picture.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in picture.info:
                 rgba = np.array(ImageOps.exif_transpose(picture).convert("RGBA"))
                 return over_black(rgba[..., :3], rgba[..., 3])

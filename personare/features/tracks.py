@@ -118,7 +118,7 @@ def _rows(path: Path) -> Track:
         if path.suffix == ".parquet":
             table = pd.read_parquet(file)
         else:
-            sep, packed = "," if ".csv" in path.name else "\t", "gzip" if path.name.endswith(".gz") else None
+            sep, packed = "," if ".csv" in path.name else "\t", "gzip" if path.name.lower().endswith(".gz") else None
             how: dict[str, Any] = {"header": None if names else 0, "na_values": ["n/a"], "compression": packed}
             table = pd.read_csv(file, sep=sep, names=names, **how)
     numbers = table.select_dtypes("number")

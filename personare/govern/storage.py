@@ -82,7 +82,8 @@ def open_plain(path: Path) -> BinaryIO:
     if folder is None:
         raise DataError(f"{path} is locked and not in its cohort any more. Put it back, or use an unlocked copy.")
     root = folder.parent
-    return _decrypting(path, _person_key(_key_file(root, path), _master(root, _given())), str(path.relative_to(root)))
+    key = _person_key(_key_file(root, path), _master(root, _given()))
+    return _decrypting(path, key, path.relative_to(root).as_posix())
 
 
 def plain_size(path: Path) -> int:
@@ -108,12 +109,12 @@ def lock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> list[
     on. A file is replaced once what replaces it was read back and came out the same. What a disk keeps of bytes that
     it freed is beyond reach.
     """
-    files, folder = [path for path in _files(root) if path.stat().st_size], keys_folder(root)
+    files = [path for path in _files(root) if path.stat().st_size]
     for path in files:
         if path.is_symlink() or path.stat().st_nlink > 1:
             raise DataError(f"{path} has another name, under which it would stay open. Put a copy in its place.")
     known = {_key_file(root, path) for path in files if is_locked(path)}
-    master = _master(root, passphrase) if known or [*folder.glob("*.key")] else master_key(folder, passphrase)
+    master = _master(root, passphrase, new=not known)
 
     def lock(path: Path, key: bytes, place: str) -> None:
         if is_locked(path):
@@ -168,7 +169,7 @@ def forget_key(root: Path, subject: str) -> None:
 
 def write_note(root: Path, name: str, content: bytes) -> None:
     """Keep a small file among the keys of a cohort, under the passphrase of the environment."""
-    master = master_key(keys_folder(root), _given())
+    master = _master(root, _given(), new=True)
     write_whole(keys_folder(root) / name, encrypted(master[:32], content, name))
 
 
@@ -197,8 +198,11 @@ def _person_key(file: Path, master: bytes) -> bytes:
     return read_key(file, master)
 
 
-def _master(root: Path, passphrase: str) -> bytes:
+def _master(root: Path, passphrase: str, *, new: bool = False) -> bytes:
+    """Return what wraps the keys of a cohort; it may be ``new`` where no key lies yet that it would not open."""
     folder = keys_folder(root)
+    if new and not [*folder.glob("[!.]*")]:
+        return master_key(folder, passphrase)
     if not (folder / "lock").is_file():
         raise DataError(
             f"{root} is locked, and its keys {folder} are gone. Put them back, or name them: PERSONARE_KEYS."

@@ -12,6 +12,7 @@ from personare.core.types import Cohort, Withheld
 from personare.data.importing import import_cohort
 from personare.data.pseudonyms import numbered, spelling, suspicions
 from personare.govern.consent import permits, read_consent
+from personare.govern.storage import is_locked, lock_cohort
 
 Tone = Callable[..., Path]
 NAMES = ("Anna_Beispiel", "Müller, Jörg", "anna@example.org", "AB", "19840312", "+49 170 1234567")
@@ -190,6 +191,9 @@ def test_guarantee_with_a_passphrase_the_key_is_encrypted_and_read_again(
     assert any("c.keys/pseudonyms leads back" in sentence for sentence in said)
     cohort, _, _ = bring("Cem", "Anna_Beispiel", target="c")
     assert {r.subject for r in cohort.recordings} == {"01", "03"}  # numbers stay
+    assert lock_cohort(cohort.root, "three little words") == []
+    cohort, _, said = bring("Cem", "Anna_Beispiel", target="c")
+    assert not is_locked(cohort.root) and any("is not any more" in sentence for sentence in said)
     for given, why in (("", "Give its passphrase"), ("three little wards", "not the passphrase")):
         monkeypatch.setenv("PERSONARE_PASSPHRASE", given)
         with pytest.raises(PolicyError, match=why):

@@ -280,6 +280,8 @@ def test_keys_that_are_gone_are_told_and_never_made_anew(locked: Path, tmp_path:
     (keys_folder(locked) / "lock").rename(tmp_path / "lock")
     with pytest.raises(DataError, match=r"keys .* are gone"):
         lock_cohort(locked, PHRASE)
+    with pytest.raises(DataError, match=r"keys .* are gone"):
+        write_note(locked, "pseudonyms", b"")
     (tmp_path / "lock").rename(keys_folder(locked) / "lock")
     assert unlock_cohort(locked, PHRASE) == []
 
