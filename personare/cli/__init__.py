@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, consent, papers, release, review, serve, storage, train, upkeep
+from personare.cli import benchmark, cohort, consent, explain, papers, release, review, serve, storage, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -92,6 +92,7 @@ for _verb in (
     train.train,
     train.evaluate,
     train.audit,
+    explain.explain,
     train.privacy,
     train.reproduce,
     benchmark.benchmark,

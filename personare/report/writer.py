@@ -14,6 +14,7 @@ from personare.report import words
 from personare.report.answer import answer
 from personare.report.examples import embed_examples
 from personare.report.experts import adapted_sections, human_rows
+from personare.report.explanation import explanations_of
 from personare.report.frontier import Panel, panels
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
 from personare.report.run import RunRecord, papers_of, read_run
@@ -70,6 +71,7 @@ def write_report(run: Path) -> Path:
         "left_out": left_out,
         "experts": tried("What the experts changed", [], lambda: adapted_sections(record, examples)),
         "humans": human_rows(record),
+        "explanations": tried("The explanations", [], lambda: explanations_of(run)),
         "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
         "kinds": kinds,
         "counted": {kind: len(record.of(kind)) for kind in kinds},

@@ -76,7 +76,8 @@ def remove_withdrawn(run: RunFolder, cohort: Cohort, ledger: Ledger) -> dict[str
         shutil.rmtree(run.root / "papers", ignore_errors=True)
         for step in ("judge-originals", "judge-releases"):
             run.forget(step)
-        shutil.rmtree(run.private / "explanations", ignore_errors=True)
+        for folder in (run.root, run.private):
+            shutil.rmtree(folder / "explanations", ignore_errors=True)
     removed.pop(ORIGINAL, None)
     return removed
 

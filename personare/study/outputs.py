@@ -21,12 +21,13 @@ from personare.data.runs import RunFolder
 from personare.evaluate.unmeasured import UNEXPECTED
 from personare.govern.consent import PURPOSES, SCOPES, read_consent
 from personare.govern.ledger import Ledger
+from personare.study.explaining import explain_example
 from personare.study.labels import values_of
 from personare.study.lineage import training_records, used_recordings
 from personare.study.needs import lacking_of
 from personare.study.papers import write_papers
 from personare.study.plan import SIMULATED, Published, StudyPlan
-from personare.study.study import FIX, Outcome
+from personare.study.study import FIX, Outcome, Study
 
 _EXAMPLES = 3
 _PACKAGES = "personare numpy scipy scikit-learn torch av mediapipe opencv-python-headless pyworld"
@@ -72,6 +73,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     write_text(run.private / "study.toml", text)
     write_json(run.private / "cohort.json", {"root": str(cohort.root.resolve()), "kind": cohort_kind(cohort.root)})
     write_json(run.private / "skipped.json", outcome.skipped)
+    explain_example(Study(cohort=cohort, plan=plan, ledger=ledger, run=run), releases)
     try:
         write_papers(out)
     except Exception as error:  # costs nobody the study
