@@ -21,10 +21,8 @@ def explain(run: Path, item: str, only: tuple[str, ...], release: bool, ledger: 
     page = explain_item(run, item, only=only, release=release, ledger=ledger)
     for one in json.loads((page.parent / "explanation.json").read_text(encoding="utf-8"))["explanations"]:
         click.echo(f"{one['release']}, {one['question'][0].lower()}{one['question'][1:]}: {one['answer']}")
-        most = sorted(one["parts"], key=lambda part: -abs(part["value"]))[:3] if one["status"] == "ok" else []
-        click.echo(
-            "  " + ", ".join(f"{part['name']} {part['value']:+.3f}" for part in most) if most else "", nl=bool(most)
-        )
+        if one["most"]:
+            click.echo("  " + ", ".join(f"{part['name']} {part['value']:+.3f}" for part in one["most"]))
         if one["status"] != "ok":
             click.echo(f"  {one['status'].replace('_', ' ')}: {one['reason']}")
     click.echo(f"\nPage: {page}" + ("" if release else "\nIt tells about a person's recording: it is not to be sent."))

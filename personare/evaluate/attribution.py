@@ -16,7 +16,7 @@ from personare.core.types import Array, Batch
 _WINDOWS, _WORDS, _FIELDS = 12, 40, 8  # at most so many windows and words; fields a side of a picture
 _WINDOW_S = 0.1  # the shortest window
 _DRAWS = 20
-_TRAITS = 9
+_TRAITS, _SAID = 2, 5  # columns of a track that are told of each thing that moved it; parts that are told in words
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +44,12 @@ class Attribution:
     parts: tuple[Part, ...] = ()
     deletion: float = float("nan")  # how far the answer falls without the quarter of the parts that count most
     control: float = float("nan")  # without a quarter drawn by chance, on average
+
+    @property
+    def most(self) -> list[Part]:
+        """The parts that count most for the answer; none where the explanation says nothing."""
+        by_size = sorted(self.parts, key=lambda part: -abs(part.value) if self.form == "names" else -part.value)
+        return [part for part in by_size if self.form == "names" or part.value > 0][:_SAID] * (self.status == "ok")
 
 
 class Parts(NamedTuple):
@@ -179,8 +185,10 @@ def traits(batch: Batch, row: int) -> tuple[Part, ...]:
             "this made-up person": (rows[whose] - shown).mean(axis=0),
         }
         moved["this recording alone"] = rows[row] - sum(moved.values())
-        names = batch.columns.get(track) or [f"{track} {n + 1}" for n in range(rows.shape[1])]
-        parts += [
-            Part(name=f"{n}, {w}", value=float(v)) for w, vs in moved.items() for n, v in zip(names, vs, strict=True)
+        names = batch.columns.get(track) or [
+            f"{track} {'band ' * (values.ndim == 4)}{n + 1}" for n in range(rows.shape[1])
         ]
-    return tuple(sorted(parts, key=lambda part: -abs(part.value))[:_TRAITS])
+        for what, values in moved.items():
+            far = np.argsort(-np.abs(values))[:_TRAITS]
+            parts += [Part(name=f"{names[n]}, {what}", value=float(values[n])) for n in far]
+    return tuple(sorted(parts, key=lambda part: -abs(part.value)))

@@ -19,7 +19,6 @@ from personare.report.plots import COLORS, drawing
 __all__ = ["draw_attribution", "explanation_page", "explanations_of"]
 
 _LINES = 4  # of a signal that are drawn
-_SAID = 5  # parts that are told in words
 
 
 @drawing()
@@ -103,5 +102,4 @@ def explanations_of(run: Path) -> list[dict[str, Any]]:
 
 def _embedded(entry: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = base64.b64encode((folder / Path(entry["picture"]).name).read_bytes()).decode() if entry["picture"] else ""
-    most = sorted(entry["parts"], key=lambda part: -abs(part["value"]))[:_SAID] if entry["status"] == "ok" else []
-    return {**entry, "source": data and f"data:image/png;base64,{data}", "most": most}
+    return {**entry, "source": data and f"data:image/png;base64,{data}"}

@@ -140,7 +140,10 @@ class Explainer:
         folder = (run.root if release else run.private) / "explanations" / self.item
         shutil.rmtree(folder, ignore_errors=True)
         make_folder(folder)
-        told = [plain(one) | {"picture": f"{n}.png" if one.parts else ""} for n, (one, _) in enumerate(drawn, start=1)]
+        told = [
+            plain(one) | {"most": plain(one.most), "picture": f"{n}.png" if one.parts else ""}
+            for n, (one, _) in enumerate(drawn, start=1)
+        ]
         for (one, over), entry in zip(drawn, told, strict=True):
             if one.parts:
                 (folder / entry["picture"]).write_bytes(draw_attribution(one, over))
