@@ -73,10 +73,10 @@ def explain_item(
     track that was looked at.
     """
     private = private_folder(run)
-    if not (private / "cohort.json").is_file():
+    if not ((private / "cohort.json").is_file() and (run / "releases.json").is_file()):
         raise DataError(
-            f"To explain what came out of {run}, {private} must be there; it was purged, or the run never ended. Bring "
-            "it back, or run the study again."
+            f"To explain what came out of {run}, it must be a finished run with {private} beside it, which was purged "
+            "or never made. Bring it back, or run the study again."
         )
     cohort = open_cohort(Path(json.loads((private / "cohort.json").read_text(encoding="utf-8"))["root"]))
     plan, _ = load_plan(config=private / "study.toml")
@@ -96,16 +96,16 @@ def explain_example(study: Study, releases: Sequence[Release]) -> None:
             shutil.rmtree(folder / "explanations", ignore_errors=True)
         if cohort_kind(cohort.root) != "synthetic" or len(cohort.recordings) > _MOST:
             return {}
-        items = {
-            one.name: {r.id for r in open_cohort(one.root).recordings} for one in releases if one.kind == "recordings"
-        }
-        tested = {
-            row.name: {*record["result"]["test"]} for row, record in training_records(run.private, study.plan.models)
-        }
-        first = dict([*list(items.items())[:1], *list(tested.items())[:1]])
-        if both := sorted(set.intersection(*first.values()) if first else ()):
+        clips = [
+            (one.name, {r.id for r in open_cohort(one.root).recordings}) for one in releases if one.kind == "recordings"
+        ]
+        models = [
+            (row.name, {*made["result"]["test"]}) for row, made in training_records(run.private, study.plan.models)
+        ]
+        names, items = zip(*first, strict=True) if (first := clips[:1] + models[:1]) else ((), (set[str](),))
+        if both := sorted(set.intersection(*items)):
             with suppress(Exception):  # the report says how to ask for one, and whoever does hears what is wrong
-                Explainer(study=study, item=both[0]).explain(list(first), release=True)
+                Explainer(study=study, item=both[0]).explain(names, release=True)
         return {}
 
     made = fingerprint([[one.name, one.kind, one.options, one.counts] for one in releases])
@@ -126,8 +126,8 @@ class Explainer:
             looked_at |= {*tracks}
             try:
                 drawn += answers(about)
-            except DataError as error:
-                drawn.append((replace(about, status="not_measured", reason=str(error)), _NOTHING))
+            except (DataError, OptionError) as error:
+                drawn.append(self._unmeasured(about, error))
         if not drawn:
             raise DataError(self._why_nothing())
         if release:
@@ -159,28 +159,22 @@ class Explainer:
         made = json.loads((run.root / "releases.json").read_text(encoding="utf-8"))
         if unknown := sorted({*only} - {one["name"] for one in made}):
             raise OptionError(f"{run.root} has no release {', '.join(unknown)}. It has: {', '.join(plan.names)}.")
-        trained = {
-            row.name: (row, record["result"]["test"]) for row, record in training_records(run.private, plan.models)
-        }
+        trained = {row.name: (row, of["result"]["test"]) for row, of in training_records(run.private, plan.models)}
         here = self._only(cohort).recordings
         for name, kind, root in ((one["name"], one["kind"], run.root / one["root"]) for one in made):
             if only and name not in only:
                 continue
             if kind == "model" and here and self.item in trained[name][1]:
-                tracks = [
-                    track for track in tracks_of(cohort, trained[name][0].modalities, True) if track in here[0].tracks
-                ]
-                about = Attribution(release=name, question="What moved its answer", method=trained[name][0].method)
-                yield about, tracks, partial(self._prediction, *trained[name], tracks)
+                row, tested = trained[name]
+                tracks = [t for t in tracks_of(cohort, row.modalities, True) if t in here[0].tracks]
+                about = Attribution(release=name, question="What moved its answer", method=row.method)
+                yield about, tracks, partial(self._prediction, row, tested, tracks)
             for clip in self._only(open_cohort(root)).recordings if kind in ("recordings", "synthetic") else ():
                 if kind == "synthetic":
-                    about = Attribution(release=name, question="What moved this made-up recording")
-                    yield about, (), self._traits
-                for track in (track for track in _ATTACKS if here and kind == "recordings" and track in clip.tracks):
-                    about = Attribution(
-                        release=name, question="What still points to the person", method=_ATTACKS[track][0]
-                    )
-                    yield about, (track,), partial(self._identity, root, track)
+                    yield Attribution(release=name, question="What moved this made-up recording"), (), self._traits
+                for track in (t for t in _ATTACKS if here and kind == "recordings" and t in clip.tracks):
+                    about = Attribution(release=name, question="What still points to the person")
+                    yield replace(about, method=_ATTACKS[track][0]), (track,), partial(self._identity, root, track)
 
     def _only(self, cohort: Cohort) -> Cohort:
         return replace(cohort, recordings=tuple(r for r in cohort.recordings if r.id == self.item))
@@ -192,9 +186,15 @@ class Explainer:
             raise PolicyError(f"{self.item} is not explained: {refused[0].problem}. {refused[0].fix}")
         return sources[self.item]
 
+    def _unmeasured(self, about: Attribution, error: Exception) -> _Drawn:
+        why = str(error)
+        for name, folder in (("run", self.study.folder.root), ("cohort", self.study.cohort.root)):
+            why = why.replace(str(folder), f"<{name}>")  # what leaves names no folder of this machine
+        return replace(about, status="not_measured", reason=why), _NOTHING
+
     def _why_nothing(self) -> str:
-        run, there = self.study.folder, bool(self._only(self.study.cohort).recordings)
-        if there:
+        run = self.study.folder
+        if self._only(self.study.cohort).recordings:
             return (
                 f"Nothing in {run.root} is to be explained of {self.item}: it was not released, and the models learned "
                 "from it or never met it. Name one that was released, made up, or that a model was judged by."
@@ -209,11 +209,9 @@ class Explainer:
 
     def _check_sharing(self, tracks: set[str]) -> None:
         """Refuse that an explanation leaves which the person has not agreed to share."""
-        vault, mine = (
-            Vault(self.study.cohort, purpose="sharing", ledger=self.study.ledger),
-            self._only(self.study.cohort),
-        )
-        if closed := [track for track in sorted(tracks) if not vault.permitted(mine.recordings, track)]:
+        vault = Vault(self.study.cohort, purpose="sharing", ledger=self.study.ledger)
+        mine = self._only(self.study.cohort).recordings
+        if closed := [track for track in sorted(tracks) if not vault.permitted(mine, track)]:
             raise PolicyError(
                 f"An explanation of {self.item} tells about its {', '.join(closed)} as recorded, and its person has "
                 "not agreed to sharing of that. Leave out --release: it is then kept in the private folder."
@@ -236,15 +234,8 @@ class Explainer:
         """Explain what a model answers about a person whom it never met: by modality, then by parts of each."""
         study, files = self.study, self._open(self.study.cohort, tracks)
         known = observed_tracks(study.folder.private / "views" / ORIGINAL)
-        batch = open_batch(
-            study.cohort,
-            row.label,
-            row.modalities,
-            study.ledger,
-            purpose="evaluation",
-            workers=study.workers,
-            known=known,
-        ).batch
+        people = study.cohort, row.label, row.modalities, study.ledger
+        batch = open_batch(*people, purpose="evaluation", known=known).batch
         if self.item not in batch.ids:
             raise DataError("Its files cannot be read any more. Bring them back.")
         one, learned = batch.take(np.array([batch.ids.index(self.item)])), batch.take(~np.isin(batch.ids, tested))
@@ -267,7 +258,7 @@ class Explainer:
             try:
                 drawn.append(self._by_parts(asked, partial(ask, track), values, learned.clips(track), files[track]))
             except DataError as error:
-                drawn.append((replace(asked, status="not_measured", reason=str(error)), _NOTHING))
+                drawn.append(self._unmeasured(asked, error))
         return drawn
 
     def _by_parts(
@@ -286,11 +277,9 @@ class Explainer:
             over = np.round(255 * values.transpose(1, 2, 0)[None]).astype(np.uint8)
             return occlude(replace(about, form="picture"), fields(values, mean), ask, rng=rng), over
         if values.ndim == 3:  # (1, F, T)
+            parted = windows(values, 2, mean, rate_hz=_FRAMES_HZ if track_of(file.name) == "audio" else 0.0)
             over = values[0, :, : length_of(values, 2)]
-            rate_hz = _FRAMES_HZ if track_of(file.name) else 0.0
-            return occlude(
-                replace(about, form="spectrogram"), windows(values, 2, mean, rate_hz=rate_hz), ask, rng=rng
-            ), over
+            return occlude(replace(about, form="spectrogram"), parted, ask, rng=rng), over
         read = read_track(file)
         parted = windows(values, 0, mean, rate_hz=read.rate_hz, begin_s=read.start_s)
         return occlude(replace(about, form="lines"), parted, ask, rng=rng), values[: length_of(values, 0)]
