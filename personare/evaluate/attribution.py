@@ -48,8 +48,11 @@ class Attribution:
     @property
     def most(self) -> list[Part]:
         """The parts that count most for the answer; none where the explanation says nothing."""
-        by_size = sorted(self.parts, key=lambda part: -abs(part.value) if self.form == "names" else -part.value)
-        return [part for part in by_size if self.form == "names" or part.value > 0][:_SAID] * (self.status == "ok")
+        if self.status != "ok":
+            return []
+        if self.form == "names":  # what speaks against it is told too
+            return sorted(self.parts, key=lambda part: -abs(part.value))[:_SAID]
+        return sorted((part for part in self.parts if part.value > 0), key=lambda part: -part.value)[:_SAID]
 
 
 class Parts(NamedTuple):
