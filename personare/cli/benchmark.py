@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 import personare
-from personare.cli.terminal import LEDGER, PATH, tell_run
+from personare.cli.terminal import LEDGER, PATH, stated_use, tell_run, use_options
 
 
 @click.group()
@@ -18,8 +18,9 @@ def benchmark() -> None:
 @click.option("--preset", type=click.Choice(["quick", "full"]), default="quick", show_default=True)
 @click.option("--config", type=PATH, help="Your own study file with [[assistants]].")
 @click.option("--out", type=PATH, default=Path("runs/assistant"), show_default=True, help="The run folder.")
+@use_options
 @LEDGER
-def assistant(cohort: Path | None, preset: str, config: Path | None, out: Path, ledger: str | None) -> None:
+def assistant(cohort: Path | None, preset: str, config: Path | None, out: Path, ledger: str | None, **how: str) -> None:
     """Teach assistants in the open and in private, and measure what each is worth and gives away.
 
     Without a COHORT of pictures, people are made up first. Needs 'personare models fetch smollm2'.
@@ -29,7 +30,7 @@ def assistant(cohort: Path | None, preset: str, config: Path | None, out: Path, 
     from personare.study.run import made_up_faces
 
     find_model("smollm2")  # before anything is made up
-    plan, text = load_benchmark(f"assistant_{preset}", config)
+    plan, text = load_benchmark(f"assistant_{preset}", config, **stated_use(how))
     people = personare.open_cohort(cohort) if cohort else made_up_faces(out / "cohort", plan)
     book = personare.open_ledger(ledger, people.root)
     personare.run_study(people, plan, text, out, workers=personare.Workers(), ledger=book)

@@ -9,7 +9,16 @@ from typing import Any
 import click
 
 import personare
-from personare.cli.terminal import LEDGER, PATH, line, method_options, tell_incomplete, tell_run
+from personare.cli.terminal import (
+    LEDGER,
+    PATH,
+    line,
+    method_options,
+    stated_use,
+    tell_incomplete,
+    tell_run,
+    use_options,
+)
 from personare.core.errors import OptionError
 from personare.core.types import Release
 
@@ -24,6 +33,7 @@ from personare.core.types import Release
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
 @click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
+@use_options
 @LEDGER
 def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed: int | None, **how: Any) -> None:
     """Make every release of a COHORT, judge each by utility and real attacks, and write the report.
@@ -35,7 +45,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
     from personare.study.plan import for_tracks
     from personare.study.run import made_up_cohort, stages
 
-    plan, text = personare.load_plan(preset, config, label=how["label"], purpose=how["purpose"])
+    plan, text = personare.load_plan(preset, config, label=how["label"], purpose=how["purpose"], **stated_use(how))
     plan = plan if seed is None else replace(plan, seed=seed)
     real = personare.open_cohort(cohort) if cohort else None
     if real is not None and config is None:
@@ -151,6 +161,7 @@ def _tell_release(release: Release, face: str) -> None:
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
 @click.option("--held-out", default=0.5, show_default=True, help="Share of people it is not fitted to, to judge it by.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@use_options
 @LEDGER
 def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
@@ -159,7 +170,8 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     settings = {name: how[name] for name in ("method", "label", "modalities", "held_out")}
     then = [{"method": name} for name in how["then"]]
     row = RepresentationPlan(name=how["method"], **settings, options=_options(how), then=then)
-    plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), seed=how["seed"])
+    judged = {"seed": how["seed"], **stated_use(how)}
+    plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), **judged)
     sheet = write_representation(_study(cohort, ledger, plan), row, out)
     click.echo(f"{out}: {sheet.holds[1]} representations.\nWhat can be claimed: {out / 'README.md'}")
     tell_incomplete(sheet.skipped)
@@ -185,6 +197,7 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @click.option("--media/--no-media", default=True, help="Make sound and films where a track allows it.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--jobs", default=-1, show_default=True, help="Processes; -1 for one a core.")
+@use_options
 @LEDGER
 def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
@@ -192,7 +205,7 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 
     settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
     row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
-    judged = {name: how[name] for name in ("seed", "shadows", "canaries")}
+    judged = {name: how[name] for name in ("seed", "shadows", "canaries")} | stated_use(how)
     plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
     sheet = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
     people, recordings = sheet.holds

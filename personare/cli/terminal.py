@@ -1,8 +1,9 @@
 """What verbs read from the command line and tell on the terminal, the same way everywhere."""
 
+import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,11 @@ class _Path(click.Path):
 
 
 PATH = _Path(path_type=Path)
+_USE = {
+    "context": "Where answers will be used, e.g. clinic or workplace; default: research.",
+    "exception": "From a rule of the policy: medical or safety.",
+    "justification": "For whom the exception is, and why; every output says it.",
+}
 LEDGER = click.option("--ledger", help="Ledger file or database URL; default: beside the cohort, or PERSONARE_LEDGER.")
 
 
@@ -40,6 +46,18 @@ def ask_passphrase(cohort: Path, *, new: bool = False) -> str:
         text = f"{'New passphrase' if new else 'Passphrase'} of {cohort}"
         os.environ[PASSPHRASE] = click.prompt(text, hide_input=True, confirmation_prompt=new)
     return os.environ[PASSPHRASE]
+
+
+def use_options(verb: Callable[..., None]) -> Callable[..., None]:
+    """Give a verb the options that the policy asks for."""
+    for name in reversed(_USE):
+        verb = click.option(f"--{name}", default="", help=_USE[name])(verb)
+    return verb
+
+
+def stated_use(how: Mapping[str, Any]) -> dict[str, str]:
+    """Return what was said of these options."""
+    return {name: how[name] for name in _USE if how[name]}
 
 
 def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20") -> dict[str, Any]:
@@ -71,6 +89,8 @@ def tell_run(out: Path, first: str = "") -> None:
     from personare.study.outputs import not_made
 
     click.echo(text_table(out))
+    if statement := json.loads((out / "cohort.json").read_text(encoding="utf-8"))["use"]["statement"]:
+        click.echo(f"\n{statement}")
     click.echo(f"\n{first}Report: {out / 'report.html'}\nNumbers: {out / 'results.json'}")
     click.echo(
         f"{out} may be sent. {private_folder(out).name}, beside it, holds faces and voices as recorded: never send it; "

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 import personare
-from personare.cli.terminal import LEDGER, PATH, method_options, tell_run
+from personare.cli.terminal import LEDGER, PATH, method_options, stated_use, tell_run, use_options
 from personare.core.errors import OptionError, PolicyError
 
 
@@ -24,6 +24,7 @@ from personare.core.errors import OptionError, PolicyError
 @click.option("--shadows", default=8, show_default=True, help="Models that attack it; 0 for none.")
 @click.option("--out", type=PATH, default=Path("runs/model"), show_default=True, help="The run folder.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
+@use_options
 @LEDGER
 def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) -> None:
     """Train a model on a COHORT, judge it on people it never met, attack it, and write model, card and report."""
@@ -35,7 +36,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     settings = {name: how[name] for name in ("modalities", "label", "protocol")}
     model = ModelPlan(name=method, method=method, options=options, **settings)
     public = str(how["public"].resolve()) if how["public"] else ""
-    plan = personare.StudyPlan(models=(model,), shadows=how["shadows"], public=public, seed=how["seed"])
+    judged = {"shadows": how["shadows"], "seed": how["seed"], **stated_use(how)}
+    plan = personare.StudyPlan(models=(model,), public=public, **judged)
     people = personare.open_cohort(cohort)
     book = personare.open_ledger(ledger, people.root)
     personare.run_study(people, plan, as_toml(plan), out, workers=personare.Workers(), ledger=book)

@@ -28,10 +28,12 @@ from personare.data.media_files import files_under, track_of
 from personare.data.roles import recorded_as
 from personare.data.validate import validate
 from personare.govern.consent import PURPOSES, permits, read_consent
+from personare.govern.policy import CONTEXTS, EXCEPTIONS
 from personare.serve.jobs import Job, Jobs
 from personare.serve.pages import Pages, Room, served_file
 from personare.study.labels import choose_label, values_of
 from personare.study.plan import StudyPlan, for_tracks, kinds, load_plan, presets
+from personare.study.policing import check_plan
 
 _MOST_FILES = 100_000  # in a folder that is looked through
 _PURPOSES = ("evaluation", "training", "anonymization")  # for which a study, its models and a release open recordings
@@ -57,13 +59,22 @@ class _Choice(BaseModel):
     preset: str = "quick"
     label: str = ""
     purpose: str = ""
+    context: str = ""
+    exception: str = ""
+    justification: str = ""
     config: str = ""
     name: str = ""  # of the study
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What stands in for the study file's own."""
+        names = ("label", "purpose", "context", "exception", "justification")
+        return {name: str(getattr(self, name)) for name in names}
 
     def plan(self, cohort: Cohort) -> tuple[StudyPlan, list[str]]:
         """Return what the command line would plan for a cohort, and what it would leave out."""
         config = _file(self.config) if self.config else None
-        plan, _ = load_plan(self.preset, config, label=self.label, purpose=self.purpose)
+        plan, _ = load_plan(self.preset, config, **self.settings)
         return (plan, []) if config else for_tracks(plan, {track for one in cohort.recordings for track in one.tracks})
 
 
@@ -150,9 +161,10 @@ class _Steps:
         plan, left = choice.plan(cohort)
         try:
             plan = choose_label(cohort, plan)
+            check_plan(cohort, plan)
         except PersonareError as error:
             problem = str(error)
-        said = {"label": choice.label or ("" if problem else plan.label), "purpose": plan.purpose}
+        said = {"label": choice.label or ("" if problem else plan.label), "purpose": plan.purpose, **vars(plan.use)}
         name = _slug(f"{cohort.name}-{Path(choice.config).stem or choice.preset}")
         return self._show(
             request,
@@ -162,6 +174,8 @@ class _Steps:
             presets=presets(),
             labels={name: len(set(values_of(cohort, name))) for name in labels},
             purposes=PURPOSES,
+            contexts=CONTEXTS,
+            exceptions=EXCEPTIONS,
             made=_made(plan),
             left=left,
             lacking=[] if problem else lacking_of(cohort, plan),
@@ -173,11 +187,12 @@ class _Steps:
         """Start a study."""
         cohort = open_cohort(_folder(choice.path))
         plan, _ = choice.plan(cohort)
+        check_plan(cohort, choose_label(cohort, plan))
         run = self._folder / "runs" / _slug(choice.name)
         if run.name != self._free_name(run.name):
             raise DataError(f"There is a study {run.name} already. Choose another name, or start that one again.")
-        command = ["study", str(cohort.root.resolve()), "--out", str(run), f"--purpose={choice.purpose}"]
-        command += [f"--label={choice.label}", f"--preset={choice.preset}"]
+        command = ["study", str(cohort.root.resolve()), "--out", str(run), f"--preset={choice.preset}"]
+        command += [f"--{name}={value}" for name, value in choice.settings.items()]
         command += ["--config", str(_file(choice.config))] if choice.config else []
         learned = [name for name in plan.names if name not in {row.name for row in plan.releases}]
         about = {"kind": "study", "title": run.name, "place": str(run), "learned": learned}

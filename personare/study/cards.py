@@ -79,6 +79,7 @@ class Sheet:
     spends: tuple[Spend, ...]  # the privacy that this cost the people
     rows: tuple[Result, ...] = ()  # what was measured
     guarantee: str = ""  # of the method itself; empty: nothing more than the privacy spent
+    statement: str = ""  # of the exception that is claimed from a rule of the policy
     about: Mapping[str, Any] = field(default_factory=dict)  # entries of dataset_description.json, such as License
     skipped: Sequence[Withheld] = ()  # what took no part, or could not be made; not on the card
 
@@ -101,6 +102,8 @@ class Sheet:
             claim += "\nA claim for one recording is not one for a person who has several of them.\n"
         uses = f"## Allowed use\n\n{ALLOWED}\n\n## Prohibited use\n\n{PROHIBITED}\n"
         limits = f"## Limits\n\n{limits_of(self.kind)}\n"
+        if self.statement:
+            description += f"\n\n**{as_text(self.statement)}**"
         head, tables = f"# {as_text(title)}\n\n{description}\n", _tables(self.rows, use=use)
         return "\n".join([head, claim, *tables, limits, uses, _ANSWERABLE])
 
@@ -160,7 +163,13 @@ def _tables(rows: Sequence[Result], *, use: str) -> list[str]:
 
 
 def write_card(
-    path: Path, cohort: Cohort, model: Any, spends: Sequence[Spend], rows: Sequence[Result], made: Mapping[str, Any]
+    path: Path,
+    cohort: Cohort,
+    model: Any,
+    spends: Sequence[Spend],
+    rows: Sequence[Result],
+    made: Mapping[str, Any],
+    statement: str = "",
 ) -> None:
     """Write the card of a model of a cohort's recordings, Markdown with a YAML head.
 
@@ -179,6 +188,7 @@ def write_card(
         spends=tuple(spends),
         rows=tuple(rows),
         guarantee=guarantee,
+        statement=statement,
     )
     options = as_text(dict(model.options) or "as they come")
     description = (
@@ -235,6 +245,7 @@ def write_datasheet(root: Path, sheet: Sheet) -> None:
             "privacyUnit": sheet.spends[0].unit if sheet.spends else "none",
             "spends": [asdict(spend) for spend in sheet.spends],
             "claim": sheet.claim,
+            "exception": sheet.statement,
             "measured": [{name: getattr(row, name) for name in _COLUMNS} for row in sheet.rows],
             "attacked": any(row.risk for row in sheet.rows),
             "allowedUse": [ALLOWED],

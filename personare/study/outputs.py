@@ -155,6 +155,7 @@ def _cohort(cohort: Cohort, plan: StudyPlan) -> dict[str, Any]:
         "label": plan.label,
         "label_kind": plan.kind,
         "too_few": lacking_of(cohort, plan),
+        "use": {**vars(plan.use), "statement": plan.use.statement},
         "values": {"lowest": min(numbers), "highest": max(numbers)} if numbers else Counter(values),
         "sex": people["sex"].value_counts().to_dict() if "sex" in people else {},
     }

@@ -15,6 +15,7 @@ from personare.data.labels import KINDS
 from personare.evaluate.judging import check_attacks
 from personare.evaluate.unmeasured import answers, kinds_of
 from personare.govern.budget import Budget
+from personare.govern.policy import Use
 
 _KINDS, _PRESETS = "personare.study.kinds", resources.files("personare.study") / "presets"
 SIMULATED = "simulated"
@@ -92,6 +93,9 @@ class StudyPlan:
     label: str = ""
     kind: str = ""  # of the label: nominal, ordinal or continuous; empty: as its values tell
     purpose: str = "evaluation"  # for which recordings are opened; consent must allow it
+    context: str = "research"  # where answers will be used; with the next two, what govern/policy.toml asks for
+    exception: str = ""  # that is claimed from one of its rules; with a written justification
+    justification: str = ""
     seed: int = 0  # everything random follows from it
     people: int = 12  # size of the made-up cohort, where no cohort is given
     published: tuple[Published, ...] = ()
@@ -109,6 +113,7 @@ class StudyPlan:
         def labelled(rows: Sequence[Any]) -> tuple[Any, ...]:
             return tuple(replace(r, label=r.label or self.label) if hasattr(r, "label") else r for r in rows)
 
+        self.use  # noqa: B018 - is checked where it is made
         if self.kind and self.kind not in KINDS:
             raise OptionError(f"The kind of the label must be one of {', '.join(KINDS)}, not {self.kind!r}.")
         for table in _TABLES:
@@ -126,6 +131,11 @@ class StudyPlan:
                 f"given: {', '.join(names) or 'none'}."
             )
 
+    @property
+    def use(self) -> Use:
+        """Where answers will be used, and the exception that is claimed."""
+        return Use(context=self.context, exception=self.exception, justification=self.justification)
+
     def rows(self, table: str) -> tuple[Any, ...]:
         """Return the planned releases of one kind, by its table in a study file."""
         rows: tuple[Any, ...] = getattr(self, table) if table in _TABLES else self.others.get(table, ())
@@ -142,10 +152,11 @@ def presets() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in _PRESETS.iterdir() if f.name.endswith(".toml"))
 
 
-def load_plan(
-    preset: str = "quick", config: Path | None = None, *, label: str = "", purpose: str = ""
-) -> tuple[StudyPlan, str]:
-    """Return a preset, or a user's own study file, as a plan and its text; label and purpose stand in for its own."""
+def load_plan(preset: str = "quick", config: Path | None = None, **settings: str) -> tuple[StudyPlan, str]:
+    """Return a preset, or a user's own study file, as a plan and its text.
+
+    ``settings``, such as ``label`` and ``purpose``, stand in for those of the file where they are not empty.
+    """
     if config is None:
         if preset not in presets():
             raise OptionError(f"There is no preset '{preset}'. Choose one of: {', '.join(presets())}.")
@@ -154,17 +165,15 @@ def load_plan(
         text = config.read_text(encoding="utf-8")
     else:
         raise OptionError(f"There is no study file {config}.")
-    for name, value in (("label", label), ("purpose", purpose)):
+    for name, value in settings.items():
         text = with_setting(text, name, value) if value else text
     return read_plan(text, str(config or preset)), text
 
 
-def load_benchmark(name: str, config: Path | None = None) -> tuple[StudyPlan, str]:
-    """Return a benchmark that comes with personare, or a user's own study file, as a plan and its text."""
-    if config is not None:
-        return load_plan(config=config)
-    text = (resources.files("personare.study") / "benchmarks" / f"{name}.toml").read_text(encoding="utf-8")
-    return read_plan(text, name), text
+def load_benchmark(name: str, config: Path | None = None, **settings: str) -> tuple[StudyPlan, str]:
+    """Return a benchmark that comes with personare, or a user's own study file, as ``load_plan`` does."""
+    with resources.as_file(resources.files("personare.study") / "benchmarks" / f"{name}.toml") as file:
+        return load_plan(config=config or file, **settings)
 
 
 def read_plan(text: str, where: str) -> StudyPlan:
@@ -190,12 +199,25 @@ def with_setting(text: str, name: str, value: str) -> str:
     """Return a study file in which a setting of the whole study has this value."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)
-    return f"{name} = {toml(value)}\n" + re.sub(rf"(?m)^{name}\s*=.*\n?", "", text[:end]) + text[end:]
+    old = rf'(?ms)^{name}\s*=\s*(""".*?"""|\'\'\'.*?\'\'\'|)[^\n]*\n?'
+    return f"{name} = {toml(value)}\n" + re.sub(old, "", text[:end]) + text[end:]
 
 
 def as_toml(plan: StudyPlan) -> str:
     """Return a plan of models as the study file that asks for it."""
-    names = ["label", "kind", "seed", "shadows", "public", "membership", "disclosure", *["budget"] * bool(plan.budget)]
+    names = [
+        "label",
+        "kind",
+        "context",
+        "exception",
+        "justification",
+        "seed",
+        "shadows",
+        "public",
+        "membership",
+        "disclosure",
+        *["budget"] * bool(plan.budget),
+    ]
     lines = [f"{name} = {toml(getattr(plan, name))}" for name in names]
     for model in plan.models:
         lines += ["[[models]]", *(f"{name} = {toml(value)}" for name, value in vars(model).items())]

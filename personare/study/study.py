@@ -26,6 +26,7 @@ from personare.study.cards import Sheet
 from personare.study.lineage import note_batch
 from personare.study.parallel import Workers
 from personare.study.plan import StudyPlan
+from personare.study.policing import check_plan
 
 FIX = "Do what the message says, then run again; what was made is kept."
 
@@ -88,6 +89,10 @@ class Study:
     tracks: Mapping[str, Mapping[str, Track]] = field(default_factory=dict)
     openings: dict[tuple[str, tuple[str, ...]], Opened] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse, before anything is opened, what the policy forbids."""
+        check_plan(self.cohort, self.plan)
+
     @property
     def folder(self) -> RunFolder:
         """The run, which must be there."""
@@ -137,7 +142,8 @@ class Study:
             arrays[name] = hashlib.sha256(content).hexdigest()
         labels, subjects = batch.labels.tolist(), batch.subjects.tolist()
         recordings = fingerprint([batch.ids, batch.classes, labels, subjects, arrays])
-        return {"recordings": recordings, "seed": str(self.plan.seed), "public": self.plan.public}
+        key = {"recordings": recordings, "seed": str(self.plan.seed), "public": self.plan.public}
+        return key | ({"statement": self.plan.use.statement} if self.plan.exception else {})  # cards say it
 
     def make(
         self, row: Any, batch: Batch, write: Callable[[Path], Mapping[str, Any]], options: Mapping[str, Any]

@@ -148,3 +148,19 @@ def test_what_is_left_is_told_from_the_share_that_is_done(
         fcntl.flock(lock, fcntl.LOCK_EX)
         now = study.get(f"/study/jobs/{'a' * 16}/state").json()
     assert (now["state"], now["share"], now["remaining"]) == ("running", share, remaining)
+
+
+def test_guarantee_the_page_refuses_what_the_policy_forbids_before_anything_is_opened(
+    study: TestClient, numbers: Cohort
+) -> None:
+    asked = {"path": str(numbers.root), "preset": "quick", "context": "workplace"}
+    page = study.get("/study/plan", params=asked).text
+    assert "5(1)(f)" in page and ">Start<" not in page
+    answer = study.post("/study/start", data={**asked, "name": "work", "label": "emotion"}, follow_redirects=False)
+    assert answer.status_code == 400 and "5(1)(f)" in answer.text
+    assert not (numbers.root / "ledger.sqlite").exists() and "work" not in study.get("/study").text
+    short = study.get("/study/plan", params={**asked, "exception": "medical", "justification": "health"})
+    assert short.status_code == 400 and "40 characters" in short.text
+    why = "Patients of the company physician asked for it in writing."
+    stated = study.get("/study/plan", params={**asked, "exception": "medical", "justification": why}).text
+    assert ">Start<" in stated and stated.count(why) == 2

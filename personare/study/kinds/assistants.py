@@ -289,7 +289,8 @@ class Assistant:
             "test": list(test.ids),
         }
         rows = [replace(r, release=self.row.name, kind="assistant") for r in rows]
-        write_card(folder / "README.md", self.study.cohort, self.row, spends, rows, made)
+        statement = self.study.plan.use.statement
+        write_card(folder / "README.md", self.study.cohort, self.row, spends, rows, made, statement)
         return {**made, "spends": [asdict(s) for s in spends], "rows": [asdict(r) for r in rows]}
 
     @cached_property

@@ -82,7 +82,7 @@ class Models:
             )
             results = [read_result(result) for result in judged["rows"]]
             spends = tuple(Spend(**spend) for spend in made["spends"])
-            write_card(root / "README.md", study.cohort, row, spends, results, made)
+            write_card(root / "README.md", study.cohort, row, spends, results, made, plan.use.statement)
             release = Release(
                 name=row.name,
                 kind="model",

@@ -112,6 +112,7 @@ def write_representation(study: Study, row: RepresentationPlan, out: Path) -> Sh
             spends=spends,
             rows=tuple(results),
             guarantee=transform.guarantee,
+            statement=study.plan.use.statement,
             skipped=opened.skipped,
         )
         write_datasheet(part, sheet)

@@ -165,10 +165,11 @@ def write_synthetic(study: Study, row: SyntheticPlan, out: Path, experts: Expert
             spends=tuple(spends),
             rows=(*results, *([experts.drift_row(adapted)] if experts and adapted else [])),
             guarantee=experts.guarantee(sampler.spends) if experts else "",
+            statement=study.plan.use.statement,
             about=_about(study, row),
             skipped=[*opened.skipped, *problems],
         )
-        write_preview(part, open_cohort(part), label=row.label, told=sheet.claim)
+        write_preview(part, open_cohort(part), label=row.label, told=f"{sheet.claim} {sheet.statement}".strip())
         write_datasheet(part, sheet)
         if study.run:
             named = replace(made, ids=tuple(r.id for r in _named(made, row.label)))
