@@ -12,6 +12,8 @@ import soundfile
 
 from personare.core.types import Signal
 from personare.features import audio, video
+from personare.simulate.people import person
+from personare.simulate.take import perform
 
 
 def voice(path, seconds=1.0, rate_hz=16000, channels=1):
@@ -129,6 +131,18 @@ def test_doctor_looks_at_a_file(typed, tmp_path):
     assert answer.status == 2
     assert "broken.mp4" in answer.out
     assert typed("doctor").status == 0
+
+
+@pytest.mark.parametrize("extra", [(), ("--watermark",)])
+def test_a_hidden_voice_says_that_it_was_changed_and_carries_a_watermark_where_asked_to(typed, tmp_path, extra):
+    audio.write(tmp_path / "in.wav", perform(person(3, 1), "anger", "S1", seed=3).sound)
+    answer = typed("anonymize", "in.wav", "out.wav", "--voice", "voice_mcadams", *extra)
+    assert answer.status == 0, answer.err
+    told = typed("doctor", "out.wav").out
+    assert "compositeWithTrainedAlgorithmicMedia" in told
+    assert ("watermark: there" in told) == bool(extra) and ("watermark: not found" in told) != bool(extra)
+    told = typed("doctor", "in.wav").out
+    assert "mark: none" in told and "watermark: not found" in told
 
 
 @pytest.mark.parametrize(

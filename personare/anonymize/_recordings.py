@@ -1,5 +1,6 @@
 """One recording in, one protected recording out; whatever could not be protected is withheld, with the reason."""
 
+import json
 import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,9 @@ from personare.core.randomness import generator
 from personare.core.types import Recording, Release, Signal, Withheld
 from personare.features import audio, video
 from personare.features.corrections import Corrections
+from personare.features.marks import mark
 from personare.features.models import find_model
+from personare.features.watermark import embed_watermark
 
 METHODS = "personare.anonymize"
 _FIT_PER_PERSON = {"audio": 200, "video": 12}  # recordings of one person a method is fitted on, drawn at random
@@ -37,6 +40,7 @@ class Disguise:
     face: str = ""  # an anonymizer of faces, e.g. face_blur; empty: no picture is released
     voice_options: Mapping[str, Any] = field(default_factory=dict)
     face_options: Mapping[str, Any] = field(default_factory=dict)
+    watermark: bool = False  # put a mark that outlives re-encoding into the voice
     keep_sound: bool = False  # carry the *original* sound over into the video: the voice then stays identifiable
 
     def __post_init__(self) -> None:
@@ -169,7 +173,7 @@ class Masks:
                 source, sound, mended = sources[track], None, corrections.get(track) or Corrections(digest="")
                 made = mended.counts("bleep") if track == "audio" else mended.counts("add", "remove", "cover")
                 if track == "audio":
-                    audio.write(target, self._speech(recording, source, mended))
+                    audio.write(target, self._speech(recording, source, mended), note=json.dumps(mark("anonymized")))
                 else:
                     if (self.disguise.voice or self.disguise.keep_sound) and video.probe(source).has_sound:
                         sound = self._speech(recording, source, mended)
@@ -210,6 +214,7 @@ class Masks:
             raise DataError("The protected sound has another length than the original, or values that are not numbers.")
         if speech.values.any() and np.array_equal(hidden.values, speech.values):
             raise DataError("The sound came out unchanged, so nothing was protected.")
+        hidden = embed_watermark(hidden) if self.disguise.watermark else hidden
         return corrections.bleeped(hidden, tone=True)
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from personare.anonymize._recordings import Disguise, Outcome, Sources, Work, as_release
 from personare.core.types import Recording, Release
 from personare.data.cohort import CohortWriter
+from personare.features.marks import mark
 
 _SUFFIX = {"audio": ".wav", "video": ".mp4"}
 
@@ -43,7 +44,7 @@ def release_recordings(
     for outcome in outcomes:
         if outcome.tracks:
             written = {t: targets[outcome.recording][t].relative_to(root).as_posix() for t in outcome.tracks}
-            writer.add(replace(released[outcome.recording], tracks=written))
+            writer.add(replace(released[outcome.recording], tracks=written), about=mark("anonymized"))
     people = sorted({original.subject for original in originals.values()})
     release = as_release(disguise, root, outcomes)
     made_by |= {name: count for name, count in release.counts.items() if name.startswith("corrections_")}

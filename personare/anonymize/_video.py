@@ -1,5 +1,6 @@
 """Carry a face method over one video: every frame protected, covered whole, or the video is not written."""
 
+import json
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from personare.core.errors import DataError
 from personare.core.protocols import FaceAnonymizer
 from personare.core.types import Array, LocatedFrame, Signal
 from personare.features import video
+from personare.features.marks import mark
 
 COVER_LEVEL = 128  # gray of a frame that is covered whole; it tells nothing of what was there
 
@@ -71,7 +73,12 @@ def anonymize_video(
             yield frame
 
     with video.VideoWriter(
-        target, width=info.width, height=info.height, rate_hz=info.rate_hz, pixel_aspect=info.pixel_aspect
+        target,
+        width=info.width,
+        height=info.height,
+        rate_hz=info.rate_hz,
+        pixel_aspect=info.pixel_aspect,
+        note=json.dumps(mark("anonymized")),
     ) as writer:
         if sound is not None:
             writer.write_sound(sound)

@@ -78,6 +78,7 @@ def _corrections(context: click.Context, option: click.Parameter, path: Path | N
 @click.option("--keep", multiple=True, metavar="REGION", help="Leave this region (left,top,right,bottom in 0..1).")
 @click.option("--only", multiple=True, metavar="REGION", help="Treat only this region.")
 @click.option("--keep-sound", is_flag=True, help="Carry the ORIGINAL sound over: the voice stays identifiable.")
+@click.option("--watermark", is_flag=True, help="Put a mark into the new voice that outlives re-encoding.")
 @click.option("--background", type=PATH, help="Cohort to fit methods on that must learn from other people.")
 @click.option(
     "--label", "labels", multiple=True, metavar="NAME", help="Let this label of a cohort leave; else none does."
@@ -111,6 +112,7 @@ def anonymize(source: Path, target: str, face: str, voice: str, **how: Any) -> N
         voice=voice,
         face_options={**options.pop(face, {}), **regions} if face else {},
         voice_options=options.pop(voice, {}) if voice else {},
+        watermark=how["watermark"],
         keep_sound=how["keep_sound"],
     )
     if options:
@@ -195,6 +197,7 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @click.option("--shadows", default=8, show_default=True, help="Generators that attack it; 0 for none.")
 @click.option("--canaries", default=8, show_default=True, help="Extreme people planted in them; 0 for none.")
 @click.option("--media/--no-media", default=True, help="Make sound and films where a track allows it.")
+@click.option("--watermark", is_flag=True, help="Put a mark into sound that outlives re-encoding.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
 @click.option("--jobs", default=-1, show_default=True, help="Processes; -1 for one a core.")
 @use_options
@@ -203,7 +206,7 @@ def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
     from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
 
-    settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media")
+    settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media", "watermark")
     row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
     judged = {name: how[name] for name in ("seed", "shadows", "canaries")} | stated_use(how)
     plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)

@@ -90,10 +90,10 @@ def fetch(name: str) -> None:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 def doctor(file: Path | None) -> None:
-    """Say what works on this machine and how to get the rest; with a FILE, what is wrong with it."""
-    from personare.study.doctor import examine_file, examine_machine
+    """Say what works on this machine and how to get the rest; with a FILE, what is wrong with it and its marks."""
+    from personare.study.doctor import examine_file, examine_machine, examine_mark
 
-    findings = list(examine_file(file) if file else examine_machine())
+    findings = [*examine_file(file), *examine_mark(file)] if file else [*examine_machine()]
     for status, what, how in findings:
         color = {"ok": "green", "no": "yellow", "note": "cyan"}[status]
         click.echo(f"{click.style(f'{status:<5}', fg=color)}{what}{': ' + how if how else ''}")

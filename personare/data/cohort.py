@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -302,8 +303,11 @@ class CohortWriter:
         folder = make_folder(self.root / f"sub-{parts[0]}" / f"ses-{parts[1]}" / "beh")
         return folder / f"{recording_id(*parts)}_{track}{suffix}"
 
-    def add(self, recording: Recording) -> None:
-        """Take in a recording whose files are written (tracks relative to the root); its labels are written here."""
+    def add(self, recording: Recording, *, about: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Take in a recording whose files are written (tracks relative to the root).
+
+        Its labels are written here, and what else is to be said ``about`` it.
+        """
         parts = _name_parts(recording)
         if recording.id in self._recordings:
             raise DataError(f"Recordings must have ids of their own; {recording.id} was added before. Rename one.")
@@ -312,7 +316,7 @@ class CohortWriter:
             files = ", ".join(absent) or "at all"
             raise DataError(f"{recording.id}: there is no file {files}. Write it before adding it.")
         sidecar = self.path(parts, "beh", ".json")
-        content = {"TaskName": parts[2], "Labels": dict(recording.labels)}
+        content = {"TaskName": parts[2], "Labels": dict(recording.labels), **about}
         # not whole or not at all, which takes a while: the folder is not finished yet
         with data_errors(f"{sidecar} cannot be written", "Free the disk or choose another folder."):
             sidecar.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

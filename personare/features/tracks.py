@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 import cv2
 import numpy as np
 import pandas as pd
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from personare.core.errors import DataError, MissingModelError
 from personare.core.types import Array, Batch, LocatedFrame
@@ -25,6 +25,7 @@ from personare.features.expression import BLENDSHAPES, FaceLandmarker, normalize
 from personare.features.face import square
 from personare.features.functionals import VIEWS, describe
 from personare.features.locations import Locations, locate_live
+from personare.features.marks import png_comment
 from personare.features.models import find_model
 from personare.features.pictures import read_picture
 from personare.govern.storage import open_plain
@@ -352,11 +353,9 @@ def write_track(
     if form.kind == "text":
         write_text(path, f"{values}\n")
     elif form.kind == "picture" and form.suffix == ".png":
-        comment = PngImagePlugin.PngInfo()
-        comment.add_text("Comment", json.dumps(dict(note)))
         with replacing(path) as part:
             image = Image.fromarray(_levels(np.asarray(values)).transpose(1, 2, 0))  # (H, W, 3)
-            image.save(part, format="PNG", pnginfo=comment)
+            image.save(part, format="PNG", pnginfo=png_comment(note))
     else:
         rows, names = _with_gaps(np.asarray(values, np.float32), columns, form)
         about |= {"Columns": list(names)} if names else {}

@@ -3,6 +3,7 @@
 import gzip
 import io
 import itertools
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from personare.core.types import Cohort, Recording
 from personare.data.atomic import replacing, write_json, write_text
 from personare.data.cohort import CohortWriter, recording_id
 from personare.features.audio import write
+from personare.features.marks import mark
 from personare.features.video import VideoWriter
 from personare.simulate.expression import PHYSIO, PHYSIO_HZ, PHYSIO_START_S
 from personare.simulate.people import EMOTIONS, Person, person, traits
@@ -76,7 +78,7 @@ def simulate_cohort(
         )
     made = joblib.Parallel(n_jobs=workers, return_as="generator")(jobs)
     for recording, _, _ in zip(recordings, progress(jobs), made, strict=True):
-        writer.add(recording)
+        writer.add(recording, about=mark("simulated"))
     _write_people(root, everybody)
     table = pd.DataFrame({"sex": [p.sex for p in everybody], "age": [p.age for p in everybody]})
     return writer.finish(table.set_index(pd.Index([p.subject for p in everybody], name="subject")))
@@ -86,8 +88,9 @@ def _record(
     who: Person, emotion: str, sentence: str, files: Mapping[str, Path], *, seed: int, size: int, rate_hz: float
 ) -> None:
     take = perform(who, emotion, sentence, seed=seed, rate_hz=rate_hz)
-    write(files["audio"], take.sound)
-    with VideoWriter(files["video"], width=size, height=size, rate_hz=rate_hz, threads=1) as video:
+    note = json.dumps(mark("simulated"))
+    write(files["audio"], take.sound, note=note)
+    with VideoWriter(files["video"], width=size, height=size, rate_hz=rate_hz, threads=1, note=note) as video:
         video.write_sound(take.sound)
         for picture in take.pictures(size):
             video.write(picture)

@@ -5,15 +5,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from personare.core.errors import OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Cohort, Recording
 from personare.data.atomic import replacing
 from personare.data.cohort import CohortWriter, recording_id
+from personare.features.marks import mark, png_comment
 from personare.simulate.expression import ACTION_UNITS, move
 from personare.simulate.face import Painter, draw_scene
 from personare.simulate.people import EMOTIONS, Person, person
@@ -74,7 +75,7 @@ def simulate_portraits(
         image = portrait(who, emotion, sentence, seed=seed, size=size)
         path = writer.path((who.subject, "01", task), "picture", ".png")
         with replacing(path) as part:
-            part.write_bytes(cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+            Image.fromarray(image).save(part, format="PNG", pnginfo=png_comment(mark("simulated")))
         labels = {"emotion": emotion, "sentence": sentence}
         tracks = {"picture": path.relative_to(root).as_posix()}
         writer.add(

@@ -1,12 +1,15 @@
 """What works on this machine and how to get the rest; what is wrong with a file."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from personare.core.errors import PersonareError
-from personare.features import files
+from personare.features import audio, files
+from personare.features.marks import read_mark
 from personare.features.models import MODELS, find_model
+from personare.features.watermark import find_watermark
 
 Finding = tuple[str, str, str]
 """``ok``, ``no`` or ``note`` (usable, after a repair); what was looked at; what to do if it is not well."""
@@ -47,3 +50,14 @@ def examine_file(file: Path) -> Iterator[Finding]:
             yield "no", f"{track} of {file}", str(error)
     for remark in files.remarks(file):
         yield "note", remark, ""
+
+
+def examine_mark(file: Path) -> Iterator[Finding]:
+    """Look for what says that a file is synthetic or changed: its mark, and a watermark in its sound."""
+    said = read_mark(file)
+    yield "note", f"mark: {said['digitalSourceType']}, {said['Description']}" if said else "mark: none", ""
+    if "audio" in files.tracks(file):
+        with suppress(PersonareError):
+            trace = find_watermark(audio.read(file))
+            rate = f"z = {trace.z:.1f}, false positive rate {trace.false_positive_rate:.1g}"
+            yield "note", f"watermark: {'there' if trace.is_there else 'not found'} ({rate})", ""

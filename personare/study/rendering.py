@@ -1,8 +1,10 @@
 """Made-up arrays become files of a recording: numbers as they were, and what can be seen and heard of them."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +16,7 @@ from personare.features import audio
 from personare.features.face_animation import FILM_HZ, course_of, film_course, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track
 from personare.features.voicing import voiced
+from personare.features.watermark import embed_watermark
 
 _EXPRESSION = "expression"  # the track of the statistics that a film was drawn from
 _TABLE = TrackForm(kind="table", suffix=".npy")
@@ -29,7 +32,8 @@ class Rendering:
     voice: str  # the modality that is heard; empty: none
     face: str  # the modality that is shown by the drawn face; empty: none
     rest: Array  # (52,), where the group's faces rest
-    note: str  # said by every file of itself
+    note: Mapping[str, Any]  # said by every file of itself; see features/marks.py
+    watermark: bool = False  # whether what is heard carries one
 
     @property
     def suffixes(self) -> dict[str, str]:
@@ -40,7 +44,14 @@ class Rendering:
         return suffixes | ({"video": ".mp4"} if self.face else {}) | ({"audio": ".wav"} if self.voice else {})
 
 
-def rendering_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, media: bool = True) -> Rendering:
+def rendering_of(
+    batch: Batch,
+    forms: Mapping[str, TrackForm],
+    *,
+    note: Mapping[str, Any],
+    media: bool = True,
+    watermark: bool = False,
+) -> Rendering:
     """Choose what is heard and what is seen of a made-up cohort.
 
     Without ``media``, only what takes no sound and no film for a file of its own.
@@ -54,7 +65,7 @@ def rendering_of(batch: Batch, forms: Mapping[str, TrackForm], *, note: str, med
         faces = faces or [name for name, columns in batch.columns.items() if knows_face(columns)]
     voice, face = (names[0] if names else "" for names in (voices, faces))
     rest = rest_of(batch.arrays[face], batch.columns[face]) if face else np.zeros(52)
-    return Rendering(forms=forms, voice=voice, face=face, rest=rest, note=note)
+    return Rendering(forms=forms, voice=voice, face=face, rest=rest, note=note, watermark=watermark)
 
 
 def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, Path]]) -> tuple[list[str], list[str]]:
@@ -64,7 +75,7 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
     from the seed.
     """
     row, paths = made
-    note = {"Synthetic": True, "Description": how.note}
+    comment = json.dumps(dict(how.note))
     there = [name for name in row.arrays if row.present[name][0]]
     tracks: list[str] = []
     problems: list[str] = []
@@ -74,7 +85,7 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
             continue
         if form.kind == "film":
             form, track = _TABLE, _EXPRESSION
-        write_track(paths[track], _ended(values), form, columns=row.columns.get(name, ()), note=note)
+        write_track(paths[track], _ended(values), form, columns=row.columns.get(name, ()), note=how.note)
         tracks.append(track)
     rng = generator(seed, row.ids[0], "media")
     voice = None
@@ -82,7 +93,8 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
         path = paths["audio"]
         try:
             voice = voiced(row.arrays[how.voice][0, 0], rng=rng)  # (F, T)
-            audio.write(path, voice, note=how.note)
+            voice = embed_watermark(voice) if how.watermark else voice
+            audio.write(path, voice, note=comment)
             audio.check(path)
         except DataError as error:  # a generator may make silence; that is a recording without sound
             voice = None
@@ -90,7 +102,7 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
             problems.append(str(error).replace(str(path.parent), "").lstrip("/"))
         else:
             about = {"SamplingFrequency": int(voice.rate_hz), "Channels": 1, "Duration": round(voice.duration_s, 4)}
-            write_json(path.with_suffix(".json"), about | note)
+            write_json(path.with_suffix(".json"), about | dict(how.note))
             tracks.append("audio")
     if how.face in there:
         path = paths["video"]
@@ -99,8 +111,8 @@ def write_recording(how: Rendering, seed: int, made: tuple[Batch, Mapping[str, P
         mute_s = len(values) / rate if values.ndim == 2 and rate > 0 else _MUTE_S
         seconds = voice.duration_s if voice is not None else mute_s
         course = course_of(values, columns, seconds=seconds, voice=voice, rng=rng)
-        film_course(path, course, how.rest, voice=voice, note=how.note, rng=rng)
-        write_json(path.with_suffix(".json"), {"FrameRate": FILM_HZ} | note)
+        film_course(path, course, how.rest, voice=voice, note=comment, rng=rng)
+        write_json(path.with_suffix(".json"), {"FrameRate": FILM_HZ} | dict(how.note))
         tracks.append("video")
     return sorted(set(tracks)), problems
 

@@ -22,6 +22,6 @@ def test_a_made_up_signal_ends_and_does_not_fall_to_zero(tmp_path: Path) -> None
         columns={"physio": ("pulse", "skin")},
     )
     form = TrackForm(kind="signal", suffix=".tsv.gz", about={"SamplingFrequency": 4.0}, whole=False, every={})
-    how = rendering_of(row, {"physio": form}, note="made up")
+    how = rendering_of(row, {"physio": form}, note={"Description": "made up"})
     assert write_recording(how, 0, (row, {"physio": tmp_path / "physio.tsv.gz"})) == (["physio"], [])
     np.testing.assert_allclose(read_track(tmp_path / "physio.tsv.gz").values, values[0, :50], rtol=1e-5)

@@ -20,9 +20,12 @@ from personare.core.errors import DataError, OptionError, PolicyError, UnknownMe
 from personare.core.types import Array, Batch, Cohort, Recording, Result, Spend
 from personare.data.cohort import CohortWriter, cohort_kind, open_cohort, recording_id
 from personare.data.validate import validate
+from personare.features.audio import read
 from personare.features.expression import BLENDSHAPES
 from personare.features.files import check
+from personare.features.marks import read_mark
 from personare.features.voicing import mel_of
+from personare.features.watermark import find_watermark
 from personare.govern.budget import Budget
 from personare.govern.ledger import Ledger
 from personare.study.access import open_batch, part_people
@@ -208,6 +211,14 @@ def test_every_file_row_and_medium_says_that_it_is_made_up(finished):
             assert "Synthetic" in file.comment
         with av.open(str(root / r.tracks["video"])) as film:
             assert "Synthetic" in film.metadata["comment"] and film.streams.audio
+        marks = [read_mark(root / path) for path in r.tracks.values()]
+        assert {said["digitalSourceType"].rpartition("/")[2] for said in marks} == {"trainedAlgorithmicMedia"}
+
+
+def test_a_watermark_is_in_synthetic_sound_where_it_is_asked_for(make, finished):
+    for cohort in (make(watermark=True), finished):
+        sounds = [read(cohort.root / r.tracks["audio"]) for r in cohort.recordings if "audio" in r.tracks]
+        assert sounds and {find_watermark(sound).is_there for sound in sounds} == {cohort is not finished}
 
 
 def test_nothing_of_the_real_people_comes_along(people, finished):

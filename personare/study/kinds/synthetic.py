@@ -17,11 +17,11 @@ from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Generator, Sampler
 from personare.core.types import Array, Batch, Recording, Result, Spend, Withheld
-from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.evaluate.synthetic import FitAndSample, judge_shadows, judge_synthetic_risk, judge_synthetic_use
 from personare.evaluate.synthetic_case import near_recordings, together
 from personare.evaluate.unmeasured import measured
+from personare.features.marks import mark
 from personare.learn.accounting import as_one_claim
 from personare.study.access import Opened, building, part_people
 from personare.study.adapting import Experts, keep_made, load_sampler
@@ -34,7 +34,6 @@ __all__ = ["Synthetic"]
 
 _PACKAGE = "personare.synthesize"
 _ENOUGH = 10  # people, of whom one can be spared for validation
-_NOTE = "Synthetic: made up by personare ({method}); nobody said, did or looked like this."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,7 @@ class SyntheticPlan:
     modalities: Sequence[str] = ()  # tracks to learn; none: all but films and events
     held_out: float = 0.2  # share of the people who are kept out of learning, to measure risk and use by
     media: bool = True  # whether sound and films are made of arrays that have none of their own
+    watermark: bool = False  # whether sound carries a mark that outlives re-encoding
     adapt: Mapping[str, Any] = field(default_factory=dict)  # an ``AdaptPlan``; all else is then as of the release
 
     def __post_init__(self) -> None:
@@ -222,7 +222,8 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
     writer = CohortWriter(
         root, name=f"{study.cohort.name}: {row.method}", kind="synthetic", description=_about(study, row)
     )
-    how = rendering_of(made, opened.forms, note=_NOTE.format(method=row.method), media=row.media)
+    note = mark("synthetic", row.method)
+    how = rendering_of(made, opened.forms, note=note, media=row.media, watermark=row.watermark)
     recordings = _named(made, row.label)
     items = {
         r.id: (
@@ -235,9 +236,8 @@ def _write(study: Study, row: SyntheticPlan, root: Path, made: Batch, opened: Op
     for r in recordings:
         paths, (tracks, _) = items[r.id][1], written[r.id]
         files = {track: paths[track].relative_to(root).as_posix() for track in tracks}
-        writer.add(replace(r, tracks=files, labels=r.labels if opened.recording_label else {"synthetic": "true"}))
-        file = writer.path(r, "beh", ".json")  # of its labels, which says that nobody was recorded
-        write_json(file, json.loads(file.read_text(encoding="utf-8")) | {"Synthetic": True})
+        labels = r.labels if opened.recording_label else {"synthetic": "true"}
+        writer.add(replace(r, tracks=files, labels=labels), about=note)
     people = {  # that they do not exist, and their label where people have it
         r.subject: {"synthetic": "true"} | ({} if opened.recording_label else {row.label: r.labels[row.label]})
         for r in recordings
