@@ -141,6 +141,7 @@ def test_a_hidden_voice_says_that_it_was_changed_and_carries_a_watermark_where_a
     told = typed("doctor", "out.wav").out
     assert "compositeWithTrainedAlgorithmicMedia" in told
     assert ("watermark: there" in told) == bool(extra) and ("watermark: not found" in told) != bool(extra)
+    assert typed("anonymize", "in.wav", "out.mp4", "--face", "face_solid", "--watermark").status == 2
     told = typed("doctor", "in.wav").out
     assert "mark: none" in told and "watermark: not found" in told
 

@@ -47,6 +47,8 @@ class Disguise:
         """Check that something is hidden, and that each method exists and takes its options."""
         if not (self.voice or self.face):
             raise OptionError(f"Release '{self.name}' hides nothing. Name a voice method, a face method, or both.")
+        if self.watermark and not self.voice:
+            raise OptionError(f"Release '{self.name}' has no new voice to put a watermark into. Name a voice method.")
         if self.keep_sound and self.voice:
             raise OptionError(f"Release '{self.name}' cannot both keep the original sound and replace it.")
         for kind, name in (("voice", self.voice), ("face", self.face)):

@@ -18,7 +18,7 @@ PUBLIC_KEY = "personare"
 _CHIP_S, _CHIPS = 0.064, 64  # how long the pattern holds still, and how often it changes before it begins anew
 _EDGES_HZ = np.arange(300.0, 7300.0, 46.875)  # of bands: what codecs of speech carry; a telephone carries half
 _STEP_S = 0.016  # of the search for where the pattern begins
-_RATE_HZ = 16000.0
+_RATE_HZ, _ENOUGH_S = 16000.0, 60.0
 _DEPTHS = (0.1, 0.15, 0.2, 0.3)  # by which magnitudes are changed, up or down: the first by which it is surely found
 _SURE_Z = 9.0
 _DECOYS = 8  # keys that nobody uses
@@ -78,8 +78,9 @@ def _embedded(signal: Signal, pattern: Array) -> Signal:
 
 
 def find_watermark(signal: Signal, *, key: str = PUBLIC_KEY) -> Trace:
-    """Look for a watermark, wherever in its pattern the sound begins."""
-    sound = resample(mono(signal), _RATE_HZ).values[:, 0].astype(np.float64)
+    """Look for a watermark in the first minute, wherever in its pattern the sound begins."""
+    beginning = replace(signal, values=signal.values[: round(_ENOUGH_S * signal.rate_hz)])
+    sound = resample(mono(beginning), _RATE_HZ).values[:, 0].astype(np.float64)
     size, hop = round(_RATE_HZ * _CHIP_S), round(_RATE_HZ * _STEP_S)
     if len(sound) < 4 * size or not sound.any():
         return Trace(z=0.0, false_positive_rate=1.0)
@@ -100,9 +101,8 @@ def find_watermark(signal: Signal, *, key: str = PUBLIC_KEY) -> Trace:
         chips = np.repeat(_pattern(key), period // _CHIPS, axis=0)
         return np.asarray(np.fft.ifft(spectrum * np.fft.fft(chips, axis=0).conj(), axis=0).real.sum(axis=1))
 
-    others = np.concatenate(
-        [matches(f"{key} {number}") for number in range(_DECOYS)]
-    )  # what chance finds in this sound
+    # what chance finds in this sound
+    others = np.concatenate([matches(f"{key} {number}") for number in range(_DECOYS)])
     z = float((matches(key).max() - others.mean()) / (others.std() + 1e-12))
     return Trace(z=z, false_positive_rate=float(min(1.0, period * ndtr(-z))))
 
@@ -110,6 +110,7 @@ def find_watermark(signal: Signal, *, key: str = PUBLIC_KEY) -> Trace:
 @cache
 def _pattern(key: str) -> Array:
     """Return (chips, bands) of -1 and 1; pairs of neighboring bands are opposite, so that the sound stays as loud."""
-    rng = np.random.default_rng(int.from_bytes(hashlib.sha256(key.encode()).digest()))
-    half = rng.choice([-1.0, 1.0], (_CHIPS, (len(_EDGES_HZ) - 1) // 2 + 1))
+    pairs = len(_EDGES_HZ) // 2
+    content = hashlib.shake_256(key.encode()).digest(_CHIPS * pairs // 8)  # the same for ever, as no generator promises
+    half = 2.0 * np.unpackbits(np.frombuffer(content, np.uint8)).reshape(_CHIPS, pairs) - 1
     return np.stack([half, -half], axis=2).reshape(_CHIPS, -1)[:, : len(_EDGES_HZ) - 1]

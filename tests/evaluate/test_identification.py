@@ -73,6 +73,12 @@ def _run(original, released, **options):
     return identify(fake, original, released, name="fake", halves=_halves(original), seed=0), diary
 
 
+def test_guarantee_nobody_is_named_but_who_is_in_the_cohort_whose_release_it_is(people):
+    own = people.take(np.isin(people.subjects, sorted(set(people.subjects))[:4]))
+    for trials in _run(own, people)[0]:
+        assert {*trials.ids} <= {*own.ids} and {*trials.people} == {*own.subjects}
+
+
 def test_planted_identity_is_found(people):
     trials, _ = _run(people, people)
     assert [t.attacker for t in trials] == list(ATTACKERS)
