@@ -19,7 +19,6 @@ from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.marks import mark
 from personare.features.models import find_model
-from personare.features.watermark import embed_watermark
 
 METHODS = "personare.anonymize"
 _FIT_PER_PERSON = {"audio": 200, "video": 12}  # recordings of one person a method is fitted on, drawn at random
@@ -216,7 +215,10 @@ class Masks:
             raise DataError("The protected sound has another length than the original, or values that are not numbers.")
         if speech.values.any() and np.array_equal(hidden.values, speech.values):
             raise DataError("The sound came out unchanged, so nothing was protected.")
-        hidden = embed_watermark(hidden) if self.disguise.watermark else hidden
+        if self.disguise.watermark:
+            from personare.features.watermark import embed_watermark  # brings SciPy, which one file does not wait for
+
+            hidden = embed_watermark(hidden)
         return corrections.bleeped(hidden, tone=True)
 
 
