@@ -78,6 +78,12 @@ def write_people(
     return writer.finish(known, consent_all(names, purposes))
 
 
+@pytest.fixture(scope="session")
+def written() -> Callable[..., Cohort]:
+    """Write such a cohort into any folder."""
+    return write_people
+
+
 @pytest.fixture
 def numbers(tmp_path: Path) -> Cohort:
     """Ten people, twelve recordings each, three classes."""

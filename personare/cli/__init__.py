@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, consent, explain, papers, release, review, serve, storage, train, upkeep
+from personare.cli import benchmark, cohort, consent, explain, papers, release, review, rights, serve, storage, train, upkeep
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason
@@ -101,8 +101,11 @@ for _verb in (
     upkeep.ledger,
     upkeep.models,
     upkeep.doctor,
-    upkeep.purge,
     papers.papers,
+    rights.purge,
+    rights.my_data,
+    rights.erase,
+    rights.backup,
     serve.serve,
     serve.review,
 ):

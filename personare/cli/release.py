@@ -167,6 +167,7 @@ def _tell_release(release: Release, face: str) -> None:
 @LEDGER
 def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Describe the behavior in COHORT without the person; OUT becomes a cohort with the track `representation`."""
+    from personare.study.holdings import register
     from personare.study.kinds.representations import RepresentationPlan, write_representation
 
     settings = {name: how[name] for name in ("method", "label", "modalities", "held_out")}
@@ -174,7 +175,9 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     row = RepresentationPlan(name=how["method"], **settings, options=_options(how), then=then)
     judged = {"seed": how["seed"], **stated_use(how)}
     plan = personare.StudyPlan(representations=(row,), public=str(how["public"] or ""), **judged)
-    sheet = write_representation(_study(cohort, ledger, plan), row, out)
+    work = _study(cohort, ledger, plan)
+    register(work.ledger, work.cohort, "run", out)
+    sheet = write_representation(work, row, out)
     click.echo(f"{out}: {sheet.holds[1]} representations.\nWhat can be claimed: {out / 'README.md'}")
     tell_incomplete(sheet.skipped)
 
@@ -204,13 +207,16 @@ def represent(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
 @LEDGER
 def synthesize(cohort: Path, out: Path, ledger: str | None, **how: Any) -> None:
     """Make up people who do not exist after those of COHORT; OUT becomes a cohort with a card and a page to look at."""
+    from personare.study.holdings import register
     from personare.study.kinds.synthetic import SyntheticPlan, write_synthetic
 
     settings = ("method", "people", "recordings", "label", "classes", "modalities", "held_out", "media", "watermark")
     row = SyntheticPlan(name=how["method"], **{name: how[name] for name in settings}, options=_options(how))
     judged = {name: how[name] for name in ("seed", "shadows", "canaries")} | stated_use(how)
     plan = personare.StudyPlan(synthetic=(row,), public=str(how["public"] or ""), **judged)
-    sheet = write_synthetic(_study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"])), row, out)
+    work = _study(cohort, ledger, plan, workers=personare.Workers(jobs=how["jobs"]))
+    register(work.ledger, work.cohort, "run", out)
+    sheet = write_synthetic(work, row, out)
     people, recordings = sheet.holds
     click.echo(f"{out}: {recordings} recordings of {people} people who do not exist.")
     click.echo(f"Look and listen: {out / 'preview.html'}\nWhat can be claimed: {out / 'README.md'}")

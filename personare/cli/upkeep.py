@@ -1,6 +1,5 @@
 """The verbs that keep things in order: the ledger, the model files, and what works on this machine."""
 
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 import personare
-from personare.core.errors import DataError, PersonareError
+from personare.core.errors import PersonareError
 
 
 @click.group()
@@ -41,23 +40,6 @@ def _book(where: str) -> Any:
     if "://" not in where and not path.exists():
         raise PersonareError(f"There is no ledger at {where}. Give a cohort folder, a ledger file or a database URL.")
     return personare.open_ledger(None if path.is_dir() else where, path)
-
-
-@click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-def purge(run: Path) -> None:
-    """Remove what may not be sent of a finished RUN: the folder RUN.private beside it."""
-    from personare.data.runs import RunFolder, private_folder
-
-    private = private_folder(run)
-    if not private.is_dir():
-        raise DataError(f"There is no {private}: nothing of {run} is left to be removed.")
-    with RunFolder(run).lock():
-        shutil.rmtree(private)
-    click.echo(
-        f"{private} is removed. {run} and its report stay as they are; a study there begins anew, and 'personare "
-        "evaluate' and 'audit' no longer know whom its models were learned from."
-    )
 
 
 @click.group()

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-__all__ = ["generator"]
+__all__ = ["generator", "part_of"]
 
 
 def generator(seed: int, *purpose: str) -> np.random.Generator:
@@ -23,3 +23,13 @@ def generator(seed: int, *purpose: str) -> np.random.Generator:
     """
     digest = hashlib.sha256("\x1f".join((str(seed), *purpose)).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))
+
+
+def part_of(subject: str, parts: int, key: str) -> int:
+    """Return to which of so many parts a person belongs, by a keyed hash: the same whoever else is there.
+
+    Example:
+        >>> part_of("01", 4, "shards") == part_of("01", 4, "shards") in range(4)
+        True
+    """
+    return int.from_bytes(hashlib.blake2b(subject.encode(), key=key.encode(), digest_size=8).digest()) % parts

@@ -1,5 +1,7 @@
 """What flows through personare: small frozen records, numpy arrays inside."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -89,6 +91,15 @@ class Batch:
     def __len__(self) -> int:
         """Return how many recordings there are."""
         return len(self.ids)
+
+    def digest(self) -> str:
+        """Return a short hash of all that is learned from these recordings."""
+        arrays = {}
+        for name, values in self.arrays.items():
+            content = values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
+            arrays[name] = hashlib.sha256(content).hexdigest()
+        what = [self.ids, self.classes, self.labels.tolist(), self.subjects.tolist(), arrays]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
 
     def clips(self, track: str) -> dict[str, Array]:
         """Return one track by recording id, of the recordings that have it."""

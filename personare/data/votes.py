@@ -339,10 +339,18 @@ class Votes:
             self.refresh()
             if rater not in self.raters:
                 raise DataError(f"There is no rater {rater} in {self._address}. See 'personare raters PATH'.")
-            self._note(erasing=True)
-            self._chain.erase(change)
-            self.refresh()
-            self._note()
+            self._rewrite(change)
+
+    def erase_items(self, named: re.Pattern[str]) -> None:
+        """Erase every question, answer and alarm about items that are named so: they show somebody who is erased."""
+        with self._lock:
+            self._rewrite(lambda row: None if named.search(f"{row['recording']} {row['detail']}") else row)
+
+    def _rewrite(self, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        self._note(erasing=True)
+        self._chain.erase(change)
+        self.refresh()
+        self._note()
 
     def table(self) -> pd.DataFrame:
         """Return the answers that count with ``VOTE_COLUMNS``, in the order in which they were stored."""

@@ -109,6 +109,7 @@ class _Anonymizing:
         from personare.anonymize._release import release_recordings
         from personare.data.cohort import UNFINISHED, open_cohort, recording_id
         from personare.study.access import open_ledger
+        from personare.study.holdings import register
 
         cohort = open_cohort(root)
         there = sorted({label for r in cohort.recordings for label in r.labels})
@@ -133,6 +134,7 @@ class _Anonymizing:
         detail = {**asdict(self.disguise), "labels": list(labels)}
         ledger = open_ledger(None, cohort.root)
         ledger.append("released", [{"cohort": cohort.name, "purpose": "anonymization", "detail": detail}])
+        register(ledger, cohort, "run", target)
         return replace(release, withheld=(*release.withheld, *refused))
 
     def file(self, source: Path, target: Path) -> Release:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from personare.core.state import load_weights
 from personare.core.types import Batch, Cohort
 from personare.data.atomic import write_json
 from personare.data.runs import RunFolder
@@ -64,6 +65,7 @@ def remove_withdrawn(run: RunFolder, cohort: Cohort, ledger: Ledger) -> dict[str
         if not withdrawn:
             continue
         removed[path.stem] = f"{len(withdrawn)} of its recordings may not be used any more"
+        _remove_shards(run, path.stem, withdrawn)
         if path.stem != ORIGINAL:
             _remove(run, path.stem)
             continue
@@ -82,11 +84,19 @@ def remove_withdrawn(run: RunFolder, cohort: Cohort, ledger: Ledger) -> dict[str
     return removed
 
 
+def _remove_shards(run: RunFolder, name: str, withdrawn: Collection[str]) -> None:
+    """Remove what was kept of a model's shards that learned from somebody who withdrew."""
+    for shard in (run.private / "shards" / name).glob("*.safetensors"):
+        if not {*json.loads(load_weights(shard)[1]["recordings"])}.isdisjoint(withdrawn):
+            shard.unlink()
+
+
 def remove_dropped(run: RunFolder, names: Sequence[str]) -> None:
     """Remove the releases of a run that its plan does not name any more."""
     for path, _ in _notes(run):
         if path.stem not in (*names, ORIGINAL):
             _remove(run, path.stem)
+            shutil.rmtree(run.private / "shards" / path.stem, ignore_errors=True)
 
 
 def used_recordings(run: RunFolder) -> set[str]:

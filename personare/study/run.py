@@ -24,6 +24,7 @@ from personare.simulate.portraits import simulate_portraits
 from personare.study import outputs
 from personare.study.access import open_ledger
 from personare.study.adapting import human_rows
+from personare.study.holdings import register
 from personare.study.labels import choose_label, values_of
 from personare.study.lineage import ORIGINAL, remove_dropped, remove_withdrawn
 from personare.study.parallel import Workers
@@ -49,6 +50,7 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     # a process that was begun earlier may stand in another folder
     people, run = replace(cohort, root=cohort.root.resolve()), RunFolder(out.resolve())
     with run.lock(), workers.stages(stages(plan)) as shared:
+        register(ledger, cohort, "run", out)
         outcome = Outcome()
         for name, why in remove_withdrawn(run, people, ledger).items():
             outcome.skipped.append(Withheld(item=f"release {name}", problem=why, fix="It was removed."))

@@ -1,7 +1,5 @@
 """What every kind of release is made with: a cohort, a plan, a run; and what came of it."""
 
-import hashlib
-import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +14,7 @@ from personare.core.errors import PersonareError, reason
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.cohort import open_cohort
-from personare.data.runs import RunFolder, fingerprint
+from personare.data.runs import RunFolder
 from personare.features.tracks import Track
 from personare.govern.budget import charge
 from personare.govern.ledger import Ledger
@@ -136,13 +134,7 @@ class Study:
 
     def key(self, batch: Batch) -> dict[str, str]:
         """Return what everything that is learned from these recordings depends on: changed ones are learned anew."""
-        arrays = {}
-        for name, values in batch.arrays.items():
-            content = values.tobytes() if values.dtype.kind != "O" else json.dumps(values.tolist()).encode()
-            arrays[name] = hashlib.sha256(content).hexdigest()
-        labels, subjects = batch.labels.tolist(), batch.subjects.tolist()
-        recordings = fingerprint([batch.ids, batch.classes, labels, subjects, arrays])
-        key = {"recordings": recordings, "seed": str(self.plan.seed), "public": self.plan.public}
+        key = {"recordings": batch.digest(), "seed": str(self.plan.seed), "public": self.plan.public}
         return key | ({"statement": self.plan.use.statement} if self.plan.exception else {})  # cards say it
 
     def make(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sqlite3
 import subprocess
@@ -307,3 +308,18 @@ def test_several_processes_write_one_chain(address: str) -> None:
     for turn in names:
         turn()
     assert sorted(Votes(address).table()["rater"]) == ["rater-0", "rater-1", "rater-2"]
+
+
+def test_what_was_said_of_somebody_who_is_erased_goes_and_all_else_stays(file, tmp_path):
+    votes = Votes(file, ledger=Ledger(tmp_path / "ledger.sqlite"))
+    votes.admit("anna")
+    for token, item in (("1", "noisy/sub-03_ses-01_task-a"), ("2", "noisy/sub-05_ses-01_task-a")):
+        asked(votes, "anna", token, a=item)
+        votes.answer("anna", token, "a")
+        votes.alarm("anna", item)
+    asked(votes, "anna", "3", b="noisy/sub-03_ses-01_task-b")
+    votes.erase_items(re.compile("sub-03"))
+    again = Votes(file, ledger=Ledger(tmp_path / "ledger.sqlite"))
+    assert list(again.table()["a"]) == ["noisy/sub-05_ses-01_task-a"]
+    assert again.alarmed == {"noisy/sub-05_ses-01_task-a"} and again.waiting("anna", "compare") is None
+    assert b"sub-03" not in file.read_bytes()

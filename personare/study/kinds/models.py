@@ -14,6 +14,7 @@ import pandas as pd
 from personare.core import registry
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
+from personare.core.randomness import part_of
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend
 from personare.data import splits
@@ -33,7 +34,7 @@ __all__ = ["Models"]
 
 _ATTACKS = "personare.evaluate.attacks"
 _FOLDS = 5
-_PROTOCOLS = ("person_folds", "unseen_sentences", "published", "leaky_random_9_1")
+_PROTOCOLS = ("person_folds", "person_hash", "unseen_sentences", "published", "leaky_random_9_1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,8 @@ class ModelPlan:
     """A model to train.
 
     By ``person_folds`` it is judged on people it never met; by ``unseen_sentences`` on such as also say what it never
-    heard; by ``published`` on the part that the data set's authors named in the label ``split``; by
+    heard; by ``person_hash`` on people chosen by a hash, so that nobody else changes sides where somebody is erased;
+    by ``published`` on the part that the data set's authors named in the label ``split``; by
     ``leaky_random_9_1`` on other clips of the same people, to compare with tables published that way.
     """
 
@@ -121,6 +123,10 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
 
     if protocol == "leaky_random_9_1":
         split = splits.leaky_random_9_1(batch.ids, rng=rng, validation=0.1)
+    elif protocol == "person_hash":
+        folds = {i: part_of(subject, _FOLDS, protocol) for i, subject in subjects.items()}
+        test, validation, *train = (tuple(i for i in batch.ids if folds[i] == fold) for fold in range(_FOLDS))
+        split = splits.Split(protocol=protocol, train=sum(train, ()), validation=validation, test=test)
     elif protocol == "unseen_sentences":
         sentences = labels("sentence")
         split = splits.unseen_sentences(subjects, sentences, _FOLDS, rng=rng)[0]
@@ -171,7 +177,9 @@ class Model:
         """Train the model that is released, and write it."""
         parts = self.parts
         private = getattr(self.learner, "epsilon", None) is not None
-        predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")))
+        shards = self.study.folder.private / "shards" / self.row.name
+        kept = {"kept": shards} if hasattr(self.learner, "shards") else {}
+        predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")), **kept)
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
         note = {**about, "personare": json.dumps(asdict(self.row))}
@@ -187,9 +195,11 @@ class Model:
             "people": len(set(parts.train.subjects)),
         }
 
-    def fit(self, learner: Any, train: Batch, rng: np.random.Generator) -> Predictor:
+    def fit(self, learner: Any, train: Batch, rng: np.random.Generator, **kept: Path) -> Predictor:
         """Train on these recordings, with this model's validation people and public data."""
-        predictor: Predictor = learner.fit(train, validation=self.parts.validation, rng=rng, public=self._public)
+        predictor: Predictor = learner.fit(
+            train, validation=self.parts.validation, rng=rng, public=self._public, **kept
+        )
         return predictor
 
     def judge(self) -> Mapping[str, Any]:

@@ -1,0 +1,201 @@
+"""Erases one person from a cohort and from all that came of it, and proves it by a search through every file."""
+
+import json
+import os
+import secrets
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from personare.core.errors import DataError, IncompleteError, PersonareError
+from personare.data.atomic import plain, replacing, write_json
+from personare.data.cohort import open_cohort, remove_recording
+from personare.data.runs import RunFolder, private_folder
+from personare.data.votes import votes_beside
+from personare.govern.ledger import Ledger
+from personare.study.holdings import (
+    ERASED,
+    Person,
+    Places,
+    action_of,
+    around,
+    is_bounded,
+    notes_of,
+    released_as,
+    traces,
+)
+from personare.study.lineage import remove_withdrawn
+from personare.study.parallel import Workers
+from personare.study.plan import read_plan
+from personare.study.reviewing import open_votes
+from personare.study.run import run_study
+
+_GONE = object()  # in place of what is taken out of JSON
+
+
+class _Missed(list[str]):
+    """What could not be done, in sentences."""
+
+    @contextmanager
+    def listing(self, what: object) -> Iterator[None]:
+        """Note what keeps a step from its end: everything else is still done."""
+        try:
+            yield
+        except (PersonareError, OSError) as error:
+            self.append(f"{what}: {error}")
+
+
+def erase(places: Places, person: Person, *, workers: Workers) -> None:
+    """Erase a person from a cohort, its runs, releases and backups; then search all of them.
+
+    **Guarantee**: when it returns, no file there is named after the person, names them, or is one of their recordings,
+    byte by byte, and the ledger tells what was done of somebody whom it does not name. Stopped before that, the same
+    call goes on: the journal that it needs lies beside the cohort, and is removed at the end. Of others only that is
+    lost which was made of them and of the person together; it is made again where the run has its plan.
+
+    Raises:
+        IncompleteError: Something could not be reached, removed or made again; everything else is done.
+    """
+    root, missed, undone = places.cohort.root, _Missed(), _Missed()
+    journal = root.resolve().with_name(f"{root.resolve().name}.{person.mark}.json")
+    before = json.loads(journal.read_text(encoding="utf-8")) if journal.is_file() else {}
+    again = {str(run) for run in places.runs if any(True for _ in notes_of(person, run))} | {*before.get("again", ())}
+    with replacing(journal) as part:
+        part.touch(mode=0o600)
+        part.write_text(json.dumps(plain({"person": person, "again": again})), encoding="utf-8")
+    for place in around(root):
+        with missed.listing(place):
+            _scrub(person, place)
+    bounded: list[dict[str, Any]] = []
+    for run in places.runs:
+        with missed.listing(run):
+            bounded += _erase_made(places, person, run)
+    for place in places.roots:
+        with missed.listing(place):
+            _scrub(person, place, in_run=any(place in around(run) for run in places.runs))
+    kept = {item["run"] for item in bounded}
+    for run in (run for run in places.runs if str(run) in again - kept):
+        with undone.listing(f"{run} was not made again"):
+            _make_again(places, run, workers)
+    with missed.listing("the ledger"):
+        forget_in_ledger(places.ledger, person, places.cohort.name)
+        _note(places, person, {"runs": len(again), "bounded": bounded})
+    fix = "Bring it back and give the same command again, or, where it was destroyed, say so with --leave."
+    missed += [f"{folder}: it cannot be reached. {fix}" for folder in places.unreachable]
+    for place in places.roots:
+        with missed.listing(place):
+            missed += [f"{path} {why}: look into it, and remove it by hand." for path, why in traces(person, place)]
+    if not missed:
+        journal.unlink()
+    if missed or undone:
+        raise IncompleteError("\n  ".join(["not everything could be done:", *missed, *undone]))
+
+
+def _erase_made(places: Places, person: Person, run: Path) -> list[dict[str, Any]]:
+    """Remove what a run made of a person, and what raters said of it; returns what stays and what it costs."""
+    bounded: list[dict[str, Any]] = []
+    if (private_folder(run) / "made_of").is_dir():
+        folder = RunFolder(run)
+        with folder.lock():
+            if places.models == "bounded":
+                bounded = _keep_bounded(person, folder)
+            remove_withdrawn(folder, open_cohort(places.cohort.root), places.ledger)
+    if (votes := votes_beside(run)).is_file() and person.trace(votes):
+        open_votes(run).erase_items(person.pattern)
+    for name in released_as(person, run):
+        remove_recording(run, name)
+    return bounded
+
+
+def _note(places: Places, person: Person, what: dict[str, Any]) -> None:
+    """Write the row that stands for the person from now on, once: how often what was done with them."""
+    rows = places.ledger.rows() if places.ledger.exists() else pd.DataFrame(columns=["subject", "action"])
+    done = Counter(rows[rows["subject"] == person.mark]["action"])
+    if ERASED not in done:
+        row = {"cohort": places.cohort.name, "subject": person.mark, "salt": person.salt, "rows": dict(done), **what}
+        places.ledger.append(ERASED, [row])
+
+
+def _scrub(person: Person, place: Path, *, in_run: bool = False) -> None:
+    """Remove or rewrite every file of a place that tells of a person."""
+    for path, why in list(traces(person, place)):
+        action = action_of(path, why, in_run=in_run)
+        if action == "delete":
+            _delete(path)
+        elif path.suffix == ".json":
+            left = _pruned(json.loads(path.read_text(encoding="utf-8")), person)
+            path.unlink() if left is _GONE else write_json(path, left, allow_nan=True)
+        elif path.suffix == ".sqlite":
+            if not path.name.endswith(".votes.sqlite"):
+                forget_in_ledger(Ledger(path), person)
+        elif action == "rewrite":
+            lines, named = path.read_bytes().splitlines(keepends=True), person.lines(path)
+            with replacing(path) as part:
+                part.touch(mode=path.stat().st_mode & 0o777)
+                part.write_bytes(b"".join(line for line in lines if not named.search(line)))
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or a folder; a key is overwritten first, so that no copy of what it closes can be read."""
+    if path.is_dir():
+        shutil.rmtree(path)
+        return
+    if path.suffix == ".key":
+        with path.open("r+b") as file:
+            file.write(secrets.token_bytes(path.stat().st_size))
+            file.flush()
+            os.fsync(file.fileno())
+    path.unlink()
+
+
+def _pruned(content: Any, person: Person) -> Any:
+    """Return JSON without the texts, entries and records that name a person."""
+    match content:
+        case dict():
+            values = {k: _pruned(v, person) for k, v in content.items() if not person.pattern.search(k)}
+            whose = content.get("subject") in person.subjects
+            return _GONE if whose else {k: v for k, v in values.items() if v is not _GONE}
+        case list():
+            return [item for item in (_pruned(item, person) for item in content) if item is not _GONE]
+        case str() if person.pattern.search(content):
+            return _GONE
+    return content
+
+
+def _keep_bounded(person: Person, run: RunFolder) -> list[dict[str, Any]]:
+    """Keep the releases that cost every person a stated epsilon, and tell of each what is left."""
+    kept = []
+    for path, note, record in notes_of(person, run.root):
+        if is_bounded(record):
+            write_json(path, _pruned(note, person))
+            costs = [{key: spend[key] for key in ("epsilon", "delta")} for spend in record["result"]["spends"]]
+            kept.append({"run": str(run.root), "release": path.stem, "costs": costs})
+    return kept
+
+
+def _make_again(places: Places, run: Path, workers: Workers) -> None:
+    file = private_folder(run) / "study.toml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    if not text:
+        raise DataError("its study file is not there. Run the study again, with the same --out.")
+    cohort = open_cohort(places.cohort.root)
+    run_study(cohort, read_plan(text, str(file)), text, run, workers=workers, ledger=places.ledger)
+
+
+def forget_in_ledger(ledger: Ledger, person: Person, cohort: str = "") -> None:
+    """Put the person's mark in place of all that names them in a ledger; what was done, how often and when stays."""
+
+    def change(row: Mapping[Any, Any]) -> dict[str, Any]:
+        if cohort and row["cohort"] != cohort:
+            return dict(row)
+        subject = person.mark if row["subject"] in person.subjects else row["subject"]
+        texts = {key: person.pattern.sub(person.mark, row[key]) for key in ("recording", "detail")}
+        return {**row, **texts, "subject": subject}
+
+    if ledger.exists() and any(change(row) != row for row in ledger.rows().to_dict("records")):
+        ledger.erase(change)

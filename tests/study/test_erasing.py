@@ -1,0 +1,254 @@
+"""A person is erased from everything that came of them, and nothing of anybody else is."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from personare.core.errors import DataError, IncompleteError
+from personare.core.types import Cohort
+from personare.data.cohort import open_cohort
+from personare.govern.ledger import Ledger
+from personare.study import erasing
+from personare.study.holdings import Places, digest, expired, find_person, register
+from personare.study.kinds.models import ModelPlan
+from personare.study.kinds.representations import RepresentationPlan
+from personare.study.parallel import Workers
+from personare.study.plan import StudyPlan, as_toml
+from personare.study.run import run_study
+
+DP = {"epsilon": 2.0, "delta": 1e-2}
+PLAN = StudyPlan(
+    representations=(RepresentationPlan(name="shown", method="noise", modalities=("voice",)),),
+    models=(
+        ModelPlan(name="trees", method="forest", options={"trees": 3}, modalities=("voice",)),
+        ModelPlan(name="head", method="private_head", options=DP, modalities=("voice",)),
+    ),
+    shadows=0,
+    disclosure=(),
+)
+QUIET = Workers(jobs=1, quiet=True)
+WHO = "03"
+
+
+@pytest.fixture(scope="module")
+def done(written: Callable[..., Cohort], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a cohort, its key, and a study of it."""
+    root = tmp_path_factory.mktemp("done")
+    cohort = written(root / "cohort", people=8, each=4, classes=("anger", "happiness"))
+    (root / "cohort.key.tsv").write_text("subject\tpseudonym\nAnna Muster\t03\nBo Beispiel\t05\n")
+    study(cohort, root)
+    return root
+
+
+def study(cohort: Cohort, root: Path) -> None:
+    run_study(cohort, PLAN, as_toml(PLAN), root / "run", workers=QUIET, ledger=Ledger(cohort.root / "ledger.sqlite"))
+
+
+@pytest.fixture
+def people(done: Path, tmp_path: Path) -> Cohort:
+    """A copy of it; what the ledger notes lies there too."""
+    shutil.copytree(done, tmp_path, dirs_exist_ok=True)
+    book = Ledger(tmp_path / "cohort/ledger.sqlite")
+    book.erase(lambda row: {**row, "detail": row["detail"].replace(str(done), str(tmp_path))})
+    return open_cohort(tmp_path / "cohort")
+
+
+def book_of(cohort: Cohort) -> Ledger:
+    return Ledger(cohort.root / "ledger.sqlite")
+
+
+def erase(cohort: Cohort, subject: str = WHO, **how) -> None:
+    places = Places.of(cohort, book_of(cohort), **how)
+    erasing.erase(places, find_person(cohort, subject, (), book_of(cohort)), workers=QUIET)
+
+
+def found(folder: Path, *needles: str) -> list[Path]:
+    """Return the files whose name or bytes hold any of these: another search than the program's own."""
+    hits = []
+    for path in folder.rglob("*"):
+        names = str(path.relative_to(folder))
+        content = path.read_bytes() if path.is_file() else b""
+        if path.suffix == ".parquet":
+            content += pd.read_parquet(path).to_csv().encode()
+        hits += [path] if any(needle in names or needle.encode() in content for needle in needles) else []
+    return hits
+
+
+def test_guarantee_no_file_is_named_after_the_person_names_them_or_is_their_recording(people, tmp_path):
+    shutil.copytree(people.root, tmp_path / "backup/cohort")
+    shutil.copytree(tmp_path / "run", tmp_path / "backup/run")
+    shutil.copytree(tmp_path / "run.private", tmp_path / "backup/run.private")
+    hidden = tmp_path / "backup/renamed.bin"
+    shutil.copy(next(people.root.glob(f"sub-{WHO}/**/*_voice.npy")), hidden)
+    keys = tmp_path / "cohort.keys"
+    keys.mkdir()
+    (keys / f"sub-{WHO}.key").write_bytes(b"k" * 32)
+    (keys / "sub-05.key").write_bytes(b"k" * 32)
+    register(book_of(people), people, "backup", tmp_path / "backup")
+    person = find_person(people, WHO, (), book_of(people))
+    assert person.names == ["Anna Muster"] and len(person.files) == 8
+    before = found(tmp_path, f"sub-{WHO}", "Anna Muster")
+    assert {"cohort", "run", "run.private", "backup", "cohort.key.tsv", "cohort.keys"} <= {
+        path.relative_to(tmp_path).parts[0] for path in before
+    }
+    erase(people)
+    assert not found(tmp_path, f"sub-{WHO}", "Anna Muster")
+    assert not hidden.exists()
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and digest(p) in person.files]
+    assert (keys / "sub-05.key").read_bytes() == b"k" * 32
+    assert "Bo Beispiel\t05" in (tmp_path / "cohort.key.tsv").read_text()
+    assert not list(tmp_path.glob("cohort.erased-*"))
+    left = open_cohort(people.root)
+    others = {r.id for r in people.recordings if r.subject != WHO}
+    assert (
+        {r.id for r in left.recordings} == others == {r.id for r in open_cohort(tmp_path / "backup/cohort").recordings}
+    )
+    assert WHO not in left.participants.index and len(left.participants) == 7
+    made = json.loads((tmp_path / "run/releases.json").read_text())
+    assert {release["name"] for release in made} == {*PLAN.names}
+    assert len(open_cohort(tmp_path / "run/releases/shown").recordings) == 28
+
+
+def test_guarantee_the_ledger_tells_what_was_done_of_somebody_whom_it_does_not_name(people):
+    book = book_of(people)
+    rows = book.rows()
+    theirs = rows[rows["subject"] == WHO]["action"].value_counts().to_dict()
+    times = list(rows[rows["subject"] == WHO]["time"])
+    assert theirs["opened"] and theirs["spent"] == 1
+    erase(people)
+    assert book.verify().ok
+    rows = book.rows()
+    assert WHO not in set(rows["subject"]) and not rows["recording"].str.contains(f"sub-{WHO}").any()
+    (mark,) = rows[rows["action"] == "erased_subject"]["subject"]
+    kept = rows[(rows["subject"] == mark) & (rows["action"] != "erased_subject")]
+    assert kept["action"].value_counts().to_dict() == theirs and list(kept["time"]) == times
+    erase(people)  # whoever knows the pseudonym can have it searched for again
+    assert (book.rows()["action"] == "erased_subject").sum() == 1
+    with pytest.raises(DataError, match="Nobody"):
+        erase(people, "99")
+
+
+@pytest.mark.parametrize("at", ["_erase_made", "_make_again", "forget_in_ledger", "_note", "_delete"])
+def test_guarantee_an_erasure_that_was_stopped_goes_on(people, tmp_path, monkeypatch, at):
+    def stopped(*_args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erasing, at, stopped)
+        with pytest.raises(KeyboardInterrupt):
+            erase(people)
+    (journal,) = tmp_path.glob("cohort.erased-*")
+    assert journal.stat().st_mode & 0o077 == 0
+    erase(open_cohort(people.root))
+    assert not found(tmp_path, f"sub-{WHO}", "Anna Muster") and not list(tmp_path.glob("cohort.erased-*"))
+    assert (tmp_path / "run/report.html").exists() and (tmp_path / "run/releases/trees").exists()
+    assert book_of(people).verify().ok
+
+
+def test_what_was_learned_with_privacy_for_whole_people_may_stay(people, tmp_path):
+    model = tmp_path / "run/releases/head/model.safetensors"
+    before = model.read_bytes()
+    erase(people, models="bounded")
+    assert model.read_bytes() == before
+    assert not (tmp_path / "run/releases/trees").exists() and not found(tmp_path / "run.private", f"sub-{WHO}")
+    detail = json.loads(book_of(people).rows().query("action == 'erased_subject'")["detail"].iloc[0])
+    assert [(item["release"], item["costs"][0]["delta"]) for item in detail["bounded"]] == [("head", 1e-2)]
+
+
+def test_a_backup_that_cannot_be_reached_is_told_and_done_later(people, tmp_path):
+    away = tmp_path / "backup"
+    shutil.copytree(people.root, away)
+    register(book_of(people), people, "backup", away)
+    away.rename(tmp_path / "elsewhere")
+    with pytest.raises(IncompleteError, match="cannot be reached"):
+        erase(people)
+    assert not found(people.root, f"sub-{WHO}")
+    (tmp_path / "elsewhere").rename(away)
+    erase(people)
+    assert not found(tmp_path, f"sub-{WHO}")
+    away.rename(tmp_path / "elsewhere")
+    with pytest.raises(IncompleteError):
+        erase(people, "05")
+    erase(people, "05", left=[away])
+    assert not list(tmp_path.glob("cohort.erased-*"))
+
+
+def test_nothing_is_erased_of_others_and_by_a_pseudonym_that_begins_alike(tmp_path, people_of_numbers):
+    cohort = people_of_numbers("many", people=12, each=2)
+    erase(cohort, "01")
+    assert {r.subject for r in open_cohort(cohort.root).recordings} == {f"{n:02d}" for n in range(2, 13)}
+    assert len(open_cohort(cohort.root).recordings) == 22
+    (tmp_path / "many/notes.md").write_text("sub-02 came late, sub-03 did not.")
+    with pytest.raises(IncompleteError, match="notes.md names the person"):  # what is no table is not cut
+        erase(open_cohort(cohort.root), "02")
+
+
+def test_one_person_under_two_pseudonyms_is_asked_for(people, tmp_path):
+    key = tmp_path / "cohort.key.tsv"
+    key.write_text(key.read_text() + "Muster, Anna\t07\n")
+    with pytest.raises(DataError, match="--also 07"):
+        find_person(people, WHO, (), book_of(people))
+    person = find_person(people, WHO, ("07",), book_of(people))
+    erasing.erase(Places.of(people, book_of(people)), person, workers=QUIET)
+    assert not found(tmp_path, "sub-03", "sub-07", "Muster")
+
+
+def test_a_dry_run_changes_nothing_and_says_what_becomes_of_each(people, tmp_path, typed):
+    def state() -> dict[Path, str]:
+        return {p: digest(p) for p in tmp_path.rglob("*") if p.is_file()}
+
+    before = state()
+    answer = typed("erase", people.root, WHO, "--dry-run")
+    assert answer.status == 0 and before == state()
+    for said in ("is deleted", "stays, without the person", "made again without the person", "epsilon 2 at delta 0.01"):
+        assert said in answer.out
+    assert typed("erase", people.root, "99", "--dry-run").status == 2
+    answer = typed("erase", people.root, WHO, "--yes", "--jobs", 1)
+    assert answer.status == 0 and "finds nothing" in answer.out
+
+
+def test_the_person_is_told_in_plain_words_and_takes_their_data_along(people, tmp_path, typed):
+    answer = typed("my-data", people.root, WHO, "--out", "theirs")
+    for said in (
+        "4 recordings (face, voice)",
+        "to train a model on the originals",
+        "head, of 4 recordings; epsilon 2",
+        str(tmp_path / "run"),
+    ):
+        assert said in answer.out
+    theirs = open_cohort(tmp_path / "theirs")
+    assert {r.subject for r in theirs.recordings} == {WHO} and len(theirs.recordings) == 4
+    one, copy = people.recordings[8], theirs.recordings[0]
+    assert one.labels == copy.labels and theirs.participants.loc[WHO, "sex"] == "F"
+    assert digest(people.root / one.tracks["voice"]) == digest(theirs.root / copy.tracks["voice"])
+    assert "Your rights" in (tmp_path / "theirs/README.md").read_text()
+    assert (book_of(people).rows()["action"] == "handed_over").sum() == 8
+    assert "Handed over" in typed("my-data", people.root, WHO).out
+
+
+def test_a_withdrawal_in_the_middle_is_told_with_what_was_made(people, typed):
+    consent = people.root / "consent.tsv"
+    consent.write_text(
+        consent.read_text().replace(
+            f"{WHO}\tDUO:0000042\ttraining,evaluation\tall\t\t",
+            f"{WHO}\tDUO:0000042\ttraining,evaluation\tall\t\t2020-01-01",
+        )
+    )
+    assert "2020-01-01" in typed("my-data", people.root, WHO).out
+
+
+def test_people_who_may_be_kept_no_longer_are_listed_and_erased(people, typed):
+    table = pd.read_csv(people.root / "consent.tsv", sep="\t", dtype=str, keep_default_na=False)
+    table.loc[table["subject"] == WHO, "retention_until"] = "2020-01-01"
+    table.loc[table["subject"] == "05", "retention_until"] = "2999-01-01"
+    table.to_csv(people.root / "consent.tsv", sep="\t", index=False)
+    assert expired(people) == [WHO]
+    answer = typed("purge", "--expired", people.root, "--dry-run")
+    assert answer.status == 0 and "1 people" in answer.out
+    assert len(open_cohort(people.root).recordings) == 32
+    assert typed("purge", "--expired", people.root, "--yes", "--jobs", 1).status == 0
+    assert {r.subject for r in open_cohort(people.root).recordings} == {f"{n:02d}" for n in range(1, 9)} - {WHO}
