@@ -30,8 +30,9 @@ from personare.study.holdings import (
     traces,
 )
 from personare.study.lineage import remove_withdrawn
+from personare.study.outputs import not_made
 from personare.study.parallel import Workers
-from personare.study.plan import read_plan
+from personare.study.plan import for_tracks, read_plan
 from personare.study.reviewing import open_votes
 from personare.study.run import run_study
 
@@ -63,22 +64,23 @@ def erase(places: Places, person: Person, *, workers: Workers) -> None:
     """
     root, missed, undone = places.cohort.root, _Missed(), _Missed()
     journal = root.resolve().with_name(f"{root.resolve().name}.{person.mark}.json")
-    before = json.loads(journal.read_text(encoding="utf-8")) if journal.is_file() else {}
-    again = {str(run) for run in places.runs if any(True for _ in notes_of(person, run))} | {*before.get("again", ())}
+    begun = json.loads(journal.read_text(encoding="utf-8")) if journal.is_file() else {"again": [], "bounded": []}
+    made = [(run, path, record) for run in places.runs for path, _, record in notes_of(person, run)]
+    again = {str(run) for run, _, _ in made} | {*begun["again"]}
+    bounded = [_bound(*what) for what in made if places.models == "bounded" and is_bounded(what[-1])] + begun["bounded"]
     with replacing(journal) as part:
         part.touch(mode=0o600)
-        part.write_text(json.dumps(plain({"person": person, "again": again})), encoding="utf-8")
+        part.write_text(json.dumps(plain({"person": person, "again": again, "bounded": bounded})), encoding="utf-8")
+    kept = {item["run"] for item in bounded}
     for place in around(root):
         with missed.listing(place):
             _scrub(person, place)
-    bounded: list[dict[str, Any]] = []
     for run in places.runs:
         with missed.listing(run):
-            bounded += _erase_made(places, person, run)
+            _erase_made(places, person, run)
     for place in places.roots:
         with missed.listing(place):
             _scrub(person, place, in_run=any(place in around(run) for run in places.runs))
-    kept = {item["run"] for item in bounded}
     for run in (run for run in places.runs if str(run) in again - kept):
         with undone.listing(f"{run} was not made again"):
             _make_again(places, run, workers)
@@ -96,20 +98,25 @@ def erase(places: Places, person: Person, *, workers: Workers) -> None:
         raise IncompleteError("\n  ".join(["not everything could be done:", *missed, *undone]))
 
 
-def _erase_made(places: Places, person: Person, run: Path) -> list[dict[str, Any]]:
-    """Remove what a run made of a person, and what raters said of it; returns what stays and what it costs."""
-    bounded: list[dict[str, Any]] = []
+def _erase_made(places: Places, person: Person, run: Path) -> None:
+    """Remove what a run made of a person, and what raters said of it."""
     if (private_folder(run) / "made_of").is_dir():
         folder = RunFolder(run)
         with folder.lock():
-            if places.models == "bounded":
-                bounded = _keep_bounded(person, folder)
+            for path, note, record in notes_of(person, run):
+                if places.models == "bounded" and is_bounded(record):  # it is not made of them any more, and so stays
+                    write_json(path, _pruned(note, person))
             remove_withdrawn(folder, open_cohort(places.cohort.root), places.ledger)
     if (votes := votes_beside(run)).is_file() and person.trace(votes):
         open_votes(run).erase_items(person.pattern)
     for name in released_as(person, run):
         remove_recording(run, name)
-    return bounded
+
+
+def _bound(run: Path, note: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of a model that stays: by how much it can tell of the person."""
+    costs = [{key: spend[key] for key in ("epsilon", "delta")} for spend in record["result"]["spends"]]
+    return {"run": str(run), "release": note.stem, "costs": costs}
 
 
 def _note(places: Places, person: Person, what: dict[str, Any]) -> None:
@@ -167,24 +174,16 @@ def _pruned(content: Any, person: Person) -> Any:
     return content
 
 
-def _keep_bounded(person: Person, run: RunFolder) -> list[dict[str, Any]]:
-    """Keep the releases that cost every person a stated epsilon, and tell of each what is left."""
-    kept = []
-    for path, note, record in notes_of(person, run.root):
-        if is_bounded(record):
-            write_json(path, _pruned(note, person))
-            costs = [{key: spend[key] for key in ("epsilon", "delta")} for spend in record["result"]["spends"]]
-            kept.append({"run": str(run.root), "release": path.stem, "costs": costs})
-    return kept
-
-
 def _make_again(places: Places, run: Path, workers: Workers) -> None:
     file = private_folder(run) / "study.toml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     if not text:
         raise DataError("its study file is not there. Run the study again, with the same --out.")
     cohort = open_cohort(places.cohort.root)
-    run_study(cohort, read_plan(text, str(file)), text, run, workers=workers, ledger=places.ledger)
+    plan, _ = for_tracks(read_plan(text, str(file)), {track for r in cohort.recordings for track in r.tracks})
+    run_study(cohort, plan, text, run, workers=workers, ledger=places.ledger)
+    if missed := not_made(run):
+        raise DataError("; ".join(f"{item.item}: {item.problem}" for item in missed))
 
 
 def forget_in_ledger(ledger: Ledger, person: Person, cohort: str = "") -> None:

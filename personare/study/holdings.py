@@ -40,6 +40,7 @@ ERASED = "erased_subject"
 """The row of the ledger that stands for somebody who was erased."""
 BESIDE = ("{}.private", "{}.votes.sqlite", "{}.key.tsv", "{}.keys", ".{}.import", ".{}.before", ".{}.unfinished")
 """What may lie beside a cohort, a run or a release and belong to it, by its name."""
+_WHOSE = ("subject", "participant_id")
 _TABLES = (".tsv", ".csv", ".json", ".parquet", ".gz")
 ARCHIVES = (".zip", ".tar", ".tgz", ".7z", ".rar", ".xz", ".bz2", ".gpg", ".age")
 
@@ -72,15 +73,20 @@ class Person:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """What names the person in a text: the pseudonym, also as a table or JSON has it, or a real name."""
-        either = "|".join(map(re.escape, self.subjects))
-        cell = rf'(?:^|(?<=\n))(?:{either}) ?(?=[\t,])|"subject": ?"(?:{either})"'
-        return re.compile("|".join([self.code.pattern, cell, *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in self.names)]))
+        """What names the person in a text: the pseudonym as BIDS writes it or as a record's subject, or a real name."""
+        record = rf'"subject": ?"(?:{"|".join(map(re.escape, self.subjects))})"'
+        return re.compile("|".join([self.code.pattern, record, *(rf"(?<!\w){re.escape(n)}(?!\w)" for n in self.names)]))
 
     def lines(self, path: Path) -> re.Pattern[bytes]:
-        """Return what names the person in a file; in the key of pseudonyms it is the last cell of a line, too."""
-        last = rf"|\t(?:{'|'.join(map(re.escape, self.subjects))})(?=\r?(?:\n|$))" * path.name.endswith(".key.tsv")
-        return re.compile((self.pattern.pattern + last).encode())
+        """Return what names the person in a file: in a table of people also a cell, in others it may be a number."""
+        either, cell = "|".join(map(re.escape, self.subjects)), ""
+        if path.name.endswith(".key.tsv"):
+            cell = rf"|\t(?:{either})(?=\r?(?:\n|$))"
+        elif path.suffix in (".tsv", ".csv"):
+            with path.open("rb") as file:
+                first = re.split(rb"[\t,]", file.readline().strip(b"\xef\xbb\xbf\r\n"))[0].decode(errors="replace")
+            cell = rf"|(?:^|(?<=\n))(?:{either}) ?(?=[\t,])" if first in _WHOSE else ""
+        return re.compile((self.pattern.pattern + cell).encode())
 
     def trace(self, path: Path) -> str:
         """Return how a file tells of the person; empty where it does not."""
@@ -101,12 +107,13 @@ def digest(path: Path) -> str:
 
 
 def _content(path: Path) -> "bytes | mmap":
-    """Return a file as it can be searched: unpacked, and a table of columns as lines that begin with each cell."""
+    """Return a file as it can be searched: unpacked, and a table of columns as a line for each cell."""
     if path.suffix == ".parquet":
         with data_errors(f"{path} cannot be searched", "Restore it from a copy, or remove it.", KeyError):
             table = pd.read_parquet(path)
-        columns = [table.index.astype(str), *(table[name].astype(str) for name in table)]
-        return "".join(f"{cell}\t\n" for column in columns for cell in column).encode()
+        rows = table.reset_index().astype(str)
+        cells = ((name, cell) for name in rows for cell in rows[name])
+        return "".join(f'"subject":"{cell}"\n' if name in _WHOSE else f"{cell}\n" for name, cell in cells).encode()
     if path.suffix == ".gz":
         return gzip.decompress(path.read_bytes())
     with path.open("rb") as file:

@@ -195,7 +195,7 @@ def for_tracks(plan: StudyPlan, tracks: Collection[str]) -> tuple[StudyPlan, lis
     return replace(plan, **fitting), [row.name for t in _TABLES for row in plan.rows(t) if row not in fitting[t]]
 
 
-def with_setting(text: str, name: str, value: str) -> str:
+def with_setting(text: str, name: str, value: Any) -> str:
     """Return a study file in which a setting of the whole study has this value."""
     begin = re.search(r"(?m)^\s*\[", text)  # of the first table
     end = begin.start() if begin else len(text)

@@ -73,7 +73,8 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
             outcome.skipped.append(Withheld(item="what raters found", problem=str(error), fix="Then run again."))
         # only now: a refused run leaves the last one's as it was
         remove_dropped(run, plan.names)
-        outputs.write(run, cohort, plan, with_setting(text, "label", plan.label), outcome, ledger)
+        text = with_setting(with_setting(text, "seed", plan.seed), "label", plan.label)
+        outputs.write(run, cohort, plan, text, outcome, ledger)
         return write_report(out)
 
 
