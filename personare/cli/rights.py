@@ -60,9 +60,10 @@ def my_data(cohort: Path, subject: str, also: Sequence[str], out: Path | None, l
 @LEDGER
 def backup(cohort: Path, folder: Path, ledger: str | None) -> None:
     """Note that FOLDER is a copy of COHORT, or of runs of it: who is erased is erased there too."""
-    from personare.study.holdings import register
+    from personare.study.holdings import check_backup, register
 
     people = personare.open_cohort(cohort)
+    check_backup(people, folder)
     register(personare.open_ledger(ledger, people.root), people, "backup", folder)
     click.echo(f"{folder} is noted as a backup of {cohort}.")
 
@@ -100,8 +101,6 @@ def _erase(
     if not book.exists():
         click.echo("There is no ledger here: if studies wrote into another one, name it with --ledger.", err=True)
     persons = [find_person(source, subject, also, book) for subject, *also in people]
-    for folder in [] if dry_run else backups:
-        register(book, source, "backup", folder)
     places = Places.of(source, book, left=leave, also=backups, models=models)
     for person in persons:
         _tell_holdings(places, person)
@@ -113,6 +112,8 @@ def _erase(
             abort=True,
         )
     missed = []
+    for folder in backups:
+        register(book, source, "backup", folder)
     for person in persons:
         try:
             erase(places, person, workers=personare.Workers(jobs=jobs))

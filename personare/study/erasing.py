@@ -6,15 +6,13 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from personare.core.errors import DataError, IncompleteError, PersonareError
 from personare.data.atomic import plain, replacing, write_json
-from personare.data.cohort import open_cohort, remove_recording
+from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
 from personare.data.votes import votes_beside
 from personare.govern.ledger import Ledger
@@ -26,7 +24,7 @@ from personare.study.holdings import (
     around,
     is_bounded,
     notes_of,
-    released_as,
+    rows_of,
     traces,
 )
 from personare.study.lineage import remove_withdrawn
@@ -109,8 +107,6 @@ def _erase_made(places: Places, person: Person, run: Path) -> None:
             remove_withdrawn(folder, open_cohort(places.cohort.root), places.ledger)
     if (votes := votes_beside(run)).is_file() and person.trace(votes):
         open_votes(run).erase_items(person.pattern)
-    for name in released_as(person, run):
-        remove_recording(run, name)
 
 
 def _bound(run: Path, note: Path, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +117,7 @@ def _bound(run: Path, note: Path, record: Mapping[str, Any]) -> dict[str, Any]:
 
 def _note(places: Places, person: Person, what: dict[str, Any]) -> None:
     """Write the row that stands for the person from now on, once: how often what was done with them."""
-    rows = places.ledger.rows() if places.ledger.exists() else pd.DataFrame(columns=["subject", "action"])
+    rows = rows_of(places.ledger, places.cohort)
     done = Counter(rows[rows["subject"] == person.mark]["action"])
     if ERASED not in done:
         row = {"cohort": places.cohort.name, "subject": person.mark, "salt": person.salt, "rows": dict(done), **what}
@@ -134,10 +130,11 @@ def _scrub(person: Person, place: Path, *, in_run: bool = False) -> None:
         action = action_of(path, why, in_run=in_run)
         if action == "delete":
             _delete(path)
-        elif path.suffix == ".json":
-            left = _pruned(json.loads(path.read_text(encoding="utf-8")), person)
-            path.unlink() if left is _GONE else write_json(path, left, allow_nan=True)
-        elif path.suffix == ".sqlite":
+        elif action == "rewrite" and path.suffix == ".json":
+            with suppress(ValueError):  # what is no JSON stays, and is told of in the end
+                left = _pruned(json.loads(path.read_text(encoding="utf-8")), person)
+                path.unlink() if left is _GONE else write_json(path, left, allow_nan=True)
+        elif action == "rewrite" and path.suffix == ".sqlite":
             if not path.name.endswith(".votes.sqlite"):
                 forget_in_ledger(Ledger(path), person)
         elif action == "rewrite":
@@ -189,12 +186,14 @@ def _make_again(places: Places, run: Path, workers: Workers) -> None:
 def forget_in_ledger(ledger: Ledger, person: Person, cohort: str = "") -> None:
     """Put the person's mark in place of all that names them in a ledger; what was done, how often and when stays."""
 
+    def marked(text: str) -> str:
+        return person.pattern.sub(lambda m: f'"subject":"{person.mark}"' if m[0][0] == '"' else person.mark, text)
+
     def change(row: Mapping[Any, Any]) -> dict[str, Any]:
         if cohort and row["cohort"] != cohort:
             return dict(row)
         subject = person.mark if row["subject"] in person.subjects else row["subject"]
-        texts = {key: person.pattern.sub(person.mark, row[key]) for key in ("recording", "detail")}
-        return {**row, **texts, "subject": subject}
+        return {**row, "subject": subject, "recording": marked(row["recording"]), "detail": marked(row["detail"])}
 
     if ledger.exists() and any(change(row) != row for row in ledger.rows().to_dict("records")):
         ledger.erase(change)

@@ -1,6 +1,5 @@
 """Everything that holds or came from one person of a cohort: in it, beside it, in runs, releases and backups."""
 
-import csv
 import gzip
 import hashlib
 import json
@@ -16,14 +15,14 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from personare.core.errors import DataError, data_errors
+from personare.core.errors import DataError
 from personare.core.types import Cohort
-from personare.data.cohort import cohort_kind
+from personare.data.cohort import DESCRIPTION, cohort_kind, open_cohort
 from personare.data.pseudonyms import name_words, spelling
 from personare.data.runs import private_folder
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
-from personare.govern.ledger import Ledger
+from personare.govern.ledger import LEDGER_COLUMNS, Ledger
 
 Action = Literal["delete", "rewrite", "retrain", "shard", "bounded", "by_hand", "unreachable"]
 WAYS: Mapping[Action, str] = {
@@ -93,7 +92,10 @@ class Person:
         size = path.stat().st_size
         if size in self.files.values() and digest(path) in self.files:
             return "a copy of a recording"
-        content = _content(path)
+        try:
+            content = _content(path)
+        except (OSError, ValueError, EOFError):
+            return "cannot be read, and so not be searched"
         words = [f"sub-{subject}".encode() for subject in self.subjects] + [name.encode() for name in self.names]
         # the pattern is slow, and a film is long
         likely = path.suffix in _TABLES or any(content.find(word) >= 0 for word in words)
@@ -109,9 +111,7 @@ def digest(path: Path) -> str:
 def _content(path: Path) -> "bytes | mmap":
     """Return a file as it can be searched: unpacked, and a table of columns as a line for each cell."""
     if path.suffix == ".parquet":
-        with data_errors(f"{path} cannot be searched", "Restore it from a copy, or remove it.", KeyError):
-            table = pd.read_parquet(path)
-        rows = table.reset_index().astype(str)
+        rows = pd.read_parquet(path).reset_index().astype(str)
         cells = ((name, cell) for name in rows for cell in rows[name])
         return "".join(f'"subject":"{cell}"\n' if name in _WHOSE else f"{cell}\n" for name, cell in cells).encode()
     if path.suffix == ".gz":
@@ -149,14 +149,29 @@ def register(ledger: Ledger, cohort: Cohort, action: Literal["run", "backup"], f
     ledger.append(action, [{"cohort": cohort.name, "folder": str(folder.resolve())}])
 
 
+def rows_of(ledger: Ledger, cohort: Cohort) -> pd.DataFrame:
+    """Return what the ledger tells of a cohort; nothing where there is no ledger yet."""
+    rows = ledger.rows() if ledger.exists() else pd.DataFrame(columns=list(LEDGER_COLUMNS))
+    return rows[rows["cohort"] == cohort.name]
+
+
 def registered(ledger: Ledger, cohort: Cohort, action: str) -> list[Path]:
     """Return the folders that the ledger notes, each once."""
-    rows = ledger.rows() if ledger.exists() else pd.DataFrame(columns=["action", "cohort", "detail"])
-    details = rows[(rows["action"] == action) & (rows["cohort"] == cohort.name)]["detail"]
+    details = rows_of(ledger, cohort).query("action == @action")["detail"]
     return [Path(folder) for folder in dict.fromkeys(json.loads(detail)["folder"] for detail in details)]
 
 
-def key_rows(cohort: Cohort) -> dict[str, str]:
+def check_backup(cohort: Cohort, folder: Path) -> None:
+    """Refuse a folder in which other people may have the same pseudonyms."""
+    for description in folder.rglob(DESCRIPTION):
+        if cohort_kind(description.parent) == "identifiable" and open_cohort(description.parent).name != cohort.name:
+            raise DataError(
+                f"{description.parent} is another cohort than {cohort.name}, whose people may have the same "
+                "pseudonyms. Give the folder that holds copies of this cohort and of its runs alone."
+            )
+
+
+def _key(cohort: Cohort) -> dict[str, str]:
     """Return the pseudonym by real name, from the key beside a cohort."""
     key = cohort.root.resolve().with_name(f"{cohort.root.resolve().name}.key.tsv")
     rows = read_rows(key, required=("subject", "pseudonym")) if key.is_file() else []
@@ -170,18 +185,15 @@ def find_person(cohort: Cohort, subject: str, also: Sequence[str], ledger: Ledge
         begun = json.loads(path.read_text(encoding="utf-8"))["person"]
         if {*subjects} & {*begun["subjects"]}:
             return Person(**begun)
-    rows = ledger.rows() if ledger.exists() else pd.DataFrame(columns=["cohort", "subject", "action", "detail"])
-    rows, key = rows[rows["cohort"] == cohort.name], key_rows(cohort)
+    rows, key = rows_of(ledger, cohort), _key(cohort)
     people = {r.subject for r in cohort.recordings} | {*map(str, cohort.participants.index)} | {*key.values()}
     people |= {*read_consent(cohort.root / "consent.tsv")["subject"]}
-    erased = {
-        row["subject"]: json.loads(row["detail"])["salt"] for row in rows[rows["action"] == ERASED].to_dict("records")
-    }
-    mark, salt = next(((m, s) for m, s in erased.items() if mark_of(subjects[0], s) == m), ("", os.urandom(16).hex()))
-    for name in subjects:
-        if name not in people | {*rows["subject"]} and not mark:
-            called = ", ".join(sorted(people)[:5])
-            raise DataError(f"Nobody in {cohort.root} has the pseudonym {name!r}; people are called {called} ... .")
+    salts = [json.loads(detail)["salt"] for detail in rows[rows["action"] == ERASED]["detail"]]
+    before = [salt for salt in salts if mark_of(subjects[0], salt) in {*rows["subject"]}]  # erased once already
+    unknown = {*subjects} - people - {*rows["subject"]}
+    if unknown and not before:
+        called = ", ".join(sorted(people)[:5])
+        raise DataError(f"Nobody in {cohort.root} is called {min(unknown)!r}. Give a pseudonym, such as {called}.")
     names = [name for name, number in key.items() if number in subjects]
     one = {frozenset(name_words(name)) or spelling(name) for name in names}
     others = {n for name, n in key.items() if (frozenset(name_words(name)) or spelling(name)) in one} - {*subjects}
@@ -200,7 +212,8 @@ def find_person(cohort: Cohort, subject: str, also: Sequence[str], ledger: Ledge
         if path.stat().st_size in sizes:
             theirs.pop(digest(path), None)
     real = [name for name in names if len("".join(name_words(name))) > 2]  # a number alone is in every file
-    return Person(subjects=subjects, names=real, files=theirs, mark=mark or mark_of(subjects[0], salt), salt=salt)
+    salt = before[0] if before else os.urandom(16).hex()
+    return Person(subjects=subjects, names=real, files=theirs, mark=mark_of(subjects[0], salt), salt=salt)
 
 
 def journals(cohort: Path) -> list[Path]:
@@ -228,21 +241,6 @@ def is_bounded(record: Mapping[str, Any]) -> bool:
     return bool(spends) and all(spend["unit"] == "person" for spend in spends)
 
 
-def runs_in(folder: Path) -> list[Path]:
-    """Return the runs whose private folders lie in a folder, at any depth."""
-    return [path.parent.with_name(path.parent.name[:-8]) for path in sorted(folder.rglob("*.private/made_of"))]
-
-
-def released_as(person: Person, folder: Path) -> list[str]:
-    """Return the names of a person's recordings in an anonymized copy of the cohort, from the key beside it."""
-    key = folder.with_name(f"{folder.name}.key.tsv")
-    if not (key.is_file() and (folder / "dataset_description.json").is_file()):
-        return []
-    with key.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    return [row["released"] for row in rows if "released" in row and person.pattern.search(row["original"])]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Places:
     """Where things of a cohort's people lie."""
@@ -267,8 +265,13 @@ class Places:
         aside = {path.resolve() for path in left}
         runs, backups = ([f for f in registered(ledger, cohort, of) if f not in aside] for of in ("run", "backup"))
         backups = list(dict.fromkeys([*backups, *(folder.resolve() for folder in also)]))
-        within = [run for folder in backups if folder.is_dir() for run in runs_in(folder)]
-        return cls(cohort=cohort, ledger=ledger, runs=[*runs, *within], backups=backups, models=models)
+        for folder in backups:
+            check_backup(cohort, folder)
+            notes = [private_folder(folder) / "made_of", *sorted(folder.rglob("*.private/made_of"))]
+            runs += [
+                note.parent.with_name(note.parent.name.removesuffix(".private")) for note in notes if note.is_dir()
+            ]
+        return cls(cohort=cohort, ledger=ledger, runs=runs, backups=backups, models=models)
 
     @property
     def roots(self) -> list[Path]:
@@ -304,8 +307,6 @@ class Places:
             cost = ", ".join(f"epsilon {s['epsilon']:.3g} at delta {s['delta']:g} for one {s['unit']}" for s in spends)
             what = f"made of {count} of their recordings" + (f" ({cost})" if cost else "")
             yield Holding(path=run / "releases" / path.stem, what=what, action=action)
-        for name in released_as(person, run):
-            yield Holding(path=run / name, what="their recording, under another number", action="delete")
 
     def _outside(self) -> Iterator[Holding]:
         """Yield what only people can do."""
@@ -332,6 +333,8 @@ class Places:
 
 def action_of(path: Path, why: str, *, in_run: bool) -> Action:
     """Return what becomes of a file that tells of a person."""
+    if "cannot be read" in why:
+        return "by_hand"
     if why != "names the person" or path.name == "index.parquet":
         return "delete"
     if path.suffix in (".tsv", ".csv", ".json", ".sqlite"):
@@ -343,6 +346,5 @@ def expired(cohort: Cohort, now: datetime | None = None) -> list[str]:
     """Return the people all of whose consent has a last day that is past."""
     today = (now or datetime.now(UTC)).date().isoformat()
     consent = read_consent(cohort.root / "consent.tsv")
-    last = {subject: max(ends, default="") for subject, ends in consent.groupby("subject")["retention_until"]}
-    open_ended = {*consent.loc[consent["retention_until"] == "", "subject"]}
-    return [str(subject) for subject, end in last.items() if subject not in open_ended and end < today]
+    ends = consent["retention_until"]
+    return sorted({*consent["subject"]} - {*consent["subject"][~ends.str.match(r"\d{4}-\d\d-\d\d") | (ends >= today)]})

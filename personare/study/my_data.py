@@ -16,13 +16,9 @@ from personare.data.vault import Vault
 from personare.govern.budget import charges
 from personare.govern.consent import PURPOSES, read_consent
 from personare.learn.accounting import compose
-from personare.study.holdings import Person, Places, notes_of
+from personare.study.holdings import Person, Places, notes_of, rows_of
 
-_ACTIONS = {
-    "opened": "Opened",
-    "refused": "Asked for and not opened",
-    "handed_over": "Handed over to you",
-}
+_ACTIONS = {"opened": "Opened", "refused": "Asked for and not opened", "handed_over": "Handed over to you"}
 _RIGHTS = """\
 You may withdraw your consent at any time, have what is wrong corrected, and have everything here erased: ask those who
 hold the data. They use: personare erase. You may complain to a data protection authority."""
@@ -39,16 +35,11 @@ def tell(places: Places, person: Person) -> Iterator[str]:
     yield from (f"- {name}: {', '.join(map(str, values))}" for name, values in known.items())
     consent = read_consent(cohort.root / "consent.tsv")
     for row in consent[consent["subject"].isin(person.subjects)].to_dict("records"):
-        end = (
-            f"withdrawn on {row['withdrawn_at']}"
-            if row["withdrawn_at"]
-            else f"until {row['retention_until'] or 'withdrawn'}"
-        )
+        end = f"until {row['retention_until'] or 'you withdraw'}"
+        end = f"withdrawn on {row['withdrawn_at']}" if row["withdrawn_at"] else end
         yield f"- you agreed to: {row['purposes']}; of: {row['modalities']}; {end}"
-    rows = (
-        ledger.rows() if ledger.exists() else pd.DataFrame(columns=["cohort", "subject", "action", "time", "purpose"])
-    )
-    rows = rows[(rows["cohort"] == cohort.name) & rows["subject"].isin(person.subjects)]
+    rows = rows_of(ledger, cohort)
+    rows = rows[rows["subject"].isin(person.subjects)]
     rows = rows.assign(day=rows["time"].str[:10])
     for action, title in _ACTIONS.items():
         yield f"\n## {title}\n"
@@ -56,8 +47,7 @@ def tell(places: Places, person: Person) -> Iterator[str]:
     yield "\n## Shared with others\n"
     yield from _openings(rows[(rows["action"] == "opened") & (rows["purpose"] == "sharing")]) or ["- never"]
     yield "\n## Made and trained\n"
-    made = [line for run in places.runs for line in _made(person, run)]
-    yield from made or ["- nothing"]
+    yield from [line for run in places.runs for line in _made(person, run)] or ["- nothing"]
     costs = [charge for name in person.subjects for charge in charges(ledger, cohort.name).get(name, ())]
     if costs:
         spends: list[Spend] = [spend for charge in costs for spend in charge.spends]

@@ -78,7 +78,7 @@ def test_card_results_and_ledger_say_what_was_released(numbers, tmp_path):
     rows = pd.DataFrame(json.loads((tmp_path / "run/results.json").read_text()))
     assert set(rows.kind) == {"model"} and set(rows.question) == {"read", "member"}
     assert set(rows.release) == {"head"}
-    assert set(ledger.rows()["action"]) == {"opened", "spent", "released"}
+    assert set(ledger.rows()["action"]) == {"run", "opened", "spent", "released"}
     spent = ledger.rows()[ledger.rows()["action"] == "spent"]
     assert len(spent) == 6, "those who were learned from, and nobody else"
     assert json.loads(spent["detail"].iloc[0])["recordings"] == 12

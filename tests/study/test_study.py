@@ -108,7 +108,7 @@ def test_nothing_is_studied_without_consent(made_up, small_plan, tmp_path):
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with pytest.raises((DataError, PolicyError), match="consent"):
         study(open_cohort(root), small_plan, tmp_path / "run", ledger)
-    assert set(ledger.rows()["action"]) == {"refused"}
+    assert set(ledger.rows()["action"]) == {"run", "refused"}
 
 
 def test_the_same_run_twice_at_once_is_refused(made_up, small_plan, tmp_path):
