@@ -298,11 +298,13 @@ class Places:
         yield from self._outside()
 
     def _learned(self, person: Person, run: Path) -> Iterator[Holding]:
-        for path, note, record in notes_of(person, run):
+        made = list(notes_of(person, run))
+        stays = [path for path, _, record in made if self.models == "bounded" and is_bounded(record)]
+        for path, note, record in made:
             count = sum(bool(person.pattern.search(recording)) for recording in note["tracks"])
             action: Action = "shard" if record.get("options", {}).get("method") == "sharded" else "retrain"
-            if self.models == "bounded" and is_bounded(record):
-                action = "bounded"
+            if stays:  # to run the study again would train what is to stay
+                action = "bounded" if path in stays else "delete"
             spends = record.get("result", {}).get("spends", ())
             cost = ", ".join(f"epsilon {s['epsilon']:.3g} at delta {s['delta']:g} for one {s['unit']}" for s in spends)
             what = f"made of {count} of their recordings" + (f" ({cost})" if cost else "")

@@ -68,12 +68,10 @@ def _openings(rows: pd.DataFrame) -> list[str]:
     lines = []
     for key, same in rows.groupby(["day", "purpose", "who"]):
         day, purpose, who = map(str, key)
-        tracks, reasons = (
-            ", ".join(sorted(set(same["track"]))),
-            {json.loads(text).get("reason") for text in same["detail"]},
-        )
+        tracks = ", ".join(sorted(set(same["track"])))
         aim = f" to {PURPOSES.get(purpose, purpose)}" if purpose else ""
-        why = "".join(f"; {reason}" for reason in sorted(filter(None, reasons)))
+        reasons = {json.loads(text).get("reason", "") for text in same["detail"]} - {""}
+        why = "".join(f"; {reason}" for reason in sorted(reasons))
         lines.append(f"- {day}, by {who}: {_count(same['recording'].nunique())} ({tracks}){aim}{why}")
     return lines
 
