@@ -97,7 +97,7 @@ def test_a_budget_is_kept_over_runs_and_a_refused_run_leaves_no_model(typed, num
     assert "privacy budget" in answer.err
     assert [f for f in (tmp_path / "second").rglob("*") if f.is_file()] == []
     new = Ledger(numbers.root / "ledger.sqlite").rows().iloc[len(before) :]
-    assert set(new["action"]) == {"opened"}
+    assert set(new["action"]) == {"run", "opened"}
     assert typed(*words, "first").status == 0, "what is done is not charged again"
 
 
