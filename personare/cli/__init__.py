@@ -7,7 +7,20 @@ from pathlib import Path
 import click
 
 from personare import __version__
-from personare.cli import benchmark, cohort, consent, explain, papers, release, review, rights, serve, storage, train, upkeep
+from personare.cli import (
+    benchmark,
+    cohort,
+    consent,
+    explain,
+    papers,
+    release,
+    review,
+    rights,
+    serve,
+    storage,
+    train,
+    upkeep,
+)
 from personare.cli.terminal import PATH
 from personare.core import registry
 from personare.core.errors import IncompleteError, PersonareError, reason

@@ -70,6 +70,9 @@ def withdraw(cohort: Path, subject: str, ledger: str | None, method: str, by: st
     digest, time = file_hash(Path(evidence)) if evidence else "", _now().isoformat(timespec="seconds")
     event = Event(state="withdrawn", time=time, by=by, method=method, evidence_sha256=digest)
     _write(cohort, ledger, [withdrawn(people, subject, records, event)])
+    click.echo(
+        f"What was made of their recordings: personare my-data {cohort} {subject}. To erase it: personare erase."
+    )
 
 
 @consent.command("import")

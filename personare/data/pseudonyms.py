@@ -101,6 +101,42 @@ def numbered(subjects: Iterable[str], key: Mapping[str, str], policy: str) -> di
     return {**after, **dict(zip(waiting, numbers, strict=False))}
 
 
+def read_key(cohort: Path) -> dict[str, str]:
+    """Return the pseudonym by real name, from the key beside a cohort or, encrypted, among its keys."""
+    file = _plain_key(cohort)
+    if (sealed := read_note(cohort, _SEALED)) is not None:
+        rows = [*csv.DictReader(io.StringIO(sealed.decode()), delimiter="\t")]
+    else:
+        rows = [row for _, row in read_rows(file, required=_KEY)] if file.exists() else []
+    return {row["subject"]: row["pseudonym"] for row in rows}
+
+
+def write_key(cohort: Path, key: Mapping[str, str]) -> None:
+    """Write the key beside a cohort.
+
+    **Guarantee**: at no moment can anybody but its owner read it. With a passphrase in the environment it is encrypted
+    among the keys of the cohort, and what was not is destroyed.
+    """
+    text, file = io.StringIO(newline=""), _plain_key(cohort)
+    csv.writer(text, delimiter="\t").writerows([_KEY, *key.items()])
+    if os.environ.get(PASSPHRASE):
+        write_note(cohort, _SEALED, text.getvalue().encode())
+        destroy(file)
+        return
+    with replacing(file) as part:
+        part.touch(mode=0o600)
+        part.write_bytes(text.getvalue().encode())
+
+
+def key_file(cohort: Path) -> Path:
+    """Return where the key is kept: encrypted, where the environment has a passphrase."""
+    return keys_folder(cohort) / _SEALED if os.environ.get(PASSPHRASE) else _plain_key(cohort)
+
+
+def _plain_key(cohort: Path) -> Path:
+    return cohort.resolve().with_name(f"{cohort.resolve().name}.key.tsv")
+
+
 class Subjects:
     """The people of a source: what it calls them, each once, and the number of everybody who has one.
 
@@ -110,40 +146,22 @@ class Subjects:
     def __init__(self, recordings: Iterable[Recording], *, target: Path, policy: str, again: bool) -> None:
         target = target.resolve()
         self.given = tuple(dict.fromkeys(recording.subject for recording in recordings))
-        self._target, self._file = target, target.with_name(f"{target.name}.key.tsv")
-        rows = [row for _, row in read_rows(self._file, required=_KEY)] if self._file.exists() else []
-        if (sealed := read_note(target, _SEALED)) is not None:
-            rows = [*csv.DictReader(io.StringIO(sealed.decode()), delimiter="\t")]
-        if os.environ.get(PASSPHRASE):
-            self._file = keys_folder(target) / _SEALED
-        if again and not rows:  # nobody's number, and with it nobody's consent, may go to somebody else
+        self._target, key = target, read_key(target)
+        if again and not key:  # nobody's number, and with it nobody's consent, may go to somebody else
             raise DataError(
-                f"The key {self._file} is gone, so nobody can tell whose number is whose. Put it back, or import into "
-                "a new folder."
+                f"The key {key_file(target)} is gone, so nobody can tell whose number is whose. Put it back, or "
+                "import into a new folder."
             )
-        self.key = numbered(self.given, {row["subject"]: row["pseudonym"] for row in rows}, policy)
+        self.key = numbered(self.given, key, policy)
 
     def pseudonym(self, subject: str) -> str:
         """Return what the cohort calls somebody."""
         return self.key.get(subject, subject)
 
     def write_key(self) -> None:
-        """Write down who has which number, also of people who are no longer in the source.
-
-        **Guarantee**: at no moment can anybody but its owner read it. With a passphrase in the environment it is
-        encrypted among the keys of the cohort, and what was not is destroyed.
-        """
-        if not self.key:
-            return
-        text = io.StringIO(newline="")
-        csv.writer(text, delimiter="\t").writerows([_KEY, *self.key.items()])
-        if self._file.name == _SEALED:
-            write_note(self._target, _SEALED, text.getvalue().encode())
-            destroy(self._target.with_name(f"{self._target.name}.key.tsv"))
-            return
-        with replacing(self._file) as part:
-            part.touch(mode=0o600)
-            part.write_bytes(text.getvalue().encode())
+        """Write down who has which number, also of people who are no longer in the source."""
+        if self.key:
+            write_key(self._target, self.key)
 
     def remarks(self, recordings: Sequence[Recording], people: pd.DataFrame) -> Iterator[str]:
         """Say who got a number, who keeps a name, and which columns look as if they told who somebody is.
@@ -164,7 +182,8 @@ class Subjects:
         if hidden:
             yield (
                 f"{len(hidden)} of {len(self.given)} people got numbers in place of what they were called. "
-                f"{self._file} leads back; only its owner can read it, and it must never leave with the data."
+                f"{key_file(self._target)} leads back; only its owner can read it, and it must never leave with the "
+                "data."
             )
         if kept := len(set(named) - set(hidden)):
             yield f"{kept} subjects may be names and stay as they are: releases and reports will show them."

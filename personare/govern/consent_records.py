@@ -220,7 +220,7 @@ class Records:
     def __init__(self, root: Path, cohort: str, ledger: Ledger) -> None:
         self._folder, self.noted = root / FOLDER, dict[str, dict[int, str]]()  # hashes by subject and version
         for row in ledger.rows(action="consent").to_dict("records") if ledger.exists() else ():
-            if row["cohort"] == cohort:
+            if row["cohort"] == cohort and row["subject"].isalnum():  # the mark of somebody erased is no pseudonym
                 detail = json.loads(row["detail"])
                 self.noted.setdefault(row["subject"], {})[detail["version"]] = detail["sha256"]
 

@@ -13,6 +13,7 @@ from typing import Any
 from personare.core.errors import DataError, IncompleteError, PersonareError
 from personare.data.atomic import plain, replacing, write_json
 from personare.data.cohort import open_cohort
+from personare.data.pseudonyms import read_key, write_key
 from personare.data.runs import RunFolder, private_folder
 from personare.data.votes import votes_beside
 from personare.govern.ledger import Ledger
@@ -73,6 +74,11 @@ def erase(places: Places, person: Person, *, workers: Workers) -> None:
     for place in around(root):
         with missed.listing(place):
             _scrub(person, place)
+    with missed.listing("the key of pseudonyms"):
+        key = read_key(root)
+        others = {name: number for name, number in key.items() if number not in person.subjects}
+        if others != key:  # an encrypted one, which no search looks into
+            write_key(root, others)
     for run in places.runs:
         with missed.listing(run):
             _erase_made(places, person, run)

@@ -18,9 +18,8 @@ import pandas as pd
 from personare.core.errors import DataError
 from personare.core.types import Cohort
 from personare.data.cohort import DESCRIPTION, cohort_kind, open_cohort
-from personare.data.pseudonyms import name_words, spelling
+from personare.data.pseudonyms import name_words, read_key, spelling
 from personare.data.runs import private_folder
-from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
 from personare.govern.ledger import LEDGER_COLUMNS, Ledger
 
@@ -171,13 +170,6 @@ def check_backup(cohort: Cohort, folder: Path) -> None:
             )
 
 
-def _key(cohort: Cohort) -> dict[str, str]:
-    """Return the pseudonym by real name, from the key beside a cohort."""
-    key = cohort.root.resolve().with_name(f"{cohort.root.resolve().name}.key.tsv")
-    rows = read_rows(key, required=("subject", "pseudonym")) if key.is_file() else []
-    return {row["subject"]: row["pseudonym"] for _, row in rows}
-
-
 def find_person(cohort: Cohort, subject: str, also: Sequence[str], ledger: Ledger) -> Person:
     """Return by what a person is found; refused where nobody is called so, or where the key knows another pseudonym."""
     subjects = tuple(dict.fromkeys(name.removeprefix("sub-") for name in (subject, *also)))
@@ -185,7 +177,7 @@ def find_person(cohort: Cohort, subject: str, also: Sequence[str], ledger: Ledge
         begun = json.loads(path.read_text(encoding="utf-8"))["person"]
         if {*subjects} & {*begun["subjects"]}:
             return Person(**begun)
-    rows, key = rows_of(ledger, cohort), _key(cohort)
+    rows, key = rows_of(ledger, cohort), read_key(cohort.root)
     people = {r.subject for r in cohort.recordings} | {*map(str, cohort.participants.index)} | {*key.values()}
     people |= {*read_consent(cohort.root / "consent.tsv")["subject"]}
     salts = [json.loads(detail)["salt"] for detail in rows[rows["action"] == ERASED]["detail"]]

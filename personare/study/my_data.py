@@ -15,6 +15,7 @@ from personare.data.cohort import CohortWriter
 from personare.data.vault import Vault
 from personare.govern.budget import charges
 from personare.govern.consent import PURPOSES, read_consent
+from personare.govern.storage import open_plain
 from personare.learn.accounting import compose
 from personare.study.holdings import Person, Places, notes_of, rows_of
 
@@ -94,7 +95,8 @@ def pack(places: Places, person: Person, out: Path) -> None:
         tracks = {}
         for track, path in files[recording.id].items():
             to = writer.path(recording, track, path.name[path.name.rindex(f"_{track}") + len(track) + 1 :])
-            shutil.copyfile(path, to)
+            with open_plain(path) as plain, to.open("wb") as copy:  # which the person reads without our passphrase
+                shutil.copyfileobj(plain, copy)
             tracks[track] = to.relative_to(out).as_posix()
             if (about := path.with_suffix(".json")).is_file():
                 shutil.copyfile(about, to.with_suffix(".json"))

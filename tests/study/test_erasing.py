@@ -9,13 +9,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from personare.cli import cli
 from personare.core.errors import DataError, IncompleteError
 from personare.core.randomness import part_of
 from personare.core.state import load_weights
 from personare.core.types import Cohort
 from personare.data.cohort import open_cohort
+from personare.data.pseudonyms import read_key, write_key
 from personare.govern.ledger import Ledger
+from personare.govern.storage import is_locked, open_plain
 from personare.study import erasing
 from personare.study.access import open_batch
 from personare.study.holdings import Places, digest, expired, find_person, register
@@ -310,3 +314,44 @@ def test_people_who_may_be_kept_no_longer_are_listed_and_erased(people, typed):
     assert len(open_cohort(people.root).recordings) == 32
     assert typed("purge", "--expired", people.root, "--yes", "--models", "bounded").status == 0
     assert {r.subject for r in open_cohort(people.root).recordings} == {f"{n:02d}" for n in range(1, 9)} - {WHO}
+
+
+def test_consent_lock_study_withdrawal_access_and_erasure_are_one_story(people, tmp_path, monkeypatch):
+    """As its owner types it, on a locked cohort whose names are encrypted."""
+
+    def typed(*words: str, status: int = 0) -> str:
+        result = CliRunner().invoke(cli, [str(word) for word in words])
+        assert (status == 0) == (result.exception is None), (result.output, result.exception)
+        return result.output + str(result.exception or "")
+
+    root, book = people.root, book_of(people)
+    monkeypatch.setenv("PERSONARE_PASSPHRASE", "three little words")
+    write_key(root, read_key(root))
+    (tmp_path / "notice.txt").write_text("We record you.")
+    agreed = ("--allow", "evaluation,training:all", "--controller", "Uni", "--language", "en")
+    typed("consent", "grant", root, WHO, *agreed, "--notice", tmp_path / "notice.txt")
+    typed("lock", root)
+    (tmp_path / "study.toml").write_text(TEXT)
+    again = ("study", root, "--config", tmp_path / "study.toml", "--out", tmp_path / "run", "--jobs", "1")
+    typed(*again)
+    shutil.copytree(root, tmp_path / "copy")  # which nobody noted
+    typed("my-data", root, WHO, "--out", tmp_path / "theirs")
+    assert len(open_cohort(tmp_path / "theirs").recordings) == 4
+    assert not any(is_locked(path) for path in (tmp_path / "theirs").rglob("*") if path.is_file())
+    shutil.rmtree(tmp_path / "theirs")
+    assert "my-data" in typed("consent", "withdraw", root, WHO)
+    assert "withdrawn on" in (told := typed("my-data", root, WHO)) and "evaluation" in told
+    assert [name for name, number in read_key(root).items() if number == WHO] == ["Anna Muster"]
+    typed("erase", root, WHO, "--yes", "--jobs", "1")
+    places = [tmp_path / name for name in ("cohort", "run", "run.private", "cohort.keys")]
+    assert not [hit for place in places for hit in found(place, f"sub-{WHO}", "Anna Muster")]
+    assert read_key(root) == {"Bo Beispiel": "05"}
+    assert "sub-" not in typed("consent", "show", root)
+    copied = next((tmp_path / "copy").glob(f"sub-{WHO}/**/*_voice.npy"))
+    shutil.copytree(tmp_path / "cohort.keys", tmp_path / "copy.keys")
+    with pytest.raises(DataError, match="is gone"):  # of every copy
+        open_plain(copied)
+    typed(*again)
+    assert book.verify().ok
+    actions = [*book.rows()["action"]]
+    assert {"consent", "opened", "released", "handed_over", "erased", "erased_subject"} <= {*actions}
