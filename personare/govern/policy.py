@@ -38,7 +38,7 @@ class Rule:
         return any(word.startswith(tuple(self.words)) for word in words)
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.article}, in force since {self.since})"
+        return f"{self.reason.rstrip('.')} ({self.article}, in force since {self.since})"
 
 
 _TEXT: Final[dict[str, Any]] = tomllib.loads(
