@@ -163,7 +163,7 @@ def test_other_figures_are_those_of_the_results(whole, drafts):
     assert "ε = 4 at δ = 1.0e-03 for one person of 48" in drafts["model_card_private.md"]
     assert "No guarantee" in drafts["model_card_open.md"]
     assert "| agreed to the purpose training | 11 |" in drafts["ropa.md"] and "sharing |" not in drafts["ropa.md"]
-    assert "kept until the end of 2031 | 9 |" in drafts["ropa.md"] and "| 2 |" in drafts["ropa.md"]
+    assert "kept: until the end of 2031 | 9 |" in drafts["ropa.md"] and "| 2 |" in drafts["ropa.md"]
     assert "The seed was 7" in drafts["methods.md"] and "numpy 2.4.0" in drafts["methods.md"]
 
 
