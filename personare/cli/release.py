@@ -33,6 +33,9 @@ from personare.core.types import Release
 @click.option("--seed", type=int, help="Everything random follows from it.")
 @click.option("--jobs", type=int, default=-1, show_default=True, help="Processes; -1 for one a core.")
 @click.option("--engine", default="loky", show_default=True, help="loky, dask or ray.")
+@click.option(
+    "--scheduler", "--address", "address", default="", help="A dask or ray cluster's; default: processes started here."
+)
 @use_options
 @LEDGER
 def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed: int | None, **how: Any) -> None:
@@ -52,7 +55,7 @@ def study(cohort: Path | None, config: Path | None, preset: str, out: Path, seed
         plan, left = for_tracks(plan, {track for r in real.recordings for track in r.tracks})
         if left:
             click.echo(f"left out of the preset, since no recording has such a track: {', '.join(left)}", err=True)
-    workers = personare.Workers(jobs=how["jobs"], engine=how["engine"])
+    workers = personare.Workers(jobs=how["jobs"], engine=how["engine"], address=how["address"])
     with workers.stages(stages(plan) + (real is None)) as workers:
         people = real or made_up_cohort(out / "cohort", plan, workers)
         note = ending_soon(read_consent(people.root / "consent.tsv"), datetime.now(UTC).date())

@@ -30,6 +30,10 @@ class MissingModelError(PersonareError):
     """A model file that the method needs is not on this machine."""
 
 
+class ClusterError(PersonareError):
+    """The machines that were to do the work cannot, or are gone; what was finished is kept."""
+
+
 class IncompleteError(PersonareError):
     """All was done that could be, but something that was planned could not be made; exit status 3."""
 

@@ -84,6 +84,11 @@ class Ledger:
         address = self._address if self._file is None else self._file.resolve()
         return partial(Ledger, who=self._who, clock=self._clock, table=self._name), (address,)
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file (SQLite), which one machine alone may write."""
+        return bool(self._engine.url.get_backend_name() == "sqlite")
+
     def append(
         self, action: str, rows: Sequence[Mapping[str, Any]], *, after: str | None = None
     ) -> list[dict[str, Any]]:

@@ -1,19 +1,27 @@
 """The same work for every recording, on several cores, with progress, never done twice after a kill."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import joblib
 from tqdm import tqdm
 
-from personare.core.errors import DataError, OptionError, PersonareError, reason
+from personare.core.errors import ClusterError, DataError, OptionError, PersonareError, reason
 from personare.core.interrupt import check_interrupt
 from personare.data.atomic import write_json
+from personare.govern.ledger import Ledger
+from personare.study.clusters import Cluster, check_workers, connected
+
+_SILENCE_S = 30  # after which a cluster of which nothing came is asked whether it is still there
 
 
 class Progress:
@@ -45,15 +53,19 @@ class Workers:
     """Who does the work."""
 
     jobs: int = -1  # processes; -1 for one a core
-    engine: str = "loky"  # loky (this machine), dask or ray (a cluster; their packages must be installed)
+    engine: str = "loky"  # loky (this machine), dask or ray (their packages must be installed)
+    address: str = ""  # of a cluster that exists, of dask or ray; else they start processes on this machine
     quiet: bool = False  # nothing is shown
     # of the whole work, of which each piece done here is a stage; None: a bar for each
     progress: Progress | None = None
+    cluster: Cluster | None = None  # the one at the address, once it was reached
 
     def __post_init__(self) -> None:
         """Check the options."""
         if self.engine not in ("loky", "dask", "ray"):
             raise OptionError(f"The engine must be loky, dask or ray, not '{self.engine}'.")
+        if self.address and self.engine == "loky":
+            raise OptionError("The address of a cluster needs --engine dask or ray; without one all is done here.")
         if self.jobs == 0:
             raise OptionError("The number of jobs cannot be 0; give -1 for one a core.")
 
@@ -65,6 +77,17 @@ class Workers:
             return
         with closing(Progress(count, quiet=self.quiet)) as progress:
             yield replace(self, progress=progress)
+
+    @contextmanager
+    def on_cluster(self, root: Path, private: Path, ledger: Ledger) -> Iterator["Workers"]:
+        """Give workers of the cluster at the address, where one was given, that were checked for this work."""
+        if not self.address:
+            yield self
+            return
+        _check_installed(self.engine)
+        with connected(self.engine, self.address) as cluster:
+            check_workers(cluster, root, private, ledger)
+            yield replace(self, cluster=cluster)
 
     def bar(self, label: str) -> Callable[[Iterable[Any]], Iterable[Any]]:
         """Return what shows the progress of an iteration."""
@@ -123,6 +146,9 @@ class Workers:
     def _tried(
         self, label: str, items: Mapping[str, Any], work: Callable[[Any], Any]
     ) -> Iterator[tuple[str, Any, Exception | None]]:
+        if self.cluster is not None:
+            yield from self._shown(label, _elsewhere(self.cluster, self.jobs, items, work), len(items))
+            return
         left = dict(items)
         with _engine(self.engine):
             parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
@@ -143,20 +169,61 @@ def _named(name: str, item: Any, work: Callable[[Any], Any]) -> tuple[str, Any, 
         return name, None, error if isinstance(error, PersonareError) else DataError(reason(error))
 
 
+def _elsewhere(
+    cluster: Cluster, jobs: int, items: Mapping[str, Any], work: Callable[[Any], Any]
+) -> Iterator[tuple[str, Any, Exception | None]]:
+    # two a worker, so that none waits; the next is sent when a result was taken, so that memory does not grow
+    most = jobs if jobs > 0 else 2 * max(cluster.slots(), 1)
+    waiting, left = dict[Future[Any], str](), iter(items.items())
+    try:
+        while True:
+            for name, item in islice(left, most - len(waiting)):
+                waiting[cluster.submit(_named, name, item, work)] = name
+            if not waiting:
+                return
+            finished, _ = wait(waiting, timeout=_SILENCE_S, return_when=FIRST_COMPLETED)
+            if not finished and not cluster.alive():
+                raise CancelledError
+            for future in finished:
+                yield _taken(waiting.pop(future), future)
+    except CancelledError as error:
+        raise ClusterError(
+            "The scheduler or the last worker of the cluster is gone. What was finished is kept: start it, then run "
+            "again."
+        ) from error
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _taken(name: str, future: Future[Any]) -> tuple[str, Any, Exception | None]:
+    try:
+        made: tuple[str, Any, Exception | None] = future.result()
+        return made
+    except CancelledError:
+        raise
+    except Exception as error:
+        return name, None, DataError(f"No worker could finish it ({type(error).__name__}: {error})")
+
+
 @contextmanager
 def _engine(name: str) -> Iterator[None]:
-    try:
-        if name == "dask":
-            from distributed import Client
+    _check_installed(name)
+    if name == "dask":
+        from distributed import Client
 
-            with Client(processes=True, threads_per_worker=1), joblib.parallel_config(backend="dask"):
-                yield
-        else:
-            if name == "ray":
-                from ray.util.joblib import register_ray
+        with Client(processes=True, threads_per_worker=1), joblib.parallel_config(backend="dask"):
+            yield
+    else:
+        if name == "ray":
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to its makers
+            from ray.util.joblib import register_ray
 
-                register_ray()
-            with joblib.parallel_config(backend=name, inner_max_num_threads=1 if name == "loky" else None):
-                yield
-    except ImportError as error:
-        raise OptionError(f"The engine {name} is not installed. Run: pip install 'personare[{name}]'.") from error
+            register_ray()
+        with joblib.parallel_config(backend=name, inner_max_num_threads=1 if name == "loky" else None):
+            yield
+
+
+def _check_installed(name: str) -> None:
+    if not find_spec({"dask": "distributed", "loky": "joblib"}.get(name, name)):
+        raise OptionError(f"The engine {name} is not installed. Run: pip install 'personare[{name}]'.")

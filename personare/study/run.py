@@ -49,7 +49,11 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
     plan = choose_label(cohort, plan)
     # a process that was begun earlier may stand in another folder
     people, run = replace(cohort, root=cohort.root.resolve()), RunFolder(out.resolve())
-    with run.lock(), workers.stages(stages(plan)) as shared:
+    with (
+        run.lock(),
+        workers.on_cluster(people.root, run.private, ledger) as shared,
+        shared.stages(stages(plan)) as shared,
+    ):
         register(ledger, cohort, "run", out)
         outcome = Outcome()
         for name, why in remove_withdrawn(run, people, ledger).items():

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from personare.core.errors import PersonareError, reason
+from personare.core.errors import ClusterError, PersonareError, reason
 from personare.core.randomness import generator
 from personare.core.types import Batch, Cohort, Release, Result, Spend, Withheld
 from personare.data.cohort import open_cohort
@@ -48,7 +48,9 @@ class Outcome:
         return self
 
     def missed(self, name: str, error: Exception) -> "Outcome":
-        """Note a release that could not be made."""
+        """Note a release that could not be made; where the machines are gone, no other could be either."""
+        if isinstance(error, ClusterError):
+            raise error
         self.not_made.append(Withheld(item=name, problem=reason(error), fix=FIX))
         self.refused &= isinstance(error, PersonareError)
         return self

@@ -1,0 +1,187 @@
+"""A cluster that exists: what its workers must have before a study is given to them, and how work gets there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from personare import __version__
+from personare.core.errors import ClusterError
+from personare.govern.ledger import Ledger
+from personare.govern.storage import PASSPHRASE, is_locked
+
+_ANSWER_S = 20  # how long a scheduler, and the first of its workers, may take to answer
+_FACTS = ("dataset_description.json", "participants.tsv")  # of a cohort, small and in every one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Workers on machines that somebody else started."""
+
+    submit: Callable[..., Future[Any]]  # has some worker do a call; lost with its worker, it is done again elsewhere
+    alive: Callable[[], bool]  # whether anybody is there who can finish what was submitted
+    slots: Callable[[], int]  # how many calls are done at the same time
+    ask: Callable[[Callable[[], Any]], Mapping[str, Any]]  # has each worker do a call; its name, and the error it met
+
+
+@contextmanager
+def connected(engine: str, address: str) -> Iterator[Cluster]:
+    """Give the cluster whose scheduler is at an address."""
+    with {"dask": _dask, "ray": _ray}[engine](address) as cluster:
+        yield cluster
+
+
+def check_workers(cluster: Cluster, root: Path, private: Path, ledger: Ledger) -> None:
+    """Ask each worker, before any work, whether it can do what this process would do.
+
+    **Guarantee**: refused, by the worker's name, are one without this version of personare, one that does not see the
+    cohort ``root`` and the run's folder ``private`` as they are here, one without the passphrase of a locked cohort,
+    which is never sent, and a ledger in a file that more than one machine would write.
+    """
+    mark = private / f".seen-{uuid4().hex}"  # of a new name, so that no worker remembers another one
+    mark.write_text(mark.name, encoding="utf-8")
+    try:
+        look = _looking([*(str(root / name) for name in _FACTS), str(mark)])
+        found, here = cluster.ask(look), look()
+    finally:
+        mark.unlink()
+    locked = is_locked(root)
+    wrong = [f"{name} {said}" for name, seen in sorted(found.items()) if (said := _lacking(seen, here, locked))]
+    if wrong or not found:
+        raise ClusterError(f"Every worker must be able to do the work. {'; '.join(wrong) or 'There is none'}.")
+    elsewhere = sorted({seen["host"] for seen in found.values() if seen["machine"] != here["machine"]})
+    if elsewhere and ledger.is_file:
+        raise ClusterError(
+            f"The ledger must be a database that several machines can write, and workers are on {elsewhere[0]} too: "
+            "SQLite's locks do not hold on storage that machines share, and its chain would break. Give --ledger the "
+            "URL of a PostgreSQL database."
+        )
+
+
+def _lacking(seen: Any, here: Mapping[str, Any], locked: bool) -> str:
+    if isinstance(seen, BaseException):
+        return f"could not be asked: {type(seen).__name__}: {seen}"
+    at = f"(on {seen['host']})"
+    if seen["version"] != __version__:
+        given = f"has personare {seen['version']}" if seen["version"] else "has no personare"
+        return f"{at} {given}: install {__version__} there, as here"
+    for file, content in here["files"].items():
+        if seen["files"][file] != content:
+            return f"{at} does not see {file} as it is here: put cohort and run on storage that all see at this path"
+    if not seen["writes"]:
+        return f"{at} may not write the run's folder: start it as a user who may"
+    if locked and not seen["passphrase"]:
+        return f"{at} has no passphrase for the locked cohort, and it is never sent: set {PASSPHRASE} there"
+    return ""
+
+
+def _looking(files: Sequence[str]) -> Callable[[], dict[str, Any]]:
+    """Return what a worker is asked; it is sent as it is, for where it goes there may be no personare."""
+    variable = str(PASSPHRASE)
+
+    def look() -> dict[str, Any]:
+        import hashlib
+        import os
+        import socket
+        from pathlib import Path
+
+        def read(file: str) -> bytes:
+            try:
+                return Path(file).read_bytes()
+            except OSError:
+                return b""
+
+        try:
+            import personare
+
+            version = personare.__version__
+        except ImportError:
+            version = ""
+        host = socket.gethostname()
+        return {
+            "host": host,
+            # machines that were copied have one name; containers of one machine share its locks
+            "machine": read("/proc/sys/kernel/random/boot_id").decode() or host,
+            "version": version,
+            "files": {file: hashlib.sha256(read(file)).hexdigest() for file in files},
+            "writes": os.access(Path(files[-1]).parent, os.W_OK),
+            "passphrase": bool(os.environ.get(variable)),
+        }
+
+    return look
+
+
+def _unreachable(engine: str, address: str, error: Exception) -> ClusterError:
+    return ClusterError(
+        f"A {engine} scheduler must answer at {address} within {_ANSWER_S} s and have a worker; there was "
+        f"{type(error).__name__}: {error}. Nothing was begun. Start it, or mend the address."
+    )
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[Cluster]:
+    from distributed import Client
+
+    client = None
+    try:
+        client = Client(address, timeout=_ANSWER_S, set_as_default=False)
+        client.wait_for_workers(1, timeout=_ANSWER_S)
+    except Exception as error:  # of many kinds, by what is wrong with the address
+        if client is not None:
+            client.close()
+        raise _unreachable("dask", address, error) from error
+    if busy := [name for name, threads in client.nthreads().items() if threads > 1]:
+        client.close()
+        raise ClusterError(f"A worker must do one item at a time; start {busy[0]} anew with --nthreads 1.")
+
+    def slots() -> int:
+        with suppress(OSError):  # it is gone
+            return len(client.nthreads())
+        return 0
+
+    with client:
+        yield Cluster(
+            submit=client.get_executor(pure=False).submit,
+            alive=lambda: client.status == "running" and slots() > 0,
+            slots=slots,
+            ask=lambda call: dict(client.run(call, on_error="return")),
+        )
+
+
+@contextmanager
+def _ray(address: str) -> Iterator[Cluster]:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except Exception as error:
+        raise _unreachable("ray", address, error) from error
+
+    def nodes() -> dict[str, str]:
+        there = [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+        return {f"{node['NodeManagerAddress']} {node['NodeID'][:8]}": node["NodeID"] for node in there}
+
+    def asked(call: Callable[[], Any], node: str) -> Any:
+        only = NodeAffinitySchedulingStrategy(node, soft=False)
+        try:
+            return ray.get(ray.remote(num_cpus=0, scheduling_strategy=only)(call).remote(), timeout=_ANSWER_S)
+        except Exception as error:
+            return error
+
+    def do(call: Callable[..., Any], *given: Any) -> Any:
+        return call(*given)
+
+    task = ray.remote(num_cpus=1, max_retries=1)(do)
+    try:
+        yield Cluster(
+            submit=lambda call, *given: task.remote(call, *given).future(),
+            alive=lambda: bool(nodes()),
+            slots=lambda: int(ray.cluster_resources().get("CPU", 1)),
+            ask=lambda call: {name: asked(call, node) for name, node in nodes().items()},
+        )
+    finally:
+        ray.shutdown()
