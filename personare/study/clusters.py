@@ -1,15 +1,17 @@
 """A cluster that exists: what its workers must have before a study is given to them, and how work gets there."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from personare import __version__
-from personare.core.errors import ClusterError
+from personare.core.errors import ClusterError, OptionError
 from personare.govern.ledger import Ledger
 from personare.govern.storage import PASSPHRASE, is_locked
 
@@ -27,11 +29,12 @@ class Cluster:
     ask: Callable[[Callable[[], Any]], Mapping[str, Any]]  # has each worker do a call; its name, and the error it met
 
 
-@contextmanager
-def connected(engine: str, address: str) -> Iterator[Cluster]:
-    """Give the cluster whose scheduler is at an address."""
-    with {"dask": _dask, "ray": _ray}[engine](address) as cluster:
-        yield cluster
+def connected(engine: str, address: str, jobs: int) -> AbstractContextManager[Cluster]:
+    """Give the cluster whose scheduler is at an address; without one, of so many processes started here."""
+    package, reach = {"dask": ("distributed", _dask), "ray": ("ray", _ray)}[engine]
+    if not find_spec(package):
+        raise OptionError(f"The engine {engine} is not installed. Run: pip install 'personare[{engine}]'.")
+    return reach(address, jobs if jobs > 0 else None)
 
 
 def check_workers(cluster: Cluster, root: Path, private: Path, ledger: Ledger) -> None:
@@ -52,6 +55,12 @@ def check_workers(cluster: Cluster, root: Path, private: Path, ledger: Ledger) -
     wrong = [f"{name} {said}" for name, seen in sorted(found.items()) if (said := _lacking(seen, here, locked))]
     if wrong or not found:
         raise ClusterError(f"Every worker must be able to do the work. {'; '.join(wrong) or 'There is none'}.")
+    try:
+        cluster.submit(is_locked, root).result(_ANSWER_S)
+    except Exception as error:  # of the engine's, which are many
+        raise ClusterError(
+            f"Work must reach the workers; install {__version__} at the scheduler too: {error}"
+        ) from error
     elsewhere = sorted({seen["host"] for seen in found.values() if seen["machine"] != here["machine"]})
     if elsewhere and ledger.is_file:
         raise ClusterError(
@@ -122,12 +131,13 @@ def _unreachable(engine: str, address: str, error: Exception) -> ClusterError:
 
 
 @contextmanager
-def _dask(address: str) -> Iterator[Cluster]:
+def _dask(address: str, jobs: int | None) -> Iterator[Cluster]:
     from distributed import Client
 
     client = None
+    local = {"processes": True, "threads_per_worker": 1, "n_workers": jobs, "dashboard_address": None}
     try:
-        client = Client(address, timeout=_ANSWER_S, set_as_default=False)
+        client = Client(**({"address": address} if address else local), timeout=_ANSWER_S, set_as_default=False)
         client.wait_for_workers(1, timeout=_ANSWER_S)
     except Exception as error:  # of many kinds, by what is wrong with the address
         if client is not None:
@@ -152,12 +162,14 @@ def _dask(address: str) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _ray(address: str) -> Iterator[Cluster]:
+def _ray(address: str, jobs: int | None) -> Iterator[Cluster]:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to its makers
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+        local = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
+        ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level="ERROR")
     except Exception as error:
         raise _unreachable("ray", address, error) from error
 

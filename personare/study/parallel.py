@@ -1,13 +1,11 @@
 """The same work for every recording, on several cores, with progress, never done twice after a kill."""
 
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,11 +52,11 @@ class Workers:
 
     jobs: int = -1  # processes; -1 for one a core
     engine: str = "loky"  # loky (this machine), dask or ray (their packages must be installed)
-    address: str = ""  # of a cluster that exists, of dask or ray; else they start processes on this machine
+    address: str = ""  # of a cluster of dask or ray that exists; else they start processes on this machine
     quiet: bool = False  # nothing is shown
     # of the whole work, of which each piece done here is a stage; None: a bar for each
     progress: Progress | None = None
-    cluster: Cluster | None = None  # the one at the address, once it was reached
+    cluster: Cluster | None = None  # once it was reached
 
     def __post_init__(self) -> None:
         """Check the options."""
@@ -80,12 +78,11 @@ class Workers:
 
     @contextmanager
     def on_cluster(self, root: Path, private: Path, ledger: Ledger) -> Iterator["Workers"]:
-        """Give workers of the cluster at the address, where one was given, that were checked for this work."""
-        if not self.address:
+        """Give the workers of a cluster, where the engine has one, once they were checked for this work."""
+        if self.engine == "loky":
             yield self
             return
-        _check_installed(self.engine)
-        with connected(self.engine, self.address) as cluster:
+        with connected(self.engine, self.address, self.jobs) as cluster:
             check_workers(cluster, root, private, ledger)
             yield replace(self, cluster=cluster)
 
@@ -146,11 +143,13 @@ class Workers:
     def _tried(
         self, label: str, items: Mapping[str, Any], work: Callable[[Any], Any]
     ) -> Iterator[tuple[str, Any, Exception | None]]:
-        if self.cluster is not None:
-            yield from self._shown(label, _elsewhere(self.cluster, self.jobs, items, work), len(items))
+        if self.engine != "loky":
+            reached = nullcontext(self.cluster) if self.cluster else connected(self.engine, self.address, self.jobs)
+            with reached as cluster:
+                yield from self._shown(label, _elsewhere(cluster, self.jobs, items, work), len(items))
             return
         left = dict(items)
-        with _engine(self.engine):
+        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = joblib.Parallel(n_jobs=self.jobs, return_as="generator_unordered", batch_size=1)
             made = parallel(joblib.delayed(_named)(name, item, work) for name, item in items.items())
             try:
@@ -204,26 +203,3 @@ def _taken(name: str, future: Future[Any]) -> tuple[str, Any, Exception | None]:
         raise
     except Exception as error:
         return name, None, DataError(f"No worker could finish it ({type(error).__name__}: {error})")
-
-
-@contextmanager
-def _engine(name: str) -> Iterator[None]:
-    _check_installed(name)
-    if name == "dask":
-        from distributed import Client
-
-        with Client(processes=True, threads_per_worker=1), joblib.parallel_config(backend="dask"):
-            yield
-    else:
-        if name == "ray":
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to its makers
-            from ray.util.joblib import register_ray
-
-            register_ray()
-        with joblib.parallel_config(backend=name, inner_max_num_threads=1 if name == "loky" else None):
-            yield
-
-
-def _check_installed(name: str) -> None:
-    if not find_spec({"dask": "distributed", "loky": "joblib"}.get(name, name)):
-        raise OptionError(f"The engine {name} is not installed. Run: pip install 'personare[{name}]'.")

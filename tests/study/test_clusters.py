@@ -40,8 +40,14 @@ options = { trees = 3 }
 """
 
 
-def fake(ask: Any = None, submit: Any = None, slots: int = 2, alive: bool = True) -> Cluster:
-    return Cluster(submit=submit, alive=lambda: alive, slots=lambda: slots, ask=ask or (lambda call: {"w1": call()}))
+def at_once(call: Any, *given: Any) -> Future[Any]:
+    future = Future[Any]()
+    future.set_result(call(*given))
+    return future
+
+
+def fake(ask: Any = None, submit: Any = at_once, alive: bool = True) -> Cluster:
+    return Cluster(submit=submit, alive=lambda: alive, slots=lambda: 2, ask=ask or (lambda call: {"w1": call()}))
 
 
 @contextmanager
@@ -52,8 +58,10 @@ def started(*command: str, **environment: str) -> Iterator[subprocess.Popen[byte
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @contextmanager
@@ -82,8 +90,10 @@ def ray(nodes: int) -> Iterator[tuple[str, Any]]:
     cluster = Nodes()
     for _ in range(nodes):
         cluster.add_node(num_cpus=1, include_dashboard=False)
-    yield cluster.address, cluster
-    cluster.shutdown()
+    try:
+        yield cluster.address, cluster
+    finally:
+        cluster.shutdown()
 
 
 @pytest.mark.slow
@@ -175,6 +185,10 @@ def test_guarantee_a_worker_that_cannot_do_the_work_is_refused_by_name(
     with pytest.raises(ClusterError, match="w2 could not be asked: ModuleNotFoundError: No module"):
         error = ModuleNotFoundError("No module named 'cloudpickle'")
         check_workers(fake(lambda call: {"w1": call(), "w2": error}), cohort, tmp_path, on_disk)
+    with pytest.raises(ClusterError, match=r"install .* at the scheduler too: different environments"):
+        broken = Future[Any]()
+        broken.set_exception(RuntimeError("different environments"))
+        check_workers(fake(submit=lambda *_: broken), cohort, tmp_path, on_disk)
     with pytest.raises(ClusterError, match="There is none"):
         check_workers(fake(lambda call: {}), cohort, tmp_path, on_disk)
     lock_cohort(cohort, "three little words")
@@ -189,11 +203,9 @@ def test_what_is_under_way_does_not_grow_with_the_items() -> None:
     waiting, most = list[Future[Any]](), list[int]()
 
     def submit(call: Any, *given: Any) -> Future[Any]:
-        future = Future[Any]()
-        future.set_result(call(*given))
-        waiting.append(future)
+        waiting.append(at_once(call, *given))
         most.append(len(waiting))
-        return future
+        return waiting[-1]
 
     items = {str(number): number for number in range(50)}
     for _ in Workers(engine="dask", cluster=fake(submit=submit), quiet=True).run("work", items, abs):
@@ -217,6 +229,11 @@ def test_who_goes_silent_ends_the_study_and_not_a_release(monkeypatch: pytest.Mo
     assert Outcome().missed("release", DataError("bad")).not_made
 
 
-def test_an_address_needs_an_engine_that_has_clusters(typed: Any, tmp_path: Path) -> None:
+def test_an_address_needs_an_engine_that_has_clusters_and_is_installed(
+    typed: Any, monkeypatch: pytest.MonkeyPatch, numbers: Cohort
+) -> None:
     with pytest.raises(OptionError, match="needs --engine dask or ray"):
         Workers(address="tcp://host:8786")
+    monkeypatch.setattr("personare.study.clusters.find_spec", lambda _: None)
+    answer = typed("study", numbers.root, "--engine", "ray", "--out", "run")
+    assert answer.status == 2 and "pip install 'personare[ray]'" in answer.err
