@@ -1,6 +1,7 @@
 """A cluster that exists: what its workers must have before a study is given to them, and how work gets there."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from personare import __version__
@@ -168,6 +170,9 @@ def _ray(address: str, jobs: int | None) -> Iterator[Cluster]:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     try:
+        if ":" in address:  # ray itself tries for minutes
+            place = urlsplit(address if "//" in address else f"//{address}")
+            socket.create_connection((place.hostname or "", place.port or 0), _ANSWER_S).close()
         local = {"address": "local", "num_cpus": jobs, "include_dashboard": False}
         ray.init(**({"address": address} if address else local), log_to_driver=False, logging_level="ERROR")
     except Exception as error:

@@ -149,14 +149,26 @@ def test_a_lost_worker_costs_its_item_and_a_lost_scheduler_loses_nothing(
     assert {name for name, result in again.items() if result == "done again"} == {"h"}
 
 
+@pytest.mark.slow
+def test_ray_too_does_the_item_of_a_lost_worker_once_more_and_then_goes_on(tmp_path: Path) -> None:
+    items, failed = {"a": 2, "b": "poison", "c": 3}, lambda name, error: str(error)
+    with ray(2) as (address, _):
+        workers = Workers(engine="ray", address=address, quiet=True)
+        with workers.on_cluster(tmp_path, tmp_path, Ledger(tmp_path / "ledger.sqlite")) as there:
+            made = dict(there.run("work", items, dies_of_poison(), failed))
+    assert (made["a"], made["c"]) == (4, 9) and "No worker could finish it (WorkerCrashedError" in made["b"]
+
+
+@pytest.mark.parametrize(("engine", "package"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_scheduler_that_is_not_there_is_told_before_anything(
-    numbers: Cohort, typed: Any, monkeypatch: pytest.MonkeyPatch
+    engine: str, package: str, numbers: Cohort, typed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("distributed", reason="needs the extra dask")
+    pytest.importorskip(package, reason=f"needs the extra {engine}")
     monkeypatch.setattr("personare.study.clusters._ANSWER_S", 0.3)
-    answer = typed("study", numbers.root, "--engine", "dask", "--scheduler", "tcp://127.0.0.1:1")
+    address = {"dask": "tcp://127.0.0.1:1", "ray": "127.0.0.1:1"}[engine]
+    answer = typed("study", numbers.root, "--engine", engine, "--scheduler", address)
     assert answer.status == 2
-    assert "must answer at tcp://127.0.0.1:1 within 0.3 s" in answer.err and "Nothing was begun" in answer.err
+    assert f"must answer at {address} within 0.3 s" in answer.err and "Nothing was begun" in answer.err
     assert not Ledger(numbers.root / "ledger.sqlite").exists()
 
 
