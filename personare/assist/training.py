@@ -13,6 +13,7 @@ from personare.core.errors import OptionError
 from personare.core.options import Count, Positive, check_options
 from personare.core.types import Array, Spend
 from personare.learn.accounting import compose
+from personare.learn.federation import Federation
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
 from personare.learn.multimodal import take
 from personare.learn.privacy import PrivacyPlan, gather
@@ -61,33 +62,14 @@ class Training:
         progress: Callable[[int], object] = lambda steps: None,
     ) -> tuple[Spend, ...]:
         """Train, in place, what of ``net`` requires a gradient; ``loss`` is of rows, one number each."""
-        people, owner = np.unique(subjects, return_inverse=True)
-        if self.sites > len(people):
-            raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
-        moved = {name: p for name, p in net.named_parameters() if p.requires_grad}
-        dealt = [
-            np.flatnonzero(np.isin(owner, part)) for part in np.array_split(rng.permutation(len(people)), self.sites)
-        ]
+        federation = Federation(sites=self.sites, rounds=self.rounds)
+        dealt = federation.deal(subjects, rng)
         sites = [
-            self._site(net, loss, take(rows, torch.from_numpy(part)), owner[part], rng, progress) for part in dealt
+            self._site(net, loss, take(rows, torch.from_numpy(part)), subjects[part], rng, progress) for part in dealt
         ]
-        shares = [len(np.unique(owner[part])) / len(people) for part in dealt]
-        spends: list[Spend] = []
         with seeded(rng):
-            for _ in range(self.rounds):
-                start = {name: p.detach().clone() for name, p in moved.items()}
-                mean = {name: torch.zeros_like(p) for name, p in moved.items()}
-                for share, site in zip(shares, sites, strict=True):
-                    spends += next(site)
-                    with torch.no_grad():
-                        for name, p in moved.items():
-                            mean[name] += share * p
-                            p.copy_(start[name])
-                with torch.no_grad():
-                    for name, p in moved.items():
-                        p.copy_(mean[name])
-        # nobody is in two sites: what the dearest of them costs is what anybody pays
-        return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
+            moved = [p for p in net.parameters() if p.requires_grad]
+            return federation.in_rounds(moved, sites, [len(np.unique(subjects[part])) for part in dealt])
 
     def plan(self, epsilon: float, people: int) -> PrivacyPlan:
         """Return what a site of so many people does in private."""

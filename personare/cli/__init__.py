@@ -34,6 +34,7 @@ FOLDERS = {
     "synthesize": "Generators of people",
     "adapt": "Adaptations of generators",
     "train": "Learners",
+    "federate": "Federated algorithms",
     "assist.backends": "Backends of the assistant",
     "evaluate.attacks": "Attacks",
     "evaluate.utility": "Utility measures",

@@ -21,6 +21,11 @@ from personare.core.errors import OptionError, PolicyError
 @click.option("--unit", type=click.Choice(["person", "recording"]), help="What is protected.")
 @click.option("--public", type=PATH, help="Cohort of people whose data need no protection, for scaling.")
 @click.option("--option", "-o", "options", multiple=True, metavar="NAME=VALUE", help="An option of the method.")
+@click.option("--sites", default=1, show_default=True, help="Train over so many sites; recordings stay at theirs.")
+@click.option("--site-column", default="", help="Where everybody is, in place of --sites; a column, e.g. site.")
+@click.option("--federation", default="fedavg", show_default=True, help="How sites learn together: personare methods.")
+@click.option("--rounds", default=8, show_default=True, help="Of learning over the sites.")
+@click.option("--secure", is_flag=True, help="Secure aggregation: nobody sees what one site sent.")
 @click.option("--shadows", default=8, show_default=True, help="Models that attack it; 0 for none.")
 @click.option("--out", type=PATH, default=Path("runs/model"), show_default=True, help="The run folder.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
@@ -34,6 +39,7 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     options = method_options(how["options"])
     options |= {name: how[name] for name in ("epsilon", "delta", "unit") if how[name] is not None}
     settings = {name: how[name] for name in ("modalities", "label", "protocol")}
+    settings |= {name: how[name] for name in ("sites", "site_column", "federation", "rounds", "secure")}
     model = ModelPlan(name=method, method=method, options=options, **settings)
     public = str(how["public"].resolve()) if how["public"] else ""
     judged = {"shadows": how["shadows"], "seed": how["seed"], **stated_use(how)}

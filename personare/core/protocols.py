@@ -218,6 +218,21 @@ class Backend(Protocol):
         """Yield the answer piece by piece; the same turns give the same answer. Closing the iterator stops it."""
 
 
+ServerStep = Callable[[Array, Array], Array]
+"""Shared weights before a round, and the mean of what the sites came to, in; shared weights after it out; all (D,)."""
+
+
+class FederatedAlgorithm(Protocol):
+    """Moves the weights that all sites share by the mean of what they came to in a round.
+
+    May carry ``proximal``, how strongly a site is held near to where a round began (default 0), and ``keeps_head``,
+    whether the last layer stays at its site (default False).
+    """
+
+    def start(self) -> ServerStep:
+        """Return the step of the server for one training; it may remember earlier rounds."""
+
+
 Learner = Fits[Predictor]
 """Learns to read behavior from any number of modalities, some of them missing."""
 Representation = Fits[Transform]

@@ -1,9 +1,9 @@
 """A linear head on fixed features, privately or not: by clipped gradients, or by noised least squares."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Literal
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, PartShare, Positive, Share, check_options
 from personare.core.types import Array
+from personare.learn.federation import Federation
 from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
 
 _SHARE = 0.5  # of the squared sensitivity of least squares given to the outer products; the rest to the class sums
@@ -51,32 +52,89 @@ def fit_head(
     **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
     people's help, or are paid for.
     """
+    return fit_head_over(
+        [features],
+        [labels],
+        classes=classes,
+        plans=[plan],
+        training=training,
+        rng=rng,
+        groups=[groups],
+        federation=Federation(),
+    )
+
+
+def fit_head_over(
+    features: Sequence[Array],
+    labels: Sequence[Array],
+    *,
+    classes: int,
+    plans: Sequence[PrivacyPlan | None],
+    training: HeadTraining,
+    rng: np.random.Generator,
+    groups: Sequence[Array | None],
+    federation: Federation,
+) -> Array:
+    """Train a head as ``fit_head`` does, over sites: of each its features, labels, plan and groups."""
+    weights = torch.zeros(classes, features[0].shape[-1] + 1)  # (C, D + 1)
+    sites = [
+        _rounds(weights, x, y, owner, plan, training, federation, rng)
+        for x, y, owner, plan in zip(features, labels, groups, plans, strict=True)
+    ]
+    people = [len(y) if owner is None else len(np.unique(owner)) for y, owner in zip(labels, groups, strict=True)]
+    federation.in_rounds([weights], sites, people)
+    return np.ascontiguousarray(weights.T.numpy())
+
+
+def _rounds(
+    weights: Tensor,
+    features: Array,
+    labels: Array,
+    groups: Array | None,
+    plan: PrivacyPlan | None,
+    training: HeadTraining,
+    federation: Federation,
+    rng: np.random.Generator,
+) -> Iterator[tuple[()]]:
+    """Move the weights (C, D + 1) in place by a round's share of the steps whenever asked; see ``fit_head``.
+
+    The average is over the steps of one round: of those that belong to the last share of all.
+    """
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
-    rows, target, owner = _examples(features, labels, classes, groups, plan)
-    weights, speed, total = (torch.zeros(classes, rows.shape[1]) for _ in range(3))  # (C, D + 1)
+    rows, target, owner = _examples(features, labels, len(weights), groups, plan)
+    speed, total = torch.zeros_like(weights), torch.zeros_like(weights)
     steps, units = plan.steps if plan else training.steps, int(owner.max()) + 1
     first = min(steps - 1, round(steps * (1 - training.average)))
     paid: Iterator[PaidBatch | None] = plan.batches(rng, present=units) if plan else repeat(None, steps)
-    for step, batch in enumerate(paid):
-        if plan is None or batch is None:
-            gradient = _gradient(weights, rows, target) / len(rows)
-        elif plan.unit == "recording":
-            part = slice(None) if len(batch.units) == len(rows) else batch.units  # all of them need no copy
-            clipped = _gradient(weights, rows[part], target[part], training.clip_norm)
-            gradient = batch.add_noise(clipped, training.clip_norm)
-        else:
-            clipped = torch.zeros_like(weights)
-            for unit in batch.units:
-                part = np.flatnonzero(owner == unit)
-                of_person = _gradient(weights, rows[part], target[part]).reshape(1, -1) / len(part)
-                clipped += clip_rows(of_person, training.clip_norm).view_as(clipped)
-            gradient = batch.add_noise(clipped, training.clip_norm)
-        speed.mul_(training.momentum).add_(gradient)
-        weights.sub_(speed, alpha=training.learning_rate)
-        if step >= first:
-            total.add_(weights)
-    return np.ascontiguousarray((total / (steps - first)).T.numpy())
+    batches = enumerate(paid)
+    for share in federation.shares(steps):
+        start, counted = weights.clone(), 0
+        total.zero_()
+        for step, batch in islice(batches, share):
+            if plan is None or batch is None:
+                gradient = _gradient(weights, rows, target) / len(rows)
+            elif plan.unit == "recording":
+                part = slice(None) if len(batch.units) == len(rows) else batch.units  # all of them need no copy
+                clipped = _gradient(weights, rows[part], target[part], training.clip_norm)
+                gradient = batch.add_noise(clipped, training.clip_norm)
+            else:
+                clipped = torch.zeros_like(weights)
+                for unit in batch.units:
+                    part = np.flatnonzero(owner == unit)
+                    of_person = _gradient(weights, rows[part], target[part]).reshape(1, -1) / len(part)
+                    clipped += clip_rows(of_person, training.clip_norm).view_as(clipped)
+                gradient = batch.add_noise(clipped, training.clip_norm)
+            if federation.proximal:
+                gradient.add_(weights - start, alpha=federation.proximal)
+            speed.mul_(training.momentum).add_(gradient)
+            weights.sub_(speed, alpha=training.learning_rate)
+            if step >= first:
+                total.add_(weights)
+                counted += 1
+        if counted:
+            weights.copy_(total / counted)
+        yield ()
 
 
 def predict(weights: Array, features: Array, *, link: Literal["softmax", "linear"] = "softmax") -> Array:

@@ -1,9 +1,10 @@
 """What learners of several modalities share: their options, how a network is fitted, and the predictor it becomes."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from personare.core.errors import OptionError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim
+from personare.learn.federation import Federation, hold_near
 from personare.learn.fusion import Fusion, fit_temperature, shares_of, stacked_shares
 from personare.learn.loop import descend, seeded, shuffled, warm_cosine
 from personare.learn.multimodal import Encoding, Network, Shape, check, prepare, take
@@ -87,10 +89,13 @@ class NetworkLearner:
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
         counted = public if self.private else train  # whose classes and features may be counted
+        federation = self.federation if isinstance(self, PrivateNetworkLearner) else Federation()
+        parts = federation.parts(train.subjects, train.labels, rng.spawn(1)[0], private=bool(self.private))
+        rows = [data if len(part) == len(train) else take(data, torch.from_numpy(part)) for part in parts]
         with seeded(rng):
             net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)
             if counted:
-                net.set_scaling(prepare(counted, encodings) if self.private else data)
+                set_scaling(net, [prepare(counted, encodings)] if self.private else rows, federation)
             weights = torch.ones(classes)
             if self.class_weights and not counted:
                 raise OptionError(
@@ -99,11 +104,26 @@ class NetworkLearner:
                 )
             if self.class_weights and counted:
                 weights = class_weights(counted.labels, classes)
-            spends: tuple[Spend, ...] = ()
-            if self.private:
-                spends = (self.private.train_privately(net, data, train.subjects, weights, rng=rng),)
-            else:
-                self.train_openly(net, data, prepare(calibration, encodings), weights, rng=rng, adjust=adjust)
+            watched = prepare(calibration, encodings)
+            # of several sites none has validation people: the server stops by them
+            at_site = watched if len(parts) == 1 else take(watched, torch.arange(0))
+            sites: list[Iterator[Sequence[Spend]]] = []
+            for part, own in zip(parts, rows, strict=True):
+                if self.private:
+                    subjects = train.subjects[part]
+                    sites.append(self.private.private_rounds(net, own, subjects, weights, rng=rng))
+                else:
+                    rounds = self.open_rounds(net, own, at_site, weights, rng=rng, adjust=adjust, federation=federation)
+                    sites.append(() for _ in rounds)
+            heads = {id(p) for p in net.heads.parameters()} if federation.keeps_head else set()
+            stop = not self.private and len(parts) > 1 and not heads and len(calibration) > 0
+            spends = federation.in_rounds(
+                [p for p in net.parameters() if id(p) not in heads],
+                sites,
+                [len(np.unique(train.subjects[part])) for part in parts],
+                kept=[p for p in net.parameters() if id(p) in heads],
+                judge=partial(mean_loss, net, watched, weights) if stop else None,
+            )
         predictor = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
         return predictor.calibrated(calibration)
 
@@ -118,7 +138,21 @@ class NetworkLearner:
         adjust: Adjust | None = None,
     ) -> list[float]:
         """Train in place until other people are read no better; return their loss after each epoch."""
-        size, validation_size = len(data["labels"]), len(validation["labels"])
+        return next(self.open_rounds(net, data, validation, weights, rng=rng, adjust=adjust, federation=Federation()))
+
+    def open_rounds(
+        self,
+        net: Network,
+        data: Rows,
+        validation: Rows,
+        weights: Tensor,
+        *,
+        rng: np.random.Generator,
+        adjust: Adjust | None,
+        federation: Federation,
+    ) -> Iterator[list[float]]:
+        """Train in place for a round's share of the epochs whenever asked, going on where the last round stopped."""
+        size = len(data["labels"])
         count = math.ceil(size / self.batch_size)
         optimizer = self.make_optimizer(net)
 
@@ -133,23 +167,20 @@ class NetworkLearner:
             count_read = int(net.turn_mask(batch[0]["present"])[:, turn].sum())
             return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, count_read)
 
-        @torch.inference_mode()
-        def judge() -> float:
-            parts = [take(validation, positions) for positions in torch.split(torch.arange(validation_size), _CHUNK)]
-            turns = [(part, turn) for part in parts for turn in range(net.turns)]
-            total = sum(float(losses(net, part, turn=turn, weights=weights).sum()) for part, turn in turns)
-            return total / max(1, int(net.turn_mask(validation["present"]).sum()))
-
-        return descend(
-            net,
-            epochs(),
-            [partial(loss, turn) for turn in range(net.turns)],
-            optimizer=optimizer,
-            schedule=warm_cosine(optimizer, self.epochs * count),
-            adjust=(lambda batch, turn: adjust(net, batch[0], turn, batch[1])) if adjust else None,
-            judge=judge if validation_size else None,
-            patience=self.patience,
-        )[1]
+        passes, schedule = epochs(), warm_cosine(optimizer, self.epochs * count)
+        hold = hold_near(optimizer, net.parameters(), federation.proximal)
+        for share in federation.shares(self.epochs):
+            hold()
+            yield descend(
+                net,
+                islice(passes, share),
+                [partial(loss, turn) for turn in range(net.turns)],
+                optimizer=optimizer,
+                schedule=schedule,
+                adjust=(lambda batch, turn: adjust(net, batch[0], turn, batch[1])) if adjust else None,
+                judge=partial(mean_loss, net, validation, weights) if len(validation["labels"]) else None,
+                patience=self.patience,
+            )[1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,15 +191,16 @@ class PrivateNetworkLearner(NetworkLearner):
     delta: float = 1e-5  # the chance that it fails, below 1 / units
     unit: Literal["person", "recording"] = "person"  # what is protected: all recordings of a person, or one recording
     clip_norm: Positive = 1.0  # longest gradient of one unit in one turn
+    federation: Federation = field(default_factory=Federation)  # the sites it is learned over; a plan's entry sets it
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_claim(epsilon=self.epsilon, delta=self.delta)
 
-    def train_privately(
+    def private_rounds(
         self, net: Network, data: Rows, subjects: Array, weights: Tensor, *, rng: np.random.Generator
-    ) -> Spend:
-        """Train in place on the batches of a plan; nothing stops it early and nobody validates it.
+    ) -> Iterator[tuple[Spend, ...]]:
+        """Train in place on a round's share of the batches of one plan; nothing stops it early, nobody validates it.
 
         **Guarantee:** the weights are (epsilon, delta)-differentially private for one unit: every turn moves only what
         it reads with, by gradients cut for each unit and noised as the joint release of all turns.
@@ -199,8 +231,39 @@ class PrivateNetworkLearner(NetworkLearner):
             loss = partial(losses, turn=turn, weights=weights)
             turns.append(PrivateSteps(network=net, loss=loss, clip_norm=self.clip_norm, parameters=moved))
         optimizer = self.make_optimizer(net)
-        descend(net, [batches()], turns, optimizer=optimizer, schedule=warm_cosine(optimizer, plan.steps))
-        return plan.spend()
+        schedule, paid = warm_cosine(optimizer, plan.steps), batches()
+        hold = hold_near(optimizer, net.parameters(), self.federation.proximal)
+        for share in self.federation.shares(plan.steps):
+            hold()
+            descend(net, [islice(paid, share)], turns, optimizer=optimizer, schedule=schedule)
+            yield (plan.spend(),)
+
+
+def set_scaling(net: Network, sites: Sequence[Rows], federation: Federation) -> None:
+    """Give every encoder the mean, over recordings of all sites, of each site's own mean and deviation."""
+    scalings = [getattr(encoder, "scaling", None) for encoder in net.encoders]
+    given: list[list[Array]] = []
+    for rows in sites:
+        net.set_scaling(rows)
+        given.append([torch.stack([s.center, s.scale]).double().flatten().numpy() for s in scalings if s is not None])
+    counts = [rows["present"].sum(dim=0).tolist() for rows in sites]
+    place = 0
+    for m, scaling in enumerate(scalings):
+        if scaling is not None and any(count[m] for count in counts):
+            mean = federation.mean([site[place] for site in given], [count[m] for count in counts])
+            center, scale = torch.from_numpy(mean).reshape(2, *scaling.center.shape)
+            scaling.center.copy_(center)
+            scaling.scale.copy_(scale)
+        place += scaling is not None
+
+
+@torch.inference_mode()
+def mean_loss(net: Network, rows: Rows, weights: Tensor) -> float:
+    """Return what recordings lose in a turn, on average over all that there is to read."""
+    parts = [take(rows, positions) for positions in torch.split(torch.arange(len(rows["labels"])), _CHUNK)]
+    turns = [(part, turn) for part in parts for turn in range(net.turns)]
+    total = sum(float(losses(net, part, turn=turn, weights=weights).sum()) for part, turn in turns)
+    return total / max(1, int(net.turn_mask(rows["present"]).sum()))
 
 
 def class_weights(labels: Array, classes: int) -> Tensor:

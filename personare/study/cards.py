@@ -196,6 +196,9 @@ def write_card(
         f"Learned by `{model.method}` from {made['recordings']} recordings of {made['people']} people of "
         f"{as_text(cohort.name)}; protocol `{model.protocol}`. Options: {options}."
     )
+    description = " ".join(
+        [description, *filter(None, [made.get("federation", "")]), *map(as_text, made.get("told", ()))]
+    )
     head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n"
     write_text(path, head + sheet.page(model.name, description, use="What it can do"))
 

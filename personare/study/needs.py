@@ -23,7 +23,8 @@ def private_need(learner: Any) -> Need:
     epsilon, delta = getattr(learner, "epsilon", None), getattr(learner, "delta", 1e-5)
     if epsilon is None or getattr(learner, "unit", "person") != "person":
         return Need(people=2)
-    people = max(2, math.ceil(2 * noise_for(epsilon, 1.0, 1, delta)))
+    sites = learner.federation.sites if hasattr(learner, "federation") else 1  # each adds noise of its own
+    people = sites * max(2, math.ceil(2 * noise_for(epsilon, 1.0, 1, delta)))
     return Need(people=people, why=f"in training for epsilon = {epsilon:g} and delta = {delta:g}")
 
 
@@ -39,8 +40,7 @@ def lacking_of(cohort: Cohort, plan: StudyPlan) -> list[str]:
     train = people[: max(0, len(people) - 2 * math.ceil(len(people) / 5))]  # of five folds two are kept out
     for model in plan.models:
         if model.protocol == "person_folds":
-            learner = registry.create("personare.train", model.method, dict(model.options))
-            shortages.append((model.name, private_need(learner).lacking(train)))
+            shortages.append((model.name, private_need(model.learner()).lacking(train)))
             if plan.shadows and plan.membership:
                 shortages.append((f"membership attacks on {model.name}", MEMBERSHIP.lacking(train)))
     for row in plan.representations:

@@ -2,19 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 
+from personare.core.errors import OptionError
 from personare.core.options import Count, PartShare, Positive, Share, Whole, check_options
 from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of
+from personare.learn.federation import Federation
 from personare.learn.fusion import fit_temperature, shares_of
-from personare.learn.heads import HeadTraining, fit_head, least_squares_head, predict
+from personare.learn.heads import HeadTraining, fit_head_over, least_squares_head, predict
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
@@ -56,10 +57,15 @@ class PrivateHead:
     epsilon: float | None = None  # privacy bound; None trains in the open, with twenty times the steps
     delta: float = 1e-5  # the chance that it fails, below 1 / units
     unit: Literal["person", "recording"] = "person"  # what is protected: all recordings of a person, or one recording
+    federation: Federation = field(default_factory=Federation)  # the sites it is learned over; a plan's entry sets it
 
     def __post_init__(self) -> None:
         check_options(self)
         check_claim(epsilon=self.epsilon, delta=self.delta)
+        if self.federation != Federation() and (self.solver != "logistic" or self.federation.keeps_head):
+            raise OptionError(
+                "Over sites only the logistic solver is offered, and the head cannot stay: it is all there is."
+            )
 
     def fit(
         self, train: Batch, *, validation: Batch, rng: np.random.Generator, public: Batch | None = None
@@ -81,23 +87,55 @@ class PrivateHead:
         )
         all_parts, all_present = describe(train)
         owner = np.unique(train.subjects, return_inverse=True)[1] if self.unit == "person" else np.arange(len(train))
-        logistic, solve = True, partial(fit_head, training=self.training())
-        if self.solver == "least_squares":
-            norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(all_parts) > 1))
-            logistic, solve = False, partial(least_squares_head, feature_norm=norm)
+        logistic = self.solver == "logistic"
         models = []
         for rows in inside:
-            parts, present = [part[rows] for part in all_parts], all_present[rows]
-            whose = np.unique(owner[rows], return_inverse=True)[1]
-            plans = None
-            if self.epsilon is not None:
-                plans = self.plans(int(whose.max()) + 1, sum(part.shape[1] + 1 for part in parts), len(parts))
-            if plans and plans.mean is None:
-                centers = [np.zeros(part.shape[1]) for part in parts]
+            parts, present, labels = [part[rows] for part in all_parts], all_present[rows], train.labels[rows]
+            sites = self.federation.parts(
+                train.subjects[rows], labels, rng.spawn(1)[0], private=self.epsilon is not None
+            )
+            owners = [np.unique(owner[rows][site], return_inverse=True)[1] for site in sites]
+            units, width = [int(whose.max()) + 1 for whose in owners], sum(part.shape[1] + 1 for part in parts)
+            plans = [self.plans(n, width, len(parts)) if self.epsilon is not None else None for n in units]
+            centers = [np.zeros(part.shape[1]) for part in parts]
+            if all(plan is None or plan.mean for plan in plans):
+                means = [
+                    _mean_row([part[site] for part in parts], present[site], whose, plan.mean if plan else None, rng)
+                    for site, whose, plan in zip(sites, owners, plans, strict=True)
+                ]
+                mean = self.federation.mean(means, units).astype(np.float32)
+                centers = _centers(mean, [part.shape[1] for part in parts])
+            heads = [plan.head if plan else None for plan in plans]
+            spends = [plan.whole.spend() for plan in plans if plan]
+            features, classes = head_features(parts, present, centers), len(train.classes)
+            if logistic:
+                head = fit_head_over(
+                    [features[site] for site in sites],
+                    [labels[site] for site in sites],
+                    groups=owners,
+                    plans=heads,
+                    training=self.training(),
+                    federation=self.federation,
+                    classes=classes,
+                    rng=rng,
+                )
             else:
-                centers = _centers(parts, present, whose, plans.mean if plans else None, rng)
-            features, plan = head_features(parts, present, centers), plans.head if plans else None
-            head = solve(features, train.labels[rows], classes=len(train.classes), groups=whose, plan=plan, rng=rng)
+                norm = _LENGTH * math.sqrt(1 + _MASK**2 * (len(parts) > 1))
+                head = least_squares_head(
+                    features,
+                    labels,
+                    classes=classes,
+                    groups=owners[0],
+                    plan=heads[0],
+                    rng=rng,
+                    feature_norm=norm,
+                )
+            # of a mean over sites: each adds as much noise as it counts
+            noise = [
+                n / sum(units) * math.sqrt(moderation(plan, self.training()) ** 2 - 1)
+                for n, plan in zip(units, heads, strict=True)
+                if plan
+            ]
             models.append(
                 HeadPredictor(
                     describe=describe,
@@ -105,8 +143,8 @@ class PrivateHead:
                     head=head,
                     classes=train.classes,
                     link="softmax" if logistic else "linear",
-                    temperature=moderation(plan, self.training()) if plan and logistic else 1.0,
-                    spends=(plans.whole.spend(),) if plans else (),
+                    temperature=math.sqrt(1 + sum(n**2 for n in noise)) if logistic else 1.0,
+                    spends=(max(spends, key=lambda spend: spend.epsilon),) if spends else (),
                 )
             )
         return models
@@ -170,21 +208,24 @@ def moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
     return math.sqrt(1 + math.pi / 8 * spread**2)
 
 
-def _centers(
+def _mean_row(
     parts: Sequence[Array], present: Array, owner: Array, plan: PrivacyPlan | None, rng: np.random.Generator
-) -> list[Array]:
-    """Return the mean row of each modality over everybody who has it: noised under a plan, else exact."""
+) -> Array:
+    """Return the mean of all rows, and of which modalities are there: noised under a plan, else exact."""
     rows = np.concatenate([*parts, present], axis=1) / math.sqrt(2 * len(parts))  # length 1 at most
     units = person_means(torch.from_numpy(rows), torch.from_numpy(owner), int(owner.max()) + 1)  # (U, D)
     if plan is None:
-        mean = units.mean(dim=0).numpy()
-    else:
-        (batch,) = plan.batches(rng, present=len(units))
-        mean = batch.release(units.numpy(), 1.0)
-    presence = mean[-len(parts) :]
-    sums = np.split(mean[: -len(parts)], np.cumsum([part.shape[1] for part in parts])[:-1])
+        return np.asarray(units.mean(dim=0).numpy())
+    (batch,) = plan.batches(rng, present=len(units))
+    return batch.release(units.numpy(), 1.0)
+
+
+def _centers(mean: Array, widths: Sequence[int]) -> list[Array]:
+    """Return the mean row of each modality, of so many numbers, over everybody who has it."""
+    presence = mean[-len(widths) :]
+    sums = np.split(mean[: -len(widths)], np.cumsum(widths)[:-1])
     # Where a modality is rare its mean is mostly noise: it is then drawn to zero
-    return [s / max(float(share), 0.1 / math.sqrt(2 * len(parts))) for s, share in zip(sums, presence, strict=True)]
+    return [s / max(float(share), 0.1 / math.sqrt(2 * len(widths))) for s, share in zip(sums, presence, strict=True)]
 
 
 def head_features(parts: Sequence[Array], present: Array, centers: Sequence[Array]) -> Array:

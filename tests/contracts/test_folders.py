@@ -7,7 +7,7 @@ from personare.core.errors import UnknownMethodError
 from personare.core.types import RISKS
 from personare.data.roles import recorded_as
 
-FOLDERS = ("adapt", "anonymize", "evaluate.attacks", "evaluate.utility", "data.readers")
+FOLDERS = ("adapt", "anonymize", "evaluate.attacks", "evaluate.utility", "federate", "data.readers")
 FILES = [(folder, name) for folder in FOLDERS for name in registry.find(f"personare.{folder}")]
 
 

@@ -16,7 +16,7 @@ from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.randomness import part_of
 from personare.core.state import load_weights, restored, save_weights, state_of
-from personare.core.types import Array, Batch, Release, Result, Spend
+from personare.core.types import Array, Batch, Release, Result, Spend, Withheld
 from personare.data import splits
 from personare.data.atomic import make_folder
 from personare.evaluate.classification import judge_model
@@ -25,6 +25,7 @@ from personare.evaluate.selftest import beside
 from personare.evaluate.unmeasured import measured, unmeasured, without_figure
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
+from personare.learn.federation import Federation
 from personare.study.access import table
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
@@ -53,12 +54,52 @@ class ModelPlan:
     modalities: Sequence[str] = ()  # tracks to read; none: all but films
     label: str = ""  # what is learned; empty: the study's
     protocol: str = "person_folds"
+    sites: int = 1  # over which people are dealt out, and their recordings never leave
+    site_column: str = ""  # of recordings or participants: where everybody is, in place of ``sites``
+    federation: str = "fedavg"  # a file of federate; asked where there are several sites
+    federation_options: Mapping[str, Any] = field(default_factory=dict)
+    rounds: int = 8
+    secure: bool = False  # secure aggregation: nobody sees what one site sent
 
     def __post_init__(self) -> None:
-        """Check the protocol, and that the method exists and takes its options."""
+        """Check the protocol, and that the methods exist and take their options."""
         if self.protocol not in _PROTOCOLS:
             raise OptionError(f"The protocol must be one of {', '.join(_PROTOCOLS)}, not {self.protocol!r}.")
-        registry.create("personare.train", self.method, self.options)
+        self.learner()
+
+    @property
+    def federated(self) -> bool:
+        """Whether it is learned over sites."""
+        return self.sites != 1 or bool(self.site_column)
+
+    def words(self, sites: int) -> str:
+        """Say how it was learned over so many sites; empty where it was not."""
+        sums = "in one sum of all (secure aggregation)" if self.secure else "one by one"
+        text = (
+            f"Learned over {sites} sites in {self.rounds} rounds by `{self.federation}`; the server saw updates {sums}."
+        )
+        return text if self.federated else ""
+
+    def learner(self, site_of: Mapping[str, str] | None = None, told: list[str] | None = None) -> Any:
+        """Return the method with its options and its sites; ``told`` is filled with what took no part."""
+        if "federation" in self.options:
+            raise OptionError("Sites are named beside a model's options, not among them: sites = 4.")
+        learner = registry.create("personare.train", self.method, dict(self.options))
+        if not self.federated:
+            return learner
+        federation = Federation(
+            sites=self.sites,
+            rounds=self.rounds,
+            algorithm=registry.create("personare.federate", self.federation, self.federation_options),
+            secure=self.secure,
+            site_of=site_of or {},
+            tell=(list[str]() if told is None else told).append,
+        )
+        if not hasattr(learner, "federation"):
+            raise OptionError(
+                f"{self.method} cannot be trained over sites: leave them out, or take joint or late_fusion."
+            )
+        return replace(learner, federation=federation)
 
 
 @dataclass(frozen=True)
@@ -94,7 +135,9 @@ class Models:
                 options={row.method: dict(row.options)},
                 counts={name: made[name] for name in ("recordings", "people", "seconds")},
             )
-            outcome.add(Outcome(releases=[release], rows=results, skipped=list(opened.skipped)))
+            fix = "The model was learned from the others: look at this site's recordings."
+            lost = [Withheld(item=f"{row.name}, a site", problem=text, fix=fix) for text in made.get("told", ())]
+            outcome.add(Outcome(releases=[release], rows=results, skipped=[*opened.skipped, *lost]))
         return outcome
 
 
@@ -149,11 +192,24 @@ class Model:
     study: Study
     row: ModelPlan
     batch: Batch
+    told: list[str] = field(default_factory=list)  # of the training that is released: which sites took no part
 
     @cached_property
     def learner(self) -> Any:
-        """The method with its options."""
-        return registry.create("personare.train", self.row.method, dict(self.row.options))
+        """The method with its options and its sites."""
+        return self.row.learner(self._site_of)
+
+    @property
+    def _site_of(self) -> dict[str, str]:
+        if not (column := self.row.site_column):
+            return {}
+        recordings = [r for r in self.study.cohort.recordings if r.id in set(self.batch.ids)]
+        facts = table(self.study.cohort, recordings, column)
+        if column not in facts or facts[column].isna().any():
+            raise DataError(f"Everybody must have a site in the column {column!r}: add it, or say how many sites.")
+        if len(moving := facts.groupby("subject")[column].nunique().loc[lambda counts: counts > 1]):
+            raise DataError(f"{len(moving)} people are at several sites, e.g. {moving.index[0]}: give each one site.")
+        return dict(zip(facts["subject"].astype(str), facts[column].astype(str), strict=True))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -179,7 +235,8 @@ class Model:
         private = getattr(self.learner, "epsilon", None) is not None
         shards = self.study.folder.private / "shards" / self.row.name
         kept = {"kept": shards} if hasattr(self.learner, "shards") else {}
-        predictor = self.fit(self.learner, parts.train, unseeded(private, self._rng("fit")), **kept)
+        learner = self.row.learner(self._site_of, self.told)
+        predictor = self.fit(learner, parts.train, unseeded(private, self._rng("fit")), **kept)
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
         note = {**about, "personare": json.dumps(asdict(self.row))}
@@ -193,6 +250,8 @@ class Model:
             "test": list(parts.test.ids),
             "recordings": len(parts.train),
             "people": len(set(parts.train.subjects)),
+            "told": list(self.told),
+            "federation": self.row.words(len(set(self._site_of.values())) or self.row.sites),
         }
 
     def fit(self, learner: Any, train: Batch, rng: np.random.Generator, **kept: Path) -> Predictor:
@@ -268,5 +327,4 @@ def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
         model = ModelPlan(**json.loads(about.pop("personare")))
     except (KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path} is not a model written by personare: {error}.") from error
-    learner = registry.create("personare.train", model.method, dict(model.options))
-    return restored(learner, tensors, about), model
+    return restored(model.learner(), tensors, about), model

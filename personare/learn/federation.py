@@ -1,0 +1,169 @@
+"""Rounds of learning over sites in one process: people stay with their site, and what sites came to is aggregated."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from personare.core.errors import DataError, OptionError
+from personare.core.options import Count, check_options
+from personare.core.protocols import FederatedAlgorithm, ServerStep
+from personare.core.types import Array, Spend
+from personare.learn.secure_aggregation import secure_sum
+
+__all__ = ["Federation", "ServerStep", "averaged", "hold_near"]
+
+
+def averaged(weights: Array, mean: Array) -> Array:
+    """Go on from the mean of what the sites came to."""
+    return mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Federation:
+    """Over which sites, in how many rounds, and how something is learned; one site and one round are plain training.
+
+    **Guarantee**: a site learns from its own people alone, and what the server gets of it is a sum of weights (with
+    ``secure``, of all sites together). What sites have paid for privacy holds over them, for nobody is in two.
+    """
+
+    sites: Count = 1  # over which people are dealt out, unless ``site_of`` says where each is
+    rounds: Count = 1
+    algorithm: FederatedAlgorithm | None = None  # None averages
+    secure: bool = False  # add up what the sites send so that nobody sees what one sent
+    site_of: Mapping[str, str] = field(default_factory=dict)  # by subject
+    tell: Callable[[str], object] = field(default=lambda message: None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def proximal(self) -> float:
+        """How strongly sites are held near to where a round began."""
+        return float(getattr(self.algorithm, "proximal", 0.0))
+
+    @property
+    def keeps_head(self) -> bool:
+        """Whether the last layer stays at its site."""
+        return bool(getattr(self.algorithm, "keeps_head", False))
+
+    def deal(self, subjects: Array, rng: np.random.Generator) -> list[Array]:
+        """Return, for each site, the positions of its people's recordings."""
+        people, owner = np.unique(subjects, return_inverse=True)
+        if self.site_of:
+            if homeless := sorted(set(people.tolist()) - set(self.site_of)):
+                raise DataError(
+                    f"Everybody must have a site, but {len(homeless)} people have none, e.g. {homeless[0]}."
+                )
+            places = np.array([self.site_of[subject] for subject in people.tolist()])
+            parts = [np.flatnonzero(places == place) for place in np.unique(places)]
+        elif self.sites > len(people):
+            raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
+        else:
+            parts = np.array_split(rng.permutation(len(people)), self.sites)
+        return [np.flatnonzero(np.isin(owner, part)) for part in parts]
+
+    def shares(self, count: int) -> list[int]:
+        """Return how many of so many epochs or steps each round has."""
+        if self.rounds > count:
+            raise OptionError(
+                f"There must be an epoch or a step in each of {self.rounds} rounds, but there are {count}."
+            )
+        return [len(part) for part in np.array_split(np.empty(count), self.rounds)]
+
+    def parts(self, subjects: Array, labels: Array, rng: np.random.Generator, *, private: bool) -> list[Array]:
+        """Deal out recordings as ``deal`` does; a site from which nothing sound can be learned sits out, and is told.
+
+        An update of one person would be that person's, and one class teaches only that there is no other; but classes
+        are not looked at in ``private``.
+        """
+        taking_part = []
+        for number, part in enumerate(self.deal(subjects, rng), start=1):
+            people, classes = (len(np.unique(values[part])) for values in (subjects, labels))
+            if people >= 2 and (private or classes >= 2):
+                taking_part.append(part)
+            else:
+                self.tell(f"Site {number} sat out: it must have 2 people and 2 classes, it has {people} and {classes}.")
+        if not taking_part:
+            raise DataError("No site has 2 people and 2 classes: take fewer sites, or add people.")
+        return taking_part
+
+    def in_rounds(
+        self,
+        moved: Sequence[Tensor],
+        sites: Sequence[Iterator[Sequence[Spend]]],
+        people: Sequence[int],
+        *,
+        kept: Sequence[Tensor] = (),
+        judge: Callable[[], float] | None = None,
+    ) -> tuple[Spend, ...]:
+        """Train in place: every ``next`` of a site moves the tensors for a round; return what the dearest site paid.
+
+        ``kept`` stay at each site, and become their mean at the end. With ``judge``, lower is better, the best round's
+        weights are left. A site that comes to what is no number is told, and its round is left out.
+        """
+        step = self.algorithm.start() if self.algorithm else averaged
+        weights, heads = _flat(moved), [_flat(kept) for _ in sites]
+        spends: list[Spend] = []
+        best, least = weights, math.inf
+        for number in range(1, self.rounds + 1):
+            sent: list[Array | None] = []
+            for place, site in enumerate(sites):
+                _load(moved, weights)
+                _load(kept, heads[place])
+                spends += next(site)
+                values, head = _flat(moved), _flat(kept)
+                whole = bool(np.isfinite(values).all() and np.isfinite(head).all())
+                sent.append(values if whole else None)
+                heads[place] = head if whole else heads[place]
+                if not whole:
+                    self.tell(f"Round {number} went on without site {place + 1}: its update held what is no number.")
+            weights = step(weights, self.mean(sent, people))
+            _load(moved, weights)
+            if not judge or (value := judge()) <= least:
+                best, least = weights, value if judge else least
+        _load(moved, best)
+        _load(kept, self.mean(heads, people) if kept else heads[0])
+        # nobody is in two sites: what the dearest of them costs is what anybody pays
+        return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
+
+    def mean(self, values: Sequence[Array | None], weights: Sequence[float]) -> Array:
+        """Return the weighted mean (D,) over the sites that sent something."""
+        weighted = [None if x is None else x * w for x, w in zip(values, weights, strict=True)]
+        total = sum(w for x, w in zip(values, weights, strict=True) if x is not None)
+        sent = [x for x in weighted if x is not None]
+        if not sent:
+            raise DataError("No site sent numbers: look for what makes training diverge, such as the learning rate.")
+        return np.asarray((secure_sum(weighted) if self.secure else np.sum(sent, axis=0)) / max(total, 1e-9))
+
+
+def hold_near(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], strength: float
+) -> Callable[[], None]:
+    """Add to every step a pull to where the parameters were when what is returned was last called; 0 for none."""
+    start: list[tuple[nn.Parameter, Tensor]] = []
+
+    def pull(*_: object) -> None:
+        for p, at in start:
+            if p.grad is not None:
+                p.grad.add_(p.detach() - at, alpha=strength)
+
+    if strength:
+        optimizer.register_step_pre_hook(pull)
+    held = list(parameters)
+    return lambda: start.__setitem__(slice(None), [(p, p.detach().clone()) for p in held] if strength else [])
+
+
+def _flat(tensors: Sequence[Tensor]) -> Array:
+    """Return all numbers as float64, which holds float32 exactly."""
+    return np.concatenate([np.empty(0), *(t.detach().double().cpu().numpy().ravel() for t in tensors)])
+
+
+@torch.no_grad()
+def _load(tensors: Sequence[Tensor], values: Array) -> None:
+    pieces = np.split(values, np.cumsum([t.numel() for t in tensors])[:-1]) if tensors else []
+    for t, piece in zip(tensors, pieces, strict=True):
+        t.copy_(torch.from_numpy(piece).reshape(t.shape))
