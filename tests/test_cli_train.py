@@ -177,3 +177,9 @@ def test_people_of_other_classes_or_numbers_are_refused(typed, numbers, people_o
     answer = typed("evaluate", run, "--cohort", half.root)
     assert answer.status == 2
     assert "face" in answer.err
+
+
+def test_a_method_that_cannot_be_trained_over_sites_is_told(typed, numbers):
+    answer = typed("train", numbers.root, "--method", "forest", "--sites", 3)
+    assert answer.status == 2
+    assert "cannot be trained over sites" in answer.err

@@ -18,7 +18,7 @@ class FedAdam:
     **Source**: S. Reddi et al., "Adaptive Federated Optimization", ICLR 2021, arXiv:2003.00295, Algorithm 2.
     """
 
-    learning_rate: Positive = 0.03  # of the server
+    learning_rate: Positive = 0.1  # of the server
     momentum: PartShare = 0.9
     second_momentum: PartShare = 0.99
     floor: Positive = 1e-3  # added to the root of the mean square: the larger, the less each weight has its own rate

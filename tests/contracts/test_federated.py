@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from test_learners import NEW, recordings
+from test_learners import recordings
 
 from personare.core import registry
 from personare.core.errors import OptionError
@@ -18,6 +18,7 @@ FEDERATED = [
     for name in registry.find("personare.train")
     if "federation" in {f.name for f in fields(registry.load("personare.train", name))}
 ]
+NEW = recordings(9, 60)
 PRIVATE = {"epsilon": 100.0, "delta": 1e-3}
 
 

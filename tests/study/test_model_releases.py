@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from personare.core import registry
-from personare.core.errors import DataError, OptionError
+from personare.core.errors import DataError, OptionError, UnknownMethodError
 from personare.data.runs import RunFolder
 from personare.data.splits import Split, check_apart
 from personare.govern.budget import Budget
@@ -223,3 +223,63 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(DataError, match="cannot be read"):
         load_model(tmp_path / "model.safetensors")
+
+
+SITES = replace(HEAD, options={}, sites=3, rounds=2, secure=True)
+
+
+def test_a_model_learned_over_sites_is_carded_and_read_again(numbers, tmp_path):
+    made = work(numbers, BARE, SITES, tmp_path / "run")
+    about = made.train(tmp_path / "made")
+    assert about["federation"].startswith(
+        "Learned over 3 sites in 2 rounds by `fedavg`; the server saw updates in one sum"
+    )
+    assert about["told"] == []
+    restored, said = load_model(tmp_path / "made/model.safetensors")
+    assert (said.sites, said.secure) == (3, True)
+    pooled = work(numbers, BARE, replace(HEAD, options={}), tmp_path / "run")
+    right = (restored(made.parts.test).argmax(axis=1) == made.parts.test.labels).mean()
+    pooled.train(tmp_path / "pooled")
+    again = load_model(tmp_path / "pooled/model.safetensors")[0]
+    assert right >= (again(made.parts.test).argmax(axis=1) == made.parts.test.labels).mean() - 0.1
+
+
+def test_a_site_that_sat_out_is_told_where_nobody_can_miss_it(numbers, tmp_path):
+    """Six people are in training: two of four sites have one person."""
+    run(numbers, replace(BARE, models=(replace(SITES, sites=4, secure=False),)), tmp_path / "run")
+    missed = json.loads((tmp_path / "run/not_made.json").read_text())
+    assert ["sat out: it must have 2 people" in item["problem"] for item in missed] == [True, True]
+    card = (tmp_path / "run/releases/head/README.md").read_text()
+    assert "over 4 sites in 2 rounds by `fedavg`; the server saw updates one by one" in card
+    assert "Site 3 sat out" in card
+
+
+def test_sites_are_read_from_a_column_in_which_nobody_moves(numbers, tmp_path):
+    places = {r.subject: "north" if int(r.subject) % 2 else "south" for r in numbers.recordings}
+    by_column = replace(SITES, sites=1, secure=False, site_column="ward")
+
+    def at(places):
+        labels = [replace(r, labels={**r.labels, "ward": places(r)}) for r in numbers.recordings]
+        return work(replace(numbers, recordings=tuple(labels)), BARE, by_column, tmp_path / "run")
+
+    assert at(lambda r: places[r.subject]).learner.federation.site_of == places
+    with pytest.raises(DataError, match="at several sites"):
+        _ = at(lambda r: r.id[-2:]).learner
+    with pytest.raises(DataError, match="a site in the column 'ward'"):
+        _ = work(numbers, BARE, by_column, tmp_path / "run").learner
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"method": "forest", "options": {}}, "cannot be trained over sites"),
+        ({"sites": 0}, "at least 1"),
+        ({"federation": "magic"}, "There is no 'magic'"),
+        ({"federation": "fedprox", "federation_options": {"proximal": 0}}, "above 0"),
+        ({"federation": "personalized"}, "cannot stay"),
+        ({"options": {"federation": 4}}, "beside a model's options"),
+    ],
+)
+def test_sites_that_cannot_be_are_refused(given, said):
+    with pytest.raises((OptionError, UnknownMethodError), match=said):
+        replace(SITES, **given)

@@ -137,7 +137,7 @@ class Models:
             )
             fix = "The model was learned from the others: look at this site's recordings."
             lost = [Withheld(item=f"{row.name}, a site", problem=text, fix=fix) for text in made.get("told", ())]
-            outcome.add(Outcome(releases=[release], rows=results, skipped=[*opened.skipped, *lost]))
+            outcome.add(Outcome(releases=[release], rows=results, skipped=list(opened.skipped), not_made=lost))
         return outcome
 
 
