@@ -63,7 +63,7 @@ class Training:
     ) -> tuple[Spend, ...]:
         """Train, in place, what of ``net`` requires a gradient; ``loss`` is of rows, one number each."""
         federation = Federation(sites=self.sites, rounds=self.rounds)
-        dealt = federation.deal(subjects, rng)
+        dealt = federation.deal(subjects)
         sites = [
             self._site(net, loss, take(rows, torch.from_numpy(part)), subjects[part], rng, progress) for part in dealt
         ]

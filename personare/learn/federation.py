@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, check_options
 from personare.core.protocols import FederatedAlgorithm, ServerStep
+from personare.core.randomness import part_of
 from personare.core.types import Array, Spend
 from personare.learn.secure_aggregation import secure_sum
 
@@ -50,8 +51,12 @@ class Federation:
         """Whether the last layer stays at its site."""
         return bool(getattr(self.algorithm, "keeps_head", False))
 
-    def deal(self, subjects: Array, rng: np.random.Generator) -> list[Array]:
-        """Return, for each site, the positions of its people's recordings."""
+    def deal(self, subjects: Array) -> list[Array]:
+        """Return, for each site, the positions of its people's recordings.
+
+        Whom no one placed is dealt by a hash of the pseudonym, alike in all that is learned of the same people. A dealt
+        cohort stands for sites that exist: what privacy promises is for a person of a site, given who is at which.
+        """
         people, owner = np.unique(subjects, return_inverse=True)
         if self.site_of:
             if homeless := sorted(set(people.tolist()) - set(self.site_of)):
@@ -63,7 +68,8 @@ class Federation:
         elif self.sites > len(people):
             raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
         else:
-            parts = np.array_split(rng.permutation(len(people)), self.sites)
+            order = np.argsort([part_of(subject, 2**62, "sites") for subject in people.tolist()])
+            parts = np.array_split(order, self.sites)
         return [np.flatnonzero(np.isin(owner, part)) for part in parts]
 
     def shares(self, count: int) -> list[int]:
@@ -74,14 +80,14 @@ class Federation:
             )
         return [len(part) for part in np.array_split(np.empty(count), self.rounds)]
 
-    def parts(self, subjects: Array, labels: Array, rng: np.random.Generator, *, private: bool) -> list[Array]:
+    def parts(self, subjects: Array, labels: Array, *, private: bool) -> list[Array]:
         """Deal out recordings as ``deal`` does; a site from which nothing sound can be learned sits out, and is told.
 
         An update of one person would be that person's, and one class teaches only that there is no other; but classes
         are not looked at in ``private``.
         """
         taking_part = []
-        for number, part in enumerate(self.deal(subjects, rng), start=1):
+        for number, part in enumerate(self.deal(subjects), start=1):
             people, classes = (len(np.unique(values[part])) for values in (subjects, labels))
             if people >= 2 and (private or classes >= 2):
                 taking_part.append(part)
@@ -103,7 +109,8 @@ class Federation:
         """Train in place: every ``next`` of a site moves the tensors for a round; return what the dearest site paid.
 
         ``kept`` stay at each site, and become their mean at the end. With ``judge``, lower is better, the best round's
-        weights are left. A site that comes to what is no number is told, and its round is left out.
+        weights are left. A site that comes to what is no number is told, counted among those that take part, and its
+        round is left out.
         """
         step = self.algorithm.start() if self.algorithm else averaged
         weights, heads = _flat(moved), [_flat(kept) for _ in sites]
@@ -120,7 +127,7 @@ class Federation:
                 sent.append(values if whole else None)
                 heads[place] = head if whole else heads[place]
                 if not whole:
-                    self.tell(f"Round {number} went on without site {place + 1}: its update held what is no number.")
+                    self.tell(f"Round {number} went on without the update of site {place + 1}, which was no number.")
             weights = step(weights, self.mean(sent, people))
             _load(moved, weights)
             if not judge or (value := judge()) <= least:

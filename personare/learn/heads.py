@@ -96,10 +96,7 @@ def _rounds(
     federation: Federation,
     rng: np.random.Generator,
 ) -> Iterator[tuple[()]]:
-    """Move the weights (C, D + 1) in place by a round's share of the steps whenever asked; see ``fit_head``.
-
-    The average is over the steps of one round: of those that belong to the last share of all.
-    """
+    """Move the weights (C, D + 1) in place by a round's share of the steps whenever asked; see ``fit_head``."""
     if plan is not None and plan.releases != 1:
         raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
     rows, target, owner = _examples(features, labels, len(weights), groups, plan)
@@ -109,8 +106,7 @@ def _rounds(
     paid: Iterator[PaidBatch | None] = plan.batches(rng, present=units) if plan else repeat(None, steps)
     batches = enumerate(paid)
     for share in federation.shares(steps):
-        start, counted = weights.clone(), 0
-        total.zero_()
+        start = weights.clone()
         for step, batch in islice(batches, share):
             if plan is None or batch is None:
                 gradient = _gradient(weights, rows, target) / len(rows)
@@ -131,9 +127,8 @@ def _rounds(
             weights.sub_(speed, alpha=training.learning_rate)
             if step >= first:
                 total.add_(weights)
-                counted += 1
-        if counted:
-            weights.copy_(total / counted)
+        if step == steps - 1:
+            weights.copy_(total / (steps - first))
         yield ()
 
 

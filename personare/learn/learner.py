@@ -90,7 +90,7 @@ class NetworkLearner:
         data, classes = prepare(train, encodings), len(train.classes)
         counted = public if self.private else train  # whose classes and features may be counted
         federation = self.federation if isinstance(self, PrivateNetworkLearner) else Federation()
-        parts = federation.parts(train.subjects, train.labels, rng.spawn(1)[0], private=bool(self.private))
+        parts = federation.parts(train.subjects, train.labels, private=bool(self.private))
         rows = [data if len(part) == len(train) else take(data, torch.from_numpy(part)) for part in parts]
         with seeded(rng):
             net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)

@@ -91,9 +91,7 @@ class PrivateHead:
         models = []
         for rows in inside:
             parts, present, labels = [part[rows] for part in all_parts], all_present[rows], train.labels[rows]
-            sites = self.federation.parts(
-                train.subjects[rows], labels, rng.spawn(1)[0], private=self.epsilon is not None
-            )
+            sites = self.federation.parts(train.subjects[rows], labels, private=self.epsilon is not None)
             owners = [np.unique(owner[rows][site], return_inverse=True)[1] for site in sites]
             units, width = [int(whose.max()) + 1 for whose in owners], sum(part.shape[1] + 1 for part in parts)
             plans = [self.plans(n, width, len(parts)) if self.epsilon is not None else None for n in units]

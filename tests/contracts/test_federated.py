@@ -7,12 +7,13 @@ import pytest
 from test_learners import recordings
 
 from personare.core import registry
-from personare.core.errors import OptionError
 from personare.core.randomness import generator
 from personare.learn.federation import Federation
 
 ALGORITHMS = list(registry.find("personare.federate"))
-CASES = [(name, algorithm) for name in ("joint", "late_fusion", "unimodal", "private_head") for algorithm in ALGORITHMS]
+CASES = [("joint", algorithm) for algorithm in ALGORITHMS]
+CASES += [("private_head", algorithm) for algorithm in ALGORITHMS if algorithm != "personalized"]  # has no other layer
+CASES += [("late_fusion", "fedavg"), ("unimodal", "fedavg")]
 FEDERATED = [
     name
     for name in registry.find("personare.train")
@@ -24,7 +25,7 @@ PRIVATE = {"epsilon": 100.0, "delta": 1e-3}
 
 def learner(name, federation=None, **options):
     cls = registry.load("personare.train", name)
-    small = {"epochs": 24, "width": 16, "learning_rate": 0.01, "modality": "voice"} | options
+    small = {"epochs": 16, "width": 16, "learning_rate": 0.01, "modality": "voice"} | options
     made = cls(**{key: value for key, value in small.items() if key in {f.name for f in fields(cls)}})
     return replace(made, federation=federation) if federation else made
 
@@ -43,14 +44,11 @@ def pooled():
 @pytest.mark.parametrize(("name", "algorithm"), CASES)
 def test_over_sites_it_learns_nearly_what_it_learns_of_all_people_together(name, algorithm, pooled):
     federation = Federation(sites=4, rounds=8, algorithm=registry.create("personare.federate", algorithm))
-    if (name, algorithm) == ("private_head", "personalized"):
-        with pytest.raises(OptionError, match="cannot stay"):
-            learner(name, federation)
-        return
-    assert accuracy(learner(name, federation))[0] >= pooled[name] - 0.06
+    # a site has few recordings, and so few steps in an epoch
+    assert accuracy(learner(name, federation, epochs=40))[0] >= pooled[name] - 0.04
 
 
-@pytest.mark.parametrize("private", [{}, PRIVATE])
+@pytest.mark.parametrize("private", [{}, PRIVATE], ids=["open", "private"])
 @pytest.mark.parametrize("name", FEDERATED)
 def test_guarantee_one_site_and_one_round_are_plain_training(name, private):
     one = Federation(algorithm=registry.create("personare.federate", "fedavg"))
@@ -74,3 +72,19 @@ def test_guarantee_with_privacy_each_site_pays_for_its_own_people_and_validation
     (spend,) = fits[0].spends
     assert 1.9 < spend.epsilon <= 2.0
     assert spend.units == 8
+
+
+def test_scales_are_the_mean_of_sites_that_have_the_modality():
+    train = recordings(0, 12)
+    where = {subject: str(i % 3) for i, subject in enumerate(np.unique(train.subjects))}
+    at = np.array([where[subject] for subject in train.subjects])
+    moved = train.arrays["voice"] * 10 + 100
+    batch = replace(
+        train,
+        arrays={**train.arrays, "voice": moved},
+        present={**train.present, "voice": train.present["voice"] & (at != "2")},
+    )
+    for secure in (False, True):
+        model = accuracy(learner("joint", Federation(site_of=where, secure=secure), epochs=1), batch)[1]
+        center = model.net.encoders[0].scaling.center.numpy()
+        assert np.allclose(center, moved[batch.present["voice"]].mean(axis=0), rtol=1e-4)

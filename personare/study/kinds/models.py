@@ -250,7 +250,7 @@ class Model:
             "test": list(parts.test.ids),
             "recordings": len(parts.train),
             "people": len(set(parts.train.subjects)),
-            "told": list(self.told),
+            "told": list(dict.fromkeys(self.told)),  # each network of a model tells
             "federation": self.row.words(len(set(self._site_of.values())) or self.row.sites),
         }
 
