@@ -128,12 +128,6 @@ class PrivateHead:
                     rng=rng,
                     feature_norm=norm,
                 )
-            # of a mean over sites: each adds as much noise as it counts
-            noise = [
-                n / sum(units) * math.sqrt(moderation(plan, self.training()) ** 2 - 1)
-                for n, plan in zip(units, heads, strict=True)
-                if plan
-            ]
             models.append(
                 HeadPredictor(
                     describe=describe,
@@ -141,7 +135,7 @@ class PrivateHead:
                     head=head,
                     classes=train.classes,
                     link="softmax" if logistic else "linear",
-                    temperature=math.sqrt(1 + sum(n**2 for n in noise)) if logistic else 1.0,
+                    temperature=_softened(heads, units, self.training()) if logistic else 1.0,
                     spends=(max(spends, key=lambda spend: spend.epsilon),) if spends else (),
                 )
             )
@@ -204,6 +198,15 @@ def moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
     noise = plan.noise_multiplier * training.clip_norm / plan.expected_batch
     spread = noise * float(np.linalg.norm(total)) / (plan.steps - first) * _LENGTH
     return math.sqrt(1 + math.pi / 8 * spread**2)
+
+
+def _softened(plans: Sequence[PrivacyPlan | None], units: Sequence[int], training: HeadTraining) -> float:
+    """Return the ``moderation`` of a mean over sites, to which each adds as much noise as it counts."""
+    shares = np.array(units) / sum(units)
+    excess = [
+        share**2 * (moderation(plan, training) ** 2 - 1) for share, plan in zip(shares, plans, strict=True) if plan
+    ]
+    return math.sqrt(1 + sum(excess))
 
 
 def _mean_row(
