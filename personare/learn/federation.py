@@ -151,17 +151,19 @@ def hold_near(
     optimizer: torch.optim.Optimizer, parameters: Iterable[nn.Parameter], strength: float
 ) -> Callable[[], None]:
     """Add to every step a pull to where the parameters were when what is returned was last called; 0 for none."""
-    start: list[tuple[nn.Parameter, Tensor]] = []
+    held, start = list(parameters), list[Tensor]()
+
+    def hold() -> None:
+        start[:] = [p.detach().clone() for p in held] if strength else []
 
     def pull(*_: object) -> None:
-        for p, at in start:
+        for p, at in zip(held, start, strict=True):
             if p.grad is not None:
                 p.grad.add_(p.detach() - at, alpha=strength)
 
     if strength:
         optimizer.register_step_pre_hook(pull)
-    held = list(parameters)
-    return lambda: start.__setitem__(slice(None), [(p, p.detach().clone()) for p in held] if strength else [])
+    return hold
 
 
 def _flat(tensors: Sequence[Tensor]) -> Array:
