@@ -54,11 +54,11 @@ def run_study(cohort: Cohort, plan: StudyPlan, text: str, out: Path, *, workers:
         workers.on_cluster(people.root, run.private, ledger) as shared,
         shared.stages(stages(plan)) as shared,
     ):
-        register(ledger, cohort, "run", out)
         outcome = Outcome()
         for name, why in remove_withdrawn(run, people, ledger).items():
             outcome.skipped.append(Withheld(item=f"release {name}", problem=why, fix="It was removed."))
         study = Study(cohort=people, plan=plan, ledger=ledger, run=run, workers=shared)
+        register(ledger, cohort, "run", out)  # once the policy allows it
         tasks: list[tuple[Kind, Any]] = []
         for table, kind in kinds().items():
             rows = plan.rows(table)
