@@ -68,7 +68,7 @@ class Federation:
         elif self.sites > len(people):
             raise OptionError(f"There must be a person in each of {self.sites} sites, but there are {len(people)}.")
         else:
-            order = np.argsort([part_of(subject, 2**62, "sites") for subject in people.tolist()])
+            order = np.argsort([part_of(str(subject), 2**62, "sites") for subject in people.tolist()])
             parts = np.array_split(order, self.sites)
         return [np.flatnonzero(np.isin(owner, part)) for part in parts]
 

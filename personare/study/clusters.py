@@ -8,14 +8,16 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 from personare import __version__
 from personare.core.errors import ClusterError, OptionError
-from personare.govern.ledger import Ledger
 from personare.govern.storage import PASSPHRASE, is_locked
+
+if TYPE_CHECKING:  # the database takes a moment to import, and one file does not wait for it
+    from personare.govern.ledger import Ledger
 
 _ANSWER_S = 20  # how long a scheduler, and the first of its workers, may take to answer
 _FACTS = ("dataset_description.json", "participants.tsv")  # of a cohort, small and in every one
@@ -39,7 +41,7 @@ def connected(engine: str, address: str, jobs: int) -> AbstractContextManager[Cl
     return reach(address, jobs if jobs > 0 else None)
 
 
-def check_workers(cluster: Cluster, root: Path, private: Path, ledger: Ledger) -> None:
+def check_workers(cluster: Cluster, root: Path, private: Path, ledger: "Ledger") -> None:
     """Ask each worker, before any work, whether it can do what this process would do.
 
     **Guarantee**: refused, by the worker's name, are one without this version of personare, one that does not see the

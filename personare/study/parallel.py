@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 from tqdm import tqdm
@@ -16,8 +16,10 @@ from tqdm import tqdm
 from personare.core.errors import ClusterError, DataError, OptionError, PersonareError, reason
 from personare.core.interrupt import check_interrupt
 from personare.data.atomic import write_json
-from personare.govern.ledger import Ledger
 from personare.study.clusters import Cluster, check_workers, connected
+
+if TYPE_CHECKING:  # the database takes a moment to import, and one file does not wait for it
+    from personare.govern.ledger import Ledger
 
 _SILENCE_S = 30  # after which a cluster of which nothing came is asked whether it is still there
 
@@ -77,7 +79,7 @@ class Workers:
             yield replace(self, progress=progress)
 
     @contextmanager
-    def on_cluster(self, root: Path, private: Path, ledger: Ledger) -> Iterator["Workers"]:
+    def on_cluster(self, root: Path, private: Path, ledger: "Ledger") -> Iterator["Workers"]:
         """Give the workers of a cluster, where the engine has one, once they were checked for this work."""
         if self.engine == "loky":
             yield self
