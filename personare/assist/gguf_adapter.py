@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from personare.core.atomic import replacing
 from personare.core.errors import DataError, MissingModelError, data_errors
 from personare.core.types import Array
-from personare.data.atomic import replacing
 from personare.features.models import sha256_of
 
 _NAME = re.compile(r"layers\.(\d+)\.(?:self_attn|mlp)\.(\w+)$")

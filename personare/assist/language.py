@@ -9,8 +9,8 @@ import platformdirs
 import torch
 from torch import Tensor, nn
 
+from personare.core.atomic import make_folder
 from personare.core.errors import data_errors
-from personare.data.atomic import make_folder
 from personare.features.models import MODELS, find_model
 
 IMAGE = "\ufffc"

@@ -118,7 +118,7 @@ def show(cohort: Path, ledger: str | None) -> None:
 @LEDGER
 def receipt(cohort: Path, subject: str, out: Path | None, ledger: str | None) -> None:
     """Write one page for SUBJECT in plain words: who may do what with which recordings, and how to take it back."""
-    from personare.data.atomic import write_text
+    from personare.core.atomic import write_text
     from personare.govern.consent_exports import receipt as page
     from personare.govern.consent_records import sha256
 

@@ -10,6 +10,7 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,20 @@ def find(package: str) -> dict[str, Method]:
     spec = importlib.util.find_spec(package)
     folders = list(spec.submodule_search_locations or []) if spec else []
     files = sorted(f for folder in folders for f in Path(folder).glob("*.py") if not f.name.startswith("_"))
-    methods = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem) for f in files}
+    methods = {f.stem: _describe(f, f"{package}.{f.stem}", f.stem, f.stat().st_mtime_ns) for f in files}
     for entry in metadata.entry_points(group=package):
         spec = importlib.util.find_spec(entry.module)
         if spec is None or spec.origin is None:
             raise OptionError(
                 f"The method {entry.name} should be in {entry.module}, which is not there: install it again."
             )
-        methods[entry.name] = _describe(Path(spec.origin), entry.module, entry.name)
+        file = Path(spec.origin)
+        methods[entry.name] = _describe(file, entry.module, entry.name, file.stat().st_mtime_ns)
     return methods
 
 
-def _describe(file: Path, module: str, name: str) -> Method:
+@cache
+def _describe(file: Path, module: str, name: str, _changed_ns: int) -> Method:
     tree = ast.parse(file.read_text(encoding="utf-8"))
     public: list[str] = []
     question, members = "", set[str]()

@@ -21,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from personare.core.atomic import make_folder, replacing, write_json, write_text
 from personare.core.errors import DataError, PersonareError, PolicyError, data_errors
 from personare.core.types import Cohort, Recording, Withheld
-from personare.data.atomic import make_folder, replacing, write_json, write_text
 from personare.data.labels import LABELS, emotion
 from personare.govern.consent import no_consent, read_tsv
 from personare.govern.storage import open_plain, plain_size

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from personare.core.atomic import make_folder, replacing
 from personare.core.errors import DataError, PolicyError, data_errors
 from personare.core.types import Cohort
-from personare.data.atomic import make_folder, replacing
 from personare.data.cohort import declared_modalities
 from personare.data.roles import RECORDED, recorded_as
 from personare.data.tables import TABLES, read_rows

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from personare.core.atomic import write_json, write_text
 from personare.core.errors import DataError
 from personare.core.registry import create
 from personare.core.types import Cohort, Recording, Withheld
-from personare.data.atomic import write_json, write_text
 from personare.data.cohort import DESCRIPTION, UNFINISHED, CohortWriter, Problems, declared_modalities, open_cohort
 from personare.data.media_files import piece, suffix_of
 from personare.data.pseudonyms import Subjects, without_copies

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from personare.core.atomic import replacing
 from personare.core.errors import DataError
 from personare.core.types import Recording
-from personare.data.atomic import replacing
 from personare.data.cohort import Problems, recording_id
 from personare.data.tables import read_rows
 from personare.govern.consent import read_consent
@@ -123,8 +123,7 @@ def write_key(cohort: Path, key: Mapping[str, str]) -> None:
         write_note(cohort, _SEALED, text.getvalue().encode())
         destroy(file)
         return
-    with replacing(file) as part:
-        part.touch(mode=0o600)
+    with replacing(file, private=True) as part:
         part.write_bytes(text.getvalue().encode())
 
 

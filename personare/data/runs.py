@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 
 from personare import __version__
+from personare.core.atomic import make_folder, plain, write_json, write_text
 from personare.core.errors import DataError, data_errors
-from personare.data.atomic import make_folder, plain, write_json, write_text
 
 _PRIVATE = """\
 This folder must not be sent to anybody. It belongs to the run folder beside it and holds what the run worked with:

@@ -36,7 +36,7 @@ class Vault:
     def admit(self, recordings: Sequence[Recording], track: str) -> tuple[dict[str, Path], list[Withheld]]:
         """Open one track of several recordings, paths by id, or refuse it; those without it are passed over."""
         asked = [recording for recording in recordings if track in recording.tracks]
-        reasons = self._reasons(asked, track)
+        reasons = self._reasons(asked, track, self._records())
         fix = "Record the person's consent with 'personare consent grant', or leave the recording out."
         refused = [Withheld(item=r.id, problem=reasons[r.id], fix=fix) for r in asked if reasons[r.id]]
         opened = {r.id: self._cohort.root / r.tracks[track] for r in asked if not reasons[r.id]}
@@ -50,10 +50,10 @@ class Vault:
         Raises:
             PolicyError: A record of a consent is not the one that the ledger knows, so nobody can tell.
         """
-        records = Records(self._cohort.root, self._cohort.name, self._ledger)
+        records = self._records()
         for subject in {recording.subject for recording in recordings}:
             records.newest(subject)
-        reasons = self._reasons([r for r in recordings if track in r.tracks], track)
+        reasons = self._reasons([r for r in recordings if track in r.tracks], track, records)
         return {name for name, reason in reasons.items() if not reason}
 
     def hand_over(self, subject: str) -> dict[str, dict[str, Path]]:
@@ -64,7 +64,10 @@ class Vault:
         )
         return {r.id: {track: self._cohort.root / path for track, path in r.tracks.items()} for r in theirs}
 
-    def _reasons(self, recordings: Sequence[Recording], track: str) -> dict[str, str]:
+    def _records(self) -> Records:
+        return Records(self._cohort.root, self._cohort.name, self._ledger)
+
+    def _reasons(self, recordings: Sequence[Recording], track: str, records: Records) -> dict[str, str]:
         """Return by recording why the track stays closed; empty where it may be opened."""
         root, reasons = self._cohort.root, {}
         closed = dict.fromkeys((recording.subject for recording in recordings), "")
@@ -72,7 +75,6 @@ class Vault:
             modality = recorded_as(track, declared_modalities(root))
             consent, today = read_consent(root / "consent.tsv"), self._today()
             self._ledger.check_clock(today)
-            records = Records(root, self._cohort.name, self._ledger)
             for subject in closed:
                 closed[subject] = permits(consent, subject, self._purpose, modality, today) or records.permits(
                     subject, self._purpose, modality, today

@@ -16,9 +16,9 @@ import numpy as np
 import soundfile
 import soxr
 
+from personare.core.atomic import replacing
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Array, Signal
-from personare.data.atomic import replacing
 from personare.features._containers import begin_s, is_mp4, opened, played, wav_header
 from personare.govern.storage import is_locked, open_plain
 

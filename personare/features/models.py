@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 
 import platformdirs
 
+from personare.core.atomic import replacing
 from personare.core.errors import MissingModelError
-from personare.data.atomic import replacing
 
 
 @dataclass(frozen=True, kw_only=True)

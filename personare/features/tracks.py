@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from personare.core.atomic import replacing, write_json, write_text
 from personare.core.errors import DataError, MissingModelError
 from personare.core.types import Array, Batch, LocatedFrame
-from personare.data.atomic import replacing, write_json, write_text
 from personare.data.media_files import PICTURES, track_of
 from personare.data.texts import read_text
 from personare.features import audio, video

@@ -2,9 +2,6 @@
 
 import os
 import secrets
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -13,11 +10,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
+from personare.core.atomic import replacing
 from personare.core.errors import DataError, OptionError, PolicyError, data_errors
 
 FIX: Final = "Free the disk, or choose a folder that you may read and write."
-PART: Final = ".personare-"
-"""How the name of a file begins that is being written; a killed process may leave one."""
 
 _NONCE: Final = 12  # bytes
 _SALT: Final = 16
@@ -87,25 +83,10 @@ def decrypted(key: bytes, content: bytes, place: str) -> bytes:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that only its owner may read, whole or not at all."""
-    with replacing(path) as part:
+    with replacing(path, private=True) as part:
         part.write_bytes(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a file that only its owner may read; it takes the place of ``path`` once it is on the disk."""
-    with data_errors(f"{path} cannot be written", FIX):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=PART)
-        part = Path(name)
-        try:
-            yield part
-            os.fsync(handle)
-            part.replace(path)
-        finally:
-            os.close(handle)
-            part.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # else a power cut could take a key, and leave what was written with it
-        finally:
-            os.close(folder)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # else a power cut could take a key, and leave what was written with it
+    finally:
+        os.close(folder)

@@ -22,19 +22,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from personare.core.atomic import replacing
 from personare.core.errors import DataError, PolicyError, data_errors
 from personare.core.types import Withheld
-from personare.govern.keys import (
-    PART,
-    decrypted,
-    destroy,
-    encrypted,
-    make_key,
-    master_key,
-    read_key,
-    replacing,
-    write_whole,
-)
+from personare.govern.keys import decrypted, destroy, encrypted, make_key, master_key, read_key, write_whole
 
 PASSPHRASE: Final = "PERSONARE_PASSPHRASE"
 """The variable of the environment that opens what is locked, for this process and those it starts."""
@@ -120,7 +111,7 @@ def lock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> list[
         if is_locked(path):
             _decrypting(path, key, place).close()
             return
-        with replacing(path) as part:
+        with replacing(path, private=True) as part:
             with path.open("rb") as plain, part.open("wb") as locked:
                 _encrypt(plain, locked, key, place)
             with path.open("rb") as plain, _decrypting(part, key, place) as read:
@@ -139,7 +130,7 @@ def unlock_cohort(root: Path, passphrase: str, progress: Progress = iter) -> lis
     """
 
     def unlock(path: Path, key: bytes, place: str) -> None:
-        with replacing(path) as part, _decrypting(path, key, place) as locked:
+        with replacing(path, private=True) as part, _decrypting(path, key, place) as locked:
             with part.open("wb") as plain:
                 shutil.copyfileobj(locked, plain, _CHUNK)
             locked.seek(0)
@@ -230,7 +221,7 @@ def _each(
 ) -> list[Withheld]:
     """Do the work for every file, with its key and place; only a fault of the disk ends it."""
     failed = []
-    for part in root.glob(f"sub-*/**/{PART}*"):  # of one that was killed
+    for part in root.glob("sub-*/**/.*.part"):  # of one that was killed
         part.unlink()
     for path in progress(files):
         place = path.relative_to(root).as_posix()

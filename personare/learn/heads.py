@@ -35,47 +35,24 @@ class HeadTraining:
 
 
 def fit_head(
-    features: Array,
-    labels: Array,
-    *,
-    classes: int,
-    plan: PrivacyPlan | None,
-    training: HeadTraining,
-    rng: np.random.Generator,
-    groups: Array | None = None,
-) -> Array:
-    """Train a softmax head, (D + 1, C) with the bias last, on (N, D) features and (N,) labels.
-
-    ``groups`` (N,) say whose recording each is, needed for a plan that protects people. A plan of None trains without
-    protection.
-
-    **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
-    people's help, or are paid for.
-    """
-    return fit_head_over(
-        [features],
-        [labels],
-        classes=classes,
-        plans=[plan],
-        training=training,
-        rng=rng,
-        groups=[groups],
-        federation=Federation(),
-    )
-
-
-def fit_head_over(
     features: Sequence[Array],
     labels: Sequence[Array],
     *,
     classes: int,
-    plans: Sequence[PrivacyPlan | None],
+    plans: Sequence[PrivacyPlan | None] = (None,),
     training: HeadTraining,
     rng: np.random.Generator,
-    groups: Sequence[Array | None],
-    federation: Federation,
+    groups: Sequence[Array | None] = (None,),
+    federation: Federation = Federation(),  # noqa: B008 - frozen
 ) -> Array:
-    """Train a head as ``fit_head`` does, over sites: of each its features, labels, plan and groups."""
+    """Train a softmax head, (D + 1, C) with the bias last, on (N, D) features and (N,) labels of one site or several.
+
+    Of each site its ``groups`` (N,) say whose recording each is, needed for a plan that protects people. A plan of None
+    trains without protection.
+
+    **Guarantee**: under a plan the head is as private as the plan says, if the features were made without these
+    people's help, or are paid for.
+    """
     weights = torch.zeros(classes, features[0].shape[-1] + 1)  # (C, D + 1)
     sites = [
         _rounds(weights, x, y, owner, plan, training, federation, rng)

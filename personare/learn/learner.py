@@ -89,7 +89,7 @@ class NetworkLearner:
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
         counted = public if self.private else train  # whose classes and features may be counted
-        federation = self.federation if isinstance(self, PrivateNetworkLearner) else Federation()
+        federation: Federation = getattr(self, "federation", Federation())  # not every network can learn over sites
         parts = federation.parts(train.subjects, train.labels, private=bool(self.private))
         rows = [data if len(part) == len(train) else take(data, torch.from_numpy(part)) for part in parts]
         with seeded(rng):
@@ -127,19 +127,6 @@ class NetworkLearner:
         predictor = NetworkPredictor(net=net, classes=train.classes, fusion=fusion or Fusion(), spends=spends)
         return predictor.calibrated(calibration)
 
-    def train_openly(
-        self,
-        net: Network,
-        data: Rows,
-        validation: Rows,
-        weights: Tensor,
-        *,
-        rng: np.random.Generator,
-        adjust: Adjust | None = None,
-    ) -> list[float]:
-        """Train in place until other people are read no better; return their loss after each epoch."""
-        return next(self.open_rounds(net, data, validation, weights, rng=rng, adjust=adjust, federation=Federation()))
-
     def open_rounds(
         self,
         net: Network,
@@ -151,7 +138,10 @@ class NetworkLearner:
         adjust: Adjust | None,
         federation: Federation,
     ) -> Iterator[list[float]]:
-        """Train in place for a round's share of the epochs whenever asked, going on where the last round stopped."""
+        """Train in place for a round's share of the epochs whenever asked, going on where the last round stopped.
+
+        A round ends early where other people are read no better; it yields their loss after each of its epochs.
+        """
         size = len(data["labels"])
         count = math.ceil(size / self.batch_size)
         optimizer = self.make_optimizer(net)

@@ -8,8 +8,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from personare.core.atomic import replacing, write_text
 from personare.core.errors import reason
-from personare.data.atomic import replacing, write_text
 from personare.report import words
 from personare.report.answer import answer
 from personare.report.examples import embed_examples

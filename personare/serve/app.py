@@ -14,8 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from personare.core.atomic import make_folder
 from personare.core.errors import DataError, OptionError, PersonareError
-from personare.data.atomic import make_folder
 from personare.serve.pages import Pages, Room, static_files
 from personare.serve.security import Guard
 

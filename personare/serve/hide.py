@@ -22,9 +22,9 @@ from starlette.responses import FileResponse, JSONResponse, Response
 
 from personare.anonymize._recordings import METHODS
 from personare.core import registry
+from personare.core.atomic import make_folder, write_json
 from personare.core.errors import DataError, PolicyError
 from personare.core.types import Recording
-from personare.data.atomic import make_folder, write_json
 from personare.data.cohort import CohortWriter, open_cohort, recording_id
 from personare.data.vault import Vault
 from personare.features.corrections import VERSION, Corrections, corrections_of

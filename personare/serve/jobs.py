@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 from starlette.exceptions import HTTPException
 
+from personare.core.atomic import make_folder, write_json
 from personare.core.errors import data_errors
-from personare.data.atomic import make_folder, write_json
 
 _TAIL = 20_000  # bytes of what a job said
 _END_S = 5.0  # to end by itself when it is stopped

@@ -12,9 +12,9 @@ import joblib
 import numpy as np
 import pandas as pd
 
+from personare.core.atomic import replacing, write_json, write_text
 from personare.core.errors import OptionError
 from personare.core.types import Cohort, Recording
-from personare.data.atomic import replacing, write_json, write_text
 from personare.data.cohort import CohortWriter, recording_id
 from personare.features.audio import write
 from personare.features.marks import mark

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from personare.core.atomic import replacing
 from personare.core.errors import OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Cohort, Recording
-from personare.data.atomic import replacing
 from personare.data.cohort import CohortWriter, recording_id
 from personare.features.marks import mark, png_comment
 from personare.simulate.expression import ACTION_UNITS, move

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from personare.core import registry
+from personare.core.atomic import make_folder, write_json
 from personare.core.errors import DataError
 from personare.core.protocols import AdaptedSampler, Generator, Sampler
 from personare.core.randomness import generator
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Batch, Feedback, Release, Result, Spend
-from personare.data.atomic import make_folder, write_json
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, fingerprint
 from personare.data.votes import Votes, votes_beside

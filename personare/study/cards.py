@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from jinja2 import Environment, StrictUndefined
 
+from personare.core.atomic import plain, write_json, write_text
 from personare.core.types import Cohort, Recording, Result, Spend, Withheld
-from personare.data.atomic import plain, write_json, write_text
 from personare.study.showing import shown_items
 
 _MEDIA_TYPES = {

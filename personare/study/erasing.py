@@ -1,8 +1,6 @@
 """Erases one person from a cohort and from all that came of it, and proves it by a search through every file."""
 
 import json
-import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,12 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from personare.core.atomic import plain, replacing, write_json
 from personare.core.errors import DataError, IncompleteError, PersonareError
-from personare.data.atomic import plain, replacing, write_json
 from personare.data.cohort import open_cohort
 from personare.data.pseudonyms import read_key, write_key
 from personare.data.runs import RunFolder, private_folder
 from personare.data.votes import votes_beside
+from personare.govern.keys import destroy
 from personare.govern.ledger import Ledger
 from personare.study.holdings import (
     ERASED,
@@ -67,8 +66,7 @@ def erase(places: Places, person: Person, *, workers: Workers) -> None:
     made = [(run, path, record) for run in places.runs for path, _, record in notes_of(person, run)]
     again = {str(run) for run, _, _ in made} | {*begun["again"]}
     bounded = [_bound(*what) for what in made if places.models == "bounded" and is_bounded(what[-1])] + begun["bounded"]
-    with replacing(journal) as part:
-        part.touch(mode=0o600)
+    with replacing(journal, private=True) as part:
         part.write_text(json.dumps(plain({"person": person, "again": again, "bounded": bounded})), encoding="utf-8")
     kept = {item["run"] for item in bounded}
     for place in around(root):
@@ -154,13 +152,10 @@ def _delete(path: Path) -> None:
     """Delete a file or a folder; a key is overwritten first, so that no copy of what it closes can be read."""
     if path.is_dir():
         shutil.rmtree(path)
-        return
-    if path.suffix == ".key":
-        with path.open("r+b") as file:
-            file.write(secrets.token_bytes(path.stat().st_size))
-            file.flush()
-            os.fsync(file.fileno())
-    path.unlink()
+    elif path.suffix == ".key":
+        destroy(path)
+    else:
+        path.unlink()
 
 
 def _pruned(content: Any, person: Person) -> Any:

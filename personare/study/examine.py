@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from personare.core.atomic import write_json
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Array, Result, Spend
-from personare.data.atomic import write_json
 from personare.data.cohort import open_cohort
 from personare.data.runs import RunFolder, private_folder
 from personare.evaluate.audit import audit

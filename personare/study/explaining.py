@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from personare.core import registry
+from personare.core.atomic import make_folder, plain, write_json, write_text
 from personare.core.errors import DataError, OptionError, PolicyError
 from personare.core.randomness import generator
 from personare.core.types import Array, Cohort, Release
-from personare.data.atomic import make_folder, plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.media_files import track_of
 from personare.data.runs import RunFolder, fingerprint, private_folder

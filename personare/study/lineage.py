@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from personare.core.atomic import write_json
 from personare.core.state import load_weights
 from personare.core.types import Batch, Cohort
-from personare.data.atomic import write_json
 from personare.data.runs import RunFolder
 from personare.data.vault import Vault
 from personare.govern.ledger import Ledger

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from personare.core.atomic import write_text
 from personare.core.types import Spend
-from personare.data.atomic import write_text
 from personare.data.cohort import CohortWriter
 from personare.data.vault import Vault
 from personare.govern.budget import charges

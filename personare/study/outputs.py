@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from personare.core.atomic import plain, write_json, write_text
 from personare.core.errors import reason
 from personare.core.types import Cohort, Release, Result, Withheld
-from personare.data.atomic import plain, write_json, write_text
 from personare.data.cohort import cohort_kind, open_cohort
 from personare.data.labels import as_number
 from personare.data.runs import RunFolder

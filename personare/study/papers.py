@@ -16,10 +16,10 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, Template
 from markupsafe import Markup
 
+from personare.core.atomic import write_json, write_text
 from personare.core.errors import DataError
 from personare.core.strongest import ANY_KIND, CANARIES, STANDS, baseline, group_of, strongest
 from personare.core.types import RISKS, Result, Spend
-from personare.data.atomic import write_json, write_text
 from personare.report import words
 from personare.report.answer import change
 from personare.report.run import RunRecord, read_run

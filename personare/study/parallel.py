@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import joblib
 from tqdm import tqdm
 
+from personare.core.atomic import write_json
 from personare.core.errors import ClusterError, DataError, OptionError, PersonareError, reason
 from personare.core.interrupt import check_interrupt
-from personare.data.atomic import write_json
 from personare.study.clusters import Cluster, check_workers, connected
 
 if TYPE_CHECKING:  # the database takes a moment to import, and one file does not wait for it

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from personare.anonymize._recordings import Disguise
+from personare.core.atomic import write_json
 from personare.core.errors import DataError, reason
 from personare.core.types import Array, LocatedFrame, Recording
-from personare.data.atomic import write_json
 from personare.features import audio, video
 from personare.features.corrections import Corrections
 from personare.features.locations import locate_live

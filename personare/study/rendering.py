@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from personare.core.atomic import write_json
 from personare.core.errors import DataError
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch
-from personare.data.atomic import write_json
 from personare.features import audio
 from personare.features.face_animation import FILM_HZ, course_of, film_course, knows_face, rest_of
 from personare.features.tracks import TrackForm, write_track

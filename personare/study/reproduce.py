@@ -11,8 +11,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import t as student
 
+from personare.core.atomic import write_text
 from personare.core.types import Cohort
-from personare.data.atomic import write_text
 from personare.govern.ledger import Ledger
 from personare.report.plots import COLORS, drawing
 from personare.study.kinds.models import ModelPlan

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from personare.core.atomic import write_text
 from personare.core.errors import DataError, PersonareError, PolicyError, data_errors
 from personare.core.randomness import generator
 from personare.core.types import Array, Batch, Recording
-from personare.data.atomic import write_text
 from personare.data.cohort import DESCRIPTION, INDEX, Kind, cohort_kind, open_cohort, remove_recording
 from personare.data.runs import private_folder
 from personare.data.votes import ANSWERS, REVIEW, Question, Rater, Votes, votes_beside

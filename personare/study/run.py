@@ -10,9 +10,9 @@ from operator import call
 from pathlib import Path
 from typing import Any
 
+from personare.core.atomic import write_text
 from personare.core.errors import DataError, OptionError, PersonareError
 from personare.core.types import Cohort, Withheld
-from personare.data.atomic import write_text
 from personare.data.cohort import UNFINISHED, cohort_kind, open_cohort
 from personare.data.labels import kind_of_label
 from personare.data.runs import RunFolder, private_folder

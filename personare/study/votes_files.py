@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from personare.core.atomic import write_json, write_text
 from personare.core.errors import DataError, data_errors
-from personare.data.atomic import write_json, write_text
 from personare.data.votes import VOTE_COLUMNS
 from personare.study.reviewing import Review
 

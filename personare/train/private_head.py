@@ -15,7 +15,7 @@ from personare.core.types import Array, Batch, Spend
 from personare.learn.accounting import check_claim, epsilon_of
 from personare.learn.federation import Federation
 from personare.learn.fusion import fit_temperature, shares_of
-from personare.learn.heads import HeadTraining, fit_head_over, least_squares_head, predict
+from personare.learn.heads import HeadTraining, fit_head, least_squares_head, predict
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
@@ -107,7 +107,7 @@ class PrivateHead:
             spends = [plan.whole.spend() for plan in plans if plan]
             features, classes = head_features(parts, present, centers), len(train.classes)
             if logistic:
-                head = fit_head_over(
+                head = fit_head(
                     [features[site] for site in sites],
                     [labels[site] for site in sites],
                     groups=owners,

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from personare.core.atomic import replacing, write_json
 from personare.core.errors import DataError
-from personare.data.atomic import replacing, write_json
 from personare.data.runs import RunFolder, private_folder
 
 
@@ -129,10 +129,9 @@ def test_a_full_disk_is_a_data_error_and_leaves_the_old_file(tmp_path: Path) -> 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_a_disk_that_is_really_full_is_a_data_error(tmp_path: Path) -> None:
-    part = tmp_path / f".results.json.{os.getpid()}.part"
-    part.symlink_to("/dev/full")
-    with pytest.raises(DataError, match="cannot be written"):
-        write_json(tmp_path / "results.json", [1])
+    with pytest.raises(DataError, match="cannot be written"), replacing(tmp_path / "results.json") as part:
+        part.symlink_to("/dev/full")
+        part.write_text("[1]")
     assert list(tmp_path.iterdir()) == []
 
 

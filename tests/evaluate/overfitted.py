@@ -16,6 +16,6 @@ def remembered(*, models=16, people=60, each=4, columns=300, classes=3, by="reco
     training = HeadTraining(steps=60, learning_rate=2.0)
     answers = []
     for of in inside:
-        told = {"classes": classes, "groups": subjects[of], "plan": plan, "training": training}
-        answers.append(predict(fit_head(rows[of], labels[of], **told, rng=rng), rows))
+        told = {"classes": classes, "groups": [subjects[of]], "plans": [plan], "training": training}
+        answers.append(predict(fit_head([rows[of]], [labels[of]], **told, rng=rng), rows))
     return Signals.of_probabilities(np.stack(answers), inside, labels, subjects)

@@ -82,7 +82,7 @@ def trained(plan, options, seed):
         real = draw.standard_normal((600, COLUMNS)).astype(np.float32) / np.sqrt(COLUMNS)
         seen = np.concatenate([real, rows[inside]])
         learned = np.concatenate([draw.integers(CLASSES, size=600), labels[inside]])
-        weights = fit_head(seen, learned, classes=CLASSES, plan=plan, training=options, rng=draw)  # (D + 1, C)
+        weights = fit_head([seen], [learned], classes=CLASSES, plans=[plan], training=options, rng=draw)  # (D + 1, C)
         scores = (rows / np.linalg.norm(rows, axis=1, keepdims=True)) @ weights[:-1]
         return scores[np.arange(len(rows)), labels] - scores.mean(axis=1)
 

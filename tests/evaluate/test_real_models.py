@@ -73,8 +73,8 @@ def test_members_among_real_voices_are_found_where_a_head_remembers(voices):
     wide = RBFSampler(gamma=0.02, n_components=1500, random_state=0).fit_transform(rows[some]).astype(np.float32)
     _, labels = np.unique(table["emotion"].iloc[some], return_inverse=True)
     inside = split_halves(some, 16, rng=rng())
-    training = {"classes": 6, "plan": None, "training": HeadTraining(steps=150, learning_rate=4.0), "rng": rng()}
-    answers = np.stack([predict(fit_head(wide[of], labels[of], **training), wide) for of in inside])
+    training = {"classes": 6, "training": HeadTraining(steps=150, learning_rate=4.0), "rng": rng()}
+    answers = np.stack([predict(fit_head([wide[of]], [labels[of]], **training), wide) for of in inside])
     signals = Signals.of_probabilities(answers, inside, labels, table["subject"].iloc[some].to_numpy())
     attacks = {name: create(FOLDER, name) for name in ("membership_lira", "membership_rmia", "membership_loss")}
     found = {r.name: r for r in judge_membership(signals, attacks, rng=rng())}

@@ -10,10 +10,10 @@ from personare.anonymize._video import COVER_LEVEL, anonymize_video
 from personare.anonymize.face_avatar import FaceAvatar
 from personare.anonymize.face_landmarks import FaceLandmarks
 from personare.anonymize.face_solid import FaceSolid
+from personare.core.atomic import write_json
 from personare.core.errors import DataError, OptionError
 from personare.core.randomness import generator
 from personare.core.types import Face, LocatedFrame, Signal
-from personare.data.atomic import write_json
 from personare.features import video
 from personare.features.corrections import (
     VERSION,

@@ -197,7 +197,7 @@ def test_guarantee_a_killed_work_loses_nothing_and_goes_on(
 
     def killed(files: object) -> Iterator[Path]:
         yield next(iter(files))  # type: ignore[call-overload]
-        leftover = root / "sub-02" / f"{storage.PART}abc"  # as a kill leaves it
+        leftover = root / "sub-02" / ".x.wav.0a1b2c3d.part"  # as a kill leaves it
         leftover.write_bytes(b"half")
         raise KeyboardInterrupt
 

@@ -27,8 +27,8 @@ def _plan(unit, units, **changes):
 
 
 def _fit(features, labels, plan, training=ONE_STEP, seed=0, groups=OWNER):
-    told = {"classes": C, "groups": groups, "plan": plan, "training": training}
-    return fit_head(features, labels, **told, rng=np.random.default_rng(seed))
+    told = {"classes": C, "groups": [groups], "plans": [plan], "training": training}
+    return fit_head([features], [labels], **told, rng=np.random.default_rng(seed))
 
 
 def _by_autograd(features, labels, owner, clip):

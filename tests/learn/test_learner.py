@@ -6,6 +6,7 @@ import torch
 
 from personare.core.errors import DataError, OptionError
 from personare.core.state import restored
+from personare.learn.federation import Federation
 from personare.learn.learner import NetworkLearner, class_weights, vary
 from personare.learn.loop import descend
 from personare.learn.multimodal import Encoding, Network
@@ -20,6 +21,9 @@ def data(n=60, seed=0, noise=1.0):
     return {"input one": x, "input other": -x, "present": torch.ones(n, 2, dtype=torch.bool), "labels": labels}
 
 
+ONE_ROUND = {"rng": np.random.default_rng(0), "adjust": None, "federation": Federation()}
+
+
 def network():
     torch.manual_seed(0)
     table = Encoding(kind="table", shape=(4,))
@@ -29,7 +33,7 @@ def network():
 def test_ends_with_the_weights_that_validation_liked_best():
     net, rest = network(), data(40, seed=1, noise=3.0)
     learner = NetworkLearner(epochs=60, patience=5, learning_rate=0.03)
-    seen = learner.train_openly(net, data(20, noise=3.0), rest, torch.ones(2), rng=np.random.default_rng(0))
+    seen = next(learner.open_rounds(net, data(20, noise=3.0), rest, torch.ones(2), **ONE_ROUND))
     assert len(seen) < 60
     assert len(seen) - int(np.argmin(seen)) > 5
     with torch.inference_mode():
@@ -45,7 +49,7 @@ def test_each_turn_moves_its_own_encoder_and_the_shared_head():
         moved.append([any(p.grad is not None for p in m.parameters()) for m in (*net.encoders, net.heads[0])])
 
     learner = NetworkLearner(epochs=1)
-    learner.train_openly(net, part, part, torch.ones(2), rng=np.random.default_rng(0), adjust=look)
+    next(learner.open_rounds(net, part, part, torch.ones(2), **ONE_ROUND | {"adjust": look}))
     assert moved == [[True, False, True], [False, True, True]]
 
 

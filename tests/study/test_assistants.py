@@ -1,4 +1,4 @@
-"""Assistants in a study: assistant in three stages, judged on people never met, attacked, and told in the report."""
+"""Assistants in a study: taught in three stages, judged on people never met, attacked, and told in the report."""
 
 import json
 from dataclasses import replace

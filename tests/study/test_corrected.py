@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from personare.anonymize._recordings import Disguise
+from personare.core.atomic import write_json
 from personare.core.errors import DataError
 from personare.core.types import Recording, Signal
-from personare.data.atomic import write_json
 from personare.data.cohort import CohortWriter, read_description
 from personare.features import audio, video
 from personare.features.corrections import VERSION, Bleep, Box, Corrections, Stretch

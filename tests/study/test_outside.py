@@ -56,7 +56,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from personare.core.types import Release, Result
-from personare.data.atomic import make_folder, write_json
+from personare.core.atomic import make_folder, write_json
 from personare.study.study import Outcome
 
 __all__ = ["Averages"]

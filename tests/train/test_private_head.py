@@ -103,7 +103,9 @@ def test_answers_are_softened_by_the_noise_that_weights_really_have(steps, momen
     training, plan = learner.training(), learner.plans(500, 100, 1).head
     nothing, labels = np.zeros((500, 800), np.float32), np.arange(500) % 3
     rng = generator(0, "noise")
-    weights = fit_head(nothing, labels, classes=3, plan=plan, training=training, rng=rng)[:-1]  # noise and no more
+    weights = fit_head([nothing], [labels], classes=3, plans=[plan], training=training, rng=rng)[
+        :-1
+    ]  # noise and no more
     expected = np.sqrt(1 + np.pi / 8 * (private_head._LENGTH * weights.std()) ** 2)
     assert private_head.moderation(plan, training) == pytest.approx(expected, rel=0.05)
 

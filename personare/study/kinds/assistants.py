@@ -1,4 +1,4 @@
-"""User-aware assistants: assistant by a cohort's faces and by dialogues, judged on people never met, attacked."""
+"""User-aware assistants: taught by a cohort's faces and by dialogues, judged on people never met, attacked."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,10 @@ from personare.assist.prefer import Prefer, vignettes
 from personare.assist.training import Training, sharing
 from personare.assist.vision import Targets, Vision, VisionEncoder
 from personare.core import registry
+from personare.core.atomic import make_folder, write_text
 from personare.core.errors import DataError, OptionError
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Cohort, Release, Result, Turn
-from personare.data.atomic import make_folder, write_text
 from personare.data.cohort import open_cohort
 from personare.data.runs import fingerprint
 from personare.evaluate.answers import judge_answers, judge_leakage, mentions

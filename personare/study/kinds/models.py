@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from personare.core import registry
+from personare.core.atomic import make_folder
 from personare.core.errors import DataError, OptionError
 from personare.core.protocols import Predictor
 from personare.core.randomness import part_of
 from personare.core.state import load_weights, restored, save_weights, state_of
 from personare.core.types import Array, Batch, Release, Result, Spend, Withheld
 from personare.data import splits
-from personare.data.atomic import make_folder
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
 from personare.evaluate.selftest import beside

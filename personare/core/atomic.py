@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,14 +25,17 @@ def make_folder(folder: Path) -> Path:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a temporary file name beside ``path``; what is written there takes the place of ``path`` on success.
 
-    **Guarantee**: when the block fails, ``path`` is as it was and the temporary file is gone.
+    **Guarantee**: when the block fails, ``path`` is as it was and the temporary file is gone. Where it is ``private``,
+    at no moment can anybody but its owner read it.
     """
     make_folder(path.parent)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")  # no process of any machine has the same
     try:
+        if private:
+            part.touch(mode=0o600)
         yield part
         with part.open("rb") as written:
             os.fsync(written.fileno())
