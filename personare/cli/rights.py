@@ -101,7 +101,7 @@ def _erase(
     if not book.exists():
         click.echo("There is no ledger here: if studies wrote into another one, name it with --ledger.", err=True)
     persons = [find_person(source, subject, also, book) for subject, *also in people]
-    places = Places.of(source, book, left=leave, also=backups, models=models)
+    places = Places.of(source, book, skip=leave, also=backups, models=models)
     for person in persons:
         _tell_holdings(places, person)
     if dry_run or not persons:

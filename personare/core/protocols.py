@@ -110,7 +110,7 @@ Fitted = TypeVar("Fitted", covariant=True)
 class Fits(Protocol[Fitted]):
     """What learns from a group of people: a ``Learner``, a ``Representation`` or a ``Generator``.
 
-    A learner with ``shards`` may be given ``kept``, a folder in which each shard's model stays for the next training.
+    A learner with ``shards`` may be given ``cache``, a folder in which each shard's model stays for the next training.
     One that can do so with differential privacy has the options ``epsilon`` (None: none) and ``delta``, and a learner
     ``unit``; of a generator it is the person.
     """

@@ -197,7 +197,7 @@ def write_card(
         f"{as_text(cohort.name)}; protocol `{model.protocol}`. Options: {options}."
     )
     description = " ".join(
-        [description, *filter(None, [made.get("federation", "")]), *map(as_text, made.get("told", ()))]
+        [description, *filter(None, [made.get("federation", "")]), *map(as_text, made.get("notices", ()))]
     )
     head = f"---\nlibrary_name: personare\ntags: [{model.label}, {model.method}]\n---\n\n"
     write_text(path, head + sheet.page(model.name, description, use="What it can do"))

@@ -250,11 +250,11 @@ class Places:
         ledger: Ledger,
         *,
         also: Sequence[Path] = (),
-        left: Sequence[Path] = (),
+        skip: Sequence[Path] = (),
         models: Literal["retrain", "bounded"] = "retrain",
     ) -> "Places":
-        """Return what the ledger notes and ``also`` these backups, but folders that are to be ``left`` alone."""
-        aside = {path.resolve() for path in left}
+        """Return what the ledger notes and ``also`` these backups, but folders to ``skip``."""
+        aside = {path.resolve() for path in skip}
         runs, backups = ([f for f in registered(ledger, cohort, of) if f not in aside] for of in ("run", "backup"))
         backups = list(dict.fromkeys([*backups, *(folder.resolve() for folder in also)]))
         for folder in backups:

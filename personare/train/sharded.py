@@ -56,11 +56,11 @@ class Sharded:
         validation: Batch,
         rng: np.random.Generator,
         public: Batch | None = None,
-        kept: Path | None = None,
+        cache: Path | None = None,
     ) -> "ShardedPredictor":
         """Learn from the people of ``train``; see ``core.protocols.Learner``.
 
-        In the folder ``kept`` every shard's model stays, with the ids of its recordings; a shard that is as it was is
+        In the folder ``cache`` every shard's model stays, with the ids of its recordings; a shard that is as it was is
         read from there.
         """
         check(train, validation)
@@ -68,7 +68,7 @@ class Sharded:
         others = [batch.digest() for batch in (validation, public) if batch is not None]
         models = []
         for shard, chance in enumerate(rng.spawn(self.shards)):
-            part, file = train.take(shards == shard), kept / f"{shard}.safetensors" if kept else None
+            part, file = train.take(shards == shard), cache / f"{shard}.safetensors" if cache else None
             if (people := len(set(part.subjects))) < 2:
                 raise DataError(f"Each of {self.shards} shards must have 2 people, one has {people}: take fewer.")
             made_of = json.dumps([part.digest(), *others, str(chance.bit_generator.state), repr(self)])

@@ -230,7 +230,7 @@ def test_a_backup_that_cannot_be_reached_is_told_and_done_later(people, tmp_path
     away.rename(tmp_path / "elsewhere")
     with pytest.raises(IncompleteError):
         erase(people, "05")
-    erase(people, "05", left=[away])
+    erase(people, "05", skip=[away])
     assert not list(tmp_path.glob("cohort.erased-*"))
 
 

@@ -44,7 +44,7 @@ def work(cohort, plan, model, out):
 @pytest.mark.parametrize("model", [HEAD, TREES], ids=lambda m: m.method)
 def test_the_released_file_answers_as_the_model_that_was_trained(numbers, tmp_path, model, monkeypatch):
     plan, real, fitted = replace(BARE, models=(model,)), Model.fit, []
-    monkeypatch.setattr(Model, "fit", lambda *args: fitted.append(real(*args)) or fitted[-1])
+    monkeypatch.setattr(Model, "fit", lambda *args, **how: fitted.append(real(*args, **how)) or fitted[-1])
     made = work(numbers, plan, model, tmp_path / "run")
     made.train(tmp_path / "made")
     restored, said = load_model(tmp_path / "made/model.safetensors")
@@ -105,11 +105,11 @@ def test_a_killed_run_goes_on_and_trains_nothing_twice(numbers, tmp_path, monkey
     plan = replace(BARE, models=(TREES, HEAD))
     calls, real = [], Model.fit
 
-    def fit(self, *args):
+    def fit(self, *args, **how):
         calls.append(self.row.name)
         if calls == ["trees", "head"]:
             raise KeyboardInterrupt
-        return real(self, *args)
+        return real(self, *args, **how)
 
     monkeypatch.setattr(Model, "fit", fit)
     with pytest.raises(KeyboardInterrupt):
@@ -234,7 +234,7 @@ def test_a_model_learned_over_sites_is_carded_and_read_again(numbers, tmp_path):
     assert about["federation"].startswith(
         "Learned over 3 sites in 2 rounds by `fedavg`; the server saw updates in one sum"
     )
-    assert about["told"] == []
+    assert about["notices"] == []
     restored, said = load_model(tmp_path / "made/model.safetensors")
     assert (said.sites, said.secure) == (3, True)
     pooled = work(numbers, BARE, replace(HEAD, options={}), tmp_path / "run")

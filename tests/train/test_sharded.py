@@ -15,9 +15,9 @@ TRAIN, WATCHED = recordings(0, 24), recordings(1, 6)
 GONE = "0-5"
 
 
-def fit(train: Batch, kept: Path | None = None, **options):
+def fit(train: Batch, cache: Path | None = None, **options):
     learner = Sharded(**({"of": "forest", "options": {"trees": 5}} | options))
-    return learner.fit(train, validation=WATCHED, rng=generator(0, "fit"), kept=kept)
+    return learner.fit(train, validation=WATCHED, rng=generator(0, "fit"), cache=cache)
 
 
 def state(model) -> dict[str, bytes]:

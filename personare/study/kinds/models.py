@@ -80,8 +80,8 @@ class ModelPlan:
         )
         return text if self.federated else ""
 
-    def learner(self, site_of: Mapping[str, str] | None = None, told: list[str] | None = None) -> Any:
-        """Return the method with its options and its sites; ``told`` is filled with what took no part."""
+    def learner(self, site_of: Mapping[str, str] | None = None, notices: list[str] | None = None) -> Any:
+        """Return the method with its options and its sites; ``notices`` is filled with what took no part."""
         if "federation" in self.options:
             raise OptionError("Sites are named beside a model's options, not among them: sites = 4.")
         learner = registry.create("personare.train", self.method, dict(self.options))
@@ -93,7 +93,7 @@ class ModelPlan:
             algorithm=registry.create("personare.federate", self.federation, self.federation_options),
             secure=self.secure,
             site_of=site_of or {},
-            tell=(list[str]() if told is None else told).append,
+            tell=(list[str]() if notices is None else notices).append,
         )
         if not hasattr(learner, "federation"):
             raise OptionError(
@@ -136,7 +136,7 @@ class Models:
                 counts={name: made[name] for name in ("recordings", "people", "seconds")},
             )
             fix = "The model was learned from the others: look at this site's recordings."
-            lost = [Withheld(item=f"{row.name}, a site", problem=text, fix=fix) for text in made.get("told", ())]
+            lost = [Withheld(item=f"{row.name}, a site", problem=text, fix=fix) for text in made.get("notices", ())]
             outcome.add(Outcome(releases=[release], rows=results, skipped=list(opened.skipped), not_made=lost))
         return outcome
 
@@ -192,7 +192,7 @@ class Model:
     study: Study
     row: ModelPlan
     batch: Batch
-    told: list[str] = field(default_factory=list)  # of the training that is released: which sites took no part
+    notices: list[str] = field(default_factory=list)  # of the training that is released: which sites took no part
 
     @cached_property
     def learner(self) -> Any:
@@ -234,9 +234,8 @@ class Model:
         parts = self.parts
         private = getattr(self.learner, "epsilon", None) is not None
         shards = self.study.folder.private / "shards" / self.row.name
-        kept = {"kept": shards} if hasattr(self.learner, "shards") else {}
-        learner = self.row.learner(self._site_of, self.told)
-        predictor = self.fit(learner, parts.train, unseeded(private, self._rng("fit")), **kept)
+        learner = self.row.learner(self._site_of, self.notices)
+        predictor = self.fit(learner, parts.train, unseeded(private, self._rng("fit")), cache=shards)
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
         note = {**about, "personare": json.dumps(asdict(self.row))}
@@ -250,14 +249,15 @@ class Model:
             "test": list(parts.test.ids),
             "recordings": len(parts.train),
             "people": len(set(parts.train.subjects)),
-            "told": list(dict.fromkeys(self.told)),  # each network of a model tells
+            "notices": list(dict.fromkeys(self.notices)),  # each network of a model tells
             "federation": self.row.words(len(set(self._site_of.values())) or self.row.sites),
         }
 
-    def fit(self, learner: Any, train: Batch, rng: np.random.Generator, **kept: Path) -> Predictor:
+    def fit(self, learner: Any, train: Batch, rng: np.random.Generator, *, cache: Path | None = None) -> Predictor:
         """Train on these recordings, with this model's validation people and public data."""
+        shards = {"cache": cache} if hasattr(learner, "shards") else {}
         predictor: Predictor = learner.fit(
-            train, validation=self.parts.validation, rng=rng, public=self._public, **kept
+            train, validation=self.parts.validation, rng=rng, public=self._public, **shards
         )
         return predictor
 
