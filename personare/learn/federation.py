@@ -35,6 +35,8 @@ class Federation:
     rounds: Count = 1
     algorithm: FederatedAlgorithm | None = None  # None averages
     secure: bool = False  # add up what the sites send so that nobody sees what one sent
+    # gives the sum over sites in other processes for what the one here has; None where all sites are here
+    add_up: Callable[[Array], Array] | None = field(default=None, repr=False, compare=False)
     site_of: Mapping[str, str] = field(default_factory=dict)  # by subject
     tell: Callable[[str], object] = field(default=lambda message: None, repr=False, compare=False)
 
@@ -117,18 +119,24 @@ class Federation:
         spends: list[Spend] = []
         best, least = weights, math.inf
         for number in range(1, self.rounds + 1):
-            sent: list[Array | None] = []
+            sent, counts = [], []
             for place, site in enumerate(sites):
                 _load(moved, weights)
                 _load(kept, heads[place])
                 spends += next(site)
                 values, head = _flat(moved), _flat(kept)
                 whole = bool(np.isfinite(values).all() and np.isfinite(head).all())
-                sent.append(values if whole else None)
+                sent.append(values)
+                counts.append(people[place] if whole else 0)
                 heads[place] = head if whole else heads[place]
                 if not whole:
                     self.tell(f"Round {number} went on without the update of site {place + 1}, which was no number.")
-            weights = step(weights, self.mean(sent, people))
+            mean = self.mean(sent, counts)
+            if not np.isfinite(mean).all():
+                raise DataError(
+                    "No site sent numbers: look for what makes training diverge, such as the learning rate."
+                )
+            weights = step(weights, mean)
             _load(moved, weights)
             if not judge or (value := judge()) <= least:
                 best, least = weights, value if judge else least
@@ -137,14 +145,18 @@ class Federation:
         # nobody is in two sites: what the dearest of them costs is what anybody pays
         return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
 
-    def mean(self, values: Sequence[Array | None], weights: Sequence[float]) -> Array:
-        """Return the weighted mean (D,) over the sites that sent something."""
-        weighted = [None if x is None else x * w for x, w in zip(values, weights, strict=True)]
-        total = sum(w for x, w in zip(values, weights, strict=True) if x is not None)
-        sent = [x for x in weighted if x is not None]
-        if not sent:
-            raise DataError("No site sent numbers: look for what makes training diverge, such as the learning rate.")
-        return np.asarray((secure_sum(weighted) if self.secure else np.sum(sent, axis=0)) / max(total, 1e-9))
+    def mean(self, values: Sequence[Array], weights: Sequence[float]) -> Array:
+        """Return the weighted mean (D,) over all sites; the first one's own values where none weighs anything."""
+        total = self.total(
+            [np.append(x * w, w) if w else np.zeros(len(x) + 1) for x, w in zip(values, weights, strict=True)]
+        )
+        return np.asarray(total[:-1] / total[-1] if total[-1] > 0 else values[0])
+
+    def total(self, values: Sequence[Array]) -> Array:
+        """Return the sum (D,) over all sites, those in other processes too."""
+        if self.add_up:
+            return self.add_up(np.sum(values, axis=0))
+        return secure_sum(values) if self.secure else np.asarray(np.sum(values, axis=0))
 
 
 def hold_near(

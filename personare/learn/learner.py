@@ -103,7 +103,9 @@ class NetworkLearner:
                     "give public ones or leave class_weights out."
                 )
             if self.class_weights and counted:
-                weights = class_weights(counted.labels, classes)
+                of_sites = [counted.labels] if self.private else [train.labels[part] for part in parts]
+                counts = federation.total([np.bincount(labels, minlength=classes) for labels in of_sites])
+                weights = class_weights(counts)
             watched = prepare(calibration, encodings)
             # of several sites none has validation people: the server stops by them
             at_site = watched if len(parts) == 1 else take(watched, torch.arange(0))
@@ -239,7 +241,7 @@ def set_scaling(net: Network, sites: Sequence[Rows], federation: Federation) -> 
     counts = [rows["present"].sum(dim=0).tolist() for rows in sites]
     place = 0
     for m, scaling in enumerate(scalings):
-        if scaling is not None and any(count[m] for count in counts):
+        if scaling is not None:
             mean = federation.mean([site[place] for site in given], [count[m] for count in counts])
             center, scale = torch.from_numpy(mean).reshape(2, *scaling.center.shape)
             scaling.center.copy_(center)
@@ -256,10 +258,9 @@ def mean_loss(net: Network, rows: Rows, weights: Tensor) -> float:
     return total / max(1, int(net.turn_mask(rows["present"]).sum()))
 
 
-def class_weights(labels: Array, classes: int) -> Tensor:
-    """Return a weight for each class, (C,), under which all classes that occur count the same in total."""
-    counts = np.bincount(labels, minlength=classes)
-    weights = np.where(counts > 0, len(labels) / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 0)
+def class_weights(counts: Array) -> Tensor:
+    """Return a weight for each class, (C,), under which all classes that occur, (C,) times, count the same in total."""
+    weights = np.where(counts > 0, counts.sum() / np.maximum(counts, 1) / max(1, (counts > 0).sum()), 0)
     return torch.from_numpy(weights.astype(np.float32))
 
 

@@ -63,7 +63,10 @@ class Adversarial:
             adversary = layers(self.size, self.hidden or 64, len(people))
         catch_up = torch.optim.AdamW(adversary.parameters(), lr=1e-3)
         x, labels, owner = torch.from_numpy(front(train)), torch.from_numpy(train.labels), torch.from_numpy(whose)
-        weights, widths = class_weights(train.labels, len(train.classes)), torch.tensor(front.widths)
+        weights, widths = (
+            class_weights(np.bincount(train.labels, minlength=len(train.classes))),
+            torch.tensor(front.widths),
+        )
 
         def loss(rows: Tensor, progress: float) -> Tensor:
             hidden = torch.rand(len(rows), len(widths)) < self.modality_dropout  # (B, M)
