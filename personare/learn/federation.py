@@ -35,8 +35,10 @@ class Federation:
     rounds: Count = 1
     algorithm: FederatedAlgorithm | None = None  # None averages
     secure: bool = False  # add up what the sites send so that nobody sees what one sent
-    # gives the sum over sites in other processes for what the one here has; None where all sites are here
-    add_up: Callable[[Array], Array] | None = field(default=None, repr=False, compare=False)
+    # of a site in a process of its own, which is the one that is here; ``study/federating.py`` sets these
+    add_up: Callable[[Array], Array] | None = field(default=None, repr=False, compare=False)  # the sum over all sites
+    charge: Callable[[Sequence[Spend]], object] = field(default=lambda spends: None, repr=False, compare=False)
+    seed: int | None = None  # of the network that all begin with, where each draws chance of its own
     site_of: Mapping[str, str] = field(default_factory=dict)  # by subject
     tell: Callable[[str], object] = field(default=lambda message: None, repr=False, compare=False)
 
@@ -110,9 +112,9 @@ class Federation:
     ) -> tuple[Spend, ...]:
         """Train in place: every ``next`` of a site moves the tensors for a round; return what the dearest site paid.
 
-        ``kept`` stay at each site, and become their mean at the end. With ``judge``, lower is better, the best round's
-        weights are left. A site that comes to what is no number is told, counted among those that take part, and its
-        round is left out.
+        What it costs is charged before anything is added up. ``kept`` stay at each site, and become their mean at the
+        end. With ``judge``, lower is better, the best round's weights are left. A site that comes to what is no number
+        is told, counted among those that take part, and its round is left out.
         """
         step = self.algorithm.start() if self.algorithm else averaged
         weights, heads = _flat(moved), [_flat(kept) for _ in sites]
@@ -131,6 +133,8 @@ class Federation:
                 heads[place] = head if whole else heads[place]
                 if not whole:
                     self.tell(f"Round {number} went on without the update of site {place + 1}, which was no number.")
+            if number == 1:
+                self.charge(spends)
             mean = self.mean(sent, counts)
             if not np.isfinite(mean).all():
                 raise DataError(

@@ -92,7 +92,7 @@ class NetworkLearner:
         federation: Federation = getattr(self, "federation", Federation())  # not every network can learn over sites
         parts = federation.parts(train.subjects, train.labels, private=bool(self.private))
         rows = [data if len(part) == len(train) else take(data, torch.from_numpy(part)) for part in parts]
-        with seeded(rng):
+        with seeded(rng if federation.seed is None else np.random.default_rng(federation.seed)):
             net = Network(encodings, shape, self.width, classes, 0.0 if self.private else _DROPOUT)
             if counted:
                 set_scaling(net, [prepare(counted, encodings)] if self.private else rows, federation)

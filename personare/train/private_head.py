@@ -95,8 +95,11 @@ class PrivateHead:
             owners = [np.unique(owner[rows][site], return_inverse=True)[1] for site in sites]
             units, width = [int(whose.max()) + 1 for whose in owners], sum(part.shape[1] + 1 for part in parts)
             plans = [self.plans(n, width, len(parts)) if self.epsilon is not None else None for n in units]
+            spends = [plan.whole.spend() for plan in plans if plan]
+            self.federation.charge(spends)
             centers = [np.zeros(part.shape[1]) for part in parts]
-            if all(plan is None or plan.mean for plan in plans):
+            without_mean = self.federation.total([np.array([plan is not None and plan.mean is None]) for plan in plans])
+            if not without_mean.any():
                 means = [
                     _mean_row([part[site] for part in parts], present[site], whose, plan.mean if plan else None, rng)
                     for site, whose, plan in zip(sites, owners, plans, strict=True)
@@ -104,7 +107,6 @@ class PrivateHead:
                 mean = self.federation.mean(means, units).astype(np.float32)
                 centers = _centers(mean, [part.shape[1] for part in parts])
             heads = [plan.head if plan else None for plan in plans]
-            spends = [plan.whole.spend() for plan in plans if plan]
             features, classes = head_features(parts, present, centers), len(train.classes)
             if logistic:
                 head = fit_head(
@@ -135,7 +137,7 @@ class PrivateHead:
                     head=head,
                     classes=train.classes,
                     link="softmax" if logistic else "linear",
-                    temperature=_softened(heads, units, self.training()) if logistic else 1.0,
+                    temperature=self._softened(heads, units) if logistic else 1.0,
                     spends=(max(spends, key=lambda spend: spend.epsilon),) if spends else (),
                 )
             )
@@ -172,6 +174,13 @@ class PrivateHead:
         )
         return Plans(whole=plan, head=head, mean=mean)
 
+    def _softened(self, plans: Sequence[PrivacyPlan | None], units: Sequence[int]) -> float:
+        """Return the ``moderation`` of a mean over sites, to which each adds as much noise as it counts."""
+        excess = [moderation(plan, self.training()) ** 2 - 1 if plan else 0.0 for plan in plans]
+        parts = [np.array([count**2 * more, count]) for more, count in zip(excess, units, strict=True)]
+        squares, count = self.federation.total(parts)
+        return math.sqrt(1 + squares / count**2)
+
 
 class Plans(NamedTuple):
     """What the head and the mean (None: left out) may cost, and both together."""
@@ -198,15 +207,6 @@ def moderation(plan: PrivacyPlan, training: HeadTraining) -> float:
     noise = plan.noise_multiplier * training.clip_norm / plan.expected_batch
     spread = noise * float(np.linalg.norm(total)) / (plan.steps - first) * _LENGTH
     return math.sqrt(1 + math.pi / 8 * spread**2)
-
-
-def _softened(plans: Sequence[PrivacyPlan | None], units: Sequence[int], training: HeadTraining) -> float:
-    """Return the ``moderation`` of a mean over sites, to which each adds as much noise as it counts."""
-    shares = np.array(units) / sum(units)
-    excess = [
-        share**2 * (moderation(plan, training) ** 2 - 1) for share, plan in zip(shares, plans, strict=True) if plan
-    ]
-    return math.sqrt(1 + sum(excess))
 
 
 def _mean_row(
