@@ -25,6 +25,7 @@ _PACKAGES = {
     "transformers": ("optional: the assistant's models in a folder", "pip install 'personare[assistant]'"),
     "distributed": ("optional: --engine dask", "pip install 'personare[dask]'"),
     "ray": ("optional: --engine ray", "pip install 'personare[ray]'"),
+    "flwr": ("optional: sites over a network", "pip install 'personare[federated]'"),
     "psycopg": ("optional: a ledger in PostgreSQL", "pip install 'personare[postgresql]'"),
 }
 
