@@ -18,7 +18,8 @@ text, no code, no data of people.
 An attack on recordings that names people is an ``Identifier``; one that joins what others found, or reads attributes,
 is called with originals, release and their trials. An attack on models is called with ``Signals`` and a target
 (membership), or with the track ``raw`` of what went into the model and the tracks that it shows, such as ``answers``;
-one on synthetic people with a ``SyntheticCase``, randomness and the claim.
+one on synthetic people with a ``SyntheticCase``, randomness and the claim; one on the updates of sites with ``Updates``
+and randomness.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -142,6 +143,20 @@ class Predictor(_Spends, Protocol):
 
     def __call__(self, batch: Batch) -> Array:
         """Return (N, C) probabilities; a modality that is missing counts nothing; chance where all are missing."""
+
+
+class SharedPredictor(Predictor, Protocol):
+    """A model that sites learn together, and attacks can look into as its server can."""
+
+    @property
+    def last_layer(self) -> Array:
+        """(C, F + 1): what the classes are read by, the last column the bias."""
+
+    def at(self, weights: Array) -> "SharedPredictor":
+        """Return the same with other shared weights, (D,), as sites send them."""
+
+    def represent(self, batch: Batch) -> Array:
+        """Return (N, F) or more columns: what the last layer reads."""
 
 
 class Transform(_Spends, Protocol):

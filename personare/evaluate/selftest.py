@@ -61,7 +61,7 @@ def _failure(attack: tuple[str, ...], baseline: Sequence[Result]) -> str:
     if any(r.unit == "cosine" for r in tests):
         return ""  # a similarity claims nothing that could fail
     tests = [r for r in tests if r.figure == "top1"] or tests
-    row = next((r for r in tests if r.attacker in ("semi_informed", "")), None)
+    row = next((r for r in tests if r.attacker in ("semi_informed", "server", "")), None)
     if row is None or not math.isfinite(row.value):
         return "it could not be tested on unprotected data"
     limit = needed(row.control) if row.figure == "top1" else row.control

@@ -15,12 +15,20 @@ from personare.core.randomness import part_of
 from personare.core.types import Array, Spend
 from personare.learn.secure_aggregation import secure_sum
 
-__all__ = ["Federation", "ServerStep", "averaged", "hold_near"]
+__all__ = ["Federation", "Observed", "ServerStep", "averaged", "hold_near"]
 
 
 def averaged(weights: Array, mean: Array) -> Array:
     """Go on from the mean of what the sites came to."""
     return mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What a server saw of one round."""
+
+    before: Array  # (D,) the weights that it sent
+    after: Array  # (S, D) what came back: of each site that takes part; with ``secure`` one row, the mean of all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +49,7 @@ class Federation:
     seed: int | None = None  # of the network that all begin with, where each draws chance of its own
     site_of: Mapping[str, str] = field(default_factory=dict)  # by subject
     tell: Callable[[str], object] = field(default=lambda message: None, repr=False, compare=False)
+    observe: Callable[[Observed], object] | None = field(default=None, repr=False, compare=False)  # of each round
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -140,6 +149,9 @@ class Federation:
                 raise DataError(
                     "No site sent numbers: look for what makes training diverge, such as the learning rate."
                 )
+            if self.observe:
+                seen = [mean] if self.secure else [np.where(np.isfinite(x), x, weights) for x in sent]
+                self.observe(Observed(before=weights, after=np.stack(seen)))
             weights = step(weights, mean)
             _load(moved, weights)
             if not judge or (value := judge()) <= least:

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 from personare.core.errors import OptionError
 from personare.core.options import Count, NotNegative, PartShare, Positive, check_options
@@ -346,6 +348,20 @@ class NetworkPredictor:
     def represent(self, batch: Batch) -> Array:
         """Return (N, D): what the classes are read from, zeros where a modality is missing."""
         return torch.cat([self.net.represent(rows) for rows in self._chunks(batch)]).numpy()
+
+    @property
+    def last_layer(self) -> Array:
+        """(C, F + 1): the head, the first one where there are several."""
+        head = self.net.head(0)
+        return torch.cat([head.weight, head.bias[:, None]], dim=1).detach().numpy()
+
+    def at(self, weights: Array) -> Self:
+        """Return the same with other weights of all layers, or of all but the heads that stay at their sites."""
+        net = deepcopy(self.net)
+        whole = parameters_to_vector(net.parameters())  # the heads come last
+        whole = torch.cat([torch.from_numpy(weights).float(), whole[len(weights) :]])
+        vector_to_parameters(whole, net.parameters())
+        return replace(self, net=net)
 
     def calibrated(self, batch: Batch, *, stacked: bool = False) -> "NetworkPredictor":
         """Return the same predictor with temperatures (and shares) fitted on people it was not trained on.

@@ -18,7 +18,7 @@ from personare.report.run import RunRecord, links_of
 _PARTS = {"Utility": ("read", "resemble"), "Risk": RISKS, "Cost": ("cost",)}
 _UNSCALED = ("mmd2", "mmd_p", "transitions")  # have no worst end that a picture could begin at; the table has them
 _NEAREST = ("nearer", "exact", "named", "copies", "near_copies")
-_TESTED = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "")
+_TESTED = ("top1", "auc", "person_auc", "uar", "risk", "named", "nearer", "recovered", "")
 """The figures of attacks that are tested: rates go with an AUC, a copy is no guess; one without has only a reason."""
 _FOLDERS = ("anonymize", "evaluate.attacks", "evaluate.utility", "represent", "synthesize", "adapt", "train")
 _MADE_BY = {"representations": ("represent",), "synthetic": ("synthesize", "adapt"), "model": ("train",)}
@@ -223,6 +223,24 @@ def transfer_matrix(record: RunRecord) -> tuple[list[str], list[tuple[str, list[
     return ["its own task", *map(words.plain, tasks)], lines
 
 
+def federated(record: RunRecord) -> tuple[list[tuple[str, str]], list[dict[str, str]]]:
+    """Return the columns and, for each model learned over sites, the line: how, for what ε, and what updates tell."""
+    columns = {"name": "Model", "how": "How", "privacy": "Privacy claimed", "out": "Could not take part"}
+    lines = []
+    for name, model in record.trained.items():
+        if how := model["result"].get("federation"):
+            out = " ".join(model["result"].get("notices") or ["Every site took part."])
+            line = {"name": name, "how": how.replace("`", ""), "privacy": record.claim(name).words, "out": out}
+            for row in record.results:
+                if (row.release, row.attacker) == (name, "server"):
+                    columns[row.method] = words.measure(row)
+                    before, guess = (words.share_like(row, value) for value in (row.baseline, row.control))
+                    told = f"{' '.join(words.figure(row))} (unprotected {before}, guessing {guess})"
+                    line[row.method] = told if informative(row) else f"not informative: {told}"
+            lines.append(line)
+    return [*columns.items()], lines
+
+
 def self_tests(record: RunRecord) -> dict[str, list[dict[str, Any]]]:
     """Return for each attack, by the kind of release, what it finds without protection, and if that is enough.
 
@@ -253,7 +271,8 @@ def _self_test(record: RunRecord, group: str, method: str, subset: str, rows: Se
     for row in rows:
         of = {"auc": "recordings", "person_auc": "people"}.get(row.figure, "") if row.kind == "model" else ""
         unclaimed = row.kind == "model" and row.question == "member" and not record.claim(row.release).has_bound
-        value = row.value if originals or (unclaimed and not math.isfinite(row.baseline)) else row.baseline
+        unclaimed &= not math.isfinite(row.baseline)
+        value = row.value if originals or unclaimed else row.baseline
         if originals and math.isfinite(value):
             before[of] = {value: " ".join(words.figure(row))}
         elif math.isfinite(value):

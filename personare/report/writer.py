@@ -18,7 +18,7 @@ from personare.report.explanation import explanations_of
 from personare.report.frontier import Panel, panels
 from personare.report.plots import draw_frontier, draw_ladder, drawing, frontier_sheet, to_svg
 from personare.report.run import RunRecord, papers_of, read_run
-from personare.report.sections import release_section, self_tests, sources_of, transfer_matrix
+from personare.report.sections import federated, release_section, self_tests, sources_of, transfer_matrix
 from personare.report.tables import Table, tables, to_csv, to_latex
 
 
@@ -75,6 +75,7 @@ def write_report(run: Path) -> Path:
         "self_tests": tried("The self-tests", {}, lambda: self_tests(record)),
         "kinds": kinds,
         "counted": {kind: len(record.of(kind)) for kind in kinds},
+        "federated": tried("The table of sites", ([], []), lambda: federated(record)),
         "transferred": tried("The table of other tasks", ([], []), lambda: transfer_matrix(record)),
         "methods": tried("The methods", [], lambda: methods_paragraphs(record)),
         "papers": tried("The list of papers", [], lambda: papers_of(run)),

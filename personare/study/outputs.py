@@ -46,6 +46,7 @@ def write(run: RunFolder, cohort: Cohort, plan: StudyPlan, text: str, outcome: O
     trained = []  # how, but not whom a model was judged on, nor where their recordings lie
     for _, record in training_records(run.private, (*plan.models, *plan.rows("assistants"))):
         result = {name: record["result"][name] for name in ("spends", "modalities", "recordings", "people")}
+        result |= {name: record["result"].get(name, "") for name in ("federation", "notices")}
         result["tested"] = len(record["result"]["test"])
         trained.append({"options": record["options"], "result": result})
     columns = ["sequence", "time", "action", "cohort", "purpose"]  # of the ledger: of nobody in particular

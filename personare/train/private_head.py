@@ -264,6 +264,15 @@ class HeadPredictor:
         """Return (N, D): what the head reads."""
         return head_features(*self.describe(batch), self.centers)
 
+    @property
+    def last_layer(self) -> Array:
+        """(C, D + 1): the whole head."""
+        return self.head.T
+
+    def at(self, weights: Array) -> "HeadPredictor":
+        """Return the same with another head; see ``core.protocols.SharedPredictor``."""
+        return replace(self, head=np.ascontiguousarray(weights.reshape(self.last_layer.shape).T, dtype=np.float32))
+
     def weights(self, batch: Batch) -> dict[str, Array]:
         """Return the share of each modality in how far the scores are apart, by modality, (N,)."""
         parts, present = self.describe(batch)

@@ -45,7 +45,7 @@ def test_every_judge_says_what_it_looks_at(folder):
     for name in registry.find(package):
         judge = registry.load(package, name)
         kinds = set(getattr(judge, "kinds", ("recordings",)))
-        assert kinds <= {"recordings", "representations", "synthetic", "model"}
+        assert kinds <= {"recordings", "representations", "synthetic", "model", "updates"}
         # attacks on models look at what a model answers, those on synthetic people at rows of numbers: at no view
         if "recordings" in kinds:
             assert set(judge.modality.split("+")) <= {"audio", "video", "any"}

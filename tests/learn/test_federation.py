@@ -64,6 +64,18 @@ def test_an_update_that_is_no_number_is_told_and_the_round_goes_on(secure):
     assert told == ["Round 1 went on without the update of site 4, which was no number."]
 
 
+@pytest.mark.parametrize("secure", [False, True])
+def test_what_a_server_sees_is_noted_of_each_round(secure):
+    rounds = []
+    weights = torch.zeros(1)
+    sites = [at(weights, v, 4.0) for v in (1.0, 2.0, float("nan"), 6.0)]
+    Federation(sites=4, rounds=2, secure=secure, observe=rounds.append).in_rounds([weights], sites, [1, 1, 1, 1])
+    assert [seen.before.tolist() for seen in rounds] == [[0.0], [3.0]]
+    # an update that was no number moves nothing
+    seen = [[[3.0]], [[4.0]]] if secure else [[[1.0], [2.0], [0.0], [6.0]], [[4.0]] * 4]
+    assert [seen.after.tolist() for seen in rounds] == seen
+
+
 def test_where_no_site_sends_numbers_training_ends():
     weights = torch.zeros(2)
     with pytest.raises(DataError, match="No site sent"):

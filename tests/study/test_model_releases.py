@@ -254,6 +254,25 @@ def test_a_site_that_sat_out_is_told_where_nobody_can_miss_it(numbers, tmp_path)
     assert "Site 3 sat out" in card
 
 
+def test_the_server_of_the_sites_is_an_attacker_tried_without_protection_too(numbers, tmp_path):
+    plain = replace(SITES, name="plain", secure=False)
+    run(numbers, replace(BARE, models=(SITES, plain), shadows=2, membership=()), tmp_path / "run")
+    rows = [row for row in json.loads((tmp_path / "run/results.json").read_text()) if row["attacker"] == "server"]
+    assert {row["method"] for row in rows} == {"update_inversion", "update_membership", "update_site"}
+    found = {(row["release"], row["method"]): row for row in rows}
+    secure, alone = (found[name, "update_site"] for name in ("head", "plain"))
+    assert alone["value"] == alone["baseline"] == secure["baseline"] > secure["value"]
+    assert secure["value"] == pytest.approx(1 / 3)
+    page = (tmp_path / "run/report.html").read_text()
+    assert "Learned over 3 sites in 2 rounds" in page.partition('<section id="sites">')[2].partition("</section>")[0]
+
+
+def test_several_networks_are_not_attacked_as_one(numbers, tmp_path):
+    late = replace(SITES, method="late_fusion", options={"epochs": 2, "width": 8})
+    with pytest.raises(DataError, match="sends several networks"):
+        work(numbers, replace(BARE, shadows=2), late, tmp_path / "run").updates()
+
+
 def test_sites_are_read_from_a_column_in_which_nobody_moves(numbers, tmp_path):
     places = {r.subject: "north" if int(r.subject) % 2 else "south" for r in numbers.recordings}
     by_column = replace(SITES, sites=1, secure=False, site_column="ward")

@@ -21,11 +21,13 @@ from personare.core.types import Array, Batch, Release, Result, Spend, Withheld
 from personare.data import splits
 from personare.evaluate.classification import judge_model
 from personare.evaluate.membership import Signals, judge_membership, split_halves
-from personare.evaluate.selftest import beside
-from personare.evaluate.unmeasured import measured, unmeasured, without_figure
+from personare.evaluate.selftest import beside, marked
+from personare.evaluate.synthetic_case import together
+from personare.evaluate.unmeasured import answers, measured, unmeasured, without_figure
+from personare.evaluate.updates import Updates
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
-from personare.learn.federation import Federation
+from personare.learn.federation import Federation, Observed
 from personare.study.access import table
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
@@ -288,6 +290,7 @@ class Model:
 
         rows += measured("model_identity", "identify", disclosed)
         rows += measured("membership", "member", self.membership)
+        rows += measured("updates", "member", self.updates)
         return {"rows": [asdict(replace(row, release=self.row.name, kind="model")) for row in rows]}
 
     def membership(self) -> list[Result]:
@@ -317,6 +320,41 @@ class Model:
         attacks = {name: registry.create(_ATTACKS, name) for name in plan.membership}
         claim = as_one_claim(shadows[0].spends)
         return judge_membership(signals, attacks, claim=claim, rng=self._rng("membership"))
+
+    def updates(self) -> list[Result]:
+        """Train over the sites once more, look on as their server, and let every attack on updates read along.
+
+        What protects the updates is taken away in a second training, in which the attacks must succeed.
+        """
+        if not self.row.federated or not self.study.plan.shadows:
+            return []
+        rows = before = self._overseen(self.learner)
+        if self.row.secure or self.learner.epsilon is not None:
+            open_rounds = replace(self.learner.federation, secure=False)
+            before = self._overseen(replace(self.learner, epsilon=None, federation=open_rounds))
+        return [replace(row, baseline=b.value) for row, b in zip(marked(rows, before), before, strict=True)]
+
+    def _overseen(self, learner: Any) -> list[Result]:
+        rounds: list[Observed] = []
+        parts, federation = self.parts, replace(learner.federation, observe=rounds.append)
+        predictor: Any = self.fit(replace(learner, federation=federation), parts.train, self._rng("fit"))
+        if len(rounds) != federation.rounds:
+            raise DataError(f"{self.row.method} sends several networks, attacks on updates read one: take joint.")
+        pool = together([parts.train, parts.validation, parts.test])
+        sites = np.full(len(pool), -1)
+        private = learner.epsilon is not None
+        for site, rows in enumerate(federation.parts(parts.train.subjects, parts.train.labels, private=private)):
+            sites[rows] = site
+        # whoever is learned from is no stranger in other recordings, and whose site sat out is none of either
+        asked = (sites >= 0) | ~np.isin(pool.subjects, parts.train.subjects)
+        updates = Updates(rounds=rounds, predictor=predictor, batch=pool.take(asked), sites=sites[asked])
+        attacks = {name: registry.load(_ATTACKS, name) for name in registry.find(_ATTACKS)}
+        return [
+            row
+            for name, attack in attacks.items()
+            if answers(attack, "updates")
+            for row in measured(name, attack.question, partial(attack(), updates, rng=self._rng(name)))
+        ]
 
 
 def load_model(path: Path) -> tuple[Predictor, ModelPlan]:
