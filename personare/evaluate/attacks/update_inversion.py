@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from personare.core.types import Result
-from personare.evaluate.metrics import mean_over_people, no_narrower
+from personare.evaluate.metrics import mean_over_both, no_narrower
 from personare.evaluate.updates import Updates
 from personare.learn.inversion import invert_linear
 
@@ -28,7 +28,7 @@ class UpdateInversion:
     kinds: ClassVar[tuple[str, ...]] = ("updates",)
 
     def __call__(self, updates: Updates, *, rng: np.random.Generator) -> list[Result]:
-        """Measure ``recovered`` over all rounds and sites, with sites resampled."""
+        """Measure ``recovered`` over all sites and rounds, both resampled; guessing names the largest site."""
         held = updates.sites >= 0
         batch, sites = updates.batch.take(held), updates.sites[held]
         counts, hits = np.bincount(sites), []
@@ -40,8 +40,8 @@ class UpdateInversion:
             recovered = [invert_linear(change[:, :-1], change[:, -1]) for change in changes]
             nearest = [sites[np.linalg.norm(inputs - x, axis=1).argmin()] for x in recovered]  # (U,)
             hits.append(np.array(nearest) == np.arange(len(counts)))  # (S,)
-        places = np.tile(np.arange(len(counts)), len(hits))
-        estimate = no_narrower(mean_over_people(np.concatenate(hits), places, rng=rng), len(counts))
+        place = np.indices((len(hits), len(counts))).reshape(2, -1)  # the round and the site of each
+        estimate = no_narrower(mean_over_both(np.concatenate(hits), *place, rng=rng), len(counts))
         return [
             Result(
                 kind="model",
