@@ -145,33 +145,28 @@ class Node:
         """Return the answer to the server's letter."""
         facts = letter.facts
         try:
-            if facts["ask"] == "plan":
-                return self._begin(facts)
-            if self._training is None or self._run != facts["run"]:
-                return Letter({"place": -1})
-            return self._training(letter)
-        except PolicyError as error:
-            self.tell(f"Refused: {error}")
-            return Letter(
-                {"refused": str(error) if facts["ask"] == "plan" and self._training is None else "its own rules"}
-            )
+            if facts["ask"] != "plan":
+                known = self._training if self._run == facts["run"] else None
+                return known(letter) if known else Letter({"place": -1})
+            plan, self._training = FederatedPlan.read(facts["plan"]), None
+            try:
+                self.terms.check(plan, facts["version"], self.today())
+            except PolicyError as error:
+                return self._refuse(error, str(error))
+            return self._begin(plan, facts["run"])
         except Exception as error:
-            self.tell(f"Cannot take part: {type(error).__name__}: {error}")
-            return self._refusal("an error there, of which its operator was told")
+            return self._refuse(error, "for a reason of which its operator was told")
 
-    def _refusal(self, why: str) -> Letter:
+    def _refuse(self, error: Exception, why: str) -> Letter:
+        self.tell(f"Does not take part. {type(error).__name__}: {error}")
         return Letter({"refused": why, "name": self.name})
 
-    def _begin(self, facts: Mapping[str, Any]) -> Letter:
-        self._training = None
-        plan = FederatedPlan.read(facts["plan"])
-        self.terms.check(plan, facts["version"], self.today())
+    def _begin(self, plan: FederatedPlan, run: str) -> Letter:
         row, private = plan.model, plan.epsilon is not None
-        self._run, self._training = facts["run"], _Training(plan)  # from here on reasons may be about people
         study = Study(cohort=self.cohort, plan=replace(plan.study, budget=self.terms.budget), ledger=self.ledger)
         batch = _numbered(study.opened(row).batch, plan.classes)
         inside, outside = part_people(batch, self.terms.held_out, rng=study.rng("held out"))
-        note = {"plan": plan.text, "site": self.name, "run": self._run}
+        note = {"plan": plan.text, "site": self.name, "run": run}
         self.ledger.append("released", [{"cohort": self.cohort.name, "purpose": "training", "detail": note}])
 
         def learn(add_up: Callable[[Array], Array]) -> Any:
@@ -192,7 +187,7 @@ class Node:
                 self.tell(f"Mean recall of {len(set(outside.subjects))} people held out here: {np.mean(recalls):.2f}.")
             return predictor
 
-        self._training.start(learn)
+        self._run, self._training = run, _Training(row, learn)
         form = [[name, *shape, *batch.columns.get(name, ())] for name, shape in sorted(shapes_of(batch).items())]
         self.tell(f"Takes part in {row.name} with {len(set(inside.subjects))} people.")
         return Letter({"place": 0, "name": self.name, "form": form})
@@ -201,8 +196,8 @@ class Node:
 class _Training:
     """Learns in a thread that waits whenever something must be added up, and hands out what this site adds."""
 
-    def __init__(self, plan: FederatedPlan) -> None:
-        self._plan = plan
+    def __init__(self, row: ModelPlan, learn: Callable[[Callable[[Array], Array]], Any]) -> None:
+        self._row = row
         self._place = 0  # how many sums there were
         self._offers: SimpleQueue[Any] = SimpleQueue()
         self._sums: SimpleQueue[Array] = SimpleQueue()
@@ -210,9 +205,6 @@ class _Training:
         self._site: Site | None = None  # of the sum that is added up now
         self._everybody: Mapping[int, PublicKeys] = {}
         self._revealed = False
-
-    def start(self, learn: Callable[[Callable[[Array], Array]], Any]) -> None:
-        """Begin."""
 
         def add_up(values: Array) -> Array:
             self._offers.put(values)
@@ -253,9 +245,9 @@ class _Training:
             return Letter(here)
         self._waited_for()
         if not isinstance(self._offer, np.ndarray):
-            spends, content = _file(self._offer, self._plan.model)
+            spends, content = _file(self._offer, self._row)
             return Letter({**here, "offer": {"cost": [[spend.epsilon, spend.delta] for spend in spends]}}, content)
-        if not self._plan.model.secure:
+        if not self._row.secure:
             return Letter({**here, "offer": {}}, self._offer)
         if self._revealed:
             raise PolicyError(

@@ -143,7 +143,10 @@ def test_guarantee_no_number_is_revealed_in_two_sums(nodes):
     nodes[0](Letter({"ask": "plan", "run": "r2", "plan": plan(secure=True).text, "version": "0.1.0"}))
     training = nodes[0]._training
     training._offer, training._revealed = np.zeros(3), True
-    assert nodes[0](Letter({"ask": "next", "run": "r2", "number": 0, "site": 1})).facts["refused"] == "its own rules"
+    assert (
+        nodes[0](Letter({"ask": "next", "run": "r2", "number": 0, "site": 1})).facts["refused"]
+        == "for a reason of which its operator was told"
+    )
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -207,7 +210,7 @@ def test_consent_and_policy_of_the_site_hold_and_their_reasons_stay_there(nodes,
     consent.write_text(kept.replace("training", "archiving"))
     answer = nodes[2](Letter({"ask": "plan", "run": "r", "plan": text, "version": "0.1.0"}))
     consent.write_text(kept)
-    assert answer.facts["refused"] == "an error there, of which its operator was told"
+    assert answer.facts["refused"] == "for a reason of which its operator was told"
     assert "may be opened for training" in told[0]
     workplace = 'context = "workplace"\n' + text
     answer = nodes[2](Letter({"ask": "plan", "run": "r", "plan": workplace, "version": "0.1.0"}))
