@@ -240,8 +240,9 @@ ServerStep = Callable[[Array, Array], Array]
 class FederatedAlgorithm(Protocol):
     """Moves the weights that all sites share by the mean of what they came to in a round.
 
-    May carry ``proximal``, how strongly a site is held near to where a round began (default 0), and ``keeps_head``,
-    whether the last layer stays at its site (default False).
+    May carry ``proximal``, how strongly a site is held near to where a round began (default 0), ``keeps_head``, whether
+    the last layer stays at its site (default False), and ``combine(values, weights)``, which makes (D,) of what sites
+    sent, (S, D), that count so much, (S,), in place of the weighted mean.
     """
 
     def start(self) -> ServerStep:

@@ -3,19 +3,22 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from personare.core.errors import DataError, OptionError
-from personare.core.options import Count, check_options
+from personare.core.options import Count, Whole, check_options
 from personare.core.protocols import FederatedAlgorithm, ServerStep
 from personare.core.randomness import part_of
 from personare.core.types import Array, Spend
 from personare.learn.secure_aggregation import secure_sum
 
 __all__ = ["Federation", "Observed", "ServerStep", "averaged", "hold_near"]
+
+_POISON = -10.0  # what a poisoned update is multiplied with: away from where the site's people would lead, and far
 
 
 def averaged(weights: Array, mean: Array) -> Array:
@@ -43,6 +46,9 @@ class Federation:
     rounds: Count = 1
     algorithm: FederatedAlgorithm | None = None  # None averages
     secure: bool = False  # add up what the sites send so that nobody sees what one sent
+    # what hides people: noise of each site for its own, or one of all together, of which each site adds a share
+    noise: Literal["site", "shared"] = "site"
+    poisoned: Whole = 0  # sites, the first, whose updates are turned round and made far too long
     # of a site in a process of its own, which is the one that is here; ``study/federating.py`` sets these
     add_up: Callable[[Array], Array] | None = field(default=None, repr=False, compare=False)  # the sum over all sites
     charge: Callable[[Sequence[Spend]], object] = field(default=lambda spends: None, repr=False, compare=False)
@@ -53,6 +59,14 @@ class Federation:
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.secure and self._combine:
+            raise OptionError("This algorithm must see each site's update, and secure aggregation hides it: take one.")
+        if self.noise == "shared" and not self.secure:
+            raise OptionError("A share of the noise hides nobody: shared noise needs secure aggregation (secure).")
+
+    @property
+    def _combine(self) -> Callable[[Array, Array], Array] | None:
+        return getattr(self.algorithm, "combine", None)
 
     @property
     def proximal(self) -> float:
@@ -108,6 +122,8 @@ class Federation:
                 self.tell(f"Site {number} sat out: it must have 2 people and 2 classes, it has {people} and {classes}.")
         if not taking_part:
             raise DataError("No site has 2 people and 2 classes: take fewer sites, or add people.")
+        if self._combine and not self.add_up and len(taking_part) < 3:
+            raise DataError(f"Of {len(taking_part)} sites none is in the minority: a robust algorithm needs 3 or more.")
         return taking_part
 
     def in_rounds(
@@ -136,6 +152,8 @@ class Federation:
                 _load(kept, heads[place])
                 spends += next(site)
                 values, head = _flat(moved), _flat(kept)
+                if place < self.poisoned:
+                    values = weights + _POISON * (values - weights)
                 whole = bool(np.isfinite(values).all() and np.isfinite(head).all())
                 sent.append(values)
                 counts.append(people[place] if whole else 0)
@@ -162,7 +180,14 @@ class Federation:
         return (max(spends, key=lambda spend: spend.epsilon),) if spends else ()
 
     def mean(self, values: Sequence[Array], weights: Sequence[float]) -> Array:
-        """Return the weighted mean (D,) over all sites; the first one's own values where none weighs anything."""
+        """Return the weighted mean (D,) over all sites; the first one's own values where none weighs anything.
+
+        An algorithm that combines what sites sent by a rule of its own does so here, of those that weigh something; for
+        sites in processes of their own the server does, and answers with that and a weight of 1.
+        """
+        if self._combine and not self.add_up and any(weights):
+            rows = [(x, w) for x, w in zip(values, weights, strict=True) if w]
+            return self._combine(np.stack([x for x, _ in rows]), np.array([w for _, w in rows]))
         total = self.total(
             [np.append(x * w, w) if w else np.zeros(len(x) + 1) for x, w in zip(values, weights, strict=True)]
         )

@@ -1,12 +1,15 @@
-"""Sites that mean different things by the same classes: each head that stays learns its own, one for all cannot."""
+"""Sites that mean different things by the same classes, and sites that lie: which algorithm bears what."""
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from personare.core.errors import OptionError
 from personare.federate.fedadam import FedAdam
 from personare.federate.fedavg import FedAvg
 from personare.federate.personalized import Personalized
+from personare.federate.trimmed_mean import TrimmedMean
 from personare.learn.federation import Federation
 from personare.learn.loop import descend
 
@@ -47,3 +50,17 @@ def test_adam_of_a_constant_update_is_as_worked_by_hand():
     assert np.allclose(first, 0.1)
     second = step(first, first + 2.0)  # speed 1.5, square 1.75
     assert np.allclose(second - first, 0.1 * 1.5 / np.sqrt(1.75))
+
+
+def test_guarantee_a_trimmed_mean_lies_between_honest_sites():
+    honest = np.random.default_rng(0).normal(size=(5, 50))
+    liars = np.stack([np.full(50, 1e9), honest[0] * -50])
+    made = TrimmedMean(cut=0.25).combine(np.concatenate([honest, liars]), np.ones(7))
+    assert ((honest.min(axis=0) <= made) & (made <= honest.max(axis=0))).all()
+    values = np.array([[4.0], [1.0], [2.0], [9.0]])
+    assert TrimmedMean(cut=0.5).combine(values, np.ones(4)) == np.median(values)
+
+
+def test_a_share_to_cut_must_leave_something():
+    with pytest.raises(OptionError, match="cut must be above 0"):
+        TrimmedMean(cut=0.6)

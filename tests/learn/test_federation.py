@@ -6,7 +6,7 @@ import torch
 
 from personare.core.errors import DataError, OptionError
 from personare.core.types import Spend
-from personare.learn.federation import Federation, hold_near
+from personare.learn.federation import Federation, averaged, hold_near
 
 SUBJECTS = np.repeat([f"p{i}" for i in range(9)], 3)
 
@@ -130,6 +130,38 @@ def test_sites_that_teach_nothing_sound_sit_out():
     assert len(federation.parts(SUBJECTS, labels, private=True)) == 2
     with pytest.raises(DataError, match="No site"):
         Federation(sites=9).parts(SUBJECTS, labels, private=False)
+
+
+class Median:
+    """An algorithm with a rule of its own."""
+
+    def start(self):
+        return averaged
+
+    def combine(self, values, weights):
+        return np.median(values, axis=0)
+
+
+def test_a_rule_of_its_own_stands_in_for_the_mean_of_sites_that_weigh_something():
+    weights = torch.zeros(2)
+    sites = [at(weights, v) for v in (1.0, 2.0, 90.0, float("nan"))]
+    Federation(sites=4, algorithm=Median()).in_rounds([weights], sites, [5, 5, 50, 5])
+    assert weights.tolist() == [2.0, 2.0]
+
+
+def test_a_rule_of_its_own_needs_the_updates_of_a_majority():
+    with pytest.raises(OptionError, match="secure aggregation hides it"):
+        Federation(sites=4, algorithm=Median(), secure=True)
+    with pytest.raises(DataError, match="none is in the minority"):
+        Federation(sites=2, algorithm=Median()).parts(SUBJECTS, np.arange(27) % 3, private=False)
+    with pytest.raises(OptionError, match="needs secure aggregation"):
+        Federation(sites=4, noise="shared")
+
+
+def test_poisoned_sites_send_updates_turned_round():
+    weights = torch.zeros(1)
+    Federation(sites=2, poisoned=1).in_rounds([weights], [at(weights, 1.0), at(weights, 2.0)], [1, 1])
+    assert weights.tolist() == [-4.0]
 
 
 def test_more_sites_than_people_and_more_rounds_than_epochs_are_refused():
