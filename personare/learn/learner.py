@@ -47,9 +47,12 @@ class NetworkLearner:
     patience: Count = 12  # epochs without a better validation loss before training stops; the best weights are kept
     # by modality, where the shape of the arrays shall not decide; see ``multimodal.Encoding``
     encoders: Mapping[str, str] = field(default_factory=dict)
+    federation: Federation = field(default_factory=Federation)  # the sites it is learned over; a plan's entry sets it
 
     def __post_init__(self) -> None:
         check_options(self)
+        if self.federation.noise == "shared":
+            raise OptionError("Networks do not learn under noise that sites share: leave it to each, noise='site'.")
 
     @property
     def private(self) -> "PrivateNetworkLearner | None":
@@ -76,12 +79,12 @@ class NetworkLearner:
         rng: np.random.Generator,
         only: str = "",
         fusion: Fusion | None = None,
-        adjust: Adjust | None = None,
+        adjust: Callable[[], Adjust] | None = None,
     ) -> "NetworkPredictor":
         """Train a network of a ``shape`` on all modalities, or ``only`` one, and calibrate it.
 
-        ``fusion`` makes one posterior of those of several turns; ``adjust`` may change gradients where there is no
-        differential privacy. For the rest see ``protocols.Learner``.
+        ``fusion`` makes one posterior of those of several turns; ``adjust`` makes, for each site, what may change
+        gradients where there is no differential privacy. For the rest see ``protocols.Learner``.
         """
         check(train, validation)
         if only:
@@ -91,7 +94,7 @@ class NetworkLearner:
         encodings = {m: Encoding.of(m, values, self.encoders) for m, values in train.arrays.items()}
         data, classes = prepare(train, encodings), len(train.classes)
         counted = public if self.private else train  # whose classes and features may be counted
-        federation: Federation = getattr(self, "federation", Federation())  # not every network can learn over sites
+        federation = self.federation
         parts = federation.parts(train.subjects, train.labels, private=bool(self.private))
         rows = [data if len(part) == len(train) else take(data, torch.from_numpy(part)) for part in parts]
         with seeded(rng if federation.seed is None else np.random.default_rng(federation.seed)):
@@ -117,7 +120,8 @@ class NetworkLearner:
                     subjects = train.subjects[part]
                     sites.append(self.private.private_rounds(net, own, subjects, weights, rng=rng))
                 else:
-                    rounds = self.open_rounds(net, own, at_site, weights, rng=rng, adjust=adjust, federation=federation)
+                    change = adjust() if adjust else None
+                    rounds = self.open_rounds(net, own, at_site, weights, rng=rng, adjust=change)
                     sites.append(() for _ in rounds)
             heads = {id(p) for p in net.heads.parameters()} if federation.keeps_head else set()
             stop = not self.private and len(parts) > 1 and not heads and len(calibration) > 0
@@ -140,7 +144,6 @@ class NetworkLearner:
         *,
         rng: np.random.Generator,
         adjust: Adjust | None,
-        federation: Federation,
     ) -> Iterator[list[float]]:
         """Train in place for a round's share of the epochs whenever asked, going on where the last round stopped.
 
@@ -162,8 +165,8 @@ class NetworkLearner:
             return losses(net, batch[0], turn=turn, weights=weights).sum() / max(1, count_read)
 
         passes, schedule = epochs(), warm_cosine(optimizer, self.epochs * count)
-        hold = hold_near(optimizer, net.parameters(), federation.proximal)
-        for share in federation.shares(self.epochs):
+        hold = hold_near(optimizer, net.parameters(), self.federation.proximal)
+        for share in self.federation.shares(self.epochs):
             hold()
             yield descend(
                 net,
@@ -185,7 +188,6 @@ class PrivateNetworkLearner(NetworkLearner):
     delta: float = 1e-5  # the chance that it fails, below 1 / units
     unit: Literal["person", "recording"] = "person"  # what is protected: all recordings of a person, or one recording
     clip_norm: Positive = 1.0  # longest gradient of one unit in one turn
-    federation: Federation = field(default_factory=Federation)  # the sites it is learned over; a plan's entry sets it
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,6 +1,7 @@
 """Learn from modalities in turn under one head, kept from forgetting each other (MLA): as released, and as written."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -27,7 +28,7 @@ class Mla(NetworkLearner):
 
     **Source:** Zhang, Yoon, Bansal, Yao, CVPR 2024, arXiv:2311.10707; projection: Zeng et al., Nature Machine
     Intelligence 2019, doi:10.1038/s42256-019-0080-x. Ours: entropy per recording (the code takes it over the batch),
-    P symmetric and not rescaled, GroupNorm, early stopping on validation people.
+    P symmetric and not rescaled, GroupNorm, early stopping on validation people; over sites each has a P of its own.
     """
 
     # ``paper``: the head's gradient is projected away from what the previous modality's features span, and each
@@ -54,7 +55,7 @@ class Mla(NetworkLearner):
             shares = _SHARES.get(len(train.arrays), (1.0,) * len(train.arrays))
             fusion = Fusion(rule="fixed", shares=shares, pool="log")
         else:
-            adjust = projection(self.width, own=self.variant == "owm_self")
+            adjust = partial(projection, self.width, own=self.variant == "owm_self")
         return self.fit_network(train, validation, public, shape="shared", rng=rng, fusion=fusion, adjust=adjust)
 
 

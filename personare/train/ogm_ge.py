@@ -41,7 +41,7 @@ class OgmGe(NetworkLearner):
                         spread = weights.grad.std() if self.noise else torch.zeros(())
                         weights.grad.mul_(factor).add_(torch.randn_like(weights) * spread)
 
-        return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=slow)
+        return self.fit_network(train, validation, public, shape="joined", rng=rng, adjust=lambda: slow)
 
 
 @torch.no_grad()

@@ -6,7 +6,6 @@ import torch
 
 from personare.core.errors import DataError, OptionError
 from personare.core.state import restored
-from personare.learn.federation import Federation
 from personare.learn.learner import NetworkLearner, class_weights, vary
 from personare.learn.loop import descend
 from personare.learn.multimodal import Encoding, Network
@@ -21,7 +20,7 @@ def data(n=60, seed=0, noise=1.0):
     return {"input one": x, "input other": -x, "present": torch.ones(n, 2, dtype=torch.bool), "labels": labels}
 
 
-ONE_ROUND = {"rng": np.random.default_rng(0), "adjust": None, "federation": Federation()}
+ONE_ROUND = {"rng": np.random.default_rng(0), "adjust": None}
 
 
 def network():
