@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from personare.core.errors import DataError, OptionError
 from personare.core.options import Count, PartShare, Positive, Share, check_options
 from personare.core.types import Array
-from personare.learn.federation import Federation
-from personare.learn.privacy import PaidBatch, PrivacyPlan, clip_rows
+from personare.learn.federation import Federation, Observed
+from personare.learn.privacy import PrivacyPlan, clip_rows
 
 _SHARE = 0.5  # of the squared sensitivity of least squares given to the outer products; the rest to the class sums
 
@@ -54,50 +54,37 @@ def fit_head(
     people's help, or are paid for.
     """
     weights = torch.zeros(classes, features[0].shape[-1] + 1)  # (C, D + 1)
+    examples = [_examples(x, y, classes, own, p) for x, y, own, p in zip(features, labels, groups, plans, strict=True)]
+    parts = [[example] for example in examples]
+    if plans[0] and plans[0].shares > 1:  # each step is a sum over all sites, and one training goes through them
+        parts, plans, outer = [examples], plans[:1], Federation()
+    else:
+        outer = federation
     sites = [
-        _rounds(weights, x, y, owner, plan, training, federation, rng)
-        for x, y, owner, plan in zip(features, labels, groups, plans, strict=True)
+        _rounds(
+            weights,
+            _gradients(weights, part, plan, training, federation, rng),
+            plan.steps if plan else training.steps,
+            training,
+            outer,
+        )
+        for part, plan in zip(parts, plans, strict=True)
     ]
     people = [len(y) if owner is None else len(np.unique(owner)) for y, owner in zip(labels, groups, strict=True)]
-    federation.in_rounds([weights], sites, people)
+    outer.in_rounds([weights], sites, people)
     return np.ascontiguousarray(weights.T.numpy())
 
 
 def _rounds(
-    weights: Tensor,
-    features: Array,
-    labels: Array,
-    groups: Array | None,
-    plan: PrivacyPlan | None,
-    training: HeadTraining,
-    federation: Federation,
-    rng: np.random.Generator,
+    weights: Tensor, gradients: Iterator[Tensor], steps: int, training: HeadTraining, federation: Federation
 ) -> Iterator[tuple[()]]:
     """Move the weights (C, D + 1) in place by a round's share of the steps whenever asked; see ``fit_head``."""
-    if plan is not None and plan.releases != 1:
-        raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
-    rows, target, owner = _examples(features, labels, len(weights), groups, plan)
     speed, total = torch.zeros_like(weights), torch.zeros_like(weights)
-    steps, units = plan.steps if plan else training.steps, int(owner.max()) + 1
     first = min(steps - 1, round(steps * (1 - training.average)))
-    paid: Iterator[PaidBatch | None] = plan.batches(rng, present=units) if plan else repeat(None, steps)
-    batches = enumerate(paid)
+    numbered = enumerate(gradients)
     for share in federation.shares(steps):
         start = weights.clone()
-        for step, batch in islice(batches, share):
-            if plan is None or batch is None:
-                gradient = _gradient(weights, rows, target) / len(rows)
-            elif plan.unit == "recording":
-                part = slice(None) if len(batch.units) == len(rows) else batch.units  # all of them need no copy
-                clipped = _gradient(weights, rows[part], target[part], training.clip_norm)
-                gradient = batch.add_noise(clipped, training.clip_norm)
-            else:
-                clipped = torch.zeros_like(weights)
-                for unit in batch.units:
-                    part = np.flatnonzero(owner == unit)
-                    of_person = _gradient(weights, rows[part], target[part]).reshape(1, -1) / len(part)
-                    clipped += clip_rows(of_person, training.clip_norm).view_as(clipped)
-                gradient = batch.add_noise(clipped, training.clip_norm)
+        for step, gradient in islice(numbered, share):
             if federation.proximal:
                 gradient.add_(weights - start, alpha=federation.proximal)
             speed.mul_(training.momentum).add_(gradient)
@@ -107,6 +94,43 @@ def _rounds(
         if step == steps - 1:
             weights.copy_(total / (steps - first))
         yield ()
+
+
+def _gradients(
+    weights: Tensor,
+    sites: Sequence[tuple[Tensor, Tensor, Array]],
+    plan: PrivacyPlan | None,
+    training: HeadTraining,
+    federation: Federation,
+    rng: np.random.Generator,
+) -> Iterator[Tensor]:
+    """Yield the gradient (C, D + 1) of where the weights are by then: of a site, or of all that share their noise."""
+    rows, target, _ = sites[0]
+    if plan is None:
+        for _ in range(training.steps):
+            yield _gradient(weights, rows, target) / len(rows)
+        return
+    if plan.releases != 1:
+        raise OptionError(f"A head releases one sum of each batch, the plan pays for {plan.releases}: give it 1.")
+    for batches in zip(*(plan.batches(rng, present=int(site[2].max()) + 1) for site in sites), strict=True):
+        if plan.shares > 1:
+            shares = [
+                batch.share(_unit_gradients(weights, *site, batch.units), training.clip_norm)
+                for batch, site in zip(batches, sites, strict=True)
+            ]
+            gradient = torch.from_numpy(federation.total(shares) / plan.expected_batch).float().view_as(weights)
+            if federation.observe:
+                before, moved = (w.double().numpy().flatten() for w in (weights, training.learning_rate * gradient))
+                federation.observe(Observed(before=before, after=(before - moved)[None]))
+            yield gradient
+        elif plan.unit == "recording":
+            units = batches[0].units
+            part = slice(None) if len(units) == len(rows) else units  # all of them need no copy
+            clipped = _gradient(weights, rows[part], target[part], training.clip_norm)
+            yield batches[0].add_noise(clipped, training.clip_norm)
+        else:
+            each = _unit_gradients(weights, *sites[0], batches[0].units)
+            yield torch.from_numpy(batches[0].release(each, training.clip_norm)).view_as(weights)
 
 
 def predict(weights: Array, features: Array, *, link: Literal["softmax", "linear"] = "softmax") -> Array:
@@ -154,6 +178,13 @@ def _gradient(weights: Tensor, rows: Tensor, target: Tensor, clip_norm: float = 
         scale = (clip_norm / norm.clamp_min(1e-30)).clamp_max_(1)
         rest = torch.where(norm.isfinite(), rest.mul_(scale), 0.0)  # what overflows would show that it is there
     return rest @ rows
+
+
+def _unit_gradients(weights: Tensor, rows: Tensor, target: Tensor, owner: Array, units: Array) -> Array:
+    """Return (B, C * (D + 1)), the mean gradient of each unit's recordings, not clipped."""
+    parts = [np.flatnonzero(owner == unit) for unit in units]
+    each = [_gradient(weights, rows[part], target[part]).flatten().numpy() / len(part) for part in parts]
+    return np.array(each, dtype=np.float32).reshape(len(units), weights.numel())
 
 
 def least_squares_head(

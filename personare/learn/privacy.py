@@ -19,6 +19,11 @@ from personare.core.errors import OptionError
 from personare.core.options import Count, check_options
 from personare.core.types import Array, Spend
 from personare.learn.accounting import Accountant, check_claim, epsilon_of, noise_for
+from personare.learn.discrete_gaussian import discrete_gaussian
+from personare.learn.secure_aggregation import GRID
+
+_LEAST_DEVIATION = 2.0**24  # steps of the grid
+_EXACT = 2.0**53  # steps that doubles count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,9 @@ class PrivacyPlan:
     # sums released of each batch (say, one by modality): counted as the joint release they are, each gets
     # sqrt(releases) times the noise
     releases: Count = 1
+    # parts of the noise, one from each of several sites that are added up under a mask (``PaidBatch.share``): as many
+    # sites as must stay; if more do, there is more noise. Units are those of all sites
+    shares: Count = 1
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -130,8 +138,36 @@ class PaidBatch:
             )
         return self.add_noise(clip_rows(torch.from_numpy(rows), clip_norm).sum(dim=0), clip_norm).numpy()
 
+    def share(self, rows: Array, clip_norm: float) -> Array:
+        """Return (D,), the sum of a site's (B, D) rows and its share of the noise, to be added up by ``secure_sum``.
+
+        **Guarantee**: the sum over as many sites as the plan has shares is noised as the plan says, and a site's own
+        part is hidden by the mask alone: never send it in the open. All are whole numbers of the mask's grid, so that
+        no rounding follows the noise.
+
+        **Source**: P. Kairouz, Z. Liu, T. Steinke, "The Distributed Discrete Gaussian Mechanism", ICML 2021,
+        arXiv:2102.06387. Ours: the grid has 32 bits after the point. So fine a one needs no rotation, and sums of
+        discrete Gaussians are priced as Gaussian, from whose privacy loss theirs differs by less than 1e-4.
+        """
+        self._pay(clip_norm)
+        whole = np.rint(clip_rows(torch.from_numpy(rows).double(), clip_norm).numpy() * GRID)
+        # rounding makes a row longer by half a step in each number at most
+        longest = clip_norm * GRID + math.sqrt(rows.shape[1]) / 2
+        deviation = self.noise_multiplier * longest / math.sqrt(self.plan.shares)
+        noised = whole.sum(axis=0) + discrete_gaussian(deviation, rows.shape[1], self.rng)
+        if deviation < _LEAST_DEVIATION or np.abs(noised).max(initial=0) >= _EXACT:
+            raise OptionError(f"clip_norm {clip_norm} is too small or too large for sums of 32 bits after the point.")
+        return np.asarray(noised / GRID)
+
     def add_noise(self, total: Tensor, clip_norm: float) -> Tensor:
         """Return a sum of any shape, each unit's part already cut to the norm, noised and over the expected batch."""
+        self._pay(clip_norm)
+        noise = self.rng.standard_normal(tuple(total.shape), dtype=np.float32)
+        scale = self.noise_multiplier * clip_norm
+        noised: Tensor = total + scale * torch.from_numpy(np.asarray(noise)).to(total)
+        return noised.div_(self.plan.expected_batch)
+
+    def _pay(self, clip_norm: float) -> None:
         if not 0 < clip_norm < math.inf:
             raise OptionError(f"clip_norm must be above 0 and finite, it is {clip_norm}.")
         if self._released >= self.plan.releases:
@@ -140,10 +176,6 @@ class PaidBatch:
                 "Give the plan as many releases as are made of a batch."
             )
         self._released += 1
-        noise = self.rng.standard_normal(tuple(total.shape), dtype=np.float32)
-        scale = self.noise_multiplier * clip_norm
-        noised: Tensor = total + scale * torch.from_numpy(np.asarray(noise)).to(total)
-        return noised.div_(self.plan.expected_batch)
 
 
 def clip_rows(rows: Tensor, clip_norm: float) -> Tensor:

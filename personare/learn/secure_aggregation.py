@@ -21,6 +21,7 @@ from personare.core.types import Array
 FEWEST_SITES = 3  # of two, each could subtract its own numbers from the sum
 _PRIME = 2**521 - 1  # of the field of the shares, beyond every 256-bit secret
 _FRACTION = 32  # bits after the point, of the 64 of the ring
+GRID = 2.0**_FRACTION  # steps in 1
 _NONCE = bytes(12)  # every key encrypts one message
 
 
@@ -144,7 +145,7 @@ def unmasked(
         for v in messages:  # what the others added for the one that dropped out
             mask = keystream(agreed(private, keys[v].masking, b"mask"), len(total))
             total = total - mask if v < u else total + mask
-    return np.asarray(total.view(np.int64) / 2.0**_FRACTION)
+    return np.asarray(total.view(np.int64) / GRID)
 
 
 def quantized(values: Array, sites: int) -> Array:
@@ -154,7 +155,7 @@ def quantized(values: Array, sites: int) -> Array:
         raise DataError(
             f"Numbers to be added must be finite and below {limit:g}, or the sum of {sites} sites may wrap."
         )
-    return np.rint(np.asarray(values, dtype=np.float64) * 2.0**_FRACTION).astype(np.int64).view(np.uint64)
+    return np.rint(np.asarray(values, dtype=np.float64) * GRID).astype(np.int64).view(np.uint64)
 
 
 def keystream(key: bytes, count: int) -> Array:

@@ -23,7 +23,8 @@ def private_need(learner: Any) -> Need:
     epsilon, delta = getattr(learner, "epsilon", None), getattr(learner, "delta", 1e-5)
     if epsilon is None or getattr(learner, "unit", "person") != "person":
         return Need(people=2)
-    sites = learner.federation.sites if hasattr(learner, "federation") else 1  # each adds noise of its own
+    federation = getattr(learner, "federation", None)
+    sites = federation.sites if federation and federation.noise == "site" else 1  # each adds noise of its own
     people = sites * max(2, math.ceil(2 * noise_for(epsilon, 1.0, 1, delta)))
     return Need(people=people, why=f"in training for epsilon = {epsilon:g} and delta = {delta:g}")
 

@@ -19,6 +19,7 @@ from personare.learn.heads import HeadTraining, fit_head, least_squares_head, pr
 from personare.learn.multimodal import check
 from personare.learn.privacy import PrivacyPlan, person_means
 from personare.learn.public_rows import PublicRows, unit_rows
+from personare.learn.secure_aggregation import threshold_of
 
 __all__ = ["PrivateHead"]
 
@@ -94,7 +95,12 @@ class PrivateHead:
             sites = self.federation.parts(train.subjects[rows], labels, private=self.epsilon is not None)
             owners = [np.unique(owner[rows][site], return_inverse=True)[1] for site in sites]
             units, width = [int(whose.max()) + 1 for whose in owners], sum(part.shape[1] + 1 for part in parts)
-            plans = [self.plans(n, width, len(parts)) if self.epsilon is not None else None for n in units]
+            shared = self.federation.noise == "shared" and self.epsilon is not None
+            counts, shares = units, 1  # of whom the noise is to hide, and in how many shares it comes
+            if shared:
+                people, number = map(int, self.federation.total([np.array([n, 1.0]) for n in units]))
+                counts, shares = [people] * len(units), threshold_of(number)
+            plans = [self.plans(n, width, len(parts), shares) if self.epsilon is not None else None for n in counts]
             spends = [plan.whole.spend() for plan in plans if plan]
             self.federation.charge(spends)
             centers = [np.zeros(part.shape[1]) for part in parts]
@@ -104,8 +110,8 @@ class PrivateHead:
                     _mean_row([part[site] for part in parts], present[site], whose, plan.mean if plan else None, rng)
                     for site, whose, plan in zip(sites, owners, plans, strict=True)
                 ]
-                mean = self.federation.mean(means, units).astype(np.float32)
-                centers = _centers(mean, [part.shape[1] for part in parts])
+                mean = self.federation.total(means) / counts[0] if shared else self.federation.mean(means, units)
+                centers = _centers(mean.astype(np.float32), [part.shape[1] for part in parts])
             heads = [plan.head if plan else None for plan in plans]
             features, classes = head_features(parts, present, centers), len(train.classes)
             if logistic:
@@ -153,7 +159,7 @@ class PrivateHead:
             average=self.average,
         )
 
-    def plans(self, units: int, width: int, modalities: int) -> "Plans":
+    def plans(self, units: int, width: int, modalities: int, shares: int = 1) -> "Plans":
         """Split the budget between the mean and the head, as one plan of equal releases of everybody."""
         steps = self.steps if self.solver == "logistic" else 1
         plan = PrivacyPlan(
@@ -163,6 +169,7 @@ class PrivateHead:
             units=units,
             expected_batch=units,
             steps=steps + 1,
+            shares=shares,
         )
         noise = plan.noise_multiplier / units * math.sqrt(2 * modalities * width)
         if self.solver != "logistic" or noise > _WORTH:
@@ -175,9 +182,10 @@ class PrivateHead:
         return Plans(whole=plan, head=head, mean=mean)
 
     def _softened(self, plans: Sequence[PrivacyPlan | None], units: Sequence[int]) -> float:
-        """Return the ``moderation`` of a mean over sites, to which each adds as much noise as it counts."""
-        excess = [moderation(plan, self.training()) ** 2 - 1 if plan else 0.0 for plan in plans]
-        parts = [np.array([count**2 * more, count]) for more, count in zip(excess, units, strict=True)]
+        """Return the ``moderation`` of a mean over sites, to which each adds as much noise as it counts, or a share."""
+        how = self.training()
+        excess = [p.units**2 / p.shares * (moderation(p, how) ** 2 - 1) if p else 0.0 for p in plans]
+        parts = [np.array(pair) for pair in zip(excess, units, strict=True)]
         squares, count = self.federation.total(parts)
         return math.sqrt(1 + squares / count**2)
 
@@ -218,7 +226,7 @@ def _mean_row(
     if plan is None:
         return np.asarray(units.mean(dim=0).numpy())
     (batch,) = plan.batches(rng, present=len(units))
-    return batch.release(units.numpy(), 1.0)
+    return batch.share(units.numpy(), 1.0) if plan.shares > 1 else batch.release(units.numpy(), 1.0)
 
 
 def _centers(mean: Array, widths: Sequence[int]) -> list[Array]:

@@ -9,8 +9,10 @@ import torch
 from scipy import stats
 
 from personare.core.errors import OptionError
+from personare.learn import privacy
 from personare.learn.accounting import epsilon_of
 from personare.learn.privacy import PrivacyPlan, clip_rows, gather, person_means
+from personare.learn.secure_aggregation import GRID, secure_sum
 
 PLAN = PrivacyPlan(epsilon=2.0, delta=1e-4, unit="recording", units=1000, expected_batch=100, steps=40)
 
@@ -139,6 +141,7 @@ def test_a_seed_repeats_the_run():
     {"expected_batch": 1001},
     {"steps": 0},
     {"releases": 0},
+    {"shares": 0},
 ])  # fmt: skip
 def test_plans_that_promise_nothing_are_refused(change):
     with pytest.raises(OptionError):
@@ -150,3 +153,37 @@ def test_a_clip_norm_must_be_a_bound(clip_norm):
     batch = next(PLAN.batches(np.random.default_rng(0)))
     with pytest.raises(OptionError, match="clip_norm"):
         batch.add_noise(torch.zeros(2), clip_norm)
+
+
+SHARED = PrivacyPlan(epsilon=8.0, delta=1e-3, unit="person", units=40, expected_batch=40, steps=1, shares=3)
+
+
+def shares(rows, sites=4, clip_norm=2.0):
+    rng = np.random.default_rng(0)
+    return [next(SHARED.batches(rng, present=len(rows))).share(rows, clip_norm) for _ in range(sites)]
+
+
+def test_guarantee_sites_that_must_stay_add_up_to_the_noise_of_the_plan_whoever_drops_out():
+    nothing, expected = np.zeros((10, 40_000), np.float32), 2.0 * SHARED.noise_multiplier
+    parts = shares(nothing)
+    assert parts[0].std() < 0.6 * expected  # a site's own share is not enough, which is why it is sent under a mask
+    assert secure_sum([*parts[:3], None]).std() == pytest.approx(expected, rel=0.01)
+    assert secure_sum(parts).std() == pytest.approx(expected * math.sqrt(4 / 3), rel=0.01)
+    assert np.array_equal(secure_sum(parts), np.sum(parts, axis=0)), "nothing is rounded after the noise"
+
+
+def test_guarantee_one_unit_moves_a_share_by_the_clip_norm_and_half_a_step_of_the_grid(monkeypatch):
+    monkeypatch.setattr(privacy, "discrete_gaussian", lambda deviation, count, rng: np.zeros(count))
+    rows = np.random.default_rng(1).normal(size=(10, 500)).astype(np.float32)
+    (whole,), (without,) = shares(rows, 1), shares(rows[1:], 1)
+    assert 1.999 < np.linalg.norm(whole - without) <= 2.0 + math.sqrt(500) / 2 / GRID + 1e-12
+
+
+def test_a_share_is_a_release_and_its_numbers_must_fit_the_grid():
+    batch = next(SHARED.batches(np.random.default_rng(0), present=2))
+    batch.share(np.zeros((2, 3)), 1.0)
+    with pytest.raises(OptionError, match="one more"):
+        batch.share(np.zeros((2, 3)), 1.0)
+    for clip_norm in (1e-9, 1e9):
+        with pytest.raises(OptionError, match="too small or too large"):
+            shares(np.zeros((2, 3)), 1, clip_norm)
