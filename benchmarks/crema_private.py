@@ -82,7 +82,8 @@ def actors(data: Path) -> tuple[Batch, Array]:
     recordings = [r for r in CremaD()(source)[0] if "logmel" in r.tracks]
     mel = np.stack([spectrogram(source, r.tracks["logmel"]) for r in recordings])
     made = CremaD().make(source)
-    acoustics = [np.ravel(made(r.tracks["acoustics"]).values) if "acoustics" in r.tracks else None for r in recordings]
+    rows_of = [r.tracks["acoustics"].split("#") if "acoustics" in r.tracks else None for r in recordings]
+    acoustics = [np.ravel(made(*row).values) if row else None for row in rows_of]
     size = max(len(row) for row in acoustics if row is not None)
     rows = np.array([np.full(size, np.nan) if row is None else row for row in acoustics], np.float32)
     labels = [r.labels["emotion"] for r in recordings]
