@@ -183,3 +183,10 @@ def test_a_method_that_cannot_be_trained_over_sites_is_told(typed, numbers):
     answer = typed("train", numbers.root, "--method", "forest", "--sites", 3)
     assert answer.status == 2
     assert "cannot be trained over sites" in answer.err
+
+
+def test_sites_that_are_made_to_differ_are_typed(typed, numbers):
+    words = ("train", numbers.root, "--method", "private_head", "--sites", 3, "--site-protocol")
+    assert "site_protocol has no setting skew" in typed(*words, "skew=0.3").err
+    assert "label_skew must be" in typed(*words, "label_skew=-1").err
+    assert "NAME=VALUE, e.g. label_skew=0.3" in typed(*words, "much").err

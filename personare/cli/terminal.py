@@ -68,7 +68,7 @@ def method_options(given: Iterable[str], form: str = "NAME=VALUE, e.g. epochs=20
     for text in given:
         name, equals, value = text.partition("=")
         if not (equals and name):
-            raise OptionError(f"-o takes {form}, not '{text}'.")
+            raise OptionError(f"Options are {form}, not '{text}'.")
         try:
             options[name] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:

@@ -26,6 +26,8 @@ from personare.core.errors import OptionError, PolicyError
 @click.option("--federation", default="fedavg", show_default=True, help="How sites learn together: personare methods.")
 @click.option("--rounds", default=8, show_default=True, help="Of learning over the sites.")
 @click.option("--secure", is_flag=True, help="Secure aggregation: nobody sees what one site sent.")
+@click.option("--noise", default="site", show_default=True, help="Of each site, or shared by all (with --secure).")
+@click.option("--site-protocol", "differing", multiple=True, metavar="NAME=VALUE", help="How sites are made to differ.")
 @click.option("--shadows", default=8, show_default=True, help="Models that attack it; 0 for none.")
 @click.option("--out", type=PATH, default=Path("runs/model"), show_default=True, help="The run folder.")
 @click.option("--seed", default=0, show_default=True, help="Everything random follows from it.")
@@ -39,7 +41,8 @@ def train(cohort: Path, method: str, out: Path, ledger: str | None, **how: Any) 
     options = method_options(how["options"])
     options |= {name: how[name] for name in ("epsilon", "delta", "unit") if how[name] is not None}
     settings = {name: how[name] for name in ("modalities", "label", "protocol")}
-    settings |= {name: how[name] for name in ("sites", "site_column", "federation", "rounds", "secure")}
+    settings |= {name: how[name] for name in ("sites", "site_column", "federation", "rounds", "secure", "noise")}
+    settings["site_protocol"] = method_options(how["differing"], "NAME=VALUE, e.g. label_skew=0.3")
     model = ModelPlan(name=method, method=method, options=options, **settings)
     public = str(how["public"].resolve()) if how["public"] else ""
     judged = {"shadows": how["shadows"], "seed": how["seed"], **stated_use(how)}

@@ -83,6 +83,9 @@ class FederatedPlan:
             raise OptionError("The [model] of a plan must name label and modalities, so that all sites read the same.")
         if not hasattr(registry.create("personare.train", self.model.method, self.model.options), "federation"):
             raise OptionError(f"{self.model.method} cannot be trained over sites. Take joint or private_head.")
+        rule = hasattr(registry.load("personare.federate", self.model.federation), "combine")
+        if self.model.noise != "site" or self.model.site_protocol or rule:
+            raise OptionError("Over a network sites share no noise, are as they are, and are averaged: take fedavg.")
 
     @property
     def study(self) -> StudyPlan:

@@ -7,13 +7,14 @@ import pytest
 from test_learners import recordings
 
 from personare.core import registry
+from personare.core.errors import OptionError
 from personare.core.randomness import generator
 from personare.learn.federation import Federation
 
 ALGORITHMS = list(registry.find("personare.federate"))
 CASES = [("joint", algorithm) for algorithm in ALGORITHMS]
 CASES += [("private_head", algorithm) for algorithm in ALGORITHMS if algorithm != "personalized"]  # has no other layer
-CASES += [("late_fusion", "fedavg"), ("unimodal", "fedavg")]
+CASES += [("late_fusion", "fedavg"), ("unimodal", "fedavg"), ("mla", "fedavg")]
 FEDERATED = [
     name
     for name in registry.find("personare.train")
@@ -38,7 +39,7 @@ def accuracy(method, train=None):
 
 @pytest.fixture(scope="module")
 def pooled():
-    return {name: accuracy(learner(name))[0] for name in ("joint", "late_fusion", "unimodal", "private_head")}
+    return {name: accuracy(learner(name))[0] for name in ("joint", "late_fusion", "unimodal", "mla", "private_head")}
 
 
 @pytest.mark.parametrize(("name", "algorithm"), CASES)
@@ -73,6 +74,33 @@ def test_guarantee_with_privacy_each_site_pays_for_its_own_people_and_validation
     (spend,) = fits[0].spends
     assert 1.9 < spend.epsilon <= 2.0
     assert spend.units == 8
+
+
+def test_a_poisoned_site_leads_the_mean_and_not_the_trimmed_mean():
+    def right(algorithm, poisoned=1, **options):
+        rule = registry.create("personare.federate", algorithm, options)
+        return accuracy(learner("private_head", Federation(sites=5, algorithm=rule, poisoned=poisoned), steps=5))[0]
+
+    assert right("fedavg", 0) > 0.8
+    assert right("fedavg") < 0.4
+    assert right("trimmed_mean") > 0.8
+    assert right("trimmed_mean", 2, cut=0.5) > 0.8
+
+
+def test_noise_that_sites_share_leaves_more_than_noise_of_each():
+    people = recordings(0, 60)
+
+    def right(**how):
+        method = learner("private_head", Federation(sites=12, **how), epsilon=2.0, delta=1e-3, steps=10)
+        score, model = accuracy(method, people)
+        return score, model.spends[0]
+
+    (own, one), (together, of_all) = right(), right(secure=True, noise="shared")
+    assert together > own + 0.05
+    assert (one.units, of_all.units) == (5, 60)
+    assert of_all.epsilon <= 2.0
+    with pytest.raises(OptionError, match="Networks do not"):
+        learner("joint", Federation(sites=6, secure=True, noise="shared"))
 
 
 def test_scales_are_the_mean_of_sites_that_have_the_modality():

@@ -240,6 +240,8 @@ def test_plans_that_cannot_be_followed_are_refused_where_they_are_read():
         ('label = "emotion"', ""),
         ("private_head", "forest"),
         ("wait_s", "wait"),
+        ("secure = false", 'federation = "trimmed_mean"'),
+        ("secure = false", "sites = 3\nsite_protocol = { missing = 0.3 }"),
     ):
         with pytest.raises(OptionError):
             FederatedPlan.read(plan().text.replace(old, new))

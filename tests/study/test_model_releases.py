@@ -288,6 +288,33 @@ def test_sites_are_read_from_a_column_in_which_nobody_moves(numbers, tmp_path):
         _ = work(numbers, BARE, by_column, tmp_path / "run").learner
 
 
+def test_sites_are_made_to_differ_and_whoever_judges_stays_as_recorded(numbers, tmp_path):
+    protocol = {"wrong_labels": 0.5, "missing": 0.5, "poisoned": 1, "poison": "update"}
+    plain = work(numbers, BARE, SITES, tmp_path / "run")
+    made = work(numbers, BARE, replace(SITES, site_protocol=protocol), tmp_path / "run")
+    assert made.parts.test.digest() == plain.parts.test.digest()
+    assert made.parts.validation.digest() == plain.parts.validation.digest()
+    assert (made.parts.train.labels != plain.parts.train.labels).any()
+    assert not made.parts.train.present["voice"].all()
+    assert made.learner.federation.poisoned == 1
+    assert [len(part) for part in made.learner.federation.deal(made.parts.train.subjects)] == [24, 24, 24]
+    assert "wrong_labels = 0.5, missing = 0.5" in made.train(tmp_path / "made")["federation"]
+
+
+def test_noise_is_shared_by_all_sites_and_said(numbers, tmp_path):
+    shared = replace(SITES, options={"epsilon": 8.0, "delta": 1e-3, "steps": 2}, noise="shared")
+    about = work(numbers, BARE, shared, tmp_path / "run").train(tmp_path / "made")
+    assert "in steps under shared noise" in about["federation"]
+    assert about["spends"][0]["units"] == 6
+    rows = work(numbers, replace(BARE, models=(shared,), shadows=2), shared, tmp_path / "run").updates()
+    assert {"ok"} <= {row.status for row in rows}
+
+
+def test_updates_of_a_learner_that_knows_no_privacy_are_attacked(numbers, tmp_path):
+    mla = replace(SITES, method="mla", options={"epochs": 4, "width": 8})
+    assert work(numbers, replace(BARE, models=(mla,), shadows=2), mla, tmp_path / "run").updates()
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
@@ -297,6 +324,12 @@ def test_sites_are_read_from_a_column_in_which_nobody_moves(numbers, tmp_path):
         ({"federation": "fedprox", "federation_options": {"proximal": 0}}, "above 0"),
         ({"federation": "personalized"}, "cannot stay"),
         ({"options": {"federation": 4}}, "beside a model's options"),
+        ({"federation": "trimmed_mean"}, "secure aggregation hides it"),
+        ({"noise": "shared"}, "needs an epsilon, and fedavg"),
+        ({"noise": "none"}, "noise must be"),
+        ({"site_protocol": {"skew": 1}}, "site_protocol has no setting skew"),
+        ({"site_protocol": {"missing": 1.5}}, "missing must be a share"),
+        ({"sites": 1, "site_protocol": {"missing": 0.5}}, "need sites"),
     ],
 )
 def test_sites_that_cannot_be_are_refused(given, said):

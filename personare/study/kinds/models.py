@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,9 +28,11 @@ from personare.evaluate.updates import Updates
 from personare.learn.accounting import as_one_claim
 from personare.learn.describing import describe_batch
 from personare.learn.federation import Federation, Observed
+from personare.learn.site_protocol import SiteProtocol
 from personare.study.access import table
 from personare.study.cards import write_card
 from personare.study.needs import MEMBERSHIP, private_need
+from personare.study.plan import entry
 from personare.study.study import Outcome, Study, read_result, unseeded
 
 __all__ = ["Models"]
@@ -62,12 +64,24 @@ class ModelPlan:
     federation_options: Mapping[str, Any] = field(default_factory=dict)
     rounds: int = 8
     secure: bool = False  # secure aggregation: nobody sees what one site sent
+    noise: Literal["site", "shared"] = "site"  # each site hides its people, or all together hide all: a share from each
+    site_protocol: Mapping[str, Any] = field(default_factory=dict)  # how sites are made to differ: a ``SiteProtocol``
 
     def __post_init__(self) -> None:
         """Check the protocol, and that the methods exist and take their options."""
         if self.protocol not in _PROTOCOLS:
             raise OptionError(f"The protocol must be one of {', '.join(_PROTOCOLS)}, not {self.protocol!r}.")
+        if (self.site_protocol or self.noise != "site") and not self.federated:
+            raise OptionError("Shared noise and a site_protocol need sites: say how many, or in which column they are.")
+        if self.noise == "shared" and (self.options.get("epsilon") is None or self.federation != "fedavg"):
+            raise OptionError("Shared noise needs an epsilon, and fedavg: each step is one sum over the sites.")
         self.learner()
+
+    @property
+    def protocol_of_sites(self) -> SiteProtocol:
+        """How sites are made to differ."""
+        protocol: SiteProtocol = entry(SiteProtocol, dict(self.site_protocol), "site_protocol")
+        return protocol
 
     @property
     def federated(self) -> bool:
@@ -77,9 +91,11 @@ class ModelPlan:
     def words(self, sites: int) -> str:
         """Say how it was learned over so many sites; empty where it was not."""
         sums = "in one sum of all (secure aggregation)" if self.secure else "one by one"
-        text = (
-            f"Learned over {sites} sites in {self.rounds} rounds by `{self.federation}`; the server saw updates {sums}."
-        )
+        rounds = "in steps under shared noise" if self.noise == "shared" else f"in {self.rounds} rounds"
+        text = f"Learned over {sites} sites {rounds} by `{self.federation}`; the server saw updates {sums}."
+        if self.site_protocol:
+            changes = ", ".join(f"{name} = {value}" for name, value in self.site_protocol.items())
+            text += f" Sites were made to differ, which changed what was learned from: {changes}."
         return text if self.federated else ""
 
     def learner(self, site_of: Mapping[str, str] | None = None, notices: list[str] | None = None) -> Any:
@@ -94,6 +110,8 @@ class ModelPlan:
             rounds=self.rounds,
             algorithm=registry.create("personare.federate", self.federation, self.federation_options),
             secure=self.secure,
+            noise=self.noise,
+            poisoned=self.protocol_of_sites.poisoned_updates,
             site_of=site_of or {},
             tell=(list[str]() if notices is None else notices).append,
         )
@@ -149,6 +167,7 @@ class Parts(NamedTuple):
     train: Batch
     validation: Batch
     test: Batch
+    site_of: Mapping[str, str] = {}  # by subject; empty where people are dealt out, or there are no sites
 
 
 def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.random.Generator) -> Parts:
@@ -184,7 +203,8 @@ def split_people(batch: Batch, protocol: str, table: pd.DataFrame, *, rng: np.ra
         splits.check_apart(split, subjects, sentences)
     place = {name: i for i, name in enumerate(batch.ids)}
     parts = (split.train, split.validation, split.test)
-    return Parts(*(batch.take(np.array([place[name] for name in ids], dtype=int)) for ids in parts))
+    learned, watched, judging = (batch.take(np.array([place[name] for name in ids], dtype=int)) for ids in parts)
+    return Parts(learned, watched, judging)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,10 +219,9 @@ class Model:
     @cached_property
     def learner(self) -> Any:
         """The method with its options and its sites."""
-        return self.row.learner(self._site_of)
+        return self.row.learner(self.parts.site_of)
 
-    @property
-    def _site_of(self) -> dict[str, str]:
+    def _site_by_column(self) -> dict[str, str]:
         if not (column := self.row.site_column):
             return {}
         recordings = [r for r in self.study.cohort.recordings if r.id in set(self.batch.ids)]
@@ -222,7 +241,13 @@ class Model:
     @cached_property
     def parts(self) -> Parts:
         """Who is learned from, watched, and judged by: the same people for all models of a protocol."""
-        return split_people(self.batch, self.row.protocol, self.table, rng=self.study.rng("split", self.row.protocol))
+        rng, row = self.study.rng("split", self.row.protocol), self.row
+        parts, site_of = split_people(self.batch, row.protocol, self.table, rng=rng), self._site_by_column()
+        if not row.site_protocol:
+            return parts._replace(site_of=site_of)
+        federation = row.learner(site_of).federation
+        train, site_of = row.protocol_of_sites(parts.train, federation, rng=self.study.rng("sites"))
+        return parts._replace(train=train, site_of=site_of)
 
     @cached_property
     def _public(self) -> Batch | None:
@@ -236,7 +261,7 @@ class Model:
         parts = self.parts
         private = getattr(self.learner, "epsilon", None) is not None
         shards = self.study.folder.private / "shards" / self.row.name
-        learner = self.row.learner(self._site_of, self.notices)
+        learner = self.row.learner(self.parts.site_of, self.notices)
         predictor = self.fit(learner, parts.train, unseeded(private, self._rng("fit")), cache=shards)
         self.study.charge(predictor.spends, parts.train)  # refuses before anything is written or seen
         tensors, about = state_of(predictor)
@@ -252,7 +277,7 @@ class Model:
             "recordings": len(parts.train),
             "people": len(set(parts.train.subjects)),
             "notices": list(dict.fromkeys(self.notices)),  # each network of a model tells
-            "federation": self.row.words(len(set(self._site_of.values())) or self.row.sites),
+            "federation": self.row.words(len(set(self.parts.site_of.values())) or self.row.sites),
         }
 
     def fit(self, learner: Any, train: Batch, rng: np.random.Generator, *, cache: Path | None = None) -> Predictor:
@@ -329,20 +354,22 @@ class Model:
         if not self.row.federated or not self.study.plan.shadows:
             return []
         rows = before = self._overseen(self.learner)
-        if self.row.secure or self.learner.epsilon is not None:
-            open_rounds = replace(self.learner.federation, secure=False)
-            before = self._overseen(replace(self.learner, epsilon=None, federation=open_rounds))
+        private = getattr(self.learner, "epsilon", None) is not None
+        if self.row.secure or private:
+            open_rounds = replace(self.learner.federation, secure=False, noise="site")
+            bare = replace(self.learner, federation=open_rounds)
+            before = self._overseen(replace(bare, epsilon=None) if private else bare)
         return [replace(row, baseline=b.value) for row, b in zip(marked(rows, before), before, strict=True)]
 
     def _overseen(self, learner: Any) -> list[Result]:
         rounds: list[Observed] = []
         parts, federation = self.parts, replace(learner.federation, observe=rounds.append)
         predictor: Any = self.fit(replace(learner, federation=federation), parts.train, self._rng("fit"))
-        if len(rounds) != federation.rounds:
+        if len(rounds) != federation.rounds and federation.noise == "site":  # else a sum in each step
             raise DataError(f"{self.row.method} sends several networks, attacks on updates read one: take joint.")
         pool = together([parts.train, parts.validation, parts.test])
         sites = np.full(len(pool), -1)
-        private = learner.epsilon is not None
+        private = getattr(learner, "epsilon", None) is not None
         for site, rows in enumerate(federation.parts(parts.train.subjects, parts.train.labels, private=private)):
             sites[rows] = site
         # whoever is learned from is no stranger in other recordings, and whose site sat out is none of either
